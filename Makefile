@@ -1,0 +1,43 @@
+# The two commands of the README, and what they rest on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := envs/cpu.lock
+MODEL ?= lotss-unet
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: env demo test lint schema lock model clean
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: $(LOCK)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	touch $@
+
+demo: env
+	$(BIN)/python scripts/demo.py --out demo
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+schema: env
+	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
+
+model: env
+	$(BIN)/snakemake --cores all model --config segmentation='{"model": "$(MODEL)"}'
+	rm -rf resources/models/$(MODEL)
+	cp -r results/training/$(MODEL)/model resources/models/$(MODEL)
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url envs/cpu.in -o envs/cpu.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url envs/gpu.in -o envs/gpu.lock
+
+clean:
+	rm -rf demo results .snakemake

@@ -1,0 +1,22 @@
+"""Fetch the lists of a release: its mosaics, and the grid of fields."""
+
+from radiounet.config import Archive
+from radiounet.lists import fetch_lists
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--release", choices=("dr2", "dr3"), required=True, help="data release")
+    parser.add_argument("--archive", required=True, help="section archive of the configuration, as JSON")
+    args = parser.parse_args()
+
+    def work() -> None:
+        fetch_lists(Archive.model_validate_json(args.archive), args.release)
+
+    run_stage(args, work, outputs=[], name=args.release)
+
+
+if __name__ == "__main__":
+    main()

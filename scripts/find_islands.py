@@ -1,0 +1,33 @@
+"""Measure the islands of a mask: position, size, probability, flux density."""
+
+from radiounet.config import MeasureOptions, add_options, options_from
+from radiounet.segmentation import find_islands
+from radiounet.sky import read_survey
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--image", required=True, help="its image")
+    parser.add_argument("--probability", required=True, help="its probability map")
+    parser.add_argument("--mask", required=True, help="its mask")
+    parser.add_argument(
+        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
+    )
+    parser.add_argument("--list", required=True, help="list of all mosaics (CSV)")
+    parser.add_argument("--out", required=True, help="table to write (ECSV)")
+    add_options(parser, MeasureOptions)
+    args = parser.parse_args()
+
+    def work() -> None:
+        survey = read_survey(args.release, args.list)
+        options = options_from(args, MeasureOptions)
+        find_islands(args.image, args.probability, args.mask, survey, args.mosaic, options, args.out)
+
+    run_stage(args, work, inputs=[args.mask], outputs=[args.out], name=args.mosaic)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Measure the clusters whose centre a mosaic's cell owns."""
+
+from radiounet.clusters import MosaicProducts, read_clusters
+from radiounet.config import MeasureOptions, add_options, options_from
+from radiounet.products import Products, read_rejection
+from radiounet.segmentation import measure_clusters
+from radiounet.sky import read_survey
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
+    parser.add_argument("--clusters", help="cluster table; none writes an empty table")
+    parser.add_argument(
+        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
+    )
+    parser.add_argument("--list", required=True, help="list of all mosaics (CSV)")
+    add_options(parser, MeasureOptions)
+    args = parser.parse_args()
+
+    products = Products(args.root)
+    mask, target = products.mask(args.mosaic), products.clusters(args.mosaic)
+
+    def work() -> None:
+        options = options_from(args, MeasureOptions)
+        clusters = read_clusters(args.clusters, options) if args.clusters else []
+        names = [args.mosaic, *(n for n in args.touched if not read_rejection(products.mask(n)))]
+        planes = [
+            MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
+        ]
+        survey = read_survey(args.release, args.list)
+        measure_clusters(clusters, survey, args.mosaic, planes, options, target)
+
+    run_stage(args, work, inputs=[mask], outputs=[target], name=args.mosaic)
+
+
+if __name__ == "__main__":
+    main()

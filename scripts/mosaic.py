@@ -1,0 +1,32 @@
+"""Mosaic fields onto the grid of one mosaic."""
+
+from radiounet.config import MosaicOptions, add_options, options_from
+from radiounet.mosaic import mosaic_fields
+from radiounet.products import Products
+from radiounet.sky import read_survey
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
+    parser.add_argument("--release", choices=("dr2", "dr3"), required=True, help="data release")
+    parser.add_argument("--list", required=True, help="list of the release's mosaics (CSV)")
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--fields", nargs="+", required=True, help="names of the fields, already fetched")
+    add_options(parser, MosaicOptions)
+    args = parser.parse_args()
+
+    products = Products(args.root)
+    image, weights = products.image(args.mosaic), products.weights(args.mosaic)
+
+    def work() -> None:
+        place = read_survey(args.release, args.list).mosaics[args.mosaic]
+        mosaic_fields(place, args.fields, products, options_from(args, MosaicOptions))
+
+    run_stage(args, work, outputs=[image, weights], name=args.mosaic)
+
+
+if __name__ == "__main__":
+    main()

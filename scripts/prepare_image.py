@@ -1,0 +1,24 @@
+"""Bring an image to the beam and pixel scale of a model."""
+
+from radiounet.cards import read_card
+from radiounet.segmentation import model_folder, prepare_image
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--name", required=True, help="name of the image")
+    parser.add_argument("--image", required=True, help="FITS image, Jy/beam")
+    parser.add_argument("--model", required=True, help="model: its name or its folder")
+    parser.add_argument("--out", required=True, help="FITS image to write")
+    args = parser.parse_args()
+
+    def work() -> None:
+        prepare_image(args.image, args.out, read_card(model_folder(args.model)))
+
+    run_stage(args, work, outputs=[args.out], name=args.name)
+
+
+if __name__ == "__main__":
+    main()

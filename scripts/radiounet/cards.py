@@ -1,0 +1,126 @@
+"""Model cards: what a network is, what it expects, and how its input is made.
+
+The normalisation belongs to the model, so it lives here beside the card and
+needs no Keras: the tiling stage imports this module, not the network.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from radiounet.errors import ModelError
+from radiounet.products import sha256_of
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogNormalisation(_Section):
+    """``clip((log10(max(I, floor)) - log10 low) / (log10 high - log10 low), 0, 1)``.
+
+    The form of the published network (Stuardi et al. 2024, `load_data.py`).
+    """
+
+    kind: Literal["log10"]
+    low: float = Field(1e-7, gt=0, description="brightness mapped to 0, Jy/beam")
+    high: float = Field(1e-2, gt=0, description="brightness mapped to 1, Jy/beam")
+    floor: float = Field(1e-9, gt=0, description="clip before the logarithm, Jy/beam")
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""
+        safe = np.where(np.isfinite(image), image, np.float32(self.floor))
+        logs = np.log10(np.maximum(safe, np.float32(self.floor), dtype=np.float32))
+        low, high = np.log10(self.low), np.log10(self.high)
+        return np.clip((logs - np.float32(low)) / np.float32(high - low), 0, 1)
+
+
+class AsinhNormalisation(_Section):
+    """``asinh(I / sigma)`` with the local noise: linear for noise, logarithmic for sources.
+
+    The sign of the noise is kept, so the network can average it down.
+    """
+
+    kind: Literal["asinh_sigma"]
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels 0."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            plane = np.arcsinh(image / rms).astype(np.float32)
+        plane[~np.isfinite(plane)] = 0
+        return plane
+
+
+Normalisation = Annotated[LogNormalisation | AsinhNormalisation, Field(discriminator="kind")]
+
+
+class Weights(_Section):
+    """The weights file beside the card."""
+
+    file: str = Field(description="name in the model's folder")
+    sha256: str = Field(description="SHA-256 of that file", pattern="^[0-9a-f]{64}$")
+
+
+class Card(_Section):
+    """A network with everything needed to use it and to cite it."""
+
+    name: str
+    architecture: Literal["published_unet", "lotss_unet"]
+    widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
+    tile_px: int = Field(gt=0, description="side of one network input, px")
+    core_px: int = Field(gt=0, description="side of the central part that is kept, px")
+    normalisation: Normalisation
+    unit: Literal["Jy/beam"]
+    beam_arcsec: float = Field(gt=0, description="FWHM of the restoring beam, arcsec")
+    pixel_arcsec: float = Field(gt=0, description="pixel scale, arcsec")
+    threshold: float = Field(gt=0, lt=1, description="probability at which the mask begins")
+    training: dict[str, Any] = Field(description="data, seeds, command, date, wall time")
+    metrics: dict[str, Any] = Field(description="measured on held-out fields")
+    weights: Weights
+    licence: str
+    citation: str
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels of context around a core, on each side."""
+        return (self.tile_px - self.core_px) // 2
+
+
+def read_card(folder: str | Path, check_weights: bool = True) -> Card:
+    """Read ``card.yaml`` of a model folder and check the weights' hash.
+
+    Parameters
+    ----------
+    folder : path
+        The model's folder, such as ``resources/models/lotss-unet``.
+    check_weights : bool
+        Also verify the SHA-256 of the weights file.
+
+    Raises
+    ------
+    ModelError
+        Card missing or malformed, or weights that are not those it names.
+    """
+    path = Path(folder) / "card.yaml"
+    try:
+        card = Card.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise ModelError(f"no model card at {path}; known models are the folders beside it") from None
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ModelError(f"{path} is not a valid model card: {error}") from error
+    if (card.tile_px - card.core_px) % 2 or card.core_px > card.tile_px:
+        raise ModelError(f"{path}: a core of {card.core_px} px does not centre in {card.tile_px} px")
+    if check_weights:
+        weights = Path(folder) / card.weights.file
+        if not weights.is_file():
+            raise ModelError(f"{path} names {card.weights.file}, which is not there")
+        found = sha256_of(weights)
+        if found != card.weights.sha256:
+            raise ModelError(
+                f"{weights} has SHA-256 {found}, its card says {card.weights.sha256}; "
+                "restore the file, or the card that belongs to it"
+            )
+    return card

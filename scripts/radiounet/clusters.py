@@ -1,0 +1,255 @@
+"""Cluster catalogues in, and what the masks say of each cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.cosmology import FlatLambdaCDM
+from astropy.io import fits
+from astropy.table import QTable, Table
+from scipy import ndimage
+
+from radiounet.config import MeasureOptions
+from radiounet.errors import ConfigError
+from radiounet.image import Plane, read_plane
+from radiounet.masks import integrate
+from radiounet.noise import robust_sigma
+from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
+
+MIN_HALF_PX = 64
+FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+
+
+def r500(mass: u.Quantity, redshift: np.ndarray, cosmology: FlatLambdaCDM) -> u.Quantity:
+    """Radius of mean density 500 times critical: ``(3 M500 / (4 pi 500 rho_c(z)))^(1/3)``.
+
+    Parameters
+    ----------
+    mass : Quantity
+        M500.
+    redshift : array_like
+    cosmology : FlatLambdaCDM
+
+    Returns
+    -------
+    Quantity, Mpc
+    """
+    density = 500 * cosmology.critical_density(redshift)
+    return ((3 * mass / (4 * np.pi * density)) ** (1 / 3)).to(u.Mpc)
+
+
+def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
+    """Read a cluster table in any format astropy reads.
+
+    Columns ``name, ra, dec, z`` (deg where no unit is given) and ``M500`` (mass)
+    or ``R500`` (length or angle), with units. Rows without redshift or size are
+    left out when the size needs them.
+
+    Raises
+    ------
+    ConfigError
+        A column or a unit is missing.
+    """
+    try:
+        table = QTable.read(path)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no cluster table {path}") from None
+    except Exception as error:  # every astropy reader raises its own kind
+        raise ConfigError(f"the cluster table {path} can not be read: {error}") from error
+    columns = {name.lower(): table[name] for name in table.colnames}
+    missing = [name for name in ("name", "ra", "dec", "z") if name not in columns]
+    if missing or not {"m500", "r500"} & set(columns):
+        raise ConfigError(
+            f"{path} needs the columns name, ra, dec, z, and M500 or R500 with units; "
+            f"it has {', '.join(table.colnames)}"
+        )
+    redshift = np.asarray(_plain(columns["z"]), float)
+    ra, dec = (u.Quantity(columns[axis], u.deg).value for axis in ("ra", "dec"))
+    size = _angular_size(columns, redshift, options, path)
+    rows = zip(columns["name"], ra % 360, dec, redshift, size, strict=True)
+    return [Cluster(str(name), float(a), float(d), float(z), float(r)) for name, a, d, z, r in rows if r > 0]
+
+
+def _plain(column) -> np.ndarray:
+    return np.ma.filled(getattr(column, "value", column), np.nan)
+
+
+def _angular_size(columns: dict, redshift: np.ndarray, options: MeasureOptions, path) -> np.ndarray:
+    """R500 in arcmin; NaN where it can not be known."""
+    cosmology = FlatLambdaCDM(options.h0, options.omega_m)
+    known = np.isfinite(redshift) & (redshift > 0)
+    safe = np.where(known, redshift, 1.0)
+    key = "r500" if "r500" in columns else "m500"
+    quantity = columns[key]
+    if not isinstance(quantity, u.Quantity):
+        raise ConfigError(f"{path}: the column {key.upper()} has no unit (such as Mpc, arcmin, 1e14 solMass)")
+    if key == "m500":
+        mass = np.where(quantity > 0, quantity, 0 * quantity.unit)
+        length = r500(mass, safe, cosmology)
+    elif quantity.unit.physical_type == "angle":
+        return quantity.to_value(u.arcmin)
+    else:
+        length = quantity.to(u.Mpc)
+    angle = (length / cosmology.angular_diameter_distance(safe)).to_value(
+        u.arcmin, equivalencies=u.dimensionless_angles()
+    )
+    return np.where(known, angle, np.nan)
+
+
+CATALOGUE_COLUMNS = {
+    "psz2": {"name": "Name", "ra": "RAdeg", "dec": "DEdeg", "z": "z", "M500": "MSZ"},
+    "mcxc": {"name": "MCXC", "ra": "RAdeg", "dec": "DEdeg", "z": "z", "R500": "R500"},
+}
+CATALOGUE_UNITS = {"M500": 1e14 * u.solMass, "R500": u.Mpc}
+
+
+def convert_catalogue(path: str | Path, catalogue: str) -> Table:
+    """Bring a published catalogue (VizieR VOTable, or ECSV/CSV with its column names) to our columns.
+
+    Raises
+    ------
+    ConfigError
+        A column is missing.
+    """
+    start = Path(path).read_bytes()[:200].lstrip()
+    kind = (
+        "votable" if start.startswith(b"<") else "ascii.ecsv" if start.startswith(b"# %ECSV") else "ascii.csv"
+    )
+    table = Table.read(path, format=kind)
+    result = QTable()
+    for ours, theirs in CATALOGUE_COLUMNS[catalogue].items():
+        if theirs not in table.colnames:
+            raise ConfigError(f"{path}: {catalogue} has no column {theirs}; it has {table.colnames}")
+        column = table[theirs]
+        if ours == "name":
+            result[ours] = [str(name).strip() for name in column]
+            continue
+        values = np.ma.filled(np.ma.asarray(column, float), np.nan)
+        result[ours] = values * CATALOGUE_UNITS[ours] if ours in CATALOGUE_UNITS else values
+    for axis in ("ra", "dec"):
+        result[axis] = result[axis] * u.deg
+    return result
+
+
+@dataclass
+class MosaicProducts:
+    """What one mosaic contributes to a cluster: its name and the paths of its products."""
+
+    name: str
+    image: str
+    probability: str
+    mask: str
+
+
+@dataclass
+class _Aperture:
+    """Pixels inside R500 that one mosaic's cell owns, each array ``[pixel]``."""
+
+    image: np.ndarray
+    smooth: np.ndarray
+    in_mask: np.ndarray
+    distance_arcmin: np.ndarray
+    sigma: np.ndarray
+
+
+class ClusterMeter:
+    """Measures clusters on the mosaics their apertures touch; opens each mosaic once."""
+
+    def __init__(self, survey: Survey, products: Sequence[MosaicProducts], options: MeasureOptions):
+        self._survey = survey
+        self._options = options
+        self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray]] = {}
+        for one in products:
+            probability = fits.getdata(one.probability)
+            plane = read_plane(one.image)
+            self._planes[one.name] = (plane, probability, fits.getdata(one.mask))
+            self._pixel_arcmin2 = (plane.pixel_arcsec / 60) ** 2
+            self._beam_area_px = plane.beam_area_px
+
+    def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
+        """Return one row, keys as in `radiounet.catalogue.CLUSTERS`.
+
+        `p_diffuse` is the largest beam-averaged probability inside R500; an
+        aperture without data has NaN.
+        """
+        parts = [
+            part
+            for name, planes in self._planes.items()
+            if (part := self._collect(cluster, name, *planes)) is not None
+        ]
+        one = _join(parts)
+        full = np.pi * cluster.r500_arcmin**2
+        row = {
+            "name": cluster.name,
+            "ra_deg": cluster.ra_deg,
+            "dec_deg": cluster.dec_deg,
+            "redshift": cluster.redshift,
+            "r500_arcmin": cluster.r500_arcmin,
+            "mosaic": mosaic,
+            "p_diffuse": float(one.smooth.max()) if one.smooth.size else np.nan,
+            "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
+            "flux_mjy": np.nan,
+            "flux_err_mjy": np.nan,
+            "island_distance_arcmin": (
+                float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
+            ),
+            "coverage": float(min(one.image.size * self._pixel_arcmin2 / full, 1.0)),
+            "galactic_latitude_deg": float(
+                SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg
+            ),
+        }
+        if one.in_mask.any():
+            flux = integrate(
+                one.image[one.in_mask],
+                one.sigma[one.in_mask],
+                self._beam_area_px,
+                self._options.calibration_error,
+            )
+            row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
+        return row
+
+    def _collect(self, cluster: Cluster, name: str, plane: Plane, probability, mask) -> _Aperture | None:
+        part = _box(plane, cluster)
+        if part is None:
+            return None
+        y, x = np.mgrid[part]
+        ra, dec = plane.wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
+        centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
+        distance = 60 * separation_deg(centre, unit_vectors(ra, dec)).reshape(y.shape)
+        inside = (distance <= cluster.r500_arcmin) & ~np.isnan(probability[part])
+        inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
+        beam_px = np.sqrt(plane.beam.major_arcsec * plane.beam.minor_arcsec) / plane.pixel_arcsec
+        known = np.nan_to_num(probability[part])
+        smooth = ndimage.gaussian_filter(known, beam_px * FWHM_TO_SIGMA, mode="constant")
+        sigma = robust_sigma(plane.data[part])
+        return _Aperture(
+            plane.data[part][inside],
+            smooth[inside],
+            mask[part][inside] == 1,
+            distance[inside],
+            np.full(int(inside.sum()), sigma),
+        )
+
+
+def _join(parts: Sequence[_Aperture]) -> _Aperture:
+    if not parts:
+        return _Aperture(*(np.empty(0, kind) for kind in (float, float, bool, float, float)))
+    names = [field.name for field in fields(_Aperture)]
+    return _Aperture(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
+    """Pixels around a cluster, wide enough for its aperture and for a noise estimate."""
+    x, y = plane.wcs.wcs_world2pix([[cluster.ra_deg, cluster.dec_deg]], 0)[0]
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return None
+    half = max(1.1 * cluster.r500_arcmin * 60 / plane.pixel_arcsec + 8, MIN_HALF_PX)
+    ny, nx = plane.data.shape
+    rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
+    columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    return rows, columns

@@ -1,0 +1,468 @@
+"""The configuration: every option, its unit, its limits and its default.
+
+The classes are the single truth. ``workflow/schemas/config.schema.json`` is
+generated from them, and so are the options of the stage scripts.
+"""
+
+import argparse
+import difflib
+import json
+import types
+import typing
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from radiounet.errors import ConfigError
+from radiounet.products import NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+Range = tuple[float, float]
+
+
+class Section(BaseModel):
+    """A block of the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OwnImage(Section):
+    """One of the user's own FITS images."""
+
+    name: Name = Field(description="name of the products made from it")
+    path: str = Field(description="FITS file")
+
+
+class MosaicOptions(Section):
+    """Making a mosaic from fields (ddf-pipeline's method, see radiounet.mosaic)."""
+
+    beam_cut: float = Field(0.3, gt=0, lt=1, description="primary beam below which a field is cut")
+    sigma_box_px: int = Field(1500, ge=10, description="central box for a field's noise, px")
+    clip_sigma: float = Field(5.0, gt=1, description="clipping about zero for that noise, sigma")
+    min_island_px: int = Field(20, ge=0, description="islands of data up to this size are blanked, px")
+    missing_field: Literal["skip", "reject"] = Field(
+        "skip", description="a field that is missing: go on without it, or reject the mosaic"
+    )
+    flux_scale: str | None = Field(
+        None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
+    )
+    blank: Literal["none", "circle"] = Field(
+        "circle", description="DR2: blank the image outside the inscribed circle, as the survey does"
+    )
+
+
+class MosaicSource(Section):
+    """Where the mosaics come from."""
+
+    source: Literal["published", "fields", "images"] = Field(
+        "published", description="the survey's 20 arcsec mosaics, mosaics made here, or own images"
+    )
+    images: list[OwnImage] = Field([], description="own images, for source images")
+    field_radius_deg: float = Field(
+        2.6,
+        gt=0,
+        description="DR3: fields whose disc of this radius meets a mosaic are used, deg "
+        "(where the LOFAR beam at 144 MHz falls to 0.3)",
+    )
+    options: MosaicOptions = MosaicOptions()
+
+
+class Region(Section):
+    """A disc on the sky."""
+
+    ra_deg: float = Field(ge=0, lt=360, description="centre, ICRS deg")
+    dec_deg: float = Field(ge=-90, le=90, description="centre, ICRS deg")
+    radius_deg: float = Field(gt=0, le=180, description="radius, deg")
+
+
+class Selection(Section):
+    """Which mosaics to run; with nothing given all of the release. Conditions combine."""
+
+    mosaics: list[Name] = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
+    region: Region | None = Field(None, description="mosaics whose centre lies in this disc")
+    with_clusters: bool = Field(False, description="only mosaics whose cell holds a listed cluster")
+
+
+class DownloadOptions(Section):
+    """How files are fetched."""
+
+    timeout_s: float = Field(60.0, gt=0, description="longest silence of a server, s")
+    attempts: int = Field(6, ge=1, description="attempts per file within one job")
+    backoff_s: float = Field(1.0, ge=0, description="first pause between attempts, doubles, with jitter, s")
+    backoff_max_s: float = Field(120.0, ge=0, description="longest pause, s")
+
+
+class ReleaseArchive(Section):
+    """URL templates of one release; ``{mosaic}``, ``{field}``, ``{pixel}`` and ``{file}`` are filled in."""
+
+    mosaic: str = Field(description="URL of a mosaic's files")
+    mosaic_files: list[str] = Field(min_length=1, description="candidate file names, tried in order")
+    field: str | None = Field(None, description="URL of a field's files; no anonymous one is known")
+    field_int_files: list[str] = Field(
+        ["image_full_low_m.int.restored.fits"], description="candidates, true flux"
+    )
+    field_app_files: list[str] = Field(
+        ["image_full_low_m.app.restored.fits"], description="candidates, apparent flux"
+    )
+
+
+class Dr2Archive(ReleaseArchive):
+    """DR2: one mosaic per pointing."""
+
+    mosaic: str = Field(
+        "https://lofar-surveys.org/public/DR2/mosaics/{mosaic}/{file}", description="URL of a mosaic's files"
+    )
+    mosaic_files: list[str] = Field(
+        ["low-mosaic-blanked.fits"], min_length=1, description="candidate file names, tried in order"
+    )
+
+
+class Dr3Archive(ReleaseArchive):
+    """DR3: one mosaic per HEALPix cell; which of the names is public is not known yet."""
+
+    mosaic: str = Field(
+        "https://lofar-surveys.org/public/DR3/healpix_mosaics/{pixel}/{file}",
+        description="URL of a mosaic's files",
+    )
+    mosaic_files: list[str] = Field(
+        ["low-mosaic.fits", "low-mosaic-blanked.fits"],
+        min_length=1,
+        description="candidate file names, tried in order",
+    )
+
+
+class Lists(Section):
+    """Where the lists of the survey are read from: a URL, or a local file."""
+
+    dr2_mosaics: str = Field(
+        "https://vo.astron.nl/tap/sync?REQUEST=doQuery&LANG=ADQL&FORMAT=votable&QUERY="
+        "SELECT+mosaic_id,centeralpha,centerdelta,adler32+FROM+lotss_dr2.mosaics",
+        description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)",
+    )
+    dr3_footprint: str = Field(
+        "https://lofar-surveys.org/public/DR3/catalogues/dr3-moc.moc",
+        description="DR3 footprint (FITS MOC)",
+    )
+    fields: str = Field(
+        "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
+        "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt",
+        description="grid of LoTSS fields: name, ra, dec (deg)",
+    )
+
+
+class Archive(Section):
+    """Servers, file names and lists."""
+
+    dr2: Dr2Archive = Dr2Archive()
+    dr3: Dr3Archive = Dr3Archive()
+    lists: Lists = Lists()
+    list_folder: str = Field("resources/footprints", description="where the fetched lists are kept")
+    checksums: str | None = Field(
+        None,
+        description="table (columns name, file, checksum) of known checksums, "
+        "written adler32:HEX, sha256:HEX or gitblob:HEX",
+    )
+    clusters: dict[Literal["psz2", "mcxc"], str] = Field(
+        {
+            "psz2": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/594/A27/psz2"
+            "&-out.max=unlimited&-out=Name&-out=RAdeg&-out=DEdeg&-out=z&-out=MSZ",
+            "mcxc": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/534/A109/mcxc"
+            "&-out.max=unlimited&-out=MCXC&-out=RAdeg&-out=DEdeg&-out=z&-out=M500&-out=R500",
+        },
+        description="URLs of cluster catalogues (VOTable)",
+    )
+    download: DownloadOptions = DownloadOptions()
+
+
+class Segmentation(Section):
+    """From image to mask."""
+
+    model: Name = Field("lotss-unet", description="folder in resources/models")
+    mode: Literal["exact", "reference"] = Field(
+        "exact", description="exact: every pixel; reference: as the published code, edges left out"
+    )
+    batch: int = Field(16, ge=1, description="tiles per call of the network")
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
+    )
+    min_island_beams: float = Field(1.0, ge=0, description="smallest island kept, beam areas")
+
+
+class MeasureOptions(Section):
+    """Measuring islands and clusters."""
+
+    calibration_error: float = Field(0.1, ge=0, lt=1, description="flux scale error, fraction")
+    galactic_latitude_deg: float = Field(
+        10.0, ge=0, le=90, description="islands below this |b| are flagged galactic, deg"
+    )
+    edge_arcsec: float = Field(
+        60.0,
+        ge=0,
+        description="islands this far outside the cell are kept until neighbours are compared, arcsec",
+    )
+    h0: float = Field(70.0, gt=0, description="Hubble constant, km/s/Mpc")
+    omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
+
+
+class ReportOptions(Section):
+    """The report page."""
+
+    max_pictures: int = Field(60, ge=0, description="clusters shown as pictures, most probable first")
+
+
+class SimulateOptions(Section):
+    """The simulated sky for training; see radiounet.simulate."""
+
+    seed: int = Field(20260, ge=0, description="seed of the whole set")
+    n_px: int = Field(960, ge=64, description="side of an image, px")
+    pixel_arcsec: float = Field(4.5, gt=0, description="pixel scale, arcsec")
+    beam_arcsec: float = Field(20.0, gt=0, description="beam FWHM, arcsec")
+    rms_ujy: Range = Field((60.0, 250.0), description="noise level, uJy/beam")
+    edge_fraction: float = Field(0.25, ge=0, le=1, description="images with a noisy side, or a blank one")
+    points_per_deg2: float = Field(900.0, ge=0, description="compact sources, 1/deg2")
+    point_flux_min_mjy: float = Field(0.2, gt=0, description="faintest compact source, mJy")
+    point_flux_max_jy: float = Field(3.0, gt=0, description="brightest compact source, Jy")
+    counts_slope: float = Field(0.85, gt=0, description="slope of the integral source counts")
+    resolved_fraction: float = Field(0.15, ge=0, le=1, description="compact sources 5-25 arcsec wide")
+    doubles_per_deg2: float = Field(14.0, ge=0, description="double radio galaxies, 1/deg2")
+    double_flux_mjy: Range = Field((1.0, 400.0), description="their total flux density, mJy")
+    double_size_arcmin: Range = Field((0.4, 6.0), description="their size, arcmin")
+    tails_per_deg2: float = Field(5.0, ge=0, description="tailed radio galaxies, 1/deg2")
+    tail_flux_mjy: Range = Field((3.0, 200.0), description="their total flux density, mJy")
+    tail_length_arcmin: Range = Field((0.7, 6.0), description="their length, arcmin")
+    spoke_flux_jy: float = Field(0.08, gt=0, description="sources above this leave artefacts, Jy")
+    spoke_radius_arcmin: float = Field(12.0, gt=0, description="reach of the artefacts, arcmin")
+    spoke_log_amplitude: Range = Field((-3.5, -2.7), description="log10 of artefact over source flux")
+    clusters_per_deg2: float = Field(4.5, ge=0, description="clusters, 1/deg2")
+    diffuse_fraction: float = Field(0.75, ge=0, le=1, description="clusters with diffuse emission")
+    peak_sigma: Range = Field((0.5, 12.0), description="peak of diffuse emission over the mean noise")
+    halo_radius_arcmin: Range = Field((0.4, 2.5), description="e-folding radius of halos, arcmin")
+    relic_distance_arcmin: Range = Field((2.0, 9.0), description="relics from the centre, arcmin")
+    relic_length_arcmin: Range = Field((2.0, 12.0), description="length of relics, arcmin")
+    relic_width_arcmin: Range = Field((0.4, 1.6), description="width of relics, arcmin")
+    ridge_length_arcmin: Range = Field((5.0, 22.0), description="length of ridges, arcmin")
+    ridge_width_arcmin: Range = Field((0.8, 3.5), description="FWHM of ridges, arcmin")
+
+    @property
+    def area_deg2(self) -> float:
+        """Solid angle of one image, deg2."""
+        return (self.n_px * self.pixel_arcsec / 3600) ** 2
+
+    @property
+    def beam_px(self) -> float:
+        """Beam FWHM, px."""
+        return self.beam_arcsec / self.pixel_arcsec
+
+    @property
+    def beam_area_px(self) -> float:
+        """Solid angle of the beam, px."""
+        return 1.1330900354567985 * self.beam_px**2  # pi / (4 ln 2)
+
+
+class TrainOptions(Section):
+    """Training of lotss-unet; see radiounet.training."""
+
+    seed: int = Field(1, ge=0, description="seed of weights, crops and order")
+    widths: list[int] = Field([16, 32, 64, 64, 128], min_length=2, description="filters per level")
+    tile_px: int = Field(256, gt=0, description="side of a training crop and of a tile, px")
+    core_px: int = Field(128, gt=0, description="kept part of a tile, px")
+    fields: int = Field(144, ge=1, description="simulated images to train on")
+    held_out: int = Field(24, ge=1, description="simulated images to evaluate on")
+    truth_sigma: float = Field(0.5, gt=0, description="truth mask: diffuse emission above this, sigma")
+    batch: int = Field(12, ge=1, description="crops per step")
+    steps: int = Field(4500, ge=1, description="optimiser steps")
+    learning_rate: float = Field(2e-3, gt=0, description="peak of the cosine schedule")
+    target_fraction: float = Field(
+        0.7, ge=0, le=1, description="crops centred near diffuse emission, the rest anywhere"
+    )
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    release: Literal["dr2", "dr3"] = Field("dr2", description="data release")
+    results: str = Field("results", description="folder of all products")
+    on_reject: Literal["continue", "stop"] = Field(
+        "continue", description="bad data: reject the mosaic and go on, or stop with an error"
+    )
+    mosaics: MosaicSource = MosaicSource()
+    select: Selection = Selection()
+    clusters: str | None = Field(
+        None, description="psz2, mcxc, or a table with name, ra, dec, z and M500 or R500; null for none"
+    )
+    archive: Archive = Archive()
+    segmentation: Segmentation = Segmentation()
+    measure: MeasureOptions = MeasureOptions()
+    report: ReportOptions = ReportOptions()
+    simulate: SimulateOptions = SimulateOptions()
+    train: TrainOptions = TrainOptions()
+
+    @model_validator(mode="after")
+    def _sources_are_complete(self) -> "Config":
+        if self.mosaics.source == "images" and not self.mosaics.images:
+            raise ValueError("mosaics.source is 'images' but mosaics.images lists none")
+        if self.mosaics.source != "images" and self.mosaics.images:
+            raise ValueError(f"mosaics.images is given but mosaics.source is {self.mosaics.source!r}")
+        if self.mosaics.source == "fields" and self.release_archive.field is None:
+            raise ValueError(f"mosaics.source is 'fields' but archive.{self.release}.field has no URL")
+        if self.select.with_clusters and self.clusters is None:
+            raise ValueError("select.with_clusters is true but clusters names no catalogue")
+        names = [image.name for image in self.mosaics.images]
+        if len(names) != len(set(names)):
+            raise ValueError("mosaics.images: two images have the same name")
+        return self
+
+    @property
+    def release_archive(self) -> ReleaseArchive:
+        """The archive of the chosen release."""
+        return getattr(self.archive, self.release)
+
+    @property
+    def survey(self) -> str:
+        """Folder of the products below `results`: the release, or ``images``."""
+        return "images" if self.mosaics.source == "images" else self.release
+
+
+CORRECTIONS = {
+    "mosaics.source is 'images'": "mosaics:\n  source: images\n  images:\n"
+    "    - {name: my-cluster, path: my-cluster.fits}",
+    "mosaics.images is given": "mosaics:\n  source: images",
+    "mosaics.source is 'fields'": "archive:\n  dr2:\n"
+    "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}",
+    "select.with_clusters": "clusters: psz2",
+    "mosaics.images: two": "mosaics:\n  images:\n    - {name: a, path: a.fits}",
+}
+
+
+def load_config(raw: dict[str, Any]) -> Config:
+    """Check a configuration.
+
+    Parameters
+    ----------
+    raw : dict
+        As read from YAML by Snakemake.
+
+    Raises
+    ------
+    ConfigError
+        Names every wrong key with its value, what is allowed, and YAML that is right.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        faults = "\n".join(_explain(fault) for fault in error.errors())
+        raise ConfigError(f"the configuration can not be used:\n{faults}") from None
+
+
+def _explain(fault: dict[str, Any]) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        known = list(_section_at(path[:-1]).model_fields)
+        near = difflib.get_close_matches(path[-1], known, 1)
+        allowed = f"allowed keys: {', '.join(known)}"
+        right = _as_yaml([*path[:-1], near[0] if near else known[0]], "...")
+        return f"- {key}: unknown key (value {fault['input']!r}); {allowed}\n  write for example:\n{right}"
+    if fault["type"] == "value_error":
+        message = fault["msg"].removeprefix("Value error, ")
+        right = next(yaml for start, yaml in CORRECTIONS.items() if message.startswith(start))
+        return f"- {message}\n  write for example:\n{_indent(right)}"
+    default = _default_at(path)
+    right = f"\n  write for example:\n{_as_yaml(path, default)}" if default is not None else ""
+    return f"- {key}: {fault['input']!r} is not allowed; {fault['msg']}{right}"
+
+
+def _section_at(path: list[str]) -> type[BaseModel]:
+    section: Any = Config
+    for part in path:
+        if part.isdigit():
+            continue
+        section = _model_in(section.model_fields[part].annotation)
+    return section
+
+
+def _model_in(annotation: Any) -> Any:
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return annotation
+
+
+def _default_at(path: list[str]) -> Any:
+    value: Any = Config()
+    for part in path:
+        value = getattr(value, part, None)
+    return value.model_dump() if isinstance(value, BaseModel) else value
+
+
+def _as_yaml(path: list[str], value: Any) -> str:
+    for part in reversed(path):
+        value = {part: value}
+    plain = json.loads(json.dumps(value))
+    return _indent(yaml.safe_dump(plain, sort_keys=False).rstrip())
+
+
+def _indent(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
+
+
+def schema_text() -> str:
+    """JSON schema of the configuration, as kept in ``workflow/schemas``."""
+    return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None:
+    """Give a script one option per field of a section, named and documented alike."""
+    for name, field in section.model_fields.items():
+        kind, many = _option_type(field.annotation)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            nargs=many,
+            default=field.default,
+            help=f"{field.description} (default: %(default)s)".replace("%(default)s", "%(default)s"),
+            choices=typing.get_args(field.annotation)
+            if typing.get_origin(field.annotation) is Literal
+            else None,
+        )
+
+
+def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return args[0], len(args)
+    if origin is list:
+        return args[0], "+"
+    if origin is types.UnionType:
+        return args[0], None
+    if origin is Literal:
+        return str, None
+    return annotation, None
+
+
+def options_from(args: argparse.Namespace, section: type[Section]) -> Any:
+    """Build a section from a script's parsed options.
+
+    Raises
+    ------
+    ConfigError
+        A value outside its limits.
+    """
+    try:
+        return section.model_validate({name: getattr(args, name) for name in section.model_fields})
+    except ValidationError as error:
+        raise ConfigError(str(error)) from None
+
+
+def options_to(section: Section, *only: str) -> str:
+    """Command-line options that give a script this section, or some of its fields.
+
+    Values left at null are left out.
+    """
+    words: list[str] = []
+    for name, value in section.model_dump(include=set(only) or None).items():
+        if value is not None:
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return " ".join(words)

@@ -1,0 +1,82 @@
+"""Named errors, and what each means for a run.
+
+Two kinds of failure exist (architecture, rule 5). `BadDataError`: the input
+itself is unusable, the mosaic is rejected and the survey goes on.
+`TransientError`: the same call may succeed later, the job exits non-zero and
+the profile tries again. Everything else is a mistake in the configuration or
+in the program and stops the run.
+"""
+
+
+class RadioUNetError(Exception):
+    """Base of every error raised on purpose by this library."""
+
+    exit_status = 1
+
+
+class ConfigError(RadioUNetError):
+    """The configuration asks for something that does not exist."""
+
+    exit_status = 78  # EX_CONFIG
+
+
+class ModelError(RadioUNetError):
+    """A model card, its weights and its architecture do not fit together."""
+
+    exit_status = 78
+
+
+class TransientError(RadioUNetError):
+    """Worth trying again: network, server, file system."""
+
+    exit_status = 75  # EX_TEMPFAIL
+
+
+class BadDataError(RadioUNetError):
+    """Input that no retry can mend; leads to a row in ``rejected``."""
+
+    exit_status = 65  # EX_DATAERR
+
+
+class NotInArchiveError(BadDataError):
+    """No candidate file name exists in the archive."""
+
+
+class NotFitsError(BadDataError):
+    """The bytes are not a FITS file (an HTML page, for instance)."""
+
+
+class TruncatedError(BadDataError):
+    """A FITS file shorter or longer than its own headers say."""
+
+
+class ChecksumError(BadDataError):
+    """The bytes differ from the checksum on record."""
+
+
+class UnitError(BadDataError):
+    """A brightness unit that is not Jy/beam, or none where one is needed."""
+
+
+class CelestialError(BadDataError):
+    """No celestial plane, or more than one."""
+
+
+class BeamError(BadDataError):
+    """The restoring beam is missing or not usable."""
+
+
+class AllBlankError(BadDataError):
+    """Not one pixel holds data."""
+
+
+class ShapeMismatchError(BadDataError):
+    """Two images that must share a grid do not."""
+
+
+class GridError(BadDataError):
+    """An image whose pixel scale, beam or orientation does not fit."""
+
+
+class NotConvergedError(BadDataError):
+    """An iterative estimate did not settle."""

@@ -1,0 +1,176 @@
+"""What the job graph needs to know of a survey, worked out from the configuration and the lists.
+
+Imported while the Snakefile is parsed, in every job: nothing heavy is loaded
+before it is asked for.
+"""
+
+import csv
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+
+from radiounet.config import Config
+from radiounet.errors import ConfigError
+from radiounet.products import Products
+from radiounet.sky import Cluster, Mosaic, Survey, list_paths, read_survey
+
+CLUSTER_FOLDER = "resources/clusters"
+PUBLISHED_CATALOGUES = ("psz2", "mcxc")
+
+
+class JobGraph:
+    """Mosaics, fields and clusters of one run.
+
+    Parameters
+    ----------
+    config : Config
+    base : path
+        Folder of the workflow.
+    """
+
+    def __init__(self, config: Config, base: str | Path):
+        self._config = config
+        self._base = Path(base)
+        self._products = Products(f"{config.results}/{config.survey}")
+
+    @property
+    def model_folder(self) -> str:
+        """Folder of the configured model."""
+        return str(self._base / "resources" / "models" / self._config.segmentation.model)
+
+    @property
+    def mosaic_list(self) -> str:
+        """List of all mosaics of the survey (CSV)."""
+        if self._config.survey == "images":
+            return f"{self._products.root}/mosaics.csv"
+        return list_paths(self._config.archive.list_folder, self._config.release)["mosaics"]
+
+    @property
+    def cluster_table(self) -> list[str]:
+        """Table of input clusters; empty when the run has none."""
+        name = self._config.clusters
+        if name is None:
+            return []
+        return [f"{CLUSTER_FOLDER}/{name}.ecsv" if name in PUBLISHED_CATALOGUES else name]
+
+    @property
+    def fetched_lists(self) -> list[str]:
+        """Lists that must be fetched before the job graph can be made."""
+        published = self.cluster_table if self._config.clusters in PUBLISHED_CATALOGUES else []
+        if self._config.survey == "images":
+            return published
+        return [*list_paths(self._config.archive.list_folder, self._config.release).values(), *published]
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The survey's mosaics and fields.
+
+        Raises
+        ------
+        ConfigError
+            Its lists are not there yet.
+        """
+        config = self._config
+        if config.survey == "images":
+            from radiounet.image import place_of
+
+            return Survey("images", [Mosaic(i.name, *place_of(i.path)) for i in config.mosaics.images])
+        paths = list_paths(config.archive.list_folder, config.release)
+        absent = [path for path in paths.values() if not Path(path).is_file()]
+        if absent:
+            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {_hint('lists')}")
+        return read_survey(config.release, paths["mosaics"], paths["fields"])
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """All clusters of the input table.
+
+        Raises
+        ------
+        ConfigError
+            A published catalogue that is not there yet.
+        """
+        if not self.cluster_table:
+            return []
+        from radiounet.clusters import read_clusters
+
+        path = self.cluster_table[0]
+        if self._config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
+            raise ConfigError(f"{path} is not there: fetch it once, {_hint('lists')}")
+        return read_clusters(path, self._config.measure)
+
+    @cached_property
+    def selected(self) -> list[str]:
+        """Mosaics of this run."""
+        return self.survey.select(self._config.select, self.clusters)
+
+    @cached_property
+    def _touched(self) -> dict[str, list[str]]:
+        """For each mosaic, the other mosaics that the apertures of its clusters touch."""
+        touched: dict[str, set[str]] = defaultdict(set)
+        for cluster in self.clusters:
+            owner, *others = self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin) or [
+                ""
+            ]
+            touched[owner].update(others)
+        return {name: sorted(others) for name, others in touched.items()}
+
+    def touched_by_clusters_of(self, mosaic: str) -> list[str]:
+        """Other mosaics needed to measure a mosaic's clusters."""
+        return self._touched.get(self.known(mosaic), [])
+
+    def fields_of(self, mosaic: str) -> list[str]:
+        """Fields that make a mosaic."""
+        names = self.survey.fields_of(self.known(mosaic), self._config.mosaics.field_radius_deg)
+        if not names:
+            raise ConfigError(f"no field of {self._config.release} reaches mosaic {mosaic}")
+        return names
+
+    @cached_property
+    def fields_used(self) -> list[str]:
+        """All fields of this run; none when mosaics are not made here."""
+        if self._config.mosaics.source != "fields":
+            return []
+        return sorted({field for mosaic in self.selected for field in self.fields_of(mosaic)})
+
+    def known(self, mosaic: str) -> str:
+        """Return a mosaic's name.
+
+        Raises
+        ------
+        ConfigError
+            The survey has no such mosaic.
+        """
+        if mosaic not in self.survey.mosaics:
+            raise ConfigError(f"{self._config.survey} has no mosaic {mosaic}")
+        return mosaic
+
+    def own_image(self, mosaic: str) -> str:
+        """Path of one of the user's own images."""
+        for image in self._config.mosaics.images:
+            if image.name == mosaic:
+                return image.path
+        raise ConfigError(f"mosaics.images has no image {mosaic}")
+
+    @property
+    def checksum_tables(self) -> list[str]:
+        """Tables of known checksums."""
+        lists = list_paths(self._config.archive.list_folder, self._config.release)
+        return [lists["checksums"], *filter(None, [self._config.archive.checksums])]
+
+
+def _hint(rule: str) -> str:
+    return f"with the same configuration:\n    snakemake --cores 1 {rule}"
+
+
+def summary(products: Products) -> str:
+    """Say how many were rejected, and where to look; for the end of a run."""
+    path = Path(products.catalogue("rejected", "csv"))
+    if not path.is_file():
+        return ""
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    stages = ", ".join(sorted({row["stage"] for row in rows}))
+    if not rows:
+        return f"Nothing was rejected. Report: {products.report()}"
+    return f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

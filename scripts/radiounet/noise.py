@@ -1,0 +1,89 @@
+"""Local noise of an image."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from radiounet.errors import AllBlankError
+
+MAD_TO_SIGMA = 1.4826  # for a normal distribution
+
+
+def robust_sigma(values: np.ndarray) -> float:
+    """Standard deviation of a normal core, from the median absolute deviation; ignores NaN."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return float("nan")
+    return float(MAD_TO_SIGMA * np.median(np.abs(finite - np.median(finite))))
+
+
+def local_rms(image: np.ndarray, box_px: int = 96) -> np.ndarray:
+    """Noise map from the median absolute deviation in boxes.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Brightness, any unit; NaN where blank.
+    box_px : int
+        Side of the boxes; the box values pass a 3x3 median and are joined
+        bilinearly, so structure below about three boxes does not raise them.
+
+    Returns
+    -------
+    ndarray, ``[y, x]`` float32
+        Standard deviation in the unit of `image`; finite and positive everywhere.
+
+    Raises
+    ------
+    AllBlankError
+        No box holds enough data to measure the noise.
+    """
+    box_px = min(box_px, *image.shape)
+    rows = [_box_sigmas(strip, box_px) for strip in _strips(image, box_px)]
+    grid = np.stack(rows)
+    known = np.isfinite(grid) & (grid > 0)
+    if not known.any():
+        raise AllBlankError("the noise can not be measured: no box of the image holds varying data")
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    grid = ndimage.median_filter(grid[tuple(nearest)], size=3, mode="nearest")
+    return _join_boxes(grid, image.shape, box_px)
+
+
+def _strips(image: np.ndarray, box_px: int) -> Iterator[np.ndarray]:
+    for start in range(0, image.shape[0], box_px):
+        # the last strip reaches back so that every box is full
+        start = min(start, image.shape[0] - box_px)
+        yield image[start : start + box_px]
+
+
+def _box_sigmas(strip: np.ndarray, box_px: int) -> np.ndarray:
+    starts = np.minimum(np.arange(0, strip.shape[1], box_px), strip.shape[1] - box_px)
+    boxes = np.stack([strip[:, s : s + box_px].ravel() for s in starts]).astype(np.float32)
+    enough = np.isfinite(boxes).sum(axis=1) >= boxes.shape[1] // 10
+    sigmas = np.full(len(boxes), np.nan, np.float32)
+    for index in np.flatnonzero(enough):
+        sigmas[index] = robust_sigma(boxes[index])
+    return sigmas
+
+
+def _join_boxes(grid: np.ndarray, shape: tuple[int, int], box_px: int) -> np.ndarray:
+    result = np.empty(shape, np.float32)
+    columns = _box_coordinates(shape[1], box_px)
+    low = np.floor(columns).astype(int)
+    high = np.minimum(low + 1, grid.shape[1] - 1)
+    part = (columns - low).astype(np.float32)
+    along_x = grid[:, low] * (1 - part) + grid[:, high] * part
+    for y, position in enumerate(_box_coordinates(shape[0], box_px)):
+        below = int(position)
+        above = min(below + 1, grid.shape[0] - 1)
+        fraction = np.float32(position - below)
+        result[y] = along_x[below] * (1 - fraction) + along_x[above] * fraction
+    return result
+
+
+def _box_coordinates(length: int, box_px: int) -> np.ndarray:
+    """Fractional box index of each pixel, clamped to the first and last box."""
+    starts = np.minimum(np.arange(0, length, box_px), length - box_px)
+    centres = starts + (box_px - 1) / 2
+    return np.interp(np.arange(length), centres, np.arange(len(centres)))

@@ -1,0 +1,279 @@
+"""Every file of a run: its name, how it is written, and what a rejected one looks like.
+
+Stages meet in files only, and no file name is made anywhere else.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet import __version__
+from radiounet.errors import BadDataError
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9+_.-]*"
+"""What a field or mosaic may be called: it becomes part of a path."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """Names of all products of one run.
+
+    Parameters
+    ----------
+    root : str
+        ``results/<release>``; every other name lies below it. A name may be a
+        concrete mosaic or a Snakemake wildcard such as ``{mosaic}``.
+    """
+
+    root: str
+
+    def field_image(self, field: str, kind: str) -> str:
+        """20" image of a field: `kind` is ``int`` or ``app``."""
+        return f"{self.root}/fields/{field}/{kind}.fits"
+
+    def field_source(self, field: str) -> str:
+        """Where a field's images came from (JSON)."""
+        return f"{self.root}/fields/{field}/source.json"
+
+    def image(self, mosaic: str) -> str:
+        """20" image of a mosaic, Jy/beam."""
+        return f"{self.root}/mosaics/{mosaic}/image.fits"
+
+    def weights(self, mosaic: str) -> str:
+        """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
+        return f"{self.root}/mosaics/{mosaic}/weights.fits"
+
+    def mosaic_source(self, mosaic: str) -> str:
+        """Where a downloaded mosaic came from (JSON)."""
+        return f"{self.root}/mosaics/{mosaic}/source.json"
+
+    def tiles(self, mosaic: str) -> str:
+        """Normalised padded plane, tile origins and local noise (HDF5)."""
+        return f"{self.root}/tiles/{mosaic}.h5"
+
+    def cores(self, mosaic: str) -> str:
+        """Predicted cores (HDF5)."""
+        return f"{self.root}/cores/{mosaic}.h5"
+
+    def probability(self, mosaic: str) -> str:
+        """Probability of diffuse emission per pixel, 0..1, NaN where blank."""
+        return f"{self.root}/probability/{mosaic}.fits"
+
+    def mask(self, mosaic: str) -> str:
+        """0 no, 1 diffuse, 255 no data."""
+        return f"{self.root}/masks/{mosaic}.fits"
+
+    def islands(self, mosaic: str) -> str:
+        """Islands of one mosaic."""
+        return f"{self.root}/islands/{mosaic}.ecsv"
+
+    def clusters(self, mosaic: str) -> str:
+        """Clusters whose centre the mosaic's cell owns."""
+        return f"{self.root}/clusters/{mosaic}.ecsv"
+
+    def catalogue(self, kind: str, suffix: str) -> str:
+        """`kind` is ``clusters``, ``islands`` or ``rejected``."""
+        return f"{self.root}/catalogue/{kind}.{suffix}"
+
+    def log(self, stage: str, name: str = "all") -> str:
+        """Log of one job."""
+        return f"{self.root}/logs/{stage}/{name}.log"
+
+    def benchmark(self, stage: str, name: str = "all") -> str:
+        """Time and memory of one job, as Snakemake measures them."""
+        return f"{self.root}/benchmarks/{stage}/{name}.tsv"
+
+    def report(self) -> str:
+        """The run's report page."""
+        return f"{self.root}/report.html"
+
+
+CATALOGUE_KINDS = ("clusters", "islands", "rejected")
+CATALOGUE_SUFFIXES = ("fits", "vot", "csv")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a field or mosaic could not be used: one row of ``rejected``."""
+
+    name: str
+    stage: str
+    file: str
+    reason: str
+
+
+class RejectedInputError(BadDataError):
+    """An input product of a stage is itself rejected; the rejection is passed on."""
+
+    def __init__(self, rejection: Rejection):
+        super().__init__(rejection.reason)
+        self.rejection = rejection
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; sync and rename on success, remove on failure.
+
+    A killed job leaves no half product under the final name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write a small JSON product."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_fits(path: str | Path, data: np.ndarray, header: fits.Header) -> None:
+    """Write one plane, ``[y, x]``, as the primary HDU."""
+    with atomic(path) as temporary:
+        fits.PrimaryHDU(data, header).writeto(temporary, overwrite=True)
+
+
+def write_ecsv(path: str | Path, table: Table) -> None:
+    """Write a table with units, descriptions and metadata."""
+    with atomic(path) as temporary:
+        table.write(temporary, format="ascii.ecsv", overwrite=True)
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def code_hash(script: str | None = None) -> str:
+    """First 12 digits of the SHA-256 over the library's source.
+
+    Parameters
+    ----------
+    script : str, optional
+        Name of a stage script: hash only it and the modules it imports, directly
+        or not. Snakemake does not see a change in an imported module; with this
+        among a rule's params it does, and reruns only the stages concerned.
+    """
+    library = Path(__file__).parent
+    wanted = _imported(library.parent / f"{script}.py") if script else set(library.glob("*.py"))
+    digest = hashlib.sha256()
+    for path in sorted(wanted):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _imported(script: Path) -> set[Path]:
+    """A script and every module of this library that it can reach by imports."""
+    library = Path(__file__).parent
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        names = re.findall(r"^\s*from radiounet\.(\w+) import", path.read_text(), re.MULTILINE)
+        waiting += [library / f"{name}.py" for name in names if library / f"{name}.py" not in found]
+    return found
+
+
+def provenance(**entries: str | float | int | None) -> list[tuple[str, object, str]]:
+    """FITS cards that say how a product was made; None entries are left out.
+
+    Keywords are the entries' names in upper case, at most 8 letters.
+    """
+    cards = [
+        ("RUNETVER", __version__, "version of the workflow"),
+        ("CODEHASH", code_hash(), "hash of radiounet's source"),
+    ]
+    for name, value in entries.items():
+        if value is not None:
+            keyword = name.upper()
+            cards.append((keyword, value, PROVENANCE_COMMENTS[keyword]))
+    return cards
+
+
+PROVENANCE_COMMENTS = {
+    "MODEL": "model",
+    "MODELSHA": "SHA-256 of the model's weights",
+    "INPUTSHA": "SHA-256 of the input image",
+    "SEGMODE": "tiling mode",
+    "PRECIS": "arithmetic of the inference",
+    "THRESH": "probability where the mask begins",
+    "MINBEAMS": "smallest island kept, beam areas",
+    "NFIELDS": "fields in the mosaic",
+    "NMISSING": "fields selected but missing or rejected",
+    "BEAMCUT": "primary beam below which a field is cut",
+}
+
+
+def write_rejected(path: str | Path, rejection: Rejection) -> None:
+    """Write the stand-in of a product that could not be made.
+
+    FITS: a primary HDU with no data and the rejection in its header. HDF5: no
+    data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry.
+    """
+    entries = asdict(rejection)
+    suffix = Path(path).suffix
+    if suffix == ".fits":
+        header = fits.Header([("REJECTED", True, "no product: see REJSTAGE, REJFILE, REJREASN")])
+        for key, name in _REJECTION_CARDS.items():
+            header[key] = _printable(entries[name])
+        with atomic(path) as temporary:
+            fits.PrimaryHDU(None, header).writeto(temporary, overwrite=True)
+    elif suffix == ".h5":
+        with atomic(path) as temporary, h5py.File(temporary, "w") as store:
+            store.attrs["rejected"] = json.dumps(entries)
+    elif suffix == ".ecsv":
+        write_ecsv(path, Table({"name": np.array([], dtype=str)}, meta={"rejected": entries}))
+    else:
+        write_json(path, {"rejected": entries})
+
+
+_REJECTION_CARDS = {"REJNAME": "name", "REJSTAGE": "stage", "REJFILE": "file", "REJREASN": "reason"}
+
+
+def _printable(text: str) -> str:
+    """FITS cards hold printable ASCII only."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
+def read_rejection(path: str | Path) -> Rejection | None:
+    """Return the rejection that stands in a product's place, or None."""
+    suffix = Path(path).suffix
+    if suffix == ".fits":
+        with open(path, "rb") as stream:
+            if b"REJECTED=" not in stream.read(2880):
+                return None
+        header = fits.getheader(path)
+        return Rejection(**{name: header[key] for key, name in _REJECTION_CARDS.items()})
+    if suffix == ".h5":
+        with h5py.File(path, "r") as store:
+            entries = json.loads(store.attrs.get("rejected", "null"))
+    elif suffix == ".ecsv":
+        entries = Table.read(path, format="ascii.ecsv").meta.get("rejected")
+    else:
+        entries = json.loads(Path(path).read_text()).get("rejected")
+    return Rejection(**entries) if entries else None

@@ -1,0 +1,365 @@
+"""Releases, fields, mosaics, cells: what covers which part of the sky.
+
+A DR2 mosaic belongs to a pointing and its cell holds the points nearest to
+that pointing; a DR3 mosaic belongs to a HEALPix cell (nside 16, RING, ICRS).
+Every sky position is owned by exactly one mosaic of a release.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from radiounet.config import Selection
+from radiounet.errors import ConfigError
+
+NSIDE = 16
+PIXEL_ARCSEC = 4.5
+SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
+
+
+@dataclass(frozen=True)
+class Field:
+    """One LOFAR pointing: name and centre (ICRS deg)."""
+
+    name: str
+    ra_deg: float
+    dec_deg: float
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """One square of sky: name, centre (ICRS deg) and side in 4.5" pixels."""
+
+    name: str
+    ra_deg: float
+    dec_deg: float
+    n_px: int
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One row of an input cluster catalogue; R500 in arcmin."""
+
+    name: str
+    ra_deg: float
+    dec_deg: float
+    redshift: float
+    r500_arcmin: float
+
+
+def unit_vectors(ra_deg, dec_deg) -> np.ndarray:
+    """Unit vectors, ``[..., 3]``, of positions in degrees."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+
+
+def separation_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle between unit vectors, deg; exact for small and large angles (Vincenty)."""
+    cross = np.linalg.norm(np.cross(a, b), axis=-1)
+    return np.degrees(np.arctan2(cross, np.sum(a * b, axis=-1)))
+
+
+def offsets_deg(ra0_deg: float, dec0_deg: float, ra_deg, dec_deg) -> tuple[np.ndarray, np.ndarray]:
+    """Spherical offsets in RA and Dec of positions from a centre, deg.
+
+    Longitude and latitude in the frame whose origin is the centre, as
+    ``SkyCoord.spherical_offsets_to`` of astropy gives them.
+    """
+    x, y, z = np.moveaxis(unit_vectors(np.subtract(ra_deg, ra0_deg), dec_deg), -1, 0)
+    dec0 = np.radians(dec0_deg)
+    forward = x * np.cos(dec0) + z * np.sin(dec0)
+    up = z * np.cos(dec0) - x * np.sin(dec0)
+    return np.degrees(np.arctan2(y, forward)), np.degrees(np.arcsin(np.clip(up, -1, 1)))
+
+
+def grid_side(half_deg: float, pixel_arcsec: float = PIXEL_ARCSEC) -> int:
+    """Side of a mosaic, ``2 floor(1.15 R / cell)`` px (ddf-pipeline `mosaic_pointing.py`)."""
+    return 2 * int(SQUARE_MARGIN * half_deg * 3600 / pixel_arcsec)
+
+
+def cell_name(pixel: int) -> str:
+    """Name of a DR3 mosaic: ``hp01312``."""
+    return f"hp{pixel:05d}"
+
+
+def cell_pixel(name: str) -> int:
+    """HEALPix pixel of a DR3 mosaic's name."""
+    return int(name.removeprefix("hp"))
+
+
+def cell_geometry(pixel: int, pixel_arcsec: float = PIXEL_ARCSEC) -> Mosaic:
+    """Centre and side of a DR3 mosaic (ddf-pipeline `mosaic_healpix.py`).
+
+    R is the largest spherical offset in RA or Dec from the centre of the cell
+    to its four corners.
+    """
+    import healpy
+
+    ra, dec = healpy.pix2ang(NSIDE, pixel, lonlat=True)
+    corner_ra, corner_dec = healpy.vec2ang(healpy.boundaries(NSIDE, pixel, step=1).T, lonlat=True)
+    offsets = np.abs(offsets_deg(ra, dec, corner_ra, corner_dec))
+    return Mosaic(cell_name(pixel), float(ra), float(dec), grid_side(offsets.max(), pixel_arcsec))
+
+
+def cells_of_footprint(moc) -> list[int]:
+    """HEALPix pixels of DR3 mosaics: those a footprint reaches.
+
+    The footprint is widened by one of its own pixels (7' for the published
+    order-9 MOC), since the images reach a little beyond the circles it is made
+    of; that gives the 1,571 cells of the release.
+
+    Parameters
+    ----------
+    moc : mocpy.MOC
+    """
+    import healpy
+
+    wide = moc.union(moc).add_neighbours()  # a new one: add_neighbours changes its own
+    nested = np.asarray(wide.degrade_to_order(4).flatten()).astype(np.int64)
+    return sorted(int(pixel) for pixel in healpy.nest2ring(NSIDE, nested))
+
+
+def fields_in_footprint(fields: Sequence[Field], moc, radius_deg: float = 1.85) -> list[bool]:
+    """Tell which fields a footprint made of discs around its fields can contain.
+
+    A field is in when the whole disc is. No list of DR3 fields is published;
+    this keeps every one that may be in it, and a few more whose discs happen to
+    be covered by their neighbours.
+    """
+    import healpy
+
+    nside = 2**moc.max_order
+    covered = np.zeros(healpy.nside2npix(nside), bool)
+    covered[healpy.nest2ring(nside, np.asarray(moc.flatten()).astype(np.int64))] = True
+    centres = unit_vectors([f.ra_deg for f in fields], [f.dec_deg for f in fields])
+    radius = np.radians(radius_deg)
+    return [bool(covered[healpy.query_disc(nside, centre, radius)].all()) for centre in centres]
+
+
+def nearest_fields(distances_deg: np.ndarray) -> np.ndarray:
+    """Fields that make a pointing's mosaic (ddf-pipeline `find_mosaic_pointings.py`).
+
+    The field itself and its six nearest, and further ones within 1.1 times the
+    distance of the sixth; the last of these is dropped by a strict comparison,
+    as the survey's code does.
+
+    Parameters
+    ----------
+    distances_deg : ndarray, ``[field]``
+        From the pointing to every field of the grid, itself included.
+
+    Returns
+    -------
+    ndarray of bool, ``[field]``
+    """
+    ordered = np.sort(distances_deg)
+    if len(ordered) <= 7:
+        return np.ones(len(ordered), bool)
+    end = 7
+    for index in range(7, min(20, len(ordered))):
+        if ordered[index] / ordered[6] < 1.1:
+            end = index
+    return distances_deg < ordered[end]
+
+
+def pointing_geometry(pointing: Field, grid: Sequence[Field]) -> Mosaic:
+    """Centre and side of a DR2 mosaic: R is half the largest neighbour distance.
+
+    Tested against four published headers (`tests/unit/test_sky.py`).
+    """
+    distances = _distances(pointing, grid)
+    chosen = distances[nearest_fields(distances)]
+    return Mosaic(pointing.name, pointing.ra_deg, pointing.dec_deg, grid_side(chosen.max() / 2))
+
+
+def _distances(place: Field | Mosaic, grid: Sequence[Field]) -> np.ndarray:
+    vectors = unit_vectors([f.ra_deg for f in grid], [f.dec_deg for f in grid])
+    return separation_deg(unit_vectors(place.ra_deg, place.dec_deg), vectors)
+
+
+class Survey:
+    """All mosaics and fields of a release, and who owns what.
+
+    Parameters
+    ----------
+    release : {'dr2', 'dr3', 'images'}
+        Decides the shape of cells: nearest centre, or HEALPix for ``dr3``.
+    mosaics : iterable of Mosaic
+        The whole release, not only those selected: ownership does not depend
+        on the selection.
+    fields : iterable of Field
+        Fields of the release.
+    grid : iterable of Field
+        Every field of the LoTSS grid, for neighbour distances.
+    """
+
+    def __init__(
+        self,
+        release: str,
+        mosaics: Iterable[Mosaic],
+        fields: Iterable[Field] = (),
+        grid: Iterable[Field] = (),
+    ):
+        self.release = release
+        self.mosaics = {mosaic.name: mosaic for mosaic in mosaics}
+        self.fields = {field.name: field for field in fields}
+        self._grid = list(grid)
+
+    @cached_property
+    def _names(self) -> np.ndarray:
+        return np.array(list(self.mosaics))
+
+    @cached_property
+    def _centre_tree(self):
+        from scipy.spatial import cKDTree
+
+        places = self.mosaics.values()
+        return cKDTree(unit_vectors([m.ra_deg for m in places], [m.dec_deg for m in places]))
+
+    @cached_property
+    def _grid_vectors(self) -> np.ndarray:
+        return unit_vectors([f.ra_deg for f in self._grid], [f.dec_deg for f in self._grid])
+
+    def owner(self, ra_deg, dec_deg) -> np.ndarray:
+        """Name of the mosaic whose cell holds each position; '' where no mosaic does.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : array_like
+            ICRS; any shape.
+        """
+        ra_deg, dec_deg = np.broadcast_arrays(ra_deg, dec_deg)
+        if self.release == "dr3":
+            import healpy
+
+            names = np.char.mod("hp%05d", healpy.ang2pix(NSIDE, ra_deg, dec_deg, lonlat=True))
+            return np.where(np.isin(names, self._names), names, "")
+        return self._names[self._centre_tree.query(unit_vectors(ra_deg, dec_deg))[1]]
+
+    def owned(self, mosaic: str, ra_deg, dec_deg) -> np.ndarray:
+        """Whether a mosaic's cell holds each position; NaN positions are owned by none."""
+        inside = np.isfinite(ra_deg) & np.isfinite(dec_deg)
+        if self.release == "dr3":
+            import healpy
+
+            inside[inside] = healpy.ang2pix(
+                NSIDE, ra_deg[inside], dec_deg[inside], lonlat=True
+            ) == cell_pixel(mosaic)
+        else:
+            index = self._names.tolist().index(mosaic)
+            inside[inside] = (
+                self._centre_tree.query(unit_vectors(ra_deg[inside], dec_deg[inside]))[1] == index
+            )
+        return inside
+
+    def touched_by(self, ra_deg: float, dec_deg: float, radius_arcmin: float) -> list[str]:
+        """Names of mosaics whose cells hold part of a disc, the centre's owner first."""
+        angle, part = np.meshgrid(np.linspace(0, 2 * np.pi, 73)[:-1], np.linspace(0, 1, 13))
+        radius = np.radians(radius_arcmin / 60) * part.ravel()
+        centre = unit_vectors(ra_deg, dec_deg)
+        east = np.cross([0, 0, 1.0], centre)
+        east /= np.linalg.norm(east)
+        north = np.cross(centre, east)
+        spread = np.cos(angle.ravel())[:, None] * east + np.sin(angle.ravel())[:, None] * north
+        points = np.cos(radius)[:, None] * centre + np.sin(radius)[:, None] * spread
+        ra = np.degrees(np.arctan2(points[:, 1], points[:, 0])) % 360
+        dec = np.degrees(np.arcsin(np.clip(points[:, 2], -1, 1)))
+        names = self.owner(ra, dec)
+        others = sorted(set(names.tolist()) - {"", names[0]})
+        return [name for name in (str(names[0]), *others) if name]
+
+    def fields_of(self, mosaic: str, field_radius_deg: float) -> list[str]:
+        """Names of the fields that make a mosaic.
+
+        Pointing mode: see `nearest_fields`. HEALPix mode: fields whose disc of
+        `field_radius_deg` meets the mosaic's square.
+        """
+        place = self.mosaics[mosaic]
+        distances = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), self._grid_vectors)
+        if self.release == "dr3":
+            chosen = self._meets_square(place, distances, field_radius_deg)
+        else:
+            chosen = nearest_fields(distances)
+        names = (self._grid[index].name for index in np.flatnonzero(chosen))
+        return sorted(name for name in names if name in self.fields)
+
+    def _meets_square(self, place: Mosaic, distances: np.ndarray, radius_deg: float) -> np.ndarray:
+        half = place.n_px / 2 * PIXEL_ARCSEC / 3600
+        near = np.flatnonzero(distances < np.sqrt(2) * half + radius_deg + 1)
+        ra = np.array([self._grid[index].ra_deg for index in near])
+        dec = np.array([self._grid[index].dec_deg for index in near])
+        beyond = [np.maximum(np.abs(o) - half, 0) for o in offsets_deg(place.ra_deg, place.dec_deg, ra, dec)]
+        chosen = np.zeros(len(distances), bool)
+        chosen[near[np.hypot(*beyond) < radius_deg]] = True
+        return chosen
+
+    def select(self, selection: Selection, clusters: Sequence[Cluster] = ()) -> list[str]:
+        """Names of the mosaics a selection asks for, sorted.
+
+        Raises
+        ------
+        ConfigError
+            A named mosaic is not in the release, or nothing is left.
+        """
+        unknown = sorted(set(selection.mosaics) - set(self.mosaics))
+        if unknown:
+            raise ConfigError(
+                f"select.mosaics: {', '.join(unknown)} not in {self.release} "
+                f"({len(self.mosaics)} mosaics, such as {next(iter(self.mosaics))})"
+            )
+        names = set(selection.mosaics or self.mosaics)
+        if selection.region:
+            region = selection.region
+            centre = unit_vectors(region.ra_deg, region.dec_deg)
+            names = {
+                name
+                for name in names
+                if separation_deg(centre, unit_vectors(self.mosaics[name].ra_deg, self.mosaics[name].dec_deg))
+                <= region.radius_deg
+            }
+        if selection.with_clusters:
+            owners = self.owner([c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
+            names &= set(owners.tolist())
+        if not names:
+            raise ConfigError(f"select: no mosaic of {self.release} fits {selection.model_dump()}")
+        return sorted(names)
+
+
+def read_list(path: str | Path) -> list[dict[str, str]]:
+    """Read a list written by `write_list`."""
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def list_paths(folder: str, release: str) -> dict[str, str]:
+    """Where the lists of a release are kept."""
+    return {
+        "mosaics": f"{folder}/{release}_mosaics.csv",
+        "fields": f"{folder}/{release}_fields.csv",
+        "checksums": f"{folder}/{release}_checksums.csv",
+    }
+
+
+def read_survey(release: str, mosaics_path: str | Path, fields_path: str | Path | None = None) -> Survey:
+    """Read a survey's lists.
+
+    Parameters
+    ----------
+    release : {'dr2', 'dr3', 'images'}
+    mosaics_path : path
+        CSV with name, ra_deg, dec_deg, n_px.
+    fields_path : path, optional
+        CSV with name, ra_deg, dec_deg, and member: 1 where the release has the field.
+    """
+    mosaics = [
+        Mosaic(row["name"], float(row["ra_deg"]), float(row["dec_deg"]), int(row["n_px"]))
+        for row in read_list(mosaics_path)
+    ]
+    rows = read_list(fields_path) if fields_path else []
+    grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
+    members = [field for field, row in zip(grid, rows, strict=True) if row["member"] == "1"]
+    return Survey(release, mosaics, members, grid)

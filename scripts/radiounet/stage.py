@@ -1,0 +1,86 @@
+"""What every stage script shares: its standard options, its log, and its exit.
+
+Bad data becomes a rejected product and exit 0, so that the survey goes on;
+anything else becomes a non-zero exit, so that Snakemake tries again.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from radiounet import log
+from radiounet.errors import BadDataError, RadioUNetError
+from radiounet.products import RejectedInputError, Rejection, code_hash, read_rejection, write_rejected
+
+logger = logging.getLogger("radiounet.stage")
+
+
+def stage_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that all stages have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--log", help="log file (default: standard error)")
+    parser.add_argument(
+        "--on-reject",
+        choices=("continue", "stop"),
+        default="stop",
+        help="bad data: write rejected products and exit 0, or stop with an error (default: %(default)s)",
+    )
+    return parser
+
+
+def run_stage(
+    args: argparse.Namespace,
+    work: Callable[[], object],
+    *,
+    outputs: Sequence[str],
+    inputs: Sequence[str] = (),
+    name: str = "",
+) -> None:
+    """Run one stage and leave the process with the status its outcome deserves.
+
+    Parameters
+    ----------
+    args : Namespace
+        From a parser made by `stage_parser`.
+    work : callable
+        Does the work and writes all outputs.
+    outputs : sequence of str
+        Written as rejected products when the data is bad.
+    inputs : sequence of str
+        Products that may themselves be rejected; the first that is decides.
+    name : str
+        Field or mosaic, for the row in ``rejected``.
+    """
+    log.configure(args.log)
+    stage = Path(sys.argv[0]).stem
+    logger.info("%s %s, code %s", stage, name, code_hash())
+    try:
+        for path in inputs:
+            if rejection := read_rejection(path):
+                raise RejectedInputError(rejection)
+        work()
+    except RejectedInputError as passed_on:
+        _reject(args, passed_on.rejection, outputs, passed_on)
+    except BadDataError as error:
+        culprit = getattr(error, "file", None) or next(iter(inputs), "")
+        kind = type(error).__name__
+        _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
+    except RadioUNetError as error:
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(error.exit_status)
+
+
+def _reject(
+    args: argparse.Namespace, rejection: Rejection, outputs: Sequence[str], error: BadDataError
+) -> None:
+    logger.warning(
+        "rejected %s in %s: %s (%s)", rejection.name, rejection.stage, rejection.reason, rejection.file
+    )
+    if args.on_reject == "stop":
+        sys.exit(error.exit_status)
+    for path in outputs:
+        write_rejected(path, rejection)

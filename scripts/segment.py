@@ -1,0 +1,32 @@
+"""Segment one image: probability, mask, islands and clusters, in one process.
+
+The image may have any pixel scale; it is brought to the model's beam and grid.
+"""
+
+from radiounet.clusters import read_clusters
+from radiounet.config import MeasureOptions, Segmentation, add_options, options_from
+from radiounet.segmentation import segment_image
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("image", help="FITS image, Jy/beam")
+    parser.add_argument("--clusters", help="cluster table: name, ra, dec, z, and M500 or R500")
+    parser.add_argument("--out", required=True, help="folder to write to")
+    add_options(parser, Segmentation)
+    add_options(parser, MeasureOptions)
+    args = parser.parse_args()
+
+    def work() -> None:
+        measure = options_from(args, MeasureOptions)
+        clusters = read_clusters(args.clusters, measure) if args.clusters else None
+        segmentation = options_from(args, Segmentation)
+        segment_image(args.image, args.model, segmentation, measure, clusters, args.out)
+
+    run_stage(args, work, outputs=[])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it."""
+
+from radiounet.config import SimulateOptions, add_options, options_from
+from radiounet.simulate import write_pair
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and write one pair."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--pair", type=int, required=True, help="number of the pair: its own seed")
+    parser.add_argument("--out", required=True, help="FITS file with image, TRUTH and RMS")
+    add_options(parser, SimulateOptions)
+    args = parser.parse_args()
+
+    def work() -> None:
+        write_pair(args.out, options_from(args, SimulateOptions), args.pair)
+
+    run_stage(args, work, outputs=[args.out], name=f"pair {args.pair}")
+
+
+if __name__ == "__main__":
+    main()

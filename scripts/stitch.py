@@ -1,0 +1,31 @@
+"""Join predicted cores into a probability map and a mask."""
+
+from radiounet.config import Segmentation
+from radiounet.segmentation import stitch_cores
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--cores", required=True, help="cores file of scripts/infer.py")
+    parser.add_argument("--image", required=True, help="image the tiles were made from")
+    parser.add_argument("--model", required=True, help="model: its name or its folder")
+    parser.add_argument("--threshold", type=float, help="where the mask begins (default: the model's own)")
+    parser.add_argument(
+        "--min-island-beams", type=float, default=1.0, help="smallest island, beams (default: 1)"
+    )
+    parser.add_argument("--probability", required=True, help="probability map to write (FITS)")
+    parser.add_argument("--mask", required=True, help="mask to write (FITS)")
+    args = parser.parse_args()
+
+    def work() -> None:
+        options = Segmentation(threshold=args.threshold, min_island_beams=args.min_island_beams)
+        stitch_cores(args.cores, args.image, args.model, options, args.probability, args.mask)
+
+    run_stage(args, work, inputs=[args.cores], outputs=[args.probability, args.mask], name=args.mosaic)
+
+
+if __name__ == "__main__":
+    main()

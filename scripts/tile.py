@@ -1,0 +1,24 @@
+"""Normalise an image for a model and lay its tiles."""
+
+from radiounet.segmentation import tile_image
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
+    parser.add_argument("--model", required=True, help="model: its name or its folder")
+    parser.add_argument("--mode", choices=("exact", "reference"), default="exact", help="tiling mode")
+    parser.add_argument("--out", required=True, help="tiles file to write (HDF5)")
+    args = parser.parse_args()
+
+    def work() -> None:
+        tile_image(args.image, args.model, args.mode, args.out)
+
+    run_stage(args, work, inputs=[args.image], outputs=[args.out], name=args.mosaic)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+# From the archive to the disk. Local rules: compute nodes often have no network.
+# No code hash among the params here: a download is verified, newer code does not change its bytes.
+localrules:
+    lists,
+    fetch_lists,
+    fetch_clusters,
+    fetch_mosaic,
+    fetch_field,
+    list_images,
+
+
+rule lists:
+    input:
+        GRAPH.fetched_lists,
+
+
+rule fetch_lists:
+    output:
+        **LISTS,
+    log:
+        PRODUCTS.log("fetch_lists"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        connections=1,
+    params:
+        release=CONFIG.release,
+        archive=as_json(CONFIG.archive),
+    shell:
+        "{RUN}/fetch_lists.py --release {params.release} --archive {params.archive:q} --log {log:q}"
+
+
+rule fetch_clusters:
+    output:
+        table=f"{CLUSTER_FOLDER}/{{catalogue}}.ecsv",
+    log:
+        PRODUCTS.log("fetch_clusters", "{catalogue}"),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        connections=1,
+    params:
+        url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
+        download=as_json(CONFIG.archive.download),
+    shell:
+        "{RUN}/fetch_clusters.py --catalogue {wildcards.catalogue} --url {params.url:q}"
+        " --download {params.download:q} --out {output.table:q} --log {log:q}"
+
+
+if CONFIG.mosaics.source == "published":
+
+    rule fetch_mosaic:
+        output:
+            image=PRODUCTS.image("{mosaic}"),
+            source=PRODUCTS.mosaic_source("{mosaic}"),
+        log:
+            PRODUCTS.log("fetch_mosaic", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("fetch_mosaic", "{mosaic}")
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=120,
+            connections=1,
+        params:
+            mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
+            archive=as_json(CONFIG.release_archive),
+            download=as_json(CONFIG.archive.download),
+            checksums=GRAPH.checksum_tables,
+        shell:
+            "{RUN}/fetch_mosaic.py --mosaic {params.mosaic} --archive {params.archive:q}"
+            " --download {params.download:q} --checksums {params.checksums:q}"
+            " --image {output.image:q} --source {output.source:q} {REJECT} --log {log:q}"
+
+
+if CONFIG.mosaics.source == "fields":
+
+    rule fetch_field:
+        output:
+            int_image=PRODUCTS.field_image("{field}", "int"),
+            app_image=PRODUCTS.field_image("{field}", "app"),
+            source=PRODUCTS.field_source("{field}"),
+        log:
+            PRODUCTS.log("fetch_field", "{field}"),
+        benchmark:
+            PRODUCTS.benchmark("fetch_field", "{field}")
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=120,
+            connections=1,
+        params:
+            archive=as_json(CONFIG.release_archive),
+            download=as_json(CONFIG.archive.download),
+            checksums=GRAPH.checksum_tables,
+        shell:
+            "{RUN}/fetch_field.py --field {wildcards.field} --archive {params.archive:q}"
+            " --download {params.download:q} --checksums {params.checksums:q}"
+            " --int-image {output.int_image:q} --app-image {output.app_image:q}"
+            " --source {output.source:q} {REJECT} --log {log:q}"
+
+
+if CONFIG.mosaics.source == "images":
+
+    rule list_images:
+        input:
+            images=[image.path for image in CONFIG.mosaics.images],
+        output:
+            table=GRAPH.mosaic_list,
+        log:
+            PRODUCTS.log("list_images"),
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            names=[image.name for image in CONFIG.mosaics.images],
+            code=code_hash("list_images"),
+        shell:
+            "{RUN}/list_images.py --names {params.names} --images {input.images:q}"
+            " --out {output.table:q} --log {log:q}"

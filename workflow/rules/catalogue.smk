@@ -1,0 +1,81 @@
+# From masks to catalogues.
+rule find_islands:
+    input:
+        image=PRODUCTS.image("{mosaic}"),
+        probability=PRODUCTS.probability("{mosaic}"),
+        mask=PRODUCTS.mask("{mosaic}"),
+        mosaics=ancient(GRAPH.mosaic_list),
+    output:
+        table=PRODUCTS.islands("{mosaic}"),
+    log:
+        PRODUCTS.log("find_islands", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("find_islands", "{mosaic}")
+    threads: 1
+    resources:
+        mem_mb=doubling(2000),
+        runtime=doubling(20),
+    params:
+        survey=CONFIG.survey,
+        options=options_to(CONFIG.measure),
+        code=code_hash("find_islands"),
+    shell:
+        "{RUN}/find_islands.py --mosaic {wildcards.mosaic} --image {input.image:q}"
+        " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey}"
+        " --list {input.mosaics:q} --out {output.table:q} {params.options} {REJECT} --log {log:q}"
+
+
+rule measure_clusters:
+    input:
+        unpack(cluster_products),
+        mosaics=ancient(GRAPH.mosaic_list),
+        clusters=GRAPH.cluster_table,
+    output:
+        table=PRODUCTS.clusters("{mosaic}"),
+    log:
+        PRODUCTS.log("measure_clusters", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("measure_clusters", "{mosaic}")
+    threads: 1
+    resources:
+        mem_mb=doubling(3000),
+        runtime=doubling(20),
+    params:
+        root=PRODUCTS.root,
+        survey=CONFIG.survey,
+        touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
+        clusters=[f"--clusters {table}" for table in GRAPH.cluster_table],
+        options=options_to(CONFIG.measure),
+        code=code_hash("measure_clusters"),
+    shell:
+        "{RUN}/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
+        " --touched {params.touched} {params.clusters} --release {params.survey}"
+        " --list {input.mosaics:q} {params.options} {REJECT} --log {log:q}"
+
+
+rule merge_catalogue:
+    input:
+        unpack(run_tables),
+    output:
+        [
+            PRODUCTS.catalogue(kind, suffix)
+            for kind in CATALOGUE_KINDS
+            for suffix in CATALOGUE_SUFFIXES
+        ],
+    log:
+        PRODUCTS.log("merge_catalogue"),
+    benchmark:
+        PRODUCTS.benchmark("merge_catalogue")
+    threads: 1
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        root=PRODUCTS.root,
+        mosaics=lambda wildcards: GRAPH.selected,
+        fields=lambda wildcards: GRAPH.fields_used,
+        edge=CONFIG.measure.edge_arcsec,
+        code=code_hash("merge_catalogue"),
+    shell:
+        "{RUN}/merge_catalogue.py --root {params.root:q} --mosaics {params.mosaics}"
+        " --fields {params.fields} --edge-arcsec {params.edge} --log {log:q}"

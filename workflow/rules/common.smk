@@ -1,0 +1,63 @@
+# The configuration and the lists of the survey, loaded once; names used by all rules.
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from radiounet.config import load_config, options_to
+from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.sky import list_paths
+from radiounet.products import (
+    CATALOGUE_KINDS,
+    CATALOGUE_SUFFIXES,
+    NAME_PATTERN,
+    Products,
+    code_hash,
+)
+
+CONFIG = load_config(config)
+PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
+GRAPH = JobGraph(CONFIG, workflow.basedir)
+LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
+
+# what every stage script is started with
+RUN = f"{sys.executable} {workflow.basedir}/scripts"
+REJECT = f"--on-reject {CONFIG.on_reject}"
+
+
+wildcard_constraints:
+    mosaic=NAME_PATTERN,
+    field=NAME_PATTERN,
+    catalogue="psz2|mcxc",
+
+
+def run_masks(wildcards):
+    return [PRODUCTS.mask(mosaic) for mosaic in GRAPH.selected]
+
+
+def cluster_products(wildcards):
+    """The mosaic itself, and those that the apertures of its clusters touch."""
+    names = [wildcards.mosaic, *GRAPH.touched_by_clusters_of(wildcards.mosaic)]
+    return {
+        "images": [PRODUCTS.image(name) for name in names],
+        "probabilities": [PRODUCTS.probability(name) for name in names],
+        "masks": [PRODUCTS.mask(name) for name in names],
+    }
+
+
+def run_tables(wildcards):
+    return {
+        "islands": [PRODUCTS.islands(mosaic) for mosaic in GRAPH.selected],
+        "clusters": [PRODUCTS.clusters(mosaic) for mosaic in GRAPH.selected],
+        "sources": [PRODUCTS.field_source(field) for field in GRAPH.fields_used],
+    }
+
+
+def doubling(base):
+    """A resource that doubles with every attempt."""
+    return lambda wildcards, attempt: base * 2 ** (attempt - 1)
+
+
+def as_json(section):
+    """A section for a script; a function, since Snakemake takes braces in text for wildcards."""
+    return lambda wildcards: section.model_dump_json()

@@ -1,0 +1,61 @@
+# Images at the model's pixel scale: mosaics of fields, or the user's own.
+if CONFIG.mosaics.source == "fields":
+
+    rule mosaic:
+        input:
+            mosaics=ancient(GRAPH.mosaic_list),
+            sources=lambda wildcards: [
+                PRODUCTS.field_source(field) for field in GRAPH.fields_of(wildcards.mosaic)
+            ],
+            images=lambda wildcards: [
+                PRODUCTS.field_image(field, kind)
+                for field in GRAPH.fields_of(wildcards.mosaic)
+                for kind in ("int", "app")
+            ],
+            flux_scale=[path for path in [CONFIG.mosaics.options.flux_scale] if path],
+        output:
+            image=PRODUCTS.image("{mosaic}"),
+            weights=PRODUCTS.weights("{mosaic}"),
+        log:
+            PRODUCTS.log("mosaic", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("mosaic", "{mosaic}")
+        threads: 1
+        resources:
+            # two float64 accumulators and one field of 6,075 px with its reprojection
+            mem_mb=doubling(6000),
+            runtime=doubling(60),
+        params:
+            root=PRODUCTS.root,
+            release=CONFIG.release,
+            fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
+            options=options_to(CONFIG.mosaics.options),
+            code=code_hash("mosaic"),
+        shell:
+            "{RUN}/mosaic.py --root {params.root:q} --release {params.release}"
+            " --list {input.mosaics:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
+            " {params.options} {REJECT} --log {log:q}"
+
+
+if CONFIG.mosaics.source == "images":
+
+    rule prepare_image:
+        input:
+            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic),
+            card=f"{GRAPH.model_folder}/card.yaml",
+        output:
+            image=PRODUCTS.image("{mosaic}"),
+        log:
+            PRODUCTS.log("prepare_image", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("prepare_image", "{mosaic}")
+        threads: 1
+        resources:
+            mem_mb=doubling(4000),
+            runtime=doubling(30),
+        params:
+            model=GRAPH.model_folder,
+            code=code_hash("prepare_image"),
+        shell:
+            "{RUN}/prepare_image.py --name {wildcards.mosaic} --image {input.image:q}"
+            " --model {params.model:q} --out {output.image:q} {REJECT} --log {log:q}"

@@ -1,0 +1,71 @@
+# From image to mask. Tiles are an array axis of one file, never a wildcard.
+rule tile:
+    input:
+        image=PRODUCTS.image("{mosaic}"),
+        card=f"{GRAPH.model_folder}/card.yaml",
+    output:
+        tiles=temp(PRODUCTS.tiles("{mosaic}")),
+    log:
+        PRODUCTS.log("tile", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("tile", "{mosaic}")
+    threads: 1
+    resources:
+        mem_mb=doubling(2000),
+        runtime=doubling(20),
+    params:
+        model=GRAPH.model_folder,
+        mode=CONFIG.segmentation.mode,
+        code=code_hash("tile"),
+    shell:
+        "{RUN}/tile.py --mosaic {wildcards.mosaic} --image {input.image:q} --model {params.model:q}"
+        " --mode {params.mode} --out {output.tiles:q} {REJECT} --log {log:q}"
+
+
+rule infer:
+    input:
+        tiles=PRODUCTS.tiles("{mosaic}"),
+        card=f"{GRAPH.model_folder}/card.yaml",
+    output:
+        cores=temp(PRODUCTS.cores("{mosaic}")),
+    log:
+        PRODUCTS.log("infer", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("infer", "{mosaic}")
+    threads: 2
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        model=GRAPH.model_folder,
+        batch=CONFIG.segmentation.batch,
+        code=code_hash("infer"),
+    shell:
+        "{RUN}/infer.py --mosaic {wildcards.mosaic} --tiles {input.tiles:q} --model {params.model:q}"
+        " --batch {params.batch} --threads {threads} --out {output.cores:q} {REJECT} --log {log:q}"
+
+
+rule stitch:
+    input:
+        cores=PRODUCTS.cores("{mosaic}"),
+        image=PRODUCTS.image("{mosaic}"),
+        card=f"{GRAPH.model_folder}/card.yaml",
+    output:
+        probability=PRODUCTS.probability("{mosaic}"),
+        mask=PRODUCTS.mask("{mosaic}"),
+    log:
+        PRODUCTS.log("stitch", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("stitch", "{mosaic}")
+    threads: 1
+    resources:
+        mem_mb=doubling(2000),
+        runtime=doubling(20),
+    params:
+        model=GRAPH.model_folder,
+        mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
+        code=code_hash("stitch"),
+    shell:
+        "{RUN}/stitch.py --mosaic {wildcards.mosaic} --cores {input.cores:q} --image {input.image:q}"
+        " --model {params.model:q} {params.mask} --probability {output.probability:q}"
+        " --mask {output.mask:q} {REJECT} --log {log:q}"

@@ -1,0 +1,73 @@
+# Simulated pairs, training and evaluation of lotss-unet: `make model`.
+PAIRS = f"{CONFIG.results}/training/pairs/{{pair}}.fits"
+TRAINED = f"{CONFIG.results}/training/{CONFIG.segmentation.model}"
+TRAIN_PAIRS = expand(PAIRS, pair=range(CONFIG.train.fields))
+HELD_OUT_PAIRS = expand(
+    PAIRS, pair=range(CONFIG.train.fields, CONFIG.train.fields + CONFIG.train.held_out)
+)
+
+
+rule simulate:
+    output:
+        pair=PAIRS,
+    log:
+        f"{CONFIG.results}/training/logs/simulate/{{pair}}.log",
+    benchmark:
+        f"{CONFIG.results}/training/benchmarks/simulate/{{pair}}.tsv"
+    wildcard_constraints:
+        pair=r"\d+",
+    threads: 1
+    resources:
+        mem_mb=doubling(1000),
+        runtime=doubling(10),
+    params:
+        options=options_to(CONFIG.simulate),
+        code=code_hash("simulate"),
+    shell:
+        "{RUN}/simulate.py --pair {wildcards.pair} --out {output.pair:q} {params.options} --log {log:q}"
+
+
+rule train:
+    input:
+        pairs=TRAIN_PAIRS,
+    output:
+        weights=f"{TRAINED}/network.weights.h5",
+        curve=f"{TRAINED}/learning_curve.csv",
+    log:
+        f"{CONFIG.results}/training/logs/train.log",
+    benchmark:
+        f"{CONFIG.results}/training/benchmarks/train.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(120),
+    params:
+        options=options_to(CONFIG.train),
+        code=code_hash("train"),
+    shell:
+        "{RUN}/train.py --pairs {input.pairs:q} --weights {output.weights:q} --curve {output.curve:q}"
+        " {params.options} --log {log:q}"
+
+
+rule evaluate:
+    input:
+        pairs=HELD_OUT_PAIRS,
+        weights=f"{TRAINED}/network.weights.h5",
+        curve=f"{TRAINED}/learning_curve.csv",
+    output:
+        folder=directory(f"{TRAINED}/model"),
+    log:
+        f"{CONFIG.results}/training/logs/evaluate.log",
+    benchmark:
+        f"{CONFIG.results}/training/benchmarks/evaluate.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        name=CONFIG.segmentation.model,
+        options=options_to(CONFIG.train),
+        code=code_hash("evaluate"),
+    shell:
+        "{RUN}/evaluate.py --pairs {input.pairs:q} --weights {input.weights:q} --curve {input.curve:q}"
+        " --name {params.name} --out {output.folder:q} {params.options} --log {log:q}"
