@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from radiounet.cards import AsinhNormalisation, Card, Weights
 from radiounet.config import TrainOptions
+from radiounet.inference import predict_cores
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import lotss_unet
 from radiounet.noise import local_rms
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 THRESHOLDS = np.round(np.arange(0.1, 0.95, 0.05), 2)
 FOUND_FLUX = 0.3
+BATCH = 16
 PIXEL_ARCSEC = 4.5
 BEAM_AREA_PX = 1.1330900354567985 * (20.0 / PIXEL_ARCSEC) ** 2
 
@@ -33,16 +35,10 @@ BEAM_AREA_PX = 1.1330900354567985 * (20.0 / PIXEL_ARCSEC) ** 2
 def predict_plane(model: keras.Model, plane: np.ndarray, options: TrainOptions) -> np.ndarray:
     """Probability of every pixel of a normalised plane, ``[y, x]``, as the workflow computes it."""
     where = layout(plane.shape, options.tile_px, options.core_px, "exact")
-    padded = np.zeros(where.padded, np.float32)
-    padded[where.pad_low :, where.pad_low :][: plane.shape[0], : plane.shape[1]] = plane
+    sides = zip(where.padded, plane.shape, strict=True)
+    padded = np.pad(plane, [(where.pad_low, total - where.pad_low - side) for total, side in sides])
     origins = where.origins()
-    inner = slice(where.margin_px, where.margin_px + where.core_px)
-    side = options.tile_px
-    cores = np.empty((len(origins), options.core_px, options.core_px), np.float32)
-    for index, (y, x) in enumerate(origins):
-        tile = padded[None, y : y + side, x : x + side, None]
-        cores[index] = model.predict_on_batch(tile)[0, inner, inner, 1]
-    return stitch(cores, origins, where)
+    return stitch(np.concatenate([*predict_cores(model, padded, origins, where, BATCH)]), origins, where)
 
 
 def evaluate(model: keras.Model, paths: Sequence[str], options: TrainOptions) -> dict[str, object]:

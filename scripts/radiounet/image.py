@@ -138,7 +138,7 @@ def _open(path: str | Path) -> tuple[np.ndarray, fits.Header]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(path, memmap=True) as hdus:
+            with fits.open(path) as hdus:
                 hdu = next((hdu for hdu in hdus if hdu.header.get("NAXIS", 0) >= 2), None)
                 if hdu is None or not hdu.is_image:
                     raise CelestialError(f"{path} holds no image")

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import numpy as np
 from radiounet.errors import ModelError
 from radiounet.network import load_model
 from radiounet.products import atomic
-from radiounet.tiling import read_layout
+from radiounet.tiling import Layout, read_layout
 
 logger = logging.getLogger(__name__)
 
@@ -58,16 +59,38 @@ def write_cores(tiles_path: str | Path, model_folder: str | Path, cores_path: st
             out.attrs["precision"] = "float32"
             out["origins"] = origins
             cores = out.create_dataset("cores", (len(origins), card.core_px, card.core_px), np.float32)
-            for first in range(0, len(origins), batch):
-                chosen = origins[first : first + batch]
-                cores[first : first + len(chosen)] = _predict(model, store["plane"], chosen, where, batch)
+            first = 0
+            for part in predict_cores(model, store["plane"], origins, where, batch):
+                cores[first : first + len(part)] = part
+                first += len(part)
     seconds = time.monotonic() - started
     logger.info("%d tiles in %.1f s, %.1f tiles/s", len(origins), seconds, len(origins) / seconds)
 
 
-def _predict(model: keras.Model, plane: h5py.Dataset, origins: np.ndarray, where, batch: int) -> np.ndarray:
-    tiles = np.zeros((batch, where.tile_px, where.tile_px, 1), np.float32)
-    for index, (y, x) in enumerate(origins):
-        tiles[index, ..., 0] = plane[y : y + where.tile_px, x : x + where.tile_px]
+def predict_cores(
+    model: keras.Model, plane: h5py.Dataset | np.ndarray, origins: np.ndarray, where: Layout, batch: int
+) -> Iterator[np.ndarray]:
+    """Predict tiles of a padded plane batch by batch.
+
+    Parameters
+    ----------
+    plane : array-like, ``[y, x]``
+        Normalised and padded.
+    origins : ndarray, ``[tile, 2]``
+        First row and column of each tile.
+    batch : int
+        Every call of the network has this many tiles, the last one filled up with zeros.
+
+    Yields
+    ------
+    ndarray of float32, ``[tile, y, x]``
+        Cores, in the order of `origins`.
+    """
     inner = slice(where.margin_px, where.margin_px + where.core_px)
-    return model.predict_on_batch(tiles)[: len(origins), inner, inner, 1]
+    tiles = np.zeros((batch, where.tile_px, where.tile_px, 1), np.float32)
+    for first in range(0, len(origins), batch):
+        chosen = origins[first : first + batch]
+        for index, (y, x) in enumerate(chosen):
+            tiles[index, ..., 0] = plane[y : y + where.tile_px, x : x + where.tile_px]
+        tiles[len(chosen) :] = 0
+        yield model.predict_on_batch(tiles)[: len(chosen), inner, inner, 1]

@@ -6,6 +6,7 @@ read from its saved graph; `lotss_unet` is ours. Both map tiles
 of diffuse emission.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,8 +127,10 @@ def load_model(folder: str | Path) -> tuple[keras.Model, Card]:
     card = read_card(folder)
     model = ARCHITECTURES[card.architecture](card.tile_px, card.widths)
     try:
-        model.load_weights(Path(folder) / card.weights.file)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers it could not fill
+            model.load_weights(Path(folder) / card.weights.file)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise ModelError(
             f"the weights of {folder} do not fit {card.architecture} with widths {list(card.widths)}: {error}"
         ) from error
