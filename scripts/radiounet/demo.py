@@ -126,7 +126,7 @@ def write_archive(root: Path) -> None:
     region = draw_region(150.7, 35.45, 3.6, seed=1)
     for name in FIELD_CENTRES:
         write_field(root / "fields", name, region, rng)
-    _write_clusters(root / "clusters_dr2.ecsv", region)
+    _write_clusters(root / "clusters_dr2.ecsv", region, [*FIELD_CENTRES.values()], 0.6)
     rows = [(name, *centre) for name, centre in FIELD_CENTRES.items()]
     pointings = Table(rows=rows, names=("mosaic_id", "centeralpha", "centerdelta"))
     (root / "tap").mkdir(parents=True, exist_ok=True)
@@ -139,16 +139,21 @@ def write_archive(root: Path) -> None:
     noise = RMS_JY * draw_noise(2 * int(EDGE_RADIUS_DEG * 3600 / PIXEL_ARCSEC) + 90, 20 / PIXEL_ARCSEC, rng)
     for pixel in EDGE_CELLS:
         write_cell(root / "cells", pixel, centre, region, noise)
-    _write_clusters(root / "clusters_dr3.ecsv", region)
+    _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
     radius = 0.9 * EDGE_RADIUS_DEG * u.deg
     footprint = MOC.from_cone(lon=centre[0] * u.deg, lat=centre[1] * u.deg, radius=radius, max_depth=9)
     footprint.save(str(root / "footprint.moc.fits"), format="fits", overwrite=True)
 
 
-def _write_clusters(path: Path, region: Region) -> None:
-    """Table of the clusters put into a region; ``simulated_diffuse`` is the truth."""
+def _write_clusters(
+    path: Path, region: Region, centres: list[tuple[float, float]], radius_deg: float
+) -> None:
+    """Table of the clusters put near some centres; ``simulated_diffuse`` is the truth."""
     y, x, diffuse = np.array(region.sky.clusters).T
     ra, dec = region.grid.wcs_pix2world(x, y, 0)
+    places = unit_vectors(ra, dec)
+    near = np.min([separation_deg(unit_vectors(*centre), places) for centre in centres], axis=0)
+    ra, dec, diffuse = (values[near < radius_deg] for values in (ra, dec, diffuse))
     table = QTable()
     table["name"] = [f"SIM-{index:02d}" for index in range(1, len(ra) + 1)]
     table["ra"], table["dec"] = ra * u.deg, dec * u.deg

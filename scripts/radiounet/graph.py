@@ -109,10 +109,9 @@ class JobGraph:
         """For each mosaic, the other mosaics that the apertures of its clusters touch."""
         touched: dict[str, set[str]] = defaultdict(set)
         for cluster in self.clusters:
-            owner, *others = self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin) or [
-                ""
-            ]
-            touched[owner].update(others)
+            names = self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin)
+            if names:  # else it lies outside the survey
+                touched[names[0]].update(names[1:])
         return {name: sorted(others) for name, others in touched.items()}
 
     def touched_by_clusters_of(self, mosaic: str) -> list[str]:

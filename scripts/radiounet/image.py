@@ -189,7 +189,10 @@ def _beam(header: fits.Header, path) -> Beam:
         beam = Beam(float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0.0)))
     except KeyError as error:
         raise BeamError(f"{path} has no {error.args[0]}: the beam must be in the header, deg") from None
-    if not (np.isfinite([beam.major_arcsec, beam.minor_arcsec]).all() and beam.minor_arcsec > 0):
+    if not (
+        np.isfinite([beam.major_arcsec, beam.minor_arcsec]).all()
+        and min(beam.major_arcsec, beam.minor_arcsec) > 0
+    ):
         raise BeamError(f"{path} has an unusable beam: BMAJ {header['BMAJ']}, BMIN {header['BMIN']} deg")
     return beam
 

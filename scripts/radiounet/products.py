@@ -217,8 +217,8 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
 
 PROVENANCE_COMMENTS = {
     "MODEL": "model",
-    "MODELSHA": "SHA-256 of the model's weights",
-    "INPUTSHA": "SHA-256 of the input image",
+    "MODELSHA": None,  # 64 digits leave no room for a comment
+    "INPUTSHA": None,
     "SEGMODE": "tiling mode",
     "PRECIS": "arithmetic of the inference",
     "THRESH": "probability where the mask begins",

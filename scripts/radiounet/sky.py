@@ -238,7 +238,20 @@ class Survey:
 
             names = np.char.mod("hp%05d", healpy.ang2pix(NSIDE, ra_deg, dec_deg, lonlat=True))
             return np.where(np.isin(names, self._names), names, "")
-        return self._names[self._centre_tree.query(unit_vectors(ra_deg, dec_deg))[1]]
+        index = self._nearest(ra_deg, dec_deg)
+        return np.where(index >= 0, self._names[index], "")
+
+    def _nearest(self, ra_deg, dec_deg) -> np.ndarray:
+        """Index of the nearest mosaic whose image reaches each position; -1 where none does."""
+        chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg))
+        return np.where(chord <= self._reach[index], index, -1)
+
+    @cached_property
+    def _reach(self) -> np.ndarray:
+        """Farthest data from each centre (a disc in DR2, else the square's corner), as a chord."""
+        stretch = 1.0 if self.release == "dr2" else np.sqrt(2)
+        half_px = np.array([mosaic.n_px / 2 for mosaic in self.mosaics.values()])
+        return 2 * np.sin(np.radians(stretch * half_px * PIXEL_ARCSEC / 3600) / 2)
 
     def owned(self, mosaic: str, ra_deg, dec_deg) -> np.ndarray:
         """Whether a mosaic's cell holds each position; NaN positions are owned by none."""
@@ -251,13 +264,14 @@ class Survey:
             ) == cell_pixel(mosaic)
         else:
             index = self._names.tolist().index(mosaic)
-            inside[inside] = (
-                self._centre_tree.query(unit_vectors(ra_deg[inside], dec_deg[inside]))[1] == index
-            )
+            inside[inside] = self._nearest(ra_deg[inside], dec_deg[inside]) == index
         return inside
 
     def touched_by(self, ra_deg: float, dec_deg: float, radius_arcmin: float) -> list[str]:
-        """Names of mosaics whose cells hold part of a disc, the centre's owner first."""
+        """Names of mosaics whose cells hold part of a disc, the centre's owner first.
+
+        Empty where no mosaic owns the centre.
+        """
         angle, part = np.meshgrid(np.linspace(0, 2 * np.pi, 73)[:-1], np.linspace(0, 1, 13))
         radius = np.radians(radius_arcmin / 60) * part.ravel()
         centre = unit_vectors(ra_deg, dec_deg)
@@ -269,8 +283,9 @@ class Survey:
         ra = np.degrees(np.arctan2(points[:, 1], points[:, 0])) % 360
         dec = np.degrees(np.arcsin(np.clip(points[:, 2], -1, 1)))
         names = self.owner(ra, dec)
-        others = sorted(set(names.tolist()) - {"", names[0]})
-        return [name for name in (str(names[0]), *others) if name]
+        if not names[0]:
+            return []
+        return [str(names[0]), *sorted(set(names.tolist()) - {"", str(names[0])})]
 
     def fields_of(self, mosaic: str, field_radius_deg: float) -> list[str]:
         """Names of the fields that make a mosaic.

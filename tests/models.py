@@ -1,0 +1,52 @@
+"""Small models for tests: real architectures, few filters, random weights."""
+
+from pathlib import Path
+
+import yaml
+
+from radiounet.cards import Card
+from radiounet.products import sha256_of
+
+CARD = {
+    "name": "tiny",
+    "architecture": "lotss_unet",
+    "widths": [4, 8],
+    "tile_px": 64,
+    "core_px": 32,
+    "normalisation": {"kind": "asinh_sigma"},
+    "unit": "Jy/beam",
+    "beam_arcsec": 20.0,
+    "pixel_arcsec": 4.5,
+    "threshold": 0.5,
+    "training": {},
+    "metrics": {},
+    "weights": {"file": "network.weights.h5", "sha256": "0" * 64},
+    "licence": "BSD-3-Clause",
+    "citation": "none",
+}
+
+
+def tiny_card(**changes) -> Card:
+    return Card.model_validate(CARD | changes)
+
+
+def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
+    """Write a model folder with random weights and BatchNorm statistics."""
+    import keras
+    import numpy as np
+
+    from radiounet.network import ARCHITECTURES
+
+    keras.utils.set_random_seed(seed)
+    card = CARD | changes
+    network = ARCHITECTURES[card["architecture"]](card["tile_px"], card["widths"])
+    rng = np.random.default_rng(seed)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / "network.weights.h5"
+    network.save_weights(weights)
+    card["weights"] = {"file": weights.name, "sha256": sha256_of(weights)}
+    (folder / "card.yaml").write_text(yaml.safe_dump(card))
+    return Card.model_validate(card)

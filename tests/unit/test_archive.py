@@ -1,0 +1,604 @@
+import hashlib
+import io
+import logging
+import threading
+import time
+from base64 import b64encode
+from contextlib import contextmanager
+from email.utils import formatdate
+from itertools import repeat
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from radiounet import archive
+from radiounet.archive import check_checksum, check_fits, fetch, fetch_candidates, fits_size
+from radiounet.config import DownloadOptions
+from radiounet.demo import ArchiveHandler, serve
+from radiounet.errors import (
+    ChecksumError,
+    ConfigError,
+    NotFitsError,
+    NotInArchiveError,
+    TransientError,
+    TruncatedError,
+)
+
+OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
+ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
+HTML = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n"
+
+
+def fits_bytes(fill: float) -> bytes:
+    stream = io.BytesIO()
+    fits.PrimaryHDU(np.full((60, 60), fill, np.float32)).writeto(stream)
+    return stream.getvalue()
+
+
+CONTENT = fits_bytes(1.0)  # 2,880 bytes of header; 14,400 of data, which fill 5 records exactly
+OTHER = fits_bytes(2.0)
+HALF = 3 * 2880
+
+
+def answer(status, body=b"", length=None, **headers):
+    """Send this once, then close: a `length` beyond the body is a cut connection."""
+
+    def send(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return send
+
+
+def cut(body=CONTENT, at=HALF, **headers):
+    return answer(200, body[:at], length=len(body), **headers)
+
+
+@contextmanager
+def server(root, answers=()):
+    """Give these answers in turn, then the files below `root`."""
+    asked, waiting = [], iter(answers)
+
+    class Scripted(ArchiveHandler):
+        def do_GET(self):
+            asked.append(SimpleNamespace(path=self.path, headers=self.headers))
+            send = next(waiting, None)
+            if send:
+                send(self)
+            else:
+                super().do_GET()
+
+    with serve(root, Scripted) as url:
+        yield url, asked
+
+
+@pytest.fixture(autouse=True)
+def _plain_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "image.fits").write_bytes(CONTENT)
+    return folder
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    return tmp_path / "here" / "image.fits"
+
+
+@pytest.fixture
+def _small_chunks(monkeypatch):
+    monkeypatch.setattr(archive, "CHUNK", 2880)
+
+
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    made: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=made.append))
+    return made
+
+
+def left(target) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def leave_part(target, content, tag=None):
+    target.parent.mkdir()
+    target.with_name("image.fits.part").write_bytes(content)
+    if tag:
+        target.with_name("image.fits.part.etag").write_text(tag)
+
+
+def test_good_file_arrives_whole_and_alone(root, target):
+    with server(root) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert target.read_bytes() == CONTENT
+    assert left(target) == ["image.fits"]
+    assert [request.path for request in asked] == ["/image.fits"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_missing_file_is_named_at_once_and_leaves_nothing(root, target, status):
+    with server(root, [answer(status)]) as (url, asked):
+        with pytest.raises(NotInArchiveError, match=f"{url}/image.fits .*HTTP {status}"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 1
+    assert left(target) == []
+
+
+def test_second_candidate_wins_and_both_are_recorded(root, target):
+    with server(root) as (url, _):
+        fetched = fetch_candidates(f"{url}/{{file}}", ["absent.fits", "image.fits"], target, OPTIONS, {})
+    assert fetched.tried == (f"{url}/absent.fits", f"{url}/image.fits")
+    assert (fetched.url, fetched.file, fetched.size) == (f"{url}/image.fits", "image.fits", 17280)
+    assert fetched.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert target.read_bytes() == CONTENT
+
+
+def test_no_candidate_names_all_that_were_tried(root, target):
+    with server(root) as (url, asked):
+        with pytest.raises(NotInArchiveError, match=f"{url}/a.fits, {url}/b.fits"):
+            fetch_candidates(f"{url}/{{file}}", ["a.fits", "b.fits"], target, OPTIONS, {})
+        assert len(asked) == 2
+    assert left(target) == []
+
+
+def test_candidate_is_compared_with_its_own_checksum(root, target):
+    checksums = {"absent.fits": "adler32:00000001", "image.fits": "adler32:00000002"}
+    with server(root) as (url, _), pytest.raises(ChecksumError, match="00000002 is on record"):
+        fetch_candidates(f"{url}/{{file}}", ["absent.fits", "image.fits"], target, OPTIONS, checksums)
+
+
+def test_part_of_one_candidate_is_never_continued_with_another(root, target):
+    leave_part(target, CONTENT[:HALF])
+    plain = answer(206, OTHER[HALF:], Content_Range=f"bytes {HALF}-17279/17280")
+
+    def by_range(handler):
+        (plain if handler.headers["Range"] else answer(200, OTHER))(handler)
+
+    with server(root, [answer(404), by_range]) as (url, _):
+        fetch_candidates(f"{url}/{{file}}", ["gone.fits", "other.fits"], target, OPTIONS, {})
+    assert target.read_bytes() == OTHER
+
+
+def test_plus_in_a_field_name_arrives_quoted(root, target):
+    (root / "P124+62").mkdir()
+    (root / "P124+62" / "image.fits").write_bytes(OTHER)
+    with server(root) as (url, asked):
+        fetched = fetch_candidates(
+            url + "/{field}/{file}", ["image.fits"], target, OPTIONS, {}, field="P124+62"
+        )
+    assert asked[0].path == "/P124%2B62/image.fits"
+    assert fetched.url == f"{url}/P124%2B62/image.fits"
+    assert target.read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_plus_in_a_local_path_stays(root, target, scheme):
+    (root / "P124+62.fits").write_bytes(OTHER)
+    fetch_candidates(f"{scheme}{root}/{{field}}.fits", ["-"], target, OPTIONS, {}, field="P124+62")
+    assert target.read_bytes() == OTHER
+
+
+def test_unknown_name_in_a_template_is_named_with_the_known_ones(target):
+    with pytest.raises(ConfigError, match="unknown 'nosuch'; known: file, field"):
+        fetch_candidates("https://h/{nosuch}/{file}", ["a"], target, OPTIONS, {}, field="P1")
+
+
+def test_busy_server_is_asked_again_after_the_pause_it_wants(root, target, pauses):
+    busy = answer(503, Retry_After="0")
+    slow = DownloadOptions(attempts=4, backoff_s=5, timeout_s=5)
+    with server(root, [busy, busy]) as (url, asked):
+        fetch(f"{url}/image.fits", target, slow)
+        assert len(asked) == 3
+    assert pauses == [0, 0]
+    assert target.read_bytes() == CONTENT
+
+
+def test_retry_after_may_be_a_date(root, target, pauses):
+    soon = answer(429, Retry_After=formatdate(time.time() + 100, usegmt=True))
+    past = answer(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
+    with server(root, [soon, past]) as (url, _):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert pauses == [pytest.approx(99, abs=1.1), 0]
+    assert target.read_bytes() == CONTENT
+
+
+def test_retry_after_has_a_limit(root, target, pauses):
+    options = DownloadOptions(attempts=2, backoff_s=0, backoff_max_s=3, timeout_s=5)
+    with server(root, [answer(503, Retry_After="86400")]) as (url, _):
+        fetch(f"{url}/image.fits", target, options)
+    assert pauses == [30]
+
+
+def test_pauses_double_up_to_the_limit(root, target, pauses, monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda low, high: 0)
+    options = DownloadOptions(attempts=6, backoff_s=2, backoff_max_s=9, timeout_s=5)
+    with server(root, repeat(answer(500))) as (url, _), pytest.raises(TransientError):
+        fetch(f"{url}/image.fits", target, options)
+    assert pauses == [2, 4, 8, 9, 9]
+
+
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_always_busy_server_is_given_up_after_the_attempts_allowed(root, target, attempts):
+    options = OPTIONS.model_copy(update={"attempts": attempts})
+    with server(root, repeat(answer(503))) as (url, asked):
+        with pytest.raises(TransientError, match="HTTP 503"):
+            fetch(f"{url}/image.fits", target, options)
+        assert len(asked) == attempts
+    assert left(target) == []
+
+
+def test_html_page_is_refused_by_its_type(root, target):
+    with server(root, [answer(200, HTML, Content_Type="text/html; charset=utf-8")]) as (url, asked):
+        with pytest.raises(NotFitsError, match="HTML"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 1
+    assert left(target) == []
+
+
+def test_html_page_is_refused_by_its_content(root, target):
+    with server(root, [answer(200, HTML, Content_Type="application/fits")]) as (url, asked):
+        with pytest.raises(NotFitsError, match="an HTML page"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 1
+    assert left(target) == []
+
+
+def test_empty_answer_is_not_fits(root, target):
+    with server(root, [answer(200)]) as (url, _), pytest.raises(NotFitsError, match="not FITS"):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert left(target) == []
+
+
+def test_bad_data_leaves_no_etag_behind(root, target):
+    with server(root, [answer(200, HTML, ETag='"a"')]) as (url, _), pytest.raises(NotFitsError):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert left(target) == []
+
+
+@pytest.mark.usefixtures("_small_chunks")
+def test_cut_connection_is_resumed_where_it_was_cut(root, target):
+    with server(root, [cut()]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert [request.headers["Range"] for request in asked] == [None, "bytes=8640-"]
+    assert target.read_bytes() == CONTENT
+    assert left(target) == ["image.fits"]
+
+
+@pytest.mark.usefixtures("_small_chunks")
+def test_next_call_resumes_what_the_last_one_left(root, target):
+    with server(root, [cut()]) as (url, asked):
+        with pytest.raises(TransientError):
+            fetch(f"{url}/image.fits", target, ONCE)
+        assert left(target) == ["image.fits.part"]
+        assert target.with_name("image.fits.part").read_bytes() == CONTENT[:HALF]
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert [request.headers["Range"] for request in asked] == [None, "bytes=8640-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_server_that_ignores_ranges_sends_the_file_anew(root, target):
+    leave_part(target, OTHER[:HALF])
+    with server(root, [answer(200, CONTENT)]) as (url, asked):
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert asked[0].headers["Range"] == "bytes=8640-"
+    assert target.read_bytes() == CONTENT
+
+
+def test_range_from_a_wrong_byte_is_asked_again(root, target):
+    leave_part(target, CONTENT[:HALF])
+    wrong = answer(206, CONTENT[2880:], Content_Range="bytes 2880-17279/17280")
+    with server(root, [wrong]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 2
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("where", [{"Content_Range": "bytes 2880-17279/17280"}, {}])
+def test_range_always_from_a_wrong_byte_is_never_accepted(root, target, where):
+    leave_part(target, CONTENT[:HALF])
+    with server(root, repeat(answer(206, CONTENT[2880:], **where))) as (url, asked):
+        with pytest.raises(TransientError, match="asked for byte 8640"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 4
+    assert not target.exists()
+    assert target.with_name("image.fits.part").read_bytes() == CONTENT[:HALF]
+
+
+def test_part_longer_than_the_file_is_thrown_away(root, target):
+    leave_part(target, CONTENT + OTHER)
+    with server(root, [answer(416, Content_Range="bytes */17280")]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert [request.headers["Range"] for request in asked] == ["bytes=34560-", None]
+    assert target.read_bytes() == CONTENT
+
+
+def test_part_that_is_already_complete_is_kept(root, target):
+    leave_part(target, CONTENT)
+    with server(root, [answer(416, Content_Range="bytes */17280")]) as (url, asked):
+        fetch(f"{url}/image.fits", target, ONCE)
+        assert len(asked) == 1
+    assert target.read_bytes() == CONTENT
+    assert left(target) == ["image.fits"]
+
+
+@pytest.mark.usefixtures("_small_chunks")
+def test_file_that_changed_between_attempts_comes_whole(root, target):
+    def changed(handler):
+        if handler.headers["If-Range"] == '"new"':
+            answer(206, OTHER[HALF:], Content_Range="bytes 8640-17279/17280")(handler)
+        else:
+            answer(200, OTHER, ETag='"new"')(handler)
+
+    with server(root, [cut(ETag='"old"'), changed]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert asked[1].headers["Range"] == "bytes=8640-"
+    assert asked[1].headers["If-Range"] == '"old"'
+    assert target.read_bytes() == OTHER
+    assert left(target) == ["image.fits"]
+
+
+@pytest.mark.usefixtures("_small_chunks")
+def test_weak_etag_is_not_used_to_resume(root, target):
+    with server(root, [cut(ETag='W/"a"')]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert asked[1].headers["If-Range"] is None
+
+
+def test_file_shorter_than_its_header_says_is_refused_after_a_second_look(root, target):
+    with server(root, repeat(answer(200, CONTENT[:-2880]))) as (url, asked):
+        with pytest.raises(TruncatedError, match="has 14400 bytes, its headers say at least 17280"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 2
+    assert left(target) == []
+
+
+def test_file_longer_than_its_header_says_is_refused(root, target):
+    with server(root, repeat(answer(200, CONTENT + b"\0" * 100))) as (url, _):
+        with pytest.raises(TruncatedError, match="has 17380 bytes, its headers say 17280"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+    assert left(target) == []
+
+
+def test_file_damaged_on_the_way_once_is_fetched_again(root, target):
+    checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    with server(root, [answer(200, OTHER)]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS, checksum=checksum)
+        assert len(asked) == 2
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("sent", [0, HALF])
+def test_silent_server_is_a_transient_failure(root, target, sent):
+    done = threading.Event()
+
+    def stall(handler):
+        if sent:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(CONTENT)))
+            handler.end_headers()
+            handler.wfile.write(CONTENT[:sent])
+        done.wait(5)
+        handler.close_connection = True
+
+    impatient = DownloadOptions(attempts=1, backoff_s=0, timeout_s=0.3)
+    with server(root, [stall]) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(TransientError, match="[Tt]ime"):
+            fetch(f"{url}/image.fits", target, impatient)
+        assert 0.25 < time.monotonic() - started < 2
+        done.set()
+    assert not target.exists()
+
+
+def test_unreachable_server_is_a_transient_failure(root, target):
+    with serve(root) as url:
+        pass
+    with pytest.raises(TransientError, match="ConnectionError"):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+
+
+# The Adler-32 of "Wikipedia" is Wikipedia's own example, the SHA-256 of "abc" that of FIPS 180-2;
+# the ids are what `git hash-object` gives an empty file and the line "hello".
+@pytest.mark.parametrize(
+    ("content", "checksum"),
+    [
+        (b"Wikipedia", "adler32:11e60398"),
+        (b"Wikipedia", "adler32:11E60398"),
+        (b"", "adler32:00000001"),
+        (b"abc", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (b"", "gitblob:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        (b"hello\n", "gitblob:ce013625030ba8dba906f756967f9e9ca394464a"),
+    ],
+)
+def test_known_checksums(tmp_path, content, checksum):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    check_checksum(path, checksum)
+    path.write_bytes(content + b"\0")
+    with pytest.raises(ChecksumError, match=f"{checksum.partition(':')[2]} is on record"):
+        check_checksum(path, checksum)
+
+
+def test_checksum_of_more_than_one_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "CHUNK", 4)
+    path = tmp_path / "file"
+    path.write_bytes(b"Wikipedia")
+    check_checksum(path, "adler32:11e60398")
+    path.write_bytes(b"hello\n")
+    check_checksum(path, "gitblob:ce013625030ba8dba906f756967f9e9ca394464a")
+
+
+@pytest.mark.parametrize("checksum", ["md5:d41d8cd98f00b204e9800998ecf8427e", "11e60398"])
+def test_unknown_algorithm_is_a_mistake_in_the_configuration(tmp_path, checksum):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="write adler32:HEX, sha256:HEX or gitblob:HEX"):
+        check_checksum(tmp_path / "file", checksum)
+
+
+def test_wrong_checksum_is_refused_and_leaves_nothing(root, target):
+    with server(root, repeat(answer(200, CONTENT))) as (url, asked):
+        with pytest.raises(ChecksumError, match="deadbeef is on record"):
+            fetch(f"{url}/image.fits", target, OPTIONS, checksum="adler32:deadbeef")
+        assert len(asked) == 2
+    assert left(target) == []
+
+
+def test_right_checksum_is_accepted(root, target):
+    blob = hashlib.sha1(b"blob 17280\0" + CONTENT).hexdigest()
+    with server(root) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS, checksum=f"gitblob:{blob}")
+        assert len(asked) == 1
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("template", ["/image.fits", "/{file}", "/{nosuch}/{file}"])
+def test_credentials_in_a_url_are_refused_and_never_shown(root, target, caplog, template):
+    caplog.set_level(logging.DEBUG)
+    with server(root) as (url, asked):
+        secret = url.replace("http://", "http://me:hunter2@") + template
+        with pytest.raises(ConfigError) as caught:
+            fetch_candidates(secret, ["image.fits"], target, OPTIONS, {})
+        assert asked == []
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in caplog.text
+
+
+def test_credentials_in_a_url_are_sent_to_netrc(target):
+    with pytest.raises(ConfigError, match=r"host 127\.0\.0\.1\): use ~/\.netrc"):
+        fetch("http://me:hunter2@127.0.0.1/image.fits", target, OPTIONS)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_access_points_to_netrc(root, target, status):
+    with server(root, repeat(answer(status))) as (url, asked):
+        with pytest.raises(ConfigError, match=rf"HTTP {status}.*\.netrc"):
+            fetch(f"{url}/image.fits", target, OPTIONS)
+        assert len(asked) == 1
+    assert left(target) == []
+
+
+def test_netrc_is_used(root, target, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    expected = "Basic " + b64encode(b"me:hunter2").decode()
+
+    def guarded(handler):
+        if handler.headers["Authorization"] == expected:
+            answer(200, CONTENT)(handler)
+        else:
+            answer(401)(handler)
+
+    with server(root, [guarded]) as (url, asked):
+        fetch(f"{url}/image.fits", target, OPTIONS)
+    assert asked[0].headers["Authorization"] == expected
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_local_file_is_copied(root, target, scheme):
+    fetch(f"{scheme}{root}/image.fits", target, OPTIONS)
+    assert target.read_bytes() == CONTENT
+    assert (root / "image.fits").read_bytes() == CONTENT
+    assert left(target) == ["image.fits"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_missing_local_file_is_named(root, target, scheme):
+    with pytest.raises(NotInArchiveError, match=f"no file {root}/absent.fits"):
+        fetch(f"{scheme}{root}/absent.fits", target, OPTIONS)
+    assert left(target) == []
+
+
+def test_file_url_is_unquoted_and_a_plain_path_is_not(root, target):
+    (root / "a b#1.fits").write_bytes(OTHER)
+    (root / "a%20b.fits").write_bytes(CONTENT)
+    fetch(f"file://{root}/a%20b%231.fits", target, OPTIONS)
+    assert target.read_bytes() == OTHER
+    fetch(f"{root}/a%20b.fits", target, OPTIONS)
+    assert target.read_bytes() == CONTENT
+
+
+def test_scheme_that_can_not_be_fetched_is_a_mistake_in_the_configuration(target):
+    with pytest.raises(ConfigError, match="ftp"):
+        fetch("ftp://127.0.0.1/image.fits", target, OPTIONS)
+
+
+def test_own_check_replaces_the_fits_check(root, target):
+    with server(root, [answer(200, b"name,ra,dec\n", Content_Type="text/plain")]) as (url, _):
+        fetch(f"{url}/list.csv", target, OPTIONS, check=lambda _: None)
+    assert target.read_bytes() == b"name,ra,dec\n"
+
+
+def image(*shape, kind=np.float32):
+    return fits.PrimaryHDU(np.ones(shape, kind))
+
+
+def table(rows):
+    return fits.BinTableHDU.from_columns([fits.Column("a", "D", array=np.arange(rows, dtype=float))])
+
+
+def strings():
+    lists = np.array([np.arange(3), np.arange(700)], dtype=object)
+    return fits.BinTableHDU.from_columns([fits.Column("v", "PJ()", array=lists)])  # PCOUNT > 0
+
+
+# header and data in records of 2,880 bytes, counted by hand
+@pytest.mark.parametrize(
+    ("hdus", "records"),
+    [
+        ([fits.PrimaryHDU()], 1),
+        ([image(10, 10)], 1 + 1),
+        ([image(1, 1, 60, 60)], 1 + 5),
+        ([image(1, 1, 60, 61)], 1 + 6),
+        ([image(60, 60, kind=np.float64)], 1 + 10),
+        ([image(2881, kind=np.uint8)], 1 + 2),
+        ([fits.PrimaryHDU(), table(361)], 1 + 1 + 2),
+        ([fits.PrimaryHDU(), strings()], 1 + 1 + 1),
+        ([image(60, 60), table(10), fits.ImageHDU(np.ones((60, 60), np.int16))], 1 + 5 + 1 + 1 + 1 + 3),
+    ],
+)
+def test_fits_size_is_the_length_of_the_file(tmp_path, hdus, records):
+    path = tmp_path / "a.fits"
+    fits.HDUList(hdus).writeto(path)
+    assert fits_size(path) == path.stat().st_size == 2880 * records
+    check_fits(path)
+    with open(path, "ab") as stream:
+        stream.write(b"\0" * 2880)
+    assert fits_size(path) == 2880 * records
+    with pytest.raises(TruncatedError, match=f"has {2880 * records + 2880} bytes"):
+        check_fits(path)
+
+
+@pytest.mark.parametrize("length", [1000, 2879, 2880, 17279, 18000, 20159])
+def test_file_cut_anywhere_is_truncated(tmp_path, length):
+    path = tmp_path / "a.fits"
+    fits.HDUList([image(60, 60), table(10)]).writeto(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(TruncatedError):
+        check_fits(path)
+
+
+@pytest.mark.parametrize("cards", [[], ["NAXIS   = 1"], ["NAXIS   = 'two'"]])
+def test_header_without_its_axes_is_not_fits(tmp_path, cards):
+    path = tmp_path / "a.fits"
+    lines = ["SIMPLE  =                    T", "BITPIX  =                  -32", *cards, "END"]
+    path.write_bytes("".join(line.ljust(80) for line in lines).ljust(2880).encode())
+    with pytest.raises(NotFitsError):
+        fits_size(path)

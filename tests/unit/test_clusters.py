@@ -1,0 +1,361 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.cosmology import FlatLambdaCDM
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+
+from radiounet.clusters import ClusterMeter, MosaicProducts, convert_catalogue, r500, read_clusters
+from radiounet.config import MeasureOptions
+from radiounet.errors import ConfigError
+from radiounet.image import Beam, Plane, grid_wcs
+from radiounet.products import write_fits
+from radiounet.sky import Cluster, Mosaic, Survey
+
+# H0 = 70, Om = 0.3, z = 0.2, M500 = 5e14 Msun, G = 4.30091e-9 Mpc (km/s)^2 / Msun:
+# H^2 = 4900 (0.3 1.2^3 + 0.7) = 5970.16, R500^3 = G M / (250 H^2) = 2150455 / 1492540 = 1.440802 Mpc^3
+R500_MPC = 1.12945
+# E = 1, 1.048475, 1.103812 at z = 0, 0.1, 0.2: Simpson's rule gives 0.190701 c/H0 = 816.7 Mpc, so
+# D_A = 680.6 Mpc
+R500_ARCMIN = 5.705
+
+OPTIONS = MeasureOptions()
+BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
+RA, DEC, N_PX = 150.0, 40.0, 300
+CENTRE_PX = 149  # FITS 150, counted from 0
+
+
+def table_of(**columns):
+    rows = {"name": ["A", "B"], "ra": [150.0, -10.0] * u.deg, "dec": [40.0, -5.0] * u.deg, "z": [0.2, 0.2]}
+    return QTable({**rows, **columns})
+
+
+def read_back(tmp_path, table, name="clusters.ecsv"):
+    table.write(tmp_path / name)
+    return read_clusters(tmp_path / name, OPTIONS)
+
+
+def test_r500_by_hand():
+    found = r500(5e14 * u.solMass, 0.2, FlatLambdaCDM(70, 0.3))
+    assert found.unit == u.Mpc
+    assert found.value == pytest.approx(R500_MPC, rel=1e-4)
+
+
+def test_r500_goes_with_the_cube_root_of_mass():
+    assert r500([1, 8] * u.solMass, [0.3, 0.3], FlatLambdaCDM(70, 0.3)).value @ [2, -1] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"M500": [5.0, 5.0] * (1e14 * u.solMass)},
+        {"M500": [5e14, 5e14] * u.solMass},
+        {"R500": [R500_MPC, R500_MPC] * u.Mpc},
+        {"R500": [1e3 * R500_MPC, 1e3 * R500_MPC] * u.kpc},
+        {"R500": [R500_ARCMIN, R500_ARCMIN] * u.arcmin},
+        {"r500": [60 * R500_ARCMIN, 60 * R500_ARCMIN] * u.arcsec},
+    ],
+    ids=["1e14 Msun", "Msun", "Mpc", "kpc", "arcmin", "arcsec"],
+)
+@pytest.mark.parametrize("suffix", ["ecsv", "fits"])
+def test_all_sizes_give_the_same_clusters(tmp_path, size, suffix):
+    a, b = read_back(tmp_path, table_of(**size), f"clusters.{suffix}")
+    assert (a.name, a.ra_deg, a.dec_deg, a.redshift) == ("A", 150.0, 40.0, 0.2)
+    assert (b.name, b.ra_deg, b.dec_deg, b.redshift) == ("B", 350.0, -5.0, 0.2)
+    assert [a.r500_arcmin, b.r500_arcmin] == pytest.approx([R500_ARCMIN] * 2, rel=1e-3)
+
+
+def test_cosmology_is_that_of_the_options(tmp_path):
+    table_of(R500=[1, 1] * u.Mpc).write(tmp_path / "a.ecsv")
+    near, far = (
+        read_clusters(tmp_path / "a.ecsv", MeasureOptions(h0=h0))[0].r500_arcmin for h0 in (70.0, 35.0)
+    )
+    assert near == pytest.approx(2 * far)  # half H0, twice the distance
+
+
+def test_r500_is_taken_before_m500(tmp_path):
+    both = {"M500": [1e14, 1e14] * u.solMass, "R500": [3.0, 3.0] * u.arcmin}
+    assert read_back(tmp_path, table_of(**both))[0].r500_arcmin == pytest.approx(3)
+
+
+def test_positions_without_unit_are_degrees(tmp_path):
+    table = table_of(ra=[150.0, 10.0], dec=[40.0, 5.0], R500=[3, 3] * u.arcmin)
+    assert [c.ra_deg for c in read_back(tmp_path, table)] == [150, 10]
+
+
+def test_positions_in_another_unit_are_converted(tmp_path):
+    table = table_of(ra=[10.0, 1.0] * u.hourangle, R500=[3, 3] * u.arcmin)
+    assert [c.ra_deg for c in read_back(tmp_path, table)] == pytest.approx([150, 15])
+
+
+@pytest.mark.parametrize("size", [{"M500": [5, 5] * (1e14 * u.solMass)}, {"R500": [1, 1] * u.Mpc}])
+@pytest.mark.parametrize(
+    "redshift",
+    [MaskedColumn([0.2, 0.3], mask=[False, True]), [0.2, -1.0], [0.2, 0.0], [0.2, np.nan]],
+    ids=["masked", "negative", "zero", "nan"],
+)
+@pytest.mark.parametrize("suffix", ["ecsv", "fits"])
+def test_rows_without_redshift_are_dropped(tmp_path, size, redshift, suffix):
+    found = read_back(tmp_path, table_of(z=redshift, **size), f"clusters.{suffix}")
+    assert [cluster.name for cluster in found] == ["A"]
+
+
+def test_angular_size_needs_no_redshift(tmp_path):
+    found = read_back(tmp_path, table_of(z=[0.2, np.nan], R500=[3, 4] * u.arcmin))
+    assert [cluster.r500_arcmin for cluster in found] == pytest.approx([3, 4])
+
+
+@pytest.mark.parametrize("unit", [1e14 * u.solMass, u.Mpc, u.arcmin], ids=["mass", "length", "angle"])
+@pytest.mark.parametrize("size", [np.nan, 0.0, -1.0, None])
+def test_rows_without_size_are_dropped(tmp_path, unit, size):
+    values = np.array([2.0, size or 0.0]) * unit
+    column = "M500" if values.unit.is_equivalent(u.solMass) else "R500"
+    if size is None:
+        values = Masked([2.0, 3.0] * unit, mask=[False, True])
+    found = read_back(tmp_path, table_of(**{column: values}))
+    assert [cluster.name for cluster in found] == ["A"]
+
+
+@pytest.mark.parametrize("absent", ["name", "ra", "dec", "z", "M500"])
+def test_missing_column(tmp_path, absent):
+    table = table_of(M500=[5e14, 5e14] * u.solMass)
+    table.remove_column(absent)
+    with pytest.raises(ConfigError, match="needs the columns"):
+        read_back(tmp_path, table)
+
+
+@pytest.mark.parametrize("column", ["M500", "R500"])
+@pytest.mark.parametrize("suffix", ["ecsv", "fits", "csv"])
+def test_missing_unit(tmp_path, column, suffix):
+    with pytest.raises(ConfigError, match=f"column {column} has no unit"):
+        read_back(tmp_path, table_of(**{column: [5.0, 5.0]}), f"clusters.{suffix}")
+
+
+def test_csv_loses_its_units(tmp_path):
+    with pytest.raises(ConfigError, match="has no unit"):
+        read_back(tmp_path, table_of(R500=[3, 3] * u.arcmin), "clusters.csv")
+
+
+def test_no_such_table(tmp_path):
+    with pytest.raises(ConfigError, match="there is no cluster table"):
+        read_clusters(tmp_path / "clusters.fits", OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["clusters.fits", "clusters.ecsv", "clusters.xyz"])
+def test_not_a_table(tmp_path, name):
+    (tmp_path / name).write_text("<html>not found</html>")
+    with pytest.raises(ConfigError, match="can not be read"):
+        read_clusters(tmp_path / name, OPTIONS)
+
+
+def test_published_catalogue_becomes_a_cluster_table(tmp_path):
+    rows = {"Name": ["PSZ2 G1 ", "PSZ2 G2"], "RAdeg": [150.0, 10.0], "DEdeg": [40.0, 5.0]}
+    published = Table({**rows, "z": MaskedColumn([0.2, 0], mask=[False, True]), "MSZ": [5.0, 5.0]})
+    published.write(tmp_path / "psz2.ecsv")
+    table = convert_catalogue(tmp_path / "psz2.ecsv", "psz2")
+    assert table["name"].tolist() == ["PSZ2 G1", "PSZ2 G2"]
+    (cluster,) = read_back(tmp_path, table)
+    assert cluster.name == "PSZ2 G1"
+    assert cluster.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
+
+
+def test_published_catalogue_without_a_column(tmp_path):
+    Table({"MCXC": ["J1"], "RAdeg": [150.0]}).write(tmp_path / "mcxc.ecsv")
+    with pytest.raises(ConfigError, match="mcxc has no column DEdeg"):
+        convert_catalogue(tmp_path / "mcxc.ecsv", "mcxc")
+
+
+class Mosaics:
+    """Synthetic mosaics in a folder, and the meter that reads them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.places, self.products = [], []
+
+    def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC):
+        plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
+        paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
+        layers = (plane.data, spread(probability, np.float32), spread(mask, np.uint8))
+        for path, layer in zip(paths, layers, strict=True):
+            write_fits(path, layer, plane.header())
+        self.places.append(Mosaic(name, RA, dec, N_PX))
+        self.products.append(MosaicProducts(name, *paths))
+        return self
+
+    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0):
+        meter = ClusterMeter(Survey("images", self.places), self.products, OPTIONS)
+        return meter.measure(Cluster("C", ra, dec, 0.2, r500_arcmin), self.places[0].name)
+
+
+def spread(layer, kind):
+    return np.broadcast_to(np.asarray(layer, kind), (N_PX, N_PX)).copy()
+
+
+def zeros(kind=np.float32):
+    return np.zeros((N_PX, N_PX), kind)
+
+
+# an aperture of 3' holds pi 40^2 = 5027 pixels of 4.5"
+APERTURE_PX = np.pi * 40**2
+
+
+@pytest.fixture
+def mosaics(tmp_path):
+    return Mosaics(tmp_path)
+
+
+def test_row_repeats_the_cluster(mosaics):
+    row = mosaics.add().measure()
+    assert [row[key] for key in ("name", "ra_deg", "dec_deg", "redshift", "r500_arcmin", "mosaic")] == [
+        "C", RA, DEC, 0.2, 3.0, "P1",
+    ]  # fmt: skip
+    # sin b = sin d sin 27.128 + cos d cos 27.128 cos(a - 192.859)
+    pole = np.radians(27.12825)
+    sine = np.sin(np.radians(DEC)) * np.sin(pole)
+    sine += np.cos(np.radians(DEC)) * np.cos(pole) * np.cos(np.radians(RA - 192.85948))
+    assert row["galactic_latitude_deg"] == pytest.approx(np.degrees(np.arcsin(sine)), abs=1e-3)
+
+
+def test_nothing_found(mosaics):
+    row = mosaics.add(probability=0.1).measure()
+    assert row["mask_fraction"] == 0
+    assert row["p_diffuse"] == pytest.approx(0.1)
+    assert np.isnan([row["flux_mjy"], row["flux_err_mjy"], row["island_distance_arcmin"]]).all()
+
+
+def test_probability_is_averaged_over_the_beam(mosaics):
+    probability = zeros()
+    probability[CENTRE_PX, CENTRE_PX + 10] = 1
+    sigma_px = 20 / 4.5 / np.sqrt(8 * np.log(2))
+    row = mosaics.add(probability=probability).measure()
+    assert row["p_diffuse"] == pytest.approx(1 / (2 * np.pi * sigma_px**2), rel=0.02)
+
+
+@pytest.mark.parametrize(("shift", "inside"), [(35, True), (55, False)])
+def test_only_the_aperture_counts(mosaics, shift, inside):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + shift - 1 : CENTRE_PX + shift + 2, CENTRE_PX] = 1
+    row = mosaics.add(probability=mask, mask=mask).measure()
+    assert (row["p_diffuse"] > 0.05) is inside
+    assert row["mask_fraction"] == pytest.approx(3 * inside / APERTURE_PX, rel=0.01)
+    assert np.isfinite(row["flux_mjy"]) == inside
+
+
+def test_mask_fraction(mosaics):
+    mask = zeros(np.uint8)
+    mask[:, CENTRE_PX:] = 1
+    assert mosaics.add(mask=mask).measure()["mask_fraction"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_no_data_is_not_in_the_mask(mosaics):
+    assert mosaics.add(mask=255).measure()["mask_fraction"] == 0
+
+
+def test_flux_of_a_patch(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:150, 130:140] = 1
+    image = np.where(mask, 2e-3, 5e-4)
+    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(200 / BEAM_PX, rel=1e-4)
+
+
+def test_flux_error(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:160, 130:150] = 1
+    noise = np.random.default_rng(1).normal(0, 1e-3, (N_PX, N_PX))
+    row = mosaics.add(image=noise + 3e-3 * mask, mask=mask).measure()
+    expected = np.hypot(np.sqrt(400 / BEAM_PX), 0.1 * row["flux_mjy"])  # sigma 1 mJy/beam
+    assert row["flux_err_mjy"] == pytest.approx(expected, rel=0.03)
+    assert row["flux_mjy"] == pytest.approx(3 * 400 / BEAM_PX, rel=0.05)
+
+
+def test_island_distance(mosaics):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + 20, CENTRE_PX] = 1
+    mask[CENTRE_PX, CENTRE_PX - 30] = 1
+    # 20 px of 4.5"
+    assert mosaics.add(mask=mask).measure()["island_distance_arcmin"] == pytest.approx(1.5, rel=1e-3)
+
+
+def test_full_coverage(mosaics):
+    assert mosaics.add().measure()["coverage"] == pytest.approx(1, abs=0.01)
+
+
+def test_half_off_the_image(mosaics):
+    top = DEC + (N_PX - 1 - CENTRE_PX + 0.5) * 4.5 / 3600
+    row = mosaics.add(probability=0.6).measure(dec=top)
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert row["p_diffuse"] == pytest.approx(0.6)
+
+
+def test_half_blank(mosaics):
+    probability, mask, image = zeros() + 0.4, zeros(np.uint8), zeros() + 1e-3
+    probability[:, :CENTRE_PX], image[:, :CENTRE_PX], mask[:, :CENTRE_PX] = np.nan, np.nan, 255
+    mask[:, CENTRE_PX:] = 1
+    row = mosaics.add(image, probability, mask).measure()
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert row["mask_fraction"] == 1
+    assert row["p_diffuse"] == pytest.approx(0.4)
+    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / 2 / BEAM_PX, rel=0.02)
+
+
+def nothing_measured(row):
+    keys = ("p_diffuse", "mask_fraction", "flux_mjy", "flux_err_mjy", "island_distance_arcmin")
+    return row["coverage"] == 0 and np.isnan([row[key] for key in keys]).all()
+
+
+def test_blank_aperture(mosaics):
+    probability, mask = zeros() + 0.4, zeros(np.uint8)
+    probability[:, 60:240], mask[:, 60:240] = np.nan, 255
+    image = np.where(np.isnan(probability), np.nan, 1e-3)
+    assert nothing_measured(mosaics.add(image, probability, mask).measure())
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"), [(RA, DEC + 1), (RA, DEC - 1), (RA + 1, DEC), (RA - 1, DEC), (RA + 180, -DEC), (0, -90)]
+)
+def test_cluster_off_the_image(mosaics, ra, dec):
+    assert nothing_measured(mosaics.add(probability=0.9, mask=1).measure(ra, dec))
+
+
+NORTH = 151 * 4.5 / 3600  # the two images overlap by half; no row lies on the border of their cells
+MIDDLE = DEC + NORTH / 2
+
+
+def two(mosaics, **layers):
+    mosaics.add(**layers)
+    return mosaics.add(**layers, name="P2", dec=DEC + NORTH)
+
+
+def test_aperture_on_two_mosaics_counts_no_pixel_twice(mosaics):
+    row = two(mosaics, mask=1, probability=0.3).measure(dec=MIDDLE)
+    assert row["coverage"] == pytest.approx(1, abs=0.01)
+    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / BEAM_PX, rel=0.01)
+    assert row["p_diffuse"] == pytest.approx(0.3)
+
+
+def test_coverage_of_two_mosaics_counts_no_pixel_twice(mosaics):
+    probability = zeros() + 0.3
+    probability[:, CENTRE_PX:] = np.nan
+    row = two(mosaics, probability=probability).measure(dec=MIDDLE)
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_patch_on_two_mosaics_is_counted_once(mosaics):
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    # a disc of 20 px around the middle, 75.5 px above one centre and below the other
+    lower, upper = (np.hypot(x, y - shift) < 20 for shift in (75.5, -75.5))
+    mosaics.add(mask=lower, image=np.where(lower, 2e-3, 1e-3))
+    mosaics.add(mask=upper, image=np.where(upper, 2e-3, 1e-3), name="P2", dec=DEC + NORTH)
+    row = mosaics.measure(dec=MIDDLE)
+    assert row["flux_mjy"] == pytest.approx(2 * np.pi * 20**2 / BEAM_PX, rel=0.02)
+    assert row["mask_fraction"] == pytest.approx(0.25, rel=0.02)
+
+
+def test_each_half_comes_from_its_owner(mosaics):
+    mosaics.add(mask=1, image=1e-3).add(mask=1, image=3e-3, name="P2", dec=DEC + NORTH)
+    assert mosaics.measure(dec=MIDDLE)["flux_mjy"] == pytest.approx(2 * APERTURE_PX / BEAM_PX, rel=0.02)
+
+
+def test_part_owned_by_a_mosaic_that_is_not_given(mosaics):
+    mosaics.add(probability=0.3).places.append(Mosaic("P2", RA, DEC + NORTH, N_PX))
+    assert mosaics.measure(dec=MIDDLE)["coverage"] == pytest.approx(0.5, abs=0.01)

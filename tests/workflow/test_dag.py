@@ -1,0 +1,209 @@
+"""The job graph: what would run, for which request."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from radiounet.clusters import read_clusters
+from radiounet.config import MeasureOptions
+from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry, separation_deg, unit_vectors
+
+from .conftest import ROOT, SHARED
+
+EXAMPLES = ROOT / "config" / "examples"
+POINTINGS = [
+    Field("P124+62", 124.678, 61.9895),
+    Field("P126+65", 126.237, 64.5072),
+    Field("P124+67", 124.77, 67.0064),
+    Field("P119+60", 119.9, 60.3),
+]
+COMA = unit_vectors(194.95, 27.98)
+STAGES = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
+CLUSTERS = """# %ECSV 1.0
+# ---
+# datatype:
+# - {name: name, datatype: string}
+# - {name: ra, unit: deg, datatype: float64}
+# - {name: dec, unit: deg, datatype: float64}
+# - {name: z, datatype: float64}
+# - {name: R500, unit: arcmin, datatype: float64}
+# schema: astropy-2.0
+name ra dec z R500
+inside 124.678 61.9895 0.2 5.0
+border 125.45 63.25 0.2 12.0
+coma 194.95 27.98 0.0231 48.0
+"""
+
+
+def write_lists(run, folder="resources/footprints"):
+    """Lists of a few pointings and of the cells within 14 deg of the Coma cluster."""
+    root = run.folder / folder
+    paths = {release: list_paths(str(root), release) for release in ("dr2", "dr3")}
+    near = [
+        place
+        for place in map(cell_geometry, range(1400))
+        if separation_deg(COMA, unit_vectors(place.ra_deg, place.dec_deg)) < 14
+    ]
+    fields = [Field(f"F{i:02d}", place.ra_deg, place.dec_deg) for i, place in enumerate(near)]
+    write_mosaic_list(paths["dr2"]["mosaics"], [pointing_geometry(p, POINTINGS) for p in POINTINGS])
+    write_mosaic_list(paths["dr3"]["mosaics"], near)
+    for release, grid in (("dr2", POINTINGS), ("dr3", fields)):
+        rows = [(f.name, f.ra_deg, f.dec_deg, 1) for f in grid]
+        write_list(paths[release]["fields"], FIELD_COLUMNS, rows)
+        write_list(paths[release]["checksums"], CHECKSUM_COLUMNS, [])
+    for name in ("psz2", "mcxc"):
+        table = run.folder / "resources" / "clusters" / f"{name}.ecsv"
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(CLUSTERS)
+    return len(near)
+
+
+def test_published_mosaics_take_one_job_of_each_stage(run):
+    write_lists(run)
+    run.write_config()
+    assert run.counts() == {
+        "fetch_mosaic": 4,
+        **dict.fromkeys(STAGES, 4),
+        "merge_catalogue": 1,
+        "report": 1,
+        "all": 1,
+        "total": 4 + 5 * 4 + 3,
+    }
+
+
+def test_fields_are_fetched_once_however_many_mosaics_use_them(run):
+    write_lists(run)
+    run.write_config(mosaics={"source": "fields"}, archive={"dr2": {"field": "file:///data/{field}/{file}"}})
+    counts = run.counts()
+    assert counts["fetch_field"] == 4
+    assert counts["mosaic"] == 4
+    assert "fetch_mosaic" not in counts
+
+
+def test_one_mask_needs_one_chain_and_nothing_else(run):
+    write_lists(run)
+    run.write_config(clusters="psz2")
+    assert run.counts("results/dr2/masks/P124+62.fits") == {
+        "fetch_mosaic": 1,
+        "tile": 1,
+        "infer": 1,
+        "stitch": 1,
+        "total": 4,
+    }
+
+
+def test_a_cluster_on_a_border_needs_the_neighbour_mosaic_too(run):
+    write_lists(run)
+    run.write_config(clusters="psz2", select={"mosaics": ["P126+65"]})
+    # 'border' lies 1.31 deg from both: its owner is P126+65, its aperture reaches P124+62
+    counts = run.counts()
+    assert counts["measure_clusters"] == 1
+    assert counts["stitch"] == 2
+    assert counts["find_islands"] == 1
+
+
+def test_selection_by_clusters(run):
+    write_lists(run)
+    run.write_config(clusters="psz2", select={"with_clusters": True})
+    assert run.counts()["find_islands"] == 2
+
+
+def test_selection_by_region(run):
+    write_lists(run)
+    run.write_config(select={"region": {"ra_deg": 124.7, "dec_deg": 67.0, "radius_deg": 1.0}})
+    assert run.counts()["find_islands"] == 1
+
+
+def test_unknown_mosaic_in_a_request_is_named(run):
+    write_lists(run)
+    run.write_config()
+    text = run("-n", "results/dr2/masks/P999+99.fits", status=1)
+    assert "dr2 has no mosaic P999+99" in text
+
+
+def test_without_lists_the_error_says_how_to_fetch_them(run):
+    run.write_config()
+    text = run("-n", status=1)
+    assert "snakemake --cores 1 lists" in text
+    assert "dr2_mosaics.csv" in text
+
+
+def test_a_wrong_configuration_stops_before_anything_runs(run):
+    run.write_config(segmentation={"tresh": 0.4})
+    text = run("-n", status=1)
+    assert "segmentation.tresh: unknown key" in text
+    assert "threshold" in text
+
+
+@pytest.mark.parametrize("name", ["dr2_published", "dr2_fields", "dr3_published", "dr3_fields"])
+def test_examples_print_a_plan(run, name):
+    cells = write_lists(run)
+    counts = run.counts(configs=(EXAMPLES / f"{name}.yaml",))
+    mosaics = {"dr2_published": 4, "dr2_fields": 3, "dr3_fields": cells}.get(name)
+    assert counts["report"] == 1
+    assert counts["find_islands"] == (mosaics or counts["fetch_mosaic"])
+    assert ("fetch_field" in counts) == name.endswith("fields")
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
+def test_real_images_example_prints_a_plan(run):
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", "config/examples/real_images.yaml"]
+    command += ["--config", f"results={run.folder}/results"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "prepare_image" in done.stdout + done.stderr
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
+@pytest.mark.parametrize(
+    ("release", "source", "expected"),
+    [
+        ("dr2", "published", {"fetch_mosaic": 841, "measure_clusters": 841, "stitch": 841}),
+        ("dr3", "fields", {"mosaic": 1571, "measure_clusters": 1571, "fetch_field": 2577}),
+    ],
+)
+def test_complete_releases_print_a_plan(run, release, source, expected):
+    tables = SHARED / "tables"
+    run.write_config(
+        release=release,
+        clusters="psz2",
+        mosaics={"source": source},
+        archive={
+            "lists": {
+                "dr2_mosaics": str(tables / "lotss_dr2_mosaics.csv"),
+                "fields": str(tables / "lotss_grid_fields.csv"),
+                "dr3_footprint": str(tables / "lotss_dr3_moc.fits"),
+            },
+            "clusters": {"psz2": str(tables / "psz2.ecsv"), "mcxc": str(tables / "mcxc.csv.gz")},
+            release: {"field": "file:///data/{field}/{file}"},
+        },
+    )
+    run("lists")
+    counts = run.counts()
+    assert {rule: counts[rule] for rule in expected} == expected
+    if release == "dr3":
+        with open(run.folder / "resources/footprints/dr3_mosaics.csv", newline="") as stream:
+            sides = [cell_geometry(int(row["name"][2:]), 1.5).n_px for row in csv.DictReader(stream)]
+        assert (min(sides), max(sides)) == (14390, 17752)
+    clusters = read_clusters(run.folder / "resources/clusters/psz2.ecsv", MeasureOptions())
+    assert len(clusters) == 1094  # those of 1,653 with a redshift
+
+
+def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):
+    write_lists(run)
+    run.write_config(
+        results=str(run.folder / "results"), archive={"list_folder": str(run.folder / "resources/footprints")}
+    )
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "-p"]
+    command += ["--configfile", str(run.config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    assert "gpu=1" in text
+    assert "infer" in text

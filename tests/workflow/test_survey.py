@@ -1,0 +1,309 @@
+"""Small surveys end to end: known truth, bad data, a restless server, killed jobs."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.demo import ArchiveHandler, demo_config, serve, write_archive
+from radiounet.image import grid_wcs
+from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
+from radiounet.simulate import add_halo, draw_noise
+from radiounet.sky import Field, Mosaic, list_paths
+
+from .conftest import Run
+from .test_dag import write_list, write_mosaic_list
+
+SIGMA = 1e-4
+N_PX = 384
+
+
+def read_csv(path):
+    return Table.read(path, format="ascii.csv", comment="#")
+
+
+def hashes(folder, pattern):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob(pattern))
+    }
+
+
+def image_of_a_halo(seed=1, halo=True):
+    rng = np.random.default_rng(seed)
+    data = SIGMA * draw_noise(N_PX, 20 / 4.5, rng)
+    if halo:
+        add_halo(data, 190, 200, 8 * SIGMA, 25.0, rng)
+    return data.astype(np.float32)
+
+
+def header_at(place, **changes):
+    header = grid_wcs(place.ra_deg, place.dec_deg, N_PX, 4.5).to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM ")
+    header.update(changes)
+    return header
+
+
+def write_survey(run, names, url):
+    """Lists of mosaics one degree apart, and a configuration that fetches them from a server."""
+    places = [Mosaic(name, 150.0 + index, 35.0, N_PX) for index, name in enumerate(names)]
+    paths = list_paths(str(run.folder / "resources/footprints"), "dr2")
+    write_mosaic_list(paths["mosaics"], places)
+    grid = [Field(place.name, place.ra_deg, place.dec_deg) for place in places]
+    write_list(paths["fields"], FIELD_COLUMNS, [(f.name, f.ra_deg, f.dec_deg, 1) for f in grid])
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
+    download = {"timeout_s": 2.0, "attempts": 4, "backoff_s": 0.05}
+    template = url + "/{mosaic}/{file}"
+    run.write_config(archive={"dr2": {"mosaic": template}, "download": download})
+    return {place.name: place for place in places}
+
+
+def publish(root, place, data, **changes):
+    path = root / place.name / "low-mosaic-blanked.fits"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fits.PrimaryHDU(data, header_at(place, **changes)).writeto(path)
+    return path
+
+
+class RestlessHandler(ArchiveHandler):
+    """503 twice, then half of the file and a broken connection, then as it should be."""
+
+    asked: dict[str, int] = {}
+    lock = threading.Lock()
+
+    def do_GET(self):
+        with self.lock:
+            count = self.asked[self.path] = self.asked.get(self.path, 0) + 1
+        if "restless" in self.path and count <= 2:
+            self.send_error(503)
+        elif "restless" in self.path and count == 3:
+            body = Path(self.translate_path(self.path)).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+        elif "page" in self.path:
+            body = b"<!DOCTYPE html><html>No suitable mosaic found</html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            super().do_GET()
+
+
+@pytest.mark.slow
+def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    root = tmp_path / "archive"
+    names = ["good", "restless", "page", "absent", "cut", "blank", "kelvin", "fine", "beamless"]
+    with serve(root, RestlessHandler) as url:
+        places = write_survey(run, names, url)
+        for seed, name in enumerate(("good", "restless")):
+            publish(root, places[name], image_of_a_halo(seed))
+        whole = publish(root, places["cut"], image_of_a_halo())
+        whole.write_bytes(whole.read_bytes()[:100_000])
+        publish(root, places["blank"], np.full((N_PX, N_PX), np.nan, np.float32))
+        publish(root, places["kelvin"], image_of_a_halo(), BUNIT="K")
+        publish(root, places["fine"], image_of_a_halo(), CDELT1=-1.5 / 3600, CDELT2=1.5 / 3600)
+        publish(root, places["beamless"], image_of_a_halo(), BMAJ=0.0)
+        text = run()
+        assert "7 rejected" in text
+        rejected = {row["name"]: row for row in read_csv(run.folder / "results/dr2/catalogue/rejected.csv")}
+        assert {name: row["reason"].split(":")[0] for name, row in rejected.items()} == {
+            "page": "NotFitsError",
+            "absent": "NotInArchiveError",
+            "cut": "TruncatedError",
+            "blank": "AllBlankError",
+            "kelvin": "UnitError",
+            "fine": "GridError",
+            "beamless": "BeamError",
+        }
+        assert {row["stage"] for row in rejected.values()} == {"fetch_mosaic", "tile"}
+        for name in ("good", "restless"):
+            mask = fits.getdata(run.folder / f"results/dr2/masks/{name}.fits")
+            assert (mask == 1).sum() > 500
+        islands = read_csv(run.folder / "results/dr2/catalogue/islands.csv")
+        assert set(islands["mosaic"]) == {"good", "restless"}
+        report = (run.folder / "results/dr2/report.html").read_text()
+        assert "<b>2</b> of 9 mosaics done" in report
+        assert "UnitError" in report
+        left = [path.name for path in run.folder.rglob("*.part*")]
+        left += [path.name for path in run.folder.rglob(".image*")]
+        assert left == []
+        assert run.counts() == {}
+
+        # asked to stop at bad data, the run says so
+        (run.folder / "results/dr2/mosaics/kelvin/image.fits").unlink()
+        text = run("--config", "on_reject=stop", "--retries", "0", status=1)
+        assert "UnitError" in text
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes_and_a_second_run_does_nothing(tmp_path):
+    root = tmp_path / "archive"
+    with serve(root) as url:
+        whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+        for run in (whole, broken):
+            run.folder.mkdir()
+            places = write_survey(run, ["one", "two"], url)
+        for seed, name in enumerate(("one", "two")):
+            publish(root, places[name], image_of_a_halo(seed))
+        whole()
+        assert whole.counts() == {}
+
+        process = subprocess.Popen(
+            broken.command(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=broken.environment,
+            start_new_session=True,
+        )
+        first = broken.folder / "results/dr2/mosaics/one/image.fits"
+        deadline = time.monotonic() + 120
+        while not first.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(2.0)  # into tiling or inference
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (broken.folder / "results/dr2/catalogue").exists()
+        broken("--unlock")
+        broken()
+        for pattern in ("masks/*.fits", "probability/*.fits", "islands/*.ecsv", "catalogue/*.csv"):
+            expected = hashes(whole.folder / "results/dr2", pattern)
+            assert expected
+            assert hashes(broken.folder / "results/dr2", pattern) == expected
+        assert not list((broken.folder / "results").rglob(".*.fits"))
+
+        # one product gone: its branch alone is redone, from what is still there
+        before = hashes(whole.folder / "results/dr2", "masks/*.fits")
+        (whole.folder / "results/dr2/masks/one.fits").unlink()
+        counts = whole.counts()
+        assert {rule: counts[rule] for rule in ("tile", "infer", "stitch", "find_islands")} == {
+            "tile": 1,
+            "infer": 1,
+            "stitch": 1,
+            "find_islands": 1,
+        }
+        assert "fetch_mosaic" not in counts
+        whole()
+        assert hashes(whole.folder / "results/dr2", "masks/*.fits") == before
+
+        # another threshold: masks and what follows, neither download nor network
+        config = whole.config.read_text()
+        whole.config.write_text(config + "segmentation: {min_island_beams: 3.0}\n")
+        counts = whole.counts()
+        assert "fetch_mosaic" not in counts
+        assert counts["stitch"] == 2
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo survey, both releases, run once."""
+    import yaml
+
+    folder = tmp_path_factory.mktemp("demo")
+    archive = folder / "archive"
+    write_archive(archive)
+    runs = {}
+    with serve(archive) as url:
+        for release in ("dr2", "dr3"):
+            runs[release] = run = Run(folder)
+            run.config = folder / f"{release}.yaml"
+            run.config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
+            run("lists")
+            run()
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", ["dr2", "dr3"])
+def test_simulated_clusters_are_told_apart(demo, release):
+    truth = Table.read(demo / f"archive/clusters_{release}.ecsv")
+    diffuse = dict(zip(truth["name"], truth["simulated_diffuse"], strict=True))
+    clusters = Table.read(demo / f"results/{release}/catalogue/clusters.vot")
+    assert len(clusters) == len(truth)
+    covered = clusters[np.asarray(clusters["coverage"]) > 0.6]
+    chance = np.asarray(covered["p_diffuse"])
+    has = np.array([diffuse[name] for name in covered["name"]])
+    # half of the simulated emission is brighter than 2.4 sigma at its peak
+    assert (chance[has] > 0.5).mean() >= 0.5
+    assert (chance[~has] < 0.5).mean() >= 0.5
+    assert np.median(chance[has]) > np.median(chance[~has]) + 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", ["dr2", "dr3"])
+def test_no_island_stands_twice_where_mosaics_overlap(demo, release):
+    from scipy import ndimage
+
+    from radiounet.sky import separation_deg, unit_vectors
+
+    islands = Table.read(demo / f"results/{release}/catalogue/islands.vot")
+    places = unit_vectors(np.asarray(islands["ra_deg"]), np.asarray(islands["dec_deg"]))
+    mosaics = np.asarray(islands["mosaic"])
+    for index, place in enumerate(places):
+        near = separation_deg(place, places) * 3600 < 60
+        assert set(mosaics[near]) == {mosaics[index]}
+    on_masks = sum(
+        ndimage.label(fits.getdata(path) == 1, np.ones((3, 3)))[1]
+        for path in (demo / f"results/{release}/masks").glob("*.fits")
+    )
+    # overlapping mosaics show the same emission twice; the catalogue does not
+    assert len(islands) < on_masks
+
+
+@pytest.mark.slow
+def test_products_say_how_they_were_made(demo):
+    mask = fits.getheader(demo / "results/dr2/masks/SIM-A.fits")
+    image = fits.getheader(demo / "results/dr2/mosaics/SIM-A/image.fits")
+    assert mask["MODEL"] == "lotss-unet"
+    assert len(mask["MODELSHA"]) == len(mask["INPUTSHA"]) == 64
+    assert (mask["SEGMODE"], mask["PRECIS"]) == ("exact", "float32")
+    assert image["NFIELDS"] == 3
+    for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2", "CTYPE1"):
+        assert mask[key] == image[key]
+    table = Table.read(demo / "results/dr2/islands/SIM-A.ecsv")
+    assert table.meta["modelsha"] == mask["MODELSHA"]
+    assert {column.description is not None for column in table.columns.values()} == {True}
+
+
+@pytest.mark.slow
+def test_flux_of_a_mosaic_source_is_that_of_the_sky(demo):
+    """The brightest compact source of the overlap has the same peak on all three mosaics."""
+    from radiounet.image import read_plane
+
+    planes = {
+        n: read_plane(demo / f"results/dr2/mosaics/{n}/image.fits") for n in ("SIM-A", "SIM-B", "SIM-C")
+    }
+    first = planes["SIM-A"]
+    y, x = np.unravel_index(np.nanargmax(first.data), first.data.shape)
+    ra, dec = first.wcs.wcs_pix2world([[x, y]], 0)[0]
+    peaks = []
+    for plane in planes.values():
+        px, py = np.round(plane.wcs.wcs_world2pix([[ra, dec]], 0)[0]).astype(int)
+        inside = 5 <= px < plane.data.shape[1] - 5 and 5 <= py < plane.data.shape[0] - 5
+        if inside and np.isfinite(plane.data[py - 4 : py + 5, px - 4 : px + 5]).all():
+            part = plane.data[py - 6 : py + 7, px - 6 : px + 7]
+            peaks.append(float(part.sum()))
+    assert len(peaks) >= 1
+    np.testing.assert_allclose(peaks, peaks[0], rtol=0.02)
+
+
+@pytest.mark.slow
+def test_every_job_left_a_log_and_a_benchmark(demo):
+    for stage in ("fetch_field", "mosaic", "tile", "infer", "stitch", "find_islands", "measure_clusters"):
+        for name in ("SIM-A", "SIM-B", "SIM-C"):
+            assert (demo / f"results/dr2/logs/{stage}/{name}.log").stat().st_size > 0
+            assert (demo / f"results/dr2/benchmarks/{stage}/{name}.tsv").stat().st_size > 0
