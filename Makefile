@@ -35,9 +35,15 @@ model: env
 	rm -rf resources/models/$(MODEL)
 	cp -r results/training/$(MODEL)/model resources/models/$(MODEL)
 
-lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url envs/cpu.in -o envs/cpu.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url envs/gpu.in -o envs/gpu.lock
+lock: envs/cpu.lock envs/gpu.lock envs/cpu.yaml envs/gpu.yaml
+
+envs/%.lock: envs/%.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $< -o $@
+
+# the same pins for conda, which brings Python only
+envs/%.yaml: envs/%.lock
+	{ printf 'name: radiounet-$*\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - pip\n  - pip:\n'; \
+	  grep -E "^[a-z0-9].*==" $< | sed -e 's: \\$$::' -e 's:.*:      - "&":'; } > $@
 
 clean:
 	rm -rf demo results .snakemake

@@ -23,7 +23,8 @@ def main() -> None:
 
     def work() -> None:
         place = read_survey(args.release, args.list).mosaics[args.mosaic]
-        mosaic_fields(place, args.fields, products, options_from(args, MosaicOptions))
+        options = options_from(args, MosaicOptions)
+        mosaic_fields(place, args.release, args.fields, products, options)
 
     run_stage(args, work, outputs=[image, weights], name=args.mosaic)
 

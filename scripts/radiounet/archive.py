@@ -188,15 +188,20 @@ def fetch(
                 check_checksum(part, checksum)
             break
         except (TruncatedError, ChecksumError) as error:
-            part.unlink()
+            _discard(part)
             if fresh:
                 raise
             logger.warning("%s; once more from the start", error)
         except BadDataError:
-            part.unlink()
+            _discard(part)
             raise
-    _validator_path(part).unlink(missing_ok=True)
     part.replace(path)
+    _discard(part)
+
+
+def _discard(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _validator_path(part).unlink(missing_ok=True)
 
 
 def fetch_candidates(

@@ -47,9 +47,6 @@ class MosaicOptions(Section):
     flux_scale: str | None = Field(
         None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
     )
-    blank: Literal["none", "circle"] = Field(
-        "circle", description="DR2: blank the image outside the inscribed circle, as the survey does"
-    )
 
 
 class MosaicSource(Section):
@@ -412,6 +409,42 @@ def schema_text() -> str:
     return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
+def reference_text() -> str:
+    """Every option with its default, as kept in ``config/README.md``."""
+    lines = [REFERENCE_HEAD]
+    lines += _reference(Config, "")
+    return "\n".join(lines) + "\n"
+
+
+REFERENCE_HEAD = """# Configuration
+
+Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
+`workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
+
+| key | default | meaning |
+|---|---|---|"""
+
+
+def _reference(section: type[BaseModel], prefix: str) -> list[str]:
+    lines = []
+    for name, field in section.model_fields.items():
+        inner = _model_in(field.annotation)
+        nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if nested and typing.get_origin(field.annotation) is None:
+            lines += _reference(inner, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
+        lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+        if nested:
+            many = "[]" if typing.get_origin(field.annotation) is list else ""
+            lines += _reference(inner, f"{prefix}{name}{many}.")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None:
     """Give a script one option per field of a section, named and documented alike."""
     for name, field in section.model_fields.items():
@@ -421,7 +454,7 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None
             type=kind,
             nargs=many,
             default=field.default,
-            help=f"{field.description} (default: %(default)s)".replace("%(default)s", "%(default)s"),
+            help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
             choices=typing.get_args(field.annotation)
             if typing.get_origin(field.annotation) is Literal
             else None,

@@ -109,7 +109,7 @@ def clipped_rms(image: np.ndarray, box_px: int, clip_sigma: float) -> float:
     )
 
 
-def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions) -> Mosaicked:
+def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions, circle: bool) -> Mosaicked:
     """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / sigma)^2``.
 
     The result does not depend on the order in which fields are given.
@@ -120,6 +120,9 @@ def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions
     grid : astropy.wcs.WCS
         With ``array_shape``, 4.5" pixels.
     options : MosaicOptions
+    circle : bool
+        Blank outside the circle inscribed in the square, as the survey does for DR2; DR3
+        mosaics fill their square.
 
     Raises
     ------
@@ -149,7 +152,7 @@ def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions
         image = (total / weights).astype(np.float32)
     image[weights == 0] = np.nan
     _blank_small_islands(image, options.min_island_px)
-    if options.blank == "circle":
+    if circle:
         _blank_outside_circle(image)
     weights[np.isnan(image)] = 0
     beam = Beam(BEAM_ARCSEC, BEAM_ARCSEC)
@@ -224,12 +227,15 @@ def _blank_outside_circle(image: np.ndarray) -> None:
     image[offset[:, None] + offset[None, :] > (n_px / 2) ** 2] = np.nan
 
 
-def mosaic_fields(place: Mosaic, fields: Sequence[str], products: Products, options: MosaicOptions) -> None:
+def mosaic_fields(
+    place: Mosaic, release: str, fields: Sequence[str], products: Products, options: MosaicOptions
+) -> None:
     """Make a mosaic from fetched fields and write its image and weights.
 
     Parameters
     ----------
     place : Mosaic
+    release : {'dr2', 'dr3'}
     fields : sequence of str
         Names; a rejected field counts as missing.
     products : Products
@@ -246,7 +252,8 @@ def mosaic_fields(place: Mosaic, fields: Sequence[str], products: Products, opti
             rejected[name] = rejection.reason
         else:
             usable.append(FieldImages(name, *paths, scales.get(name, 1.0)))
-    result = make_mosaic(usable, mosaic_wcs(place, MOSAIC_PIXEL_ARCSEC), options)
+    grid = mosaic_wcs(place, MOSAIC_PIXEL_ARCSEC)
+    result = make_mosaic(usable, grid, options, circle=release == "dr2")
     result.missing.update(rejected)
     header = result.image.header()
     header["OBJECT"] = place.name

@@ -13,13 +13,19 @@ from radiounet.errors import (
     ShapeMismatchError,
 )
 from radiounet.image import grid_wcs
-from radiounet.mosaic import FieldImages, clipped_rms, make_mosaic, mosaic_fields, primary_beam
+from radiounet.mosaic import FieldImages, clipped_rms, mosaic_fields, primary_beam
+from radiounet.mosaic import make_mosaic as make_any_mosaic
 from radiounet.products import Products, Rejection, write_rejected
 from radiounet.simulate import draw_noise
 from radiounet.sky import Mosaic
 
-OPTIONS = MosaicOptions(blank="none", sigma_box_px=120)
+OPTIONS = MosaicOptions(sigma_box_px=120)
+STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")
 GRID = grid_wcs(150.0, 35.0, 100, 4.5)
+
+
+def make_mosaic(fields, grid, options, circle=False):
+    return make_any_mosaic(fields, grid, options, circle)
 
 
 def write_field(
@@ -160,7 +166,7 @@ def test_small_islands_of_data_are_blanked(tmp_path):
 
 def test_circle_blanking_keeps_the_inscribed_disc(tmp_path):
     field = write_field(tmp_path, "a", sky=1e-2)
-    image = make_mosaic([field], GRID, MosaicOptions(sigma_box_px=120)).image.data
+    image = make_mosaic([field], GRID, OPTIONS, circle=True).image.data
     assert np.isnan(image[0, 0])
     assert np.isfinite(image[49, 1])
     assert np.isfinite(image).mean() == pytest.approx(np.pi / 4, abs=0.01)
@@ -169,16 +175,14 @@ def test_circle_blanking_keeps_the_inscribed_disc(tmp_path):
 def test_every_field_must_have_the_survey_beam(tmp_path):
     field = write_field(tmp_path, "a", BMAJ=6 / 3600, BMIN=6 / 3600)
     with pytest.raises(BeamError, match="6.00"):
-        make_mosaic([field], GRID, MosaicOptions(missing_field="reject"))
+        make_mosaic([field], GRID, STRICT)
 
 
 def test_app_and_int_of_different_shape(tmp_path):
     a = write_field(tmp_path, "a")
     b = write_field(tmp_path, "b", n_px=150)
     with pytest.raises(ShapeMismatchError, match="field mixed"):
-        make_mosaic(
-            [FieldImages("mixed", a.int_path, b.app_path)], GRID, MosaicOptions(missing_field="reject")
-        )
+        make_mosaic([FieldImages("mixed", a.int_path, b.app_path)], GRID, STRICT)
 
 
 def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):
@@ -188,7 +192,7 @@ def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):
     assert list(result.sigmas) == ["good"]
     assert "NotFitsError" in result.missing["bad"]
     with pytest.raises(BadDataError):
-        make_mosaic([good, bad], GRID, MosaicOptions(missing_field="reject"))
+        make_mosaic([good, bad], GRID, STRICT)
 
 
 def test_fields_that_do_not_overlap_leave_nothing(tmp_path):
@@ -213,7 +217,8 @@ def test_mosaic_products_record_their_fields(tmp_path):
             shutil.copyfile(path, folder / f"{kind}.fits")
     for kind in ("int", "app"):
         write_rejected(products.field_image("c", kind), Rejection("c", "fetch_field", "url", "404"))
-    mosaic_fields(Mosaic("m", 150.0, 35.0, 100), ["a", "b", "c"], products, OPTIONS)
+    place = Mosaic("m", 150.0, 35.0, 100)
+    mosaic_fields(place, "dr3", ["a", "b", "c"], products, OPTIONS)
     header = fits.getheader(products.image("m"))
     assert (header["NFIELDS"], header["NMISSING"]) == (2, 1)
     history = str(header["HISTORY"])
@@ -222,6 +227,4 @@ def test_mosaic_products_record_their_fields(tmp_path):
     weights = fits.getdata(products.weights("m"))
     assert weights.shape == (100, 100)
     with pytest.raises(BadDataError):
-        mosaic_fields(
-            Mosaic("m", 150.0, 35.0, 100), ["a", "c"], products, MosaicOptions(missing_field="reject")
-        )
+        mosaic_fields(place, "dr3", ["a", "c"], products, STRICT)

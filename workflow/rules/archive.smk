@@ -1,17 +1,11 @@
 # From the archive to the disk. Local rules: compute nodes often have no network.
 # No code hash among the params here: a download is verified, newer code does not change its bytes.
-localrules:
-    lists,
-    fetch_lists,
-    fetch_clusters,
-    fetch_mosaic,
-    fetch_field,
-    list_images,
 
 
 rule lists:
     input:
         GRAPH.fetched_lists,
+    localrule: True
 
 
 rule fetch_lists:
@@ -19,6 +13,9 @@ rule fetch_lists:
         **LISTS,
     log:
         PRODUCTS.log("fetch_lists"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
@@ -28,7 +25,7 @@ rule fetch_lists:
         release=CONFIG.release,
         archive=as_json(CONFIG.archive),
     shell:
-        "{RUN}/fetch_lists.py --release {params.release} --archive {params.archive:q} --log {log:q}"
+        "$PYTHON $SCRIPTS/fetch_lists.py --release {params.release} --archive {params.archive:q} --log {log:q}"
 
 
 rule fetch_clusters:
@@ -36,6 +33,9 @@ rule fetch_clusters:
         table=f"{CLUSTER_FOLDER}/{{catalogue}}.ecsv",
     log:
         PRODUCTS.log("fetch_clusters", "{catalogue}"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -45,7 +45,7 @@ rule fetch_clusters:
         url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
         download=as_json(CONFIG.archive.download),
     shell:
-        "{RUN}/fetch_clusters.py --catalogue {wildcards.catalogue} --url {params.url:q}"
+        "$PYTHON $SCRIPTS/fetch_clusters.py --catalogue {wildcards.catalogue} --url {params.url:q}"
         " --download {params.download:q} --out {output.table:q} --log {log:q}"
 
 
@@ -59,6 +59,9 @@ if CONFIG.mosaics.source == "published":
             PRODUCTS.log("fetch_mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("fetch_mosaic", "{mosaic}")
+        localrule: True
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=500,
@@ -70,9 +73,9 @@ if CONFIG.mosaics.source == "published":
             download=as_json(CONFIG.archive.download),
             checksums=GRAPH.checksum_tables,
         shell:
-            "{RUN}/fetch_mosaic.py --mosaic {params.mosaic} --archive {params.archive:q}"
+            "$PYTHON $SCRIPTS/fetch_mosaic.py --mosaic {params.mosaic} --archive {params.archive:q}"
             " --download {params.download:q} --checksums {params.checksums:q}"
-            " --image {output.image:q} --source {output.source:q} {REJECT} --log {log:q}"
+            " --image {output.image:q} --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 if CONFIG.mosaics.source == "fields":
@@ -86,6 +89,9 @@ if CONFIG.mosaics.source == "fields":
             PRODUCTS.log("fetch_field", "{field}"),
         benchmark:
             PRODUCTS.benchmark("fetch_field", "{field}")
+        localrule: True
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=500,
@@ -96,10 +102,10 @@ if CONFIG.mosaics.source == "fields":
             download=as_json(CONFIG.archive.download),
             checksums=GRAPH.checksum_tables,
         shell:
-            "{RUN}/fetch_field.py --field {wildcards.field} --archive {params.archive:q}"
+            "$PYTHON $SCRIPTS/fetch_field.py --field {wildcards.field} --archive {params.archive:q}"
             " --download {params.download:q} --checksums {params.checksums:q}"
             " --int-image {output.int_image:q} --app-image {output.app_image:q}"
-            " --source {output.source:q} {REJECT} --log {log:q}"
+            " --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 if CONFIG.mosaics.source == "images":
@@ -111,6 +117,9 @@ if CONFIG.mosaics.source == "images":
             table=GRAPH.mosaic_list,
         log:
             PRODUCTS.log("list_images"),
+        localrule: True
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=1000,
@@ -119,5 +128,5 @@ if CONFIG.mosaics.source == "images":
             names=[image.name for image in CONFIG.mosaics.images],
             code=code_hash("list_images"),
         shell:
-            "{RUN}/list_images.py --names {params.names} --images {input.images:q}"
+            "$PYTHON $SCRIPTS/list_images.py --names {params.names} --images {input.images:q}"
             " --out {output.table:q} --log {log:q}"

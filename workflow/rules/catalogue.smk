@@ -11,6 +11,8 @@ rule find_islands:
         PRODUCTS.log("find_islands", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("find_islands", "{mosaic}")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(2000),
@@ -20,9 +22,9 @@ rule find_islands:
         options=options_to(CONFIG.measure),
         code=code_hash("find_islands"),
     shell:
-        "{RUN}/find_islands.py --mosaic {wildcards.mosaic} --image {input.image:q}"
+        "$PYTHON $SCRIPTS/find_islands.py --mosaic {wildcards.mosaic} --image {input.image:q}"
         " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey}"
-        " --list {input.mosaics:q} --out {output.table:q} {params.options} {REJECT} --log {log:q}"
+        " --list {input.mosaics:q} --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
@@ -36,21 +38,23 @@ rule measure_clusters:
         PRODUCTS.log("measure_clusters", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("measure_clusters", "{mosaic}")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(3000),
         runtime=doubling(20),
     params:
-        root=PRODUCTS.root,
+        root=run_root,
         survey=CONFIG.survey,
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=[f"--clusters {table}" for table in GRAPH.cluster_table],
         options=options_to(CONFIG.measure),
         code=code_hash("measure_clusters"),
     shell:
-        "{RUN}/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
+        "$PYTHON $SCRIPTS/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
         " --touched {params.touched} {params.clusters} --release {params.survey}"
-        " --list {input.mosaics:q} {params.options} {REJECT} --log {log:q}"
+        " --list {input.mosaics:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule merge_catalogue:
@@ -66,16 +70,18 @@ rule merge_catalogue:
         PRODUCTS.log("merge_catalogue"),
     benchmark:
         PRODUCTS.benchmark("merge_catalogue")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        root=PRODUCTS.root,
+        root=run_root,
         mosaics=lambda wildcards: GRAPH.selected,
         fields=lambda wildcards: GRAPH.fields_used,
         edge=CONFIG.measure.edge_arcsec,
         code=code_hash("merge_catalogue"),
     shell:
-        "{RUN}/merge_catalogue.py --root {params.root:q} --mosaics {params.mosaics}"
+        "$PYTHON $SCRIPTS/merge_catalogue.py --root {params.root:q} --mosaics {params.mosaics}"
         " --fields {params.fields} --edge-arcsec {params.edge} --log {log:q}"

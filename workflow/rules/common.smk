@@ -20,15 +20,23 @@ PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
 
-# what every stage script is started with
-RUN = f"{sys.executable} {workflow.basedir}/scripts"
-REJECT = f"--on-reject {CONFIG.on_reject}"
+ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
+
+# For the shell only, outside the rules' params: neither path changes a product.
+shell.prefix(
+    f"PYTHON={'python' if workflow.deployment_settings.deployment_method else sys.executable};"
+    f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject}; "
+)
 
 
 wildcard_constraints:
     mosaic=NAME_PATTERN,
     field=NAME_PATTERN,
     catalogue="psz2|mcxc",
+
+
+def run_root(wildcards):
+    return PRODUCTS.root
 
 
 def run_masks(wildcards):

@@ -20,21 +20,23 @@ if CONFIG.mosaics.source == "fields":
             PRODUCTS.log("mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("mosaic", "{mosaic}")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             # two float64 accumulators and one field of 6,075 px with its reprojection
             mem_mb=doubling(6000),
             runtime=doubling(60),
         params:
-            root=PRODUCTS.root,
+            root=run_root,
             release=CONFIG.release,
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
             options=options_to(CONFIG.mosaics.options),
             code=code_hash("mosaic"),
         shell:
-            "{RUN}/mosaic.py --root {params.root:q} --release {params.release}"
+            "$PYTHON $SCRIPTS/mosaic.py --root {params.root:q} --release {params.release}"
             " --list {input.mosaics:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
-            " {params.options} {REJECT} --log {log:q}"
+            " {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 if CONFIG.mosaics.source == "images":
@@ -49,13 +51,15 @@ if CONFIG.mosaics.source == "images":
             PRODUCTS.log("prepare_image", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("prepare_image", "{mosaic}")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=doubling(4000),
             runtime=doubling(30),
         params:
-            model=GRAPH.model_folder,
+            model=CONFIG.segmentation.model,
             code=code_hash("prepare_image"),
         shell:
-            "{RUN}/prepare_image.py --name {wildcards.mosaic} --image {input.image:q}"
-            " --model {params.model:q} --out {output.image:q} {REJECT} --log {log:q}"
+            "$PYTHON $SCRIPTS/prepare_image.py --name {wildcards.mosaic} --image {input.image:q}"
+            " --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

@@ -14,15 +14,17 @@ rule report:
         PRODUCTS.log("report"),
     benchmark:
         PRODUCTS.benchmark("report")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        root=PRODUCTS.root,
+        root=run_root,
         config=as_json(CONFIG),
         mosaics=lambda wildcards: GRAPH.selected,
         code=code_hash("report"),
     shell:
-        "{RUN}/report.py --root {params.root:q} --config {params.config:q} --list {input.mosaics:q}"
+        "$PYTHON $SCRIPTS/report.py --root {params.root:q} --config {params.config:q} --list {input.mosaics:q}"
         " --mosaics {params.mosaics} --out {output.page:q} --log {log:q}"

@@ -9,17 +9,19 @@ rule tile:
         PRODUCTS.log("tile", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("tile", "{mosaic}")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(2000),
         runtime=doubling(20),
     params:
-        model=GRAPH.model_folder,
+        model=CONFIG.segmentation.model,
         mode=CONFIG.segmentation.mode,
         code=code_hash("tile"),
     shell:
-        "{RUN}/tile.py --mosaic {wildcards.mosaic} --image {input.image:q} --model {params.model:q}"
-        " --mode {params.mode} --out {output.tiles:q} {REJECT} --log {log:q}"
+        "$PYTHON $SCRIPTS/tile.py --mosaic {wildcards.mosaic} --image {input.image:q} --model {params.model:q}"
+        " --mode {params.mode} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule infer:
@@ -32,17 +34,19 @@ rule infer:
         PRODUCTS.log("infer", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("infer", "{mosaic}")
+    conda:
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        model=GRAPH.model_folder,
+        model=CONFIG.segmentation.model,
         batch=CONFIG.segmentation.batch,
         code=code_hash("infer"),
     shell:
-        "{RUN}/infer.py --mosaic {wildcards.mosaic} --tiles {input.tiles:q} --model {params.model:q}"
-        " --batch {params.batch} --threads {threads} --out {output.cores:q} {REJECT} --log {log:q}"
+        "$PYTHON $SCRIPTS/infer.py --mosaic {wildcards.mosaic} --tiles {input.tiles:q} --model {params.model:q}"
+        " --batch {params.batch} --threads {threads} --out {output.cores:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule stitch:
@@ -57,15 +61,17 @@ rule stitch:
         PRODUCTS.log("stitch", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("stitch", "{mosaic}")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(2000),
         runtime=doubling(20),
     params:
-        model=GRAPH.model_folder,
+        model=CONFIG.segmentation.model,
         mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
         code=code_hash("stitch"),
     shell:
-        "{RUN}/stitch.py --mosaic {wildcards.mosaic} --cores {input.cores:q} --image {input.image:q}"
+        "$PYTHON $SCRIPTS/stitch.py --mosaic {wildcards.mosaic} --cores {input.cores:q} --image {input.image:q}"
         " --model {params.model:q} {params.mask} --probability {output.probability:q}"
-        " --mask {output.mask:q} {REJECT} --log {log:q}"
+        " --mask {output.mask:q} --on-reject $ON_REJECT --log {log:q}"

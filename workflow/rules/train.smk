@@ -16,6 +16,8 @@ rule simulate:
         f"{CONFIG.results}/training/benchmarks/simulate/{{pair}}.tsv"
     wildcard_constraints:
         pair=r"\d+",
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=doubling(1000),
@@ -24,7 +26,7 @@ rule simulate:
         options=options_to(CONFIG.simulate),
         code=code_hash("simulate"),
     shell:
-        "{RUN}/simulate.py --pair {wildcards.pair} --out {output.pair:q} {params.options} --log {log:q}"
+        "$PYTHON $SCRIPTS/simulate.py --pair {wildcards.pair} --out {output.pair:q} {params.options} --log {log:q}"
 
 
 rule train:
@@ -37,6 +39,8 @@ rule train:
         f"{CONFIG.results}/training/logs/train.log",
     benchmark:
         f"{CONFIG.results}/training/benchmarks/train.tsv"
+    conda:
+        ENVIRONMENT
     threads: workflow.cores
     resources:
         mem_mb=doubling(4000),
@@ -45,7 +49,7 @@ rule train:
         options=options_to(CONFIG.train),
         code=code_hash("train"),
     shell:
-        "{RUN}/train.py --pairs {input.pairs:q} --weights {output.weights:q} --curve {output.curve:q}"
+        "$PYTHON $SCRIPTS/train.py --pairs {input.pairs:q} --weights {output.weights:q} --curve {output.curve:q}"
         " {params.options} --log {log:q}"
 
 
@@ -60,6 +64,8 @@ rule evaluate:
         f"{CONFIG.results}/training/logs/evaluate.log",
     benchmark:
         f"{CONFIG.results}/training/benchmarks/evaluate.tsv"
+    conda:
+        ENVIRONMENT
     threads: workflow.cores
     resources:
         mem_mb=doubling(4000),
@@ -69,5 +75,5 @@ rule evaluate:
         options=options_to(CONFIG.train),
         code=code_hash("evaluate"),
     shell:
-        "{RUN}/evaluate.py --pairs {input.pairs:q} --weights {input.weights:q} --curve {input.curve:q}"
+        "$PYTHON $SCRIPTS/evaluate.py --pairs {input.pairs:q} --weights {input.weights:q} --curve {input.curve:q}"
         " --name {params.name} --out {output.folder:q} {params.options} --log {log:q}"

@@ -1,0 +1,51 @@
+"""What the benchmark programs share: whole processes, timed, with their peak memory."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall time in s and peak resident memory in GB of one process and its children's maximum."""
+
+    seconds: float
+    gigabytes: float
+    output: str
+
+
+def run(command: list[str], **environment: str) -> Cost:
+    """Run a command to its end; raise where it fails."""
+    started = time.monotonic()
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output[-3000:]}")
+    return Cost(time.monotonic() - started, usage.ru_maxrss / 1e6, output)
+
+
+def snakemake(folder: Path, config: Path, *arguments: str) -> Cost:
+    """Run the workflow in a folder."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2", *arguments]
+    return run(command)
+
+
+def print_table(heads: list[str], rows: list[list[object]]) -> None:
+    """Print a Markdown table."""
+    print("| " + " | ".join(heads) + " |")
+    print("|" + "---|" * len(heads))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")

@@ -1,0 +1,48 @@
+"""Time and memory of the dry run and of the lists for the complete releases (needs ../shared/data)."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from common import SHARED, print_table, snakemake
+
+TABLES = SHARED / "tables"
+
+
+def main() -> None:
+    """Print the table."""
+    rows = []
+    for release, source in (("dr2", "published"), ("dr3", "published"), ("dr3", "fields")):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            config = folder / "config.yaml"
+            config.write_text(
+                yaml.safe_dump(
+                    {
+                        "release": release,
+                        "clusters": "psz2",
+                        "mosaics": {"source": source},
+                        "archive": {
+                            "lists": {
+                                "dr2_mosaics": str(TABLES / "lotss_dr2_mosaics.csv"),
+                                "fields": str(TABLES / "lotss_grid_fields.csv"),
+                                "dr3_footprint": str(TABLES / "lotss_dr3_moc.fits"),
+                            },
+                            "clusters": {"psz2": str(TABLES / "psz2.ecsv"), "mcxc": "unused"},
+                            release: {"field": "file:///data/{field}/{file}"},
+                        },
+                    }
+                )
+            )
+            lists = snakemake(folder, config, "lists")
+            plan = snakemake(folder, config, "-n", "--quiet", "rules")
+            jobs = re.search(r"^total\s+(\d+)", plan.output, re.MULTILINE)[1]
+            costs = (f"{cost:.1f}" for cost in (lists.seconds, plan.seconds))
+            rows.append([release, source, jobs, *costs, f"{plan.gigabytes:.2f}"])
+    print_table(["release", "source", "jobs", "lists, s", "dry run, s", "peak memory, GB"], rows)
+
+
+if __name__ == "__main__":
+    main()

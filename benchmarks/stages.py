@@ -1,0 +1,78 @@
+"""Time and peak memory of every stage on one DR3 mosaic of full size, as whole processes.
+
+The image is simulated on the real grid of the largest mosaic of the release (5,916 px).
+"""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from common import ROOT, print_table, run
+from radiounet.config import SimulateOptions
+from radiounet.demo import RMS_JY, _header
+from radiounet.image import mosaic_wcs
+from radiounet.lists import write_mosaic_list
+from radiounet.products import Products, write_fits
+from radiounet.simulate import draw_noise, draw_sky
+from radiounet.sky import PIXEL_ARCSEC, cell_geometry
+
+LARGEST = 543
+REPEATS = 3
+
+
+def write_image(path: str) -> int:
+    """Simulate the mosaic; a square of sky is drawn once and repeated to fill the grid."""
+    place = cell_geometry(LARGEST)
+    n_px = place.n_px
+    rng = np.random.default_rng(1)
+    sky = draw_sky(SimulateOptions(n_px=1479), rng)
+    tile = sky.compact + sky.diffuse
+    data = np.tile(tile, (4, 4))[:n_px, :n_px] + RMS_JY * draw_noise(n_px, 20 / PIXEL_ARCSEC, rng)
+    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, PIXEL_ARCSEC), place.name))
+    return n_px
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        products = Products(f"{folder}/dr3")
+        name = "hp00543"
+        n_px = write_image(products.image(name))
+        mosaics = f"{folder}/mosaics.csv"
+        write_mosaic_list(mosaics, [cell_geometry(LARGEST)])
+        model = str(ROOT / "resources" / "models" / "lotss-unet")
+        common = ["--mosaic", name]
+        stages = {
+            "tile": ["--image", products.image(name), "--model", model, "--out", products.tiles(name)],
+            "infer": ["--tiles", products.tiles(name), "--model", model, "--out", products.cores(name)],
+            "stitch": [
+                *("--cores", products.cores(name), "--image", products.image(name), "--model", model),
+                *("--probability", products.probability(name), "--mask", products.mask(name)),
+            ],
+            "find_islands": [
+                *("--image", products.image(name), "--probability", products.probability(name)),
+                *("--mask", products.mask(name), "--release", "dr3", "--list", mosaics),
+                *("--out", products.islands(name)),
+            ],
+        }
+        rows = []
+        for stage, arguments in stages.items():
+            command = [sys.executable, str(ROOT / "scripts" / f"{stage}.py"), *common, *arguments]
+            costs = [run(command) for _ in range(REPEATS)]
+            seconds = statistics.median(cost.seconds for cost in costs)
+            memory = max(cost.gigabytes for cost in costs)
+            rows.append([stage, f"{seconds:.1f}", f"{memory:.2f}"])
+        for path in ("tiles", "cores"):
+            size = Path(getattr(products, path)(name)).stat().st_size / 1e6
+            rows.append([f"({path} file)", f"{size:.0f} MB", ""])
+        total = sum(float(row[1]) for row in rows[:4])
+        rows.insert(4, ["all four", f"{total:.1f}", ""])
+        print(f"One mosaic of {n_px} px, model lotss-unet, mode exact, medians of {REPEATS}:\n")
+        print_table(["stage", "wall time, s", "peak memory, GB"], rows)
+
+
+if __name__ == "__main__":
+    main()
