@@ -1,6 +1,7 @@
 """Evaluate trained weights on held-out simulated pairs, and write the model's card."""
 
-from radiounet.config import TrainOptions, add_options, options_from
+from radiounet.config import TrainOptions
+from radiounet.options import add_options, options_from
 from radiounet.stage import run_stage, stage_parser
 
 

@@ -1,6 +1,7 @@
 """Measure the islands of a mask: position, size, probability, flux density."""
 
-from radiounet.config import MeasureOptions, add_options, options_from
+from radiounet.config import MeasureOptions
+from radiounet.options import add_options, options_from
 from radiounet.segmentation import find_islands
 from radiounet.sky import read_survey
 from radiounet.stage import run_stage, stage_parser

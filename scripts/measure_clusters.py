@@ -1,7 +1,8 @@
 """Measure the clusters whose centre a mosaic's cell owns."""
 
 from radiounet.clusters import MosaicProducts, read_clusters
-from radiounet.config import MeasureOptions, add_options, options_from
+from radiounet.config import MeasureOptions
+from radiounet.options import add_options, options_from
 from radiounet.products import Products, read_rejection
 from radiounet.segmentation import measure_clusters
 from radiounet.sky import read_survey

@@ -1,7 +1,8 @@
 """Mosaic fields onto the grid of one mosaic."""
 
-from radiounet.config import MosaicOptions, add_options, options_from
+from radiounet.config import MosaicOptions
 from radiounet.mosaic import mosaic_fields
+from radiounet.options import add_options, options_from
 from radiounet.products import Products
 from radiounet.sky import read_survey
 from radiounet.stage import run_stage, stage_parser

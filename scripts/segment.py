@@ -4,7 +4,8 @@ The image may have any pixel scale; it is brought to the model's beam and grid.
 """
 
 from radiounet.clusters import read_clusters
-from radiounet.config import MeasureOptions, Segmentation, add_options, options_from
+from radiounet.config import MeasureOptions, Segmentation
+from radiounet.options import add_options, options_from
 from radiounet.segmentation import segment_image
 from radiounet.stage import run_stage, stage_parser
 

@@ -1,6 +1,7 @@
 """Train lotss-unet on simulated pairs."""
 
-from radiounet.config import TrainOptions, add_options, options_from
+from radiounet.config import TrainOptions
+from radiounet.options import add_options, options_from
 from radiounet.stage import run_stage, stage_parser
 
 

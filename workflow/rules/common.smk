@@ -4,8 +4,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from radiounet.config import load_config, options_to
+from radiounet.config import load_config
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.options import options_to
 from radiounet.sky import list_paths
 from radiounet.products import (
     CATALOGUE_KINDS,

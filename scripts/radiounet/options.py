@@ -1,0 +1,109 @@
+"""The configuration as command-line options, as a JSON schema and as a page of reference."""
+
+import argparse
+import json
+import types
+import typing
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from radiounet.config import Config, Section, model_in
+from radiounet.errors import ConfigError
+
+
+def schema_text() -> str:
+    """JSON schema of the configuration, as kept in ``workflow/schemas``."""
+    return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def reference_text() -> str:
+    """Every option with its default, as kept in ``config/README.md``."""
+    lines = [REFERENCE_HEAD]
+    lines += _reference(Config, "")
+    return "\n".join(lines) + "\n"
+
+
+REFERENCE_HEAD = """# Configuration
+
+Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
+`workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
+
+| key | default | meaning |
+|---|---|---|"""
+
+
+def _reference(section: type[BaseModel], prefix: str) -> list[str]:
+    lines = []
+    for name, field in section.model_fields.items():
+        inner = model_in(field.annotation)
+        nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if nested and typing.get_origin(field.annotation) is None:
+            lines += _reference(inner, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
+        lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+        if nested:
+            many = "[]" if typing.get_origin(field.annotation) is list else ""
+            lines += _reference(inner, f"{prefix}{name}{many}.")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None:
+    """Give a script one option per field of a section, named and documented alike."""
+    for name, field in section.model_fields.items():
+        kind, many = _option_type(field.annotation)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            nargs=many,
+            default=field.default,
+            help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
+            choices=typing.get_args(field.annotation)
+            if typing.get_origin(field.annotation) is Literal
+            else None,
+        )
+
+
+def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return args[0], len(args)
+    if origin is list:
+        return args[0], "+"
+    if origin is types.UnionType:
+        return args[0], None
+    if origin is Literal:
+        return str, None
+    return annotation, None
+
+
+def options_from(args: argparse.Namespace, section: type[Section]) -> Any:
+    """Build a section from a script's parsed options.
+
+    Raises
+    ------
+    ConfigError
+        A value outside its limits.
+    """
+    try:
+        return section.model_validate({name: getattr(args, name) for name in section.model_fields})
+    except ValidationError as error:
+        raise ConfigError(str(error)) from None
+
+
+def options_to(section: Section, *only: str) -> str:
+    """Command-line options that give a script this section, or some of its fields.
+
+    Values left at null are left out.
+    """
+    words: list[str] = []
+    for name, value in section.model_dump(include=set(only) or None).items():
+        if value is not None:
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return " ".join(words)

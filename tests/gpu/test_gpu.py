@@ -1,0 +1,31 @@
+"""The same network on GPU and CPU; run on a machine with an NVIDIA GPU."""
+
+import keras
+import numpy as np
+import pytest
+
+from radiounet.network import load_model
+from radiounet.segmentation import MODELS
+
+
+def has_gpu() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    import jax
+
+    return any(device.platform == "gpu" for device in jax.devices())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_gpu(), reason="no GPU answers")
+def test_gpu_and_cpu_agree():
+    model, card = load_model(MODELS / "lotss-unet")
+    tiles = np.random.default_rng(1).standard_normal((4, card.tile_px, card.tile_px, 1)).astype(np.float32)
+    on_gpu = model.predict_on_batch(tiles)
+    with keras.device("cpu:0"):
+        on_cpu = np.asarray(model(tiles, training=False))
+    assert np.abs(on_gpu - on_cpu).max() <= 1e-3
+    threshold = card.threshold
+    assert ((on_gpu >= threshold) != (on_cpu >= threshold)).mean() < 1e-3

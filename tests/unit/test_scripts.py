@@ -1,0 +1,112 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.demo import _header
+from radiounet.image import grid_wcs
+from radiounet.simulate import add_halo, draw_noise
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+
+
+def start(script, *arguments):
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_explains_itself_and_is_short(script):
+    done = start(script.stem, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert len(script.read_text().splitlines()) < 60
+
+
+def test_every_rule_has_a_script_of_its_name():
+    import re
+
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    for rule, body in re.findall(r"rule (\w+):(.*?)(?=\n\s*rule |\Z)", text, re.DOTALL):
+        if "shell:" in body:
+            assert f"$SCRIPTS/{rule}.py" in body
+            assert (ROOT / "scripts" / f"{rule}.py").is_file()
+            for directive in ("log:", "threads:", "mem_mb=", "runtime=", "params:"):
+                assert directive in body, (rule, directive)
+
+
+def test_modules_stay_below_500_lines():
+    sizes = {p.name: len(p.read_text().splitlines()) for p in (ROOT / "scripts/radiounet").glob("*.py")}
+    assert {name: size for name, size in sizes.items() if size > 500} == {}
+
+
+def image(path, **changes):
+    rng = np.random.default_rng(4)
+    data = 1e-4 * draw_noise(300, 20 / 4.5, rng)
+    add_halo(data, 150, 150, 1e-3, 20.0, rng)
+    header = _header(grid_wcs(150.0, 35.0, 300, 4.5), "test")
+    header.update(changes)
+    fits.PrimaryHDU(data.astype(np.float32), header).writeto(path)
+    return path
+
+
+def test_one_image_from_the_command_line(tmp_path):
+    clusters = Table({"name": ["A", "far"], "ra": [150.0, 10.0], "dec": [35.0, 10.0], "z": [0.2, 0.2]})
+    clusters["R500"] = [5.0, 5.0]
+    clusters["R500"].unit = "arcmin"
+    clusters.write(tmp_path / "clusters.ecsv")
+    done = start(
+        "segment",
+        *(image(tmp_path / "a.fits"), "--model", "lotss-unet", "--mode", "exact"),
+        *("--clusters", tmp_path / "clusters.ecsv", "--out", tmp_path / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["clusters.ecsv", "islands.ecsv", "mask.fits", "probability.fits"]
+    probability = fits.getdata(tmp_path / "out" / "probability.fits")
+    mask = fits.getdata(tmp_path / "out" / "mask.fits")
+    assert probability.shape == mask.shape == (300, 300)
+    assert mask[150, 150] == 1
+    assert mask[10, 10] == 0
+    rows = Table.read(tmp_path / "out" / "clusters.ecsv")
+    assert list(rows["name"]) == ["A"]
+    assert rows["p_diffuse"][0] > 0.9
+    islands = Table.read(tmp_path / "out" / "islands.ecsv")
+    assert islands["flux_mjy"].unit == "mJy"
+
+
+def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
+    path = image(tmp_path / "k.fits", BUNIT="K")
+    arguments = ("--mosaic", "m", "--image", path, "--model", "lotss-unet", "--out", tmp_path / "t.h5")
+    done = start("tile", *arguments)
+    assert done.returncode == 65
+    assert "UnitError" in done.stderr
+    assert not (tmp_path / "t.h5").exists()
+    done = start("tile", *arguments, "--on-reject", "continue", "--log", tmp_path / "tile.log")
+    assert done.returncode == 0
+    assert "UnitError" in (tmp_path / "tile.log").read_text()
+    # the next stage passes the rejection on
+    done = start(
+        *("infer", "--mosaic", "m", "--tiles", tmp_path / "t.h5", "--model", "lotss-unet"),
+        *("--out", tmp_path / "c.h5", "--on-reject", "continue"),
+    )
+    assert done.returncode == 0
+    assert "rejected m in tile" in done.stderr
+
+
+def test_an_unknown_model_is_a_mistake_not_bad_data(tmp_path):
+    path = image(tmp_path / "a.fits")
+    done = start("tile", "--mosaic", "m", "--image", path, "--model", "nothing", "--out", tmp_path / "t.h5")
+    assert done.returncode == 78
+    assert "no model card" in done.stderr
+
+
+def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
+    done = start("list_images", "--names", "a", "b", "--images", "x", "--out", "y", "--log", tmp_path / "log")
+    assert done.returncode == 1
+    assert "ValueError" in (tmp_path / "log").read_text()
