@@ -1,4 +1,4 @@
 def pytest_addoption(parser):
     parser.addoption(
-        "--fix-schema", action="store_true", help="rewrite workflow/schemas/config.schema.json from the code"
+        "--fix-schema", action="store_true", help="rewrite the configuration's schema and reference"
     )

@@ -6,6 +6,7 @@ the checksum on record where one is known. Credentials come from netrc only.
 
 import hashlib
 import logging
+import math
 import shutil
 import time
 import zlib
@@ -88,15 +89,14 @@ def fits_size(path: str | Path) -> int:
 def _end_of_hdu(stream, path, length: int) -> int:
     try:
         header = fits.Header.fromfile(stream)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise TruncatedError(f"{path} ends inside a header, at {length} bytes: {error}") from error
-    axes = [header[f"NAXIS{axis}"] for axis in range(1, header["NAXIS"] + 1)]
-    count = 0
-    if axes:
-        count = 1
-        for axis in axes:
-            count *= axis
-        count = abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * (header.get("PCOUNT", 0) + count)
+    try:
+        axes = [int(header[f"NAXIS{axis}"]) for axis in range(1, header["NAXIS"] + 1)]
+        group = abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1)
+        count = group * (header.get("PCOUNT", 0) + math.prod(axes)) if axes else 0
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotFitsError(f"{path} has no usable NAXIS and BITPIX: {error}") from error
     end = stream.tell() + -(-count // BLOCK) * BLOCK
     if end > length:
         raise TruncatedError(f"{path} has {length} bytes, its headers say at least {end}")
@@ -181,8 +181,8 @@ def fetch(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     for fresh in (False, True):
-        _bring(url, part, options)
         try:
+            _bring(url, part, options)
             check(part)
             if checksum:
                 check_checksum(part, checksum)
@@ -247,7 +247,8 @@ def _fill(template: str, **fields: str | int) -> str:
     try:
         return template.format(**values)
     except KeyError as error:
-        raise ConfigError(f"URL template {template}: unknown {error}; known: {', '.join(values)}") from None
+        host = urlsplit(template).hostname or template  # never the credentials that may stand before it
+        raise ConfigError(f"URL template of {host}: unknown {error}; known: {', '.join(values)}") from None
 
 
 def _bring(url: str, part: Path, options: DownloadOptions) -> None:
@@ -258,6 +259,8 @@ def _bring(url: str, part: Path, options: DownloadOptions) -> None:
             raise NotInArchiveError(f"there is no file {source}")
         shutil.copyfile(source, part)
         return
+    if address.scheme not in ("http", "https"):
+        raise ConfigError(f"{address.scheme}:// can not be fetched: give an http(s):// or file:// URL")
     if address.username or address.password:
         raise ConfigError(f"credentials do not belong in a URL (host {address.hostname}): use ~/.netrc")
     retrying = tenacity.Retrying(
@@ -272,7 +275,7 @@ def _bring(url: str, part: Path, options: DownloadOptions) -> None:
 
 def _pause(options: DownloadOptions) -> Callable[[tenacity.RetryCallState], float]:
     backoff = tenacity.wait_exponential_jitter(
-        initial=options.backoff_s, max=options.backoff_max_s, jitter=options.backoff_s
+        multiplier=options.backoff_s, max=options.backoff_max_s, jitter=options.backoff_s
     )
 
     def pause(state: tenacity.RetryCallState) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import Column as TableColumn
 from astropy.table import Table, vstack
 
 from radiounet import __version__
@@ -31,11 +32,12 @@ class Column:
     unit: str | None
     ucd: str
     description: str
+    digits: int = 3  # after the decimal point, where a person reads it
 
 
 _POSITION = {
-    "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS"),
-    "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS"),
+    "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS", 5),
+    "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS", 5),
 }
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
@@ -61,7 +63,7 @@ ISLANDS = {
 CLUSTERS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
     **_POSITION,
-    "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue"),
+    "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic whose cell holds the centre"),
     "p_diffuse": Column(
@@ -215,6 +217,10 @@ def write_catalogue(table: Table, path: str | Path) -> None:
 def _write_fits(table: Table, path: Path) -> None:
     plain = table.copy()
     plain.meta = {}
+    for name in plain.colnames:
+        if plain[name].dtype.kind == "U":  # FITS tables hold ASCII only
+            ascii_text = np.char.encode(np.asarray(plain[name]), "ascii", "replace")
+            plain.replace_column(name, TableColumn(ascii_text, unit=plain[name].unit))
     hdu = fits.table_to_hdu(plain)
     for number, name in enumerate(table.colnames, start=1):
         hdu.header[f"TCOMM{number}"] = table[name].description
@@ -222,6 +228,12 @@ def _write_fits(table: Table, path: Path) -> None:
     for key, value in table.meta.items():
         hdu.header.add_history(f"{key}: {value}")
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def number_formats(table: Table) -> dict[str, str]:
+    """Format of every column of numbers, as a person reads them."""
+    known = ISLANDS | CLUSTERS | REJECTED
+    return {name: f"%.{known[name].digits}f" for name in table.colnames if known[name].kind is float}
 
 
 def _write_csv(table: Table, path: Path) -> None:
@@ -232,4 +244,4 @@ def _write_csv(table: Table, path: Path) -> None:
         lines.append(f"# {name}{unit}: {column.description} ({column.info.meta['ucd']})")
     with open(path, "w") as stream:
         stream.write("\n".join(lines) + "\n")
-        table.write(stream, format="ascii.csv")
+        table.write(stream, format="ascii.csv", formats=number_formats(table))

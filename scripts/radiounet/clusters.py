@@ -45,8 +45,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     """Read a cluster table in any format astropy reads.
 
     Columns ``name, ra, dec, z`` (deg where no unit is given) and ``M500`` (mass)
-    or ``R500`` (length or angle), with units. Rows without redshift or size are
-    left out when the size needs them.
+    or ``R500`` (length or angle), with units. Rows without a position are left
+    out, and those without redshift or size where R500 needs them.
 
     Raises
     ------
@@ -66,15 +66,28 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
             f"{path} needs the columns name, ra, dec, z, and M500 or R500 with units; "
             f"it has {', '.join(table.colnames)}"
         )
-    redshift = np.asarray(_plain(columns["z"]), float)
-    ra, dec = (u.Quantity(columns[axis], u.deg).value for axis in ("ra", "dec"))
-    size = _angular_size(columns, redshift, options, path)
+    try:
+        ra, dec = (_values(columns[axis], u.deg) for axis in ("ra", "dec"))
+        redshift = _values(columns["z"], u.dimensionless_unscaled)
+        size = _angular_size(columns, redshift, options, path)
+    except (u.UnitConversionError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: ra and dec must be numbers in deg, z and sizes numbers: {error}"
+        ) from error
     rows = zip(columns["name"], ra % 360, dec, redshift, size, strict=True)
-    return [Cluster(str(name), float(a), float(d), float(z), float(r)) for name, a, d, z, r in rows if r > 0]
+    return [
+        Cluster(str(name), float(a), float(d), float(z), float(r))
+        for name, a, d, z, r in rows
+        if r > 0 and np.isfinite([a, d]).all()
+    ]
 
 
-def _plain(column) -> np.ndarray:
-    return np.ma.filled(getattr(column, "value", column), np.nan)
+def _values(column, unit: u.UnitBase) -> np.ndarray:
+    """Plain numbers in a unit (taken for granted where the column has none), NaN where masked."""
+    mask = np.broadcast_to(getattr(column, "mask", False), np.shape(column))
+    plain = column.unmasked if hasattr(column, "unmasked") else np.ma.getdata(column)
+    values = u.Quantity(plain, getattr(column, "unit", None) or unit, dtype=float).to_value(unit)
+    return np.where(mask, np.nan, values)
 
 
 def _angular_size(columns: dict, redshift: np.ndarray, options: MeasureOptions, path) -> np.ndarray:
@@ -87,12 +100,12 @@ def _angular_size(columns: dict, redshift: np.ndarray, options: MeasureOptions, 
     if not isinstance(quantity, u.Quantity):
         raise ConfigError(f"{path}: the column {key.upper()} has no unit (such as Mpc, arcmin, 1e14 solMass)")
     if key == "m500":
-        mass = np.where(quantity > 0, quantity, 0 * quantity.unit)
-        length = r500(mass, safe, cosmology)
+        mass = _values(quantity, u.solMass)
+        length = r500(np.where(mass > 0, mass, np.nan) * u.solMass, safe, cosmology)
     elif quantity.unit.physical_type == "angle":
-        return quantity.to_value(u.arcmin)
+        return _values(quantity, u.arcmin)
     else:
-        length = quantity.to(u.Mpc)
+        length = _values(quantity, u.Mpc) * u.Mpc
     angle = (length / cosmology.angular_diameter_distance(safe)).to_value(
         u.arcmin, equivalencies=u.dimensionless_angles()
     )
@@ -219,7 +232,9 @@ class ClusterMeter:
         ra, dec = plane.wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
         centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
         distance = 60 * separation_deg(centre, unit_vectors(ra, dec)).reshape(y.shape)
-        inside = (distance <= cluster.r500_arcmin) & ~np.isnan(probability[part])
+        inside = (
+            (distance <= cluster.r500_arcmin) & ~np.isnan(probability[part]) & np.isfinite(plane.data[part])
+        )
         inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
         beam_px = np.sqrt(plane.beam.major_arcsec * plane.beam.minor_arcsec) / plane.pixel_arcsec
         known = np.nan_to_num(probability[part])

@@ -323,8 +323,11 @@ CORRECTIONS = {
     "mosaics.source is 'images'": "mosaics:\n  source: images\n  images:\n"
     "    - {name: my-cluster, path: my-cluster.fits}",
     "mosaics.images is given": "mosaics:\n  source: images",
-    "mosaics.source is 'fields'": "archive:\n  dr2:\n"
-    "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}",
+    **{
+        f"mosaics.source is 'fields' but archive.{release}": f"archive:\n  {release}:\n"
+        "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}"
+        for release in ("dr2", "dr3")
+    },
     "select.with_clusters": "clusters: psz2",
     "mosaics.images: two": "mosaics:\n  images:\n    - {name: a, path: a.fits}",
 }

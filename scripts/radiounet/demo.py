@@ -131,8 +131,11 @@ def write_archive(root: Path) -> None:
     pointings = Table(rows=rows, names=("mosaic_id", "centeralpha", "centerdelta"))
     (root / "tap").mkdir(parents=True, exist_ok=True)
     from_table(pointings).to_xml(str(root / "tap" / "sync"))
-    grid = "".join(f"{name} {ra} {dec} 8.0\n" for name, ra, dec in rows)
-    (root / "grid.txt").write_text(grid)
+    lines = [
+        "# Pointing,RA,DEC,integration time, IDs",
+        *(f"{name},{ra},{dec},8.0,None" for name, ra, dec in rows),
+    ]
+    (root / "grid.txt").write_text("\n".join(lines) + "\n")
 
     centre = common_edge(*EDGE_CELLS)
     region = draw_region(*centre, 2 * EDGE_RADIUS_DEG + 0.2, seed=2)

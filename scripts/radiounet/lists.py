@@ -4,13 +4,13 @@ Written once by the ``fetch_lists`` rule; parsing the Snakefile reads plain CSV 
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table
 
-from radiounet.archive import fetch
+from radiounet.archive import check_fits, fetch
 from radiounet.config import Archive
 from radiounet.errors import NotFitsError
 from radiounet.products import atomic
@@ -45,17 +45,19 @@ def fetch_lists(archive: Archive, release: str) -> None:
     """
     folder = Path(archive.list_folder)
     grid = read_grid(_bring(archive, archive.lists.fields, folder / "grid.download"))
-    table = _read_table(_bring(archive, archive.lists.dr2_mosaics, folder / "dr2.download"))
-    pointings = _fields(table, archive.lists.dr2_mosaics)
     paths = list_paths(archive.list_folder, release)
     checksums = []
     if release == "dr3":
         from mocpy import MOC
 
-        moc = MOC.from_fits(_bring(archive, archive.lists.dr3_footprint, folder / "dr3_footprint.fits"))
+        moc = MOC.from_fits(
+            _bring(archive, archive.lists.dr3_footprint, folder / "dr3_footprint.fits", check_fits)
+        )
         members = fields_in_footprint(grid, moc)
         mosaics = [cell_geometry(pixel) for pixel in cells_of_footprint(moc)]
     else:
+        table = _read_table(_bring(archive, archive.lists.dr2_mosaics, folder / "dr2.download"))
+        pointings = _fields(table, archive.lists.dr2_mosaics)
         names = {pointing.name for pointing in pointings}
         members = [field.name in names for field in grid]
         mosaics = [pointing_geometry(pointing, grid) for pointing in pointings]
@@ -72,8 +74,12 @@ def write_mosaic_list(path: str | Path, mosaics: Sequence[Mosaic]) -> None:
     write_list(path, ("name", "ra_deg", "dec_deg", "n_px"), sorted(rows))
 
 
-def _bring(archive: Archive, source: str, path: Path) -> Path:
-    fetch(source, path, archive.download, check=lambda _: None)
+def _accept(path: Path) -> None:
+    """Leave the judgement to the reader of the table."""
+
+
+def _bring(archive: Archive, source: str, path: Path, check: Callable[[Path], None] = _accept) -> Path:
+    fetch(source, path, archive.download, check=check)
     return path
 
 
@@ -100,20 +106,8 @@ def read_checksums(paths: Sequence[str | Path], name: str) -> dict[str, str]:
 
 
 def read_grid(path: str | Path) -> list[Field]:
-    """LoTSS grid: the survey's progress list (name, RA, Dec, ...), or a table (name, ra, dec; deg)."""
-    lines = Path(path).read_text(errors="replace").splitlines()
-    if any("," in line for line in lines[:2]) or lines[:1] and lines[0].startswith(("#", "%", "<")):
-        return _fields(_read_table(path), path)
-    found = []
-    for line in lines:
-        words = line.split()
-        try:
-            found.append(Field(words[0], float(words[1]), float(words[2])))
-        except (IndexError, ValueError):
-            continue
-    if not found:
-        raise ListError(f"{path} holds no line 'name ra dec ...' in degrees")
-    return found
+    """Read the survey's progress list (``# Pointing,RA,DEC,...``), or any table with name, ra, dec in deg."""
+    return _fields(_read_table(path), path)
 
 
 def _read_table(path: str | Path) -> Table:
@@ -127,7 +121,7 @@ def _read_table(path: str | Path) -> Table:
 
 
 COLUMN_NAMES = {
-    "name": ("name", "mosaic_id", "field"),
+    "name": ("name", "mosaic_id", "field", "# pointing"),
     "ra": ("ra", "ra_deg", "centeralpha"),
     "dec": ("dec", "dec_deg", "centerdelta"),
 }
@@ -142,4 +136,7 @@ def _fields(table: Table, path: str | Path) -> list[Field]:
             raise ListError(f"{path} has no column {' or '.join(candidates)}; it has {table.colnames}")
         found[wanted] = table[column]
     rows = zip(found["name"], found["ra"], found["dec"], strict=True)
-    return [Field(str(name).strip(), float(ra) % 360, float(dec)) for name, ra, dec in rows]
+    try:
+        return [Field(str(name).strip(), float(ra) % 360, float(dec)) for name, ra, dec in rows]
+    except ValueError as error:
+        raise ListError(f"{path}: positions must be numbers in deg: {error}") from error

@@ -98,7 +98,9 @@ def measure_islands(
     rms = local_rms(plane.data)
     rows = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):
-        y, x = np.nonzero(labels[part] == index)
+        y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
+        if y.size == 0:  # reference mode also predicts blank pixels
+            continue
         y, x = y + part[0].start, x + part[1].start
         rows.append(_measure(y, x, probability, plane, rms, calibration_error))
     return rows

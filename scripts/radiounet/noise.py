@@ -27,7 +27,7 @@ def local_rms(image: np.ndarray, box_px: int = 96) -> np.ndarray:
         Brightness, any unit; NaN where blank.
     box_px : int
         Side of the boxes; the box values pass a 3x3 median and are joined
-        bilinearly, so structure below about three boxes does not raise them.
+        bilinearly, so sources much smaller than a box do not raise them.
 
     Returns
     -------

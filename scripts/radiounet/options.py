@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import types
 import typing
 from typing import Any, Literal
@@ -105,5 +106,5 @@ def options_to(section: Section, *only: str) -> str:
     for name, value in section.model_dump(include=set(only) or None).items():
         if value is not None:
             values = value if isinstance(value, list | tuple) else [value]
-            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+            words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
     return " ".join(words)

@@ -18,6 +18,7 @@ from astropy.visualization import AsinhStretch, ImageNormalize
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from radiounet import __version__
+from radiounet.catalogue import number_formats
 from radiounet.config import Config
 from radiounet.image import Plane, grid_wcs, read_plane
 from radiounet.noise import robust_sigma
@@ -33,6 +34,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 MAP_NSIDE = 64
 MIN_HALF_ARCMIN = 8.0
 MAX_ISLANDS = 200
+FEW_MOSAICS = 20
 STATUS_COLOURS = {"done": "#2b7a78", "rejected": "#c0392b"}
 
 
@@ -79,15 +81,18 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
-    return [{name: _text(row[name]) for name in table.colnames} for row in table]
+    formats = number_formats(table)
+    return [{name: _text(row[name], formats.get(name)) for name in table.colnames} for row in table]
 
 
-def _text(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return "–" if np.isnan(value) else f"{value:.4g}" if abs(value) < 100 else f"{value:.1f}"
+def _text(value: object, number: str | None) -> str:
+    if value is np.ma.masked or (number and np.isnan(value)):
+        return "–"
+    if number:
+        return number % value
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return "–" if value is np.ma.masked else str(value)
+    return str(value)
 
 
 def _largest_first(table: Table, column: str) -> Table:
@@ -142,6 +147,11 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     pixels = healpy.ang2pix(nside, np.degrees(-lon) % 360, np.degrees(lat), lonlat=True)
     colours = matplotlib.colors.ListedColormap(list(STATUS_COLOURS.values()))
     axes.pcolormesh(longitude, latitude, status[pixels], cmap=colours, vmin=0.5, vmax=2.5, rasterized=True)
+    if len(mosaics) <= FEW_MOSAICS:  # too small to see on the whole sky
+        places = [survey.mosaics[name] for name in mosaics]
+        ra = np.radians([-((place.ra_deg + 180) % 360 - 180) for place in places])
+        dec = np.radians([place.dec_deg for place in places])
+        axes.scatter(ra, dec, s=90, facecolors="none", edgecolors="#333333", linewidths=0.8)
     axes.grid(color="#999999", linewidth=0.4)
     axes.set_xticks(np.radians(np.arange(-150, 151, 30)))
     axes.set_xticklabels([f"{(-t) % 360 // 15:.0f}h" for t in np.arange(-150, 151, 30)], fontsize=8)

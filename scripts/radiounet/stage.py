@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from radiounet import log
 from radiounet.errors import BadDataError, RadioUNetError
+from radiounet.log import configure
 from radiounet.products import RejectedInputError, Rejection, code_hash, read_rejection, write_rejected
 
 logger = logging.getLogger("radiounet.stage")
@@ -55,7 +55,7 @@ def run_stage(
     name : str
         Field or mosaic, for the row in ``rejected``.
     """
-    log.configure(args.log)
+    configure(args.log)
     stage = Path(sys.argv[0]).stem
     logger.info("%s %s, code %s", stage, name, code_hash())
     try:

@@ -84,6 +84,7 @@ def server(root, answers=()):
 def _plain_network(monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setattr("socketserver.BaseServer.serve_forever.__defaults__", (0.01,))  # stops at once
 
 
 @pytest.fixture
@@ -243,8 +244,8 @@ def test_always_busy_server_is_given_up_after_the_attempts_allowed(root, target,
 
 
 def test_html_page_is_refused_by_its_type(root, target):
-    with server(root, [answer(200, HTML, Content_Type="text/html; charset=utf-8")]) as (url, asked):
-        with pytest.raises(NotFitsError, match="HTML"):
+    with server(root, [answer(200, b"Log in", Content_Type="text/html; charset=utf-8")]) as (url, asked):
+        with pytest.raises(NotFitsError, match="HTTP 200 with an HTML page"):
             fetch(f"{url}/image.fits", target, OPTIONS)
         assert len(asked) == 1
     assert left(target) == []
@@ -327,6 +328,15 @@ def test_part_longer_than_the_file_is_thrown_away(root, target):
     assert target.read_bytes() == CONTENT
 
 
+def test_part_longer_than_the_file_is_a_transient_failure_of_this_attempt(root, target):
+    leave_part(target, CONTENT + OTHER)
+    refusing = [answer(416, Content_Range="bytes */17280")]
+    message = "can not resume at byte 34560 of 17280"
+    with server(root, refusing) as (url, _), pytest.raises(TransientError, match=message):
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert left(target) == []
+
+
 def test_part_that_is_already_complete_is_kept(root, target):
     leave_part(target, CONTENT)
     with server(root, [answer(416, Content_Range="bytes */17280")]) as (url, asked):
@@ -368,9 +378,10 @@ def test_file_shorter_than_its_header_says_is_refused_after_a_second_look(root, 
 
 
 def test_file_longer_than_its_header_says_is_refused(root, target):
-    with server(root, repeat(answer(200, CONTENT + b"\0" * 100))) as (url, _):
-        with pytest.raises(TruncatedError, match="has 17380 bytes, its headers say 17280"):
-            fetch(f"{url}/image.fits", target, OPTIONS)
+    too_long = repeat(answer(200, CONTENT + b"\0" * 100))
+    message = "has 17380 bytes, its headers say 17280"
+    with server(root, too_long) as (url, _), pytest.raises(TruncatedError, match=message):
+        fetch(f"{url}/image.fits", target, OPTIONS)
     assert left(target) == []
 
 
@@ -554,9 +565,9 @@ def table(rows):
     return fits.BinTableHDU.from_columns([fits.Column("a", "D", array=np.arange(rows, dtype=float))])
 
 
-def strings():
-    lists = np.array([np.arange(3), np.arange(700)], dtype=object)
-    return fits.BinTableHDU.from_columns([fits.Column("v", "PJ()", array=lists)])  # PCOUNT > 0
+def lists():
+    values = np.array([np.arange(3), np.arange(1000)], dtype=object)
+    return fits.BinTableHDU.from_columns([fits.Column("v", "PJ()", array=values)])  # 16 + 4,012 bytes
 
 
 # header and data in records of 2,880 bytes, counted by hand
@@ -570,7 +581,7 @@ def strings():
         ([image(60, 60, kind=np.float64)], 1 + 10),
         ([image(2881, kind=np.uint8)], 1 + 2),
         ([fits.PrimaryHDU(), table(361)], 1 + 1 + 2),
-        ([fits.PrimaryHDU(), strings()], 1 + 1 + 1),
+        ([fits.PrimaryHDU(), lists()], 1 + 1 + 2),
         ([image(60, 60), table(10), fits.ImageHDU(np.ones((60, 60), np.int16))], 1 + 5 + 1 + 1 + 1 + 3),
     ],
 )

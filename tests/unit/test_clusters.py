@@ -148,11 +148,14 @@ def test_not_a_table(tmp_path, name):
         read_clusters(tmp_path / name, OPTIONS)
 
 
-def test_published_catalogue_becomes_a_cluster_table(tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [("ecsv", "ascii.ecsv"), ("csv", "ascii.csv"), ("vot", "votable")]
+)
+def test_published_catalogue_becomes_a_cluster_table(tmp_path, suffix, kind):
     rows = {"Name": ["PSZ2 G1 ", "PSZ2 G2"], "RAdeg": [150.0, 10.0], "DEdeg": [40.0, 5.0]}
     published = Table({**rows, "z": MaskedColumn([0.2, 0], mask=[False, True]), "MSZ": [5.0, 5.0]})
-    published.write(tmp_path / "psz2.ecsv")
-    table = convert_catalogue(tmp_path / "psz2.ecsv", "psz2")
+    published.write(tmp_path / f"psz2.{suffix}", format=kind)
+    table = convert_catalogue(tmp_path / f"psz2.{suffix}", "psz2")
     assert table["name"].tolist() == ["PSZ2 G1", "PSZ2 G2"]
     (cluster,) = read_back(tmp_path, table)
     assert cluster.name == "PSZ2 G1"
@@ -239,6 +242,14 @@ def test_only_the_aperture_counts(mosaics, shift, inside):
     assert (row["p_diffuse"] > 0.05) is inside
     assert row["mask_fraction"] == pytest.approx(3 * inside / APERTURE_PX, rel=0.01)
     assert np.isfinite(row["flux_mjy"]) == inside
+
+
+def test_wide_aperture(mosaics):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + 105, CENTRE_PX] = 1
+    row = mosaics.add(mask=mask).measure(r500_arcmin=8.0)  # 106.7 px
+    assert row["coverage"] == pytest.approx(1, abs=0.002)
+    assert row["island_distance_arcmin"] == pytest.approx(105 * 4.5 / 60, rel=1e-3)
 
 
 def test_mask_fraction(mosaics):

@@ -33,7 +33,7 @@ def test_two_levels():
     rms = local_rms(image)
     assert rms[:, :384] == pytest.approx(1.0, rel=0.06)
     assert rms[:, 576:] == pytest.approx(3.0, rel=0.06)
-    assert np.all(np.diff(rms[300, 380:580]) > -0.05)
+    assert rms[:, 479:481] == pytest.approx(2.0, rel=0.06)  # halfway between two boxes
 
 
 def test_level_changes_from_bottom_to_top():
@@ -42,6 +42,14 @@ def test_level_changes_from_bottom_to_top():
     rms = local_rms(image)
     assert rms[:384] == pytest.approx(1.0, rel=0.06)
     assert rms[576:] == pytest.approx(3.0, rel=0.06)
+    assert rms[479:481] == pytest.approx(2.0, rel=0.06)
+
+
+def test_last_box_is_a_full_one():
+    image = normal((144, 96))
+    image[96:] *= 3
+    # the upper box, rows 48 to 143, is half of either noise: cdf(t) + cdf(t / 3) = 1.5 at t = 1.6 / 1.4826
+    assert local_rms(image)[143] == pytest.approx(1.6, rel=0.06)
 
 
 def test_unit_does_not_matter():

@@ -36,6 +36,8 @@ def test_atomic_makes_folders_and_shows_the_file_only_when_whole(tmp_path):
         assert not path.exists()
         assert temporary.parent == path.parent
         temporary.write_text("whole")
+        inode = temporary.stat().st_ino
+    assert path.stat().st_ino == inode  # renamed, not copied
     assert path.read_text() == "whole"
     assert os.listdir(path.parent) == ["b.txt"]
     assert path.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,257 @@
+import argparse
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radiounet import config
+from radiounet.config import (
+    Config,
+    MeasureOptions,
+    MosaicOptions,
+    Section,
+    Segmentation,
+    SimulateOptions,
+    TrainOptions,
+    load_config,
+)
+from radiounet.errors import ConfigError
+from radiounet.options import add_options, options_from, options_to, reference_text, schema_text
+
+ROOT = Path(__file__).parents[2]
+IMAGE = {"name": "a", "path": "a.fits"}
+
+
+def refusal(raw) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw)
+    return str(caught.value)
+
+
+def corrected(message: str) -> dict:
+    return yaml.safe_load(message.split("write for example:\n")[1])
+
+
+def all_sections(section=Section):
+    for child in section.__subclasses__():
+        if child.__module__ == config.__name__:
+            yield child
+            yield from all_sections(child)
+
+
+def test_empty_configuration_is_all_of_dr2():
+    made = load_config({})
+    assert (made.release, made.survey, made.mosaics.source) == ("dr2", "dr2", "published")
+    assert made.release_archive is made.archive.dr2
+
+
+def test_survey_follows_the_release_or_the_images():
+    assert load_config({"release": "dr3"}).survey == "dr3"
+    assert load_config({"mosaics": {"source": "images", "images": [IMAGE]}}).survey == "images"
+
+
+def test_unknown_key_is_refused_with_the_allowed_ones_and_the_nearest():
+    message = refusal({"relase": "dr3"})
+    assert "- relase: unknown key (value 'dr3'); allowed keys: release, results, on_reject," in message
+    assert corrected(message) == {"release": "..."}
+
+
+def test_unknown_key_deep_down_is_refused_with_its_whole_path():
+    message = refusal({"mosaics": {"options": {"beamcut": 0.2}}})
+    assert "- mosaics.options.beamcut: unknown key (value 0.2); allowed keys: beam_cut, sigma_box" in message
+    assert corrected(message) == {"mosaics": {"options": {"beam_cut": "..."}}}
+
+
+def test_every_fault_is_listed():
+    message = refusal({"relase": "dr3", "measure": {"h0": -1}, "segmentation": {"mode": "fast"}})
+    assert [line.split(":")[0] for line in message.splitlines() if line.startswith("- ")] == [
+        "- segmentation.mode",
+        "- measure.h0",
+        "- relase",
+    ]
+
+
+def test_value_out_of_range_is_refused_with_the_limit_and_the_default():
+    message = refusal({"mosaics": {"options": {"beam_cut": 1.5}}})
+    assert "- mosaics.options.beam_cut: 1.5 is not allowed; Input should be less than 1" in message
+    assert corrected(message) == {"mosaics": {"options": {"beam_cut": 0.3}}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        ({"release": "dr4"}, "release: 'dr4'"),
+        ({"archive": {"download": {"attempts": 0}}}, "archive.download.attempts: 0"),
+        ({"archive": {"dr3": {"mosaic_files": []}}}, "archive.dr3.mosaic_files: []"),
+        ({"archive": {"clusters": {"abell": "x"}}}, "archive.clusters.abell.[key]: 'abell'"),
+        ({"simulate": {"rms_ujy": [1, 2, 3]}}, "simulate.rms_ujy: [1, 2, 3]"),
+        ({"segmentation": {"threshold": 1}}, "segmentation.threshold: 1 "),
+        ({"select": {"region": {"ra_deg": 360, "dec_deg": 0, "radius_deg": 1}}}, "select.region.ra_deg: 360"),
+        ({"measure": None}, "measure: None"),
+    ],
+)
+def test_value_that_is_not_allowed_is_named(raw, key):
+    assert f"- {key}" in refusal(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"mosaics": {"source": "images"}}, "mosaics.source is 'images' but mosaics.images lists none"),
+        (
+            {"mosaics": {"images": [IMAGE]}},
+            "mosaics.images is given but mosaics.source is 'published'",
+        ),
+        ({"mosaics": {"source": "fields"}}, "mosaics.source is 'fields' but archive.dr2.field has no URL"),
+        ({"select": {"with_clusters": True}}, "select.with_clusters is true but clusters names no catalogue"),
+        (
+            {"mosaics": {"source": "images", "images": [IMAGE, IMAGE]}},
+            "mosaics.images: two images have the same name",
+        ),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_with_yaml(raw, message):
+    text = refusal(raw)
+    assert f"- {message}\n  write for example:\n" in text
+    assert isinstance(corrected(text), dict)
+
+
+@pytest.mark.parametrize("release", ["dr2", "dr3"])
+def test_correction_for_missing_fields_url_is_enough(release):
+    raw = {"release": release, "mosaics": {"source": "fields"}}
+    made = load_config(raw | corrected(refusal(raw)))
+    assert made.release_archive.field == "https://your.server/{field}/{file}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"mosaics": {"source": "images", "images": [IMAGE, IMAGE | {"name": "b"}]}},
+        {"mosaics": {"source": "fields"}, "archive": {"dr2": {"field": "/data/{field}/{file}"}}},
+        {"select": {"with_clusters": True}, "clusters": "psz2"},
+    ],
+)
+def test_complete_options_are_accepted(raw):
+    assert isinstance(load_config(raw), Config)
+
+
+def test_other_release_needs_no_fields_url():
+    archive = {"dr3": {"field": "/data/{field}/{file}"}}
+    assert load_config({"release": "dr3", "mosaics": {"source": "fields"}, "archive": archive})
+    assert "archive.dr2.field" in refusal({"mosaics": {"source": "fields"}, "archive": archive})
+
+
+@pytest.mark.parametrize("name", ["P124+62", "hp01312", "3C-31", "a_b.c", "0"])
+def test_names_of_fields_and_cells_are_accepted(name):
+    assert load_config({"select": {"mosaics": [name]}}).select.mosaics == [name]
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", "..", ".a", "-a", "", "a b", "a\n", "a\\b", "é"])
+def test_names_that_could_leave_their_folder_are_refused(name):
+    assert f"- select.mosaics.0: {name!r} is not allowed" in refusal({"select": {"mosaics": [name]}})
+    images = {"source": "images", "images": [{"name": name, "path": "a.fits"}]}
+    assert f"- mosaics.images.0.name: {name!r}" in refusal({"mosaics": images})
+    assert f"- segmentation.model: {name!r}" in refusal({"segmentation": {"model": name}})
+
+
+def test_partial_override_keeps_the_other_defaults():
+    made = load_config({"archive": {"dr3": {"mosaic": "https://mirror/{pixel}/{file}"}}})
+    default = load_config({})
+    assert made.archive.dr3.mosaic == "https://mirror/{pixel}/{file}"
+    assert made.archive.dr3.mosaic_files == ["low-mosaic.fits", "low-mosaic-blanked.fits"]
+    assert made.archive.dr3.field_int_files == ["image_full_low_m.int.restored.fits"]
+    assert made.archive.dr2 == default.archive.dr2
+    assert made.archive.lists == default.archive.lists
+    assert made.archive.download == default.archive.download
+
+
+def through_a_script(section: Section, *only: str) -> Section:
+    parser = argparse.ArgumentParser()
+    add_options(parser, type(section))
+    return options_from(parser.parse_args(shlex.split(options_to(section, *only))), type(section))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        MosaicOptions(),
+        MosaicOptions(
+            beam_cut=0.25,
+            sigma_box_px=800,
+            clip_sigma=4.5,
+            min_island_px=0,
+            missing_field="reject",
+            flux_scale="scales.csv",
+        ),
+        MosaicOptions(flux_scale="my scales.csv"),
+        MeasureOptions(),
+        MeasureOptions(
+            calibration_error=0, galactic_latitude_deg=5, edge_arcsec=1e-7, h0=67.4, omega_m=0.315
+        ),
+        SimulateOptions(),
+        SimulateOptions(seed=7, rms_ujy=(80.5, 90), spoke_log_amplitude=(-4, -1.25), counts_slope=1 / 3),
+        TrainOptions(),
+        TrainOptions(widths=[8, 16], tile_px=128, learning_rate=1e-5),
+        Segmentation(),
+        Segmentation(model="other", mode="reference", batch=1, threshold=0.4, min_island_beams=2.5),
+    ],
+)
+def test_section_survives_the_command_line(section):
+    assert through_a_script(section) == section
+
+
+def test_only_the_wanted_options_are_given():
+    section = Segmentation(mode="reference", threshold=0.4, min_island_beams=2.5)
+    assert options_to(section, "threshold", "min_island_beams").split() == [
+        "--threshold",
+        "0.4",
+        "--min-island-beams",
+        "2.5",
+    ]
+    assert through_a_script(section, "threshold") == Segmentation(threshold=0.4)
+
+
+def test_option_out_of_range_is_a_configuration_error():
+    parser = argparse.ArgumentParser()
+    add_options(parser, MeasureOptions)
+    with pytest.raises(ConfigError, match="omega_m"):
+        options_from(parser.parse_args(["--omega-m", "1.5"]), MeasureOptions)
+
+
+def test_option_outside_its_choices_is_refused(capsys):
+    parser = argparse.ArgumentParser()
+    add_options(parser, MosaicOptions)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--missing-field", "ignore"])
+    assert "invalid choice: 'ignore'" in capsys.readouterr().err
+
+
+def test_help_shows_description_and_default():
+    parser = argparse.ArgumentParser()
+    add_options(parser, MeasureOptions)
+    text = " ".join(parser.format_help().split())
+    assert "--h0 H0 Hubble constant, km/s/Mpc (default: 70.0)" in text
+
+
+@pytest.mark.parametrize("section", list(all_sections()))
+def test_every_field_is_described(section):
+    assert section.__doc__
+    for name, field in section.model_fields.items():
+        nested = isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        assert nested or field.description, name
+
+
+def test_all_sections_are_seen():
+    names = {section.__name__ for section in all_sections()}
+    assert {"Config", "Dr3Archive", "OwnImage", "TrainOptions"} <= names
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("workflow/schemas/config.schema.json", schema_text), ("config/README.md", reference_text)],
+)
+def test_generated_files_are_those_of_the_code(pytestconfig, file, text):
+    if pytestconfig.getoption("fix_schema"):
+        (ROOT / file).write_text(text())
+    assert (ROOT / file).read_text() == text(), "run: make schema"
