@@ -36,7 +36,9 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 2880  # FITS record, bytes
 CHUNK = 1 << 20
+RECEIVED_AT_ONCE = 1 << 16  # what a broken connection loses at most, bytes
 PROGRESS_S = 10.0
+ALGORITHMS = ("adler32", "sha256", "gitblob")
 
 
 class _ServerBusyError(TransientError):
@@ -134,14 +136,12 @@ def check_checksum(path: str | Path, checksum: str) -> None:
             while block := stream.read(CHUNK):
                 value = zlib.adler32(block, value)
         found = f"{value:08x}"
-    elif algorithm == "gitblob":
+    else:
         digest = hashlib.sha1(b"blob %d\0" % Path(path).stat().st_size)
         with open(path, "rb") as stream:
             while block := stream.read(CHUNK):
                 digest.update(block)
         found = digest.hexdigest()
-    else:
-        raise ConfigError(f"checksum {checksum!r}: write adler32:HEX, sha256:HEX or gitblob:HEX")
     if found != expected.lower():
         raise ChecksumError(f"{path} has {algorithm} {found}, {expected} is on record")
 
@@ -177,6 +177,8 @@ def fetch(
     ConfigError
         Credentials in the URL, or refused by the server.
     """
+    if checksum and checksum.partition(":")[0] not in ALGORITHMS:
+        raise ConfigError(f"checksum {checksum!r}: write adler32:HEX, sha256:HEX or gitblob:HEX")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -246,7 +248,7 @@ def _fill(template: str, **fields: str | int) -> str:
     values = {key: quote(str(value)) if remote else str(value) for key, value in fields.items()}
     try:
         return template.format(**values)
-    except KeyError as error:
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
         host = urlsplit(template).hostname or template  # never the credentials that may stand before it
         raise ConfigError(f"URL template of {host}: unknown {error}; known: {', '.join(values)}") from None
 
@@ -361,7 +363,7 @@ def _receive(response: requests.Response, part: Path, have: int) -> None:
     reported = time.monotonic()
     with open(part, "r+b" if have else "wb") as stream:
         stream.seek(have)
-        for block in response.iter_content(CHUNK):
+        for block in response.iter_content(RECEIVED_AT_ONCE):
             stream.write(block)
             have += len(block)
             if time.monotonic() - reported > PROGRESS_S:

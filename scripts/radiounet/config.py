@@ -10,13 +10,21 @@ import typing
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radiounet.errors import ConfigError
 from radiounet.products import NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-Range = tuple[float, float]
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"a range is written from low to high, not {list(limits)}")
+    return limits
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 class Section(BaseModel):
@@ -364,6 +372,8 @@ def _explain(fault: dict[str, Any]) -> str:
         return f"- {key}: unknown key (value {fault['input']!r}); {allowed}\n  write for example:\n{right}"
     if fault["type"] == "value_error":
         message = fault["msg"].removeprefix("Value error, ")
+        if path:  # a single value
+            return f"- {key}: {message}\n  write for example:\n{_as_yaml(path, _default_at(path))}"
         right = next(yaml for start, yaml in CORRECTIONS.items() if message.startswith(start))
         return f"- {message}\n  write for example:\n{_indent(right)}"
     default = _default_at(path)

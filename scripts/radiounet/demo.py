@@ -208,7 +208,7 @@ def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler) -> Iterato
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), make)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -7,6 +7,7 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table
 
@@ -137,6 +138,9 @@ def _fields(table: Table, path: str | Path) -> list[Field]:
         found[wanted] = table[column]
     rows = zip(found["name"], found["ra"], found["dec"], strict=True)
     try:
-        return [Field(str(name).strip(), float(ra) % 360, float(dec)) for name, ra, dec in rows]
+        fields = [Field(str(name).strip(), float(ra) % 360, float(dec)) for name, ra, dec in rows]
     except ValueError as error:
         raise ListError(f"{path}: positions must be numbers in deg: {error}") from error
+    if not fields or any(np.ma.getmaskarray(np.ma.asarray(column)).any() for column in found.values()):
+        raise ListError(f"{path} has no rows, or a row without name, ra or dec")
+    return fields

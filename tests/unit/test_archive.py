@@ -102,7 +102,7 @@ def target(tmp_path) -> Path:
 
 @pytest.fixture
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(archive, "CHUNK", 2880)
+    monkeypatch.setattr(archive, "RECEIVED_AT_ONCE", 2880)
 
 
 @pytest.fixture
