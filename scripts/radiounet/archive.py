@@ -127,7 +127,7 @@ def check_checksum(path: str | Path, checksum: str) -> None:
     ------
     ChecksumError
     """
-    algorithm, _, expected = checksum.partition(":")
+    algorithm, expected = _parse_checksum(checksum)
     if algorithm == "sha256":
         found = sha256_of(path)
     elif algorithm == "adler32":
@@ -144,6 +144,13 @@ def check_checksum(path: str | Path, checksum: str) -> None:
         found = digest.hexdigest()
     if found != expected.lower():
         raise ChecksumError(f"{path} has {algorithm} {found}, {expected} is on record")
+
+
+def _parse_checksum(checksum: str) -> tuple[str, str]:
+    algorithm, _, digest = checksum.partition(":")
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"checksum {checksum!r}: write adler32:HEX, sha256:HEX or gitblob:HEX")
+    return algorithm, digest
 
 
 def fetch(
@@ -177,8 +184,8 @@ def fetch(
     ConfigError
         Credentials in the URL, or refused by the server.
     """
-    if checksum and checksum.partition(":")[0] not in ALGORITHMS:
-        raise ConfigError(f"checksum {checksum!r}: write adler32:HEX, sha256:HEX or gitblob:HEX")
+    if checksum:
+        _parse_checksum(checksum)  # a mistake in it is found before the download
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
