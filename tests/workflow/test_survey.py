@@ -144,9 +144,16 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
         assert left == []
         assert run.counts() == {}
 
+        # a rejected mosaic tried again, as the README says: its branch alone
+        again = ("--forcerun", "results/dr2/mosaics/kelvin/image.fits")
+        counts = run.counts(*again)
+        assert {rule: counts[rule] for rule in ("fetch_mosaic", "tile", "find_islands")} == {
+            "fetch_mosaic": 1,
+            "tile": 1,
+            "find_islands": 1,
+        }
         # asked to stop at bad data, the run says so
-        (run.folder / "results/dr2/mosaics/kelvin/image.fits").unlink()
-        text = run("--config", "on_reject=stop", "--retries", "0", status=1)
+        text = run(*again, "--config", "on_reject=stop", "--retries", "0", status=1)
         assert "UnitError" in text
 
 
