@@ -20,17 +20,10 @@ rule all:
     default_target: True
     input:
         masks=run_masks,
-        catalogue=[
-            PRODUCTS.catalogue(kind, suffix)
-            for kind in CATALOGUE_KINDS
-            for suffix in CATALOGUE_SUFFIXES
-        ],
+        catalogue=CATALOGUES.values(),
         report=PRODUCTS.report(),
+    localrule: True
 
 
 onsuccess:
     logger.info(summary(PRODUCTS))
-
-
-localrules:
-    all,

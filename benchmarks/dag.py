@@ -9,6 +9,7 @@ import yaml
 from common import SHARED, print_table, snakemake
 
 TABLES = SHARED / "tables"
+KINDS = ("mosaics", "fields")
 
 
 def main() -> None:
@@ -40,8 +41,16 @@ def main() -> None:
             plan = snakemake(folder, config, "-n", "--quiet", "rules")
             jobs = re.search(r"^total\s+(\d+)", plan.output, re.MULTILINE)[1]
             costs = (f"{cost:.1f}" for cost in (lists.seconds, plan.seconds))
-            rows.append([release, source, jobs, *costs, f"{plan.gigabytes:.2f}"])
-    print_table(["release", "source", "jobs", "lists, s", "dry run, s", "peak memory, GB"], rows)
+            count = {kind: _rows(folder / f"resources/footprints/{release}_{kind}.csv") for kind in KINDS}
+            rows.append([release, source, *count.values(), jobs, *costs, f"{plan.gigabytes:.2f}"])
+    heads = ["release", "source", "mosaics", "fields", "jobs", "lists, s", "dry run, s", "peak memory, GB"]
+    print_table(heads, rows)
+
+
+def _rows(path: Path) -> int:
+    """Rows of a list: all mosaics, or the fields that are members of the release."""
+    lines = path.read_text().splitlines()[1:]
+    return sum(not path.stem.endswith("fields") or line.endswith(",1") for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Measure the islands of a mask: position, size, probability, flux density."""
 
 from radiounet.config import MeasureOptions
+from radiounet.islands import find_islands
 from radiounet.options import add_options, options_from
-from radiounet.segmentation import find_islands
 from radiounet.sky import read_survey
 from radiounet.stage import run_stage, stage_parser
 

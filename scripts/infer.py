@@ -1,6 +1,6 @@
 """Predict the tiles of a mosaic with a model."""
 
-from radiounet.segmentation import model_folder
+from radiounet.cards import model_folder
 from radiounet.stage import run_stage, stage_parser
 
 

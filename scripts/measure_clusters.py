@@ -1,10 +1,9 @@
 """Measure the clusters whose centre a mosaic's cell owns."""
 
-from radiounet.clusters import MosaicProducts, read_clusters
+from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions
 from radiounet.options import add_options, options_from
 from radiounet.products import Products, read_rejection
-from radiounet.segmentation import measure_clusters
 from radiounet.sky import read_survey
 from radiounet.stage import run_stage, stage_parser
 
@@ -28,13 +27,12 @@ def main() -> None:
 
     def work() -> None:
         options = options_from(args, MeasureOptions)
-        clusters = read_clusters(args.clusters, options) if args.clusters else []
         names = [args.mosaic, *(n for n in args.touched if not read_rejection(products.mask(n)))]
         planes = [
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
         ]
         survey = read_survey(args.release, args.list)
-        measure_clusters(clusters, survey, args.mosaic, planes, options, target)
+        measure_clusters(args.clusters, survey, args.mosaic, planes, options, target)
 
     run_stage(args, work, inputs=[mask], outputs=[target], name=args.mosaic)
 

@@ -10,13 +10,11 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
     parser.add_argument("--mosaics", nargs="+", required=True, help="names of the mosaics")
     parser.add_argument("--fields", nargs="*", default=[], help="names of the fields used")
-    parser.add_argument(
-        "--edge-arcsec", type=float, default=60.0, help="islands of two mosaics this close are one"
-    )
+    parser.add_argument("--neighbours", nargs="*", default=[], help="mosaics made to measure clusters only")
     args = parser.parse_args()
 
     def work() -> None:
-        merge_catalogues(args.root, args.mosaics, args.fields, args.edge_arcsec)
+        merge_catalogues(args.root, args.mosaics, args.fields, args.neighbours)
 
     run_stage(args, work, outputs=[])
 

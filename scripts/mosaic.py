@@ -20,14 +20,15 @@ def main() -> None:
     args = parser.parse_args()
 
     products = Products(args.root)
-    image, weights = products.image(args.mosaic), products.weights(args.mosaic)
+    name = args.mosaic
+    outputs = [products.image(name), products.weights(name), products.left_out(name)]
 
     def work() -> None:
-        place = read_survey(args.release, args.list).mosaics[args.mosaic]
+        place = read_survey(args.release, args.list).mosaics[name]
         options = options_from(args, MosaicOptions)
         mosaic_fields(place, args.release, args.fields, products, options)
 
-    run_stage(args, work, outputs=[image, weights], name=args.mosaic)
+    run_stage(args, work, outputs=outputs, name=name)
 
 
 if __name__ == "__main__":

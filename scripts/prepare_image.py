@@ -1,7 +1,7 @@
 """Bring an image to the beam and pixel scale of a model."""
 
-from radiounet.cards import read_card
-from radiounet.segmentation import model_folder, prepare_image
+from radiounet.cards import model_folder, read_card
+from radiounet.image import prepare_image
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -15,7 +15,8 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        prepare_image(args.image, args.out, read_card(model_folder(args.model)))
+        card = read_card(model_folder(args.model))
+        prepare_image(args.image, args.out, card.pixel_arcsec, card.beam_arcsec)
 
     run_stage(args, work, outputs=[args.out], name=args.name)
 

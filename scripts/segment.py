@@ -3,7 +3,6 @@
 The image may have any pixel scale; it is brought to the model's beam and grid.
 """
 
-from radiounet.clusters import read_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.options import add_options, options_from
 from radiounet.segmentation import segment_image
@@ -22,9 +21,8 @@ def main() -> None:
 
     def work() -> None:
         measure = options_from(args, MeasureOptions)
-        clusters = read_clusters(args.clusters, measure) if args.clusters else None
         segmentation = options_from(args, Segmentation)
-        segment_image(args.image, args.model, segmentation, measure, clusters, args.out)
+        segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out)
 
     run_stage(args, work, outputs=[])
 

@@ -1,7 +1,7 @@
 """Join predicted cores into a probability map and a mask."""
 
 from radiounet.config import Segmentation
-from radiounet.segmentation import stitch_cores
+from radiounet.masks import stitch_cores
 from radiounet.stage import run_stage, stage_parser
 
 

@@ -1,7 +1,7 @@
 """Normalise an image for a model and lay its tiles."""
 
-from radiounet.segmentation import tile_image
 from radiounet.stage import run_stage, stage_parser
+from radiounet.tiling import tile_image
 
 
 def main() -> None:

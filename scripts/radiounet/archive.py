@@ -7,6 +7,7 @@ the checksum on record where one is known. Credentials come from netrc only.
 import hashlib
 import logging
 import math
+import os
 import shutil
 import time
 import zlib
@@ -39,6 +40,10 @@ CHUNK = 1 << 20
 RECEIVED_AT_ONCE = 1 << 16  # what a broken connection loses at most, bytes
 PROGRESS_S = 10.0
 ALGORITHMS = ("adler32", "sha256", "gitblob")
+
+
+class AccessError(ConfigError):
+    """The server wants credentials that it was not given."""
 
 
 class _ServerBusyError(TransientError):
@@ -197,13 +202,17 @@ def fetch(
                 check_checksum(part, checksum)
             break
         except (TruncatedError, ChecksumError) as error:
+            error.file = url
             _discard(part)
             if fresh:
                 raise
             logger.warning("%s; once more from the start", error)
-        except BadDataError:
+        except BadDataError as error:
+            error.file = url
             _discard(part)
             raise
+    with open(part, "rb") as stream:
+        os.fsync(stream.fileno())
     part.replace(path)
     _discard(part)
 
@@ -237,7 +246,7 @@ def fetch_candidates(
     NotInArchiveError
         None exists.
     """
-    tried = []
+    tried, refused = [], []
     for name in names:
         url = _fill(template, file=name, **fields)
         tried.append(url)
@@ -246,8 +255,16 @@ def fetch_candidates(
         except NotInArchiveError as error:
             logger.info("%s", error)
             continue
+        except (NotFitsError, AccessError) as error:  # some servers say so of what they do not have
+            logger.warning("%s", error)
+            refused.append(error)
+            continue
         return Fetched(url, name, Path(path).stat().st_size, sha256_of(path), tuple(tried))
-    raise NotInArchiveError(f"the archive has none of {', '.join(tried)}")
+    if refused:
+        raise refused[0]
+    error = NotInArchiveError(f"the archive has none of {', '.join(tried)}")
+    error.file = tried[-1]
+    raise error
 
 
 def _fill(template: str, **fields: str | int) -> str:
@@ -336,7 +353,7 @@ def _check_status(response: requests.Response, url: str) -> None:
     if status in (404, 410):
         raise NotInArchiveError(f"{url} does not exist (HTTP {status})")
     if status in (401, 403):
-        raise ConfigError(f"{url} refuses access (HTTP {status}): put the host's credentials in ~/.netrc")
+        raise AccessError(f"{url} refuses access (HTTP {status}): put the host's credentials in ~/.netrc")
     if status in (408, 425, 429) or status >= 500:
         raise _ServerBusyError(f"{url}: HTTP {status}", _retry_after(response))
     if status not in (200, 206):

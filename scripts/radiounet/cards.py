@@ -89,6 +89,14 @@ class Card(_Section):
         return (self.tile_px - self.core_px) // 2
 
 
+MODELS = Path(__file__).resolve().parents[2] / "resources" / "models"
+
+
+def model_folder(name: str) -> Path:
+    """Folder of a model: a name in ``resources/models``, or a path."""
+    return MODELS / name if (MODELS / name).is_dir() else Path(name)
+
+
 def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     """Read ``card.yaml`` of a model folder and check the weights' hash.
 

@@ -1,14 +1,21 @@
 """Catalogues: their columns, and the merging of all mosaics into one."""
 
+import json
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import Info
 from astropy.table import Column as TableColumn
-from astropy.table import Table, vstack
+from astropy.table import Table
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
 from radiounet.products import (
@@ -19,7 +26,6 @@ from radiounet.products import (
     code_hash,
     read_rejection,
 )
-from radiounet.sky import unit_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +61,8 @@ ISLANDS = {
     "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
     "peak_sigma": Column(float, None, "stat.snr", "Brightest pixel over the local noise"),
     **_LATITUDE,
-    "touches_edge": Column(bool, None, "meta.code", "The island reaches the edge of its mosaic"),
-    "in_cell": Column(bool, None, "meta.code", "The mosaic's cell owns the island's position"),
+    "touches_edge": Column(bool, None, "meta.code", "The island reaches the edge of the data"),
+    "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
 }
 
@@ -88,6 +94,7 @@ REJECTED = {
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
 
+PER_MOSAIC = ("footprints", "inputsha", "version", "codehash")
 COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
 
 
@@ -112,13 +119,20 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
     return table
 
 
-def merge_tables(kind: str, paths: Iterable[str | Path], meta: dict) -> tuple[Table, list[Rejection]]:
+def mask_provenance(mask: str) -> dict[str, object]:
+    """Provenance of a table made from a mask."""
+    header = fits.getheader(mask)
+    keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
+    return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
+
+
+def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:
     """Put the tables of all mosaics together, rejected ones apart.
 
     Returns
     -------
     table : Table
-        Sorted by right ascension.
+        Sorted by right ascension; its metadata are those of the mosaics.
     rejections : list of Rejection
         Of mosaics whose table was rejected.
     """
@@ -128,41 +142,73 @@ def merge_tables(kind: str, paths: Iterable[str | Path], meta: dict) -> tuple[Ta
             rejections.append(rejection)
         else:
             tables.append(Table.read(path, format="ascii.ecsv"))
-    filled = [table for table in tables if len(table)]
-    rows = list(vstack(filled, metadata_conflicts="silent")) if filled else []
-    merged = make_table(kind, [dict(zip(row.colnames, row, strict=True)) for row in rows], meta)
+    if kind == "islands":
+        tables = drop_duplicates(tables)
+    rows = [dict(zip(row.colnames, row, strict=True)) for table in tables for row in table]
+    meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
+    merged = make_table(kind, rows, meta)
     merged.sort(["ra_deg", "dec_deg"])
     return merged, rejections
 
 
-def drop_duplicates(islands: Table, within_arcsec: float) -> Table:
-    """Keep one of the islands that several mosaics show at the same place.
+def _merge_provenance(mosaics: int) -> dict[str, object]:
+    return {"version": __version__, "codehash": code_hash(), "mosaics": mosaics}
 
-    Two islands of different mosaics closer than `within_arcsec` are one. Kept
-    is the one whose position its own cell owns, else the larger. An island
-    outside its cell that nobody else shows stays: its owner's mosaic has no
-    data there, or sees it below the threshold.
+
+def _common_meta(tables: Sequence[Table]) -> dict[str, object]:
+    """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
+    keys = [key for table in tables[:1] for key in table.meta if key not in PER_MOSAIC]
+    values = {key: sorted({str(table.meta.get(key)) for table in tables}) for key in keys}
+    return {key: ", ".join(found) for key, found in values.items()}
+
+
+def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
+    """Keep one of the islands that several mosaics show of the same emission.
+
+    Islands of different mosaics are the same when they share half of the smaller
+    one's footprint (see `radiounet.islands.footprint`). Of a group of such islands
+    those of one mosaic stay: the one whose cell owns the largest part of the group.
 
     Parameters
     ----------
-    islands : Table
-        Columns as in `ISLANDS`.
+    tables : sequence of Table
+        Islands of one mosaic each, with ``footprints`` in the metadata.
     """
-    if not len(islands):
-        return islands
-    from scipy.spatial import cKDTree
+    where = [(number, row) for number, table in enumerate(tables) for row in range(len(table))]
+    prints = [
+        set(map(int, text.split()))
+        for table in tables
+        for text in table.meta.get("footprints") or [""] * len(table)
+    ]
+    group = _same_islands(where, prints)
+    owned: dict[int, Counter] = defaultdict(Counter)
+    for island, (number, row) in enumerate(where):
+        line = tables[number][row]
+        owned[group[island]][number] += float(line["owned_fraction"] * line["area_arcmin2"])
+    winner = {one: min(areas, key=lambda number: (-areas[number], number)) for one, areas in owned.items()}
+    kept: dict[int, list[int]] = defaultdict(list)
+    for island, (number, row) in enumerate(where):
+        if winner[group[island]] == number:
+            kept[number].append(row)
+    return [table[np.array(kept[number], int)] for number, table in enumerate(tables)]
 
-    vectors = unit_vectors(np.asarray(islands["ra_deg"]), np.asarray(islands["dec_deg"]))
-    tree = cKDTree(vectors)
-    radius = 2 * np.sin(np.radians(within_arcsec / 3600) / 2)
-    order = np.lexsort((-np.asarray(islands["area_arcmin2"]), ~np.asarray(islands["in_cell"], bool)))
-    mosaics = np.asarray(islands["mosaic"])
-    dropped = np.zeros(len(islands), bool)
-    for index in order:
-        if not dropped[index]:
-            near = np.array(tree.query_ball_point(vectors[index], radius))
-            dropped[near[mosaics[near] != mosaics[index]]] = True
-    return islands[~dropped]
+
+def _same_islands(where: Sequence[tuple[int, int]], prints: Sequence[set[int]]) -> np.ndarray:
+    """Label islands that are the same, by their footprints."""
+    at: dict[int, list[int]] = defaultdict(list)
+    for island, pixels in enumerate(prints):
+        for pixel in pixels:
+            at[pixel].append(island)
+    shared = Counter(
+        pair
+        for islands in at.values()
+        for pair in combinations(islands, 2)
+        if where[pair[0]][0] != where[pair[1]][0]
+    )
+    same = [p for p, count in shared.items() if count >= 0.5 * min(len(prints[p[0]]), len(prints[p[1]]))]
+    first, second = np.array(same, int).reshape(-1, 2).T
+    links = coo_array((np.ones(len(same)), (first, second)), shape=(len(where), len(where)))
+    return connected_components(links, directed=False)[1]
 
 
 def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
@@ -171,7 +217,9 @@ def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
     return [rows[key] for key in sorted(rows)]
 
 
-def merge_catalogues(root: str, mosaics: Sequence[str], fields: Sequence[str], edge_arcsec: float) -> None:
+def merge_catalogues(
+    root: str, mosaics: Sequence[str], fields: Sequence[str] = (), neighbours: Sequence[str] = ()
+) -> None:
     """Merge the tables of a run into its catalogues, in every format.
 
     Parameters
@@ -181,21 +229,27 @@ def merge_catalogues(root: str, mosaics: Sequence[str], fields: Sequence[str], e
     mosaics : sequence of str
         Mosaics of the run.
     fields : sequence of str
-        Fields used, whose own rejections are listed too.
-    edge_arcsec : float
-        See `drop_duplicates`.
+        Fields used; those rejected or left out of a mosaic are listed too.
+    neighbours : sequence of str
+        Mosaics made only because the aperture of a cluster touches them.
     """
     products = Products(root)
-    meta = {"version": __version__, "codehash": code_hash(), "mosaics": len(mosaics)}
-    islands, from_islands = merge_tables("islands", map(products.islands, mosaics), meta)
-    islands = drop_duplicates(islands, edge_arcsec)
-    clusters, from_clusters = merge_tables("clusters", map(products.clusters, mosaics), meta)
-    of_fields = filter(None, (read_rejection(products.field_source(field)) for field in fields))
-    rows = unique_rejections([*from_islands, *from_clusters, *of_fields])
-    rejected = make_table("rejected", rows, meta)
+    islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
+    clusters, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
+    rejections = [*from_islands, *from_clusters, *filter(None, map(read_rejection, others))]
+    if fields:
+        rejections += [one for name in (*mosaics, *neighbours) for one in _left_out(products, name)]
+    rejected = make_table("rejected", unique_rejections(rejections), _merge_provenance(len(mosaics)))
     for kind, table in (("islands", islands), ("clusters", clusters), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
             write_catalogue(table, products.catalogue(kind, suffix))
+
+
+def _left_out(products: Products, mosaic: str) -> list[Rejection]:
+    """Fields that a mosaic was made without."""
+    content = json.loads(Path(products.left_out(mosaic)).read_text())
+    return [Rejection(**entries) for entries in content.get("left_out", [])]
 
 
 def write_catalogue(table: Table, path: str | Path) -> None:
@@ -207,11 +261,17 @@ def write_catalogue(table: Table, path: str | Path) -> None:
     suffix = Path(path).suffix
     with atomic(path) as temporary:
         if suffix == ".vot":
-            table.write(temporary, format="votable", overwrite=True)
+            _write_votable(table, temporary)
         elif suffix == ".fits":
             _write_fits(table, temporary)
         else:
             _write_csv(table, temporary)
+
+
+def _write_votable(table: Table, path: Path) -> None:
+    content = from_table(table)
+    content.get_first_table().infos.extend(Info(name=key, value=str(v)) for key, v in table.meta.items())
+    content.to_xml(str(path))
 
 
 def _write_fits(table: Table, path: Path) -> None:

@@ -12,11 +12,13 @@ from astropy.io import fits
 from astropy.table import QTable, Table
 from scipy import ndimage
 
+from radiounet.catalogue import make_table, mask_provenance
 from radiounet.config import MeasureOptions
 from radiounet.errors import ConfigError
 from radiounet.image import Plane, read_plane
-from radiounet.masks import integrate
+from radiounet.islands import integrate
 from radiounet.noise import robust_sigma
+from radiounet.products import sha256_of, write_ecsv
 from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
 
 MIN_HALF_PX = 64
@@ -177,10 +179,8 @@ class ClusterMeter:
         self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray]] = {}
         for one in products:
             probability = fits.getdata(one.probability)
-            plane = read_plane(one.image)
-            self._planes[one.name] = (plane, probability, fits.getdata(one.mask))
-            self._pixel_arcmin2 = (plane.pixel_arcsec / 60) ** 2
-            self._beam_area_px = plane.beam_area_px
+            self._planes[one.name] = (read_plane(one.image), probability, fits.getdata(one.mask))
+        self._plane = self._planes[products[0].name][0]
 
     def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
         """Return one row, keys as in `radiounet.catalogue.CLUSTERS`.
@@ -209,7 +209,7 @@ class ClusterMeter:
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
-            "coverage": float(min(one.image.size * self._pixel_arcmin2 / full, 1.0)),
+            "coverage": float(min(one.image.size * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
             "galactic_latitude_deg": float(
                 SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg
             ),
@@ -218,7 +218,7 @@ class ClusterMeter:
             flux = integrate(
                 one.image[one.in_mask],
                 one.sigma[one.in_mask],
-                self._beam_area_px,
+                self._plane,
                 self._options.calibration_error,
             )
             row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
@@ -268,3 +268,40 @@ def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return None
     return rows, columns
+
+
+def measure_clusters(
+    table: str | None,
+    survey: Survey,
+    mosaic: str,
+    products: Sequence[MosaicProducts],
+    options: MeasureOptions,
+    target: str,
+) -> None:
+    """Measure the clusters whose centre a mosaic's cell owns.
+
+    Parameters
+    ----------
+    table : str or None
+        Table of all clusters; those of other cells are left to their owners.
+    products : sequence of MosaicProducts
+        The mosaic itself first, then every mosaic an aperture touches.
+    """
+    clusters = read_clusters(table, options) if table else []
+    centres = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2)
+    owned = survey.owned(mosaic, *centres.T)
+    rows = []
+    if owned.any():
+        meter = ClusterMeter(survey, products, options)
+        for cluster, mine in zip(clusters, owned, strict=True):
+            if mine:
+                row = meter.measure(cluster, mosaic)
+                row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
+                rows.append(row)
+    meta = mask_provenance(products[0].mask) | {
+        "clusters": table or "none",
+        "clusters_sha256": sha256_of(table) if table else "none",
+        "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
+        "calibration_error": options.calibration_error,
+    }
+    write_ecsv(target, make_table("clusters", rows, meta))

@@ -8,6 +8,7 @@ import difflib
 import json
 import typing
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -154,6 +155,14 @@ class Lists(Section):
     )
 
 
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in _strings(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in _strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
 class Archive(Section):
     """Servers, file names and lists."""
 
@@ -177,6 +186,14 @@ class Archive(Section):
     )
     download: DownloadOptions = DownloadOptions()
 
+    @model_validator(mode="after")
+    def _no_credentials(self) -> "Archive":
+        for url in _strings(self.model_dump()):
+            if urlsplit(url).username or urlsplit(url).password:
+                host = urlsplit(url).hostname
+                raise ValueError(f"credentials do not belong in a URL (host {host}): put them in ~/.netrc")
+        return self
+
 
 class Segmentation(Section):
     """From image to mask."""
@@ -198,11 +215,6 @@ class MeasureOptions(Section):
     calibration_error: float = Field(0.1, ge=0, lt=1, description="flux scale error, fraction")
     galactic_latitude_deg: float = Field(
         10.0, ge=0, le=90, description="islands below this |b| are flagged galactic, deg"
-    )
-    edge_arcsec: float = Field(
-        60.0,
-        ge=0,
-        description="islands this far outside the cell are kept until neighbours are compared, arcsec",
     )
     h0: float = Field(70.0, gt=0, description="Hubble constant, km/s/Mpc")
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
@@ -372,6 +384,8 @@ def _explain(fault: dict[str, Any]) -> str:
         return f"- {key}: unknown key (value {fault['input']!r}); {allowed}\n  write for example:\n{right}"
     if fault["type"] == "value_error":
         message = fault["msg"].removeprefix("Value error, ")
+        if key == "archive":
+            return f"- {key}: {message}"
         if path:  # a single value
             return f"- {key}: {message}\n  write for example:\n{_as_yaml(path, _default_at(path))}"
         right = next(yaml for start, yaml in CORRECTIONS.items() if message.startswith(start))
@@ -398,7 +412,12 @@ def model_in(annotation: Any) -> Any:
     return annotation
 
 
+EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
+
+
 def _default_at(path: list[str]) -> Any:
+    if path[-1] in EXAMPLES:
+        return EXAMPLES[path[-1]]
     value: Any = Config()
     for part in path:
         value = getattr(value, part, None)
@@ -407,7 +426,7 @@ def _default_at(path: list[str]) -> Any:
 
 def _as_yaml(path: list[str], value: Any) -> str:
     for part in reversed(path):
-        value = {part: value}
+        value = [value] if part.isdigit() else {part: value}
     plain = json.loads(json.dumps(value))
     return _indent(yaml.safe_dump(plain, sort_keys=False).rstrip())
 

@@ -105,18 +105,28 @@ class JobGraph:
         return self.survey.select(self._config.select, self.clusters)
 
     @cached_property
-    def _touched(self) -> dict[str, list[str]]:
-        """For each mosaic, the other mosaics that the apertures of its clusters touch."""
-        touched: dict[str, set[str]] = defaultdict(set)
-        for cluster in self.clusters:
-            names = self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin)
-            if names:  # else it lies outside the survey
-                touched[names[0]].update(names[1:])
-        return {name: sorted(others) for name, others in touched.items()}
+    def _clusters_by_owner(self) -> dict[str, list[Cluster]]:
+        owned = defaultdict(list)
+        if self.clusters and self._config.survey != "images":
+            places = ([c.ra_deg for c in self.clusters], [c.dec_deg for c in self.clusters])
+            for cluster, owner in zip(self.clusters, self.survey.owner(*places), strict=True):
+                owned[str(owner)].append(cluster)
+        return owned
 
     def touched_by_clusters_of(self, mosaic: str) -> list[str]:
-        """Other mosaics needed to measure a mosaic's clusters."""
-        return self._touched.get(self.known(mosaic), [])
+        """Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them."""
+        touched = {
+            name
+            for cluster in self._clusters_by_owner.get(self.known(mosaic), [])
+            for name in self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin)
+        }
+        return sorted(touched - {mosaic})
+
+    @cached_property
+    def neighbours(self) -> list[str]:
+        """Mosaics of this run that are made only to measure clusters of others."""
+        touched = {name for mosaic in self.selected for name in self.touched_by_clusters_of(mosaic)}
+        return sorted(touched - set(self.selected))
 
     def fields_of(self, mosaic: str) -> list[str]:
         """Fields that make a mosaic."""
@@ -130,7 +140,9 @@ class JobGraph:
         """All fields of this run; none when mosaics are not made here."""
         if self._config.mosaics.source != "fields":
             return []
-        return sorted({field for mosaic in self.selected for field in self.fields_of(mosaic)})
+        return sorted(
+            {field for mosaic in (*self.selected, *self.neighbours) for field in self.fields_of(mosaic)}
+        )
 
     def known(self, mosaic: str) -> str:
         """Return a mosaic's name.

@@ -14,6 +14,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from radiounet.errors import (
     AllBlankError,
+    BadDataError,
     BeamError,
     CelestialError,
     GridError,
@@ -22,7 +23,8 @@ from radiounet.errors import (
     TruncatedError,
     UnitError,
 )
-from radiounet.sky import Mosaic
+from radiounet.products import provenance, sha256_of, write_fits
+from radiounet.sky import PIXEL_ARCSEC, Mosaic
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,10 @@ class Plane:
     wcs : astropy.wcs.WCS
         Celestial, 2-D, RA 0..360 deg.
     beam : Beam or None
-        None only where none was required.
+        What Jy/beam refers to; None only where none was required.
+    resolution : Beam or None
+        The beam the image was made with, where that is coarser than `beam`
+        (see `to_model_grid`); it says how many pixels are independent.
     notes : list of str
         What was done to the image that a user must know; kept as HISTORY.
     """
@@ -72,6 +77,7 @@ class Plane:
     data: np.ndarray
     wcs: WCS
     beam: Beam | None
+    resolution: Beam | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -84,6 +90,11 @@ class Plane:
         """Solid angle of the beam in pixels."""
         return self.beam.area_arcsec2 / self.pixel_arcsec**2
 
+    @property
+    def resolution_area_px(self) -> float:
+        """Solid angle of the beam the image was made with, in pixels."""
+        return (self.resolution or self.beam).area_arcsec2 / self.pixel_arcsec**2
+
     def header(self) -> fits.Header:
         """Header with the grid, beam, unit and notes of this plane."""
         header = self.wcs.to_header()
@@ -93,6 +104,9 @@ class Plane:
             header["BMAJ"] = (self.beam.major_arcsec / 3600, "deg")
             header["BMIN"] = (self.beam.minor_arcsec / 3600, "deg")
             header["BPA"] = (self.beam.angle_deg, "deg")
+        if self.resolution and self.resolution != self.beam:
+            header["RESBMAJ"] = (self.resolution.major_arcsec / 3600, "deg, resolution of the image")
+            header["RESBMIN"] = (self.resolution.minor_arcsec / 3600, "deg, resolution of the image")
         header["BUNIT"] = "JY/BEAM"
         for note in self.notes:
             header.add_history(note)
@@ -120,18 +134,28 @@ def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
     ------
     NotFitsError, TruncatedError, CelestialError, UnitError, BeamError, AllBlankError
     """
+    try:
+        return _read_plane(path, brightness)
+    except BadDataError as error:
+        error.file = str(path)
+        raise
+
+
+def _read_plane(path: str | Path, brightness: bool) -> Plane:
     data, header = _open(path)
     wcs, plane = _celestial(data, header, path)
-    factor = _unit_factor(header, path) if brightness else 1.0
-    beam = _beam(header, path) if brightness else None
     plane = np.array(plane, dtype=np.float32, order="C")
+    if not brightness:
+        return Plane(plane, wcs, None)
+    factor = _unit_factor(header, path)
+    beam = _beam(header, path)
     if factor != 1.0:
         plane *= np.float32(factor)
-    if brightness:
-        plane[~np.isfinite(plane) | (plane == 0)] = np.nan
-        if np.isnan(plane).all():
-            raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
-    return Plane(plane, wcs, beam)
+    plane[~np.isfinite(plane) | (plane == 0)] = np.nan
+    if np.isnan(plane).all():
+        raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
+    resolution = Beam(header["RESBMAJ"] * 3600, header["RESBMIN"] * 3600) if "RESBMAJ" in header else beam
+    return Plane(plane, wcs, beam, resolution)
 
 
 def _open(path: str | Path) -> tuple[np.ndarray, fits.Header]:
@@ -145,7 +169,7 @@ def _open(path: str | Path) -> tuple[np.ndarray, fits.Header]:
                 return hdu.data, hdu.header
     except FileNotFoundError:
         raise NotFitsError(f"there is no file {path}") from None
-    except (TypeError, ValueError) as error:  # astropy's words for a short data part
+    except (TypeError, ValueError, KeyError, fits.VerifyError) as error:  # short data, lost keywords
         raise TruncatedError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise NotFitsError(f"{path} is not a readable FITS file: {error}") from error
@@ -189,6 +213,8 @@ def _beam(header: fits.Header, path) -> Beam:
         beam = Beam(float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0.0)))
     except KeyError as error:
         raise BeamError(f"{path} has no {error.args[0]}: the beam must be in the header, deg") from None
+    except (ValueError, TypeError) as error:
+        raise BeamError(f"{path} has a beam that is no number: {error}") from None
     if not (
         np.isfinite([beam.major_arcsec, beam.minor_arcsec]).all()
         and min(beam.major_arcsec, beam.minor_arcsec) > 0
@@ -222,7 +248,7 @@ def place_of(path: str | Path) -> tuple[float, float, int]:
     ny, nx = plane.shape
     ra, dec = wcs.wcs_pix2world([[(nx - 1) / 2, (ny - 1) / 2]], 0)[0]
     scale = np.mean(proj_plane_pixel_scales(wcs)) * 3600
-    return float(ra), float(dec), int(max(nx, ny) * scale / 4.5)
+    return float(ra), float(dec), int(np.ceil(max(nx, ny) * scale / PIXEL_ARCSEC))
 
 
 def grid_wcs(ra_deg: float, dec_deg: float, n_px: int, pixel_arcsec: float) -> WCS:
@@ -310,14 +336,18 @@ def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
         )
         logger.warning("%s", note)
         data = plane.data * np.float32(ratio)
-        return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), [*plane.notes, "WARNING " + note])
+        notes = [*plane.notes, "WARNING " + note]
+        return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
     kernel = kernel_beam.as_kernel(plane.pixel_arcsec * u.arcsec).array.astype(np.float32)
+    kernel /= kernel.sum()
     blank = np.isnan(plane.data)
-    smooth = oaconvolve(np.where(blank, 0, plane.data), kernel / kernel.sum(), mode="same")
-    data = (smooth * ratio).astype(np.float32)
+    smooth = oaconvolve(np.where(blank, np.float32(0), plane.data), kernel, mode="same")
+    # a blank or the border is unknown, not dark: weigh by what the kernel could see
+    seen = oaconvolve((~blank).astype(np.float32), kernel, mode="same")
+    data = (smooth * ratio / np.maximum(seen, 0.1)).astype(np.float32)
     data[blank] = np.nan
     note = f"convolved from {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} to {beam_arcsec} arcsec"
-    return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), [*plane.notes, note])
+    return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), None, [*plane.notes, note])
 
 
 def _to_scale(plane: Plane, pixel_arcsec: float) -> Plane:
@@ -335,4 +365,12 @@ def _to_scale(plane: Plane, pixel_arcsec: float) -> Plane:
     data = data.astype(np.float32)
     data[(inside == 0) | ~(gone < 0.5)] = np.nan
     note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    return Plane(data, target, plane.beam, [*plane.notes, note])
+    return Plane(data, target, plane.beam, plane.resolution, [*plane.notes, note])
+
+
+def prepare_image(source: str, target: str, pixel_arcsec: float, beam_arcsec: float) -> None:
+    """Bring the user's own image to a model's beam and pixel scale, and write it."""
+    plane = to_model_grid(read_plane(source), pixel_arcsec, beam_arcsec)
+    header = plane.header()
+    header.extend(provenance(inputsha=sha256_of(source)))
+    write_fits(target, plane.data, header)

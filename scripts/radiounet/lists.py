@@ -97,7 +97,11 @@ def _checksums(table: Table, pointings: Sequence[Field]) -> list[tuple[str, str,
     if "adler32" not in table.colnames:
         return []
     known = zip(pointings, table["adler32"], strict=True)
-    return [(p.name, "mosaic-blanked.fits", f"adler32:{str(value).strip()}") for p, value in known]
+    return [
+        (p.name, "mosaic-blanked.fits", f"adler32:{str(value).strip().zfill(8)}")
+        for p, value in known
+        if value is not np.ma.masked and str(value).strip()
+    ]
 
 
 def read_checksums(paths: Sequence[str | Path], name: str) -> dict[str, str]:

@@ -1,15 +1,14 @@
-"""From probability to mask, and the islands of a mask."""
+"""From cores to probability, and from probability to mask."""
 
-from dataclasses import dataclass
-
+import h5py
 import numpy as np
-from astropy.coordinates import SkyCoord
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist
 
-from radiounet.image import Plane
-from radiounet.noise import local_rms
+from radiounet.cards import model_folder, read_card
+from radiounet.config import Segmentation
+from radiounet.image import read_plane
+from radiounet.products import provenance, write_fits
+from radiounet.tiling import read_layout, stitch
 
 NO_DATA = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), int)
@@ -42,109 +41,38 @@ def make_mask(probability: np.ndarray, threshold: float, min_area_px: float) -> 
     return mask
 
 
-@dataclass(frozen=True)
-class FluxMeasurement:
-    """Integrated flux density and its error, Jy."""
+def stitch_cores(
+    cores: str, image: str, model: str, options: Segmentation, probability_path: str, mask_path: str
+) -> None:
+    """Join cores into the probability map, and make the mask.
 
-    flux_jy: float
-    error_jy: float
-
-
-def integrate(
-    image: np.ndarray, sigma: np.ndarray, beam_area_px: float, calibration_error: float
-) -> FluxMeasurement:
-    """Flux density of pixels: ``sum(I) / beam area``.
-
-    The error adds the noise, ``sigma sqrt(number of beams)``, and the
-    calibration error in quadrature (Cassano et al. 2013, eq. 1).
-
-    Parameters
-    ----------
-    image, sigma : ndarray, ``[pixel]``
-        Brightness and local noise, Jy/beam.
-    beam_area_px : float
-    calibration_error : float
-        Fraction of the flux density.
+    In ``exact`` mode the probability is NaN where the image is; in ``reference``
+    mode blank pixels keep what the network said, and only the border that it
+    never predicts is NaN.
     """
-    flux = float(image.sum(dtype=np.float64)) / beam_area_px
-    beams = max(image.size / beam_area_px, 1.0)
-    noise = float(np.sqrt(np.mean(np.square(sigma, dtype=np.float64)) * beams))
-    return FluxMeasurement(flux, float(np.hypot(noise, calibration_error * flux)))
-
-
-def measure_islands(
-    mask: np.ndarray, probability: np.ndarray, plane: Plane, calibration_error: float
-) -> list[dict[str, object]]:
-    """Measure every island of a mask.
-
-    Parameters
-    ----------
-    mask : ndarray of uint8, ``[y, x]``
-    probability : ndarray, ``[y, x]``
-    plane : Plane
-        The image, Jy/beam.
-    calibration_error : float
-        Fraction.
-
-    Returns
-    -------
-    list of dict
-        One per island, from bottom to top; keys as in `radiounet.catalogue.ISLANDS`.
-        The position is the centroid weighted with probability.
-    """
-    labels, count = ndimage.label(mask == 1, EIGHT_NEIGHBOURS)
-    if count == 0:
-        return []
-    rms = local_rms(plane.data)
-    rows = []
-    for index, part in enumerate(ndimage.find_objects(labels), start=1):
-        y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
-        if y.size == 0:  # reference mode also predicts blank pixels
-            continue
-        y, x = y + part[0].start, x + part[1].start
-        rows.append(_measure(y, x, probability, plane, rms, calibration_error))
-    return rows
-
-
-def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, object]:
-    chance = probability[y, x].astype(np.float64)
-    centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
-    ra, dec = plane.wcs.wcs_pix2world([[centre_x, centre_y]], 0)[0]
-    flux = integrate(plane.data[y, x], rms[y, x], plane.beam_area_px, calibration_error)
-    edge = np.array(plane.data.shape) - 1
-    place = SkyCoord(ra, dec, unit="deg")
-    return {
-        "name": designation(place),
-        "ra_deg": float(ra % 360),
-        "dec_deg": float(dec),
-        "area_arcmin2": y.size * plane.pixel_arcsec**2 / 3600,
-        "las_arcmin": largest_size_px(y, x) * plane.pixel_arcsec / 60,
-        "p_mean": float(chance.mean()),
-        "p_max": float(chance.max()),
-        "flux_mjy": 1e3 * flux.flux_jy,
-        "flux_err_mjy": 1e3 * flux.error_jy,
-        "peak_sigma": float(np.max(plane.data[y, x] / rms[y, x])),
-        "galactic_latitude_deg": float(place.galactic.b.deg),
-        "touches_edge": bool(
-            (y == 0).any() or (x == 0).any() or (y == edge[0]).any() or (x == edge[1]).any()
-        ),
-    }
-
-
-def designation(place: SkyCoord) -> str:
-    """Name from truncated coordinates, ``RUN JHHMMSS.s+DDMMSS`` (IAU rules)."""
-    ra = place.ra.to_string("hourangle", sep="", precision=4, pad=True)[:8]
-    dec = place.dec.to_string("deg", sep="", precision=3, pad=True, alwayssign=True)[:7]
-    return f"RUN J{ra}{dec}"
-
-
-def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
-    """Largest distance between two pixels of an island, plus one pixel for their extent."""
-    points = np.stack([y, x], axis=1).astype(float)
-    if len(points) > 3:
-        try:
-            points = points[ConvexHull(points).vertices]
-        except QhullError:  # all on one line: its ends lie farthest apart
-            order = np.lexsort((x, y))
-            points = points[order[[0, -1]]]
-    return 1.0 + (float(pdist(points).max()) if len(points) > 1 else 0.0)
+    card = read_card(model_folder(model))
+    plane = read_plane(image)
+    with h5py.File(cores, "r") as store:
+        where = read_layout(store, card)
+        probability = stitch(store["cores"], store["origins"][...], where)
+        attributes = dict(store.attrs)
+    if attributes["mode"] == "exact":
+        probability[np.isnan(plane.data)] = np.nan
+    threshold = card.threshold if options.threshold is None else options.threshold
+    min_area_px = options.min_island_beams * plane.beam_area_px
+    mask = make_mask(probability, threshold, min_area_px)
+    header = plane.header()
+    header.extend(
+        provenance(
+            model=card.name,
+            modelsha=card.weights.sha256,
+            inputsha=attributes["image_sha256"],
+            segmode=attributes["mode"],
+            precis=attributes["precision"],
+        )
+    )
+    header["BUNIT"] = ("", "probability, 0..1")
+    write_fits(probability_path, probability, header)
+    header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
+    header.extend(provenance(thresh=threshold, minbeams=options.min_island_beams)[-2:])
+    write_fits(mask_path, mask, header)

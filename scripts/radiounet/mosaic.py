@@ -6,7 +6,7 @@ memory does not grow with the number of fields.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from astropy.wcs import WCS
@@ -15,7 +15,16 @@ from scipy import ndimage
 from radiounet.config import MosaicOptions
 from radiounet.errors import BadDataError, BeamError, NotConvergedError, NotInArchiveError
 from radiounet.image import Beam, Plane, mosaic_wcs, read_plane, require_same_grid
-from radiounet.products import Products, RejectedInputError, provenance, read_rejection, sha256_of, write_fits
+from radiounet.products import (
+    Products,
+    RejectedInputError,
+    Rejection,
+    provenance,
+    read_rejection,
+    sha256_of,
+    write_fits,
+    write_json,
+)
 from radiounet.sky import PIXEL_ARCSEC as MOSAIC_PIXEL_ARCSEC
 from radiounet.sky import Mosaic, read_list
 
@@ -55,7 +64,7 @@ class Mosaicked:
     image: Plane
     weights: np.ndarray
     sigmas: dict[str, float]
-    missing: dict[str, str]
+    missing: dict[str, Rejection]
 
 
 def primary_beam(app: np.ndarray, true: np.ndarray, beam_cut: float) -> np.ndarray:
@@ -133,7 +142,7 @@ def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions
     total = np.zeros(shape, np.float64)
     weights = np.zeros(shape, np.float64)
     sigmas: dict[str, float] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, Rejection] = {}
     for field in sorted(fields, key=lambda one: one.name):
         try:
             sigma = _add_field(field, grid, options, total, weights)
@@ -141,12 +150,13 @@ def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions
             if options.missing_field == "reject":
                 raise
             logger.warning("field %s is left out: %s", field.name, error)
-            missing[field.name] = f"{type(error).__name__}: {error}"
+            file = getattr(error, "file", field.int_path)
+            missing[field.name] = Rejection(field.name, "mosaic", file, f"{type(error).__name__}: {error}")
             continue
         if sigma is not None:
             sigmas[field.name] = sigma
     if not weights.any():
-        reasons = "; ".join(f"{name}: {why}" for name, why in missing.items()) or "none overlaps"
+        reasons = "; ".join(f"{name}: {why.reason}" for name, why in missing.items()) or "none overlaps"
         raise NotInArchiveError(f"no field contributes to the mosaic ({reasons})")
     with np.errstate(invalid="ignore", divide="ignore"):
         image = (total / weights).astype(np.float32)
@@ -179,7 +189,8 @@ def _add_field(
         return None
     beam = primary_beam(app.data[part], true.data[part], options.beam_cut)
     if not beam.any():
-        raise BeamError(f"{field.int_path}: the primary beam is below {options.beam_cut} everywhere here")
+        logger.info("field %s is below the primary beam cut everywhere on this mosaic", field.name)
+        return None
     stack = np.stack([true.data[part], (beam / np.float32(sigma)) ** 2])
     planes, _ = reproject_interp((stack, true.wcs[part]), grid, grid.array_shape, order="bilinear")
     image, weight = planes
@@ -249,7 +260,7 @@ def mosaic_fields(
         if rejection := next(filter(None, map(read_rejection, paths)), None):
             if options.missing_field == "reject":
                 raise RejectedInputError(rejection)
-            rejected[name] = rejection.reason
+            rejected[name] = rejection
         else:
             usable.append(FieldImages(name, *paths, scales.get(name, 1.0)))
     grid = mosaic_wcs(place, MOSAIC_PIXEL_ARCSEC)
@@ -262,13 +273,14 @@ def mosaic_fields(
     )
     for field in usable:
         if field.name in result.sigmas:
-            sha = sha256_of(field.int_path)
             sigma = result.sigmas[field.name]
-            header.add_history(
-                f"field {field.name} sigma {sigma:.4e} f {field.flux_scale:.4f} sha256 {sha[:16]}"
-            )
+            header.add_history(f"field {field.name} sigma {sigma:.4e} Jy/beam, f {field.flux_scale:.4f}")
+            for kind, path in (("int", field.int_path), ("app", field.app_path)):
+                header.add_history(f"{kind} {sha256_of(path)}")
     for name in sorted(result.missing):
         header.add_history(f"missing {name}")
+    left_out = [asdict(result.missing[name]) for name in sorted(result.missing)]
+    write_json(products.left_out(place.name), {"left_out": left_out})
     write_fits(products.image(place.name), result.image.data, header)
     header["BUNIT"] = ("(Jy/beam)**-2", "sum of (primary beam / sigma)^2")
     write_fits(products.weights(place.name), result.weights, header)

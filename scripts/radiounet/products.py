@@ -1,7 +1,11 @@
 """Every file of a run: its name, how it is written, and what a rejected one looks like.
 
-Stages meet in files only, and no file name is made anywhere else.
+Stages meet in files only, and no file name is made anywhere else. The Snakefile
+imports this module in every job, so the readers of file formats come with the
+functions that need them.
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -13,14 +17,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-
-import h5py
-import numpy as np
-from astropy.io import fits
-from astropy.table import Table
+from typing import TYPE_CHECKING
 
 from radiounet import __version__
 from radiounet.errors import BadDataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from astropy.io import fits
+    from astropy.table import Table
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9+_.-]*"
 """What a field or mosaic may be called: it becomes part of a path."""
@@ -54,6 +59,10 @@ class Products:
     def weights(self, mosaic: str) -> str:
         """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
         return f"{self.root}/mosaics/{mosaic}/weights.fits"
+
+    def left_out(self, mosaic: str) -> str:
+        """Fields that a mosaic was made without, and why (JSON)."""
+        return f"{self.root}/mosaics/{mosaic}/left_out.json"
 
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
@@ -151,6 +160,8 @@ def write_json(path: str | Path, content: dict) -> None:
 
 def write_fits(path: str | Path, data: np.ndarray, header: fits.Header) -> None:
     """Write one plane, ``[y, x]``, as the primary HDU."""
+    from astropy.io import fits
+
     with atomic(path) as temporary:
         fits.PrimaryHDU(data, header).writeto(temporary, overwrite=True)
 
@@ -235,6 +246,9 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
     FITS: a primary HDU with no data and the rejection in its header. HDF5: no
     data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry.
     """
+    from astropy.io import fits
+    from astropy.table import Table
+
     entries = asdict(rejection)
     suffix = Path(path).suffix
     if suffix == ".fits":
@@ -244,10 +258,12 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
         with atomic(path) as temporary:
             fits.PrimaryHDU(None, header).writeto(temporary, overwrite=True)
     elif suffix == ".h5":
+        import h5py
+
         with atomic(path) as temporary, h5py.File(temporary, "w") as store:
             store.attrs["rejected"] = json.dumps(entries)
     elif suffix == ".ecsv":
-        write_ecsv(path, Table({"name": np.array([], dtype=str)}, meta={"rejected": entries}))
+        write_ecsv(path, Table(names=["name"], dtype=[str], meta={"rejected": entries}))
     else:
         write_json(path, {"rejected": entries})
 
@@ -267,12 +283,18 @@ def read_rejection(path: str | Path) -> Rejection | None:
         with open(path, "rb") as stream:
             if b"REJECTED=" not in stream.read(2880):
                 return None
+        from astropy.io import fits
+
         header = fits.getheader(path)
         return Rejection(**{name: header[key] for key, name in _REJECTION_CARDS.items()})
     if suffix == ".h5":
+        import h5py
+
         with h5py.File(path, "r") as store:
             entries = json.loads(store.attrs.get("rejected", "null"))
     elif suffix == ".ecsv":
+        from astropy.table import Table
+
         entries = Table.read(path, format="ascii.ecsv").meta.get("rejected")
     else:
         entries = json.loads(Path(path).read_text()).get("rejected")

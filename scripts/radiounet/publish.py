@@ -123,6 +123,8 @@ def coverage_map(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> np.nd
     cells = healpy.ang2pix(16, ra, dec, lonlat=True) if survey.release == "dr3" else None
     for name in mosaics:
         place = survey.mosaics[name]
+        if not place.n_px:  # an own image that can not be read has no place
+            continue
         if cells is not None:
             mine = cells == cell_pixel(name)
         else:
@@ -148,7 +150,7 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     colours = matplotlib.colors.ListedColormap(list(STATUS_COLOURS.values()))
     axes.pcolormesh(longitude, latitude, status[pixels], cmap=colours, vmin=0.5, vmax=2.5, rasterized=True)
     if len(mosaics) <= FEW_MOSAICS:  # too small to see on the whole sky
-        places = [survey.mosaics[name] for name in mosaics]
+        places = [survey.mosaics[name] for name in mosaics if survey.mosaics[name].n_px]
         ra = np.radians([-((place.ra_deg + 180) % 360 - 180) for place in places])
         dec = np.radians([place.dec_deg for place in places])
         axes.scatter(ra, dec, s=90, facecolors="none", edgecolors="#333333", linewidths=0.8)

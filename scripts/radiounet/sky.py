@@ -18,6 +18,7 @@ from radiounet.errors import ConfigError
 
 NSIDE = 16
 PIXEL_ARCSEC = 4.5
+NEAREST = 8  # pointings that can own a position: more never overlap there
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
 
 
@@ -227,6 +228,8 @@ class Survey:
     def owner(self, ra_deg, dec_deg) -> np.ndarray:
         """Name of the mosaic whose cell holds each position; '' where no mosaic does.
 
+        Own images have no cells; see `owned`.
+
         Parameters
         ----------
         ra_deg, dec_deg : array_like
@@ -242,19 +245,25 @@ class Survey:
         return np.where(index >= 0, self._names[index], "")
 
     def _nearest(self, ra_deg, dec_deg) -> np.ndarray:
-        """Index of the nearest mosaic whose image reaches each position; -1 where none does."""
-        chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg))
-        return np.where(chord <= self._reach[index], index, -1)
+        """Index of the nearest mosaic among those whose data reach a position; -1 where none does."""
+        count = min(NEAREST, len(self.mosaics))
+        chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg), k=list(range(1, count + 1)))
+        reached = chord <= self._reach[index]
+        first = np.take_along_axis(index, np.argmax(reached, axis=-1)[..., None], axis=-1)[..., 0]
+        return np.where(reached.any(axis=-1), first, -1)
 
     @cached_property
     def _reach(self) -> np.ndarray:
-        """Farthest data from each centre (a disc in DR2, else the square's corner), as a chord."""
-        stretch = 1.0 if self.release == "dr2" else np.sqrt(2)
+        """Radius of the disc of data around each DR2 centre, as a chord."""
         half_px = np.array([mosaic.n_px / 2 for mosaic in self.mosaics.values()])
-        return 2 * np.sin(np.radians(stretch * half_px * PIXEL_ARCSEC / 3600) / 2)
+        return 2 * np.sin(np.radians(half_px * PIXEL_ARCSEC / 3600) / 2)
 
     def owned(self, mosaic: str, ra_deg, dec_deg) -> np.ndarray:
-        """Whether a mosaic's cell holds each position; NaN positions are owned by none."""
+        """Whether a mosaic's cell holds each position; NaN positions are owned by none.
+
+        An own image owns all it shows, whatever other images show: each is a
+        measurement of its own.
+        """
         inside = np.isfinite(ra_deg) & np.isfinite(dec_deg)
         if self.release == "dr3":
             import healpy
@@ -262,6 +271,11 @@ class Survey:
             inside[inside] = healpy.ang2pix(
                 NSIDE, ra_deg[inside], dec_deg[inside], lonlat=True
             ) == cell_pixel(mosaic)
+        elif self.release == "images":
+            place = self.mosaics[mosaic]
+            half = (place.n_px / 2 + 2) * PIXEL_ARCSEC / 3600  # rounding of the image's own grid
+            east, north = offsets_deg(place.ra_deg, place.dec_deg, ra_deg[inside], dec_deg[inside])
+            inside[inside] = np.maximum(np.abs(east), np.abs(north)) <= half
         else:
             index = self._names.tolist().index(mosaic)
             inside[inside] = self._nearest(ra_deg[inside], dec_deg[inside]) == index
@@ -337,8 +351,8 @@ class Survey:
                 <= region.radius_deg
             }
         if selection.with_clusters:
-            owners = self.owner([c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
-            names &= set(owners.tolist())
+            ra, dec = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2).T
+            names = {name for name in names if self.owned(name, ra, dec).any()}
         if not names:
             raise ConfigError(f"select: no mosaic of {self.release} fits {selection.model_dump()}")
         return sorted(names)

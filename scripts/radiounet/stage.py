@@ -66,7 +66,7 @@ def run_stage(
     except RejectedInputError as passed_on:
         _reject(args, passed_on.rejection, outputs, passed_on)
     except BadDataError as error:
-        culprit = getattr(error, "file", None) or next(iter(inputs), "")
+        culprit = getattr(error, "file", None) or next(iter(inputs), name)
         kind = type(error).__name__
         _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
     except RadioUNetError as error:

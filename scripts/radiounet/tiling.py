@@ -12,10 +12,11 @@ from typing import Literal
 import h5py
 import numpy as np
 
-from radiounet.cards import Card
+from radiounet.cards import Card, model_folder, read_card
 from radiounet.errors import GridError
+from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
-from radiounet.products import atomic
+from radiounet.products import atomic, sha256_of
 
 Mode = Literal["exact", "reference"]
 
@@ -131,6 +132,21 @@ def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, met
         store.attrs["shape"] = image.shape
         store.attrs["mode"] = mode
         store.attrs.update(meta)
+
+
+def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
+    """Normalise an image for a model and write its tiles file.
+
+    Raises
+    ------
+    BadDataError
+        The image is unreadable, or not at the model's beam and pixel scale.
+    """
+    card = read_card(model_folder(model))
+    plane = read_plane(image)
+    check_grid(plane, card.pixel_arcsec, card.beam_arcsec, image)
+    meta = {"model": card.name, "model_sha256": card.weights.sha256, "image_sha256": sha256_of(image)}
+    write_tiles(target, plane.data, card, mode, meta)
 
 
 def read_layout(store: h5py.File, card: Card) -> Layout:

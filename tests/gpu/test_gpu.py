@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from radiounet.cards import MODELS
 from radiounet.network import load_model
-from radiounet.segmentation import MODELS
 
 
 def has_gpu() -> bool:

@@ -21,6 +21,8 @@ from radiounet.products import (
 )
 
 REJECTED = Rejection("P3", "tile", "P3/image.fits", "BeamError: no BMAJ, # 'unit' is \"Jy\" " + "x" * 200)
+LEFT_OUT = Rejection("P12", "mosaic", "app.fits", "ShapeMismatchError: 3 and 4")
+NEIGHBOUR = Rejection("P4", "tile", "P4/image.fits", "UnitError: K")
 FIELD = Rejection("P10+20", "fetch_field", "int.fits", "ChecksumError: other bytes")
 
 
@@ -30,14 +32,18 @@ def a_row(kind, **values):
     return row | values
 
 
-def island(name, arcsec, mosaic="P1", in_cell=True, area=1.0):
-    """Return an island some arcseconds north of (150, 40)."""
-    place = {"ra_deg": 150.0, "dec_deg": 40 + arcsec / 3600}
-    return a_row("islands", name=name, mosaic=mosaic, in_cell=in_cell, area_arcmin2=area, **place)
+def island(name, pixels, owned=1.0, area=1.0):
+    """Return an island and its footprint."""
+    return a_row("islands", name=name, owned_fraction=owned, area_arcmin2=area), " ".join(map(str, pixels))
 
 
-def kept(*islands, within_arcsec=60.0):
-    return drop_duplicates(make_table("islands", islands, {}), within_arcsec)["name"].tolist()
+def mosaic(*islands):
+    rows, footprints = zip(*islands, strict=True) if islands else ([], [])
+    return make_table("islands", list(rows), {"footprints": list(footprints)})
+
+
+def kept(*mosaics):
+    return [table["name"].tolist() for table in drop_duplicates(mosaics)]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -76,59 +82,53 @@ def test_table_lives_through_ecsv(tmp_path):
     assert table["flux_mjy"].info.meta["ucd"].startswith("phot.flux.density")
 
 
-def test_owner_wins_over_larger():
-    assert kept(island("a", 0, "P1", False, 9.0), island("b", 30, "P2", True, 1.0)) == ["b"]
-    assert kept(island("b", 30, "P2", True, 1.0), island("a", 0, "P1", False, 9.0)) == ["b"]
+def test_the_mosaic_that_owns_more_of_an_island_keeps_it():
+    one, two = island("a", range(10), owned=0.3), island("b", range(1, 11), owned=0.7)
+    assert kept(mosaic(one), mosaic(two)) == [[], ["b"]]
+    assert kept(mosaic(two), mosaic(one)) == [["b"], []]
 
 
-@pytest.mark.parametrize("in_cell", [True, False])
-def test_larger_wins_among_equals(in_cell):
-    assert kept(island("a", 0, "P1", in_cell, 1.0), island("b", 30, "P2", in_cell, 2.0)) == ["b"]
-    assert kept(island("a", 0, "P1", in_cell, 3.0), island("b", 30, "P2", in_cell, 2.0)) == ["a"]
+def test_owned_area_counts_not_the_fraction():
+    assert kept(mosaic(island("a", range(10), 0.2, 10.0)), mosaic(island("b", range(10), 0.9, 1.0))) == [
+        ["a"],
+        [],
+    ]
 
 
-@pytest.mark.parametrize(("arcsec", "names"), [(59.9, ["a"]), (60.1, ["a", "b"])])
-def test_only_close_islands_are_one(arcsec, names):
-    assert kept(island("a", 0, "P1", True, 2.0), island("b", arcsec, "P2")) == names
+def test_half_of_the_smaller_footprint_makes_two_islands_one():
+    assert kept(mosaic(island("a", range(10), 0.6)), mosaic(island("b", range(8, 12), 0.4))) == [["a"], []]
+    assert kept(mosaic(island("a", range(10), 0.6)), mosaic(island("b", range(9, 12), 0.4))) == [
+        ["a"],
+        ["b"],
+    ]
 
 
-def test_close_means_on_the_sky():
-    east = island("b", 0, "P2") | {"ra_deg": 150 + 70 / 3600}  # 53.6" at this declination
-    assert kept(island("a", 0, "P1", True, 2.0), east) == ["a"]
+def test_fragments_on_one_mosaic_are_one_island_on_the_other():
+    pieces = mosaic(island("left", range(4), 1.0, 4.0), island("right", range(6, 10), 0.5, 4.0))
+    assert kept(pieces, mosaic(island("whole", range(10), 0.2, 10.0))) == [["left", "right"], []]
+    assert kept(pieces, mosaic(island("whole", range(10), 0.7, 10.0))) == [[], ["whole"]]
 
 
-def test_across_zero_hours():
-    a, b = island("a", 0, "P1", True, 2.0), island("b", 0, "P2")
-    assert kept(a | {"ra_deg": 359.999}, b | {"ra_deg": 0.001}) == ["a"]
-
-
-def test_islands_of_one_mosaic_are_never_dropped():
-    assert kept(island("a", 0), island("b", 1), island("c", 2, in_cell=False)) == ["a", "b", "c"]
-
-
-def test_neighbour_drops_neither_of_two_owned():
-    assert kept(island("a", 0), island("b", 20), island("c", 10, "P2", False, 9.0)) == ["a", "b"]
-
-
-def test_lone_island_outside_its_cell_stays():
-    assert kept(island("a", 0, in_cell=False), island("b", 600, "P2")) == ["a", "b"]
-
-
-def test_chain_of_islands():
-    # each is 50" from the next: the middle one, if it is kept, drops both ends
-    places = [("a", 0, "P1"), ("b", 50, "P2"), ("c", 100, "P3")]
-    for areas, names in [((3, 2, 1), ["a", "c"]), ((1, 3, 2), ["b"]), ((1, 2, 3), ["a", "c"])]:
-        rows = [island(*place, True, area) for place, area in zip(places, areas, strict=True)]
-        assert kept(*rows) == names
+def test_islands_of_one_mosaic_are_never_dropped_for_each_other():
+    assert kept(mosaic(island("a", range(5)), island("b", range(5)))) == [["a", "b"]]
 
 
 def test_three_mosaics_show_one_island():
-    rows = [island("a", 0, "P1", False, 3), island("b", 5, "P2", True, 1), island("c", 9, "P3", False, 2)]
-    assert kept(*rows) == ["b"]
+    three = (mosaic(island(name, range(5), owned)) for name, owned in (("a", 0.2), ("b", 0.5), ("c", 0.3)))
+    assert kept(*three) == [[], ["b"], []]
+
+
+def test_equal_shares_go_to_the_first_mosaic():
+    assert kept(mosaic(island("a", range(5), 0.5)), mosaic(island("b", range(5), 0.5))) == [["a"], []]
+
+
+def test_islands_without_footprints_all_stay():
+    tables = [make_table("islands", [a_row("islands")], {}) for _ in range(2)]
+    assert [len(table) for table in drop_duplicates(tables)] == [1, 1]
 
 
 def test_nothing_to_drop():
-    table = drop_duplicates(make_table("islands", [], {}), 60)
+    (table,) = drop_duplicates([make_table("islands", [], {})])
     assert len(table) == 0
     assert table.colnames == list(COLUMNS["islands"])
 
@@ -147,10 +147,10 @@ def test_tables_are_merged_by_right_ascension(tmp_path):
     for number, ras in enumerate([(200.0, 10.0), (), (100.0,)]):
         rows = [a_row("islands", ra_deg=ra, name=f"longer{number}") for ra in ras]
         write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, {"threshold": number}))
-    table, rejections = merge_tables("islands", sorted(tmp_path.iterdir()), {"version": "1"})
+    table, rejections = merge_tables("islands", sorted(tmp_path.iterdir()))
     assert table["ra_deg"].tolist() == [10, 100, 200]
     assert table["name"].tolist() == ["longer0", "longer2", "longer0"]
-    assert table.meta == {"version": "1"}
+    assert (table.meta["mosaics"], table.meta["threshold"]) == (3, "0, 1, 2")
     assert rejections == []
 
 
@@ -158,15 +158,14 @@ def test_tables_are_merged_by_right_ascension(tmp_path):
 def merged(tmp_path):
     root = str(tmp_path / "results")
     products = Products(root)
-    rows = {
-        "P1": [island("a", 0, "P1", True, 2.0), island("b", 900, "P1")],
-        "P2": [
-            island("a2", 20, "P2", False, 9.0),
-            a_row("islands", name="c", mosaic="P2", touches_edge=True),
-        ],
-    }
-    for mosaic, islands in rows.items():
-        write_ecsv(products.islands(mosaic), make_table("islands", islands, {}))
+    a, b, a2 = (island(*one) for one in (("a", [1, 2], 0.9), ("b", [7], 1.0), ("a2", [1, 2], 0.1)))
+    c = (a_row("islands", name="c", touches_edge=True), "9")
+    for name, islands in (("P1", (a, b)), ("P2", (a2, c))):
+        write_ecsv(products.islands(name), mosaic(*islands))
+        write_json(products.left_out(name), {"left_out": [vars(LEFT_OUT)] if name == "P1" else []})
+    write_rejected(products.left_out("P3"), REJECTED)
+    write_rejected(products.mask("P4"), NEIGHBOUR)
+    write_json(products.left_out("P4"), {"left_out": []})
     found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")
     blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=np.nan, flux_err_mjy=np.nan)
     write_ecsv(products.clusters("P1"), make_table("clusters", [found, blank], {}))
@@ -175,7 +174,7 @@ def merged(tmp_path):
     write_rejected(products.clusters("P3"), REJECTED)
     write_rejected(products.field_source("P10+20"), FIELD)
     write_json(products.field_source("P11"), {"url": "https://example.org"})
-    merge_catalogues(root, ["P1", "P2", "P3"], ["P10+20", "P11"], 60.0)
+    merge_catalogues(root, ["P1", "P2", "P3"], ["P10+20", "P11"], ["P4"])
     return products
 
 
@@ -196,13 +195,13 @@ def rows_of(table):
 
 def expected_rows(kind):
     if kind == "islands":
-        c = a_row("islands", name="c", mosaic="P2", touches_edge=True)
-        rows = [c, island("a", 0, "P1", True, 2.0), island("b", 900, "P1")]
+        c = a_row("islands", name="c", touches_edge=True)
+        rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
     elif kind == "clusters":
         blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)
         rows = [blank, a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")]
     else:
-        rows = [vars(FIELD), vars(REJECTED)]
+        rows = [vars(FIELD), vars(LEFT_OUT), vars(REJECTED), vars(NEIGHBOUR)]
     return [tuple(row.values()) for row in rows]
 
 
@@ -251,7 +250,7 @@ def test_empty_survey(tmp_path, kind, suffix):
     products = Products(str(tmp_path))
     for empty in COLUMNS.keys() - {"rejected"}:
         write_ecsv(getattr(products, empty)("P1"), make_table(empty, [], {}))
-    merge_catalogues(products.root, ["P1"], [], 60.0)
+    merge_catalogues(products.root, ["P1"])
     table = read_catalogue(products, kind, suffix)
     assert len(table) == 0
     assert table.colnames == list(COLUMNS[kind])
@@ -262,7 +261,7 @@ def test_everything_rejected(tmp_path, suffix):
     products = Products(str(tmp_path))
     write_rejected(products.islands("P3"), REJECTED)
     write_rejected(products.clusters("P3"), REJECTED)
-    merge_catalogues(products.root, ["P3"], [], 60.0)
+    merge_catalogues(products.root, ["P3"])
     assert [len(read_catalogue(products, kind, suffix)) for kind in COLUMNS] == [0, 0, 1]
 
 
@@ -272,7 +271,7 @@ def test_rejection_in_any_script(tmp_path, suffix):
     rejection = Rejection("P3", "tile", "größe.fits", "UnitError: 'µJy'")
     write_rejected(products.islands("P3"), rejection)
     write_rejected(products.clusters("P3"), rejection)
-    merge_catalogues(products.root, ["P3"], [], 60.0)
+    merge_catalogues(products.root, ["P3"])
     ((name, _, _, reason),) = rows_of(read_catalogue(products, "rejected", suffix))
     assert name == "P3"
     assert reason == ("UnitError: '?Jy'" if suffix == "fits" else "UnitError: 'µJy'")
@@ -283,6 +282,6 @@ def test_cluster_name_in_any_script(tmp_path, suffix):
     products = Products(str(tmp_path))
     write_ecsv(products.islands("P1"), make_table("islands", [], {}))
     write_ecsv(products.clusters("P1"), make_table("clusters", [a_row("clusters", name="Große 1")], {}))
-    merge_catalogues(products.root, ["P1"], [], 60.0)
+    merge_catalogues(products.root, ["P1"])
     (row,) = rows_of(read_catalogue(products, "clusters", suffix))
     assert row[0] == ("Gro?e 1" if suffix == "fits" else "Große 1")

@@ -186,9 +186,7 @@ def through_a_script(section: Section, *only: str) -> Section:
         ),
         MosaicOptions(flux_scale="my scales.csv"),
         MeasureOptions(),
-        MeasureOptions(
-            calibration_error=0, galactic_latitude_deg=5, edge_arcsec=1e-7, h0=67.4, omega_m=0.315
-        ),
+        MeasureOptions(calibration_error=0, galactic_latitude_deg=1e-7, h0=67.4, omega_m=0.315),
         SimulateOptions(),
         SimulateOptions(seed=7, rms_ujy=(80.5, 90), spoke_log_amplitude=(-4, -1.25), counts_slope=1 / 3),
         TrainOptions(),

@@ -1,9 +1,12 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
 from radiounet.image import Beam, Plane, grid_wcs
-from radiounet.masks import designation, integrate, largest_size_px, make_mask, measure_islands
+from radiounet.islands import designation, integrate, largest_size_px, measure_islands
+from radiounet.masks import make_mask
 
 BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
 NOISE = 1e-4
@@ -62,8 +65,26 @@ def test_nothing_above_the_threshold():
     assert make_mask(np.zeros((3, 3), np.float32), 0.5, 0).tolist() == [[0] * 3] * 3
 
 
+@dataclass
+class with_beam:  # noqa: N801 - reads as part of the call
+    """Stands for a plane: its beam, and the beam it was made with, in pixels."""
+
+    beam_area_px: float
+    resolution_area_px: float = 0.0
+
+    def __post_init__(self):
+        self.resolution_area_px = self.resolution_area_px or self.beam_area_px
+
+
+def test_noise_of_a_coarser_image_counts_its_own_beams():
+    # 900 px: 45 beams of the unit (20 px), but 5 of the image (180 px). Noise of 1e-4 Jy per
+    # unit beam is 9e-4 Jy per independent element; five of them: 9e-4 sqrt(5)
+    measured = integrate(np.zeros(900), np.full(900, 1e-4), with_beam(20.0, 180.0), 0.0)
+    assert measured.error_jy == pytest.approx(9e-4 * np.sqrt(5))
+
+
 def test_flux_of_a_uniform_patch():
-    measured = integrate(np.full(100, 2e-3), np.full(100, 1e-4), 20.0, 0.1)
+    measured = integrate(np.full(100, 2e-3), np.full(100, 1e-4), with_beam(20.0), 0.1)
     assert measured.flux_jy == pytest.approx(100 * 2e-3 / 20)
     # noise 1e-4 sqrt(5 beams) = 2.236e-4 Jy, calibration 1e-3 Jy
     assert measured.error_jy == pytest.approx(1.0247e-3, rel=1e-4)
@@ -71,21 +92,21 @@ def test_flux_of_a_uniform_patch():
 
 def test_error_of_an_uneven_noise():
     # rms of 3 and 4 is sqrt(12.5); two beams: sqrt(25) = 5
-    assert integrate(np.zeros(2), np.array([3.0, 4.0]), 1.0, 0.1).error_jy == pytest.approx(5.0)
+    assert integrate(np.zeros(2), np.array([3.0, 4.0]), with_beam(1.0), 0.1).error_jy == pytest.approx(5.0)
 
 
 def test_error_of_less_than_a_beam():
-    assert integrate(np.zeros(4), np.full(4, 3.0), 20.0, 0.0).error_jy == pytest.approx(3.0)
+    assert integrate(np.zeros(4), np.full(4, 3.0), with_beam(20.0), 0.0).error_jy == pytest.approx(3.0)
 
 
 def test_calibration_error_of_a_negative_flux():
-    assert integrate(np.full(10, -1.0), np.zeros(10), 1.0, 0.2).error_jy == pytest.approx(2.0)
+    assert integrate(np.full(10, -1.0), np.zeros(10), with_beam(1.0), 0.2).error_jy == pytest.approx(2.0)
 
 
 def test_flux_adds_up_in_double_precision():
     image = np.full(4_000_000, 0.1, np.float32)
     image[0] = 1e6
-    flux = integrate(image, np.ones(image.size, np.float32), 1.0, 0.0).flux_jy
+    flux = integrate(image, np.ones(image.size, np.float32), with_beam(1.0), 0.0).flux_jy
     assert flux == pytest.approx(1e6 + 3_999_999 * float(np.float32(0.1)), rel=1e-9)
 
 

@@ -5,11 +5,10 @@ import pytest
 import yaml
 
 from models import write_tiny_model
-from radiounet.cards import AsinhNormalisation, LogNormalisation, read_card
+from radiounet.cards import MODELS, AsinhNormalisation, LogNormalisation, read_card
 from radiounet.errors import ModelError
 from radiounet.inference import write_cores
 from radiounet.network import PUBLISHED_PARAMETERS, PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
-from radiounet.segmentation import MODELS
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}

@@ -97,8 +97,20 @@ def test_nobody_owns_what_no_mosaic_reaches():
     assert PAIR.owner(151.0, [41.49, 41.51, -40.0]).tolist() == ["west", "", ""]
     assert not PAIR.owned("west", np.array([151.0]), np.array([41.51])).any()
     assert PAIR.touched_by(151.0, -40.0, 5.0) == []
-    square = Survey("images", PAIR.mosaics.values())
-    assert square.owner(151.0, 42.1) == "west"
+
+
+def test_between_pointings_the_nearest_that_reaches_owns():
+    survey = Survey("dr2", [Mosaic("small", 150.0, 40.0, 800), Mosaic("large", 152.0, 40.0, 4000)])
+    # 0.6 deg north of the small one (radius 0.5) and within 2.5 deg of the large one
+    assert survey.owner(150.0, 40.6) == "large"
+    assert survey.owner(150.0, 40.4) == "small"
+
+
+def test_own_images_each_own_all_they_show():
+    survey = Survey("images", [Mosaic("a", 150.0, 40.0, 1600), Mosaic("b", 150.0, 40.0, 800)])
+    ra, dec = np.array([150.0, 150.0, 150.0]), np.array([40.0, 40.7, 42.0])
+    assert survey.owned("a", ra, dec).tolist() == [True, True, False]
+    assert survey.owned("b", ra, dec).tolist() == [True, False, False]
 
 
 def test_nan_positions_have_no_owner():

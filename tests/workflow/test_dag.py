@@ -117,6 +117,19 @@ def test_selection_by_region(run):
     assert run.counts()["find_islands"] == 1
 
 
+def test_make_model_simulates_trains_and_evaluates(run):
+    run.write_config(train={"fields": 3, "held_out": 2})
+    counts = run.counts("model")
+    assert counts == {"simulate": 5, "train": 1, "evaluate": 1, "model": 1, "total": 8}
+
+
+def test_a_password_in_a_url_is_refused_and_shown_nowhere(run):
+    run.write_config(archive={"dr2": {"mosaic": "http://me:hunter2@host/{mosaic}/{file}"}})
+    text = run("-n", status=1)
+    assert "netrc" in text
+    assert "hunter2" not in text
+
+
 def test_unknown_mosaic_in_a_request_is_named(run):
     write_lists(run)
     run.write_config()

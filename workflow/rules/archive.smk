@@ -1,5 +1,5 @@
 # From the archive to the disk. Local rules: compute nodes often have no network.
-# No code hash among the params here: a download is verified, newer code does not change its bytes.
+# Images and fields have no code hash among their params: newer code does not change verified bytes.
 
 
 rule lists:
@@ -13,6 +13,8 @@ rule fetch_lists:
         **LISTS,
     log:
         PRODUCTS.log("fetch_lists"),
+    benchmark:
+        PRODUCTS.benchmark("fetch_lists")
     localrule: True
     conda:
         ENVIRONMENT
@@ -24,6 +26,7 @@ rule fetch_lists:
     params:
         release=CONFIG.release,
         archive=as_json(CONFIG.archive),
+        code=code_hash("fetch_lists"),
     shell:
         "$PYTHON $SCRIPTS/fetch_lists.py --release {params.release} --archive {params.archive:q} --log {log:q}"
 
@@ -33,6 +36,8 @@ rule fetch_clusters:
         table=f"{CLUSTER_FOLDER}/{{catalogue}}.ecsv",
     log:
         PRODUCTS.log("fetch_clusters", "{catalogue}"),
+    benchmark:
+        PRODUCTS.benchmark("fetch_clusters", "{catalogue}")
     localrule: True
     conda:
         ENVIRONMENT
@@ -44,6 +49,7 @@ rule fetch_clusters:
     params:
         url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
         download=as_json(CONFIG.archive.download),
+        code=code_hash("fetch_clusters"),
     shell:
         "$PYTHON $SCRIPTS/fetch_clusters.py --catalogue {wildcards.catalogue} --url {params.url:q}"
         " --download {params.download:q} --out {output.table:q} --log {log:q}"
@@ -117,6 +123,8 @@ if CONFIG.mosaics.source == "images":
             table=GRAPH.mosaic_list,
         log:
             PRODUCTS.log("list_images"),
+        benchmark:
+            PRODUCTS.benchmark("list_images")
         localrule: True
         conda:
             ENVIRONMENT

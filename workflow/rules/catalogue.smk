@@ -61,11 +61,7 @@ rule merge_catalogue:
     input:
         unpack(run_tables),
     output:
-        [
-            PRODUCTS.catalogue(kind, suffix)
-            for kind in CATALOGUE_KINDS
-            for suffix in CATALOGUE_SUFFIXES
-        ],
+        **CATALOGUES,
     log:
         PRODUCTS.log("merge_catalogue"),
     benchmark:
@@ -80,8 +76,8 @@ rule merge_catalogue:
         root=run_root,
         mosaics=lambda wildcards: GRAPH.selected,
         fields=lambda wildcards: GRAPH.fields_used,
-        edge=CONFIG.measure.edge_arcsec,
+        neighbours=lambda wildcards: GRAPH.neighbours,
         code=code_hash("merge_catalogue"),
     shell:
         "$PYTHON $SCRIPTS/merge_catalogue.py --root {params.root:q} --mosaics {params.mosaics}"
-        " --fields {params.fields} --edge-arcsec {params.edge} --log {log:q}"
+        " --fields {params.fields} --neighbours {params.neighbours} --log {log:q}"

@@ -19,6 +19,11 @@ from radiounet.products import (
 CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
+CATALOGUES = {
+    f"{kind}_{suffix}": PRODUCTS.catalogue(kind, suffix)
+    for kind in CATALOGUE_KINDS
+    for suffix in CATALOGUE_SUFFIXES
+}
 LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
 
 ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
@@ -28,7 +33,6 @@ shell.prefix(
     f"PYTHON={'python' if workflow.deployment_settings.deployment_method else sys.executable};"
     f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject}; "
 )
-
 
 wildcard_constraints:
     mosaic=NAME_PATTERN,
@@ -58,6 +62,7 @@ def run_tables(wildcards):
     return {
         "islands": [PRODUCTS.islands(mosaic) for mosaic in GRAPH.selected],
         "clusters": [PRODUCTS.clusters(mosaic) for mosaic in GRAPH.selected],
+        "neighbours": [PRODUCTS.mask(mosaic) for mosaic in GRAPH.neighbours],
         "sources": [PRODUCTS.field_source(field) for field in GRAPH.fields_used],
     }
 

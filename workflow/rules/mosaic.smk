@@ -16,6 +16,7 @@ if CONFIG.mosaics.source == "fields":
         output:
             image=PRODUCTS.image("{mosaic}"),
             weights=PRODUCTS.weights("{mosaic}"),
+            left_out=PRODUCTS.left_out("{mosaic}"),
         log:
             PRODUCTS.log("mosaic", "{mosaic}"),
         benchmark:

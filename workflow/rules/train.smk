@@ -77,3 +77,9 @@ rule evaluate:
     shell:
         "$PYTHON $SCRIPTS/evaluate.py --pairs {input.pairs:q} --weights {input.weights:q} --curve {input.curve:q}"
         " --name {params.name} --out {output.folder:q} {params.options} --log {log:q}"
+
+
+rule model:
+    input:
+        f"{TRAINED}/model",
+    localrule: True

@@ -1,0 +1,174 @@
+"""The islands of a mask: measured, and cut to the cell of their mosaic."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+
+from radiounet.catalogue import make_table, mask_provenance
+from radiounet.config import MeasureOptions
+from radiounet.image import Plane, read_plane
+from radiounet.masks import EIGHT_NEIGHBOURS
+from radiounet.noise import local_rms
+from radiounet.products import write_ecsv
+from radiounet.sky import Survey
+
+FOOTPRINT_NSIDE = 8192
+
+
+@dataclass(frozen=True)
+class FluxMeasurement:
+    """Integrated flux density and its error, Jy."""
+
+    flux_jy: float
+    error_jy: float
+
+
+def integrate(
+    image: np.ndarray, sigma: np.ndarray, plane: Plane, calibration_error: float
+) -> FluxMeasurement:
+    """Flux density of pixels: ``sum(I) / beam area``.
+
+    The error adds the noise, ``sigma sqrt(number of beams)``, and the
+    calibration error in quadrature (Cassano et al. 2013, eq. 1).
+
+    Parameters
+    ----------
+    image, sigma : ndarray, ``[pixel]``
+        Brightness and local noise, Jy/beam.
+    plane : Plane
+        Gives the beam of the unit, and the resolution that makes pixels independent.
+    calibration_error : float
+        Fraction of the flux density.
+    """
+    flux = float(image.sum(dtype=np.float64)) / plane.beam_area_px
+    beams = max(image.size / plane.resolution_area_px, 1.0)
+    # sigma in Jy/beam of the unit, times the beams of the unit in one independent element
+    sigma = sigma * (plane.resolution_area_px / plane.beam_area_px)
+    noise = float(np.sqrt(np.mean(np.square(sigma, dtype=np.float64)) * beams))
+    return FluxMeasurement(flux, float(np.hypot(noise, calibration_error * flux)))
+
+
+def measure_islands(
+    mask: np.ndarray, probability: np.ndarray, plane: Plane, calibration_error: float
+) -> list[dict[str, object]]:
+    """Measure every island of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of uint8, ``[y, x]``
+    probability : ndarray, ``[y, x]``
+    plane : Plane
+        The image, Jy/beam.
+    calibration_error : float
+        Fraction.
+
+    Returns
+    -------
+    list of dict
+        One per island, from bottom to top; keys as in `radiounet.catalogue.ISLANDS`.
+        The position is the centroid weighted with probability.
+    """
+    labels, count = ndimage.label(mask == 1, EIGHT_NEIGHBOURS)
+    if count == 0:
+        return []
+    rms = local_rms(plane.data)
+    rows = []
+    for index, part in enumerate(ndimage.find_objects(labels), start=1):
+        y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
+        if y.size == 0:  # reference mode also predicts blank pixels
+            continue
+        y, x = y + part[0].start, x + part[1].start
+        rows.append(_measure(y, x, probability, plane, rms, calibration_error))
+    return rows
+
+
+def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, object]:
+    chance = probability[y, x].astype(np.float64)
+    centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
+    ra, dec = plane.wcs.wcs_pix2world([[centre_x, centre_y]], 0)[0]
+    flux = integrate(plane.data[y, x], rms[y, x], plane, calibration_error)
+    place = SkyCoord(ra, dec, unit="deg")
+    return {
+        "name": designation(place),
+        "ra_deg": float(ra % 360),
+        "dec_deg": float(dec),
+        "area_arcmin2": y.size * plane.pixel_arcsec**2 / 3600,
+        "las_arcmin": largest_size_px(y, x) * plane.pixel_arcsec / 60,
+        "p_mean": float(chance.mean()),
+        "p_max": float(chance.max()),
+        "flux_mjy": 1e3 * flux.flux_jy,
+        "flux_err_mjy": 1e3 * flux.error_jy,
+        "peak_sigma": float(np.max(plane.data[y, x] / rms[y, x])),
+        "galactic_latitude_deg": float(place.galactic.b.deg),
+        "touches_edge": _touches_blank(y, x, plane.data),
+        "pixels": (y, x),
+    }
+
+
+def _touches_blank(y: np.ndarray, x: np.ndarray, data: np.ndarray) -> bool:
+    """Whether a pixel beside an island is blank, or beyond the image."""
+    ny, nx = data.shape
+    for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        near_y, near_x = y + dy, x + dx
+        if near_y.min() < 0 or near_x.min() < 0 or near_y.max() >= ny or near_x.max() >= nx:
+            return True
+        if np.isnan(data[near_y, near_x]).any():
+            return True
+    return False
+
+
+def designation(place: SkyCoord) -> str:
+    """Name from truncated coordinates, ``RUN JHHMMSS.s+DDMMSS`` (IAU rules)."""
+    ra = place.ra.to_string("hourangle", sep="", precision=4, pad=True)[:8]
+    dec = place.dec.to_string("deg", sep="", precision=3, pad=True, alwayssign=True)[:7]
+    return f"RUN J{ra}{dec}"
+
+
+def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
+    """Largest distance between two pixels of an island, plus one pixel for their extent."""
+    points = np.stack([y, x], axis=1).astype(float)
+    if len(points) > 3:
+        try:
+            points = points[ConvexHull(points).vertices]
+        except QhullError:  # all on one line: its ends lie farthest apart
+            order = np.lexsort((x, y))
+            points = points[order[[0, -1]]]
+    return 1.0 + (float(pdist(points).max()) if len(points) > 1 else 0.0)
+
+
+def find_islands(
+    image: str, probability: str, mask: str, survey: Survey, mosaic: str, options: MeasureOptions, target: str
+) -> None:
+    """Measure the islands that reach into a mosaic's cell.
+
+    An island across the border of two cells is found on both mosaics; the table's
+    metadata hold every island's footprint, by which
+    `radiounet.catalogue.drop_duplicates` keeps one of them.
+    """
+    plane = read_plane(image)
+    rows = measure_islands(fits.getdata(mask), fits.getdata(probability), plane, options.calibration_error)
+    kept, footprints = [], []
+    for row in rows:
+        y, x = row["pixels"]
+        ra, dec = plane.wcs.wcs_pix2world(x, y, 0)
+        owned = survey.owned(mosaic, ra, dec)
+        if owned.any():
+            row["owned_fraction"] = float(owned.mean())
+            row["mosaic"] = mosaic
+            row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
+            kept.append(row)
+            footprints.append(" ".join(map(str, footprint(ra, dec))))
+    meta = mask_provenance(mask) | {"calibration_error": options.calibration_error}
+    write_ecsv(target, make_table("islands", kept, meta | {"footprints": footprints}))
+
+
+def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
+    """HEALPix pixels (nside 8192, 26", NESTED) that positions lie in, sorted."""
+    import healpy
+
+    return np.unique(healpy.ang2pix(FOOTPRINT_NSIDE, ra_deg, dec_deg, nest=True, lonlat=True))
