@@ -23,7 +23,7 @@ LARGEST = 543
 REPEATS = 3
 
 
-def write_image(path: str) -> int:
+def write_image(path: str) -> None:
     """Simulate the mosaic; a square of sky is drawn once and repeated to fill the grid."""
     place = cell_geometry(LARGEST)
     n_px = place.n_px
@@ -32,7 +32,6 @@ def write_image(path: str) -> int:
     tile = sky.compact + sky.diffuse
     data = np.tile(tile, (4, 4))[:n_px, :n_px] + RMS_JY * draw_noise(n_px, 20 / PIXEL_ARCSEC, rng)
     write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, PIXEL_ARCSEC), place.name))
-    return n_px
 
 
 def main() -> None:
@@ -40,7 +39,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         products = Products(f"{folder}/dr3")
         name = "hp00543"
-        n_px = write_image(products.image(name))
+        # in a process of its own: a child counts the memory its parent had when it was started
+        run([sys.executable, __file__, products.image(name)])
+        n_px = cell_geometry(LARGEST).n_px
         mosaics = f"{folder}/mosaics.csv"
         write_mosaic_list(mosaics, [cell_geometry(LARGEST)])
         model = str(ROOT / "resources" / "models" / "lotss-unet")
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_image(sys.argv[1]) if sys.argv[1:] else main()
