@@ -185,28 +185,22 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             fits.PrimaryHDU(data.astype(np.float32), header).writeto(path)
     (root / "two" / "image_full_low_m.app.restored.fits").write_text("<html>busy</html>")
-    run.write_config(
-        mosaics={"source": "fields", "options": {"sigma_box_px": 300, "missing_field": "reject"}},
-        select={"mosaics": ["one"]},
-        clusters="clusters.ecsv",
-        archive={"dr2": {"field": f"file://{root}/{{field}}/{{file}}"}},
-    )
-    run()
-    rows = read_csv(run.folder / "results/dr2/catalogue/rejected.csv")
-    found = {(row["name"], row["stage"], row["reason"].split(":")[0]) for row in rows}
-    # the field that is a page rejects every mosaic that needs it; nothing is lost on the way
-    assert ("two", "fetch_field", "NotFitsError") in found
-    assert all(str(row["file"]) for row in rows)
 
-    run.write_config(
-        mosaics={"source": "fields", "options": {"sigma_box_px": 300}},
-        select={"mosaics": ["one"]},
-        clusters="clusters.ecsv",
-        archive={"dr2": {"field": f"file://{root}/{{field}}/{{file}}"}},
-    )
-    run()
-    rows = read_csv(run.folder / "results/dr2/catalogue/rejected.csv")
-    found = {(row["name"], row["stage"], row["reason"].split(":")[0]) for row in rows}
+    def rejected(**options):
+        run.write_config(
+            mosaics={"source": "fields", "options": {"sigma_box_px": 300, **options}},
+            select={"mosaics": ["one"]},
+            clusters="clusters.ecsv",
+            archive={"dr2": {"field": f"file://{root}/{{field}}/{{file}}"}},
+        )
+        run()
+        rows = read_csv(run.folder / "results/dr2/catalogue/rejected.csv")
+        assert all(str(row["file"]) for row in rows)
+        return {(row["name"], row["stage"], row["reason"].split(":")[0]) for row in rows}
+
+    # the field that is a page rejects every mosaic that needs it; nothing is lost on the way
+    assert ("two", "fetch_field", "NotFitsError") in rejected(missing_field="reject")
+    found = rejected(missing_field="skip")
     assert ("two", "fetch_field", "NotFitsError") in found
     assert ("far", "mosaic", "ShapeMismatchError") in found
     clusters = read_csv(run.folder / "results/dr2/catalogue/clusters.csv")
