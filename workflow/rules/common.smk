@@ -34,6 +34,7 @@ shell.prefix(
     f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject}; "
 )
 
+
 wildcard_constraints:
     mosaic=NAME_PATTERN,
     field=NAME_PATTERN,
