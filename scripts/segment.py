@@ -24,7 +24,7 @@ def main() -> None:
         segmentation = options_from(args, Segmentation)
         segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work, outputs=[], name=args.image)
 
 
 if __name__ == "__main__":

@@ -368,9 +368,19 @@ def _to_scale(plane: Plane, pixel_arcsec: float) -> Plane:
     return Plane(data, target, plane.beam, plane.resolution, [*plane.notes, note])
 
 
+def copy_frequency(header: fits.Header, source: str | Path) -> None:
+    """Give a product the frequency of the image it was made from, where that has one (Hz)."""
+    origin = fits.getheader(source)
+    axes = [n for n in range(3, origin["NAXIS"] + 1) if str(origin.get(f"CTYPE{n}", "")).startswith("FREQ")]
+    value = origin.get("RESTFRQ", origin.get(f"CRVAL{axes[0]}") if axes else None)
+    if value:
+        header["RESTFRQ"] = (float(value), "Hz")
+
+
 def prepare_image(source: str, target: str, pixel_arcsec: float, beam_arcsec: float) -> None:
     """Bring the user's own image to a model's beam and pixel scale, and write it."""
     plane = to_model_grid(read_plane(source), pixel_arcsec, beam_arcsec)
     header = plane.header()
+    copy_frequency(header, source)
     header.extend(provenance(inputsha=sha256_of(source)))
     write_fits(target, plane.data, header)

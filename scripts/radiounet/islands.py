@@ -164,7 +164,9 @@ def find_islands(
             kept.append(row)
             footprints.append(" ".join(map(str, footprint(ra, dec))))
     meta = mask_provenance(mask) | {"calibration_error": options.calibration_error}
-    write_ecsv(target, make_table("islands", kept, meta | {"footprints": footprints}))
+    if survey.release != "images":  # own images are not compared with each other
+        meta["footprints"] = footprints
+    write_ecsv(target, make_table("islands", kept, meta))
 
 
 def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from radiounet.cards import model_folder, read_card
 from radiounet.config import Segmentation
-from radiounet.image import read_plane
+from radiounet.image import copy_frequency, read_plane
 from radiounet.products import provenance, write_fits
 from radiounet.tiling import read_layout, stitch
 
@@ -62,6 +62,7 @@ def stitch_cores(
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px)
     header = plane.header()
+    copy_frequency(header, image)
     header.extend(
         provenance(
             model=card.name,

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from radiounet.config import MosaicOptions
 from radiounet.errors import BadDataError, BeamError, NotConvergedError, NotInArchiveError
-from radiounet.image import Beam, Plane, mosaic_wcs, read_plane, require_same_grid
+from radiounet.image import Beam, Plane, copy_frequency, mosaic_wcs, read_plane, require_same_grid
 from radiounet.products import (
     Products,
     RejectedInputError,
@@ -268,6 +268,7 @@ def mosaic_fields(
     result.missing.update(rejected)
     header = result.image.header()
     header["OBJECT"] = place.name
+    copy_frequency(header, next(field.int_path for field in usable if field.name in result.sigmas))
     header.extend(
         provenance(nfields=len(result.sigmas), nmissing=len(result.missing), beamcut=options.beam_cut)
     )

@@ -35,7 +35,7 @@ def segment_image(
     with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
         prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
         prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
-        tile_image(prepared, model, segmentation.mode, tiles)
+        tile_image(prepared, model, segmentation.mode, tiles, source=image)
         write_cores(tiles, model_folder(model), cores, segmentation.batch)
         stitch_cores(cores, prepared, model, segmentation, probability, mask)
         survey = Survey("images", [Mosaic("image", *place_of(prepared))])

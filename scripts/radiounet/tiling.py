@@ -134,8 +134,10 @@ def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, met
         store.attrs.update(meta)
 
 
-def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
+def tile_image(image: str, model: str, mode: Mode, target: str, source: str | None = None) -> None:
     """Normalise an image for a model and write its tiles file.
+
+    The checksum kept as provenance is that of `source`, by default the image itself.
 
     Raises
     ------
@@ -145,7 +147,11 @@ def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
     card = read_card(model_folder(model))
     plane = read_plane(image)
     check_grid(plane, card.pixel_arcsec, card.beam_arcsec, image)
-    meta = {"model": card.name, "model_sha256": card.weights.sha256, "image_sha256": sha256_of(image)}
+    meta = {
+        "model": card.name,
+        "model_sha256": card.weights.sha256,
+        "image_sha256": sha256_of(source or image),
+    }
     write_tiles(target, plane.data, card, mode, meta)
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,9 @@ def test_one_image_from_the_command_line(tmp_path):
     assert rows["p_diffuse"][0] > 0.9
     islands = Table.read(tmp_path / "out" / "islands.ecsv")
     assert islands["flux_mjy"].unit == "mJy"
+    header = fits.getheader(tmp_path / "out" / "mask.fits")
+    assert header["INPUTSHA"] == hashlib.sha256((tmp_path / "a.fits").read_bytes()).hexdigest()
+    assert header["RESTFRQ"] == 1.44e8
 
 
 def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
