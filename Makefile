@@ -35,15 +35,15 @@ model: env
 	rm -rf resources/models/$(MODEL)
 	cp -r results/training/$(MODEL)/model resources/models/$(MODEL)
 
-lock: envs/cpu.lock envs/gpu.lock envs/cpu.yaml envs/gpu.yaml
-
-envs/%.lock: envs/%.in
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $< -o $@
-
-# the same pins for conda, which brings Python only
-envs/%.yaml: envs/%.lock
-	{ printf 'name: radiounet-$*\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - pip\n  - pip:\n'; \
-	  grep -E "^[a-z0-9].*==" $< | sed -e 's: \\$$::' -e 's:.*:      - "&":'; } > $@
+# phony on purpose: a checkout's time stamps must never make `make env` resolve anew.
+# The yaml files hold the same pins for conda, which brings Python only.
+lock:
+	for kind in cpu gpu; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    envs/$$kind.in -o envs/$$kind.lock || exit 1; \
+	  { printf 'name: radiounet-%s\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - pip\n  - pip:\n' $$kind; \
+	    grep -E "^[a-z0-9].*==" envs/$$kind.lock | sed -e 's: \\$$::' -e 's:.*:      - "&":'; } > envs/$$kind.yaml; \
+	done
 
 clean:
 	rm -rf demo results .snakemake

@@ -1,7 +1,6 @@
 """Catalogues: their columns, and the merging of all mosaics into one."""
 
 import json
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ from radiounet.products import (
     code_hash,
     read_rejection,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ before it is asked for.
 
 import csv
 from collections import defaultdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from radiounet.config import Config
@@ -32,6 +32,9 @@ class JobGraph:
         self._config = config
         self._base = Path(base)
         self._products = Products(f"{config.results}/{config.survey}")
+        # inputs, params and targets ask for the same mosaic; work it out once
+        self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
+        self.fields_of = cache(self.fields_of)
 
     @property
     def model_folder(self) -> str:

@@ -17,7 +17,6 @@ from radiounet.cards import Card, read_card
 from radiounet.errors import ModelError
 
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
-PUBLISHED_PARAMETERS = 12_401_122
 DROPOUT = 0.5
 
 

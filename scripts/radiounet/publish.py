@@ -2,7 +2,6 @@
 
 import base64
 import io
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +26,6 @@ from radiounet.sky import PIXEL_ARCSEC, Survey, cell_pixel, separation_deg, unit
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - after the choice of backend
-
-logger = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 MAP_NSIDE = 64
