@@ -31,7 +31,7 @@ schema: env
 	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
 
 model: env
-	$(BIN)/snakemake --cores all model --config segmentation='{"model": "$(MODEL)"}'
+	$(BIN)/snakemake --cores all --configfile config/models/$(MODEL).yaml -- model
 	rm -rf resources/models/$(MODEL)
 	cp -r results/training/$(MODEL)/model resources/models/$(MODEL)
 

@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from common import ROOT, print_table, run
-from radiounet.config import SimulateOptions
-from radiounet.demo import RMS_JY, _header
+from radiounet.demo import _header, draw_noise, draw_region
 from radiounet.image import mosaic_wcs
 from radiounet.lists import write_mosaic_list
 from radiounet.products import Products, write_fits
-from radiounet.simulate import draw_noise, draw_sky
 from radiounet.sky import PIXEL_ARCSEC, cell_geometry
 
 LARGEST = 543
@@ -28,9 +26,9 @@ def write_image(path: str) -> None:
     place = cell_geometry(LARGEST)
     n_px = place.n_px
     rng = np.random.default_rng(1)
-    sky = draw_sky(SimulateOptions(n_px=1479), rng)
-    tile = sky.compact + sky.diffuse
-    data = np.tile(tile, (4, 4))[:n_px, :n_px] + RMS_JY * draw_noise(n_px, 20 / PIXEL_ARCSEC, rng)
+    tile = draw_region(150.0, 35.0, 1.5, seed=1).plane
+    repeats = -(-n_px // len(tile))
+    data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng)
     write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, PIXEL_ARCSEC), place.name))
 
 

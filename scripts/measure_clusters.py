@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
     parser.add_argument("--clusters", help="cluster table; none writes an empty table")
+    parser.add_argument("--model", required=True, help="its card holds the calibration of p_diffuse")
     parser.add_argument(
         "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
     )
@@ -32,7 +33,7 @@ def main() -> None:
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
         ]
         survey = read_survey(args.release, args.list)
-        measure_clusters(args.clusters, survey, args.mosaic, planes, options, target)
+        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, target)
 
     run_stage(args, work, inputs=[mask], outputs=[target], name=args.mosaic)
 

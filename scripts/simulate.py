@@ -1,7 +1,7 @@
 """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it."""
 
-from radiounet.config import SimulateOptions
 from radiounet.options import add_options, options_from
+from radiounet.recipe import SimulateOptions
 from radiounet.simulate import write_pair
 from radiounet.stage import run_stage, stage_parser
 

@@ -1,25 +1,52 @@
-"""Train lotss-unet on simulated pairs."""
+"""Train or fine-tune a network on pairs of image and truth.
 
-from radiounet.config import TrainOptions
+A pair is a file of scripts/simulate.py, or IMAGE.fits:TRUTH.fits: an image in
+Jy/pixel and its noise-free model, or an image in Jy/beam (20", 4.5" pixels) and
+its labels (0 no, 1 diffuse, 255 no data). A run that was stopped goes on from
+its last checkpoint when the same command is given again.
+"""
+
+from radiounet.cards import model_folder
 from radiounet.options import add_options, options_from
+from radiounet.recipe import TrainOptions
 from radiounet.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line, train, write weights and learning curve."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--pairs", nargs="+", required=True, help="files of scripts/simulate.py")
-    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5)")
+    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
+    parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
+    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
+    parser.add_argument("--initial", help="model to go on from: its name or its folder")
+    parser.add_argument(
+        "--hard-from", help="model whose false islands are trained on: its name or its folder"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.training import read_pair, save_weights, train
+        from radiounet.inference import use_threads
+        from radiounet.training import hard_negatives, save_weights, train
 
         options = options_from(args, TrainOptions)
-        pairs = [read_pair(path, options) for path in args.pairs]
-        save_weights(train(pairs, options, args.curve), args.weights)
+        if args.threads:
+            use_threads(args.threads)
+        hard = None
+        if args.hard_from:
+            hard = hard_negatives(model_folder(args.hard_from), args.pairs, options, args.weights)
+        model = train(
+            args.pairs,
+            options,
+            f"{args.weights}.checkpoint.npz",
+            args.curve,
+            validation=args.validation,
+            initial=args.initial and model_folder(args.initial),
+            hard=hard,
+        )
+        save_weights(model, args.weights)
 
     run_stage(args, work, outputs=[])
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radiounet.errors import ModelError
+from radiounet.hosts import HostCalibration
 from radiounet.products import sha256_of
 
 
@@ -77,6 +78,9 @@ class Card(_Section):
     beam_arcsec: float = Field(gt=0, description="FWHM of the restoring beam, arcsec")
     pixel_arcsec: float = Field(gt=0, description="pixel scale, arcsec")
     threshold: float = Field(gt=0, lt=1, description="probability at which the mask begins")
+    hosts: HostCalibration | None = Field(
+        None, description="from map to the probability that a cluster hosts diffuse emission"
+    )
     training: dict[str, Any] = Field(description="data, seeds, command, date, wall time")
     metrics: dict[str, Any] = Field(description="measured on held-out fields")
     weights: Weights

@@ -70,7 +70,10 @@ CLUSTERS = {
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic whose cell holds the centre"),
     "p_diffuse": Column(
-        float, None, "stat.probability", "Largest beam-averaged probability of diffuse emission inside R500"
+        float, None, "stat.probability", "Probability of hosting detectable diffuse emission"
+    ),
+    "p_max": Column(
+        float, None, "stat.probability;stat.max", "Largest beam-averaged probability of a pixel inside R500"
     ),
     "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
     "flux_mjy": Column(

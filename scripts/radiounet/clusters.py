@@ -10,37 +10,20 @@ from astropy.coordinates import SkyCoord
 from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import QTable, Table
-from scipy import ndimage
 
+from radiounet.cards import model_folder, read_card
 from radiounet.catalogue import make_table, mask_provenance
 from radiounet.config import MeasureOptions
+from radiounet.cosmology import r500
 from radiounet.errors import ConfigError
+from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
 from radiounet.islands import integrate
-from radiounet.noise import robust_sigma
+from radiounet.noise import local_rms
 from radiounet.products import sha256_of, write_ecsv
 from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
 
-MIN_HALF_PX = 64
-FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
-
-
-def r500(mass: u.Quantity, redshift: np.ndarray, cosmology: FlatLambdaCDM) -> u.Quantity:
-    """Radius of mean density 500 times critical: ``(3 M500 / (4 pi 500 rho_c(z)))^(1/3)``.
-
-    Parameters
-    ----------
-    mass : Quantity
-        M500.
-    redshift : array_like
-    cosmology : FlatLambdaCDM
-
-    Returns
-    -------
-    Quantity, Mpc
-    """
-    density = 500 * cosmology.critical_density(redshift)
-    return ((3 * mass / (4 * np.pi * density)) ** (1 / 3)).to(u.Mpc)
+BORDER_PX = 32
 
 
 def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
@@ -164,6 +147,7 @@ class _Aperture:
     """Pixels inside R500 that one mosaic's cell owns, each array ``[pixel]``."""
 
     image: np.ndarray
+    probability: np.ndarray
     smooth: np.ndarray
     in_mask: np.ndarray
     distance_arcmin: np.ndarray
@@ -173,20 +157,29 @@ class _Aperture:
 class ClusterMeter:
     """Measures clusters on the mosaics their apertures touch; opens each mosaic once."""
 
-    def __init__(self, survey: Survey, products: Sequence[MosaicProducts], options: MeasureOptions):
+    def __init__(
+        self,
+        survey: Survey,
+        products: Sequence[MosaicProducts],
+        hosts: HostCalibration | None,
+        options: MeasureOptions,
+    ):
         self._survey = survey
+        self._hosts = hosts
         self._options = options
-        self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray]] = {}
+        self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray, np.ndarray]] = {}
         for one in products:
-            probability = fits.getdata(one.probability)
-            self._planes[one.name] = (read_plane(one.image), probability, fits.getdata(one.mask))
+            plane = read_plane(one.image)
+            maps = fits.getdata(one.probability), fits.getdata(one.mask)
+            self._planes[one.name] = (plane, local_rms(plane.data), *maps)
         self._plane = self._planes[products[0].name][0]
 
     def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
         """Return one row, keys as in `radiounet.catalogue.CLUSTERS`.
 
-        `p_diffuse` is the largest beam-averaged probability inside R500; an
-        aperture without data has NaN.
+        `p_diffuse` is the calibrated probability of the model's card (its largest
+        beam-averaged probability where the card has no calibration); an aperture
+        without data has NaN.
         """
         parts = [
             part
@@ -195,6 +188,7 @@ class ClusterMeter:
         ]
         one = _join(parts)
         full = np.pi * cluster.r500_arcmin**2
+        latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
         row = {
             "name": cluster.name,
             "ra_deg": cluster.ra_deg,
@@ -202,7 +196,7 @@ class ClusterMeter:
             "redshift": cluster.redshift,
             "r500_arcmin": cluster.r500_arcmin,
             "mosaic": mosaic,
-            "p_diffuse": float(one.smooth.max()) if one.smooth.size else np.nan,
+            "p_max": float(one.smooth.max()) if one.smooth.size else np.nan,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
             "flux_mjy": np.nan,
             "flux_err_mjy": np.nan,
@@ -210,10 +204,10 @@ class ClusterMeter:
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
             "coverage": float(min(one.image.size * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
-            "galactic_latitude_deg": float(
-                SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg
-            ),
+            "galactic_latitude_deg": latitude,
+            "galactic": abs(latitude) < self._options.galactic_latitude_deg,
         }
+        row["p_diffuse"] = self._p_diffuse(one, row)
         if one.in_mask.any():
             flux = integrate(
                 one.image[one.in_mask],
@@ -224,7 +218,23 @@ class ClusterMeter:
             row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
         return row
 
-    def _collect(self, cluster: Cluster, name: str, plane: Plane, probability, mask) -> _Aperture | None:
+    def _p_diffuse(self, one: _Aperture, row: dict[str, object]) -> float:
+        if self._hosts is None or not one.image.size:
+            return row["p_max"]
+        features = measure_aperture(
+            one.probability,
+            one.smooth,
+            one.image / one.sigma,
+            one.in_mask,
+            one.distance_arcmin,
+            row["r500_arcmin"],
+            self._plane.resolution_area_px,
+            row["coverage"],
+            row["galactic"],
+        )
+        return float(self._hosts.probability(features[None])[0])
+
+    def _collect(self, cluster: Cluster, name: str, plane: Plane, rms, probability, mask) -> _Aperture | None:
         part = _box(plane, cluster)
         if part is None:
             return None
@@ -236,32 +246,34 @@ class ClusterMeter:
             (distance <= cluster.r500_arcmin) & ~np.isnan(probability[part]) & np.isfinite(plane.data[part])
         )
         inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
-        beam_px = np.sqrt(plane.beam.major_arcsec * plane.beam.minor_arcsec) / plane.pixel_arcsec
-        known = np.nan_to_num(probability[part])
-        smooth = ndimage.gaussian_filter(known, beam_px * FWHM_TO_SIGMA, mode="constant")
-        sigma = robust_sigma(plane.data[part])
+        if not inside.any():
+            return None
+        made_with = plane.resolution or plane.beam
+        beam_arcsec = np.sqrt(made_with.major_arcsec * made_with.minor_arcsec)
+        smooth = beam_average(probability[part], beam_arcsec, plane.pixel_arcsec)
         return _Aperture(
             plane.data[part][inside],
+            probability[part][inside],
             smooth[inside],
             mask[part][inside] == 1,
             distance[inside],
-            np.full(int(inside.sum()), sigma),
+            rms[part][inside],
         )
 
 
 def _join(parts: Sequence[_Aperture]) -> _Aperture:
     if not parts:
-        return _Aperture(*(np.empty(0, kind) for kind in (float, float, bool, float, float)))
+        return _Aperture(*(np.empty(0, kind) for kind in (float, float, float, bool, float, float)))
     names = [field.name for field in fields(_Aperture)]
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
-    """Pixels around a cluster, wide enough for its aperture and for a noise estimate."""
+    """Pixels around a cluster, wide enough for its aperture and for averages over a beam."""
     x, y = plane.wcs.wcs_world2pix([[cluster.ra_deg, cluster.dec_deg]], 0)[0]
     if not (np.isfinite(x) and np.isfinite(y)):
         return None
-    half = max(1.1 * cluster.r500_arcmin * 60 / plane.pixel_arcsec + 8, MIN_HALF_PX)
+    half = 1.1 * cluster.r500_arcmin * 60 / plane.pixel_arcsec + BORDER_PX
     ny, nx = plane.data.shape
     rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
     columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
@@ -275,6 +287,7 @@ def measure_clusters(
     survey: Survey,
     mosaic: str,
     products: Sequence[MosaicProducts],
+    model: str,
     options: MeasureOptions,
     target: str,
 ) -> None:
@@ -286,18 +299,19 @@ def measure_clusters(
         Table of all clusters; those of other cells are left to their owners.
     products : sequence of MosaicProducts
         The mosaic itself first, then every mosaic an aperture touches.
+    model : str
+        Whose card holds the calibration of `p_diffuse`.
     """
     clusters = read_clusters(table, options) if table else []
     centres = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2)
     owned = survey.owned(mosaic, *centres.T)
     rows = []
     if owned.any():
-        meter = ClusterMeter(survey, products, options)
+        hosts = read_card(model_folder(model), check_weights=False).hosts
+        meter = ClusterMeter(survey, products, hosts, options)
         for cluster, mine in zip(clusters, owned, strict=True):
             if mine:
-                row = meter.measure(cluster, mosaic)
-                row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
-                rows.append(row)
+                rows.append(meter.measure(cluster, mosaic))
     meta = mask_provenance(products[0].mask) | {
         "clusters": table or "none",
         "clusters_sha256": sha256_of(table) if table else "none",

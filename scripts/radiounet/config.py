@@ -11,27 +11,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from radiounet.errors import ConfigError
 from radiounet.products import NAME_PATTERN
+from radiounet.recipe import SimulateOptions, TrainOptions
+from radiounet.section import Section
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-
-
-def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
-    if limits[0] > limits[1]:
-        raise ValueError(f"a range is written from low to high, not {list(limits)}")
-    return limits
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
-
-
-class Section(BaseModel):
-    """A block of the configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OwnImage(Section):
@@ -224,73 +211,6 @@ class ReportOptions(Section):
     """The report page."""
 
     max_pictures: int = Field(60, ge=0, description="clusters shown as pictures, most probable first")
-
-
-class SimulateOptions(Section):
-    """The simulated sky for training; see radiounet.simulate."""
-
-    seed: int = Field(20260, ge=0, description="seed of the whole set")
-    n_px: int = Field(960, ge=64, description="side of an image, px")
-    pixel_arcsec: float = Field(4.5, gt=0, description="pixel scale, arcsec")
-    beam_arcsec: float = Field(20.0, gt=0, description="beam FWHM, arcsec")
-    rms_ujy: Range = Field((60.0, 250.0), description="noise level, uJy/beam")
-    edge_fraction: float = Field(0.25, ge=0, le=1, description="images with a noisy side, or a blank one")
-    points_per_deg2: float = Field(900.0, ge=0, description="compact sources, 1/deg2")
-    point_flux_min_mjy: float = Field(0.2, gt=0, description="faintest compact source, mJy")
-    point_flux_max_jy: float = Field(3.0, gt=0, description="brightest compact source, Jy")
-    counts_slope: float = Field(0.85, gt=0, description="slope of the integral source counts")
-    resolved_fraction: float = Field(0.15, ge=0, le=1, description="compact sources 5-25 arcsec wide")
-    doubles_per_deg2: float = Field(14.0, ge=0, description="double radio galaxies, 1/deg2")
-    double_flux_mjy: Range = Field((1.0, 400.0), description="their total flux density, mJy")
-    double_size_arcmin: Range = Field((0.4, 6.0), description="their size, arcmin")
-    tails_per_deg2: float = Field(5.0, ge=0, description="tailed radio galaxies, 1/deg2")
-    tail_flux_mjy: Range = Field((3.0, 200.0), description="their total flux density, mJy")
-    tail_length_arcmin: Range = Field((0.7, 6.0), description="their length, arcmin")
-    spoke_flux_jy: float = Field(0.08, gt=0, description="sources above this leave artefacts, Jy")
-    spoke_radius_arcmin: float = Field(12.0, gt=0, description="reach of the artefacts, arcmin")
-    spoke_log_amplitude: Range = Field((-3.5, -2.7), description="log10 of artefact over source flux")
-    clusters_per_deg2: float = Field(4.5, ge=0, description="clusters, 1/deg2")
-    diffuse_fraction: float = Field(0.75, ge=0, le=1, description="clusters with diffuse emission")
-    peak_sigma: Range = Field((0.5, 12.0), description="peak of diffuse emission over the mean noise")
-    halo_radius_arcmin: Range = Field((0.4, 2.5), description="e-folding radius of halos, arcmin")
-    relic_distance_arcmin: Range = Field((2.0, 9.0), description="relics from the centre, arcmin")
-    relic_length_arcmin: Range = Field((2.0, 12.0), description="length of relics, arcmin")
-    relic_width_arcmin: Range = Field((0.4, 1.6), description="width of relics, arcmin")
-    ridge_length_arcmin: Range = Field((5.0, 22.0), description="length of ridges, arcmin")
-    ridge_width_arcmin: Range = Field((0.8, 3.5), description="FWHM of ridges, arcmin")
-
-    @property
-    def area_deg2(self) -> float:
-        """Solid angle of one image, deg2."""
-        return (self.n_px * self.pixel_arcsec / 3600) ** 2
-
-    @property
-    def beam_px(self) -> float:
-        """Beam FWHM, px."""
-        return self.beam_arcsec / self.pixel_arcsec
-
-    @property
-    def beam_area_px(self) -> float:
-        """Solid angle of the beam, px."""
-        return 1.1330900354567985 * self.beam_px**2  # pi / (4 ln 2)
-
-
-class TrainOptions(Section):
-    """Training of lotss-unet; see radiounet.training."""
-
-    seed: int = Field(1, ge=0, description="seed of weights, crops and order")
-    widths: list[int] = Field([16, 32, 64, 64, 128], min_length=2, description="filters per level")
-    tile_px: int = Field(256, gt=0, description="side of a training crop and of a tile, px")
-    core_px: int = Field(128, gt=0, description="kept part of a tile, px")
-    fields: int = Field(144, ge=1, description="simulated images to train on")
-    held_out: int = Field(24, ge=1, description="simulated images to evaluate on")
-    truth_sigma: float = Field(0.5, gt=0, description="truth mask: diffuse emission above this, sigma")
-    batch: int = Field(12, ge=1, description="crops per step")
-    steps: int = Field(4500, ge=1, description="optimiser steps")
-    learning_rate: float = Field(2e-3, gt=0, description="peak of the cosine schedule")
-    target_fraction: float = Field(
-        0.7, ge=0, le=1, description="crops centred near diffuse emission, the rest anywhere"
-    )
 
 
 class Config(Section):

@@ -19,10 +19,12 @@ from astropy.io.votable import from_table
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
-from radiounet.config import SimulateOptions
+from radiounet.clustering import SimulatedCluster
 from radiounet.image import grid_wcs, mosaic_wcs
+from radiounet.instrument import Instrument, Observation
 from radiounet.products import write_ecsv, write_fits
-from radiounet.simulate import Sky, draw_noise, draw_sky
+from radiounet.recipe import SimulateOptions
+from radiounet.simulate import draw_sky
 from radiounet.sky import PIXEL_ARCSEC, cell_geometry, separation_deg, unit_vectors
 
 SEED = 20140
@@ -35,32 +37,49 @@ PRIMARY_BEAM_DEG = 2.0  # FWHM, so that the cut at 0.3 acts inside these small f
 
 EDGE_CELLS = (900, 964)
 EDGE_RADIUS_DEG = 1.0
-
-CLUSTER_REDSHIFT = 0.2
-CLUSTER_MASS = 4e14  # solar masses
+OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.25)
+CLEAN_SIGMA, MISSED = 4.0, 0.1
 
 
 @dataclass
 class Region:
-    """One simulated piece of sky and the grid it is drawn on."""
+    """One simulated piece of sky as imaged without noise, and the grid it is drawn on."""
 
-    sky: Sky
+    plane: np.ndarray
+    clusters: list[SimulatedCluster]
     grid: WCS
 
     def on(self, target: WCS, shape: tuple[int, int]) -> np.ndarray:
         """Noise-free image on another grid, Jy/beam; NaN outside the region."""
         from reproject import reproject_interp
 
-        plane = self.sky.compact + self.sky.diffuse
-        return reproject_interp((plane, self.grid), target, shape, order="bicubic", return_footprint=False)
+        return reproject_interp(
+            (self.plane, self.grid), target, shape, order="bicubic", return_footprint=False
+        )
+
+
+def _instrument(n_px: int) -> tuple[Instrument, SimulateOptions]:
+    # bright enough that a demo shows something
+    options = SimulateOptions(
+        seed=SEED, n_px=n_px, diffuse_fraction=(0.6, 0.8), empty_fraction=0.0, peak_sigma=(1.5, 15.0)
+    )
+    return Instrument(options, OBSERVATION, options.beam_arcsec), options
 
 
 def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int) -> Region:
     """Draw a square of simulated sky around a centre."""
     n_px = 2 * int(side_deg * 1800 / PIXEL_ARCSEC)
-    options = SimulateOptions(seed=SEED, n_px=n_px, rms_ujy=(0.9e6 * RMS_JY, 1.1e6 * RMS_JY))
-    sky = draw_sky(options, np.random.default_rng([SEED, seed]))
-    return Region(sky, grid_wcs(ra_deg, dec_deg, n_px, PIXEL_ARCSEC))
+    instrument, options = _instrument(n_px)
+    rms = np.full((instrument.size,) * 2, RMS_JY, np.float32)
+    layers, target, clusters = draw_sky(options, instrument, rms, np.random.default_rng([SEED, seed]))
+    sky = layers.compact + layers.galaxies + layers.remnants + layers.spirals + layers.galactic + target.sky
+    plane = instrument.image(sky, np.zeros_like(sky), rms, CLEAN_SIGMA, MISSED)
+    return Region(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, PIXEL_ARCSEC))
+
+
+def draw_noise(n_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of the demo's fields, ``[y, x]``, Jy/beam."""
+    return RMS_JY * _instrument(n_px)[0].noise(rng)[:n_px, :n_px]
 
 
 def _header(wcs: WCS, name: str) -> fits.Header:
@@ -77,7 +96,7 @@ def write_field(folder: Path, name: str, region: Region, rng: np.random.Generato
     y, x = np.indices((FIELD_PX, FIELD_PX)) - (FIELD_PX / 2 - 1)
     distance = np.hypot(x, y) * PIXEL_ARCSEC / 3600
     beam = np.exp(-4 * np.log(2) * (distance / PRIMARY_BEAM_DEG) ** 2)
-    noise = RMS_JY * draw_noise(FIELD_PX, 20 / PIXEL_ARCSEC, rng)
+    noise = draw_noise(FIELD_PX, rng)
     apparent = beam * region.on(wcs, (FIELD_PX, FIELD_PX)) + noise
     header = _header(wcs, name)
     for key, value in (("CTYPE3", "STOKES"), ("CRVAL3", 1.0), ("CTYPE4", "FREQ"), ("CRVAL4", 1.44e8)):
@@ -139,7 +158,7 @@ def write_archive(root: Path) -> None:
 
     centre = common_edge(*EDGE_CELLS)
     region = draw_region(*centre, 2 * EDGE_RADIUS_DEG + 0.2, seed=2)
-    noise = RMS_JY * draw_noise(2 * int(EDGE_RADIUS_DEG * 3600 / PIXEL_ARCSEC) + 90, 20 / PIXEL_ARCSEC, rng)
+    noise = draw_noise(2 * int(EDGE_RADIUS_DEG * 3600 / PIXEL_ARCSEC) + 90, rng)
     for pixel in EDGE_CELLS:
         write_cell(root / "cells", pixel, centre, region, noise)
     _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
@@ -152,17 +171,16 @@ def _write_clusters(
     path: Path, region: Region, centres: list[tuple[float, float]], radius_deg: float
 ) -> None:
     """Table of the clusters put near some centres; ``simulated_diffuse`` is the truth."""
-    y, x, diffuse = np.array(region.sky.clusters).T
-    ra, dec = region.grid.wcs_pix2world(x, y, 0)
+    ra, dec = region.grid.wcs_pix2world([(c.x_px, c.y_px) for c in region.clusters], 0).T
     places = unit_vectors(ra, dec)
-    near = np.min([separation_deg(unit_vectors(*centre), places) for centre in centres], axis=0)
-    ra, dec, diffuse = (values[near < radius_deg] for values in (ra, dec, diffuse))
+    near = np.min([separation_deg(unit_vectors(*centre), places) for centre in centres], axis=0) < radius_deg
+    clusters = [one for one, inside in zip(region.clusters, near, strict=True) if inside]
     table = QTable()
-    table["name"] = [f"SIM-{index:02d}" for index in range(1, len(ra) + 1)]
-    table["ra"], table["dec"] = ra * u.deg, dec * u.deg
-    table["z"] = np.full(len(ra), CLUSTER_REDSHIFT)
-    table["M500"] = np.full(len(ra), CLUSTER_MASS) * u.solMass
-    table["simulated_diffuse"] = diffuse.astype(bool)
+    table["name"] = [f"SIM-{index:02d}" for index in range(1, len(clusters) + 1)]
+    table["ra"], table["dec"] = ra[near] * u.deg, dec[near] * u.deg
+    table["z"] = [one.redshift for one in clusters]
+    table["R500"] = [one.r500_arcmin for one in clusters] * u.arcmin
+    table["simulated_diffuse"] = [one.diffuse for one in clusters]
     write_ecsv(path, table)
 
 

@@ -12,9 +12,12 @@ import numpy as np
 from radiounet.errors import ModelError
 from radiounet.network import load_model
 from radiounet.products import atomic
-from radiounet.tiling import Layout, read_layout
+from radiounet.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
+
+BATCH_PIXELS = 2**20  # 16 tiles of 256 px, which fit in a small machine's memory
+MOST_TILES = 16
 
 
 def use_threads(count: int) -> None:
@@ -94,3 +97,26 @@ def predict_cores(
             tiles[index, ..., 0] = plane[y : y + where.tile_px, x : x + where.tile_px]
         tiles[len(chosen) :] = 0
         yield model.predict_on_batch(tiles)[: len(chosen), inner, inner, 1]
+
+
+def predict_plane(model: keras.Model, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
+    """Predict a whole plane in memory, in the tiles of mode ``exact``.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, ``[y, x]``
+        Normalised; blank pixels and what lies outside are 0.
+    tile_px, core_px : int
+        Sides of a tile and of its kept part.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+        Probability of diffuse emission.
+    """
+    where = layout(plane.shape, tile_px, core_px, "exact")
+    sides = zip(where.padded, plane.shape, strict=True)
+    padded = np.pad(plane, [(where.pad_low, total - where.pad_low - side) for total, side in sides])
+    batch = max(min(BATCH_PIXELS // tile_px**2, MOST_TILES), 1)
+    origins = where.origins()
+    return stitch(np.concatenate([*predict_cores(model, padded, origins, where, batch)]), origins, where)

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-from keras import layers
+import numpy as np
+from keras import layers, ops
 
 from radiounet.cards import Card, read_card
 from radiounet.errors import ModelError
 
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 DROPOUT = 0.5
+CLIP_SIGMA = 3.0
 
 
 def published_unet(tile_px: int, widths: Sequence[int] = PUBLISHED_WIDTHS) -> keras.Model:
@@ -63,38 +65,47 @@ def published_unet(tile_px: int, widths: Sequence[int] = PUBLISHED_WIDTHS) -> ke
 
 
 def lotss_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
-    """U-Net with encoder-decoder skip connections (Ronneberger et al. 2015).
+    """U-Net with encoder-decoder skip connections (Ronneberger et al. 2015) and a faint-light pyramid.
 
-    The first convolution has stride 2 (the 20" beam spans 4.4 px) and the two
-    logits are brought back to full resolution bilinearly.
+    The input is ``asinh(I / sigma)``. Emission far below the noise of one beam shows
+    in averages over many, so the coarser levels also get the mean of ``I / sigma``,
+    clipped at `CLIP_SIGMA` to keep point sources from ruling it, over their own pixel.
+    Two convolutions of stride 2 lead to the finest level of 4 px (18"), about the
+    beam; the two logits are brought back to full resolution bilinearly.
 
     Parameters
     ----------
     tile_px : int
-        Side of a tile, a multiple of ``2 ** len(widths)``.
+        Side of a tile, a multiple of ``2 ** (len(widths) + 1)``.
     widths : sequence of int
-        Filters per level, the first at half resolution.
+        Filters per level, the first at a quarter of the resolution.
 
     Returns
     -------
     keras.Model
         ``[tile, y, x, 1]`` to ``[tile, y, x, 2]``, float32.
     """
-    _check_tile(tile_px, 2 ** len(widths))
+    _check_tile(tile_px, 2 ** (len(widths) + 1))
     inputs = keras.Input((tile_px, tile_px, 1))
-    x = layers.Conv2D(widths[0], 5, strides=2, padding="same", activation="relu")(inputs)
+    limit = float(np.arcsinh(CLIP_SIGMA))
+    faint = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
+    faint = layers.AveragePooling2D(4, dtype="float32")(faint)
+    x = layers.Conv2D(widths[0] // 2, 5, strides=2, padding="same", activation="relu")(inputs)
+    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", activation="relu")(x)
     skips = []
     for level, width in enumerate(widths):
         if level:
             skips.append(x)
             x = layers.MaxPooling2D(2)(x)
+            faint = layers.AveragePooling2D(2, dtype="float32")(faint)
+            x = layers.Concatenate()([x, faint])
         x = _convolve_twice(x, width)
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
         x = layers.UpSampling2D(2)(x)
         x = layers.Concatenate()([x, skip])
         x = _convolve_twice(x, width)
     logits = layers.Conv2D(2, 1, padding="same", dtype="float32")(x)
-    logits = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(logits)
+    logits = layers.UpSampling2D(4, interpolation="bilinear", dtype="float32")(logits)
     outputs = layers.Softmax(dtype="float32")(logits)
     return keras.Model(inputs, outputs, name="lotss_unet")
 

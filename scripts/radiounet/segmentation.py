@@ -42,4 +42,4 @@ def segment_image(
         find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
         if clusters is not None:
             products = [MosaicProducts("image", prepared, probability, mask)]
-            measure_clusters(clusters, survey, "image", products, measure, str(out / "clusters.ecsv"))
+            measure_clusters(clusters, survey, "image", products, model, measure, str(out / "clusters.ecsv"))

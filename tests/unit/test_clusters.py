@@ -10,6 +10,7 @@ from astropy.utils.masked import Masked
 from radiounet.clusters import ClusterMeter, MosaicProducts, convert_catalogue, r500, read_clusters
 from radiounet.config import MeasureOptions
 from radiounet.errors import ConfigError
+from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.products import write_fits
 from radiounet.sky import Cluster, Mosaic, Survey
@@ -180,6 +181,8 @@ class Mosaics:
     def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC):
         plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
+        # noise can not be measured on a constant image: a nanojansky of it
+        plane.data[...] += 1e-9 * np.random.default_rng(1).standard_normal(plane.data.shape)
         layers = (plane.data, spread(probability, np.float32), spread(mask, np.uint8))
         for path, layer in zip(paths, layers, strict=True):
             write_fits(path, layer, plane.header())
@@ -187,10 +190,10 @@ class Mosaics:
         self.products.append(MosaicProducts(name, *paths))
         return self
 
-    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0):
+    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None):
         # their discs reach everywhere here: who owns a pixel is the nearest centre
         places = [replace(place, n_px=3 * N_PX) for place in self.places]
-        meter = ClusterMeter(Survey("dr2", places), self.products, OPTIONS)
+        meter = ClusterMeter(Survey("dr2", places), self.products, hosts, OPTIONS)
         return meter.measure(Cluster("C", ra, dec, 0.2, r500_arcmin), self.places[0].name)
 
 
@@ -200,6 +203,26 @@ def spread(layer, kind):
 
 def zeros(kind=np.float32):
     return np.zeros((N_PX, N_PX), kind)
+
+
+def test_p_diffuse_comes_from_the_calibration_of_the_card(tmp_path):
+    mask = zeros(np.uint8)
+    mask[N_PX // 2 - 20 : N_PX // 2 + 20, N_PX // 2 - 20 : N_PX // 2 + 20] = 1
+    weights = [0.0] * len(FEATURES)
+    weights[FEATURES.index("log_mask_beams")] = 2.0
+    ones = (1.0,) * len(FEATURES)
+    calibration = HostCalibration(
+        features=FEATURES,
+        mean=(0.0,) * len(FEATURES),
+        scale=ones,
+        weights=weights,
+        intercept=-1.0,
+        clusters=9,
+    )
+    row = Mosaics(tmp_path).add(mask=mask, probability=0.9 * mask).measure(hosts=calibration)
+    beams = 40 * 40 / (1.1330900354567985 * (20 / 4.5) ** 2)
+    assert row["p_diffuse"] == pytest.approx(1 / (1 + np.exp(1 - 2 * np.log10(1 + beams))), rel=1e-6)
+    assert row["p_max"] == pytest.approx(0.9, abs=1e-3)
 
 
 # an aperture of 3' holds pi 40^2 = 5027 pixels of 4.5"
@@ -226,7 +249,7 @@ def test_row_repeats_the_cluster(mosaics):
 def test_nothing_found(mosaics):
     row = mosaics.add(probability=0.1).measure()
     assert row["mask_fraction"] == 0
-    assert row["p_diffuse"] == pytest.approx(0.1)
+    assert row["p_diffuse"] == row["p_max"] == pytest.approx(0.1)
     assert np.isnan([row["flux_mjy"], row["flux_err_mjy"], row["island_distance_arcmin"]]).all()
 
 

@@ -35,7 +35,7 @@ def corrected(message: str) -> dict:
 
 def all_sections(section=Section):
     for child in section.__subclasses__():
-        if child.__module__ == config.__name__:
+        if child.__module__ in (config.__name__, SimulateOptions.__module__):
             yield child
             yield from all_sections(child)
 
@@ -188,7 +188,7 @@ def through_a_script(section: Section, *only: str) -> Section:
         MeasureOptions(),
         MeasureOptions(calibration_error=0, galactic_latitude_deg=1e-7, h0=67.4, omega_m=0.315),
         SimulateOptions(),
-        SimulateOptions(seed=7, rms_ujy=(80.5, 90), spoke_log_amplitude=(-4, -1.25), counts_slope=1 / 3),
+        SimulateOptions(seed=7, rms_ujy=(80.5, 90), robust=(-1.5, -0.25), flux_min_mjy=1 / 3),
         TrainOptions(),
         TrainOptions(widths=[8, 16], tile_px=128, learning_rate=1e-5),
         Segmentation(),

@@ -25,7 +25,7 @@ from radiounet.image import (
     require_same_grid,
     to_model_grid,
 )
-from radiounet.simulate import convolve_with_beam
+from skies import convolve_with_beam
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")

@@ -16,8 +16,8 @@ from radiounet.image import grid_wcs
 from radiounet.mosaic import FieldImages, clipped_rms, mosaic_fields, primary_beam
 from radiounet.mosaic import make_mosaic as make_any_mosaic
 from radiounet.products import Products, Rejection, write_rejected
-from radiounet.simulate import draw_noise
 from radiounet.sky import Mosaic
+from skies import draw_noise
 
 OPTIONS = MosaicOptions(sigma_box_px=120)
 STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from radiounet.demo import _header
 from radiounet.image import grid_wcs
-from radiounet.simulate import add_halo, draw_noise
+from skies import add_halo, draw_noise
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))

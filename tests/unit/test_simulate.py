@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from radiounet.config import SimulateOptions
+from radiounet.recipe import SimulateOptions
 from radiounet.simulate import (
     FWHM_TO_SIGMA,
     add_halo,

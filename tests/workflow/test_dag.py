@@ -118,9 +118,9 @@ def test_selection_by_region(run):
 
 
 def test_make_model_simulates_trains_and_evaluates(run):
-    run.write_config(train={"fields": 3, "held_out": 2})
+    run.write_config(train={"fields": 3, "calibrate": 4, "held_out": 2})
     counts = run.counts("model")
-    assert counts == {"simulate": 5, "train": 1, "evaluate": 1, "model": 1, "total": 8}
+    assert counts == {"simulate": 9, "train": 1, "evaluate": 1, "model": 1, "total": 12}
 
 
 def test_a_password_in_a_url_is_refused_and_shown_nowhere(run):

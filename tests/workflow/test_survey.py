@@ -16,8 +16,8 @@ from astropy.table import Table
 from radiounet.demo import ArchiveHandler, demo_config, serve, write_archive
 from radiounet.image import grid_wcs
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
-from radiounet.simulate import add_halo, draw_noise
 from radiounet.sky import Field, Mosaic, list_paths
+from skies import add_halo, draw_noise
 
 from .conftest import Run
 from .test_dag import write_list, write_mosaic_list

@@ -30,6 +30,7 @@ rule find_islands:
 rule measure_clusters:
     input:
         unpack(cluster_products),
+        card=f"{GRAPH.model_folder}/card.yaml",
         mosaics=ancient(GRAPH.mosaic_list),
         clusters=GRAPH.cluster_table,
     output:
@@ -49,11 +50,12 @@ rule measure_clusters:
         survey=CONFIG.survey,
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=[f"--clusters {table}" for table in GRAPH.cluster_table],
+        model=CONFIG.segmentation.model,
         options=options_to(CONFIG.measure),
         code=code_hash("measure_clusters"),
     shell:
         "$PYTHON $SCRIPTS/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
-        " --touched {params.touched} {params.clusters} --release {params.survey}"
+        " --touched {params.touched} {params.clusters} --model {params.model:q} --release {params.survey}"
         " --list {input.mosaics:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 

@@ -1,10 +1,12 @@
-# Simulated pairs, training and evaluation of lotss-unet: `make model`.
+# Simulated pairs, training and evaluation of a model: `make model MODEL=NAME`, with
+# config/models/NAME.yaml. The numbers of the pairs are their seeds: training first,
+# then calibration, then held out.
 PAIRS = f"{CONFIG.results}/training/pairs/{{pair}}.fits"
 TRAINED = f"{CONFIG.results}/training/{CONFIG.segmentation.model}"
-TRAIN_PAIRS = expand(PAIRS, pair=range(CONFIG.train.fields))
-HELD_OUT_PAIRS = expand(
-    PAIRS, pair=range(CONFIG.train.fields, CONFIG.train.fields + CONFIG.train.held_out)
-)
+LAST = [CONFIG.train.fields, CONFIG.train.calibrate, CONFIG.train.held_out]
+TRAIN_PAIRS = expand(PAIRS, pair=range(LAST[0]))
+CALIBRATION_PAIRS = expand(PAIRS, pair=range(LAST[0], sum(LAST[:2])))
+HELD_OUT_PAIRS = expand(PAIRS, pair=range(sum(LAST[:2]), sum(LAST)))
 
 
 rule simulate:
@@ -32,6 +34,7 @@ rule simulate:
 rule train:
     input:
         pairs=TRAIN_PAIRS,
+        validation=CALIBRATION_PAIRS[:8],
     output:
         weights=f"{TRAINED}/network.weights.h5",
         curve=f"{TRAINED}/learning_curve.csv",
@@ -43,19 +46,21 @@ rule train:
         ENVIRONMENT
     threads: workflow.cores
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(120),
+        mem_mb=doubling(6000),
+        runtime=doubling(240),
     params:
         options=options_to(CONFIG.train),
         code=code_hash("train"),
     shell:
-        "$PYTHON $SCRIPTS/train.py --pairs {input.pairs:q} --weights {output.weights:q} --curve {output.curve:q}"
+        "$PYTHON $SCRIPTS/train.py --pairs {input.pairs:q} --validation {input.validation:q}"
+        " --weights {output.weights:q} --curve {output.curve:q} --threads {threads}"
         " {params.options} --log {log:q}"
 
 
 rule evaluate:
     input:
-        pairs=HELD_OUT_PAIRS,
+        calibration=CALIBRATION_PAIRS,
+        held_out=HELD_OUT_PAIRS,
         weights=f"{TRAINED}/network.weights.h5",
         curve=f"{TRAINED}/learning_curve.csv",
     output:
@@ -75,8 +80,9 @@ rule evaluate:
         options=options_to(CONFIG.train),
         code=code_hash("evaluate"),
     shell:
-        "$PYTHON $SCRIPTS/evaluate.py --pairs {input.pairs:q} --weights {input.weights:q} --curve {input.curve:q}"
-        " --name {params.name} --out {output.folder:q} {params.options} --log {log:q}"
+        "$PYTHON $SCRIPTS/evaluate.py --calibration-pairs {input.calibration:q}"
+        " --held-out-pairs {input.held_out:q} --weights {input.weights:q} --curve {input.curve:q}"
+        " --name {params.name} --out {output.folder:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule model:

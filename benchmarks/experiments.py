@@ -1,0 +1,156 @@
+"""Experiments on network, loss and sampling: same data, same budget, three seeds each.
+
+Every row changes one thing of the shipped design. Networks are built here from the
+layers of `radiounet.network`, so that what did not pay need not stay in the library.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from common import print_table
+
+TRAINING, TESTING = 96, 16
+BUDGET = {"tile_px": 256, "batch": 8, "steps": 120, "core_px": 128, "buffer": 32}
+WIDTHS = [32, 64, 128, 192, 192]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What differs from the shipped design: options of training, and of the network."""
+
+    name: str
+    options: dict = field(default_factory=dict)
+    network: dict = field(default_factory=dict)
+
+
+EXPERIMENTS = (
+    Experiment("shipped design"),
+    Experiment("without faint-light pyramid", network={"faint": False}),
+    Experiment("finest level at stride 2", {"widths": [16, 32, 64, 128, 192, 192]}, {"stem": 1}),
+    Experiment("without skip connections", network={"skips": False}),
+    Experiment("bottom dilated 2 and 4", network={"dilation": (2, 4)}),
+    Experiment("cross-entropy", {"loss": "cross_entropy"}),
+    Experiment("focal loss", {"loss": "focal"}),
+    Experiment("crops anywhere", {"target_fraction": 0.0}),
+    Experiment("log10 input", {"normalisation": "log10"}, {"faint": False}),
+)
+
+
+def build(
+    tile_px: int, widths: list[int], stem: int = 2, faint: bool = True, skips: bool = True, dilation=()
+) -> Callable:
+    """Build `lotss_unet` with parts left out or changed."""
+    import keras
+    from keras import layers, ops
+
+    def twice(x, width, rates=(1, 1)):
+        for rate in rates:
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(x)
+            x = layers.ReLU()(layers.BatchNormalization()(x))
+        return x
+
+    inputs = keras.Input((tile_px, tile_px, 1))
+    limit = float(np.arcsinh(3))
+    light = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
+    light = layers.AveragePooling2D(2**stem)(light)
+    x = inputs
+    for width in [widths[0] // 2, widths[0]][-stem:]:
+        x = layers.Conv2D(width, 5 if x is inputs else 3, strides=2, padding="same", activation="relu")(x)
+    kept = []
+    for level, width in enumerate(widths):
+        if level:
+            kept.append(x)
+            x, light = layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(light)
+            if faint and level + stem > 2:
+                x = layers.Concatenate()([x, light])
+        x = twice(x, width, dilation if dilation and level == len(widths) - 1 else (1, 1))
+    for width, skip in zip(reversed(widths[:-1]), reversed(kept), strict=True):
+        x = layers.UpSampling2D(2)(x)
+        x = twice(layers.Concatenate()([x, skip]) if skips else x, width)
+    logits = layers.UpSampling2D(2**stem, interpolation="bilinear")(layers.Conv2D(2, 1)(x))
+    return keras.Model(inputs, layers.Softmax(dtype="float32")(logits))
+
+
+def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
+    """Train and score one experiment with one seed, on one core."""
+    one, seed, folder, precision = task
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from radiounet import network
+    from radiounet.inference import predict_plane, use_threads
+    from radiounet.pairs import NORMALISATIONS, read_pair
+    from radiounet.recipe import TrainOptions
+    from radiounet.scores import PixelCounts
+    from radiounet.training import train
+
+    use_threads(1)
+    network.ARCHITECTURES["lotss_unet"] = lambda tile_px, widths: build(tile_px, widths, **one.network)
+    options = TrainOptions(
+        **{"widths": WIDTHS, "seed": seed, "precision": precision, **BUDGET, **one.options}
+    )
+    pairs = [f"{folder}/{n}.fits" for n in range(TRAINING)]
+    with tempfile.TemporaryDirectory() as scratch:
+        started = time.monotonic()
+        model = train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv")
+        seconds = time.monotonic() - started
+    counts = PixelCounts()
+    for n in range(TRAINING, TRAINING + TESTING):
+        pair = read_pair(f"{folder}/{n}.fits", options.truth_sigma)
+        plane = NORMALISATIONS[options.normalisation](pair.image, pair.rms)
+        classes = pair.classes()
+        known = classes >= 0
+        probability = predict_plane(model, plane, options.tile_px, options.core_px)
+        counts.add(probability[known], classes[known] == 1)
+    return {
+        "dice": float(counts.dice().max()),
+        "ap": float(counts.average_precision()),
+        "seconds": seconds,
+        "parameters": model.count_params(),
+    }
+
+
+def main() -> None:
+    """Run all experiments and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--pairs", required=True, help="folder with 0.fits, 1.fits, ... of scripts/simulate.py"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--out", default="experiments.json", help="results so far; what is there is not run again"
+    )
+    parser.add_argument("--only", nargs="*", help="names of experiments")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
+    parser.add_argument("--precision", default="mixed_bfloat16")
+    args = parser.parse_args()
+    out = Path(args.out)
+    results = json.loads(out.read_text()) if out.exists() else {}
+    chosen = [one for one in EXPERIMENTS if not args.only or one.name in args.only]
+    tasks = [(one, seed, args.pairs, args.precision) for seed in range(args.seeds) for one in chosen]
+    tasks = [task for task in tasks if f"{task[0].name}|{task[1]}" not in results]
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for task, result in zip(tasks, pool.map(run_one, tasks), strict=True):
+            results[f"{task[0].name}|{task[1]}"] = result
+            out.write_text(json.dumps(results, indent=1))
+    rows = []
+    for one in chosen:
+        runs = [results[f"{one.name}|{seed}"] for seed in range(args.seeds)]
+        row = [one.name, runs[0]["parameters"]]
+        for key in ("dice", "ap"):
+            values = [run[key] for run in runs]
+            row.append(f"{np.mean(values):.3f} +- {np.std(values, ddof=1) if len(values) > 1 else 0:.3f}")
+        rows.append([*row, f"{np.median([run['seconds'] for run in runs]):.0f}"])
+    print_table(["experiment", "parameters", "best Dice", "average precision", "training, s"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Simulated clusters: where they are, what galaxies and what diffuse emission they hold."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+
+from radiounet.canvas import add_points
+from radiounet.cosmology import arcmin_per_kpc, r500
+from radiounet.diffuse import (
+    LARGEST_ARCMIN,
+    Target,
+    add_bridge,
+    add_halo,
+    add_megahalo,
+    add_phoenix,
+    add_relic,
+)
+from radiounet.galaxies import CLUSTER_KINDS, Layers, add_radio_galaxy, add_remnant, draw_kind, remnant_flux
+from radiounet.recipe import SimulateOptions
+
+# shares of what a cluster with diffuse emission holds first; most of 137 PSZ2 hosts
+# in LoTSS DR2 are halos, one in four has relics (Botteon et al. 2022, A&A 660, A78)
+KINDS = {
+    "halo": 0.5,
+    "mini-halo": 0.08,
+    "megahalo": 0.06,
+    "relic": 0.2,
+    "double relic": 0.06,
+    "bridge": 0.06,
+    "phoenix": 0.04,
+}
+SECOND_SHARE = 0.35
+
+
+@dataclass
+class SimulatedCluster:
+    """One cluster as kept in the list of a pair.
+
+    Attributes
+    ----------
+    diffuse : bool
+        Whether diffuse emission was put there.
+    galactic : bool
+        Whether the field has Galactic emission.
+    """
+
+    y_px: float
+    x_px: float
+    redshift: float
+    r500_arcmin: float
+    diffuse: bool
+    galactic: bool
+
+
+def add_clusters(
+    layers: Layers,
+    target: Target,
+    options: SimulateOptions,
+    area_deg2: float,
+    rms_jy: float,
+    cosmology: FlatLambdaCDM,
+    rng: np.random.Generator,
+) -> list[SimulatedCluster]:
+    """Draw clusters with their galaxies and, in part of them, diffuse emission.
+
+    Some come in pairs with a bridge between them; some filaments stand alone.
+    """
+    count = rng.poisson(rng.uniform(*options.clusters_per_deg2) * area_deg2)
+    share = 0.0 if rng.random() < options.empty_fraction else rng.uniform(*options.diffuse_fraction)
+    clusters = []
+    for _ in range(count):
+        redshift = rng.uniform(*options.redshift)
+        mass = np.exp(rng.uniform(*np.log(options.mass_1e14)))
+        scale = arcmin_per_kpc(redshift, cosmology) * options.px_per_arcmin
+        radius_px = r500(mass * 1e14 * u.solMass, redshift, cosmology).to_value(u.kpc) * scale
+        y, x = rng.uniform(0, target.shape[0], 2)
+        diffuse = bool(rng.random() < share)
+        add_galaxies(layers, y, x, radius_px, scale, rms_jy, options, rng)
+        if diffuse:
+            add_emission(target, y, x, radius_px, scale, options, rng)
+        clusters.append(SimulatedCluster(y, x, redshift, radius_px / options.px_per_arcmin, diffuse, False))
+    if share and rng.random() < 0.3:
+        scale = arcmin_per_kpc(rng.uniform(0.05, 0.4), cosmology) * options.px_per_arcmin
+        draw_bridge(target, *rng.uniform(0, target.shape[0], 2), scale, "filament", options, rng)
+    return clusters
+
+
+def add_galaxies(layers: Layers, y, x, radius_px, scale, rms_jy, options: SimulateOptions, rng) -> None:
+    """Galaxies of a cluster: a central one, others, tailed and wide-angle ones, fossil plasma.
+
+    Positions follow a projected profile that falls as ``1 / r`` out to R500.
+    """
+
+    def place() -> tuple[float, float]:
+        distance, angle = radius_px * rng.random(), rng.uniform(0, 2 * np.pi)
+        return y + distance * np.sin(angle), x + distance * np.cos(angle)
+
+    if rng.random() < 0.7:
+        add_points(layers.compact, y, x, 1e-3 * rng.lognormal(1.5, 1.3))
+    for _ in range(rng.poisson(3)):
+        add_points(layers.compact, *place(), 1e-3 * rng.lognormal(0.3, 1.2))
+    for _ in range(int(rng.uniform(*options.cluster_galaxies) * rng.random() + 0.5)):
+        extent = np.exp(rng.uniform(*np.log((60, 700)))) * scale
+        extent = np.clip(extent, 4, options.galaxy_size_arcmin[1] * options.px_per_arcmin)
+        flux = 1e-3 * np.exp(rng.uniform(*np.log(options.galaxy_flux_mjy)))
+        add_radio_galaxy(layers, place(), extent, flux, draw_kind(CLUSTER_KINDS, rng), options, rng)
+    if rng.random() < 0.08:
+        extent = np.clip(rng.uniform(60, 300) * scale, 6, 6 * options.px_per_arcmin)
+        add_remnant(layers.remnants, place(), extent, remnant_flux(extent, rms_jy, options, rng), rng)
+
+
+def add_emission(target: Target, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
+    """One or two kinds of diffuse emission of one cluster; `scale` in px per kpc."""
+    kinds = [draw_kind(KINDS, rng)]
+    if rng.random() < SECOND_SHARE:
+        kinds.append(draw_kind(KINDS, rng))
+    for kind in dict.fromkeys(kinds):
+        _add_kind(target, kind, y, x, radius_px, scale, options, rng)
+
+
+def _draw_peak(options: SimulateOptions, rng) -> float:
+    return float(np.exp(rng.uniform(*np.log(options.peak_sigma))))
+
+
+def _draw_px(limits: tuple[float, float], scale: float, options: SimulateOptions, rng) -> float:
+    """Draw a proper size log-uniformly, in px, no larger than a field can hold."""
+    size = np.exp(rng.uniform(*np.log(limits))) * scale
+    return float(min(size, LARGEST_ARCMIN * options.px_per_arcmin))
+
+
+def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
+    peak = _draw_peak(options, rng)
+    jitter = rng.normal(0, 0.08 * radius_px, 2)
+    centre = (y + jitter[0], x + jitter[1])
+    if kind == "halo":
+        radius = min(_draw_px(options.halo_radius_kpc, scale, options, rng), 0.5 * radius_px)
+        add_halo(target, *centre, radius, kind, peak, rng)
+    elif kind == "mini-halo":
+        add_halo(
+            target, *centre, _draw_px(options.mini_halo_radius_kpc, scale, options, rng), kind, peak, rng
+        )
+    elif kind == "megahalo":
+        faint = min(peak, rng.uniform(0.3, 3))
+        add_megahalo(target, *centre, _draw_px(options.mega_halo_radius_kpc, scale, options, rng), faint, rng)
+    elif kind == "phoenix":
+        size = _draw_px(options.phoenix_size_kpc, scale, options, rng)
+        place = (y, x) + rng.normal(0, 0.3 * radius_px, 2)
+        add_phoenix(target, *place, size, peak, rng)
+    elif kind == "bridge":
+        draw_bridge(target, *centre, scale, kind, options, rng)
+    else:
+        direction = rng.uniform(0, 2 * np.pi)
+        for turn in (0, np.pi) if kind == "double relic" else (0,):
+            add_relic(
+                target,
+                y,
+                x,
+                rng.uniform(0.4, 1.3) * radius_px,
+                direction + turn + rng.normal(0, 0.2),
+                _draw_px(options.relic_length_kpc, scale, options, rng),
+                max(_draw_px(options.relic_width_kpc, scale, options, rng), 1.0),
+                peak * rng.uniform(0.6, 1),
+                rng,
+            )
+
+
+def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions, rng) -> None:
+    """Bridge or filament with one end near a position; fainter than halos are."""
+    length = _draw_px(options.bridge_length_kpc, scale, options, rng)
+    width = min(_draw_px(options.bridge_width_kpc, scale, options, rng), 0.4 * length)
+    angle = rng.uniform(0, 2 * np.pi)
+    middle = (y + 0.5 * length * np.sin(angle), x + 0.5 * length * np.cos(angle))
+    peak = min(_draw_peak(options, rng), 6.0)
+    add_bridge(target, *middle, length, width, angle, kind, peak, rng)

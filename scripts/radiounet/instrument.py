@@ -1,0 +1,252 @@
+"""LOFAR HBA as an imaging instrument: coverage, dirty beam, noise, deconvolution, errors.
+
+The survey images 8 h tracks at 120-168 MHz with Briggs weighting, an inner cut of
+the uv plane and a restoring beam of 20" (Shimwell et al. 2022, A&A 659, A1). All
+planes are ``[y, x]`` on one square grid with margin around the image.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy import fft
+
+from radiounet.canvas import FWHM_TO_SIGMA
+from radiounet.recipe import SimulateOptions
+
+STATIONS = Path(__file__).resolve().parents[2] / "resources" / "stations" / "lofar_hba.csv"
+LIGHT_M_S = 299_792_458.0
+EARTH_RAD_PER_H = 2 * np.pi / 23.9345
+TIMES, CHANNELS = 40, 6
+ERROR_TIMES, ERROR_CHANNELS = 16, 2
+MARGIN = 1.25
+TAPER = 0.55  # of the restoring beam: Briggs weights widen the dirty beam to about that beam
+
+
+@cache
+def read_stations() -> np.ndarray:
+    """Geocentric positions of the Dutch HBA stations, ``[station, xyz]`` in m."""
+    return np.loadtxt(STATIONS, delimiter=",", usecols=(1, 2, 3), skiprows=3)
+
+
+def baseline_tracks(
+    stations: np.ndarray, declination_rad: float, hours: float, times: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Projected baselines u and v of a track centred on transit.
+
+    Thompson, Moran & Swenson (2017), eq. 4.1: earth rotation synthesis.
+
+    Parameters
+    ----------
+    stations : ndarray, ``[station, xyz]``
+        Geocentric, m.
+
+    Returns
+    -------
+    u, v : ndarray, ``[time, baseline]``, m
+        Each pair of stations once, in the order of ``numpy.triu_indices``.
+    """
+    longitude = np.arctan2(*stations.mean(axis=0)[[1, 0]])
+    first, second = np.triu_indices(len(stations), 1)
+    x, y, z = (stations[second] - stations[first]).T
+    x, y = (
+        x * np.cos(longitude) + y * np.sin(longitude),
+        y * np.cos(longitude) - x * np.sin(longitude),
+    )
+    angle = EARTH_RAD_PER_H * np.linspace(-hours / 2, hours / 2, times)[:, None]
+    u = np.sin(angle) * x + np.cos(angle) * y
+    v = np.sin(declination_rad) * (np.sin(angle) * y - np.cos(angle) * x) + np.cos(declination_rad) * z
+    return u, v
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is drawn once per field.
+
+    Attributes
+    ----------
+    declination_deg, hours, inner_cut_m, robust : float
+    """
+
+    declination_deg: float
+    hours: float
+    inner_cut_m: float
+    robust: float
+
+    @classmethod
+    def draw(cls, options: SimulateOptions, rng: np.random.Generator) -> "Observation":
+        """Draw an observation from the ranges of the configuration."""
+        ranges = (options.declination_deg, options.hours, options.inner_cut_m, options.robust)
+        return cls(*(float(rng.uniform(*limits)) for limits in ranges))
+
+
+class Instrument:
+    """One observation's transfer functions on a square grid of `size` pixels.
+
+    Parameters
+    ----------
+    beam_arcsec : float
+        FWHM of the restoring beam; the visibilities are tapered to it.
+    """
+
+    def __init__(self, options: SimulateOptions, observation: Observation, beam_arcsec: float):
+        self.size = grid_size(options.n_px)
+        self.beam_px = beam_arcsec / options.pixel_arcsec
+        self._observation = observation
+        self._frequencies = 1e6 * np.linspace(*options.frequency_mhz, 2 * CHANNELS + 1)[1::2]
+        self._cell = 1 / (self.size * np.radians(options.pixel_arcsec / 3600))  # wavelengths
+        ky, kx = np.fft.fftfreq(self.size), np.fft.rfftfreq(self.size)
+        exponent = 2 * (np.pi * self.beam_px * FWHM_TO_SIGMA) ** 2
+        radius2 = ky[:, None] ** 2 + kx[None, :] ** 2
+        self._restoring = np.exp(-exponent * radius2).astype(np.float32)
+        self._taper = np.exp(-(TAPER**2) * exponent * radius2).astype(np.float32)
+        rows, columns, _ = self._cells(TIMES, self._frequencies)
+        density = self._grid(rows, columns, np.ones(rows.size))
+        # the half plane holds each visibility once, except that column 0 needs its mirror
+        density[:, 0] += np.roll(density[::-1, 0], 1)
+        self._imaging = self._taper * _briggs(density, observation.robust)
+        self._transfer = self._normalised(density * self._imaging)
+        spread = np.sqrt(density) * self._imaging
+        self._noise_transfer = (spread / np.sqrt(self._mean(spread**2))).astype(np.float32)
+
+    def _cells(self, times: int, frequencies: np.ndarray):
+        """Grid row and column (half plane, columns >= 0) of every visibility beyond the inner cut."""
+        u, v = baseline_tracks(
+            read_stations(), np.radians(self._observation.declination_deg), self._observation.hours, times
+        )
+        used = np.hypot(u, v) >= self._observation.inner_cut_m
+        scale = frequencies[:, None, None] / (LIGHT_M_S * self._cell)
+        columns, rows = np.rint(scale * u).astype(int), np.rint(scale * v).astype(int)
+        sign = np.where(columns < 0, -1, 1)
+        columns, rows = sign * columns, sign * rows
+        half = self.size // 2
+        used = used & (columns < half) & (np.abs(rows) < half)
+        return rows[used] % self.size, columns[used], (used, sign)
+
+    def _grid(self, rows, columns, values) -> np.ndarray:
+        shape = self._taper.shape
+        return np.bincount(rows * shape[1] + columns, values, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def _mean(self, spectrum: np.ndarray) -> float:
+        """Mean over the whole plane of a spectrum given on its half."""
+        weights = np.full(spectrum.shape[1], 2.0)
+        weights[0] = 1
+        return float((spectrum * weights).sum()) / self.size**2
+
+    def _normalised(self, spectrum: np.ndarray) -> np.ndarray:
+        """Scale a spectrum so that its beam has peak 1."""
+        return (spectrum / self._mean(spectrum)).astype(np.float32)
+
+    def _apply(self, plane: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+        return fft.irfft2(fft.rfft2(plane) * transfer, plane.shape).astype(np.float32)
+
+    def restore(self, sky: np.ndarray) -> np.ndarray:
+        """Convolve with the Gaussian restoring beam of peak 1: Jy/px become Jy/beam."""
+        return self._apply(sky, self._normalised(self._restoring))
+
+    def dirty(self, sky: np.ndarray) -> np.ndarray:
+        """Convolve with the dirty beam of peak 1: Jy/px become Jy/beam, large scales are lost."""
+        return self._apply(sky, self._transfer)
+
+    def noise(self, rng: np.random.Generator) -> np.ndarray:
+        """Noise of unit deviation with the power that the weights give it."""
+        white = rng.standard_normal((self.size, self.size), dtype=np.float32)
+        return self._apply(white, self._noise_transfer)
+
+    def image(
+        self, sky: np.ndarray, noise: np.ndarray, rms: np.ndarray, clean_sigma: float, missed: float
+    ) -> np.ndarray:
+        """Image and deconvolve to a depth.
+
+        What stands above `clean_sigma` is moved from the dirty to the restoring
+        beam, but for a fraction and no more than about the noise; everything else
+        keeps its sidelobes (CLEAN with a mask from the brightness; Hogbom 1974).
+
+        Parameters
+        ----------
+        sky : ndarray
+            Jy/px.
+        noise, rms : ndarray
+            Noise and its level, Jy/beam.
+        missed : float
+            Fraction of the flux inside the mask left in the residual.
+
+        Returns
+        -------
+        ndarray of float32, Jy/beam
+        """
+        found = self.dirty(sky) + noise > clean_sigma * rms
+        left = missed * np.minimum(1, clean_sigma * rms / np.maximum(self.restore(sky), rms))
+        model = np.where(found, (1 - left) * sky, 0).astype(np.float32)
+        return self.restore(model) + self.dirty(sky - model) + noise
+
+    def calibration_errors(
+        self,
+        y: np.ndarray,
+        x: np.ndarray,
+        flux: np.ndarray,
+        phase_rad: float,
+        gain: float,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Spokes and rings left by direction-dependent gain errors, Jy/beam.
+
+        Every source has its own station gains ``g = (1 + a) exp(i phi)``, piecewise
+        constant in time; the residual visibility is ``S (g_i g_j* - 1)`` (Smirnov
+        2011, A&A 527, A106).
+
+        Parameters
+        ----------
+        y, x, flux : ndarray, ``[source]``
+            Pixels and Jy.
+        phase_rad, gain : float
+            Standard deviation of phase and of relative amplitude.
+        """
+        frequencies = self._frequencies[:: CHANNELS // ERROR_CHANNELS]
+        rows, columns, (used, sign) = self._cells(ERROR_TIMES, frequencies)
+        first, second = np.triu_indices(len(read_stations()), 1)
+        density = self._grid(rows, columns, np.ones(rows.size))
+        high = np.where(rows < self.size // 2, rows, rows - self.size)
+        residual = np.zeros(rows.size, np.complex64)
+        for source_y, source_x, source_flux in zip(y, x, flux, strict=True):
+            gains = _draw_gains(len(read_stations()), phase_rad, gain, rng)
+            error = gains[:, first] * np.conj(gains[:, second]) - 1
+            error = np.broadcast_to(error, used.shape)
+            error = np.where(sign > 0, error, np.conj(error))[used]
+            turn = -2 * np.pi / self.size * (high * source_y + columns * source_x)
+            residual += (source_flux * error * np.exp(1j * turn)).astype(np.complex64)
+        spectrum = self._grid(rows, columns, residual.real) + 1j * self._grid(rows, columns, residual.imag)
+        # the beam that the same visibilities make has peak 1
+        weights = self._taper * _briggs(density, self._observation.robust)
+        spectrum[:, 0] += np.conj(np.roll(spectrum[::-1, 0], 1))
+        density[:, 0] += np.roll(density[::-1, 0], 1)
+        spectrum *= weights / self._mean(density * weights)
+        return fft.irfft2(spectrum, (self.size, self.size)).astype(np.float32)
+
+
+def _draw_gains(stations: int, phase_rad: float, gain: float, rng: np.random.Generator) -> np.ndarray:
+    """Gains ``[time, station]``: few long or many short intervals (spokes or rings), some stations worse."""
+    intervals = int(rng.choice([1, 2, 4, 8, ERROR_TIMES]))
+    shape = (intervals, stations)
+    worse = np.exp(0.6 * rng.standard_normal(stations))
+    gains = 1 + gain * worse * rng.standard_normal(shape)
+    gains = gains * np.exp(1j * phase_rad * worse * rng.standard_normal(shape))
+    return np.repeat(gains, ERROR_TIMES // intervals, axis=0)
+
+
+def grid_size(n_px: int) -> int:
+    """Side of the grid: the image with a margin, for its sources and sidelobes, and an even number."""
+    size = int(MARGIN * n_px)
+    while True:
+        size = fft.next_fast_len(size, real=True)
+        if size % 2 == 0:
+            return size
+        size += 1
+
+
+def _briggs(density: np.ndarray, robust: float) -> np.ndarray:
+    """Briggs (1995) weight of a visibility: ``1 / (1 + f^2 W)``; 0 where there is none."""
+    mean = (density**2).sum() / density.sum()
+    factor = (5 * 10**-robust) ** 2 / mean
+    return np.where(density > 0, 1 / (1 + factor * density), 0)

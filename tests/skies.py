@@ -1,0 +1,27 @@
+"""Plain skies for tests: a Gaussian beam, noise correlated like it, an exponential halo."""
+
+import numpy as np
+from scipy import ndimage
+
+FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+
+
+def convolve_with_beam(plane: np.ndarray, fwhm_px: float) -> np.ndarray:
+    """Convolve with a Gaussian of peak 1: Jy/px become Jy/beam."""
+    sigma = fwhm_px * FWHM_TO_SIGMA
+    return 2 * np.pi * sigma**2 * ndimage.gaussian_filter(plane, sigma, mode="constant", truncate=6)
+
+
+def draw_noise(n_px: int, fwhm_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit standard deviation, correlated like the beam."""
+    white = rng.standard_normal((n_px, n_px), dtype=np.float32)
+    # white noise blurred by a Gaussian of unit sum has the variance 1 / (4 pi sigma^2)
+    return np.float32(2 * np.sqrt(np.pi) * fwhm_px * FWHM_TO_SIGMA) * ndimage.gaussian_filter(
+        white, fwhm_px * FWHM_TO_SIGMA, mode="wrap"
+    )
+
+
+def add_halo(plane: np.ndarray, y: float, x: float, peak: float, radius_px: float, *_) -> None:
+    """Add ``peak exp(-r / radius)``."""
+    rows, columns = np.indices(plane.shape)
+    plane += (peak * np.exp(-np.hypot(rows - y, columns - x) / radius_px)).astype(plane.dtype)
