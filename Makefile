@@ -32,8 +32,9 @@ schema: env
 
 model: env
 	$(BIN)/snakemake --cores all --configfile config/models/$(MODEL).yaml -- model
+	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new
 	rm -rf resources/models/$(MODEL)
-	cp -r results/training/$(MODEL)/model resources/models/$(MODEL)
+	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
 
 # phony on purpose: a checkout's time stamps must never make `make env` resolve anew.
 # The yaml files hold the same pins for conda, which brings Python only.

@@ -10,7 +10,9 @@ def main() -> None:
     """Parse the command line and write one pair."""
     parser = stage_parser(__doc__)
     parser.add_argument("--pair", type=int, required=True, help="number of the pair: its own seed")
-    parser.add_argument("--out", required=True, help="FITS file with image, TRUTH and RMS")
+    parser.add_argument(
+        "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
+    )
     add_options(parser, SimulateOptions)
     args = parser.parse_args()
 

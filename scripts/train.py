@@ -19,10 +19,6 @@ def main() -> None:
     parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
-    parser.add_argument("--initial", help="model to go on from: its name or its folder")
-    parser.add_argument(
-        "--hard-from", help="model whose false islands are trained on: its name or its folder"
-    )
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
@@ -35,15 +31,15 @@ def main() -> None:
         if args.threads:
             use_threads(args.threads)
         hard = None
-        if args.hard_from:
-            hard = hard_negatives(model_folder(args.hard_from), args.pairs, options, args.weights)
+        if options.hard_from:
+            hard = hard_negatives(model_folder(options.hard_from), args.pairs, options, args.weights)
         model = train(
             args.pairs,
             options,
             f"{args.weights}.checkpoint.npz",
             args.curve,
             validation=args.validation,
-            initial=args.initial and model_folder(args.initial),
+            initial=options.initial and model_folder(options.initial),
             hard=hard,
         )
         save_weights(model, args.weights)

@@ -9,18 +9,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
 from radiounet.products import sha256_of
+from radiounet.section import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LogNormalisation(_Section):
+class LogNormalisation(Section):
     """``clip((log10(max(I, floor)) - log10 low) / (log10 high - log10 low), 0, 1)``.
 
     The form of the published network (Stuardi et al. 2024, `load_data.py`).
@@ -39,7 +36,7 @@ class LogNormalisation(_Section):
         return np.clip((logs - np.float32(low)) / np.float32(high - low), 0, 1)
 
 
-class AsinhNormalisation(_Section):
+class AsinhNormalisation(Section):
     """``asinh(I / sigma)`` with the local noise: linear for noise, logarithmic for sources.
 
     The sign of the noise is kept, so the network can average it down.
@@ -58,14 +55,14 @@ class AsinhNormalisation(_Section):
 Normalisation = Annotated[LogNormalisation | AsinhNormalisation, Field(discriminator="kind")]
 
 
-class Weights(_Section):
+class Weights(Section):
     """The weights file beside the card."""
 
     file: str = Field(description="name in the model's folder")
     sha256: str = Field(description="SHA-256 of that file", pattern="^[0-9a-f]{64}$")
 
 
-class Card(_Section):
+class Card(Section):
     """A network with everything needed to use it and to cite it."""
 
     name: str

@@ -81,7 +81,7 @@ def add_clusters(
         if diffuse:
             add_emission(target, y, x, radius_px, scale, options, rng)
         clusters.append(SimulatedCluster(y, x, redshift, radius_px / options.px_per_arcmin, diffuse, False))
-    if share and rng.random() < 0.3:
+    if share and rng.random() < options.filament_fraction:
         scale = arcmin_per_kpc(rng.uniform(0.05, 0.4), cosmology) * options.px_per_arcmin
         draw_bridge(target, *rng.uniform(0, target.shape[0], 2), scale, "filament", options, rng)
     return clusters
@@ -102,12 +102,12 @@ def add_galaxies(layers: Layers, y, x, radius_px, scale, rms_jy, options: Simula
     for _ in range(rng.poisson(3)):
         add_points(layers.compact, *place(), 1e-3 * rng.lognormal(0.3, 1.2))
     for _ in range(int(rng.uniform(*options.cluster_galaxies) * rng.random() + 0.5)):
-        extent = np.exp(rng.uniform(*np.log((60, 700)))) * scale
+        extent = np.exp(rng.uniform(*np.log(options.cluster_galaxy_kpc))) * scale
         extent = np.clip(extent, 4, options.galaxy_size_arcmin[1] * options.px_per_arcmin)
         flux = 1e-3 * np.exp(rng.uniform(*np.log(options.galaxy_flux_mjy)))
         add_radio_galaxy(layers, place(), extent, flux, draw_kind(CLUSTER_KINDS, rng), options, rng)
-    if rng.random() < 0.08:
-        extent = np.clip(rng.uniform(60, 300) * scale, 6, 6 * options.px_per_arcmin)
+    if rng.random() < options.fossil_fraction:
+        extent = np.clip(rng.uniform(*options.fossil_kpc) * scale, 6, 6 * options.px_per_arcmin)
         add_remnant(layers.remnants, place(), extent, remnant_flux(extent, rms_jy, options, rng), rng)
 
 

@@ -144,14 +144,19 @@ class MosaicProducts:
 
 @dataclass
 class _Aperture:
-    """Pixels inside R500 that one mosaic's cell owns, each array ``[pixel]``."""
+    """Pixels inside R500 that one mosaic's cell owns, arrays ``[pixel]``, offsets ``[2, pixel]``."""
 
     image: np.ndarray
     probability: np.ndarray
     smooth: np.ndarray
     in_mask: np.ndarray
-    distance_arcmin: np.ndarray
+    offset_arcmin: np.ndarray
     sigma: np.ndarray
+
+    @property
+    def distance_arcmin(self) -> np.ndarray:
+        """From the cluster, ``[pixel]``."""
+        return np.hypot(*self.offset_arcmin)
 
 
 class ClusterMeter:
@@ -226,7 +231,7 @@ class ClusterMeter:
             one.smooth,
             one.image / one.sigma,
             one.in_mask,
-            one.distance_arcmin,
+            one.offset_arcmin,
             row["r500_arcmin"],
             self._plane.resolution_area_px,
             row["coverage"],
@@ -240,10 +245,11 @@ class ClusterMeter:
             return None
         y, x = np.mgrid[part]
         ra, dec = plane.wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
-        centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
-        distance = 60 * separation_deg(centre, unit_vectors(ra, dec)).reshape(y.shape)
+        offset = _offset_arcmin(cluster, ra, dec).reshape(2, *y.shape)
         inside = (
-            (distance <= cluster.r500_arcmin) & ~np.isnan(probability[part]) & np.isfinite(plane.data[part])
+            (np.hypot(*offset) <= cluster.r500_arcmin)
+            & ~np.isnan(probability[part])
+            & np.isfinite(plane.data[part])
         )
         inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
         if not inside.any():
@@ -256,16 +262,30 @@ class ClusterMeter:
             probability[part][inside],
             smooth[inside],
             mask[part][inside] == 1,
-            distance[inside],
+            offset[:, inside],
             rms[part][inside],
         )
 
 
+def _offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
+    """Angles from a cluster towards east and north, ``[2, position]``; their hypotenuse is the distance."""
+    ra, dec = np.radians(cluster.ra_deg), np.radians(cluster.dec_deg)
+    centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
+    east = np.array([-np.sin(ra), np.cos(ra), 0])
+    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    places = unit_vectors(ra_deg, dec_deg)
+    flat = np.stack([places @ east, places @ north])
+    length = np.hypot(*flat)
+    distance = 60 * separation_deg(centre, places)
+    return flat * np.divide(distance, length, out=np.zeros_like(length), where=length > 0)
+
+
 def _join(parts: Sequence[_Aperture]) -> _Aperture:
     if not parts:
-        return _Aperture(*(np.empty(0, kind) for kind in (float, float, float, bool, float, float)))
+        empty, places = np.empty(0), np.empty((2, 0))
+        return _Aperture(empty, empty, empty, np.empty(0, bool), places, empty)
     names = [field.name for field in fields(_Aperture)]
-    return _Aperture(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
 def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:

@@ -28,7 +28,7 @@ def add_galactic(
     """
     if rng.random() < options.remnant_shell_fraction:
         add_shell(plane, rms_jy, options, rng)
-    turbulence = power_law_field(plane.shape, rng.uniform(2.3, 3.3), rng)
+    turbulence = power_law_field(plane.shape, rng.uniform(*options.galactic_slope), rng)
     share = rng.uniform(0, 1)
     emission = (1 - share) * turbulence + share * filaments(plane.shape, rng)
     # patches rather than a uniform veil
@@ -57,7 +57,7 @@ def add_shell(plane: np.ndarray, rms_jy: float, options: SimulateOptions, rng: n
     A shell between radii ``(1 - t) R`` and R has the column
     ``sqrt(R^2 - r^2) - sqrt((1 - t)^2 R^2 - r^2)``.
     """
-    radius = rng.uniform(3, 30) * options.px_per_arcmin
+    radius = rng.uniform(*options.shell_radius_arcmin) * options.px_per_arcmin
     y, x = rng.uniform(0, plane.shape[0], 2)
     part, dy, dx = window(plane.shape, y, x, radius)
     if 0 in plane[part].shape:
@@ -68,5 +68,5 @@ def add_shell(plane: np.ndarray, rms_jy: float, options: SimulateOptions, rng: n
     angle = np.arctan2(dy, dx)
     sides = 1 + rng.uniform(0.2, 1) * np.cos(rng.integers(1, 4) * angle + rng.uniform(0, 2 * np.pi))
     column *= np.clip(sides, 0.05, None) * np.exp(0.5 * power_law_field(column.shape, 3.3, rng))
-    peak = rms_jy * np.exp(rng.uniform(*np.log((1.0, 15.0))))
+    peak = rms_jy * np.exp(rng.uniform(*np.log(options.shell_sigma)))
     plane[part] += (column / column.max() * peak / options.beam_area_px).astype(np.float32)

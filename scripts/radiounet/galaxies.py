@@ -287,7 +287,7 @@ def add_field_remnants(
     """Remnants anywhere; their brightness is drawn, and their flux density follows."""
     size = layers.remnants.shape[0]
     for _ in range(rng.poisson(rng.uniform(*options.remnants_per_deg2) * area_deg2)):
-        extent = draw_size((1.0, options.galaxy_size_arcmin[1]), rng) * options.px_per_arcmin
+        extent = draw_size(options.remnant_size_arcmin, rng) * options.px_per_arcmin
         add_remnant(
             layers.remnants,
             tuple(rng.uniform(0, size, 2)),
@@ -311,7 +311,7 @@ def add_spirals(layers: Layers, options: SimulateOptions, area_deg2: float, rms_
     size = layers.spirals.shape[0]
     for _ in range(rng.poisson(rng.uniform(*options.spirals_per_deg2) * area_deg2)):
         diameter = draw_size(options.spiral_size_arcmin, rng) * options.px_per_arcmin
-        brightness = rms_jy * np.exp(rng.uniform(*np.log((2.0, 40.0))))
+        brightness = rms_jy * np.exp(rng.uniform(*np.log(options.spiral_sigma)))
         flux = brightness * max(0.25 * diameter**2 / options.beam_area_px, 1)
         count = int(np.clip(6 * diameter**2, 500, 40000))
         radius = rng.gamma(2, diameter / 8, count)

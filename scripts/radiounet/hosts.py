@@ -1,10 +1,12 @@
 """Does a cluster host diffuse emission? A calibrated probability from what lies in its aperture."""
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 from scipy import ndimage, optimize, special
 
-FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+from radiounet.canvas import FWHM_TO_SIGMA
+from radiounet.section import Section
+
 BEAM_AREA = np.pi / (4 * np.log(2))  # of a Gaussian of FWHM 1
 SMALLEST = 1e-4  # probabilities are clipped before the logit
 RIDGE = 1.0
@@ -18,16 +20,15 @@ FEATURES = (
     "mask_p_mean",
     "mask_brightness",
     "mask_distance",
+    "mask_elongation",
     "log_r500",
     "coverage",
     "galactic",
 )
 
 
-class HostCalibration(BaseModel):
+class HostCalibration(Section):
     """Logistic regression on `FEATURES`, as kept in a model's card."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[str, ...] = Field(description="names, as radiounet.hosts.measure_aperture gives them")
     mean: tuple[float, ...]
@@ -35,6 +36,14 @@ class HostCalibration(BaseModel):
     weights: tuple[float, ...] = Field(description="of the standardised features")
     intercept: float
     clusters: int = Field(description="simulated clusters it was fitted on")
+
+    @model_validator(mode="after")
+    def _is_of_these_features(self) -> "HostCalibration":
+        if self.features != FEATURES:
+            raise ValueError(f"p_diffuse was calibrated on {list(self.features)}, not on {list(FEATURES)}")
+        if not len(self.mean) == len(self.scale) == len(self.weights) == len(FEATURES):
+            raise ValueError(f"mean, scale and weights need {len(FEATURES)} values each")
+        return self
 
     def probability(self, features: np.ndarray) -> np.ndarray:
         """Probability of hosting detectable diffuse emission.
@@ -62,7 +71,7 @@ def measure_aperture(
     smooth: np.ndarray,
     snr: np.ndarray,
     in_mask: np.ndarray,
-    distance_arcmin: np.ndarray,
+    offset_arcmin: np.ndarray,
     r500_arcmin: float,
     beam_area_px: float,
     coverage: float,
@@ -77,19 +86,21 @@ def measure_aperture(
     snr : ndarray, ``[pixel]``
         Brightness over noise.
     in_mask : ndarray of bool, ``[pixel]``
-    distance_arcmin : ndarray, ``[pixel]``
-        From the cluster.
+    offset_arcmin : ndarray, ``[2, pixel]``
+        From the cluster, along two perpendicular directions.
     r500_arcmin : float
     beam_area_px : float
     coverage : float
         Part of the aperture that has data.
     galactic : bool
-        Whether the cluster lies at low Galactic latitude.
+        Whether Galactic emission is to be expected: low latitude on the sky, a
+        field drawn with it in simulations.
 
     Returns
     -------
     ndarray, ``[feature]``
     """
+    distance_arcmin = np.hypot(*offset_arcmin)
     inner = distance_arcmin < 0.5 * r500_arcmin
     masked = bool(in_mask.any())
     return np.array(
@@ -102,11 +113,20 @@ def measure_aperture(
             probability[in_mask].mean() if masked else 0.0,
             np.arcsinh(snr[in_mask].mean()) if masked else 0.0,
             distance_arcmin[in_mask].min() / r500_arcmin if masked else 1.0,
+            _elongation(offset_arcmin[:, in_mask]),
             np.log10(r500_arcmin),
             coverage,
             float(galactic),
         ]
     )
+
+
+def _elongation(offset: np.ndarray) -> float:
+    """Logarithm of the axis ratio of a set of points, from their second moments; 0 for fewer than ten."""
+    if offset.shape[1] < 10:
+        return 0.0
+    small, large = np.linalg.eigvalsh(np.cov(offset))
+    return float(0.5 * np.log10(large / max(small, 1e-3 * large)))
 
 
 def _logit(probability: float) -> float:
@@ -142,8 +162,8 @@ def field_features(
     y, x = np.indices(image.shape, dtype=np.float32)
     rows = []
     for one in clusters:
-        distance = np.hypot(y - one["y_px"], x - one["x_px"]) * pixel_arcsec / 60
-        aperture = (distance <= one["r500_arcmin"]) & np.isfinite(image)
+        offset = np.stack([y - one["y_px"], x - one["x_px"]]) * pixel_arcsec / 60
+        aperture = (np.hypot(*offset) <= one["r500_arcmin"]) & np.isfinite(image)
         full = np.pi * (one["r500_arcmin"] * 60 / pixel_arcsec) ** 2
         rows.append(
             measure_aperture(
@@ -151,7 +171,7 @@ def field_features(
                 smooth[aperture],
                 image[aperture] / rms[aperture],
                 mask[aperture] == 1,
-                distance[aperture],
+                offset[:, aperture],
                 float(one["r500_arcmin"]),
                 beam_area_px,
                 min(aperture.sum() / full, 1.0),
@@ -164,8 +184,8 @@ def field_features(
 def fit_hosts(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
     """Fit a ridge-penalised logistic regression (Hosmer & Lemeshow 2000).
 
-    It is calibrated on what it is fitted to: the mean of its probabilities is the
-    share of hosts.
+    The mean of its probabilities is the share of hosts it was fitted on; how well
+    each is calibrated, held-out clusters must show.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def use_threads(count: int) -> None:
 def write_cores(tiles_path: str | Path, model_folder: str | Path, cores_path: str | Path, batch: int) -> None:
     """Predict every tile that holds data and keep its core.
 
-    Writes data sets ``cores`` (float32, ``[tile, y, x]``) and ``origins``. One
+    Writes data sets ``cores`` (float32, ``[tile, y, x]``) and ``starts``. One
     batch of tiles is held at a time.
 
     Parameters
@@ -55,48 +55,49 @@ def write_cores(tiles_path: str | Path, model_folder: str | Path, cores_path: st
         if store.attrs["model_sha256"] != card.weights.sha256:
             raise ModelError(f"{tiles_path} was made for other weights than those of {model_folder}")
         where = read_layout(store, card)
-        origins = store["origins"][...][store["has_data"][...]]
+        starts = store["starts"][...][store["has_data"][...]]
         started = time.monotonic()
         with atomic(cores_path) as temporary, h5py.File(temporary, "w") as out:
             out.attrs.update(store.attrs)
             out.attrs["precision"] = "float32"
-            out["origins"] = origins
-            cores = out.create_dataset("cores", (len(origins), card.core_px, card.core_px), np.float32)
+            out["starts"] = starts
+            cores = out.create_dataset("cores", (len(starts), card.core_px, card.core_px), np.float32)
             first = 0
-            for part in predict_cores(model, store["plane"], origins, where, batch):
+            for part in predict_cores(model, store["plane"], starts, where, batch):
                 cores[first : first + len(part)] = part
                 first += len(part)
     seconds = time.monotonic() - started
-    logger.info("%d tiles in %.1f s, %.1f tiles/s", len(origins), seconds, len(origins) / seconds)
+    logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)
 
 
 def predict_cores(
-    model: keras.Model, plane: h5py.Dataset | np.ndarray, origins: np.ndarray, where: Layout, batch: int
+    model: keras.Model, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout, batch: int
 ) -> Iterator[np.ndarray]:
-    """Predict tiles of a padded plane batch by batch.
+    """Predict tiles of a plane batch by batch.
 
     Parameters
     ----------
     plane : array-like, ``[y, x]``
-        Normalised and padded.
-    origins : ndarray, ``[tile, 2]``
-        First row and column of each tile.
+        Normalised, and padded to a tile.
+    starts : ndarray, ``[tile, 2]``
+        See `radiounet.tiling.Layout`.
     batch : int
         Every call of the network has this many tiles, the last one filled up with zeros.
 
     Yields
     ------
     ndarray of float32, ``[tile, y, x]``
-        Cores, in the order of `origins`.
+        Cores, in the order of `starts`.
     """
-    inner = slice(where.margin_px, where.margin_px + where.core_px)
-    tiles = np.zeros((batch, where.tile_px, where.tile_px, 1), np.float32)
-    for first in range(0, len(origins), batch):
-        chosen = origins[first : first + batch]
-        for index, (y, x) in enumerate(chosen):
-            tiles[index, ..., 0] = plane[y : y + where.tile_px, x : x + where.tile_px]
-        tiles[len(chosen) :] = 0
-        yield model.predict_on_batch(tiles)[: len(chosen), inner, inner, 1]
+    size, side = where.core_px, where.tile_px
+    tiles = np.zeros((batch, side, side, 1), np.float32)
+    for first in range(0, len(starts), batch):
+        origins, inner = where.origins(starts[first : first + batch])
+        for index, (y, x) in enumerate(origins):
+            tiles[index, ..., 0] = plane[y : y + side, x : x + side]
+        tiles[len(origins) :] = 0
+        maps = model.predict_on_batch(tiles)[..., 1]
+        yield np.stack([one[y : y + size, x : x + size] for one, (y, x) in zip(maps, inner, strict=False)])
 
 
 def predict_plane(model: keras.Model, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
@@ -116,7 +117,7 @@ def predict_plane(model: keras.Model, plane: np.ndarray, tile_px: int, core_px: 
     """
     where = layout(plane.shape, tile_px, core_px, "exact")
     sides = zip(where.padded, plane.shape, strict=True)
-    padded = np.pad(plane, [(where.pad_low, total - where.pad_low - side) for total, side in sides])
+    padded = np.pad(plane, [(0, total - side) for total, side in sides])
     batch = max(min(BATCH_PIXELS // tile_px**2, MOST_TILES), 1)
-    origins = where.origins()
-    return stitch(np.concatenate([*predict_cores(model, padded, origins, where, batch)]), origins, where)
+    starts = where.starts()
+    return stitch(np.concatenate([*predict_cores(model, padded, starts, where, batch)]), starts, where)

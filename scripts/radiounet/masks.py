@@ -54,7 +54,7 @@ def stitch_cores(
     plane = read_plane(image)
     with h5py.File(cores, "r") as store:
         where = read_layout(store, card)
-        probability = stitch(store["cores"], store["origins"][...], where)
+        probability = stitch(store["cores"], store["starts"][...], where)
         attributes = dict(store.attrs)
     if attributes["mode"] == "exact":
         probability[np.isnan(plane.data)] = np.nan

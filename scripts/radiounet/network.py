@@ -60,7 +60,8 @@ def published_unet(tile_px: int, widths: Sequence[int] = PUBLISHED_WIDTHS) -> ke
         x = layers.UpSampling2D(2)(x)
         residual = layers.Conv2D(width, 1, padding="same")(residual)
         previous = x = layers.Add()([x, residual])
-    outputs = layers.Conv2D(2, 1, padding="same", activation="softmax")(x)
+    # in float32 also where the rest is trained in half precision
+    outputs = layers.Conv2D(2, 1, padding="same", activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="published_unet")
 
 

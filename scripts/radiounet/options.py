@@ -100,11 +100,11 @@ def options_from(args: argparse.Namespace, section: type[Section]) -> Any:
 def options_to(section: Section, *only: str) -> str:
     """Command-line options that give a script this section, or some of its fields.
 
-    Values left at null are left out.
+    Values left at null, and empty lists, are left out.
     """
     words: list[str] = []
     for name, value in section.model_dump(include=set(only) or None).items():
-        if value is not None:
+        if value is not None and value != []:
             values = value if isinstance(value, list | tuple) else [value]
             words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
     return " ".join(words)

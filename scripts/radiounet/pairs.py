@@ -61,8 +61,7 @@ class Pair:
     image : ndarray
         Jy/beam (published pairs: Jy/pixel), NaN where blank.
     rms : ndarray
-        Local noise as inference measures it, in the unit of `image`; 1 for
-        published pairs, whose normalisation needs none.
+        Local noise as inference measures it, in the unit of `image`.
     truth : ndarray
         Noise-free diffuse emission in the unit of `image`; for labelled images
         the label, 0 or 1, NaN where there is none.
@@ -71,7 +70,7 @@ class Pair:
     targets : ndarray of int32, ``[pixel, 2]``
         y and x of a sample of at most `TARGETS` diffuse pixels, to centre crops on.
     normalisation : Normalisation or None
-        What the pair prescribes; None leaves it to the options.
+        What the pair prescribes for a log10 input, being in Jy/pixel.
     scalable : bool
         Whether `truth` is a brightness that can be scaled within `image`.
     """
@@ -87,6 +86,11 @@ class Pair:
     def classes(self) -> np.ndarray:
         """1 diffuse, 0 not, `UNKNOWN` where image or label is blank; ``[y, x]`` int8."""
         return _classes(self.image, self.truth, self.level)
+
+    def normalisation_of(self, kind: str) -> AsinhNormalisation | LogNormalisation:
+        """Normalisation of a kind (a key of `NORMALISATIONS`) for the unit of this pair."""
+        own = self.normalisation
+        return own if own is not None and own.kind == kind else NORMALISATIONS[kind]
 
 
 def _classes(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float32) -> np.ndarray:
@@ -138,8 +142,8 @@ def _published(image_path: str, truth_path: str) -> Pair:
     (image,), (truth,) = _planes(image_path, "PRIMARY"), _planes(truth_path, "PRIMARY")
     _require_shape(image, truth, image_path, truth_path)
     level = np.float32(PUBLISHED_LEVEL)
-    ones = np.broadcast_to(np.float32(1), image.shape)
-    return Pair(image, ones, truth, level, _targets(image, truth, level), PUBLISHED_NORMALISATION)
+    targets = _targets(image, truth, level)
+    return Pair(image, local_rms(image), truth, level, targets, PUBLISHED_NORMALISATION)
 
 
 def _labelled(image_path: str, label_path: str) -> Pair:
@@ -389,7 +393,7 @@ def draw_crop(
         image = image + amplitude * rms * _piece(noise, size, rng)
         growth = np.sqrt(1 + amplitude**2)
         rms, level = rms * growth, level * growth
-    normalise = pair.normalisation or NORMALISATIONS[options.normalisation]
+    normalise = pair.normalisation_of(options.normalisation)
     return normalise(image, rms), _classes(image, truth, level)
 
 

@@ -69,7 +69,7 @@ class Products:
         return f"{self.root}/mosaics/{mosaic}/source.json"
 
     def tiles(self, mosaic: str) -> str:
-        """Normalised padded plane, tile origins and local noise (HDF5)."""
+        """Normalised plane, starts of the cores and local noise (HDF5)."""
         return f"{self.root}/tiles/{mosaic}.h5"
 
     def cores(self, mosaic: str) -> str:

@@ -48,18 +48,29 @@ class SimulateOptions(Section):
         (0.0, 4.0), description="remnant radio galaxies and fossil plasma, 1/deg2"
     )
     remnant_sigma: Range = Field((0.5, 12.0), description="their brightness, sigma per beam")
+    remnant_size_arcmin: Range = Field((1.0, 8.0), description="their size, arcmin")
     spirals_per_deg2: Range = Field((0.0, 2.5), description="resolved spiral galaxies, 1/deg2")
     spiral_size_arcmin: Range = Field((0.6, 6.0), description="their optical diameter, arcmin")
+    spiral_sigma: Range = Field((2.0, 40.0), description="their brightness, sigma per beam")
     galactic_fraction: float = Field(0.25, ge=0, le=1, description="images with Galactic emission")
     galactic_sigma: Range = Field((0.3, 6.0), description="its fluctuations as observed, sigma")
+    galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"
     )
+    shell_radius_arcmin: Range = Field((3.0, 30.0), description="radius of supernova remnants, arcmin")
+    shell_sigma: Range = Field((1.0, 15.0), description="their brightness, sigma per beam")
 
     clusters_per_deg2: Range = Field((2.0, 8.0), description="clusters, 1/deg2")
     diffuse_fraction: Range = Field((0.3, 0.9), description="clusters with diffuse emission")
     empty_fraction: float = Field(0.12, ge=0, le=1, description="images without any diffuse emission")
     cluster_galaxies: Range = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
+    cluster_galaxy_kpc: Range = Field((60.0, 700.0), description="their largest size, kpc")
+    fossil_fraction: float = Field(0.08, ge=0, le=1, description="clusters with fossil plasma")
+    fossil_kpc: Range = Field((60.0, 300.0), description="its size, kpc")
+    filament_fraction: float = Field(
+        0.3, ge=0, le=1, description="images with a filament outside clusters, of those with diffuse emission"
+    )
     redshift: Range = Field((0.03, 0.8), description="redshift of clusters")
     mass_1e14: Range = Field((1.0, 15.0), description="M500, 1e14 solar masses")
     peak_sigma: Range = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
@@ -127,4 +138,9 @@ class TrainOptions(Section):
         "mixed_bfloat16", description="arithmetic of training; weights are float32 throughout"
     )
     checkpoint_steps: int = Field(500, ge=1, description="steps between checkpoints")
+    initial: str | None = Field(None, description="model to go on from, name or folder; null to start anew")
+    hard_from: str | None = Field(
+        None, description="model whose false islands are trained on, name or folder; null for none"
+    )
+    compare: list[str] = Field([], description="models to measure beside it, names or folders")
     frozen_layers: int = Field(0, ge=0, description="fine-tuning: first layers that stay as they are")

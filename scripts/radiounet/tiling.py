@@ -1,8 +1,9 @@
 """Tiles of a plane, and the plane from their cores: exact inverses.
 
-A tile is one network input, its core the central part that is kept. Tiles
-start every core's length, so cores join without gap or overlap. They are never
-copied: the padded plane is stored once and a tile is a window on it.
+A tile is one network input, its core the central part that is kept. Cores join
+without gap or overlap; at a border a tile slides inwards, so that it is full of
+image and the core's share comes from wherever it then lies in the tile. Tiles are
+never copied: the plane is stored once and a tile is a window on it.
 """
 
 from dataclasses import dataclass
@@ -23,16 +24,19 @@ Mode = Literal["exact", "reference"]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where tiles lie on a plane padded by `pad_low` and up to `padded` pixels.
+    """Where cores and tiles lie on a plane.
+
+    A core is known by its start: the row and column at which it begins as long as
+    it is not moved, which at a border may lie outside the plane.
 
     Attributes
     ----------
     shape : (int, int)
-        Rows and columns of the unpadded plane.
+        Rows and columns of the plane.
     tile_px, core_px : int
         Sides of tile and core.
-    pad_low : int
-        Pixels added before the first row and column.
+    first : int
+        Start of the first core along both axes.
     counts : (int, int)
         Tiles along y and x.
     """
@@ -40,71 +44,83 @@ class Layout:
     shape: tuple[int, int]
     tile_px: int
     core_px: int
-    pad_low: int
+    first: int
     counts: tuple[int, int]
 
     @property
     def margin_px(self) -> int:
-        """Context around a core."""
+        """Context around a core that is not moved."""
         return (self.tile_px - self.core_px) // 2
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Shape of the padded plane; at least the plane itself."""
-        return tuple(
-            max((count - 1) * self.core_px + self.tile_px, self.pad_low + side)
-            if count
-            else self.pad_low + side
-            for count, side in zip(self.counts, self.shape, strict=True)
-        )
+        """Shape of the plane, brought to one tile at least by padding at the high sides."""
+        return tuple(max(side, self.tile_px) for side in self.shape)
 
-    def origins(self) -> np.ndarray:
-        """First row and column of every tile on the padded plane, ``[tile, 2]``."""
-        rows, columns = (np.arange(count) * self.core_px for count in self.counts)
+    def starts(self) -> np.ndarray:
+        """Start of every core, ``[tile, 2]``."""
+        rows, columns = (self.first + np.arange(count) * self.core_px for count in self.counts)
         return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
 
-    def core_of(self, origin: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Where a tile's core goes on the unpadded plane, and which part of the core that is."""
-        start = np.asarray(origin) + self.margin_px - self.pad_low
+    def origins(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First row and column of tiles on the padded plane, and of their cores within the tiles.
+
+        Parameters
+        ----------
+        starts : ndarray, ``[tile, 2]``
+
+        Returns
+        -------
+        tiles, cores : ndarray, ``[tile, 2]``
+        """
+        cores = self._core_origins(starts)
+        tiles = np.clip(cores - self.margin_px, 0, np.array(self.padded) - self.tile_px)
+        return tiles, cores - tiles
+
+    def _core_origins(self, starts: np.ndarray) -> np.ndarray:
+        return np.clip(starts, 0, np.maximum(np.array(self.shape) - self.core_px, 0))
+
+    def core_of(self, start: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Which part of the plane a core is kept for, and which part of the core that is."""
+        start = np.asarray(start)
         low = np.maximum(start, 0)
-        high = np.minimum(start + self.core_px, self.shape)
-        high = np.maximum(high, low)
+        high = np.maximum(np.minimum(start + self.core_px, self.shape), low)
+        moved = self._core_origins(start)
         target = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        source = tuple(slice(int(a), int(b)) for a, b in zip(low - start, high - start, strict=True))
+        source = tuple(slice(int(a), int(b)) for a, b in zip(low - moved, high - moved, strict=True))
         return target, source
 
 
 def layout(shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode) -> Layout:
     """Lay tiles on a plane.
 
-    ``reference``: from pixel 0, no padding, tiles that would cross the high edge
-    dropped, as the published code does. ``exact``: the same tiles, and more
-    around them on padding, so that every pixel lies in a core.
+    ``reference``: from pixel 0, tiles that would cross the high edge dropped, as the
+    published code does. ``exact``: the same tiles, and more for the borders, so that
+    every pixel lies in a core.
 
     Raises
     ------
     GridError
         In ``reference`` mode, an image smaller than one tile.
     """
+    margin = (tile_px - core_px) // 2
     if mode == "reference":
         if min(shape) < tile_px:
             raise GridError(f"an image of {shape} px holds no tile of {tile_px} px; use mode exact")
         counts = tuple((side - tile_px) // core_px + 1 for side in shape)
-        return Layout(tuple(shape), tile_px, core_px, 0, counts)
-    margin = (tile_px - core_px) // 2
+        return Layout(tuple(shape), tile_px, core_px, margin, counts)
     # whole cores before pixel 0 keep the tiles of the reference where they are
-    pad_low = -(-margin // core_px) * core_px
-    first_core = margin - pad_low
-    counts = tuple(-(-(side - first_core) // core_px) for side in shape)
-    return Layout(tuple(shape), tile_px, core_px, pad_low, counts)
+    first = margin - -(-margin // core_px) * core_px
+    counts = tuple(-(-(side - first) // core_px) for side in shape)
+    return Layout(tuple(shape), tile_px, core_px, first, counts)
 
 
 def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, meta: dict[str, str]) -> None:
     """Normalise an image for a model and store it ready to be cut.
 
-    Data sets: ``plane`` (padded, float32, ``[y, x]``), ``origins`` (``[tile, 2]``,
-    y and x on the padded plane), ``has_data`` (``[tile]``), ``rms`` (local noise,
-    Jy/beam, ``[y, x]`` unpadded).
+    Data sets: ``plane`` (float32, ``[y, x]``, padded to a tile), ``starts`` (of the
+    cores, ``[tile, 2]``, see `Layout`), ``has_data`` (``[tile]``), ``rms`` (local
+    noise, Jy/beam, ``[y, x]`` unpadded).
 
     Parameters
     ----------
@@ -117,16 +133,15 @@ def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, met
     rms = local_rms(image)
     plane = card.normalisation(image, rms)
     blank_value = card.normalisation(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0]
-    origins = where.origins()
-    has_data = np.ones(len(origins), bool)
+    starts = where.starts()
+    has_data = np.ones(len(starts), bool)
     if mode == "exact":
         data = np.isfinite(image)
-        has_data[:] = [data[where.core_of(origin)[0]].any() for origin in origins]
+        has_data[:] = [data[where.core_of(start)[0]].any() for start in starts]
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
         padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=blank_value)
-        low = where.pad_low
-        padded[low : low + image.shape[0], low : low + image.shape[1]] = plane
-        store["origins"] = origins.astype(np.int32)
+        padded[: image.shape[0], : image.shape[1]] = plane
+        store["starts"] = starts.astype(np.int32)
         store["has_data"] = has_data
         store["rms"] = rms
         store.attrs["shape"] = image.shape
@@ -161,13 +176,13 @@ def read_layout(store: h5py.File, card: Card) -> Layout:
     return layout(shape, card.tile_px, card.core_px, store.attrs["mode"])
 
 
-def stitch(cores: np.ndarray, origins: np.ndarray, where: Layout) -> np.ndarray:
+def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:
     """Join cores into a plane.
 
     Parameters
     ----------
     cores : ndarray or h5py data set, ``[tile, y, x]``
-    origins : ndarray, ``[tile, 2]``
+    starts : ndarray, ``[tile, 2]``
     where : Layout
 
     Returns
@@ -176,7 +191,7 @@ def stitch(cores: np.ndarray, origins: np.ndarray, where: Layout) -> np.ndarray:
         NaN where no core lies.
     """
     plane = np.full(where.shape, np.nan, np.float32)
-    for index, origin in enumerate(origins):
-        target, source = where.core_of(origin)
+    for index, start in enumerate(starts):
+        target, source = where.core_of(start)
         plane[target] = cores[index][source]
     return plane

@@ -21,7 +21,7 @@ from radiounet.cards import Card, read_card
 from radiounet.errors import ConfigError, ModelError
 from radiounet.masks import EIGHT_NEIGHBOURS
 from radiounet.network import ARCHITECTURES, load_model
-from radiounet.pairs import Crops, check_pairs, fixed_crops, read_pair
+from radiounet.pairs import NORMALISATIONS, Crops, check_pairs, fixed_crops, read_pair
 from radiounet.products import atomic
 from radiounet.recipe import TrainOptions
 
@@ -31,7 +31,16 @@ LOG_STEPS = 50
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
 HARD_THRESHOLD = 0.5
-NOT_OF_TRAINING = {"checkpoint_steps", "core_px", "fields", "calibrate", "held_out"}
+NOT_OF_TRAINING = {
+    "checkpoint_steps",
+    "core_px",
+    "fields",
+    "calibrate",
+    "held_out",
+    "compare",
+    "initial",
+    "hard_from",
+}
 """Options that leave the trained weights as they are."""
 
 
@@ -206,6 +215,8 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
 
 def _require_fit(card: Card, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
+    if card.normalisation != NORMALISATIONS[card.normalisation.kind]:
+        raise ConfigError(f"{initial} expects {card.normalisation}; training knows {NORMALISATIONS}")
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(
             f"{initial} is another network: to go on from it give --architecture {wanted[0]} "
@@ -417,7 +428,7 @@ def mine_hard_negatives(
 
 def _false_islands(model: keras.Model, card: Card, path: str, truth_sigma: float) -> np.ndarray:
     pair = read_pair(path, truth_sigma)
-    plane = (pair.normalisation or card.normalisation)(pair.image, pair.rms)
+    plane = pair.normalisation_of(card.normalisation.kind)(pair.image, pair.rms)
     probability = inference.predict_plane(model, plane, card.tile_px, card.core_px)
     classes = pair.classes()
     labels, count = ndimage.label((probability > HARD_THRESHOLD) & (classes >= 0), EIGHT_NEIGHBOURS)

@@ -49,10 +49,32 @@ def test_other_widths_of_the_same_family():
     assert lotss_unet(64, (4, 8)).output_shape == (None, 64, 64, 2)
 
 
-@pytest.mark.parametrize("build", [published_unet, lotss_unet])
-def test_a_tile_must_fit_the_levels(build):
-    with pytest.raises(ModelError, match="multiple of 8"):
+@pytest.mark.parametrize(("build", "step"), [(published_unet, 8), (lotss_unet, 16)])
+def test_a_tile_must_fit_the_levels(build, step):
+    with pytest.raises(ModelError, match=f"multiple of {step} px"):
         build(100, (2, 4, 8))
+
+
+def test_coarse_levels_of_ours_see_the_mean_brightness_in_sigma():
+    network = lotss_unet(64, (4, 8, 8))
+    pools = [one for one in network.layers if isinstance(one, keras.layers.AveragePooling2D)]
+    view = keras.Model(network.inputs, pools[-1].output)
+    sigmas = np.full((1, 64, 64, 1), 0.5, np.float32)
+    sigmas[0, 20, 20] = 1e4
+    means = np.asarray(view(np.arcsinh(sigmas)))
+    # one mean per 16 x 16 px; a bright pixel counts as 3 sigma
+    expected = np.full((4, 4), 0.5)
+    expected[1, 1] = (255 * 0.5 + 3) / 256
+    np.testing.assert_allclose(means[0, ..., 0], expected, rtol=1e-5)
+
+
+def test_heads_stay_in_float32_when_the_rest_is_not():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for network in (published_unet(64, (2, 4, 8)), lotss_unet(64, (4, 8))):
+            assert network.output.dtype == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def test_output_is_a_probability():
@@ -134,7 +156,7 @@ def infer(tmp_path, image, mode, batch=4, name="a"):
     write_tiles(tiles, image, card, mode, meta)
     write_cores(tiles, tmp_path / "model", cores, batch)
     with h5py.File(cores) as store:
-        return stitch(store["cores"], store["origins"][...], read_layout(store, card))
+        return stitch(store["cores"], store["starts"][...], read_layout(store, card))
 
 
 def published_procedure(image, model, card):

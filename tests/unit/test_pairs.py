@@ -46,7 +46,7 @@ def write_simulated(path, seed=0, unit="Jy/beam", leave_out=None, rms_side=SIDE)
 def write_published(folder, unit="Jy/pixel", truth_side=SIDE):
     truth = np.zeros((truth_side, SIDE), np.float32)
     truth[1, :2] = 2e-8, 0.5e-8
-    image = np.full((SIDE, SIDE), 1e-8, np.float32)
+    image = (1e-8 * (1 + 1e-3 * np.random.default_rng(0).standard_normal((SIDE, SIDE)))).astype(np.float32)
     hdu = fits.PrimaryHDU(image[None, None])  # radio images often come with four axes
     if unit:
         hdu.header["BUNIT"] = unit
@@ -87,15 +87,23 @@ def test_targets_are_a_sample_of_bounded_size(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("unit", ["Jy/pixel", "JY/PIXEL", None])
-def test_a_published_pair_brings_its_own_normalisation(tmp_path, unit):
+def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     pair = read_pair(write_published(tmp_path, unit), 0.3)
     assert pair.image.shape == (SIDE, SIDE)
     assert pair.targets.tolist() == [[1, 0]]  # above 1e-8 Jy/pixel, the second pixel is not
     assert not pair.scalable
-    options = OPTIONS.model_copy(update={"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1)})
+    changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "normalisation": "log10"}
+    options = OPTIONS.model_copy(update=changes)
     noise = np.ones((1, 32, 32), np.float32)
     plane, _ = draw_crop(pair, options, np.random.default_rng(1), (), noise)
-    np.testing.assert_allclose(plane, 2 / 5, rtol=1e-5)  # 1e-8 between 1e-10 and 1e-5, nothing added
+    np.testing.assert_allclose(plane, 2 / 5, atol=1e-3)  # 1e-8 between 1e-10 and 1e-5, nothing added
+
+
+def test_a_published_pair_can_train_a_network_that_takes_sigmas(tmp_path):
+    pair = read_pair(write_published(tmp_path), 0.3)
+    plane, _ = draw_crop(pair, OPTIONS, np.random.default_rng(1))
+    # 1e-8 Jy/pixel with a noise of 1e-11: asinh(1000) = 7.6
+    np.testing.assert_allclose(plane, np.arcsinh(1000), atol=0.3)
 
 
 def test_a_labelled_cut_out(tmp_path):

@@ -39,9 +39,9 @@ rule train:
         weights=f"{TRAINED}/network.weights.h5",
         curve=f"{TRAINED}/learning_curve.csv",
     log:
-        f"{CONFIG.results}/training/logs/train.log",
+        f"{TRAINED}/logs/train.log",
     benchmark:
-        f"{CONFIG.results}/training/benchmarks/train.tsv"
+        f"{TRAINED}/benchmarks/train.tsv"
     conda:
         ENVIRONMENT
     threads: workflow.cores
@@ -66,9 +66,9 @@ rule evaluate:
     output:
         folder=directory(f"{TRAINED}/model"),
     log:
-        f"{CONFIG.results}/training/logs/evaluate.log",
+        f"{TRAINED}/logs/evaluate.log",
     benchmark:
-        f"{CONFIG.results}/training/benchmarks/evaluate.tsv"
+        f"{TRAINED}/benchmarks/evaluate.tsv"
     conda:
         ENVIRONMENT
     threads: workflow.cores
