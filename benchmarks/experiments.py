@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from common import print_table
+from radiounet.products import write_json
 
-TRAINING, TESTING = 96, 16
-BUDGET = {"tile_px": 256, "batch": 8, "steps": 120, "core_px": 128, "buffer": 32}
+TRAINING, TESTING = 96, 24
+BUDGET = {"tile_px": 256, "core_px": 128, "batch": 8, "steps": 300, "buffer": 32}
 WIDTHS = [32, 64, 128, 192, 192]
 
 
@@ -33,23 +34,36 @@ class Experiment:
     network: dict = field(default_factory=dict)
 
 
+PLAIN = {"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0)}
 EXPERIMENTS = (
     Experiment("shipped design"),
     Experiment("without faint-light pyramid", network={"faint": False}),
-    Experiment("finest level at stride 2", {"widths": [16, 32, 64, 128, 192, 192]}, {"stem": 1}),
+    Experiment("with compact sources removed as a channel", network={"opened": True}),
+    Experiment("log10 input, no pyramid", {"normalisation": "log10"}, {"faint": False}),
     Experiment("without skip connections", network={"skips": False}),
+    Experiment("finest level at stride 2", {"widths": [16, 32, 64, 128, 192, 192]}, {"stem": 1}),
+    Experiment("one level less", {"widths": [32, 64, 128, 192]}),
+    Experiment("half the widths", {"widths": [16, 32, 64, 96, 96]}),
     Experiment("bottom dilated 2 and 4", network={"dilation": (2, 4)}),
+    Experiment("attention at the bottom", network={"attention": True}),
     Experiment("cross-entropy", {"loss": "cross_entropy"}),
     Experiment("focal loss", {"loss": "focal"}),
     Experiment("crops anywhere", {"target_fraction": 0.0}),
-    Experiment("log10 input", {"normalisation": "log10"}, {"faint": False}),
+    Experiment("no scaled emission, no added noise", PLAIN),
 )
 
 
 def build(
-    tile_px: int, widths: list[int], stem: int = 2, faint: bool = True, skips: bool = True, dilation=()
+    tile_px: int,
+    widths: list[int],
+    stem: int = 2,
+    faint: bool = True,
+    opened: bool = False,
+    skips: bool = True,
+    dilation: tuple[int, ...] = (1, 1),
+    attention: bool = False,
 ) -> Callable:
-    """Build `lotss_unet` with parts left out or changed."""
+    """Build `radiounet.network.lotss_unet` with parts left out, added or changed."""
     import keras
     from keras import layers, ops
 
@@ -59,10 +73,19 @@ def build(
             x = layers.ReLU()(layers.BatchNormalization()(x))
         return x
 
+    def pooled(plane, size):
+        return layers.AveragePooling2D(size, dtype="float32")(plane)
+
     inputs = keras.Input((tile_px, tile_px, 1))
     limit = float(np.arcsinh(3))
     light = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
-    light = layers.AveragePooling2D(2**stem)(light)
+    if opened:
+        # a grey opening of the beam-smoothed plane keeps what is wider than two beams
+        smooth = layers.AveragePooling2D(5, 1, padding="same", dtype="float32")(inputs)
+        low = -layers.MaxPooling2D(9, 1, padding="same", dtype="float32")(-smooth)
+        wide = layers.MaxPooling2D(9, 1, padding="same", dtype="float32")(low)
+        light = layers.Concatenate(dtype="float32")([light, wide])
+    light = pooled(light, 2**stem)
     x = inputs
     for width in [widths[0] // 2, widths[0]][-stem:]:
         x = layers.Conv2D(width, 5 if x is inputs else 3, strides=2, padding="same", activation="relu")(x)
@@ -70,14 +93,20 @@ def build(
     for level, width in enumerate(widths):
         if level:
             kept.append(x)
-            x, light = layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(light)
+            x, light = layers.MaxPooling2D(2)(x), pooled(light, 2)
             if faint and level + stem > 2:
                 x = layers.Concatenate()([x, light])
-        x = twice(x, width, dilation if dilation and level == len(widths) - 1 else (1, 1))
+        x = twice(x, width, dilation if level == len(widths) - 1 else (1, 1))
+    if attention:
+        side = tile_px // 2 ** (stem + len(widths) - 1)
+        tokens = layers.LayerNormalization()(layers.Reshape((side * side, widths[-1]))(x))
+        mixed = layers.MultiHeadAttention(4, widths[-1] // 4)(tokens, tokens)
+        x = layers.Add()([x, layers.Reshape((side, side, widths[-1]))(mixed)])
     for width, skip in zip(reversed(widths[:-1]), reversed(kept), strict=True):
         x = layers.UpSampling2D(2)(x)
         x = twice(layers.Concatenate()([x, skip]) if skips else x, width)
-    logits = layers.UpSampling2D(2**stem, interpolation="bilinear")(layers.Conv2D(2, 1)(x))
+    logits = layers.Conv2D(2, 1, dtype="float32")(x)
+    logits = layers.UpSampling2D(2**stem, interpolation="bilinear", dtype="float32")(logits)
     return keras.Model(inputs, layers.Softmax(dtype="float32")(logits))
 
 
@@ -93,7 +122,8 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     from radiounet.training import train
 
     use_threads(1)
-    network.ARCHITECTURES["lotss_unet"] = lambda tile_px, widths: build(tile_px, widths, **one.network)
+    if one.network:
+        network.ARCHITECTURES["lotss_unet"] = lambda tile_px, widths: build(tile_px, widths, **one.network)
     options = TrainOptions(
         **{"widths": WIDTHS, "seed": seed, "precision": precision, **BUDGET, **one.options}
     )
@@ -118,6 +148,10 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     }
 
 
+def _key(one: Experiment, seed: int, pairs: str, precision: str) -> str:
+    return json.dumps([one.name, one.options, one.network, BUDGET, TRAINING, TESTING, pairs, precision, seed])
+
+
 def main() -> None:
     """Run all experiments and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -132,18 +166,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
     parser.add_argument("--precision", default="mixed_bfloat16")
     args = parser.parse_args()
-    out = Path(args.out)
-    results = json.loads(out.read_text()) if out.exists() else {}
+    results = json.loads(Path(args.out).read_text()) if Path(args.out).exists() else {}
     chosen = [one for one in EXPERIMENTS if not args.only or one.name in args.only]
     tasks = [(one, seed, args.pairs, args.precision) for seed in range(args.seeds) for one in chosen]
-    tasks = [task for task in tasks if f"{task[0].name}|{task[1]}" not in results]
+    missing = [task for task in tasks if _key(*task) not in results]
+    # a process of its own for each: TensorFlow takes its threads once
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for task, result in zip(tasks, pool.map(run_one, tasks), strict=True):
-            results[f"{task[0].name}|{task[1]}"] = result
-            out.write_text(json.dumps(results, indent=1))
+        for task, result in zip(missing, pool.map(run_one, missing), strict=True):
+            results[_key(*task)] = result
+            write_json(args.out, results)
     rows = []
     for one in chosen:
-        runs = [results[f"{one.name}|{seed}"] for seed in range(args.seeds)]
+        runs = [results[_key(one, seed, args.pairs, args.precision)] for seed in range(args.seeds)]
         row = [one.name, runs[0]["parameters"]]
         for key in ("dice", "ap"):
             values = [run[key] for run in runs]

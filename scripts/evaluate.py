@@ -1,5 +1,6 @@
-"""Evaluate trained weights on held-out fields beside other methods, and write the model's folder."""
+"""Evaluate trained weights on held-out images beside other methods, and write the model's folder."""
 
+from radiounet.cards import model_folder
 from radiounet.options import add_options, options_from
 from radiounet.recipe import TrainOptions
 from radiounet.stage import run_stage, stage_parser
@@ -8,8 +9,8 @@ from radiounet.stage import run_stage, stage_parser
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    fields = "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits (0 no, 1 diffuse, 255 no data)"
-    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {fields}")
+    images = "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits (0 no, 1 diffuse, 255 no data)"
+    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {images}")
     parser.add_argument(
         "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
     )
@@ -17,23 +18,25 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="learning curve of scripts/train.py")
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
-    parser.add_argument("--compare", nargs="*", default=[], help="folders of models to measure beside it")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.evaluation import BASELINES, calibrate, evaluate, model_method, publish_model
-        from radiounet.evaluation_report import write_evaluation
+        from radiounet.evaluation import BASELINES, calibrate, evaluate, model_method
+        from radiounet.evaluation_report import publish_model, write_evaluation
         from radiounet.inference import use_threads
 
         use_threads(args.threads)
         options = options_from(args, TrainOptions)
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
-        made = (args.weights, args.curve, options, args.name, args.out)
+        made = (args.weights, args.curve, options, args.name, args.out, args.threads)
+        others = [model_method(model_folder(one), note="shipped") for one in options.compare]
         scores = [publish_model(held_out, calibration, *made)]
-        for method in (*map(model_method, args.compare), *BASELINES):
-            scores.append(evaluate(method, held_out, options, calibrate(method, calibration, options)))
+        for method, known in (*others, *((one, None) for one in BASELINES)):
+            # a card may have no calibration of p_diffuse
+            settled = known if known and known.hosts else calibrate(method, calibration, options)
+            scores.append(evaluate(method, held_out, options, settled))
         write_evaluation(scores, args.out)
 
     run_stage(args, work, outputs=[])

@@ -8,6 +8,7 @@ pass 0.5 where one would usually set the threshold.
 import numpy as np
 from scipy import fft, ndimage
 
+from radiounet.canvas import FWHM_TO_SIGMA
 from radiounet.noise import local_rms, robust_sigma
 
 COMPACT_SIGMA = 4.0
@@ -17,7 +18,6 @@ SMOOTH_SIGMA = 3.0
 SCALES_ARCMIN = (1.0, 2.0, 4.0, 8.0)
 SCALE_SIGMA = 5.0
 LEAST_WEIGHT = 0.02
-FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 
 
 def smoothed_threshold(
@@ -25,7 +25,8 @@ def smoothed_threshold(
 ) -> np.ndarray:
     """Compact sources removed, smoothed to 60", cut at 3 sigma of the noise measured there.
 
-    What a person does with a low-resolution image.
+    What a person does with a low-resolution image. One of a coarser beam is not
+    smoothed any further.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def smoothed_threshold(
         The image holds too little data to measure noise.
     """
     diffuse = remove_compact(image, rms, beam_arcsec / pixel_arcsec)
-    kernel_px = np.sqrt(SMOOTH_ARCSEC**2 - beam_arcsec**2) / pixel_arcsec
+    kernel_px = np.sqrt(max(SMOOTH_ARCSEC**2 - beam_arcsec**2, 0)) / pixel_arcsec
     (smooth,) = _smooth(diffuse, [kernel_px])
     smooth[np.isnan(diffuse)] = np.nan
     return _score(smooth / local_rms(smooth), SMOOTH_SIGMA)

@@ -1,15 +1,34 @@
-"""What `radiounet.evaluation.evaluate` measured, as a table and as one page of figures."""
+"""What `radiounet.evaluation` measured: a table, a page of figures, the folder of a trained model."""
 
+import csv
+import json
+import logging
+import shutil
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
 import numpy as np
+import yaml
+from astropy.io import fits
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from radiounet.products import atomic
+from radiounet.cards import Card, Weights
+from radiounet.evaluation import calibrate, evaluate, network_method
+from radiounet.network import ARCHITECTURES
+from radiounet.options import options_to
+from radiounet.pairs import BEAM_ARCSEC, NORMALISATIONS
+from radiounet.products import atomic, sha256_of, write_json
+from radiounet.recipe import TrainOptions
+from radiounet.scores import card_metrics
+from radiounet.sky import PIXEL_ARCSEC
 
+logger = logging.getLogger(__name__)
+
+RECIPES = Path(__file__).resolve().parents[2] / "config" / "models"
 MISSING = "–"
 # Okabe & Ito (2008): told apart by the colour-blind too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -23,6 +42,13 @@ CAUSE_COLOURS = {
     "Galactic emission": "#E69F00",
     "artefact": "#D55E00",
     "unknown": "#666666",
+}
+CLUSTER_SCORES = {
+    "roc_auc": "cluster ROC-AUC",
+    "accuracy": "cluster accuracy at p = 0.5",
+    "recall": "cluster recall at p = 0.5",
+    "precision": "cluster precision at p = 0.5",
+    "brier": "cluster Brier score",
 }
 FLUX_EDGES = np.geomspace(1e-4, 10, 11)
 MIN_PER_BIN = 3
@@ -48,7 +74,7 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
     """
     causes = _causes(methods)
     lines: list[tuple[str, Callable[[Scores], str]]] = [
-        ("best Dice (threshold of the calibration fields)", lambda s: _number(s["pixels"]["dice"], ".3f")),
+        ("best Dice (threshold of the calibration images)", lambda s: _number(s["pixels"]["dice"], ".3f")),
         ("objects found, all", lambda s: _recall(s["objects"]["all"])),
         ("objects found, above 4 sigma", lambda s: _recall(s["objects"]["above_4_sigma"])),
         ("objects found, 1 to 2 sigma", lambda s: _recall(s["objects"]["1_to_2_sigma"])),
@@ -56,11 +82,11 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
         *((f"... {cause}, 1/deg2", _of_cause(cause)) for cause in causes),
         ("pixel ROC-AUC", lambda s: _number(s["pixels"]["roc_auc"], ".4f")),
         ("pixel average precision", lambda s: _number(s["pixels"]["average_precision"], ".3f")),
-        ("cluster ROC-AUC (detectable)", _of_clusters("roc_auc")),
-        ("cluster accuracy at p = 0.5", _of_clusters("accuracy")),
-        ("cluster recall at p = 0.5", _of_clusters("recall")),
-        ("cluster precision at p = 0.5", _of_clusters("precision")),
-        ("cluster Brier score", _of_clusters("brier")),
+        *((name, _of_clusters("clusters", key)) for key, name in CLUSTER_SCORES.items()),
+        *(
+            (f"{name}, by catalogue", _of_clusters("clusters_by_catalogue", key))
+            for key, name in CLUSTER_SCORES.items()
+        ),
         ("flux recovered, median (16 to 84 %)", _flux),
     ]
     return ["", *(one["method"] for one in methods)], [
@@ -80,8 +106,8 @@ def _of_cause(cause: str) -> Callable[[Scores], str]:
     return lambda scores: _number(scores["false_islands"]["by_cause"].get(cause, 0.0), ".2f")
 
 
-def _of_clusters(key: str) -> Callable[[Scores], str]:
-    return lambda scores: _number(scores["clusters"].get(key), ".3f")
+def _of_clusters(block: str, key: str) -> Callable[[Scores], str]:
+    return lambda scores: _number(scores[block].get(key), ".3f")
 
 
 def _flux(scores: Scores) -> str:
@@ -103,18 +129,20 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
     Parameters
     ----------
     methods : sequence of dict
-        From `radiounet.evaluation.evaluate`, all on the same fields.
+        From `radiounet.evaluation.evaluate`, all on the same images.
     """
     heads, rows = evaluation_table(methods)
     first = methods[0]
-    clusters = first["clusters"]
+    clusters, listed = first["clusters"], first["clusters_by_catalogue"]
     lines = [
         "# Evaluation",
         "",
-        f"{first['fields']} held-out fields, {first['area_deg2']:.1f} deg2; "
+        f"{first['images']} held-out images, {first['area_deg2']:.1f} deg2; "
         f"{first['objects']['all']['count']} diffuse objects; {clusters['host']} clusters with "
         f"detectable diffuse emission and {clusters['empty']} without (not counted: "
-        f"{clusters['undetectable']} with undetectable emission, {clusters['uncovered']} not covered).",
+        f"{clusters['undetectable']} with undetectable emission, {clusters['uncovered']} not covered). "
+        f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission and "
+        f"{listed['empty']} were not; others may lie in front of them.",
         "",
         *(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)),
         "",
@@ -247,7 +275,7 @@ def _draw_recall_of_peak(axes: Axes, methods: Sequence[Scores]) -> None:
 
 def _draw_recall_of_size(axes: Axes, methods: Sequence[Scores]) -> None:
     _draw_recall(axes, methods, "by_las_arcmin")
-    label = "largest angular size in arcmin (number of objects)"
+    label = "diagonal of the box above a tenth of the peak, arcmin (number of objects)"
     _label(axes, "Objects found, by size", label, "fraction found")
 
 
@@ -279,8 +307,8 @@ def _draw_reliability(axes: Axes, methods: Sequence[Scores]) -> None:
             continue
         full = [row for row in rows if row["count"]]
         label = _with_value("Brier", one["clusters"]["brier"])
-        said, true = ([row[key] for row in full] for key in ("probability", "fraction"))
-        axes.plot(said, true, color=colour, marker="o", markersize=4, label=label)
+        probability, true = ([row[key] for row in full] for key in ("probability", "fraction"))
+        axes.plot(probability, true, color=colour, marker="o", markersize=4, label=label)
         edges = [rows[0]["low"], *(row["high"] for row in rows)]
         below.stairs([row["count"] for row in rows], edges, color=colour)
     axes.set_xlim(0, 1)
@@ -320,3 +348,109 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
         axis.set_minor_formatter(NullFormatter())
     title = "Flux of objects found, above 2 sigma (16, 50 and 84 %)"
     _label(axes, title, "true flux density in mJy", "measured / true")
+
+
+def publish_model(
+    held_out: Sequence[str],
+    calibration: Sequence[str],
+    weights: str,
+    curve: str,
+    options: TrainOptions,
+    name: str,
+    folder: str,
+    threads: int = 1,
+) -> dict[str, object]:
+    """Evaluate weights and write the model's folder: weights, learning curve, metrics, card.
+
+    Parameters
+    ----------
+    held_out, calibration : sequence of str
+        Images, see `read_scene`.
+    weights, curve : str
+        From `radiounet.training`.
+    options : TrainOptions
+        As the weights were trained with.
+    name : str
+        Name of the model.
+    folder : str
+        Written: ``network.weights.h5``, ``learning_curve.csv``, ``metrics.json`` and
+        ``card.yaml``.
+    threads : int
+        CPU threads, for the record.
+
+    Returns
+    -------
+    dict
+        As `evaluate`.
+    """
+    model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
+    model.load_weights(weights)
+    normalisation = NORMALISATIONS[options.normalisation]
+    method = network_method(name, model, normalisation, options.tile_px, options.core_px)
+    found = calibrate(method, calibration, options)
+    if found.hosts is None:
+        logger.warning(
+            "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
+            "it will be the bare maximum of the probability",
+            name,
+        )
+    scores = evaluate(method, held_out, options, found)
+    out = Path(folder)
+    weights_file = "network.weights.h5"
+    for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+    write_json(out / "metrics.json", scores)
+    card = Card(
+        name=name,
+        architecture=options.architecture,
+        widths=tuple(options.widths),
+        tile_px=options.tile_px,
+        core_px=options.core_px,
+        normalisation=normalisation,
+        unit="Jy/beam",
+        beam_arcsec=BEAM_ARCSEC,
+        pixel_arcsec=PIXEL_ARCSEC,
+        threshold=found.threshold,
+        hosts=found.hosts,
+        training={
+            "command": _command(name, options),
+            "options": options.model_dump(mode="json"),
+            "calibration": _origin(calibration),
+            "held_out": _origin(held_out),
+            "parameters": model.count_params(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
+            "threads": threads,
+            "wall_time_s": _seconds(curve),
+        },
+        metrics={"on": f"{len(held_out)} held-out images", **card_metrics(scores)},
+        weights=Weights(file=weights_file, sha256=sha256_of(out / weights_file)),
+        licence="BSD-3-Clause",
+        citation="see CITATION.cff of this workflow",
+    )
+    with atomic(out / "card.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))
+    return scores
+
+
+def _command(name: str, options: TrainOptions) -> str:
+    """What trains such a model again: a recipe of its name, or the options that are not the default."""
+    if (RECIPES / f"{name}.yaml").is_file():
+        return f"make model MODEL={name}"
+    changed = options.model_dump(exclude_defaults=True)
+    return " ".join(["scripts/train.py", *([options_to(options, *changed)] if changed else [])])
+
+
+def _origin(paths: Sequence[str]) -> dict[str, object]:
+    """Number of images, and the set they are of."""
+    simulated = [path for path in paths if ":" not in path]
+    seeds = {fits.getheader(path).get("BASESEED", "unknown") for path in simulated}
+    sets = [f"radiounet.simulate, base seed {seed}" for seed in sorted(seeds, key=str)]
+    labelled = ["labelled images"] if len(simulated) < len(paths) else []
+    return {"number": len(paths), "set": "; ".join([*sets, *labelled])}
+
+
+def _seconds(curve: str) -> int:
+    with open(curve, newline="") as stream:
+        return int(float(list(csv.DictReader(stream))[-1]["seconds"]))

@@ -1,7 +1,7 @@
 """Scores of masks and probabilities: numbers from arrays, no files and no networks.
 
 Pixels are counted by score and truth as they come (`PixelCounts`), so that any
-number of fields takes the memory of one. Undefined scores are NaN.
+number of images takes the memory of one. Undefined scores are NaN.
 """
 
 from collections import Counter
@@ -18,10 +18,14 @@ from radiounet.masks import EIGHT_NEIGHBOURS
 # networks say 1e-4 of most pixels: without the fine steps these would all be ties
 EDGES = np.concatenate([[0.0], np.geomspace(1e-6, 1e-3, 61)[:-1], np.arange(1, 1000) / 1000])
 EDGES = EDGES.astype(np.float32)  # as `radiounet.masks.make_mask` compares
+CURVE_STEP = 5  # every fifth threshold is enough to draw
 FOUND_FLUX = 0.3
 FOUND_OVERLAP = 0.1
 CAUSE_SHARE = 0.2
 FLUX_PEAK_SIGMA = 2.0
+FLUX_VISIBLE = 0.8
+DETECTABLE_SIGMA = 1.0
+MIN_COVERAGE = 0.5
 PEAK_BINS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, np.inf)
 SIZE_BINS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, np.inf)
 NOISE = "noise"
@@ -42,7 +46,7 @@ class PixelCounts:
         self._counts = np.zeros((2, len(EDGES)), np.int64)
 
     def add(self, score: np.ndarray, truth: np.ndarray) -> None:
-        """Count the pixels of a field.
+        """Count the pixels of an image.
 
         Parameters
         ----------
@@ -101,6 +105,20 @@ class PixelCounts:
         dice = self.dice()[np.searchsorted(EDGES, hundredths.astype(np.float32))]
         return float(hundredths[np.argmax(dice)]) if np.isfinite(dice).all() else float("nan")
 
+    def curves(self) -> dict[str, np.ndarray]:
+        """Threshold, false_rate, true_rate, precision, recall, dice, thinned out for drawing."""
+        false_rate, true_rate = (part[::-1][:-1] for part in self.roc())
+        precision, recall = self.precision_recall()
+        curves = {
+            "threshold": EDGES,
+            "false_rate": false_rate,
+            "true_rate": true_rate,
+            "precision": precision,
+            "recall": recall,
+            "dice": self.dice(),
+        }
+        return {name: curve[::CURVE_STEP] for name, curve in curves.items()}
+
 
 def divide(part, whole):
     """``part / whole``, NaN where that is 0 / 0."""
@@ -110,18 +128,30 @@ def divide(part, whole):
 
 @dataclass(frozen=True)
 class ObjectResult:
-    """What became of one true object; flux densities in Jy."""
+    """What became of one true object.
+
+    Attributes
+    ----------
+    kind, peak_sigma, las_arcmin : str, float, float
+        From the list of objects; the size is the diagonal of the box that bounds
+        what is above a tenth of the peak.
+    flux_jy, visible_jy, measured_jy : float
+        Flux density of the whole object; true one on its pixels with data; of the
+        image on those of them that were predicted.
+    found : bool
+    """
 
     kind: str
     peak_sigma: float
     las_arcmin: float
     flux_jy: float
+    visible_jy: float
     found: bool
     measured_jy: float
 
 
 def score_objects(
-    said: np.ndarray,
+    predicted: np.ndarray,
     image: np.ndarray,
     truth: np.ndarray,
     mask: np.ndarray,
@@ -133,11 +163,16 @@ def score_objects(
 
     An object is found where 30 % of its flux density lie inside the mask, or where
     the mask's islands that touch it overlap its part of the truth mask with an
-    intersection over union above 0.1.
+    intersection over union above 0.1. The flux density is that of the whole object,
+    parts outside the image, under blank pixels or behind other objects included.
+
+    Objects whose peak is outside the image or under a blank pixel are counted
+    nowhere, neither found nor missed; nor are those without a pixel of their own,
+    behind others.
 
     Parameters
     ----------
-    said : ndarray of bool, ``[y, x]``
+    predicted : ndarray of bool, ``[y, x]``
         The mask to judge.
     image, truth : ndarray, ``[y, x]``
         Jy/beam; the image NaN where blank.
@@ -146,35 +181,44 @@ def score_objects(
     objects : ndarray of int, ``[y, x]``
         Number of the object a pixel belongs to, 0 for none.
     table : Table
-        Columns object, kind, peak_sigma, las_arcmin, flux_jy; objects without a
-        pixel of data are left out.
+        Columns object, kind, y_px, x_px (of the peak), peak_sigma, las_arcmin,
+        flux_jy (NaN: what is on the object's pixels is all of it).
     beam_area_px : float
         Solid angle of the beam, px.
     """
-    labels, count = ndimage.label(said, EIGHT_NEIGHBOURS)
+    labels, count = ndimage.label(predicted, EIGHT_NEIGHBOURS)
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     places = ndimage.find_objects(objects.astype(np.int32))
     results = []
     for row in table:
         number = int(row["object"])
         part = places[number - 1] if 0 < number <= len(places) else None
-        if part is None:
+        if part is None or not _on_data(image, row["y_px"], row["x_px"]):
             continue
         mine = (objects[part] == number) & np.isfinite(image[part])
         if not mine.any():
             continue
-        inside = mine & said[part]
-        share = divide(truth[part][inside].sum(), truth[part][mine].sum())
+        inside = mine & predicted[part]
+        visible = truth[part][mine].sum(dtype=float)
+        whole = np.fmax(visible, row["flux_jy"] * beam_area_px)
+        share = divide(truth[part][inside].sum(dtype=float), whole)
         overlap = _overlap(labels[part], areas, mine, mine & mask[part])
         results.append(
             ObjectResult(
                 str(row["kind"]),
                 *(float(row[name]) for name in ("peak_sigma", "las_arcmin", "flux_jy")),
+                float(visible / beam_area_px),
                 bool(share >= FOUND_FLUX or overlap > FOUND_OVERLAP),
                 float(image[part][inside].sum() / beam_area_px),
             )
         )
     return results
+
+
+def _on_data(image: np.ndarray, y: float, x: float) -> bool:
+    row, column = round(float(y)), round(float(x))
+    inside = 0 <= row < image.shape[0] and 0 <= column < image.shape[1]
+    return inside and bool(np.isfinite(image[row, column]))
 
 
 def _overlap(labels: np.ndarray, areas: np.ndarray, mine: np.ndarray, true: np.ndarray) -> float:
@@ -209,7 +253,7 @@ def _recall(found: np.ndarray) -> dict[str, float]:
 
 
 def summarise_objects(results: Sequence[ObjectResult]) -> dict[str, object]:
-    """Recall of all objects, by brightness, by size and by kind."""
+    """Recall of all objects, by brightness, by size (see `ObjectResult`) and by kind."""
     found = np.array([one.found for one in results], bool)
     peak = np.array([one.peak_sigma for one in results], float)
     size = np.array([one.las_arcmin for one in results], float)
@@ -227,12 +271,15 @@ def summarise_objects(results: Sequence[ObjectResult]) -> dict[str, object]:
 def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
     """Measured over true flux density of the objects found that peak above 2 sigma.
 
+    Only objects of which 80 % of the flux density lie on their pixels with data.
+
     Returns
     -------
     dict
         count; median, p16 and p84 of the ratio; true_jy and ratio of every object.
     """
-    chosen = [one for one in results if one.found and one.peak_sigma > FLUX_PEAK_SIGMA and one.flux_jy > 0]
+    found = [one for one in results if one.found and one.peak_sigma > FLUX_PEAK_SIGMA and one.flux_jy > 0]
+    chosen = [one for one in found if one.visible_jy >= FLUX_VISIBLE * one.flux_jy]
     ratios = [one.measured_jy / one.flux_jy for one in chosen]
     p16, median, p84 = np.percentile(ratios, (16, 50, 84)) if ratios else (np.nan,) * 3
     return {
@@ -246,7 +293,11 @@ def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
 
 
 def false_islands(
-    said: np.ndarray, mask: np.ndarray, faint: np.ndarray, cause: np.ndarray | None, causes: Sequence[str]
+    predicted: np.ndarray,
+    mask: np.ndarray,
+    faint: np.ndarray,
+    cause: np.ndarray | None,
+    causes: Sequence[str],
 ) -> Counter[str]:
     """Count the islands of a mask (8 neighbours) that hold no pixel of the truth mask, by cause.
 
@@ -256,7 +307,7 @@ def false_islands(
 
     Parameters
     ----------
-    said, mask : ndarray of bool, ``[y, x]``
+    predicted, mask : ndarray of bool, ``[y, x]``
         The mask to judge, and the truth mask.
     faint : ndarray of bool, ``[y, x]``
         Diffuse emission of any brightness worth naming.
@@ -264,7 +315,7 @@ def false_islands(
         Index into `causes`, 0 for noise; without it every cause is "unknown".
     causes : sequence of str
     """
-    labels, count = ndimage.label(said, EIGHT_NEIGHBOURS)
+    labels, count = ndimage.label(predicted, EIGHT_NEIGHBOURS)
     index = np.arange(count + 1)
     false = ndimage.sum_labels(mask, labels, index) == 0
     if cause is None:
@@ -283,6 +334,42 @@ def false_islands(
         else:
             names[NOISE] += 1
     return names
+
+
+def cluster_label(
+    strength: np.ndarray, known: np.ndarray, y: float, x: float, radius_px: float, truth_sigma: float
+) -> str:
+    """Tell what there was to be seen of a cluster.
+
+    Parameters
+    ----------
+    strength : ndarray, ``[y, x]``
+        True diffuse emission, whichever object's, in units of the noise.
+    known : ndarray of bool, ``[y, x]``
+        Pixels with data.
+    y, x, radius_px : float
+        Centre and R500, px.
+    truth_sigma : float
+        Where the truth mask begins.
+
+    Returns
+    -------
+    str
+        ``host`` where the strongest emission inside R500 reaches 1 sigma, ``empty``
+        where it is below `truth_sigma`, else ``undetectable``; ``uncovered`` where
+        half the aperture has no data.
+    """
+    low = np.maximum(np.floor([y - radius_px, x - radius_px]).astype(int), 0)
+    high = np.maximum(np.ceil([y + radius_px, x + radius_px]).astype(int) + 1, 0)
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    dy, dx = np.ogrid[: known[part].shape[0], : known[part].shape[1]]
+    inside = known[part] & (np.hypot(dy + low[0] - y, dx + low[1] - x) <= radius_px)
+    if inside.sum() < MIN_COVERAGE * np.pi * radius_px**2:
+        return "uncovered"
+    strongest = strength[part][inside].max()
+    if strongest >= DETECTABLE_SIGMA:
+        return "host"
+    return "empty" if strongest < truth_sigma else "undetectable"
 
 
 def roc_auc(probability: np.ndarray, truth: np.ndarray) -> float:

@@ -70,6 +70,21 @@ def test_wide_emission_is_found_and_compact_sources_are_not(baseline, noise):
     assert known.max() <= 1
 
 
+def test_an_image_coarser_than_one_arcmin_is_not_smoothed():
+    white = np.random.default_rng(6).standard_normal((N_PX, N_PX))
+    coarse_px = 65.0 / PIXEL
+    plane = ndimage.gaussian_filter(white, coarse_px / np.sqrt(8 * np.log(2)), mode="wrap")
+    image = (SIGMA * plane / plane.std() + gaussian(200, 200, 80, 6 * SIGMA)).astype(np.float32)
+    image[:, 390:] = np.nan
+    rms = local_rms(image)
+    score = smoothed_threshold(image, rms, PIXEL, 65.0)
+    np.testing.assert_array_equal(np.isnan(score), np.isnan(image))
+    # as it is, over its noise: score = snr / (snr + 3)
+    snr = remove_compact(image, rms, coarse_px) / rms
+    assert snr[200, 200] > 3
+    assert score[200, 200] == pytest.approx(snr[200, 200] / (snr[200, 200] + 3), rel=0.02)
+
+
 def test_half_is_three_sigma_at_one_arcmin(noise):
     # noise alone: at 60" its own standard deviation is the unit, and 3 sigma is rare
     score = smoothed_threshold(noise, local_rms(noise), PIXEL, BEAM)

@@ -1,14 +1,16 @@
 import json
+import logging
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from models import write_tiny_model
+from models import tiny_card, write_tiny_model
 from radiounet import evaluation
 from radiounet.cards import AsinhNormalisation, read_card
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ModelError
 from radiounet.evaluation import (
     BASELINES,
     Calibration,
@@ -17,10 +19,11 @@ from radiounet.evaluation import (
     evaluate,
     model_method,
     network_method,
-    publish_model,
-    read_field,
+    read_scene,
+    require_unseen,
 )
-from radiounet.evaluation_report import draw_evaluation, evaluation_table, write_evaluation
+from radiounet.evaluation_report import draw_evaluation, evaluation_table, publish_model, write_evaluation
+from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.inference import predict_plane
 from radiounet.network import load_model, lotss_unet
@@ -50,6 +53,8 @@ CLUSTERS = {
     "diffuse": [True, True, False, False],
     "galactic": [False] * 4,
 }
+ONES = (1.0,) * len(FEATURES)
+HOSTS = HostCalibration(features=FEATURES, mean=ONES, scale=ONES, weights=ONES, intercept=0.0, clusters=2)
 
 
 def planes():
@@ -67,9 +72,9 @@ def planes():
     return image, truth, objects, cause
 
 
-def write_field(path, clusters=None):
+def write_scene(path, clusters=None):
     image, truth, objects, cause = planes()
-    header = fits.Header({"BUNIT": "JY/BEAM", "PIXARCS": 4.5, "BMAJ": 20 / 3600, "SEED": 1})
+    header = fits.Header({"BUNIT": "JY/BEAM", "PIXARCS": 4.5, "BMAJ": 20 / 3600, "SEED": 1, "BASESEED": 77})
     hdus = [fits.PrimaryHDU(image, header)]
     for name, plane in (
         ("TRUTH", truth),
@@ -85,8 +90,8 @@ def write_field(path, clusters=None):
 
 
 @pytest.fixture
-def field(tmp_path):
-    return write_field(tmp_path / "field.fits")
+def scene(tmp_path):
+    return write_scene(tmp_path / "scene.fits")
 
 
 class Hosts:
@@ -118,45 +123,54 @@ def brightness(image, rms, pixel_arcsec, beam_arcsec):
 METHOD = Method("brightness", brightness)
 
 
-def test_a_simulated_field_is_read(field):
-    one = read_field(field, 0.3)
+def test_a_simulated_image_is_read(scene):
+    one = read_scene(scene, 0.3)
     assert one.mask.sum() == 800
     assert one.known.sum() == N_PX * (N_PX - 2)
-    assert read_field(field, 1.0).mask.sum() == 400
+    assert read_scene(scene, 1.0).mask.sum() == 400
     assert one.strength.max() == pytest.approx(5)
     assert one.table["kind"].tolist() == ["halo", "relic"]
     assert one.clusters["diffuse"].tolist() == [True, True, False, False]
     assert one.beam_area_px == pytest.approx(BEAM_AREA)
-    with fits.open(field, mode="update") as hdus:
+    with fits.open(scene, mode="update") as hdus:
         hdus[0].header["BMAJ"] = 40 / 3600
-    assert read_field(field, 0.3).beam_area_px == pytest.approx(4 * BEAM_AREA)
+    assert read_scene(scene, 0.3).beam_area_px == pytest.approx(4 * BEAM_AREA)
 
 
-def test_a_field_of_an_older_simulator_is_refused(tmp_path, field):
-    with fits.open(field) as hdus:
+def test_an_image_of_an_older_simulator_is_refused(tmp_path, scene):
+    with fits.open(scene) as hdus:
         hdus[:3].writeto(tmp_path / "old.fits")
     with pytest.raises(BadDataError, match="older version"):
-        read_field(str(tmp_path / "old.fits"), 0.3)
+        read_scene(str(tmp_path / "old.fits"), 0.3)
 
 
-def test_calibration_chooses_the_threshold_of_best_dice(field):
+def test_calibration_chooses_the_threshold_of_best_dice(scene):
     # all objects: Dice 2 * 800 / (1000 + 800) up to 0.06; bright object alone: 2 * 400 / (600 + 800)
-    assert calibrate(METHOD, [field], OPTIONS).threshold == pytest.approx(0.01)
+    assert calibrate(METHOD, [scene], OPTIONS).threshold == pytest.approx(0.01)
     # with the faint one outside the truth, 0.07 is the first threshold without it
     bright_only = OPTIONS.model_copy(update={"truth_sigma": 1.0})
-    assert calibrate(METHOD, [field], bright_only).threshold == pytest.approx(0.07)
+    assert calibrate(METHOD, [scene], bright_only).threshold == pytest.approx(0.07)
 
 
-def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, field):
-    assert calibrate(METHOD, [field], OPTIONS).hosts.clusters == 2  # the undetectable one is left out
-    alike = write_field(tmp_path / "alike.fits", clusters=[0])
+def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, scene):
+    assert calibrate(METHOD, [scene], OPTIONS).hosts.clusters == 2  # the undetectable one is left out
+    alike = write_scene(tmp_path / "alike.fits", clusters=[0])
     assert calibrate(METHOD, [alike], OPTIONS).hosts is None
-    none = write_field(tmp_path / "none.fits", clusters=[])
+    none = write_scene(tmp_path / "none.fits", clusters=[])
     assert calibrate(METHOD, [none], OPTIONS).hosts is None
 
 
-def test_evaluation_by_hand(field, hosts):
-    scores = evaluate(METHOD, [field], OPTIONS, Calibration(0.3, hosts))
+def test_calibration_scores_are_not_rounded(scene, hosts, monkeypatch):
+    seen = []
+    monkeypatch.setattr(evaluation, "fit_hosts", lambda features, hosts: seen.append(features))
+    fine = Method("fine", lambda image, *_: np.where(image > 4e-4, np.float32(0.50004), 0).astype(np.float32))
+    calibrate(fine, [scene], OPTIONS)
+    # the nearest half-precision numbers are 0.5 and 0.5005
+    assert seen[0][0, 0] == np.float32(0.50004)
+
+
+def test_evaluation_by_hand(scene, hosts):
+    scores = evaluate(METHOD, [scene], OPTIONS, Calibration(0.3, hosts))
     area = N_PX * (N_PX - 2) * (4.5 / 3600) ** 2
     assert scores["area_deg2"] == pytest.approx(area, rel=1e-4)
     assert scores["threshold"] == 0.3
@@ -180,42 +194,61 @@ def test_evaluation_by_hand(field, hosts):
     assert clusters["roc_auc"] == 1
     assert clusters["recall"] == 1  # 0.5 is yes
     assert clusters["brier"] == pytest.approx(0.125, abs=1e-3)
+    assert scores["clusters_by_catalogue"] == {**scores["clusters_by_catalogue"], "host": 1, "empty": 1}
+    assert scores["clusters_by_catalogue"]["roc_auc"] == 1
     assert json.loads(json.dumps(scores)) == scores
 
 
-def test_curves_are_of_one_length_and_fall_with_the_threshold(field):
-    curves = evaluate(METHOD, [field], OPTIONS)["pixels"]["curves"]
+def test_the_catalogue_may_say_otherwise_than_the_image(scene, hosts):
+    # the first cluster shines with what belongs to another; the third was given something unseen
+    with fits.open(scene, mode="update") as hdus:
+        hdus["CLUSTERS"].data["diffuse"] = [False, True, True, True]
+    scores = evaluate(METHOD, [scene], OPTIONS, Calibration(0.3, hosts))
+    # probabilities 0.5 and 0 of the first and the third; the others are not judged
+    assert [scores["clusters"][key] for key in ("accuracy", "roc_auc")] == [1, 1]
+    listed = scores["clusters_by_catalogue"]
+    assert [listed[key] for key in ("host", "empty", "accuracy", "recall", "precision", "roc_auc")] == [
+        *(1, 1, 0, 0, 0, 0)
+    ]
+    assert listed["brier"] == pytest.approx((0.25 + 1) / 2, abs=1e-3)
+    table = {row[0]: row[1] for row in evaluation_table([scores])[1]}
+    assert table["cluster accuracy at p = 0.5"] == "1.000"
+    assert table["cluster accuracy at p = 0.5, by catalogue"] == "0.000"
+
+
+def test_curves_are_of_one_length_and_fall_with_the_threshold(scene):
+    curves = evaluate(METHOD, [scene], OPTIONS)["pixels"]["curves"]
     assert len({len(curve) for curve in curves.values()}) == 1
     rates = np.array([curves["false_rate"], curves["true_rate"], curves["recall"]])
     assert (np.diff(rates) <= 0).all()
     np.testing.assert_array_equal(rates[1], rates[2])
 
 
-def test_a_low_threshold_finds_the_faint_object_too(field):
-    scores = evaluate(METHOD, [field], OPTIONS, Calibration(0.05))
+def test_a_low_threshold_finds_the_faint_object_too(scene):
+    scores = evaluate(METHOD, [scene], OPTIONS, Calibration(0.05))
     assert scores["objects"]["all"]["found"] == 2
     assert "roc_auc" not in scores["clusters"]
     assert scores["clusters"]["host"] == 1
 
 
-def test_faint_diffuse_emission_explains_a_false_island(field):
+def test_faint_diffuse_emission_explains_a_false_island(scene):
     options = OPTIONS.model_copy(update={"truth_sigma": 1.0})
-    scores = evaluate(METHOD, [field], options, Calibration(0.05))
+    scores = evaluate(METHOD, [scene], options, Calibration(0.05))
     assert set(scores["false_islands"]["by_cause"]) == {"faint diffuse", "radio galaxy"}
 
 
-def test_islands_smaller_than_a_beam_do_not_count(field):
+def test_islands_smaller_than_a_beam_do_not_count(scene):
     def speck(image, rms, pixel_arcsec, beam_arcsec):
         score = np.zeros_like(image)
         score[80:84, 80:85] = 1  # 20 px, the beam has 22.4
         score[80:84, 120:126] = 1
         return score
 
-    scores = evaluate(Method("speck", speck), [field], OPTIONS)
+    scores = evaluate(Method("speck", speck), [scene], OPTIONS)
     assert scores["false_islands"]["per_deg2"] * scores["area_deg2"] == pytest.approx(1, rel=1e-3)
 
 
-def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
+def write_labelled(tmp_path):
     image, truth, _, _ = planes()
     wcs = grid_wcs(150.0, 40.0, N_PX, 4.5)
     header = Plane(image, wcs, Beam(20.0, 20.0)).header()
@@ -223,8 +256,11 @@ def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
     labels = (truth > 0).astype(np.uint8)
     labels[150:160, 20:30] = 255  # nobody knows about half of the galaxy
     fits.writeto(tmp_path / "labels.fits", labels)
-    path = f"{tmp_path}/image.fits:{tmp_path}/labels.fits"
-    scores = evaluate(METHOD, [path], OPTIONS, Calibration(0.3))
+    return f"{tmp_path}/image.fits:{tmp_path}/labels.fits"
+
+
+def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
+    scores = evaluate(METHOD, [write_labelled(tmp_path)], OPTIONS, Calibration(0.3))
     assert scores["objects"]["all"] == {"count": 2, "found": 1, "recall": 0.5}
     assert scores["pixels"]["dice"] == pytest.approx(2 * 400 / (500 + 800), rel=1e-4)
     assert list(scores["false_islands"]["by_cause"]) == ["unknown"]
@@ -241,26 +277,18 @@ class Shifted:
 
     def predict_on_batch(self, tiles):
         self.batches.append(len(tiles))
-        said = np.roll(tiles[..., 0], 1, axis=2)
-        return np.stack([1 - said, said], axis=-1)
+        probability = np.roll(tiles[..., 0], 1, axis=2)
+        return np.stack([1 - probability, probability], axis=-1)
 
 
 @pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
 def test_a_plane_is_predicted_tile_by_tile(tile_px, batch):
     plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
     model = Shifted()
-    said = predict_plane(model, plane, tile_px, tile_px // 2)
-    np.testing.assert_array_equal(said[:, 1:], plane[:, :-1])
-    assert said.shape == plane.shape
-    assert (said[:, 0] == 0).all()
+    probability = predict_plane(model, plane, tile_px, tile_px // 2)
+    np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
+    assert probability.shape == plane.shape
     assert set(model.batches) == {batch}
-
-
-def test_a_real_network_predicts_every_pixel():
-    plane = np.random.default_rng(1).standard_normal((50, 70)).astype(np.float32)
-    said = predict_plane(lotss_unet(64, (4, 8)), plane, 64, 32)
-    assert said.shape == plane.shape
-    assert ((said >= 0) & (said <= 1)).all()
 
 
 def test_flips_average_over_the_mirrors():
@@ -273,10 +301,12 @@ def test_flips_average_over_the_mirrors():
     np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)
 
 
-def test_a_model_folder_is_a_method_with_its_threshold(tmp_path):
-    write_tiny_model(tmp_path, threshold=0.4)
-    method = model_method(tmp_path)
+def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
+    write_tiny_model(tmp_path, threshold=0.4, hosts=HOSTS.model_dump(mode="json"))
+    method, calibration = model_method(tmp_path)
     assert (method.name, method.threshold) == ("tiny", 0.4)
+    assert calibration == Calibration(0.4, HOSTS)
+    assert model_method(tmp_path, note="shipped")[0].name == "tiny (shipped)"
     image = np.random.default_rng(1).standard_normal((50, 50)).astype(np.float32)
     model, card = load_model(tmp_path)
     plane = card.normalisation(image, np.full_like(image, 2))
@@ -284,24 +314,54 @@ def test_a_model_folder_is_a_method_with_its_threshold(tmp_path):
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
 
 
+@pytest.mark.parametrize(("first", "seen"), [(300, True), (347, True), (348, False), (1000, False)])
+def test_a_model_is_not_measured_on_what_it_saw(first, seen):
+    card = tiny_card(training={"options": {"fields": 300, "calibrate": 48}})
+    if seen:
+        with pytest.raises(ModelError, match=f"tiny .* 0 to 347: .* begin at 348 or later, not at {first}"):
+            require_unseen(card, first)
+    else:
+        require_unseen(card, first)
+
+
+def test_a_model_that_tells_no_images_is_measured():
+    require_unseen(tiny_card(training={"data": "elsewhere"}), 0)
+
+
 @pytest.fixture
-def published(tmp_path, field):
+def publish(tmp_path):
+    """Publish a network without training, calibrated on an image with one kind of clusters only."""
     network = lotss_unet(OPTIONS.tile_px, OPTIONS.widths)
     network.save_weights(tmp_path / "w.weights.h5")
     (tmp_path / "curve.csv").write_text("step,loss,seconds\n30,0.6,7\n60,0.5,12\n")
-    alike = write_field(tmp_path / "alike.fits", clusters=[0])
-    scores = publish_model(
-        [field], [alike], f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", OPTIONS, "m", f"{tmp_path}/m"
-    )
-    return tmp_path / "m", network, scores
+    alike = write_scene(tmp_path / "alike.fits", clusters=[0])
+
+    def run(held_out, name, options=OPTIONS):
+        made = (f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", options, name, f"{tmp_path}/m", 3)
+        return tmp_path / "m", network, publish_model(held_out, [alike, alike], *made)
+
+    return run
 
 
-def test_a_published_model_loads_and_its_card_tells_how_it_was_made(published):
-    folder, network, scores = published
+def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, scene, caplog):
+    with caplog.at_level(logging.WARNING):
+        folder, network, scores = publish([scene], "m", OPTIONS.model_copy(update={"initial": "other"}))
+    assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
-    assert card.training["wall_time_s"] == 12
-    assert card.training["options"]["widths"] == [4, 8]
-    assert card.training["parameters"] == network.count_params()
+    today = datetime.now(UTC).date().isoformat()
+    training = dict(card.training)
+    assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": "other"}
+    assert training.pop("backend").startswith("keras 3.")
+    assert training == {
+        "command": "scripts/train.py --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
+        " --initial other",
+        "calibration": {"number": 2, "set": "radiounet.simulate, base seed 77"},
+        "held_out": {"number": 1, "set": "radiounet.simulate, base seed 77"},
+        "parameters": network.count_params(),
+        "date": today,
+        "threads": 3,
+        "wall_time_s": 12,
+    }
     assert card.threshold == scores["threshold"]
     assert card.metrics["dice"] == scores["pixels"]["dice"]
     assert card.metrics["objects"] == 2
@@ -313,9 +373,17 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(published):
     assert (folder / "learning_curve.csv").read_text().startswith("step")
 
 
-def test_table_of_methods(field, hosts):
+def test_a_model_with_a_recipe_is_made_by_its_name(publish, tmp_path):
+    path = write_labelled(tmp_path)
+    folder, _, _ = publish([path], "lotss-unet")
+    training = read_card(folder).training
+    assert training["command"] == "make model MODEL=lotss-unet"
+    assert training["held_out"] == {"number": 1, "set": "labelled images"}
+
+
+def test_table_of_methods(scene, hosts):
     dim = Method("dim", lambda *planes: 0.9 * brightness(*planes))
-    methods = [evaluate(one, [field], OPTIONS, Calibration(0.3, hosts)) for one in (METHOD, dim)]
+    methods = [evaluate(one, [scene], OPTIONS, Calibration(0.3, hosts)) for one in (METHOD, dim)]
     methods[1]["false_islands"]["by_cause"] = {"noise": 2.0}
     heads, rows = evaluation_table(methods)
     assert heads == ["", "brightness", "dim"]
@@ -329,16 +397,51 @@ def test_table_of_methods(field, hosts):
     assert names.index("... noise, 1/deg2") < names.index("... radio galaxy, 1/deg2")
 
 
-def test_report_is_a_table_and_a_picture(field, hosts, tmp_path):
-    methods = [evaluate(METHOD, [field], OPTIONS, Calibration(0.3, hosts))]
-    methods += [evaluate(one, [field], OPTIONS) for one in BASELINES]
+def test_report_is_a_table_and_a_picture(scene, hosts, tmp_path):
+    methods = [evaluate(METHOD, [scene], OPTIONS, Calibration(0.3, hosts))]
+    methods += [evaluate(one, [scene], OPTIONS) for one in BASELINES]
     write_evaluation(methods, tmp_path / "out")
     text = (tmp_path / "out" / "evaluation.md").read_text()
-    assert "| best Dice" in text
+    heads, rows = evaluation_table(methods)
+    for row in (heads, *rows):
+        assert f"\n| {' | '.join(row)} |\n" in text
     assert "1 clusters with detectable diffuse emission and 1 without" in text
+    assert "By the catalogue, 1 of the same clusters were given diffuse emission and 1 were not" in text
     assert (tmp_path / "out" / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def panel(figure, start):
+    (one,) = [axes for axes in figure.axes if axes.get_title(loc="left").startswith(start)]
+    return one
+
+
+def test_figures_show_the_scores(scene, hosts):
+    dim = Method("dim", lambda *planes: 0.5 * brightness(*planes))
+    methods = [evaluate(METHOD, [scene], OPTIONS, Calibration(0.3, hosts)), evaluate(dim, [scene], OPTIONS)]
+    methods[1]["false_islands"]["by_cause"] = {"noise": 2.0, "radio galaxy": 3.0}
     figure = draw_evaluation(methods)
-    assert [len(axes.get_title(loc="left")) > 0 for axes in figure.axes[:8]] == [True] * 8
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["brightness", "dim"]
+    roc = panel(figure, "Pixels: ROC").get_lines()
+    assert [line.get_ydata().tolist() for line in roc] == [
+        one["pixels"]["curves"]["true_rate"] for one in methods
+    ]
+    dots = [line for line in panel(figure, "Pixels: precision").get_lines() if line.get_marker() == "o"]
+    assert [(*dots[0].get_xdata(), *dots[0].get_ydata())] == [
+        (methods[0]["pixels"]["recall"], methods[0]["pixels"]["precision"])
+    ]
+    bars = panel(figure, "False islands").patches
+    galaxy = methods[0]["false_islands"]["per_deg2"]
+    # noise of both methods first, then galaxies on top of it
+    assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 0), (0, 2), (0, galaxy), (2, 3)]
+    sizes = panel(figure, "Objects found, by size")
+    assert "box above a tenth of the peak" in sizes.get_xlabel()
+    # both objects are 1.5 arcmin large, one of them is found
+    np.testing.assert_array_equal(
+        sizes.containers[0].lines[0].get_ydata(), [np.nan, 0.5, np.nan, np.nan, np.nan, np.nan]
+    )
+    reliability = panel(figure, "Clusters: reliability").get_lines()[1]
+    assert reliability.get_xdata() == pytest.approx([0, 0.5], abs=1e-3)
+    assert reliability.get_ydata().tolist() == [0, 1]
 
 
 def test_a_report_without_objects_clusters_and_false_islands_can_be_drawn(tmp_path):

@@ -22,7 +22,7 @@ def drawn(count, weights, intercept, seed):
     return features, rng.random(count) < chance, chance
 
 
-WEIGHTS = np.array([0.8, -0.5, 0.3, 0.0, 0.2, -0.7, 0.0, 0.4, -0.2, 0.1, 0.6])
+WEIGHTS = np.array([0.8, -0.5, 0.3, 0.0, 0.2, -0.7, 0.0, 0.4, -0.2, 0.1, 0.6, -0.3])
 
 
 def test_known_weights_are_recovered_within_their_errors():
@@ -98,12 +98,34 @@ def test_no_clusters_are_refused():
         fit_hosts(np.zeros((0, N)), np.zeros(0, bool))
 
 
+def by_hand(**changes):
+    """Two features that count, the others at weight 0."""
+    rest = N - 2
+    values = {
+        "features": FEATURES,
+        "mean": (1.0, 2.0, *[5.0] * rest),
+        "scale": (2.0, 4.0, *[3.0] * rest),
+        "weights": (1.0, -1.0, *[0.0] * rest),
+        "intercept": 0.5,
+        "clusters": 2,
+    }
+    return HostCalibration(**(values | changes))
+
+
 def test_probability_by_hand():
-    one = HostCalibration(
-        features=("a", "b"), mean=(1.0, 2.0), scale=(2.0, 4.0), weights=(1.0, -1.0), intercept=0.5, clusters=2
-    )
-    # (3 - 1) / 2 - (6 - 2) / 4 + 0.5 = 0.5
-    np.testing.assert_allclose(one.probability([[3.0, 6.0]]), [1 / (1 + np.exp(-0.5))])
+    # (3 - 1) / 2 - (6 - 2) / 4 + 0.5 = 0.5, and (5 - 1) / 2 - 0 + 0.5 = 2.5
+    rows = np.full((2, N), 7.0)
+    rows[:, :2] = [[3.0, 6.0], [5.0, 2.0]]
+    expected = 1 / (1 + np.exp([-0.5, -2.5]))
+    np.testing.assert_allclose(by_hand().probability(rows), expected)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"features": FEATURES[::-1]}, {"features": FEATURES[:-1]}, {"mean": (1.0,)}, {"weights": ()}]
+)
+def test_calibration_of_other_features_is_refused(changes):
+    with pytest.raises(ValueError, match="not on|values each"):
+        by_hand(**changes)
 
 
 def test_json_round_trip_is_exact():
@@ -132,7 +154,7 @@ def test_aperture_by_hand():
         smooth=np.array([0.6, 0.9, 0.1, 0.5]),
         snr=np.array([2.0, 4.0, 0.0, -1.0]),
         in_mask=np.array([True, True, False, False]),
-        distance_arcmin=np.array([0.5, 1.5, 0.2, 1.9]),
+        offset_arcmin=np.array([[0.3, -0.9, 0.0, 1.9], [-0.4, 1.2, 0.2, 0.0]]),
         r500_arcmin=2.0,
         beam_area_px=0.5,
         coverage=0.75,
@@ -147,12 +169,37 @@ def test_aperture_by_hand():
         "mask_p_mean": 0.65,
         "mask_brightness": np.arcsinh(3),
         "mask_distance": 0.25,
+        "mask_elongation": 0.0,  # too few pixels to tell
         "log_r500": np.log10(2),
         "coverage": 0.75,
         "galactic": 1.0,
     }
     assert tuple(expected) == FEATURES
     np.testing.assert_allclose(row, list(expected.values()))
+
+
+def elongation(offset):
+    """Of a mask that is the whole aperture."""
+    ones = np.ones(offset.shape[1])
+    row = measure_aperture(0.5 * ones, 0.5 * ones, ones, ones == 1, offset, 5.0, 1.0, 1.0, False)
+    return row[FEATURES.index("mask_elongation")]
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2])
+def test_elongation_is_the_axis_ratio_in_any_direction(angle):
+    y, x = (axis.ravel() for axis in np.mgrid[:5, :20])
+    turned = np.array([y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)])
+    # variances of 5 and of 20 equidistant points: 24 / 12 and 399 / 12
+    assert elongation(turned) == pytest.approx(0.5 * np.log10(399 / 24))
+
+
+def test_elongation_of_squares_lines_and_few_points():
+    square = np.mgrid[:6, :6].reshape(2, -1).astype(float)
+    assert elongation(square) == pytest.approx(0, abs=1e-9)
+    line = np.array([np.arange(12.0), np.zeros(12)])
+    assert elongation(line) == pytest.approx(1.5)  # limited to a ratio of 31.6
+    assert elongation(line[:, :9]) == 0
+    assert elongation(line[:, :10]) > 1
 
 
 def clusters(*rows):
@@ -181,6 +228,7 @@ def test_field_features_by_hand():
         0.8,
         np.arcsinh(1.5),
         1.0,
+        0.0,
         np.log10(2),
         10 / (4 * np.pi),
         0.0,

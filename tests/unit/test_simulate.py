@@ -1,78 +1,480 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy import constants
+from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
+from astropy.table import Table
+from scipy import integrate
 
+from radiounet import clustering, simulate
+from radiounet.clustering import KINDS, add_clusters, add_emission, add_galaxies
+from radiounet.cosmology import arcmin_per_kpc, r500
+from radiounet.diffuse import Target
+from radiounet.galaxies import Layers
+from radiounet.instrument import Instrument, Observation
 from radiounet.recipe import SimulateOptions
 from radiounet.simulate import (
-    FWHM_TO_SIGMA,
-    add_halo,
-    convolve_with_beam,
-    draw_noise,
-    draw_sky,
+    CAUSES,
+    draw_blank,
+    draw_rms,
+    find_causes,
+    observe,
     simulate_pair,
-    truth_mask,
     write_pair,
 )
 
-SMALL = SimulateOptions(n_px=320, clusters_per_deg2=30.0)
+ROOT = Path(__file__).resolve().parents[2]
+COSMOLOGY = FlatLambdaCDM(70, 0.3)
+CALM = {"blank_fraction": 0.0, "coarse_fraction": 0.0, "edge_fraction": 0.0, "galactic_fraction": 0.0}
+CROWDED = SimulateOptions(
+    n_px=160, clusters_per_deg2=(150.0, 150.0), diffuse_fraction=(0.7, 0.7), empty_fraction=0.0
+)
 
 
-def test_a_point_of_one_jansky_peaks_at_one_jansky_per_beam():
-    sky = np.zeros((101, 101), np.float32)
-    sky[50, 50] = 1.0
-    fwhm = 20 / 4.5
-    # the kernel has peak 1 up to its sampling; its sum is the beam area
-    result = convolve_with_beam(sky, fwhm)
-    assert result[50, 50] == pytest.approx(1.0, abs=1e-4)
-    assert result.sum() == pytest.approx(SMALL.beam_area_px, rel=1e-4)
-    assert result[50, 50 + 2] == pytest.approx(np.exp(-0.5 * (2 / (fwhm * FWHM_TO_SIGMA)) ** 2), abs=1e-3)
+def changed(options, **changes):
+    return SimulateOptions.model_validate(options.model_dump() | changes)
 
 
-def test_noise_has_unit_deviation_and_the_correlation_of_the_beam():
-    noise = draw_noise(600, 20 / 4.5, np.random.default_rng(1))
-    assert noise.std() == pytest.approx(1.0, rel=0.03)
-    s = 20 / 4.5 * FWHM_TO_SIGMA
-    correlation = (noise[:, 2:] * noise[:, :-2]).mean() / noise.var()
-    assert correlation == pytest.approx(np.exp(-(2**2) / (4 * s * s)), abs=0.03)
+@pytest.fixture(scope="module")
+def array():
+    return Instrument(SimulateOptions(n_px=160), Observation(45.0, 8.0, 80.0, -0.3), 20.0)
 
 
-def test_the_same_seed_gives_the_same_pair_and_another_another():
-    first, second, other = (simulate_pair(SMALL, seed) for seed in (5, 5, 6))
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(first[0], other[0], equal_nan=True)
+def level(array, value=1e-4):
+    return np.full((array.size, array.size), value, np.float32)
+
+
+# sizes
+
+
+@pytest.mark.parametrize(("mass", "redshift"), [(1.0, 0.03), (5.0, 0.2), (15.0, 0.8)])
+def test_r500_holds_500_times_the_critical_density(mass, redshift):
+    hubble = 70 * u.km / u.s / u.Mpc * np.sqrt(0.3 * (1 + redshift) ** 3 + 0.7)
+    density = 500 * 3 * hubble**2 / (8 * np.pi * constants.G)
+    radius = r500(mass * 1e14 * u.solMass, redshift, COSMOLOGY)
+    assert (density * 4 / 3 * np.pi * radius**3).to_value(u.solMass) == pytest.approx(mass * 1e14, rel=1e-3)
+
+
+def test_r500_of_a_massive_cluster_is_about_a_megaparsec():
+    assert r500(5e14 * u.solMass, 0.2, COSMOLOGY).to_value(u.kpc) == pytest.approx(1129, rel=2e-3)
+
+
+def test_angle_of_a_kiloparsec_by_integration():
+    for redshift in (0.05, 0.2, 0.8):
+        comoving = (
+            299792.458 / 70 * integrate.quad(lambda z: (0.3 * (1 + z) ** 3 + 0.7) ** -0.5, 0, redshift)[0]
+        )
+        expected = np.degrees((1 + redshift) / comoving / 1e3) * 60
+        assert arcmin_per_kpc(redshift, COSMOLOGY) == pytest.approx(expected, rel=1e-3)
+
+
+# clusters
+
+
+def clusters_of(options, seed=1, area=10.0, size=300):
+    target = Target(np.full((size, size), 1e-4, np.float32), options.beam_px, options)
+    found = add_clusters(
+        Layers.empty(size), target, options, area, 1e-4, COSMOLOGY, np.random.default_rng(seed)
+    )
+    return found, target
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Clusters without galaxies or emission."""
+    for name in ("add_galaxies", "add_emission", "draw_bridge"):
+        monkeypatch.setattr(clustering, name, lambda *_: None)
+
+
+def test_clusters_have_their_number_share_and_places(bare):
+    options = SimulateOptions(clusters_per_deg2=(8.0, 8.0), diffuse_fraction=(0.6, 0.6), empty_fraction=0.0)
+    many = [one for seed in range(40) for one in clusters_of(options, seed)[0]]
+    assert len(many) == pytest.approx(3200, abs=4 * np.sqrt(3200))
+    assert np.mean([one.diffuse for one in many]) == pytest.approx(0.6, abs=0.035)
+    assert not any(one.galactic for one in many)
+    assert all(0 <= one.y_px <= 300 and 0 <= one.x_px <= 300 for one in many)
+    redshift = np.array([one.redshift for one in many])
+    assert 0.03 <= redshift.min() < 0.05
+    assert 0.78 < redshift.max() <= 0.8
+    assert np.mean([one.y_px for one in many]) == pytest.approx(150, abs=7)
+
+
+def test_part_of_the_images_has_no_diffuse_emission(bare):
+    options = SimulateOptions(clusters_per_deg2=(8.0, 8.0), diffuse_fraction=(0.5, 0.5), empty_fraction=0.3)
+    empty = [
+        not any(one.diffuse for one in clusters_of(options, seed, area=2.0, size=32)[0])
+        for seed in range(200)
+    ]
+    assert np.mean(empty) == pytest.approx(0.3, abs=0.13)
+
+
+def test_aperture_is_r500_on_the_sky(bare):
+    options = SimulateOptions(mass_1e14=(5.0, 5.0), redshift=(0.2, 0.2))
+    found, _ = clusters_of(options)
+    # 1129 kpc at 197.9 kpc to the arcmin
+    assert found
+    assert all(one.r500_arcmin == pytest.approx(5.705, rel=3e-3) for one in found)
+
+
+def test_filaments_stand_alone_in_part_of_the_images(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(clustering, "draw_bridge", lambda target, y, x, scale, kind, *_: drawn.append(kind))
+    options = SimulateOptions(clusters_per_deg2=(0.0, 0.0), empty_fraction=0.0)
+    for seed in range(300):
+        assert clusters_of(options, seed)[0] == []
+    assert set(drawn) == {"filament"}
+    assert len(drawn) / 300 == pytest.approx(0.3, abs=0.11)
+
+
+def test_cluster_galaxies_lie_within_r500(monkeypatch):
+    places = []
+    monkeypatch.setattr(clustering, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
+    monkeypatch.setattr(clustering, "add_points", lambda plane, y, x, flux: places.append((y, x)))
+    layers, rng = Layers.empty(100), np.random.default_rng(3)
+    for _ in range(300):
+        add_galaxies(layers, 50.0, 40.0, 30.0, 0.03, 1e-4, SimulateOptions(), rng)
+    distance = np.hypot(*(np.array(places) - (50, 40)).T)
+    assert distance.max() <= 30
+    outside = distance[distance > 0]
+    # a projected 1 / r profile has equal numbers at all distances
+    counts = np.histogram(outside, 3, (0, 30))[0]
+    assert counts.min() > 0.85 * counts.mean()
+
+
+def test_kinds_of_emission_add_up():
+    assert sum(KINDS.values()) == pytest.approx(1)
+
+
+def test_emission_has_one_or_two_kinds_and_peaks_in_range():
+    options = SimulateOptions(peak_sigma=(1.0, 10.0))
+    kinds, counts = set(), []
+    for seed in range(120):
+        target = Target(np.full((300, 300), 1e-4, np.float32), options.beam_px, options)
+        add_emission(target, 150.0, 150.0, 60.0, 0.05, options, np.random.default_rng(seed))
+        kinds |= {one.kind for one in target.objects}
+        counts.append(len(target.objects))
+        for one in target.objects:
+            assert 0.3 <= one.peak_sigma <= 10
+            assert 0 <= min(one.y_px, one.x_px) <= max(one.y_px, one.x_px) < 300
+    assert kinds == {"halo", "mini-halo", "megahalo", "relic", "bridge", "phoenix"}
+    assert (min(counts), max(counts)) in {(1, 3), (1, 4)}
+
+
+# pairs
+
+
+def test_same_seed_same_pair_and_other_seed_other():
+    first, second, other = (simulate_pair(CROWDED, seed) for seed in (5, 5, 6))
+    for name in ("image", "truth", "rms", "numbers", "cause"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert (first.objects, first.clusters) == (second.objects, second.clusters)
+    assert not np.array_equal(first.image, other.image, equal_nan=True)
+    moved = simulate_pair(changed(CROWDED, seed=1), 5)
+    assert not np.array_equal(first.rms, moved.rms)
+
+
+def test_planes_have_their_shape_and_type():
+    pair = simulate_pair(CROWDED, 2)
+    types = {"image": "f4", "truth": "f4", "rms": "f4", "numbers": "i2", "cause": "u1"}
+    for name, kind in types.items():
+        assert getattr(pair, name).shape == (160, 160)
+        assert getattr(pair, name).dtype == np.dtype(kind)
+    assert np.isfinite(pair.truth).all()
+    assert pair.rms.min() > 0
+    assert pair.cause.max() < len(CAUSES)
+    assert pair.numbers.max() <= len(pair.objects)
 
 
 def test_truth_is_noise_free_and_only_where_clusters_are():
-    sky = draw_sky(SMALL, np.random.default_rng(3))
-    assert sky.diffuse.min() > -1e-8
-    assert any(diffuse for _, _, diffuse in sky.clusters)
-    none = draw_sky(SMALL.model_copy(update={"diffuse_fraction": 0.0}), np.random.default_rng(3))
-    assert np.abs(none.diffuse).max() < 1e-12
-    assert not any(diffuse for _, _, diffuse in none.clusters)
+    options = changed(CROWDED, **CALM)
+    with_noise, louder = simulate_pair(options, 3), simulate_pair(changed(options, clean_sigma=(9.0, 9.0)), 3)
+    np.testing.assert_array_equal(with_noise.truth, louder.truth)
+    assert with_noise.truth.max() > 0
+    # no noise: most of it is exactly nothing or smooth
+    assert with_noise.truth.min() >= 0
+    assert any(one.diffuse for one in with_noise.clusters)
+    assert ((with_noise.numbers > 0) <= (with_noise.truth > 0.05 * with_noise.rms * 0.999)).all()
 
 
-def test_a_halo_has_its_peak_and_falls_exponentially():
-    plane = np.zeros((401, 401), np.float32)
-    add_halo(plane, 200, 200, 1e-3, 25.0, np.random.default_rng(2))
-    y, x = np.indices(plane.shape) - 200
-    radius = np.hypot(y, x)
-    inner, outer = (np.median(plane[(radius > a) & (radius < a + 10)]) for a in (15, 65))
-    # 50 px are two e-folding lengths of the major axis; ellipticity and clumps make it steeper
-    assert 2 < np.log(inner / outer) < 4.5
-    assert 0.3e-3 < plane[195:206, 195:206].mean() < 2e-3
+@pytest.mark.parametrize("change", [{"diffuse_fraction": (0.0, 0.0)}, {"empty_fraction": 1.0}])
+def test_truth_is_zero_without_diffuse_emission(change):
+    for seed in range(3):
+        pair = simulate_pair(changed(CROWDED, **change), seed)
+        assert not pair.truth.any()
+        assert not pair.numbers.any()
+        assert pair.objects == []
+        assert not any(one.diffuse for one in pair.clusters)
 
 
-def test_mask_rule():
-    truth, rms = np.array([[0.4, 0.6]]), np.array([[1.0, 1.0]])
-    assert truth_mask(truth, rms, 0.5).tolist() == [[False, True]]
+def test_positions_are_counted_from_the_corner_of_the_image():
+    options = changed(CROWDED, **CALM, clusters_per_deg2=(30.0, 30.0), peak_sigma=(10.0, 12.0))
+    checked = 0
+    for seed in range(8):
+        pair = simulate_pair(options, seed)
+        assert all(0 <= min(c.y_px, c.x_px) <= max(c.y_px, c.x_px) < 160 for c in pair.clusters)
+        for number, one in enumerate(pair.objects, 1):
+            inside = 0 <= one.y_px < 160 and 0 <= one.x_px < 160
+            if inside and pair.numbers[int(one.y_px), int(one.x_px)] == number:
+                checked += 1
+                place = int(one.y_px), int(one.x_px)
+                assert pair.truth[place] >= one.peak_sigma * pair.rms[place] * 0.999
+    assert checked >= 5
 
 
-def test_pair_file(tmp_path):
-    write_pair(tmp_path / "p.fits", SMALL, 7)
+def test_diffuse_emission_shows_in_the_image():
+    options = changed(CROWDED, **CALM, peak_sigma=(12.0, 15.0))
+    pair, without = simulate_pair(options, 4), None
+    without = simulate_pair(changed(options, peak_sigma=(1e-3, 1e-3)), 4)
+    excess = pair.image - without.image
+    bright = pair.truth > 8 * pair.rms
+    assert bright.sum() > 20
+    # the deconvolution stops above zero, and large scales are lost
+    assert 0.5 < np.median(excess[bright] / pair.truth[bright]) < 1.3
+
+
+def test_empty_sky_gives_noise_of_the_asked_level(array):
+    layers, options = Layers.empty(array.size), SimulateOptions(n_px=160)
+    rms = level(array, 2e-4)
+    target = Target(rms, 4.44, options)
+    image, artefacts = observe(layers, target, array, rms, options, np.random.default_rng(1))
+    assert not artefacts.any()
+    assert image.std() == pytest.approx(2e-4, rel=0.05)
+
+
+def test_bright_sources_leave_artefacts(array):
+    layers, options = Layers.empty(array.size), SimulateOptions(n_px=160, phase_error_deg=(0.3, 0.3))
+    layers.compact[90, 110] = 2.0
+    layers.bright.append((90.0, 110.0, 2.0))
+    rms = level(array)
+    image, artefacts = observe(
+        layers, Target(rms, 4.44, options), array, rms, options, np.random.default_rng(2)
+    )
+    assert artefacts.std() > 1e-5
+    assert abs(artefacts[90, 110]) < 0.05
+    assert image[90, 110] == pytest.approx(2.0, rel=0.03)
+
+
+def test_causes_name_what_is_there(array):
+    rms, layers = level(array), Layers.empty(array.size)
+    places = {"compact": 20, "galaxies": 50, "remnants": 80, "spirals": 110}
+    for name, place in places.items():
+        getattr(layers, name)[place, place] = 1e-3
+    artefacts = np.zeros_like(rms)
+    artefacts[140:150, 140:150] = -1e-3  # 10 sigma
+    artefacts[170:180, 20:30] = 1.5e-4  # below twice the noise
+    cause = find_causes(layers, artefacts, array, rms)
+    assert [CAUSES[cause[place, place]] for place in places.values()] == [
+        "compact source",
+        "radio galaxy",
+        "remnant",
+        "spiral galaxy",
+    ]
+    assert CAUSES[cause[145, 145]] == "artefact"
+    assert CAUSES[cause[175, 25]] == "noise"
+    assert CAUSES[cause[20, 150]] == "noise"
+    # 10 sigma at the peak fall to half a sigma at 1.04 FWHM
+    radius = np.hypot(*(np.indices(cause.shape) - 20)) / array.beam_px
+    assert (cause[radius < 1.0] == 1).all()
+    assert (cause[(radius > 1.1) & (radius < 3)] == 0).all()
+    layers.galactic[:] = 1e-3 * np.random.default_rng(3).standard_normal(rms.shape)
+    assert CAUSES[find_causes(layers, artefacts, array, rms)[20, 150]] == "Galactic emission"
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0])
+def test_noise_level_varies_slowly_and_rises_to_an_edge(edge):
+    options = SimulateOptions(rms_ujy=(100.0, 100.0), edge_fraction=edge)
+    for seed in range(10):
+        rms = draw_rms(options, 200, np.random.default_rng(seed))
+        assert rms.shape == (200, 200)
+        assert rms.min() >= 0.88e-4 * 0.999
+        assert rms.max() <= 1.14e-4 * (3.5 if edge else 1) * 1.001
+        assert np.abs(np.diff(rms, axis=0)).max() < 0.1 * rms.min()
+        sides = [side.mean() for side in (rms[0], rms[-1], rms[:, 0], rms[:, -1])]
+        assert (max(sides) / min(sides) > 1.3) == bool(edge)
+
+
+def test_blank_pixels_come_with_their_fraction():
+    rng = np.random.default_rng(4)
+    none = SimulateOptions(blank_fraction=0.0)
+    assert not any(draw_blank((50, 50), none, rng).any() for _ in range(10))
+    always = [draw_blank((100, 100), SimulateOptions(blank_fraction=1.0), rng).mean() for _ in range(60)]
+    assert 0 < min(always) < max(always) < 0.6
+    some = [draw_blank((20, 20), SimulateOptions(blank_fraction=0.3), rng).any() for _ in range(300)]
+    assert np.mean(some) == pytest.approx(0.3, abs=0.11)
+
+
+def test_blank_pixels_are_nan_in_the_image_alone():
+    pair = simulate_pair(changed(CROWDED, blank_fraction=1.0), 1)
+    assert 0 < np.isnan(pair.image).sum() < pair.image.size
+    assert np.isfinite(pair.truth).all()
+    assert np.isfinite(pair.rms).all()
+
+
+def test_coarse_images_are_smoother_and_lack_compact_sources(monkeypatch):
+    fine = changed(CROWDED, **CALM, empty_fraction=1.0)
+    coarse = changed(fine, coarse_fraction=1.0, coarse_beam_arcsec=(60.0, 60.0))
+    assert simulate_pair(fine, 1).beam_arcsec == 20
+    pair = simulate_pair(coarse, 1)
+    assert pair.beam_arcsec == 60
+    image = pair.image - pair.image.mean()
+    assert np.mean(image * np.roll(image, 4, axis=1)) > 0.7 * image.var()
+    seen = []
+    original = simulate.observe
+    monkeypatch.setattr(
+        simulate,
+        "observe",
+        lambda layers, *rest: seen.append(layers.compact.sum()) or original(layers, *rest),
+    )
+    simulate_pair(fine, 1)
+    simulate_pair(changed(fine, coarse_fraction=1.0, missed_fraction=(0.0, 0.0)), 1)
+    assert seen[0] > 0
+    assert seen[1] == 0
+
+
+# options
+
+
+def ends():
+    for name, field in SimulateOptions.model_fields.items():
+        if isinstance(field.default, tuple):
+            for value in field.default:
+                yield name, (value, value)
+        elif name.endswith("_fraction"):
+            yield from ((name, 0.0), (name, 1.0))
+    single = {
+        "seed": (0, 2**40),
+        "n_px": (64, 67, 201),
+        "pixel_arcsec": (1.5, 9.0),
+        "beam_arcsec": (6.0, 60.0),
+        "error_flux_jy": (1e-3, 10.0),
+        "flux_min_mjy": (0.05, 20.0),
+        "flux_max_jy": (0.01, 30.0),
+    }
+    for name, values in single.items():
+        yield from ((name, value) for value in values)
+
+
+def test_every_option_is_tried():
+    assert {name for name, _ in ends()} == set(SimulateOptions.model_fields)
+
+
+@pytest.mark.parametrize(("name", "value"), list(ends()), ids=lambda one: str(one).replace(" ", ""))
+def test_every_end_of_every_option_makes_a_pair(name, value):
+    base = {
+        "n_px": 96,
+        "clusters_per_deg2": (120.0, 120.0),
+        "galaxies_per_deg2": (60.0, 60.0),
+        "remnants_per_deg2": (60.0, 60.0),
+        "spirals_per_deg2": (60.0, 60.0),
+        "galactic_fraction": 1.0,
+        "remnant_shell_fraction": 1.0,
+        "diffuse_fraction": (1.0, 1.0),
+        "empty_fraction": 0.0,
+        "blank_fraction": 0.0,
+    }
+    options = SimulateOptions.model_validate(base | {name: value})
+    for seed in (1, 2):
+        pair = simulate_pair(options, seed)
+        assert pair.image.shape == pair.truth.shape == (options.n_px, options.n_px)
+        assert np.isfinite(pair.image).all() or name == "blank_fraction"
+        assert np.isfinite(pair.truth).all()
+        assert pair.rms.min() > 0
+
+
+# files
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pair") / "new" / "p.fits"
+    options = changed(CROWDED, coarse_fraction=1.0)
+    write_pair(path, options, 7)
+    return path, simulate_pair(options, 7)
+
+
+def test_pair_file_holds_all_planes(written):
+    path, pair = written
+    with fits.open(path) as hdus:
+        names = ["PRIMARY", "TRUTH", "RMS", "OBJECTS", "CAUSE", "CLUSTERS", "OBJECT_LIST"]
+        assert [hdu.name for hdu in hdus] == names
+        planes = (pair.image, pair.truth, pair.rms, pair.numbers, pair.cause)
+        for hdu, plane in zip(hdus, planes, strict=False):
+            np.testing.assert_array_equal(hdu.data, plane)
+        assert [hdu.header["BITPIX"] for hdu in hdus[:5]] == [-32, -32, -32, 16, 8]
+    assert [one.name for one in path.parent.iterdir()] == ["p.fits"]
+
+
+def test_header_holds_beam_and_seeds(written):
+    path, pair = written
+    header = fits.getheader(path)
+    assert 25 <= pair.beam_arcsec <= 70
+    assert header["BMAJ"] * 3600 == pytest.approx(pair.beam_arcsec)
+    assert header["BMIN"] == header["BMAJ"]
+    assert (header["BUNIT"], header["PIXARCS"], header["BPA"]) == ("JY/BEAM", 4.5, 0)
+    assert (header["SEED"], header["BASESEED"]) == (7, 20261)
+    assert len(header["CODEHASH"]) == 12
+
+
+def test_tables_hold_clusters_and_objects(written):
+    path, pair = written
+    with fits.open(path) as hdus:
+        assert [(c.name, c.format) for c in hdus["CLUSTERS"].columns] == [
+            ("y_px", "D"),
+            ("x_px", "D"),
+            ("redshift", "D"),
+            ("r500_arcmin", "D"),
+            ("diffuse", "L"),
+            ("galactic", "L"),
+        ]
+        assert [(c.name, c.format) for c in hdus["OBJECT_LIST"].columns] == [
+            ("object", "K"),
+            ("kind", "16A"),
+            ("y_px", "D"),
+            ("x_px", "D"),
+            ("peak_sigma", "D"),
+            ("flux_jy", "D"),
+            ("las_arcmin", "D"),
+        ]
+        clusters, objects = Table(hdus["CLUSTERS"].data), Table(hdus["OBJECT_LIST"].data)
+    assert len(clusters) == len(pair.clusters) > 0
+    assert len(objects) == len(pair.objects) > 0
+    assert list(objects["object"]) == list(range(1, len(objects) + 1))
+    assert [str(kind).strip() for kind in objects["kind"]] == [one.kind for one in pair.objects]
+    np.testing.assert_array_equal(clusters["redshift"], [one.redshift for one in pair.clusters])
+    np.testing.assert_array_equal(clusters["diffuse"], [one.diffuse for one in pair.clusters])
+
+
+def test_tables_without_rows_keep_their_columns(tmp_path):
+    write_pair(
+        tmp_path / "p.fits", SimulateOptions(n_px=64, clusters_per_deg2=(0.0, 0.0), empty_fraction=1.0), 1
+    )
     with fits.open(tmp_path / "p.fits") as hdus:
-        assert [hdu.name for hdu in hdus] == ["PRIMARY", "TRUTH", "RMS"]
-        assert (hdus[0].header["SEED"], hdus[0].header["BUNIT"]) == (7, "JY/BEAM")
-        image, truth, _ = simulate_pair(SMALL, 7)
-        np.testing.assert_array_equal(hdus[0].data, image)
-        np.testing.assert_array_equal(hdus["TRUTH"].data, truth)
+        assert (len(hdus["CLUSTERS"].data), len(hdus["OBJECT_LIST"].data)) == (0, 0)
+        assert hdus["CLUSTERS"].columns["diffuse"].format == "L"
+        assert hdus["OBJECT_LIST"].columns["kind"].format == "16A"
+
+
+def run(*arguments):
+    command = [sys.executable, str(ROOT / "scripts" / "simulate.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_script_writes_the_pair_of_its_options(tmp_path):
+    out = tmp_path / "p.fits"
+    done = run("--pair", 3, "--out", out, "--n-px", 72, "--clusters-per-deg2", 100, 120, "--seed", 9)
+    assert done.returncode == 0, done.stderr
+    expected = simulate_pair(SimulateOptions(n_px=72, clusters_per_deg2=(100.0, 120.0), seed=9), 3)
+    np.testing.assert_array_equal(fits.getdata(out), expected.image)
+
+
+@pytest.mark.parametrize("bad", [("--n-px", 10), ("--redshift", 0.8, 0.1), ("--blank-fraction", 1.5)])
+def test_script_refuses_options_outside_their_limits(tmp_path, bad):
+    done = run("--pair", 3, "--out", tmp_path / "p.fits", *bad)
+    assert done.returncode != 0
+    assert "ConfigError" in done.stderr
+    assert list(tmp_path.iterdir()) == []
