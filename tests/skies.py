@@ -4,6 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+BEAM_PX = 20 / 4.5
+BEAM_AREA_PX = np.pi / (4 * np.log(2)) * BEAM_PX**2
 
 
 def convolve_with_beam(plane: np.ndarray, fwhm_px: float) -> np.ndarray:

@@ -8,7 +8,7 @@ pass 0.5 where one would usually set the threshold.
 import numpy as np
 from scipy import fft, ndimage
 
-from radiounet.canvas import FWHM_TO_SIGMA
+from radiounet.gaussian import FWHM_TO_SIGMA
 from radiounet.noise import local_rms, robust_sigma
 
 COMPACT_SIGMA = 4.0

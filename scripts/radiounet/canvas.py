@@ -6,8 +6,7 @@ All planes are ``[y, x]`` float32, positions in pixels, y before x.
 import numpy as np
 from scipy import fft, ndimage
 
-FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
-PARTICLES_PER_PX = 4.0
+from radiounet.gaussian import FWHM_TO_SIGMA
 
 Part = tuple[slice, slice]
 

@@ -65,29 +65,33 @@ def add_clusters(
 ) -> list[SimulatedCluster]:
     """Draw clusters with their galaxies and, in part of them, diffuse emission.
 
-    Some come in pairs with a bridge between them; some filaments stand alone.
+    A bridge ends at a second cluster; some filaments stand alone.
     """
     count = rng.poisson(rng.uniform(*options.clusters_per_deg2) * area_deg2)
     share = 0.0 if rng.random() < options.empty_fraction else rng.uniform(*options.diffuse_fraction)
     clusters = []
     for _ in range(count):
         redshift = rng.uniform(*options.redshift)
-        mass = np.exp(rng.uniform(*np.log(options.mass_1e14)))
         scale = arcmin_per_kpc(redshift, cosmology) * options.px_per_arcmin
-        radius_px = r500(mass * 1e14 * u.solMass, redshift, cosmology).to_value(u.kpc) * scale
-        y, x = rng.uniform(0, target.shape[0], 2)
+        places = [tuple(rng.uniform(0, target.shape[0], 2))]
         diffuse = bool(rng.random() < share)
-        add_galaxies(layers, y, x, radius_px, scale, rms_jy, options, rng)
-        if diffuse:
-            add_emission(target, y, x, radius_px, scale, options, rng)
-        clusters.append(SimulatedCluster(y, x, redshift, radius_px / options.px_per_arcmin, diffuse, False))
+        for number, (y, x) in enumerate(places):
+            mass = np.exp(rng.uniform(*np.log(options.mass_1e14)))
+            radius_px = r500(mass * 1e14 * u.solMass, redshift, cosmology).to_value(u.kpc) * scale
+            add_galaxies(layers, target, y, x, radius_px, scale, rms_jy, options, rng)
+            if diffuse and number == 0:
+                places += add_emission(target, y, x, radius_px, scale, options, rng)
+            radius = radius_px / options.px_per_arcmin
+            clusters.append(SimulatedCluster(y, x, redshift, radius, diffuse, False))
     if share and rng.random() < options.filament_fraction:
         scale = arcmin_per_kpc(rng.uniform(0.05, 0.4), cosmology) * options.px_per_arcmin
         draw_bridge(target, *rng.uniform(0, target.shape[0], 2), scale, "filament", options, rng)
     return clusters
 
 
-def add_galaxies(layers: Layers, y, x, radius_px, scale, rms_jy, options: SimulateOptions, rng) -> None:
+def add_galaxies(
+    layers: Layers, target: Target, y, x, radius_px, scale, rms_jy, options: SimulateOptions, rng
+) -> None:
     """Galaxies of a cluster: a central one, others, tailed and wide-angle ones, fossil plasma.
 
     Positions follow a projected profile that falls as ``1 / r`` out to R500.
@@ -108,16 +112,30 @@ def add_galaxies(layers: Layers, y, x, radius_px, scale, rms_jy, options: Simula
         add_radio_galaxy(layers, place(), extent, flux, draw_kind(CLUSTER_KINDS, rng), options, rng)
     if rng.random() < options.fossil_fraction:
         extent = np.clip(rng.uniform(*options.fossil_kpc) * scale, 6, 6 * options.px_per_arcmin)
-        add_remnant(layers.remnants, place(), extent, remnant_flux(extent, rms_jy, options, rng), rng)
+        flux = remnant_flux(extent, rms_jy, target.beam_area_px, options, rng)
+        add_remnant(layers.remnants, place(), extent, flux, rng)
 
 
-def add_emission(target: Target, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
-    """One or two kinds of diffuse emission of one cluster; `scale` in px per kpc."""
+def add_emission(
+    target: Target, y, x, radius_px, scale, options: SimulateOptions, rng
+) -> list[tuple[float, float]]:
+    """Add one or two kinds of diffuse emission of one cluster; `scale` in px per kpc.
+
+    Returns
+    -------
+    list of (float, float)
+        Where bridges end: places of further clusters, y and x.
+    """
     kinds = [draw_kind(KINDS, rng)]
     if rng.random() < SECOND_SHARE:
         kinds.append(draw_kind(KINDS, rng))
+    ends = []
     for kind in dict.fromkeys(kinds):
-        _add_kind(target, kind, y, x, radius_px, scale, options, rng)
+        if kind == "bridge":
+            ends.append(draw_bridge(target, y, x, scale, kind, options, rng))
+        else:
+            _add_kind(target, kind, y, x, radius_px, scale, options, rng)
+    return ends
 
 
 def _draw_peak(options: SimulateOptions, rng) -> float:
@@ -148,8 +166,6 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
         size = _draw_px(options.phoenix_size_kpc, scale, options, rng)
         place = (y, x) + rng.normal(0, 0.3 * radius_px, 2)
         add_phoenix(target, *place, size, peak, rng)
-    elif kind == "bridge":
-        draw_bridge(target, *centre, scale, kind, options, rng)
     else:
         direction = rng.uniform(0, 2 * np.pi)
         for turn in (0, np.pi) if kind == "double relic" else (0,):
@@ -166,11 +182,12 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
             )
 
 
-def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions, rng) -> None:
-    """Bridge or filament with one end near a position; fainter than halos are."""
+def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions, rng) -> tuple[float, float]:
+    """Add a bridge or filament that begins at a position, and return where it ends; y and x."""
     length = _draw_px(options.bridge_length_kpc, scale, options, rng)
     width = min(_draw_px(options.bridge_width_kpc, scale, options, rng), 0.4 * length)
     angle = rng.uniform(0, 2 * np.pi)
     middle = (y + 0.5 * length * np.sin(angle), x + 0.5 * length * np.cos(angle))
     peak = min(_draw_peak(options, rng), 6.0)
     add_bridge(target, *middle, length, width, angle, kind, peak, rng)
+    return 2 * middle[0] - y, 2 * middle[1] - x

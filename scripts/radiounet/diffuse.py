@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiounet.canvas import Part, blurred, lognormal, power_law_field, rotated, window
+from radiounet.gaussian import FWHM_AREA
 from radiounet.recipe import SimulateOptions
 
 NEGLIGIBLE = 0.05  # of the noise: fainter pixels belong to no object
@@ -56,12 +57,17 @@ class Target:
         self.numbers = np.zeros(rms.shape, np.int16)
         self.objects: list[DiffuseObject] = []
         self._strongest = np.zeros(rms.shape, np.float32)
+        self.beam_area_px = FWHM_AREA * beam_px**2
         self._rms, self._beam_px, self._options = rms, beam_px, options
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the grid."""
         return self._rms.shape
+
+    def window(self, y: float, x: float, radius: float) -> tuple[Part, np.ndarray, np.ndarray]:
+        """Return a window about a place as `radiounet.canvas.window` does, with room for the beam's wings."""
+        return window(self.shape, y, x, radius + 2.5 * self._beam_px)
 
     def add_object(self, kind: str, part: Part, shape: np.ndarray, peak_sigma: float) -> None:
         """Add a brightness distribution, given its peak in units of the noise.
@@ -80,24 +86,28 @@ class Target:
         rms = self._rms[part]
         scale = peak_sigma * rms[top] / smooth[top]
         smooth = scale * smooth
-        beam_area_px = 1.1330900354567985 * self._beam_px**2
-        self.sky[part] += scale * shape / beam_area_px
+        self.sky[part] += scale * shape / self.beam_area_px
         self.truth[part] += smooth
         wins = (smooth > self._strongest[part]) & (smooth > NEGLIGIBLE * rms)
         self.numbers[part][wins] = len(self.objects) + 1
         self._strongest[part][wins] = smooth[wins]
-        y, x = np.nonzero(smooth > 0.1 * smooth[top])
-        extent = np.hypot(np.ptp(y), np.ptp(x)) / self._options.px_per_arcmin
+        extent = _largest_extent(*np.nonzero(smooth > 0.1 * smooth[top]))
         self.objects.append(
             DiffuseObject(
                 kind,
                 float(part[0].start + top[0]),
                 float(part[1].start + top[1]),
                 float(peak_sigma),
-                float(smooth.sum() / beam_area_px),
-                float(extent),
+                float(smooth.sum() / self.beam_area_px),
+                extent / self._options.px_per_arcmin,
             )
         )
+
+
+def _largest_extent(y: np.ndarray, x: np.ndarray) -> float:
+    """Largest width of a set of pixels over all directions in steps of 10 deg, px."""
+    angles = np.radians(np.arange(0, 180, 10))
+    return float(max(np.ptp(y * np.sin(angle) + x * np.cos(angle)) for angle in angles)) + 1
 
 
 def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, peak_sigma: float, rng) -> None:
@@ -106,7 +116,7 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
     Mini-halos differ by size only. Clumps are lognormal; an irregular halo follows
     the X-ray sloshing or merging gas rather than circles.
     """
-    part, dy, dx = window(target.shape, y, x, 5 * radius_px)
+    part, dy, dx = target.window(y, x, 5 * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.5, 1))
     irregular = rng.random() < 0.4
@@ -119,7 +129,7 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
 
 def add_megahalo(target: Target, y: float, x: float, radius_px: float, peak_sigma: float, rng) -> None:
     """Megahalo: flat, faint, filling the cluster to about R500 (Cuciti et al. 2022, Nature 609, 911)."""
-    part, dy, dx = window(target.shape, y, x, 1.6 * radius_px)
+    part, dy, dx = target.window(y, x, 1.6 * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.6, 1)) / radius_px
     profile = np.exp(-radius) / (1 + np.exp((radius - 1) / 0.1))
@@ -144,7 +154,7 @@ def add_relic(
     edge is the shock.
     """
     reach = distance_px + width_px * 3
-    part, dy, dx = window(target.shape, y, x, np.hypot(reach, length_px / 2))
+    part, dy, dx = target.window(y, x, np.hypot(reach, length_px / 2))
     # the shock front is flatter or rounder than a circle about the cluster
     along, across = rotated(dy, dx, direction + np.pi / 2)
     radial = -across
@@ -161,7 +171,7 @@ def add_relic(
 
 def add_phoenix(target: Target, y: float, x: float, size_px: float, peak_sigma: float, rng) -> None:
     """Radio phoenix: small, irregular, filamentary, revived plasma (Mandal et al. 2020, A&A 634, A4)."""
-    part, dy, dx = window(target.shape, y, x, 1.2 * size_px)
+    part, dy, dx = target.window(y, x, 1.2 * size_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.3, 0.8)) / (0.5 * size_px)
     field = power_law_field(radius.shape, 3.5, rng, size_px)
@@ -184,7 +194,7 @@ def add_bridge(
 
     The position is its middle; the cross section is a Gaussian of FWHM `width_px`.
     """
-    part, dy, dx = window(target.shape, y, x, 0.75 * length_px + width_px)
+    part, dy, dx = target.window(y, x, 0.75 * length_px + width_px)
     along, across = rotated(dy, dx, angle)
     bend = rng.normal(0, 0.2) * along**2 / length_px
     wander = 0.2 * width_px * np.sin(along / length_px * rng.uniform(3, 9) + rng.uniform(0, 6))

@@ -20,8 +20,8 @@ from scipy import ndimage
 from radiounet.baselines import multiscale_filter, smoothed_threshold
 from radiounet.cards import Card, Normalisation
 from radiounet.errors import BadDataError, ModelError
+from radiounet.gaussian import FWHM_AREA
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
-from radiounet.image import FWHM_AREA
 from radiounet.inference import predict_plane
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import load_model

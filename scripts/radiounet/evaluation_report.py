@@ -141,8 +141,8 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
         f"{first['objects']['all']['count']} diffuse objects; {clusters['host']} clusters with "
         f"detectable diffuse emission and {clusters['empty']} without (not counted: "
         f"{clusters['undetectable']} with undetectable emission, {clusters['uncovered']} not covered). "
-        f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission and "
-        f"{listed['empty']} were not; others may lie in front of them.",
+        f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission of their "
+        f"own and {listed['empty']} were not.",
         "",
         *(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)),
         "",
@@ -275,7 +275,7 @@ def _draw_recall_of_peak(axes: Axes, methods: Sequence[Scores]) -> None:
 
 def _draw_recall_of_size(axes: Axes, methods: Sequence[Scores]) -> None:
     _draw_recall(axes, methods, "by_las_arcmin")
-    label = "diagonal of the box above a tenth of the peak, arcmin (number of objects)"
+    label = "largest extent above a tenth of the peak, arcmin (number of objects)"
     _label(axes, "Objects found, by size", label, "fraction found")
 
 

@@ -14,9 +14,9 @@ def add_galactic(
     options: SimulateOptions,
     rng: np.random.Generator,
 ) -> None:
-    """Turbulent synchrotron emission with filaments, scaled to what the array lets through.
+    """Turbulent synchrotron emission mixed with filaments, scaled to what the array lets through.
 
-    Power ``k^-slope`` with slopes of 2.3-3.3, as measured for synchrotron
+    The turbulence has power ``k^-slope`` with slopes of 2.3-3.3, as measured for synchrotron
     fluctuations with LOFAR (Iacobelli et al. 2013, A&A 558, A72).
 
     Parameters
@@ -27,7 +27,7 @@ def add_galactic(
         Noise, Jy/beam: the unit of ``options.galactic_sigma``.
     """
     if rng.random() < options.remnant_shell_fraction:
-        add_shell(plane, rms_jy, options, rng)
+        add_shell(plane, rms_jy, instrument.beam_area_px, options, rng)
     turbulence = power_law_field(plane.shape, rng.uniform(*options.galactic_slope), rng)
     share = rng.uniform(0, 1)
     emission = (1 - share) * turbulence + share * filaments(plane.shape, rng)
@@ -51,7 +51,13 @@ def filaments(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     return ridges / (ridges.std() or 1.0)
 
 
-def add_shell(plane: np.ndarray, rms_jy: float, options: SimulateOptions, rng: np.random.Generator) -> None:
+def add_shell(
+    plane: np.ndarray,
+    rms_jy: float,
+    beam_area_px: float,
+    options: SimulateOptions,
+    rng: np.random.Generator,
+) -> None:
     """Shell of a supernova remnant in projection, brighter on some sides (Green 2019).
 
     A shell between radii ``(1 - t) R`` and R has the column
@@ -69,4 +75,4 @@ def add_shell(plane: np.ndarray, rms_jy: float, options: SimulateOptions, rng: n
     sides = 1 + rng.uniform(0.2, 1) * np.cos(rng.integers(1, 4) * angle + rng.uniform(0, 2 * np.pi))
     column *= np.clip(sides, 0.05, None) * np.exp(0.5 * power_law_field(column.shape, 3.3, rng))
     peak = rms_jy * np.exp(rng.uniform(*np.log(options.shell_sigma)))
-    plane[part] += (column / column.max() * peak / options.beam_area_px).astype(np.float32)
+    plane[part] += (column / column.max() * peak / beam_area_px).astype(np.float32)

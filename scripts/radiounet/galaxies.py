@@ -203,7 +203,8 @@ def add_radio_galaxy(
 
 
 def _note_bright(layers: Layers, place, flux: float, options: SimulateOptions) -> None:
-    if flux > options.error_flux_jy:
+    inside = 0 <= place[0] < layers.galaxies.shape[0] and 0 <= place[1] < layers.galaxies.shape[1]
+    if inside and flux > options.error_flux_jy:
         layers.bright.append((float(place[0]), float(place[1]), float(flux)))
 
 
@@ -266,7 +267,7 @@ def add_remnant(
 
 
 def _add_ellipse(plane, y, x, long_px, short_px, angle, flux, rng) -> None:
-    """A filled ellipsoid seen in projection, with a slightly brightened rim."""
+    """An ellipse between filled (exponent 0.5 is uniform) and bright at its rim, with soft edges."""
     count = int(np.clip(10 * long_px * short_px, 400, 40000))
     radius = rng.random(count) ** rng.uniform(0.25, 0.6)
     turn = rng.uniform(0, 2 * np.pi, count)
@@ -282,7 +283,12 @@ def _add_ellipse(plane, y, x, long_px, short_px, angle, flux, rng) -> None:
 
 
 def add_field_remnants(
-    layers: Layers, options: SimulateOptions, area_deg2: float, rms_jy: float, rng
+    layers: Layers,
+    options: SimulateOptions,
+    area_deg2: float,
+    rms_jy: float,
+    beam_area_px: float,
+    rng: np.random.Generator,
 ) -> None:
     """Remnants anywhere; their brightness is drawn, and their flux density follows."""
     size = layers.remnants.shape[0]
@@ -292,18 +298,27 @@ def add_field_remnants(
             layers.remnants,
             tuple(rng.uniform(0, size, 2)),
             extent,
-            remnant_flux(extent, rms_jy, options, rng),
+            remnant_flux(extent, rms_jy, beam_area_px, options, rng),
             rng,
         )
 
 
-def remnant_flux(extent_px: float, rms_jy: float, options: SimulateOptions, rng) -> float:
+def remnant_flux(
+    extent_px: float, rms_jy: float, beam_area_px: float, options: SimulateOptions, rng: np.random.Generator
+) -> float:
     """Flux density that gives a remnant a brightness drawn from its range, Jy."""
     brightness = rms_jy * np.exp(rng.uniform(*np.log(options.remnant_sigma)))
-    return brightness * max(0.3 * extent_px**2 / options.beam_area_px, 1)
+    return brightness * max(0.3 * extent_px**2 / beam_area_px, 1)
 
 
-def add_spirals(layers: Layers, options: SimulateOptions, area_deg2: float, rms_jy: float, rng) -> None:
+def add_spirals(
+    layers: Layers,
+    options: SimulateOptions,
+    area_deg2: float,
+    rms_jy: float,
+    beam_area_px: float,
+    rng: np.random.Generator,
+) -> None:
     """Nearby spirals: exponential disc and two logarithmic arms, face-on or inclined.
 
     Disc and arm scales after Mulcahy et al. (2014, A&A 568, A74; M51 at 151 MHz).
@@ -312,7 +327,7 @@ def add_spirals(layers: Layers, options: SimulateOptions, area_deg2: float, rms_
     for _ in range(rng.poisson(rng.uniform(*options.spirals_per_deg2) * area_deg2)):
         diameter = draw_size(options.spiral_size_arcmin, rng) * options.px_per_arcmin
         brightness = rms_jy * np.exp(rng.uniform(*np.log(options.spiral_sigma)))
-        flux = brightness * max(0.25 * diameter**2 / options.beam_area_px, 1)
+        flux = brightness * max(0.25 * diameter**2 / beam_area_px, 1)
         count = int(np.clip(6 * diameter**2, 500, 40000))
         radius = rng.gamma(2, diameter / 8, count)
         turn = rng.uniform(0, 2 * np.pi, count)

@@ -4,10 +4,9 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import ndimage, optimize, special
 
-from radiounet.canvas import FWHM_TO_SIGMA
+from radiounet.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.section import Section
 
-BEAM_AREA = np.pi / (4 * np.log(2))  # of a Gaussian of FWHM 1
 SMALLEST = 1e-4  # probabilities are clipped before the logit
 RIDGE = 1.0
 
@@ -158,7 +157,7 @@ def field_features(
     ndarray, ``[cluster, feature]``
     """
     smooth = beam_average(probability, beam_arcsec, pixel_arcsec)
-    beam_area_px = BEAM_AREA * (beam_arcsec / pixel_arcsec) ** 2
+    beam_area_px = FWHM_AREA * (beam_arcsec / pixel_arcsec) ** 2
     y, x = np.indices(image.shape, dtype=np.float32)
     rows = []
     for one in clusters:

@@ -23,6 +23,7 @@ from radiounet.errors import (
     TruncatedError,
     UnitError,
 )
+from radiounet.gaussian import FWHM_AREA
 from radiounet.products import provenance, sha256_of, write_fits
 from radiounet.sky import PIXEL_ARCSEC, Mosaic
 
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 SCALE_TOLERANCE = 0.01
 BEAM_TOLERANCE = 0.02
-FWHM_AREA = np.pi / (4 * np.log(2))
 
 
 @dataclass(frozen=True)

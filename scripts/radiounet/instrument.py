@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from radiounet.canvas import FWHM_TO_SIGMA
+from radiounet.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.recipe import SimulateOptions
 
 STATIONS = Path(__file__).resolve().parents[2] / "resources" / "stations" / "lofar_hba.csv"
@@ -67,18 +67,23 @@ class Observation:
     Attributes
     ----------
     declination_deg, hours, inner_cut_m, robust : float
+    ideal : bool
+        Complete coverage beyond the inner cut, weighted to the restoring beam: what
+        deeper deconvolution, or another simulator, comes close to.
     """
 
     declination_deg: float
     hours: float
     inner_cut_m: float
     robust: float
+    ideal: bool = False
 
     @classmethod
     def draw(cls, options: SimulateOptions, rng: np.random.Generator) -> "Observation":
         """Draw an observation from the ranges of the configuration."""
         ranges = (options.declination_deg, options.hours, options.inner_cut_m, options.robust)
-        return cls(*(float(rng.uniform(*limits)) for limits in ranges))
+        drawn = (float(rng.uniform(*limits)) for limits in ranges)
+        return cls(*drawn, ideal=bool(rng.random() < options.ideal_fraction))
 
 
 class Instrument:
@@ -105,10 +110,18 @@ class Instrument:
         density = self._grid(rows, columns, np.ones(rows.size))
         # the half plane holds each visibility once, except that column 0 needs its mirror
         density[:, 0] += np.roll(density[::-1, 0], 1)
-        self._imaging = self._taper * _briggs(density, observation.robust)
-        self._transfer = self._normalised(density * self._imaging)
-        spread = np.sqrt(density) * self._imaging
+        weights = self._taper * _briggs(density, observation.robust)
+        imaged, spread = density * weights, np.sqrt(density) * weights
+        if observation.ideal:
+            cut = observation.inner_cut_m * self._frequencies.mean() / (LIGHT_M_S * self._cell)
+            imaged = spread = self._restoring * (radius2 * self.size**2 >= cut**2)
+        self._transfer = self._normalised(imaged)
         self._noise_transfer = (spread / np.sqrt(self._mean(spread**2))).astype(np.float32)
+
+    @property
+    def beam_area_px(self) -> float:
+        """Solid angle of the restoring beam, px."""
+        return FWHM_AREA * self.beam_px**2
 
     def _cells(self, times: int, frequencies: np.ndarray):
         """Grid row and column (half plane, columns >= 0) of every visibility beyond the inner cut."""
@@ -121,6 +134,8 @@ class Instrument:
         sign = np.where(columns < 0, -1, 1)
         columns, rows = sign * columns, sign * rows
         half = self.size // 2
+        # short spacings rounded into the zero cell would let the mean through
+        used = used & ((columns > 0) | (rows != 0))
         used = used & (columns < half) & (np.abs(rows) < half)
         return rows[used] % self.size, columns[used], (used, sign)
 
@@ -207,6 +222,7 @@ class Instrument:
         rows, columns, (used, sign) = self._cells(ERROR_TIMES, frequencies)
         first, second = np.triu_indices(len(read_stations()), 1)
         density = self._grid(rows, columns, np.ones(rows.size))
+        density[:, 0] += np.roll(density[::-1, 0], 1)
         high = np.where(rows < self.size // 2, rows, rows - self.size)
         residual = np.zeros(rows.size, np.complex64)
         for source_y, source_x, source_flux in zip(y, x, flux, strict=True):
@@ -220,7 +236,6 @@ class Instrument:
         # the beam that the same visibilities make has peak 1
         weights = self._taper * _briggs(density, self._observation.robust)
         spectrum[:, 0] += np.conj(np.roll(spectrum[::-1, 0], 1))
-        density[:, 0] += np.roll(density[::-1, 0], 1)
         spectrum *= weights / self._mean(density * weights)
         return fft.irfft2(spectrum, (self.size, self.size)).astype(np.float32)
 
@@ -229,7 +244,7 @@ def _draw_gains(stations: int, phase_rad: float, gain: float, rng: np.random.Gen
     """Gains ``[time, station]``: few long or many short intervals (spokes or rings), some stations worse."""
     intervals = int(rng.choice([1, 2, 4, 8, ERROR_TIMES]))
     shape = (intervals, stations)
-    worse = np.exp(0.6 * rng.standard_normal(stations))
+    worse = np.exp(0.6 * rng.standard_normal(stations) - 0.36)  # mean square 1
     gains = 1 + gain * worse * rng.standard_normal(shape)
     gains = gains * np.exp(1j * phase_rad * worse * rng.standard_normal(shape))
     return np.repeat(gains, ERROR_TIMES // intervals, axis=0)

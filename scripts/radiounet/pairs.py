@@ -337,7 +337,9 @@ def fixed_crops(paths: Sequence[str], options: TrainOptions, count: int) -> list
 
     Only turned and flipped: for the validation loss.
     """
-    plain = options.model_copy(update={"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0)})
+    plain = options.model_copy(
+        update={"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0), "noise_scale": (1.0, 1.0)}
+    )
     rng = np.random.default_rng([options.seed, 3])
     crops = []
     for path in paths:
@@ -359,6 +361,8 @@ def draw_crop(
     noise: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one crop, turn or flip it, scale its diffuse emission, add noise, normalise it.
+
+    The noise it is normalised by is off by a random factor, as measured noise is.
 
     Parameters
     ----------
@@ -393,6 +397,7 @@ def draw_crop(
         image = image + amplitude * rms * _piece(noise, size, rng)
         growth = np.sqrt(1 + amplitude**2)
         rms, level = rms * growth, level * growth
+    rms = rms * np.float32(np.exp(rng.uniform(*np.log(options.noise_scale))))
     normalise = pair.normalisation_of(options.normalisation)
     return normalise(image, rms), _classes(image, truth, level)
 

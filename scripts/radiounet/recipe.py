@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from radiounet.section import Range, Section
+from radiounet.section import NumberRange, PositiveRange, Range, Section
 
 
 class SimulateOptions(Section):
@@ -21,82 +21,80 @@ class SimulateOptions(Section):
     beam_arcsec: float = Field(20.0, gt=0, description="FWHM of the restoring beam, arcsec")
 
     declination_deg: Range = Field((5.0, 75.0), description="declination of the field, deg")
-    hours: Range = Field((6.0, 8.5), description="length of the track, h")
-    frequency_mhz: Range = Field((120.0, 168.0), description="band, MHz")
-    inner_cut_m: Range = Field((60.0, 120.0), description="shortest projected baseline used, m")
+    hours: PositiveRange = Field((6.0, 8.5), description="length of the track, h")
+    frequency_mhz: PositiveRange = Field((120.0, 168.0), description="band, MHz")
+    inner_cut_m: PositiveRange = Field((60.0, 120.0), description="shortest projected baseline used, m")
     robust: Range = Field((-0.6, 0.1), description="Briggs weighting")
-    rms_ujy: Range = Field((80.0, 350.0), description="noise level of a field, uJy/beam")
-    clean_sigma: Range = Field((3.0, 5.0), description="depth of the deconvolution, local sigma")
-    missed_fraction: Range = Field((0.02, 0.25), description="flux left undeconvolved inside the clean mask")
+    ideal_fraction: float = Field(
+        0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"
+    )
+    rms_ujy: PositiveRange = Field((80.0, 350.0), description="noise level of a field, uJy/beam")
+    clean_sigma: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local sigma")
+    missed_fraction: NumberRange = Field(
+        (0.02, 0.25), description="flux left undeconvolved inside the clean mask"
+    )
     error_flux_jy: float = Field(0.03, gt=0, description="sources above this leave calibration errors, Jy")
-    phase_error_deg: Range = Field((0.05, 0.5), description="residual phase error of a station, deg")
-    gain_error: Range = Field((0.0003, 0.004), description="residual amplitude error of a station, fraction")
+    phase_error_deg: PositiveRange = Field((0.05, 0.5), description="residual phase error of a station, deg")
+    gain_error: PositiveRange = Field(
+        (0.0003, 0.004), description="residual amplitude error of a station, fraction"
+    )
     edge_fraction: float = Field(0.25, ge=0, le=1, description="images with a noisy side")
     blank_fraction: float = Field(0.2, ge=0, le=1, description="images with a blank side or blank patches")
 
     coarse_fraction: float = Field(
         0.1, ge=0, le=1, description="images of lower resolution, compact sources subtracted"
     )
-    coarse_beam_arcsec: Range = Field((25.0, 70.0), description="their beam FWHM, arcsec")
+    coarse_beam_arcsec: PositiveRange = Field((25.0, 70.0), description="their beam FWHM, arcsec")
 
     flux_min_mjy: float = Field(0.1, gt=0, description="faintest compact source, mJy")
     flux_max_jy: float = Field(8.0, gt=0, description="brightest compact source, Jy")
-    galaxies_per_deg2: Range = Field((6.0, 22.0), description="extended radio galaxies, 1/deg2")
-    galaxy_size_arcmin: Range = Field((0.3, 8.0), description="their largest size, arcmin")
-    galaxy_flux_mjy: Range = Field((0.8, 600.0), description="their flux density, mJy")
-    remnants_per_deg2: Range = Field(
+    galaxies_per_deg2: NumberRange = Field((6.0, 22.0), description="extended radio galaxies, 1/deg2")
+    galaxy_size_arcmin: PositiveRange = Field((0.3, 8.0), description="their largest size, arcmin")
+    galaxy_flux_mjy: PositiveRange = Field((0.8, 600.0), description="their flux density, mJy")
+    remnants_per_deg2: NumberRange = Field(
         (0.0, 4.0), description="remnant radio galaxies and fossil plasma, 1/deg2"
     )
-    remnant_sigma: Range = Field((0.5, 12.0), description="their brightness, sigma per beam")
-    remnant_size_arcmin: Range = Field((1.0, 8.0), description="their size, arcmin")
-    spirals_per_deg2: Range = Field((0.0, 2.5), description="resolved spiral galaxies, 1/deg2")
-    spiral_size_arcmin: Range = Field((0.6, 6.0), description="their optical diameter, arcmin")
-    spiral_sigma: Range = Field((2.0, 40.0), description="their brightness, sigma per beam")
+    remnant_sigma: PositiveRange = Field((0.5, 12.0), description="their brightness, sigma per beam")
+    remnant_size_arcmin: PositiveRange = Field((1.0, 8.0), description="their size, arcmin")
+    spirals_per_deg2: NumberRange = Field((0.0, 2.5), description="resolved spiral galaxies, 1/deg2")
+    spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
+    spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, sigma per beam")
     galactic_fraction: float = Field(0.25, ge=0, le=1, description="images with Galactic emission")
-    galactic_sigma: Range = Field((0.3, 6.0), description="its fluctuations as observed, sigma")
+    galactic_sigma: PositiveRange = Field((0.3, 6.0), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"
     )
-    shell_radius_arcmin: Range = Field((3.0, 30.0), description="radius of supernova remnants, arcmin")
-    shell_sigma: Range = Field((1.0, 15.0), description="their brightness, sigma per beam")
+    shell_radius_arcmin: PositiveRange = Field(
+        (3.0, 30.0), description="radius of supernova remnants, arcmin"
+    )
+    shell_sigma: PositiveRange = Field((1.0, 15.0), description="their brightness, sigma per beam")
 
-    clusters_per_deg2: Range = Field((2.0, 8.0), description="clusters, 1/deg2")
-    diffuse_fraction: Range = Field((0.3, 0.9), description="clusters with diffuse emission")
+    clusters_per_deg2: NumberRange = Field((2.0, 8.0), description="clusters, 1/deg2")
+    diffuse_fraction: NumberRange = Field((0.3, 0.9), description="clusters with diffuse emission")
     empty_fraction: float = Field(0.12, ge=0, le=1, description="images without any diffuse emission")
-    cluster_galaxies: Range = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
-    cluster_galaxy_kpc: Range = Field((60.0, 700.0), description="their largest size, kpc")
+    cluster_galaxies: NumberRange = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
+    cluster_galaxy_kpc: PositiveRange = Field((60.0, 700.0), description="their largest size, kpc")
     fossil_fraction: float = Field(0.08, ge=0, le=1, description="clusters with fossil plasma")
-    fossil_kpc: Range = Field((60.0, 300.0), description="its size, kpc")
+    fossil_kpc: PositiveRange = Field((60.0, 300.0), description="its size, kpc")
     filament_fraction: float = Field(
         0.3, ge=0, le=1, description="images with a filament outside clusters, of those with diffuse emission"
     )
-    redshift: Range = Field((0.03, 0.8), description="redshift of clusters")
-    mass_1e14: Range = Field((1.0, 15.0), description="M500, 1e14 solar masses")
-    peak_sigma: Range = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
-    halo_radius_kpc: Range = Field((60.0, 350.0), description="e-folding radius of halos, kpc")
-    mini_halo_radius_kpc: Range = Field((25.0, 90.0), description="e-folding radius of mini-halos, kpc")
-    mega_halo_radius_kpc: Range = Field((700.0, 1600.0), description="extent of megahalos, kpc")
-    relic_length_kpc: Range = Field((300.0, 2500.0), description="length of relics, kpc")
-    relic_width_kpc: Range = Field((40.0, 300.0), description="width of relics, kpc")
-    phoenix_size_kpc: Range = Field((80.0, 500.0), description="size of radio phoenices, kpc")
-    bridge_length_kpc: Range = Field((1000.0, 5000.0), description="length of bridges and filaments, kpc")
-    bridge_width_kpc: Range = Field((150.0, 900.0), description="their FWHM, kpc")
-
-    @property
-    def area_deg2(self) -> float:
-        """Solid angle of one image, deg2."""
-        return (self.n_px * self.pixel_arcsec / 3600) ** 2
-
-    @property
-    def beam_px(self) -> float:
-        """Beam FWHM, px."""
-        return self.beam_arcsec / self.pixel_arcsec
-
-    @property
-    def beam_area_px(self) -> float:
-        """Solid angle of the beam, px."""
-        return 1.1330900354567985 * self.beam_px**2  # pi / (4 ln 2)
+    redshift: PositiveRange = Field((0.03, 0.8), description="redshift of clusters")
+    mass_1e14: PositiveRange = Field((1.0, 15.0), description="M500, 1e14 solar masses")
+    peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
+    halo_radius_kpc: PositiveRange = Field((60.0, 350.0), description="e-folding radius of halos, kpc")
+    mini_halo_radius_kpc: PositiveRange = Field(
+        (25.0, 90.0), description="e-folding radius of mini-halos, kpc"
+    )
+    mega_halo_radius_kpc: PositiveRange = Field((700.0, 1600.0), description="extent of megahalos, kpc")
+    relic_length_kpc: PositiveRange = Field((300.0, 2500.0), description="length of relics, kpc")
+    relic_width_kpc: PositiveRange = Field((40.0, 300.0), description="width of relics, kpc")
+    phoenix_size_kpc: PositiveRange = Field((80.0, 500.0), description="size of radio phoenices, kpc")
+    bridge_length_kpc: PositiveRange = Field(
+        (1000.0, 5000.0), description="length of bridges and filaments, kpc"
+    )
+    bridge_width_kpc: PositiveRange = Field((150.0, 900.0), description="their FWHM, kpc")
 
     @property
     def px_per_arcmin(self) -> float:
@@ -131,8 +129,11 @@ class TrainOptions(Section):
     hard_fraction: float = Field(
         0.25, ge=0, le=1, description="crops centred on false islands, where these are given"
     )
-    diffuse_scale: Range = Field((0.5, 2.0), description="augmentation: factor on the diffuse emission")
-    added_noise_sigma: Range = Field((0.0, 0.7), description="augmentation: noise added, sigma")
+    diffuse_scale: PositiveRange = Field(
+        (0.5, 2.0), description="augmentation: factor on the diffuse emission"
+    )
+    added_noise_sigma: NumberRange = Field((0.0, 0.7), description="augmentation: noise added, sigma")
+    noise_scale: PositiveRange = Field((0.8, 1.25), description="augmentation: factor on the measured noise")
     buffer: int = Field(24, ge=1, description="images held in memory at a time")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "mixed_bfloat16", description="arithmetic of training; weights are float32 throughout"

@@ -133,7 +133,7 @@ class ObjectResult:
     Attributes
     ----------
     kind, peak_sigma, las_arcmin : str, float, float
-        From the list of objects; the size is the diagonal of the box that bounds
+        From the list of objects; the size is the largest extent of
         what is above a tenth of the peak.
     flux_jy, visible_jy, measured_jy : float
         Flux density of the whole object; true one on its pixels with data; of the

@@ -11,7 +11,21 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def _positive(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] <= 0:
+        raise ValueError(f"drawn by its logarithm, so both ends must be above 0, not {list(limits)}")
+    return limits
+
+
+def _not_negative(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] < 0:
+        raise ValueError(f"both ends must be 0 or more, not {list(limits)}")
+    return limits
+
+
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+PositiveRange = Annotated[Range, AfterValidator(_positive)]
+NumberRange = Annotated[Range, AfterValidator(_not_negative)]
 
 
 class Section(BaseModel):

@@ -100,8 +100,8 @@ def draw_sky(
     level = float(np.median(rms))
     add_compact(layers, options, area_deg2, rng)
     add_field_galaxies(layers, options, area_deg2, rng)
-    add_field_remnants(layers, options, area_deg2, level, rng)
-    add_spirals(layers, options, area_deg2, level, rng)
+    add_field_remnants(layers, options, area_deg2, level, instrument.beam_area_px, rng)
+    add_spirals(layers, options, area_deg2, level, instrument.beam_area_px, rng)
     clusters = add_clusters(layers, target, options, area_deg2, level, cosmology, rng)
     if rng.random() < options.galactic_fraction:
         add_galactic(layers.galactic, instrument, level, options, rng)

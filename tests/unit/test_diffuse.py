@@ -13,6 +13,7 @@ from radiounet.diffuse import (
     add_relic,
 )
 from radiounet.recipe import SimulateOptions
+from skies import BEAM_AREA_PX, BEAM_PX
 
 OPTIONS = SimulateOptions()
 SIZE, RMS = 240, 1e-4
@@ -21,7 +22,7 @@ Y, X = np.indices((SIZE, SIZE)) - SIZE // 2
 SEEDS = range(6)
 
 
-def empty(beam_px=OPTIONS.beam_px, rms=None):
+def empty(beam_px=BEAM_PX, rms=None):
     return Target(np.full((SIZE, SIZE), RMS, np.float32) if rms is None else rms, beam_px, OPTIONS)
 
 
@@ -70,7 +71,7 @@ def test_objects_have_the_asked_peak_at_survey_resolution(number, peak):
     top = np.unravel_index(target.truth.argmax(), target.shape)
     assert (one.y_px, one.x_px) == top
     assert target.truth[top] == pytest.approx(peak * rms[top], rel=0.01)
-    assert one.flux_jy == pytest.approx(target.truth.sum() / OPTIONS.beam_area_px, rel=1e-3)
+    assert one.flux_jy == pytest.approx(target.truth.sum() / BEAM_AREA_PX, rel=1e-3)
     assert one.flux_jy == pytest.approx(target.sky.sum(), rel=0.02)
 
 

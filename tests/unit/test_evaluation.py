@@ -406,7 +406,9 @@ def test_report_is_a_table_and_a_picture(scene, hosts, tmp_path):
     for row in (heads, *rows):
         assert f"\n| {' | '.join(row)} |\n" in text
     assert "1 clusters with detectable diffuse emission and 1 without" in text
-    assert "By the catalogue, 1 of the same clusters were given diffuse emission and 1 were not" in text
+    assert (
+        "By the catalogue, 1 of the same clusters were given diffuse emission of their own and 1 were" in text
+    )
     assert (tmp_path / "out" / "evaluation.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -6,6 +6,7 @@ from radiounet.canvas import window
 from radiounet.galactic import add_galactic, add_shell, filaments
 from radiounet.instrument import Instrument, Observation
 from radiounet.recipe import SimulateOptions
+from skies import BEAM_AREA_PX
 
 OPTIONS = SimulateOptions(n_px=160, remnant_shell_fraction=0.0, galactic_sigma=(3.0, 3.0))
 
@@ -85,13 +86,13 @@ def shells(monkeypatch, count):
 
 
 def test_shells_have_their_radius_peak_and_rim(monkeypatch):
-    for plane, y, x, radius, options in shells(monkeypatch, 8):
+    for plane, y, x, radius, _ in shells(monkeypatch, 8):
         rows, columns = np.indices(plane.shape)
         distance = np.hypot(rows - y, columns - x) / radius
         assert 6 <= radius <= 60  # 3' to 30' at 2 px per arcmin
         assert plane[distance > 1.01].max() == 0
         assert plane.min() >= 0
-        assert 0.999 <= plane.max() * options.beam_area_px / 1e-4 <= 15.001
+        assert 0.999 <= plane.max() * BEAM_AREA_PX / 1e-4 <= 15.001
         profile = [np.mean(plane[(distance >= low) & (distance < low + 0.1)]) for low in np.arange(0, 1, 0.1)]
         # the rim at the inner radius, 0.75 to 0.95, outshines the inside
         assert np.argmax(profile) >= 6

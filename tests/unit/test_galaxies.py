@@ -22,6 +22,7 @@ from radiounet.galaxies import (
     remnant_flux,
 )
 from radiounet.recipe import SimulateOptions
+from skies import BEAM_AREA_PX
 
 OPTIONS = SimulateOptions()
 SIZE, MIDDLE = 240, (120.0, 120.0)
@@ -346,7 +347,7 @@ def test_spirals_are_exponential_discs_of_their_diameter(monkeypatch):
         eigen = np.sqrt(np.linalg.eigvalsh(np.cov(y, x)))
         major.append(eigen[1])
         ratio.append(eigen[0] / eigen[1])
-        beams = 0.25 * diameter**2 / OPTIONS.beam_area_px
+        beams = 0.25 * diameter**2 / BEAM_AREA_PX
         assert 1.999 <= flux / 1e-4 / beams <= 40.001
     # exponential disc of scale length D / 8: mean square along an axis is 3 h^2
     assert np.median(major) == pytest.approx(np.sqrt(3) * diameter / 8, rel=0.1)

@@ -13,6 +13,7 @@ from radiounet.instrument import (
     read_stations,
 )
 from radiounet.recipe import SimulateOptions
+from skies import BEAM_AREA_PX
 
 OPTIONS = SimulateOptions(n_px=256)
 FIELD = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=80.0, robust=-0.3)
@@ -216,7 +217,7 @@ def test_restored_point_is_a_gaussian_of_peak_one_and_the_beam_area(beam_arcsec)
 
 def test_restoring_conserves_flux(array):
     sky = np.random.default_rng(2).random((array.size, array.size), dtype=np.float32)
-    assert array.restore(sky).sum() / sky.sum() == pytest.approx(OPTIONS.beam_area_px, rel=1e-4)
+    assert array.restore(sky).sum() / sky.sum() == pytest.approx(BEAM_AREA_PX, rel=1e-4)
 
 
 # noise
@@ -280,7 +281,7 @@ def test_uniform_sky_disappears():
     array = wide(300.0)
     sky = np.ones((array.size, array.size), np.float32)
     assert np.abs(array.dirty(sky)).max() < 1e-4
-    assert array.restore(sky).mean() == pytest.approx(WIDE.beam_area_px, rel=1e-4)
+    assert array.restore(sky).mean() == pytest.approx(BEAM_AREA_PX, rel=1e-4)
 
 
 def test_large_gaussian_is_resolved_out_and_a_small_one_is_not():
@@ -394,7 +395,7 @@ def test_bright_point_is_restored(array):
     image = imaged(array, point(array, 150, 120, 0.1))
     assert image[150, 120] == pytest.approx(0.1, rel=0.01)
     part = image[150 - 12 : 150 + 13, 120 - 12 : 120 + 13]
-    assert part.sum() / OPTIONS.beam_area_px == pytest.approx(0.1, rel=0.01)
+    assert part.sum() / BEAM_AREA_PX == pytest.approx(0.1, rel=0.01)
     far = np.ones(image.shape, bool)
     far[150 - 15 : 150 + 16, 120 - 15 : 120 + 16] = False
     assert np.abs(image[far]).max() < 1e-5

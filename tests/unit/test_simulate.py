@@ -27,6 +27,7 @@ from radiounet.simulate import (
     simulate_pair,
     write_pair,
 )
+from skies import BEAM_PX
 
 ROOT = Path(__file__).resolve().parents[2]
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
@@ -77,7 +78,7 @@ def test_angle_of_a_kiloparsec_by_integration():
 
 
 def clusters_of(options, seed=1, area=10.0, size=300):
-    target = Target(np.full((size, size), 1e-4, np.float32), options.beam_px, options)
+    target = Target(np.full((size, size), 1e-4, np.float32), BEAM_PX, options)
     found = add_clusters(
         Layers.empty(size), target, options, area, 1e-4, COSMOLOGY, np.random.default_rng(seed)
     )
@@ -154,7 +155,7 @@ def test_emission_has_one_or_two_kinds_and_peaks_in_range():
     options = SimulateOptions(peak_sigma=(1.0, 10.0))
     kinds, counts = set(), []
     for seed in range(120):
-        target = Target(np.full((300, 300), 1e-4, np.float32), options.beam_px, options)
+        target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, options)
         add_emission(target, 150.0, 150.0, 60.0, 0.05, options, np.random.default_rng(seed))
         kinds |= {one.kind for one in target.objects}
         counts.append(len(target.objects))
