@@ -9,7 +9,6 @@ from astropy.cosmology import FlatLambdaCDM
 from radiounet.canvas import add_points
 from radiounet.cosmology import arcmin_per_kpc, r500
 from radiounet.diffuse import (
-    LARGEST_ARCMIN,
     Target,
     add_bridge,
     add_halo,
@@ -142,10 +141,12 @@ def _draw_peak(options: SimulateOptions, rng) -> float:
     return float(np.exp(rng.uniform(*np.log(options.peak_sigma))))
 
 
-def _draw_px(limits: tuple[float, float], scale: float, options: SimulateOptions, rng) -> float:
-    """Draw a proper size log-uniformly, in px, no larger than a field can hold."""
+def _draw_px(
+    limits: tuple[float, float], scale: float, options: SimulateOptions, rng, part: float = 1.0
+) -> float:
+    """Draw a proper size log-uniformly, in px; `part` is its share of the object's largest extent."""
     size = np.exp(rng.uniform(*np.log(limits))) * scale
-    return float(min(size, LARGEST_ARCMIN * options.px_per_arcmin))
+    return float(min(size, part * options.largest_arcmin * options.px_per_arcmin))
 
 
 def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
@@ -153,15 +154,22 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
     jitter = rng.normal(0, 0.08 * radius_px, 2)
     centre = (y + jitter[0], x + jitter[1])
     if kind == "halo":
-        radius = min(_draw_px(options.halo_radius_kpc, scale, options, rng), 0.5 * radius_px)
+        # a bright halo is seen out to four e-folding lengths
+        radius = min(_draw_px(options.halo_radius_kpc, scale, options, rng, 1 / 8), 0.5 * radius_px)
         add_halo(target, *centre, radius, kind, peak, rng)
     elif kind == "mini-halo":
         add_halo(
-            target, *centre, _draw_px(options.mini_halo_radius_kpc, scale, options, rng), kind, peak, rng
+            target,
+            *centre,
+            _draw_px(options.mini_halo_radius_kpc, scale, options, rng, 1 / 8),
+            kind,
+            peak,
+            rng,
         )
     elif kind == "megahalo":
         faint = min(peak, rng.uniform(0.3, 3))
-        add_megahalo(target, *centre, _draw_px(options.mega_halo_radius_kpc, scale, options, rng), faint, rng)
+        radius = _draw_px(options.mega_halo_radius_kpc, scale, options, rng, 0.5)
+        add_megahalo(target, *centre, radius, faint, rng)
     elif kind == "phoenix":
         size = _draw_px(options.phoenix_size_kpc, scale, options, rng)
         place = (y, x) + rng.normal(0, 0.3 * radius_px, 2)
@@ -169,14 +177,16 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
     else:
         direction = rng.uniform(0, 2 * np.pi)
         for turn in (0, np.pi) if kind == "double relic" else (0,):
+            length = _draw_px(options.relic_length_kpc, scale, options, rng)
+            width = _draw_px(options.relic_width_kpc, scale, options, rng)
             add_relic(
                 target,
                 y,
                 x,
                 rng.uniform(0.4, 1.3) * radius_px,
                 direction + turn + rng.normal(0, 0.2),
-                _draw_px(options.relic_length_kpc, scale, options, rng),
-                max(_draw_px(options.relic_width_kpc, scale, options, rng), 1.0),
+                length,
+                float(np.clip(width, 1, max(length / 3, 1))),
                 peak * rng.uniform(0.6, 1),
                 rng,
             )

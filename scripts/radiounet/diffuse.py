@@ -8,13 +8,14 @@ the survey. Overview of the classes: van Weeren et al. (2019, SSRv 215, 16).
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from radiounet.canvas import Part, blurred, lognormal, power_law_field, rotated, window
 from radiounet.gaussian import FWHM_AREA
 from radiounet.recipe import SimulateOptions
 
+HALO_REACH = 8.0  # e-folding lengths drawn
 NEGLIGIBLE = 0.05  # of the noise: fainter pixels belong to no object
-LARGEST_ARCMIN = 40.0
 
 
 @dataclass
@@ -116,14 +117,15 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
     Mini-halos differ by size only. Clumps are lognormal; an irregular halo follows
     the X-ray sloshing or merging gas rather than circles.
     """
-    part, dy, dx = target.window(y, x, 5 * radius_px)
+    part, dy, dx = target.window(y, x, HALO_REACH * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.5, 1))
+    taper = special.expit((HALO_REACH - 1.5 - np.hypot(dy, dx) / radius_px) / 0.25)
     irregular = rng.random() < 0.4
     if irregular:
         radius = radius * np.exp(0.35 * power_law_field(radius.shape, 3.7, rng, 4 * radius_px))
     strength = rng.uniform(0.4, 0.9) if irregular else rng.uniform(0.1, 0.5)
-    profile = np.exp(-((radius / radius_px) ** rng.uniform(0.9, 1.2)))
+    profile = taper * np.exp(-((radius / radius_px) ** rng.uniform(0.9, 1.2)))
     target.add_object(kind, part, profile * lognormal(radius.shape, 2 * radius_px, strength, rng), peak_sigma)
 
 

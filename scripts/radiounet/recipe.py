@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from radiounet.section import NumberRange, PositiveRange, Range, Section
+from radiounet.section import FractionRange, NumberRange, PositiveRange, Range, Section
 
 
 class SimulateOptions(Section):
@@ -30,7 +30,7 @@ class SimulateOptions(Section):
     )
     rms_ujy: PositiveRange = Field((80.0, 350.0), description="noise level of a field, uJy/beam")
     clean_sigma: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local sigma")
-    missed_fraction: NumberRange = Field(
+    missed_fraction: FractionRange = Field(
         (0.02, 0.25), description="flux left undeconvolved inside the clean mask"
     )
     error_flux_jy: float = Field(0.03, gt=0, description="sources above this leave calibration errors, Jy")
@@ -60,7 +60,7 @@ class SimulateOptions(Section):
     spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
     spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, sigma per beam")
     galactic_fraction: float = Field(0.25, ge=0, le=1, description="images with Galactic emission")
-    galactic_sigma: PositiveRange = Field((0.3, 6.0), description="its fluctuations as observed, sigma")
+    galactic_sigma: PositiveRange = Field((0.2, 3.0), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"
@@ -71,7 +71,7 @@ class SimulateOptions(Section):
     shell_sigma: PositiveRange = Field((1.0, 15.0), description="their brightness, sigma per beam")
 
     clusters_per_deg2: NumberRange = Field((2.0, 8.0), description="clusters, 1/deg2")
-    diffuse_fraction: NumberRange = Field((0.3, 0.9), description="clusters with diffuse emission")
+    diffuse_fraction: FractionRange = Field((0.3, 0.9), description="clusters with diffuse emission")
     empty_fraction: float = Field(0.12, ge=0, le=1, description="images without any diffuse emission")
     cluster_galaxies: NumberRange = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
     cluster_galaxy_kpc: PositiveRange = Field((60.0, 700.0), description="their largest size, kpc")
@@ -83,6 +83,9 @@ class SimulateOptions(Section):
     redshift: PositiveRange = Field((0.03, 0.8), description="redshift of clusters")
     mass_1e14: PositiveRange = Field((1.0, 15.0), description="M500, 1e14 solar masses")
     peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
+    largest_arcmin: float = Field(
+        20.0, gt=0, description="no object larger than about this, however near: a field must hold it"
+    )
     halo_radius_kpc: PositiveRange = Field((60.0, 350.0), description="e-folding radius of halos, kpc")
     mini_halo_radius_kpc: PositiveRange = Field(
         (25.0, 90.0), description="e-folding radius of mini-halos, kpc"

@@ -1,11 +1,14 @@
 """What every block of the configuration is made of."""
 
+import math
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if not all(map(math.isfinite, limits)):
+        raise ValueError(f"both ends must be numbers, not {list(limits)}")
     if limits[0] > limits[1]:
         raise ValueError(f"a range is written from low to high, not {list(limits)}")
     return limits
@@ -13,7 +16,7 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
 
 def _positive(limits: tuple[float, float]) -> tuple[float, float]:
     if limits[0] <= 0:
-        raise ValueError(f"drawn by its logarithm, so both ends must be above 0, not {list(limits)}")
+        raise ValueError(f"both ends must be above 0, not {list(limits)}")
     return limits
 
 
@@ -23,9 +26,16 @@ def _not_negative(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def _fraction(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] < 0 or limits[1] > 1:
+        raise ValueError(f"both ends must lie between 0 and 1, not {list(limits)}")
+    return limits
+
+
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
 NumberRange = Annotated[Range, AfterValidator(_not_negative)]
+FractionRange = Annotated[Range, AfterValidator(_fraction)]
 
 
 class Section(BaseModel):

@@ -52,8 +52,11 @@ def test_shell_only_where_asked(array, monkeypatch):
     monkeypatch.setattr(module, "add_shell", lambda *given: calls.append(given))
     emission(array, OPTIONS)
     assert calls == []
-    emission(array, OPTIONS.model_copy(update={"remnant_shell_fraction": 1.0}))
-    assert len(calls) == 1
+    always = OPTIONS.model_copy(update={"remnant_shell_fraction": 1.0})
+    emission(array, always)
+    emission(Instrument(OPTIONS, Observation(45.0, 8.0, 80.0, -0.3), 60.0), always)
+    # brightness is per beam of the image, whatever that is
+    assert [given[2] for given in calls] == pytest.approx([BEAM_AREA_PX, 9 * BEAM_AREA_PX])
 
 
 def test_filaments_are_thin_bright_ridges():
@@ -74,19 +77,19 @@ def shells(monkeypatch, count):
         return window(shape, y, x, radius)
 
     monkeypatch.setattr(module, "window", spy)
-    options, seed = SimulateOptions(pixel_arcsec=30.0, beam_arcsec=90.0), 0
+    options, seed = SimulateOptions(pixel_arcsec=30.0), 0
     while count:
         plane = np.zeros((320, 320), np.float32)
-        add_shell(plane, 1e-4, options, np.random.default_rng(seed))
+        add_shell(plane, 1e-4, BEAM_AREA_PX, options, np.random.default_rng(seed))
         y, x, radius = asked[-1]
         seed += 1
         if radius > 20 and radius < min(y, x, 319 - y, 319 - x):
             count -= 1
-            yield plane, y, x, radius, options
+            yield plane, y, x, radius
 
 
 def test_shells_have_their_radius_peak_and_rim(monkeypatch):
-    for plane, y, x, radius, _ in shells(monkeypatch, 8):
+    for plane, y, x, radius in shells(monkeypatch, 8):
         rows, columns = np.indices(plane.shape)
         distance = np.hypot(rows - y, columns - x) / radius
         assert 6 <= radius <= 60  # 3' to 30' at 2 px per arcmin
@@ -99,9 +102,17 @@ def test_shells_have_their_radius_peak_and_rim(monkeypatch):
         assert max(profile) > 1.5 * np.mean(profile[:4])
 
 
+def test_shells_are_fainter_per_pixel_where_the_beam_is_larger():
+    one, nine = np.zeros((2, 100, 100), np.float32)
+    for plane, area in ((one, BEAM_AREA_PX), (nine, 9 * BEAM_AREA_PX)):
+        add_shell(plane, 1e-4, area, OPTIONS, np.random.default_rng(1))
+    assert one.any()
+    np.testing.assert_allclose(one, 9 * nine, rtol=1e-5)
+
+
 def test_column_through_a_shell_by_hand(monkeypatch):
     monkeypatch.setattr(module, "power_law_field", lambda shape, *_: np.zeros(shape))
-    for plane, y, x, radius, _ in shells(monkeypatch, 3):
+    for plane, y, x, radius in shells(monkeypatch, 3):
         rows, columns = np.indices(plane.shape)
         distance = np.hypot(rows - y, columns - x)
         rim = plane[(distance > 0.7 * radius) & (distance < 0.97 * radius)]
@@ -117,5 +128,5 @@ def test_column_through_a_shell_by_hand(monkeypatch):
 def test_shell_outside_the_plane_adds_nothing(monkeypatch):
     monkeypatch.setattr(module, "window", lambda shape, *_: window(shape, -500.0, 50.0, 20.0))
     plane = np.zeros((100, 100), np.float32)
-    add_shell(plane, 1e-4, OPTIONS, np.random.default_rng(1))
+    add_shell(plane, 1e-4, BEAM_AREA_PX, OPTIONS, np.random.default_rng(1))
     assert not plane.any()

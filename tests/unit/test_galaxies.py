@@ -271,6 +271,18 @@ def test_bright_hot_spots_and_cores_are_noted():
     assert drawn("FR II", 1, flux=1e-3).bright == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_bright_spots_inside_the_grid_are_noted(kind):
+    noted = 0
+    for seed in SEEDS:
+        layers = Layers.empty(SIZE)
+        add_radio_galaxy(layers, (-20.0, 120.0), 100.0, 100.0, kind, OPTIONS, np.random.default_rng(seed))
+        noted += len(layers.bright)
+        assert all(0 <= y < SIZE and 0 <= x < SIZE for y, x, _ in layers.bright)
+    # arms of 50 px reach in from outside, cores do not
+    assert (noted > 0) == (kind in ("FR II", "double-double"))
+
+
 def test_shares_of_kinds_add_up_and_are_drawn():
     assert sum(FIELD_KINDS.values()) == pytest.approx(1)
     assert sum(CLUSTER_KINDS.values()) == pytest.approx(1)
@@ -321,25 +333,26 @@ def test_remnants_conserve_flux_have_their_extent_and_no_core():
 def test_remnant_flux_by_hand():
     options = SimulateOptions(remnant_sigma=(3.0, 3.0))
     rng = np.random.default_rng(12)
-    # 3 sigma over 0.3 x 100^2 / 22.38 = 134 beams
-    assert remnant_flux(100.0, 1e-4, options, rng) == pytest.approx(3e-4 * 134.04, rel=1e-3)
-    assert remnant_flux(5.0, 1e-4, options, rng) == pytest.approx(3e-4)
+    # 3 sigma over 0.3 x 100^2 / 22.38 = 134 beams of 20", or a ninth of them of 60"
+    assert remnant_flux(100.0, 1e-4, BEAM_AREA_PX, options, rng) == pytest.approx(3e-4 * 134.04, rel=1e-3)
+    assert remnant_flux(100.0, 1e-4, 9 * BEAM_AREA_PX, options, rng) == pytest.approx(3e-4 * 14.893, rel=1e-3)
+    assert remnant_flux(5.0, 1e-4, BEAM_AREA_PX, options, rng) == pytest.approx(3e-4)
 
 
 def test_field_remnants_go_to_their_layer_only():
-    layers = Layers.empty(SIZE)
-    add_field_remnants(
-        layers, SimulateOptions(remnants_per_deg2=(200.0, 200.0)), 0.1, 1e-4, np.random.default_rng(13)
-    )
+    layers, options = Layers.empty(SIZE), SimulateOptions(remnants_per_deg2=(200.0, 200.0))
+    add_field_remnants(layers, options, 0.1, 1e-4, BEAM_AREA_PX, np.random.default_rng(13))
     assert layers.remnants.any()
     assert not any(plane.any() for plane in (layers.compact, layers.galaxies, layers.spirals))
 
 
-def test_spirals_are_exponential_discs_of_their_diameter(monkeypatch):
+@pytest.mark.parametrize("beam_px", [20 / 4.5, 60 / 4.5])
+def test_spirals_are_exponential_discs_of_their_diameter(monkeypatch, beam_px):
+    beam_area_px = np.pi / (4 * np.log(2)) * beam_px**2
     calls = []
     monkeypatch.setattr(module, "add_particles", lambda plane, y, x, flux: calls.append((y, x, flux)))
     options = SimulateOptions(spirals_per_deg2=(40.0, 40.0), spiral_size_arcmin=(4.0, 4.0))
-    add_spirals(Layers.empty(SIZE), options, 1.0, 1e-4, np.random.default_rng(14))
+    add_spirals(Layers.empty(SIZE), options, 1.0, 1e-4, beam_area_px, np.random.default_rng(14))
     assert 15 < len(calls) < 70
     diameter = 4 * 60 / 4.5
     major, ratio = [], []
@@ -347,7 +360,7 @@ def test_spirals_are_exponential_discs_of_their_diameter(monkeypatch):
         eigen = np.sqrt(np.linalg.eigvalsh(np.cov(y, x)))
         major.append(eigen[1])
         ratio.append(eigen[0] / eigen[1])
-        beams = 0.25 * diameter**2 / BEAM_AREA_PX
+        beams = 0.25 * diameter**2 / beam_area_px
         assert 1.999 <= flux / 1e-4 / beams <= 40.001
     # exponential disc of scale length D / 8: mean square along an axis is 3 h^2
     assert np.median(major) == pytest.approx(np.sqrt(3) * diameter / 8, rel=0.1)

@@ -3,6 +3,7 @@ import threading
 import numpy as np
 import pytest
 from astropy.io import fits
+from pydantic import ValidationError
 
 from radiounet import pairs as module
 from radiounet.cards import AsinhNormalisation, LogNormalisation
@@ -20,7 +21,14 @@ from radiounet.pairs import Crops, Pair, check_pairs, draw_crop, fixed_crops, re
 from radiounet.recipe import TrainOptions
 
 OPTIONS = TrainOptions(
-    tile_px=32, core_px=16, batch=4, steps=40, buffer=3, diffuse_scale=(1, 1), added_noise_sigma=(0, 0)
+    tile_px=32,
+    core_px=16,
+    batch=4,
+    steps=40,
+    buffer=3,
+    diffuse_scale=(1, 1),
+    added_noise_sigma=(0, 0),
+    noise_scale=(1, 1),
 )
 SIDE = 48
 
@@ -92,8 +100,8 @@ def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     assert pair.image.shape == (SIDE, SIDE)
     assert pair.targets.tolist() == [[1, 0]]  # above 1e-8 Jy/pixel, the second pixel is not
     assert not pair.scalable
-    changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "normalisation": "log10"}
-    options = OPTIONS.model_copy(update=changes)
+    changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "noise_scale": (2, 2)}
+    options = OPTIONS.model_copy(update=changes | {"normalisation": "log10"})
     noise = np.ones((1, 32, 32), np.float32)
     plane, _ = draw_crop(pair, options, np.random.default_rng(1), (), noise)
     np.testing.assert_allclose(plane, 2 / 5, atol=1e-3)  # 1e-8 between 1e-10 and 1e-5, nothing added
@@ -219,6 +227,42 @@ def test_added_noise_by_hand():
     assert (classes == 1).sum() == 1  # 0.65 lies above 0.5 * 1.25 = 0.625, 0.6 does not
 
 
+@pytest.mark.parametrize("scalable", [True, False])
+def test_mismeasured_noise_by_hand(scalable):
+    image, truth = np.full((2, 32, 32), 3, np.float32)
+    truth[:16] = 0.45  # below the level of 0.5, of which the factor is no part
+    options = OPTIONS.model_copy(update={"noise_scale": (2, 2)})
+    pair = pair_of(image, truth, rms=0.7, scalable=scalable)
+    plane, classes = draw_crop(pair, options, np.random.default_rng(1))
+    np.testing.assert_allclose(plane, np.arcsinh(3 / (2 * 0.7)), rtol=1e-6)
+    assert (classes == 1).sum() == 16 * 32
+    assert (pair.rms == np.float32(0.7)).all()
+
+
+def test_noise_factors_are_log_uniform():
+    image, truth = np.ones((32, 32), np.float32), np.zeros((32, 32), np.float32)
+    options, rng = OPTIONS.model_copy(update={"noise_scale": (0.25, 4)}), np.random.default_rng(1)
+    pair = pair_of(image, truth, scalable=True)
+    factors = np.array([1 / np.sinh(draw_crop(pair, options, rng)[0][0, 0]) for _ in range(800)])
+    assert 0.249 < factors.min() < factors.max() < 4.01
+    for limit, share in ((0.5, 0.25), (1, 0.5), (2, 0.75)):
+        assert np.mean(factors < limit) == pytest.approx(share, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("noise_scale", (0, 1), r"both ends must be above 0, not \[0\.0, 1\.0\]"),
+        ("diffuse_scale", (-1, 1), r"both ends must be above 0, not \[-1\.0, 1\.0\]"),
+        ("added_noise_sigma", (-0.1, 1), r"both ends must be 0 or more, not \[-0\.1, 1\.0\]"),
+        ("noise_scale", (1.2, 0.8), r"from low to high, not \[1\.2, 0\.8\]"),
+    ],
+)
+def test_ranges_of_augmentation_are_checked(name, value, says):
+    with pytest.raises(ValidationError, match=f"(?s){name}.*{says}"):
+        TrainOptions(**{name: value})
+
+
 def test_blank_pixels_are_nothing_and_do_not_count():
     image, truth = np.ones((2, 32, 32), np.float32)
     image[3] = np.nan
@@ -283,7 +327,9 @@ def test_a_small_set_is_held_whole(many):
 
 
 def test_batches_depend_on_nothing_but_seed_and_step(many, monkeypatch):
-    options = OPTIONS.model_copy(update={"added_noise_sigma": (0, 1), "diffuse_scale": (0.5, 2)})
+    options = OPTIONS.model_copy(
+        update={"added_noise_sigma": (0, 1), "diffuse_scale": (0.5, 2), "noise_scale": (0.5, 2)}
+    )
     monkeypatch.setattr(module, "WORKERS", 3)
     first = list(Crops(many, options).stream(0, 40))
     late = list(Crops(many, options).stream(25, 40))
@@ -316,14 +362,15 @@ def test_a_file_lost_on_the_way_raises_its_named_error_and_ends_the_threads(many
 
 
 def test_fixed_crops_are_always_the_same_and_plain(many):
-    options = OPTIONS.model_copy(update={"diffuse_scale": (9, 9), "added_noise_sigma": (9, 9)})
+    changes = {"diffuse_scale": (9, 9), "added_noise_sigma": (9, 9), "noise_scale": (9, 9)}
+    options = OPTIONS.model_copy(update=changes)
     first, second = fixed_crops(many[:2], options, 6), fixed_crops(many[:2], options, 6)
     assert [len(planes) for planes, _ in first] == [4, 2]
     for (planes_a, classes_a), (planes_b, classes_b) in zip(first, second, strict=True):
         np.testing.assert_array_equal(planes_a, planes_b)
         np.testing.assert_array_equal(classes_a, classes_b)
     # 1e-3 Jy/beam in noise of 1e-4 stays near asinh(10) = 3
-    assert max(planes.max() for planes, _ in first) < 4
+    assert all(2.5 < planes.max() < 4 for planes, _ in first)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("asinh_sigma", AsinhNormalisation), ("log10", LogNormalisation)])

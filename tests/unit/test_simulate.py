@@ -9,6 +9,7 @@ from astropy import constants
 from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
+from pydantic import ValidationError
 from scipy import integrate
 
 from radiounet import clustering, simulate
@@ -88,8 +89,9 @@ def clusters_of(options, seed=1, area=10.0, size=300):
 @pytest.fixture
 def bare(monkeypatch):
     """Clusters without galaxies or emission."""
-    for name in ("add_galaxies", "add_emission", "draw_bridge"):
-        monkeypatch.setattr(clustering, name, lambda *_: None)
+    monkeypatch.setattr(clustering, "add_galaxies", lambda *_: None)
+    monkeypatch.setattr(clustering, "add_emission", lambda *_: [])
+    monkeypatch.setattr(clustering, "draw_bridge", lambda *_: None)
 
 
 def test_clusters_have_their_number_share_and_places(bare):
@@ -136,15 +138,100 @@ def test_cluster_galaxies_lie_within_r500(monkeypatch):
     places = []
     monkeypatch.setattr(clustering, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
     monkeypatch.setattr(clustering, "add_points", lambda plane, y, x, flux: places.append((y, x)))
-    layers, rng = Layers.empty(100), np.random.default_rng(3)
+    layers, options, rng = Layers.empty(100), SimulateOptions(), np.random.default_rng(3)
+    target = Target(np.full((100, 100), 1e-4, np.float32), BEAM_PX, options)
     for _ in range(300):
-        add_galaxies(layers, 50.0, 40.0, 30.0, 0.03, 1e-4, SimulateOptions(), rng)
+        add_galaxies(layers, target, 50.0, 40.0, 30.0, 0.03, 1e-4, options, rng)
     distance = np.hypot(*(np.array(places) - (50, 40)).T)
     assert distance.max() <= 30
     outside = distance[distance > 0]
     # a projected 1 / r profile has equal numbers at all distances
     counts = np.histogram(outside, 3, (0, 30))[0]
     assert counts.min() > 0.85 * counts.mean()
+
+
+@pytest.mark.parametrize("beam_px", [BEAM_PX, 3 * BEAM_PX])
+def test_fossil_plasma_is_as_bright_as_asked_in_the_beam_of_the_image(beam_px):
+    options = SimulateOptions(
+        pixel_arcsec=3.0, fossil_fraction=1.0, fossil_kpc=(100.0, 100.0), remnant_sigma=(3.0, 3.0)
+    )
+    layers, target = Layers.empty(400), Target(np.full((400, 400), 1e-4, np.float32), beam_px, options)
+    add_galaxies(layers, target, 200.0, 200.0, 30.0, 1.0, 1e-4, options, np.random.default_rng(5))
+    # 100 px across: 3 sigma over 0.3 x 100^2 px
+    beams = 3000 / (np.pi / (4 * np.log(2)) * beam_px**2)
+    assert layers.remnants.sum() == pytest.approx(3e-4 * beams, rel=1e-3)
+
+
+def test_a_bridge_joins_two_clusters_of_one_redshift(monkeypatch):
+    drawn, peopled = [], []
+    monkeypatch.setattr(clustering, "KINDS", {"bridge": 1.0})
+    monkeypatch.setattr(clustering, "add_bridge", lambda target, *given: drawn.append(given))
+    monkeypatch.setattr(clustering, "add_galaxies", lambda layers, target, y, x, *_: peopled.append((y, x)))
+    options = SimulateOptions(
+        clusters_per_deg2=(3.0, 3.0),
+        diffuse_fraction=(1.0, 1.0),
+        empty_fraction=0.0,
+        filament_fraction=0.0,
+        redshift=(0.1, 0.8),  # 1 Mpc is 9 arcmin at most
+    )
+    found, _ = clusters_of(options)
+    assert len(found) == 2 * len(drawn) > 20
+    assert peopled == [(one.y_px, one.x_px) for one in found]
+    for first, second, (y, x, length_px, _, angle, kind, *_) in zip(
+        found[::2], found[1::2], drawn, strict=True
+    ):
+        assert kind == "bridge"
+        assert first.redshift == second.redshift
+        assert first.r500_arcmin != second.r500_arcmin
+        assert first.diffuse
+        assert second.diffuse
+        step = np.array([second.y_px - first.y_px, second.x_px - first.x_px])
+        assert (first.y_px + 0.5 * step[0], first.x_px + 0.5 * step[1]) == pytest.approx((y, x))
+        np.testing.assert_allclose(step, length_px * np.array([np.sin(angle), np.cos(angle)]), atol=1e-6)
+        proper = np.hypot(*step) * 4.5 / 60 / arcmin_per_kpc(first.redshift, COSMOLOGY)
+        assert 999 < proper < 5001
+    assert len({one.redshift for one in found}) == len(drawn)
+
+
+def test_bridge_shines_from_one_cluster_to_the_other():
+    options = SimulateOptions(peak_sigma=(6.0, 6.0), bridge_length_kpc=(1500.0, 1500.0))
+    for seed in range(6):
+        target = Target(np.full((600, 600), 1e-4, np.float32), BEAM_PX, options)
+        y, x = clustering.draw_bridge(
+            target, 300.0, 300.0, 0.1, "bridge", options, np.random.default_rng(seed)
+        )
+        assert np.hypot(y - 300, x - 300) == pytest.approx(150)
+        rows, columns = np.indices(target.shape)
+        along = ((rows - 300) * (y - 300) + (columns - 300) * (x - 300)) / 150**2
+        weight = target.truth / target.truth.sum()
+        assert (weight * along).sum() == pytest.approx(0.5, abs=0.1)
+        assert weight[(along > -0.15) & (along < 1.15)].sum() > 0.97
+        assert all(weight[(along > part) & (along < part + 0.2)].sum() > 0.02 for part in (0, 0.4, 0.8))
+
+
+def test_other_emission_makes_no_second_cluster(monkeypatch):
+    monkeypatch.setattr(clustering, "KINDS", {"halo": 0.5, "double relic": 0.5})
+    target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, SimulateOptions())
+    rng = np.random.default_rng(1)
+    assert all(
+        add_emission(target, 150.0, 150.0, 60.0, 0.05, SimulateOptions(), rng) == [] for _ in range(20)
+    )
+
+
+def test_near_objects_fit_into_a_field(monkeypatch):
+    # size over largest_arcmin, at 0.01 arcmin to the kpc; e-folding radius of a halo 1 / 8, and so on
+    sizes = {"halo": [], "megahalo": [], "relic": [], "phoenix": [], "bridge": []}
+    at = {"halo": 3, "megahalo": 3, "relic": 5, "phoenix": 3, "bridge": 3}
+    for kind, seen in sizes.items():
+        monkeypatch.setattr(clustering, f"add_{kind}", lambda *given, k=at[kind], s=seen: s.append(given[k]))
+    options = SimulateOptions(
+        largest_arcmin=3.0, halo_radius_kpc=(60.0, 90.0), mini_halo_radius_kpc=(25.0, 26.0)
+    )
+    target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, options)
+    for seed in range(200):
+        add_emission(target, 150.0, 150.0, 300.0, 0.01 * 60 / 4.5, options, np.random.default_rng(seed))
+    largest = {kind: max(seen) * 4.5 / 60 / 3 for kind, seen in sizes.items()}
+    assert largest == pytest.approx({"halo": 1 / 8, "megahalo": 1 / 2, "relic": 1, "phoenix": 1, "bridge": 1})
 
 
 def test_kinds_of_emission_add_up():
@@ -236,6 +323,16 @@ def test_diffuse_emission_shows_in_the_image():
     assert bright.sum() > 20
     # the deconvolution stops above zero, and large scales are lost
     assert 0.5 < np.median(excess[bright] / pair.truth[bright]) < 1.3
+
+
+def test_ideal_instrument_shows_all_diffuse_emission():
+    options = changed(CROWDED, **CALM, ideal_fraction=1.0, peak_sigma=(12.0, 15.0))
+    pair = simulate_pair(options, 4)
+    without = simulate_pair(changed(options, peak_sigma=(1e-3, 1e-3)), 4)
+    assert pair.truth.max() > 8 * pair.rms.min()
+    # 120 m are less than half a cell of 229 wavelengths: only the mean is lost
+    lost = pair.truth - (pair.image - without.image)
+    assert lost.std() < 2e-3 * pair.truth.max()
 
 
 def test_empty_sky_gives_noise_of_the_asked_level(array):
@@ -355,6 +452,7 @@ def ends():
         "error_flux_jy": (1e-3, 10.0),
         "flux_min_mjy": (0.05, 20.0),
         "flux_max_jy": (0.01, 30.0),
+        "largest_arcmin": (1.0, 60.0),
     }
     for name, values in single.items():
         yield from ((name, value) for value in values)
@@ -385,6 +483,35 @@ def test_every_end_of_every_option_makes_a_pair(name, value):
         assert np.isfinite(pair.image).all() or name == "blank_fraction"
         assert np.isfinite(pair.truth).all()
         assert pair.rms.min() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("gain_error", (0, 0), r"both ends must be above 0, not \[0\.0, 0\.0\]"),
+        ("peak_sigma", (-1, 2), r"both ends must be above 0, not \[-1\.0, 2\.0\]"),
+        ("clusters_per_deg2", (-1, 2), r"both ends must be 0 or more, not \[-1\.0, 2\.0\]"),
+        ("robust", (0.1, -0.6), r"from low to high, not \[0\.1, -0\.6\]"),
+        ("gain_error", (0.1, 0), r"from low to high, not \[0\.1, 0\.0\]"),
+    ],
+)
+def test_ranges_are_refused_with_their_reason(name, value, says):
+    with pytest.raises(ValidationError, match=f"(?s){name}.*{says}"):
+        SimulateOptions.model_validate({name: value})
+
+
+RANGES = [name for name, field in SimulateOptions.model_fields.items() if isinstance(field.default, tuple)]
+
+
+@pytest.mark.parametrize("value", [(0.0, 0.0), (-2.0, -1.0)])
+@pytest.mark.parametrize("name", RANGES)
+def test_ranges_down_to_nothing_are_refused_or_make_a_pair(name, value):
+    base = {"n_px": 64, "clusters_per_deg2": (120.0, 120.0), "galactic_fraction": 1.0, "blank_fraction": 0.0}
+    try:
+        options = SimulateOptions.model_validate(base | {name: value})
+    except ValidationError:
+        return
+    assert np.isfinite(simulate_pair(options, 1).image).all()
 
 
 # files
@@ -473,7 +600,10 @@ def test_script_writes_the_pair_of_its_options(tmp_path):
     np.testing.assert_array_equal(fits.getdata(out), expected.image)
 
 
-@pytest.mark.parametrize("bad", [("--n-px", 10), ("--redshift", 0.8, 0.1), ("--blank-fraction", 1.5)])
+@pytest.mark.parametrize(
+    "bad",
+    [("--n-px", 10), ("--redshift", 0.8, 0.1), ("--blank-fraction", 1.5), ("--clusters-per-deg2", -1, 2)],
+)
 def test_script_refuses_options_outside_their_limits(tmp_path, bad):
     done = run("--pair", 3, "--out", tmp_path / "p.fits", *bad)
     assert done.returncode != 0
