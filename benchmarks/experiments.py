@@ -21,7 +21,7 @@ from common import print_table
 from radiounet.products import write_json
 
 TRAINING, TESTING = 96, 24
-BUDGET = {"tile_px": 256, "core_px": 128, "batch": 8, "steps": 300, "buffer": 32}
+BUDGET = {"crop_px": 256, "tile_px": 256, "core_px": 128, "batch": 8, "steps": 300, "buffer": 32}
 WIDTHS = [32, 64, 128, 192, 192]
 
 

@@ -43,6 +43,8 @@ from radiounet.sky import PIXEL_ARCSEC
 
 logger = logging.getLogger(__name__)
 
+THRESHOLDS = np.round(np.arange(0.04, 1, 0.04), 2)
+
 FAINT_SIGMA = 0.1
 
 Score = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
@@ -280,6 +282,9 @@ def _mask(score: np.ndarray, threshold: float) -> np.ndarray:
 def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
+    The threshold is that of highest Dice among those with at most
+    ``options.max_false_per_deg2`` false islands; without such, of highest Dice.
+
     Parameters
     ----------
     method : Method
@@ -288,14 +293,18 @@ def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Ca
     options : TrainOptions
         Its `truth_sigma` counts.
     """
-    counts, scores = PixelCounts(), []
+    counts, scores, area = PixelCounts(), [], 0.0
+    false = np.zeros(len(THRESHOLDS))
     for path in paths:
         scene = read_scene(path, options.truth_sigma)
         scores.append(_score(method, scene))
         counts.add(scores[-1], scene.mask)
+        false += [sum(_false(_mask(scores[-1], one), scene).values()) for one in THRESHOLDS]
+        area += scene.area_deg2
         logger.info("%s: predicted calibration image %s", method.name, path)
-    threshold = counts.best_threshold()
-    threshold = threshold if np.isfinite(threshold) else method.threshold
+    allowed = THRESHOLDS[false <= options.max_false_per_deg2 * area]
+    choices = (counts.best_threshold(allowed), counts.best_threshold(THRESHOLDS), method.threshold)
+    threshold = next(one for one in choices if np.isfinite(one))
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
         cases.add(read_scene(path, options.truth_sigma), score, threshold, options)

@@ -211,14 +211,14 @@ def _require_shape(image: np.ndarray, other: np.ndarray, path: str, name: str) -
         raise ShapeMismatchError(f"{path} has {image.shape} pixels [y, x], its {name} {other.shape}")
 
 
-def check_pairs(paths: Sequence[str], tile_px: int) -> str:
+def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     """Look at every pair's headers before a long training, and return a hash of the set.
 
     Parameters
     ----------
     paths : sequence of str
         As for `read_pair`.
-    tile_px : int
+    crop_px : int
         Side of a crop.
 
     Returns
@@ -238,9 +238,9 @@ def check_pairs(paths: Sequence[str], tile_px: int) -> str:
         for file in path.split(":"):
             with _opened(file, *names) as hdus:
                 side = min(_side(hdu, file) for hdu in hdus)
-            if side < tile_px:
+            if side < crop_px:
                 raise ShapeMismatchError(
-                    f"{file} is {side} px wide, less than a crop of {tile_px} px: give a smaller --tile-px"
+                    f"{file} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
             with open(file, "rb") as stream:
                 digest.update(stream.read(2**20))
@@ -367,7 +367,7 @@ def draw_crop(
     Parameters
     ----------
     pair : Pair
-        At least ``options.tile_px`` wide.
+        At least ``options.crop_px`` wide.
     hard : ndarray of int, ``[island, 2]``
         See `Crops`.
     noise : ndarray of float32, ``[plane, y, x]``
@@ -379,7 +379,7 @@ def draw_crop(
     classes : ndarray of int8, ``[y, x]``
         As `Pair.classes`.
     """
-    size = options.tile_px
+    size = options.crop_px
     y, x = _corner(pair, options, hard, rng)
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
 
@@ -403,7 +403,7 @@ def draw_crop(
 
 
 def _corner(pair: Pair, options: TrainOptions, hard, rng: np.random.Generator) -> np.ndarray:
-    size = options.tile_px
+    size = options.crop_px
     highest = np.array(pair.image.shape) - size
     chance = rng.random() - options.target_fraction
     if chance < 0:
@@ -425,7 +425,7 @@ def _turned(plane: np.ndarray, turns: int, flip: bool) -> np.ndarray:
 
 def _noise_pool(options: TrainOptions) -> np.ndarray:
     """Noise with the correlation of the beam and unit standard deviation, ``[plane, y, x]``."""
-    side = options.tile_px * 3 // 2
+    side = options.crop_px * 3 // 2
     rng = np.random.default_rng([options.seed, 2])
     noise = rng.standard_normal((NOISE_PLANES, side, side), dtype=np.float32)
     # noise is correlated like the beam where white noise was convolved with the beam itself

@@ -114,13 +114,17 @@ class TrainOptions(Section):
     )
     widths: list[int] = Field([32, 64, 128, 192, 192], min_length=2, description="filters per level")
     normalisation: Literal["asinh_sigma", "log10"] = Field("asinh_sigma", description="input of the network")
-    tile_px: int = Field(512, gt=0, description="side of a training crop and of a tile, px")
+    crop_px: int = Field(320, gt=0, description="side of a training crop, px")
+    tile_px: int = Field(512, gt=0, description="side of a tile when the model is used, px")
     core_px: int = Field(384, gt=0, description="kept part of a tile, px")
     fields: int = Field(600, ge=1, description="simulated images to train on")
     calibrate: int = Field(48, ge=1, description="simulated images to calibrate threshold and p_diffuse on")
     held_out: int = Field(32, ge=1, description="simulated images to evaluate on")
     truth_sigma: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, sigma")
-    batch: int = Field(4, ge=1, description="crops per step")
+    max_false_per_deg2: float = Field(
+        2.0, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
+    )
+    batch: int = Field(10, ge=1, description="crops per step")
     steps: int = Field(5000, ge=1, description="optimiser steps")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the cosine schedule")
     loss: Literal["cross_entropy", "focal", "dice_cross_entropy"] = Field(

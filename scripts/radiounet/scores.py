@@ -99,11 +99,12 @@ class PixelCounts:
         false, true = self._above()
         return divide(2 * true, true + false + true[0])
 
-    def best_threshold(self) -> float:
-        """Threshold of highest Dice among 0.01, 0.02, ... 0.99; NaN where nothing is true."""
-        hundredths = np.round(np.arange(1, 100) / 100, 2)
-        dice = self.dice()[np.searchsorted(EDGES, hundredths.astype(np.float32))]
-        return float(hundredths[np.argmax(dice)]) if np.isfinite(dice).all() else float("nan")
+    def best_threshold(self, thresholds: np.ndarray) -> float:
+        """Threshold of highest Dice among some; NaN where nothing is true, or there is none."""
+        dice = self.dice()[np.searchsorted(EDGES, thresholds.astype(np.float32))]
+        if not dice.size or not self._counts[1].any():
+            return float("nan")
+        return float(thresholds[np.argmax(dice)])
 
     def curves(self) -> dict[str, np.ndarray]:
         """Threshold, false_rate, true_rate, precision, recall, dice, thinned out for drawing."""

@@ -32,7 +32,9 @@ VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
 HARD_THRESHOLD = 0.5
 NOT_OF_TRAINING = {
+    "tile_px",
     "checkpoint_steps",
+    "max_false_per_deg2",
     "core_px",
     "fields",
     "calibrate",
@@ -153,7 +155,7 @@ def train(
     ModelError
         Initial weights that can not be read, or a loss that is no number.
     """
-    check_pairs(validation, options.tile_px)
+    check_pairs(validation, options.crop_px)
     held_back = fixed_crops(validation, options, VALIDATION_CROPS) if validation else []
     model, strategy = _compiled(options, initial)
     identity = _identity(model, paths, options, initial, hard)
@@ -187,7 +189,7 @@ def _compiled(options: TrainOptions, initial: str | Path | None) -> tuple[keras.
         model.optimizer.build(model.trainable_variables)
     if strategy:
         # builds the loss, which Keras can not do from a batch that is already dealt out
-        size = options.tile_px
+        size = options.crop_px
         model.test_on_batch(np.zeros((1, size, size, 1), np.float32), np.zeros((1, size, size), np.float32))
     return model, strategy
 
@@ -198,7 +200,7 @@ def _shared_loss(name: str, truth, prediction):
 
 
 def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
-    model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
+    model = ARCHITECTURES[options.architecture](options.crop_px, options.widths)
     if initial is not None:
         with _precision("float32"):
             source, card = load_model(initial)
@@ -351,7 +353,7 @@ def _identity(
     """Hash of all that the weights after a given step depend on."""
     content = {
         "options": options.model_dump(exclude=NOT_OF_TRAINING),
-        "pairs": check_pairs(paths, options.tile_px),
+        "pairs": check_pairs(paths, options.crop_px),
         "initial": read_card(initial).weights.sha256 if initial else None,
         "hard": [np.asarray((hard or {}).get(path, ())).tolist() for path in paths],
         "backend": keras.backend.backend(),
@@ -448,7 +450,7 @@ def hard_negatives(
     tells model and pairs, and read from there the next time.
     """
     model, card = load_model(folder)
-    made_from = f"{card.weights.sha256} {check_pairs(paths, options.tile_px)} {options.truth_sigma}"
+    made_from = f"{card.weights.sha256} {check_pairs(paths, options.crop_px)} {options.truth_sigma}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
         found = mine_hard_negatives(model, card, paths, options.truth_sigma)

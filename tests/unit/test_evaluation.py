@@ -146,10 +146,19 @@ def test_an_image_of_an_older_simulator_is_refused(tmp_path, scene):
 
 def test_calibration_chooses_the_threshold_of_best_dice(scene):
     # all objects: Dice 2 * 800 / (1000 + 800) up to 0.06; bright object alone: 2 * 400 / (600 + 800)
-    assert calibrate(METHOD, [scene], OPTIONS).threshold == pytest.approx(0.01)
-    # with the faint one outside the truth, 0.07 is the first threshold without it
-    bright_only = OPTIONS.model_copy(update={"truth_sigma": 1.0})
-    assert calibrate(METHOD, [scene], bright_only).threshold == pytest.approx(0.07)
+    any_number = OPTIONS.model_copy(update={"max_false_per_deg2": 1e9})
+    assert calibrate(METHOD, [scene], any_number).threshold == pytest.approx(0.04)
+    # with the faint one outside the truth, 0.08 is the first threshold without it
+    bright_only = any_number.model_copy(update={"truth_sigma": 1.0})
+    assert calibrate(METHOD, [scene], bright_only).threshold == pytest.approx(0.08)
+
+
+def test_calibration_bounds_the_false_islands(scene):
+    # the galaxy is the only false island, 17.5 per deg2 here, and scores 0.8
+    bounded = OPTIONS.model_copy(update={"max_false_per_deg2": 2.0})
+    assert calibrate(METHOD, [scene], bounded).threshold > 0.8
+    more = OPTIONS.model_copy(update={"max_false_per_deg2": 18.0})
+    assert calibrate(METHOD, [scene], more).threshold == pytest.approx(0.04)
 
 
 def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, scene):
@@ -436,7 +445,7 @@ def test_figures_show_the_scores(scene, hosts):
     # noise of both methods first, then galaxies on top of it
     assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 0), (0, 2), (0, galaxy), (2, 3)]
     sizes = panel(figure, "Objects found, by size")
-    assert "box above a tenth of the peak" in sizes.get_xlabel()
+    assert "extent above a tenth of the peak" in sizes.get_xlabel()
     # both objects are 1.5 arcmin large, one of them is found
     np.testing.assert_array_equal(
         sizes.containers[0].lines[0].get_ydata(), [np.nan, 0.5, np.nan, np.nan, np.nan, np.nan]

@@ -21,6 +21,7 @@ from radiounet.pairs import Crops, Pair, check_pairs, draw_crop, fixed_crops, re
 from radiounet.recipe import TrainOptions
 
 OPTIONS = TrainOptions(
+    crop_px=32,
     tile_px=32,
     core_px=16,
     batch=4,
@@ -159,7 +160,7 @@ def test_a_damaged_file_is_named(tmp_path, content, error):
 
 def test_a_tile_larger_than_the_image_is_found_before_training(tmp_path):
     path = write_simulated(tmp_path / "p.fits")
-    with pytest.raises(ShapeMismatchError, match=r"48 px wide.* 64 px.*--tile-px"):
+    with pytest.raises(ShapeMismatchError, match=r"48 px wide.* 64 px.*--crop-px"):
         check_pairs([path], 64)
 
 
@@ -292,7 +293,7 @@ def test_crop_centres_keep_their_shares():
 
 
 def test_the_noise_pool_is_correlated_like_the_beam():
-    noise = module._noise_pool(TrainOptions(tile_px=256))
+    noise = module._noise_pool(TrainOptions(crop_px=256))
     assert noise.shape == (4, 384, 384)
     assert noise.std(axis=(1, 2)) == pytest.approx(np.ones(4), rel=1e-4)
     # two pixels apart the autocorrelation of a Gaussian kernel is exp(-d^2 / 4 sigma^2)

@@ -21,6 +21,7 @@ from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_ne
 
 OPTIONS = TrainOptions(
     widths=[4, 8],
+    crop_px=32,
     tile_px=32,
     core_px=16,
     batch=4,
@@ -259,7 +260,7 @@ def test_nothing_left_to_train_is_refused(pairs, tmp_path, short_of_all):
 
 def test_a_validation_pair_smaller_than_a_crop_is_refused(pairs, tmp_path):
     small = write_simulated(tmp_path / "small.fits", side=40)
-    options = OPTIONS.model_copy(update={"tile_px": 64})
+    options = OPTIONS.model_copy(update={"crop_px": 64})
     with pytest.raises(ShapeMismatchError, match="small.fits is 40 px"):
         train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv", validation=[small])
 
