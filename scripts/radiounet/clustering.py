@@ -70,7 +70,7 @@ def add_clusters(
     share = 0.0 if rng.random() < options.empty_fraction else rng.uniform(*options.diffuse_fraction)
     clusters = []
     for _ in range(count):
-        redshift = rng.uniform(*options.redshift)
+        redshift = np.exp(rng.uniform(*np.log(options.redshift)))
         scale = arcmin_per_kpc(redshift, cosmology) * options.px_per_arcmin
         places = [tuple(rng.uniform(0, target.shape[0], 2))]
         diffuse = bool(rng.random() < share)

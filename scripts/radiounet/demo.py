@@ -61,7 +61,7 @@ class Region:
 def _instrument(n_px: int) -> tuple[Instrument, SimulateOptions]:
     # bright enough that a demo shows something
     options = SimulateOptions(
-        seed=SEED, n_px=n_px, diffuse_fraction=(0.6, 0.8), empty_fraction=0.0, peak_sigma=(1.5, 15.0)
+        seed=SEED, n_px=n_px, diffuse_fraction=(0.6, 0.8), empty_fraction=0.0, peak_sigma=(3.0, 20.0)
     )
     return Instrument(options, OBSERVATION, options.beam_arcsec), options
 

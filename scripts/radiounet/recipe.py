@@ -52,14 +52,14 @@ class SimulateOptions(Section):
     galaxy_size_arcmin: PositiveRange = Field((0.3, 8.0), description="their largest size, arcmin")
     galaxy_flux_mjy: PositiveRange = Field((0.8, 600.0), description="their flux density, mJy")
     remnants_per_deg2: NumberRange = Field(
-        (0.0, 4.0), description="remnant radio galaxies and fossil plasma, 1/deg2"
+        (0.0, 1.0), description="remnant radio galaxies and fossil plasma, 1/deg2"
     )
     remnant_sigma: PositiveRange = Field((0.5, 12.0), description="their brightness, sigma per beam")
     remnant_size_arcmin: PositiveRange = Field((1.0, 8.0), description="their size, arcmin")
-    spirals_per_deg2: NumberRange = Field((0.0, 2.5), description="resolved spiral galaxies, 1/deg2")
+    spirals_per_deg2: NumberRange = Field((0.0, 1.5), description="resolved spiral galaxies, 1/deg2")
     spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
     spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, sigma per beam")
-    galactic_fraction: float = Field(0.25, ge=0, le=1, description="images with Galactic emission")
+    galactic_fraction: float = Field(0.2, ge=0, le=1, description="images with Galactic emission")
     galactic_sigma: PositiveRange = Field((0.2, 3.0), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
@@ -80,7 +80,7 @@ class SimulateOptions(Section):
     filament_fraction: float = Field(
         0.3, ge=0, le=1, description="images with a filament outside clusters, of those with diffuse emission"
     )
-    redshift: PositiveRange = Field((0.03, 0.8), description="redshift of clusters")
+    redshift: PositiveRange = Field((0.03, 0.8), description="redshift of clusters, drawn by its logarithm")
     mass_1e14: PositiveRange = Field((1.0, 15.0), description="M500, 1e14 solar masses")
     peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
     largest_arcmin: float = Field(
