@@ -58,7 +58,7 @@ def test_a_tile_must_fit_the_levels(build, step):
 def test_coarse_levels_of_ours_see_the_mean_brightness_in_sigma():
     network = lotss_unet(64, (4, 8, 8))
     pools = [one for one in network.layers if isinstance(one, keras.layers.AveragePooling2D)]
-    view = keras.Model(network.inputs, pools[-1].output)
+    view = keras.Model(network.input, pools[-1].output)
     sigmas = np.full((1, 64, 64, 1), 0.5, np.float32)
     sigmas[0, 20, 20] = 1e4
     means = np.asarray(view(np.arcsinh(sigmas)))

@@ -315,7 +315,8 @@ def test_positions_are_counted_from_the_corner_of_the_image():
 
 
 def test_diffuse_emission_shows_in_the_image():
-    options = changed(CROWDED, **CALM, peak_sigma=(12.0, 15.0))
+    # far clusters: in a field this small the shortest baselines cut away what is wide
+    options = changed(CROWDED, **CALM, peak_sigma=(12.0, 15.0), redshift=(0.4, 0.8))
     pair, without = simulate_pair(options, 4), None
     without = simulate_pair(changed(options, peak_sigma=(1e-3, 1e-3)), 4)
     excess = pair.image - without.image
