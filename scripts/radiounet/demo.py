@@ -27,7 +27,7 @@ from radiounet.recipe import SimulateOptions
 from radiounet.simulate import draw_sky
 from radiounet.sky import PIXEL_ARCSEC, cell_geometry, separation_deg, unit_vectors
 
-SEED = 20140
+SEED = 20141
 RMS_JY = 1e-4
 BEAM_DEG = 20 / 3600
 
@@ -61,7 +61,7 @@ class Region:
 def _instrument(n_px: int) -> tuple[Instrument, SimulateOptions]:
     # bright enough that a demo shows something
     options = SimulateOptions(
-        seed=SEED, n_px=n_px, diffuse_fraction=(0.6, 0.8), empty_fraction=0.0, peak_sigma=(3.0, 20.0)
+        seed=SEED, n_px=n_px, diffuse_fraction=(0.5, 0.6), empty_fraction=0.0, peak_sigma=(5.0, 20.0)
     )
     return Instrument(options, OBSERVATION, options.beam_arcsec), options
 
