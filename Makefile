@@ -32,6 +32,7 @@ schema: env
 
 model: env
 	$(BIN)/snakemake --cores all --configfile config/models/$(MODEL).yaml -- model
+	rm -rf resources/models/.$(MODEL).new
 	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new
 	rm -rf resources/models/$(MODEL)
 	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
