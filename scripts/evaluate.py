@@ -30,7 +30,7 @@ def main() -> None:
         use_threads(args.threads)
         options = options_from(args, TrainOptions)
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
-        made = (args.weights, args.curve, options, args.name, args.out, args.threads)
+        made = (args.weights, args.curve, options, args.name, args.out)
         others = [model_method(model_folder(one), note="shipped") for one in options.compare]
         scores = [publish_model(held_out, calibration, *made)]
         for method, known in (*others, *((one, None) for one in BASELINES)):

@@ -358,7 +358,6 @@ def publish_model(
     options: TrainOptions,
     name: str,
     folder: str,
-    threads: int = 1,
 ) -> dict[str, object]:
     """Evaluate weights and write the model's folder: weights, learning curve, metrics, card.
 
@@ -375,8 +374,6 @@ def publish_model(
     folder : str
         Written: ``network.weights.h5``, ``learning_curve.csv``, ``metrics.json`` and
         ``card.yaml``.
-    threads : int
-        CPU threads, for the record.
 
     Returns
     -------
@@ -421,7 +418,6 @@ def publish_model(
             "parameters": model.count_params(),
             "date": datetime.now(UTC).date().isoformat(),
             "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
-            "threads": threads,
             "wall_time_s": _seconds(curve),
         },
         metrics={"on": f"{len(held_out)} held-out images", **card_metrics(scores)},

@@ -346,7 +346,7 @@ def publish(tmp_path):
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
 
     def run(held_out, name, options=OPTIONS):
-        made = (f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", options, name, f"{tmp_path}/m", 3)
+        made = (f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", options, name, f"{tmp_path}/m")
         return tmp_path / "m", network, publish_model(held_out, [alike, alike], *made)
 
     return run
@@ -368,7 +368,6 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
         "held_out": {"number": 1, "set": "radiounet.simulate, base seed 77"},
         "parameters": network.count_params(),
         "date": today,
-        "threads": 3,
         "wall_time_s": 12,
     }
     assert card.threshold == scores["threshold"]
