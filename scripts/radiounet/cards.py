@@ -75,6 +75,9 @@ class Card(Section):
     beam_arcsec: float = Field(gt=0, description="FWHM of the restoring beam, arcsec")
     pixel_arcsec: float = Field(gt=0, description="pixel scale, arcsec")
     threshold: float = Field(gt=0, lt=1, description="probability at which the mask begins")
+    peak: float | None = Field(
+        None, gt=0, lt=1, description="probability that an island must reach somewhere; null: the threshold"
+    )
     hosts: HostCalibration | None = Field(
         None, description="from map to the probability that a cluster hosts diffuse emission"
     )

@@ -146,7 +146,8 @@ def _draw_px(
 ) -> float:
     """Draw a proper size log-uniformly, in px; `part` is its share of the object's largest extent."""
     size = np.exp(rng.uniform(*np.log(limits))) * scale
-    return float(min(size, part * options.largest_arcmin * options.px_per_arcmin))
+    unit = part * options.px_per_arcmin
+    return float(np.clip(size, options.smallest_arcmin * unit, options.largest_arcmin * unit))
 
 
 def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
@@ -178,7 +179,7 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
         direction = rng.uniform(0, 2 * np.pi)
         for turn in (0, np.pi) if kind == "double relic" else (0,):
             length = _draw_px(options.relic_length_kpc, scale, options, rng)
-            width = _draw_px(options.relic_width_kpc, scale, options, rng)
+            width = _draw_px(options.relic_width_kpc, scale, options, rng, 1 / 8)
             add_relic(
                 target,
                 y,

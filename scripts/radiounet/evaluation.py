@@ -96,7 +96,9 @@ class Calibration:
     Attributes
     ----------
     threshold : float
-        Of highest Dice.
+        Where the mask begins.
+    peak : float or None
+        What an island must reach somewhere, see `radiounet.masks.make_mask`.
     hosts : HostCalibration or None
         Turns what a cluster's aperture shows into its probability; None where the
         images hold no clusters, or only such with or without diffuse emission.
@@ -104,6 +106,7 @@ class Calibration:
 
     threshold: float
     hosts: HostCalibration | None = None
+    peak: float | None = None
 
 
 def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tuple[Method, Calibration]:
@@ -125,7 +128,7 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     name = f"{card.name} ({note})" if note else card.name
     sides = (card.tile_px, card.core_px)
     method = network_method(name, model, card.normalisation, *sides, card.threshold, flips)
-    return method, Calibration(card.threshold, card.hosts)
+    return method, Calibration(card.threshold, card.hosts, card.peak)
 
 
 def require_unseen(card: Card, first: int) -> None:
@@ -274,15 +277,55 @@ def _beam_area_px(beam_arcsec: float) -> float:
     return float(FWHM_AREA * (beam_arcsec / PIXEL_ARCSEC) ** 2)
 
 
-def _mask(score: np.ndarray, threshold: float) -> np.ndarray:
+def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    return make_mask(score, threshold, _beam_area_px(BEAM_ARCSEC)) == 1
+    return make_mask(score, threshold, _beam_area_px(BEAM_ARCSEC), peak) == 1
+
+
+class _MaskCounts:
+    """What masks of every threshold and peak of `THRESHOLDS` get right, ``[threshold, peak]``."""
+
+    def __init__(self) -> None:
+        self._right, self._marked, self._false = np.zeros((3, len(THRESHOLDS), len(THRESHOLDS)))
+        self._true, self._area_deg2 = 0, 0.0
+
+    def add(self, score: np.ndarray, scene: Scene) -> None:
+        for row, threshold in enumerate(THRESHOLDS):
+            labels, count = ndimage.label(_mask(score, threshold), EIGHT_NEIGHBOURS)
+            if not count:
+                continue
+            right = np.bincount(labels[scene.mask], minlength=count + 1)[1:]
+            highest = ndimage.maximum(score, labels, np.arange(1, count + 1))
+            column = np.searchsorted(THRESHOLDS.astype(np.float32), highest, side="right") - 1
+            np.add.at(self._right[row], column, right)
+            np.add.at(self._marked[row], column, np.bincount(labels.ravel())[1:])
+            np.add.at(self._false[row], column, right == 0)
+        self._true += int(scene.mask.sum())
+        self._area_deg2 += scene.area_deg2
+
+    def best(self, max_false_per_deg2: float) -> tuple[float, float] | None:
+        """Threshold and peak of highest Dice among those with few false islands, or else among all."""
+        if not self._true:
+            return None
+        # islands of a peak and of all higher ones
+        right, marked, false = (
+            np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self._right, self._marked, self._false)
+        )
+        dice = 2 * right / (marked + self._true)
+        # a peak below the threshold says nothing, an empty mask finds nothing
+        usable = np.triu(right > 0)
+        allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
+        for choice in (allowed, usable):
+            if choice.any():
+                row, column = np.unravel_index(np.argmax(np.where(choice, dice, -1)), dice.shape)
+                return float(THRESHOLDS[row]), float(THRESHOLDS[column])
+        return None
 
 
 def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
-    The threshold is that of highest Dice among those with at most
+    Threshold and peak of the mask are those of highest Dice among those with at most
     ``options.max_false_per_deg2`` false islands; without such, of highest Dice.
 
     Parameters
@@ -293,24 +336,19 @@ def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Ca
     options : TrainOptions
         Its `truth_sigma` counts.
     """
-    counts, scores, area = PixelCounts(), [], 0.0
-    false = np.zeros(len(THRESHOLDS))
+    counts, scores = _MaskCounts(), []
     for path in paths:
         scene = read_scene(path, options.truth_sigma)
         scores.append(_score(method, scene))
-        counts.add(scores[-1], scene.mask)
-        false += [sum(_false(_mask(scores[-1], one), scene).values()) for one in THRESHOLDS]
-        area += scene.area_deg2
+        counts.add(scores[-1], scene)
         logger.info("%s: predicted calibration image %s", method.name, path)
-    allowed = THRESHOLDS[false <= options.max_false_per_deg2 * area]
-    choices = (counts.best_threshold(allowed), counts.best_threshold(THRESHOLDS), method.threshold)
-    threshold = next(one for one in choices if np.isfinite(one))
+    threshold, peak = counts.best(options.max_false_per_deg2) or (method.threshold, None)
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
-        cases.add(read_scene(path, options.truth_sigma), score, threshold, options)
+        cases.add(read_scene(path, options.truth_sigma), score, _mask(score, threshold, peak), options)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
-    return Calibration(threshold, fit_hosts(features, hosts) if both else None)
+    return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
 
 
 class _Cases:
@@ -324,7 +362,7 @@ class _Cases:
         self._labels: list[str] = []
         self._catalogue: list[bool] = []
 
-    def add(self, scene: Scene, score: np.ndarray, threshold: float, options: TrainOptions) -> None:
+    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, options: TrainOptions) -> None:
         radii_px = scene.clusters["r500_arcmin"] * 60 / PIXEL_ARCSEC
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
         labels = [cluster_label(scene.strength, scene.known, *p, options.truth_sigma) for p in places]
@@ -333,7 +371,6 @@ class _Cases:
         if not len(clusters):
             return
         self._catalogue += clusters["diffuse"].tolist()
-        mask = _mask(score, threshold)
         planes = (score, mask, scene.image, scene.noise)
         self._features.append(field_features(*planes, clusters, PIXEL_ARCSEC, scene.beam_arcsec))
 
@@ -376,7 +413,7 @@ def evaluate(
     -------
     dict
         Plain numbers, lists and texts (JSON), undefined ones None: ``method``,
-        ``images``, ``area_deg2``, ``threshold``, and the blocks ``pixels``,
+        ``images``, ``area_deg2``, ``threshold``, ``peak``, and the blocks ``pixels``,
         ``objects``, ``flux``, ``false_islands`` (1/deg2), ``clusters`` (is there
         detectable emission inside R500, whichever object's?) and
         ``clusters_by_catalogue`` (was emission put into that cluster?).
@@ -387,14 +424,14 @@ def evaluate(
     for path in paths:
         scene = read_scene(path, options.truth_sigma)
         score = _score(method, scene)
-        predicted = _mask(score, calibration.threshold)
+        predicted = _mask(score, calibration.threshold, calibration.peak)
         counts.add(score, scene.mask)
         masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
         results += score_objects(
             predicted, scene.image, scene.truth, scene.mask, scene.objects, scene.table, scene.beam_area_px
         )
         causes += _false(predicted, scene)
-        cases.add(scene, score, calibration.threshold, options)
+        cases.add(scene, score, predicted, options)
         area += scene.area_deg2
         logger.info("%s: evaluated held-out image %s", method.name, path)
     hit, predicted_px, true_px = masks
@@ -404,6 +441,7 @@ def evaluate(
             "images": len(paths),
             "area_deg2": area,
             "threshold": calibration.threshold,
+            "peak": calibration.peak,
             "pixels": {
                 "dice": divide(2 * hit, predicted_px + true_px),
                 "precision": divide(hit, predicted_px),

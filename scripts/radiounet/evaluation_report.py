@@ -409,6 +409,7 @@ def publish_model(
         beam_arcsec=BEAM_ARCSEC,
         pixel_arcsec=PIXEL_ARCSEC,
         threshold=found.threshold,
+        peak=found.peak,
         hosts=found.hosts,
         training={
             "command": _command(name, options),

@@ -14,8 +14,13 @@ NO_DATA = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), int)
 
 
-def make_mask(probability: np.ndarray, threshold: float, min_area_px: float) -> np.ndarray:
-    """Threshold a probability map and drop small islands.
+def make_mask(
+    probability: np.ndarray, threshold: float, min_area_px: float, peak: float | None = None
+) -> np.ndarray:
+    """Threshold a probability map and drop islands that are small or nowhere certain.
+
+    Two thresholds, as in Canny (1986): the lower one says how far emission reaches,
+    the higher one whether it is there.
 
     Parameters
     ----------
@@ -25,6 +30,8 @@ def make_mask(probability: np.ndarray, threshold: float, min_area_px: float) -> 
         A pixel belongs to the mask from this probability on.
     min_area_px : float
         Connected regions (8 neighbours) smaller than this are dropped.
+    peak : float, optional
+        So are regions that reach this probability nowhere.
 
     Returns
     -------
@@ -35,8 +42,11 @@ def make_mask(probability: np.ndarray, threshold: float, min_area_px: float) -> 
     above = probability >= np.float32(threshold)
     labels, count = ndimage.label(above, EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    mask = (sizes >= max(min_area_px, 1))[labels].astype(np.uint8)
+    kept = sizes >= max(min_area_px, 1)
+    if peak is not None:
+        kept &= np.bincount(labels[probability >= np.float32(peak)], minlength=count + 1) > 0
+    kept[0] = False
+    mask = kept[labels].astype(np.uint8)
     mask[blank] = NO_DATA
     return mask
 
@@ -58,9 +68,11 @@ def stitch_cores(
         attributes = dict(store.attrs)
     if attributes["mode"] == "exact":
         probability[np.isnan(plane.data)] = np.nan
-    threshold = card.threshold if options.threshold is None else options.threshold
+    own = options.threshold is None
+    threshold = card.threshold if own else options.threshold
+    peak = card.peak if own else None
     min_area_px = options.min_island_beams * plane.beam_area_px
-    mask = make_mask(probability, threshold, min_area_px)
+    mask = make_mask(probability, threshold, min_area_px, peak)
     header = plane.header()
     copy_frequency(header, image)
     header.extend(
@@ -75,5 +87,7 @@ def stitch_cores(
     header["BUNIT"] = ("", "probability, 0..1")
     write_fits(probability_path, probability, header)
     header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
-    header.extend(provenance(thresh=threshold, minbeams=options.min_island_beams)[-2:])
+    header.extend(
+        provenance(thresh=threshold, peak=peak or threshold, minbeams=options.min_island_beams)[-3:]
+    )
     write_fits(mask_path, mask, header)

@@ -29,7 +29,7 @@ from radiounet.errors import (
     UnitError,
 )
 from radiounet.image import check_grid, read_plane
-from radiounet.masks import NO_DATA
+from radiounet.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.noise import local_rms
 from radiounet.recipe import TrainOptions
 from radiounet.sky import PIXEL_ARCSEC
@@ -68,7 +68,8 @@ class Pair:
     level : ndarray or float
         A pixel is diffuse where `truth` lies above.
     targets : ndarray of int32, ``[pixel, 2]``
-        y and x of a sample of at most `TARGETS` diffuse pixels, to centre crops on.
+        y and x of `TARGETS` diffuse pixels drawn with replacement, to centre crops on;
+        none where nothing is diffuse.
     normalisation : Normalisation or None
         What the pair prescribes for a log10 input, being in Jy/pixel.
     scalable : bool
@@ -160,8 +161,14 @@ def _labelled(image_path: str, label_path: str) -> Pair:
 
 
 def _targets(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float32) -> np.ndarray:
-    pixels = np.argwhere(_classes(image, truth, level) == 1).astype(np.int32)
-    return pixels[:: max(-(-len(pixels) // TARGETS), 1)].copy()
+    labels, _ = ndimage.label(_classes(image, truth, level) == 1, EIGHT_NEIGHBOURS)
+    pixels = np.argwhere(labels).astype(np.int32)
+    if not len(pixels):
+        return pixels
+    # a patch weighs as the root of its area: one large halo must not leave the small ones unseen
+    weights = np.bincount(labels.ravel())[labels[labels > 0]] ** -0.5
+    chosen = np.random.default_rng(0).choice(len(pixels), TARGETS, p=weights / weights.sum())
+    return pixels[chosen]
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class SimulateOptions(Section):
     spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
     spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, sigma per beam")
     galactic_fraction: float = Field(0.2, ge=0, le=1, description="images with Galactic emission")
-    galactic_sigma: PositiveRange = Field((0.2, 3.0), description="its fluctuations as observed, sigma")
+    galactic_sigma: PositiveRange = Field((0.2, 1.5), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"
@@ -68,7 +68,7 @@ class SimulateOptions(Section):
     shell_radius_arcmin: PositiveRange = Field(
         (3.0, 30.0), description="radius of supernova remnants, arcmin"
     )
-    shell_sigma: PositiveRange = Field((1.0, 15.0), description="their brightness, sigma per beam")
+    shell_sigma: PositiveRange = Field((1.0, 10.0), description="their brightness, sigma per beam")
 
     clusters_per_deg2: NumberRange = Field((2.0, 8.0), description="clusters, 1/deg2")
     diffuse_fraction: FractionRange = Field((0.3, 0.9), description="clusters with diffuse emission")
@@ -85,6 +85,9 @@ class SimulateOptions(Section):
     peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
     largest_arcmin: float = Field(
         20.0, gt=0, description="no object larger than about this, however near: a field must hold it"
+    )
+    smallest_arcmin: float = Field(
+        1.5, gt=0, description="no object smaller than about this, however far: the beam must resolve it"
     )
     halo_radius_kpc: PositiveRange = Field((60.0, 350.0), description="e-folding radius of halos, kpc")
     mini_halo_radius_kpc: PositiveRange = Field(
@@ -117,7 +120,7 @@ class TrainOptions(Section):
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     tile_px: int = Field(512, gt=0, description="side of a tile when the model is used, px")
     core_px: int = Field(384, gt=0, description="kept part of a tile, px")
-    fields: int = Field(600, ge=1, description="simulated images to train on")
+    fields: int = Field(800, ge=1, description="simulated images to train on")
     calibrate: int = Field(48, ge=1, description="simulated images to calibrate threshold and p_diffuse on")
     held_out: int = Field(32, ge=1, description="simulated images to evaluate on")
     truth_sigma: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, sigma")
@@ -125,7 +128,7 @@ class TrainOptions(Section):
         2.0, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
     )
     batch: int = Field(10, ge=1, description="crops per step")
-    steps: int = Field(5000, ge=1, description="optimiser steps")
+    steps: int = Field(11000, ge=1, description="optimiser steps")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the cosine schedule")
     loss: Literal["cross_entropy", "focal", "dice_cross_entropy"] = Field(
         "dice_cross_entropy", description="loss"
@@ -141,7 +144,7 @@ class TrainOptions(Section):
     )
     added_noise_sigma: NumberRange = Field((0.0, 0.7), description="augmentation: noise added, sigma")
     noise_scale: PositiveRange = Field((0.8, 1.25), description="augmentation: factor on the measured noise")
-    buffer: int = Field(24, ge=1, description="images held in memory at a time")
+    buffer: int = Field(48, ge=1, description="images held in memory at a time")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "mixed_bfloat16", description="arithmetic of training; weights are float32 throughout"
     )

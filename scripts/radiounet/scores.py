@@ -99,13 +99,6 @@ class PixelCounts:
         false, true = self._above()
         return divide(2 * true, true + false + true[0])
 
-    def best_threshold(self, thresholds: np.ndarray) -> float:
-        """Threshold of highest Dice among some; NaN where nothing is true, or there is none."""
-        dice = self.dice()[np.searchsorted(EDGES, thresholds.astype(np.float32))]
-        if not dice.size or not self._counts[1].any():
-            return float("nan")
-        return float(thresholds[np.argmax(dice)])
-
     def curves(self) -> dict[str, np.ndarray]:
         """Threshold, false_rate, true_rate, precision, recall, dice, thinned out for drawing."""
         false_rate, true_rate = (part[::-1][:-1] for part in self.roc())
@@ -440,6 +433,7 @@ def card_metrics(scores: dict) -> dict[str, object]:
     pixels, objects, clusters = scores["pixels"], scores["objects"], scores["clusters"]
     return {
         "threshold": scores["threshold"],
+        "peak": scores["peak"],
         **{key: pixels[key] for key in ("dice", "precision", "recall", "roc_auc", "average_precision")},
         "objects": objects["all"]["count"],
         "objects_found": objects["all"]["recall"],

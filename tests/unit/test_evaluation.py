@@ -148,17 +148,22 @@ def test_calibration_chooses_the_threshold_of_best_dice(scene):
     # all objects: Dice 2 * 800 / (1000 + 800) up to 0.06; bright object alone: 2 * 400 / (600 + 800)
     any_number = OPTIONS.model_copy(update={"max_false_per_deg2": 1e9})
     assert calibrate(METHOD, [scene], any_number).threshold == pytest.approx(0.04)
-    # with the faint one outside the truth, 0.08 is the first threshold without it
+    # with the faint one outside the truth, 0.08 is the first peak without it
     bright_only = any_number.model_copy(update={"truth_sigma": 1.0})
-    assert calibrate(METHOD, [scene], bright_only).threshold == pytest.approx(0.08)
+    assert calibrate(METHOD, [scene], bright_only).peak == pytest.approx(0.08)
 
 
 def test_calibration_bounds_the_false_islands(scene):
-    # the galaxy is the only false island, 17.5 per deg2 here, and scores 0.8
+    # the galaxy is the only false island, 17.5 per deg2 here, and scores 0.3, less than the bright object
+    method = Method("wiser", lambda image, *_: np.where(image > 6e-4, 0.3, brightness(image, *_)))
     bounded = OPTIONS.model_copy(update={"max_false_per_deg2": 2.0})
-    assert calibrate(METHOD, [scene], bounded).threshold > 0.8
+    found = calibrate(method, [scene], bounded)
+    assert (found.threshold, found.peak) == (pytest.approx(0.04), pytest.approx(0.32))
     more = OPTIONS.model_copy(update={"max_false_per_deg2": 18.0})
-    assert calibrate(METHOD, [scene], more).threshold == pytest.approx(0.04)
+    found = calibrate(method, [scene], more)
+    assert (found.threshold, found.peak) == (pytest.approx(0.04), pytest.approx(0.04))
+    # where nothing is right without the galaxy, the best Dice counts
+    assert calibrate(METHOD, [scene], bounded).peak == pytest.approx(0.04)
 
 
 def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, scene):

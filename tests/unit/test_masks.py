@@ -233,3 +233,10 @@ def test_largest_size(y, x, size):
 )
 def test_designation_truncates(ra, dec, name):
     assert designation(SkyCoord(ra, dec)) == name
+
+
+def test_an_island_must_reach_the_peak_and_then_keeps_its_faint_part():
+    probability = np.array([[0.3, 0.9, 0.0, 0.6, 0.3]], np.float32)
+    assert make_mask(probability, 0.3, 1, 0.9).tolist() == [[1, 1, 0, 0, 0]]
+    assert make_mask(probability, 0.3, 1, 0.6).tolist() == [[1, 1, 0, 1, 1]]
+    assert make_mask(probability, 0.3, 1).tolist() == [[1, 1, 0, 1, 1]]

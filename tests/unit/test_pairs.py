@@ -84,22 +84,25 @@ def test_a_simulated_pair(tmp_path):
     assert (classes == 1).sum() == 24
     assert (classes[:5, :7] == -1).all()
     assert (classes == -1).sum() == 35
-    assert sorted(map(tuple, pair.targets)) == [(y, x) for y in range(20, 24) for x in range(30, 36)]
+    assert sorted({*map(tuple, pair.targets)}) == [(y, x) for y in range(20, 24) for x in range(30, 36)]
     assert {a.dtype for a in (pair.image, pair.rms, pair.truth, pair.level)} == {np.dtype(np.float32)}
 
 
-def test_targets_are_a_sample_of_bounded_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "TARGETS", 10)
-    pair = read_pair(write_simulated(tmp_path / "p.fits"), 0.3)
-    assert len(pair.targets) == 8  # every third of 24
-    assert (pair.truth[tuple(pair.targets.T)] > 0).all()
+def test_targets_favour_small_patches(tmp_path):
+    truth = np.zeros((64, 64), np.float32)
+    truth[:2, :2] = truth[20:40, 20:40] = 1
+    targets = module._targets(np.zeros_like(truth), truth, np.float32(0.5))
+    assert len(targets) == module.TARGETS
+    assert (truth[tuple(targets.T)] > 0).all()
+    # patches of 4 and 400 px weigh 2 and 20; by pixels it would be 1 in 101
+    assert (targets < 2).all(axis=1).mean() == pytest.approx(2 / 22, abs=0.03)
 
 
 @pytest.mark.parametrize("unit", ["Jy/pixel", "JY/PIXEL", None])
 def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     pair = read_pair(write_published(tmp_path, unit), 0.3)
     assert pair.image.shape == (SIDE, SIDE)
-    assert pair.targets.tolist() == [[1, 0]]  # above 1e-8 Jy/pixel, the second pixel is not
+    assert {*map(tuple, pair.targets.tolist())} == {(1, 0)}  # above 1e-8 Jy/pixel, the second pixel is not
     assert not pair.scalable
     changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "noise_scale": (2, 2)}
     options = OPTIONS.model_copy(update=changes | {"normalisation": "log10"})
