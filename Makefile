@@ -31,7 +31,9 @@ schema: env
 	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
 
 model: env
-	$(BIN)/snakemake --cores all --configfile config/models/$(MODEL).yaml -- model
+	for recipe in $(wildcard config/models/$(MODEL)-first.yaml) config/models/$(MODEL).yaml; do \
+	  $(BIN)/snakemake --cores all --configfile $$recipe -- model || exit 1; \
+	done
 	rm -rf resources/models/.$(MODEL).new
 	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new
 	rm -rf resources/models/$(MODEL)

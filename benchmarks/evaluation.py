@@ -40,12 +40,12 @@ def simulate(folder: Path, seed: int) -> None:
 
 def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
     """Scores of every model and of the ways without learning."""
-    from radiounet.evaluation import BASELINES, calibrate, evaluate, model_method
+    from radiounet.evaluation import evaluate, model_method, settled_baselines
 
     folders = [card.parent for card in sorted(MODELS.glob("*/card.yaml"))]
     methods = [model_method(folder) for folder in folders]
     methods += [model_method(one, flips=True, note="flips") for one in folders if one.name == MIRRORED]
-    methods += [(one, calibrate(one, calibration, OPTIONS)) for one in BASELINES]
+    methods += settled_baselines(calibration, OPTIONS)
     return [evaluate(method, held_out, OPTIONS, settled) for method, settled in methods]
 
 

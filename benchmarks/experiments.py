@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -32,12 +33,14 @@ class Experiment:
     name: str
     options: dict = field(default_factory=dict)
     network: dict = field(default_factory=dict)
+    averaged: bool = True
 
 
 PLAIN = {"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0)}
 EXPERIMENTS = (
     Experiment("shipped design"),
     Experiment("without faint-light pyramid", network={"faint": False}),
+    Experiment("means over 60 and 120 arcsec instead", network={"faint": False, "smoothed": True}),
     Experiment("with compact sources removed as a channel", network={"opened": True}),
     Experiment("log10 input, no pyramid", {"normalisation": "log10"}, {"faint": False}),
     Experiment("without skip connections", network={"skips": False}),
@@ -50,6 +53,7 @@ EXPERIMENTS = (
     Experiment("focal loss", {"loss": "focal"}),
     Experiment("crops anywhere", {"target_fraction": 0.0}),
     Experiment("no scaled emission, no added noise", PLAIN),
+    Experiment("no average of the weights", averaged=False),
 )
 
 
@@ -59,6 +63,7 @@ def build(
     stem: int = 2,
     faint: bool = True,
     opened: bool = False,
+    smoothed: bool = False,
     skips: bool = True,
     dilation: tuple[int, ...] = (1, 1),
     attention: bool = False,
@@ -85,10 +90,14 @@ def build(
         low = -layers.MaxPooling2D(9, 1, padding="same", dtype="float32")(-smooth)
         wide = layers.MaxPooling2D(9, 1, padding="same", dtype="float32")(low)
         light = layers.Concatenate(dtype="float32")([light, wide])
-    light = pooled(light, 2**stem)
     x = inputs
-    for width in [widths[0] // 2, widths[0]][-stem:]:
-        x = layers.Conv2D(width, 5 if x is inputs else 3, strides=2, padding="same", activation="relu")(x)
+    if smoothed:
+        # 13 and 27 px of 4.5"
+        wide = [layers.AveragePooling2D(one, 1, padding="same", dtype="float32")(light) for one in (13, 27)]
+        x = layers.Concatenate(dtype="float32")([x, *wide])
+    light = pooled(light, 2**stem)
+    for number, width in enumerate([widths[0] // 2, widths[0]][-stem:]):
+        x = layers.Conv2D(width, 3 if number else 5, strides=2, padding="same", activation="relu")(x)
     kept = []
     for level, width in enumerate(widths):
         if level:
@@ -110,27 +119,34 @@ def build(
     return keras.Model(inputs, layers.Softmax(dtype="float32")(logits))
 
 
+def _without_average(make: Callable, options):
+    optimizer = make(options)
+    optimizer.use_ema = False
+    return optimizer
+
+
 def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     """Train and score one experiment with one seed, on one core."""
     one, seed, folder, precision = task
     os.environ["OMP_NUM_THREADS"] = "1"
-    from radiounet import network
+    from radiounet import network, training
     from radiounet.inference import predict_plane, use_threads
     from radiounet.pairs import NORMALISATIONS, read_pair
     from radiounet.recipe import TrainOptions
     from radiounet.scores import PixelCounts
-    from radiounet.training import train
 
     use_threads(1)
     if one.network:
         network.ARCHITECTURES["lotss_unet"] = lambda tile_px, widths: build(tile_px, widths, **one.network)
+    if not one.averaged:
+        training._optimizer = partial(_without_average, training._optimizer)
     options = TrainOptions(
         **{"widths": WIDTHS, "seed": seed, "precision": precision, **BUDGET, **one.options}
     )
     pairs = [f"{folder}/{n}.fits" for n in range(TRAINING)]
     with tempfile.TemporaryDirectory() as scratch:
         started = time.monotonic()
-        model = train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv")
+        model = training.train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv")
         seconds = time.monotonic() - started
     counts = PixelCounts()
     for n in range(TRAINING, TRAINING + TESTING):
@@ -149,7 +165,9 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
 
 
 def _key(one: Experiment, seed: int, pairs: str, precision: str) -> str:
-    return json.dumps([one.name, one.options, one.network, BUDGET, TRAINING, TESTING, pairs, precision, seed])
+    return json.dumps(
+        [one.name, one.options, one.network, one.averaged, BUDGET, TRAINING, TESTING, pairs, precision, seed]
+    )
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class SimulatedCluster:
     diffuse : bool
         Whether diffuse emission was put there.
     galactic : bool
-        Whether the field has Galactic emission.
+        Whether the field is flagged for Galactic emission, which is wrong now and then.
     """
 
     y_px: float

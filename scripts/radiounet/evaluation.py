@@ -14,20 +14,20 @@ from pathlib import Path
 import keras
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
 from scipy import ndimage
 
 from radiounet.baselines import multiscale_filter, smoothed_threshold
 from radiounet.cards import Card, Normalisation
-from radiounet.errors import BadDataError, ModelError
-from radiounet.gaussian import FWHM_AREA
+from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
 from radiounet.inference import predict_plane
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import load_model
-from radiounet.pairs import BEAM_ARCSEC, UNKNOWN, read_pair
+from radiounet.pairs import BEAM_ARCSEC
 from radiounet.recipe import TrainOptions
+from radiounet.scenes import Scene, beam_area_px, read_scene
 from radiounet.scores import (
+    ObjectResult,
     PixelCounts,
     cluster_label,
     divide,
@@ -43,7 +43,8 @@ from radiounet.sky import PIXEL_ARCSEC
 
 logger = logging.getLogger(__name__)
 
-THRESHOLDS = np.round(np.arange(0.04, 1, 0.04), 2)
+# the steps that a network sure of itself leaves are at the upper end
+THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
 
 FAINT_SIGMA = 0.1
 
@@ -131,15 +132,21 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     return method, Calibration(card.threshold, card.hosts, card.peak)
 
 
-def require_unseen(card: Card, first: int) -> None:
+def lowest_seed(paths: Sequence[str]) -> int | None:
+    """Lowest seed of the simulated images among some, None where there are none."""
+    seeds = [fits.getheader(path)["SEED"] for path in paths if ":" not in path]
+    return min(seeds, default=None)
+
+
+def require_unseen(card: Card, first: int | None) -> None:
     """Refuse a model that saw images it is to be measured on.
 
     Parameters
     ----------
     card : Card
-    first : int
-        Lowest seed of the held-out simulated images. Seeds of training, then of
-        calibration, count from 0.
+    first : int or None
+        Lowest seed of the held-out simulated images; None for none. Seeds of training,
+        then of calibration, count from 0.
 
     Raises
     ------
@@ -148,7 +155,7 @@ def require_unseen(card: Card, first: int) -> None:
     """
     options = card.training.get("options", {})
     seen = options.get("fields", 0) + options.get("calibrate", 0)
-    if first < seen:
+    if first is not None and first < seen:
         raise ModelError(
             f"{card.name} was trained and calibrated on simulated images 0 to {seen - 1}: "
             f"held-out images must begin at {seen} or later, not at {first}"
@@ -156,115 +163,7 @@ def require_unseen(card: Card, first: int) -> None:
 
 
 BASELINES = (Method("smoothed threshold", smoothed_threshold), Method("multiscale filter", multiscale_filter))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One image with its truth; planes ``[y, x]``.
-
-    Attributes
-    ----------
-    image, noise : ndarray of float32
-        Jy/beam, the image NaN where blank; the noise as measured on the image.
-    known, mask : ndarray of bool
-        Pixels that count, and among these the truth.
-    truth, strength : ndarray of float32
-        Diffuse emission in Jy/beam and in units of the true noise. A labelled image
-        has its label for both, so that fractions of flux are fractions of area.
-    objects : ndarray of int
-        Number of each pixel's object, 0 for none.
-    table : Table
-        The objects: object, kind, y_px, x_px, peak_sigma, las_arcmin, flux_jy.
-    cause : ndarray of uint8 or None
-        Index into `radiounet.simulate.CAUSES`; None for a labelled image.
-    clusters : Table
-        y_px, x_px, r500_arcmin, diffuse, galactic; no rows for a labelled image.
-    beam_arcsec : float
-        FWHM of the beam; a few simulated images have a coarser one than the survey.
-    """
-
-    image: np.ndarray
-    noise: np.ndarray
-    known: np.ndarray
-    mask: np.ndarray
-    truth: np.ndarray
-    strength: np.ndarray
-    objects: np.ndarray
-    table: Table
-    cause: np.ndarray | None
-    clusters: Table
-    beam_arcsec: float
-
-    @property
-    def beam_area_px(self) -> float:
-        """Solid angle of the beam, px."""
-        return _beam_area_px(self.beam_arcsec)
-
-    @property
-    def area_deg2(self) -> float:
-        """Solid angle of the pixels that count, deg2."""
-        return float(self.known.sum() * (PIXEL_ARCSEC / 3600) ** 2)
-
-
-def read_scene(path: str, truth_sigma: float) -> Scene:
-    """Read a simulated image, or an image with its labels as ``IMAGE.fits:LABELS.fits``.
-
-    Parameters
-    ----------
-    path : str
-        As for `radiounet.pairs.read_pair`.
-    truth_sigma : float
-        The truth mask of a simulated image begins at this many times its true noise.
-
-    Raises
-    ------
-    BadDataError
-        As `radiounet.pairs.read_pair`; an image in other units than Jy/beam; a
-        simulated image without lists of objects and clusters.
-    """
-    pair = read_pair(path, truth_sigma)
-    if pair.normalisation is not None:
-        raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
-    classes = pair.classes()
-    known, mask = classes != UNKNOWN, classes == 1
-    truth = np.where(known, pair.truth, 0)
-    planes = (pair.image, pair.rms, known, mask, truth)
-    if not pair.scalable:
-        objects, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
-        table = _labelled(objects, count)
-        return Scene(*planes, truth, objects, table, None, _no_clusters(), BEAM_ARCSEC)
-    try:
-        with fits.open(path) as hdus:
-            beam_arcsec = 3600 * hdus[0].header["BMAJ"]
-            rms, objects, cause = (hdus[name].data.copy() for name in ("RMS", "OBJECTS", "CAUSE"))
-            table, clusters = (
-                Table.read(hdus, hdu=name, mask_invalid=False, character_as_bytes=False)
-                for name in ("OBJECT_LIST", "CLUSTERS")
-            )
-    except KeyError as error:
-        raise BadDataError(f"{path} was simulated by an older version: {error.args[0]}") from None
-    return Scene(*planes, truth / rms, objects, table, cause, clusters, beam_arcsec)
-
-
-def _labelled(objects: np.ndarray, count: int) -> Table:
-    """List of objects of which only the pixels are known; the first of them stands for the peak."""
-    numbers, unknown = np.arange(1, count + 1), np.full(count, np.nan)
-    first = np.array(ndimage.maximum_position(objects > 0, objects, numbers)).reshape(-1, 2)
-    return Table(
-        {
-            "object": numbers,
-            "kind": np.full(count, "labelled"),
-            "y_px": first[:, 0],
-            "x_px": first[:, 1],
-            "peak_sigma": unknown,
-            "las_arcmin": unknown,
-            "flux_jy": unknown,
-        }
-    )
-
-
-def _no_clusters() -> Table:
-    return Table({name: np.empty(0) for name in ("y_px", "x_px", "r500_arcmin", "diffuse")})
+BY_HAND = Method("smoothed threshold, 3 sigma", smoothed_threshold)
 
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
@@ -273,13 +172,9 @@ def _score(method: Method, scene: Scene) -> np.ndarray:
     return np.where(scene.known, score, np.nan).astype(np.float32)
 
 
-def _beam_area_px(beam_arcsec: float) -> float:
-    return float(FWHM_AREA * (beam_arcsec / PIXEL_ARCSEC) ** 2)
-
-
 def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    return make_mask(score, threshold, _beam_area_px(BEAM_ARCSEC), peak) == 1
+    return make_mask(score, threshold, beam_area_px(BEAM_ARCSEC), peak) == 1
 
 
 class _MaskCounts:
@@ -303,10 +198,26 @@ class _MaskCounts:
         self._true += int(scene.mask.sum())
         self._area_deg2 += scene.area_deg2
 
-    def best(self, max_false_per_deg2: float) -> tuple[float, float] | None:
-        """Threshold and peak of highest Dice among those with few false islands, or else among all."""
-        if not self._true:
-            return None
+    def choices(self, max_false_per_deg2: float) -> list[tuple[float, float, float]]:
+        """Threshold, peak and Dice: for each threshold the lowest peak with few false islands.
+
+        Where none has so few, the one pair of highest Dice.
+        """
+        # islands of a peak and of all higher ones
+        right, marked, false = (
+            np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self._right, self._marked, self._false)
+        )
+        dice = 2 * right / np.maximum(marked + self._true, 1)
+        # a peak below the threshold says nothing, an empty mask finds nothing
+        usable = np.triu(right > 0)
+        allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
+        places = [(row, int(np.argmax(allowed[row]))) for row in np.flatnonzero(allowed.any(axis=1))]
+        if usable.any() and not places:
+            logger.warning(
+                "no mask that finds anything has %g false islands/deg2 or fewer", max_false_per_deg2
+            )
+            places = [np.unravel_index(np.argmax(np.where(usable, dice, -1)), dice.shape)]
+        return [(float(THRESHOLDS[t]), float(THRESHOLDS[p]), float(dice[t, p])) for t, p in places]
         # islands of a peak and of all higher ones
         right, marked, false = (
             np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self._right, self._marked, self._false)
@@ -315,6 +226,10 @@ class _MaskCounts:
         # a peak below the threshold says nothing, an empty mask finds nothing
         usable = np.triu(right > 0)
         allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
+        if usable.any() and not allowed.any():
+            logger.warning(
+                "no mask has %g false islands per deg2 or fewer and finds anything", max_false_per_deg2
+            )
         for choice in (allowed, usable):
             if choice.any():
                 row, column = np.unravel_index(np.argmax(np.where(choice, dice, -1)), dice.shape)
@@ -322,11 +237,23 @@ class _MaskCounts:
         return None
 
 
-def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Calibration:
+def settled_baselines(paths: Sequence[str], options: TrainOptions) -> list[tuple[Method, Calibration]]:
+    """Baselines with their calibration, and the first of them as a person uses it: cut at 3 sigma."""
+    settled = [(one, calibrate(one, paths, options)) for one in BASELINES]
+    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, options, mask=(BY_HAND.threshold, None)))]
+
+
+def calibrate(
+    method: Method,
+    paths: Sequence[str],
+    options: TrainOptions,
+    mask: tuple[float, float | None] | None = None,
+) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
-    Threshold and peak of the mask are those of highest Dice among those with at most
-    ``options.max_false_per_deg2`` false islands; without such, of highest Dice.
+    Threshold and peak of the mask are those of the highest sum of Dice and share of objects
+    found, among those with at most ``options.max_false_per_deg2`` false islands; without
+    such, of highest Dice.
 
     Parameters
     ----------
@@ -335,20 +262,51 @@ def calibrate(method: Method, paths: Sequence[str], options: TrainOptions) -> Ca
         Calibration images, see `read_scene`.
     options : TrainOptions
         Its `truth_sigma` counts.
+    mask : (float, float or None), optional
+        Threshold and peak, where these are settled already.
     """
     counts, scores = _MaskCounts(), []
     for path in paths:
         scene = read_scene(path, options.truth_sigma)
         scores.append(_score(method, scene))
-        counts.add(scores[-1], scene)
+        if mask is None:
+            counts.add(scores[-1], scene)
         logger.info("%s: predicted calibration image %s", method.name, path)
-    threshold, peak = counts.best(options.max_false_per_deg2) or (method.threshold, None)
+    threshold, peak = mask or _best_mask(counts, paths, scores, method, options)
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
         cases.add(read_scene(path, options.truth_sigma), score, _mask(score, threshold, peak), options)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
     return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
+
+
+def _best_mask(
+    counts: _MaskCounts,
+    paths: Sequence[str],
+    scores: Sequence[np.ndarray],
+    method: Method,
+    options: TrainOptions,
+) -> tuple[float, float | None]:
+    choices = counts.choices(options.max_false_per_deg2)
+    found = np.zeros(len(choices))
+    objects = 0
+    for path, score in zip(paths, scores, strict=True):
+        scene = read_scene(path, options.truth_sigma)
+        for index, (threshold, peak, _) in enumerate(choices):
+            results = _objects(_mask(score, threshold, peak), scene)
+            found[index] += sum(one.found for one in results)
+        objects += len(results) if choices else 0
+    if not choices:
+        return method.threshold, None
+    merit = [dice + share for (_, _, dice), share in zip(choices, found / max(objects, 1), strict=True)]
+    return choices[int(np.argmax(merit))][:2]
+
+
+def _objects(predicted: np.ndarray, scene: Scene) -> list[ObjectResult]:
+    return score_objects(
+        predicted, scene.image, scene.truth, scene.mask, scene.objects, scene.table, scene.beam_area_px
+    )
 
 
 class _Cases:
@@ -427,9 +385,7 @@ def evaluate(
         predicted = _mask(score, calibration.threshold, calibration.peak)
         counts.add(score, scene.mask)
         masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
-        results += score_objects(
-            predicted, scene.image, scene.truth, scene.mask, scene.objects, scene.table, scene.beam_area_px
-        )
+        results += _objects(predicted, scene)
         causes += _false(predicted, scene)
         cases.add(scene, score, predicted, options)
         area += scene.area_deg2
@@ -444,6 +400,7 @@ def evaluate(
             "peak": calibration.peak,
             "pixels": {
                 "dice": divide(2 * hit, predicted_px + true_px),
+                "best_dice": np.max(counts.dice()),
                 "precision": divide(hit, predicted_px),
                 "recall": divide(hit, true_px),
                 "roc_auc": counts.roc_auc(),

@@ -74,7 +74,8 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
     """
     causes = _causes(methods)
     lines: list[tuple[str, Callable[[Scores], str]]] = [
-        ("best Dice (threshold of the calibration images)", lambda s: _number(s["pixels"]["dice"], ".3f")),
+        ("Dice of the mask", lambda s: _number(s["pixels"]["dice"], ".3f")),
+        ("best Dice of all thresholds", lambda s: _number(s["pixels"]["best_dice"], ".3f")),
         ("objects found, all", lambda s: _recall(s["objects"]["all"])),
         ("objects found, above 4 sigma", lambda s: _recall(s["objects"]["above_4_sigma"])),
         ("objects found, 1 to 2 sigma", lambda s: _recall(s["objects"]["1_to_2_sigma"])),
@@ -87,7 +88,7 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
             (f"{name}, by catalogue", _of_clusters("clusters_by_catalogue", key))
             for key, name in CLUSTER_SCORES.items()
         ),
-        ("flux recovered, median (16 to 84 %)", _flux),
+        ("flux in the mask (all sources in it) over truth (16 to 84 %)", _flux),
     ]
     return ["", *(one["method"] for one in methods)], [
         [name, *(value(one) for one in methods)] for name, value in lines
@@ -432,9 +433,12 @@ def publish_model(
 
 
 def _command(name: str, options: TrainOptions) -> str:
-    """What trains such a model again: a recipe of its name, or the options that are not the default."""
-    if (RECIPES / f"{name}.yaml").is_file():
-        return f"make model MODEL={name}"
+    """What trains such a model: a recipe that says the same, or the options that are not the default."""
+    recipe = RECIPES / f"{name}.yaml"
+    if recipe.is_file():
+        written = (yaml.safe_load(recipe.read_text()) or {}).get("train", {})
+        if TrainOptions.model_validate(written) == options:
+            return f"make model MODEL={name}"
     changed = options.model_dump(exclude_defaults=True)
     return " ".join(["scripts/train.py", *([options_to(options, *changed)] if changed else [])])
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -231,8 +230,8 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     Returns
     -------
     str
-        SHA-256 over size and first MiB of each file in order: a set moved
-        elsewhere keeps it, a set simulated anew does not.
+        SHA-256 over the first MiB of pixels of each file in order: a set moved
+        elsewhere, or the same simulated anew, keeps it, one of other pixels does not.
 
     Raises
     ------
@@ -245,13 +244,14 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
         for file in path.split(":"):
             with _opened(file, *names) as hdus:
                 side = min(_side(hdu, file) for hdu in hdus)
+                start = hdus[0].fileinfo()["datLoc"]
             if side < crop_px:
                 raise ShapeMismatchError(
                     f"{file} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
             with open(file, "rb") as stream:
+                stream.seek(start)
                 digest.update(stream.read(2**20))
-            digest.update(str(Path(file).stat().st_size).encode())
     return digest.hexdigest()
 
 

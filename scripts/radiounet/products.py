@@ -233,6 +233,7 @@ PROVENANCE_COMMENTS = {
     "SEGMODE": "tiling mode",
     "PRECIS": "arithmetic of the inference",
     "THRESH": "probability where the mask begins",
+    "MASKPEAK": "probability that an island must reach",
     "MINBEAMS": "smallest island kept, beam areas",
     "NFIELDS": "fields in the mosaic",
     "NMISSING": "fields selected but missing or rejected",

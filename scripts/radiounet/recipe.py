@@ -60,6 +60,9 @@ class SimulateOptions(Section):
     spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
     spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, sigma per beam")
     galactic_fraction: float = Field(0.2, ge=0, le=1, description="images with Galactic emission")
+    galactic_flag_error: float = Field(
+        0.25, ge=0, le=1, description="images whose clusters carry the wrong Galactic flag"
+    )
     galactic_sigma: PositiveRange = Field((0.2, 1.5), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     remnant_shell_fraction: float = Field(
@@ -125,7 +128,7 @@ class TrainOptions(Section):
     held_out: int = Field(32, ge=1, description="simulated images to evaluate on")
     truth_sigma: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, sigma")
     max_false_per_deg2: float = Field(
-        2.0, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
+        1.5, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
     )
     batch: int = Field(10, ge=1, description="crops per step")
     steps: int = Field(11000, ge=1, description="optimiser steps")

@@ -434,7 +434,8 @@ def card_metrics(scores: dict) -> dict[str, object]:
     return {
         "threshold": scores["threshold"],
         "peak": scores["peak"],
-        **{key: pixels[key] for key in ("dice", "precision", "recall", "roc_auc", "average_precision")},
+        **{key: pixels[key] for key in ("dice", "best_dice", "precision", "recall")},
+        **{key: pixels[key] for key in ("roc_auc", "average_precision")},
         "objects": objects["all"]["count"],
         "objects_found": objects["all"]["recall"],
         "objects_found_above_4_sigma": objects["above_4_sigma"]["recall"],

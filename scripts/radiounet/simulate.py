@@ -76,6 +76,10 @@ def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
     instrument = Instrument(options, Observation.draw(options, rng), beam_arcsec)
     rms = draw_rms(options, instrument.size, rng)
     layers, target, clusters = draw_sky(options, instrument, rms, rng)
+    # the latitude of a real field is a poor guide; a generator of its own leaves the sky as it is
+    wrong = np.random.default_rng([options.seed, seed, 1]).random() < options.galactic_flag_error
+    for cluster in clusters:
+        cluster.galactic = bool(layers.galactic.any() != wrong)
     if coarse:
         # such images are made after subtraction of the compact sources, which leaves some per cent
         layers.compact *= rng.uniform(*options.missed_fraction)
@@ -105,8 +109,6 @@ def draw_sky(
     clusters = add_clusters(layers, target, options, area_deg2, level, cosmology, rng)
     if rng.random() < options.galactic_fraction:
         add_galactic(layers.galactic, instrument, level, options, rng)
-        for cluster in clusters:
-            cluster.galactic = True
     return layers, target, clusters
 
 

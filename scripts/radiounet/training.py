@@ -19,7 +19,8 @@ from scipy import ndimage
 from radiounet import inference
 from radiounet.cards import Card, read_card
 from radiounet.errors import ConfigError, ModelError
-from radiounet.masks import EIGHT_NEIGHBOURS
+from radiounet.gaussian import FWHM_AREA
+from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import ARCHITECTURES, load_model
 from radiounet.pairs import NORMALISATIONS, Crops, check_pairs, fixed_crops, read_pair
 from radiounet.products import atomic
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 LOG_STEPS = 50
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
-HARD_THRESHOLD = 0.5
 NOT_OF_TRAINING = {
     "tile_px",
     "checkpoint_steps",
@@ -422,7 +422,7 @@ def mine_hard_negatives(
     Returns
     -------
     dict of str to ndarray of int, ``[island, 2]``
-        Per path, y and x of the centres of islands above a probability of 0.5 that
+        Per path, y and x of the centres of the islands of the model's own mask that
         hold no truth pixel.
     """
     return {path: _false_islands(model, card, path, truth_sigma) for path in paths}
@@ -433,7 +433,10 @@ def _false_islands(model: keras.Model, card: Card, path: str, truth_sigma: float
     plane = pair.normalisation_of(card.normalisation.kind)(pair.image, pair.rms)
     probability = inference.predict_plane(model, plane, card.tile_px, card.core_px)
     classes = pair.classes()
-    labels, count = ndimage.label((probability > HARD_THRESHOLD) & (classes >= 0), EIGHT_NEIGHBOURS)
+    beam_area_px = FWHM_AREA * (card.beam_arcsec / card.pixel_arcsec) ** 2
+    probability[classes < 0] = np.nan
+    mask = make_mask(probability, card.threshold, beam_area_px, card.peak) == 1
+    labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     index = np.arange(1, count + 1)
     false = index[ndimage.sum_labels(classes == 1, labels, index) == 0]
     centres = ndimage.center_of_mass(labels > 0, labels, false)

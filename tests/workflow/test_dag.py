@@ -220,3 +220,9 @@ def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):
     assert done.returncode == 0, text
     assert "gpu=1" in text
     assert "infer" in text
+
+
+def test_rules_do_not_ask_for_the_local_cores():
+    # a remote executor has none: reading workflow.cores stops the parsing
+    for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
+        assert "workflow.cores" not in rules.read_text(), rules

@@ -4,6 +4,7 @@
 PAIRS = f"{CONFIG.results}/training/pairs/{{pair}}.fits"
 TRAINED = f"{CONFIG.results}/training/{CONFIG.segmentation.model}"
 LAST = [CONFIG.train.fields, CONFIG.train.calibrate, CONFIG.train.held_out]
+TRAINING_THREADS = 16  # at most; Snakemake gives no more than --cores
 TRAIN_PAIRS = expand(PAIRS, pair=range(LAST[0]))
 CALIBRATION_PAIRS = expand(PAIRS, pair=range(LAST[0], sum(LAST[:2])))
 HELD_OUT_PAIRS = expand(PAIRS, pair=range(sum(LAST[:2]), sum(LAST)))
@@ -44,7 +45,7 @@ rule train:
         f"{TRAINED}/benchmarks/train.tsv"
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: TRAINING_THREADS
     resources:
         mem_mb=doubling(6000),
         runtime=doubling(240),
@@ -71,7 +72,7 @@ rule evaluate:
         f"{TRAINED}/benchmarks/evaluate.tsv"
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: TRAINING_THREADS
     resources:
         mem_mb=doubling(4000),
         runtime=doubling(60),
