@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from radiounet.cards import Card, Weights
+from radiounet.cards import Card, Weights, model_folder, read_card
 from radiounet.evaluation import calibrate, evaluate, network_method
 from radiounet.network import ARCHITECTURES
 from radiounet.options import options_to
@@ -383,7 +383,8 @@ def publish_model(
     """
     model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
     model.load_weights(weights)
-    normalisation = NORMALISATIONS[options.normalisation]
+    initial = options.initial and read_card(model_folder(options.initial))
+    normalisation = initial.normalisation if initial else NORMALISATIONS[options.normalisation]
     method = network_method(name, model, normalisation, options.tile_px, options.core_px)
     found = calibrate(method, calibration, options)
     if found.hosts is None:

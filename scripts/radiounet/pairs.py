@@ -19,7 +19,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from scipy import ndimage
 
-from radiounet.cards import AsinhNormalisation, LogNormalisation
+from radiounet.cards import AsinhNormalisation, LogNormalisation, Normalisation
 from radiounet.errors import (
     BadDataError,
     NotFitsError,
@@ -87,10 +87,11 @@ class Pair:
         """1 diffuse, 0 not, `UNKNOWN` where image or label is blank; ``[y, x]`` int8."""
         return _classes(self.image, self.truth, self.level)
 
-    def normalisation_of(self, kind: str) -> AsinhNormalisation | LogNormalisation:
-        """Normalisation of a kind (a key of `NORMALISATIONS`) for the unit of this pair."""
+    def normalised(self, image: np.ndarray, rms: np.ndarray, wanted: Normalisation) -> np.ndarray:
+        """Input of a network that wants images in Jy/beam so; a pair in Jy/pixel has its own log10 range."""
         own = self.normalisation
-        return own if own is not None and own.kind == kind else NORMALISATIONS[kind]
+        normalise = own if own is not None and own.kind == wanted.kind else wanted
+        return normalise(image, rms)
 
 
 def _classes(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float32) -> np.ndarray:
@@ -272,12 +273,19 @@ class Crops:
     options : TrainOptions
     hard : mapping of str to ndarray of int, ``[island, 2]``
         y and x of places without diffuse emission that a first model took for such, per path.
+    normalisation : Normalisation, optional
+        See `draw_crop`.
     """
 
     def __init__(
-        self, paths: Sequence[str], options: TrainOptions, hard: Mapping[str, np.ndarray] | None = None
+        self,
+        paths: Sequence[str],
+        options: TrainOptions,
+        hard: Mapping[str, np.ndarray] | None = None,
+        normalisation: Normalisation | None = None,
     ):
         self._paths, self._options, self._hard = list(paths), options, hard or {}
+        self._normalisation = normalisation
         crops = options.steps * options.batch
         self.passes = max(1, round(crops / (len(self._paths) * CROPS_PER_VISIT)))
         self._line = np.concatenate(
@@ -314,7 +322,8 @@ class Crops:
         for _ in range(self._options.batch):
             path = window[rng.integers(len(window))]
             pair = self._pair(path, window)
-            crops.append(draw_crop(pair, self._options, rng, self._hard.get(path, ()), self._noise))
+            places = self._hard.get(path, ())
+            crops.append(draw_crop(pair, self._options, rng, places, self._noise, self._normalisation))
         return _stack(crops)
 
     def _pair(self, path: str, window: list[str]) -> Pair:
@@ -339,7 +348,9 @@ class Crops:
             pool.shutdown(cancel_futures=True)
 
 
-def fixed_crops(paths: Sequence[str], options: TrainOptions, count: int) -> list[tuple]:
+def fixed_crops(
+    paths: Sequence[str], options: TrainOptions, count: int, normalisation: Normalisation | None = None
+) -> list[tuple]:
     """Return about `count` crops shared evenly among pairs, as batches, always the same.
 
     Only turned and flipped: for the validation loss.
@@ -351,7 +362,8 @@ def fixed_crops(paths: Sequence[str], options: TrainOptions, count: int) -> list
     crops = []
     for path in paths:
         pair = read_pair(path, options.truth_sigma)
-        crops += [draw_crop(pair, plain, rng) for _ in range(-(-count // len(paths)))]
+        number = -(-count // len(paths))
+        crops += [draw_crop(pair, plain, rng, normalisation=normalisation) for _ in range(number)]
     return [_stack(crops[first : first + options.batch]) for first in range(0, len(crops), options.batch)]
 
 
@@ -366,6 +378,7 @@ def draw_crop(
     rng: np.random.Generator,
     hard: np.ndarray | Sequence = (),
     noise: np.ndarray | None = None,
+    normalisation: Normalisation | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one crop, turn or flip it, scale its diffuse emission, add noise, normalise it.
 
@@ -379,6 +392,8 @@ def draw_crop(
         See `Crops`.
     noise : ndarray of float32, ``[plane, y, x]``
         Noise of unit standard deviation to take pieces from; None adds none.
+    normalisation : Normalisation, optional
+        In place of the one that the options name: that of a model to go on from.
 
     Returns
     -------
@@ -405,8 +420,8 @@ def draw_crop(
         growth = np.sqrt(1 + amplitude**2)
         rms, level = rms * growth, level * growth
     rms = rms * np.float32(np.exp(rng.uniform(*np.log(options.noise_scale))))
-    normalise = pair.normalisation_of(options.normalisation)
-    return normalise(image, rms), _classes(image, truth, level)
+    wanted = normalisation or NORMALISATIONS[options.normalisation]
+    return pair.normalised(image, rms, wanted), _classes(image, truth, level)
 
 
 def _corner(pair: Pair, options: TrainOptions, hard, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How a model is made: options of the simulated sky and of training.
 
-Every range of the simulated sky stands here; the functions that draw from it
+The ranges that make a simulated sky easy or hard stand here; the functions that draw from them
 (`radiounet.instrument`, `radiounet.galaxies`, `radiounet.galactic`,
 `radiounet.diffuse`) name the papers.
 """

@@ -22,7 +22,7 @@ from radiounet.errors import ConfigError, ModelError
 from radiounet.gaussian import FWHM_AREA
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import ARCHITECTURES, load_model
-from radiounet.pairs import NORMALISATIONS, Crops, check_pairs, fixed_crops, read_pair
+from radiounet.pairs import Crops, check_pairs, fixed_crops, read_pair
 from radiounet.products import atomic
 from radiounet.recipe import TrainOptions
 
@@ -156,11 +156,12 @@ def train(
         Initial weights that can not be read, or a loss that is no number.
     """
     check_pairs(validation, options.crop_px)
-    held_back = fixed_crops(validation, options, VALIDATION_CROPS) if validation else []
+    normalisation = read_card(initial).normalisation if initial else None
+    held_back = fixed_crops(validation, options, VALIDATION_CROPS, normalisation) if validation else []
     model, strategy = _compiled(options, initial)
     identity = _identity(model, paths, options, initial, hard)
     progress = _resume(checkpoint, identity, model)
-    crops = Crops(paths, options, hard)
+    crops = Crops(paths, options, hard, normalisation)
     started, recent = time.monotonic() - progress.seconds, []
     watch = _Watch(progress.step, options.steps)
     for planes, truth in watch.waiting(crops.stream(progress.step, options.steps)):
@@ -217,8 +218,6 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
 
 def _require_fit(card: Card, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
-    if card.normalisation != NORMALISATIONS[card.normalisation.kind]:
-        raise ConfigError(f"{initial} expects {card.normalisation}; training knows {NORMALISATIONS}")
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(
             f"{initial} is another network: to go on from it give --architecture {wanted[0]} "
@@ -430,7 +429,7 @@ def mine_hard_negatives(
 
 def _false_islands(model: keras.Model, card: Card, path: str, truth_sigma: float) -> np.ndarray:
     pair = read_pair(path, truth_sigma)
-    plane = pair.normalisation_of(card.normalisation.kind)(pair.image, pair.rms)
+    plane = pair.normalised(pair.image, pair.rms, card.normalisation)
     probability = inference.predict_plane(model, plane, card.tile_px, card.core_px)
     classes = pair.classes()
     beam_area_px = FWHM_AREA * (card.beam_arcsec / card.pixel_arcsec) ** 2

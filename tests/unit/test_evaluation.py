@@ -359,18 +359,20 @@ def publish(tmp_path):
     return run
 
 
-def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, scene, caplog):
+def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, scene, caplog, tmp_path):
     with caplog.at_level(logging.WARNING):
-        folder, network, scores = publish([scene], "m", OPTIONS.model_copy(update={"initial": "other"}))
+        other = str(tmp_path / "other")
+        write_tiny_model(tmp_path / "other", normalisation={"kind": "asinh_sigma"})
+        folder, network, scores = publish([scene], "m", OPTIONS.model_copy(update={"initial": other}))
     assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
     today = datetime.now(UTC).date().isoformat()
     training = dict(card.training)
-    assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": "other"}
+    assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
     assert training.pop("backend").startswith("keras 3.")
     assert training == {
         "command": "scripts/train.py --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
-        " --initial other",
+        f" --initial {other}",
         "calibration": {"number": 2, "set": "radiounet.simulate, base seed 77"},
         "held_out": {"number": 1, "set": "radiounet.simulate, base seed 77"},
         "parameters": network.count_params(),

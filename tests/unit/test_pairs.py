@@ -167,6 +167,14 @@ def test_a_tile_larger_than_the_image_is_found_before_training(tmp_path):
         check_pairs([path], 64)
 
 
+def test_a_crop_is_normalised_as_the_model_to_go_on_from():
+    image = np.full((64, 64), 1e-5, np.float32)
+    pair = pair_of(image, np.zeros_like(image))
+    own = LogNormalisation(kind="log10", low=1e-9, high=1e-3)
+    plane, _ = draw_crop(pair, OPTIONS, np.random.default_rng(1), normalisation=own)
+    np.testing.assert_allclose(plane, 4 / 6, rtol=1e-5)
+
+
 def test_the_hash_of_a_set_tells_content_and_order_not_place(tmp_path):
     first, second = (write_simulated(tmp_path / f"{seed}.fits", seed) for seed in (1, 2))
     (tmp_path / "moved").mkdir()

@@ -15,6 +15,7 @@ from radiounet import inference, training
 from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.network import ARCHITECTURES, load_model, lotss_unet
+from radiounet.pairs import Crops
 from radiounet.products import sha256_of
 from radiounet.recipe import TrainOptions
 from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, save_weights, train
@@ -228,10 +229,14 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
 
 
 @pytest.mark.usefixtures("few_settling_steps")
-def test_fine_tuning_keeps_frozen_layers_and_their_statistics(pairs, tmp_path):
+def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
     first = ARCHITECTURES["published_unet"](32, PUBLISHED.widths)
-    folder = write_model(tmp_path / "m", first, PUBLISHED, LogNormalisation(kind="log10"))
+    # a range of its own, as the second published model may have
+    own = LogNormalisation(kind="log10", low=1e-9, high=1e-3)
+    folder = write_model(tmp_path / "m", first, PUBLISHED, own)
     options = PUBLISHED.model_copy(update={"frozen_layers": 6})
+    seen = []
+    monkeypatch.setattr(training, "Crops", lambda *args: seen.append(args[-1]) or Crops(*args))
     tuned = train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
     for index, (a, b) in enumerate(zip(first.layers, tuned.layers, strict=True)):
         pieces = list(zip(a.get_weights(), b.get_weights(), strict=True))
@@ -239,6 +244,7 @@ def test_fine_tuning_keeps_frozen_layers_and_their_statistics(pairs, tmp_path):
             assert all(np.array_equal(x, y) for x, y in pieces)
         elif pieces:
             assert not all(np.array_equal(x, y) for x, y in pieces)
+    assert seen == [own]
 
 
 def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
@@ -285,9 +291,9 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
         calls.append((tile_px, core_px))
         probability = np.zeros(plane.shape, np.float32)
         probability[y, x] = 0.9  # true
-        probability[59:62, 2:5] = 0.9  # false, centred on (60, 3)
+        probability[58:63, 1:6] = 0.9  # false, of more than a beam, centred on (60, 3)
         probability[1, 30] = 0.9  # blank
-        probability[50, 60] = 0.5  # not above
+        probability[50, 60] = 0.9  # less than a beam
         return probability
 
     monkeypatch.setattr(inference, "predict_plane", predict, raising=False)
