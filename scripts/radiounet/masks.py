@@ -87,7 +87,6 @@ def stitch_cores(
     header["BUNIT"] = ("", "probability, 0..1")
     write_fits(probability_path, probability, header)
     header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
-    header.extend(
-        provenance(thresh=threshold, peak=peak or threshold, minbeams=options.min_island_beams)[-3:]
-    )
+    cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
+    header.extend(provenance(**cleaned)[-3:])
     write_fits(mask_path, mask, header)
