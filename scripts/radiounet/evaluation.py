@@ -251,8 +251,8 @@ def calibrate(
 ) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
-    Threshold and peak of the mask are those of the highest sum of Dice and share of objects
-    found, among those with at most ``options.max_false_per_deg2`` false islands; without
+    Threshold and peak of the mask are those of the highest product of Dice and share of
+    objects found, among those with at most ``options.max_false_per_deg2`` false islands; without
     such, of highest Dice.
 
     Parameters
@@ -299,7 +299,8 @@ def _best_mask(
         objects += len(results) if choices else 0
     if not choices:
         return method.threshold, None
-    merit = [dice + share for (_, _, dice), share in zip(choices, found / max(objects, 1), strict=True)]
+    # a product: a mask of everything finds all and has next to no Dice
+    merit = [dice * share for (_, _, dice), share in zip(choices, found / max(objects, 1), strict=True)]
     return choices[int(np.argmax(merit))][:2]
 
 
