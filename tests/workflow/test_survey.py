@@ -331,6 +331,7 @@ def test_products_say_how_they_were_made(demo):
     assert mask["MODEL"] == "lotss-unet"
     assert len(mask["MODELSHA"]) == len(mask["INPUTSHA"]) == 64
     assert (mask["SEGMODE"], mask["PRECIS"]) == ("exact", "float32")
+    assert 0 < mask["THRESH"] <= mask["MASKPEAK"] < 1
     assert image["NFIELDS"] == 3
     assert image["RESTFRQ"] == mask["RESTFRQ"] == 1.44e8
     for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2", "CTYPE1"):
