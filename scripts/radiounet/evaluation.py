@@ -218,23 +218,6 @@ class _MaskCounts:
             )
             places = [np.unravel_index(np.argmax(np.where(usable, dice, -1)), dice.shape)]
         return [(float(THRESHOLDS[t]), float(THRESHOLDS[p]), float(dice[t, p])) for t, p in places]
-        # islands of a peak and of all higher ones
-        right, marked, false = (
-            np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self._right, self._marked, self._false)
-        )
-        dice = 2 * right / (marked + self._true)
-        # a peak below the threshold says nothing, an empty mask finds nothing
-        usable = np.triu(right > 0)
-        allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
-        if usable.any() and not allowed.any():
-            logger.warning(
-                "no mask has %g false islands per deg2 or fewer and finds anything", max_false_per_deg2
-            )
-        for choice in (allowed, usable):
-            if choice.any():
-                row, column = np.unravel_index(np.argmax(np.where(choice, dice, -1)), dice.shape)
-                return float(THRESHOLDS[row]), float(THRESHOLDS[column])
-        return None
 
 
 def settled_baselines(paths: Sequence[str], options: TrainOptions) -> list[tuple[Method, Calibration]]:

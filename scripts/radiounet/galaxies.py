@@ -45,11 +45,17 @@ class Layers:
 
 
 def draw_fluxes(options: SimulateOptions, area_deg2: float, rng: np.random.Generator) -> np.ndarray:
-    """Flux densities of the sources in a solid angle, Jy, after the differential counts."""
+    """Flux densities of the sources in a solid angle, Jy, after the differential counts.
+
+    What `add_field_galaxies` puts there is part of the counts, and left out here.
+    """
     edges = np.geomspace(1e-3 * options.flux_min_mjy, options.flux_max_jy, 400)
     middle = np.sqrt(edges[1:] * edges[:-1])
     euclidean = np.exp(np.interp(np.log(middle), np.log(1e-3 * COUNTS_MJY), np.log(COUNTS_JY15_SR)))
     expected = euclidean * middle**-2.5 * np.diff(edges) * SR_PER_DEG2 * area_deg2
+    low, high = np.log(1e-3 * np.array(options.galaxy_flux_mjy))
+    extended = np.diff(np.clip((np.log(edges) - low) / max(high - low, 1e-9), 0, 1))
+    expected = np.maximum(expected - np.mean(options.galaxies_per_deg2) * area_deg2 * extended, 0)
     cumulative = np.concatenate([[0], np.cumsum(expected)])
     chosen = rng.uniform(0, cumulative[-1], rng.poisson(cumulative[-1]))
     return np.interp(chosen, cumulative, edges)

@@ -73,6 +73,8 @@ class Pair:
         What the pair prescribes for a log10 input, being in Jy/pixel.
     scalable : bool
         Whether `truth` is a brightness that can be scaled within `image`.
+    survey_beam : bool
+        Whether the noise has the correlation of the survey's beam, so that such noise can be added.
     """
 
     image: np.ndarray
@@ -82,6 +84,7 @@ class Pair:
     targets: np.ndarray
     normalisation: LogNormalisation | None = None
     scalable: bool = False
+    survey_beam: bool = False
 
     def classes(self) -> np.ndarray:
         """1 diffuse, 0 not, `UNKNOWN` where image or label is blank; ``[y, x]`` int8."""
@@ -136,7 +139,10 @@ def _simulated(path: str, truth_sigma: float) -> Pair:
     _require_shape(image, truth, path, "TRUTH")
     _require_shape(image, rms, path, "RMS")
     level = np.float32(truth_sigma) * rms
-    return Pair(image, local_rms(image), truth, level, _targets(image, truth, level), scalable=True)
+    with _opened(path, "PRIMARY") as (hdu,):
+        fine = abs(3600 * hdu.header["BMAJ"] - BEAM_ARCSEC) < 0.1
+    targets = _targets(image, truth, level)
+    return Pair(image, local_rms(image), truth, level, targets, scalable=True, survey_beam=fine)
 
 
 def _published(image_path: str, truth_path: str) -> Pair:
@@ -414,7 +420,7 @@ def draw_crop(
         factor = np.float32(np.exp(rng.uniform(*np.log(options.diffuse_scale))))
         image = image + (factor - 1) * truth
         truth = truth * factor
-    if pair.scalable and noise is not None:
+    if pair.survey_beam and noise is not None:
         amplitude = np.float32(rng.uniform(*options.added_noise_sigma))
         image = image + amplitude * rms * _piece(noise, size, rng)
         growth = np.sqrt(1 + amplitude**2)

@@ -139,13 +139,28 @@ def per_deg2(low_jy, high_jy):
 
 def test_counts_integrate_to_the_expected_numbers():
     area, rng = 150.0, np.random.default_rng(5)
-    fluxes = draw_fluxes(OPTIONS, area, rng)
+    fluxes = draw_fluxes(OPTIONS.model_copy(update={"galaxies_per_deg2": (0.0, 0.0)}), area, rng)
     for limit in (1e-4, 3e-4, 1e-3, 1e-2, 0.1):
         expected = area * per_deg2(limit, OPTIONS.flux_max_jy)
         assert abs((fluxes > limit).sum() - expected) < 4 * np.sqrt(expected) + 0.004 * expected
     # LoTSS finds some hundreds of sources above 1 mJy in a square degree
     assert 200 < per_deg2(1e-3, 8.0) < 700
     assert 20 < per_deg2(1e-2, 8.0) < 120
+
+
+def test_extended_galaxies_are_part_of_the_counts():
+    """Between 0.8 and 600 mJy, 14 per deg2 in equal numbers per e-folding are drawn elsewhere."""
+    area = 2000.0
+    options = OPTIONS.model_copy(update={"galaxies_per_deg2": (6.0, 22.0), "flux_min_mjy": 10.0})
+    fluxes = draw_fluxes(options, area, np.random.default_rng(5))
+    elsewhere = 14 * np.log(200 / 50) / np.log(600 / 0.8)
+    expected = area * (per_deg2(0.05, 0.2) - elsewhere)
+    assert abs(((fluxes > 0.05) & (fluxes < 0.2)).sum() - expected) < 4 * np.sqrt(expected)
+    # more than the counts hold are never taken away
+    options = options.model_copy(update={"galaxies_per_deg2": (1e4, 1e4)})
+    left = draw_fluxes(options, area, np.random.default_rng(5))
+    assert left.size > 0
+    assert left.min() > 0.599
 
 
 def test_fluxes_stay_between_their_limits():

@@ -43,11 +43,11 @@ def planes(seed=0):
     return image, truth
 
 
-def write_simulated(path, seed=0, unit="Jy/beam", leave_out=None, rms_side=SIDE):
+def write_simulated(path, seed=0, unit="Jy/beam", leave_out=None, rms_side=SIDE, beam_arcsec=20):
     image, truth = planes(seed)
     hdus = [fits.PrimaryHDU(image), fits.ImageHDU(truth, name="TRUTH")]
     hdus += [fits.ImageHDU(np.full((rms_side, SIDE), 1e-4, np.float32), name="RMS")]
-    hdus[0].header["BUNIT"] = unit
+    hdus[0].header.update(BUNIT=unit, BMAJ=beam_arcsec / 3600)
     fits.HDUList([hdu for hdu in hdus if hdu.name != leave_out]).writeto(path)
     return str(path)
 
@@ -79,6 +79,7 @@ def test_a_simulated_pair(tmp_path):
     np.testing.assert_array_equal(pair.rms, local_rms(image))
     np.testing.assert_allclose(pair.level, 3e-5, rtol=1e-6)
     assert pair.scalable
+    assert pair.survey_beam
     classes = pair.classes()
     assert (classes[20:24, 30:36] == 1).all()
     assert (classes == 1).sum() == 24
@@ -231,12 +232,24 @@ def test_added_noise_by_hand():
     """Noise of 3/4 sigma: image, noise level and truth level all follow."""
     truth = np.zeros((32, 32), np.float32)
     truth[0, 0], truth[31, 31] = 0.6, 0.65
-    pair = pair_of(np.zeros((32, 32), np.float32), truth, rms=2.0, scalable=True)
+    pair = pair_of(np.zeros((32, 32), np.float32), truth, rms=2.0, survey_beam=True)
     options = OPTIONS.model_copy(update={"added_noise_sigma": (0.75, 0.75)})
     noise = np.full((1, 40, 40), 4, np.float32)
     plane, classes = draw_crop(pair, options, np.random.default_rng(1), (), noise)
     np.testing.assert_allclose(np.sinh(plane), 0.75 * 2 * 4 / (2 * 1.25), rtol=1e-5)
     assert (classes == 1).sum() == 1  # 0.65 lies above 0.5 * 1.25 = 0.625, 0.6 does not
+
+
+def test_noise_of_another_beam_is_added_to_no_coarse_image(tmp_path):
+    pair = read_pair(write_simulated(tmp_path / "p.fits", beam_arcsec=45), 0.3)
+    assert pair.scalable
+    options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1)})
+    noise = np.ones((1, 40, 40), np.float32)
+    with_noise, without = (
+        draw_crop(pair, options, np.random.default_rng(1), (), one) for one in (noise, None)
+    )
+    for one, other in zip(with_noise, without, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("scalable", [True, False])
@@ -281,7 +294,7 @@ def test_blank_pixels_are_nothing_and_do_not_count():
     noise = np.ones((1, 40, 40), np.float32)
     options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1), "diffuse_scale": (2, 2)})
     plane, classes = draw_crop(
-        pair_of(image, truth, scalable=True), options, np.random.default_rng(1), (), noise
+        pair_of(image, truth, scalable=True, survey_beam=True), options, np.random.default_rng(1), (), noise
     )
     assert (classes == -1).sum() == 32
     assert (plane[classes == -1] == 0).all()
