@@ -31,7 +31,7 @@ schema: env
 	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
 
 model: env
-	for recipe in $(wildcard config/models/$(MODEL)-first.yaml) config/models/$(MODEL).yaml; do \
+	for recipe in $(sort $(wildcard config/models/$(MODEL)-*.yaml)) config/models/$(MODEL).yaml; do \
 	  $(BIN)/snakemake --cores all --configfile $$recipe -- model || exit 1; \
 	done
 	rm -rf resources/models/.$(MODEL).new

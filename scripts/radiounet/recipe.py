@@ -124,11 +124,11 @@ class TrainOptions(Section):
     tile_px: int = Field(512, gt=0, description="side of a tile when the model is used, px")
     core_px: int = Field(384, gt=0, description="kept part of a tile, px")
     fields: int = Field(800, ge=1, description="simulated images to train on")
-    calibrate: int = Field(48, ge=1, description="simulated images to calibrate threshold and p_diffuse on")
-    held_out: int = Field(32, ge=1, description="simulated images to evaluate on")
+    calibrate: int = Field(128, ge=1, description="simulated images to calibrate threshold and p_diffuse on")
+    held_out: int = Field(48, ge=1, description="simulated images to evaluate on")
     truth_sigma: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, sigma")
     max_false_per_deg2: float = Field(
-        1.5, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
+        1.8, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
     )
     batch: int = Field(10, ge=1, description="crops per step")
     steps: int = Field(11000, ge=1, description="optimiser steps")
