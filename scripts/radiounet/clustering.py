@@ -30,7 +30,6 @@ KINDS = {
     "bridge": 0.06,
     "phoenix": 0.04,
 }
-SECOND_SHARE = 0.35
 
 
 @dataclass
@@ -64,7 +63,9 @@ def add_clusters(
 ) -> list[SimulatedCluster]:
     """Draw clusters with their galaxies and, in part of them, diffuse emission.
 
-    A bridge ends at a second cluster; some filaments stand alone.
+    A bridge ends at a second cluster; some filaments stand alone. Redshifts are drawn
+    by their logarithm, masses too: what hosts diffuse emission is nearby and massive
+    more often than a volume would have it (Botteon et al. 2022, A&A 660, A78).
     """
     count = rng.poisson(rng.uniform(*options.clusters_per_deg2) * area_deg2)
     share = 0.0 if rng.random() < options.empty_fraction else rng.uniform(*options.diffuse_fraction)
@@ -93,17 +94,24 @@ def add_galaxies(
 ) -> None:
     """Galaxies of a cluster: a central one, others, tailed and wide-angle ones, fossil plasma.
 
-    Positions follow a projected profile that falls as ``1 / r`` out to R500.
+    Positions follow a projected profile that falls as ``1 / r`` out to R500. Brightest
+    cluster galaxies are radio sources more often than others (Best et al. 2007, MNRAS
+    379, 894); how many, and their flux densities at 144 MHz, are our choice.
     """
 
     def place() -> tuple[float, float]:
         distance, angle = radius_px * rng.random(), rng.uniform(0, 2 * np.pi)
         return y + distance * np.sin(angle), x + distance * np.cos(angle)
 
-    if rng.random() < 0.7:
-        add_points(layers.compact, y, x, 1e-3 * rng.lognormal(1.5, 1.3))
-    for _ in range(rng.poisson(3)):
-        add_points(layers.compact, *place(), 1e-3 * rng.lognormal(0.3, 1.2))
+    if rng.random() < options.central_fraction:
+        flux = 1e-3 * rng.lognormal(options.central_ln_mjy, options.central_ln_scatter)
+        add_points(layers.compact, y, x, flux)
+    for _ in range(rng.poisson(options.cluster_sources)):
+        add_points(
+            layers.compact,
+            *place(),
+            1e-3 * rng.lognormal(options.cluster_source_ln_mjy, options.cluster_source_ln_scatter),
+        )
     for _ in range(int(rng.uniform(*options.cluster_galaxies) * rng.random() + 0.5)):
         extent = np.exp(rng.uniform(*np.log(options.cluster_galaxy_kpc))) * scale
         extent = np.clip(extent, 4, options.galaxy_size_arcmin[1] * options.px_per_arcmin)
@@ -126,7 +134,7 @@ def add_emission(
         Where bridges end: places of further clusters, y and x.
     """
     kinds = [draw_kind(KINDS, rng)]
-    if rng.random() < SECOND_SHARE:
+    if rng.random() < options.second_fraction:
         kinds.append(draw_kind(KINDS, rng))
     ends = []
     for kind in dict.fromkeys(kinds):
@@ -168,7 +176,7 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
             rng,
         )
     elif kind == "megahalo":
-        faint = min(peak, rng.uniform(0.3, 3))
+        faint = min(peak, rng.uniform(*options.mega_halo_sigma))
         radius = _draw_px(options.mega_halo_radius_kpc, scale, options, rng, 0.5)
         add_megahalo(target, *centre, radius, faint, rng)
     elif kind == "phoenix":
@@ -184,7 +192,7 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
                 target,
                 y,
                 x,
-                rng.uniform(0.4, 1.3) * radius_px,
+                rng.uniform(*options.relic_distance_r500) * radius_px,
                 direction + turn + rng.normal(0, 0.2),
                 length,
                 float(np.clip(width, 1, max(length / 3, 1))),
@@ -199,6 +207,6 @@ def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions
     width = min(_draw_px(options.bridge_width_kpc, scale, options, rng), 0.4 * length)
     angle = rng.uniform(0, 2 * np.pi)
     middle = (y + 0.5 * length * np.sin(angle), x + 0.5 * length * np.cos(angle))
-    peak = min(_draw_peak(options, rng), 6.0)
+    peak = min(_draw_peak(options, rng), options.bridge_sigma)
     add_bridge(target, *middle, length, width, angle, kind, peak, rng)
     return 2 * middle[0] - y, 2 * middle[1] - x

@@ -29,6 +29,8 @@ class SimulateOptions(Section):
         0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"
     )
     rms_ujy: PositiveRange = Field((80.0, 350.0), description="noise level of a field, uJy/beam")
+    rms_variation: PositiveRange = Field((0.88, 1.14), description="slow variation of the noise over a field")
+    edge_noise: PositiveRange = Field((1.5, 3.5), description="noise at a noisy side, over that at the other")
     clean_sigma: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local sigma")
     missed_fraction: FractionRange = Field(
         (0.02, 0.25), description="flux left undeconvolved inside the clean mask"
@@ -40,6 +42,11 @@ class SimulateOptions(Section):
     )
     edge_fraction: float = Field(0.25, ge=0, le=1, description="images with a noisy side")
     blank_fraction: float = Field(0.2, ge=0, le=1, description="images with a blank side or blank patches")
+    blank_edge: Range = Field(
+        (0.1, 0.4), description="where a blank side begins, sides of the image from its centre"
+    )
+    blank_holes: float = Field(0.7, ge=0, description="holes in an image with blank pixels, mean number")
+    blank_hole_radius: PositiveRange = Field((0.005, 0.05), description="their radius, sides of the image")
 
     coarse_fraction: float = Field(
         0.1, ge=0, le=1, description="images of lower resolution, compact sources subtracted"
@@ -78,6 +85,14 @@ class SimulateOptions(Section):
     empty_fraction: float = Field(0.12, ge=0, le=1, description="images without any diffuse emission")
     cluster_galaxies: NumberRange = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
     cluster_galaxy_kpc: PositiveRange = Field((60.0, 700.0), description="their largest size, kpc")
+    central_fraction: float = Field(
+        0.7, ge=0, le=1, description="clusters with a compact source at their centre"
+    )
+    central_ln_mjy: float = Field(1.5, description="its flux density: mean of ln S/mJy")
+    central_ln_scatter: float = Field(1.3, ge=0, description="and the standard deviation")
+    cluster_sources: float = Field(3.0, ge=0, description="further compact sources in a cluster, mean number")
+    cluster_source_ln_mjy: float = Field(0.3, description="their flux density: mean of ln S/mJy")
+    cluster_source_ln_scatter: float = Field(1.2, ge=0, description="and the standard deviation")
     fossil_fraction: float = Field(0.08, ge=0, le=1, description="clusters with fossil plasma")
     fossil_kpc: PositiveRange = Field((60.0, 300.0), description="its size, kpc")
     filament_fraction: float = Field(
@@ -85,6 +100,9 @@ class SimulateOptions(Section):
     )
     redshift: PositiveRange = Field((0.03, 0.8), description="redshift of clusters, drawn by its logarithm")
     mass_1e14: PositiveRange = Field((1.0, 15.0), description="M500, 1e14 solar masses")
+    second_fraction: float = Field(
+        0.35, ge=0, le=1, description="clusters with diffuse emission that draw a second kind"
+    )
     peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, sigma")
     largest_arcmin: float = Field(
         20.0, gt=0, description="no object larger than about this, however near: a field must hold it"
@@ -97,13 +115,16 @@ class SimulateOptions(Section):
         (25.0, 90.0), description="e-folding radius of mini-halos, kpc"
     )
     mega_halo_radius_kpc: PositiveRange = Field((700.0, 1600.0), description="extent of megahalos, kpc")
+    mega_halo_sigma: PositiveRange = Field((0.3, 3.0), description="megahalos are no brighter, sigma")
     relic_length_kpc: PositiveRange = Field((300.0, 2500.0), description="length of relics, kpc")
     relic_width_kpc: PositiveRange = Field((40.0, 300.0), description="width of relics, kpc")
+    relic_distance_r500: PositiveRange = Field((0.4, 1.3), description="distance of relics, R500")
     phoenix_size_kpc: PositiveRange = Field((80.0, 500.0), description="size of radio phoenices, kpc")
     bridge_length_kpc: PositiveRange = Field(
         (1000.0, 5000.0), description="length of bridges and filaments, kpc"
     )
     bridge_width_kpc: PositiveRange = Field((150.0, 900.0), description="their FWHM, kpc")
+    bridge_sigma: float = Field(6.0, gt=0, description="bridges and filaments are no brighter, sigma")
 
     @property
     def px_per_arcmin(self) -> float:

@@ -255,6 +255,13 @@ def ends():
         "largest_arcmin": (2.0, 60.0),
         "smallest_arcmin": (0.1, 10.0),
         "galactic_flag_error": (0.0, 1.0),
+        "blank_holes": (0.0, 5.0),
+        "central_ln_mjy": (-2.0, 6.0),
+        "central_ln_scatter": (0.0, 3.0),
+        "cluster_sources": (0.0, 30.0),
+        "cluster_source_ln_mjy": (-2.0, 6.0),
+        "cluster_source_ln_scatter": (0.0, 3.0),
+        "bridge_sigma": (0.1, 50.0),
     }
     for name, values in single.items():
         yield from ((name, value) for value in values)
