@@ -22,7 +22,7 @@ from common import print_table
 from radiounet.products import write_json
 
 TRAINING, TESTING = 96, 24
-BUDGET = {"crop_px": 256, "tile_px": 256, "core_px": 128, "batch": 8, "steps": 300, "buffer": 32}
+BUDGET = {"crop_px": 256, "tile_px": 512, "core_px": 384, "batch": 8, "steps": 300, "buffer": 32}
 WIDTHS = [32, 64, 128, 192, 192]
 
 
@@ -34,6 +34,7 @@ class Experiment:
     options: dict = field(default_factory=dict)
     network: dict = field(default_factory=dict)
     averaged: bool = True
+    flips: bool = False
 
 
 PLAIN = {"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0)}
@@ -43,17 +44,24 @@ EXPERIMENTS = (
     Experiment("means over 60 and 120 arcsec instead", network={"faint": False, "smoothed": True}),
     Experiment("with compact sources removed as a channel", network={"opened": True}),
     Experiment("log10 input, no pyramid", {"normalisation": "log10"}, {"faint": False}),
+    Experiment(
+        "published architecture, half widths, log10 input",
+        {"architecture": "published_unet", "widths": [16, 32, 64, 128, 256], "normalisation": "log10"},
+    ),
     Experiment("without skip connections", network={"skips": False}),
     Experiment("finest level at stride 2", {"widths": [16, 32, 64, 128, 192, 192]}, {"stem": 1}),
     Experiment("one level less", {"widths": [32, 64, 128, 192]}),
     Experiment("half the widths", {"widths": [16, 32, 64, 96, 96]}),
     Experiment("bottom dilated 2 and 4", network={"dilation": (2, 4)}),
     Experiment("attention at the bottom", network={"attention": True}),
+    Experiment("logits of every level summed", network={"deep": True}),
     Experiment("cross-entropy", {"loss": "cross_entropy"}),
     Experiment("focal loss", {"loss": "focal"}),
     Experiment("crops anywhere", {"target_fraction": 0.0}),
+    Experiment("hard negatives of the shipped model", {"hard_from": "lotss-unet"}),
     Experiment("no scaled emission, no added noise", PLAIN),
     Experiment("no average of the weights", averaged=False),
+    Experiment("mean of four mirrored predictions", flips=True),
 )
 
 
@@ -67,6 +75,7 @@ def build(
     skips: bool = True,
     dilation: tuple[int, ...] = (1, 1),
     attention: bool = False,
+    deep: bool = False,
 ) -> Callable:
     """Build `radiounet.network.lotss_unet` with parts left out, added or changed."""
     import keras
@@ -111,10 +120,17 @@ def build(
         tokens = layers.LayerNormalization()(layers.Reshape((side * side, widths[-1]))(x))
         mixed = layers.MultiHeadAttention(4, widths[-1] // 4)(tokens, tokens)
         x = layers.Add()([x, layers.Reshape((side, side, widths[-1]))(mixed)])
+    logits = []
     for width, skip in zip(reversed(widths[:-1]), reversed(kept), strict=True):
+        if deep:
+            logits.append(layers.Conv2D(2, 1, dtype="float32")(x))
+            logits = [
+                layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(one) for one in logits
+            ]
         x = layers.UpSampling2D(2)(x)
         x = twice(layers.Concatenate()([x, skip]) if skips else x, width)
-    logits = layers.Conv2D(2, 1, dtype="float32")(x)
+    logits.append(layers.Conv2D(2, 1, dtype="float32")(x))
+    logits = layers.Add(dtype="float32")(logits) if deep else logits[0]
     logits = layers.UpSampling2D(2**stem, interpolation="bilinear", dtype="float32")(logits)
     return keras.Model(inputs, layers.Softmax(dtype="float32")(logits))
 
@@ -130,8 +146,10 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     one, seed, folder, precision = task
     os.environ["OMP_NUM_THREADS"] = "1"
     from radiounet import network, training
-    from radiounet.inference import predict_plane, use_threads
-    from radiounet.pairs import NORMALISATIONS, read_pair
+    from radiounet.cards import model_folder
+    from radiounet.evaluation import network_method
+    from radiounet.inference import use_threads
+    from radiounet.pairs import BEAM_ARCSEC, NORMALISATIONS, PIXEL_ARCSEC, read_pair
     from radiounet.recipe import TrainOptions
     from radiounet.scores import PixelCounts
 
@@ -145,16 +163,20 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     )
     pairs = [f"{folder}/{n}.fits" for n in range(TRAINING)]
     with tempfile.TemporaryDirectory() as scratch:
+        hard = options.hard_from and training.hard_negatives(
+            model_folder(options.hard_from), pairs, options, f"{folder}/experiments"
+        )
         started = time.monotonic()
-        model = training.train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv")
+        model = training.train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv", hard=hard)
         seconds = time.monotonic() - started
+    normalisation = NORMALISATIONS[options.normalisation]
+    method = network_method(one.name, model, normalisation, options.tile_px, options.core_px, flips=one.flips)
     counts = PixelCounts()
     for n in range(TRAINING, TRAINING + TESTING):
         pair = read_pair(f"{folder}/{n}.fits", options.truth_sigma)
-        plane = NORMALISATIONS[options.normalisation](pair.image, pair.rms)
         classes = pair.classes()
         known = classes >= 0
-        probability = predict_plane(model, plane, options.tile_px, options.core_px)
+        probability = method.score(pair.image, pair.rms, PIXEL_ARCSEC, BEAM_ARCSEC)
         counts.add(probability[known], classes[known] == 1)
     return {
         "dice": float(counts.dice().max()),
@@ -166,7 +188,19 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
 
 def _key(one: Experiment, seed: int, pairs: str, precision: str) -> str:
     return json.dumps(
-        [one.name, one.options, one.network, one.averaged, BUDGET, TRAINING, TESTING, pairs, precision, seed]
+        [
+            one.name,
+            one.options,
+            one.network,
+            one.averaged,
+            one.flips,
+            BUDGET,
+            TRAINING,
+            TESTING,
+            pairs,
+            precision,
+            seed,
+        ]
     )
 
 

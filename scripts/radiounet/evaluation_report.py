@@ -1,6 +1,5 @@
 """What `radiounet.evaluation` measured: a table, a page of figures, the folder of a trained model."""
 
-import csv
 import json
 import logging
 import shutil
@@ -8,10 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import numpy as np
 import yaml
-from astropy.io import fits
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -25,6 +22,7 @@ from radiounet.products import atomic, sha256_of, write_json
 from radiounet.recipe import TrainOptions
 from radiounet.scores import card_metrics
 from radiounet.sky import PIXEL_ARCSEC
+from radiounet.training import origin_of, read_about
 
 logger = logging.getLogger(__name__)
 
@@ -416,12 +414,11 @@ def publish_model(
         training={
             "command": _command(name, options),
             "options": options.model_dump(mode="json"),
-            "calibration": _origin(calibration),
-            "held_out": _origin(held_out),
+            **read_about(curve),
+            "calibration": origin_of(calibration),
+            "held_out": origin_of(held_out),
             "parameters": model.count_params(),
             "date": datetime.now(UTC).date().isoformat(),
-            "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
-            "wall_time_s": _seconds(curve),
         },
         metrics={"on": f"{len(held_out)} held-out images", **card_metrics(scores)},
         weights=Weights(file=weights_file, sha256=sha256_of(out / weights_file)),
@@ -442,17 +439,3 @@ def _command(name: str, options: TrainOptions) -> str:
             return f"make model MODEL={name}"
     changed = options.model_dump(exclude_defaults=True)
     return " ".join(["scripts/train.py", *([options_to(options, *changed)] if changed else [])])
-
-
-def _origin(paths: Sequence[str]) -> dict[str, object]:
-    """Number of images, and the set they are of."""
-    simulated = [path for path in paths if ":" not in path]
-    seeds = {fits.getheader(path).get("BASESEED", "unknown") for path in simulated}
-    sets = [f"radiounet.simulate, base seed {seed}" for seed in sorted(seeds, key=str)]
-    labelled = ["labelled images"] if len(simulated) < len(paths) else []
-    return {"number": len(paths), "set": "; ".join([*sets, *labelled])}
-
-
-def _seconds(curve: str) -> int:
-    with open(curve, newline="") as stream:
-        return int(float(list(csv.DictReader(stream))[-1]["seconds"]))

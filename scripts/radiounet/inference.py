@@ -1,6 +1,7 @@
 """From tiles to cores with the Keras network."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,28 @@ def use_threads(count: int) -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(count)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def devices() -> str:
+    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+    backend = keras.backend.backend()
+    threads, names = 0, []
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+    elif backend == "jax":
+        import jax
+
+        names = [one.device_kind for one in jax.devices() if one.platform != "cpu"]
+    elif backend == "torch":
+        import torch
+
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        threads = torch.get_num_threads()
+    return ", ".join(names) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
 
 
 def write_cores(tiles_path: str | Path, model_folder: str | Path, cores_path: str | Path, batch: int) -> None:

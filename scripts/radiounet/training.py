@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from astropy.io import fits
 from keras import ops
 from scipy import ndimage
 
@@ -134,7 +135,8 @@ def train(
         options, pairs, initial weights or hard places) is set aside with a warning.
     curve : path
         CSV of the learning curve: step, loss (mean since the last row), validation
-        (loss without augmentation, at checkpoints), seconds.
+        (loss without augmentation, at checkpoints), seconds; above it a comment line
+        with pairs, backend, devices and wall time in JSON, see `read_about`.
     validation : sequence of str
         Pairs for the validation loss; none leaves its column empty.
     initial : path, optional
@@ -177,7 +179,13 @@ def train(
         watch.report(progress.step, loss, seen)
         if last:
             _write_checkpoint(checkpoint, identity, model, progress)
-    _write_csv(curve, ("step", "loss", "validation", "seconds"), progress.rows)
+    about = {
+        "pairs": origin_of(paths),
+        "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
+        "devices": inference.devices(),
+        "wall_time_s": round(progress.seconds),
+    }
+    _write_csv(curve, ("step", "loss", "validation", "seconds"), progress.rows, about)
     return _finished(model, crops, options)
 
 
@@ -390,9 +398,29 @@ def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
     return _Progress()
 
 
-def _write_csv(path: str | Path, head: Sequence[str], rows: Sequence[Sequence]) -> None:
+def _write_csv(
+    path: str | Path, head: Sequence[str], rows: Sequence[Sequence], about: dict | None = None
+) -> None:
     with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+        if about:
+            stream.write(f"# {json.dumps(about)}\n")
         csv.writer(stream).writerows([head, *rows])
+
+
+def read_about(curve: str | Path) -> dict:
+    """What `train` wrote above a learning curve; empty where there is nothing."""
+    with open(curve) as stream:
+        first = stream.readline()
+    return json.loads(first[1:]) if first.startswith("#") else {}
+
+
+def origin_of(paths: Sequence[str]) -> dict[str, object]:
+    """Number of images, and the sets they are of."""
+    simulated = [path for path in paths if ":" not in path]
+    seeds = {fits.getheader(path).get("BASESEED", "unknown") for path in simulated}
+    sets = [f"radiounet.simulate, base seed {seed}" for seed in sorted(seeds, key=str)]
+    pairs = ["images given with their truth"] if len(simulated) < len(paths) else []
+    return {"number": len(paths), "set": "; ".join([*sets, *pairs])}
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

@@ -46,7 +46,7 @@ def write_simulated(path, seed=0, side=64):
     image = truth + 1e-4 * rng.standard_normal((side, side))
     image[:4] = np.nan
     hdus = [fits.PrimaryHDU(image.astype(np.float32))]
-    hdus[0].header["BUNIT"] = "Jy/beam"
+    hdus[0].header.update(BUNIT="Jy/beam", BMAJ=20 / 3600)
     hdus += [fits.ImageHDU(truth.astype(np.float32), name="TRUTH")]
     hdus += [fits.ImageHDU(np.full((side, side), 1e-4, np.float32), name="RMS")]
     fits.HDUList(hdus).writeto(path)
@@ -127,10 +127,16 @@ def test_a_crop_without_any_data_costs_nothing(loss):
     assert float(loss(np.full((1, 1, 3), -1, np.float32), SAID)) == 0
 
 
-def test_training_lowers_the_loss_and_tells_its_course(whole):
+def test_training_lowers_the_loss_and_tells_its_course(whole, pairs):
     _, folder = whole
+    about = training.read_about(folder / "curve.csv")
+    assert about["pairs"]["number"] == len(pairs)
+    assert about["backend"].startswith("keras 3.")
+    assert about["devices"].endswith("CPU threads")
     with open(folder / "curve.csv", newline="") as stream:
+        stream.readline()
         rows = list(csv.DictReader(stream))
+    assert about["wall_time_s"] == int(rows[-1]["seconds"])
     assert [row["step"] for row in rows] == ["20", "40", "50", "60"]
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
     assert [bool(row["validation"]) for row in rows] == [True, True, False, True]
@@ -160,6 +166,7 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
     courses = []
     for name in ("one.csv", "two.csv"):
         with open(tmp_path / name, newline="") as stream:
+            stream.readline()
             courses += [[float(row[k]) for row in csv.DictReader(stream) for k in ("loss", "validation")]]
     # not equal: each replica normalises its half of the batch by itself
     assert courses[0] == pytest.approx(courses[1], rel=0.03)
@@ -225,6 +232,7 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
     assert "is of another training" in caplog.text
     assert (tmp_path / "c.npz.other").read_bytes() == (folder / "c.npz").read_bytes()
     with open(tmp_path / "curve.csv", newline="") as stream:
+        stream.readline()
         assert [row["step"] for row in csv.DictReader(stream)] == ["2"]
 
 
