@@ -1,6 +1,7 @@
 """The job graph: what would run, for which request."""
 
 import csv
+import re
 import subprocess
 import sys
 
@@ -220,6 +221,17 @@ def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):
     assert done.returncode == 0, text
     assert "gpu=1" in text
     assert "infer" in text
+
+
+def test_training_on_slurm_asks_for_a_gpu_and_simulation_for_none(run):
+    run.write_config(train={"fields": 3, "calibrate": 4, "held_out": 2})
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--forceall"]
+    command += ["--configfile", str(run.config), "--", "model"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    jobs = re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]
+    assert {job.split(":")[0] for job in jobs if "gpu=1" in job} == {"train", "evaluate"}
 
 
 def test_rules_do_not_ask_for_the_local_cores():
