@@ -27,3 +27,23 @@ def add_halo(plane: np.ndarray, y: float, x: float, peak: float, radius_px: floa
     """Add ``peak exp(-r / radius)``."""
     rows, columns = np.indices(plane.shape)
     plane += (peak * np.exp(-np.hypot(rows - y, columns - x) / radius_px)).astype(plane.dtype)
+
+
+def point(array, y: int, x: int, flux: float = 1.0) -> np.ndarray:
+    """One source on the grid of an instrument, Jy/px."""
+    sky = np.zeros((array.size, array.size), np.float32)
+    sky[y, x] = flux
+    return sky
+
+
+def gaussian(size: int, fwhm_px: float) -> np.ndarray:
+    """Gaussian of peak 1 in the middle of a square."""
+    offset = np.arange(size) - size // 2
+    line = np.exp(-4 * np.log(2) * (offset / fwhm_px) ** 2)
+    return np.outer(line, line).astype(np.float32)
+
+
+def imaged(array, sky: np.ndarray, rms=1e-4, missed=0.2, clean_sigma=4.0) -> np.ndarray:
+    """Image of a sky without noise, Jy/beam."""
+    level = np.full(sky.shape, rms, np.float32)
+    return array.image(sky, np.zeros_like(sky), level, clean_sigma, missed)

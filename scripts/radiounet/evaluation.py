@@ -19,13 +19,14 @@ from scipy import ndimage
 from radiounet.baselines import multiscale_filter, smoothed_threshold
 from radiounet.cards import Card, Normalisation
 from radiounet.errors import ModelError
+from radiounet.gaussian import beam_area_px
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
 from radiounet.inference import predict_plane
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import load_model
 from radiounet.pairs import BEAM_ARCSEC
 from radiounet.recipe import TrainOptions
-from radiounet.scenes import Scene, beam_area_px, read_scene
+from radiounet.scenes import Scene, read_scene
 from radiounet.scores import (
     ObjectResult,
     PixelCounts,
@@ -174,7 +175,7 @@ def _score(method: Method, scene: Scene) -> np.ndarray:
 
 def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    return make_mask(score, threshold, beam_area_px(BEAM_ARCSEC), peak) == 1
+    return make_mask(score, threshold, beam_area_px(BEAM_ARCSEC, PIXEL_ARCSEC), peak) == 1
 
 
 class _MaskCounts:

@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import ndimage, optimize, special
 
-from radiounet.gaussian import FWHM_AREA, FWHM_TO_SIGMA
+from radiounet.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.section import Section
 
 SMALLEST = 1e-4  # probabilities are clipped before the logit
@@ -157,7 +157,7 @@ def field_features(
     ndarray, ``[cluster, feature]``
     """
     smooth = beam_average(probability, beam_arcsec, pixel_arcsec)
-    beam_area_px = FWHM_AREA * (beam_arcsec / pixel_arcsec) ** 2
+    area_px = beam_area_px(beam_arcsec, pixel_arcsec)
     y, x = np.indices(image.shape, dtype=np.float32)
     rows = []
     for one in clusters:
@@ -172,7 +172,7 @@ def field_features(
                 mask[aperture] == 1,
                 offset[:, aperture],
                 float(one["r500_arcmin"]),
-                beam_area_px,
+                area_px,
                 min(aperture.sum() / full, 1.0),
                 bool(one["galactic"]),
             )

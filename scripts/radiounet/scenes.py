@@ -8,15 +8,10 @@ from astropy.table import Table
 from scipy import ndimage
 
 from radiounet.errors import BadDataError
-from radiounet.gaussian import FWHM_AREA
+from radiounet.gaussian import beam_area_px
 from radiounet.masks import EIGHT_NEIGHBOURS
 from radiounet.pairs import BEAM_ARCSEC, UNKNOWN, read_pair
 from radiounet.sky import PIXEL_ARCSEC
-
-
-def beam_area_px(beam_arcsec: float) -> float:
-    """Solid angle of a beam of the given FWHM, px."""
-    return float(FWHM_AREA * (beam_arcsec / PIXEL_ARCSEC) ** 2)
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Scene:
     @property
     def beam_area_px(self) -> float:
         """Solid angle of the beam, px."""
-        return beam_area_px(self.beam_arcsec)
+        return beam_area_px(self.beam_arcsec, PIXEL_ARCSEC)
 
     @property
     def area_deg2(self) -> float:

@@ -20,7 +20,7 @@ from scipy import ndimage
 from radiounet import inference
 from radiounet.cards import Card, read_card
 from radiounet.errors import ConfigError, ModelError
-from radiounet.gaussian import FWHM_AREA
+from radiounet.gaussian import beam_area_px
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import ARCHITECTURES, load_model
 from radiounet.pairs import Crops, check_pairs, fixed_crops, read_pair
@@ -460,9 +460,9 @@ def _false_islands(model: keras.Model, card: Card, path: str, truth_sigma: float
     plane = pair.normalised(pair.image, pair.rms, card.normalisation)
     probability = inference.predict_plane(model, plane, card.tile_px, card.core_px)
     classes = pair.classes()
-    beam_area_px = FWHM_AREA * (card.beam_arcsec / card.pixel_arcsec) ** 2
+    area_px = beam_area_px(card.beam_arcsec, card.pixel_arcsec)
     probability[classes < 0] = np.nan
-    mask = make_mask(probability, card.threshold, beam_area_px, card.peak) == 1
+    mask = make_mask(probability, card.threshold, area_px, card.peak) == 1
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     index = np.arange(1, count + 1)
     false = index[ndimage.sum_labels(classes == 1, labels, index) == 0]

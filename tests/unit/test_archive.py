@@ -1,23 +1,19 @@
 import hashlib
-import io
 import logging
 import threading
 import time
 from base64 import b64encode
-from contextlib import contextmanager
 from email.utils import formatdate
 from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from astropy.io import fits
 
 from radiounet import archive
-from radiounet.archive import check_checksum, check_fits, fetch, fetch_candidates, fits_size
+from radiounet.archive import fetch, fetch_candidates
 from radiounet.config import DownloadOptions
-from radiounet.demo import ArchiveHandler, serve
+from radiounet.demo import serve
 from radiounet.errors import (
     ChecksumError,
     ConfigError,
@@ -26,58 +22,11 @@ from radiounet.errors import (
     TransientError,
     TruncatedError,
 )
+from servers import CONTENT, HALF, OTHER, answer, cut, server
 
 OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
 ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
 HTML = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n"
-
-
-def fits_bytes(fill: float) -> bytes:
-    stream = io.BytesIO()
-    fits.PrimaryHDU(np.full((60, 60), fill, np.float32)).writeto(stream)
-    return stream.getvalue()
-
-
-CONTENT = fits_bytes(1.0)  # 2,880 bytes of header; 14,400 of data, which fill 5 records exactly
-OTHER = fits_bytes(2.0)
-HALF = 3 * 2880
-
-
-def answer(status, body=b"", length=None, **headers):
-    """Send this once, then close: a `length` beyond the body is a cut connection."""
-
-    def send(handler):
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body) if length is None else length))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(body)
-        handler.close_connection = True
-
-    return send
-
-
-def cut(body=CONTENT, at=HALF, **headers):
-    return answer(200, body[:at], length=len(body), **headers)
-
-
-@contextmanager
-def server(root, answers=()):
-    """Give these answers in turn, then the files below `root`."""
-    asked, waiting = [], iter(answers)
-
-    class Scripted(ArchiveHandler):
-        def do_GET(self):
-            asked.append(SimpleNamespace(path=self.path, headers=self.headers))
-            send = next(waiting, None)
-            if send:
-                send(self)
-            else:
-                super().do_GET()
-
-    with serve(root, Scripted) as url:
-        yield url, asked
 
 
 @pytest.fixture(autouse=True)
@@ -424,44 +373,6 @@ def test_unreachable_server_is_a_transient_failure(root, target):
         fetch(f"{url}/image.fits", target, OPTIONS)
 
 
-# The Adler-32 of "Wikipedia" is Wikipedia's own example, the SHA-256 of "abc" that of FIPS 180-2;
-# the ids are what `git hash-object` gives an empty file and the line "hello".
-@pytest.mark.parametrize(
-    ("content", "checksum"),
-    [
-        (b"Wikipedia", "adler32:11e60398"),
-        (b"Wikipedia", "adler32:11E60398"),
-        (b"", "adler32:00000001"),
-        (b"abc", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        (b"", "gitblob:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
-        (b"hello\n", "gitblob:ce013625030ba8dba906f756967f9e9ca394464a"),
-    ],
-)
-def test_known_checksums(tmp_path, content, checksum):
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    check_checksum(path, checksum)
-    path.write_bytes(content + b"\0")
-    with pytest.raises(ChecksumError, match=f"{checksum.partition(':')[2]} is on record"):
-        check_checksum(path, checksum)
-
-
-def test_checksum_of_more_than_one_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "CHUNK", 4)
-    path = tmp_path / "file"
-    path.write_bytes(b"Wikipedia")
-    check_checksum(path, "adler32:11e60398")
-    path.write_bytes(b"hello\n")
-    check_checksum(path, "gitblob:ce013625030ba8dba906f756967f9e9ca394464a")
-
-
-@pytest.mark.parametrize("checksum", ["md5:d41d8cd98f00b204e9800998ecf8427e", "11e60398"])
-def test_unknown_algorithm_is_a_mistake_in_the_configuration(tmp_path, checksum):
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="write adler32:HEX, sha256:HEX or gitblob:HEX"):
-        check_checksum(tmp_path / "file", checksum)
-
-
 def test_wrong_checksum_is_refused_and_leaves_nothing(root, target):
     with server(root, repeat(answer(200, CONTENT))) as (url, asked):
         with pytest.raises(ChecksumError, match="deadbeef is on record"):
@@ -555,61 +466,3 @@ def test_own_check_replaces_the_fits_check(root, target):
     with server(root, [answer(200, b"name,ra,dec\n", Content_Type="text/plain")]) as (url, _):
         fetch(f"{url}/list.csv", target, OPTIONS, check=lambda _: None)
     assert target.read_bytes() == b"name,ra,dec\n"
-
-
-def image(*shape, kind=np.float32):
-    return fits.PrimaryHDU(np.ones(shape, kind))
-
-
-def table(rows):
-    return fits.BinTableHDU.from_columns([fits.Column("a", "D", array=np.arange(rows, dtype=float))])
-
-
-def lists():
-    values = np.array([np.arange(3), np.arange(1000)], dtype=object)
-    return fits.BinTableHDU.from_columns([fits.Column("v", "PJ()", array=values)])  # 16 + 4,012 bytes
-
-
-# header and data in records of 2,880 bytes, counted by hand
-@pytest.mark.parametrize(
-    ("hdus", "records"),
-    [
-        ([fits.PrimaryHDU()], 1),
-        ([image(10, 10)], 1 + 1),
-        ([image(1, 1, 60, 60)], 1 + 5),
-        ([image(1, 1, 60, 61)], 1 + 6),
-        ([image(60, 60, kind=np.float64)], 1 + 10),
-        ([image(2881, kind=np.uint8)], 1 + 2),
-        ([fits.PrimaryHDU(), table(361)], 1 + 1 + 2),
-        ([fits.PrimaryHDU(), lists()], 1 + 1 + 2),
-        ([image(60, 60), table(10), fits.ImageHDU(np.ones((60, 60), np.int16))], 1 + 5 + 1 + 1 + 1 + 3),
-    ],
-)
-def test_fits_size_is_the_length_of_the_file(tmp_path, hdus, records):
-    path = tmp_path / "a.fits"
-    fits.HDUList(hdus).writeto(path)
-    assert fits_size(path) == path.stat().st_size == 2880 * records
-    check_fits(path)
-    with open(path, "ab") as stream:
-        stream.write(b"\0" * 2880)
-    assert fits_size(path) == 2880 * records
-    with pytest.raises(TruncatedError, match=f"has {2880 * records + 2880} bytes"):
-        check_fits(path)
-
-
-@pytest.mark.parametrize("length", [1000, 2879, 2880, 17279, 18000, 20159])
-def test_file_cut_anywhere_is_truncated(tmp_path, length):
-    path = tmp_path / "a.fits"
-    fits.HDUList([image(60, 60), table(10)]).writeto(path)
-    path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(TruncatedError):
-        check_fits(path)
-
-
-@pytest.mark.parametrize("cards", [[], ["NAXIS   = 1"], ["NAXIS   = 'two'"]])
-def test_header_without_its_axes_is_not_fits(tmp_path, cards):
-    path = tmp_path / "a.fits"
-    lines = ["SIMPLE  =                    T", "BITPIX  =                  -32", *cards, "END"]
-    path.write_bytes("".join(line.ljust(80) for line in lines).ljust(2880).encode())
-    with pytest.raises(NotFitsError):
-        fits_size(path)

@@ -1,0 +1,58 @@
+"""A server on 127.0.0.1 that misbehaves as told, and the file it holds."""
+
+import io
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+from astropy.io import fits
+
+from radiounet.demo import ArchiveHandler, serve
+
+
+def fits_bytes(fill: float) -> bytes:
+    stream = io.BytesIO()
+    fits.PrimaryHDU(np.full((60, 60), fill, np.float32)).writeto(stream)
+    return stream.getvalue()
+
+
+CONTENT = fits_bytes(1.0)  # 2,880 bytes of header; 14,400 of data, which fill 5 records exactly
+OTHER = fits_bytes(2.0)
+HALF = 3 * 2880
+
+
+def answer(status, body=b"", length=None, **headers):
+    """Send this once, then close: a `length` beyond the body is a cut connection."""
+
+    def send(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return send
+
+
+def cut(body=CONTENT, at=HALF, **headers):
+    return answer(200, body[:at], length=len(body), **headers)
+
+
+@contextmanager
+def server(root, answers=()):
+    """Give these answers in turn, then the files below `root`."""
+    asked, waiting = [], iter(answers)
+
+    class Scripted(ArchiveHandler):
+        def do_GET(self):
+            asked.append(SimpleNamespace(path=self.path, headers=self.headers))
+            send = next(waiting, None)
+            if send:
+                send(self)
+            else:
+                super().do_GET()
+
+    with serve(root, Scripted) as url:
+        yield url, asked
