@@ -5,21 +5,12 @@ import numpy as np
 import pytest
 
 from radiounet.cards import MODELS
+from radiounet.inference import devices
 from radiounet.network import load_model
 
 
-def has_gpu() -> bool:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    import jax
-
-    return any(device.platform == "gpu" for device in jax.devices())
-
-
 @pytest.mark.gpu
-@pytest.mark.skipif(not has_gpu(), reason="no GPU answers")
+@pytest.mark.skipif(devices().endswith("CPU threads"), reason="no GPU answers")
 def test_gpu_and_cpu_agree():
     model, card = load_model(MODELS / "lotss-unet")
     tiles = np.random.default_rng(1).standard_normal((4, card.tile_px, card.tile_px, 1)).astype(np.float32)

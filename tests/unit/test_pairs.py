@@ -52,10 +52,10 @@ def write_simulated(path, seed=0, unit="Jy/beam", leave_out=None, rms_side=SIDE,
     return str(path)
 
 
-def write_published(folder, unit="Jy/pixel", truth_side=SIDE):
-    truth = np.zeros((truth_side, SIDE), np.float32)
+def write_published(folder, unit="Jy/pixel", side=SIDE, truth_side=None):
+    truth = np.zeros((truth_side or side, side), np.float32)
     truth[1, :2] = 2e-8, 0.5e-8
-    image = (1e-8 * (1 + 1e-3 * np.random.default_rng(0).standard_normal((SIDE, SIDE)))).astype(np.float32)
+    image = (1e-8 * (1 + 1e-3 * np.random.default_rng(0).standard_normal((side, side)))).astype(np.float32)
     hdu = fits.PrimaryHDU(image[None, None])  # radio images often come with four axes
     if unit:
         hdu.header["BUNIT"] = unit
@@ -110,6 +110,15 @@ def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     noise = np.ones((1, 32, 32), np.float32)
     plane, _ = draw_crop(pair, options, np.random.default_rng(1), (), noise)
     np.testing.assert_allclose(plane, 2 / 5, atol=1e-3)  # 1e-8 between 1e-10 and 1e-5, nothing added
+
+
+def test_crops_of_a_published_pair_of_full_size(tmp_path):
+    path = write_published(tmp_path, side=2000)
+    options = OPTIONS.model_copy(update={"crop_px": 192, "normalisation": "log10", "target_fraction": 1.0})
+    planes, classes = Crops([path], options).batch(0)
+    assert planes.shape == (4, 192, 192, 1)
+    np.testing.assert_allclose(planes, 2 / 5, atol=1e-3)
+    assert (classes.sum(axis=(1, 2)) == 1).all()  # every crop shows the one pixel above the level
 
 
 def test_a_published_pair_can_train_a_network_that_takes_sigmas(tmp_path):
