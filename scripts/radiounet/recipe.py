@@ -24,11 +24,16 @@ class SimulateOptions(Section):
     hours: PositiveRange = Field((6.0, 8.5), description="length of the track, h")
     frequency_mhz: PositiveRange = Field((120.0, 168.0), description="band, MHz")
     inner_cut_m: PositiveRange = Field((60.0, 120.0), description="shortest projected baseline used, m")
-    robust: Range = Field((-0.6, 0.1), description="Briggs weighting")
+    robust: Range = Field(
+        (-1.5, -0.6),
+        description="Briggs weighting; with more, emission too faint to deconvolve appears brighter than it is",
+    )
     ideal_fraction: float = Field(
         0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"
     )
-    rms_ujy: PositiveRange = Field((80.0, 350.0), description="noise level of a field, uJy/beam")
+    rms_ujy: PositiveRange = Field(
+        (80.0, 350.0), description="noise level of a field, before its variation and edges, uJy/beam"
+    )
     rms_variation: PositiveRange = Field((0.88, 1.14), description="slow variation of the noise over a field")
     edge_noise: PositiveRange = Field((1.5, 3.5), description="noise at a noisy side, over that at the other")
     clean_sigma: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local sigma")

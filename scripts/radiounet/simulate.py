@@ -86,11 +86,11 @@ def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
         layers.bright = [(y, x, 0.1 * flux) for y, x, flux in layers.bright]
     image, artefacts = observe(layers, target, instrument, rms, options, rng)
     cause = find_causes(layers, artefacts, instrument, rms)
-    blank = draw_blank(image.shape, options, rng)
-    image[blank] = np.nan
     part = slice((instrument.size - options.n_px) // 2, (instrument.size + options.n_px) // 2)
     planes = (image, target.truth, rms, target.numbers, cause)
-    return Pair(*(plane[part, part] for plane in planes), beam_arcsec, *_moved(target, clusters, part))
+    pair = Pair(*(plane[part, part] for plane in planes), beam_arcsec, *_moved(target, clusters, part))
+    pair.image[draw_blank(pair.image.shape, options, rng)] = np.nan
+    return pair
 
 
 def draw_sky(
