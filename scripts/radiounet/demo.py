@@ -37,7 +37,7 @@ PRIMARY_BEAM_DEG = 2.0  # FWHM, so that the cut at 0.3 acts inside these small f
 
 EDGE_CELLS = (900, 964)
 EDGE_RADIUS_DEG = 1.0
-OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.25)
+OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.8)
 CLEAN_SIGMA, MISSED = 4.0, 0.1
 
 

@@ -26,7 +26,7 @@ class SimulateOptions(Section):
     inner_cut_m: PositiveRange = Field((60.0, 120.0), description="shortest projected baseline used, m")
     robust: Range = Field(
         (-1.5, -0.6),
-        description="Briggs weighting; with more, emission too faint to deconvolve appears brighter than it is",
+        description="Briggs weighting; with more, emission too faint to deconvolve appears too bright",
     )
     ideal_fraction: float = Field(
         0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"

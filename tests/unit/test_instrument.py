@@ -201,8 +201,9 @@ def test_main_lobe_is_about_the_restoring_beam():
 @pytest.mark.parametrize("seed", range(4))
 def test_faint_extended_emission_has_about_its_own_brightness(seed):
     """LoTSS itself recovers 0.6 and more of what is not deconvolved (Shimwell et al. 2022)."""
-    observation = Observation.draw(SimulateOptions(), np.random.default_rng(seed))
-    array = Instrument(OPTIONS, observation, 20.0)
+    options = SimulateOptions()
+    observation = Observation.draw(options, np.random.default_rng(seed))
+    array = Instrument(options, observation, 20.0)
     halo = gaussian(array.size, 4 * 60 / 4.5)
     assert 0.7 < array.dirty(halo).max() / array.restore(halo).max() < 1.35
 
