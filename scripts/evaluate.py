@@ -1,6 +1,9 @@
-"""Evaluate trained weights on held-out images beside other methods, and write the model's folder."""
+"""Evaluate trained weights on held-out images beside other methods, and write the model's folder.
 
-from radiounet.cards import model_folder, read_card
+How the weights were trained is read from their learning curve; of the options, only those of
+evaluation count: tiles, images, bound on false islands, models to compare with.
+"""
+
 from radiounet.options import add_options, options_from
 from radiounet.recipe import TrainOptions
 from radiounet.stage import run_stage, stage_parser
@@ -23,30 +26,18 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.evaluation import (
-            calibrate,
-            evaluate,
-            lowest_seed,
-            model_method,
-            require_unseen,
-            settled_baselines,
-        )
+        from radiounet.evaluation import compared_models, evaluate, settled_baselines
         from radiounet.evaluation_report import publish_model, write_evaluation
         from radiounet.inference import use_threads
+        from radiounet.learning_curve import trained_options
 
         use_threads(args.threads)
-        options = options_from(args, TrainOptions)
+        options = trained_options(args.curve, options_from(args, TrainOptions))
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
         made = (args.weights, args.curve, options, args.name, args.out)
-        folders = [model_folder(one) for one in options.compare]
-        for folder in folders:
-            require_unseen(read_card(folder), lowest_seed(held_out))
+        others = compared_models(held_out, calibration, options)
         scores = [publish_model(held_out, calibration, *made)]
-        for method, known in [model_method(one, note="shipped") for one in folders]:
-            # a card may have no calibration of p_diffuse
-            settled = known if known.hosts else calibrate(method, calibration, options)
-            scores.append(evaluate(method, held_out, options, settled))
-        for method, settled in settled_baselines(calibration, options):
+        for method, settled in [*others, *settled_baselines(calibration, options)]:
             scores.append(evaluate(method, held_out, options, settled))
         write_evaluation(scores, args.out)
 

@@ -6,7 +6,7 @@ its labels (0 no, 1 diffuse, 255 no data). A run that was stopped goes on from
 its last checkpoint when the same command is given again.
 """
 
-from radiounet.cards import model_folder
+from radiounet.cards import model_folder, read_card
 from radiounet.options import add_options, options_from
 from radiounet.recipe import TrainOptions
 from radiounet.stage import run_stage, stage_parser
@@ -28,6 +28,8 @@ def main() -> None:
         from radiounet.training import hard_negatives, save_weights, train
 
         options = options_from(args, TrainOptions)
+        for model in options.compare:
+            read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
         if args.threads:
             use_threads(args.threads)
         hard = None

@@ -1,8 +1,8 @@
 """What a method finds in images whose truth is known.
 
 A method turns an image into a score per pixel. Its threshold and its cluster
-probability are settled on calibration images (`calibrate`) and measured on
-held-out ones (`evaluate`), one image in memory at a time.
+probability are settled on calibration images (`calibrate`; their scores are held in
+memory) and measured on held-out ones (`evaluate`, one image at a time).
 """
 
 import logging
@@ -17,7 +17,7 @@ from astropy.io import fits
 from scipy import ndimage
 
 from radiounet.baselines import multiscale_filter, smoothed_threshold
-from radiounet.cards import Card, Normalisation
+from radiounet.cards import Card, Normalisation, model_folder, read_card
 from radiounet.errors import ModelError
 from radiounet.gaussian import beam_area_px
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
@@ -235,9 +235,9 @@ def calibrate(
 ) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
-    Threshold and peak of the mask are those of the highest product of Dice and share of
-    objects found, among those with at most ``options.max_false_per_deg2`` false islands; without
-    such, of highest Dice.
+    Each threshold gets the lowest peak that leaves at most ``options.max_false_per_deg2``
+    false islands; of these masks the one with the highest product of Dice and share of
+    objects found is taken. Where no mask leaves so few, the one of highest Dice.
 
     Parameters
     ----------
@@ -263,6 +263,25 @@ def calibrate(
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
     return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
+
+
+def compared_models(
+    held_out: Sequence[str], calibration: Sequence[str], options: TrainOptions
+) -> list[tuple[Method, Calibration]]:
+    """Models of ``options.compare`` with the calibration of their cards, or a new one where there is none.
+
+    Raises
+    ------
+    ModelError
+        One is not there, or saw held-out images (`require_unseen`).
+    """
+    folders = [model_folder(one) for one in options.compare]
+    for folder in folders:
+        require_unseen(read_card(folder), lowest_seed(held_out))
+    settled = []
+    for method, known in [model_method(one, note="shipped") for one in folders]:
+        settled.append((method, known if known.hosts else calibrate(method, calibration, options)))
+    return settled
 
 
 def _best_mask(
@@ -376,6 +395,7 @@ def evaluate(
         area += scene.area_deg2
         logger.info("%s: evaluated held-out image %s", method.name, path)
     hit, predicted_px, true_px = masks
+    dice = divide(2 * hit, predicted_px + true_px)
     return plain(
         {
             "method": method.name,
@@ -384,8 +404,9 @@ def evaluate(
             "threshold": calibration.threshold,
             "peak": calibration.peak,
             "pixels": {
-                "dice": divide(2 * hit, predicted_px + true_px),
-                "best_dice": np.max(counts.dice()),
+                "dice": dice,
+                # without small islands the mask may be better than any bare threshold
+                "best_dice": np.fmax(np.max(counts.dice()), dice),
                 "precision": divide(hit, predicted_px),
                 "recall": divide(hit, true_px),
                 "roc_auc": counts.roc_auc(),

@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from radiounet.cards import Card, Weights, model_folder, read_card
 from radiounet.evaluation import calibrate, evaluate, network_method
+from radiounet.learning_curve import origin_of, read_about
 from radiounet.network import ARCHITECTURES
 from radiounet.options import options_to
 from radiounet.pairs import BEAM_ARCSEC, NORMALISATIONS
@@ -22,7 +23,6 @@ from radiounet.products import atomic, sha256_of, write_json
 from radiounet.recipe import TrainOptions
 from radiounet.scores import card_metrics
 from radiounet.sky import PIXEL_ARCSEC
-from radiounet.training import origin_of, read_about
 
 logger = logging.getLogger(__name__)
 
@@ -413,8 +413,8 @@ def publish_model(
         hosts=found.hosts,
         training={
             "command": _command(name, options),
-            "options": options.model_dump(mode="json"),
             **read_about(curve),
+            "options": options.model_dump(mode="json"),
             "calibration": origin_of(calibration),
             "held_out": origin_of(held_out),
             "parameters": model.count_params(),

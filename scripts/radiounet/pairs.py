@@ -45,7 +45,7 @@ NORMALISATIONS = {
     "log10": LogNormalisation(kind="log10"),
 }
 
-CROPS_PER_VISIT = 32  # about as many as a field of 960 px has views of 512 px: 3.5 places, 8 turns
+CROPS_PER_VISIT = 32  # of a field's 9 places of 320 px in 8 turns each, those of one pass
 WORKERS = max(1, min(4, (os.cpu_count() or 1) // 4))  # a GPU takes more than one thread makes
 LOOK_AHEAD = 2 * WORKERS + 2  # batches
 NOISE_PLANES = 4
@@ -237,8 +237,8 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     Returns
     -------
     str
-        SHA-256 over the first MiB of pixels of each file in order: a set moved
-        elsewhere, or the same simulated anew, keeps it, one of other pixels does not.
+        SHA-256 over image and truth of each pair in order: a set moved elsewhere, or
+        the same simulated anew, keeps it, one of other pixels or labels does not.
 
     Raises
     ------
@@ -251,14 +251,15 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
         for file in path.split(":"):
             with _opened(file, *names) as hdus:
                 side = min(_side(hdu, file) for hdu in hdus)
-                start = hdus[0].fileinfo()["datLoc"]
+                parts = [(place["datLoc"], place["datSpan"]) for place in (hdu.fileinfo() for hdu in hdus)]
             if side < crop_px:
                 raise ShapeMismatchError(
                     f"{file} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
             with open(file, "rb") as stream:
-                stream.seek(start)
-                digest.update(stream.read(2**20))
+                for start, length in parts:
+                    stream.seek(start)
+                    digest.update(stream.read(length))
     return digest.hexdigest()
 
 

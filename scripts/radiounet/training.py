@@ -13,7 +13,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from astropy.io import fits
 from keras import ops
 from scipy import ndimage
 
@@ -21,6 +20,7 @@ from radiounet import inference
 from radiounet.cards import Card, read_card
 from radiounet.errors import ConfigError, ModelError
 from radiounet.gaussian import beam_area_px
+from radiounet.learning_curve import origin_of, write_curve
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import ARCHITECTURES, load_model
 from radiounet.pairs import Crops, check_pairs, fixed_crops, read_pair
@@ -136,7 +136,8 @@ def train(
     curve : path
         CSV of the learning curve: step, loss (mean since the last row), validation
         (loss without augmentation, at checkpoints), seconds; above it a comment line
-        with pairs, backend, devices and wall time in JSON, see `read_about`.
+        with options, pairs, initial model, backend, devices and wall time in JSON, see
+        `radiounet.learning_curve`.
     validation : sequence of str
         Pairs for the validation loss; none leaves its column empty.
     initial : path, optional
@@ -180,12 +181,14 @@ def train(
         if last:
             _write_checkpoint(checkpoint, identity, model, progress)
     about = {
+        "options": options.model_dump(mode="json"),
         "pairs": origin_of(paths),
+        "initial": _origin_of_model(initial) if initial else None,
         "backend": f"keras {keras.__version__}, {keras.backend.backend()}",
         "devices": inference.devices(),
         "wall_time_s": round(progress.seconds),
     }
-    _write_csv(curve, ("step", "loss", "validation", "seconds"), progress.rows, about)
+    write_curve(curve, progress.rows, about)
     return _finished(model, crops, options)
 
 
@@ -398,29 +401,9 @@ def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
     return _Progress()
 
 
-def _write_csv(
-    path: str | Path, head: Sequence[str], rows: Sequence[Sequence], about: dict | None = None
-) -> None:
-    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
-        if about:
-            stream.write(f"# {json.dumps(about)}\n")
-        csv.writer(stream).writerows([head, *rows])
-
-
-def read_about(curve: str | Path) -> dict:
-    """What `train` wrote above a learning curve; empty where there is nothing."""
-    with open(curve) as stream:
-        first = stream.readline()
-    return json.loads(first[1:]) if first.startswith("#") else {}
-
-
-def origin_of(paths: Sequence[str]) -> dict[str, object]:
-    """Number of images, and the sets they are of."""
-    simulated = [path for path in paths if ":" not in path]
-    seeds = {fits.getheader(path).get("BASESEED", "unknown") for path in simulated}
-    sets = [f"radiounet.simulate, base seed {seed}" for seed in sorted(seeds, key=str)]
-    pairs = ["images given with their truth"] if len(simulated) < len(paths) else []
-    return {"number": len(paths), "set": "; ".join([*sets, *pairs])}
+def _origin_of_model(folder: str | Path) -> dict[str, object]:
+    card = read_card(folder)
+    return {"name": card.name, "sha256": card.weights.sha256, "training": card.training}
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:
@@ -485,7 +468,8 @@ def hard_negatives(
     if not table.exists():
         found = mine_hard_negatives(model, card, paths, options.truth_sigma)
         rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
-        _write_csv(table, ("pair", "y", "x"), rows)
+        with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
+            csv.writer(stream).writerows([("pair", "y", "x"), *rows])
     with open(table, newline="") as stream:
         rows = np.array([[int(v) for v in row.values()] for row in csv.DictReader(stream)]).reshape(-1, 3)
     return {path: rows[rows[:, 0] == n, 1:] for n, path in enumerate(paths)}

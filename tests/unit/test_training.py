@@ -14,6 +14,7 @@ from astropy.io import fits
 from radiounet import inference, training
 from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
+from radiounet.learning_curve import read_about
 from radiounet.network import ARCHITECTURES, load_model, lotss_unet
 from radiounet.pairs import Crops
 from radiounet.products import sha256_of
@@ -129,7 +130,7 @@ def test_a_crop_without_any_data_costs_nothing(loss):
 
 def test_training_lowers_the_loss_and_tells_its_course(whole, pairs):
     _, folder = whole
-    about = training.read_about(folder / "curve.csv")
+    about = read_about(folder / "curve.csv")
     assert about["pairs"]["number"] == len(pairs)
     assert about["backend"].startswith("keras 3.")
     assert about["devices"].endswith("CPU threads")

@@ -1,0 +1,52 @@
+"""The learning curve of a training, with what it was trained on and with."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from astropy.io import fits
+
+from radiounet.products import atomic
+from radiounet.recipe import TrainOptions
+
+COLUMNS = ("step", "loss", "validation", "seconds")
+OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_deg2", "compare"}
+"""Options that a training leaves to the evaluation of its weights."""
+
+
+def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, object]) -> None:
+    """Write a CSV with `COLUMNS`, and above them a comment line that tells of the training in JSON."""
+    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+        stream.write(f"# {json.dumps(about)}\n")
+        csv.writer(stream).writerows([COLUMNS, *rows])
+
+
+def read_about(path: str | Path) -> dict[str, object]:
+    """What `write_curve` wrote above the columns; empty where there is nothing."""
+    with open(path) as stream:
+        first = stream.readline()
+    return json.loads(first[1:]) if first.startswith("#") else {}
+
+
+def origin_of(paths: Sequence[str]) -> dict[str, object]:
+    """Number of images, the sets they are of, and the code that simulated them.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        As `radiounet.pairs.read_pair` takes them.
+    """
+    headers = [fits.getheader(path) for path in paths if ":" not in path]
+    seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
+    sets = [f"radiounet.simulate, base seed {seed}" for seed in seeds]
+    given = ["images given with their truth"] if len(headers) < len(paths) else []
+    codes = sorted({str(header["CODEHASH"]) for header in headers if "CODEHASH" in header})
+    return {"number": len(paths), "set": "; ".join([*sets, *given])} | ({"code": codes} if codes else {})
+
+
+def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
+    """Options that weights were trained with, but those `OF_EVALUATION` as given."""
+    trained = read_about(curve).get("options", {})
+    given = options.model_dump(include=OF_EVALUATION) if trained else options.model_dump()
+    return TrainOptions.model_validate({**trained, **given})
