@@ -12,7 +12,9 @@ from radiounet.stage import run_stage, stage_parser
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    images = "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits (0 no, 1 diffuse, 255 no data)"
+    images = (
+        "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
+    )
     parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {images}")
     parser.add_argument(
         "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"

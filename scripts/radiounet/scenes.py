@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
 
+from radiounet.clusters import read_clusters
+from radiounet.config import MeasureOptions
 from radiounet.errors import BadDataError
 from radiounet.gaussian import beam_area_px
+from radiounet.image import read_plane
 from radiounet.masks import EIGHT_NEIGHBOURS
 from radiounet.pairs import BEAM_ARCSEC, UNKNOWN, read_pair
 from radiounet.sky import PIXEL_ARCSEC
@@ -63,12 +67,14 @@ class Scene:
 
 
 def read_scene(path: str, truth_sigma: float) -> Scene:
-    """Read a simulated image, or an image with its labels as ``IMAGE.fits:LABELS.fits``.
+    """Read a simulated image, or ``IMAGE.fits:LABELS.fits[:CLUSTERS]``: an image, its labels, its clusters.
 
     Parameters
     ----------
     path : str
-        As for `radiounet.pairs.read_pair`.
+        As for `radiounet.pairs.read_pair`; a third file is a table of clusters as
+        `radiounet.clusters.read_clusters` takes it. A cluster hosts diffuse emission
+        where a labelled pixel lies inside its R500.
     truth_sigma : float
         The truth mask of a simulated image begins at this many times its true noise.
 
@@ -77,8 +83,11 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
     BadDataError
         As `radiounet.pairs.read_pair`; an image in other units than Jy/beam; a
         simulated image without lists of objects and clusters.
+    ConfigError
+        As `radiounet.clusters.read_clusters`.
     """
-    pair = read_pair(path, truth_sigma)
+    image_path, *others = path.split(":")
+    pair = read_pair(":".join([image_path, *others[:1]]), truth_sigma)
     if pair.normalisation is not None:
         raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
     classes = pair.classes()
@@ -88,7 +97,8 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
     if not pair.scalable:
         objects, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
         table = _labelled(objects, count)
-        return Scene(*planes, truth, objects, table, None, _no_clusters(), BEAM_ARCSEC)
+        clusters = _clusters(image_path, others[1] if others[1:] else None, mask)
+        return Scene(*planes, truth, objects, table, None, clusters, BEAM_ARCSEC)
     try:
         with fits.open(path) as hdus:
             beam_arcsec = 3600 * hdus[0].header["BMAJ"]
@@ -119,5 +129,19 @@ def _labelled(objects: np.ndarray, count: int) -> Table:
     )
 
 
-def _no_clusters() -> Table:
-    return Table({name: np.empty(0) for name in ("y_px", "x_px", "r500_arcmin", "diffuse")})
+def _clusters(image_path: str, path: str | None, mask: np.ndarray) -> Table:
+    """Real clusters on an image, those whose centre it shows."""
+    names = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
+    if path is None:
+        return Table({name: np.empty(0) for name in names})
+    options, wcs, rows = MeasureOptions(), read_plane(image_path).wcs, []
+    for one in read_clusters(path, options):
+        x, y = (float(value) for value in wcs.wcs_world2pix(one.ra_deg, one.dec_deg, 0))
+        if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
+            continue
+        dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
+        inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / PIXEL_ARCSEC
+        latitude = SkyCoord(one.ra_deg, one.dec_deg, unit="deg").galactic.b.deg
+        galactic = abs(latitude) < options.galactic_latitude_deg
+        rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), bool(galactic)))
+    return Table(rows=rows, names=names) if rows else _clusters(image_path, None, mask)
