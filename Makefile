@@ -36,7 +36,7 @@ model: env
 	done
 	rm -rf resources/models/.$(MODEL).new
 	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new
-	rm -rf resources/models/$(MODEL)
+	rm -rf resources/models/$(MODEL) resources/models/.$(MODEL).new/.snakemake_timestamp
 	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
 
 # phony on purpose: a checkout's time stamps must never make `make env` resolve anew.

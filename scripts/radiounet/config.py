@@ -221,6 +221,10 @@ class Config(Section):
     on_reject: Literal["continue", "stop"] = Field(
         "continue", description="bad data: reject the mosaic and go on, or stop with an error"
     )
+    environment: Literal["cpu", "gpu"] = Field(
+        "cpu",
+        description="with --software-deployment-method conda: envs/<this>.yaml for infer, train, evaluate",
+    )
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()
     clusters: str | None = Field(

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from radiounet.clusters import read_clusters
-from radiounet.config import MeasureOptions
+from radiounet.config import MeasureOptions, load_config
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry, separation_deg, unit_vectors
 
@@ -122,6 +123,29 @@ def test_make_model_simulates_trains_and_evaluates(run):
     run.write_config(train={"fields": 3, "calibrate": 4, "held_out": 2})
     counts = run.counts("model")
     assert counts == {"simulate": 9, "train": 1, "evaluate": 1, "model": 1, "total": 12}
+
+
+def test_each_training_of_a_model_starts_from_the_one_before(run):
+    """A first model that was made anew makes the next anew; one of resources/models is a release."""
+    first = run.folder / "results/training/first/model"
+    first.mkdir(parents=True)
+    run.write_config(
+        results=str(run.folder / "results"),
+        segmentation={"model": "second"},
+        train={"fields": 3, "calibrate": 4, "held_out": 2, "initial": str(first)},
+    )
+    assert f"{first}/card.yaml" in run("-n", "--", "model", status=1)  # as long as it is not there
+    (first / "card.yaml").touch()
+    assert run.counts("model")["train"] == 1
+
+
+def test_recipes_of_lotss_unet_form_a_chain():
+    previous = None
+    for name in ("lotss-unet-first", "lotss-unet-second", "lotss-unet-third", "lotss-unet"):
+        config = load_config(yaml.safe_load((ROOT / f"config/models/{name}.yaml").read_text()))
+        assert config.segmentation.model == name
+        assert config.train.initial == (previous and f"results/training/{previous}/model")
+        previous = name
 
 
 def test_a_password_in_a_url_is_refused_and_shown_nowhere(run):

@@ -27,6 +27,7 @@ CATALOGUES = {
 LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
 
 ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
+NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{CONFIG.environment}.yaml"
 
 # For the shell only, outside the rules' params: neither path changes a product.
 shell.prefix(

@@ -35,7 +35,7 @@ rule infer:
     benchmark:
         PRODUCTS.benchmark("infer", "{mosaic}")
     conda:
-        ENVIRONMENT
+        NETWORK_ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubling(4000),

@@ -51,7 +51,7 @@ rule train:
     benchmark:
         f"{TRAINED}/benchmarks/train.tsv"
     conda:
-        ENVIRONMENT
+        NETWORK_ENVIRONMENT
     threads: TRAINING_THREADS
     resources:
         mem_mb=doubling(6000),
@@ -78,7 +78,7 @@ rule evaluate:
     benchmark:
         f"{TRAINED}/benchmarks/evaluate.tsv"
     conda:
-        ENVIRONMENT
+        NETWORK_ENVIRONMENT
     threads: TRAINING_THREADS
     resources:
         mem_mb=doubling(4000),
