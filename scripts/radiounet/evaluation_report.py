@@ -15,7 +15,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from radiounet.cards import Card, Weights, model_folder, read_card
 from radiounet.evaluation import calibrate, evaluate, network_method
-from radiounet.learning_curve import origin_of, read_about
+from radiounet.learning_curve import origin_of, read_about, require_not_trained_on
 from radiounet.network import ARCHITECTURES
 from radiounet.options import options_to
 from radiounet.pairs import BEAM_ARCSEC, NORMALISATIONS
@@ -378,7 +378,13 @@ def publish_model(
     -------
     dict
         As `evaluate`.
+
+    Raises
+    ------
+    ModelError
+        The weights were trained on held-out images.
     """
+    require_not_trained_on(curve, held_out)
     model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
     model.load_weights(weights)
     initial = options.initial and read_card(model_folder(options.initial))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from radiounet.errors import ModelError
 from radiounet.products import atomic
 from radiounet.recipe import TrainOptions
 
@@ -30,7 +31,7 @@ def read_about(path: str | Path) -> dict[str, object]:
 
 
 def origin_of(paths: Sequence[str]) -> dict[str, object]:
-    """Number of images, the sets they are of, and the code that simulated them.
+    """Number of images, the sets they are of, lowest and highest seed, and the code that simulated them.
 
     Parameters
     ----------
@@ -41,8 +42,31 @@ def origin_of(paths: Sequence[str]) -> dict[str, object]:
     seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
     sets = [f"radiounet.simulate, base seed {seed}" for seed in seeds]
     given = ["images given with their truth"] if len(headers) < len(paths) else []
-    codes = sorted({str(header["CODEHASH"]) for header in headers if "CODEHASH" in header})
-    return {"number": len(paths), "set": "; ".join([*sets, *given])} | ({"code": codes} if codes else {})
+    origin: dict[str, object] = {"number": len(paths), "set": "; ".join([*sets, *given])}
+    if headers:
+        numbers = [header["SEED"] for header in headers if "SEED" in header]
+        origin["seeds"] = [min(numbers), max(numbers)] if numbers else []
+        origin["code"] = sorted({str(header["CODEHASH"]) for header in headers if "CODEHASH" in header})
+    return origin
+
+
+def require_not_trained_on(curve: str | Path, held_out: Sequence[str]) -> None:
+    """Refuse simulated held-out images that lie among those of a training.
+
+    Raises
+    ------
+    ModelError
+        They are of the set the training used, and their seeds overlap.
+    """
+    trained, measured = read_about(curve).get("pairs", {}), origin_of(held_out)
+    if not (trained.get("seeds") and measured.get("seeds") and trained["set"] == measured["set"]):
+        return
+    (first, last), (low, high) = trained["seeds"], measured["seeds"]
+    if low <= last and high >= first:
+        raise ModelError(
+            f"the weights of {curve} were trained on simulated images {first} to {last}: "
+            f"hold out others than {low} to {high}"
+        )
 
 
 def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:

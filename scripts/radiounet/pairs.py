@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from radiounet.cards import AsinhNormalisation, LogNormalisation, Normalisation
 from radiounet.errors import (
+    AllBlankError,
     BadDataError,
     NotFitsError,
     ShapeMismatchError,
@@ -142,7 +143,7 @@ def _simulated(path: str, truth_sigma: float) -> Pair:
     with _opened(path, "PRIMARY") as (hdu,):
         fine = abs(3600 * hdu.header["BMAJ"] - BEAM_ARCSEC) < 0.1
     targets = _targets(image, truth, level)
-    return Pair(image, local_rms(image), truth, level, targets, scalable=True, survey_beam=fine)
+    return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
 
 
 def _published(image_path: str, truth_path: str) -> Pair:
@@ -150,7 +151,7 @@ def _published(image_path: str, truth_path: str) -> Pair:
     _require_shape(image, truth, image_path, truth_path)
     level = np.float32(PUBLISHED_LEVEL)
     targets = _targets(image, truth, level)
-    return Pair(image, local_rms(image), truth, level, targets, PUBLISHED_NORMALISATION)
+    return Pair(image, _noise(image, image_path), truth, level, targets, PUBLISHED_NORMALISATION)
 
 
 def _labelled(image_path: str, label_path: str) -> Pair:
@@ -163,7 +164,15 @@ def _labelled(image_path: str, label_path: str) -> Pair:
     if strange.size:
         raise BadDataError(f"{label_path} holds {strange[0]:g}; a label is 0, 1 or {NO_DATA} (no data)")
     level = np.float32(0.5)
-    return Pair(plane.data, local_rms(plane.data), label, level, _targets(plane.data, label, level))
+    targets = _targets(plane.data, label, level)
+    return Pair(plane.data, _noise(plane.data, image_path), label, level, targets)
+
+
+def _noise(image: np.ndarray, path: str) -> np.ndarray:
+    try:
+        return local_rms(image)
+    except AllBlankError as error:
+        raise AllBlankError(f"{path}: {error}") from None
 
 
 def _targets(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float32) -> np.ndarray:

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from radiounet.errors import ModelError
+from radiounet.learning_curve import (
+    COLUMNS,
+    origin_of,
+    read_about,
+    require_not_trained_on,
+    trained_options,
+    write_curve,
+)
+from radiounet.recipe import TrainOptions
+
+
+def simulated(folder, seed, base=7, code="abc"):
+    header = fits.Header({"SEED": seed, "BASESEED": base, "CODEHASH": code})
+    path = folder / f"{base}-{seed}.fits"
+    fits.writeto(path, np.zeros((2, 2), np.float32), header)
+    return str(path)
+
+
+def test_a_curve_comes_back_with_what_was_said_of_it(tmp_path):
+    write_curve(tmp_path / "c.csv", [[1, "0.5", "", "3"]], {"devices": "2 CPU threads"})
+    assert read_about(tmp_path / "c.csv") == {"devices": "2 CPU threads"}
+    assert (tmp_path / "c.csv").read_text().splitlines()[1:] == [",".join(COLUMNS), "1,0.5,,3"]
+    (tmp_path / "old.csv").write_text("step,loss\n1,0.5\n")
+    assert read_about(tmp_path / "old.csv") == {}
+
+
+def test_origin_of_images(tmp_path):
+    paths = [simulated(tmp_path, 3), simulated(tmp_path, 9, code="def"), "image.fits:truth.fits"]
+    assert origin_of(paths) == {
+        "number": 3,
+        "set": "radiounet.simulate, base seed 7; images given with their truth",
+        "seeds": [3, 9],
+        "code": ["abc", "def"],
+    }
+    assert origin_of(["image.fits:truth.fits"]) == {"number": 1, "set": "images given with their truth"}
+
+
+@pytest.mark.parametrize(
+    ("seed", "base", "refused"), [(4, 7, True), (9, 7, True), (10, 7, False), (2, 7, False), (4, 8, False)]
+)
+def test_weights_are_not_measured_on_what_they_were_trained_on(tmp_path, seed, base, refused):
+    trained = [simulated(tmp_path, 3), simulated(tmp_path, 9)]
+    write_curve(tmp_path / "c.csv", [], {"pairs": origin_of(trained)})
+    (tmp_path / "other").mkdir()
+    held_out = [simulated(tmp_path / "other", seed, base)]
+    if refused:
+        with pytest.raises(ModelError, match=f"trained on simulated images 3 to 9.* {seed} to {seed}"):
+            require_not_trained_on(tmp_path / "c.csv", held_out)
+    else:
+        require_not_trained_on(tmp_path / "c.csv", held_out)
+
+
+def test_options_are_those_of_the_training_but_for_evaluation(tmp_path):
+    """As after fine-tuning, whose options nobody repeats when evaluating."""
+    trained = TrainOptions(steps=500, learning_rate=1e-4, initial="lotss-unet", tile_px=256)
+    write_curve(tmp_path / "c.csv", [], {"options": trained.model_dump(mode="json")})
+    given = TrainOptions(compare=["lotss-unet"], held_out=9)
+    merged = trained_options(tmp_path / "c.csv", given)
+    assert (merged.steps, merged.learning_rate, merged.initial) == (500, 1e-4, "lotss-unet")
+    assert (merged.compare, merged.held_out, merged.tile_px) == (["lotss-unet"], 9, 512)
+    (tmp_path / "old.csv").write_text("step,loss\n")
+    assert trained_options(tmp_path / "old.csv", given) == given
