@@ -441,7 +441,8 @@ def _command(name: str, options: TrainOptions) -> str:
     recipe = RECIPES / f"{name}.yaml"
     if recipe.is_file():
         written = (yaml.safe_load(recipe.read_text()) or {}).get("train", {})
-        if TrainOptions.model_validate(written) == options:
+        # what it is compared with makes no other weights
+        if TrainOptions.model_validate(written | {"compare": options.compare}) == options:
             return f"make model MODEL={name}"
     changed = options.model_dump(exclude_defaults=True)
     return " ".join(["scripts/train.py", *([options_to(options, *changed)] if changed else [])])
