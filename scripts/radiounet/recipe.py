@@ -184,3 +184,8 @@ class TrainOptions(Section):
     )
     compare: list[str] = Field([], description="models to measure beside it, names or folders")
     frozen_layers: int = Field(0, ge=0, description="fine-tuning: first layers that stay as they are")
+
+    @property
+    def model_folders(self) -> list[str]:
+        """Models it starts from that are given by their folder: those may be made anew, a shipped one not."""
+        return [one for one in (self.initial, self.hard_from) if one and "/" in one]

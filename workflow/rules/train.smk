@@ -7,12 +7,7 @@ LAST = [CONFIG.train.fields, CONFIG.train.calibrate, CONFIG.train.held_out]
 TRAINING_THREADS = 16  # at most; Snakemake gives no more than --cores
 TRAIN_PAIRS = expand(PAIRS, pair=range(LAST[0]))
 CALIBRATION_PAIRS = expand(PAIRS, pair=range(LAST[0], sum(LAST[:2])))
-# a model given by its folder may have been made anew; one of resources/models is a release
-STARTS = [
-    f"{one}/card.yaml"
-    for one in (CONFIG.train.initial, CONFIG.train.hard_from)
-    if one and "/" in one
-]
+STARTS = [f"{folder}/card.yaml" for folder in CONFIG.train.model_folders]
 HELD_OUT_PAIRS = expand(PAIRS, pair=range(sum(LAST[:2]), sum(LAST)))
 
 
