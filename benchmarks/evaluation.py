@@ -40,22 +40,17 @@ def simulate(folder: Path, seed: int) -> None:
 
 def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
     """Scores of every model and of the ways without learning."""
+    from radiounet.cards import read_card
     from radiounet.evaluation import evaluate, model_method, settled_baselines
+    from radiounet.learning_curve import require_unseen
 
     folders = [card.parent for card in sorted(MODELS.glob("*/card.yaml"))]
+    for folder in folders:
+        require_unseen(folder.name, read_card(folder).training, held_out)
     methods = [model_method(folder) for folder in folders]
     methods += [model_method(one, flips=True, note="flips") for one in folders if one.name == MIRRORED]
     methods += settled_baselines(calibration, OPTIONS)
     return [evaluate(method, held_out, OPTIONS, settled) for method, settled in methods]
-
-
-def check_models(first: int) -> None:
-    """Refuse models that saw the held-out images."""
-    from radiounet.cards import read_card
-    from radiounet.evaluation import require_unseen
-
-    for card in sorted(MODELS.glob("*/card.yaml")):
-        require_unseen(read_card(card.parent), first)
 
 
 def main() -> None:
@@ -63,7 +58,6 @@ def main() -> None:
     args = arguments()
     middle = args.first + OPTIONS.calibrate
     seeds = range(args.first, middle + OPTIONS.held_out)
-    check_models(middle)
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
         if not args.pairs:
             with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

@@ -13,15 +13,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from astropy.io import fits
 from scipy import ndimage
 
 from radiounet.baselines import multiscale_filter, smoothed_threshold
-from radiounet.cards import Card, Normalisation, model_folder, read_card
-from radiounet.errors import ModelError
+from radiounet.cards import Normalisation, model_folder, read_card
 from radiounet.gaussian import beam_area_px
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
 from radiounet.inference import predict_plane
+from radiounet.learning_curve import require_unseen
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network import load_model
 from radiounet.pairs import BEAM_ARCSEC
@@ -131,36 +130,6 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     sides = (card.tile_px, card.core_px)
     method = network_method(name, model, card.normalisation, *sides, card.threshold, flips)
     return method, Calibration(card.threshold, card.hosts, card.peak)
-
-
-def lowest_seed(paths: Sequence[str]) -> int | None:
-    """Lowest seed of the simulated images among some, None where there are none."""
-    seeds = [fits.getheader(path)["SEED"] for path in paths if ":" not in path]
-    return min(seeds, default=None)
-
-
-def require_unseen(card: Card, first: int | None) -> None:
-    """Refuse a model that saw images it is to be measured on.
-
-    Parameters
-    ----------
-    card : Card
-    first : int or None
-        Lowest seed of the held-out simulated images; None for none. Seeds of training,
-        then of calibration, count from 0.
-
-    Raises
-    ------
-    ModelError
-        The model was trained or calibrated on that seed or a higher one.
-    """
-    options = card.training.get("options", {})
-    seen = options.get("fields", 0) + options.get("calibrate", 0)
-    if first is not None and first < seen:
-        raise ModelError(
-            f"{card.name} was trained and calibrated on simulated images 0 to {seen - 1}: "
-            f"held-out images must begin at {seen} or later, not at {first}"
-        )
 
 
 BASELINES = (Method("smoothed threshold", smoothed_threshold), Method("multiscale filter", multiscale_filter))
@@ -277,7 +246,8 @@ def compared_models(
     """
     folders = [model_folder(one) for one in options.compare]
     for folder in folders:
-        require_unseen(read_card(folder), lowest_seed(held_out))
+        card = read_card(folder)
+        require_unseen(card.name, card.training, held_out)
     settled = []
     for method, known in [model_method(one, note="shipped") for one in folders]:
         settled.append((method, known if known.hosts else calibrate(method, calibration, options)))

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from radiounet.cards import Card, Weights, model_folder, read_card
 from radiounet.evaluation import calibrate, evaluate, network_method
-from radiounet.learning_curve import origin_of, read_about, require_not_trained_on
+from radiounet.learning_curve import origin_of, read_about, require_unseen
 from radiounet.network import ARCHITECTURES
 from radiounet.options import options_to
 from radiounet.pairs import BEAM_ARCSEC, NORMALISATIONS
@@ -384,7 +384,7 @@ def publish_model(
     ModelError
         The weights were trained on held-out images.
     """
-    require_not_trained_on(curve, held_out)
+    require_unseen(name, read_about(curve), held_out)
     model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
     model.load_weights(weights)
     initial = options.initial and read_card(model_folder(options.initial))

@@ -50,23 +50,36 @@ def origin_of(paths: Sequence[str]) -> dict[str, object]:
     return origin
 
 
-def require_not_trained_on(curve: str | Path, held_out: Sequence[str]) -> None:
-    """Refuse simulated held-out images that lie among those of a training.
+def require_unseen(name: str, training: dict[str, object] | None, held_out: Sequence[str]) -> None:
+    """Refuse a model on simulated images that it, or a model it began from, was made with.
+
+    Parameters
+    ----------
+    name : str
+        What to call the model.
+    training : dict or None
+        From `read_about`, or ``training`` of a card; one that tells no images is not refused.
+    held_out : sequence of str
+        As `origin_of`.
 
     Raises
     ------
     ModelError
-        They are of the set the training used, and their seeds overlap.
+        They are of the set used for training or calibration, and their seeds overlap.
     """
-    trained, measured = read_about(curve).get("pairs", {}), origin_of(held_out)
-    if not (trained.get("seeds") and measured.get("seeds") and trained["set"] == measured["set"]):
-        return
-    (first, last), (low, high) = trained["seeds"], measured["seeds"]
-    if low <= last and high >= first:
-        raise ModelError(
-            f"the weights of {curve} were trained on simulated images {first} to {last}: "
-            f"hold out others than {low} to {high}"
-        )
+    measured = origin_of(held_out)
+    while training:
+        for what in ("pairs", "calibration"):
+            used = training.get(what, {})
+            if not (used.get("seeds") and measured.get("seeds") and used["set"] == measured["set"]):
+                continue
+            (first, last), (low, high) = used["seeds"], measured["seeds"]
+            if low <= last and high >= first:
+                raise ModelError(
+                    f"{name}: its {what} are the simulated images {first} to {last}: "
+                    f"hold out others than {low} to {high}"
+                )
+        training = (training.get("initial") or {}).get("training")
 
 
 def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:

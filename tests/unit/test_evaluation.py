@@ -7,20 +7,18 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from models import tiny_card, write_tiny_model
+from models import write_tiny_model
 from radiounet import evaluation, evaluation_report
 from radiounet.cards import AsinhNormalisation, read_card
-from radiounet.errors import BadDataError, ModelError
+from radiounet.errors import BadDataError
 from radiounet.evaluation import (
     BASELINES,
     Calibration,
     Method,
     calibrate,
     evaluate,
-    lowest_seed,
     model_method,
     network_method,
-    require_unseen,
     settled_baselines,
 )
 from radiounet.evaluation_report import draw_evaluation, evaluation_table, publish_model, write_evaluation
@@ -330,20 +328,6 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
 
 
-@pytest.mark.parametrize(("first", "seen"), [(300, True), (347, True), (348, False), (1000, False)])
-def test_a_model_is_not_measured_on_what_it_saw(first, seen):
-    card = tiny_card(training={"options": {"fields": 300, "calibrate": 48}})
-    if seen:
-        with pytest.raises(ModelError, match=f"tiny .* 0 to 347: .* begin at 348 or later, not at {first}"):
-            require_unseen(card, first)
-    else:
-        require_unseen(card, first)
-
-
-def test_a_model_that_tells_no_images_is_measured():
-    require_unseen(tiny_card(training={"data": "elsewhere"}), 0)
-
-
 @pytest.fixture
 def publish(tmp_path):
     """Publish a network without training, calibrated on an image with one kind of clusters only."""
@@ -411,11 +395,6 @@ def test_a_baseline_by_hand_keeps_its_threshold(scene):
     by_hand = settled["smoothed threshold, 3 sigma"]
     assert (by_hand.threshold, by_hand.peak) == (0.5, None)
     assert settled["smoothed threshold"].peak is not None
-
-
-def test_lowest_seed_of_simulated_images(scene):
-    assert lowest_seed([scene, "IMAGE.fits:LABELS.fits"]) == 1
-    assert lowest_seed(["IMAGE.fits:LABELS.fits"]) is None
 
 
 def test_table_of_methods(scene, hosts):

@@ -7,7 +7,7 @@ from radiounet.learning_curve import (
     COLUMNS,
     origin_of,
     read_about,
-    require_not_trained_on,
+    require_unseen,
     trained_options,
     write_curve,
 )
@@ -43,16 +43,24 @@ def test_origin_of_images(tmp_path):
 @pytest.mark.parametrize(
     ("seed", "base", "refused"), [(4, 7, True), (9, 7, True), (10, 7, False), (2, 7, False), (4, 8, False)]
 )
-def test_weights_are_not_measured_on_what_they_were_trained_on(tmp_path, seed, base, refused):
-    trained = [simulated(tmp_path, 3), simulated(tmp_path, 9)]
-    write_curve(tmp_path / "c.csv", [], {"pairs": origin_of(trained)})
+@pytest.mark.parametrize("what", ["pairs", "calibration"])
+@pytest.mark.parametrize("before", [False, True])
+def test_models_are_not_measured_on_what_they_were_made_with(tmp_path, seed, base, refused, what, before):
+    training = {what: origin_of([simulated(tmp_path, 3), simulated(tmp_path, 9)])}
+    if before:
+        training = {"pairs": {"set": "elsewhere"}, "initial": {"name": "first", "training": training}}
     (tmp_path / "other").mkdir()
     held_out = [simulated(tmp_path / "other", seed, base)]
     if refused:
-        with pytest.raises(ModelError, match=f"trained on simulated images 3 to 9.* {seed} to {seed}"):
-            require_not_trained_on(tmp_path / "c.csv", held_out)
+        with pytest.raises(ModelError, match=f"tiny: its {what} .* images 3 to 9: .* {seed} to {seed}"):
+            require_unseen("tiny", training, held_out)
     else:
-        require_not_trained_on(tmp_path / "c.csv", held_out)
+        require_unseen("tiny", training, held_out)
+
+
+@pytest.mark.parametrize("training", [{}, {"data": "elsewhere", "initial": None}])
+def test_a_model_that_tells_no_images_is_measured(tmp_path, training):
+    require_unseen("tiny", training, [simulated(tmp_path, 3)])
 
 
 def test_options_are_those_of_the_training_but_for_evaluation(tmp_path):
