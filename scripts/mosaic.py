@@ -1,34 +1,58 @@
-"""Mosaic fields onto the grid of one mosaic."""
+"""Mosaic fields onto the grid of one mosaic, or any images with their weights onto any grid.
+
+A mosaic of the survey needs --root, --release, --list, --mosaic and --fields. Any other:
+mosaic.py --image A.fits --weight A.weight.fits [--image B.fits --weight B.weight.fits ...]
+--like GRID.fits --out OUT.fits --out-weight OUTW.fits
+"""
+
+import os
 
 from radiounet.config import MosaicOptions
-from radiounet.mosaic import mosaic_fields
 from radiounet.options import add_options, options_from
 from radiounet.products import Products
-from radiounet.sky import read_survey
 from radiounet.stage import run_stage, stage_parser
+
+SURVEY = ("root", "release", "list", "mosaic", "fields")
+ANY = ("image", "weight", "like", "out", "out_weight")
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--release", choices=("dr2", "dr3"), required=True, help="data release")
-    parser.add_argument("--list", required=True, help="list of the release's mosaics (CSV)")
-    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
-    parser.add_argument("--fields", nargs="+", required=True, help="names of the fields, already fetched")
+    parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
+    parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
+    parser.add_argument("--list", help="list of the release's mosaics (CSV)")
+    parser.add_argument("--mosaic", help="name of the mosaic")
+    parser.add_argument("--fields", nargs="+", help="names of the fields, already fetched")
+    parser.add_argument("--image", action="append", help="image to add (FITS); repeat for more")
+    parser.add_argument("--weight", action="append", help="its weights, in the same order")
+    parser.add_argument("--like", help="FITS file with the grid wanted")
+    parser.add_argument("--out", help="image to write")
+    parser.add_argument("--out-weight", help="summed weights to write")
+    parser.add_argument("--threads", type=int, help="threads (default: as many as cores)")
     add_options(parser, MosaicOptions)
     args = parser.parse_args()
-
-    products = Products(args.root)
-    name = args.mosaic
-    outputs = [products.image(name), products.weights(name), products.left_out(name)]
+    needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
+    if not all(getattr(args, one) for one in needed) or any(getattr(args, one) for one in other):
+        parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
+    if args.image and len(args.image) != len(args.weight):
+        parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
+    if args.threads:
+        os.environ["NUMBA_NUM_THREADS"] = str(args.threads)
 
     def work() -> None:
-        place = read_survey(args.release, args.list).mosaics[name]
-        options = options_from(args, MosaicOptions)
-        mosaic_fields(place, args.release, args.fields, products, options)
+        from radiounet.mosaic_products import coadd_files, mosaic_fields
+        from radiounet.sky import read_survey
 
-    run_stage(args, work, outputs=outputs, name=name)
+        if args.image:
+            coadd_files(list(zip(args.image, args.weight, strict=True)), args.like, args.out, args.out_weight)
+            return
+        survey = read_survey(args.release, args.list)
+        mosaic_fields(args.mosaic, survey, args.fields, products, options_from(args, MosaicOptions))
+
+    products = Products(args.root or "")
+    kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)
+    run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], name=args.mosaic or args.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,13 @@
 """Plain skies for tests: a Gaussian beam, noise correlated like it, an exponential halo."""
 
+from pathlib import Path
+
 import numpy as np
+from astropy.io import fits
 from scipy import ndimage
+
+from radiounet.image import grid_wcs
+from radiounet.mosaic import FieldImages
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 BEAM_PX = 20 / 4.5
@@ -47,3 +53,19 @@ def imaged(array, sky: np.ndarray, rms=1e-4, missed=0.2, clean_sigma=4.0) -> np.
     """Image of a sky without noise, Jy/beam."""
     level = np.full(sky.shape, rms, np.float32)
     return array.image(sky, np.zeros_like(sky), level, clean_sigma, missed)
+
+
+def write_field(
+    folder: Path, name: str, *, ra=150.0, dec=35.0, sky=0.0, sigma=1e-4, beam=1.0, seed=1, n_px=160, **changes
+) -> FieldImages:
+    """A field of constant brightness and constant primary beam, with noise in the apparent image."""
+    header = grid_wcs(ra, dec, n_px, 4.5).to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    header.update(changes)
+    noise = sigma * draw_noise(n_px, BEAM_PX, np.random.default_rng(seed))
+    app = (beam * sky + noise).astype(np.float32)
+    paths = [folder / f"{name}.{kind}.fits" for kind in ("int", "app")]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, data in zip(paths, (app / beam, app), strict=True):
+        fits.PrimaryHDU(data.astype(np.float32), header).writeto(path)
+    return FieldImages(name, *map(str, paths))

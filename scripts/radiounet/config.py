@@ -19,6 +19,7 @@ from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.section import Section
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+FieldFile = Annotated[str, Field(pattern=r"\{field\}")]
 
 
 class OwnImage(Section):
@@ -31,16 +32,49 @@ class OwnImage(Section):
 class MosaicOptions(Section):
     """Making a mosaic from fields (ddf-pipeline's method, see radiounet.mosaic)."""
 
-    beam_cut: float = Field(0.3, gt=0, lt=1, description="primary beam below which a field is cut")
+    beam_cut: float = Field(
+        0.3, ge=0, lt=1, description="primary beam below which a field is cut; 0 for no cut"
+    )
+    beam_median: bool = Field(True, description="median of 3 x 3 px of the primary beam, against its noise")
+    noise_map: FieldFile | None = Field(
+        None,
+        description="noise map of a field's apparent image (FITS, Jy/beam), a path with {field}; "
+        "null: one number, from the central box",
+    )
     sigma_box_px: int = Field(1500, ge=10, description="central box for a field's noise, px")
     clip_sigma: float = Field(5.0, gt=1, description="clipping about zero for that noise, sigma")
-    min_island_px: int = Field(20, ge=0, description="islands of data up to this size are blanked, px")
-    missing_field: Literal["skip", "reject"] = Field(
-        "skip", description="a field that is missing: go on without it, or reject the mosaic"
+    facets: FieldFile | None = Field(
+        None,
+        description="a field's facets (DDFacet's *.tessel.reg), a path with {field}; null: none",
+    )
+    facet_offsets: FieldFile | None = Field(
+        None, description="table of the facets' astrometric offsets, a path with {field}; null: no shift"
+    )
+    bad_facets: FieldFile | None = Field(
+        None,
+        description="list of facets to leave out, a path with {field}; a field without the file has none; "
+        "null: all are kept",
     )
     flux_scale: str | None = Field(
         None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
     )
+    min_island_px: int = Field(
+        20, ge=0, description="islands of data up to this size are blanked, px; 0 for none"
+    )
+    blank: Literal["survey", "none", "circle", "cell"] = Field(
+        "survey",
+        description="what to blank: all beyond the circle in the square, all beyond the cell, nothing; "
+        "survey: circle in DR2, nothing in DR3, whose squares give the network context",
+    )
+    missing_field: Literal["skip", "reject"] = Field(
+        "skip", description="a field that is missing: go on without it, or reject the mosaic"
+    )
+
+    @model_validator(mode="after")
+    def _facets_are_given(self) -> "MosaicOptions":
+        if self.facets is None and (self.facet_offsets or self.bad_facets):
+            raise ValueError("facet_offsets and bad_facets need facets")
+        return self
 
 
 class MosaicSource(Section):
@@ -272,6 +306,8 @@ CORRECTIONS = {
         "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}"
         for release in ("dr2", "dr3")
     },
+    "facet_offsets and bad_facets need facets": "mosaics:\n  options:\n"
+    '    facets: "/data/{field}/image_full_low_m.tessel.reg"',
     "select.with_clusters": "clusters: psz2",
     "mosaics.images: two": "mosaics:\n  images:\n    - {name: a, path: a.fits}",
 }
@@ -310,10 +346,9 @@ def _explain(fault: dict[str, Any]) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         if key == "archive":
             return f"- {key}: {message}"
-        if path:  # a single value
-            return f"- {key}: {message}\n  write for example:\n{_as_yaml(path, _default_at(path))}"
-        right = next(yaml for start, yaml in CORRECTIONS.items() if message.startswith(start))
-        return f"- {message}\n  write for example:\n{_indent(right)}"
+        right = next((yaml for start, yaml in CORRECTIONS.items() if message.startswith(start)), None)
+        example = _indent(right) if right else _as_yaml(path, _default_at(path))
+        return f"- {f'{key}: ' if key else ''}{message}\n  write for example:\n{example}"
     default = _default_at(path)
     right = f"\n  write for example:\n{_as_yaml(path, default)}" if default is not None else ""
     return f"- {key}: {fault['input']!r} is not allowed; {fault['msg']}{right}"
@@ -337,6 +372,12 @@ def model_in(annotation: Any) -> Any:
 
 
 EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
+EXAMPLES |= {
+    "noise_map": "/data/{field}/image_full_low_m.app.restored_facetnoise.fits",
+    "facets": "/data/{field}/image_full_low_m.tessel.reg",
+    "facet_offsets": "/data/{field}/pslocal-facet_offsets.fits",
+    "bad_facets": "/data/{field}/Badfacets.txt",
+}
 
 
 def _default_at(path: list[str]) -> Any:

@@ -80,3 +80,15 @@ class GridError(BadDataError):
 
 class NotConvergedError(BadDataError):
     """An iterative estimate did not settle."""
+
+
+class NoOverlapError(BadDataError):
+    """A field has no pixel on the mosaic."""
+
+
+class BeamCutError(BadDataError):
+    """A field's primary beam is below the cut everywhere on the mosaic."""
+
+
+class FacetError(BadDataError):
+    """The files that describe a field's facets can not be read or do not fit together."""

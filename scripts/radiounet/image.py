@@ -113,6 +113,55 @@ class Plane:
         return header
 
 
+@dataclass(frozen=True)
+class StoredPlane:
+    """A celestial plane in its file: a window of it is in memory once asked for.
+
+    Attributes
+    ----------
+    path : path
+    data : ndarray, ``[y, x]``
+        As in the file and mapped from there, unless its numbers are scaled integers.
+    wcs : astropy.wcs.WCS
+        Celestial, 2-D, RA 0..360 deg, with ``array_shape``.
+    beam : Beam or None
+    factor : float or None
+        Brings the numbers to Jy/beam, and 0 stands for a blank; None where no
+        brightness was required: numbers as they are.
+    header : astropy.io.fits.Header
+    """
+
+    path: str | Path
+    data: np.ndarray
+    wcs: WCS
+    beam: Beam | None
+    factor: float | None
+    header: fits.Header
+
+    def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """Part of the plane as a new array of float32, ``[y, x]``, NaN where blank."""
+        plane = np.array(self.data[rows, columns], np.float32, order="C")
+        if self.factor is not None:
+            if self.factor != 1:
+                plane *= np.float32(self.factor)
+            plane[~np.isfinite(plane) | (plane == 0)] = np.nan
+        return plane
+
+
+def open_plane(path: str | Path, *, brightness: bool = True) -> StoredPlane:
+    """Open the celestial plane of a FITS image; see `read_plane`, but for `AllBlankError`."""
+    try:
+        data, header = _open(path)
+        wcs, plane = _celestial(data, header, path)
+        factor = _unit_factor(header, path) if brightness else None
+        beam = _beam(header, path) if brightness else None
+    except BadDataError as error:
+        error.file = str(path)
+        raise
+    wcs.array_shape = plane.shape
+    return StoredPlane(path, plane, wcs, beam, factor, header)
+
+
 def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
     """Read the celestial plane of a FITS image.
 
@@ -134,28 +183,15 @@ def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
     ------
     NotFitsError, TruncatedError, CelestialError, UnitError, BeamError, AllBlankError
     """
-    try:
-        return _read_plane(path, brightness)
-    except BadDataError as error:
+    stored = open_plane(path, brightness=brightness)
+    plane, header, beam = stored.window(), stored.header, stored.beam
+    if brightness and np.isnan(plane).all():
+        error = AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
         error.file = str(path)
-        raise
-
-
-def _read_plane(path: str | Path, brightness: bool) -> Plane:
-    data, header = _open(path)
-    wcs, plane = _celestial(data, header, path)
-    plane = np.array(plane, dtype=np.float32, order="C")
-    if not brightness:
-        return Plane(plane, wcs, None)
-    factor = _unit_factor(header, path)
-    beam = _beam(header, path)
-    if factor != 1.0:
-        plane *= np.float32(factor)
-    plane[~np.isfinite(plane) | (plane == 0)] = np.nan
-    if np.isnan(plane).all():
-        raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
-    resolution = Beam(header["RESBMAJ"] * 3600, header["RESBMIN"] * 3600) if "RESBMAJ" in header else beam
-    return Plane(plane, wcs, beam, resolution)
+        raise error
+    known = brightness and "RESBMAJ" in header
+    resolution = Beam(header["RESBMAJ"] * 3600, header["RESBMIN"] * 3600) if known else beam
+    return Plane(plane, stored.wcs, beam, resolution)
 
 
 def _open(path: str | Path) -> tuple[np.ndarray, fits.Header]:
@@ -209,10 +245,11 @@ def _unit_factor(header: fits.Header, path) -> float:
 
 
 def _beam(header: fits.Header, path) -> Beam:
+    missing = [key for key in ("BMAJ", "BMIN") if key not in header]
+    if missing:
+        raise BeamError(f"{path} has no {' and no '.join(missing)}: the beam must be in the header, deg")
     try:
         beam = Beam(float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0.0)))
-    except KeyError as error:
-        raise BeamError(f"{path} has no {error.args[0]}: the beam must be in the header, deg") from None
     except (ValueError, TypeError) as error:
         raise BeamError(f"{path} has a beam that is no number: {error}") from None
     if not (
@@ -223,7 +260,7 @@ def _beam(header: fits.Header, path) -> Beam:
     return beam
 
 
-def require_same_grid(first: Plane, second: Plane, names: str) -> None:
+def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:
     """Raise `ShapeMismatchError` unless two planes share shape and coordinates (to 0.01 px)."""
     if first.data.shape != second.data.shape:
         raise ShapeMismatchError(f"{names} differ in shape: {first.data.shape} and {second.data.shape}")

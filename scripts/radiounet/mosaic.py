@@ -1,48 +1,80 @@
 """Mosaicking of fields as the survey does it (ddf-pipeline `mosaic.py`).
 
-One field is held at a time, with two accumulators on the output grid, so
-memory does not grow with the number of fields.
+Fields are mapped from their files and added window by window to two sums, so memory
+grows neither with the number of fields nor with their size.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
 from scipy import ndimage
 
+from radiounet.coadd import Coadd, Window
 from radiounet.config import MosaicOptions
-from radiounet.errors import BadDataError, BeamError, NotConvergedError, NotInArchiveError
-from radiounet.image import Beam, Plane, copy_frequency, mosaic_wcs, read_plane, require_same_grid
-from radiounet.products import (
-    Products,
-    RejectedInputError,
-    Rejection,
-    provenance,
-    read_rejection,
-    sha256_of,
-    write_fits,
-    write_json,
+from radiounet.errors import (
+    BadDataError,
+    BeamCutError,
+    BeamError,
+    NoOverlapError,
+    NotConvergedError,
+    NotInArchiveError,
 )
-from radiounet.sky import PIXEL_ARCSEC as MOSAIC_PIXEL_ARCSEC
-from radiounet.sky import Mosaic, read_list
+from radiounet.facets import Facets, read_facets
+from radiounet.image import Beam, Plane, StoredPlane, open_plane, require_same_grid
+from radiounet.kernels import primary_beam
+from radiounet.products import Rejection
 
 logger = logging.getLogger(__name__)
 
 BEAM_ARCSEC = 20.0
 CLIP_ROUNDS = 20
 CLIP_TOLERANCE = 1e-6
+STRIP_PX = 512
 
 
 @dataclass(frozen=True)
 class FieldImages:
-    """One field on disk: name, true-flux and apparent image, and flux factor f_i."""
+    """One field on disk.
+
+    Attributes
+    ----------
+    name : str
+    int_path, app_path : str
+        True-flux and apparent image.
+    flux_scale : float
+        Factor f_i.
+    noise_path, facets_path, offsets_path, bad_path : str or None
+        Noise map, and the files of `radiounet.facets.read_facets`.
+    """
 
     name: str
     int_path: str
     app_path: str
     flux_scale: float = 1.0
+    noise_path: str | None = None
+    facets_path: str | None = None
+    offsets_path: str | None = None
+    bad_path: str | None = None
+
+
+@dataclass(frozen=True)
+class FieldUsed:
+    """How a field went into a mosaic.
+
+    Attributes
+    ----------
+    images : FieldImages
+    sigma_jy : float
+        Noise, Jy/beam; of a noise map the median where the field was read.
+    facets : Facets or None
+    """
+
+    images: FieldImages
+    sigma_jy: float
+    facets: Facets | None
 
 
 @dataclass
@@ -55,55 +87,49 @@ class Mosaicked:
         Jy/beam, ``[y, x]``, NaN where no field contributes.
     weights : ndarray of float32, ``[y, x]``
         Sum of (B/sigma)^2, 1/(Jy/beam)^2; 0 where no field contributes.
-    sigmas : dict
-        Noise of each field used, Jy/beam.
+    used : list of FieldUsed
     missing : dict
-        Fields left out, and why.
+        Fields that could not be used, and why.
+    outside : dict
+        Fields that have nothing to give here, and why.
     """
 
     image: Plane
     weights: np.ndarray
-    sigmas: dict[str, float]
+    used: list[FieldUsed]
     missing: dict[str, Rejection]
+    outside: dict[str, Rejection]
+
+    def sigma(self) -> np.ndarray:
+        """Noise that the weights imply, Jy/beam, float32 ``[y, x]``, NaN where no field contributes."""
+        with np.errstate(divide="ignore"):
+            sigma = 1 / np.sqrt(self.weights)
+        sigma[np.isinf(sigma)] = np.nan
+        return sigma
+
+    def noise_ratio(self) -> float:
+        """Robust noise of the image, by the median absolute deviation, over its sigma map.
+
+        1 for independent noise in the fields; above it where sources, sidelobes and
+        confusion are part of the image's noise, as in every deep mosaic.
+        """
+        # every seventh pixel either way: more than a beam apart
+        ratio = (self.image.data[::7, ::7] * np.sqrt(self.weights[::7, ::7])).ravel()
+        ratio = ratio[np.isfinite(ratio)]
+        return float(1.4826 * np.median(np.abs(ratio - np.median(ratio))))
 
 
-def primary_beam(app: np.ndarray, true: np.ndarray, beam_cut: float) -> np.ndarray:
-    """Primary beam ``median3x3(app / int)``, zero below the cut and where undefined.
-
-    Parameters
-    ----------
-    app, true : ndarray, ``[y, x]``
-        Apparent and true flux of the same field.
-    beam_cut : float
-        The survey uses 0.3.
-
-    Returns
-    -------
-    ndarray of float32, ``[y, x]``
-    """
-    blank = ~np.isfinite(app) | ~np.isfinite(true)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(blank, np.float32(0), app / true).astype(np.float32)
-    ratio[~np.isfinite(ratio)] = 0
-    beam = ndimage.median_filter(ratio, size=3, mode="nearest")
-    beam[(beam < beam_cut) | blank] = 0
-    return beam
-
-
-def clipped_rms(image: np.ndarray, box_px: int, clip_sigma: float) -> float:
-    """Noise of a field: rms about zero of its central box, clipped iteratively.
+def clipped_rms(image: np.ndarray, clip_sigma: float) -> float:
+    """Noise of an image: rms about zero of its data, clipped iteratively.
 
     At most 20 rounds, until the value changes by less than 1e-6.
 
     Raises
     ------
     NotConvergedError
-        Still changing after 20 rounds, or no data in the box.
+        Still changing after 20 rounds, or no data.
     """
-    half = box_px // 2
-    y, x = (length // 2 for length in image.shape)
-    box = image[max(y - half, 0) : y + half, max(x - half, 0) : x + half]
-    values = box[np.isfinite(box)].astype(np.float64)
+    values = image[np.isfinite(image)].astype(np.float64)
     previous = 0.0
     for _ in range(CLIP_ROUNDS):
         if values.size == 0:
@@ -114,11 +140,17 @@ def clipped_rms(image: np.ndarray, box_px: int, clip_sigma: float) -> float:
         previous = rms
         values = values[np.abs(values) < clip_sigma * rms]
     raise NotConvergedError(
-        f"the noise of the central {box_px} px did not settle in {CLIP_ROUNDS} rounds ({values.size} px left)"
+        f"the noise of the central {' x '.join(map(str, image.shape))} px did not settle in {CLIP_ROUNDS} "
+        f"rounds ({values.size} px left)"
     )
 
 
-def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions, circle: bool) -> Mosaicked:
+def make_mosaic(
+    fields: Sequence[FieldImages],
+    grid: WCS,
+    options: MosaicOptions,
+    outside: Callable[[slice], np.ndarray] | None = None,
+) -> Mosaicked:
     """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / sigma)^2``.
 
     The result does not depend on the order in which fields are given.
@@ -129,166 +161,147 @@ def make_mosaic(fields: Sequence[FieldImages], grid: WCS, options: MosaicOptions
     grid : astropy.wcs.WCS
         With ``array_shape``, 4.5" pixels.
     options : MosaicOptions
-    circle : bool
-        Blank outside the circle inscribed in the square, as the survey does for DR2; DR3
-        mosaics fill their square.
+    outside : callable, optional
+        Rows of the grid to what of them is to be blanked, bool ``[y, x]``.
 
     Raises
     ------
     BadDataError
         No field contributes, or one is unusable and ``options.missing_field`` is ``reject``.
     """
-    shape = grid.array_shape
-    total = np.zeros(shape, np.float64)
-    weights = np.zeros(shape, np.float64)
-    sigmas: dict[str, float] = {}
+    coadd = Coadd(grid)
+    used: list[FieldUsed] = []
     missing: dict[str, Rejection] = {}
+    elsewhere: dict[str, Rejection] = {}
     for field in sorted(fields, key=lambda one: one.name):
         try:
-            sigma = _add_field(field, grid, options, total, weights)
+            used.append(_add_field(field, coadd, options))
         except BadDataError as error:
-            if options.missing_field == "reject":
+            nothing_here = isinstance(error, NoOverlapError | BeamCutError)
+            if options.missing_field == "reject" and not nothing_here:
                 raise
             logger.warning("field %s is left out: %s", field.name, error)
             file = getattr(error, "file", field.int_path)
-            missing[field.name] = Rejection(field.name, "mosaic", file, f"{type(error).__name__}: {error}")
-            continue
-        if sigma is not None:
-            sigmas[field.name] = sigma
-    if not weights.any():
-        reasons = "; ".join(f"{name}: {why.reason}" for name, why in missing.items()) or "none overlaps"
-        raise NotInArchiveError(f"no field contributes to the mosaic ({reasons})")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        image = (total / weights).astype(np.float32)
-    image[weights == 0] = np.nan
+            why = Rejection(field.name, "mosaic", file, f"{type(error).__name__}: {error}")
+            (elsewhere if nothing_here else missing)[field.name] = why
+    if not used:
+        reasons = "; ".join(f"{name}: {why.reason}" for name, why in (missing | elsewhere).items())
+        raise NotInArchiveError(f"no field contributes to the mosaic ({reasons or 'none was given'})")
+    image, weights = coadd.finish()
     _blank_small_islands(image, options.min_island_px)
-    if circle:
-        _blank_outside_circle(image)
-    weights[np.isnan(image)] = 0
+    for start in range(0, len(image), STRIP_PX):
+        rows = slice(start, start + STRIP_PX)
+        if outside is not None:
+            image[rows][outside(rows)] = np.nan
+        weights[rows][np.isnan(image[rows])] = 0
     beam = Beam(BEAM_ARCSEC, BEAM_ARCSEC)
-    return Mosaicked(Plane(image, grid, beam), weights.astype(np.float32), sigmas, missing)
+    return Mosaicked(Plane(image, grid, beam), weights, used, missing, elsewhere)
 
 
-def _add_field(
-    field: FieldImages, grid: WCS, options: MosaicOptions, total: np.ndarray, weights: np.ndarray
-) -> float | None:
-    """Add one field to the accumulators; return its noise, or None where it does not overlap."""
-    from reproject import reproject_interp
-
-    true, app = read_plane(field.int_path), read_plane(field.app_path)
+def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions) -> FieldUsed:
+    """Add one field to the sums."""
+    true, app = open_plane(field.int_path), open_plane(field.app_path)
     require_same_grid(true, app, f"int and app of field {field.name}")
-    if not true.beam.matches(BEAM_ARCSEC):
-        raise BeamError(
-            f"{field.int_path}: beam {true.beam.major_arcsec:.2f} x {true.beam.minor_arcsec:.2f} arcsec, "
-            f"fields must have {BEAM_ARCSEC}"
-        )
-    sigma = clipped_rms(app.data, options.sigma_box_px, options.clip_sigma)
-    part = _overlap(true, grid)
-    if part is None:
-        logger.info("field %s does not overlap", field.name)
-        return None
-    beam = primary_beam(app.data[part], true.data[part], options.beam_cut)
-    if not beam.any():
-        logger.info("field %s is below the primary beam cut everywhere on this mosaic", field.name)
-        return None
-    stack = np.stack([true.data[part], (beam / np.float32(sigma)) ** 2])
-    planes, _ = reproject_interp((stack, true.wcs[part]), grid, grid.array_shape, order="bilinear")
-    image, weight = planes
-    usable = np.isfinite(image) & np.isfinite(weight) & (weight > 0)
-    # scaled after reprojection, so that another scale needs no new regridding (ddf-pipeline #174)
-    weight = np.where(usable, weight / field.flux_scale**2, 0)
-    total += weight * np.where(usable, image * field.flux_scale, 0)
-    weights += weight
-    return sigma
+    for plane in (true, app):
+        if not plane.beam.matches(BEAM_ARCSEC):
+            raise BeamError(
+                f"{plane.path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
+                f"fields must have {BEAM_ARCSEC}"
+            )
+    noise = _Noise(field, app, options)
+    facets = None
+    if field.facets_path:
+        facets = read_facets(field.facets_path, true.wcs, field.offsets_path, field.bad_path)
+    above_cut = False
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray] | None:
+        nonlocal above_cut
+        image = true.window(*window)
+        weight = primary_beam(app.window(*window), image, options.beam_cut, options.beam_median)
+        if not weight.any():
+            return None
+        above_cut = True
+        weight /= noise.of(window)
+        weight *= weight
+        return image, weight
+
+    shape = true.wcs.array_shape
+    by_facet = {"facets": facets.of_pixels, "shifts": facets.shifts} if facets else {}
+    # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
+    if not coadd.add(true.wcs, shape, read, scale=field.flux_scale, **by_facet):
+        raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
+    if not above_cut:
+        raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
+    return FieldUsed(field, noise.typical(), facets)
 
 
-def _overlap(plane: Plane, grid: WCS) -> tuple[slice, slice] | None:
-    """The part of a field that the output grid reaches, two pixels wider."""
-    ny, nx = grid.array_shape
-    edge_y = np.concatenate(
-        [np.linspace(-0.5, ny - 0.5, 101)] * 2 + [np.full(101, v) for v in (-0.5, ny - 0.5)]
-    )
-    edge_x = np.concatenate(
-        [np.full(101, v) for v in (-0.5, nx - 0.5)] + [np.linspace(-0.5, nx - 0.5, 101)] * 2
-    )
-    x, y = plane.wcs.wcs_world2pix(*grid.wcs_pix2world(edge_x, edge_y, 0), 0)
-    if not np.isfinite(x).any():
-        return None
-    low_y, high_y = int(np.nanmin(y)) - 2, int(np.nanmax(y)) + 3
-    low_x, high_x = int(np.nanmin(x)) - 2, int(np.nanmax(x)) + 3
-    rows = slice(max(low_y, 0), min(high_y, plane.data.shape[0]))
-    columns = slice(max(low_x, 0), min(high_x, plane.data.shape[1]))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return None
-    return rows, columns
+class _Noise:
+    """Noise of a field, Jy/beam: one number, or a map."""
+
+    def __init__(self, field: FieldImages, app: StoredPlane, options: MosaicOptions) -> None:
+        self._map: StoredPlane | None = None
+        self._medians: list[float] = []
+        if field.noise_path:
+            self._map = open_plane(field.noise_path, brightness=False)
+            require_same_grid(app, self._map, f"app and noise map of field {field.name}")
+            return
+        half = options.sigma_box_px // 2
+        box = [slice(max(n // 2 - half, 0), n // 2 + half) for n in app.data.shape]
+        self._medians.append(clipped_rms(app.window(*box), options.clip_sigma))
+
+    def of(self, window: Window) -> np.ndarray | np.float32:
+        """Noise of a window, NaN where a map has none."""
+        if self._map is None:
+            return np.float32(self._medians[0])
+        noise = self._map.window(*window)
+        noise[~(noise > 0)] = np.nan
+        if np.isfinite(noise).any():
+            self._medians.append(float(np.nanmedian(noise)))
+        return noise
+
+    def typical(self) -> float:
+        """The number, or the median over the windows read."""
+        return float(np.median(self._medians)) if self._medians else np.nan
 
 
 def _blank_small_islands(image: np.ndarray, min_px: int) -> None:
     """Blank connected islands of data of at most `min_px` pixels (ddf-pipeline `bad_pix_filter.py`)."""
     data = np.isfinite(image)
+    if not min_px or data.all():
+        return
     labels, count = ndimage.label(data)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    image[data & (sizes <= min_px)[labels]] = np.nan
+    small = np.bincount(labels.ravel(), minlength=count + 1) <= min_px
+    small[0] = False
+    if small.any():
+        image[small[labels]] = np.nan
 
 
-def _blank_outside_circle(image: np.ndarray) -> None:
-    """Blank outside the circle inscribed in the square, as DR2 does."""
-    n_px = image.shape[0]
+def outside_circle(n_px: int) -> Callable[[slice], np.ndarray]:
+    """What lies beyond the circle in a square, which the survey blanks in DR2; for `make_mosaic`."""
     offset = (np.arange(n_px) + 1 - n_px / 2) ** 2
-    image[offset[:, None] + offset[None, :] > (n_px / 2) ** 2] = np.nan
+
+    def outside(rows: slice) -> np.ndarray:
+        return offset[rows, None] + offset[None, :] > (n_px / 2) ** 2
+
+    return outside
 
 
-def mosaic_fields(
-    place: Mosaic, release: str, fields: Sequence[str], products: Products, options: MosaicOptions
-) -> None:
-    """Make a mosaic from fetched fields and write its image and weights.
+def outside_cell(
+    grid: WCS, owned: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Callable[[slice], np.ndarray]:
+    """What lies beyond a mosaic's cell; for `make_mosaic`.
 
     Parameters
     ----------
-    place : Mosaic
-    release : {'dr2', 'dr3'}
-    fields : sequence of str
-        Names; a rejected field counts as missing.
-    products : Products
-        Where fields are read and the mosaic is written.
-    options : MosaicOptions
+    grid : astropy.wcs.WCS
+        With ``array_shape``.
+    owned : callable
+        ICRS positions, deg, to whether the cell holds them.
     """
-    scales = _flux_scales(options.flux_scale)
-    usable, rejected = [], {}
-    for name in fields:
-        paths = products.field_image(name, "int"), products.field_image(name, "app")
-        if rejection := next(filter(None, map(read_rejection, paths)), None):
-            if options.missing_field == "reject":
-                raise RejectedInputError(rejection)
-            rejected[name] = rejection
-        else:
-            usable.append(FieldImages(name, *paths, scales.get(name, 1.0)))
-    grid = mosaic_wcs(place, MOSAIC_PIXEL_ARCSEC)
-    result = make_mosaic(usable, grid, options, circle=release == "dr2")
-    result.missing.update(rejected)
-    header = result.image.header()
-    header["OBJECT"] = place.name
-    copy_frequency(header, next(field.int_path for field in usable if field.name in result.sigmas))
-    header.extend(
-        provenance(nfields=len(result.sigmas), nmissing=len(result.missing), beamcut=options.beam_cut)
-    )
-    for field in usable:
-        if field.name in result.sigmas:
-            sigma = result.sigmas[field.name]
-            header.add_history(f"field {field.name} sigma {sigma:.4e} Jy/beam, f {field.flux_scale:.4f}")
-            for kind, path in (("int", field.int_path), ("app", field.app_path)):
-                header.add_history(f"{kind} {sha256_of(path)}")
-    for name in sorted(result.missing):
-        header.add_history(f"missing {name}")
-    left_out = [asdict(result.missing[name]) for name in sorted(result.missing)]
-    write_json(products.left_out(place.name), {"left_out": left_out})
-    write_fits(products.image(place.name), result.image.data, header)
-    header["BUNIT"] = ("(Jy/beam)**-2", "sum of (primary beam / sigma)^2")
-    write_fits(products.weights(place.name), result.weights, header)
+    ny, nx = grid.array_shape
 
+    def outside(rows: slice) -> np.ndarray:
+        y, x = np.mgrid[rows.start : min(rows.stop, ny), :nx]
+        return ~owned(*grid.wcs_pix2world(x.ravel(), y.ravel(), 0)).reshape(y.shape)
 
-def _flux_scales(path: str | None) -> dict[str, float]:
-    """Factors f_i by field (in DR3, 5.9124 over the field's LoTSS/NVSS ratio)."""
-    if path is None:
-        return {}
-    return {row["field"]: float(row["flux_scale"]) for row in read_list(path)}
+    return outside

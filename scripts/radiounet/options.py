@@ -57,9 +57,14 @@ def _plain(value: Any) -> Any:
 def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None:
     """Give a script one option per field of a section, named and documented alike."""
     for name, field in section.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            yes_or_no = argparse.BooleanOptionalAction
+            parser.add_argument(option, action=yes_or_no, default=field.default, help=field.description)
+            continue
         kind, many = _option_type(field.annotation)
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            option,
             type=kind,
             nargs=many,
             default=field.default,
@@ -76,8 +81,8 @@ def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
         return args[0], len(args)
     if origin is list:
         return args[0], "+"
-    if origin is types.UnionType:
-        return args[0], None
+    if origin in (types.UnionType, typing.Union, typing.Annotated):
+        return _option_type(args[0])
     if origin is Literal:
         return str, None
     return annotation, None
@@ -104,7 +109,9 @@ def options_to(section: Section, *only: str) -> str:
     """
     words: list[str] = []
     for name, value in section.model_dump(include=set(only) or None).items():
-        if value is not None and value != []:
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
+        elif value is not None and value != []:
             values = value if isinstance(value, list | tuple) else [value]
             words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
     return " ".join(words)

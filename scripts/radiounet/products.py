@@ -60,6 +60,10 @@ class Products:
         """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
         return f"{self.root}/mosaics/{mosaic}/weights.fits"
 
+    def sigma(self, mosaic: str) -> str:
+        """Noise of a mosaic made from fields by its weights, Jy/beam."""
+        return f"{self.root}/mosaics/{mosaic}/sigma.fits"
+
     def left_out(self, mosaic: str) -> str:
         """Fields that a mosaic was made without, and why (JSON)."""
         return f"{self.root}/mosaics/{mosaic}/left_out.json"
@@ -158,12 +162,17 @@ def write_json(path: str | Path, content: dict) -> None:
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def write_fits(path: str | Path, data: np.ndarray, header: fits.Header) -> None:
-    """Write one plane, ``[y, x]``, as the primary HDU."""
+def write_fits(
+    path: str | Path, data: np.ndarray, header: fits.Header, table: Table | None = None, name: str = ""
+) -> None:
+    """Write one plane, ``[y, x]``, as the primary HDU, and a table as an extension of that name."""
     from astropy.io import fits
 
+    hdus = fits.HDUList([fits.PrimaryHDU(data, header)])
+    if table is not None:
+        hdus.append(fits.BinTableHDU(table, name=name))
     with atomic(path) as temporary:
-        fits.PrimaryHDU(data, header).writeto(temporary, overwrite=True)
+        hdus.writeto(temporary, overwrite=True)
 
 
 def write_ecsv(path: str | Path, table: Table) -> None:
@@ -238,6 +247,7 @@ PROVENANCE_COMMENTS = {
     "NFIELDS": "fields in the mosaic",
     "NMISSING": "fields selected but missing or rejected",
     "BEAMCUT": "primary beam below which a field is cut",
+    "NOISERAT": "robust noise of the image over its sigma map",
 }
 
 

@@ -1,8 +1,9 @@
-import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from scipy import ndimage
 
 from radiounet.config import MosaicOptions
 from radiounet.errors import (
@@ -13,36 +14,17 @@ from radiounet.errors import (
     ShapeMismatchError,
 )
 from radiounet.image import grid_wcs
-from radiounet.mosaic import FieldImages, clipped_rms, mosaic_fields, primary_beam
-from radiounet.mosaic import make_mosaic as make_any_mosaic
-from radiounet.products import Products, Rejection, write_rejected
-from radiounet.sky import Mosaic
-from skies import draw_noise
+from radiounet.kernels import primary_beam
+from radiounet.mosaic import FieldImages, clipped_rms, make_mosaic, outside_circle
+from skies import write_field
 
 OPTIONS = MosaicOptions(sigma_box_px=120)
 STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")
 GRID = grid_wcs(150.0, 35.0, 100, 4.5)
 
 
-def make_mosaic(fields, grid, options, circle=False):
-    return make_any_mosaic(fields, grid, options, circle)
-
-
-def write_field(
-    folder, name, *, ra=150.0, dec=35.0, sky=0.0, sigma=1e-4, beam=1.0, seed=1, n_px=160, **changes
-):
-    """A field of constant brightness and constant primary beam, with noise in the apparent image."""
-    wcs = grid_wcs(ra, dec, n_px, 4.5)
-    header = wcs.to_header()
-    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
-    header.update(changes)
-    noise = sigma * draw_noise(n_px, 20 / 4.5, np.random.default_rng(seed))
-    app = (beam * sky + noise).astype(np.float32)
-    paths = [folder / f"{name}.{kind}.fits" for kind in ("int", "app")]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, data in zip(paths, (app / beam, app), strict=True):
-        fits.PrimaryHDU(data.astype(np.float32), header).writeto(path)
-    return FieldImages(name, *map(str, paths))
+def sigmas(result):
+    return {one.images.name: one.sigma_jy for one in result.used}
 
 
 def test_primary_beam_is_the_median_ratio_cut_and_zero_where_blank():
@@ -51,7 +33,7 @@ def test_primary_beam_is_the_median_ratio_cut_and_zero_where_blank():
     app[4, 4] = 100.0  # one wild pixel: the 3x3 median removes it
     app[:, 7:] = true[:, 7:] * 0.2  # below the cut
     app[0, 0] = np.nan
-    beam = primary_beam(app, true, 0.3)
+    beam = primary_beam(app, true, 0.3, True)
     assert beam[4, 4] == pytest.approx(0.6)
     assert (beam[:, 8] == 0).all()
     assert beam[0, 0] == 0
@@ -60,7 +42,7 @@ def test_primary_beam_is_the_median_ratio_cut_and_zero_where_blank():
 
 def test_primary_beam_where_both_images_are_nearly_zero():
     zeros = np.zeros((5, 5), np.float32)
-    assert (primary_beam(zeros, zeros, 0.3) == 0).all()
+    assert (primary_beam(zeros, zeros, 0.3, True) == 0).all()
 
 
 def test_clipped_rms_ignores_sources_and_blanks():
@@ -68,18 +50,27 @@ def test_clipped_rms_ignores_sources_and_blanks():
     image[200:204, 200:204] = 1.0
     image[:, :150] = np.nan
     # the clip at 5 sigma hardly touches a normal distribution
-    assert clipped_rms(image, 300, 5.0) == pytest.approx(2e-4, rel=0.01)
+    assert clipped_rms(image[50:350, 50:350], 5.0) == pytest.approx(2e-4, rel=0.01)
 
 
-def test_clipped_rms_uses_the_central_box_only():
-    image = np.random.default_rng(5).standard_normal((400, 400))
-    image[100:300, 100:300] *= 1e-3
-    assert clipped_rms(image, 200, 5.0) == pytest.approx(1e-3, rel=0.02)
+def test_noise_is_that_of_the_central_box(tmp_path):
+    field = write_field(tmp_path, "a", n_px=400)
+    with fits.open(field.app_path, mode="update") as hdus:
+        hdus[0].data[:100] *= 1e3
+    result = make_mosaic([field], GRID, MosaicOptions(sigma_box_px=150))
+    assert sigmas(result)["a"] == pytest.approx(1e-4, rel=0.1)
+
+
+def test_noise_that_does_not_settle():
+    # each round takes the largest value away, and with it a third of the rms
+    values = 6.0 ** np.arange(40)
+    with pytest.raises(NotConvergedError, match="did not settle in 20 rounds"):
+        clipped_rms(values[None], 1.1)
 
 
 def test_noise_that_can_not_be_measured():
     with pytest.raises(NotConvergedError, match="0 px left"):
-        clipped_rms(np.full((50, 50), np.nan), 50, 5.0)
+        clipped_rms(np.full((50, 50), np.nan), 5.0)
 
 
 def test_two_fields_are_averaged_with_inverse_variance_and_beam(tmp_path):
@@ -87,9 +78,9 @@ def test_two_fields_are_averaged_with_inverse_variance_and_beam(tmp_path):
     b = write_field(tmp_path, "b", sky=1e-2, sigma=2e-4, beam=0.5, seed=2)
     result = make_mosaic([a, b], GRID, OPTIONS)
     # apparent noise includes the constant sky here, so take sigma as measured
-    expected = (1.0 / result.sigmas["a"]) ** 2 + (0.5 / result.sigmas["b"]) ** 2
+    expected = (1.0 / sigmas(result)["a"]) ** 2 + (0.5 / sigmas(result)["b"]) ** 2
     np.testing.assert_allclose(result.weights, expected, rtol=1e-3)
-    one, two = ((beam / result.sigmas[n]) ** 2 for n, beam in (("a", 1.0), ("b", 0.5)))
+    one, two = ((beam / sigmas(result)[n]) ** 2 for n, beam in (("a", 1.0), ("b", 0.5)))
     singles = [make_mosaic([field], GRID, OPTIONS).image.data for field in (a, b)]
     by_hand = (one * singles[0] + two * singles[1]) / (one + two)
     np.testing.assert_allclose(result.image.data, by_hand, rtol=1e-4)
@@ -166,7 +157,7 @@ def test_small_islands_of_data_are_blanked(tmp_path):
 
 def test_circle_blanking_keeps_the_inscribed_disc(tmp_path):
     field = write_field(tmp_path, "a", sky=1e-2)
-    image = make_mosaic([field], GRID, OPTIONS, circle=True).image.data
+    image = make_mosaic([field], GRID, OPTIONS, outside_circle(100)).image.data
     assert np.isnan(image[0, 0])
     assert np.isfinite(image[49, 1])
     assert np.isfinite(image).mean() == pytest.approx(np.pi / 4, abs=0.01)
@@ -189,43 +180,105 @@ def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):
     good = write_field(tmp_path, "good", sky=1e-2)
     bad = FieldImages("bad", str(tmp_path / "absent.fits"), str(tmp_path / "absent.fits"))
     result = make_mosaic([good, bad], GRID, OPTIONS)
-    assert list(result.sigmas) == ["good"]
+    assert list(sigmas(result)) == ["good"]
     assert result.missing["bad"].reason.startswith("NotFitsError")
     assert result.missing["bad"].file.endswith("absent.fits")
     with pytest.raises(BadDataError):
         make_mosaic([good, bad], GRID, STRICT)
 
 
-def test_fields_that_do_not_overlap_leave_nothing(tmp_path):
+def test_fields_that_do_not_overlap(tmp_path):
     far = write_field(tmp_path, "far", ra=200.0, dec=-5.0)
     near = write_field(tmp_path, "near", ra=151.0)
-    with pytest.raises(NotInArchiveError, match="none overlaps"):
+    with pytest.raises(NotInArchiveError, match=r"NoOverlapError: .*far.int.fits has no pixel"):
         make_mosaic([far, near], GRID, OPTIONS)
+    good = write_field(tmp_path, "good", sky=1e-2)
+    # nothing is missing, so even the strict go on
+    result = make_mosaic([far, good, near], GRID, STRICT)
+    assert list(sigmas(result)) == ["good"]
+    assert sorted(result.outside) == ["far", "near"]
+    assert not result.missing
 
 
 def test_a_field_wholly_below_the_beam_cut(tmp_path):
-    with pytest.raises(NotInArchiveError, match="none overlaps"):
-        make_mosaic([write_field(tmp_path, "dim", beam=0.2, sky=1e-2)], GRID, OPTIONS)
+    dim = write_field(tmp_path, "dim", beam=0.2, sky=1e-2)
+    with pytest.raises(NotInArchiveError, match=r"BeamCutError: .* primary beam below 0.3"):
+        make_mosaic([dim], GRID, OPTIONS)
+    lower = make_mosaic([dim], GRID, OPTIONS.model_copy(update={"beam_cut": 0.1}))
+    assert np.isfinite(lower.image.data).all()
 
 
-def test_mosaic_products_record_their_fields(tmp_path):
-    products = Products(str(tmp_path / "dr2"))
-    for name in ("a", "b"):
-        field = write_field(tmp_path / "raw", name, sky=1e-2)
-        folder = tmp_path / "dr2" / "fields" / name
-        folder.mkdir(parents=True)
-        for kind, path in (("int", field.int_path), ("app", field.app_path)):
-            shutil.copyfile(path, folder / f"{kind}.fits")
-    for kind in ("int", "app"):
-        write_rejected(products.field_image("c", kind), Rejection("c", "fetch_field", "url", "404"))
-    place = Mosaic("m", 150.0, 35.0, 100)
-    mosaic_fields(place, "dr3", ["a", "b", "c"], products, OPTIONS)
-    header = fits.getheader(products.image("m"))
-    assert (header["NFIELDS"], header["NMISSING"]) == (2, 1)
-    history = str(header["HISTORY"])
-    assert "field a sigma" in history
-    assert "missing c" in history
-    weights = fits.getdata(products.weights("m"))
-    assert weights.shape == (100, 100)
-    with pytest.raises(BadDataError):
-        mosaic_fields(place, "dr3", ["a", "c"], products, STRICT)
+def test_a_field_with_no_beam_in_its_header(tmp_path):
+    field = write_field(tmp_path, "a")
+    with fits.open(field.app_path, mode="update") as hdus:
+        del hdus[0].header["BMAJ"]
+    with pytest.raises(BeamError, match="has no BMAJ"):
+        make_mosaic([field], GRID, STRICT)
+
+
+def test_int_and_app_on_different_coordinates(tmp_path):
+    a = write_field(tmp_path, "a")
+    b = write_field(tmp_path, "b", ra=150.01)
+    with pytest.raises(ShapeMismatchError, match="differ in their coordinates"):
+        make_mosaic([FieldImages("mixed", a.int_path, b.app_path)], GRID, STRICT)
+
+
+def test_noise_map_weighs_pixel_by_pixel(tmp_path):
+    field = write_field(tmp_path, "a", sky=1e-2)
+    noise = np.full((160, 160), 1e-4, np.float32)
+    noise[:, 80:] = 2e-4
+    noise[:40] = np.nan
+    path = str(tmp_path / "noise.fits")
+    fits.PrimaryHDU(noise, fits.getheader(field.int_path)).writeto(path)
+    result = make_mosaic([replace(field, noise_path=path)], GRID, OPTIONS)
+    # the grid's centre lies on the field's: its column 49 is the field's 79
+    np.testing.assert_allclose(result.weights[30:, :48], 1e8, rtol=1e-4)
+    np.testing.assert_allclose(result.weights[30:, 52:], 0.25e8, rtol=1e-4)
+    assert np.isnan(result.image.data[:8]).all()
+    assert sigmas(result)["a"] == pytest.approx(1.5e-4, rel=0.4)
+
+
+def test_sigma_map_is_the_noise_of_the_image(tmp_path):
+    fields = [write_field(tmp_path, f"f{i}", seed=i, n_px=400) for i in range(4)]
+    result = make_mosaic(fields, grid_wcs(150.0, 35.0, 300, 4.5), OPTIONS)
+    assert np.nanmedian(result.sigma()) == pytest.approx(0.5e-4, rel=0.05)
+    # resampling bilinearly takes a few per cent of the noise away
+    assert result.noise_ratio() == pytest.approx(1, abs=0.1)
+
+
+def test_beam_without_its_median_keeps_a_wild_pixel():
+    true = np.full((9, 9), 2.0, np.float32)
+    app = true * 0.6
+    app[4, 4] = 100.0
+    assert primary_beam(app, true, 0.3, False)[4, 4] == 50
+
+
+def test_beam_is_that_of_a_median_filter():
+    rng = np.random.default_rng(3)
+    app, true = rng.standard_normal((2, 40, 53)).astype(np.float32)
+    app[rng.random(app.shape) < 0.1] = np.nan
+    ratio = np.where(np.isfinite(app), app / true, 0).astype(np.float32)
+    expected = ndimage.median_filter(ratio, 3, mode="nearest")
+    expected[(expected < 0.3) | np.isnan(app)] = 0
+    np.testing.assert_array_equal(primary_beam(app, true, 0.3, True), expected)
+
+
+@pytest.mark.parametrize("dec", [-2.0, 35.0, 84.0])
+def test_neighbouring_mosaics_agree_in_their_overlap(tmp_path, dec):
+    """Same fields on two grids: the same noise but for the resampling, far below the noise itself."""
+    width = 1 / np.cos(np.radians(dec))
+    places = [(-0.05 * width, dec - 0.03), (0.04 * width, dec), (0.0, dec + 0.05)]
+    fields = [
+        write_field(tmp_path, f"f{n}", ra=ra % 360, dec=d, seed=n, n_px=300, sky=1e-3)
+        for n, (ra, d) in enumerate(places)
+    ]
+    first, second = (grid_wcs(ra % 360, dec, 160, 4.5) for ra in (-0.04 * width, 0.04 * width))
+    one, other = (make_mosaic(fields, grid, OPTIONS) for grid in (first, second))
+    y, x = np.mgrid[40:120:7, 60:150:7]
+    u, v = second.wcs_world2pix(*first.wcs_pix2world(x.ravel(), y.ravel(), 0), 0)
+    inside = (u > 0) & (u < 159) & (v > 0) & (v < 159)
+    assert inside.sum() > 50
+    there = ndimage.map_coordinates(other.image.data, [v[inside], u[inside]], order=1)
+    here = one.image.data[y.ravel()[inside], x.ravel()[inside]]
+    assert np.std(there - here) < 0.2 * np.nanmedian(one.sigma())
+    assert np.mean(there - here) == pytest.approx(0, abs=0.05 * float(np.nanmedian(one.sigma())))

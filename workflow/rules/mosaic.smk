@@ -16,6 +16,7 @@ if CONFIG.mosaics.source == "fields":
         output:
             image=PRODUCTS.image("{mosaic}"),
             weights=PRODUCTS.weights("{mosaic}"),
+            sigma=PRODUCTS.sigma("{mosaic}"),
             left_out=PRODUCTS.left_out("{mosaic}"),
         log:
             PRODUCTS.log("mosaic", "{mosaic}"),
@@ -23,12 +24,14 @@ if CONFIG.mosaics.source == "fields":
             PRODUCTS.benchmark("mosaic", "{mosaic}")
         conda:
             ENVIRONMENT
-        threads: 1
+        threads: 2
         resources:
-            # two float64 accumulators and one field of 6,075 px with its reprojection
-            mem_mb=doubling(6000),
-            runtime=doubling(60),
+            # see benchmarks/README.md: two float64 sums of 5,916 px, and a window of one field
+            mem_mb=doubling(2500),
+            runtime=doubling(20),
         params:
+            # noise maps and facet files are no inputs: a field without them is left out and reported,
+            # where a missing input would stop the survey
             root=run_root,
             release=CONFIG.release,
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
@@ -37,7 +40,7 @@ if CONFIG.mosaics.source == "fields":
         shell:
             "$PYTHON $SCRIPTS/mosaic.py --root {params.root:q} --release {params.release}"
             " --list {input.mosaics:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
-            " {params.options} --on-reject $ON_REJECT --log {log:q}"
+            " {params.options} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
 if CONFIG.mosaics.source == "images":

@@ -1,0 +1,163 @@
+"""Facets of a field: their polygons, astrometric offsets, and which of them are bad.
+
+The files are those of ddf-pipeline: ``*.tessel.reg`` (regions of DDFacet),
+``pslocal-facet_offsets.fits`` (matches with Pan-STARRS) and ``Badfacets.txt``.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from radiounet.coadd import Window
+from radiounet.errors import FacetError
+from radiounet.kernels import facets_of_pixels
+
+MIN_PEAK_OVER_ERROR = 2.0
+NUMBER = r"\s*([-+\d.eE]+)\s*"
+LINE = re.compile(rf"line\({NUMBER},{NUMBER},")
+POINT = re.compile(rf"point\({NUMBER},{NUMBER}\).*text=\{{\[.*_S(\d+)\]\}}")
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Facets of one field, numbered from 0 in the order of their labels.
+
+    Attributes
+    ----------
+    corners : ndarray of float64, ``[corner, 2]``
+        Row and column in the field of all polygons' corners, one polygon after another.
+    starts : ndarray of int
+        Where each polygon begins, and the end of the last.
+    numbers : ndarray of int
+        Facet of each polygon; -1 for one that is left out.
+    shifts : ndarray of float64, ``[facet, 2]``
+        How much farther, in rows and columns, sources lie than the coordinates say, px.
+    bad : tuple of int
+        Facets left out.
+    replaced : int
+        Offsets not well measured, for which the median of the others stands.
+    """
+
+    corners: np.ndarray
+    starts: np.ndarray
+    numbers: np.ndarray
+    shifts: np.ndarray
+    bad: tuple[int, ...] = ()
+    replaced: int = 0
+
+    def of_pixels(self, window: Window) -> np.ndarray:
+        """Facet of each pixel of a part of the field, int16 ``[y, x]``, -1 for none."""
+        rows, columns = window
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        return facets_of_pixels(self.corners, self.starts, self.numbers, rows.start, columns.start, shape)
+
+
+def read_facets(
+    regions: str | Path, wcs: WCS, offsets: str | Path | None = None, bad: str | Path | None = None
+) -> Facets:
+    """Read the facets of a field.
+
+    Parameters
+    ----------
+    regions : path
+        Polygons as runs of ``line(ra, dec, ...)``, deg, followed by points that carry
+        the labels, ``text={[F0_S12]}``.
+    wcs : astropy.wcs.WCS
+        Of the field.
+    offsets : path, optional
+        Table with a row per facet: RA_offset and DEC_offset, arcsec, image minus
+        true position, east and north; RA_peak, DEC_peak and their ..._error. Where a
+        peak is less than twice its error the median of the good offsets is taken.
+        ddf-pipeline means to do so too, but writes the medians into a copy of the rows.
+    bad : path, optional
+        Facets to leave out: the numbers after the first comma of the second line.
+
+    Raises
+    ------
+    FacetError
+        A file can not be read, or they do not fit together.
+    """
+    polygons, labels = _read_regions(regions, wcs)
+    facets = {label: number for number, label in enumerate(sorted(set(labels)))}
+    numbers = np.array([facets[label] for label in labels])
+    shifts, replaced = np.zeros((len(facets), 2)), 0
+    if offsets is not None:
+        arcsec, replaced = _read_offsets(offsets, len(facets))
+        shifts = arcsec / (3600 * np.diag(wcs.pixel_scale_matrix)[::-1])
+    left_out = _read_bad(bad, len(facets)) if bad is not None else ()
+    numbers[np.isin(numbers, left_out)] = -1
+    starts = np.cumsum([0, *map(len, polygons)])
+    return Facets(np.concatenate(polygons), starts, numbers, shifts, left_out, replaced)
+
+
+def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[int]]:
+    """Polygons ``[corner, (row, column)]`` and the label that lies in each."""
+    sky: list[list[tuple[float, float]]] = [[]]
+    marks = []
+    for text in _text(path).splitlines():
+        if line := LINE.match(text):
+            sky[-1].append((float(line[1]), float(line[2])))
+            continue
+        if sky[-1]:
+            sky.append([])
+        if point := POINT.match(text):
+            marks.append((float(point[1]), float(point[2]), int(point[3])))
+    polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
+    labels: list[int | None] = [None] * len(polygons)
+    for ra, dec, label in marks:
+        column, row = wcs.wcs_world2pix([[ra, dec]], 0)[0]
+        for index, polygon in enumerate(polygons):
+            if _holds(polygon, row, column):
+                labels[index] = label
+    if not polygons or None in labels:
+        raise FacetError(
+            f"{path}: {labels.count(None)} of {len(polygons)} polygons hold no label; "
+            "DDFacet's *.tessel.reg is needed"
+        )
+    return polygons, labels
+
+
+def _holds(polygon: np.ndarray, row: float, column: float) -> bool:
+    """Whether a point lies in a polygon, by the even-odd rule."""
+    (y0, x0), (y1, x1) = polygon.T, np.roll(polygon, -1, axis=0).T
+    across = (y0 <= row) != (y1 <= row)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = x0 + (row - y0) / (y1 - y0) * (x1 - x0)
+    return bool(np.count_nonzero(across & (crossing > column)) % 2)
+
+
+def _read_offsets(path: str | Path, count: int) -> tuple[np.ndarray, int]:
+    """Offsets ``[facet, (north, east)]``, arcsec, and how many were replaced by the median."""
+    try:
+        table = Table.read(path, format="fits")
+        offsets = np.stack([np.asarray(table[name], float) for name in ("DEC_offset", "RA_offset")], axis=1)
+        trust = [np.asarray(table[f"{a}_peak"] / table[f"{a}_peak_error"], float) for a in ("DEC", "RA")]
+    except (OSError, KeyError, ValueError, fits.VerifyError) as error:
+        raise FacetError(f"{path}: no table of facet offsets: {error}") from error
+    if len(table) != count:
+        raise FacetError(f"{path}: offsets of {len(table)} facets, but there are {count}")
+    good = (np.min(trust, axis=0) >= MIN_PEAK_OVER_ERROR) & np.isfinite(offsets).all(axis=1)
+    offsets[~good] = np.median(offsets[good], axis=0) if good.any() else 0
+    return offsets, int((~good).sum())
+
+
+def _read_bad(path: str | Path, count: int) -> tuple[int, ...]:
+    lines = _text(path).splitlines()
+    if len(lines) < 2 or "," not in lines[1]:
+        raise FacetError(f"{path}: its second line must be a name, a comma and the numbers of bad facets")
+    bad = tuple(sorted({int(number) for number in re.findall(r"\d+", lines[1].partition(",")[2])}))
+    if bad and bad[-1] >= count:
+        raise FacetError(f"{path}: facet {bad[-1]} is called bad, but there are {count}, counted from 0")
+    return bad
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FacetError(f"{path} can not be read: {error}") from error
