@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--like", help="FITS file with the grid wanted")
     parser.add_argument("--out", help="image to write")
     parser.add_argument("--out-weight", help="summed weights to write")
-    parser.add_argument("--threads", type=int, help="threads (default: as many as cores)")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, default=cores, help="threads (default: as many as cores)")
     add_options(parser, MosaicOptions)
     args = parser.parse_args()
     needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
@@ -37,18 +38,18 @@ def main() -> None:
         parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
     if args.image and len(args.image) != len(args.weight):
         parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
-    if args.threads:
-        os.environ["NUMBA_NUM_THREADS"] = str(args.threads)
 
     def work() -> None:
-        from radiounet.mosaic_products import coadd_files, mosaic_fields
+        if args.image:
+            from radiounet.coadd import coadd_files
+
+            pairs = list(zip(args.image, args.weight, strict=True))
+            return coadd_files(pairs, args.like, args.out, args.out_weight, args.threads)
+        from radiounet.mosaic_products import mosaic_fields
         from radiounet.sky import read_survey
 
-        if args.image:
-            coadd_files(list(zip(args.image, args.weight, strict=True)), args.like, args.out, args.out_weight)
-            return
-        survey = read_survey(args.release, args.list)
-        mosaic_fields(args.mosaic, survey, args.fields, products, options_from(args, MosaicOptions))
+        where = args.mosaic, read_survey(args.release, args.list), args.fields, products
+        return mosaic_fields(*where, options_from(args, MosaicOptions), args.threads)
 
     products = Products(args.root or "")
     kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)

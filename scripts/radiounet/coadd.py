@@ -6,21 +6,26 @@ does (ddf-pipeline `mosaic.py`, by `reproject`).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_pixel, wcs_to_celestial_frame
 
-from radiounet.errors import CelestialError
+from radiounet.errors import CelestialError, NoOverlapError, ShapeMismatchError, UnitError
+from radiounet.image import open_plane
 from radiounet.kernels import accumulate
+from radiounet.products import provenance, write_fits
 
 logger = logging.getLogger(__name__)
 
 COORDINATE_ERROR_PX = 2e-4
 STEP_PX = 64
-BLOCK_PX = 1024
+BLOCK_PX = 512
 NO_FACETS = np.empty((0, 0), np.int16)
 NO_SHIFTS = np.zeros((1, 2))
 
@@ -42,6 +47,14 @@ class Lattice:
 
     nodes: np.ndarray
     step: int
+
+    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Rows and columns in the image, ``[2, ...]``, of any places on the grid: as `accumulate` does it."""
+        row, column = (y // self.step).astype(int), (x // self.step).astype(int)
+        up, along = y / self.step - row, x / self.step - column
+        left = self.nodes[:, row, column] * (1 - up) + self.nodes[:, row + 1, column] * up
+        right = self.nodes[:, row, column + 1] * (1 - up) + self.nodes[:, row + 1, column + 1] * up
+        return left + along * (right - left)
 
     def of_block(self, rows: slice, columns: slice) -> np.ndarray:
         """Nodes of a block whose first row and column are multiples of `step`."""
@@ -108,10 +121,13 @@ class Coadd:
     ----------
     grid : astropy.wcs.WCS
         Celestial, with ``array_shape``.
+    threads : int
+        Blocks worked on at a time.
     """
 
-    def __init__(self, grid: WCS) -> None:
+    def __init__(self, grid: WCS, threads: int = 1) -> None:
         self.grid = grid
+        self._threads = threads
         self._total = np.zeros(grid.array_shape)
         self._weights = np.zeros(grid.array_shape)
 
@@ -133,7 +149,8 @@ class Coadd:
         shape : (int, int)
             Of the image, ``[y, x]``.
         read : callable
-            A window of the image to its pixels and weights, float32 ``[y, x]``, or to
+            A window of the image to its pixels and weights, called from several threads:
+            float32 ``[y, x]``, or to
             None where no weight is above 0. A pixel counts where its weight is above 0
             and neither it nor one of those it is interpolated between is NaN.
         scale : float
@@ -151,30 +168,23 @@ class Coadd:
         """
         lattice = lattice_of(self.grid, wcs)
         margin = int(np.ceil(np.abs(shifts).max())) + 2
-        met = False
-        for rows, columns in self._blocks():
-            nodes = lattice.of_block(rows, columns)
+
+        def add_to(block: Window) -> bool:
+            nodes = lattice.of_block(*block)
             window = _window(nodes, shape, margin)
             if window is None:
-                continue
-            met = True
+                return False
             planes = read(window)
-            if planes is None:
-                continue
-            corner = window[0].start, window[1].start
-            accumulate(
-                self._total[rows, columns],
-                self._weights[rows, columns],
-                *planes,
-                corner,
-                shape,
-                nodes,
-                lattice.step,
-                facets(window) if facets else NO_FACETS,
-                shifts,
-                scale,
-            )
-        return met
+            if planes is not None:
+                corner = window[0].start, window[1].start
+                numbers = facets(window) if facets else NO_FACETS
+                sums = self._total[block], self._weights[block]
+                accumulate(*sums, *planes, corner, shape, nodes, lattice.step, numbers, shifts, scale)
+            return True
+
+        # blocks share no pixel, so their order does not matter
+        with ThreadPoolExecutor(self._threads) as pool:
+            return any(list(pool.map(add_to, self._blocks())))
 
     def _blocks(self) -> Iterator[Window]:
         ny, nx = self.grid.array_shape
@@ -206,3 +216,73 @@ def _window(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Window | 
     spans = [slice(max(a, 0), min(b, n)) for a, b, n in zip(low, high, shape, strict=True)]
     # two pixels are needed to interpolate between
     return None if any(one.stop - one.start < 2 for one in spans) else (spans[0], spans[1])
+
+
+def coadd_files(
+    pairs: Sequence[tuple[str, str]], like: str, image_path: str, weights_path: str, threads: int = 1
+) -> None:
+    """Weighted mean of any images with given weight maps, on the grid of another file.
+
+    Images are resampled bilinearly, in Jy/beam or any other unit that does not depend
+    on the pixels' size.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Image and weight map, on the same grid; weights 0 or NaN where not to be used.
+    like : str
+        FITS file with the output grid.
+    image_path, weights_path : str
+        Written: float32, NaN where no image contributes, and the summed weights.
+    threads : int
+
+    Raises
+    ------
+    UnitError
+        The images differ in their unit.
+    NoOverlapError
+        None has a pixel on the grid.
+    """
+    grid = _grid_of(like)
+    coadd = Coadd(grid, threads)
+    header = grid.to_header()
+    first = open_plane(pairs[0][0], brightness=False).header
+    for key in ("BUNIT", "BMAJ", "BMIN", "BPA"):
+        if key in first:
+            header[key] = first[key]
+    met = 0
+    # sorted, so that the order given does not change a bit of the sums
+    for image_file, weight_file in sorted(pairs):
+        image, weight = (open_plane(path, brightness=False) for path in (image_file, weight_file))
+        if image.data.shape != weight.data.shape:
+            raise ShapeMismatchError(
+                f"{image_file} and {weight_file} differ in shape: {image.data.shape} and {weight.data.shape}"
+            )
+        unit = str(image.header.get("BUNIT", "")).strip()
+        if unit.lower() != str(header.get("BUNIT", "")).strip().lower():
+            raise UnitError(f"{image_file} is in {unit!r}, {pairs[0][0]} in {header.get('BUNIT', '')!r}")
+        here = coadd.add(
+            image.wcs,
+            image.data.shape,
+            lambda at, pair=(image, weight): tuple(one.window(*at) for one in pair),
+        )
+        met += here
+        if not here:
+            logger.warning("%s has no pixel on the grid of %s", image_file, like)
+        header.add_history(f"added {Path(image_file).name}")
+    if not met:
+        raise NoOverlapError(f"no image has a pixel on the grid of {like}")
+    data, weights = coadd.finish()
+    header.extend(provenance(nfields=met))
+    write_fits(image_path, data, header)
+    header.remove("BUNIT", ignore_missing=True)
+    write_fits(weights_path, weights, header)
+
+
+def _grid_of(path: str) -> WCS:
+    header = fits.getheader(path)
+    grid = WCS(header).celestial
+    if grid.naxis != 2:
+        raise CelestialError(f"{path} has no celestial grid")
+    grid.array_shape = tuple(header[f"NAXIS{axis + 1}"] for axis in (grid.wcs.lat, grid.wcs.lng))
+    return grid

@@ -91,6 +91,10 @@ class MosaicSource(Section):
         "(where the LOFAR beam at 144 MHz falls to 0.3)",
     )
     options: MosaicOptions = MosaicOptions()
+    compare_to: Annotated[str, Field(pattern=r"\{mosaic\}")] | None = Field(
+        None,
+        description="published mosaics for rule compare_mosaics, a path with {mosaic}; null for none",
+    )
 
 
 class Region(Section):
@@ -377,6 +381,7 @@ EXAMPLES |= {
     "facets": "/data/{field}/image_full_low_m.tessel.reg",
     "facet_offsets": "/data/{field}/pslocal-facet_offsets.fits",
     "bad_facets": "/data/{field}/Badfacets.txt",
+    "compare_to": "/data/{mosaic}/low-mosaic-blanked.fits",
 }
 
 

@@ -1,10 +1,11 @@
 """Compiled loops of mosaicking: resampling, primary beam, facets.
 
-Compiled at the first call and kept on disk by numba; they use all threads numba has.
+Compiled at the first call and kept on disk by numba. They let other threads run: who
+calls them decides how many work at once.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 LEAST_SHARE = 1e-7
 """Below it a pixel does not count: coordinates are rounded, and a blank must not spread by that."""
@@ -19,6 +20,11 @@ def _sorted(a, b, c):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _bilinear(plane, row, column, y, x):
     """Value between the four pixels whose first is (row, column); NaN where one that counts is NaN."""
+    upper = (1 - x) * plane[row, column] + x * plane[row, column + 1]
+    lower = (1 - x) * plane[row + 1, column] + x * plane[row + 1, column + 1]
+    value = (1 - y) * upper + y * lower
+    if np.isfinite(value):
+        return value
     value = 0.0
     for dy in range(2):
         for dx in range(2):
@@ -36,7 +42,7 @@ def _inside(position, length):
     return min(max(position, 0.0), length - 1.0)
 
 
-@njit(cache=True, parallel=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets, shifts, scale):
     """Add one resampled image to the sums of a block of a mosaic.
 
@@ -63,7 +69,7 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
     """
     ny, nx = total.shape
     last_y, last_x = corner[0] + image.shape[0] - 2, corner[1] + image.shape[1] - 2
-    for y in prange(ny):
+    for y in range(ny):
         node_y = y // step
         up = (y - node_y * step) / step
         for node_x in range((nx + step - 1) // step):
@@ -103,7 +109,7 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                         weights[y, x] += much
 
 
-@njit(cache=True, parallel=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def primary_beam(app, true, beam_cut, median):
     """Primary beam ``app / true`` of a field, zero below the cut and where undefined.
 
@@ -123,12 +129,12 @@ def primary_beam(app, true, beam_cut, median):
     """
     ny, nx = app.shape
     ratio = np.empty((ny, nx), np.float32)
-    for y in prange(ny):
+    for y in range(ny):
         for x in range(nx):
             value = app[y, x] / true[y, x]
             ratio[y, x] = value if np.isfinite(value) else np.float32(0)
     beam = np.empty((ny, nx), np.float32)
-    for y in prange(ny):
+    for y in range(ny):
         above, below = max(y - 1, 0), min(y + 1, ny - 1)
         # median of the highest low, the middle middle and the lowest high of three columns
         three = np.empty((3, nx + 2), np.float32)
@@ -148,7 +154,7 @@ def primary_beam(app, true, beam_cut, median):
     return beam
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def facets_of_pixels(corners, starts, numbers, first_row, first_column, shape):
     """Facet that each pixel's centre lies in, by the even-odd rule.
 
@@ -171,7 +177,7 @@ def facets_of_pixels(corners, starts, numbers, first_row, first_column, shape):
         -1 where no polygon is; the last polygon where several are.
     """
     facets = np.full(shape, -1, np.int16)
-    for y in prange(shape[0]):
+    for y in range(shape[0]):
         crossings = np.empty(len(corners))
         row = float(first_row + y)
         for polygon in range(len(numbers)):

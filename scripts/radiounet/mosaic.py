@@ -150,6 +150,7 @@ def make_mosaic(
     grid: WCS,
     options: MosaicOptions,
     outside: Callable[[slice], np.ndarray] | None = None,
+    threads: int = 1,
 ) -> Mosaicked:
     """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / sigma)^2``.
 
@@ -163,13 +164,14 @@ def make_mosaic(
     options : MosaicOptions
     outside : callable, optional
         Rows of the grid to what of them is to be blanked, bool ``[y, x]``.
+    threads : int
 
     Raises
     ------
     BadDataError
         No field contributes, or one is unusable and ``options.missing_field`` is ``reject``.
     """
-    coadd = Coadd(grid)
+    coadd = Coadd(grid, threads)
     used: list[FieldUsed] = []
     missing: dict[str, Rejection] = {}
     elsewhere: dict[str, Rejection] = {}

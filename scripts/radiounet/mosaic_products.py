@@ -10,10 +10,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from radiounet.coadd import Coadd
 from radiounet.config import MosaicOptions
-from radiounet.errors import CelestialError, NoOverlapError, ShapeMismatchError, UnitError
-from radiounet.image import copy_frequency, mosaic_wcs, open_plane
+from radiounet.image import copy_frequency, mosaic_wcs
 from radiounet.mosaic import (
     FieldImages,
     FieldUsed,
@@ -40,7 +38,12 @@ WEIGHTS_UNIT = ("(Jy/beam)**-2", "sum of (primary beam / sigma)^2")
 
 
 def mosaic_fields(
-    name: str, survey: Survey, fields: Sequence[str], products: Products, options: MosaicOptions
+    name: str,
+    survey: Survey,
+    fields: Sequence[str],
+    products: Products,
+    options: MosaicOptions,
+    threads: int = 1,
 ) -> None:
     """Make a mosaic from fetched fields; write its image, weights and sigma map, and what was left out.
 
@@ -54,10 +57,11 @@ def mosaic_fields(
     products : Products
         Where fields are read and the mosaic is written.
     options : MosaicOptions
+    threads : int
     """
     usable, rejected = _usable(fields, products, options)
     grid = mosaic_wcs(survey.mosaics[name], PIXEL_ARCSEC)
-    result = make_mosaic(usable, grid, options, _outside(name, survey, grid, options))
+    result = make_mosaic(usable, grid, options, _outside(name, survey, grid, options), threads)
     result.missing.update(rejected)
     table = _fields_table(result)
     header = _header(name, result, table, options)
@@ -174,70 +178,3 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
         for kind in ("int", "app"):
             header.add_history(f"{kind} {row[f'{kind}_sha256']}")
     return header
-
-
-def coadd_files(pairs: Sequence[tuple[str, str]], like: str, image_path: str, weights_path: str) -> None:
-    """Weighted mean of any images with given weight maps, on the grid of another file.
-
-    Images are resampled bilinearly, in Jy/beam or any other unit that does not depend
-    on the pixels' size.
-
-    Parameters
-    ----------
-    pairs : sequence of (str, str)
-        Image and weight map, on the same grid; weights 0 or NaN where not to be used.
-    like : str
-        FITS file with the output grid.
-    image_path, weights_path : str
-        Written: float32, NaN where no image contributes, and the summed weights.
-
-    Raises
-    ------
-    UnitError
-        The images differ in their unit.
-    NoOverlapError
-        None has a pixel on the grid.
-    """
-    grid = _grid_of(like)
-    coadd = Coadd(grid)
-    header = grid.to_header()
-    first = open_plane(pairs[0][0], brightness=False).header
-    for key in ("BUNIT", "BMAJ", "BMIN", "BPA"):
-        if key in first:
-            header[key] = first[key]
-    met = 0
-    # sorted, so that the order given does not change a bit of the sums
-    for image_file, weight_file in sorted(pairs):
-        image, weight = (open_plane(path, brightness=False) for path in (image_file, weight_file))
-        if image.data.shape != weight.data.shape:
-            raise ShapeMismatchError(
-                f"{image_file} and {weight_file} differ in shape: {image.data.shape} and {weight.data.shape}"
-            )
-        unit = str(image.header.get("BUNIT", "")).strip()
-        if unit.lower() != str(header.get("BUNIT", "")).strip().lower():
-            raise UnitError(f"{image_file} is in {unit!r}, {pairs[0][0]} in {header.get('BUNIT', '')!r}")
-        here = coadd.add(
-            image.wcs,
-            image.data.shape,
-            lambda at, pair=(image, weight): tuple(one.window(*at) for one in pair),
-        )
-        met += here
-        if not here:
-            logger.warning("%s has no pixel on the grid of %s", image_file, like)
-        header.add_history(f"added {Path(image_file).name}")
-    if not met:
-        raise NoOverlapError(f"no image has a pixel on the grid of {like}")
-    data, weights = coadd.finish()
-    header.extend(provenance(nfields=met))
-    write_fits(image_path, data, header)
-    header.remove("BUNIT", ignore_missing=True)
-    write_fits(weights_path, weights, header)
-
-
-def _grid_of(path: str) -> WCS:
-    header = fits.getheader(path)
-    grid = WCS(header).celestial
-    if grid.naxis != 2:
-        raise CelestialError(f"{path} has no celestial grid")
-    grid.array_shape = tuple(header[f"NAXIS{axis + 1}"] for axis in (grid.wcs.lat, grid.wcs.lng))
-    return grid

@@ -68,6 +68,10 @@ class Products:
         """Fields that a mosaic was made without, and why (JSON)."""
         return f"{self.root}/mosaics/{mosaic}/left_out.json"
 
+    def comparison(self, mosaic: str) -> str:
+        """Folder of what a mosaic shows beside a published one."""
+        return f"{self.root}/comparison/{mosaic}"
+
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
         return f"{self.root}/mosaics/{mosaic}/source.json"

@@ -59,7 +59,9 @@ def test_unknown_key_is_refused_with_the_allowed_ones_and_the_nearest():
 
 def test_unknown_key_deep_down_is_refused_with_its_whole_path():
     message = refusal({"mosaics": {"options": {"beamcut": 0.2}}})
-    assert "- mosaics.options.beamcut: unknown key (value 0.2); allowed keys: beam_cut, beam_median" in message
+    assert (
+        "- mosaics.options.beamcut: unknown key (value 0.2); allowed keys: beam_cut, beam_median" in message
+    )
     assert corrected(message) == {"mosaics": {"options": {"beam_cut": "..."}}}
 
 

@@ -35,12 +35,51 @@ if CONFIG.mosaics.source == "fields":
             root=run_root,
             release=CONFIG.release,
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
-            options=options_to(CONFIG.mosaics.options),
+            # a function, since Snakemake takes braces in text for wildcards
+            options=lambda wildcards: options_to(CONFIG.mosaics.options),
             code=code_hash("mosaic"),
         shell:
             "$PYTHON $SCRIPTS/mosaic.py --root {params.root:q} --release {params.release}"
             " --list {input.mosaics:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
             " {params.options} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
+
+
+if CONFIG.mosaics.compare_to:
+
+    rule compare_mosaic:
+        input:
+            ours=PRODUCTS.image("{mosaic}"),
+            published=lambda wildcards: CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic),
+        output:
+            found=f"{PRODUCTS.comparison('{mosaic}')}/comparison.json",
+            sources=f"{PRODUCTS.comparison('{mosaic}')}/sources.ecsv",
+            difference=f"{PRODUCTS.comparison('{mosaic}')}/difference.fits",
+            picture=report(
+                f"{PRODUCTS.comparison('{mosaic}')}/comparison.png",
+                caption="../report/comparison.rst",
+                category="Mosaics",
+            ),
+        log:
+            PRODUCTS.log("compare_mosaics", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("compare_mosaics", "{mosaic}")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=doubling(4000),
+            runtime=doubling(20),
+        params:
+            folder=lambda wildcards: PRODUCTS.comparison(wildcards.mosaic),
+            code=code_hash("compare_mosaics"),
+        shell:
+            "$PYTHON $SCRIPTS/compare_mosaics.py --ours {input.ours:q} --published {input.published:q}"
+            " --out {params.folder:q} --log {log:q}"
+
+    rule compare_mosaics:
+        input:
+            [f"{PRODUCTS.comparison(mosaic)}/comparison.json" for mosaic in GRAPH.selected],
+        localrule: True
 
 
 if CONFIG.mosaics.source == "images":

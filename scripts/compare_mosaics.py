@@ -1,0 +1,28 @@
+"""Compare a mosaic with a published one of the same sky: flux densities, positions, noise, pixels."""
+
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
+    parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
+    parser.add_argument(
+        "--out", required=True, help="folder for comparison.json and .png, sources.ecsv, difference.fits"
+    )
+    parser.add_argument(
+        "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"
+    )
+    args = parser.parse_args()
+
+    def work() -> None:
+        from radiounet.comparison import compare_mosaics
+
+        compare_mosaics(args.ours, args.published, args.out, args.min_snr)
+
+    run_stage(args, work, outputs=[], inputs=[args.ours], name=args.ours)
+
+
+if __name__ == "__main__":
+    main()
