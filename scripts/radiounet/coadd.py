@@ -95,7 +95,7 @@ def lattice_of(grid: WCS, image: WCS) -> Lattice:
 
 def exact_pixels(grid: WCS, image: WCS, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Rows and columns in an image of places on a grid, ``[2, ...]``, NaN where there is none."""
-    if wcs_to_celestial_frame(grid).name == wcs_to_celestial_frame(image).name:
+    if wcs_to_celestial_frame(grid).is_equivalent_frame(wcs_to_celestial_frame(image)):
         sky = grid.wcs_pix2world(x.ravel(), y.ravel(), 0)
         u, v = image.wcs_world2pix(*sky, 0)
         return np.stack([v.reshape(y.shape), u.reshape(y.shape)])

@@ -85,6 +85,33 @@ def test_fields_are_fetched_once_however_many_mosaics_use_them(run):
     assert "fetch_mosaic" not in counts
 
 
+def test_mosaics_by_facet_and_their_comparison_with_published_ones(run):
+    write_lists(run)
+    facets = "/data/{field}/image_full_low_m.tessel.reg"
+    run.write_config(
+        mosaics={
+            "source": "fields",
+            "options": {"facets": facets, "beam_median": False},
+            "compare_to": f"{run.folder}/published/{{mosaic}}.fits",
+        },
+        archive={"dr2": {"field": "file:///data/{field}/{file}"}},
+    )
+    (run.folder / "published").mkdir()
+    for pointing in POINTINGS:
+        (run.folder / "published" / f"{pointing.name}.fits").touch()
+    text = run("-n", "-p", "compare_mosaics")
+    assert f"--facets '{facets}'" in text
+    assert "--no-beam-median" in text
+    assert f"--published {run.folder}/published/P126+65.fits" in text
+    assert run.counts("compare_mosaics") == {
+        "fetch_field": 4,
+        "mosaic": 4,
+        "compare_mosaic": 4,
+        "compare_mosaics": 1,
+        "total": 13,
+    }
+
+
 def test_one_mask_needs_one_chain_and_nothing_else(run):
     write_lists(run)
     run.write_config(clusters="psz2")
