@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/cpu.lock
+# only the tests need it; it asks for another package of TensorFlow, which is here already
+TEST_LOCK := envs/test.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -10,9 +12,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 env: $(VENV)/.installed
 
-$(VENV)/.installed: $(LOCK)
+$(VENV)/.installed: $(LOCK) $(TEST_LOCK)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(TEST_LOCK)
 	touch $@
 
 demo: env
@@ -48,6 +51,8 @@ lock:
 	  { printf 'name: radiounet-%s\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - pip\n  - pip:\n' $$kind; \
 	    grep -E "^[a-z0-9].*==" envs/$$kind.lock | sed -e 's: \\$$::' -e 's:.*:      - "&":'; } > envs/$$kind.yaml; \
 	done
+	uv pip compile --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  envs/test.in -o $(TEST_LOCK)
 
 clean:
 	rm -rf demo results .snakemake

@@ -4,6 +4,7 @@ The normalisation belongs to the model, so it lives here beside the card and
 needs no Keras: the tiling stage imports this module, not the network.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
-from radiounet.products import sha256_of
+from radiounet.products import atomic, sha256_of
 from radiounet.section import Section
 
 
@@ -136,3 +137,9 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
                 "restore the file, or the card that belongs to it"
             )
     return card
+
+
+def write_card(folder: str | Path, card: Card) -> None:
+    """Write ``card.yaml`` of a model folder."""
+    with atomic(Path(folder) / "card.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))

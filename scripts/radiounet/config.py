@@ -188,6 +188,20 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
+class PublishedModel(Section):
+    """Published weights of Radio U-Net: where their zip is, and what belongs to them."""
+
+    url: str = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
+    checksum: str | None = Field(None, description="of the zip, written gitblob:HEX or sha256:HEX")
+    low: float = Field(1e-7, gt=0, description="log10 normalisation: brightness mapped to 0, Jy/beam")
+    high: float = Field(1e-2, gt=0, description="log10 normalisation: brightness mapped to 1, Jy/beam")
+    floor: float = Field(1e-9, gt=0, description="log10 normalisation: clip before it, Jy/beam")
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
+
+
+RADIO_UNET = "https://raw.githubusercontent.com/ICSC-Spoke3/Radio-U-Net/0f2a3416b62099e7026bae5a9a89468231df5a4b/models/"
+
+
 class Archive(Section):
     """Servers, file names and lists."""
 
@@ -208,6 +222,21 @@ class Archive(Section):
             "&-out.max=unlimited&-out=MCXC&-out=RAdeg&-out=DEdeg&-out=z&-out=M500&-out=R500",
         },
         description="URLs of cluster catalogues (VOTable)",
+    )
+    models: dict[Name, PublishedModel] = Field(
+        {
+            "radio-unet-original": PublishedModel(
+                url=RADIO_UNET + "original_model.ckpt.zip",
+                checksum="gitblob:40d49419fff745b1671bf6717ba23dfeb5ea6a1c",
+            ),
+            # its name says norm-3-9; what its authors did with LOFAR images is not known: set low and high
+            "radio-unet-new": PublishedModel(
+                url=RADIO_UNET + "model_RG-5-50-200-0.0001-norm-3-9.ckpt.zip",
+                checksum="gitblob:0457ad60c3f4cd0af2a3f56f61a29360f07ee6ef",
+            ),
+        },
+        description="weights that rule fetch_model imports into resources/models/NAME: url, checksum, "
+        "normalisation (low, high, floor), threshold",
     )
     download: DownloadOptions = DownloadOptions()
 

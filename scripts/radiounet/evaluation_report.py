@@ -1,6 +1,5 @@
 """What `radiounet.evaluation` measured: a table, a page of figures, the folder of a trained model."""
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from radiounet.cards import Card, Weights, model_folder, read_card
+from radiounet.cards import Card, Weights, model_folder, read_card, write_card
 from radiounet.evaluation import calibrate, evaluate, network_method
 from radiounet.learning_curve import origin_of, read_about, require_unseen
 from radiounet.network import ARCHITECTURES
@@ -431,8 +430,7 @@ def publish_model(
         licence="BSD-3-Clause",
         citation="see CITATION.cff of this workflow",
     )
-    with atomic(out / "card.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))
+    write_card(out, card)
     return scores
 
 

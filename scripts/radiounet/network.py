@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from radiounet.cards import Card, read_card
 from radiounet.errors import ModelError
+from radiounet.products import atomic
 
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 DROPOUT = 0.5
@@ -146,3 +147,12 @@ def load_model(folder: str | Path) -> tuple[keras.Model, Card]:
             f"the weights of {folder} do not fit {card.architecture} with widths {list(card.widths)}: {error}"
         ) from error
     return model, card
+
+
+def save_weights(model: keras.Model, path: str | Path) -> None:
+    """Write the weights of a model; `path` ends in ``.weights.h5``."""
+    with atomic(path) as temporary:
+        # Keras insists on the double suffix, which the temporary name lacks
+        renamed = temporary.with_name(temporary.name + ".weights.h5")
+        model.save_weights(renamed)
+        renamed.replace(temporary)

@@ -51,6 +51,10 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_defaults=True)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -406,15 +406,6 @@ def _origin_of_model(folder: str | Path) -> dict[str, object]:
     return {"name": card.name, "sha256": card.weights.sha256, "training": card.training}
 
 
-def save_weights(model: keras.Model, path: str | Path) -> None:
-    """Write the weights of a model; `path` ends in ``.weights.h5``."""
-    with atomic(path) as temporary:
-        # Keras insists on the double suffix, which the temporary name lacks
-        renamed = temporary.with_name(temporary.name + ".weights.h5")
-        model.save_weights(renamed)
-        renamed.replace(temporary)
-
-
 def mine_hard_negatives(
     model: keras.Model, card: Card, paths: Sequence[str], truth_sigma: float
 ) -> dict[str, np.ndarray]:

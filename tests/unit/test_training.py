@@ -15,11 +15,11 @@ from radiounet import inference, training
 from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.learning_curve import read_about
-from radiounet.network import ARCHITECTURES, load_model, lotss_unet
+from radiounet.network import ARCHITECTURES, load_model, lotss_unet, save_weights
 from radiounet.pairs import Crops
 from radiounet.products import sha256_of
 from radiounet.recipe import TrainOptions
-from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, save_weights, train
+from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
 
 OPTIONS = TrainOptions(
     widths=[4, 8],

@@ -55,6 +55,32 @@ rule fetch_clusters:
         " --download {params.download:q} --out {output.table:q} --log {log:q}"
 
 
+rule fetch_model:
+    output:
+        card=f"{workflow.basedir}/resources/models/{{model}}/card.yaml",
+        weights=f"{workflow.basedir}/resources/models/{{model}}/network.weights.h5",
+    log:
+        PRODUCTS.log("fetch_model", "{model}"),
+    benchmark:
+        PRODUCTS.benchmark("fetch_model", "{model}")
+    wildcard_constraints:
+        model="|".join(map(re.escape, CONFIG.archive.models)) or "none",
+    localrule: True
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+        connections=1,
+    params:
+        model=lambda wildcards: options_to(CONFIG.archive.models[wildcards.model]),
+        download=as_json(CONFIG.archive.download),
+    shell:
+        "$PYTHON $SCRIPTS/fetch_model.py --name {wildcards.model} {params.model}"
+        " --download {params.download:q} --log {log:q}"
+
+
 if CONFIG.mosaics.source == "published":
 
     rule fetch_mosaic:

@@ -1,4 +1,5 @@
 # The configuration and the lists of the survey, loaded once; names used by all rules.
+import re
 import sys
 from pathlib import Path
 
