@@ -140,6 +140,26 @@ def build(
     return keras.Model(inputs, outputs)
 
 
+class Plain:
+    """Predicts with any network; `radiounet.inference.Predictor` knows only the shipped ones."""
+
+    def __init__(self, model) -> None:
+        self._model = model
+
+    def plane(self, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
+        """Probability of a plane, in the tiles of mode ``exact``."""
+        from radiounet.tiling import layout, stitch
+
+        where = layout(plane.shape, tile_px, core_px, "exact")
+        padded = np.pad(plane, [(0, n - m) for n, m in zip(where.padded, plane.shape, strict=True)])
+        starts = where.starts()
+        cores = []
+        for (y, x), (v, u) in zip(*where.origins(starts), strict=True):
+            tile = padded[None, y : y + tile_px, x : x + tile_px, None]
+            cores.append(self._model.predict_on_batch(tile)[0, v : v + core_px, u : u + core_px, 1])
+        return stitch(np.stack(cores), starts, where)
+
+
 def _at_every_level(loss: Callable, truth, prediction):
     """Loss of the network's output, and half the mean loss of those of its deeper levels."""
     deeper = range(2, prediction.shape[-1], 2)
@@ -184,7 +204,8 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
         model = training.train(pairs, options, f"{scratch}/checkpoint.npz", f"{scratch}/curve.csv", hard=hard)
         seconds = time.monotonic() - started
     normalisation = NORMALISATIONS[options.normalisation]
-    method = network_method(one.name, model, normalisation, options.tile_px, options.core_px, flips=one.flips)
+    sides = options.tile_px, options.core_px
+    method = network_method(one.name, Plain(model), normalisation, *sides, flips=one.flips)
     counts = PixelCounts()
     for n in range(TRAINING, TRAINING + TESTING):
         pair = read_pair(f"{folder}/{n}.fits", options.truth_sigma)

@@ -43,10 +43,9 @@ def main() -> None:
         mosaics = f"{folder}/mosaics.csv"
         write_mosaic_list(mosaics, [cell_geometry(LARGEST)])
         model = str(ROOT / "resources" / "models" / "lotss-unet")
-        common = ["--mosaic", name]
         stages = {
             "tile": ["--image", products.image(name), "--model", model, "--out", products.tiles(name)],
-            "infer": ["--tiles", products.tiles(name), "--model", model, "--out", products.cores(name)],
+            "infer": [products.tiles(name), "--model", model, "--out", products.cores(name)],
             "stitch": [
                 *("--cores", products.cores(name), "--image", products.image(name), "--model", model),
                 *("--probability", products.probability(name), "--mask", products.mask(name)),
@@ -59,7 +58,8 @@ def main() -> None:
         }
         rows = []
         for stage, arguments in stages.items():
-            command = [sys.executable, str(ROOT / "scripts" / f"{stage}.py"), *common, *arguments]
+            command = [sys.executable, str(ROOT / "scripts" / f"{stage}.py"), *arguments]
+            command += [] if stage == "infer" else ["--mosaic", name]
             costs = [run(command) for _ in range(REPEATS)]
             seconds = statistics.median(cost.seconds for cost in costs)
             memory = max(cost.gigabytes for cost in costs)

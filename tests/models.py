@@ -50,3 +50,31 @@ def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
     card["weights"] = {"file": weights.name, "sha256": sha256_of(weights)}
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
     return Card.model_validate(card)
+
+
+def randomise(model, tiles, zero_scale: bool = False) -> None:
+    """Random weights and statistics, and a head that finds either class in these tiles.
+
+    With `zero_scale`, one channel of every normalisation has the scale 0.
+    """
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    for variable in model.weights:
+        shape = tuple(variable.shape)
+        if variable.name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif variable.name == "kernel":
+            value = rng.standard_normal(shape) * np.sqrt(1.5 / np.prod(shape[:2]) / min(shape[2:]))
+        else:
+            value = 0.2 * rng.standard_normal(shape)
+        if zero_scale and variable.name == "gamma":
+            value[0] = 0
+        variable.assign(value)
+    head = [layer for layer in model.layers if layer.weights][-1]
+    features = np.asarray(keras.Model(model.input, head.input)(tiles))
+    kernel, bias = head.get_weights()
+    mean = features.mean(axis=(0, 1, 2))
+    kernel = 2 * kernel / ((features - mean) @ kernel[0, 0]).std()
+    head.set_weights([kernel, bias - mean @ kernel[0, 0]])

@@ -253,10 +253,17 @@ class Segmentation(Section):
     """From image to mask."""
 
     model: Name = Field("lotss-unet", description="folder in resources/models")
-    mode: Literal["exact", "reference"] = Field(
-        "exact", description="exact: every pixel; reference: as the published code, edges left out"
+    mode: Literal["exact", "reference", "fast"] = Field(
+        "exact",
+        description="exact: every pixel, in the model's tiles; reference: as the published code, "
+        "edges left out; fast: in windows of up to 1,920 px",
     )
-    batch: int = Field(16, ge=1, description="tiles per call of the network")
+    batch: int | None = Field(
+        None, ge=1, description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU"
+    )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32", description="of the network's multiplications; tf32 on a GPU only"
+    )
     threshold: float | None = Field(
         None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
     )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 from scipy import ndimage
 
@@ -19,10 +18,9 @@ from radiounet.baselines import multiscale_filter, smoothed_threshold
 from radiounet.cards import Normalisation, model_folder, read_card
 from radiounet.gaussian import beam_area_px
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
-from radiounet.inference import predict_plane
+from radiounet.inference import Predictor, open_model
 from radiounet.learning_curve import require_unseen
 from radiounet.masks import EIGHT_NEIGHBOURS, make_mask
-from radiounet.network import load_model
 from radiounet.pairs import BEAM_ARCSEC
 from radiounet.recipe import TrainOptions
 from radiounet.scenes import Scene, read_scene
@@ -72,7 +70,7 @@ class Method:
 
 def network_method(
     name: str,
-    model: keras.Model,
+    predictor: Predictor,
     normalisation: Normalisation,
     tile_px: int,
     core_px: int,
@@ -84,7 +82,7 @@ def network_method(
     def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
         plane = normalisation(image, rms)
         mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
-        parts = [np.flip(predict_plane(model, np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
+        parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
         return np.mean(parts, axis=0)
 
     return Method(name, score, threshold)
@@ -125,10 +123,10 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     ModelError
         As `radiounet.network.load_model`.
     """
-    model, card = load_model(folder)
+    predictor, card = open_model(folder)
     name = f"{card.name} ({note})" if note else card.name
     sides = (card.tile_px, card.core_px)
-    method = network_method(name, model, card.normalisation, *sides, card.threshold, flips)
+    method = network_method(name, predictor, card.normalisation, *sides, card.threshold, flips)
     return method, Calibration(card.threshold, card.hosts, card.peak)
 
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from radiounet.cards import Card, Weights, model_folder, read_card, write_card
 from radiounet.evaluation import calibrate, evaluate, network_method
+from radiounet.inference import Predictor
 from radiounet.learning_curve import origin_of, read_about, require_unseen
 from radiounet.network import ARCHITECTURES
 from radiounet.options import options_to
@@ -388,7 +389,9 @@ def publish_model(
     model.load_weights(weights)
     initial = options.initial and read_card(model_folder(options.initial))
     normalisation = initial.normalisation if initial else NORMALISATIONS[options.normalisation]
-    method = network_method(name, model, normalisation, options.tile_px, options.core_px)
+    method = network_method(
+        name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
+    )
     found = calibrate(method, calibration, options)
     if found.hosts is None:
         logger.warning(

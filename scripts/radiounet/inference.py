@@ -1,15 +1,21 @@
-"""From tiles to cores with the Keras network."""
+"""From tiles to cores: reading, computing and writing at the same time."""
 
 import logging
 import os
+import queue
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
+from radiounet.cards import Card
+from radiounet.engine import Engine, Precision, Span
 from radiounet.errors import ModelError
 from radiounet.network import load_model
 from radiounet.products import atomic
@@ -17,8 +23,13 @@ from radiounet.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
 
-BATCH_PIXELS = 2**20  # 16 tiles of 256 px, which fit in a small machine's memory
+BATCH_PIXELS = 2**20
 MOST_TILES = 16
+MOST_TILES_GPU = 512
+BYTES_PER_PIXEL = 1024
+"""Of a tile while it is computed, by the wider of the two networks; a bound."""
+AHEAD = 2
+"""Batches read before they are needed, and batches waiting to be written."""
 
 
 def use_threads(count: int) -> None:
@@ -30,117 +41,276 @@ def use_threads(count: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def devices() -> str:
-    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+def gpus() -> list[str]:
+    """Names of the GPUs that the backend sees."""
     backend = keras.backend.backend()
-    threads, names = 0, []
     if backend == "tensorflow":
         import tensorflow as tf
 
         found = tf.config.list_physical_devices("GPU")
-        names = [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
-    elif backend == "jax":
+        return [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
+    if backend == "jax":
         import jax
 
-        names = [one.device_kind for one in jax.devices() if one.platform != "cpu"]
-    elif backend == "torch":
-        import torch
+        return [one.device_kind for one in jax.devices() if one.platform != "cpu"]
+    import torch
 
-        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-        threads = torch.get_num_threads()
-    return ", ".join(names) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
 
 
-def write_cores(tiles_path: str | Path, model_folder: str | Path, cores_path: str | Path, batch: int) -> None:
+def devices() -> str:
+    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+    threads = 0
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return ", ".join(gpus()) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
+
+
+class Predictor:
+    """The network of a model, compiled for whatever tiles come.
+
+    Parameters
+    ----------
+    model : keras.Model
+    architecture : str
+        See `radiounet.network.ARCHITECTURES`.
+    batch : int, optional
+        Tiles per call, however many are left, so that the network always sees one shape
+        and the same bytes come out twice. By default as many as make 2^20 pixels on a
+        CPU, and on a GPU as many as fit its memory; halved where that was too many.
+    precision : {'float32', 'tf32', 'bfloat16'}
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        architecture: str,
+        batch: int | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        self.precision = precision
+        self._model, self._architecture, self._batch = model, architecture, batch
+        self._engines: dict[tuple[int, Span], Engine] = {}
+        if not gpus():
+            logger.info("no GPU answers: computing on %s", devices())
+
+    def _engine(self, where: Layout, central: bool) -> Engine:
+        """Engine for cores in the middle of their tiles, or for cores anywhere in them."""
+        margin = where.margin_px
+        core = (margin, margin + where.core_px) if central else (0, where.tile_px)
+        key = where.tile_px, core
+        if key not in self._engines:
+            batch = self._batch or default_batch(where.tile_px)
+            self._engines[key] = Engine(
+                self._model, self._architecture, where.tile_px, core, batch, self.precision
+            )
+        return self._engines[key]
+
+    def cores(
+        self, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Predict tiles of a plane batch by batch; tiles are read while others are computed.
+
+        Parameters
+        ----------
+        plane : array-like, ``[y, x]``
+            Normalised, and padded to a tile.
+        starts : ndarray, ``[tile, 2]``
+            See `radiounet.tiling.Layout`.
+
+        Yields
+        ------
+        starts : ndarray, ``[tile, 2]``
+            In another order than given: first of cores in the middle of their tiles.
+        cores : ndarray of float32, ``[tile, y, x]``
+        """
+        _, inner = where.origins(starts)
+        in_middle = (inner == where.margin_px).all(axis=1)
+        for central in (True, False):
+            chosen = starts[in_middle == central]
+            while len(chosen):
+                engine, done = self._engine(where, central), 0
+                try:
+                    for some, cores in _predicted(engine, plane, chosen, where, central):
+                        yield some, cores
+                        done += len(some)
+                except Exception as error:
+                    if not _is_out_of_memory(error) or engine.batch == 1:
+                        raise
+                    self._halve(engine)
+                chosen = chosen[done:]
+
+    def _halve(self, engine: Engine) -> None:
+        self._batch = engine.batch // 2
+        self._engines.clear()
+        logger.warning("%d tiles at a time do not fit the memory: %d from now on", engine.batch, self._batch)
+
+    def plane(self, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
+        """Predict a whole plane in memory, in the tiles of mode ``exact``.
+
+        Parameters
+        ----------
+        plane : ndarray of float32, ``[y, x]``
+            Normalised; blank pixels and what lies outside are 0.
+        tile_px, core_px : int
+            Sides of a tile and of its kept part.
+
+        Returns
+        -------
+        ndarray of float32, ``[y, x]``
+            Probability of diffuse emission.
+        """
+        where = layout(plane.shape, tile_px, core_px, "exact")
+        sides = zip(where.padded, plane.shape, strict=True)
+        padded = np.pad(plane, [(0, total - side) for total, side in sides])
+        starts, cores = zip(*self.cores(padded, where.starts(), where), strict=True)
+        return stitch(np.concatenate(cores), np.concatenate(starts), where)
+
+
+def default_batch(tile_px: int) -> int:
+    """Tiles per call, by the kind of machine and not by what else runs there."""
+    most, pixels = MOST_TILES, BATCH_PIXELS
+    if gpus():
+        most, pixels = MOST_TILES_GPU, _gpu_bytes() // 2 // BYTES_PER_PIXEL
+    return max(min(pixels // tile_px**2, most), 1)
+
+
+def _gpu_bytes() -> int:
+    """Memory of the first GPU, bytes."""
+    import subprocess
+
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
+        return int(answer.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        logger.warning("the memory of the GPU is not known (%s): taken for 8 GB", error)
+        return 8 * 2**30
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    kind = type(error).__name__
+    return kind in ("ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _predicted(
+    engine: Engine, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout, central: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    side, size = where.tile_px, where.core_px
+
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first in range(0, len(starts), engine.batch):
+            some = starts[first : first + engine.batch]
+            # the last call is filled up with zeros
+            tiles = np.zeros((engine.batch, side, side, 1), np.float32)
+            for index, (y, x) in enumerate(where.origins(some)[0]):
+                tiles[index, ..., 0] = plane[y : y + side, x : x + side]
+            yield some, tiles
+
+    for some, tiles in _ahead(read()):
+        maps = engine(tiles)[: len(some)]
+        if not central:
+            inner = where.origins(some)[1]
+            maps = np.stack(
+                [one[y : y + size, x : x + size] for one, (y, x) in zip(maps, inner, strict=True)]
+            )
+        yield some, maps
+
+
+def _ahead(items: Iterator) -> Iterator:
+    """Take items from an iterator in a thread of its own, `AHEAD` before they are asked for."""
+    waiting: queue.Queue = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fill() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # raised again where the items are taken
+            put((None, error))
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def open_model(
+    folder: str | Path, batch: int | None = None, precision: Precision = "float32"
+) -> tuple[Predictor, Card]:
+    """Predictor and card of a model folder; see `radiounet.network.load_model`."""
+    model, card = load_model(folder)
+    return Predictor(model, card.architecture, batch, precision), card
+
+
+def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_path: str | Path) -> None:
     """Predict every tile that holds data and keep its core.
 
-    Writes data sets ``cores`` (float32, ``[tile, y, x]``) and ``starts``. One
-    batch of tiles is held at a time.
+    Writes data sets ``cores`` (float32, ``[tile, y, x]``) and ``starts``. A few
+    batches of tiles are held at a time: one is computed while the next are read
+    and the last are written.
 
     Parameters
     ----------
     tiles_path : path
         From `radiounet.tiling.write_tiles`.
-    model_folder : path
-        Must be the model the tiles were made for.
-    batch : int
-        Tiles per call; the last call is filled up, so that the network always
-        sees one shape and the same bytes come out twice.
+    predictor, card
+        Of the model the tiles were made for.
 
     Raises
     ------
     ModelError
         The tiles were normalised for other weights.
     """
-    model, card = load_model(model_folder)
     with h5py.File(tiles_path, "r") as store:
         if store.attrs["model_sha256"] != card.weights.sha256:
-            raise ModelError(f"{tiles_path} was made for other weights than those of {model_folder}")
+            raise ModelError(f"{tiles_path} was made for other weights than those of {card.name}")
         where = read_layout(store, card)
         starts = store["starts"][...][store["has_data"][...]]
         started = time.monotonic()
         with atomic(cores_path) as temporary, h5py.File(temporary, "w") as out:
             out.attrs.update(store.attrs)
-            out.attrs["precision"] = "float32"
-            out["starts"] = starts
-            cores = out.create_dataset("cores", (len(starts), card.core_px, card.core_px), np.float32)
-            first = 0
-            for part in predict_cores(model, store["plane"], starts, where, batch):
-                cores[first : first + len(part)] = part
-                first += len(part)
+            out.attrs["precision"] = predictor.precision
+            kept = np.empty_like(starts)
+            cores = out.create_dataset("cores", (len(starts), where.core_px, where.core_px), np.float32)
+            _write_all(cores, kept, predictor.cores(store["plane"], starts, where))
+            out["starts"] = kept
     seconds = time.monotonic() - started
     logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)
 
 
-def predict_cores(
-    model: keras.Model, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout, batch: int
-) -> Iterator[np.ndarray]:
-    """Predict tiles of a plane batch by batch.
-
-    Parameters
-    ----------
-    plane : array-like, ``[y, x]``
-        Normalised, and padded to a tile.
-    starts : ndarray, ``[tile, 2]``
-        See `radiounet.tiling.Layout`.
-    batch : int
-        Every call of the network has this many tiles, the last one filled up with zeros.
-
-    Yields
-    ------
-    ndarray of float32, ``[tile, y, x]``
-        Cores, in the order of `starts`.
-    """
-    size, side = where.core_px, where.tile_px
-    tiles = np.zeros((batch, side, side, 1), np.float32)
-    for first in range(0, len(starts), batch):
-        origins, inner = where.origins(starts[first : first + batch])
-        for index, (y, x) in enumerate(origins):
-            tiles[index, ..., 0] = plane[y : y + side, x : x + side]
-        tiles[len(origins) :] = 0
-        maps = model.predict_on_batch(tiles)[..., 1]
-        yield np.stack([one[y : y + size, x : x + size] for one, (y, x) in zip(maps, inner, strict=False)])
-
-
-def predict_plane(model: keras.Model, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
-    """Predict a whole plane in memory, in the tiles of mode ``exact``.
-
-    Parameters
-    ----------
-    plane : ndarray of float32, ``[y, x]``
-        Normalised; blank pixels and what lies outside are 0.
-    tile_px, core_px : int
-        Sides of a tile and of its kept part.
-
-    Returns
-    -------
-    ndarray of float32, ``[y, x]``
-        Probability of diffuse emission.
-    """
-    where = layout(plane.shape, tile_px, core_px, "exact")
-    sides = zip(where.padded, plane.shape, strict=True)
-    padded = np.pad(plane, [(0, total - side) for total, side in sides])
-    batch = max(min(BATCH_PIXELS // tile_px**2, MOST_TILES), 1)
-    starts = where.starts()
-    return stitch(np.concatenate([*predict_cores(model, padded, starts, where, batch)]), starts, where)
+def _write_all(cores: h5py.Dataset, kept: np.ndarray, parts: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write cores as they come, in a thread of its own, and note their starts."""
+    pending: deque = deque()
+    first = 0
+    with ThreadPoolExecutor(1) as writer:
+        for some, part in parts:
+            kept[first : first + len(some)] = some
+            pending.append(writer.submit(cores.__setitem__, slice(first, first + len(some)), part))
+            first += len(some)
+            if len(pending) > AHEAD:
+                pending.popleft().result()
+        for one in pending:
+            one.result()

@@ -56,8 +56,8 @@ def stitch_cores(
 ) -> None:
     """Join cores into the probability map, and make the mask.
 
-    In ``exact`` mode the probability is NaN where the image is; in ``reference``
-    mode blank pixels keep what the network said, and only the border that it
+    In modes ``exact`` and ``fast`` the probability is NaN where the image is; in
+    ``reference`` mode blank pixels keep what the network said, and only the border that it
     never predicts is NaN.
     """
     card = read_card(model_folder(model))
@@ -66,7 +66,7 @@ def stitch_cores(
         where = read_layout(store, card)
         probability = stitch(store["cores"], store["starts"][...], where)
         attributes = dict(store.attrs)
-    if attributes["mode"] == "exact":
+    if attributes["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan
     own = options.threshold is None
     threshold = card.threshold if own else options.threshold

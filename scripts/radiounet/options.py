@@ -58,9 +58,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def add_options(parser: argparse.ArgumentParser, section: type[Section]) -> None:
-    """Give a script one option per field of a section, named and documented alike."""
-    for name, field in section.model_fields.items():
+def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: str) -> None:
+    """Give a script one option per field of a section, or some of them, named and documented alike."""
+    for name in only or section.model_fields:
+        field = section.model_fields[name]
         option = f"--{name.replace('_', '-')}"
         if field.annotation is bool:
             yes_or_no = argparse.BooleanOptionalAction
@@ -92,8 +93,8 @@ def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
     return annotation, None
 
 
-def options_from(args: argparse.Namespace, section: type[Section]) -> Any:
-    """Build a section from a script's parsed options.
+def options_from(args: argparse.Namespace, section: type[Section], *only: str) -> Any:
+    """Build a section from a script's parsed options, all of its own or some of them.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def options_from(args: argparse.Namespace, section: type[Section]) -> Any:
         A value outside its limits.
     """
     try:
-        return section.model_validate({name: getattr(args, name) for name in section.model_fields})
+        return section.model_validate({name: getattr(args, name) for name in only or section.model_fields})
     except ValidationError as error:
         raise ConfigError(str(error)) from None
 

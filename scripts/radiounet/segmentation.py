@@ -26,7 +26,7 @@ def segment_image(
     Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
     clusters, ``clusters.ecsv``.
     """
-    from radiounet.inference import write_cores
+    from radiounet.inference import open_model, write_cores
 
     card = read_card(model_folder(model))
     out = Path(folder)
@@ -36,7 +36,8 @@ def segment_image(
         prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
         prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
         tile_image(prepared, model, segmentation.mode, tiles, source=image)
-        write_cores(tiles, model_folder(model), cores, segmentation.batch)
+        predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
+        write_cores(tiles, predictor, card, cores)
         stitch_cores(cores, prepared, model, segmentation, probability, mask)
         survey = Survey("images", [Mosaic("image", *place_of(prepared))])
         find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))

@@ -19,7 +19,11 @@ from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
 from radiounet.products import atomic, sha256_of
 
-Mode = Literal["exact", "reference"]
+Mode = Literal["exact", "reference", "fast"]
+
+WINDOW_PX = 1920
+STEP_PX = 64
+"""Largest side of a window of mode ``fast``, and what its side is a multiple of, for any network here."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,26 @@ def layout(shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode) -> La
         counts = tuple((side - tile_px) // core_px + 1 for side in shape)
         return Layout(tuple(shape), tile_px, core_px, margin, counts)
     # whole cores before pixel 0 keep the tiles of the reference where they are
-    first = margin - -(-margin // core_px) * core_px
+    first = 0 if mode == "fast" else margin - -(-margin // core_px) * core_px
     counts = tuple(-(-(side - first) // core_px) for side in shape)
     return Layout(tuple(shape), tile_px, core_px, first, counts)
+
+
+def sides(card: Card, shape: tuple[int, int], mode: Mode) -> tuple[int, int]:
+    """Side of tiles and cores: the model's own, or windows as large as memory allows.
+
+    Windows of mode ``fast`` have the model's margin, are of one size, and as few as
+    `WINDOW_PX` lets be; one that holds the whole plane needs no margin.
+    """
+    if mode != "fast":
+        return card.tile_px, card.core_px
+    longest = max(shape)
+    if longest <= WINDOW_PX:
+        side = -(-longest // STEP_PX) * STEP_PX
+        return side, side
+    count = -(-longest // (WINDOW_PX - 2 * card.margin_px))
+    tile_px = -(-(-(-longest // count) + 2 * card.margin_px) // STEP_PX) * STEP_PX
+    return tile_px, tile_px - 2 * card.margin_px
 
 
 def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, meta: dict[str, str]) -> None:
@@ -129,13 +150,13 @@ def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, met
     meta : dict
         Provenance, kept as attributes.
     """
-    where = layout(image.shape, card.tile_px, card.core_px, mode)
+    where = layout(image.shape, *sides(card, image.shape, mode), mode)
     rms = local_rms(image)
     plane = card.normalisation(image, rms)
     blank_value = card.normalisation(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0]
     starts = where.starts()
     has_data = np.ones(len(starts), bool)
-    if mode == "exact":
+    if mode != "reference":
         data = np.isfinite(image)
         has_data[:] = [data[where.core_of(start)[0]].any() for start in starts]
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
@@ -172,8 +193,8 @@ def tile_image(image: str, model: str, mode: Mode, target: str, source: str | No
 
 def read_layout(store: h5py.File, card: Card) -> Layout:
     """Layout of a tiles file for the model it was made for."""
-    shape = tuple(int(side) for side in store.attrs["shape"])
-    return layout(shape, card.tile_px, card.core_px, store.attrs["mode"])
+    shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
+    return layout(shape, *sides(card, shape, mode), mode)
 
 
 def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:

@@ -426,13 +426,14 @@ def mine_hard_negatives(
         Per path, y and x of the centres of the islands of the model's own mask that
         hold no truth pixel.
     """
-    return {path: _false_islands(model, card, path, truth_sigma) for path in paths}
+    predictor = inference.Predictor(model, card.architecture)
+    return {path: _false_islands(predictor, card, path, truth_sigma) for path in paths}
 
 
-def _false_islands(model: keras.Model, card: Card, path: str, truth_sigma: float) -> np.ndarray:
+def _false_islands(predictor: inference.Predictor, card: Card, path: str, truth_sigma: float) -> np.ndarray:
     pair = read_pair(path, truth_sigma)
     plane = pair.normalised(pair.image, pair.rms, card.normalisation)
-    probability = inference.predict_plane(model, plane, card.tile_px, card.core_px)
+    probability = predictor.plane(plane, card.tile_px, card.core_px)
     classes = pair.classes()
     area_px = beam_area_px(card.beam_arcsec, card.pixel_arcsec)
     probability[classes < 0] = np.nan

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
-from radiounet import evaluation, evaluation_report
+from radiounet import evaluation, evaluation_report, inference
 from radiounet.cards import AsinhNormalisation, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
@@ -24,7 +24,7 @@ from radiounet.evaluation import (
 from radiounet.evaluation_report import draw_evaluation, evaluation_table, publish_model, write_evaluation
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
-from radiounet.inference import predict_plane
+from radiounet.inference import Predictor, open_model
 from radiounet.network import load_model, lotss_unet
 from radiounet.recipe import TrainOptions
 from radiounet.scenes import read_scene
@@ -283,32 +283,38 @@ def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
     assert scores["clusters"]["host"] == 0
 
 
-class Shifted:
-    """A model that says of each pixel what its left neighbour is; remembers its batches."""
+@pytest.fixture
+def shifting(monkeypatch):
+    """Engines that say of each pixel what its left neighbour is; batches they saw."""
+    batches = []
 
-    def __init__(self):
-        self.batches = []
+    class Shifting:
+        def __init__(self, model, architecture, tile_px, core, batch, precision):
+            self.core, self.batch = core, batch
 
-    def predict_on_batch(self, tiles):
-        self.batches.append(len(tiles))
-        probability = np.roll(tiles[..., 0], 1, axis=2)
-        return np.stack([1 - probability, probability], axis=-1)
+        def __call__(self, tiles):
+            batches.append(len(tiles))
+            low, high = self.core
+            return np.roll(tiles[..., 0], 1, axis=2)[:, low:high, low:high]
+
+    monkeypatch.setattr(inference, "Engine", Shifting)
+    return batches
 
 
 @pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
-def test_a_plane_is_predicted_tile_by_tile(tile_px, batch):
+def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
     plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
-    model = Shifted()
-    probability = predict_plane(model, plane, tile_px, tile_px // 2)
+    probability = Predictor(None, "lotss_unet").plane(plane, tile_px, tile_px // 2)
     np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
     assert probability.shape == plane.shape
-    assert set(model.batches) == {batch}
+    assert set(shifting) == {batch}
 
 
-def test_flips_average_over_the_mirrors():
+def test_flips_average_over_the_mirrors(shifting):
     image = np.sinh(np.random.default_rng(1).random((40, 60))).astype(np.float32)
     rms = np.ones_like(image)
-    method = network_method("m", Shifted(), AsinhNormalisation(kind="asinh_sigma"), 64, 32, flips=True)
+    sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
+    method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
     plane = np.pad(np.arcsinh(image), 1)
     # two mirrors look left, two look right
     expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
@@ -322,9 +328,9 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     assert calibration == Calibration(0.4, HOSTS)
     assert model_method(tmp_path, note="shipped")[0].name == "tiny (shipped)"
     image = np.random.default_rng(1).standard_normal((50, 50)).astype(np.float32)
-    model, card = load_model(tmp_path)
+    predictor, card = open_model(tmp_path)
     plane = card.normalisation(image, np.full_like(image, 2))
-    expected = predict_plane(model, plane, card.tile_px, card.core_px)
+    expected = predictor.plane(plane, card.tile_px, card.core_px)
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
 
 

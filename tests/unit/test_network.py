@@ -5,10 +5,12 @@ import pytest
 import yaml
 
 from models import write_tiny_model
+from radiounet import tiling
 from radiounet.cards import MODELS, AsinhNormalisation, LogNormalisation, read_card
 from radiounet.errors import ModelError
-from radiounet.inference import write_cores
-from radiounet.network import PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
+from radiounet.inference import open_model, write_cores
+from radiounet.network import ARCHITECTURES, PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
+from radiounet.noise import local_rms
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}
@@ -154,7 +156,7 @@ def infer(tmp_path, image, mode, batch=4, name="a"):
     tiles, cores = tmp_path / f"{name}.tiles.h5", tmp_path / f"{name}.cores.h5"
     meta = {"model": card.name, "model_sha256": card.weights.sha256, "image_sha256": "0"}
     write_tiles(tiles, image, card, mode, meta)
-    write_cores(tiles, tmp_path / "model", cores, batch)
+    write_cores(tiles, *open_model(tmp_path / "model", batch), cores)
     with h5py.File(cores) as store:
         return stitch(store["cores"], store["starts"][...], read_layout(store, card))
 
@@ -203,6 +205,38 @@ def test_exact_mode_equals_reference_where_that_is_defined(tmp_path, architectur
     assert np.isfinite(exact).all()
 
 
+@pytest.mark.parametrize("architecture", ["published_unet", "lotss_unet"])
+def test_fast_mode_in_one_window_is_the_network_on_the_whole_image(tmp_path, architecture):
+    write_tiny_model(tmp_path / "model", architecture=architecture)
+    image = (1e-4 * np.random.default_rng(3).standard_normal((150, 201))).astype(np.float32)
+    image[:40, :40] = np.nan
+    fast = infer(tmp_path, image, "fast")
+    model, card = load_model(tmp_path / "model")
+    whole = ARCHITECTURES[architecture](256, card.widths)
+    whole.set_weights(model.get_weights())
+    plane = np.zeros((1, 256, 256, 1), np.float32)
+    plane[0, :150, :201, 0] = card.normalisation(image, local_rms(image))
+    np.testing.assert_allclose(fast, whole.predict_on_batch(plane)[0, :150, :201, 1], atol=1e-5)
+
+
+def test_fast_mode_in_several_windows_has_the_model_s_margin(tmp_path, monkeypatch):
+    """Each window says what the network says of it, and nothing within a margin of its inner edges counts."""
+    write_tiny_model(tmp_path / "model")
+    monkeypatch.setattr(tiling, "WINDOW_PX", 192)
+    image = (1e-4 * np.random.default_rng(3).standard_normal((300, 340))).astype(np.float32)
+    card = read_card(tmp_path / "model")
+    assert tiling.sides(card, image.shape, "fast") == (192, 160)
+    fast = infer(tmp_path, image, "fast")
+    assert np.isfinite(fast).all()
+    model, _ = load_model(tmp_path / "model")
+    window = ARCHITECTURES["lotss_unet"](192, card.widths)
+    window.set_weights(model.get_weights())
+    plane = card.normalisation(image, local_rms(image))
+    # the window of the core that begins at row 0, column 160
+    said = window.predict_on_batch(plane[None, :192, 144:336, None])[0, ..., 1]
+    np.testing.assert_allclose(fast[:160, 160:320], said[:160, 16:176], atol=1e-5)
+
+
 def test_batch_size_does_not_change_the_result_and_blank_tiles_are_skipped(tmp_path):
     write_tiny_model(tmp_path / "model")
     image = (1e-4 * np.random.default_rng(3).standard_normal((256, 256))).astype(np.float32)
@@ -230,5 +264,5 @@ def test_tiles_made_for_other_weights_are_refused(tmp_path):
     image = np.random.default_rng(3).standard_normal((100, 100)).astype(np.float32)
     write_tiles(tmp_path / "t.h5", image, read_card(tmp_path / "model"), "exact", {"model_sha256": "another"})
     with pytest.raises(ModelError, match="other weights"):
-        write_cores(tmp_path / "t.h5", tmp_path / "model", tmp_path / "c.h5", 4)
+        write_cores(tmp_path / "t.h5", *open_model(tmp_path / "model"), tmp_path / "c.h5")
     assert not (tmp_path / "c.h5").exists()

@@ -296,7 +296,7 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
     y, x = np.unravel_index(truth.argmax(), truth.shape)
     calls = []
 
-    def predict(model, plane, tile_px, core_px):
+    def predict(predictor, plane, tile_px, core_px):
         calls.append((tile_px, core_px))
         probability = np.zeros(plane.shape, np.float32)
         probability[y, x] = 0.9  # true
@@ -305,7 +305,7 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
         probability[50, 60] = 0.9  # less than a beam
         return probability
 
-    monkeypatch.setattr(inference, "predict_plane", predict, raising=False)
+    monkeypatch.setattr(inference.Predictor, "plane", predict)
     found = hard_negatives(folder, [path], OPTIONS, tmp_path / "w.weights.h5")
     assert found[path].tolist() == [[60, 3]]
     assert calls == [(32, 16)]

@@ -41,12 +41,11 @@ rule infer:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        model=CONFIG.segmentation.model,
-        batch=CONFIG.segmentation.batch,
+        options=options_to(CONFIG.segmentation, "model", "batch", "precision"),
         code=code_hash("infer"),
     shell:
-        "$PYTHON $SCRIPTS/infer.py --mosaic {wildcards.mosaic} --tiles {input.tiles:q} --model {params.model:q}"
-        " --batch {params.batch} --threads {threads} --out {output.cores:q} --on-reject $ON_REJECT --log {log:q}"
+        "$PYTHON $SCRIPTS/infer.py {input.tiles:q} --out {output.cores:q} {params.options}"
+        " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule stitch:
