@@ -1,5 +1,7 @@
 """Compare a mosaic with a published one of the same sky: flux densities, positions, noise, pixels."""
 
+from pathlib import Path
+
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -21,7 +23,8 @@ def main() -> None:
 
         compare_mosaics(args.ours, args.published, args.out, args.min_snr)
 
-    run_stage(args, work, outputs=[], inputs=[args.ours], name=args.ours)
+    outputs = [f"{args.out}/{name}" for name in ("comparison.json", "sources.ecsv", "difference.fits")]
+    run_stage(args, work, outputs=outputs, inputs=[args.ours], name=Path(args.out).name)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ def main() -> None:
     parser.add_argument("--like", help="FITS file with the grid wanted")
     parser.add_argument("--out", help="image to write")
     parser.add_argument("--out-weight", help="summed weights to write")
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--threads", type=int, default=cores, help="threads (default: as many as cores)")
+    parser.add_argument("--threads", type=int, help="threads (default: as many as cores)")
     add_options(parser, MosaicOptions)
     args = parser.parse_args()
     needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
@@ -39,19 +38,23 @@ def main() -> None:
     if args.image and len(args.image) != len(args.weight):
         parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
 
+    threads = max(args.threads or len(os.sched_getaffinity(0)), 1)
+
     def work() -> None:
         if args.image:
             from radiounet.coadd import coadd_files
 
             pairs = list(zip(args.image, args.weight, strict=True))
-            return coadd_files(pairs, args.like, args.out, args.out_weight, args.threads)
+            return coadd_files(pairs, args.like, args.out, args.out_weight, threads)
         from radiounet.mosaic_products import mosaic_fields
         from radiounet.sky import read_survey
 
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
-        return mosaic_fields(*where, options_from(args, MosaicOptions), args.threads)
+        return mosaic_fields(*where, options_from(args, MosaicOptions), threads)
 
     products = Products(args.root or "")
+    if args.image:
+        args.on_reject = "stop"  # nothing could stand in for a file of the user's own
     kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)
     run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], name=args.mosaic or args.out)
 

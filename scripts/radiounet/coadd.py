@@ -16,10 +16,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_pixel, wcs_to_celestial_frame
 
-from radiounet.errors import CelestialError, NoOverlapError, ShapeMismatchError, UnitError
-from radiounet.image import open_plane
+from radiounet.errors import CelestialError, NoOverlapError, UnitError
+from radiounet.image import StoredPlane, open_plane, require_same_grid
 from radiounet.kernels import accumulate
-from radiounet.products import provenance, write_fits
+from radiounet.products import printable, provenance, sha256_of, write_fits
 
 logger = logging.getLogger(__name__)
 
@@ -135,11 +135,11 @@ class Coadd:
         self,
         wcs: WCS,
         shape: tuple[int, int],
-        read: Callable[[Window], tuple[np.ndarray, np.ndarray] | None],
+        read: Callable[[Window], tuple[np.ndarray, np.ndarray]],
         scale: float = 1.0,
         facets: Callable[[Window], np.ndarray] | None = None,
         shifts: np.ndarray = NO_SHIFTS,
-    ) -> bool:
+    ) -> tuple[int, int]:
         """Add one image, block by block of the grid.
 
         Parameters
@@ -150,9 +150,8 @@ class Coadd:
             Of the image, ``[y, x]``.
         read : callable
             A window of the image to its pixels and weights, called from several threads:
-            float32 ``[y, x]``, or to
-            None where no weight is above 0. A pixel counts where its weight is above 0
-            and neither it nor one of those it is interpolated between is NaN.
+            float32 ``[y, x]``. A pixel counts where its weight is above 0 and neither it
+            nor one of those it is interpolated between is NaN.
         scale : float
             The image counts multiplied by it, its weights divided by its square.
         facets : callable, optional
@@ -163,28 +162,27 @@ class Coadd:
 
         Returns
         -------
-        bool
-            Whether anything was read: the image overlaps the grid.
+        inside, added : int
+            Pixels of the grid that lie on the image, and those that it gave something to.
         """
         lattice = lattice_of(self.grid, wcs)
         margin = int(np.ceil(np.abs(shifts).max())) + 2
 
-        def add_to(block: Window) -> bool:
+        def add_to(block: Window) -> tuple[int, int]:
             nodes = lattice.of_block(*block)
             window = _window(nodes, shape, margin)
             if window is None:
-                return False
+                return 0, 0
+            corner = window[0].start, window[1].start
+            numbers = facets(window) if facets else NO_FACETS
+            sums = self._total[block], self._weights[block]
             planes = read(window)
-            if planes is not None:
-                corner = window[0].start, window[1].start
-                numbers = facets(window) if facets else NO_FACETS
-                sums = self._total[block], self._weights[block]
-                accumulate(*sums, *planes, corner, shape, nodes, lattice.step, numbers, shifts, scale)
-            return True
+            return accumulate(*sums, *planes, corner, shape, nodes, lattice.step, numbers, shifts, scale)
 
         # blocks share no pixel, so their order does not matter
         with ThreadPoolExecutor(self._threads) as pool:
-            return any(list(pool.map(add_to, self._blocks())))
+            inside, added = zip(*pool.map(add_to, self._blocks()), strict=True)
+        return sum(inside), sum(added)
 
     def _blocks(self) -> Iterator[Window]:
         ny, nx = self.grid.array_shape
@@ -240,49 +238,55 @@ def coadd_files(
     ------
     UnitError
         The images differ in their unit.
+    ShapeMismatchError
+        An image and its weights are not on the same grid.
     NoOverlapError
-        None has a pixel on the grid.
+        None has a pixel with weight on the grid.
     """
-    grid = _grid_of(like)
+    grid = open_plane(like, brightness=False).wcs
     coadd = Coadd(grid, threads)
-    header = grid.to_header()
-    first = open_plane(pairs[0][0], brightness=False).header
-    for key in ("BUNIT", "BMAJ", "BMIN", "BPA"):
-        if key in first:
-            header[key] = first[key]
-    met = 0
-    # sorted, so that the order given does not change a bit of the sums
-    for image_file, weight_file in sorted(pairs):
-        image, weight = (open_plane(path, brightness=False) for path in (image_file, weight_file))
-        if image.data.shape != weight.data.shape:
-            raise ShapeMismatchError(
-                f"{image_file} and {weight_file} differ in shape: {image.data.shape} and {weight.data.shape}"
-            )
-        unit = str(image.header.get("BUNIT", "")).strip()
-        if unit.lower() != str(header.get("BUNIT", "")).strip().lower():
-            raise UnitError(f"{image_file} is in {unit!r}, {pairs[0][0]} in {header.get('BUNIT', '')!r}")
-        here = coadd.add(
+    planes = [
+        (open_plane(image, brightness=False), open_plane(weight, brightness=False))
+        # sorted, so that the order given does not change a bit of the sums
+        for image, weight in sorted(pairs)
+    ]
+    header = _common_header(grid, [image for image, _ in planes])
+    used = 0
+    for image, weight in planes:
+        require_same_grid(image, weight, f"{image.path} and {weight.path}")
+        _, added = coadd.add(
             image.wcs,
             image.data.shape,
             lambda at, pair=(image, weight): tuple(one.window(*at) for one in pair),
         )
-        met += here
-        if not here:
-            logger.warning("%s has no pixel on the grid of %s", image_file, like)
-        header.add_history(f"added {Path(image_file).name}")
-    if not met:
-        raise NoOverlapError(f"no image has a pixel on the grid of {like}")
+        if not added:
+            logger.warning("%s has nothing to give to the grid of %s", image.path, like)
+            continue
+        used += 1
+        for kind, plane in (("image", image), ("weight", weight)):
+            header.add_history(printable(f"{kind} {Path(plane.path).name}"))
+            header.add_history(f"sha256 {sha256_of(plane.path)}")
+    if not used:
+        raise NoOverlapError(f"no image has a pixel with weight on the grid of {like}")
     data, weights = coadd.finish()
-    header.extend(provenance(nfields=met))
+    header.extend(provenance(nfields=used))
     write_fits(image_path, data, header)
     header.remove("BUNIT", ignore_missing=True)
     write_fits(weights_path, weights, header)
 
 
-def _grid_of(path: str) -> WCS:
-    header = fits.getheader(path)
-    grid = WCS(header).celestial
-    if grid.naxis != 2:
-        raise CelestialError(f"{path} has no celestial grid")
-    grid.array_shape = tuple(header[f"NAXIS{axis + 1}"] for axis in (grid.wcs.lat, grid.wcs.lng))
-    return grid
+def _common_header(grid: WCS, images: Sequence[StoredPlane]) -> fits.Header:
+    """Header of a grid with the unit of the images, and their beam where it is one."""
+    header, first = grid.to_header(), images[0]
+    units = [str(one.header.get("BUNIT", "")).strip() for one in images]
+    for image, unit in zip(images, units, strict=True):
+        if unit.lower() != units[0].lower():
+            raise UnitError(f"{image.path} is in {unit!r}, {first.path} in {units[0]!r}")
+    if units[0]:
+        header["BUNIT"] = units[0]
+    beams = {tuple(one.header.get(key) for key in ("BMAJ", "BMIN", "BPA")) for one in images}
+    if len(beams) > 1:
+        logger.warning("the images differ in their beam: the result has none in its header")
+    else:
+        header.update({key: first.header[key] for key in ("BMAJ", "BMIN", "BPA") if key in first.header})
+    return header

@@ -29,26 +29,32 @@ class Facets:
 
     Attributes
     ----------
+    labels : tuple of int
+        By facet: the n of ``[F0_Sn]``.
     corners : ndarray of float64, ``[corner, 2]``
         Row and column in the field of all polygons' corners, one polygon after another.
     starts : ndarray of int
         Where each polygon begins, and the end of the last.
     numbers : ndarray of int
         Facet of each polygon; -1 for one that is left out.
+    offsets_arcsec : ndarray of float64, ``[facet, 2]``
+        How far sources lie to the east and north of their true place.
     shifts : ndarray of float64, ``[facet, 2]``
-        How much farther, in rows and columns, sources lie than the coordinates say, px.
+        The same in rows and columns of the field, px.
     bad : tuple of int
         Facets left out.
-    replaced : int
-        Offsets not well measured, for which the median of the others stands.
+    replaced : tuple of int
+        Facets whose offset was not well measured: the median of the others stands for it.
     """
 
+    labels: tuple[int, ...]
     corners: np.ndarray
     starts: np.ndarray
     numbers: np.ndarray
+    offsets_arcsec: np.ndarray
     shifts: np.ndarray
     bad: tuple[int, ...] = ()
-    replaced: int = 0
+    replaced: tuple[int, ...] = ()
 
     def of_pixels(self, window: Window) -> np.ndarray:
         """Facet of each pixel of a part of the field, int16 ``[y, x]``, -1 for none."""
@@ -70,29 +76,32 @@ def read_facets(
     wcs : astropy.wcs.WCS
         Of the field.
     offsets : path, optional
-        Table with a row per facet: RA_offset and DEC_offset, arcsec, image minus
-        true position, east and north; RA_peak, DEC_peak and their ..._error. Where a
-        peak is less than twice its error the median of the good offsets is taken.
-        ddf-pipeline means to do so too, but writes the medians into a copy of the rows.
+        Table: RA_offset and DEC_offset, arcsec, image minus true position, east and
+        north; RA_peak, DEC_peak and their ..._error; Facet_id, the label, or else one
+        row per facet. Where a peak is less than twice its error the median of the good
+        offsets is taken. ddf-pipeline means to do so too, but writes the medians into a
+        copy of the rows; and it takes the n-th row for the n-th facet, which is another
+        where a label has no polygon.
     bad : path, optional
-        Facets to leave out: the numbers after the first comma of the second line.
+        Facets to leave out, numbered as here: the list in brackets in the second line.
 
     Raises
     ------
     FacetError
         A file can not be read, or they do not fit together.
     """
-    polygons, labels = _read_regions(regions, wcs)
-    facets = {label: number for number, label in enumerate(sorted(set(labels)))}
-    numbers = np.array([facets[label] for label in labels])
-    shifts, replaced = np.zeros((len(facets), 2)), 0
+    polygons, of_polygon = _read_regions(regions, wcs)
+    labels = tuple(sorted(set(of_polygon)))
+    numbers = np.array([labels.index(label) for label in of_polygon])
+    arcsec, replaced = np.zeros((len(labels), 2)), ()
     if offsets is not None:
-        arcsec, replaced = _read_offsets(offsets, len(facets))
-        shifts = arcsec / (3600 * np.diag(wcs.pixel_scale_matrix)[::-1])
-    left_out = _read_bad(bad, len(facets)) if bad is not None else ()
+        arcsec, replaced = _read_offsets(offsets, labels)
+    columns_rows = np.linalg.solve(wcs.pixel_scale_matrix, arcsec.T / 3600)
+    left_out = _read_bad(bad, len(labels)) if bad is not None else ()
     numbers[np.isin(numbers, left_out)] = -1
     starts = np.cumsum([0, *map(len, polygons)])
-    return Facets(np.concatenate(polygons), starts, numbers, shifts, left_out, replaced)
+    corners = np.concatenate(polygons)
+    return Facets(labels, corners, starts, numbers, arcsec, columns_rows[::-1].T, left_out, replaced)
 
 
 def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[int]]:
@@ -100,13 +109,16 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
     sky: list[list[tuple[float, float]]] = [[]]
     marks = []
     for text in _text(path).splitlines():
-        if line := LINE.match(text):
-            sky[-1].append((float(line[1]), float(line[2])))
-            continue
-        if sky[-1]:
-            sky.append([])
-        if point := POINT.match(text):
-            marks.append((float(point[1]), float(point[2]), int(point[3])))
+        try:
+            if line := LINE.match(text):
+                sky[-1].append((float(line[1]), float(line[2])))
+                continue
+            if sky[-1]:
+                sky.append([])
+            if point := POINT.match(text):
+                marks.append((float(point[1]), float(point[2]), int(point[3])))
+        except ValueError as error:
+            raise FacetError(f"{path}: {text!r} can not be read: {error}") from None
     polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
     labels: list[int | None] = [None] * len(polygons)
     for ra, dec, label in marks:
@@ -131,26 +143,36 @@ def _holds(polygon: np.ndarray, row: float, column: float) -> bool:
     return bool(np.count_nonzero(across & (crossing > column)) % 2)
 
 
-def _read_offsets(path: str | Path, count: int) -> tuple[np.ndarray, int]:
-    """Offsets ``[facet, (north, east)]``, arcsec, and how many were replaced by the median."""
+def _read_offsets(path: str | Path, labels: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Offsets ``[facet, (east, north)]``, arcsec, and the facets for which the median stands."""
     try:
         table = Table.read(path, format="fits")
-        offsets = np.stack([np.asarray(table[name], float) for name in ("DEC_offset", "RA_offset")], axis=1)
-        trust = [np.asarray(table[f"{a}_peak"] / table[f"{a}_peak_error"], float) for a in ("DEC", "RA")]
-    except (OSError, KeyError, ValueError, fits.VerifyError) as error:
+        offsets = np.stack([np.asarray(table[f"{a}_offset"], float) for a in ("RA", "DEC")], axis=1)
+        trust = [np.asarray(table[f"{a}_peak"] / table[f"{a}_peak_error"], float) for a in ("RA", "DEC")]
+        known = np.asarray(table["Facet_id"], int).tolist() if "Facet_id" in table.colnames else labels
+    except (OSError, KeyError, ValueError, TypeError, fits.VerifyError) as error:
         raise FacetError(f"{path}: no table of facet offsets: {error}") from error
-    if len(table) != count:
-        raise FacetError(f"{path}: offsets of {len(table)} facets, but there are {count}")
-    good = (np.min(trust, axis=0) >= MIN_PEAK_OVER_ERROR) & np.isfinite(offsets).all(axis=1)
+    if len(known) != len(table):
+        raise FacetError(f"{path}: offsets of {len(table)} facets, but there are {len(labels)}")
+    rows = dict(zip(known, range(len(table)), strict=True))
+    absent = [label for label in labels if label not in rows]
+    if absent:
+        raise FacetError(f"{path}: no offset for facet {', '.join(map(str, absent))}")
+    order = [rows[label] for label in labels]
+    offsets, trust = offsets[order], np.min(trust, axis=0)[order]
+    good = (trust >= MIN_PEAK_OVER_ERROR) & np.isfinite(offsets).all(axis=1)
     offsets[~good] = np.median(offsets[good], axis=0) if good.any() else 0
-    return offsets, int((~good).sum())
+    return offsets, tuple(np.flatnonzero(~good).tolist())
 
 
 def _read_bad(path: str | Path, count: int) -> tuple[int, ...]:
     lines = _text(path).splitlines()
-    if len(lines) < 2 or "," not in lines[1]:
-        raise FacetError(f"{path}: its second line must be a name, a comma and the numbers of bad facets")
-    bad = tuple(sorted({int(number) for number in re.findall(r"\d+", lines[1].partition(",")[2])}))
+    found = re.search(r",\s*\[([\d\s,]*)\]", lines[1]) if len(lines) > 1 else None
+    if found is None:
+        raise FacetError(
+            f"{path}: its second line must be a name, a comma and a list of facets, as in P1,[0, 7]"
+        )
+    bad = tuple(sorted({int(number) for number in re.findall(r"\d+", found[1])}))
     if bad and bad[-1] >= count:
         raise FacetError(f"{path}: facet {bad[-1]} is called bad, but there are {count}, counted from 0")
     return bad

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS, WCSSUB_LATITUDE, WCSSUB_LONGITUDE, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from radiounet.errors import (
@@ -153,7 +153,7 @@ def open_plane(path: str | Path, *, brightness: bool = True) -> StoredPlane:
     try:
         data, header = _open(path)
         wcs, plane = _celestial(data, header, path)
-        factor = _unit_factor(header, path) if brightness else None
+        factor = unit_factor(header, path) if brightness else None
         beam = _beam(header, path) if brightness else None
     except BadDataError as error:
         error.file = str(path)
@@ -216,7 +216,8 @@ def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.nda
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
             full = WCS(header)
-            wcs = full.celestial
+            # longitude first, whatever their order in the file
+            wcs = full.sub([WCSSUB_LONGITUDE, WCSSUB_LATITUDE])
     except (ValueError, KeyError, MemoryError) as error:
         raise CelestialError(f"{path}: its coordinates can not be read: {error}") from error
     if wcs.naxis != 2 or not wcs.has_celestial:
@@ -232,9 +233,14 @@ def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.nda
     return wcs, plane
 
 
-def _unit_factor(header: fits.Header, path) -> float:
-    """Factor that brings the image to Jy/beam."""
-    text = str(header.get("BUNIT", "")).strip()
+def unit_factor(header: fits.Header, path, default: str = "") -> float:
+    """Factor that brings an image to Jy/beam; `default` is its unit where the header has none.
+
+    Raises
+    ------
+    UnitError
+    """
+    text = str(header.get("BUNIT", "")).strip() or default
     if not text:
         raise UnitError(f"{path} has no BUNIT; an image must be in Jy/beam")
     known = {"jy/beam": 1.0, "jybeam-1": 1.0, "jybm-1": 1.0, "mjy/beam": 1e-3, "ujy/beam": 1e-6}

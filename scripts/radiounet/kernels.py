@@ -66,8 +66,14 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
         What to add to row and column in a facet, px.
     scale : float
         The image counts multiplied by it, its weights divided by its square.
+
+    Returns
+    -------
+    inside, added : int
+        Pixels of the block that lie on the image, and those that it gave something to.
     """
     ny, nx = total.shape
+    inside = added = 0
     last_y, last_x = corner[0] + image.shape[0] - 2, corner[1] + image.shape[1] - 2
     for y in range(ny):
         node_y = y // step
@@ -86,6 +92,10 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                 along = (x - node_x * step) / step
                 v = left_v + along * (right_v - left_v)
                 u = left_u + along * (right_u - left_u)
+                # written so that NaN lies outside
+                if not (-0.5 <= v <= shape[0] - 0.5 and -0.5 <= u <= shape[1] - 0.5):
+                    continue
+                inside += 1
                 if facets.size:
                     near_v, near_u = int(np.floor(v + 0.5)) - corner[0], int(np.floor(u + 0.5)) - corner[1]
                     if not (0 <= near_v < facets.shape[0] and 0 <= near_u < facets.shape[1]):
@@ -107,6 +117,8 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                         much /= scale * scale
                         total[y, x] += much * scale * value
                         weights[y, x] += much
+                        added += 1
+    return inside, added
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

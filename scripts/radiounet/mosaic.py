@@ -15,15 +15,15 @@ from scipy import ndimage
 from radiounet.coadd import Coadd, Window
 from radiounet.config import MosaicOptions
 from radiounet.errors import (
+    AllBlankError,
     BadDataError,
     BeamCutError,
     BeamError,
     NoOverlapError,
     NotConvergedError,
-    NotInArchiveError,
 )
 from radiounet.facets import Facets, read_facets
-from radiounet.image import Beam, Plane, StoredPlane, open_plane, require_same_grid
+from radiounet.image import Beam, Plane, StoredPlane, open_plane, require_same_grid, unit_factor
 from radiounet.kernels import primary_beam
 from radiounet.products import Rejection
 
@@ -169,7 +169,9 @@ def make_mosaic(
     Raises
     ------
     BadDataError
-        No field contributes, or one is unusable and ``options.missing_field`` is ``reject``.
+        One is unusable and ``options.missing_field`` is ``reject``.
+    AllBlankError
+        No field contributes, or nothing is left after blanking.
     """
     coadd = Coadd(grid, threads)
     used: list[FieldUsed] = []
@@ -188,7 +190,7 @@ def make_mosaic(
             (elsewhere if nothing_here else missing)[field.name] = why
     if not used:
         reasons = "; ".join(f"{name}: {why.reason}" for name, why in (missing | elsewhere).items())
-        raise NotInArchiveError(f"no field contributes to the mosaic ({reasons or 'none was given'})")
+        raise AllBlankError(f"no field contributes to the mosaic ({reasons or 'none was given'})")
     image, weights = coadd.finish()
     _blank_small_islands(image, options.min_island_px)
     for start in range(0, len(image), STRIP_PX):
@@ -196,6 +198,8 @@ def make_mosaic(
         if outside is not None:
             image[rows][outside(rows)] = np.nan
         weights[rows][np.isnan(image[rows])] = 0
+    if not weights.any():
+        raise AllBlankError(f"nothing is left of the mosaic of {', '.join(one.images.name for one in used)}")
     beam = Beam(BEAM_ARCSEC, BEAM_ARCSEC)
     return Mosaicked(Plane(image, grid, beam), weights, used, missing, elsewhere)
 
@@ -216,29 +220,35 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions) -> Fiel
         facets = read_facets(field.facets_path, true.wcs, field.offsets_path, field.bad_path)
     above_cut = False
 
-    def read(window: Window) -> tuple[np.ndarray, np.ndarray] | None:
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
         nonlocal above_cut
         image = true.window(*window)
         weight = primary_beam(app.window(*window), image, options.beam_cut, options.beam_median)
-        if not weight.any():
-            return None
-        above_cut = True
-        weight /= noise.of(window)
-        weight *= weight
+        if weight.any():
+            above_cut = True
+            weight /= noise.of(window)
+            weight *= weight
         return image, weight
 
     shape = true.wcs.array_shape
     by_facet = {"facets": facets.of_pixels, "shifts": facets.shifts} if facets else {}
     # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
-    if not coadd.add(true.wcs, shape, read, scale=field.flux_scale, **by_facet):
+    inside, added = coadd.add(true.wcs, shape, read, scale=field.flux_scale, **by_facet)
+    if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:
         raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
+    if not added:
+        raise AllBlankError(f"{field.int_path}: blank, without noise or in bad facets all over this mosaic")
     return FieldUsed(field, noise.typical(), facets)
 
 
 class _Noise:
-    """Noise of a field, Jy/beam: one number, or a map."""
+    """Noise of a field, Jy/beam: one number, or a map.
+
+    Of the apparent image, which alone has the same noise everywhere; ddf-pipeline's
+    `mosaic.py` measures the true-flux one, whose noise grows from the centre on.
+    """
 
     def __init__(self, field: FieldImages, app: StoredPlane, options: MosaicOptions) -> None:
         self._map: StoredPlane | None = None
@@ -246,6 +256,7 @@ class _Noise:
         if field.noise_path:
             self._map = open_plane(field.noise_path, brightness=False)
             require_same_grid(app, self._map, f"app and noise map of field {field.name}")
+            self._factor = np.float32(unit_factor(self._map.header, field.noise_path, default="Jy/beam"))
             return
         half = options.sigma_box_px // 2
         box = [slice(max(n // 2 - half, 0), n // 2 + half) for n in app.data.shape]
@@ -255,7 +266,7 @@ class _Noise:
         """Noise of a window, NaN where a map has none."""
         if self._map is None:
             return np.float32(self._medians[0])
-        noise = self._map.window(*window)
+        noise = self._factor * self._map.window(*window)
         noise[~(noise > 0)] = np.nan
         if np.isfinite(noise).any():
             self._medians.append(float(np.nanmedian(noise)))

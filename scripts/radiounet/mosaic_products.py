@@ -11,6 +11,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from radiounet.config import MosaicOptions
+from radiounet.errors import ConfigError
 from radiounet.image import copy_frequency, mosaic_wcs
 from radiounet.mosaic import (
     FieldImages,
@@ -24,6 +25,7 @@ from radiounet.products import (
     Products,
     RejectedInputError,
     Rejection,
+    printable,
     provenance,
     read_rejection,
     sha256_of,
@@ -34,6 +36,8 @@ from radiounet.sky import PIXEL_ARCSEC, Survey, read_list
 
 logger = logging.getLogger(__name__)
 
+KINDS = ("int", "app", "noise", "facets", "offsets", "bad")
+"""Files of a field, as `FieldImages` has them."""
 WEIGHTS_UNIT = ("(Jy/beam)**-2", "sum of (primary beam / sigma)^2")
 
 
@@ -59,15 +63,17 @@ def mosaic_fields(
     options : MosaicOptions
     threads : int
     """
-    usable, rejected = _usable(fields, products, options)
+    if name not in survey.mosaics:
+        raise ConfigError(f"there is no mosaic {name} among the {len(survey.mosaics)} of {survey.release}")
+    usable, rejected = _usable(sorted(set(fields)), products, options)
     grid = mosaic_wcs(survey.mosaics[name], PIXEL_ARCSEC)
     result = make_mosaic(usable, grid, options, _outside(name, survey, grid, options), threads)
     result.missing.update(rejected)
-    table = _fields_table(result)
-    header = _header(name, result, table, options)
+    tables = {"FIELDS": _fields_table(result), "FACETS": _facets_table(result)}
+    header = _header(name, result, tables["FIELDS"], options)
     left_out = result.missing | result.outside
     write_json(products.left_out(name), {"left_out": [asdict(left_out[one]) for one in sorted(left_out)]})
-    write_fits(products.image(name), result.image.data, header, table, "FIELDS")
+    write_fits(products.image(name), result.image.data, header, tables)
     write_fits(products.sigma(name), result.sigma(), header)
     header["BUNIT"] = WEIGHTS_UNIT
     write_fits(products.weights(name), result.weights, header)
@@ -81,10 +87,15 @@ def _usable(
     usable, rejected = [], {}
     for name in fields:
         paths = products.field_image(name, "int"), products.field_image(name, "app")
-        if rejection := next(filter(None, map(read_rejection, paths)), None):
+        absent = [path for path in paths if not Path(path).exists()]
+        rejections = [
+            Rejection(name, "mosaic", path, "NotFitsError: there is no such file") for path in absent
+        ]
+        rejections += filter(None, (read_rejection(path) for path in paths if path not in absent))
+        if rejections:
             if options.missing_field == "reject":
-                raise RejectedInputError(rejection)
-            rejected[name] = rejection
+                raise RejectedInputError(rejections[0])
+            rejected[name] = rejections[0]
             continue
         more = [
             template and template.format(field=name)
@@ -97,10 +108,26 @@ def _usable(
 
 
 def _flux_scales(path: str | None) -> dict[str, float]:
-    """Factors f_i by field (in DR3, 5.9124 over the field's LoTSS/NVSS ratio)."""
+    """Factors f_i by field (in DR3, 5.9124 over the field's LoTSS/NVSS ratio); 1 where none is given.
+
+    Raises
+    ------
+    ConfigError
+        The table can not be read, or a factor is no number above 0.
+    """
     if path is None:
         return {}
-    return {row["field"]: float(row["flux_scale"]) for row in read_list(path)}
+    key = f"mosaics.options.flux_scale: {path}"
+    try:
+        rows = [(row["field"], row["flux_scale"].strip()) for row in read_list(path)]
+        scales = {field: float(text) for field, text in rows if text}
+    except (OSError, KeyError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{key} has no columns field, flux_scale ({what})") from None
+    wrong = [field for field, scale in scales.items() if not (np.isfinite(scale) and scale > 0)]
+    if wrong:
+        raise ConfigError(f"{key} has {scales[wrong[0]]} for {wrong[0]}: it must be above 0")
+    return scales
 
 
 def _outside(
@@ -119,7 +146,7 @@ def _fields_table(result: Mosaicked) -> Table:
     """One row per field: what it gave, from which files, or why it gave nothing."""
     rows = [_row_of(one) for one in result.used]
     for why in (result.missing | result.outside).values():
-        rows.append({"field": why.name, "reason": why.reason})
+        rows.append({"field": why.name, "reason": printable(why.reason)})
     columns = {
         "field": "",
         "used": False,
@@ -128,29 +155,42 @@ def _fields_table(result: Mosaicked) -> Table:
         "facets": 0,
         "facets_left_out": 0,
         "offsets_replaced": 0,
-        "shift_rows": np.nan,
-        "shift_columns": np.nan,
-        "int_sha256": "",
-        "app_sha256": "",
+        **{f"{kind}_sha256": "" for kind in KINDS},
         "reason": "",
     }
     rows = sorted(({**columns, **row} for row in rows), key=lambda row: row["field"])
     table = Table({name: [row[name] for row in rows] for name in columns})
     table["sigma"].unit = "Jy/beam"
-    for name in ("shift_rows", "shift_columns"):
-        table[name].unit = "pix"
     return table
 
 
 def _row_of(one: FieldUsed) -> dict[str, object]:
-    row = {"field": one.images.name, "used": True, "sigma": one.sigma_jy, "flux_scale": one.images.flux_scale}
-    for kind, path in (("int", one.images.int_path), ("app", one.images.app_path)):
-        row[f"{kind}_sha256"] = sha256_of(path)
+    images = one.images
+    row = {"field": images.name, "used": True, "sigma": one.sigma_jy, "flux_scale": images.flux_scale}
+    for kind in KINDS:
+        path = getattr(images, f"{kind}_path")
+        row[f"{kind}_sha256"] = sha256_of(path) if path else ""
     if one.facets is not None:
-        rows, columns = np.median(one.facets.shifts, axis=0)
-        row |= {"shift_rows": rows, "shift_columns": columns, "facets": len(one.facets.shifts)}
-        row |= {"facets_left_out": len(one.facets.bad), "offsets_replaced": one.facets.replaced}
+        row |= {"facets": len(one.facets.labels), "facets_left_out": len(one.facets.bad)}
+        row["offsets_replaced"] = len(one.facets.replaced)
     return row
+
+
+def _facets_table(result: Mosaicked) -> Table | None:
+    """One row per facet of every field used by facet: its offset, and whether it was left out."""
+    rows = [
+        (one.images.name, label, *one.facets.offsets_arcsec[n], n in one.facets.replaced, n in one.facets.bad)
+        for one in result.used
+        if one.facets is not None
+        for n, label in enumerate(one.facets.labels)
+    ]
+    if not rows:
+        return None
+    names = ("field", "facet", "offset_east", "offset_north", "replaced", "left_out")
+    table = Table(rows=rows, names=names)
+    for name in ("offset_east", "offset_north"):
+        table[name].unit = "arcsec"
+    return table
 
 
 def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) -> fits.Header:
@@ -164,17 +204,20 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
             nfields=len(result.used),
             nmissing=len(result.missing),
             beamcut=options.beam_cut,
-            noiserat=round(ratio, 4),
+            noiserat=round(ratio, 4) if np.isfinite(ratio) else None,
         )
     )
+    if options.flux_scale:
+        header.add_history(f"flux scales {sha256_of(options.flux_scale)}")
     for row in table:
         if not row["used"]:
             header.add_history(f"without {row['field']}")
             continue
-        facets = f", {row['facets']} facets" if row["facets"] else ""
+        facets = f", {row['facets']} facets, offsets in extension FACETS" if row["facets"] else ""
         header.add_history(
             f"field {row['field']} sigma {row['sigma']:.4e} Jy/beam, f {row['flux_scale']:.4f}{facets}"
         )
-        for kind in ("int", "app"):
-            header.add_history(f"{kind} {row[f'{kind}_sha256']}")
+        for kind in KINDS:
+            if row[f"{kind}_sha256"]:
+                header.add_history(f"{kind} {row[f'{kind}_sha256']}")
     return header

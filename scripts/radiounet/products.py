@@ -167,14 +167,15 @@ def write_json(path: str | Path, content: dict) -> None:
 
 
 def write_fits(
-    path: str | Path, data: np.ndarray, header: fits.Header, table: Table | None = None, name: str = ""
+    path: str | Path, data: np.ndarray, header: fits.Header, tables: dict[str, Table | None] | None = None
 ) -> None:
-    """Write one plane, ``[y, x]``, as the primary HDU, and a table as an extension of that name."""
+    """Write one plane, ``[y, x]``, as the primary HDU, and tables as extensions of those names."""
     from astropy.io import fits
 
     hdus = fits.HDUList([fits.PrimaryHDU(data, header)])
-    if table is not None:
-        hdus.append(fits.BinTableHDU(table, name=name))
+    for name, table in (tables or {}).items():
+        if table is not None:
+            hdus.append(fits.BinTableHDU(table, name=name))
     with atomic(path) as temporary:
         hdus.writeto(temporary, overwrite=True)
 
@@ -269,7 +270,7 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
     if suffix == ".fits":
         header = fits.Header([("REJECTED", True, "no product: see REJSTAGE, REJFILE, REJREASN")])
         for key, name in _REJECTION_CARDS.items():
-            header[key] = _printable(entries[name])
+            header[key] = printable(entries[name])
         with atomic(path) as temporary:
             fits.PrimaryHDU(None, header).writeto(temporary, overwrite=True)
     elif suffix == ".h5":
@@ -286,8 +287,8 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
 _REJECTION_CARDS = {"REJNAME": "name", "REJSTAGE": "stage", "REJFILE": "file", "REJREASN": "reason"}
 
 
-def _printable(text: str) -> str:
-    """FITS cards hold printable ASCII only."""
+def printable(text: str) -> str:
+    """Text as FITS can hold it: printable ASCII, a question mark for anything else."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 

@@ -8,9 +8,11 @@ from reproject import reproject_interp
 from reproject.mosaicking import reproject_and_coadd
 
 from radiounet.coadd import BLOCK_PX, Coadd, coadd_files, exact_pixels, lattice_of
-from radiounet.errors import CelestialError, NoOverlapError, ShapeMismatchError, UnitError
+from radiounet.errors import CelestialError, NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
 from radiounet.image import grid_wcs
+from radiounet.products import sha256_of
 
+LEVELS = (1e8, -1e8, 3e7, -3e7, 1e-3)
 PLACES = [(150.0, 35.0), (359.7, 3.0), (12.0, 84.0), (200.0, 89.6), (180.0, -1.0)]
 
 
@@ -48,6 +50,25 @@ def test_coordinates_that_are_not_smooth_are_refused(monkeypatch):
     monkeypatch.setattr("radiounet.coadd.exact_pixels", lambda grid, image, y, x: rng.random((2, *y.shape)))
     with pytest.raises(CelestialError, match="smooth"):
         lattice_of(grid_wcs(150.0, 35.0, 10, 4.5), grid_wcs(150.0, 35.0, 10, 4.5))
+
+
+@pytest.mark.parametrize(("ra", "dec"), PLACES)
+def test_coordinates_of_the_kernel(ra, dec, monkeypatch):
+    """Images whose values are their own rows and columns, less what they should be."""
+    grid = grid_wcs(ra, dec, 300, 4.5)
+    field = grid_wcs((ra + 0.1 / max(np.cos(np.radians(dec)), 0.02)) % 360, dec - 0.05, 340, 4.5)
+    monkeypatch.setattr("radiounet.coadd.BLOCK_PX", 128)
+    y, x = np.indices((300, 300)).astype(float)
+    for axis, exact in enumerate(exact_pixels(grid, field, y, x)):
+        ramp = np.indices((340, 340))[axis].astype(np.float32)
+        coadd = Coadd(grid, threads=2)
+        inside, added = add_plane(coadd, field, ramp)
+        assert inside == added > 10_000
+        # the sums are float64, the finished image is not
+        mean = coadd._total / np.where(coadd._weights > 0, coadd._weights, np.nan)
+        within = (exact > 0) & (exact < 339) & np.isfinite(mean)
+        assert within.sum() > 10_000
+        assert np.abs(mean - exact)[within].max() < 1e-3
 
 
 def test_the_same_grid_gives_the_same_pixels():
@@ -92,8 +113,10 @@ def test_blanks_count_where_they_are_and_nowhere_else():
 
 def test_what_lies_off_the_grid_adds_nothing():
     coadd = Coadd(grid_wcs(150.0, 35.0, 40, 4.5))
-    assert not add_plane(coadd, grid_wcs(153.0, 35.0, 40, 4.5), np.ones((40, 40), np.float32))
-    assert not add_plane(coadd, grid_wcs(330.0, -35.0, 40, 4.5), np.ones((40, 40), np.float32))
+    plane = np.ones((40, 40), np.float32)
+    assert add_plane(coadd, grid_wcs(153.0, 35.0, 40, 4.5), plane) == (0, 0)
+    assert add_plane(coadd, grid_wcs(330.0, -35.0, 40, 4.5), plane) == (0, 0)
+    assert add_plane(coadd, coadd.grid, plane, np.zeros_like(plane)) == (1600, 0)
     mean, weights = coadd.finish()
     assert np.isnan(mean).all()
     assert not weights.any()
@@ -181,12 +204,17 @@ def test_coadd_of_files_is_that_of_reproject(tmp_path, pairs):
 
 
 def test_order_of_files_does_not_change_a_bit(tmp_path, pairs):
-    files = [paths for *_, paths in pairs]
+    wcs, image, weight, _ = pairs[0]
+    # so large and of either sign that another order of the sums would show
+    files = [write_pair(tmp_path, f"s{n}", wcs, image + level, weight) for n, level in enumerate(LEVELS)]
     results = []
     for n, order in enumerate((files, files[::-1])):
         out, out_weight = (str(tmp_path / f"{n}{end}.fits") for end in ("", "w"))
         coadd_files(order, files[0][0], out, out_weight)
         results.append((fits.getdata(out), fits.getdata(out_weight)))
+        history = list(fits.getheader(out)["HISTORY"])
+        assert history[:2] == ["image s0.fits", f"sha256 {sha256_of(files[0][0])}"]
+        assert len(history) == 4 * len(files)
     np.testing.assert_array_equal(*(image for image, _ in results))
     np.testing.assert_array_equal(*(weights for _, weights in results))
 
@@ -195,11 +223,44 @@ def test_files_that_do_not_fit(tmp_path, pairs):
     wcs, image, weight, good = pairs[0]
     out = str(tmp_path / "out.fits"), str(tmp_path / "weights.fits")
     kelvin = write_pair(tmp_path, "kelvin", wcs, image, weight, unit="K")
-    with pytest.raises(UnitError, match=r"f0.fits is in 'JY/BEAM', .*kelvin.fits in 'K'"):
+    with pytest.raises(UnitError, match=r"kelvin.fits is in 'K', .*f0.fits in 'JY/BEAM'"):
         coadd_files([kelvin, good], good[0], *out)
     with pytest.raises(ShapeMismatchError, match="differ in shape"):
         coadd_files([(good[0], write_pair(tmp_path, "s", wcs, image[1:], weight[1:])[1])], good[0], *out)
     far = write_pair(tmp_path, "far", grid_wcs(90.0, 0.0, 150, 4.5), image, weight)
-    with pytest.raises(NoOverlapError, match="no image has a pixel on the grid"):
+    with pytest.raises(ShapeMismatchError, match="differ in their coordinates"):
+        coadd_files([(good[0], far[1])], good[0], *out)
+    with pytest.raises(NoOverlapError, match="no image has a pixel with weight on the grid"):
         coadd_files([far], good[0], *out)
+    with pytest.raises(NotFitsError, match="no file"):
+        coadd_files([good], str(tmp_path / "absent.fits"), *out)
     assert not (tmp_path / "out.fits").exists()
+
+
+def test_images_of_different_beams_make_one_without(tmp_path, pairs, caplog):
+    wcs, image, weight, good = pairs[0]
+    other = write_pair(tmp_path, "fine", wcs, image, weight)
+    with fits.open(other[0], mode="update") as hdus:
+        hdus[0].header["BMAJ"] = 6 / 3600
+    coadd_files([good, other], good[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    assert "BMAJ" not in fits.getheader(tmp_path / "o.fits")
+    assert "differ in their beam" in caplog.text
+
+
+def test_declination_first(tmp_path, pairs):
+    """A file whose first axis is the declination shows the same sky."""
+    wcs, image, weight, good = pairs[0]
+    swapped = []
+    for path in good:
+        data, header = fits.getdata(path), fits.getheader(path)
+        for key in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT"):
+            header[f"{key}1"], header[f"{key}2"] = header[f"{key}2"], header[f"{key}1"]
+        swapped.append(str(tmp_path / f"swapped{len(swapped)}.fits"))
+        fits.PrimaryHDU(data.T.copy(), header).writeto(swapped[-1])
+    results = []
+    for pair in (good, swapped):
+        coadd_files([pair], good[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+        results.append(fits.getdata(tmp_path / "o.fits"))
+        for name in "ow":
+            (tmp_path / f"{name}.fits").unlink()
+    np.testing.assert_allclose(*results, atol=1e-6)

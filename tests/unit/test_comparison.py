@@ -75,6 +75,27 @@ def test_a_mosaic_is_like_itself(tmp_path):
     assert found["pixels_ours_only"] == found["pixels_published_only"] == 0
 
 
+def test_one_source_that_differs_is_all_that_is_found(tmp_path):
+    path = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    with fits.open(path) as hdus:
+        hdus[0].data[120:180, 120:180] *= 1.02
+        hdus.writeto(tmp_path / "b.fits")
+    found = compare_mosaics(str(tmp_path / "b.fits"), path, str(tmp_path / "out"))
+    assert found["difference_rms_jy"] < 1e-9
+    assert fits.getdata(tmp_path / "out" / "difference.fits")[:100].max() < 1e-6
+
+
+def test_noise_is_measured_on_each_one_s_own_grid(tmp_path):
+    """Half a pixel apart, resampling would take 3 % of the noise of one of them away."""
+    half = 2.25 / 3600
+    paths = [
+        write_mosaic(tmp_path / f"{n}.fits", grid_wcs(RA, DEC + n * half, 600, 4.5), 600, seed=n, noise=1e-4)
+        for n in range(2)
+    ]
+    ratios = [compare_mosaics(*pair, str(tmp_path / "out"))["rms_ratio"] for pair in (paths, paths[::-1])]
+    np.testing.assert_allclose(ratios, 1, atol=0.015)
+
+
 def test_mosaics_without_common_sky_or_sources(tmp_path):
     ours = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
     far = write_mosaic(tmp_path / "b.fits", grid_wcs(RA + 20, DEC, 300, 4.5), 300)

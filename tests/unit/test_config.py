@@ -66,7 +66,7 @@ def test_unknown_key_deep_down_is_refused_with_its_whole_path():
 
 
 def test_every_fault_is_listed():
-    message = refusal({"relase": "dr3", "measure": {"h0": -1}, "segmentation": {"mode": "fast"}})
+    message = refusal({"relase": "dr3", "measure": {"h0": -1}, "segmentation": {"mode": "quick"}})
     assert [line.split(":")[0] for line in message.splitlines() if line.startswith("- ")] == [
         "- segmentation.mode",
         "- measure.h0",

@@ -15,23 +15,26 @@ WCS = grid_wcs(150.0, 35.0, 160, 4.5)
 SQUARES = {12: [(0, 0), (79, 0), (79, 159), (0, 159)], 3: [(79, 0), (159, 0), (159, 159), (79, 159)]}
 
 
-def write_regions(path, squares=SQUARES, labels=None):
+def write_regions(path, squares=SQUARES, labels=None, wcs=WCS):
     """As DDFacet: four lines a polygon, each polygon parted by another line of text, then the labels."""
     lines = ["# Region file format: DS9 version 4.1", "fk5"]
     for corners in squares.values():
-        sky = WCS.wcs_pix2world(np.array(corners, float), 0)
+        sky = wcs.wcs_pix2world(np.array(corners, float), 0)
         for (ra0, dec0), (ra1, dec1) in zip(sky, np.roll(sky, -1, axis=0), strict=True):
             lines.append(f"line({ra0:f},{dec0:f},{ra1:f},{dec1:f}) # line=0 0 color=green")
         lines.append("#")
     for label in reversed(labels if labels is not None else squares):
-        ra, dec = WCS.wcs_pix2world([np.mean(squares[label], axis=0)], 0)[0]
+        ra, dec = wcs.wcs_pix2world([np.mean(squares[label], axis=0)], 0)[0]
         lines.append(f"point({ra:f},{dec:f}) # point=circle 5 color=green text={{[F0_S{label}]}}")
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def write_offsets(path, ra, dec, trust=(10.0, 10.0)):
-    table = Table({"Facet_id": range(len(ra)), "RA_offset": ra, "DEC_offset": dec})
+def write_offsets(path, ra, dec, trust=(10.0, 10.0), labels=None):
+    """Facets 0, 1, ... in the order of their labels; or, as the survey writes it, with these labels."""
+    table = Table({"RA_offset": ra, "DEC_offset": dec})
+    if labels is not None:
+        table["Facet_id"] = labels
     for axis in ("RA", "DEC"):
         table[f"{axis}_peak"], table[f"{axis}_peak_error"] = trust, 1.0
     table.write(path, overwrite=True)
@@ -64,7 +67,8 @@ def test_offsets_become_pixels(tmp_path):
     facets = read_facets(regions, WCS, offsets)
     # too far east is too low a column, too far north too high a row
     np.testing.assert_allclose(facets.shifts, [[0.2, -1.0], [1.0, 2.0]], rtol=1e-6)
-    assert facets.replaced == 0
+    assert facets.replaced == ()
+    np.testing.assert_allclose(facets.offsets_arcsec, [[4.5, 0.9], [-9.0, 4.5]])
 
 
 def test_offsets_not_well_measured_are_those_of_the_good_ones(tmp_path):
@@ -73,9 +77,33 @@ def test_offsets_not_well_measured_are_those_of_the_good_ones(tmp_path):
     offsets = write_offsets(tmp_path / "o.fits", ra=[4.5, 40.0], dec=[0.9, 40.0], trust=(10.0, 1.9))
     facets = read_facets(regions, WCS, offsets)
     np.testing.assert_allclose(facets.shifts, [[0.2, -1.0]] * 2, rtol=1e-6)
-    assert facets.replaced == 1
+    assert facets.replaced == (1,)
     none = write_offsets(tmp_path / "n.fits", ra=[4.5, 40.0], dec=[0.9, 40.0], trust=(1.0, 1.0))
     assert not read_facets(regions, WCS, none).shifts.any()
+
+
+def test_offsets_belong_to_labels_not_to_rows(tmp_path):
+    """A label without a polygon (outside the image) has a row all the same; rows may come in any order."""
+    regions = write_regions(tmp_path / "f.reg")
+    offsets = write_offsets(tmp_path / "o.fits", [9.0, 0.5, 4.5], [0.0] * 3, [9.0] * 3, labels=[12, 7, 3])
+    np.testing.assert_allclose(read_facets(regions, WCS, offsets).offsets_arcsec, [[4.5, 0], [9.0, 0]])
+    absent = write_offsets(tmp_path / "a.fits", [9.0, 4.5], [0.0] * 2, [9.0] * 2, labels=[12, 7])
+    with pytest.raises(FacetError, match="no offset for facet 3"):
+        read_facets(regions, WCS, absent)
+
+
+def test_offsets_in_a_field_that_is_turned(tmp_path):
+    turned = WCS.deepcopy()
+    c, s = np.cos(np.radians(30)), np.sin(np.radians(30))
+    turned.wcs.pc = [[c, -s], [s, c]]
+    turned.wcs.set()
+    offsets = write_offsets(tmp_path / "o.fits", ra=[0.0, 4.5], dec=[0.0, 9.0])
+    facets = read_facets(write_regions(tmp_path / "f.reg"), turned, offsets)
+    # where the sky says the source is, against where it should be
+    true = turned.wcs_pix2world([[80.0, 70.0]], 0)[0]
+    east = 4.5 / 3600 / np.cos(np.radians(true[1]))
+    x, y = turned.wcs_world2pix([[true[0] + east, true[1] + 9 / 3600]], 0)[0]
+    np.testing.assert_allclose(facets.shifts[1], [y - 70, x - 80], atol=0.01)
 
 
 def test_bad_facets_hold_no_pixel(tmp_path):
@@ -86,6 +114,8 @@ def test_bad_facets_hold_no_pixel(tmp_path):
     numbers = facets.of_pixels((slice(10, 20), slice(70, 90)))
     assert (numbers[:, :9] == 1).all()
     assert (numbers[:, 10:] == -1).all()
+    bad.write_text("#field,bad\nP150+35,[0] # 12 of 45\n")
+    assert read_facets(write_regions(tmp_path / "f.reg"), WCS, bad=bad).bad == (0,)
     bad.write_text("#field,bad\nP150+35,[]\n")
     assert read_facets(write_regions(tmp_path / "f.reg"), WCS, bad=bad).bad == ()
 
@@ -94,6 +124,7 @@ def test_bad_facets_hold_no_pixel(tmp_path):
     ("content", "message"),
     [
         ("P150+35,[7]", "second line"),
+        ("#\nP150+35,[-1]", "second line"),
         ("#\nP150+35,[2]", "facet 2 is called bad, but there are 2, counted from 0"),
     ],
 )
@@ -110,6 +141,9 @@ def test_regions_and_offsets_that_do_not_fit(tmp_path):
     (tmp_path / "empty.reg").write_text("fk5\n")
     with pytest.raises(FacetError, match="0 of 0 polygons"):
         read_facets(tmp_path / "empty.reg", WCS)
+    (tmp_path / "broken.reg").write_text("line(1.0.0,2,3,4)\n")
+    with pytest.raises(FacetError, match=r"broken.reg: .line.* can not be read"):
+        read_facets(tmp_path / "broken.reg", WCS)
     with pytest.raises(FacetError, match=r"absent.reg can not be read"):
         read_facets(tmp_path / "absent.reg", WCS)
     regions = write_regions(tmp_path / "f.reg")

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from scipy import ndimage
+from test_facets import write_offsets, write_regions
 
 from radiounet.config import MosaicOptions
 from radiounet.errors import (
+    AllBlankError,
     BadDataError,
     BeamError,
     NotConvergedError,
-    NotInArchiveError,
     ShapeMismatchError,
 )
 from radiounet.image import grid_wcs
 from radiounet.kernels import primary_beam
-from radiounet.mosaic import FieldImages, clipped_rms, make_mosaic, outside_circle
-from skies import write_field
+from radiounet.mosaic import FieldImages, _blank_small_islands, clipped_rms, make_mosaic, outside_circle
+from skies import BEAM_PX, FWHM_TO_SIGMA, write_field
 
 OPTIONS = MosaicOptions(sigma_box_px=120)
 STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")
@@ -96,30 +97,62 @@ def test_noise_of_the_mosaic_is_one_over_the_root_of_the_weights(tmp_path):
     assert result.image.data.std() == pytest.approx(expected, rel=0.08)
 
 
-def test_point_source_flux_survives_fields_off_centre(tmp_path):
+@pytest.mark.parametrize("dec", [-1.0, 35.0, 84.0])
+def test_point_source_flux_survives_fields_of_different_beams_off_centre(tmp_path, dec):
     fields = []
-    for index, (ra, dec) in enumerate([(150.0, 35.0), (150.03, 35.021), (149.96, 34.983)]):
-        field = write_field(tmp_path, f"f{index}", ra=ra, dec=dec, sigma=1e-6, seed=index)
-        wcs = grid_wcs(ra, dec, 160, 4.5)
-        x, y = wcs.wcs_world2pix([[150.0, 35.0]], 0)[0]
-        yy, xx = np.indices((160, 160))
-        s = 20 / 4.5 / np.sqrt(8 * np.log(2))
-        source = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * s * s))
-        for path in (field.int_path, field.app_path):
+    width = 1 / np.cos(np.radians(dec))
+    places = [(0.0, 0.0, 1.0), (0.03, 0.021, 0.8), (-0.04, -0.017, 0.5)]
+    yy, xx = np.indices((160, 160))
+    for index, (east, north, centre) in enumerate(places):
+        ra, place = (150 + east * width) % 360, dec + north
+        field = write_field(tmp_path, f"f{index}", ra=ra, dec=place, sigma=1e-6 * (1 + index), seed=index)
+        x, y = grid_wcs(ra, place, 160, 4.5).wcs_world2pix([[150.0, dec]], 0)[0]
+        source = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * (BEAM_PX * FWHM_TO_SIGMA) ** 2))
+        beam = centre * np.exp(-((xx - 80) ** 2 + (yy - 80) ** 2) / 2e4)
+        for path, factor in ((field.int_path, 1.0), (field.app_path, beam)):
             with fits.open(path, mode="update") as hdus:
-                hdus[0].data += (0.1 * source).astype(np.float32)
+                hdus[0].data[:] = (factor * (hdus[0].data + 0.1 * source)).astype(np.float32)
         fields.append(field)
-    plane = make_mosaic(fields, GRID, OPTIONS).image
+    plane = make_mosaic(fields, grid_wcs(150.0, dec, 100, 4.5), OPTIONS).image
     flux = plane.data[30:70, 30:70].sum() / plane.beam_area_px
     assert flux == pytest.approx(0.1, rel=0.005)
 
 
 def test_order_of_fields_does_not_change_a_bit(tmp_path):
-    fields = [write_field(tmp_path, f"f{i}", ra=150 + 0.02 * i, seed=i) for i in range(4)]
-    first = make_mosaic(fields, GRID, OPTIONS)
-    second = make_mosaic(fields[::-1], GRID, OPTIONS)
-    np.testing.assert_array_equal(first.image.data, second.image.data)
-    np.testing.assert_array_equal(first.weights, second.weights)
+    """Sky levels of either sign cancel to a thousandth, so that another order of the sums would show."""
+    levels = [1e4, -1e4, 3e3, -3e3, 1e-4]
+    fields = [
+        write_field(tmp_path, f"f{i}", ra=150 + 0.02 * i, seed=i, sky=level, sigma=1e-4 * (1 + i))
+        for i, level in enumerate(levels)
+    ]
+    sums = []
+    for order in (fields, fields[::-1], [fields[i] for i in (3, 0, 4, 1, 2)]):
+        sums.append(make_mosaic(order, GRID, OPTIONS))
+    for other in sums[1:]:
+        np.testing.assert_array_equal(sums[0].image.data, other.image.data)
+        np.testing.assert_array_equal(sums[0].weights, other.weights)
+
+
+def test_blocks_and_threads_do_not_change_a_bit(tmp_path, monkeypatch):
+    """Many small blocks, with all that looks beyond a pixel: the beam's median, noise map, shifted facets."""
+    fields = []
+    for n, ra in enumerate((150.0, 150.03)):
+        field = write_field(tmp_path, f"f{n}", ra=ra, seed=n, beam=0.6)
+        with fits.open(field.app_path, mode="update") as hdus:
+            hdus[0].data *= np.linspace(0.5, 1.6, 160, dtype=np.float32)
+        noise = (1e-4 * (1 + np.random.default_rng(n).random((160, 160)))).astype(np.float32)
+        path = str(tmp_path / f"n{n}.fits")
+        fits.PrimaryHDU(noise, fits.getheader(field.int_path)).writeto(path)
+        regions = write_regions(tmp_path / f"{n}.reg", wcs=grid_wcs(ra, 35.0, 160, 4.5))
+        offsets = write_offsets(tmp_path / f"o{n}.fits", ra=[20.0, -30.0], dec=[-25.0, 14.0])
+        more = {"noise_path": path, "facets_path": str(regions), "offsets_path": str(offsets)}
+        fields.append(replace(field, **more))
+    whole = make_mosaic(fields, GRID, OPTIONS)
+    monkeypatch.setattr("radiounet.coadd.BLOCK_PX", 64)
+    parts = make_mosaic(fields, GRID, OPTIONS, threads=3)
+    assert np.isfinite(whole.image.data).mean() > 0.9
+    np.testing.assert_array_equal(parts.image.data, whole.image.data)
+    np.testing.assert_array_equal(parts.weights, whole.weights)
 
 
 def test_blank_parts_of_a_field_do_not_spread(tmp_path):
@@ -190,7 +223,7 @@ def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):
 def test_fields_that_do_not_overlap(tmp_path):
     far = write_field(tmp_path, "far", ra=200.0, dec=-5.0)
     near = write_field(tmp_path, "near", ra=151.0)
-    with pytest.raises(NotInArchiveError, match=r"NoOverlapError: .*far.int.fits has no pixel"):
+    with pytest.raises(AllBlankError, match=r"NoOverlapError: .*far.int.fits has no pixel"):
         make_mosaic([far, near], GRID, OPTIONS)
     good = write_field(tmp_path, "good", sky=1e-2)
     # nothing is missing, so even the strict go on
@@ -202,7 +235,7 @@ def test_fields_that_do_not_overlap(tmp_path):
 
 def test_a_field_wholly_below_the_beam_cut(tmp_path):
     dim = write_field(tmp_path, "dim", beam=0.2, sky=1e-2)
-    with pytest.raises(NotInArchiveError, match=r"BeamCutError: .* primary beam below 0.3"):
+    with pytest.raises(AllBlankError, match=r"BeamCutError: .* primary beam below 0.3"):
         make_mosaic([dim], GRID, OPTIONS)
     lower = make_mosaic([dim], GRID, OPTIONS.model_copy(update={"beam_cut": 0.1}))
     assert np.isfinite(lower.image.data).all()
@@ -238,12 +271,80 @@ def test_noise_map_weighs_pixel_by_pixel(tmp_path):
     assert sigmas(result)["a"] == pytest.approx(1.5e-4, rel=0.4)
 
 
+def test_a_noise_map_in_another_unit(tmp_path):
+    field = write_field(tmp_path, "a", sky=1e-2)
+    header = fits.getheader(field.int_path)
+    header["BUNIT"] = "mJy/beam"
+    path = str(tmp_path / "noise.fits")
+    fits.PrimaryHDU(np.full((160, 160), 0.1, np.float32), header).writeto(path)
+    result = make_mosaic([replace(field, noise_path=path)], GRID, OPTIONS)
+    np.testing.assert_allclose(result.weights, 1e8, rtol=1e-4)
+
+
+def test_sigma_is_that_of_the_apparent_image(tmp_path):
+    field = write_field(tmp_path, "a", beam=0.5)
+    assert sigmas(make_mosaic([field], GRID, OPTIONS))["a"] == pytest.approx(1e-4, rel=0.1)
+
+
+def test_a_field_that_gives_nothing_is_not_used(tmp_path):
+    good, other = write_field(tmp_path, "good", sky=1e-2), write_field(tmp_path, "other", sky=1e-2)
+    path = str(tmp_path / "noise.fits")
+    header = fits.getheader(other.int_path)
+    fits.PrimaryHDU(np.full((160, 160), np.nan, np.float32), header).writeto(path)
+    # and one that lies one and a half pixels beside the grid, whose window still reaches it
+    beside = write_field(tmp_path, "beside", ra=150.0 - 131.5 * 4.5 / 3600 / np.cos(np.radians(35)))
+    result = make_mosaic([good, replace(other, noise_path=path), beside], GRID, OPTIONS)
+    assert list(sigmas(result)) == ["good"]
+    assert result.missing["other"].reason.startswith("AllBlankError")
+    assert result.outside["beside"].reason.startswith("NoOverlapError")
+
+
+def test_a_mosaic_with_nothing_left_is_rejected_by_name(tmp_path):
+    field = write_field(tmp_path, "a", sky=1e-2, ra=150.085, dec=35.07)  # reaches a corner of the grid
+    assert np.isfinite(make_mosaic([field], GRID, OPTIONS).image.data).any()
+    with pytest.raises(AllBlankError, match="nothing is left of the mosaic of a"):
+        make_mosaic([field], GRID, OPTIONS, lambda rows: np.ones((len(range(100)[rows]), 100), bool))
+
+
+@pytest.mark.parametrize(("side", "kept"), [(4, False), (5, True)])
+def test_islands_of_twenty_pixels_and_less_are_blanked(side, kept):
+    image = np.full((40, 40), np.nan, np.float32)
+    image[10:14, 10 : 10 + side] = 1.0  # 16 or 20 px
+    image[20, 20] = 1.0
+    _blank_small_islands(image, 19)
+    assert np.isfinite(image[10, 10]) == kept
+    assert np.isnan(image[20, 20])
+    _blank_small_islands(image, 20)
+    assert np.isnan(image).all()
+
+
+def test_circle_by_hand():
+    # 6 px: the centre is FITS pixel 3, index 2; radius 3
+    outside = outside_circle(6)(slice(0, 6))
+    assert not outside[2, 5]
+    assert outside[0, 0] == (2**2 + 2**2 > 9)
+    assert outside[5, 1]
+    np.testing.assert_array_equal(outside, outside.T)
+
+
 def test_sigma_map_is_the_noise_of_the_image(tmp_path):
     fields = [write_field(tmp_path, f"f{i}", seed=i, n_px=400) for i in range(4)]
     result = make_mosaic(fields, grid_wcs(150.0, 35.0, 300, 4.5), OPTIONS)
     assert np.nanmedian(result.sigma()) == pytest.approx(0.5e-4, rel=0.05)
     # resampling bilinearly takes a few per cent of the noise away
     assert result.noise_ratio() == pytest.approx(1, abs=0.1)
+
+
+def test_the_median_of_the_beam_is_an_option(tmp_path):
+    field = write_field(tmp_path, "a", sky=1e-2)
+    with fits.open(field.app_path, mode="update") as hdus:
+        hdus[0].data[79, 79] *= 3  # the grid's pixel (49, 49)
+    weights = [
+        make_mosaic([field], GRID, OPTIONS.model_copy(update={"beam_median": one})).weights
+        for one in (True, False)
+    ]
+    assert weights[0][49, 49] == pytest.approx(weights[0][20, 20], rel=1e-3)
+    assert weights[1][49, 49] == pytest.approx(9 * weights[1][20, 20], rel=1e-3)
 
 
 def test_beam_without_its_median_keeps_a_wild_pixel():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from test_facets import write_offsets, write_regions
 
 from radiounet.config import MosaicOptions
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ConfigError
 from radiounet.mosaic_products import mosaic_fields
 from radiounet.products import Products, Rejection, sha256_of, write_rejected
 from radiounet.sky import Mosaic, Survey
@@ -23,7 +24,7 @@ def products(tmp_path):
     """Fields a and b, field far elsewhere on the sky, and c, which could not be fetched."""
     products = Products(str(tmp_path / "dr2"))
     for name, ra in (("a", 150.0), ("b", 150.0), ("far", 200.0)):
-        field = write_field(tmp_path / "raw", name, sky=1e-2, ra=ra)
+        field = write_field(tmp_path / "raw", name, sky=1e-2, ra=ra, beam=0.8)
         folder = tmp_path / "dr2" / "fields" / name
         folder.mkdir(parents=True)
         for kind, path in (("int", field.int_path), ("app", field.app_path)):
@@ -50,6 +51,8 @@ def test_products_say_what_they_are_made_of(products):
     assert table["field"].tolist() == ["a", "b", "c", "far"]
     assert table["used"].tolist() == [True, True, False, False]
     assert table["int_sha256"][0] == sha256_of(products.field_image("a", "int"))
+    assert table["app_sha256"][1] == sha256_of(products.field_image("b", "app"))
+    assert table["int_sha256"][1] != table["app_sha256"][1]
     assert table["reason"][2] == "404"
     assert table["reason"][3].startswith("NoOverlapError")
     assert str(table["sigma"].unit) == "Jy / beam"
@@ -90,6 +93,74 @@ def test_flux_scales_come_from_a_table(products, tmp_path):
     scaled = OPTIONS.model_copy(update={"flux_scale": str(tmp_path / "scales.csv")})
     plain = make(products, fields=["a"])
     np.testing.assert_allclose(make(products, scaled, fields=["a"]), 2 * plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("field,flux_scale\na,0\n", "has 0.0 for a: it must be above 0"),
+        ("field,flux_scale\na,nan\n", "has nan for a"),
+        ("field,flux_scale\na,-1\n", "has -1.0 for a"),
+        ("field,flux_scale\na,much\n", "no columns field, flux_scale"),
+        ("name,f\na,1\n", "no columns field, flux_scale"),
+    ],
+)
+def test_flux_scales_that_can_not_be(products, tmp_path, content, message):
+    (tmp_path / "scales.csv").write_text(content)
+    scaled = OPTIONS.model_copy(update={"flux_scale": str(tmp_path / "scales.csv")})
+    with pytest.raises(ConfigError, match=message):
+        make(products, scaled, fields=["a"])
+
+
+def test_a_flux_scale_left_empty_is_one(products, tmp_path):
+    (tmp_path / "scales.csv").write_text("field,flux_scale\na,\n")
+    scaled = OPTIONS.model_copy(update={"flux_scale": str(tmp_path / "scales.csv")})
+    plain = make(products, fields=["a"])
+    np.testing.assert_array_equal(make(products, scaled, fields=["a"]), plain)
+
+
+def test_fields_by_facet_are_told_facet_by_facet(products, tmp_path):
+    regions, offsets = tmp_path / "a.reg", tmp_path / "a.offsets.fits"
+    write_regions(regions)
+    write_offsets(offsets, ra=[4.5, -9.0], dec=[0.0, 4.5])
+    (tmp_path / "a.bad").write_text("#\na,[1]\n")
+    templates = {
+        "facets": "{field}.reg",
+        "facet_offsets": "{field}.offsets.fits",
+        "bad_facets": "{field}.bad",
+    }
+    options = OPTIONS.model_copy(update={key: f"{tmp_path}/{one}" for key, one in templates.items()})
+    make(products, options, fields=["a", "a"])  # named twice, used once
+    facets = Table.read(products.image("m"), hdu="FACETS")
+    assert facets["field"].tolist() == ["a", "a"]
+    assert facets["facet"].tolist() == [3, 12]
+    assert facets["offset_east"].tolist() == [4.5, -9.0]
+    assert facets["left_out"].tolist() == [False, True]
+    (row,) = Table.read(products.image("m"), hdu="FIELDS")
+    assert (row["facets"], row["facets_left_out"]) == (2, 1)
+    assert row["offsets_sha256"] == sha256_of(offsets)
+    assert row["facets_sha256"] == sha256_of(regions)
+    assert row["bad_sha256"] == sha256_of(tmp_path / "a.bad")
+
+
+def test_a_path_that_fits_can_not_write(tmp_path):
+    products = Products(str(tmp_path / "d\u00e9" / "dr2"))
+    field = write_field(tmp_path / "raw", "a", sky=1e-2)
+    folder = tmp_path / "d\u00e9" / "dr2" / "fields"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for kind, path in (("int", field.int_path), ("app", field.app_path)):
+            shutil.copyfile(path, folder / name / f"{kind}.fits")
+    (folder / "b" / "int.fits").write_text("<html>")
+    make(products, fields=["a", "b"])
+    assert "d?/dr2" in Table.read(products.image("m"), hdu="FIELDS")["reason"][1]
+
+
+def test_a_field_never_fetched_and_a_mosaic_unknown(products):
+    make(products, fields=["a", "absent"])
+    assert fits.getheader(products.image("m"))["NMISSING"] == 1
+    with pytest.raises(ConfigError, match="no mosaic elsewhere among the 1 of dr3"):
+        mosaic_fields("elsewhere", Survey("dr3", [PLACE]), ["a"], products, OPTIONS)
 
 
 def test_files_of_a_field_by_their_templates(products, tmp_path):

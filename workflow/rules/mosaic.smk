@@ -54,11 +54,6 @@ if CONFIG.mosaics.compare_to:
             found=f"{PRODUCTS.comparison('{mosaic}')}/comparison.json",
             sources=f"{PRODUCTS.comparison('{mosaic}')}/sources.ecsv",
             difference=f"{PRODUCTS.comparison('{mosaic}')}/difference.fits",
-            picture=report(
-                f"{PRODUCTS.comparison('{mosaic}')}/comparison.png",
-                caption="../report/comparison.rst",
-                category="Mosaics",
-            ),
         log:
             PRODUCTS.log("compare_mosaics", "{mosaic}"),
         benchmark:
@@ -74,7 +69,7 @@ if CONFIG.mosaics.compare_to:
             code=code_hash("compare_mosaics"),
         shell:
             "$PYTHON $SCRIPTS/compare_mosaics.py --ours {input.ours:q} --published {input.published:q}"
-            " --out {params.folder:q} --log {log:q}"
+            " --out {params.folder:q} --on-reject $ON_REJECT --log {log:q}"
 
     rule compare_mosaics:
         input:
