@@ -20,6 +20,7 @@ from radiounet.section import Section
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 FieldFile = Annotated[str, Field(pattern=r"\{field\}")]
+MosaicFile = Annotated[str, Field(pattern=r"\{mosaic\}")]
 
 
 class OwnImage(Section):
@@ -91,7 +92,7 @@ class MosaicSource(Section):
         "(where the LOFAR beam at 144 MHz falls to 0.3)",
     )
     options: MosaicOptions = MosaicOptions()
-    compare_to: Annotated[str, Field(pattern=r"\{mosaic\}")] | None = Field(
+    compare_to: MosaicFile | None = Field(
         None,
         description="published mosaics for rule compare_mosaics, a path with {mosaic}; null for none",
     )
@@ -281,6 +282,21 @@ class MeasureOptions(Section):
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
 
 
+class VerifyOptions(Section):
+    """Comparing masks and probability maps with reference ones (rule verify)."""
+
+    masks: MosaicFile | None = Field(
+        None, description="reference masks, a path or URL with {mosaic}; null: not compared"
+    )
+    probabilities: MosaicFile | None = Field(
+        None, description="reference probability maps, a path or URL with {mosaic}; null: not compared"
+    )
+    min_iou: float = Field(0.999, ge=0, le=1, description="lowest IoU of masks that are called equal")
+    max_difference: float = Field(
+        1e-4, ge=0, description="largest difference of probabilities that are called equal"
+    )
+
+
 class ReportOptions(Section):
     """The report page."""
 
@@ -307,6 +323,7 @@ class Config(Section):
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
     measure: MeasureOptions = MeasureOptions()
+    verify: VerifyOptions = VerifyOptions()
     report: ReportOptions = ReportOptions()
     simulate: SimulateOptions = SimulateOptions()
     train: TrainOptions = TrainOptions()
@@ -417,6 +434,8 @@ EXAMPLES |= {
     "facets": "/data/{field}/image_full_low_m.tessel.reg",
     "facet_offsets": "/data/{field}/pslocal-facet_offsets.fits",
     "bad_facets": "/data/{field}/Badfacets.txt",
+    "masks": "/data/{mosaic}/mask.fits",
+    "probabilities": "/data/{mosaic}/probability.fits",
     "compare_to": "/data/{mosaic}/low-mosaic-blanked.fits",
 }
 

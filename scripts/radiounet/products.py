@@ -72,6 +72,14 @@ class Products:
         """Folder of what a mosaic shows beside a published one."""
         return f"{self.root}/comparison/{mosaic}"
 
+    def verification(self, mosaic: str) -> str:
+        """What a mosaic's masks share with reference ones (JSON)."""
+        return f"{self.root}/verification/{mosaic}.json"
+
+    def verdict(self) -> str:
+        """Verdict of all mosaics (JSON, a page of Markdown beside it)."""
+        return f"{self.root}/verification.json"
+
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
         return f"{self.root}/mosaics/{mosaic}/source.json"

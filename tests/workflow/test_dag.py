@@ -112,6 +112,25 @@ def test_mosaics_by_facet_and_their_comparison_with_published_ones(run):
     }
 
 
+def test_verification_compares_every_selected_mosaic(run):
+    write_lists(run)
+    run.write_config(verify={"masks": "https://there/{mosaic}/mask.fits"})
+    counts = run.counts("verify")
+    assert (counts["verify_mosaic"], counts["verify"]) == (4, 1)
+    assert "verify_mosaic" not in run.counts()
+
+
+def test_published_weights_are_fetched_where_a_run_needs_them(run):
+    write_lists(run)
+    run.write_config(
+        segmentation={"model": "elsewhere"},
+        archive={"models": {"elsewhere": {"url": "https://there/model.zip", "low": 1e-9, "high": 1e-3}}},
+    )
+    text = run("-n", "-p")
+    assert run.counts()["fetch_model"] == 1
+    assert "--name elsewhere --url https://there/model.zip --low 1e-09 --high 0.001" in text
+
+
 def test_one_mask_needs_one_chain_and_nothing_else(run):
     write_lists(run)
     run.write_config(clusters="psz2")

@@ -28,3 +28,56 @@ rule report:
     shell:
         "$PYTHON $SCRIPTS/report.py --root {params.root:q} --config {params.config:q} --list {input.mosaics:q}"
         " --mosaics {params.mosaics} --out {output.page:q} --log {log:q}"
+
+
+if CONFIG.verify.masks or CONFIG.verify.probabilities:
+
+    rule verify_mosaic:
+        input:
+            mask=PRODUCTS.mask("{mosaic}"),
+            probability=PRODUCTS.probability("{mosaic}"),
+            clusters=PRODUCTS.clusters("{mosaic}"),
+        output:
+            PRODUCTS.verification("{mosaic}"),
+        log:
+            PRODUCTS.log("verify", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("verify", "{mosaic}")
+        localrule: True
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=doubling(3000),
+            runtime=doubling(30),
+            connections=1,
+        params:
+            root=run_root,
+            # a function, since Snakemake takes braces in text for wildcards
+            options=lambda wildcards: options_to(CONFIG.verify),
+            download=as_json(CONFIG.archive.download),
+            code=code_hash("verify"),
+        shell:
+            "$PYTHON $SCRIPTS/verify.py --root {params.root:q} --mosaic {wildcards.mosaic} {params.options}"
+            " --download {params.download:q} --out {output:q} --on-reject $ON_REJECT --log {log:q}"
+
+    rule verify:
+        input:
+            [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
+        output:
+            verdict=PRODUCTS.verdict(),
+            page=PRODUCTS.verdict().replace(".json", ".md"),
+        log:
+            PRODUCTS.log("merge_verification"),
+        benchmark:
+            PRODUCTS.benchmark("merge_verification")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=doubling(1000),
+            runtime=doubling(10),
+        params:
+            code=code_hash("merge_verification"),
+        shell:
+            "$PYTHON $SCRIPTS/merge_verification.py --mosaics {input:q} --out {output.verdict:q} --log {log:q}"
