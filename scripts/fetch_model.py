@@ -1,11 +1,15 @@
 """Import the published weights: fetch their zip, or take a local one or an unpacked SavedModel."""
 
+import re
 import tempfile
 from pathlib import Path
 
 from radiounet.archive import fetch
 from radiounet.cards import MODELS, LogNormalisation
-from radiounet.config import DownloadOptions
+from radiounet.config import DownloadOptions, PublishedModel
+from radiounet.errors import ConfigError
+from radiounet.options import add_options, options_from
+from radiounet.products import NAME_PATTERN
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -15,16 +19,10 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the model")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="where its zip is")
-    where.add_argument("--from", dest="source", help="zip or folder of a SavedModel")
-    parser.add_argument("--checksum", help="of the zip at the URL, such as gitblob:HEX")
+    where.add_argument("--from", dest="url", help="local zip or folder of a SavedModel")
+    add_options(parser, PublishedModel, "checksum", "low", "high", "floor", "threshold")
     parser.add_argument(
         "--download", default="{}", help="section archive.download of the configuration, as JSON"
-    )
-    for name, value in (("low", 1e-7), ("high", 1e-2), ("floor", 1e-9)):
-        text = f"{name} of the log10 normalisation, Jy/beam (default: %(default)s)"
-        parser.add_argument(f"--{name}", type=float, default=value, help=text)
-    parser.add_argument(
-        "--threshold", type=float, default=0.5, help="where the mask begins (default: %(default)s)"
     )
     parser.add_argument("--out", help="folder to write (default: resources/models/NAME)")
     args = parser.parse_args()
@@ -32,15 +30,21 @@ def main() -> None:
     def work() -> None:
         from radiounet.saved_model import import_saved_model
 
-        normalisation = LogNormalisation(kind="log10", low=args.low, high=args.high, floor=args.floor)
-        out = Path(args.out or MODELS / args.name)
+        model = options_from(args, PublishedModel)
+        if not re.fullmatch(NAME_PATTERN, args.name):
+            raise ConfigError(f"{args.name!r} can not be the name of a model")
+        is_folder = Path(model.url).is_dir()
+        if is_folder and model.checksum:
+            raise ConfigError("a folder has no checksum: give the zip")
         with tempfile.TemporaryDirectory() as scratch:
-            source = args.source
-            if args.url:
-                source = Path(scratch) / Path(args.url).name
+            source = Path(model.url) if is_folder else Path(scratch) / Path(model.url).name
+            if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
-                fetch(args.url, source, options, checksum=args.checksum, check=lambda _: None)
-            import_saved_model(source, args.name, out, normalisation, args.threshold, args.url or "")
+                fetch(model.url, source, options, checksum=model.checksum, check=lambda _: None)
+            scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
+            log10 = LogNormalisation(kind="log10", **scale)
+            out = Path(args.out or MODELS / args.name)
+            import_saved_model(source, args.name, out, log10, model.threshold, model.url)
 
     run_stage(args, work, outputs=[], name=args.name)
 

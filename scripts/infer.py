@@ -1,5 +1,10 @@
-"""Predict the tiles of one or more mosaics with a model, loaded once."""
+"""Predict the tiles of one or more mosaics with a model, loaded once.
 
+A mosaic whose tiles are bad is rejected and the others go on; with --on-reject stop
+the exit status says so at the end.
+"""
+
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -14,20 +19,22 @@ def main() -> None:
     parser = stage_parser(__doc__)
     parser.add_argument("tiles", nargs="+", help="tiles files of scripts/tile.py, named like their mosaics")
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
+    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
-    add_options(parser, Segmentation, "model", "batch", "precision")
+    add_options(parser, Segmentation, "batch", "precision")
     args = parser.parse_args()
-    if len(args.tiles) != len(args.out):
-        parser.error(f"{len(args.tiles)} tiles files, but {len(args.out)} files to write")
-    options = options_from(args, Segmentation, "model", "batch", "precision")
+    if len(set(args.out)) != len(args.tiles):
+        parser.error(f"{len(args.tiles)} tiles files, but {len(set(args.out))} files to write")
 
     @cache
     def loaded():
         from radiounet.inference import open_model, use_threads
 
         use_threads(args.threads)
-        return open_model(model_folder(options.model), options.batch, options.precision)
+        options = options_from(args, Segmentation, "batch", "precision")
+        return open_model(model_folder(args.model), options.batch, options.precision)
 
+    status = 0
     for tiles, out in zip(args.tiles, args.out, strict=True):
 
         def work(tiles: str = tiles, out: str = out) -> None:
@@ -35,7 +42,11 @@ def main() -> None:
 
             write_cores(tiles, *loaded(), out)
 
-        run_stage(args, work, inputs=[tiles], outputs=[out], name=Path(tiles).stem)
+        try:
+            run_stage(args, work, inputs=[tiles], outputs=[out], name=Path(tiles).stem)
+        except SystemExit as end:
+            status = end.code or status
+    sys.exit(status)
 
 
 if __name__ == "__main__":

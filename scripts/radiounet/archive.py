@@ -248,7 +248,7 @@ def fetch_candidates(
     """
     tried, refused = [], []
     for name in names:
-        url = _fill(template, file=name, **fields)
+        url = fill_template(template, file=name, **fields)
         tried.append(url)
         try:
             fetch(url, path, options, checksum=checksums.get(name))
@@ -267,7 +267,14 @@ def fetch_candidates(
     raise error
 
 
-def _fill(template: str, **fields: str | int) -> str:
+def fill_template(template: str, **fields: str | int) -> str:
+    """URL of a template with these fields, quoted where it is remote.
+
+    Raises
+    ------
+    ConfigError
+        The template has another field.
+    """
     remote = urlsplit(template).scheme in ("http", "https")
     values = {key: quote(str(value)) if remote else str(value) for key, value in fields.items()}
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
@@ -28,6 +28,12 @@ class LogNormalisation(Section):
     low: float = Field(1e-7, gt=0, description="brightness mapped to 0, Jy/beam")
     high: float = Field(1e-2, gt=0, description="brightness mapped to 1, Jy/beam")
     floor: float = Field(1e-9, gt=0, description="clip before the logarithm, Jy/beam")
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "LogNormalisation":
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, not {self.low} and {self.high}")
+        return self
 
     def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""
@@ -89,9 +95,19 @@ class Card(Section):
     citation: str
 
     @property
+    def step_px(self) -> int:
+        """What the side of a tile must be a multiple of."""
+        return tile_step(self.architecture, len(self.widths))
+
+    @property
     def margin_px(self) -> int:
         """Pixels of context around a core, on each side."""
         return (self.tile_px - self.core_px) // 2
+
+
+def tile_step(architecture: str, levels: int) -> int:
+    """What the side of a tile must be a multiple of, px; `lotss_unet` begins at a quarter of it."""
+    return 2 ** (levels + (architecture == "lotss_unet"))
 
 
 MODELS = Path(__file__).resolve().parents[2] / "resources" / "models"

@@ -199,6 +199,12 @@ class PublishedModel(Section):
     floor: float = Field(1e-9, gt=0, description="log10 normalisation: clip before it, Jy/beam")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
 
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "PublishedModel":
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, not {self.low} and {self.high}")
+        return self
+
 
 RADIO_UNET = "https://raw.githubusercontent.com/ICSC-Spoke3/Radio-U-Net/0f2a3416b62099e7026bae5a9a89468231df5a4b/models/"
 

@@ -16,7 +16,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from radiounet.network import CLIP_SIGMA
+from radiounet.cards import tile_step
+from radiounet.errors import ModelError
+from radiounet.network import CLIP_SIGMA, check_tile
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +165,7 @@ def published_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> 
     run = _Steps(dtype)
     convolutions = [layer for layer in model.layers if layer.weights and layer.weights[0].name == "kernel"]
     levels = (len(convolutions) - 2) // 6 + 1
+    check_tile(tile_px, tile_step("published_unet", levels))
     stack = [_weights_of(layer) for layer in model.layers if layer.weights]
     first, encoder, decoder, head = _grouped(stack, levels)
     spans = needed(core, tile_px, levels, halo=2)
@@ -173,7 +176,7 @@ def published_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> 
         previous = x = run.mapped(x, norm)
         for block, residual in encoder:
             x = _two_convolutions(run, x, block)
-            x = ops.max_pool(x, 2, padding="same")
+            x = ops.max_pool(x, 2, strides=2, padding="same")
             previous = x = ops.add(x, run.convolve(previous, *residual, strides=2))
         side = tile_px >> levels
         have = (0, side)
@@ -248,6 +251,7 @@ def lotss_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Call
     folded = [norm.after(*weights) for weights, norm in pairs]
     blocks = [folded[n : n + 2] for n in range(0, len(folded), 2)]
     levels = (len(blocks) + 1) // 2
+    check_tile(tile_px, tile_step("lotss_unet", levels))
     # bilinear upsampling by four reaches one pixel of its input to either side
     low, high = core[0] // 4 - 1, -(-core[1] // 4) + 1
     finest = max(low, 0), min(high, tile_px // 4)
@@ -270,7 +274,7 @@ def lotss_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Call
 
     def forward(tiles):
         faint = ops.sinh(ops.clip(ops.cast(tiles, "float32"), -limit, limit))
-        faint = ops.average_pool(faint, 4)
+        faint = ops.average_pool(faint, 4, strides=4)
         x = ops.cast(tiles, dtype)
         for weights in stem:
             x = ops.relu(run.convolve(x, *weights, strides=2))
@@ -278,7 +282,7 @@ def lotss_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Call
         for level in range(levels):
             if level:
                 skips.append(x)
-                x, faint = ops.max_pool(x, 2), ops.average_pool(faint, 2)
+                x, faint = ops.max_pool(x, 2, strides=2), ops.average_pool(faint, 2, strides=2)
                 x = ops.concatenate([x, ops.cast(faint, dtype)], axis=-1)
             x = block_of(x, blocks[level])
         have = (0, tile_px >> (levels + 1))
@@ -313,12 +317,17 @@ class Engine:
         See `radiounet.network.ARCHITECTURES`.
     tile_px : int
     core : (int, int)
-        Rows and columns of the tile that are kept.
+        Rows and columns of the tile that are kept: its middle, or all of it.
     batch : int
         Tiles of each call.
     precision : {'float32', 'tf32', 'bfloat16'}
         Of multiplications; tf32 is float32 on a CPU. Sums of a convolution and the
         softmax are float32 in each.
+
+    Raises
+    ------
+    ModelError
+        A tile that the network's levels do not divide, or a core off its middle.
     """
 
     def __init__(
@@ -330,6 +339,8 @@ class Engine:
         batch: int,
         precision: Precision = "float32",
     ) -> None:
+        if sum(core) != tile_px or core[0] < 0:
+            raise ModelError(f"rows {core[0]} to {core[1]} are not the middle of a tile of {tile_px} px")
         self.tile_px, self.core, self.batch = tile_px, core, batch
         dtype = "bfloat16" if precision == "bfloat16" else "float32"
         self._run = _compiled(
@@ -347,10 +358,16 @@ def _compiled(function: Callable, shape: tuple[int, ...], precision: Precision) 
     if backend == "tensorflow":
         import tensorflow as tf
 
-        tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        if on_gpu:
+            # else the fastest of several kernels is found by timing, and may be another the next time
+            tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
         graph = tf.function(function, jit_compile=on_gpu, autograph=False)
-        return graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        compiled = graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        # XLA compiles at the first call: here, as long as the switch for TF32 is this engine's
+        compiled(tf.zeros(shape))
+        return compiled
     if backend == "jax":
         import jax
 

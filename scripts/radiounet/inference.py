@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -79,7 +80,7 @@ class Predictor:
     batch : int, optional
         Tiles per call, however many are left, so that the network always sees one shape
         and the same bytes come out twice. By default as many as make 2^20 pixels on a
-        CPU, and on a GPU as many as fit its memory; halved where that was too many.
+        CPU, and on a GPU as many as fit half its memory, halved where that was too many.
     precision : {'float32', 'tf32', 'bfloat16'}
     """
 
@@ -90,7 +91,8 @@ class Predictor:
         batch: int | None = None,
         precision: Precision = "float32",
     ) -> None:
-        self.precision = precision
+        # a CPU has no TF32: say what is computed
+        self.precision = "float32" if precision == "tf32" and not gpus() else precision
         self._model, self._architecture, self._batch = model, architecture, batch
         self._engines: dict[tuple[int, Span], Engine] = {}
         if not gpus():
@@ -131,21 +133,21 @@ class Predictor:
         for central in (True, False):
             chosen = starts[in_middle == central]
             while len(chosen):
-                engine, done = self._engine(where, central), 0
+                done, batch = 0, self._batch or default_batch(where.tile_px)
                 try:
+                    engine = self._engine(where, central)
                     for some, cores in _predicted(engine, plane, chosen, where, central):
                         yield some, cores
                         done += len(some)
                 except Exception as error:
-                    if not _is_out_of_memory(error) or engine.batch == 1:
+                    if not _is_out_of_memory(error) or batch == 1:
                         raise
-                    self._halve(engine)
+                    self._batch = batch // 2
+                    self._engines.clear()
+                    logger.warning(
+                        "%d tiles at a time do not fit the memory: %d from now on", batch, self._batch
+                    )
                 chosen = chosen[done:]
-
-    def _halve(self, engine: Engine) -> None:
-        self._batch = engine.batch // 2
-        self._engines.clear()
-        logger.warning("%d tiles at a time do not fit the memory: %d from now on", engine.batch, self._batch)
 
     def plane(self, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
         """Predict a whole plane in memory, in the tiles of mode ``exact``.
@@ -170,7 +172,10 @@ class Predictor:
 
 
 def default_batch(tile_px: int) -> int:
-    """Tiles per call, by the kind of machine and not by what else runs there."""
+    """Tiles per call, by the kind of machine.
+
+    Not by what is free of a GPU's memory: another batch may give other bytes.
+    """
     most, pixels = MOST_TILES, BATCH_PIXELS
     if gpus():
         most, pixels = MOST_TILES_GPU, _gpu_bytes() // 2 // BYTES_PER_PIXEL
@@ -191,8 +196,9 @@ def _gpu_bytes() -> int:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    kind = type(error).__name__
-    return kind in ("ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error)
+    kinds = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
+    signs = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "ALLOC_FAILED", "to allocate")
+    return type(error).__name__ in kinds or any(sign in str(error) for sign in signs)
 
 
 def _predicted(
@@ -295,7 +301,9 @@ def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_
             out.attrs["precision"] = predictor.precision
             kept = np.empty_like(starts)
             cores = out.create_dataset("cores", (len(starts), where.core_px, where.core_px), np.float32)
-            _write_all(cores, kept, predictor.cores(store["plane"], starts, where))
+            # closed, so that nothing reads a file that a failed write has closed
+            with closing(predictor.cores(store["plane"], starts, where)) as parts:
+                _write_all(cores, kept, parts)
             out["starts"] = kept
     seconds = time.monotonic() - started
     logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)

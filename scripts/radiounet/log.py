@@ -4,11 +4,12 @@ import logging
 import sys
 from pathlib import Path
 
+_begun: set[str] = set()
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure(path: str | Path | None) -> None:
-    """Send every record to `path` (replaced) and warnings to standard error.
+    """Send every record to `path` (replaced by the first call of a process) and warnings to standard error.
 
     Parameters
     ----------
@@ -19,7 +20,8 @@ def configure(path: str | Path | None) -> None:
     handlers: list[logging.Handler] = [console]
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w"))
+        handlers.append(logging.FileHandler(path, mode="a" if str(path) in _begun else "w"))
+        _begun.add(str(path))
         console.setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.captureWarnings(True)

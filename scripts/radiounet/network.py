@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from radiounet.cards import Card, read_card
+from radiounet.cards import Card, read_card, tile_step
 from radiounet.errors import ModelError
 from radiounet.products import atomic
 
@@ -41,7 +41,7 @@ def published_unet(tile_px: int, widths: Sequence[int] = PUBLISHED_WIDTHS) -> ke
     keras.Model
         ``[tile, y, x, 1]`` to ``[tile, y, x, 2]``, float32.
     """
-    _check_tile(tile_px, 2 ** len(widths))
+    check_tile(tile_px, tile_step("published_unet", len(widths)))
     inputs = keras.Input((tile_px, tile_px, 1))
     x = layers.Conv2D(widths[0], 3, strides=2, padding="same", activation="relu")(inputs)
     previous = x = layers.BatchNormalization()(x)
@@ -87,7 +87,7 @@ def lotss_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     keras.Model
         ``[tile, y, x, 1]`` to ``[tile, y, x, 2]``, float32.
     """
-    _check_tile(tile_px, 2 ** (len(widths) + 1))
+    check_tile(tile_px, tile_step("lotss_unet", len(widths)))
     inputs = keras.Input((tile_px, tile_px, 1))
     limit = float(np.arcsinh(CLIP_SIGMA))
     faint = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
@@ -120,7 +120,8 @@ def _convolve_twice(x, width: int):
     return x
 
 
-def _check_tile(tile_px: int, step: int) -> None:
+def check_tile(tile_px: int, step: int) -> None:
+    """Raise `ModelError` unless a tile is a multiple of what a network's levels need."""
     if tile_px % step:
         raise ModelError(f"a tile of {tile_px} px is not a multiple of {step} px, as its levels need")
 

@@ -5,10 +5,12 @@ no legacy Keras is needed.
 """
 
 import logging
+import shutil
 import stat
 import tempfile
 import warnings
 import zipfile
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -19,12 +21,15 @@ from radiounet.cards import Card, LogNormalisation, Weights, write_card
 from radiounet.errors import ModelError
 from radiounet.network import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.pairs import BEAM_ARCSEC
-from radiounet.products import sha256_of
+from radiounet.products import atomic, sha256_of
 from radiounet.sky import PIXEL_ARCSEC
 
 logger = logging.getLogger(__name__)
 
 TILE_PX, CORE_PX = 192, 96
+PARAMETERS = 12_401_122
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError)
+"""What a damaged, encrypted or odd zip raises, each where it is noticed."""
 MOST_FILES = 1000
 MOST_BYTES = 2_000_000_000
 WANTED = ("saved_model.pb", "keras_metadata.pb", "fingerprint.pb")
@@ -63,15 +68,25 @@ def import_saved_model(
         Not a SavedModel, an unsafe zip, or variables that are not those of
         `radiounet.network.published_unet`.
     """
-    source = Path(source)
+    source, out = Path(source), Path(folder)
     with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
         tree = source if source.is_dir() else unpack(source, Path(scratch))
         model = published_unet(TILE_PX)
         fill(model, read_variables(_root_of(tree, source)), source)
-    out = Path(folder)
-    weights = out / "network.weights.h5"
-    save_weights(model, weights)
-    card = Card(
+        weights = Path(scratch) / "network.weights.h5"
+        save_weights(model, weights)
+        # the card is made before anything is written where a good model may be
+        card = _card(name, normalisation, threshold, weights, source, origin)
+        with atomic(out / weights.name) as temporary:
+            shutil.copyfile(weights, temporary)
+    write_card(out, card)
+    return card
+
+
+def _card(
+    name: str, normalisation: LogNormalisation, threshold: float, weights: Path, source: Path, origin: str
+) -> Card:
+    return Card(
         name=name,
         architecture="published_unet",
         widths=PUBLISHED_WIDTHS,
@@ -86,7 +101,7 @@ def import_saved_model(
             "data": "as published; see citation",
             "imported_from": origin or source.name,
             **({"sha256": sha256_of(source)} if source.is_file() else {}),
-            "parameters": model.count_params(),
+            "parameters": PARAMETERS,
             "date": datetime.now(UTC).date().isoformat(),
         },
         metrics={},
@@ -94,8 +109,6 @@ def import_saved_model(
         licence="as its authors say: https://github.com/ICSC-Spoke3/Radio-U-Net",
         citation="Stuardi et al. 2024, MNRAS, doi:10.1093/mnras/stae2014",
     )
-    write_card(out, card)
-    return card
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -117,13 +130,13 @@ def unpack(archive: Path, folder: Path) -> Path:
                 )
             for one in entries:
                 path = PurePosixPath(one.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                if path.is_absolute() or ".." in path.parts or ":" in one.filename:
                     raise ModelError(f"{archive} holds {one.filename!r}, which leads out of its folder")
                 if stat.S_ISLNK(one.external_attr >> 16):
                     raise ModelError(f"{archive} holds {one.filename!r}, a link")
                 if not one.is_dir() and _wanted(path):
                     _extract(pack, one, folder / path)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError) as error:
+    except BAD_ZIP as error:
         raise ModelError(f"{archive} is not a whole zip: {error}") from error
     return folder
 

@@ -22,8 +22,7 @@ from radiounet.products import atomic, sha256_of
 Mode = Literal["exact", "reference", "fast"]
 
 WINDOW_PX = 1920
-STEP_PX = 64
-"""Largest side of a window of mode ``fast``, and what its side is a multiple of, for any network here."""
+"""Largest side of a window of mode ``fast``."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +126,12 @@ def sides(card: Card, shape: tuple[int, int], mode: Mode) -> tuple[int, int]:
     """
     if mode != "fast":
         return card.tile_px, card.core_px
-    longest = max(shape)
+    longest, step = max(shape), card.step_px
     if longest <= WINDOW_PX:
-        side = -(-longest // STEP_PX) * STEP_PX
+        side = -(-longest // step) * step
         return side, side
     count = -(-longest // (WINDOW_PX - 2 * card.margin_px))
-    tile_px = -(-(-(-longest // count) + 2 * card.margin_px) // STEP_PX) * STEP_PX
+    tile_px = -(-(-(-longest // count) + 2 * card.margin_px) // step) * step
     return tile_px, tile_px - 2 * card.margin_px
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from radiounet.archive import fetch
+from radiounet.archive import fetch, fill_template
 from radiounet.config import DownloadOptions, VerifyOptions
+from radiounet.errors import ConfigError
 from radiounet.image import StoredPlane, open_plane, require_same_grid
 from radiounet.masks import NO_DATA
 from radiounet.products import Products, atomic, read_rejection, sha256_of, write_json
@@ -21,14 +22,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a product agrees with its reference, where both are defined.
+    """How far a product agrees with its reference.
 
     Attributes
     ----------
     pixels : int
-        Defined in both.
-    differing : int
-        Mask pixels that differ.
+        Defined in both, of whichever was compared on fewer.
+    only_ours, only_reference : int
+        Defined in one alone.
+    differing : int or None
+        Mask pixels that differ, of those defined in both.
     iou, dice : float or None
         Of the masks; None where neither marks a pixel, which counts as full agreement.
     largest_difference : float or None
@@ -36,22 +39,27 @@ class Agreement:
     """
 
     pixels: int
+    only_ours: int
+    only_reference: int
     differing: int | None = None
     iou: float | None = None
     dice: float | None = None
     largest_difference: float | None = None
 
     def passes(self, options: VerifyOptions) -> bool:
-        """Whether this is within what the configuration allows."""
+        """Whether this is within what the configuration allows; what only one side defines never is."""
         mask = self.iou is None or self.iou >= options.min_iou
         maps = self.largest_difference is None or self.largest_difference <= options.max_difference
-        return mask and maps
+        return self.pixels > 0 and not self.only_ours and not self.only_reference and mask and maps
 
 
 def agreement(
     masks: tuple[np.ndarray, np.ndarray] | None, maps: tuple[np.ndarray, np.ndarray] | None
 ) -> Agreement:
     """Compare masks, probability maps, or both.
+
+    Where the reference is 0 and ours undefined nothing is missing: the published code
+    writes zeros where it never predicts, mode ``reference`` no data.
 
     Parameters
     ----------
@@ -60,21 +68,24 @@ def agreement(
     maps : (ndarray, ndarray) or None, ``[y, x]``
         Probabilities, NaN where there are none.
     """
-    pixels, found = 0, {}
-    if maps is not None:
-        defined = np.isfinite(maps[0]) & np.isfinite(maps[1])
-        pixels = int(defined.sum())
-        difference = np.abs(maps[0][defined].astype(float) - maps[1][defined])
-        found["largest_difference"] = float(difference.max(initial=0))
-    if masks is not None:
-        defined = np.all([np.isfinite(one) & (one != NO_DATA) for one in masks], axis=0)
-        pixels = int(defined.sum())
-        one, other = (mask[defined] > 0 for mask in masks)
-        both, either = int((one & other).sum()), int((one | other).sum())
+    found: dict[str, float | None] = {}
+    counts = []
+    for pair in (masks, maps):
+        if pair is None:
+            continue
+        ours, theirs = (np.isfinite(one) & (one != NO_DATA) for one in pair)
+        theirs &= ours | (pair[1] != 0)
+        counts.append([int(one.sum()) for one in (ours & theirs, ours & ~theirs, theirs & ~ours)])
+        one, other = (values[ours & theirs] for values in pair)
+        if pair is maps:
+            found["largest_difference"] = float(np.abs(one.astype(float) - other).max(initial=0))
+            continue
+        both, either = int(((one > 0) & (other > 0)).sum()), int(((one > 0) | (other > 0)).sum())
         found["differing"] = either - both
         found["iou"] = divide(both, either) if either else None
         found["dice"] = divide(2 * both, both + either) if either else None
-    return Agreement(pixels, **found)
+    pixels, only_ours, only_reference = np.array(counts).T
+    return Agreement(int(pixels.min()), int(only_ours.max()), int(only_reference.max()), **found)
 
 
 def verify_mosaic(
@@ -102,6 +113,8 @@ def verify_mosaic(
     NotInArchiveError, NotFitsError, TruncatedError
         A reference can not be had.
     """
+    if options.masks is None and options.probabilities is None:
+        raise ConfigError("verify.masks or verify.probabilities must say where the references are")
     identical: dict[str, bool] = {}
     planes: dict[str, tuple[StoredPlane, StoredPlane]] = {}
     for kind, template, own in (
@@ -111,7 +124,7 @@ def verify_mosaic(
         if template is None:
             continue
         reference = Path(out).with_name(f".{name}.{kind}.fits")
-        fetch(template.format(mosaic=name), reference, download)
+        fetch(fill_template(template, mosaic=name), reference, download)
         try:
             identical[kind] = sha256_of(own) == sha256_of(reference)
             pair = tuple(open_plane(path, brightness=False) for path in (own, reference))
@@ -125,7 +138,8 @@ def verify_mosaic(
         row["name"]: _of_window(planes, *window, circle)
         for row, window, circle in _apertures(products.clusters(name), next(iter(planes.values()))[0])
     }
-    passed = [one.passes(options) for one in (whole, *clusters.values())]
+    # an aperture may lie where there is no data at all
+    passed = [one.passes(options) for one in (whole, *(one for one in clusters.values() if one.pixels))]
     verdict = "identical" if all(identical.values()) else "equal" if all(passed) else "different"
     found = {
         "name": name,
@@ -228,7 +242,8 @@ def _page(found: dict[str, object]) -> str:
             continue
         whole = one["mosaic"]
         low = min((c["iou"] for c in one["clusters"].values() if c["iou"] is not None), default=None)
-        cells = [whole["iou"], whole["dice"], whole["differing"], whole["largest_difference"], low]
+        keys = ("iou", "dice", "differing", "only_ours", "only_reference", "largest_difference")
+        cells = [*(whole[key] for key in keys), low]
         shown = ["" if cell is None else f"{cell:.6g}" for cell in cells]
         lines.append(f"| {one['name']} | {one['verdict']} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"

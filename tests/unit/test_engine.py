@@ -96,6 +96,7 @@ CASES = [
     ("published_unet", 192, (8, 16, 16, 32, 32), (48, 144)),
     ("published_unet", 192, (8, 16, 16, 32, 32), (0, 192)),
     ("published_unet", 192, (8, 16, 16, 32, 32), (47, 145)),
+    ("published_unet", 192, (8, 16, 16, 32, 32), (1, 191)),
     ("published_unet", 64, (4, 8, 16), (16, 48)),
     ("published_unet", 320, (4, 8, 8, 8, 8), (48, 272)),
     ("lotss_unet", 256, (8, 16, 16, 32), (32, 224)),
@@ -136,6 +137,21 @@ def test_shipped_models_say_the_same(name):
     wide = np.tile(tiles, (1, 2, 2, 1))
     whole = Engine(model, card.architecture, 2 * card.tile_px, (0, 2 * card.tile_px), 1)(wide)
     np.testing.assert_allclose(whole, larger.predict_on_batch(wide)[..., 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tile_px", "core", "message"), [(64, (16, 64), "not the middle"), (64, (-1, 65), "not the middle")]
+)
+def test_a_core_off_the_middle_is_refused(tile_px, core, message):
+    with pytest.raises(ModelError, match=message):
+        Engine(ARCHITECTURES["lotss_unet"](64, (4, 8)), "lotss_unet", tile_px, core, 1)
+
+
+def test_a_tile_that_the_levels_do_not_divide_is_refused():
+    for architecture, widths in (("lotss_unet", (4, 8)), ("published_unet", (4, 8, 8))):
+        model = ARCHITECTURES[architecture](64, widths)
+        with pytest.raises(ModelError, match="not a multiple of 8 px"):
+            Engine(model, architecture, 68, (0, 68), 1)
 
 
 def test_lower_precision_is_near():
@@ -199,6 +215,26 @@ def test_out_of_memory_with_a_single_tile_is_an_error(monkeypatch):
     monkeypatch.setattr(inference, "Engine", Full)
     with pytest.raises(ResourceExhaustedError):
         Predictor(None, "lotss_unet", batch=1).plane(np.zeros((64, 64), np.float32), 64, 32)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12 bytes"), True),
+        (RuntimeError("CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("Failed to allocate request for 2 GiB"), True),
+        (RuntimeError("shapes do not match"), False),
+    ],
+)
+def test_signs_of_a_full_memory(error, expected):
+    assert inference._is_out_of_memory(error) == expected
+
+
+def test_a_cpu_computes_no_tf32():
+    assert Predictor(None, "lotss_unet", precision="tf32").precision == "float32"
+    assert Predictor(None, "lotss_unet", precision="bfloat16").precision == "bfloat16"
 
 
 def test_batch_by_memory(monkeypatch):

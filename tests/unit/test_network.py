@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import h5py
 import keras
 import numpy as np
 import pytest
 import yaml
+from test_scripts import start
 
 from models import write_tiny_model
 from radiounet import tiling
@@ -11,6 +14,7 @@ from radiounet.errors import ModelError
 from radiounet.inference import open_model, write_cores
 from radiounet.network import ARCHITECTURES, PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
 from radiounet.noise import local_rms
+from radiounet.products import Rejection, read_rejection, write_rejected
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}
@@ -178,9 +182,14 @@ def published_procedure(image, model, card):
     return result
 
 
-@pytest.mark.parametrize("shape", [(192, 192), (200, 161)])
-def test_reference_mode_is_the_published_procedure(tmp_path, shape):
-    write_tiny_model(tmp_path / "model", architecture="published_unet", widths=[4, 8, 16], normalisation=LOG)
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [((192, 192), (64, 32)), ((200, 161), (64, 32)), ((384, 288), (192, 96)), ((301, 447), (192, 96))],
+)
+def test_reference_mode_is_the_published_procedure(tmp_path, shape, sides):
+    deep = {"widths": [4, 8, 8, 8, 8]} if sides[0] == 192 else {"widths": [4, 8, 16]}
+    sides = dict(zip(("tile_px", "core_px"), sides, strict=True))
+    write_tiny_model(tmp_path / "model", architecture="published_unet", normalisation=LOG, **sides, **deep)
     rng = np.random.default_rng(3)
     image = (1e-4 * rng.standard_normal(shape)).astype(np.float32)
     image[60:90, 100:120] += 1e-2
@@ -212,9 +221,11 @@ def test_fast_mode_in_one_window_is_the_network_on_the_whole_image(tmp_path, arc
     image[:40, :40] = np.nan
     fast = infer(tmp_path, image, "fast")
     model, card = load_model(tmp_path / "model")
-    whole = ARCHITECTURES[architecture](256, card.widths)
+    side, core = tiling.sides(card, image.shape, "fast")
+    assert side == core == {"published_unet": 204, "lotss_unet": 208}[architecture]
+    whole = ARCHITECTURES[architecture](side, card.widths)
     whole.set_weights(model.get_weights())
-    plane = np.zeros((1, 256, 256, 1), np.float32)
+    plane = np.zeros((1, side, side, 1), np.float32)
     plane[0, :150, :201, 0] = card.normalisation(image, local_rms(image))
     np.testing.assert_allclose(fast, whole.predict_on_batch(plane)[0, :150, :201, 1], atol=1e-5)
 
@@ -257,6 +268,33 @@ def test_the_same_bytes_twice(tmp_path):
     infer(tmp_path, image, "exact", name="a")
     infer(tmp_path, image, "exact", name="b")
     assert (tmp_path / "a.cores.h5").read_bytes() == (tmp_path / "b.cores.h5").read_bytes()
+
+
+def test_several_mosaics_in_one_process(tmp_path):
+    """One is rejected in the middle: the others are computed, and the log tells of all."""
+    write_tiny_model(tmp_path / "model")
+    card = read_card(tmp_path / "model")
+    meta = {"model": card.name, "model_sha256": card.weights.sha256, "image_sha256": "0"}
+    tiles, cores = ([str(tmp_path / f"{name}.{kind}.h5") for name in "abc"] for kind in ("tiles", "cores"))
+    image = (1e-4 * np.random.default_rng(3).standard_normal((100, 100))).astype(np.float32)
+    for path in (tiles[0], tiles[2]):
+        write_tiles(path, image, card, "exact", meta)
+    write_rejected(tiles[1], Rejection("b", "tile", "b.fits", "AllBlankError: nothing there"))
+    log = tmp_path / "infer.log"
+    options = ("--model", tmp_path / "model", "--log", log, "--out", *cores)
+    done = start("infer", *tiles, *options, "--on-reject", "continue")
+    assert done.returncode == 0, done.stderr
+    assert read_rejection(cores[1]).reason == "AllBlankError: nothing there"
+    for path in (cores[0], cores[2]):
+        with h5py.File(path) as store:
+            assert len(store["cores"]) > 0
+    text = log.read_text()
+    assert text.count("no GPU answers") == 1
+    assert "rejected b" in text
+    for path in cores:
+        Path(path).unlink()
+    assert start("infer", *tiles, *options).returncode == 65
+    assert [Path(path).exists() for path in cores] == [True, False, True]
 
 
 def test_tiles_made_for_other_weights_are_refused(tmp_path):

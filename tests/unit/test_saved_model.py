@@ -108,6 +108,41 @@ def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
     assert read_card(out).training["imported_from"] == pack.as_uri()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--low", "1e-2", "--high", "1e-7"), "low must be below high"),
+        (("--low", "-1"), "greater than 0"),
+        (("--threshold", "1.5"), "less than 1"),
+        (("--checksum", "gitblob:" + "0" * 40), "ChecksumError"),
+        (("--name", "a/b"), "can not be the name"),
+    ],
+)
+def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, options, message):
+    import_saved_model(pack, "m", tmp_path / "model", LOG10)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    done = start("fetch_model", "--name", "m", "--from", pack, "--out", tmp_path / "model", *options)
+    assert done.returncode in (65, 78), done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+def test_odd_zips_are_named(tmp_path, pack):
+    odd = tmp_path / "odd.zip"
+    with zipfile.ZipFile(odd, "w") as archive:
+        archive.writestr("./", b"")
+    with pytest.raises(ModelError, match="holds no variables"):
+        import_saved_model(odd, "m", tmp_path / "model", LOG10)
+    with zipfile.ZipFile(odd, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("variables/variables.index", bytes(range(256)) * 50)
+    content = bytearray(odd.read_bytes())
+    content[60:90] = b"x" * 30  # inside the compressed bytes
+    odd.write_bytes(content)
+    with pytest.raises(ModelError, match=r"odd.zip is not a whole zip"):
+        import_saved_model(odd, "m", tmp_path / "model", LOG10)
+
+
 def test_a_model_saved_with_other_widths(tmp_path):
     legacy(tmp_path, 8, 16, 32, 64, 128)
     with pytest.raises(ModelError, match=r"layer_with_weights-0/.* has shape \[.*8\].* it is \[.*32\]"):

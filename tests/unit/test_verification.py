@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.config import DownloadOptions, VerifyOptions
-from radiounet.errors import NotInArchiveError, ShapeMismatchError
+from radiounet.errors import ConfigError, NotInArchiveError, ShapeMismatchError
 from radiounet.image import grid_wcs
 from radiounet.products import Products, Rejection, write_ecsv, write_rejected
 from radiounet.verification import Agreement, agreement, merge_verifications, verify_mosaic
@@ -17,10 +17,11 @@ ANSWERS = DownloadOptions(attempts=1)
 
 
 def test_agreement_by_hand():
-    ours = np.array([[1, 1, 0, 255, 1]], np.uint8)
-    theirs = np.array([[1, 0, 0, 1, NAN]])
+    ours = np.array([[1, 1, 0, 255, 1, 255]], np.uint8)
+    theirs = np.array([[1, 0, 0, 1, NAN, 0]])
     found = agreement((ours, theirs), (np.array([[0.5, 0.2, NAN]]), np.array([[0.5, 0.4, 0.1]])))
-    assert found.pixels == 3
+    assert found.pixels == 2
+    assert (found.only_ours, found.only_reference) == (1, 1)
     assert (found.differing, found.iou, found.dice) == (1, 0.5, pytest.approx(2 / 3))
     assert found.largest_difference == pytest.approx(0.2)
 
@@ -34,9 +35,12 @@ def test_masks_of_nothing_agree():
 
 def test_what_passes():
     options = VerifyOptions(min_iou=0.9, max_difference=0.01)
-    assert Agreement(9, iou=0.9, largest_difference=0.01).passes(options)
-    assert not Agreement(9, iou=0.89, largest_difference=0.01).passes(options)
-    assert not Agreement(9, iou=0.9, largest_difference=0.02).passes(options)
+    assert Agreement(9, 0, 0, iou=0.9, largest_difference=0.01).passes(options)
+    assert not Agreement(9, 0, 0, iou=0.89, largest_difference=0.01).passes(options)
+    assert not Agreement(9, 0, 0, iou=0.9, largest_difference=0.02).passes(options)
+    assert not Agreement(0, 0, 0).passes(options)
+    assert not Agreement(9, 1, 0).passes(options)
+    assert not Agreement(9, 0, 1).passes(options)
 
 
 def write_products(products, name, probability):
@@ -96,6 +100,39 @@ def test_within_what_is_allowed_they_are_equal(survey, tmp_path):
     assert verify(survey, tmp_path, max_difference=1e-5)["verdict"] == "different"
 
 
+def test_a_mosaic_that_lost_its_data_is_no_equal(survey, tmp_path):
+    ours, _, probability = survey
+    lost = probability.copy()
+    lost[50:] = np.nan
+    write_products(ours, "m", lost)
+    found = verify(survey, tmp_path)
+    assert found["verdict"] == "different"
+    assert (found["mosaic"]["only_ours"], found["mosaic"]["only_reference"]) == (0, 5000)
+    write_products(ours, "m", np.full_like(lost, np.nan))
+    assert verify(survey, tmp_path)["verdict"] == "different"
+
+
+def test_the_border_that_the_published_code_leaves_zero_counts_for_nothing(survey, tmp_path):
+    ours, reference, probability = survey
+    zeros, undefined = probability.copy(), probability.copy()
+    zeros[:, :8], undefined[:, :8] = 0, np.nan
+    write_products(ours, "m", undefined)
+    write_products(reference, "m", zeros)
+    found = verify(survey, tmp_path)
+    assert found["verdict"] == "equal"
+    assert found["mosaic"]["pixels"] == 90 * 92
+
+
+def test_a_template_must_be_one(survey, tmp_path):
+    ours, _, _ = survey
+    with pytest.raises(ConfigError, match="where the references are"):
+        verify_mosaic("m", ours, VerifyOptions(), ANSWERS, str(tmp_path / "m.json"))
+    with pytest.raises(ConfigError, match="unknown 'field'"):
+        verify_mosaic(
+            "m", ours, VerifyOptions(masks="/d/{mosaic}/{field}"), ANSWERS, str(tmp_path / "m.json")
+        )
+
+
 def test_one_cluster_that_differs_is_a_difference(survey, tmp_path):
     """A few pixels of a mosaic, but half of what lies inside a cluster."""
     _, reference, probability = survey
@@ -130,5 +167,5 @@ def test_one_verdict_of_all(survey, tmp_path):
     assert found["verdict"] == "different"
     assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
     page = (tmp_path / "all.md").read_text()
-    assert "| m | identical | 1 | 1 | 0 | 0 | 1 |" in page
+    assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
     assert "| lost | not compared: NotInArchiveError: 404 |" in page

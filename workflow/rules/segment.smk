@@ -41,10 +41,11 @@ rule infer:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        options=options_to(CONFIG.segmentation, "model", "batch", "precision"),
+        model=CONFIG.segmentation.model,
+        options=options_to(CONFIG.segmentation, "batch", "precision"),
         code=code_hash("infer"),
     shell:
-        "$PYTHON $SCRIPTS/infer.py {input.tiles:q} --out {output.cores:q} {params.options}"
+        "$PYTHON $SCRIPTS/infer.py {input.tiles:q} --out {output.cores:q} --model {params.model:q} {params.options}"
         " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
