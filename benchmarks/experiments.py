@@ -179,9 +179,9 @@ def _without_average(make: Callable, options):
     return optimizer
 
 
-def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
+def run_one(task: tuple[Experiment, int, str, str, int]) -> dict[str, float]:
     """Train and score one experiment with one seed, on one core."""
-    one, seed, folder, precision = task
+    one, seed, folder, precision, steps = task
     os.environ["OMP_NUM_THREADS"] = "1"
     from radiounet import network, training
     from radiounet.cards import model_folder
@@ -199,7 +199,7 @@ def run_one(task: tuple[Experiment, int, str, str]) -> dict[str, float]:
     if not one.averaged:
         training._optimizer = partial(_without_average, training._optimizer)
     options = TrainOptions(
-        **{"widths": WIDTHS, "seed": seed, "precision": precision, **BUDGET, **one.options}
+        **{"widths": WIDTHS, "seed": seed, "precision": precision, **BUDGET, "steps": steps, **one.options}
     )
     pairs = [f"{folder}/{n}.fits" for n in range(TRAINING)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -252,14 +252,18 @@ def main() -> None:
         "--out", default="experiments.json", help="results so far; what is there is not run again"
     )
     parser.add_argument("--only", nargs="*", help="names of experiments")
+    parser.add_argument("--steps", type=int, default=BUDGET["steps"], help="default: %(default)s")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
     parser.add_argument("--precision", default="mixed_bfloat16")
     args = parser.parse_args()
+    BUDGET["steps"] = args.steps
     results = json.loads(Path(args.out).read_text()) if Path(args.out).exists() else {}
     chosen = [one for one in EXPERIMENTS if not args.only or one.name in args.only]
-    tasks = [(one, seed, args.pairs, args.precision) for seed in range(args.seeds) for one in chosen]
+    tasks = [
+        (one, seed, args.pairs, args.precision, args.steps) for seed in range(args.seeds) for one in chosen
+    ]
     made_from = identity(args.pairs)
-    keys = [_key(one, seed, made_from, args.precision) for one, seed, _, _ in tasks]
+    keys = [_key(one, seed, made_from, args.precision) for one, seed, *_ in tasks]
     missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in results}
     # a process of its own for each: TensorFlow takes its threads once
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:

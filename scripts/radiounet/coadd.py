@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_pixel, wcs_to_celestial_frame
 
 from radiounet.errors import CelestialError, NoOverlapError, UnitError
-from radiounet.image import StoredPlane, open_plane, require_same_grid
+from radiounet.image import open_plane, require_same_grid
 from radiounet.kernels import accumulate
 from radiounet.products import printable, provenance, sha256_of, write_fits
 
@@ -245,14 +245,12 @@ def coadd_files(
     """
     grid = open_plane(like, brightness=False).wcs
     coadd = Coadd(grid, threads)
-    planes = [
-        (open_plane(image, brightness=False), open_plane(weight, brightness=False))
-        # sorted, so that the order given does not change a bit of the sums
-        for image, weight in sorted(pairs)
-    ]
-    header = _common_header(grid, [image for image, _ in planes])
+    # sorted, so that the order given does not change a bit of the sums
+    pairs = sorted(pairs)
+    header = _common_header(grid, {path: open_plane(path, brightness=False).header for path, _ in pairs})
     used = 0
-    for image, weight in planes:
+    for paths in pairs:
+        image, weight = (open_plane(path, brightness=False) for path in paths)
         require_same_grid(image, weight, f"{image.path} and {weight.path}")
         _, added = coadd.add(
             image.wcs,
@@ -275,18 +273,19 @@ def coadd_files(
     write_fits(weights_path, weights, header)
 
 
-def _common_header(grid: WCS, images: Sequence[StoredPlane]) -> fits.Header:
+def _common_header(grid: WCS, headers: dict[str, fits.Header]) -> fits.Header:
     """Header of a grid with the unit of the images, and their beam where it is one."""
-    header, first = grid.to_header(), images[0]
-    units = [str(one.header.get("BUNIT", "")).strip() for one in images]
-    for image, unit in zip(images, units, strict=True):
-        if unit.lower() != units[0].lower():
-            raise UnitError(f"{image.path} is in {unit!r}, {first.path} in {units[0]!r}")
-    if units[0]:
-        header["BUNIT"] = units[0]
-    beams = {tuple(one.header.get(key) for key in ("BMAJ", "BMIN", "BPA")) for one in images}
-    if len(beams) > 1:
+    header, (first, known) = grid.to_header(), next(iter(headers.items()))
+    unit = str(known.get("BUNIT", "")).strip()
+    for path, one in headers.items():
+        other = str(one.get("BUNIT", "")).strip()
+        if other.lower() != unit.lower():
+            raise UnitError(f"{path} is in {other!r}, {first} in {unit!r}")
+    if unit:
+        header["BUNIT"] = unit
+    keys = ("BMAJ", "BMIN", "BPA")
+    if len({tuple(one.get(key) for key in keys) for one in headers.values()}) > 1:
         logger.warning("the images differ in their beam: the result has none in its header")
     else:
-        header.update({key: first.header[key] for key in ("BMAJ", "BMIN", "BPA") if key in first.header})
+        header.update({key: known[key] for key in keys if key in known})
     return header

@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 # the steps that a network sure of itself leaves are at the upper end
 THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
 
+DICE_SHARE = 0.85
+"""What a mask may lose of the highest Dice for the objects it finds."""
+
 FAINT_SIGMA = 0.1
 
 Score = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
@@ -203,8 +206,9 @@ def calibrate(
     """Settle a method's threshold and cluster probability.
 
     Each threshold gets the lowest peak that leaves at most ``options.max_false_per_deg2``
-    false islands; of these masks the one with the highest product of Dice and share of
-    objects found is taken. Where no mask leaves so few, the one of highest Dice.
+    false islands; of these masks, those whose Dice is at least `DICE_SHARE` of the
+    highest, the one that finds most objects is taken. Where no mask leaves so few, the
+    one of highest Dice.
 
     Parameters
     ----------
@@ -261,18 +265,17 @@ def _best_mask(
 ) -> tuple[float, float | None]:
     choices = counts.choices(options.max_false_per_deg2)
     found = np.zeros(len(choices))
-    objects = 0
     for path, score in zip(paths, scores, strict=True):
         scene = read_scene(path, options.truth_sigma)
         for index, (threshold, peak, _) in enumerate(choices):
             results = _objects(_mask(score, threshold, peak), scene)
             found[index] += sum(one.found for one in results)
-        objects += len(results) if choices else 0
     if not choices:
         return method.threshold, None
-    # a product: a mask of everything finds all and has next to no Dice
-    merit = [dice * share for (_, _, dice), share in zip(choices, found / max(objects, 1), strict=True)]
-    return choices[int(np.argmax(merit))][:2]
+    dice = np.array([one[2] for one in choices])
+    # a mask of everything finds all and has next to no Dice
+    good = dice >= DICE_SHARE * dice.max()
+    return choices[int(np.argmax(np.where(good, found, -1)))][:2]
 
 
 def _objects(predicted: np.ndarray, scene: Scene) -> list[ObjectResult]:
