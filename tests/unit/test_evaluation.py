@@ -144,12 +144,14 @@ def test_an_image_of_an_older_simulator_is_refused(tmp_path, scene):
         read_scene(str(tmp_path / "old.fits"), 0.3)
 
 
-def test_calibration_chooses_the_threshold_of_best_dice(scene):
+def test_calibration_takes_most_objects_of_the_masks_of_good_dice(scene, monkeypatch):
     # all objects: Dice 2 * 800 / (1000 + 800) up to 0.06; bright object alone: 2 * 400 / (600 + 800)
     any_number = OPTIONS.model_copy(update={"max_false_per_deg2": 1e9})
     assert calibrate(METHOD, [scene], any_number).threshold == pytest.approx(0.04)
-    # outside the truth, the faint one costs Dice: 0.57 against 0.8 without it; it counts for more when found
+    # outside the truth, the faint one costs Dice: 0.57 against 0.8 without it, more than an object is worth
     bright_only = any_number.model_copy(update={"truth_sigma": 1.0})
+    assert calibrate(METHOD, [scene], bright_only).peak == pytest.approx(0.08)
+    monkeypatch.setattr(evaluation, "DICE_SHARE", 0.7)
     assert calibrate(METHOD, [scene], bright_only).peak == pytest.approx(0.04)
 
 
