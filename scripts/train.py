@@ -25,7 +25,8 @@ def main() -> None:
 
     def work() -> None:
         from radiounet.inference import use_threads
-        from radiounet.training import hard_negatives, save_weights, train
+        from radiounet.network import save_weights
+        from radiounet.training import hard_negatives, train
 
         options = options_from(args, TrainOptions)
         for model in options.compare:
