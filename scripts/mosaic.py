@@ -1,9 +1,4 @@
-"""Mosaic fields onto the grid of one mosaic, or any images with their weights onto any grid.
-
-A mosaic of the survey needs --root, --release, --list, --mosaic and --fields. Any other:
-mosaic.py --image A.fits --weight A.weight.fits [--image B.fits --weight B.weight.fits ...]
---like GRID.fits --out OUT.fits --out-weight OUTW.fits
-"""
+"""Mosaic fields onto a mosaic's grid, or any images with --image A --weight A [--image B ...] --like GRID."""
 
 import os
 
@@ -37,7 +32,6 @@ def main() -> None:
         parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
     if args.image and len(args.image) != len(args.weight):
         parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
-
     threads = max(args.threads or len(os.sched_getaffinity(0)), 1)
 
     def work() -> None:
@@ -53,8 +47,8 @@ def main() -> None:
         return mosaic_fields(*where, options_from(args, MosaicOptions), threads)
 
     products = Products(args.root or "")
-    if args.image:
-        args.on_reject = "stop"  # nothing could stand in for a file of the user's own
+    # nothing could stand in for a file of the user's own
+    args.on_reject = "stop" if args.image else args.on_reject
     kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)
     run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], name=args.mosaic or args.out)
 

@@ -96,7 +96,7 @@ def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
     assert "UnitError" in (tmp_path / "tile.log").read_text()
     # the next stage passes the rejection on
     done = start(
-        *("infer", "--mosaic", "m", "--tiles", tmp_path / "t.h5", "--model", "lotss-unet"),
+        *("infer", tmp_path / "t.h5", "--model", "lotss-unet"),
         *("--out", tmp_path / "c.h5", "--on-reject", "continue"),
     )
     assert done.returncode == 0

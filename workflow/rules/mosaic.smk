@@ -55,9 +55,9 @@ if CONFIG.mosaics.compare_to:
             sources=f"{PRODUCTS.comparison('{mosaic}')}/sources.ecsv",
             difference=f"{PRODUCTS.comparison('{mosaic}')}/difference.fits",
         log:
-            PRODUCTS.log("compare_mosaics", "{mosaic}"),
+            PRODUCTS.log("compare_mosaic", "{mosaic}"),
         benchmark:
-            PRODUCTS.benchmark("compare_mosaics", "{mosaic}")
+            PRODUCTS.benchmark("compare_mosaic", "{mosaic}")
         conda:
             ENVIRONMENT
         threads: 1
@@ -66,9 +66,9 @@ if CONFIG.mosaics.compare_to:
             runtime=doubling(20),
         params:
             folder=lambda wildcards: PRODUCTS.comparison(wildcards.mosaic),
-            code=code_hash("compare_mosaics"),
+            code=code_hash("compare_mosaic"),
         shell:
-            "$PYTHON $SCRIPTS/compare_mosaics.py --ours {input.ours:q} --published {input.published:q}"
+            "$PYTHON $SCRIPTS/compare_mosaic.py --ours {input.ours:q} --published {input.published:q}"
             " --out {params.folder:q} --on-reject $ON_REJECT --log {log:q}"
 
     rule compare_mosaics:

@@ -40,9 +40,9 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
         output:
             PRODUCTS.verification("{mosaic}"),
         log:
-            PRODUCTS.log("verify", "{mosaic}"),
+            PRODUCTS.log("verify_mosaic", "{mosaic}"),
         benchmark:
-            PRODUCTS.benchmark("verify", "{mosaic}")
+            PRODUCTS.benchmark("verify_mosaic", "{mosaic}")
         localrule: True
         conda:
             ENVIRONMENT
@@ -56,9 +56,9 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.verify),
             download=as_json(CONFIG.archive.download),
-            code=code_hash("verify"),
+            code=code_hash("verify_mosaic"),
         shell:
-            "$PYTHON $SCRIPTS/verify.py --root {params.root:q} --mosaic {wildcards.mosaic} {params.options}"
+            "$PYTHON $SCRIPTS/verify_mosaic.py --root {params.root:q} --mosaic {wildcards.mosaic} {params.options}"
             " --download {params.download:q} --out {output:q} --on-reject $ON_REJECT --log {log:q}"
 
     rule verify:
@@ -68,9 +68,9 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict().replace(".json", ".md"),
         log:
-            PRODUCTS.log("merge_verification"),
+            PRODUCTS.log("verify"),
         benchmark:
-            PRODUCTS.benchmark("merge_verification")
+            PRODUCTS.benchmark("verify")
         conda:
             ENVIRONMENT
         threads: 1
@@ -78,6 +78,6 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
-            code=code_hash("merge_verification"),
+            code=code_hash("verify"),
         shell:
-            "$PYTHON $SCRIPTS/merge_verification.py --mosaics {input:q} --out {output.verdict:q} --log {log:q}"
+            "$PYTHON $SCRIPTS/verify.py --mosaics {input:q} --out {output.verdict:q} --log {log:q}"
