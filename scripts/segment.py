@@ -15,13 +15,17 @@ def main() -> None:
     parser.add_argument("image", help="FITS image, Jy/beam")
     parser.add_argument("--clusters", help="cluster table: name, ra, dec, z, and M500 or R500")
     parser.add_argument("--out", required=True, help="folder to write to")
-    add_options(parser, Segmentation)
+    parser.add_argument(
+        "--model", default=Segmentation().model, help="model: its name or its folder (default: %(default)s)"
+    )
+    others = [name for name in Segmentation.model_fields if name != "model"]
+    add_options(parser, Segmentation, *others)
     add_options(parser, MeasureOptions)
     args = parser.parse_args()
 
     def work() -> None:
         measure = options_from(args, MeasureOptions)
-        segmentation = options_from(args, Segmentation)
+        segmentation = options_from(args, Segmentation, *others)
         segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out)
 
     run_stage(args, work, outputs=[], name=args.image)

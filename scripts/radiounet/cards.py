@@ -137,7 +137,10 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     try:
         card = Card.model_validate(yaml.safe_load(path.read_text()))
     except FileNotFoundError:
-        raise ModelError(f"no model card at {path}; known models are the folders beside it") from None
+        known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml")))
+        raise ModelError(
+            f"no model card at {path}; models by name: {known}; or give a model's folder"
+        ) from None
     except (ValidationError, yaml.YAMLError) as error:
         raise ModelError(f"{path} is not a valid model card: {error}") from error
     if (card.tile_px - card.core_px) % 2 or card.core_px > card.tile_px:

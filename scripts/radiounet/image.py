@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 SCALE_TOLERANCE = 0.01
 BEAM_TOLERANCE = 0.02
+WIDEST_BEAM_ARCSEC = 3600.0
+"""A wider beam is one that was written in arcsec."""
 
 
 @dataclass(frozen=True)
@@ -258,11 +260,11 @@ def _beam(header: fits.Header, path) -> Beam:
         beam = Beam(float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0.0)))
     except (ValueError, TypeError) as error:
         raise BeamError(f"{path} has a beam that is no number: {error}") from None
-    if not (
-        np.isfinite([beam.major_arcsec, beam.minor_arcsec]).all()
-        and min(beam.major_arcsec, beam.minor_arcsec) > 0
-    ):
-        raise BeamError(f"{path} has an unusable beam: BMAJ {header['BMAJ']}, BMIN {header['BMIN']} deg")
+    sides = np.array([beam.major_arcsec, beam.minor_arcsec])
+    if not (np.isfinite(sides).all() and (sides > 0).all() and (sides < WIDEST_BEAM_ARCSEC).all()):
+        raise BeamError(
+            f"{path} has an unusable beam: BMAJ {header['BMAJ']}, BMIN {header['BMIN']}; both must be in deg"
+        )
     return beam
 
 
@@ -423,6 +425,8 @@ def copy_frequency(header: fits.Header, source: str | Path) -> None:
 def prepare_image(source: str, target: str, pixel_arcsec: float, beam_arcsec: float) -> None:
     """Bring the user's own image to a model's beam and pixel scale, and write it."""
     plane = to_model_grid(read_plane(source), pixel_arcsec, beam_arcsec)
+    for note in plane.notes:
+        logger.info("%s: %s", source, note)
     header = plane.header()
     copy_frequency(header, source)
     header.extend(provenance(inputsha=sha256_of(source)))

@@ -93,6 +93,8 @@ class Predictor:
     ) -> None:
         # a CPU has no TF32: say what is computed
         self.precision = "float32" if precision == "tf32" and not gpus() else precision
+        if self.precision != precision:
+            logger.warning("no GPU answers: float32 is computed, not %s", precision)
         self._model, self._architecture, self._batch = model, architecture, batch
         self._engines: dict[tuple[int, Span], Engine] = {}
         if not gpus():

@@ -4,13 +4,15 @@ import tempfile
 from pathlib import Path
 
 from radiounet.cards import model_folder, read_card
-from radiounet.clusters import MosaicProducts, measure_clusters
+from radiounet.clusters import MosaicProducts, measure_clusters, read_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.image import place_of, prepare_image
 from radiounet.islands import find_islands
 from radiounet.masks import stitch_cores
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
+
+PRODUCTS = ("probability.fits", "mask.fits", "islands.ecsv", "clusters.ecsv")
 
 
 def segment_image(
@@ -24,13 +26,17 @@ def segment_image(
     """Run every stage on one image, and leave its products in a folder.
 
     Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
-    clusters, ``clusters.ecsv``.
+    clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
     """
     from radiounet.inference import open_model, write_cores
 
     card = read_card(model_folder(model))
+    if clusters is not None:
+        read_clusters(clusters, measure)  # a mistake in it is found before the work
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
+    for name in PRODUCTS:
+        (out / name).unlink(missing_ok=True)
     probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
     with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
         prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))

@@ -271,3 +271,11 @@ def test_real_images_are_read():
     assert halo.wcs.wcs.crval[0] == pytest.approx(276.29, abs=0.02)
     cutout = read_plane(SHARED / "images" / "P205+55_lotss_dr1_6arcsec_cutout.fits")
     assert cutout.pixel_arcsec == pytest.approx(1.5, rel=1e-3)
+
+
+def test_a_beam_written_in_arcsec_is_refused(tmp_path):
+    header = grid_wcs(150.0, 35.0, 10, 4.5).to_header()
+    header.update(BMAJ=20.0, BMIN=20.0, BUNIT="Jy/beam")
+    fits.PrimaryHDU(np.ones((10, 10), np.float32), header).writeto(tmp_path / "a.fits")
+    with pytest.raises(BeamError, match="both must be in deg"):
+        read_plane(tmp_path / "a.fits")

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from models import write_tiny_model
 from radiounet.demo import _header
 from radiounet.image import grid_wcs
 from skies import add_halo, draw_noise
@@ -114,3 +115,18 @@ def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
     done = start("list_images", "--names", "a", "b", "--images", "x", "--out", "y", "--log", tmp_path / "log")
     assert done.returncode == 1
     assert "ValueError" in (tmp_path / "log").read_text()
+
+
+def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_path):
+    write_tiny_model(tmp_path / "own")
+    path, out = image(tmp_path / "a.fits"), tmp_path / "out"
+    options = ("segment", path, "--model", tmp_path / "own", "--out", out)
+    done = start(*options, "--clusters", tmp_path / "absent.ecsv")
+    assert done.returncode == 78
+    assert "there is no cluster table" in done.stderr
+    assert not out.exists()
+    out.mkdir()
+    (out / "clusters.ecsv").write_text("of another image")
+    done = start(*options)
+    assert done.returncode == 0, done.stderr
+    assert sorted(one.name for one in out.iterdir()) == ["islands.ecsv", "mask.fits", "probability.fits"]
