@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from radiounet.products import comparison_files
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -23,7 +24,7 @@ def main() -> None:
 
         compare_mosaics(args.ours, args.published, args.out, args.min_snr)
 
-    outputs = [f"{args.out}/{name}" for name in ("comparison.json", "sources.ecsv", "difference.fits")]
+    outputs = list(comparison_files(args.out).values())
     run_stage(args, work, outputs=outputs, inputs=[args.ours], name=Path(args.out).name)
 
 

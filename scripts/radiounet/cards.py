@@ -10,30 +10,21 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
 from radiounet.products import atomic, sha256_of
-from radiounet.section import Section
+from radiounet.section import LogScale, Section
 
 
-class LogNormalisation(Section):
+class LogNormalisation(LogScale):
     """``clip((log10(max(I, floor)) - log10 low) / (log10 high - log10 low), 0, 1)``.
 
     The form of the published network (Stuardi et al. 2024, `load_data.py`).
     """
 
     kind: Literal["log10"]
-    low: float = Field(1e-7, gt=0, description="brightness mapped to 0, Jy/beam")
-    high: float = Field(1e-2, gt=0, description="brightness mapped to 1, Jy/beam")
-    floor: float = Field(1e-9, gt=0, description="clip before the logarithm, Jy/beam")
-
-    @model_validator(mode="after")
-    def _low_is_lower(self) -> "LogNormalisation":
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, not {self.low} and {self.high}")
-        return self
 
     def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""

@@ -11,7 +11,15 @@ from scipy import ndimage
 from radiounet.coadd import Coadd
 from radiounet.errors import NoOverlapError
 from radiounet.image import Plane, read_plane
-from radiounet.products import atomic, provenance, sha256_of, write_ecsv, write_fits, write_json
+from radiounet.products import (
+    atomic,
+    comparison_files,
+    provenance,
+    sha256_of,
+    write_ecsv,
+    write_fits,
+    write_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -174,13 +182,13 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         "difference_rms_jy": _scatter(difference[both]),
     }
     logger.info("%s", found)
-    out = Path(folder)
+    files = comparison_files(folder)
     header = first.header()
     header.extend(provenance(inputsha=sha256_of(ours)))
-    write_fits(out / "difference.fits", difference, header)
-    write_ecsv(out / "sources.ecsv", sources)
-    _draw(difference, first, sources, found, out / "comparison.png")
-    write_json(out / "comparison.json", found)
+    write_fits(files["difference"], difference, header)
+    write_ecsv(files["sources"], sources)
+    _draw(difference, first, sources, found, Path(files["found"]).with_suffix(".png"))
+    write_json(files["found"], found)
     return found
 
 

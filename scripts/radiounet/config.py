@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from radiounet.errors import ConfigError
 from radiounet.products import NAME_PATTERN
 from radiounet.recipe import SimulateOptions, TrainOptions
-from radiounet.section import Section
+from radiounet.section import LogScale, Section
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 FieldFile = Annotated[str, Field(pattern=r"\{field\}")]
@@ -189,21 +189,12 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-class PublishedModel(Section):
+class PublishedModel(LogScale):
     """Published weights of Radio U-Net: where their zip is, and what belongs to them."""
 
     url: str = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
     checksum: str | None = Field(None, description="of the zip, written gitblob:HEX or sha256:HEX")
-    low: float = Field(1e-7, gt=0, description="log10 normalisation: brightness mapped to 0, Jy/beam")
-    high: float = Field(1e-2, gt=0, description="log10 normalisation: brightness mapped to 1, Jy/beam")
-    floor: float = Field(1e-9, gt=0, description="log10 normalisation: clip before it, Jy/beam")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
-
-    @model_validator(mode="after")
-    def _low_is_lower(self) -> "PublishedModel":
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, not {self.low} and {self.high}")
-        return self
 
 
 RADIO_UNET = "https://raw.githubusercontent.com/ICSC-Spoke3/Radio-U-Net/0f2a3416b62099e7026bae5a9a89468231df5a4b/models/"

@@ -7,7 +7,6 @@ it, or into one after it that pads nothing, or into the ReLU before it and any c
 after it; and in the decoder only what the kept core depends on is computed.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,8 +18,6 @@ from keras import ops
 from radiounet.cards import tile_step
 from radiounet.errors import ModelError
 from radiounet.network import CLIP_SIGMA, check_tile
-
-logger = logging.getLogger(__name__)
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 Span = tuple[int, int]

@@ -69,7 +69,7 @@ class Products:
         return f"{self.root}/mosaics/{mosaic}/left_out.json"
 
     def comparison(self, mosaic: str) -> str:
-        """Folder of what a mosaic shows beside a published one."""
+        """Folder of what a mosaic shows beside a published one, see `comparison_files`."""
         return f"{self.root}/comparison/{mosaic}"
 
     def verification(self, mosaic: str) -> str:
@@ -77,8 +77,12 @@ class Products:
         return f"{self.root}/verification/{mosaic}.json"
 
     def verdict(self) -> str:
-        """Verdict of all mosaics (JSON, a page of Markdown beside it)."""
+        """Verdict of all mosaics (JSON)."""
         return f"{self.root}/verification.json"
+
+    def verdict_page(self) -> str:
+        """The same as a page of Markdown."""
+        return f"{self.root}/verification.md"
 
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
@@ -123,6 +127,12 @@ class Products:
     def report(self) -> str:
         """The run's report page."""
         return f"{self.root}/report.html"
+
+
+def comparison_files(folder: str) -> dict[str, str]:
+    """Files of a comparison of two mosaics: what was found, sources, difference image."""
+    names = {"found": "comparison.json", "sources": "sources.ecsv", "difference": "difference.fits"}
+    return {kind: f"{folder}/{name}" for kind, name in names.items()}
 
 
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")

@@ -4,7 +4,6 @@ Only the checkpoint of its variables is read: no code in the SavedModel is run, 
 no legacy Keras is needed.
 """
 
-import logging
 import shutil
 import stat
 import tempfile
@@ -23,8 +22,6 @@ from radiounet.network import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.pairs import BEAM_ARCSEC
 from radiounet.products import atomic, sha256_of
 from radiounet.sky import PIXEL_ARCSEC
-
-logger = logging.getLogger(__name__)
 
 TILE_PX, CORE_PX = 192, 96
 PARAMETERS = 12_401_122

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
@@ -42,3 +42,17 @@ class Section(BaseModel):
     """A block of the configuration; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogScale(Section):
+    """The published network's scale of brightness."""
+
+    low: float = Field(1e-7, gt=0, description="log10 normalisation: brightness mapped to 0, Jy/beam")
+    high: float = Field(1e-2, gt=0, description="log10 normalisation: brightness mapped to 1, Jy/beam")
+    floor: float = Field(1e-9, gt=0, description="log10 normalisation: clip before it, Jy/beam")
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "LogScale":
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, not {self.low} and {self.high}")
+        return self

@@ -128,7 +128,7 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
     )
     text = run("-n", "-p")
     assert run.counts()["fetch_model"] == 1
-    assert "--name elsewhere --url https://there/model.zip --low 1e-09 --high 0.001" in text
+    assert "--name elsewhere --low 1e-09 --high 0.001 --floor 1e-09 --url https://there/model.zip" in text
 
 
 def test_one_mask_needs_one_chain_and_nothing_else(run):

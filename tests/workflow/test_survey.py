@@ -302,6 +302,7 @@ def test_simulated_clusters_are_told_apart(demo, release):
     # p_diffuse is calibrated on fainter emission, where a cluster without a masked pixel may host some
     right_way_round = chance[has][:, None] > chance[~has]
     assert right_way_round.mean() >= 0.8
+    assert np.median(chance[has]) > np.median(chance[~has]) + 0.4
 
 
 @pytest.mark.slow

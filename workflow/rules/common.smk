@@ -15,6 +15,7 @@ from radiounet.products import (
     NAME_PATTERN,
     Products,
     code_hash,
+    comparison_files,
 )
 
 CONFIG = load_config(config)

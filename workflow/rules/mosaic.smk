@@ -51,9 +51,7 @@ if CONFIG.mosaics.compare_to:
             ours=PRODUCTS.image("{mosaic}"),
             published=lambda wildcards: CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic),
         output:
-            found=f"{PRODUCTS.comparison('{mosaic}')}/comparison.json",
-            sources=f"{PRODUCTS.comparison('{mosaic}')}/sources.ecsv",
-            difference=f"{PRODUCTS.comparison('{mosaic}')}/difference.fits",
+            **comparison_files(PRODUCTS.comparison("{mosaic}")),
         log:
             PRODUCTS.log("compare_mosaic", "{mosaic}"),
         benchmark:
@@ -73,7 +71,7 @@ if CONFIG.mosaics.compare_to:
 
     rule compare_mosaics:
         input:
-            [f"{PRODUCTS.comparison(mosaic)}/comparison.json" for mosaic in GRAPH.selected],
+            [comparison_files(PRODUCTS.comparison(mosaic))["found"] for mosaic in GRAPH.selected],
         localrule: True
 
 

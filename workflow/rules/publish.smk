@@ -66,7 +66,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
         output:
             verdict=PRODUCTS.verdict(),
-            page=PRODUCTS.verdict().replace(".json", ".md"),
+            page=PRODUCTS.verdict_page(),
         log:
             PRODUCTS.log("verify"),
         benchmark:
