@@ -25,5 +25,38 @@ rule all:
     localrule: True
 
 
+rule rerun:
+    # --config pointing=NAME, or only=rejected: those pointings, and exactly what depends on them
+    input:
+        rerun_targets,
+    localrule: True
+
+
+rule plan:
+    # what a run will take; always says it anew
+    log:
+        PRODUCTS.log("plan"),
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        config=as_json(CONFIG),
+        out=PRODUCTS.plan(),
+    shell:
+        "$PYTHON $SCRIPTS/plan.py --config {params.config:q} --out {params.out:q} --log {log:q}"
+
+
+onstart:
+    if CONFIG.scratch:
+        link_scratch(PRODUCTS, CONFIG.scratch)
+    watch_run()
+
+
 onsuccess:
-    logger.info(summary(PRODUCTS))
+    sys.exit(end_run("finished"))
+
+
+onerror:
+    end_run("failed")

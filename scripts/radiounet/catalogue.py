@@ -1,6 +1,5 @@
 """Catalogues: their columns, and the merging of all mosaics into one."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from radiounet.products import (
     Rejection,
     atomic,
     code_hash,
+    read_left_out,
     read_rejection,
 )
 
@@ -239,17 +239,13 @@ def merge_catalogues(
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
     rejections = [*from_islands, *from_clusters, *filter(None, map(read_rejection, others))]
     if fields:
-        rejections += [one for name in (*mosaics, *neighbours) for one in _left_out(products, name)]
+        rejections += [
+            one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))
+        ]
     rejected = make_table("rejected", unique_rejections(rejections), _merge_provenance(len(mosaics)))
     for kind, table in (("islands", islands), ("clusters", clusters), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
             write_catalogue(table, products.catalogue(kind, suffix))
-
-
-def _left_out(products: Products, mosaic: str) -> list[Rejection]:
-    """Fields that a mosaic was made without."""
-    content = json.loads(Path(products.left_out(mosaic)).read_text())
-    return [Rejection(**entries) for entries in content.get("left_out", [])]
 
 
 def write_catalogue(table: Table, path: str | Path) -> None:

@@ -6,19 +6,33 @@ generated from them, and so are the options of the stage scripts (radiounet.opti
 
 import difflib
 import json
+import os
 import typing
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from radiounet.errors import ConfigError
 from radiounet.products import NAME_PATTERN
 from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.section import LogScale, Section
 
+
+def _expanded(path: str) -> str:
+    path = os.path.expanduser(os.path.expandvars(path))
+    if "$" in path:
+        raise ValueError(f"no such variable in the environment: {path}")
+    return path
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+Folder = Annotated[str, AfterValidator(_expanded)]
 FieldFile = Annotated[str, Field(pattern=r"\{field\}")]
 MosaicFile = Annotated[str, Field(pattern=r"\{mosaic\}")]
 
@@ -304,13 +318,26 @@ class Config(Section):
     """The whole configuration of a run."""
 
     release: Literal["dr2", "dr3"] = Field("dr2", description="data release")
-    results: str = Field("results", description="folder of all products")
+    results: Folder = Field("results", description="folder of all products; may hold $VARIABLES")
+    scratch: Folder | None = Field(
+        None,
+        description="folder for fields, mosaics, tiles and cores, linked from results: a large file system, "
+        "which may be purged; null: they stay in results",
+    )
     on_reject: Literal["continue", "stop"] = Field(
         "continue", description="bad data: reject the mosaic and go on, or stop with an error"
     )
     environment: Literal["cpu", "gpu"] = Field(
         "cpu",
         description="with --software-deployment-method conda: envs/<this>.yaml for infer, train, evaluate",
+    )
+    pointing: Annotated[list[Name], BeforeValidator(_listed)] = Field(
+        [],
+        exclude=True,  # a request, not a setting: products do not depend on it
+        description="pointings (fields, or mosaics) to redo with all that depends on them, see target rerun",
+    )
+    only: Literal["rejected"] | None = Field(
+        None, exclude=True, description="rejected: redo all rejected pointings, see target rerun"
     )
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()

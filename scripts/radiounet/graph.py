@@ -49,6 +49,15 @@ class JobGraph:
         return list_paths(self._config.archive.list_folder, self._config.release)["mosaics"]
 
     @property
+    def list_made_here(self) -> list[str]:
+        """The list as an input of rules: that of own images is made in the run, the others before it.
+
+        Never as ``ancient``: Snakemake 9.27 leaves out all that follows from such an
+        input alone when the job that makes it is to run.
+        """
+        return [self.mosaic_list] if self._config.survey == "images" else []
+
+    @property
     def cluster_table(self) -> list[str]:
         """Table of input clusters; empty when the run has none."""
         name = self._config.clusters
@@ -116,6 +125,17 @@ class JobGraph:
                 owned[str(owner)].append(cluster)
         return owned
 
+    @property
+    def cluster_count(self) -> int:
+        """Clusters that the mosaics of this run own; all of them for own images, which own all they show."""
+        if self._config.survey == "images":
+            return len(self.clusters)
+        return sum(len(self._clusters_by_owner[name]) for name in self.selected if self.has_clusters(name))
+
+    def has_clusters(self, mosaic: str) -> bool:
+        """Whether a mosaic owns any cluster."""
+        return mosaic in self._clusters_by_owner
+
     def touched_by_clusters_of(self, mosaic: str) -> list[str]:
         """Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them."""
         touched = {
@@ -177,14 +197,12 @@ def _hint(rule: str) -> str:
     return f"with the same configuration:\n    snakemake --cores 1 {rule}"
 
 
-def summary(products: Products) -> str:
-    """Say how many were rejected, and where to look; for the end of a run."""
+def summary(products: Products) -> tuple[int, str]:
+    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
     path = Path(products.catalogue("rejected", "csv"))
-    if not path.is_file():
-        return ""
     with open(path, newline="") as stream:
         rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
     stages = ", ".join(sorted({row["stage"] for row in rows}))
     if not rows:
-        return f"Nothing was rejected. Report: {products.report()}"
-    return f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"
+        return 0, f"Nothing was rejected. Report: {products.report()}"
+    return len(rows), f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

@@ -50,7 +50,7 @@ class Products:
 
     def field_source(self, field: str) -> str:
         """Where a field's images came from (JSON)."""
-        return f"{self.root}/fields/{field}/source.json"
+        return f"{self.root}/sources/fields/{field}.json"
 
     def image(self, mosaic: str) -> str:
         """20" image of a mosaic, Jy/beam."""
@@ -66,7 +66,7 @@ class Products:
 
     def left_out(self, mosaic: str) -> str:
         """Fields that a mosaic was made without, and why (JSON)."""
-        return f"{self.root}/mosaics/{mosaic}/left_out.json"
+        return f"{self.root}/sources/left_out/{mosaic}.json"
 
     def comparison(self, mosaic: str) -> str:
         """Folder of what a mosaic shows beside a published one, see `comparison_files`."""
@@ -86,7 +86,7 @@ class Products:
 
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
-        return f"{self.root}/mosaics/{mosaic}/source.json"
+        return f"{self.root}/sources/mosaics/{mosaic}.json"
 
     def tiles(self, mosaic: str) -> str:
         """Normalised plane, starts of the cores and local noise (HDF5)."""
@@ -123,6 +123,18 @@ class Products:
     def benchmark(self, stage: str, name: str = "all") -> str:
         """Time and memory of one job, as Snakemake measures them."""
         return f"{self.root}/benchmarks/{stage}/{name}.tsv"
+
+    def status_file(self) -> str:
+        """How the latest run stands (JSON)."""
+        return f"{self.root}/status.json"
+
+    def status_page(self) -> str:
+        """The same as a page that reloads itself."""
+        return f"{self.root}/status.html"
+
+    def plan(self) -> str:
+        """What a run will take (Markdown)."""
+        return f"{self.root}/plan.md"
 
     def report(self) -> str:
         """The run's report page."""
@@ -333,3 +345,9 @@ def read_rejection(path: str | Path) -> Rejection | None:
     else:
         entries = json.loads(Path(path).read_text()).get("rejected")
     return Rejection(**entries) if entries else None
+
+
+def read_left_out(path: str | Path) -> list[Rejection]:
+    """Fields that a mosaic was made without."""
+    content = json.loads(Path(path).read_text())
+    return [Rejection(**entries) for entries in content.get("left_out", [])]

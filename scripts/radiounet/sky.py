@@ -17,6 +17,8 @@ from radiounet.config import Selection
 from radiounet.errors import ConfigError
 
 NSIDE = 16
+FIELD_PX = 6075
+"""Side of a field's 20 arcsec image as DDFacet pads it, px."""
 PIXEL_ARCSEC = 4.5
 NEAREST = 8  # pointings that can own a position: more never overlap there
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be

@@ -1,4 +1,5 @@
-# From the archive to the disk. Local rules: compute nodes often have no network.
+# From the archive to the disk; beside Snakemake, since compute nodes often have no network, or on the
+# partition that a profile names.
 # Images and fields have no code hash among their params: newer code does not change verified bytes.
 
 
@@ -15,7 +16,7 @@ rule fetch_lists:
         PRODUCTS.log("fetch_lists"),
     benchmark:
         PRODUCTS.benchmark("fetch_lists")
-    localrule: True
+    localrule: beside_snakemake("fetch_lists")
     conda:
         ENVIRONMENT
     threads: 1
@@ -38,7 +39,7 @@ rule fetch_clusters:
         PRODUCTS.log("fetch_clusters", "{catalogue}"),
     benchmark:
         PRODUCTS.benchmark("fetch_clusters", "{catalogue}")
-    localrule: True
+    localrule: beside_snakemake("fetch_clusters")
     conda:
         ENVIRONMENT
     threads: 1
@@ -65,7 +66,7 @@ rule fetch_model:
         PRODUCTS.benchmark("fetch_model", "{model}")
     wildcard_constraints:
         model="|".join(map(re.escape, CONFIG.archive.models)) or "none",
-    localrule: True
+    localrule: beside_snakemake("fetch_model")
     conda:
         NETWORK_ENVIRONMENT
     threads: 1
@@ -91,13 +92,13 @@ if CONFIG.mosaics.source == "published":
             PRODUCTS.log("fetch_mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("fetch_mosaic", "{mosaic}")
-        localrule: True
+        localrule: beside_snakemake("fetch_mosaic")
         conda:
             ENVIRONMENT
         threads: 1
         resources:
             mem_mb=500,
-            runtime=120,
+            runtime=doubling(60),
             connections=1,
         params:
             mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
@@ -121,13 +122,13 @@ if CONFIG.mosaics.source == "fields":
             PRODUCTS.log("fetch_field", "{field}"),
         benchmark:
             PRODUCTS.benchmark("fetch_field", "{field}")
-        localrule: True
+        localrule: beside_snakemake("fetch_field")
         conda:
             ENVIRONMENT
         threads: 1
         resources:
             mem_mb=500,
-            runtime=120,
+            runtime=doubling(60),
             connections=1,
         params:
             archive=as_json(CONFIG.release_archive),

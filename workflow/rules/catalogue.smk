@@ -4,7 +4,7 @@ rule find_islands:
         image=PRODUCTS.image("{mosaic}"),
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
-        mosaics=ancient(GRAPH.mosaic_list),
+        mosaics=GRAPH.list_made_here,
     output:
         table=PRODUCTS.islands("{mosaic}"),
     log:
@@ -19,19 +19,20 @@ rule find_islands:
         runtime=doubling(20),
     params:
         survey=CONFIG.survey,
+        list=GRAPH.mosaic_list,
         options=options_to(CONFIG.measure),
         code=code_hash("find_islands"),
     shell:
         "$PYTHON $SCRIPTS/find_islands.py --mosaic {wildcards.mosaic} --image {input.image:q}"
         " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey}"
-        " --list {input.mosaics:q} --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --list {params.list:q} --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
     input:
         unpack(cluster_products),
         card=f"{GRAPH.model_folder}/card.yaml",
-        mosaics=ancient(GRAPH.mosaic_list),
+        mosaics=GRAPH.list_made_here,
         clusters=GRAPH.cluster_table,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -48,6 +49,7 @@ rule measure_clusters:
     params:
         root=run_root,
         survey=CONFIG.survey,
+        list=GRAPH.mosaic_list,
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=[f"--clusters {table}" for table in GRAPH.cluster_table],
         model=CONFIG.segmentation.model,
@@ -56,7 +58,7 @@ rule measure_clusters:
     shell:
         "$PYTHON $SCRIPTS/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
         " --touched {params.touched} {params.clusters} --model {params.model:q} --release {params.survey}"
-        " --list {input.mosaics:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --list {params.list:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule merge_catalogue:

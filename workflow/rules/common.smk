@@ -6,8 +6,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from radiounet.config import load_config
+from radiounet.errors import BadDataError
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
 from radiounet.options import options_to
+from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
 from radiounet.products import (
     CATALOGUE_KINDS,
@@ -34,7 +36,8 @@ NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{CONFIG.environment}.yaml"
 # For the shell only, outside the rules' params: neither path changes a product.
 shell.prefix(
     f"PYTHON={'python' if workflow.deployment_settings.deployment_method else sys.executable};"
-    f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject}; "
+    f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject};"
+    " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
 )
 
 
@@ -69,6 +72,46 @@ def run_tables(wildcards):
         "neighbours": [PRODUCTS.mask(mosaic) for mosaic in GRAPH.neighbours],
         "sources": [PRODUCTS.field_source(field) for field in GRAPH.fields_used],
     }
+
+
+def rerun_targets(wildcards):
+    """What depends on the pointings asked for; Snakemake is told to make these anew even where they are."""
+    from radiounet.rerun import Rerun
+
+    rerun = Rerun(CONFIG, GRAPH, PRODUCTS)
+    workflow.dag.forcefiles.update(rerun.starts())
+    return rerun.targets()
+
+
+def mosaic_of(job):
+    return job.wildcards_dict.get("mosaic")
+
+
+def watch_run():
+    """Begin to say how the run stands."""
+    global PROGRESS
+    from radiounet.progress import Progress
+
+    dag, asked = workflow.dag, workflow.output_settings
+    in_order = [job for level in dag.toposorted() for job in level]
+    jobs = {dag.jobid(job): (job.rule.name, mosaic_of(job)) for job in in_order if dag.needrun(job)}
+    before = {mosaic_of(job) for job in in_order} - {mosaic for _, mosaic in jobs.values()} - {None}
+    PROGRESS = Progress(PRODUCTS, jobs, before, quiet=not (asked.verbose or asked.printshellcmds)).start(logger)
+
+
+def end_run(state):
+    """Say how the run ended; returns its exit status: bad data has one of its own."""
+    PROGRESS.end(state)
+    if not PROGRESS.finished("merge_catalogue"):
+        return 0
+    rejected, text = summary(PRODUCTS)
+    logger.info(text)
+    return BadDataError.exit_status if rejected else 0
+
+
+def beside_snakemake(rule):
+    """Whether a rule that needs the network runs beside Snakemake: where no profile names a partition for it."""
+    return "slurm_partition" not in workflow.resource_settings.overwrite_resources.get(rule, {})
 
 
 def doubling(base):

@@ -3,7 +3,6 @@ if CONFIG.mosaics.source == "fields":
 
     rule mosaic:
         input:
-            mosaics=ancient(GRAPH.mosaic_list),
             sources=lambda wildcards: [
                 PRODUCTS.field_source(field) for field in GRAPH.fields_of(wildcards.mosaic)
             ],
@@ -34,13 +33,14 @@ if CONFIG.mosaics.source == "fields":
             # where a missing input would stop the survey
             root=run_root,
             release=CONFIG.release,
+            list=GRAPH.mosaic_list,
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.mosaics.options),
             code=code_hash("mosaic"),
         shell:
             "$PYTHON $SCRIPTS/mosaic.py --root {params.root:q} --release {params.release}"
-            " --list {input.mosaics:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
+            " --list {params.list:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
             " {params.options} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 

@@ -3,7 +3,7 @@ rule report:
     input:
         catalogue=[PRODUCTS.catalogue(kind, "vot") for kind in CATALOGUE_KINDS],
         masks=run_masks,
-        mosaics=ancient(GRAPH.mosaic_list),
+        mosaics=GRAPH.list_made_here,
     output:
         page=report(
             PRODUCTS.report(),
@@ -22,11 +22,12 @@ rule report:
         runtime=doubling(60),
     params:
         root=run_root,
+        list=GRAPH.mosaic_list,
         config=as_json(CONFIG),
         mosaics=lambda wildcards: GRAPH.selected,
         code=code_hash("report"),
     shell:
-        "$PYTHON $SCRIPTS/report.py --root {params.root:q} --config {params.config:q} --list {input.mosaics:q}"
+        "$PYTHON $SCRIPTS/report.py --root {params.root:q} --config {params.config:q} --list {params.list:q}"
         " --mosaics {params.mosaics} --out {output.page:q} --log {log:q}"
 
 
@@ -43,7 +44,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             PRODUCTS.log("verify_mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("verify_mosaic", "{mosaic}")
-        localrule: True
+        localrule: beside_snakemake("verify_mosaic")
         conda:
             ENVIRONMENT
         threads: 1

@@ -1,0 +1,41 @@
+"""Say what a run will take: jobs, core-hours, gigabytes, wall time. Runs nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+from radiounet.config import Config
+from radiounet.graph import JobGraph
+from radiounet.plan import COSTS, Plan, read_costs
+from radiounet.products import atomic
+from radiounet.sky import FIELD_PX
+from radiounet.stage import run_stage, stage_parser
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__)
+    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
+    parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=200, help="at once on a cluster (default: %(default)s)")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="here (default: %(default)s)")
+    parser.add_argument(
+        "--field-px", type=int, default=FIELD_PX, help="side of a field's image (default: %(default)s)"
+    )
+    parser.add_argument("--out", required=True, help="page to write (Markdown)")
+    args = parser.parse_args()
+
+    def work() -> None:
+        config = Config.model_validate_json(args.config)
+        graph = JobGraph(config, Path(__file__).resolve().parents[1])
+        plan = Plan(config, graph, read_costs(args.costs), args.field_px)
+        text = plan.text(args.jobs, args.cores)
+        with atomic(args.out) as temporary:
+            temporary.write_text(text)
+        sys.stdout.write(text)
+
+    run_stage(args, work, outputs=[])
+
+
+if __name__ == "__main__":
+    main()

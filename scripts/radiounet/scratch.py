@@ -1,0 +1,37 @@
+"""Bulky products on another file system than those that must last."""
+
+from pathlib import Path
+
+from radiounet.errors import ConfigError
+from radiounet.products import Products
+
+BULKY = ("fields", "mosaics", "tiles", "cores")
+"""Folders of products that can be fetched or made again."""
+
+WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ has links to here.\n"
+
+
+def link_scratch(products: Products, scratch: str) -> None:
+    """Put a link to `scratch` in the place of each bulky folder; make the folders that it points to.
+
+    A purge of `scratch` costs nothing as long as nothing newer needs what is gone.
+
+    Raises
+    ------
+    ConfigError
+        A bulky folder is here already, or is a link to somewhere else.
+    """
+    root = Path(products.root)
+    root.mkdir(parents=True, exist_ok=True)
+    for name in BULKY:
+        link, target = root / name, Path(scratch).resolve() / root.name / name
+        target.mkdir(parents=True, exist_ok=True)
+        # Snakemake removes folders that it finds empty, and fails at a link to one
+        (target / "README.txt").write_text(WHAT_THIS_IS)
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to(target)
+        if not link.is_symlink() or link.resolve() != target:
+            raise ConfigError(
+                f"{link} is there already, and is no link to {target} (scratch of the configuration): "
+                f"move it with its time stamps, mv {link}/* {target}/ && rmdir {link}, or leave scratch out"
+            )

@@ -1,0 +1,168 @@
+"""What goes wrong on a cluster, and what is left of it: no half product, no lost one, and little to redo."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from radiounet.demo import serve
+from tests.workflow.test_survey import hashes, image_of_a_halo, publish, write_survey
+
+from .slurm import kill, processes_running
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+CHAIN = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
+ONCE = ["tile", "infer", "stitch"]
+
+
+@pytest.fixture
+def mosaics(survey, tmp_path):
+    """Two small mosaics in an archive that is up; the target of a run is their masks."""
+    root = tmp_path / "archive"
+    with serve(root) as url:
+        places = write_survey(survey, ["one", "two"], url)
+        for seed, name in enumerate(("one", "two")):
+            publish(root, places[name], image_of_a_halo(seed))
+        yield survey
+
+
+def mask(name):
+    return f"results/dr2/masks/{name}.fits"
+
+
+def rules(jobs):
+    return sorted(job.rule for job in jobs)
+
+
+def check_masks(run, *names):
+    assert run.half_products() == []
+    for name in names:
+        assert (fits.getdata(run.folder / mask(name)) == 1).sum() > 500
+
+
+def begin_and_hold(run, *targets):
+    """Start a run and stop the process of its first inference as soon as it is there."""
+    process = run.start("--", *targets)
+
+    def held():
+        found = processes_running("infer.py", str(run.folder))
+        if found:
+            os.kill(found[0], signal.SIGSTOP)
+        return found and [job for job in run.submitted("infer") if job.state == "RUNNING"]
+
+    return process, run.slurm.wait_for(held)[0]
+
+
+def test_a_job_killed_by_memory_is_tried_again_with_more_once(mosaics):
+    # 300 MB are too little for TensorFlow, 2,400 are not
+    mosaics("--set-resources", "infer:mem_mb=300*8**(attempt-1)", "--", mask("one"))
+    assert [job.memory_mb for job in mosaics.submitted("infer")] == [300, 2400]
+    assert rules(mosaics.submitted()) == sorted([*ONCE, "infer"])
+    check_masks(mosaics, "one")
+    assert mosaics.counts("--", mask("one")) == {}
+
+
+def test_a_job_that_never_fits_is_tried_three_times_and_the_rest_goes_on(mosaics):
+    options = ("--set-resources", "infer:mem_mb=200 if wildcards.mosaic == 'one' else 4000")
+    text = mosaics(*options, "--", mask("one"), mask("two"), status=1)
+    jobs = mosaics.submitted("infer")
+    assert [job.comment for job in jobs].count("rule_infer_wildcards_one") == 3
+    assert [job.comment for job in jobs].count("rule_infer_wildcards_two") == 1
+    assert "infer" in text
+    check_masks(mosaics, "two")
+    assert not (mosaics.folder / mask("one")).exists()
+    # what was made for it on the way is still there: the next run has two jobs
+    assert mosaics.counts("--", mask("one"), mask("two")) == {"infer": 1, "stitch": 1, "total": 2}
+
+
+def test_the_rules_own_memory_and_time_double(mosaics):
+    process, first = begin_and_hold(mosaics, mask("one"))
+    mosaics.slurm.cancel(first)
+    assert process.wait(120) == 0, mosaics.said()
+    first, second = mosaics.submitted("infer")
+    assert (second.memory_mb, second.minutes) == (2 * first.memory_mb, 2 * first.minutes)
+
+
+def test_a_cancelled_job_is_tried_again(mosaics):
+    process, job = begin_and_hold(mosaics, mask("one"))
+    mosaics.slurm.cancel(job)
+    assert process.wait(120) == 0, mosaics.said()
+    assert rules(mosaics.submitted()) == sorted([*ONCE, "infer"])
+    assert [job.state for job in mosaics.submitted("infer")] == ["CANCELLED", "COMPLETED"]
+    check_masks(mosaics, "one")
+
+
+def test_a_job_over_its_time_limit_is_tried_again(mosaics):
+    mosaics.extra = ("--set-resources", "infer:runtime=1")
+    process, _ = begin_and_hold(mosaics, mask("one"))
+    assert process.wait(200) == 0, mosaics.said()
+    assert [job.state for job in mosaics.submitted("infer")] == ["TIMEOUT", "COMPLETED"]
+    check_masks(mosaics, "one")
+
+
+def test_a_node_that_goes_down_takes_its_job_and_nothing_more(mosaics):
+    process, job = begin_and_hold(mosaics, mask("one"))
+    mosaics.slurm.kill_node(job.node)
+    try:
+        assert process.wait(180) == 0, mosaics.said()
+    finally:
+        mosaics.slurm.mend_node(job.node)
+    finished = [one for one in mosaics.submitted() if one.state == "COMPLETED"]
+    assert rules(finished) == sorted(ONCE)
+    assert {one.node for one in finished if one.rule == "infer"} != {job.node}
+    check_masks(mosaics, "one")
+
+
+def test_the_coordinator_is_killed_and_the_next_run_goes_on(mosaics):
+    process, _ = begin_and_hold(mosaics, mask("one"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # the job of the dead run is still there: an operator cancels what nobody waits for
+    mosaics.slurm.clear()
+    assert not (mosaics.folder / mask("one")).exists()
+    mosaics("--unlock")
+    mosaics.forget()
+    mosaics("--", mask("one"))
+    assert rules(mosaics.submitted()) == ["infer", "stitch"]
+    check_masks(mosaics, "one")
+
+
+def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
+    process, _ = begin_and_hold(mosaics, mask("one"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pid in processes_running("infer.py", str(mosaics.folder)):
+        kill(pid, signal.SIGCONT)
+    mosaics("--unlock")
+    mosaics.forget()
+    mosaics("--", mask("one"))
+    assert "fetch_mosaic" not in rules(mosaics.submitted())
+    assert mosaics.submitted("tile") == []
+    check_masks(mosaics, "one")
+
+
+def test_a_bad_pointing_is_rejected_and_the_status_says_so(survey, tmp_path):
+    root = tmp_path / "archive"
+    with serve(root) as url:
+        places = write_survey(survey, ["good", "blank"], url)
+        publish(root, places["good"], image_of_a_halo())
+        publish(root, places["blank"], np.full((384, 384), np.nan, np.float32))
+        text = survey(status=65)
+        assert "1 rejected (in tile)" in text
+        assert all(job.state == "COMPLETED" for job in survey.submitted())
+        assert rules(survey.submitted()) == sorted([*2 * CHAIN, "merge_catalogue", "report"])
+        check_masks(survey, "good")
+        assert survey.counts() == {}
+
+        # its data is put right, and the rejected one is asked for again: it, and what depends on it
+        before = hashes(survey.folder / "results/dr2", "masks/good.fits")
+        (root / "blank" / "low-mosaic-blanked.fits").unlink()
+        publish(root, places["blank"], image_of_a_halo(3))
+        survey.forget()
+        survey("--config", "only=rejected", "--", "rerun")
+        assert rules(survey.submitted()) == sorted([*CHAIN, "merge_catalogue", "report"])
+        assert hashes(survey.folder / "results/dr2", "masks/good.fits") == before
+        check_masks(survey, "good", "blank")
