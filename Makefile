@@ -8,7 +8,7 @@ TEST_LOCK := envs/test.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: env demo test lint schema lock model clean
+.PHONY: env demo plan test cluster lint schema lock model clean
 
 env: $(VENV)/.installed
 
@@ -21,8 +21,18 @@ $(VENV)/.installed: $(LOCK) $(TEST_LOCK)
 demo: env
 	$(BIN)/python scripts/demo.py --out demo
 
+# CONFIG=mine.yaml takes another configuration than config/config.yaml
+plan: env
+	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- lists
+	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
+
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not cluster"
+
+# a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
+cluster: env
+	$(BIN)/python tests/cluster/slurm.py install
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 lint: env
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ from radiounet.demo import _header, draw_noise, draw_region
 from radiounet.image import grid_wcs
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.plan import FLOAT_BYTES, read_costs, seconds_of
-from radiounet.products import Products, write_fits
+from radiounet.products import Products, write_ecsv, write_fits
 from radiounet.sky import FIELD_PX, PIXEL_ARCSEC, Mosaic, list_paths
 
 SIZES = (1500, FIELD_PX)
@@ -36,12 +36,15 @@ RULES = {
     "fetch_field": ("GB", 2 * GB, 1),
     "fetch_mosaic": ("GB", GB, 1),
     "mosaic": ("Mpx of fields", len(CENTRES), 2),
+    "prepare_image": ("Mpx", 1, 1),
     "tile": ("Mpx", 1, 1),
     "infer": ("Mpx", 1, 2),
     "stitch": ("Mpx", 1, 1),
     "find_islands": ("Mpx", 1, 1),
     "measure_clusters": ("Mpx", 1, 1),
 }
+# a rule that a run does not have may not be given threads
+NOT_IN = {"fields": ("fetch_mosaic",), "published": ("fetch_field", "mosaic")}
 
 
 def write_fields(folder: Path, n_px: int) -> None:
@@ -87,29 +90,32 @@ def measure(folder: Path, n_px: int) -> dict[str, float]:
     times = {}
     for source in ("fields", "published"):
         config = write_survey(folder, n_px, source)
-        alone = [
-            f"{rule}=2" for rule in (*RULES, "fetch_field", "fetch_mosaic")
-        ]  # both cores: none beside it
+        # both cores for each, so that none runs beside it
+        alone = [f"{rule}=2" for rule in RULES if rule not in ("prepare_image", *NOT_IN[source])]
         snakemake(folder, config, "--set-threads", *alone)
         for path in Path(folder / source / "dr2" / "benchmarks").iterdir():
             times[path.name] = statistics.median(map(seconds_of, path.iterdir()))
-    return times
+    image = str(folder / "archive" / "F0" / "image_full_low_m.int.restored.fits")
+    script = [sys.executable, str(ROOT / "scripts" / "prepare_image.py"), "--name", "own", "--image", image]
+    model = str(ROOT / "resources" / "models" / "lotss-unet")
+    own = [run([*script, "--model", model, "--out", str(folder / "own.fits")]).seconds for _ in range(3)]
+    return times | {"prepare_image": statistics.median(own)}
 
 
 def measure_many(folder: Path) -> dict[str, float]:
     """Seconds of the catalogue and of the report with `MANY` copies of one mosaic."""
     products = Products(str(folder / "published" / "dr2"))
     names = [f"M{index:04d}" for index in range(MANY)]
-    for name in names:
-        for path_of in (
-            products.islands,
-            products.clusters,
-            products.mask,
-            products.probability,
-            products.image,
-        ):
+    islands = Table.read(products.islands("F0"), format="ascii.ecsv")
+    footprints = [np.array(text.split(), int) for text in islands.meta["footprints"]]
+    for index, name in enumerate(names):
+        for path_of in (products.clusters, products.mask, products.probability, products.image):
             Path(path_of(name)).parent.mkdir(exist_ok=True)
             Path(path_of(name)).symlink_to(path_of("F0"))
+        # elsewhere on the sky: no mosaic shows the islands of another
+        moved = footprints if index == 0 else [one + index * 10**12 for one in footprints]
+        islands.meta["footprints"] = [" ".join(map(str, one)) for one in moved]
+        write_ecsv(products.islands(name), islands)
     mosaics = str(folder / "many.csv")
     write_mosaic_list(mosaics, [Mosaic(name, *CENTRES[0], FIELD_PX) for name in names])
     config = load_config(yaml.safe_load((folder / "published.yaml").read_text())).model_dump_json()
@@ -145,9 +151,7 @@ def main() -> None:
         many = measure_many(folder)
     mpx = {n_px: n_px**2 / 1e6 for n_px in SIZES}
     print("# Seconds of one job: seconds + seconds_per_unit * units. Printed by benchmarks/costs.py.")
-    print(
-        f"# {datetime.now(UTC):%Y-%m-%d}, version {__version__}, 2 shared cores of {platform.machine()}, no GPU,"
-    )
+    print(f"# {datetime.now(UTC):%Y-%m-%d}, {__version__}, 2 shared {platform.machine()} cores, no GPU,")
     print("# model lotss-unet, mode exact, float32; files on a local disk; slurm_job by benchmarks/slurm.py.")
     print("rule,seconds,seconds_per_unit,unit,cores")
     for rule, (unit, scale, cores) in RULES.items():

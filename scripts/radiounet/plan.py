@@ -22,6 +22,7 @@ ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
 FLOAT_BYTES = 4
 ON_GPU = ("infer",)
 SLURM = "slurm_job"
+STATUS_S = 40.0  # between two looks of the Slurm executor at its jobs; a job that ended waits for half of it
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Plan:
         cores : int
             Of this machine.
         """
-        overhead = self._costs[SLURM].seconds
+        overhead = self._costs[SLURM].seconds + STATUS_S / 2
         lines = [
             f"# Plan: {self._config.survey.upper()}, {len(self._graph.selected)} mosaics",
             "",
@@ -233,7 +234,7 @@ class Plan:
 
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
         infer = next(stage for stage in self.stages if stage.rule in ON_GPU)
-        gpu = infer.jobs * (infer.seconds + overhead) / 3600
+        gpu = infer.jobs * (infer.seconds + self._costs[SLURM].seconds) / 3600
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -243,7 +244,7 @@ class Plan:
             "| | wall time |",
             "|---|---|",
             f"| {cores} cores of this machine | {duration(self.wall_s(cores, cores=cores) / 3600)} |",
-            f"| Slurm, {jobs} jobs at once, {overhead:.0f} s for each beside its work | "
+            f"| Slurm, {jobs} jobs at once, each {overhead:.0f} s longer than its work until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {infer.cores} cores "

@@ -51,7 +51,9 @@ SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 """
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={mb} Gres=gpu:1\n"
+NODE = """NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} \\
+  CPUs={cores} RealMemory={mb} Gres=gpu:1
+"""
 PARTITIONS = """PartitionName=cpu Nodes=one,two Default=YES MaxTime=24:00:00 State=UP
 PartitionName=gpu Nodes=one,two MaxTime=24:00:00 State=UP
 PartitionName=net Nodes=one,two MaxTime=04:00:00 State=UP
@@ -90,6 +92,7 @@ class SlurmJob:
     minutes: int
     node: str
     partition: str
+    seconds: float
 
     @property
     def rule(self) -> str:
@@ -169,9 +172,10 @@ class Slurm:
                 memory_mb=_megabytes(asked.get("mem", "0")),
                 cores=int(asked.get("cpu", 0)),
                 gpus=int(said.get("TresPerJob", "0").rpartition(":")[2]),
-                minutes=_minutes(said["TimeLimit"]),
+                minutes=_seconds(said["TimeLimit"]) // 60,
                 node=said["NodeList"],
                 partition=said["Partition"],
+                seconds=_seconds(said["RunTime"]),
             )
             if not rules or job.rule in rules:
                 found.append(job)
@@ -245,9 +249,9 @@ def processes_running(*words: str) -> list[int]:
             command = path.read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        if len(command) > 1 and b"python" in command[0]:
-            if all(any(word.encode() in part for part in command) for word in words):
-                found.append(int(path.parent.name))
+        is_python = len(command) > 1 and b"python" in command[0]
+        if is_python and all(any(word.encode() in part for part in command) for word in words):
+            found.append(int(path.parent.name))
     return found
 
 
@@ -256,10 +260,11 @@ def _megabytes(text: str) -> int:
     return round(float(number) * {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2}[unit])
 
 
-def _minutes(text: str) -> int:
+def _seconds(text: str) -> int:
+    """Slurm's [days-]hours:minutes:seconds."""
     days, _, clock = text.rpartition("-")
-    hours, minutes, seconds = ([0, 0, 0] + [int(part) for part in clock.split(":")])[-3:]
-    return 1440 * int(days or 0) + 60 * hours + minutes + (seconds > 0)
+    hours, minutes, seconds = (int(part) for part in clock.split(":"))
+    return 86400 * int(days or 0) + 3600 * hours + 60 * minutes + seconds
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import yaml
 from astropy.table import Table
 
 from radiounet.demo import demo_config, serve, write_archive
-
 from tests.workflow.test_survey import hashes
 
 from .conftest import ClusterRun

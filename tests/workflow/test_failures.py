@@ -1,4 +1,4 @@
-"""Failures that need no cluster: a full disk, an archive that is away, a purged scratch; each counted in jobs."""
+"""Failures that need no cluster: a full disk, an archive that is away, a purged scratch, counted in jobs."""
 
 import os
 import shutil

@@ -96,7 +96,9 @@ def watch_run():
     in_order = [job for level in dag.toposorted() for job in level]
     jobs = {dag.jobid(job): (job.rule.name, mosaic_of(job)) for job in in_order if dag.needrun(job)}
     before = {mosaic_of(job) for job in in_order} - {mosaic for _, mosaic in jobs.values()} - {None}
-    PROGRESS = Progress(PRODUCTS, jobs, before, quiet=not (asked.verbose or asked.printshellcmds)).start(logger)
+    PROGRESS = Progress(
+        PRODUCTS, jobs, before, quiet=not (asked.verbose or asked.printshellcmds)
+    ).start(logger)
 
 
 def end_run(state):

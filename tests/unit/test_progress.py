@@ -1,0 +1,162 @@
+import io
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from radiounet.products import Products, Rejection, write_rejected
+from radiounet.progress import Progress, duration, last_line
+
+JOBS = {
+    1: ("fetch_mosaic", "one"),
+    2: ("stitch", "one"),
+    3: ("fetch_mosaic", "two"),
+    4: ("stitch", "two"),
+    5: ("merge_catalogue", None),
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def products(tmp_path):
+    return Products(str(tmp_path / "dr3"))
+
+
+@pytest.fixture
+def progress(products):
+    return Progress(products, JOBS, before=["three"], stream=io.StringIO())
+
+
+def tell(progress, event, **content):
+    progress.emit(SimpleNamespace(event=event, **content))
+
+
+def test_nothing_has_begun(progress):
+    status = progress.status("running")
+    assert status.mosaics == {"waiting": 2, "running": 0, "done": 1, "failed": 0, "rejected": 0}
+    assert status.jobs == {"waiting": 5, "running": 0, "done": 0, "failed": 0}
+    assert (status.mosaics_per_hour, status.hours_left) == (None, None)
+
+
+def test_a_mosaic_is_done_with_its_last_job(progress):
+    tell(progress, "job_started", jobs=[1, 3])
+    tell(progress, "job_finished", job_id=1)
+    assert progress.status("running").mosaics["running"] == 2
+    tell(progress, "job_started", jobs=[2])
+    tell(progress, "job_finished", job_id=2)
+    status = progress.status("running")
+    assert (status.mosaics["done"], status.mosaics["running"]) == (2, 1)
+    assert status.stages["stitch"] == {"waiting": 1, "running": 0, "done": 1, "failed": 0}
+    assert status.line().startswith("dr3: 2 of 3 mosaics done, 1 running, 0 failed, 0 rejected")
+    assert not progress.finished("merge_catalogue")
+
+
+def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progress, tmp_path):
+    log = tmp_path / "stitch.log"
+    log.write_text("begun\nNo space left on device\n\n")
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[str(log)])
+    status = progress.status("running")
+    assert status.mosaics["failed"] == 1
+    assert status.failed == [
+        {
+            "rule": "stitch",
+            "name": "two",
+            "attempts": 1,
+            "log": str(log),
+            "last_words": "No space left on device",
+        }
+    ]
+    tell(progress, "job_started", jobs=[4])
+    assert progress.status("running").failed == []
+    assert progress.status("running").mosaics["running"] == 1
+
+
+def test_a_rejected_mosaic_is_neither_done_nor_failed(progress, products):
+    write_rejected(products.mask("two"), Rejection("two", "tile", "image.fits", "AllBlankError: no data"))
+    for number in (3, 4):
+        tell(progress, "job_started", jobs=[number])
+        tell(progress, "job_finished", job_id=number)
+    status = progress.status("running")
+    assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 1)
+    assert status.rejected[0]["reason"] == "AllBlankError: no data"
+
+
+def test_rejections_of_earlier_runs_are_counted(products):
+    write_rejected(products.mask("three"), Rejection("three", "tile", "image.fits", "UnitError: K"))
+    status = Progress(products, JOBS, before=["three"]).status("running")
+    assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
+
+
+def test_time_left_is_work_left_at_the_speed_so_far(progress, monkeypatch):
+    now = progress._began
+    monkeypatch.setattr("radiounet.progress.time.time", lambda: now)
+    tell(progress, "job_started", jobs=[1, 3])
+    now += 3600
+    tell(progress, "job_finished", job_id=1)
+    tell(progress, "job_finished", job_id=3)
+    tell(progress, "job_started", jobs=[2])
+    now += 7200
+    tell(progress, "job_finished", job_id=2)
+    status = progress.status("running")
+    # 3 h for work of 1 + 1 + 2; left are a stitch of 2 and one of no known rule, taken for the mean of 1.5
+    assert status.hours_left == pytest.approx(3 * 3.5 / 4)
+    assert status.mosaics_per_hour == pytest.approx(1 / 3)
+
+
+def test_line_file_and_page(products):
+    stream = io.StringIO()
+    logger = logging.Logger("snakemake")
+    progress = Progress(products, JOBS, stream=stream).start(logger)
+    logger.info("", extra={"event": "job_started", "jobs": [1]})
+    progress.end("failed")
+    assert stream.getvalue().endswith("0 of 2 mosaics done, 1 running, 0 failed, 0 rejected; 0 of 5 jobs\n")
+    status = json.loads(Path(products.status_file()).read_text())
+    assert (status["state"], status["jobs"]["running"]) == ("failed", 1)
+    page = Path(products.status_page()).read_text()
+    assert "DR3: failed" in page
+    assert "http-equiv" not in page  # an ended run reloads nothing
+
+
+def test_on_a_terminal_the_line_stays_in_its_place(products):
+    stream = Terminal()
+    progress = Progress(products, JOBS, stream=stream)
+    progress._last_line = -10
+    progress.write("running")
+    progress.write("running")  # too soon
+    assert stream.getvalue().count("\r") == 1
+    assert "\n" not in stream.getvalue()
+
+
+def test_words_on_single_jobs_stay_off_the_terminal_and_in_the_log_file(products, tmp_path):
+    logger = logging.Logger("snakemake")
+    terminal, log = io.StringIO(), tmp_path / "snakemake.log"
+    file = logging.FileHandler(log)
+    logger.addHandler(logging.StreamHandler(terminal))
+    logger.addHandler(file)
+    progress = Progress(products, JOBS, stream=io.StringIO()).start(logger)
+    logger.info("rule tile: ...")
+    logger.error("Error in rule tile")
+    progress.end("finished")
+    logger.info("Complete log")
+    file.close()
+    assert terminal.getvalue() == "Error in rule tile\nComplete log\n"
+    assert log.read_text() == "rule tile: ...\nError in rule tile\nComplete log\n"
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0.001, "1 min"), (0.5, "30 min"), (1.999, "2 h 00 min"), (47, "47 h 00 min"), (60, "2.5 d")],
+)
+def test_durations(hours, text):
+    assert duration(hours) == text
+
+
+def test_last_words_of_no_log(tmp_path):
+    assert last_line(str(tmp_path / "absent")) == ""
