@@ -19,6 +19,7 @@ from radiounet.progress import duration
 
 COSTS = Path(__file__).resolve().parents[2] / "resources" / "costs.csv"
 ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
+CONNECTIONS = 4  # of the profiles
 FLOAT_BYTES = 4
 ON_GPU = ("infer",)
 SLURM = "slurm_job"
@@ -181,13 +182,13 @@ class Plan:
         fetch = [stage for stage in chain if stage.rule.startswith("fetch")]
         rest = [stage for stage in chain if stage not in fetch]
         ends = [stage for stage in self.stages if stage not in chain]
-        at_once = min(4, jobs)
-        downloading = sum(stage.jobs * (stage.seconds + overhead_s) for stage in fetch) / at_once
+        at_once = min(CONNECTIONS, jobs)
+        downloading = sum(stage.jobs * stage.seconds for stage in fetch) / at_once  # beside Snakemake
         if cores:
             working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in rest) / cores
         else:
             working = sum(s.jobs * (s.seconds + overhead_s) for s in rest) / jobs
-        one = sum(stage.longest + overhead_s for stage in chain if stage.jobs)
+        one = sum(stage.longest + (overhead_s if stage in rest else 0) for stage in chain)
         last = sum(stage.longest + overhead_s for stage in ends)
         return max(downloading, working, one) + last
 
@@ -244,7 +245,7 @@ class Plan:
             "| | wall time |",
             "|---|---|",
             f"| {cores} cores of this machine | {duration(self.wall_s(cores, cores=cores) / 3600)} |",
-            f"| Slurm, {jobs} jobs at once, each {overhead:.0f} s longer than its work until its end is seen | "
+            f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {infer.cores} cores "

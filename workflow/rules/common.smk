@@ -28,6 +28,7 @@ CATALOGUES = {
     for kind in CATALOGUE_KINDS
     for suffix in CATALOGUE_SUFFIXES
 }
+PROGRESS = None
 LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
 
 ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
@@ -88,21 +89,24 @@ def mosaic_of(job):
 
 
 def watch_run():
-    """Begin to say how the run stands."""
+    """Begin to say how the run stands, where it has to do with mosaics."""
     global PROGRESS
     from radiounet.progress import Progress
 
     dag, asked = workflow.dag, workflow.output_settings
     in_order = [job for level in dag.toposorted() for job in level]
     jobs = {dag.jobid(job): (job.rule.name, mosaic_of(job)) for job in in_order if dag.needrun(job)}
-    before = {mosaic_of(job) for job in in_order} - {mosaic for _, mosaic in jobs.values()} - {None}
-    PROGRESS = Progress(
-        PRODUCTS, jobs, before, quiet=not (asked.verbose or asked.printshellcmds)
-    ).start(logger)
+    mosaics = {mosaic_of(job) for job in in_order} - {None}
+    before = mosaics - {mosaic for _, mosaic in jobs.values()}
+    if mosaics:
+        quiet = not (asked.verbose or asked.printshellcmds)
+        PROGRESS = Progress(PRODUCTS, jobs, before, quiet).start(logger)
 
 
 def end_run(state):
     """Say how the run ended; returns its exit status: bad data has one of its own."""
+    if PROGRESS is None:
+        return 0
     PROGRESS.end(state)
     if not PROGRESS.finished("merge_catalogue"):
         return 0
