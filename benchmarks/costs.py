@@ -116,20 +116,15 @@ def measure_many(folder: Path) -> dict[str, float]:
         moved = footprints if index == 0 else [one + index * 10**12 for one in footprints]
         islands.meta["footprints"] = [" ".join(map(str, one)) for one in moved]
         write_ecsv(products.islands(name), islands)
-    mosaics = str(folder / "many.csv")
-    write_mosaic_list(mosaics, [Mosaic(name, *CENTRES[0], FIELD_PX) for name in names])
-    config = load_config(yaml.safe_load((folder / "published.yaml").read_text())).model_dump_json()
-    script = [sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), "--root", products.root]
-    merge = run([*script, "--mosaics", *names])
-    script = [
-        sys.executable,
-        str(ROOT / "scripts" / "report.py"),
-        "--root",
-        products.root,
-        "--config",
-        config,
-    ]
-    report = run([*script, "--list", mosaics, "--mosaics", *names, "--out", products.report()])
+    paths = list_paths(str(folder / "lists"), "dr2")
+    places = [Mosaic(name, *CENTRES[0], FIELD_PX) for name in names]
+    write_mosaic_list(paths["mosaics"], places)
+    config = load_config(yaml.safe_load((folder / "published.yaml").read_text()))
+    # all mosaics have the same centre, and would be neighbours of each other for the clusters
+    config = ["--config", config.model_copy(update={"clusters": None}).model_dump_json()]
+    merge = run([sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), *config])
+    report = [sys.executable, str(ROOT / "scripts" / "report.py"), *config, "--out", products.report()]
+    report = run(report)
     return {"merge_catalogue": merge.seconds, "report": report.seconds}
 
 

@@ -1,20 +1,19 @@
 """Merge the tables of all mosaics into the catalogues of clusters, islands and rejections."""
 
 from radiounet.catalogue import merge_catalogues
+from radiounet.graph import JobGraph
 from radiounet.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--mosaics", nargs="+", required=True, help="names of the mosaics")
-    parser.add_argument("--fields", nargs="*", default=[], help="names of the fields used")
-    parser.add_argument("--neighbours", nargs="*", default=[], help="mosaics made to measure clusters only")
+    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     args = parser.parse_args()
 
     def work() -> None:
-        merge_catalogues(args.root, args.mosaics, args.fields, args.neighbours)
+        graph = JobGraph.from_json(args.config)  # ten thousand names are too long for a command line
+        merge_catalogues(graph.products.root, graph.selected, graph.fields_used, graph.neighbours)
 
     run_stage(args, work, outputs=[])
 

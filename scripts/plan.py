@@ -2,9 +2,7 @@
 
 import os
 import sys
-from pathlib import Path
 
-from radiounet.config import Config
 from radiounet.graph import JobGraph
 from radiounet.plan import COSTS, Plan, read_costs
 from radiounet.products import atomic
@@ -26,9 +24,8 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        config = Config.model_validate_json(args.config)
-        graph = JobGraph(config, Path(__file__).resolve().parents[1])
-        plan = Plan(config, graph, read_costs(args.costs), args.field_px)
+        graph = JobGraph.from_json(args.config)
+        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:
             temporary.write_text(text)

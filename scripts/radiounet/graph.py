@@ -29,24 +29,29 @@ class JobGraph:
     """
 
     def __init__(self, config: Config, base: str | Path):
-        self._config = config
+        self.config = config
         self._base = Path(base)
-        self._products = Products(f"{config.results}/{config.survey}")
+        self.products = Products(f"{config.results}/{config.survey}")
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
         self.fields_of = cache(self.fields_of)
 
+    @classmethod
+    def from_json(cls, config: str) -> "JobGraph":
+        """Make it from a configuration as JSON, for scripts that work on a whole run."""
+        return cls(Config.model_validate_json(config), Path(__file__).resolve().parents[2])
+
     @property
     def model_folder(self) -> str:
         """Folder of the configured model."""
-        return str(self._base / "resources" / "models" / self._config.segmentation.model)
+        return str(self._base / "resources" / "models" / self.config.segmentation.model)
 
     @property
     def mosaic_list(self) -> str:
         """List of all mosaics of the survey (CSV)."""
-        if self._config.survey == "images":
-            return f"{self._products.root}/mosaics.csv"
-        return list_paths(self._config.archive.list_folder, self._config.release)["mosaics"]
+        if self.config.survey == "images":
+            return f"{self.products.root}/mosaics.csv"
+        return list_paths(self.config.archive.list_folder, self.config.release)["mosaics"]
 
     @property
     def list_made_here(self) -> list[str]:
@@ -55,12 +60,12 @@ class JobGraph:
         Never as ``ancient``: Snakemake 9.27 leaves out all that follows from such an
         input alone when the job that makes it is to run.
         """
-        return [self.mosaic_list] if self._config.survey == "images" else []
+        return [self.mosaic_list] if self.config.survey == "images" else []
 
     @property
     def cluster_table(self) -> list[str]:
         """Table of input clusters; empty when the run has none."""
-        name = self._config.clusters
+        name = self.config.clusters
         if name is None:
             return []
         return [f"{CLUSTER_FOLDER}/{name}.ecsv" if name in PUBLISHED_CATALOGUES else name]
@@ -68,10 +73,10 @@ class JobGraph:
     @property
     def fetched_lists(self) -> list[str]:
         """Lists that must be fetched before the job graph can be made."""
-        published = self.cluster_table if self._config.clusters in PUBLISHED_CATALOGUES else []
-        if self._config.survey == "images":
+        published = self.cluster_table if self.config.clusters in PUBLISHED_CATALOGUES else []
+        if self.config.survey == "images":
             return published
-        return [*list_paths(self._config.archive.list_folder, self._config.release).values(), *published]
+        return [*list_paths(self.config.archive.list_folder, self.config.release).values(), *published]
 
     @cached_property
     def survey(self) -> Survey:
@@ -82,7 +87,7 @@ class JobGraph:
         ConfigError
             Its lists are not there yet.
         """
-        config = self._config
+        config = self.config
         if config.survey == "images":
             from radiounet.image import place_of
 
@@ -107,19 +112,19 @@ class JobGraph:
         from radiounet.clusters import read_clusters
 
         path = self.cluster_table[0]
-        if self._config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
+        if self.config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
             raise ConfigError(f"{path} is not there: fetch it once, {_hint('lists')}")
-        return read_clusters(path, self._config.measure)
+        return read_clusters(path, self.config.measure)
 
     @cached_property
     def selected(self) -> list[str]:
         """Mosaics of this run."""
-        return self.survey.select(self._config.select, self.clusters)
+        return self.survey.select(self.config.select, self.clusters)
 
     @cached_property
     def _clusters_by_owner(self) -> dict[str, list[Cluster]]:
         owned = defaultdict(list)
-        if self.clusters and self._config.survey != "images":
+        if self.clusters and self.config.survey != "images":
             places = ([c.ra_deg for c in self.clusters], [c.dec_deg for c in self.clusters])
             for cluster, owner in zip(self.clusters, self.survey.owner(*places), strict=True):
                 owned[str(owner)].append(cluster)
@@ -128,7 +133,7 @@ class JobGraph:
     @property
     def cluster_count(self) -> int:
         """Clusters that the mosaics of this run own; all of them for own images, which own all they show."""
-        if self._config.survey == "images":
+        if self.config.survey == "images":
             return len(self.clusters)
         return sum(len(self._clusters_by_owner[name]) for name in self.selected if self.has_clusters(name))
 
@@ -153,15 +158,15 @@ class JobGraph:
 
     def fields_of(self, mosaic: str) -> list[str]:
         """Fields that make a mosaic."""
-        names = self.survey.fields_of(self.known(mosaic), self._config.mosaics.field_radius_deg)
+        names = self.survey.fields_of(self.known(mosaic), self.config.mosaics.field_radius_deg)
         if not names:
-            raise ConfigError(f"no field of {self._config.release} reaches mosaic {mosaic}")
+            raise ConfigError(f"no field of {self.config.release} reaches mosaic {mosaic}")
         return names
 
     @cached_property
     def fields_used(self) -> list[str]:
         """All fields of this run; none when mosaics are not made here."""
-        if self._config.mosaics.source != "fields":
+        if self.config.mosaics.source != "fields":
             return []
         return sorted(
             {field for mosaic in (*self.selected, *self.neighbours) for field in self.fields_of(mosaic)}
@@ -176,12 +181,12 @@ class JobGraph:
             The survey has no such mosaic.
         """
         if mosaic not in self.survey.mosaics:
-            raise ConfigError(f"{self._config.survey} has no mosaic {mosaic}")
+            raise ConfigError(f"{self.config.survey} has no mosaic {mosaic}")
         return mosaic
 
     def own_image(self, mosaic: str) -> str:
         """Path of one of the user's own images."""
-        for image in self._config.mosaics.images:
+        for image in self.config.mosaics.images:
             if image.name == mosaic:
                 return image.path
         raise ConfigError(f"mosaics.images has no image {mosaic}")
@@ -189,8 +194,8 @@ class JobGraph:
     @property
     def checksum_tables(self) -> list[str]:
         """Tables of known checksums."""
-        lists = list_paths(self._config.archive.list_folder, self._config.release)
-        return [lists["checksums"], *filter(None, [self._config.archive.checksums])]
+        lists = list_paths(self.config.archive.list_folder, self.config.release)
+        return [lists["checksums"], *filter(None, [self.config.archive.checksums])]
 
 
 def _hint(rule: str) -> str:

@@ -197,7 +197,7 @@ def hash_after_change(path, script):
         ("find_islands", "simulate", False),
         ("merge_catalogue", "catalogue", True),
         ("merge_catalogue", "archive", False),
-        ("merge_catalogue", "masks", False),
+        ("merge_catalogue", "network", False),
         ("segment", "network", True),  # imported inside a function
         (None, "simulate", True),
     ],

@@ -77,11 +77,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        root=run_root,
-        mosaics=lambda wildcards: GRAPH.selected,
-        fields=lambda wildcards: GRAPH.fields_used,
-        neighbours=lambda wildcards: GRAPH.neighbours,
+        config=as_json(CONFIG),
         code=code_hash("merge_catalogue"),
     shell:
-        "$PYTHON $SCRIPTS/merge_catalogue.py --root {params.root:q} --mosaics {params.mosaics}"
-        " --fields {params.fields} --neighbours {params.neighbours} --log {log:q}"
+        "$PYTHON $SCRIPTS/merge_catalogue.py --config {params.config:q} --log {log:q}"

@@ -21,14 +21,10 @@ rule report:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        root=run_root,
-        list=GRAPH.mosaic_list,
         config=as_json(CONFIG),
-        mosaics=lambda wildcards: GRAPH.selected,
         code=code_hash("report"),
     shell:
-        "$PYTHON $SCRIPTS/report.py --root {params.root:q} --config {params.config:q} --list {params.list:q}"
-        " --mosaics {params.mosaics} --out {output.page:q} --log {log:q}"
+        "$PYTHON $SCRIPTS/report.py --config {params.config:q} --out {output.page:q} --log {log:q}"
 
 
 if CONFIG.verify.masks or CONFIG.verify.probabilities:
@@ -79,6 +75,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
+            config=as_json(CONFIG),
             code=code_hash("verify"),
         shell:
-            "$PYTHON $SCRIPTS/verify.py --mosaics {input:q} --out {output.verdict:q} --log {log:q}"
+            "$PYTHON $SCRIPTS/verify.py --config {params.config:q} --out {output.verdict:q} --log {log:q}"
