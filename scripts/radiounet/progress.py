@@ -7,6 +7,7 @@ starts, this comes with the workflow and knows its mosaics.
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,12 @@ from radiounet.products import Products, atomic, read_rejection
 STATES = ("waiting", "running", "done", "failed")
 TERMINAL_S, LOG_S, FILES_S = 1.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
+REASONS = (
+    re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
+    re.compile(r" (ERROR|CRITICAL) "),
+    re.compile(r"^\w*Error\b"),
+)
+"""Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""
 
 
 @dataclass
@@ -176,7 +183,7 @@ class Progress(logging.Handler):
                 "name": job.mosaic or "",
                 "attempts": job.attempts,
                 "log": logs[0] if logs else "",
-                "last_words": last_line(logs[0]) if logs else "",
+                "last_words": last_words(logs) or record.rule_msg or "",
             }
 
     def finished(self, rule: str) -> bool:
@@ -225,7 +232,7 @@ class Progress(logging.Handler):
         work = Counter()
         for job in self._jobs.values():
             work[job.state == "done"] += means.get(job.rule, typical)
-        return hours * work[False] / work[True] if work[True] else None
+        return hours * work[False] / work[True] if work[True] and work[False] else None
 
     def _tick(self) -> None:
         while not self._ended.wait(TERMINAL_S):
@@ -266,11 +273,18 @@ def _is_no_chatter(record: logging.LogRecord) -> bool:
     return record.levelno > logging.INFO
 
 
-def last_line(path: str) -> str:
-    """Last line of a log, where the reason of death is."""
-    log = Path(path)
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1] if lines else ""
+def last_words(logs: Iterable[str]) -> str:
+    """Why a job died: Slurm's own words where it was killed, or the last error of its log."""
+    lines = [
+        line
+        for log in map(Path, logs)
+        if log.is_file()
+        for line in log.read_text(errors="replace").splitlines()
+    ]
+    for pattern in REASONS:
+        if found := [line for line in lines if pattern.search(line)]:
+            return found[-1].strip()
+    return ""
 
 
 def _clock(seconds: float) -> str:

@@ -55,7 +55,10 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         Table.read(products.catalogue(kind, "vot")) for kind in ("clusters", "islands", "rejected")
     )
     bad = {name for name in mosaics if read_rejection(products.mask(name))}
-    pictures = [_figure(picture_cluster(row, products, config)) for row in _shown(clusters, config)]
+    shown = _shown(clusters, config)
+    # a purged scratch has no images; a run that needs none does not fetch them again for the page
+    there = [row for row in shown if Path(products.image(str(row["mosaic"]))).is_file()]
+    pictures = [_figure(picture_cluster(row, products, config)) for row in there]
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
     page = environment.get_template("report.html.j2").render(
         survey=survey.release.upper() if survey.release != "images" else "own images",
@@ -71,6 +74,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         island_count=len(islands),
         columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
         pictures=pictures,
+        unpictured=len(shown) - len(there),
         config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
     )
     with atomic(target) as temporary:

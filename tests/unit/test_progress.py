@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from radiounet.products import Products, Rejection, write_rejected
-from radiounet.progress import Progress, duration, last_line
+from radiounet.progress import Progress, duration, last_words
 
 JOBS = {
     1: ("fetch_mosaic", "one"),
@@ -59,9 +59,9 @@ def test_a_mosaic_is_done_with_its_last_job(progress):
 
 def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progress, tmp_path):
     log = tmp_path / "stitch.log"
-    log.write_text("begun\nNo space left on device\n\n")
+    log.write_text("... INFO begun\nOSError: [Errno 28] No space left on device\n\n")
     tell(progress, "job_started", jobs=[4])
-    tell(progress, "job_error", jobid=4, log=[str(log)])
+    tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
     status = progress.status("running")
     assert status.mosaics["failed"] == 1
     assert status.failed == [
@@ -70,7 +70,7 @@ def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progre
             "name": "two",
             "attempts": 1,
             "log": str(log),
-            "last_words": "No space left on device",
+            "last_words": "OSError: [Errno 28] No space left on device",
         }
     ]
     tell(progress, "job_started", jobs=[4])
@@ -158,5 +158,19 @@ def test_durations(hours, text):
     assert duration(hours) == text
 
 
-def test_last_words_of_no_log(tmp_path):
-    assert last_line(str(tmp_path / "absent")) == ""
+def test_last_words_are_those_of_slurm_where_it_killed_the_job(tmp_path):
+    log, slurm = tmp_path / "infer.log", tmp_path / "5.log"
+    log.write_text("2026-11-25 06:19:48,511 INFO radiounet.stage: infer P126+65\n")
+    killed = "slurmstepd-one: error: Exceeded job memory limit"
+    slurm.write_text(f"{killed}\nsrun: error: one: task 0: Killed\nWorkflowError:\nAt least one job ...\n")
+    assert last_words([str(log), str(slurm)]) == killed
+    slurm.unlink()
+    assert last_words([str(log), str(slurm)]) == ""
+    log.write_text("x INFO a\nx ERROR radiounet.stage: TransientError: server away\nx INFO b\n")
+    assert last_words([str(log)]).endswith("TransientError: server away")
+
+
+def test_without_last_words_the_executor_has_the_word(progress):
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[], rule_msg="SLURM status is: 'NODE_FAIL'")
+    assert progress.status("running").failed[0]["last_words"] == "SLURM status is: 'NODE_FAIL'"

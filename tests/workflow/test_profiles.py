@@ -1,0 +1,119 @@
+"""Profiles: what each rule asks a site for, by dry runs, and where settings come from."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yte
+
+from .conftest import ROOT
+from .test_dag import write_lists
+
+PROFILES = ROOT / "workflow" / "profiles"
+NETWORK = {"fetch_mosaic"}
+GPU = {"infer"}
+CPU = {"tile", "stitch", "find_islands", "measure_clusters", "merge_catalogue", "report"}
+SETTINGS = ("SBATCH_", "RADIOUNET_")
+
+
+def read(name):
+    with open(PROFILES / name / "config.yaml") as stream:
+        return yte.process_yaml(stream, require_use_yte=True)
+
+
+@pytest.fixture
+def asked(run):
+    """Resources that every rule of a dry run asks for, by rule."""
+    write_lists(run)
+    run.write_config(
+        results=str(run.folder / "results"), archive={"list_folder": str(run.folder / "resources/footprints")}
+    )
+
+    def ask(*options, **environment):
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *options, "-n"]
+        command += ["--configfile", str(run.config)]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, env=clean | environment
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        found = {}
+        for job in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+            resources = re.search(r"resources: (.*)", job)
+            if resources:
+                found[job.split(":")[0]] = dict(one.split("=", 1) for one in resources[1].split(", "))
+        found.pop("all")  # runs nothing
+        return found
+
+    return ask
+
+
+def partitions(asked):
+    return {rule: one.get("slurm_partition") for rule, one in asked.items()}
+
+
+def test_any_site_without_settings(asked):
+    found = asked()
+    assert set(found) == NETWORK | GPU | CPU
+    assert set(partitions(found).values()) == {None}
+    assert {rule for rule, one in found.items() if "gpu" in one} == GPU
+
+
+def test_the_environment_sets_the_site(asked):
+    found = asked(
+        SBATCH_ACCOUNT="ME_0",
+        SBATCH_PARTITION="cpu",
+        SBATCH_QOS="long",
+        RADIOUNET_GPU_PARTITION="gpu",
+        RADIOUNET_NETWORK_PARTITION="net",
+    )
+    assert partitions(found) == dict.fromkeys(CPU, "cpu") | {"infer": "gpu", "fetch_mosaic": "net"}
+    assert {one["slurm_account"] for one in found.values()} == {"ME_0"}
+    assert {one["qos"] for one in found.values()} == {"long"}
+    assert asked(RADIOUNET_GPUS="0")["infer"]["gpu"] == "0"
+
+
+def test_leonardo_has_a_partition_for_each_kind_of_work(asked):
+    found = asked(
+        "--workflow-profile", "leonardo", SBATCH_ACCOUNT="DCGP_0", RADIOUNET_GPU_ACCOUNT="BOOST_0",
+        RADIOUNET_TMPFS="10g", SBATCH_QOS="dcgp_qos_dbg",
+    )  # fmt: skip
+    assert partitions(found) == (
+        dict.fromkeys(CPU, "dcgp_usr_prod")
+        | dict.fromkeys(GPU, "boost_usr_prod")
+        | dict.fromkeys(NETWORK, "lrd_all_serial")
+    )
+    infer = found["infer"]
+    assert (infer["gpu"], infer["mem_mb"], infer["slurm_account"]) == ("1", "120000", "BOOST_0")
+    assert "tmpfs:10g" in infer["slurm_extra"]
+    assert (infer["qos"], found["tile"]["qos"], found["fetch_mosaic"]["qos"]) == (
+        "normal", "dcgp_qos_dbg", "normal",
+    )  # fmt: skip
+    assert found["tile"]["slurm_account"] == "DCGP_0"
+    assert int(found["fetch_mosaic"]["runtime"]) <= 240 / 4  # two doublings, within the 4 h of that partition
+
+
+def test_leonardo_lacks_nothing_of_the_slurm_profile():
+    # laid over it, a profile replaces whole blocks: each must name all that the block had
+    slurm, leonardo = read("slurm"), read("leonardo")
+    for block in ("default-resources", "set-resources", "set-threads"):
+        assert set(slurm[block]) <= set(leonardo[block]), block
+
+
+def test_profiles_agree_where_both_say_something():
+    # without --workflow-profile the default one lies over slurm
+    import yaml
+
+    default, slurm = yaml.safe_load((PROFILES / "default/config.yaml").read_text()), read("slurm")
+    for key in set(default) & set(slurm):
+        assert default[key] == slurm[key], key
+
+
+def test_every_key_of_a_profile_says_why():
+    for path in PROFILES.glob("*/config.yaml"):
+        for line in path.read_text().splitlines():
+            if re.match(r"^[a-z-]+: \S", line) and "executor:" not in line:
+                assert "#" in line or "printshellcmds" in line, (path.name, line)
