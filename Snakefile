@@ -37,6 +37,8 @@ rule plan:
     log:
         PRODUCTS.log("plan"),
     localrule: True
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,

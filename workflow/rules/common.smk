@@ -116,7 +116,7 @@ def end_run(state):
 
 
 def beside_snakemake(rule):
-    """Whether a rule that needs the network runs beside Snakemake: where no profile names a partition for it."""
+    """Whether downloads run beside Snakemake, since no profile names a partition for them."""
     return "slurm_partition" not in workflow.resource_settings.overwrite_resources.get(rule, {})
 
 
