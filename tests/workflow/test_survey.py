@@ -118,7 +118,7 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
         publish(root, places["kelvin"], image_of_a_halo(), BUNIT="K")
         publish(root, places["fine"], image_of_a_halo(), CDELT1=-1.5 / 3600, CDELT2=1.5 / 3600)
         publish(root, places["beamless"], image_of_a_halo(), BMAJ=0.0)
-        text = run()
+        text = run(status=65)
         assert "7 rejected" in text
         rejected = {row["name"]: row for row in read_csv(run.folder / "results/dr2/catalogue/rejected.csv")}
         assert {name: row["reason"].split(":")[0] for name, row in rejected.items()} == {
@@ -193,7 +193,7 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
             clusters="clusters.ecsv",
             archive={"dr2": {"field": f"file://{root}/{{field}}/{{file}}"}},
         )
-        run()
+        run(status=65)
         rows = read_csv(run.folder / "results/dr2/catalogue/rejected.csv")
         assert all(str(row["file"]) for row in rows)
         return {(row["name"], row["stage"], row["reason"].split(":")[0]) for row in rows}
