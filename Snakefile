@@ -57,7 +57,8 @@ onstart:
 
 
 onsuccess:
-    sys.exit(end_run("finished"))
+    if status := end_run("finished"):
+        sys.exit(status)
 
 
 onerror:

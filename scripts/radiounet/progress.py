@@ -252,7 +252,10 @@ class Progress(logging.Handler):
             self._write_line(status.line(), terminal and not at_once)
         if files_due:
             self._last_files = now
-            write_status(status, self._products)
+            try:
+                write_status(status, self._products)
+            except OSError as error:  # a full disk stops jobs, never the run that reports them
+                self._stream.write(f"status not written: {error}\n")
 
     def _write_line(self, text: str, in_place: bool) -> None:
         padded = text.ljust(self._width)

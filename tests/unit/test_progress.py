@@ -174,3 +174,14 @@ def test_without_last_words_the_executor_has_the_word(progress):
     tell(progress, "job_started", jobs=[4])
     tell(progress, "job_error", jobid=4, log=[], rule_msg="SLURM status is: 'NODE_FAIL'")
     assert progress.status("running").failed[0]["last_words"] == "SLURM status is: 'NODE_FAIL'"
+
+
+def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("radiounet.progress.write_status", full)
+    stream = io.StringIO()
+    progress = Progress(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
+    progress.end("finished")
+    assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
