@@ -14,7 +14,7 @@ WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ h
 def link_scratch(products: Products, scratch: str) -> None:
     """Put a link to `scratch` in the place of each bulky folder; make the folders that it points to.
 
-    A purge of `scratch` costs nothing as long as nothing newer needs what is gone.
+    A purge of `scratch` costs nothing as long as nothing new needs what is gone.
 
     Raises
     ------
