@@ -138,6 +138,8 @@ class Plan:
         return Stage(rule, len(names), done, statistics.fmean(times), max(times), cost.cores, stretch)
 
     def _over_network(self) -> bool:
+        if self._config.mosaics.source == "images":
+            return False
         archive = self._config.release_archive
         url = archive.field if self._config.mosaics.source == "fields" else archive.mosaic
         return urlsplit(url or "").scheme in ("http", "https") and urlsplit(url).hostname not in (

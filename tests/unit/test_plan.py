@@ -128,3 +128,12 @@ def test_shipped_costs_cover_every_rule_of_the_walk():
     assert set(shipped) == set(COSTS) | {"prepare_image"}
     assert all(cost.seconds >= 0 and cost.seconds_per_unit >= 0 for cost in shipped.values())
     assert shipped["infer"].seconds_per_unit > shipped["stitch"].seconds_per_unit
+
+
+def test_own_images_are_downloaded_from_nowhere(tmp_path):
+    images = [{"name": name, "path": f"{name}.fits"} for name in "AB"]
+    config = load_config({"results": str(tmp_path), "mosaics": {"source": "images", "images": images}})
+    plan = Plan(config, Graph(fields_used=()), COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}, 1000)
+    assert [one.rule for one in plan.stages][0] == "prepare_image"
+    assert plan.gigabytes()["download"] == 0
+    assert "assumed" not in plan.text(200, 2)
