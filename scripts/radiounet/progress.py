@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from radiounet.products import Products, atomic, read_rejection
 
 STATES = ("waiting", "running", "done", "failed")
-TERMINAL_S, LOG_S, FILES_S = 1.0, 60.0, 10.0
+TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
 REASONS = (
     re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
