@@ -30,6 +30,7 @@ class ClusterRun(Run):
 
     def __init__(self, folder: Path, slurm: Slurm):
         super().__init__(folder / "project")
+        self.cwd = self.folder
         self.slurm = slurm
         self.folder.mkdir()
         for name in ("Snakefile", "workflow", "scripts", "envs", "resources", "config", "slurm", "profiles"):
@@ -50,19 +51,6 @@ class ClusterRun(Run):
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *QUICK, *SQUEUE, *self.extra]
         command += ["--configfile", *map(str, (*configs, self.config))]
         return [*command, *arguments] if options else [*command, "--", *arguments]
-
-    def __call__(self, *arguments: str, status: int = 0, configs: tuple[Path, ...] = ()) -> str:
-        done = subprocess.run(
-            self.command(*arguments, configs=configs),
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            cwd=self.folder,
-            check=False,
-        )
-        text = done.stdout + done.stderr
-        assert done.returncode == status, text
-        return text
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a run and leave it running; its output goes to a file of the project."""

@@ -19,6 +19,7 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self.config = folder / "config.yaml"
+        self.cwd: Path | None = None
         self.environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
     def write_config(self, **content) -> None:
@@ -43,6 +44,7 @@ class Run:
             capture_output=True,
             text=True,
             env=self.environment,
+            cwd=self.cwd,
             check=False,
         )
         text = done.stdout + done.stderr
