@@ -46,8 +46,9 @@ rule plan:
     params:
         config=as_json(CONFIG),
         out=PRODUCTS.plan(),
+        jobs=workflow.resource_settings.nodes or 200,  # --jobs, or that of profiles/slurm
     shell:
-        "$PYTHON $SCRIPTS/plan.py --config {params.config:q} --out {params.out:q} --log {log:q}"
+        "$PYTHON $SCRIPTS/plan.py --config {params.config:q} --jobs {params.jobs} --out {params.out:q} --log {log:q}"
 
 
 onstart:
