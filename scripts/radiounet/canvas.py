@@ -11,6 +11,18 @@ from radiounet.gaussian import FWHM_TO_SIGMA
 Part = tuple[slice, slice]
 
 
+def draw_from(limits: tuple[float, float], rng: np.random.Generator, by_logarithm: bool = False) -> float:
+    """Draw from a range; one of a single value takes nothing from the generator."""
+    if limits[0] == limits[1]:
+        return limits[0]
+    return float(np.exp(rng.uniform(*np.log(limits))) if by_logarithm else rng.uniform(*limits))
+
+
+def happens(chance: float, rng: np.random.Generator) -> bool:
+    """Whether something of the given chance happens; what never does takes nothing from the generator."""
+    return chance > 0 and bool(rng.random() < chance)
+
+
 def add_points(plane: np.ndarray, y: np.ndarray, x: np.ndarray, flux: np.ndarray) -> None:
     """Share the flux of points among their four nearest pixels; what lies outside is lost."""
     y, x, flux = (np.atleast_1d(np.asarray(values, np.float64)) for values in (y, x, flux))

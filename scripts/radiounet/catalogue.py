@@ -49,6 +49,12 @@ _LATITUDE = {
 
 ISLANDS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
+    "parent": Column(
+        str,
+        None,
+        "meta.id.parent",
+        "Most probable island of the connected region this one was cut from; its own name if it is that one",
+    ),
     **_POSITION,
     "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
     "las_arcmin": Column(float, "arcmin", "phys.angSize", "Largest angular size"),
@@ -145,6 +151,8 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
     if kind == "islands":
         tables = drop_duplicates(tables)
     rows = [dict(zip(row.colnames, row, strict=True)) for table in tables for row in table]
+    if kind == "islands":
+        _name_lost_parents(rows)
     meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
     merged = make_table(kind, rows, meta)
     merged.sort(["ra_deg", "dec_deg"])
@@ -162,12 +170,30 @@ def _common_meta(tables: Sequence[Table]) -> dict[str, object]:
     return {key: ", ".join(found) for key, found in values.items()}
 
 
+def _name_lost_parents(rows: Sequence[dict]) -> None:
+    """Where the island that names a region was dropped, let the most probable of those left name it."""
+    regions = defaultdict(list)
+    for row in rows:
+        regions[row["mosaic"], row["parent"]].append(row)
+    for (_, parent), islands in regions.items():
+        if parent not in (row["name"] for row in islands):
+            best = max(islands, key=lambda row: (row["p_max"], row["area_arcmin2"]))
+            for row in islands:
+                row["parent"] = best["name"]
+
+
 def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
     """Keep one of the islands that several mosaics show of the same emission.
 
     Islands of different mosaics are the same when they share half of the smaller
-    one's footprint (see `radiounet.islands.footprint`). Of a group of such islands
-    those of one mosaic stay: the one whose cell owns the largest part of the group.
+    one's footprint (see `radiounet.islands.footprint`). Islands of one mosaic that were
+    cut from the same region (``parent``) are decided on together: another mosaic may
+    have cut it along other lines, and a mixture would hold some sky twice, some never.
+
+    Of a group of such islands those of one mosaic stay: the one whose cell owns the
+    largest part of the group. So that nothing is lost that it does not show, an island
+    of another mosaic stays as well if part of it lies in that one's cell and those kept
+    cover less than half of its footprint.
 
     Parameters
     ----------
@@ -180,21 +206,59 @@ def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
         for table in tables
         for text in table.meta.get("footprints") or [""] * len(table)
     ]
-    group = _same_islands(where, prints)
-    owned: dict[int, Counter] = defaultdict(Counter)
-    for island, (number, row) in enumerate(where):
-        line = tables[number][row]
-        owned[group[island]][number] += float(line["owned_fraction"] * line["area_arcmin2"])
-    winner = {one: min(areas, key=lambda number: (-areas[number], number)) for one, areas in owned.items()}
+    parents = [str(parent) for table in tables for parent in table["parent"]]
+    owned = [float(row["owned_fraction"] * row["area_arcmin2"]) for table in tables for row in table]
     kept: dict[int, list[int]] = defaultdict(list)
-    for island, (number, row) in enumerate(where):
-        if winner[group[island]] == number:
+    for group in _groups(_same_islands(where, prints, parents)):
+        for island in _keep(group, [number for number, _ in where], prints, owned):
+            number, row = where[island]
             kept[number].append(row)
-    return [table[np.array(kept[number], int)] for number, table in enumerate(tables)]
+    return [table[np.array(sorted(kept[number]), int)] for number, table in enumerate(tables)]
 
 
-def _same_islands(where: Sequence[tuple[int, int]], prints: Sequence[set[int]]) -> np.ndarray:
-    """Label islands that are the same, by their footprints."""
+def _groups(labels: np.ndarray) -> list[list[int]]:
+    """Members of each label."""
+    members = defaultdict(list)
+    for island, label in enumerate(labels.tolist()):
+        members[label].append(island)
+    return list(members.values())
+
+
+def _keep(
+    group: Sequence[int], mosaics: Sequence[int], prints: Sequence[set[int]], owned: Sequence[float]
+) -> list[int]:
+    """Islands of a group that stay.
+
+    Parameters
+    ----------
+    group : sequence of int
+        Indices into the other three.
+    mosaics, prints, owned : sequence
+        By island: number of its mosaic, footprint, area inside that one's cell.
+    """
+    areas = Counter()
+    for island in group:
+        areas[mosaics[island]] += owned[island]
+    winner = min(areas, key=lambda number: (-areas[number], number))
+    kept = [island for island in group if mosaics[island] == winner]
+    covered = set().union(*(prints[island] for island in kept))
+
+    def share(island: int) -> float:
+        return len(prints[island] & covered) / len(prints[island])
+
+    others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
+    # what the winner shows least of comes first
+    for island in sorted(others, key=lambda island: (share(island), -owned[island], island)):
+        if share(island) < 0.5:
+            kept.append(island)
+            covered |= prints[island]
+    return kept
+
+
+def _same_islands(
+    where: Sequence[tuple[int, int]], prints: Sequence[set[int]], parents: Sequence[str]
+) -> np.ndarray:
+    """Label islands that are the same, by their footprints, or were cut from the same region."""
     at: dict[int, list[int]] = defaultdict(list)
     for island, pixels in enumerate(prints):
         for pixel in pixels:
@@ -206,6 +270,9 @@ def _same_islands(where: Sequence[tuple[int, int]], prints: Sequence[set[int]]) 
         if where[pair[0]][0] != where[pair[1]][0]
     )
     same = [p for p, count in shared.items() if count >= 0.5 * min(len(prints[p[0]]), len(prints[p[1]]))]
+    first_of: dict[tuple[int, str], int] = {}
+    for island, ((number, _), parent) in enumerate(zip(where, parents, strict=True)):
+        same.append((first_of.setdefault((number, parent), island), island))
     first, second = np.array(same, int).reshape(-1, 2).T
     links = coo_array((np.ones(len(same)), (first, second)), shape=(len(where), len(where)))
     return connected_components(links, directed=False)[1]

@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 
-from radiounet.canvas import add_points
+from radiounet.canvas import add_points, draw_from, happens
 from radiounet.cosmology import arcmin_per_kpc, r500
 from radiounet.diffuse import (
     Target,
@@ -80,7 +80,7 @@ def add_clusters(
             radius_px = r500(mass * 1e14 * u.solMass, redshift, cosmology).to_value(u.kpc) * scale
             add_galaxies(layers, target, y, x, radius_px, scale, rms_jy, options, rng)
             if diffuse and number == 0:
-                places += add_emission(target, y, x, radius_px, scale, options, rng)
+                places += add_emission(layers, target, y, x, radius_px, scale, options, rng)
             radius = radius_px / options.px_per_arcmin
             clusters.append(SimulatedCluster(y, x, redshift, radius, diffuse, False))
     if share and rng.random() < options.filament_fraction:
@@ -103,6 +103,10 @@ def add_galaxies(
         distance, angle = radius_px * rng.random(), rng.uniform(0, 2 * np.pi)
         return y + distance * np.sin(angle), x + distance * np.cos(angle)
 
+    if happens(options.central_galaxy_fraction, rng):
+        extent = float(np.clip(np.exp(rng.uniform(*np.log((30, 300)))) * scale, 4, 60))
+        flux = 1e-3 * np.exp(rng.uniform(*np.log(options.galaxy_flux_mjy)))
+        add_radio_galaxy(layers, (y, x), extent, flux, draw_kind(CLUSTER_KINDS, rng), options, rng)
     if rng.random() < options.central_fraction:
         flux = 1e-3 * rng.lognormal(options.central_ln_mjy, options.central_ln_scatter)
         add_points(layers.compact, y, x, flux)
@@ -124,7 +128,7 @@ def add_galaxies(
 
 
 def add_emission(
-    target: Target, y, x, radius_px, scale, options: SimulateOptions, rng
+    layers: Layers, target: Target, y, x, radius_px, scale, options: SimulateOptions, rng
 ) -> list[tuple[float, float]]:
     """Add one or two kinds of diffuse emission of one cluster; `scale` in px per kpc.
 
@@ -141,7 +145,7 @@ def add_emission(
         if kind == "bridge":
             ends.append(draw_bridge(target, y, x, scale, kind, options, rng))
         else:
-            _add_kind(target, kind, y, x, radius_px, scale, options, rng)
+            _add_kind(layers, target, kind, y, x, radius_px, scale, options, rng)
     return ends
 
 
@@ -158,7 +162,9 @@ def _draw_px(
     return float(np.clip(size, options.smallest_arcmin * unit, options.largest_arcmin * unit))
 
 
-def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng) -> None:
+def _add_kind(
+    layers: Layers, target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng
+) -> None:
     peak = _draw_peak(options, rng)
     jitter = rng.normal(0, 0.08 * radius_px, 2)
     centre = (y + jitter[0], x + jitter[1])
@@ -188,17 +194,28 @@ def _add_kind(target: Target, kind: str, y, x, radius_px, scale, options: Simula
         for turn in (0, np.pi) if kind == "double relic" else (0,):
             length = _draw_px(options.relic_length_kpc, scale, options, rng)
             width = _draw_px(options.relic_width_kpc, scale, options, rng, 1 / 8)
-            add_relic(
-                target,
-                y,
-                x,
-                rng.uniform(*options.relic_distance_r500) * radius_px,
-                direction + turn + rng.normal(0, 0.2),
-                length,
-                float(np.clip(width, 1, max(length / 3, 1))),
-                peak * rng.uniform(0.6, 1),
-                rng,
-            )
+            distance = rng.uniform(*options.relic_distance_r500) * radius_px
+            towards = direction + turn + rng.normal(0, 0.2)
+            width = float(np.clip(width, 1, max(length / 3, 1)))
+            around = _turned_about(y, x, distance, towards, draw_from(options.relic_turn_deg, rng), rng)
+            add_relic(target, *around, length, width, peak * rng.uniform(0.6, 1), rng)
+            if happens(options.relic_galaxy_fraction, rng):
+                place = (y + distance * np.sin(towards), x + distance * np.cos(towards))
+                place = tuple(np.array(place) + rng.normal(0, 0.35 * length, 2))
+                extent = float(np.clip(length * rng.uniform(0.1, 0.7), 4, 80))
+                flux = 1e-3 * np.exp(rng.uniform(*np.log(options.galaxy_flux_mjy)))
+                add_radio_galaxy(layers, place, extent, flux, draw_kind(CLUSTER_KINDS, rng), options, rng)
+
+
+def _turned_about(
+    y: float, x: float, distance: float, towards: float, turn_deg: float, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Centre y and x, distance and direction that leave a relic where it is, turned about its middle."""
+    if turn_deg == 0:
+        return y, x, distance, towards
+    middle = (y + distance * np.sin(towards), x + distance * np.cos(towards))
+    turned = towards + np.radians(turn_deg) * rng.choice([-1, 1])
+    return middle[0] - distance * np.sin(turned), middle[1] - distance * np.cos(turned), distance, turned
 
 
 def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions, rng) -> tuple[float, float]:

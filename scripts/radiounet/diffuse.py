@@ -49,6 +49,8 @@ class Target:
         At the resolution of the survey.
     numbers : ndarray of int16, ``[y, x]``
         Object that dominates a pixel, from 1; 0 where none reaches `NEGLIGIBLE`.
+    relative : ndarray, ``[y, x]``
+        Brightness over the peak of the object for which this is largest.
     objects : list of DiffuseObject
     """
 
@@ -56,6 +58,7 @@ class Target:
         self.sky = np.zeros(rms.shape, np.float32)
         self.truth = np.zeros(rms.shape, np.float32)
         self.numbers = np.zeros(rms.shape, np.int16)
+        self.relative = np.zeros(rms.shape, np.float32)
         self.objects: list[DiffuseObject] = []
         self._strongest = np.zeros(rms.shape, np.float32)
         self.beam_area_px = FWHM_AREA * beam_px**2
@@ -89,6 +92,7 @@ class Target:
         smooth = scale * smooth
         self.sky[part] += scale * shape / self.beam_area_px
         self.truth[part] += smooth
+        np.maximum(self.relative[part], smooth / smooth[top], out=self.relative[part])
         wins = (smooth > self._strongest[part]) & (smooth > NEGLIGIBLE * rms)
         self.numbers[part][wins] = len(self.objects) + 1
         self._strongest[part][wins] = smooth[wins]

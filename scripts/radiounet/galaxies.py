@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from radiounet.canvas import add_particles, add_points
+from radiounet.canvas import add_particles, add_points, draw_from
 from radiounet.recipe import SimulateOptions
 
 # Euclidean-normalised differential counts S^2.5 dN/dS at 144-150 MHz against flux
@@ -38,14 +38,23 @@ class Layers:
     galactic: np.ndarray
     bright: list[tuple[float, float, float]] = field(default_factory=list)
 
+    def scale(self, factor: float) -> None:
+        """Multiply all flux densities but those of Galactic emission."""
+        if factor != 1:
+            for plane in (self.compact, self.galaxies, self.remnants, self.spirals):
+                plane *= np.float32(factor)
+            self.bright = [(y, x, factor * flux) for y, x, flux in self.bright]
+
     @classmethod
     def empty(cls, size: int) -> "Layers":
         """Return planes without sources."""
         return cls(*(np.zeros((size, size), np.float32) for _ in range(5)))
 
 
-def draw_fluxes(options: SimulateOptions, area_deg2: float, rng: np.random.Generator) -> np.ndarray:
-    """Flux densities of the sources in a solid angle, Jy, after the differential counts.
+def draw_fluxes(
+    options: SimulateOptions, area_deg2: float, rng: np.random.Generator, scale: float = 1.0
+) -> np.ndarray:
+    """Flux densities of the sources in a solid angle, Jy, after the differential counts times `scale`.
 
     What `add_field_galaxies` puts there is part of the counts, and left out here.
     """
@@ -57,7 +66,7 @@ def draw_fluxes(options: SimulateOptions, area_deg2: float, rng: np.random.Gener
     extended = np.diff(np.clip((np.log(edges) - low) / max(high - low, 1e-9), 0, 1))
     expected = np.maximum(expected - np.mean(options.galaxies_per_deg2) * area_deg2 * extended, 0)
     cumulative = np.concatenate([[0], np.cumsum(expected)])
-    chosen = rng.uniform(0, cumulative[-1], rng.poisson(cumulative[-1]))
+    chosen = rng.uniform(0, cumulative[-1], rng.poisson(scale * cumulative[-1]))
     return np.interp(chosen, cumulative, edges)
 
 
@@ -65,11 +74,14 @@ def add_compact(layers: Layers, options: SimulateOptions, area_deg2: float, rng)
     """Unresolved and slightly resolved sources, scattered at random.
 
     Median angular sizes of a few arcsec growing with flux density: Windhorst et
-    al. (1990), ``2" S^0.3`` with S in mJy at 1.4 GHz.
+    al. (1990), ``2" S^0.3`` with S in mJy at 1.4 GHz. Part of them may lie in groups.
     """
-    flux = draw_fluxes(options, area_deg2, rng)
+    flux = draw_fluxes(options, area_deg2, rng, draw_from(options.counts_scale, rng, by_logarithm=True))
     size = layers.compact.shape[0]
     y, x = rng.uniform(0, size - 1, (2, flux.size))
+    grouped = round(draw_from(options.clustered_fraction, rng) * flux.size)
+    if grouped:
+        _gather(y[:grouped], x[:grouped], size, rng)
     median_px = 2 * (1e3 * flux * 0.2) ** 0.3 / options.pixel_arcsec
     extent = np.minimum(median_px * rng.lognormal(0, 0.7, flux.size), 6)
     angle = rng.uniform(0, np.pi, flux.size)
@@ -79,6 +91,16 @@ def add_compact(layers: Layers, options: SimulateOptions, area_deg2: float, rng)
         add_points(layers.compact, y + shift * np.sin(angle), x + shift * np.cos(angle), share * flux)
     loud = flux > options.error_flux_jy
     layers.bright += [*zip(y[loud], x[loud], flux[loud], strict=True)]
+
+
+def _gather(y: np.ndarray, x: np.ndarray, size: int, rng: np.random.Generator) -> None:
+    """Move sources, in place, into groups of about eight of 3 to 60 px (Neyman & Scott 1952)."""
+    groups = max(y.size // 8, 1)
+    member = rng.integers(0, groups, y.size)
+    spread = np.exp(rng.uniform(np.log(3), np.log(60), groups))[member]
+    for position in (y, x):
+        centre = rng.uniform(0, size - 1, groups)[member]
+        position[:] = np.clip(centre + spread * rng.standard_normal(y.size), 0, size - 1)
 
 
 @dataclass(frozen=True)

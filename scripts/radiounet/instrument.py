@@ -10,8 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 from scipy import fft
 
+from radiounet.canvas import draw_from
 from radiounet.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.recipe import SimulateOptions
 
@@ -21,7 +23,6 @@ EARTH_RAD_PER_H = 2 * np.pi / 23.9345
 TIMES, CHANNELS = 40, 6
 ERROR_TIMES, ERROR_CHANNELS = 16, 2
 MARGIN = 1.25
-TAPER = 0.55  # of the restoring beam: Briggs weights widen the dirty beam to about that beam
 
 
 @cache
@@ -70,6 +71,14 @@ class Observation:
     ideal : bool
         Complete coverage beyond the inner cut, weighted to the restoring beam: what
         deeper deconvolution, or another simulator, comes close to.
+    taper : float
+        Gaussian taper of the visibilities, in units of the restoring beam's FWHM.
+    shoulder, shoulder_arcsec : float
+        Factor that the dirty beam gains at small spatial frequencies, and the FWHM of the
+        broad part that brings it about.
+    beam_noise, stripe_noise : float
+        Shares of the noise power that are correlated like the restoring beam, and that
+        lie in a few narrow directions.
     """
 
     declination_deg: float
@@ -77,13 +86,21 @@ class Observation:
     inner_cut_m: float
     robust: float
     ideal: bool = False
+    taper: float = 0.55
+    shoulder: float = 1.0
+    shoulder_arcsec: float = 60.0
+    beam_noise: float = 0.0
+    stripe_noise: float = 0.0
 
     @classmethod
     def draw(cls, options: SimulateOptions, rng: np.random.Generator) -> "Observation":
         """Draw an observation from the ranges of the configuration."""
         ranges = (options.declination_deg, options.hours, options.inner_cut_m, options.robust)
-        drawn = (float(rng.uniform(*limits)) for limits in ranges)
-        return cls(*drawn, ideal=bool(rng.random() < options.ideal_fraction))
+        drawn = [float(rng.uniform(*limits)) for limits in ranges]
+        ideal = bool(rng.random() < options.ideal_fraction)
+        names = ("taper", "shoulder", "shoulder_arcsec", "beam_noise", "stripe_noise")
+        more = {name: draw_from(getattr(options, name), rng) for name in names}
+        return cls(*drawn, ideal, **more)
 
 
 class Instrument:
@@ -93,10 +110,20 @@ class Instrument:
     ----------
     beam_arcsec : float
         FWHM of the restoring beam; the visibilities are tapered to it.
+    partner : Observation, optional
+        Another pointing that contributes as much to the image: beam and noise are the
+        mean of both. Calibration errors are those of the first.
     """
 
-    def __init__(self, options: SimulateOptions, observation: Observation, beam_arcsec: float):
+    def __init__(
+        self,
+        options: SimulateOptions,
+        observation: Observation,
+        beam_arcsec: float,
+        partner: Observation | None = None,
+    ):
         self.size = grid_size(options.n_px)
+        self.pixel_arcsec = options.pixel_arcsec
         self.beam_px = beam_arcsec / options.pixel_arcsec
         self._observation = observation
         self._frequencies = 1e6 * np.linspace(*options.frequency_mhz, 2 * CHANNELS + 1)[1::2]
@@ -105,30 +132,67 @@ class Instrument:
         exponent = 2 * (np.pi * self.beam_px * FWHM_TO_SIGMA) ** 2
         radius2 = ky[:, None] ** 2 + kx[None, :] ** 2
         self._restoring = np.exp(-exponent * radius2).astype(np.float32)
-        self._taper = np.exp(-(TAPER**2) * exponent * radius2).astype(np.float32)
-        rows, columns, _ = self._cells(TIMES, self._frequencies)
-        density = self._grid(rows, columns, np.ones(rows.size))
-        # the half plane holds each visibility once, except that column 0 needs its mirror
-        density[:, 0] += np.roll(density[::-1, 0], 1)
-        weights = self._taper * _briggs(density, observation.robust)
-        imaged, spread = density * weights, np.sqrt(density) * weights
-        if observation.ideal:
-            cut = observation.inner_cut_m * self._frequencies.mean() / (LIGHT_M_S * self._cell)
-            imaged = spread = self._restoring * (radius2 * self.size**2 >= cut**2)
+        self._taper = self._restoring ** np.float32(observation.taper**2)
+        parts = [self._weighted(one, radius2) for one in (observation, partner) if one is not None]
+        imaged, power = (sum(one) / len(parts) for one in zip(*parts, strict=True))
+        if observation.shoulder != 1:
+            scale_px = observation.shoulder_arcsec / options.pixel_arcsec
+            broad = np.exp(-2 * (np.pi * scale_px * FWHM_TO_SIGMA) ** 2 * radius2)
+            imaged = imaged * (1 + (observation.shoulder - 1) * broad)
         self._transfer = self._normalised(imaged)
-        self._noise_transfer = (spread / np.sqrt(self._mean(spread**2))).astype(np.float32)
+        self._noise_transfer = np.sqrt(self._coloured(power, observation)).astype(np.float32)
+
+    def _weighted(self, observation: Observation, radius2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Transfer of one pointing, of beam peak 1, and its noise power, of mean 1."""
+        if observation.ideal:
+            mean_hz = self._frequencies.mean()
+            cut = observation.inner_cut_m * mean_hz / (LIGHT_M_S * self._cell)
+            imaged = spread = self._restoring * (radius2 * self.size**2 >= cut**2)
+        else:
+            rows, columns, _ = self._cells(observation, TIMES, self._frequencies)
+            density = self._grid(rows, columns, np.ones(rows.size))
+            # the half plane holds each visibility once, except that column 0 needs its mirror
+            density[:, 0] += np.roll(density[::-1, 0], 1)
+            weights = self._taper * _briggs(density, observation.robust)
+            imaged, spread = density * weights, np.sqrt(density) * weights
+        return self._normalised(imaged), self._unit_power(spread**2)
+
+    def _unit_power(self, power: np.ndarray) -> np.ndarray:
+        return power / self._mean(power)
+
+    def _coloured(self, power: np.ndarray, observation: Observation) -> np.ndarray:
+        """Noise power with the shares that are correlated like the beam, and that make stripes."""
+        beam, stripes = observation.beam_noise, observation.stripe_noise
+        if beam:
+            power = (1 - beam) * power + beam * self._unit_power(self._restoring**2)
+        if stripes:
+            power = (1 - stripes) * power + stripes * self._unit_power(self._stripes(observation))
+        return power
+
+    def _stripes(self, observation: Observation) -> np.ndarray:
+        """Power in a few small patches of the uv plane: stripes of some beams, as of bad baselines."""
+        # of the observation alone, so that a field always has the same
+        rng = np.random.default_rng(int(1e6 * observation.stripe_noise))
+        ky, kx = np.fft.fftfreq(self.size)[:, None], np.fft.rfftfreq(self.size)[None, :]
+        power = np.zeros(self._restoring.shape)
+        for _ in range(rng.integers(1, 4)):
+            radius = np.exp(rng.uniform(*np.log((1 / (15 * self.beam_px), 1 / (2 * self.beam_px)))))
+            angle, width = rng.uniform(-np.pi / 2, np.pi / 2), rng.uniform(2, 12) / self.size
+            distance2 = (ky - radius * np.sin(angle)) ** 2 + (kx - radius * np.cos(angle)) ** 2
+            power += np.exp(-0.5 * distance2 / width**2)
+        return power
 
     @property
     def beam_area_px(self) -> float:
         """Solid angle of the restoring beam, px."""
         return FWHM_AREA * self.beam_px**2
 
-    def _cells(self, times: int, frequencies: np.ndarray):
+    def _cells(self, observation: Observation, times: int, frequencies: np.ndarray):
         """Grid row and column (half plane, columns >= 0) of every visibility beyond the inner cut."""
         u, v = baseline_tracks(
-            read_stations(), np.radians(self._observation.declination_deg), self._observation.hours, times
+            read_stations(), np.radians(observation.declination_deg), observation.hours, times
         )
-        used = np.hypot(u, v) >= self._observation.inner_cut_m
+        used = np.hypot(u, v) >= observation.inner_cut_m
         scale = frequencies[:, None, None] / (LIGHT_M_S * self._cell)
         columns, rows = np.rint(scale * u).astype(int), np.rint(scale * v).astype(int)
         sign = np.where(columns < 0, -1, 1)
@@ -204,8 +268,8 @@ class Instrument:
         y: np.ndarray,
         x: np.ndarray,
         flux: np.ndarray,
-        phase_rad: float,
-        gain: float,
+        phase_rad: np.ndarray,
+        gain: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Spokes and rings left by direction-dependent gain errors, Jy/beam.
@@ -218,29 +282,40 @@ class Instrument:
         ----------
         y, x, flux : ndarray, ``[source]``
             Pixels and Jy.
-        phase_rad, gain : float
-            Standard deviation of phase and of relative amplitude.
+        phase_rad, gain : float or ndarray, ``[source]``
+            Standard deviation of phase and of relative amplitude, in each direction.
         """
         frequencies = self._frequencies[:: CHANNELS // ERROR_CHANNELS]
-        rows, columns, (used, sign) = self._cells(ERROR_TIMES, frequencies)
+        rows, columns, (used, sign) = self._cells(self._observation, ERROR_TIMES, frequencies)
         first, second = np.triu_indices(len(read_stations()), 1)
         density = self._grid(rows, columns, np.ones(rows.size))
         density[:, 0] += np.roll(density[::-1, 0], 1)
-        high = np.where(rows < self.size // 2, rows, rows - self.size)
+        times = np.broadcast_to(np.arange(ERROR_TIMES)[:, None], used.shape)[used]
+        stations = (np.broadcast_to(one, used.shape)[used] for one in (first, second))
+        where = (times, *stations, sign[used], rows, columns)
         residual = np.zeros(rows.size, np.complex64)
-        for source_y, source_x, source_flux in zip(y, x, flux, strict=True):
-            gains = _draw_gains(len(read_stations()), phase_rad, gain, rng)
-            error = gains[:, first] * np.conj(gains[:, second]) - 1
-            error = np.broadcast_to(error, used.shape)
-            error = np.where(sign > 0, error, np.conj(error))[used]
-            turn = -2 * np.pi / self.size * (high * source_y + columns * source_x)
-            residual += (source_flux * error * np.exp(1j * turn)).astype(np.complex64)
+        wave = -2j * np.pi / self.size * np.fft.fftfreq(self.size) * self.size
+        columns_of = np.broadcast_arrays(y, x, flux, phase_rad, gain)
+        for source_y, source_x, source_flux, *errors in zip(*columns_of, strict=True):
+            gains = _draw_gains(len(read_stations()), *errors, rng).astype(np.complex64)
+            turn_y, turn_x = source_flux * np.exp(wave * source_y), np.exp(wave * source_x)
+            _add_errors(residual, gains, *where, turn_y.astype(np.complex64), turn_x.astype(np.complex64))
         spectrum = self._grid(rows, columns, residual.real) + 1j * self._grid(rows, columns, residual.imag)
         # the beam that the same visibilities make has peak 1
         weights = self._taper * _briggs(density, self._observation.robust)
         spectrum[:, 0] += np.conj(np.roll(spectrum[::-1, 0], 1))
         spectrum *= weights / self._mean(density * weights)
         return fft.irfft2(spectrum, (self.size, self.size)).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _add_errors(residual, gains, times, first, second, sign, rows, columns, turn_y, turn_x):
+    """Add one source's residual visibilities, in place; `turn_y`, `turn_x` are its waves by row and column."""
+    for n in range(residual.size):
+        error = gains[times[n], first[n]] * np.conj(gains[times[n], second[n]]) - np.complex64(1)
+        if sign[n] < 0:
+            error = np.conj(error)
+        residual[n] += error * (turn_y[rows[n]] * turn_x[columns[n]])
 
 
 def _draw_gains(stations: int, phase_rad: float, gain: float, rng: np.random.Generator) -> np.ndarray:

@@ -11,10 +11,11 @@ from scipy.spatial.distance import pdist
 
 from radiounet.catalogue import make_table, mask_provenance
 from radiounet.config import MeasureOptions
+from radiounet.gaussian import FWHM_AREA
 from radiounet.image import Plane, read_plane
-from radiounet.masks import EIGHT_NEIGHBOURS
 from radiounet.noise import local_rms
 from radiounet.products import write_ecsv
+from radiounet.separation import separate
 from radiounet.sky import Survey
 
 FOOTPRINT_NSIDE = 8192
@@ -56,7 +57,7 @@ def integrate(
 def measure_islands(
     mask: np.ndarray, probability: np.ndarray, plane: Plane, calibration_error: float
 ) -> list[dict[str, object]]:
-    """Measure every island of a mask.
+    """Measure every island of a mask: a connected region, or a piece that was cut from one.
 
     Parameters
     ----------
@@ -70,21 +71,36 @@ def measure_islands(
     Returns
     -------
     list of dict
-        One per island, from bottom to top; keys as in `radiounet.catalogue.ISLANDS`.
+        One per island, from bottom to top; keys as in `radiounet.catalogue.ISLANDS`, and
+        ``pixels`` (rows and columns) and ``region`` (number of the connected region).
         The position is the centroid weighted with probability.
+
+    See Also
+    --------
+    radiounet.separation.separate : how touching objects are cut apart.
     """
-    labels, count = ndimage.label(mask == 1, EIGHT_NEIGHBOURS)
-    if count == 0:
+    if not (mask == 1).any():
         return []
     rms = local_rms(plane.data)
+    beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+    labels, regions = separate(mask, plane.data / rms, probability, beam_px)
     rows = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):
         y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
         if y.size == 0:  # reference mode also predicts blank pixels
             continue
         y, x = y + part[0].start, x + part[1].start
-        rows.append(_measure(y, x, probability, plane, rms, calibration_error))
-    return rows
+        row = _measure(y, x, probability, plane, rms, calibration_error)
+        rows.append(row | {"region": int(regions[index - 1])})
+    return _with_parents(rows)
+
+
+def _with_parents(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Name every region after its most probable island, of equally probable ones the largest."""
+    best: dict[object, dict[str, object]] = {}
+    for row in sorted(rows, key=lambda row: (row["p_max"], row["area_arcmin2"])):
+        best[row["region"]] = row
+    return [row | {"parent": best[row["region"]]["name"]} for row in rows]
 
 
 def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, object]:
@@ -144,29 +160,27 @@ def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
 def find_islands(
     image: str, probability: str, mask: str, survey: Survey, mosaic: str, options: MeasureOptions, target: str
 ) -> None:
-    """Measure the islands that reach into a mosaic's cell.
+    """Measure the islands of all connected regions that reach into a mosaic's cell.
 
     An island across the border of two cells is found on both mosaics; the table's
     metadata hold every island's footprint, by which
-    `radiounet.catalogue.drop_duplicates` keeps one of them.
+    `radiounet.catalogue.drop_duplicates` keeps one of them. Two mosaics may cut a region
+    along different lines, so the pieces of a region stay together: those outside the
+    cell are in the table as well, with an ``owned_fraction`` of 0.
     """
     plane = read_plane(image)
     rows = measure_islands(fits.getdata(mask), fits.getdata(probability), plane, options.calibration_error)
-    kept, footprints = [], []
-    for row in rows:
-        y, x = row["pixels"]
-        ra, dec = plane.wcs.wcs_pix2world(x, y, 0)
-        owned = survey.owned(mosaic, ra, dec)
-        if owned.any():
-            row["owned_fraction"] = float(owned.mean())
-            row["mosaic"] = mosaic
-            row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
-            kept.append(row)
-            footprints.append(" ".join(map(str, footprint(ra, dec))))
+    places = [plane.wcs.wcs_pix2world(row["pixels"][1], row["pixels"][0], 0) for row in rows]
+    for row, (ra, dec) in zip(rows, places, strict=True):
+        row["owned_fraction"] = float(survey.owned(mosaic, ra, dec).mean())
+        row["mosaic"] = mosaic
+        row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
+    reached = {row["region"] for row in rows if row["owned_fraction"] > 0}
+    kept = [number for number, row in enumerate(rows) if row["region"] in reached]
     meta = mask_provenance(mask) | {"calibration_error": options.calibration_error}
     if survey.release != "images":  # own images are not compared with each other
-        meta["footprints"] = footprints
-    write_ecsv(target, make_table("islands", kept, meta))
+        meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]
+    write_ecsv(target, make_table("islands", [rows[number] for number in kept], meta))
 
 
 def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

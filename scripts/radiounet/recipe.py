@@ -31,6 +31,33 @@ class SimulateOptions(Section):
     ideal_fraction: float = Field(
         0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"
     )
+    taper: PositiveRange = Field(
+        (0.55, 0.55), description="taper of the visibilities, over that which gives the restoring beam"
+    )
+    shoulder: PositiveRange = Field(
+        (1.0, 1.0),
+        description="broad part of the dirty beam: factor on the brightness of extended emission left undeconvolved",
+    )
+    shoulder_arcsec: PositiveRange = Field((60.0, 60.0), description="its FWHM, arcsec")
+    blend_fraction: float = Field(
+        0.0, ge=0, le=1, description="images to which two pointings of different coverage contribute alike"
+    )
+    beam_noise: FractionRange = Field(
+        (0.0, 0.0), description="share of the noise power that is correlated like the restoring beam"
+    )
+    stripe_noise: FractionRange = Field((0.0, 0.0), description="share of the noise power in stripes")
+    zoom: PositiveRange = Field(
+        (1.0, 1.0), description="factor on beam and pixel scale alike, drawn by its logarithm"
+    )
+    zoom_fraction: float = Field(0.0, ge=0, le=1, description="images with another beam and pixel scale")
+    pedestal_sigma: Range = Field((0.0, 0.0), description="constant added to an image, sigma")
+    gradient_sigma: NumberRange = Field(
+        (0.0, 0.0), description="linear background added to an image, from side to side, sigma"
+    )
+    cutout_fraction: float = Field(
+        0.0, ge=0, le=1, description="images of which only a rectangle is known, as in a small cut-out"
+    )
+    cutout_px: PositiveRange = Field((64.0, 500.0), description="its sides, drawn by their logarithm, px")
     rms_ujy: PositiveRange = Field(
         (80.0, 350.0), description="noise level of a field, before its variation and edges, uJy/beam"
     )
@@ -44,6 +71,12 @@ class SimulateOptions(Section):
     phase_error_deg: PositiveRange = Field((0.05, 0.5), description="residual phase error of a station, deg")
     gain_error: PositiveRange = Field(
         (0.0003, 0.004), description="residual amplitude error of a station, fraction"
+    )
+    direction_scatter: NumberRange = Field(
+        (0.0, 0.0), description="scatter of both from source to source, natural logarithm"
+    )
+    error_rms_ujy: float = Field(
+        0.0, ge=0, description="images with less noise have errors smaller in proportion, uJy/beam"
     )
     edge_fraction: float = Field(0.25, ge=0, le=1, description="images with a noisy side")
     blank_fraction: float = Field(0.2, ge=0, le=1, description="images with a blank side or blank patches")
@@ -60,6 +93,15 @@ class SimulateOptions(Section):
 
     flux_min_mjy: float = Field(0.1, gt=0, description="faintest compact source, mJy")
     flux_max_jy: float = Field(8.0, gt=0, description="brightest compact source, Jy")
+    counts_scale: PositiveRange = Field(
+        (1.0, 1.0), description="factor on the number of compact sources, drawn by its logarithm"
+    )
+    flux_scale: PositiveRange = Field(
+        (1.0, 1.0), description="factor on all flux densities but those of targets, drawn by its logarithm"
+    )
+    clustered_fraction: FractionRange = Field(
+        (0.0, 0.0), description="compact sources that lie in groups instead of anywhere"
+    )
     galaxies_per_deg2: NumberRange = Field((6.0, 22.0), description="extended radio galaxies, 1/deg2")
     galaxy_size_arcmin: PositiveRange = Field((0.3, 8.0), description="their largest size, arcmin")
     galaxy_flux_mjy: PositiveRange = Field((0.8, 600.0), description="their flux density, mJy")
@@ -98,6 +140,9 @@ class SimulateOptions(Section):
     cluster_sources: float = Field(3.0, ge=0, description="further compact sources in a cluster, mean number")
     cluster_source_ln_mjy: float = Field(0.3, description="their flux density: mean of ln S/mJy")
     cluster_source_ln_scatter: float = Field(1.2, ge=0, description="and the standard deviation")
+    central_galaxy_fraction: float = Field(
+        0.0, ge=0, le=1, description="clusters whose central galaxy is an extended radio galaxy"
+    )
     fossil_fraction: float = Field(0.08, ge=0, le=1, description="clusters with fossil plasma")
     fossil_kpc: PositiveRange = Field((60.0, 300.0), description="its size, kpc")
     filament_fraction: float = Field(
@@ -124,6 +169,12 @@ class SimulateOptions(Section):
     relic_length_kpc: PositiveRange = Field((300.0, 2500.0), description="length of relics, kpc")
     relic_width_kpc: PositiveRange = Field((40.0, 300.0), description="width of relics, kpc")
     relic_distance_r500: PositiveRange = Field((0.4, 1.3), description="distance of relics, R500")
+    relic_turn_deg: NumberRange = Field(
+        (0.0, 0.0), description="relics are turned away from the tangential direction by as much, deg"
+    )
+    relic_galaxy_fraction: float = Field(
+        0.0, ge=0, le=1, description="relics with a radio galaxy beside or on them"
+    )
     phoenix_size_kpc: PositiveRange = Field((80.0, 500.0), description="size of radio phoenices, kpc")
     bridge_length_kpc: PositiveRange = Field(
         (1000.0, 5000.0), description="length of bridges and filaments, kpc"

@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
 
+from radiounet.canvas import draw_from, happens
 from radiounet.clustering import SimulatedCluster, add_clusters
 from radiounet.diffuse import DiffuseObject, Target
 from radiounet.galactic import add_galactic
@@ -35,6 +36,15 @@ CAUSES = (
 )
 CAUSE_SIGMA = 0.5
 
+# what a pixel is; it may be several at once, or none: then it is background
+CLASSES = ("diffuse", "radio galaxy", "Galactic", "artefact")
+DIFFUSE_SIGMA = 0.25
+DIFFUSE_FRACTION = 0.05
+RADIO_GALAXY_SIGMA = 1.0
+GALACTIC_SIGMA = 0.5
+GALACTIC_SCALE_ARCMIN = 2.0
+ARTEFACT_SIGMA = 1.0
+
 
 @dataclass
 class Pair:
@@ -48,6 +58,8 @@ class Pair:
         Diffuse object that dominates a pixel, an index into `objects` from 1, or 0.
     cause : ndarray of uint8
         Confusing structure that dominates a pixel, an index into `CAUSES`.
+    classes : ndarray of uint8
+        Bit n is set where a pixel belongs to the n-th of `CLASSES`, see `find_classes`.
     beam_arcsec : float
         FWHM of the restoring beam.
     """
@@ -57,6 +69,7 @@ class Pair:
     rms: np.ndarray
     numbers: np.ndarray
     cause: np.ndarray
+    classes: np.ndarray
     beam_arcsec: float
     objects: list[DiffuseObject]
     clusters: list[SimulatedCluster]
@@ -65,30 +78,43 @@ class Pair:
 def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
     """Draw a sky, observe it, and cut the image out of the grid.
 
+    An image of another beam and pixel scale (``options.zoom``) is given as a model gets it,
+    with the survey's: all angles in it are smaller by that factor.
+
     Parameters
     ----------
     seed : int
         Number of the pair; with ``options.seed`` it determines everything.
     """
     rng = np.random.default_rng([options.seed, seed])
+    zoom = 1.0
+    if happens(options.zoom_fraction, rng):
+        zoom = draw_from(options.zoom, rng, by_logarithm=True)
+        scales = {name: zoom * getattr(options, name) for name in ("pixel_arcsec", "beam_arcsec")}
+        options = options.model_copy(update=scales)
     coarse = rng.random() < options.coarse_fraction
     beam_arcsec = float(rng.uniform(*options.coarse_beam_arcsec)) if coarse else options.beam_arcsec
-    instrument = Instrument(options, Observation.draw(options, rng), beam_arcsec)
+    observation = Observation.draw(options, rng)
+    partner = Observation.draw(options, rng) if happens(options.blend_fraction, rng) else None
+    instrument = Instrument(options, observation, beam_arcsec, partner)
     rms = draw_rms(options, instrument.size, rng)
     layers, target, clusters = draw_sky(options, instrument, rms, rng)
     # the latitude of a real field is a poor guide; a generator of its own leaves the sky as it is
     wrong = np.random.default_rng([options.seed, seed, 1]).random() < options.galactic_flag_error
     for cluster in clusters:
         cluster.galactic = bool(layers.galactic.any() != wrong)
+    layers.scale(draw_from(options.flux_scale, rng, by_logarithm=True))
     if coarse:
         # such images are made after subtraction of the compact sources, which leaves some per cent
         layers.compact *= rng.uniform(*options.missed_fraction)
         layers.bright = [(y, x, 0.1 * flux) for y, x, flux in layers.bright]
     image, artefacts = observe(layers, target, instrument, rms, options, rng)
-    cause = find_causes(layers, artefacts, instrument, rms)
+    image += draw_background(options, rms, rng)
+    cause, classes = find_causes(layers, target, artefacts, instrument, rms)
     part = slice((instrument.size - options.n_px) // 2, (instrument.size + options.n_px) // 2)
-    planes = (image, target.truth, rms, target.numbers, cause)
-    pair = Pair(*(plane[part, part] for plane in planes), beam_arcsec, *_moved(target, clusters, part))
+    planes = (image, target.truth, rms, target.numbers, cause, classes)
+    lists = _moved(target, clusters, part, zoom)
+    pair = Pair(*(plane[part, part] for plane in planes), beam_arcsec / zoom, *lists)
     pair.image[draw_blank(pair.image.shape, options, rng)] = np.nan
     return pair
 
@@ -127,22 +153,80 @@ def observe(
         y, x, flux = np.array(layers.bright).T
         phase = np.radians(np.exp(rng.uniform(*np.log(options.phase_error_deg))))
         gain = np.exp(rng.uniform(*np.log(options.gain_error)))
-        artefacts = instrument.calibration_errors(y, x, flux, phase, gain, rng)
+        level = 1e6 * float(np.median(rms))
+        calm = min(1.0, level / options.error_rms_ujy) if options.error_rms_ujy else 1.0
+        scatter = draw_from(options.direction_scatter, rng)
+        worse = (
+            calm * np.exp(scatter * rng.standard_normal(flux.size)) if scatter else np.full(flux.size, calm)
+        )
+        artefacts = instrument.calibration_errors(y, x, flux, worse * phase, worse * gain, rng)
     noise = rms * instrument.noise(rng) + artefacts
     clean_sigma = rng.uniform(*options.clean_sigma)
     missed = rng.uniform(*options.missed_fraction)
     return instrument.image(sky, noise, rms, clean_sigma, missed), artefacts
 
 
-def find_causes(layers: Layers, artefacts: np.ndarray, instrument: Instrument, rms: np.ndarray) -> np.ndarray:
-    """Index into `CAUSES` of the strongest confusing structure above half the noise."""
-    planes = [CAUSE_SIGMA * rms]
-    for sky in (layers.compact, layers.galaxies, layers.remnants, layers.spirals):
-        planes.append(instrument.restore(sky) if sky.any() else sky)
-    planes.append(np.abs(instrument.dirty(layers.galactic)) if layers.galactic.any() else layers.galactic)
-    # the envelope of rings and spokes above twice the noise
-    planes.append(0.25 * ndimage.maximum_filter(np.abs(artefacts), 5))
-    return np.argmax(planes, axis=0).astype(np.uint8)
+def find_causes(
+    layers: Layers, target: Target, artefacts: np.ndarray, instrument: Instrument, rms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What confuses a pixel most, and what all it is.
+
+    A pixel is diffuse where the truth exceeds `DIFFUSE_SIGMA` of the noise and
+    `DIFFUSE_FRACTION` of the peak of one of its objects (three e-folding lengths of a
+    halo); radio galaxy where compact sources, galaxies, remnants and spirals together
+    exceed `RADIO_GALAXY_SIGMA`; Galactic where the root mean square of that emission over
+    `GALACTIC_SCALE_ARCMIN` exceeds `GALACTIC_SIGMA`; artefact where the envelope of rings
+    and spokes exceeds `ARTEFACT_SIGMA`.
+
+    Returns
+    -------
+    cause : ndarray of uint8
+        Index into `CAUSES` of the strongest confusing structure above half the noise.
+    classes : ndarray of uint8
+        Bit n is set for the n-th of `CLASSES`.
+    """
+    skies = (layers.compact, layers.galaxies, layers.remnants, layers.spirals)
+    radio = [instrument.restore(sky) if sky.any() else sky for sky in skies]
+    galactic = instrument.dirty(layers.galactic) if layers.galactic.any() else layers.galactic
+    envelope = ndimage.maximum_filter(np.abs(artefacts), 5)
+    # rings and spokes count above twice the noise
+    cause = _strongest([CAUSE_SIGMA * rms, *radio, np.abs(galactic), 0.25 * envelope])
+    diffuse = (target.truth > DIFFUSE_SIGMA * rms) & (target.relative > DIFFUSE_FRACTION)
+    foreground = _local_amplitude(galactic, GALACTIC_SCALE_ARCMIN * 60 / instrument.pixel_arcsec)
+    classes = (
+        diffuse,
+        sum(radio) > RADIO_GALAXY_SIGMA * rms,
+        foreground > GALACTIC_SIGMA * rms,
+        envelope > ARTEFACT_SIGMA * rms,
+    )
+    bits = sum(one.astype(np.uint8) << number for number, one in enumerate(classes))
+    return cause, bits
+
+
+def _strongest(planes: list[np.ndarray]) -> np.ndarray:
+    """Index of the largest of several planes, as ``numpy.argmax`` but several times as fast."""
+    index, largest = np.zeros(planes[0].shape, np.uint8), planes[0].copy()
+    for number, plane in enumerate(planes[1:], 1):
+        larger = plane > largest
+        index[larger] = number
+        np.copyto(largest, plane, where=larger)
+    return index
+
+
+def _local_amplitude(plane: np.ndarray, scale_px: float) -> np.ndarray:
+    """Root mean square over a box."""
+    return np.sqrt(np.maximum(ndimage.uniform_filter(plane**2, round(scale_px)), 0)) if plane.any() else plane
+
+
+def draw_background(options: SimulateOptions, rms: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pedestal and linear gradient, Jy/beam: short spacings that are missing, or other data that were added."""
+    level = float(np.median(rms))
+    pedestal = draw_from(options.pedestal_sigma, rng)
+    slope = draw_from(options.gradient_sigma, rng)
+    angle = rng.uniform(0, 2 * np.pi) if slope else 0.0
+    along = np.linspace(-0.5, 0.5, rms.shape[0], dtype=np.float32)
+    plane = along[:, None] * np.sin(angle) + along[None, :] * np.cos(angle)
+    return (level * (pedestal + slope * plane)).astype(np.float32)
 
 
 def draw_rms(options: SimulateOptions, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -166,6 +250,13 @@ def draw_blank(shape: tuple[int, int], options: SimulateOptions, rng: np.random.
     Mosaics of LoTSS are blank beyond the primary beams, and where facets failed.
     """
     blank = np.zeros(shape, bool)
+    if happens(options.cutout_fraction, rng):
+        sides = [round(draw_from(options.cutout_px, rng, by_logarithm=True)) for _ in shape]
+        starts = [int(rng.integers(0, max(n - side, 0) + 1)) for n, side in zip(shape, sides, strict=True)]
+        part = tuple(slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+        blank[:] = True
+        blank[part] = False
+        return blank
     if rng.random() >= options.blank_fraction:
         return blank
     y, x = np.indices(shape, dtype=np.float32) / shape[0] - 0.5
@@ -179,18 +270,25 @@ def draw_blank(shape: tuple[int, int], options: SimulateOptions, rng: np.random.
     return blank
 
 
-def _moved(target: Target, clusters: list[SimulatedCluster], part: slice):
-    """Lists with positions counted from the corner of the cut-out; clusters outside it are dropped."""
+def _moved(target: Target, clusters: list[SimulatedCluster], part: slice, zoom: float):
+    """Lists with positions counted from the corner of the cut-out, and angles as if `zoom` were 1.
+
+    Clusters outside the cut-out are dropped.
+    """
     for one in (*target.objects, *clusters):
         one.y_px -= part.start
         one.x_px -= part.start
+    for one in target.objects:
+        one.las_arcmin /= zoom
+    for one in clusters:
+        one.r500_arcmin /= zoom
     side = part.stop - part.start
     inside = [c for c in clusters if 0 <= c.y_px < side and 0 <= c.x_px < side]
     return target.objects, inside
 
 
 def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
-    """Write one pair: image, then ``TRUTH, RMS, OBJECTS, CAUSE``, and tables of clusters and objects."""
+    """Write one pair: image, then ``TRUTH, RMS, OBJECTS, CAUSE, CLASSES``, and tables of clusters and objects."""
     pair = simulate_pair(options, seed)
     header = fits.Header(provenance())
     header["BUNIT"] = "JY/BEAM"
@@ -206,6 +304,7 @@ def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
         fits.ImageHDU(pair.rms, name="RMS"),
         fits.ImageHDU(pair.numbers, name="OBJECTS"),
         fits.ImageHDU(pair.cause, name="CAUSE"),
+        fits.ImageHDU(pair.classes, name="CLASSES"),
         _table(SimulatedCluster, [asdict(one) for one in pair.clusters], "CLUSTERS"),
         _table(DiffuseObject, objects, "OBJECT_LIST", {"object": int}),
     ]

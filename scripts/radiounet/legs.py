@@ -1,0 +1,422 @@
+"""Training in legs: samples are simulated while a network learns from those before them.
+
+What a step sees is a function of seed and step: after step *s* the first ``K(s)`` samples have
+been simulated, the last ``pool`` of these are held in memory, and the crops of a step are drawn
+from them. So a leg that was killed goes on from its checkpoint to the weights it would have had.
+One trainer for all backends of Keras: on two CPU cores TensorFlow is the fastest, on a GPU JAX.
+"""
+
+import csv
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from pydantic import Field
+
+from radiounet.errors import ConfigError, ModelError
+from radiounet.products import atomic
+from radiounet.recipe import SimulateOptions
+from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
+from radiounet.section import Section
+
+logger = logging.getLogger(__name__)
+
+AHEAD = 4
+"""Batches cut before they are needed."""
+LOG_STEPS = 25
+BINS = 400
+
+
+class LegOptions(Section):
+    """How a network of several classes is trained."""
+
+    seed: int = Field(1, ge=0, description="seed of weights and crops")
+    crop_px: int = Field(320, gt=0, description="side of a training crop, px")
+    batch: int = Field(8, ge=1, description="crops per step")
+    first: int = Field(64, ge=1, description="samples simulated before the first step")
+    samples_per_step: float = Field(0.25, gt=0, description="samples simulated for each step after it")
+    pool: int = Field(512, ge=1, description="samples held in memory at a time, the newest")
+    target_fraction: float = Field(0.6, ge=0, le=1, description="crops centred near diffuse emission")
+    steps: int = Field(100_000, ge=1, description="end of the schedule, after which the rate is 0")
+    warmup: int = Field(500, ge=1, description="steps over which the learning rate rises")
+    decay: int = Field(20_000, ge=1, description="steps over which it falls to 0 at the end")
+    learning_rate: float = Field(1e-3, gt=0, description="between both")
+    average_steps: int = Field(1000, ge=1, description="steps that the average of the weights reaches back")
+    dice: float = Field(0.0, ge=0, description="weight of the Dice loss of the diffuse class")
+    other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
+    precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: a rise, a plateau, a fall to 0."""
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = min(1.0, max(0.0, (self.steps - step) / self.decay))
+        return self.learning_rate * rise * fall
+
+    def simulated(self, step: int) -> int:
+        """Samples that have been simulated when a step begins."""
+        return self.first + int(self.samples_per_step * step)
+
+
+class Pool:
+    """The newest samples, in arrays that are made once."""
+
+    def __init__(self, capacity: int, n_px: int):
+        self._planes = np.zeros((capacity, n_px, n_px), np.float16)
+        self._bits = np.zeros((capacity, n_px, n_px), np.uint8)
+        self._places: list[np.ndarray] = [np.empty(0)] * capacity
+        self._capacity, self._n_px = capacity, n_px
+        self.count = 0
+
+    def put(self, sample: Sample) -> None:
+        """Take in a sample in place of the oldest."""
+        slot = self.count % self._capacity
+        self._planes[slot], self._bits[slot], self._places[slot] = sample.plane, sample.bits, sample.places
+        self.count += 1
+
+    def batch(self, options: LegOptions, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cut the crops of a step, turned and flipped.
+
+        Returns
+        -------
+        planes : ndarray of float16, ``[crop, y, x, 1]``
+        bits : ndarray of uint8, ``[crop, y, x]``
+        """
+        rng, size = np.random.default_rng([options.seed, 1, step]), options.crop_px
+        planes = np.empty((options.batch, size, size, 1), np.float16)
+        bits = np.empty((options.batch, size, size), np.uint8)
+        for number in range(options.batch):
+            slot = int(rng.integers(min(self.count, self._capacity)))
+            y, x = self._corner(slot, options, rng)
+            turn = _turn(int(rng.integers(8)))
+            planes[number, ..., 0] = turn(self._planes[slot, y : y + size, x : x + size])
+            bits[number] = turn(self._bits[slot, y : y + size, x : x + size])
+        return planes, bits
+
+    def _corner(self, slot: int, options: LegOptions, rng: np.random.Generator) -> np.ndarray:
+        size, highest = options.crop_px, self._n_px - options.crop_px
+        if rng.random() >= options.target_fraction:
+            return rng.integers(0, highest + 1, 2)
+        places = self._places[slot]
+        moved = places[rng.integers(len(places))] - size // 2 + rng.integers(-size // 3, size // 3 + 1, 2)
+        return np.clip(moved, 0, highest)
+
+
+def _turn(number: int) -> Callable[[np.ndarray], np.ndarray]:
+    """One of the eight turns and reflections of a square."""
+    return lambda plane: np.rot90(plane.T if number >= 4 else plane, number % 4)
+
+
+class Supply:
+    """Simulates samples in other processes, in order, ahead of their use.
+
+    Parameters
+    ----------
+    options : SimulateOptions
+    folder : path
+        Where samples are kept.
+    workers : int
+        Processes.
+    """
+
+    def __init__(self, options: SimulateOptions, folder: str | Path, workers: int):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._make = partial(cached_sample, folder, options)
+        self._ahead = 4 * workers
+        self._executor: Executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=be_nice)
+        self._waiting: deque[Future] = deque()
+
+    def samples(self, first: int) -> Iterator[Sample]:
+        """Yield samples from a number on, without end."""
+        number = first
+        while True:
+            while len(self._waiting) < self._ahead:
+                self._waiting.append(self._executor.submit(self._make, number))
+                number += 1
+            yield self._waiting.popleft().result()
+
+    def close(self) -> None:
+        """End the processes; what they have not begun is dropped."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def batches(
+    supply: Supply, options: LegOptions, n_px: int, first: int, last: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the batches of steps `first` to `last` - 1, cut in a thread of its own."""
+    pool = Pool(options.pool, n_px)
+    # what the pool would hold at this step
+    pool.count = max(0, options.simulated(first) - options.pool)
+    source = supply.samples(pool.count)
+
+    def cut(step: int) -> tuple[np.ndarray, np.ndarray]:
+        while pool.count < options.simulated(step):
+            pool.put(next(source))
+        return pool.batch(options, step)
+
+    with ThreadPoolExecutor(1) as executor:
+        waiting: deque[Future] = deque()
+        try:
+            for step in range(first, last):
+                waiting.append(executor.submit(cut, step))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+def class_loss(options: LegOptions) -> Callable:
+    """Cross-entropy of each class where there is data, and Dice loss of the diffuse class.
+
+    Returns
+    -------
+    callable
+        Of truth, bits as in `radiounet.samples.Sample` ``[crop, y, x]``, and logits
+        ``[crop, y, x, class]``.
+    """
+
+    def loss(truth, logits):
+        if len(logits.shape) == 3:  # Keras drops the axis of a single class
+            logits = ops.expand_dims(logits, -1)
+        bits = ops.cast(truth, "int32")
+        known = ops.cast(ops.bitwise_and(bits, KNOWN) > 0, "float32")
+        total = ops.sum(known) + 1.0
+        value = 0.0
+        for number in range(logits.shape[-1]):
+            label = ops.cast(ops.bitwise_and(bits, 1 << number) > 0, "float32")
+            x = ops.cast(logits[..., number], "float32")
+            entropy = ops.relu(x) - x * label + ops.softplus(-ops.abs(x))
+            weight = options.other_classes if number else 1.0
+            value = value + weight * ops.sum(known * entropy) / total
+            if number == 0 and options.dice:
+                chance = ops.sigmoid(x) * known
+                both = ops.sum(chance * label)
+                dice = 1 - (2 * both + 100.0) / (ops.sum(chance) + ops.sum(label * known) + 100.0)
+                value = value + options.dice * dice
+        return value
+
+    return loss
+
+
+class Scoreboard:
+    """Best Dice and average precision of the diffuse class on skies held back.
+
+    Parameters
+    ----------
+    build : callable
+        Network of a given side.
+    skies : mapping of str to list of Sample
+    batch : int
+    """
+
+    def __init__(self, build: Callable[[int], keras.Model], skies: dict[str, list[Sample]], batch: int):
+        side = next(iter(skies.values()))[0].plane.shape[0]
+        self._model, self._skies, self._batch = build(side), skies, batch
+
+    def measure(self, weights: Sequence[np.ndarray]) -> dict[str, float]:
+        """Scores of a set of weights, by sky and measure."""
+        self._model.set_weights(weights)
+        scores: dict[str, float] = {}
+        for name, samples in self._skies.items():
+            counts = np.zeros((2, BINS))
+            for first in range(0, len(samples), self._batch):
+                some = samples[first : first + self._batch]
+                planes = np.stack([one.plane for one in some])[..., None].astype(np.float32)
+                logits = np.asarray(self._model.predict_on_batch(planes))[..., 0]
+                for sample, map_ in zip(some, logits, strict=True):
+                    counts += _histogram(sample.bits, map_)
+            scores |= {f"{name} {key}": value for key, value in _summary(counts).items()}
+        return scores
+
+
+def _histogram(bits: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Known pixels by truth and logit, ``[truth, bin]``."""
+    bins = np.clip(((logits + 8) * (BINS / 16)).astype(int), 0, BINS - 1)
+    known = (bits & KNOWN) > 0
+    truth = (bits & 1).astype(int)
+    flat = (truth * BINS + bins)[known]
+    return np.bincount(flat, minlength=2 * BINS).reshape(2, BINS)
+
+
+def _summary(counts: np.ndarray) -> dict[str, float]:
+    """Best Dice over all thresholds, and average precision, from a histogram."""
+    negative, positive = np.cumsum(counts[:, ::-1], axis=1)
+    total = max(positive[-1], 1)
+    precision = positive / np.maximum(positive + negative, 1)
+    dice = 2 * positive / np.maximum(positive + negative + total, 1)
+    recall_step = np.diff(np.concatenate([[0], positive])) / total
+    return {"dice": float(dice.max()), "ap": float((precision * recall_step).sum())}
+
+
+class Leg:
+    """A training that can be left and taken up again.
+
+    Parameters
+    ----------
+    build : callable
+        From the side of a tile to a network that gives logits of classes.
+    options : LegOptions
+    folder : path
+        Checkpoint, learning curve and averaged weights.
+    """
+
+    def __init__(self, build: Callable[[int], keras.Model], options: LegOptions, folder: str | Path):
+        keras.utils.set_random_seed(options.seed)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(options.precision)
+        try:
+            self.model = build(options.crop_px)
+            self.model.compile(
+                keras.optimizers.Adam(options.learning_rate, clipnorm=1.0), class_loss(options)
+            )
+            self.model.optimizer.build(self.model.trainable_variables)
+        finally:
+            keras.config.set_dtype_policy(before)
+        self.options, self._folder = options, Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.step, self.seconds = 0, 0.0
+        self.average = [np.array(one, np.float32) for one in self.model.get_weights()]
+        self.rows: list[dict] = []
+        self._resume()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._folder / "checkpoint.npz"
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _resume(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        with np.load(self._checkpoint) as store:
+            about = json.loads(str(store["about"]))
+            if about["options"] != self._identity():
+                raise ConfigError(
+                    f"{self._checkpoint} is of a training with other options: {about['options']}; "
+                    "give another folder"
+                )
+            for number, variable in enumerate(self._variables()):
+                variable.assign(store[f"v{number}"])
+            self.average = [store[f"a{number}"] for number in range(len(self.average))]
+        self.step, self.seconds, self.rows = about["step"], about["seconds"], about["rows"]
+        logger.info("going on from step %d of %s", self.step, self._checkpoint)
+
+    def _identity(self) -> dict:
+        """What must not change from leg to leg; the schedule may."""
+        return self.options.model_dump(
+            mode="json", include={"seed", "crop_px", "batch", "first", "samples_per_step", "pool"}
+        )
+
+    def save(self) -> None:
+        """Write checkpoint, learning curve and averaged weights."""
+        about = {"options": self._identity(), "step": self.step, "seconds": self.seconds, "rows": self.rows}
+        arrays = {f"v{n}": ops.convert_to_numpy(v) for n, v in enumerate(self._variables())}
+        arrays |= {f"a{n}": one for n, one in enumerate(self.average)}
+        with atomic(self._checkpoint) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, about=np.array(json.dumps(about)), **arrays)
+        with atomic(self._folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(
+                stream, **{f"a{n}": one.astype(np.float16) for n, one in enumerate(self.average)}
+            )
+        if self.rows:
+            with atomic(self._folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
+                writer = csv.DictWriter(stream, list(self.rows[-1]))
+                writer.writeheader()
+                writer.writerows(self.rows)
+
+    def compile(self) -> None:
+        """Compile the step, and leave the network as it is."""
+        kept = [np.array(ops.convert_to_numpy(one)) for one in self._variables()]
+        size = self.options.crop_px
+        planes = np.zeros((self.options.batch, size, size, 1), np.float16)
+        self.model.train_on_batch(planes, np.zeros(planes.shape[:3], np.uint8))
+        for variable, value in zip(self._variables(), kept, strict=True):
+            variable.assign(value)
+
+    def run(
+        self,
+        supply: Supply,
+        n_px: int,
+        minutes: float,
+        board: Scoreboard | None = None,
+        every_minutes: float = 10.0,
+    ) -> None:
+        """Train until the schedule or the time ends; checkpoint, measure and log every few minutes."""
+        started, marked = time.monotonic(), time.monotonic()
+        losses: list[float] = []
+        idle, begun = 0.0, self.step
+        source = batches(supply, self.options, n_px, self.step, self.options.steps)
+        while self.step < self.options.steps and time.monotonic() - started < 60 * minutes:
+            before = time.monotonic()
+            planes, bits = next(source)
+            idle += time.monotonic() - before
+            losses.append(self._learn(planes, bits))
+            if time.monotonic() - marked > 60 * every_minutes:
+                self._mark(losses, board, started, idle, begun)
+                losses, marked = [], time.monotonic()
+        source.close()
+        if losses:
+            self._mark(losses, board, started, idle, begun)
+
+    def practise(self, pool: Pool, steps: int) -> None:
+        """Train for some steps on a pool that stays as it is."""
+        last = self.step + steps
+        with ThreadPoolExecutor(1) as executor:
+            waiting = deque(
+                executor.submit(pool.batch, self.options, n) for n in range(self.step, self.step + AHEAD)
+            )
+            while self.step < last:
+                planes, bits = waiting.popleft().result()
+                waiting.append(executor.submit(pool.batch, self.options, self.step + AHEAD))
+                self._learn(planes, bits)
+
+    def _learn(self, planes: np.ndarray, bits: np.ndarray) -> float:
+        self.model.optimizer.learning_rate.assign(self.options.rate(self.step))
+        loss = float(self.model.train_on_batch(planes, bits))
+        self.step += 1
+        if self.step % LOG_STEPS == 0:
+            self._fold(LOG_STEPS)
+        return loss
+
+    def _fold(self, steps: int) -> None:
+        """Take the present weights into their average."""
+        share = 1 - np.exp(-steps / min(self.options.average_steps, max(self.step / 5, 1)))
+        for mean, new in zip(self.average, self.model.get_weights(), strict=True):
+            mean += np.float32(share) * (new - mean)
+
+    def _mark(self, losses, board: Scoreboard | None, started: float, idle: float, begun: int) -> None:
+        loss = float(np.mean(losses))
+        if not np.isfinite(loss):
+            raise ModelError(f"the loss is {loss} at step {self.step}: give a smaller learning rate")
+        spent = time.monotonic() - started
+        row = {"step": self.step, "samples": self.options.simulated(self.step), "loss": round(loss, 5)}
+        row["seconds"] = round(self.seconds + spent)
+        row |= {k: round(v, 4) for k, v in (board.measure(self.average) if board else {}).items()}
+        logger.info(
+            "%s; %.2f steps/s, %.0f %% of it waiting for samples",
+            row,
+            (self.step - begun) / max(spent, 1e-9),
+            100 * idle / max(spent, 1e-9),
+        )
+        self.rows.append(row)
+        before, self.seconds = self.seconds, self.seconds + spent
+        self.save()
+        self.seconds = before
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
