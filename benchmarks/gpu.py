@@ -1,137 +1,97 @@
-"""Ten minutes of a GPU: simulate on its cores while it trains.
+"""Ten minutes of a GPU: simulate on its cores while it trains; see ``benchmarks/README.md``.
 
-``fill``: simulate samples, run all designs one after the other (each compiles while the one
-before trains), and go on simulating meanwhile. ``leg``: train one design, from its checkpoint
-where there is one.
+Needs PyTorch, NumPy, SciPy, numba, astropy and pydantic, no Keras. Rehearse on a CPU:
+``python benchmarks/gpu.py --minutes 1 --workers 1 --first 4 --batch 4 --crop 128 --held-out 2``.
 """
 
 import argparse
-import json
 import logging
 import os
-import shutil
-import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import torch
+
 import common  # noqa: F401
-from radiounet.samples import be_nice, cached_sample
+from radiounet.recipe import read_sky
+from radiounet.samples import Sample, be_nice, make_sample
+from radiounet.simulate import CLASSES
+from radiounet.torch_training import ClassUnet, Course, GpuPool, loop, read_weights
 
-HERE = Path(__file__).resolve().parent
-PART_BYTES = 15 * 2**20
-"""Weights are given in parts of this size: what may be transferred has a limit."""
-
-
-def keep(folder: Path, options, number: int) -> int:
-    """Simulate a sample onto the disk."""
-    cached_sample(folder, options, number)
-    return number
+SKIES = ("wide", "shifted_a", "shifted_b")
+HELD_OUT = 900_000
+"""Seed of the first sample that only measures."""
 
 
-def fill(args: argparse.Namespace) -> None:
-    """Simulate, and try all designs."""
-    from designs import DESIGNS, HELD_OUT, SKIES, sky
-
-    started = time.monotonic()
-    for name in SKIES:
-        (args.cache / name).mkdir(parents=True, exist_ok=True)
-    simulators = ProcessPoolExecutor(args.workers, get_context("spawn"), initializer=be_nice)
-    held = [
-        simulators.submit(keep, args.cache / name, sky(name), HELD_OUT + n)
-        for name in SKIES
-        for n in range(args.held_out)
-    ]
-    training = [
-        simulators.submit(keep, args.cache / "wide", sky("wide"), n) for n in range(args.most_samples)
-    ]
-    for one in [*held, *training[: args.samples]]:
-        one.result()
-    log(f"{len(held)} + {args.samples} samples after {time.monotonic() - started:.0f} s")
-    chosen = [(n, 1) for n in range(len(DESIGNS))] + [(0, 2), (0, 3)]
-    if args.designs:
-        chosen = [(n, 1) for n in args.designs]
-
-    def one(item: tuple[int, int]) -> str:
-        if time.monotonic() - started > args.seconds_in_all:
-            return ""
-        design, seed = item
-        command = [sys.executable, str(HERE / "designs.py"), str(design), "--seed", str(seed)]
-        for key in ("seconds", "samples", "held-out", "batch", "crop", "cache"):
-            command += [f"--{key}", str(getattr(args, key.replace("-", "_")))]
-        environment = {**os.environ, "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.3"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        line = done.stdout.strip().splitlines()[-1] if done.returncode == 0 else ""
-        log(line or f"{DESIGNS[design].name}: {done.stderr[-1500:]}")
-        return line
-
-    with ThreadPoolExecutor(args.at_once) as threads:
-        rows = [line for line in threads.map(one, chosen) if line]
-    if args.out:
-        (args.out / "designs.jsonl").write_text("\n".join(rows) + "\n")
-    simulators.shutdown(wait=False, cancel_futures=True)
-    count = len(list((args.cache / "wide").glob("*.npz")))
-    log(f"{count} samples on disk after {time.monotonic() - started:.0f} s")
-    os._exit(0)
-
-
-def leg(args: argparse.Namespace) -> None:
-    """Train one design and measure it now and then."""
-    from designs import DESIGNS, HELD_OUT, SKIES, sky
-    from radiounet.legs import Leg, LegOptions, Scoreboard, Supply
-
-    design, wide = DESIGNS[args.designs[0]], sky("wide")
-    if args.network:
-        design = type(design)("as given", json.loads(args.network))
-    given = json.loads(args.options) if args.options else {}
-    options = LegOptions(**{"batch": args.batch, "crop_px": args.crop, "first": args.samples} | given)
-    skies = {
-        name: [cached_sample(args.cache / name, sky(name), HELD_OUT + n) for n in range(args.held_out)]
-        for name in SKIES
-    }
-    training = Leg(design.builder(), options, args.folder)
-    board = Scoreboard(design.builder(), skies, 4)
-    supply = Supply(wide, args.cache / "wide", args.workers)
-    training.run(supply, wide.n_px, args.minutes, board, args.minutes / 6)
-    supply.close()
-    if args.out:
-        shutil.copy(args.folder / "curve.csv", args.out)
-        content = (args.folder / "weights.npz").read_bytes()
-        for number, first in enumerate(range(0, len(content), PART_BYTES)):
-            (args.out / f"weights.npz.{number}").write_bytes(content[first : first + PART_BYTES])
-    os._exit(0)
-
-
-def log(text: str) -> None:
-    """Print at once."""
-    print(text, flush=True)
+def ready(executor: ProcessPoolExecutor, name: str, first: int, ahead: int) -> Iterator[Sample | None]:
+    """Yield samples in order as they are done, and None where the next is not."""
+    make, number = partial(make_sample, read_sky(name)), first
+    waiting: deque[Future] = deque()
+    while True:
+        while len(waiting) < ahead:
+            waiting.append(executor.submit(make, number))
+            number += 1
+        yield waiting.popleft().result() if waiting[0].done() else None
 
 
 def main() -> None:
-    """See the module."""
+    """Train for some minutes; write averaged weights, curve and log."""
+    started = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fill", "leg"))
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--workers", type=int, default=14)
-    parser.add_argument("--samples", type=int, default=1200)
-    parser.add_argument("--most-samples", type=int, default=12000)
+    parser.add_argument("--out", type=Path, default=Path("results/gpu"))
+    parser.add_argument("--initial", type=Path, help="folder of weights to go on from")
+    parser.add_argument(
+        "--minutes", type=float, default=9.2, help="in all, simulation of the first samples included"
+    )
+    parser.add_argument("--workers", type=int, default=15)
+    parser.add_argument("--first", type=int, default=400, help="samples before the first step")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--pool", type=int, default=12000)
     parser.add_argument("--held-out", type=int, default=16)
-    parser.add_argument("--designs", type=int, nargs="*", default=[])
-    parser.add_argument("--network", help="of a leg: arguments of the network, JSON")
-    parser.add_argument("--options", help="of a leg: its options, JSON")
-    parser.add_argument("--at-once", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--seconds-in-all", type=float, default=520)
-    parser.add_argument("--minutes", type=float, default=9)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--crop", type=int, default=320)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/leg"))
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--crop", type=int, default=384)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128, 192, 256])
     args = parser.parse_args()
-    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
-    {"fill": fill, "leg": leg}[args.what](args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(args.out / "log")]
+    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s", handlers=handlers)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), initializer=be_nice) as executor:
+        skies = {
+            name: list(
+                executor.map(partial(make_sample, read_sky(name)), range(HELD_OUT, HELD_OUT + args.held_out))
+            )
+            for name in SKIES
+        }
+        n_px = skies["wide"][0].plane.shape[0]
+        model = ClassUnet(args.widths, len(CLASSES))
+        if args.initial:
+            model.set_named_weights(read_weights(args.initial))
+        course = Course(
+            model,
+            GpuPool(args.pool, n_px, device),
+            device,
+            args.batch,
+            args.crop,
+            args.learning_rate,
+        )
+        logging.info("%s, held-out skies after %.0f s", device, time.monotonic() - started)
+        left = 60 * args.minutes - (time.monotonic() - started)
+        source = ready(executor, "wide", args.first_seed, 6 * args.workers)
+        loop(course, source, skies, args.first, left, args.out)
+        executor.shutdown(wait=False, cancel_futures=True)
+        logging.info("done after %.0f s", time.monotonic() - started)
+        # samples under way need not be waited for
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ ISLANDS = {
         str,
         None,
         "meta.id.parent",
-        "Most probable island of the connected region this one was cut from; its own name if it is that one",
+        "Name of its connected region: that of the most probable piece",
     ),
     **_POSITION,
     "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
@@ -208,9 +208,10 @@ def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
     ]
     parents = [str(parent) for table in tables for parent in table["parent"]]
     owned = [float(row["owned_fraction"] * row["area_arcmin2"]) for table in tables for row in table]
+    mosaics = [number for number, _ in where]
     kept: dict[int, list[int]] = defaultdict(list)
     for group in _groups(_same_islands(where, prints, parents)):
-        for island in _keep(group, [number for number, _ in where], prints, owned):
+        for island in _keep(group, mosaics, prints, owned):
             number, row = where[island]
             kept[number].append(row)
     return [table[np.array(sorted(kept[number]), int)] for number, table in enumerate(tables)]
@@ -247,9 +248,9 @@ def _keep(
         return len(prints[island] & covered) / len(prints[island])
 
     others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
-    # what the winner shows least of comes first
-    for island in sorted(others, key=lambda island: (share(island), -owned[island], island)):
-        if share(island) < 0.5:
+    others = [island for island in others if share(island) < 0.5]
+    for island in sorted(others, key=lambda island: (-owned[island], island)):
+        if share(island) < 0.5:  # of what has been kept by now
             kept.append(island)
             covered |= prints[island]
     return kept

@@ -27,6 +27,7 @@ from radiounet.errors import ConfigError, ModelError
 from radiounet.products import atomic
 from radiounet.recipe import SimulateOptions
 from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
+from radiounet.scores import precision_summary
 from radiounet.section import Section
 
 logger = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class Scoreboard:
                 logits = np.asarray(self._model.predict_on_batch(planes))[..., 0]
                 for sample, map_ in zip(some, logits, strict=True):
                     counts += _histogram(sample.bits, map_)
-            scores |= {f"{name} {key}": value for key, value in _summary(counts).items()}
+            scores |= {f"{name} {key}": value for key, value in precision_summary(counts).items()}
         return scores
 
 
@@ -248,16 +249,6 @@ def _histogram(bits: np.ndarray, logits: np.ndarray) -> np.ndarray:
     truth = (bits & 1).astype(int)
     flat = (truth * BINS + bins)[known]
     return np.bincount(flat, minlength=2 * BINS).reshape(2, BINS)
-
-
-def _summary(counts: np.ndarray) -> dict[str, float]:
-    """Best Dice over all thresholds, and average precision, from a histogram."""
-    negative, positive = np.cumsum(counts[:, ::-1], axis=1)
-    total = max(positive[-1], 1)
-    precision = positive / np.maximum(positive + negative, 1)
-    dice = 2 * positive / np.maximum(positive + negative + total, 1)
-    recall_step = np.diff(np.concatenate([[0], positive])) / total
-    return {"dice": float(dice.max()), "ap": float((precision * recall_step).sum())}
 
 
 class Leg:

@@ -17,6 +17,7 @@ from keras import layers, ops
 from radiounet.cards import Card, read_card, tile_step
 from radiounet.errors import ModelError
 from radiounet.products import atomic
+from radiounet.simulate import CLASSES
 
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 DROPOUT = 0.5
@@ -120,13 +121,98 @@ def _convolve_twice(x, width: int):
     return x
 
 
+def class_unet(tile_px: int, widths: Sequence[int], classes: int = len(CLASSES)) -> keras.Model:
+    """Residual U-Net whose outputs are logits of classes that may overlap.
+
+    The input is `radiounet.background.normalise`. The first convolution has stride 2, so that
+    the finest level has 2 px (9"), half a beam; the bottom of five levels has 32 px. Every
+    level is a residual block (He et al. 2016) of two 3x3 convolutions. The coarser levels
+    also get the mean of ``I / noise``, clipped at `CLIP_SIGMA`, as in `lotss_unet`.
+
+    Parameters
+    ----------
+    tile_px : int
+        Side of a tile, a multiple of ``2 ** len(widths)``.
+    widths : sequence of int
+        Filters per level, the first at half the resolution.
+    classes : int
+        Outputs: by default those of `radiounet.simulate.CLASSES`, diffuse first.
+
+    Returns
+    -------
+    keras.Model
+        ``[tile, y, x, 1]`` to logits ``[tile, y, x, class]``, float32. Layers with weights
+        have names, by which other frameworks can hold the same weights.
+    """
+    check_tile(tile_px, tile_step("class_unet", len(widths)))
+    inputs = keras.Input((tile_px, tile_px, 1))
+    limit = float(np.arcsinh(CLIP_SIGMA))
+    faint = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
+    faint = layers.AveragePooling2D(2, dtype="float32")(faint)
+    x = _normalised(inputs, widths[0], 5, "stem", strides=2)
+    x = layers.ReLU()(x)
+    skips = []
+    for level, width in enumerate(widths):
+        if level:
+            skips.append(x)
+            x = layers.MaxPooling2D(2)(x)
+            faint = layers.AveragePooling2D(2, dtype="float32")(faint)
+            x = layers.Concatenate()([x, faint])
+        x = _residual(x, width, f"down{level}")
+    for level in reversed(range(len(widths) - 1)):
+        x = layers.UpSampling2D(2)(x)
+        x = layers.Concatenate()([x, skips[level]])
+        x = _residual(x, widths[level], f"up{level}")
+    logits = layers.Conv2D(classes, 1, padding="same", dtype="float32", name="logits")(x)
+    logits = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(logits)
+    return keras.Model(inputs, logits, name="class_unet")
+
+
+def _normalised(x, width: int, size: int, name: str, strides: int = 1):
+    x = layers.Conv2D(width, size, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    return layers.BatchNormalization(name=f"{name}_norm")(x)
+
+
+def _residual(x, width: int, name: str):
+    short = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_short")(x)
+    x = layers.ReLU()(_normalised(x, width, 3, f"{name}_1"))
+    x = _normalised(x, width, 3, f"{name}_2")
+    return layers.ReLU()(layers.Add()([x, short]))
+
+
+def named_weights(model: keras.Model) -> dict[str, np.ndarray]:
+    """All weights of a network, as ``layer/weight``: kernels are ``[y, x, in, out]``."""
+    return {
+        f"{layer.name}/{weight.name}": ops.convert_to_numpy(weight)
+        for layer in model.layers
+        for weight in layer.weights
+    }
+
+
+def set_named_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
+    """Give a network the weights of `named_weights`.
+
+    Raises
+    ------
+    ModelError
+        Names or shapes that are not those of the network.
+    """
+    own = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
+    if set(own) != set(weights):
+        raise ModelError(f"weights of another network: {sorted(set(own) ^ set(weights))[:4]} differ")
+    for name, variable in own.items():
+        if tuple(variable.shape) != weights[name].shape:
+            raise ModelError(f"{name} has shape {weights[name].shape}, the network {tuple(variable.shape)}")
+        variable.assign(weights[name].astype(np.float32))
+
+
 def check_tile(tile_px: int, step: int) -> None:
     """Raise `ModelError` unless a tile is a multiple of what a network's levels need."""
     if tile_px % step:
         raise ModelError(f"a tile of {tile_px} px is not a multiple of {step} px, as its levels need")
 
 
-ARCHITECTURES = {"published_unet": published_unet, "lotss_unet": lotss_unet}
+ARCHITECTURES = {"published_unet": published_unet, "lotss_unet": lotss_unet, "class_unet": class_unet}
 
 
 def load_model(folder: str | Path) -> tuple[keras.Model, Card]:

@@ -5,8 +5,10 @@ The ranges that make a simulated sky easy or hard stand here; the functions that
 `radiounet.diffuse`) name the papers.
 """
 
+from pathlib import Path
 from typing import Literal
 
+import yaml
 from pydantic import Field
 
 from radiounet.section import FractionRange, NumberRange, PositiveRange, Range, Section
@@ -186,6 +188,14 @@ class SimulateOptions(Section):
     def px_per_arcmin(self) -> float:
         """Pixels per arcmin."""
         return 60 / self.pixel_arcsec
+
+
+SKIES = Path(__file__).resolve().parents[2] / "config" / "skies"
+
+
+def read_sky(name: str) -> SimulateOptions:
+    """Options of a sky of ``config/skies``: one to train on, and shifted ones that only measure."""
+    return SimulateOptions.model_validate(yaml.safe_load((SKIES / f"{name}.yaml").read_text())["simulate"])
 
 
 class TrainOptions(Section):

@@ -448,3 +448,19 @@ def card_metrics(scores: dict) -> dict[str, object]:
             for key in ("roc_auc", "accuracy", "recall", "precision", "brier")
         },
     }
+
+
+def precision_summary(counts: np.ndarray) -> dict[str, float]:
+    """Best Dice over all thresholds, and average precision, from a histogram.
+
+    Parameters
+    ----------
+    counts : ndarray, ``[truth, bin]``
+        Pixels without and with emission by rising score.
+    """
+    negative, positive = np.cumsum(counts[:, ::-1], axis=1)
+    total = max(positive[-1], 1)
+    precision = positive / np.maximum(positive + negative, 1)
+    dice = 2 * positive / np.maximum(positive + negative + total, 1)
+    recall_step = np.diff(np.concatenate([[0], positive])) / total
+    return {"dice": float(dice.max()), "ap": float((precision * recall_step).sum())}

@@ -137,15 +137,15 @@ def smooth_brightness(
 
     Returns
     -------
-    ndarray of float64, ``[y, x]``
+    ndarray of float32, ``[y, x]``
         In units of the noise of one pixel; 0 outside the region, and far from any data.
     """
     known = inside & np.isfinite(snr)
-    values = np.where(known, snr, 0).astype(np.float64)
+    values = np.where(known, snr, 0).astype(np.float32)
     median = _masked_median(values, known, MEDIAN_BEAMS * beam_px)
     compact = known & (values > np.maximum(COMPACT_RATIO * median, median + COMPACT_SIGMA))
     compact = ndimage.binary_dilation(compact, disk(round(beam_px / 2)))  # the wings of the beam
-    weight = np.where(known, probability, 0).astype(np.float64)
+    weight = np.where(known, probability, 0).astype(np.float32)
     values = np.where(compact, median, values) * weight
     sigma = SMOOTH_BEAMS * beam_px * FWHM_TO_SIGMA
     summed, weight = (

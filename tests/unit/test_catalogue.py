@@ -32,9 +32,10 @@ def a_row(kind, **values):
     return row | values
 
 
-def island(name, pixels, owned=1.0, area=1.0):
+def island(name, pixels, owned=1.0, area=1.0, parent=None, **values):
     """Return an island and its footprint."""
-    return a_row("islands", name=name, owned_fraction=owned, area_arcmin2=area), " ".join(map(str, pixels))
+    values |= {"name": name, "parent": parent or name, "owned_fraction": owned, "area_arcmin2": area}
+    return a_row("islands", **values), " ".join(map(str, pixels))
 
 
 def mosaic(*islands):
@@ -113,6 +114,53 @@ def test_islands_of_one_mosaic_are_never_dropped_for_each_other():
     assert kept(mosaic(island("a", range(5)), island("b", range(5)))) == [["a", "b"]]
 
 
+def test_pieces_of_one_region_stay_together():
+    """Each mosaic owns more of one piece; a mixture would hold 4 and 5 twice, as their lines differ."""
+    one = mosaic(island("a", range(6), 0.9, 6.0, "a"), island("b", range(6, 10), 0.1, 4.0, "a"))
+    other = mosaic(island("c", range(4), 0.1, 4.0, "d"), island("d", range(4, 10), 0.8, 6.0, "d"))
+    assert kept(one, other) == [["a", "b"], []]
+    assert kept(other, one) == [[], ["a", "b"]]
+
+
+def test_a_piece_is_one_region_on_the_other_mosaic():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.0, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(10), 0.8, 10.0))) == [[], ["c"]]
+    other = mosaic(island("c", range(6), 0.8, 6.0), island("d", range(6, 10), 1.0, 4.0))
+    assert kept(one, other) == [[], ["c", "d"]]
+
+
+def test_a_piece_that_the_winner_does_not_show_stays():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.9, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(7), 0.8, 7.0))) == [["b"], ["c"]]
+    # nor is it lost where a third mosaic shows it as well, and it is there once
+    third = mosaic(island("d", range(6, 11), 0.1, 5.0))
+    assert kept(one, mosaic(island("c", range(7), 0.8, 7.0)), third) == [["b"], ["c"], []]
+
+
+def test_what_the_owner_of_its_cell_does_not_show_is_dropped():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.0, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(6), 0.8, 6.0))) == [[], ["c"]]
+
+
+def test_two_islands_of_different_cells_are_one_on_a_third_mosaic():
+    """The large one shares half of both others, and neither of those is lost."""
+    left, right = mosaic(island("left", range(5), 1.0, 5.0)), mosaic(island("right", range(5, 10), 0.9, 5.0))
+    assert kept(mosaic(island("both", range(10), 0.1, 10.0)), left, right) == [[], ["left"], ["right"]]
+
+
+def test_a_region_is_named_after_an_island_that_stays(tmp_path):
+    one = [
+        island("a", range(6), 0.2, 6.0, "a", mosaic="P1", p_max=0.9),
+        island("b", range(6, 10), 0.9, 4.0, "a", mosaic="P1", p_max=0.7),
+        island("c", range(10, 14), 0.9, 4.0, "a", mosaic="P1", p_max=0.8),
+    ]
+    other = [island("a2", range(7), 1.0, 9.0, mosaic="P2")]
+    for name, islands in (("P1", one), ("P2", other)):
+        write_ecsv(tmp_path / f"{name}.ecsv", mosaic(*islands))
+    table, _ = merge_tables("islands", sorted(tmp_path.iterdir()))
+    assert dict(zip(table["name"], table["parent"], strict=True)) == {"a2": "a2", "b": "c", "c": "c"}
+
+
 def test_three_mosaics_show_one_island():
     three = (mosaic(island(name, range(5), owned)) for name, owned in (("a", 0.2), ("b", 0.5), ("c", 0.3)))
     assert kept(*three) == [[], ["b"], []]
@@ -159,7 +207,7 @@ def merged(tmp_path):
     root = str(tmp_path / "results")
     products = Products(root)
     a, b, a2 = (island(*one) for one in (("a", [1, 2], 0.9), ("b", [7], 1.0), ("a2", [1, 2], 0.1)))
-    c = (a_row("islands", name="c", touches_edge=True), "9")
+    c = (a_row("islands", name="c", parent="c", touches_edge=True), "9")
     for name, islands in (("P1", (a, b)), ("P2", (a2, c))):
         write_ecsv(products.islands(name), mosaic(*islands))
         write_json(products.left_out(name), {"left_out": [vars(LEFT_OUT)] if name == "P1" else []})
@@ -195,7 +243,7 @@ def rows_of(table):
 
 def expected_rows(kind):
     if kind == "islands":
-        c = a_row("islands", name="c", touches_edge=True)
+        c = a_row("islands", name="c", parent="c", touches_edge=True)
         rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
     elif kind == "clusters":
         blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)

@@ -17,8 +17,11 @@ SURVEY = Survey("dr2", [Mosaic("west", 150.25, 35.0, N_PX), Mosaic("east", 149.7
 BORDER = 150.0
 
 
-def tables(tmp_path, sky, seed=1):
-    """Islands of both mosaics; `sky` tells which positions are diffuse, noise frays the edges."""
+def tables(tmp_path, sky, seed=1, brightness=None):
+    """Islands of both mosaics; `sky` tells which positions are diffuse, noise frays the edges.
+
+    `brightness` is that of the positions in units of the noise; without it 10 in the mask.
+    """
     found = {}
     for name, place in SURVEY.mosaics.items():
         wcs = grid_wcs(place.ra_deg, place.dec_deg, N_PX, 4.5)
@@ -28,7 +31,8 @@ def tables(tmp_path, sky, seed=1):
         # one beam of 22 px, as the workflow cleans a mask
         mask = make_mask(sky(ra, dec, rng).reshape(N_PX, N_PX).astype(np.float32), 0.5, 22)
         noise = 1e-4 * rng.standard_normal((N_PX, N_PX)).astype(np.float32)
-        plane = Plane(noise + 1e-3 * mask, wcs, Beam(20, 20))
+        shining = brightness(ra, dec).reshape(N_PX, N_PX) if brightness else 10 * mask
+        plane = Plane((noise + 1e-4 * shining).astype(np.float32), wcs, Beam(20, 20))
         header = plane.header()
         header.extend(
             provenance(model="m", modelsha="0", inputsha="0", segmode="exact", precis="float32")
@@ -93,3 +97,65 @@ def test_an_island_of_another_cell_is_left_to_its_owner(tmp_path):
     assert len(found["east"]) == 0
     assert found["west"]["owned_fraction"][0] == 1
     assert not found["west"]["touches_edge"][0]
+
+
+def gaussians(*places):
+    """Brightness of Gaussians with a FWHM of 1.5 arcmin, in units of the noise; right ascensions."""
+
+    def brightness(ra, dec):
+        vectors = unit_vectors(ra, dec)
+        distances = (60 * separation_deg(unit_vectors(place, 35.0), vectors) for place in places)
+        return sum(20 * np.exp2(-4 * (distance / 1.5) ** 2) for distance in distances)
+
+    return brightness
+
+
+APART = 3 / 60 / np.cos(np.radians(35.0))
+
+
+@pytest.mark.parametrize("middle", [149.95, 149.99, BORDER, 150.01, 150.05])
+def test_touching_objects_across_the_border_are_in_the_catalogue_once_each(tmp_path, middle):
+    brightness = gaussians(middle - APART / 2, middle + APART / 2)
+
+    def sky(ra, dec, rng):
+        return brightness(ra, dec) > rng.uniform(0.5, 1.2, ra.size)
+
+    found = tables(tmp_path, sky, brightness=brightness)
+    for table in found.values():
+        assert len(table) in (0, 2)  # a region as a whole, or not at all
+    kept = drop_duplicates([*found.values()])
+    rows = [row for table in kept for row in table]
+    assert sorted(row["ra_deg"] for row in rows) == pytest.approx(
+        [middle - APART / 2, middle + APART / 2], abs=0.004
+    )
+    assert len({row["mosaic"] for row in rows}) == 1
+    assert {row["parent"] for row in rows} == {max(rows, key=lambda row: row["area_arcmin2"])["name"]}
+
+
+def test_a_piece_that_only_its_owner_joins_to_a_region_is_not_lost(tmp_path):
+    """West sees both objects as one region; on east a gap in the mask parts them."""
+    west, east = BORDER + 0.3 * APART, BORDER - 0.7 * APART
+    brightness = gaussians(west, east)
+    calls = []
+
+    def sky(ra, dec, rng):
+        calls.append(1)
+        gap = (np.abs(ra - (west + east) / 2) < 0.004) if len(calls) == 2 else False
+        return (brightness(ra, dec) > 1) & ~gap
+
+    found = tables(tmp_path, sky, brightness=brightness)
+    assert found["west"]["parent"][0] == found["west"]["parent"][1]
+    kept = drop_duplicates([*found.values()])
+    rows = [row for table in kept for row in table]
+    assert sorted(row["ra_deg"] for row in rows) == pytest.approx([east, west], abs=0.004)
+
+
+def test_pieces_name_the_most_probable_as_their_parent(tmp_path):
+    brightness = gaussians(150.25 - APART / 2, 150.25 + APART / 2, 150.45)
+    found = tables(tmp_path, lambda ra, dec, rng: brightness(ra, dec) > 1, brightness=brightness)["west"]
+    assert len(found) == 3
+    alone = found[found["ra_deg"] > 150.4]
+    assert alone["parent"].tolist() == alone["name"].tolist()
+    pieces = found[found["ra_deg"] < 150.4]
+    assert len(set(pieces["parent"])) == 1
+    assert pieces["parent"][0] in pieces["name"]
