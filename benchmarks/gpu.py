@@ -20,9 +20,9 @@ import torch
 
 import common  # noqa: F401
 from radiounet.recipe import read_sky
-from radiounet.samples import Sample, be_nice, make_sample
+from radiounet.samples import Sample, be_nice, make_sample, read_named_weights
 from radiounet.simulate import CLASSES
-from radiounet.torch_training import ClassUnet, Course, GpuPool, loop, read_weights
+from radiounet.torch_training import ClassUnet, Course, GpuPool, loop
 
 SKIES = ("wide", "shifted_a", "shifted_b")
 HELD_OUT = 900_000
@@ -45,7 +45,7 @@ def main() -> None:
     started = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/gpu"))
-    parser.add_argument("--initial", type=Path, help="folder of weights to go on from")
+    parser.add_argument("--initial", type=Path, help="averaged weights to go on from")
     parser.add_argument(
         "--minutes", type=float, default=9.2, help="in all, simulation of the first samples included"
     )
@@ -75,7 +75,7 @@ def main() -> None:
         n_px = skies["wide"][0].plane.shape[0]
         model = ClassUnet(args.widths, len(CLASSES))
         if args.initial:
-            model.set_named_weights(read_weights(args.initial))
+            model.set_named_weights(read_named_weights(args.initial))
         course = Course(
             model,
             GpuPool(args.pool, n_px, device),

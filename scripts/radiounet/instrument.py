@@ -310,7 +310,7 @@ class Instrument:
 
 @njit(cache=True, nogil=True)
 def _add_errors(residual, gains, times, first, second, sign, rows, columns, turn_y, turn_x):
-    """Add one source's residual visibilities, in place; `turn_y`, `turn_x` are its waves by row and column."""
+    """Add one source's residual visibilities in place; its waves are given by row and by column."""
     for n in range(residual.size):
         error = gains[times[n], first[n]] * np.conj(gains[times[n], second[n]]) - np.complex64(1)
         if sign[n] < 0:

@@ -9,7 +9,6 @@ One trainer for all backends of Keras: on two CPU cores TensorFlow is the fastes
 import csv
 import json
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +20,13 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from pydantic import Field
 
 from radiounet.errors import ConfigError, ModelError
+from radiounet.network import set_named_weights
 from radiounet.products import atomic
-from radiounet.recipe import SimulateOptions
-from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
+from radiounet.recipe import LegOptions, SimulateOptions, read_sky
+from radiounet.samples import KNOWN, Sample, be_nice, cached_sample, half_precision, read_named_weights
 from radiounet.scores import precision_summary
-from radiounet.section import Section
 
 logger = logging.getLogger(__name__)
 
@@ -38,34 +36,19 @@ LOG_STEPS = 25
 BINS = 400
 
 
-class LegOptions(Section):
-    """How a network of several classes is trained."""
+SKIES = ("wide", "shifted_a", "shifted_b")
+HELD_OUT = 900_000
+"""First seed of the samples that only measure."""
 
-    seed: int = Field(1, ge=0, description="seed of weights and crops")
-    crop_px: int = Field(320, gt=0, description="side of a training crop, px")
-    batch: int = Field(8, ge=1, description="crops per step")
-    first: int = Field(64, ge=1, description="samples simulated before the first step")
-    samples_per_step: float = Field(0.25, gt=0, description="samples simulated for each step after it")
-    pool: int = Field(512, ge=1, description="samples held in memory at a time, the newest")
-    target_fraction: float = Field(0.6, ge=0, le=1, description="crops centred near diffuse emission")
-    steps: int = Field(100_000, ge=1, description="end of the schedule, after which the rate is 0")
-    warmup: int = Field(500, ge=1, description="steps over which the learning rate rises")
-    decay: int = Field(20_000, ge=1, description="steps over which it falls to 0 at the end")
-    learning_rate: float = Field(1e-3, gt=0, description="between both")
-    average_steps: int = Field(1000, ge=1, description="steps that the average of the weights reaches back")
-    dice: float = Field(0.0, ge=0, description="weight of the Dice loss of the diffuse class")
-    other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
-    precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: a rise, a plateau, a fall to 0."""
-        rise = min(1.0, (step + 1) / self.warmup)
-        fall = min(1.0, max(0.0, (self.steps - step) / self.decay))
-        return self.learning_rate * rise * fall
-
-    def simulated(self, step: int) -> int:
-        """Samples that have been simulated when a step begins."""
-        return self.first + int(self.samples_per_step * step)
+def held_out(folder: str | Path, count: int) -> dict[str, list[Sample]]:
+    """Samples of each of `SKIES` that are never trained on, kept below a folder."""
+    skies: dict[str, list[Sample]] = {}
+    for name in SKIES:
+        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
+        numbers = range(HELD_OUT, HELD_OUT + count)
+        skies[name] = [cached_sample(Path(folder) / name, read_sky(name), number) for number in numbers]
+    return skies
 
 
 class Pool:
@@ -261,9 +244,17 @@ class Leg:
     options : LegOptions
     folder : path
         Checkpoint, learning curve and averaged weights.
+    initial : path, optional
+        Averaged weights to begin with where there is no checkpoint.
     """
 
-    def __init__(self, build: Callable[[int], keras.Model], options: LegOptions, folder: str | Path):
+    def __init__(
+        self,
+        build: Callable[[int], keras.Model],
+        options: LegOptions,
+        folder: str | Path,
+        initial: str | Path | None = None,
+    ):
         keras.utils.set_random_seed(options.seed)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(options.precision)
@@ -278,9 +269,17 @@ class Leg:
         self.options, self._folder = options, Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self.step, self.seconds = 0, 0.0
+        if initial is not None:
+            set_named_weights(self.model, read_named_weights(initial))
         self.average = [np.array(one, np.float32) for one in self.model.get_weights()]
         self.rows: list[dict] = []
         self._resume()
+
+    def _named(self) -> dict[str, np.ndarray]:
+        """Averaged weights by the names of `radiounet.network.named_weights`."""
+        names = {id(w): f"{layer.name}/{w.name}" for layer in self.model.layers for w in layer.weights}
+        order = [names[id(weight)] for weight in self.model.weights]
+        return dict(zip(order, self.average, strict=True))
 
     @property
     def _checkpoint(self) -> Path:
@@ -319,9 +318,7 @@ class Leg:
         with atomic(self._checkpoint) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, about=np.array(json.dumps(about)), **arrays)
         with atomic(self._folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(
-                stream, **{f"a{n}": one.astype(np.float16) for n, one in enumerate(self.average)}
-            )
+            np.savez(stream, **half_precision(self._named()))
         if self.rows:
             with atomic(self._folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
                 writer = csv.DictWriter(stream, list(self.rows[-1]))
@@ -406,8 +403,3 @@ class Leg:
         before, self.seconds = self.seconds, self.seconds + spent
         self.save()
         self.seconds = before
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

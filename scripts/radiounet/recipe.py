@@ -38,7 +38,7 @@ class SimulateOptions(Section):
     )
     shoulder: PositiveRange = Field(
         (1.0, 1.0),
-        description="broad part of the dirty beam: factor on the brightness of extended emission left undeconvolved",
+        description="broad part of the dirty beam: factor on the brightness of undeconvolved extended emission",
     )
     shoulder_arcsec: PositiveRange = Field((60.0, 60.0), description="its FWHM, arcsec")
     blend_fraction: float = Field(
@@ -250,3 +250,35 @@ class TrainOptions(Section):
     def model_folders(self) -> list[str]:
         """Models it starts from that are given by their folder: those may be made anew, a shipped one not."""
         return [one for one in (self.initial, self.hard_from) if one and "/" in one]
+
+
+class LegOptions(Section):
+    """How a network of several classes is trained."""
+
+    seed: int = Field(1, ge=0, description="seed of weights and crops")
+    widths: list[int] = Field([32, 64, 128, 192, 256], min_length=2, description="filters per level")
+    held_out: int = Field(8, ge=1, description="samples of each sky that only measure")
+    crop_px: int = Field(320, gt=0, description="side of a training crop, px")
+    batch: int = Field(8, ge=1, description="crops per step")
+    first: int = Field(64, ge=1, description="samples simulated before the first step")
+    samples_per_step: float = Field(0.25, gt=0, description="samples simulated for each step after it")
+    pool: int = Field(512, ge=1, description="samples held in memory at a time, the newest")
+    target_fraction: float = Field(0.6, ge=0, le=1, description="crops centred near diffuse emission")
+    steps: int = Field(100_000, ge=1, description="end of the schedule, after which the rate is 0")
+    warmup: int = Field(500, ge=1, description="steps over which the learning rate rises")
+    decay: int = Field(20_000, ge=1, description="steps over which it falls to 0 at the end")
+    learning_rate: float = Field(1e-3, gt=0, description="between both")
+    average_steps: int = Field(1000, ge=1, description="steps that the average of the weights reaches back")
+    dice: float = Field(0.0, ge=0, description="weight of the Dice loss of the diffuse class")
+    other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
+    precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: a rise, a plateau, a fall to 0."""
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = min(1.0, max(0.0, (self.steps - step) / self.decay))
+        return self.learning_rate * rise * fall
+
+    def simulated(self, step: int) -> int:
+        """Samples that have been simulated when a step begins."""
+        return self.first + int(self.samples_per_step * step)

@@ -219,7 +219,7 @@ def _local_amplitude(plane: np.ndarray, scale_px: float) -> np.ndarray:
 
 
 def draw_background(options: SimulateOptions, rms: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pedestal and linear gradient, Jy/beam: short spacings that are missing, or other data that were added."""
+    """Pedestal and linear gradient, Jy/beam, as missing or added short spacings leave them."""
     level = float(np.median(rms))
     pedestal = draw_from(options.pedestal_sigma, rng)
     slope = draw_from(options.gradient_sigma, rng)
@@ -288,7 +288,7 @@ def _moved(target: Target, clusters: list[SimulatedCluster], part: slice, zoom: 
 
 
 def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
-    """Write one pair: image, then ``TRUTH, RMS, OBJECTS, CAUSE, CLASSES``, and tables of clusters and objects."""
+    """Write one pair: image, planes ``TRUTH, RMS, OBJECTS, CAUSE, CLASSES``, tables of clusters and objects."""
     pair = simulate_pair(options, seed)
     header = fits.Header(provenance())
     header["BUNIT"] = "JY/BEAM"

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as tf
 
-from radiounet.samples import KNOWN, TARGETS, Sample
+from radiounet.samples import KNOWN, TARGETS, Sample, half_precision
 from radiounet.scores import precision_summary
 
 logger = logging.getLogger(__name__)
@@ -273,38 +273,11 @@ class Course:
         row |= {"seconds": round(seconds), "loss": round(loss, 5)} | self.measure(skies)
         self.rows.append(row)
         logger.info("%s", row)
-        write_weights(folder, self.averaged().named_weights())
+        np.savez(folder / "weights.npz", **half_precision(self.averaged().named_weights()))
         with open(folder / "curve.csv", "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
             writer.writerows(self.rows)
-
-
-PART_BYTES = 14 * 2**20
-"""Weights are given in files of this size at most."""
-
-
-def write_weights(folder: Path, weights: dict[str, np.ndarray]) -> None:
-    """Write weights in half precision, in as many files as `PART_BYTES` asks for."""
-    parts: list[dict] = [{}]
-    size = 0
-    for name, one in weights.items():
-        size += 2 * one.size
-        if size > PART_BYTES:
-            parts.append({})
-            size = 2 * one.size
-        parts[-1][name.replace("/", "|")] = one.astype(np.float16)
-    for number, part in enumerate(parts):
-        np.savez(folder / f"weights{number}.npz", **part)
-
-
-def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """Read what `write_weights` wrote."""
-    weights = {}
-    for path in sorted(folder.glob("weights*.npz")):
-        with np.load(path) as store:
-            weights |= {name.replace("|", "/"): store[name].astype(np.float32) for name in store}
-    return weights
 
 
 def loop(

@@ -1,0 +1,40 @@
+"""Train the next lotss-unet for a while; given again with the same folder, it goes on from there."""
+
+import argparse
+from pathlib import Path
+
+from radiounet.options import add_options, options_from
+from radiounet.recipe import LegOptions, read_sky
+
+
+def main() -> None:
+    """Parse options, train, and leave checkpoint, averaged weights and learning curve in the folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve, weights and samples")
+    parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
+    parser.add_argument("--minutes", type=float, default=100, help="length of the leg")
+    parser.add_argument("--cores", type=int, default=1, help="of which each simulates a fifth of the time")
+    add_options(parser, LegOptions)
+    args = parser.parse_args()
+
+    from radiounet.inference import use_threads
+    from radiounet.legs import Leg, Scoreboard, Supply, held_out
+    from radiounet.log import configure
+    from radiounet.network import class_unet
+
+    configure(args.folder / "log")
+    use_threads(args.cores)
+    options, sky = options_from(args, LegOptions), read_sky("wide")
+    supply = Supply(sky, args.folder / "samples" / "wide", args.cores)
+
+    def build(side: int):
+        return class_unet(side, options.widths)
+
+    leg = Leg(build, options, args.folder, args.initial)
+    board = Scoreboard(build, held_out(args.folder / "samples", options.held_out), 1)
+    leg.run(supply, sky.n_px, args.minutes, board)
+    supply.close()
+
+
+if __name__ == "__main__":
+    main()
