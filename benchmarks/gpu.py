@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 
 import common  # noqa: F401
+from radiounet.cards import read_named_weights
 from radiounet.recipe import read_sky
-from radiounet.samples import Sample, be_nice, make_sample, read_named_weights
+from radiounet.samples import Sample, be_nice, make_sample
 from radiounet.simulate import CLASSES
 from radiounet.torch_training import ClassUnet, Course, GpuPool, loop
 

@@ -37,8 +37,8 @@ def open_score(folder: str) -> tuple[Score, float, float | None]:
 
     predictor, card = open_model(model_folder(folder), batch=1)
 
-    def score(image: np.ndarray) -> np.ndarray:
-        plane = card.normalisation(image, local_rms(image))
+    def score(image: np.ndarray, beam_px: float) -> np.ndarray:
+        plane = card.normalisation(image, local_rms(image), beam_px)
         return predictor.plane(plane, card.tile_px, card.core_px)
 
     return score, card.threshold, card.peak

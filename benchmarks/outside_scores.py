@@ -12,6 +12,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from radiounet.gaussian import FWHM_AREA
 from radiounet.image import Plane, read_plane, to_model_grid
 from radiounet.outside import (
     BEAM_PX,
@@ -29,7 +30,8 @@ from radiounet.pairs import BEAM_ARCSEC
 from radiounet.scores import PixelCounts, divide, roc_auc
 from radiounet.sky import PIXEL_ARCSEC
 
-Score = Callable[[np.ndarray], np.ndarray]
+Score = Callable[[np.ndarray, float], np.ndarray]
+"""Image in Jy/beam, ``[y, x]``, and FWHM of its beam in px, to a probability per pixel."""
 GALACTIC = "field_11_00"
 TRUTH_SIGMA = 0.25
 DETECTABLE_SNR = 3.0
@@ -52,9 +54,9 @@ class Field:
     probability: np.ndarray
 
 
-def predict(score: Score, image: np.ndarray) -> np.ndarray:
+def predict(score: Score, image: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
     """Probability, float32 ``[y, x]``, NaN where the image is."""
-    return np.where(np.isfinite(image), score(image), np.nan).astype(np.float32)
+    return np.where(np.isfinite(image), score(image, beam_px), np.nan).astype(np.float32)
 
 
 def read_field(score: Score, folder: Path) -> Field:
@@ -155,7 +157,8 @@ def measure_nvss(score: Score, threshold: float, peak: float | None, folder: Pat
             image = read_plane(folder / path.name.replace(".regions.fits.fz", ".fits"))
             moved = on_grid(image, way)
             truth = RegionTruth(np.isfinite(moved.data), regions_on(path, image, moved))
-            probability = predict(score, moved.data)
+            beam_px = float(np.sqrt(moved.resolution_area_px / FWHM_AREA))
+            probability = predict(score, moved.data, beam_px)
             islands = find_islands(probability, threshold)
             kept, judgement = islands.kept(peak), truth.judge(islands)
             found.append(judgement.found(kept))

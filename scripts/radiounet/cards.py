@@ -6,16 +6,20 @@ needs no Keras: the tiling stage imports this module, not the network.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import yaml
 from pydantic import Field, ValidationError
 
+from radiounet.background import normalise
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
 from radiounet.products import atomic, sha256_of
 from radiounet.section import LogScale, Section
+
+BEAM_PX = 20 / 4.5
+"""FWHM of the survey's beam."""
 
 
 class LogNormalisation(LogScale):
@@ -26,12 +30,17 @@ class LogNormalisation(LogScale):
 
     kind: Literal["log10"]
 
-    def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""
         safe = np.where(np.isfinite(image), image, np.float32(self.floor))
         logs = np.log10(np.maximum(safe, np.float32(self.floor), dtype=np.float32))
         low, high = np.log10(self.low), np.log10(self.high)
         return np.clip((logs - np.float32(low)) / np.float32(high - low), 0, 1)
+
+    @property
+    def blank(self) -> float:
+        """Input where there is no data."""
+        return float(self(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0])
 
 
 class AsinhNormalisation(Section):
@@ -41,8 +50,9 @@ class AsinhNormalisation(Section):
     """
 
     kind: Literal["asinh_sigma"]
+    blank: ClassVar[float] = 0.0
 
-    def __call__(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels 0."""
         with np.errstate(invalid="ignore", divide="ignore"):
             plane = np.arcsinh(image / rms).astype(np.float32)
@@ -50,7 +60,24 @@ class AsinhNormalisation(Section):
         return plane
 
 
-Normalisation = Annotated[LogNormalisation | AsinhNormalisation, Field(discriminator="kind")]
+class FlatNormalisation(Section):
+    """``asinh((I - background) / noise)`` with `radiounet.background`'s measures of both."""
+
+    kind: Literal["asinh_flat"]
+    blank: ClassVar[float] = 0.0
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels 0; `rms` is not used."""
+        return normalise(image, beam_px)
+
+
+Normalisation = Annotated[
+    LogNormalisation | AsinhNormalisation | FlatNormalisation, Field(discriminator="kind")
+]
+
+
+OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
+"""Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
 
 
 class Weights(Section):
@@ -64,7 +91,7 @@ class Card(Section):
     """A network with everything needed to use it and to cite it."""
 
     name: str
-    architecture: Literal["published_unet", "lotss_unet"]
+    architecture: Literal["published_unet", "lotss_unet", "class_unet"]
     widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
     tile_px: int = Field(gt=0, description="side of one network input, px")
     core_px: int = Field(gt=0, description="side of the central part that is kept, px")
@@ -86,6 +113,16 @@ class Card(Section):
     citation: str
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network tells apart from diffuse emission, in the order of its further outputs."""
+        return OTHER_CLASSES if self.architecture == "class_unet" else ()
+
+    @property
+    def surrounded(self) -> bool:
+        """Whether its tiles lie on a plane surrounded by blanks, see `radiounet.tiling`."""
+        return is_surrounded(self.architecture)
+
+    @property
     def step_px(self) -> int:
         """What the side of a tile must be a multiple of."""
         return tile_step(self.architecture, len(self.widths))
@@ -94,6 +131,11 @@ class Card(Section):
     def margin_px(self) -> int:
         """Pixels of context around a core, on each side."""
         return (self.tile_px - self.core_px) // 2
+
+
+def is_surrounded(architecture: str) -> bool:
+    """Whether tiles of an architecture lie on a plane surrounded by blanks."""
+    return architecture == "class_unet"
 
 
 def tile_step(architecture: str, levels: int) -> int:
@@ -147,6 +189,25 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
                 "restore the file, or the card that belongs to it"
             )
     return card
+
+
+def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as they are kept: half precision, names that a zip file can hold."""
+    return {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
+
+
+def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """Read weights that were kept in half precision, as ``layer/weight``.
+
+    Raises
+    ------
+    ModelError
+        There is no such file.
+    """
+    if not Path(path).is_file():
+        raise ModelError(f"there are no weights {path}")
+    with np.load(path) as store:
+        return {name.replace("|", "/"): store[name].astype(np.float32) for name in store}
 
 
 def write_card(folder: str | Path, card: Card) -> None:

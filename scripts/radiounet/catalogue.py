@@ -16,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
+from radiounet.cards import OTHER_CLASSES
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
@@ -36,6 +37,11 @@ class Column:
     ucd: str
     description: str
     digits: int = 3  # after the decimal point, where a person reads it
+
+
+def class_column(name: str) -> str:
+    """Column of the mean probability of a class."""
+    return f"p_{name.lower().replace(' ', '_')}"
 
 
 _POSITION = {
@@ -60,6 +66,12 @@ ISLANDS = {
     "las_arcmin": Column(float, "arcmin", "phys.angSize", "Largest angular size"),
     "p_mean": Column(float, None, "stat.probability;stat.mean", "Mean probability of diffuse emission"),
     "p_max": Column(float, None, "stat.probability;stat.max", "Largest probability of diffuse emission"),
+    **{
+        class_column(name): Column(
+            float, None, "stat.probability;stat.mean", f"Mean probability of the class {name}"
+        )
+        for name in OTHER_CLASSES
+    },
     "flux_mjy": Column(float, "mJy", "phot.flux.density;em.radio.100-200MHz", "Flux density in the mask"),
     "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
     "peak_sigma": Column(float, None, "stat.snr", "Brightest pixel over the local noise"),

@@ -300,7 +300,69 @@ def lotss_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Call
     return forward
 
 
-FUNCTIONS = {"published_unet": published_unet, "lotss_unet": lotss_unet}
+def class_unet(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Callable:
+    """Function from tiles to cores of `radiounet.network.class_unet`; see `published_unet`.
+
+    The probabilities that it gives are ``[tile, y, x, class]``.
+    """
+    run = _Steps(dtype)
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    levels = sum(name.startswith("down") and name.endswith("_short") for name in layers)
+    check_tile(tile_px, tile_step("class_unet", levels))
+
+    def folded(name: str):
+        return Affine.of(layers[f"{name}_norm"]).after(*_weights_of(layers[f"{name}_conv"]))
+
+    def block_weights(name: str):
+        return folded(f"{name}_1"), folded(f"{name}_2"), _weights_of(layers[f"{name}_short"])
+
+    stem, head = folded("stem"), _weights_of(layers["logits"])
+    down = [block_weights(f"down{level}") for level in range(levels)]
+    up = [block_weights(f"up{level}") for level in range(levels - 1)]
+    limit = float(np.arcsinh(CLIP_SIGMA))
+    # bilinear upsampling by two reaches one pixel of its input to either side
+    spans = [(max(core[0] // 2 - 1, 0), min(-(-core[1] // 2) + 1, tile_px // 2))]
+    for level in range(1, levels - 1):
+        side = tile_px >> level
+        low, high = max(spans[-1][0] - 2, 0), min(spans[-1][1] + 2, side)
+        spans.append((low // 2, -(-high // 2)))
+
+    def block_of(x, weights, have: Span, want: Span, full: int):
+        first, second, short = weights
+        middle = max(want[0] - 1, 0), min(want[1] + 1, full)
+        y = ops.relu(run.convolve_part(x, have, middle, full, *first))
+        y = run.convolve_part(y, middle, want, full, *second)
+        return ops.relu(ops.add(y, run.convolve(part(x, have, want), *short)))
+
+    def forward(tiles):
+        faint = ops.sinh(ops.clip(ops.cast(tiles, "float32"), -limit, limit))
+        faint = ops.average_pool(faint, 2, strides=2)
+        x = ops.relu(run.convolve(ops.cast(tiles, dtype), *stem, strides=2))
+        skips = []
+        for level in range(levels):
+            if level:
+                skips.append(x)
+                x, faint = ops.max_pool(x, 2, strides=2), ops.average_pool(faint, 2, strides=2)
+                x = ops.concatenate([x, ops.cast(faint, dtype)], axis=-1)
+            side = tile_px >> (level + 1)
+            x = block_of(x, down[level], (0, side), (0, side), side)
+        have = (0, tile_px >> levels)
+        for level in reversed(range(levels - 1)):
+            full, want = tile_px >> (level + 1), spans[level]
+            have = 2 * have[0], 2 * have[1]
+            inner = max(want[0] - 2, 0), min(want[1] + 2, full)
+            x = [part(doubled(x), have, inner), part(skips[level], (0, full), inner)]
+            x = block_of(ops.concatenate(x, axis=-1), up[level], inner, want, full)
+            have = want
+        logits = ops.cast(run.convolve(x, *head), "float32")
+        side = 2 * (have[1] - have[0])
+        logits = ops.image.resize(logits, (side, side), interpolation="bilinear")
+        return ops.sigmoid(part(logits, (2 * have[0], 2 * have[1]), core))
+
+    return forward
+
+
+FUNCTIONS = {"published_unet": published_unet, "lotss_unet": lotss_unet, "class_unet": class_unet}
 
 
 class Engine:
@@ -345,7 +407,10 @@ class Engine:
         )
 
     def __call__(self, tiles: np.ndarray) -> np.ndarray:
-        """Probability of the cores, float32 ``[tile, y, x]``, of tiles ``[tile, y, x, 1]``."""
+        """Probability of the cores, float32 ``[tile, y, x]``, of tiles ``[tile, y, x, 1]``.
+
+        A network of several classes gives ``[tile, y, x, class]``, diffuse first.
+        """
         return np.asarray(self._run(tiles))
 
 

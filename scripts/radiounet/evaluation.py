@@ -83,7 +83,7 @@ def network_method(
     """Make a method of a network; with `flips`, of its mean over the image and its three mirrors."""
 
     def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
-        plane = normalisation(image, rms)
+        plane = normalisation(image, rms, beam_arcsec / pixel_arcsec)
         mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
         parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
         return np.mean(parts, axis=0)

@@ -15,7 +15,7 @@ import h5py
 import keras
 import numpy as np
 
-from radiounet.cards import Card
+from radiounet.cards import Card, is_surrounded
 from radiounet.engine import Engine, Precision, Span
 from radiounet.errors import ModelError
 from radiounet.network import load_model
@@ -129,6 +129,7 @@ class Predictor:
         starts : ndarray, ``[tile, 2]``
             In another order than given: first of cores in the middle of their tiles.
         cores : ndarray of float32, ``[tile, y, x]``
+            Or ``[tile, y, x, class]``, see `radiounet.engine.Engine`.
         """
         _, inner = where.origins(starts)
         in_middle = (inner == where.margin_px).all(axis=1)
@@ -166,11 +167,12 @@ class Predictor:
         ndarray of float32, ``[y, x]``
             Probability of diffuse emission.
         """
-        where = layout(plane.shape, tile_px, core_px, "exact")
-        sides = zip(where.padded, plane.shape, strict=True)
-        padded = np.pad(plane, [(0, total - side) for total, side in sides])
+        where = layout(plane.shape, tile_px, core_px, "exact", is_surrounded(self._architecture))
+        padded = np.zeros(where.padded, plane.dtype)
+        padded[where.place] = plane
         starts, cores = zip(*self.cores(padded, where.starts(), where), strict=True)
-        return stitch(np.concatenate(cores), np.concatenate(starts), where)
+        cores = np.concatenate(cores)
+        return stitch(cores[..., 0] if cores.ndim == 4 else cores, np.concatenate(starts), where)
 
 
 def default_batch(tile_px: int) -> int:
@@ -276,7 +278,9 @@ def open_model(
 def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_path: str | Path) -> None:
     """Predict every tile that holds data and keep its core.
 
-    Writes data sets ``cores`` (float32, ``[tile, y, x]``) and ``starts``. A few
+    Writes data sets ``cores`` (float32, ``[tile, y, x]``), ``starts``, and where the network
+    tells classes apart ``classes`` (uint8, ``[class, tile, y, x]``, 255 is a probability of 1;
+    those of `radiounet.cards.OTHER_CLASSES`). A few
     batches of tiles are held at a time: one is computed while the next are read
     and the last are written.
 
@@ -302,23 +306,34 @@ def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_
             out.attrs.update(store.attrs)
             out.attrs["precision"] = predictor.precision
             kept = np.empty_like(starts)
-            cores = out.create_dataset("cores", (len(starts), where.core_px, where.core_px), np.float32)
+            shape = (len(starts), where.core_px, where.core_px)
+            stores = [out.create_dataset("cores", shape, np.float32)]
+            if card.classes:
+                stores.append(out.create_dataset("classes", (len(card.classes), *shape), np.uint8))
             # closed, so that nothing reads a file that a failed write has closed
             with closing(predictor.cores(store["plane"], starts, where)) as parts:
-                _write_all(cores, kept, parts)
+                _write_all(stores, kept, parts)
             out["starts"] = kept
     seconds = time.monotonic() - started
     logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)
 
 
-def _write_all(cores: h5py.Dataset, kept: np.ndarray, parts: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+def _write_all(
+    stores: list[h5py.Dataset], kept: np.ndarray, parts: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> None:
     """Write cores as they come, in a thread of its own, and note their starts."""
+
+    def write(rows: slice, part: np.ndarray) -> None:
+        stores[0][rows] = part[..., 0] if part.ndim == 4 else part
+        for store in stores[1:]:
+            store[:, rows] = np.rint(255 * np.moveaxis(part[..., 1:], -1, 0)).astype(np.uint8)
+
     pending: deque = deque()
     first = 0
     with ThreadPoolExecutor(1) as writer:
         for some, part in parts:
             kept[first : first + len(some)] = some
-            pending.append(writer.submit(cores.__setitem__, slice(first, first + len(some)), part))
+            pending.append(writer.submit(write, slice(first, first + len(some)), part))
             first += len(some)
             if len(pending) > AHEAD:
                 pending.popleft().result()

@@ -74,8 +74,8 @@ class Observation:
     taper : float
         Gaussian taper of the visibilities, in units of the restoring beam's FWHM.
     shoulder, shoulder_arcsec : float
-        Factor that the dirty beam gains at small spatial frequencies, and the FWHM of the
-        broad part that brings it about.
+        Factor that the dirty beam gains at small spatial frequencies before its peak is
+        brought back to 1, and the FWHM of the broad part that brings it about.
     beam_noise, stripe_noise : float
         Shares of the noise power that are correlated like the restoring beam, and that
         lie in a few narrow directions.
@@ -95,9 +95,9 @@ class Observation:
     @classmethod
     def draw(cls, options: SimulateOptions, rng: np.random.Generator) -> "Observation":
         """Draw an observation from the ranges of the configuration."""
+        ideal = bool(rng.random() < options.ideal_fraction)
         ranges = (options.declination_deg, options.hours, options.inner_cut_m, options.robust)
         drawn = [float(rng.uniform(*limits)) for limits in ranges]
-        ideal = bool(rng.random() < options.ideal_fraction)
         names = ("taper", "shoulder", "shoulder_arcsec", "beam_noise", "stripe_noise")
         more = {name: draw_from(getattr(options, name), rng) for name in names}
         return cls(*drawn, ideal, **more)
@@ -112,7 +112,8 @@ class Instrument:
         FWHM of the restoring beam; the visibilities are tapered to it.
     partner : Observation, optional
         Another pointing that contributes as much to the image: beam and noise are the
-        mean of both. Calibration errors are those of the first.
+        mean of both. Only its coverage and weights count; taper, shoulder, colour of the
+        noise and calibration errors are those of the first.
     """
 
     def __init__(

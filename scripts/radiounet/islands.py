@@ -9,12 +9,13 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
-from radiounet.catalogue import make_table, mask_provenance
+from radiounet.cards import OTHER_CLASSES
+from radiounet.catalogue import class_column, make_table, mask_provenance
 from radiounet.config import MeasureOptions
 from radiounet.gaussian import FWHM_AREA
 from radiounet.image import Plane, read_plane
 from radiounet.noise import local_rms
-from radiounet.products import write_ecsv
+from radiounet.products import class_extension, write_ecsv
 from radiounet.separation import separate
 from radiounet.sky import Survey
 
@@ -55,7 +56,11 @@ def integrate(
 
 
 def measure_islands(
-    mask: np.ndarray, probability: np.ndarray, plane: Plane, calibration_error: float
+    mask: np.ndarray,
+    probability: np.ndarray,
+    plane: Plane,
+    calibration_error: float,
+    classes: dict[str, np.ndarray] | None = None,
 ) -> list[dict[str, object]]:
     """Measure every island of a mask: a connected region, or a piece that was cut from one.
 
@@ -67,6 +72,8 @@ def measure_islands(
         The image, Jy/beam.
     calibration_error : float
         Fraction.
+    classes : mapping of str to ndarray, ``[y, x]``, optional
+        Probability of other classes; a class that is missing is NaN in the catalogue.
 
     Returns
     -------
@@ -91,8 +98,24 @@ def measure_islands(
             continue
         y, x = y + part[0].start, x + part[1].start
         row = _measure(y, x, probability, plane, rms, calibration_error)
+        row |= {class_column(name): _mean((classes or {}).get(name), y, x) for name in OTHER_CLASSES}
         rows.append(row | {"region": int(regions[index - 1])})
     return _with_parents(rows)
+
+
+def _mean(values: np.ndarray | None, y: np.ndarray, x: np.ndarray) -> float:
+    return float("nan") if values is None else float(values[y, x].mean())
+
+
+def read_classes(probability: str) -> dict[str, np.ndarray]:
+    """Probabilities of other classes, ``[y, x]`` 0..1, that a probability map holds in its extensions."""
+    with fits.open(probability) as hdus:
+        held = {hdu.name for hdu in hdus}
+        return {
+            name: hdus[class_extension(name)].data.astype(np.float32)
+            for name in OTHER_CLASSES
+            if class_extension(name) in held
+        }
 
 
 def _with_parents(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -169,7 +192,13 @@ def find_islands(
     cell are in the table as well, with an ``owned_fraction`` of 0.
     """
     plane = read_plane(image)
-    rows = measure_islands(fits.getdata(mask), fits.getdata(probability), plane, options.calibration_error)
+    rows = measure_islands(
+        fits.getdata(mask),
+        fits.getdata(probability),
+        plane,
+        options.calibration_error,
+        read_classes(probability),
+    )
     places = [plane.wcs.wcs_pix2world(row["pixels"][1], row["pixels"][0], 0) for row in rows]
     for row, (ra, dec) in zip(rows, places, strict=True):
         row["owned_fraction"] = float(survey.owned(mosaic, ra, dec).mean())

@@ -21,11 +21,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from radiounet.cards import half_precision, read_named_weights
 from radiounet.errors import ConfigError, ModelError
 from radiounet.network import set_named_weights
 from radiounet.products import atomic
 from radiounet.recipe import LegOptions, SimulateOptions, read_sky
-from radiounet.samples import KNOWN, Sample, be_nice, cached_sample, half_precision, read_named_weights
+from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.scores import precision_summary
 
 logger = logging.getLogger(__name__)

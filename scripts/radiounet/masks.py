@@ -56,6 +56,7 @@ def stitch_cores(
 ) -> None:
     """Join cores into the probability map, and make the mask.
 
+    The probability map of a network of several classes has an extension for each other class.
     In modes ``exact`` and ``fast`` the probability is NaN where the image is; in
     ``reference`` mode blank pixels keep what the network said, and only the border that it
     never predicts is NaN.
@@ -64,7 +65,9 @@ def stitch_cores(
     plane = read_plane(image)
     with h5py.File(cores, "r") as store:
         where = read_layout(store, card)
-        probability = stitch(store["cores"], store["starts"][...], where)
+        starts = store["starts"][...]
+        probability = stitch(store["cores"], starts, where)
+        classes = [stitch(one, starts, where) for one in store.get("classes", ())]
         attributes = dict(store.attrs)
     if attributes["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan
@@ -85,7 +88,7 @@ def stitch_cores(
         )
     )
     header["BUNIT"] = ("", "probability, 0..1")
-    write_fits(probability_path, probability, header)
+    write_fits(probability_path, probability, header, classes=dict(zip(card.classes, classes, strict=True)))
     header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
     header.extend(provenance(**cleaned)[-3:])

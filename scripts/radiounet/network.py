@@ -14,10 +14,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from radiounet.cards import Card, read_card, tile_step
+from radiounet.cards import OTHER_CLASSES, Card, read_card, read_named_weights, tile_step
 from radiounet.errors import ModelError
 from radiounet.products import atomic
-from radiounet.simulate import CLASSES
 
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 DROPOUT = 0.5
@@ -121,7 +120,7 @@ def _convolve_twice(x, width: int):
     return x
 
 
-def class_unet(tile_px: int, widths: Sequence[int], classes: int = len(CLASSES)) -> keras.Model:
+def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER_CLASSES)) -> keras.Model:
     """Residual U-Net whose outputs are logits of classes that may overlap.
 
     The input is `radiounet.background.normalise`. The first convolution has stride 2, so that
@@ -136,7 +135,7 @@ def class_unet(tile_px: int, widths: Sequence[int], classes: int = len(CLASSES))
     widths : sequence of int
         Filters per level, the first at half the resolution.
     classes : int
-        Outputs: by default those of `radiounet.simulate.CLASSES`, diffuse first.
+        Outputs, diffuse first: by default `radiounet.cards.OTHER_CLASSES` follow.
 
     Returns
     -------
@@ -225,6 +224,9 @@ def load_model(folder: str | Path) -> tuple[keras.Model, Card]:
     """
     card = read_card(folder)
     model = ARCHITECTURES[card.architecture](card.tile_px, card.widths)
+    if card.weights.file.endswith(".npz"):
+        set_named_weights(model, read_named_weights(Path(folder) / card.weights.file))
+        return model, card
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers it could not fill

@@ -197,17 +197,38 @@ def write_json(path: str | Path, content: dict) -> None:
 
 
 def write_fits(
-    path: str | Path, data: np.ndarray, header: fits.Header, tables: dict[str, Table | None] | None = None
+    path: str | Path,
+    data: np.ndarray,
+    header: fits.Header,
+    tables: dict[str, Table | None] | None = None,
+    classes: dict[str, np.ndarray] | None = None,
 ) -> None:
-    """Write one plane, ``[y, x]``, as the primary HDU, and tables as extensions of those names."""
+    """Write one plane, ``[y, x]``, as the primary HDU, and extensions of the given names.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table or None
+        None is left out.
+    classes : mapping of str to ndarray of uint8, ``[y, x]``
+        Probabilities, 255 for 1; read back as 0..1.
+    """
     from astropy.io import fits
 
     hdus = fits.HDUList([fits.PrimaryHDU(data, header)])
+    for name, plane in (classes or {}).items():
+        hdu = fits.CompImageHDU(plane, name=class_extension(name))
+        hdu.header["BSCALE"], hdu.header["BZERO"] = 1 / 255, 0.0
+        hdus.append(hdu)
     for name, table in (tables or {}).items():
         if table is not None:
             hdus.append(fits.BinTableHDU(table, name=name))
     with atomic(path) as temporary:
         hdus.writeto(temporary, overwrite=True)
+
+
+def class_extension(name: str) -> str:
+    """Name of the FITS extension that holds the probability of a class."""
+    return name.upper().replace(" ", "_")
 
 
 def write_ecsv(path: str | Path, table: Table) -> None:

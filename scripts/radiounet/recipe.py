@@ -38,7 +38,7 @@ class SimulateOptions(Section):
     )
     shoulder: PositiveRange = Field(
         (1.0, 1.0),
-        description="broad part of the dirty beam: factor on the brightness of undeconvolved extended emission",
+        description="broad part of the dirty beam: factor on the brightness of undeconvolved broad emission",
     )
     shoulder_arcsec: PositiveRange = Field((60.0, 60.0), description="its FWHM, arcsec")
     blend_fraction: float = Field(

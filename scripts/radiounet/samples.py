@@ -11,7 +11,6 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.background import normalise
-from radiounet.errors import ModelError
 from radiounet.masks import EIGHT_NEIGHBOURS
 from radiounet.products import atomic
 from radiounet.recipe import SimulateOptions
@@ -83,22 +82,3 @@ def cached_sample(folder: str | Path, options: SimulateOptions, seed: int) -> Sa
 def be_nice() -> None:
     """Let a process that makes samples give way to others."""
     os.nice(10)
-
-
-def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights as they are kept: half precision, names that a zip file can hold."""
-    return {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
-
-
-def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Read weights that were kept in half precision, as ``layer/weight``.
-
-    Raises
-    ------
-    ModelError
-        There is no such file.
-    """
-    if not Path(path).is_file():
-        raise ModelError(f"there are no weights {path}")
-    with np.load(path) as store:
-        return {name.replace("|", "/"): store[name].astype(np.float32) for name in store}

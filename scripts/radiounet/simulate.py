@@ -16,6 +16,7 @@ from astropy.table import Table
 from scipy import ndimage
 
 from radiounet.canvas import draw_from, happens
+from radiounet.cards import OTHER_CLASSES
 from radiounet.clustering import SimulatedCluster, add_clusters
 from radiounet.diffuse import DiffuseObject, Target
 from radiounet.galactic import add_galactic
@@ -37,7 +38,7 @@ CAUSES = (
 CAUSE_SIGMA = 0.5
 
 # what a pixel is; it may be several at once, or none: then it is background
-CLASSES = ("diffuse", "radio galaxy", "Galactic", "artefact")
+CLASSES = ("diffuse", *OTHER_CLASSES)
 DIFFUSE_SIGMA = 0.25
 DIFFUSE_FRACTION = 0.05
 RADIO_GALAXY_SIGMA = 1.0
@@ -59,7 +60,7 @@ class Pair:
     cause : ndarray of uint8
         Confusing structure that dominates a pixel, an index into `CAUSES`.
     classes : ndarray of uint8
-        Bit n is set where a pixel belongs to the n-th of `CLASSES`, see `find_classes`.
+        Bit n is set where a pixel belongs to the n-th of `CLASSES`, see `find_causes`.
     beam_arcsec : float
         FWHM of the restoring beam.
     """
@@ -93,7 +94,7 @@ def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
         scales = {name: zoom * getattr(options, name) for name in ("pixel_arcsec", "beam_arcsec")}
         options = options.model_copy(update=scales)
     coarse = rng.random() < options.coarse_fraction
-    beam_arcsec = float(rng.uniform(*options.coarse_beam_arcsec)) if coarse else options.beam_arcsec
+    beam_arcsec = zoom * float(rng.uniform(*options.coarse_beam_arcsec)) if coarse else options.beam_arcsec
     observation = Observation.draw(options, rng)
     partner = Observation.draw(options, rng) if happens(options.blend_fraction, rng) else None
     instrument = Instrument(options, observation, beam_arcsec, partner)
@@ -288,7 +289,7 @@ def _moved(target: Target, clusters: list[SimulatedCluster], part: slice, zoom: 
 
 
 def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
-    """Write one pair: image, planes ``TRUTH, RMS, OBJECTS, CAUSE, CLASSES``, tables of clusters and objects."""
+    """Write one pair: image, ``TRUTH, RMS, OBJECTS, CAUSE, CLASSES``, tables of clusters and objects."""
     pair = simulate_pair(options, seed)
     header = fits.Header(provenance())
     header["BUNIT"] = "JY/BEAM"

@@ -4,8 +4,13 @@ A tile is one network input, its core the central part that is kept. Cores join
 without gap or overlap; at a border a tile slides inwards, so that it is full of
 image and the core's share comes from wherever it then lies in the tile. Tiles are
 never copied: the plane is stored once and a tile is a window on it.
+
+For `class_unet` the plane is surrounded by blanks instead, as wide as the network sees, and
+tiles lie where its levels have their pixels: so what it says of a sky position does not
+depend on the size of its tiles, and modes ``exact`` and ``fast`` differ in speed alone.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +18,9 @@ from typing import Literal
 import h5py
 import numpy as np
 
-from radiounet.cards import Card, model_folder, read_card
+from radiounet.cards import BEAM_PX, Card, model_folder, read_card
 from radiounet.errors import GridError
+from radiounet.gaussian import FWHM_AREA
 from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
 from radiounet.products import atomic, sha256_of
@@ -42,6 +48,8 @@ class Layout:
         Start of the first core along both axes.
     counts : (int, int)
         Tiles along y and x.
+    surrounded : bool
+        Blanks on all sides of the plane in place of tiles that slide inwards.
     """
 
     shape: tuple[int, int]
@@ -49,6 +57,7 @@ class Layout:
     core_px: int
     first: int
     counts: tuple[int, int]
+    surrounded: bool = False
 
     @property
     def margin_px(self) -> int:
@@ -57,8 +66,16 @@ class Layout:
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Shape of the plane, brought to one tile at least by padding at the high sides."""
+        """Shape of the plane as it is stored: padded to one tile at least, or surrounded by blanks."""
+        if self.surrounded:
+            return tuple(count * self.core_px + 2 * self.margin_px for count in self.counts)
         return tuple(max(side, self.tile_px) for side in self.shape)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Where the plane lies in what is stored."""
+        low = self.margin_px if self.surrounded else 0
+        return tuple(slice(low, low + side) for side in self.shape)
 
     def starts(self) -> np.ndarray:
         """Start of every core, ``[tile, 2]``."""
@@ -77,10 +94,14 @@ class Layout:
         tiles, cores : ndarray, ``[tile, 2]``
         """
         cores = self._core_origins(starts)
+        if self.surrounded:
+            return cores, np.full_like(cores, self.margin_px)
         tiles = np.clip(cores - self.margin_px, 0, np.array(self.padded) - self.tile_px)
         return tiles, cores - tiles
 
     def _core_origins(self, starts: np.ndarray) -> np.ndarray:
+        if self.surrounded:
+            return np.asarray(starts)
         return np.clip(starts, 0, np.maximum(np.array(self.shape) - self.core_px, 0))
 
     def core_of(self, start: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -94,18 +115,26 @@ class Layout:
         return target, source
 
 
-def layout(shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode) -> Layout:
+def layout(
+    shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode, surrounded: bool = False
+) -> Layout:
     """Lay tiles on a plane.
 
     ``reference``: from pixel 0, tiles that would cross the high edge dropped, as the
     published code does. ``exact``: the same tiles, and more for the borders, so that
-    every pixel lies in a core.
+    every pixel lies in a core. `surrounded`: cores from pixel 0, see `Layout`.
 
     Raises
     ------
     GridError
-        In ``reference`` mode, an image smaller than one tile.
+        In ``reference`` mode, an image smaller than one tile, or a model that has no
+        published tiles.
     """
+    if surrounded:
+        if mode == "reference":
+            raise GridError("mode reference reproduces the published network; this model has mode exact")
+        counts = tuple(-(-side // core_px) for side in shape)
+        return Layout(tuple(shape), tile_px, core_px, 0, counts, surrounded=True)
     margin = (tile_px - core_px) // 2
     if mode == "reference":
         if min(shape) < tile_px:
@@ -121,12 +150,19 @@ def layout(shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode) -> La
 def sides(card: Card, shape: tuple[int, int], mode: Mode) -> tuple[int, int]:
     """Side of tiles and cores: the model's own, or windows as large as memory allows.
 
+    A surrounded plane that is smaller than a core gets a smaller one.
+
     Windows of mode ``fast`` have the model's margin, are of one size, and as few as
     `WINDOW_PX` lets be; one that holds the whole plane needs no margin.
     """
+    longest, step = max(shape), card.step_px
+    if card.surrounded:
+        most = WINDOW_PX - 2 * card.margin_px if mode == "fast" else card.core_px
+        count = -(-longest // most)
+        core_px = math.ceil(longest / count / step) * step
+        return core_px + 2 * card.margin_px, core_px
     if mode != "fast":
         return card.tile_px, card.core_px
-    longest, step = max(shape), card.step_px
     if longest <= WINDOW_PX:
         side = -(-longest // step) * step
         return side, side
@@ -135,7 +171,14 @@ def sides(card: Card, shape: tuple[int, int], mode: Mode) -> tuple[int, int]:
     return tile_px, tile_px - 2 * card.margin_px
 
 
-def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, meta: dict[str, str]) -> None:
+def write_tiles(
+    path: str | Path,
+    image: np.ndarray,
+    card: Card,
+    mode: Mode,
+    meta: dict[str, str],
+    beam_px: float = BEAM_PX,
+) -> None:
     """Normalise an image for a model and store it ready to be cut.
 
     Data sets: ``plane`` (float32, ``[y, x]``, padded to a tile), ``starts`` (of the
@@ -148,19 +191,20 @@ def write_tiles(path: str | Path, image: np.ndarray, card: Card, mode: Mode, met
         Jy/beam, NaN where blank.
     meta : dict
         Provenance, kept as attributes.
+    beam_px : float
+        FWHM of the beam that the image was made with.
     """
-    where = layout(image.shape, *sides(card, image.shape, mode), mode)
+    where = layout(image.shape, *sides(card, image.shape, mode), mode, card.surrounded)
     rms = local_rms(image)
-    plane = card.normalisation(image, rms)
-    blank_value = card.normalisation(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0]
+    plane = card.normalisation(image, rms, beam_px)
     starts = where.starts()
     has_data = np.ones(len(starts), bool)
     if mode != "reference":
         data = np.isfinite(image)
         has_data[:] = [data[where.core_of(start)[0]].any() for start in starts]
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
-        padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=blank_value)
-        padded[: image.shape[0], : image.shape[1]] = plane
+        padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=card.normalisation.blank)
+        padded[where.place] = plane
         store["starts"] = starts.astype(np.int32)
         store["has_data"] = has_data
         store["rms"] = rms
@@ -187,13 +231,14 @@ def tile_image(image: str, model: str, mode: Mode, target: str, source: str | No
         "model_sha256": card.weights.sha256,
         "image_sha256": sha256_of(source or image),
     }
-    write_tiles(target, plane.data, card, mode, meta)
+    beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+    write_tiles(target, plane.data, card, mode, meta, beam_px)
 
 
 def read_layout(store: h5py.File, card: Card) -> Layout:
     """Layout of a tiles file for the model it was made for."""
     shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
-    return layout(shape, *sides(card, shape, mode), mode)
+    return layout(shape, *sides(card, shape, mode), mode, card.surrounded)
 
 
 def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:
@@ -208,9 +253,10 @@ def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:
     Returns
     -------
     ndarray of float32, ``[y, x]``
-        NaN where no core lies.
+        NaN where no core lies; of uint8 cores uint8, and 0 there.
     """
-    plane = np.full(where.shape, np.nan, np.float32)
+    whole = cores.dtype.kind == "u"
+    plane = np.full(where.shape, 0 if whole else np.nan, np.uint8 if whole else np.float32)
     for index, start in enumerate(starts):
         target, source = where.core_of(start)
         plane[target] = cores[index][source]

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as tf
 
-from radiounet.samples import KNOWN, TARGETS, Sample, half_precision
+from radiounet.cards import half_precision
+from radiounet.samples import KNOWN, TARGETS, Sample
 from radiounet.scores import precision_summary
 
 logger = logging.getLogger(__name__)

@@ -177,9 +177,12 @@ def test_other_emission_makes_no_second_cluster(monkeypatch):
     monkeypatch.setattr(clustering, "KINDS", {"halo": 0.5, "double relic": 0.5})
     target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, SimulateOptions())
     rng = np.random.default_rng(1)
+    layers = Layers.empty(300)
     assert all(
-        add_emission(target, 150.0, 150.0, 60.0, 0.05, SimulateOptions(), rng) == [] for _ in range(20)
+        add_emission(layers, target, 150.0, 150.0, 60.0, 0.05, SimulateOptions(), rng) == []
+        for _ in range(20)
     )
+    assert not layers.galaxies.any()
 
 
 def test_near_objects_fit_into_a_field(monkeypatch):
@@ -192,8 +195,11 @@ def test_near_objects_fit_into_a_field(monkeypatch):
         largest_arcmin=3.0, halo_radius_kpc=(60.0, 90.0), mini_halo_radius_kpc=(25.0, 26.0)
     )
     target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, options)
+    layers = Layers.empty(300)
     for seed in range(200):
-        add_emission(target, 150.0, 150.0, 300.0, 0.01 * 60 / 4.5, options, np.random.default_rng(seed))
+        add_emission(
+            layers, target, 150.0, 150.0, 300.0, 0.01 * 60 / 4.5, options, np.random.default_rng(seed)
+        )
     largest = {kind: max(seen) * 4.5 / 60 / 3 for kind, seen in sizes.items()}
     assert largest == pytest.approx({"halo": 1 / 8, "megahalo": 1 / 2, "relic": 1, "phoenix": 1, "bridge": 1})
 
@@ -207,7 +213,8 @@ def test_emission_has_one_or_two_kinds_and_peaks_in_range():
     kinds, counts = set(), []
     for seed in range(120):
         target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, options)
-        add_emission(target, 150.0, 150.0, 60.0, 0.05, options, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        add_emission(Layers.empty(300), target, 150.0, 150.0, 60.0, 0.05, options, rng)
         kinds |= {one.kind for one in target.objects}
         counts.append(len(target.objects))
         for one in target.objects:

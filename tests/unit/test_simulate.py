@@ -15,6 +15,7 @@ from radiounet.instrument import Instrument, Observation
 from radiounet.recipe import SimulateOptions
 from radiounet.simulate import (
     CAUSES,
+    CLASSES,
     draw_blank,
     draw_rms,
     find_causes,
@@ -48,7 +49,7 @@ def level(array, value=1e-4):
 
 def test_same_seed_same_pair_and_other_seed_other():
     first, second, other = (simulate_pair(CROWDED, seed) for seed in (5, 5, 6))
-    for name in ("image", "truth", "rms", "numbers", "cause"):
+    for name in ("image", "truth", "rms", "numbers", "cause", "classes"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert (first.objects, first.clusters) == (second.objects, second.clusters)
     assert not np.array_equal(first.image, other.image, equal_nan=True)
@@ -58,13 +59,14 @@ def test_same_seed_same_pair_and_other_seed_other():
 
 def test_planes_have_their_shape_and_type():
     pair = simulate_pair(CROWDED, 2)
-    types = {"image": "f4", "truth": "f4", "rms": "f4", "numbers": "i2", "cause": "u1"}
+    types = {"image": "f4", "truth": "f4", "rms": "f4", "numbers": "i2", "cause": "u1", "classes": "u1"}
     for name, kind in types.items():
         assert getattr(pair, name).shape == (160, 160)
         assert getattr(pair, name).dtype == np.dtype(kind)
     assert np.isfinite(pair.truth).all()
     assert pair.rms.min() > 0
     assert pair.cause.max() < len(CAUSES)
+    assert pair.classes.max() < 1 << len(CLASSES)
     assert pair.numbers.max() <= len(pair.objects)
 
 
@@ -156,7 +158,8 @@ def test_causes_name_what_is_there(array):
     artefacts = np.zeros_like(rms)
     artefacts[140:150, 140:150] = -1e-3  # 10 sigma
     artefacts[170:180, 20:30] = 1.5e-4  # below twice the noise
-    cause = find_causes(layers, artefacts, array, rms)
+    target = Target(rms, array.beam_px, SimulateOptions(n_px=160))
+    cause, _ = find_causes(layers, target, artefacts, array, rms)
     assert [CAUSES[cause[place, place]] for place in places.values()] == [
         "compact source",
         "radio galaxy",
@@ -171,7 +174,8 @@ def test_causes_name_what_is_there(array):
     assert (cause[radius < 1.0] == 1).all()
     assert (cause[(radius > 1.1) & (radius < 3)] == 0).all()
     layers.galactic[:] = 1e-3 * np.random.default_rng(3).standard_normal(rms.shape)
-    assert CAUSES[find_causes(layers, artefacts, array, rms)[20, 150]] == "Galactic emission"
+    cause, _ = find_causes(layers, target, artefacts, array, rms)
+    assert CAUSES[cause[20, 150]] == "Galactic emission"
 
 
 def test_the_galactic_flag_is_wrong_now_and_then_and_leaves_the_image_alone():
@@ -254,6 +258,7 @@ def ends():
         "flux_max_jy": (0.01, 30.0),
         "largest_arcmin": (2.0, 60.0),
         "smallest_arcmin": (0.1, 10.0),
+        "zoom": ((0.5, 0.5), (4.0, 4.0)),
         "galactic_flag_error": (0.0, 1.0),
         "blank_holes": (0.0, 5.0),
         "central_ln_mjy": (-2.0, 6.0),
@@ -262,6 +267,20 @@ def ends():
         "cluster_source_ln_mjy": (-2.0, 6.0),
         "cluster_source_ln_scatter": (0.0, 3.0),
         "bridge_sigma": (0.1, 50.0),
+        "error_rms_ujy": (0.0, 10.0, 1e4),
+        # off by default, where both ends are the same
+        "taper": ((0.2, 0.2), (1.5, 1.5)),
+        "shoulder": ((0.5, 0.5), (4.0, 4.0)),
+        "shoulder_arcsec": ((30.0, 30.0), (600.0, 600.0)),
+        "beam_noise": ((1.0, 1.0),),
+        "stripe_noise": ((1.0, 1.0),),
+        "pedestal_sigma": ((-5.0, -5.0), (5.0, 5.0)),
+        "gradient_sigma": ((8.0, 8.0),),
+        "counts_scale": ((0.05, 0.05), (5.0, 5.0)),
+        "flux_scale": ((0.05, 0.05), (10.0, 10.0)),
+        "clustered_fraction": ((1.0, 1.0),),
+        "direction_scatter": ((3.0, 3.0),),
+        "relic_turn_deg": ((90.0, 90.0), (180.0, 180.0)),
     }
     for name, values in single.items():
         yield from ((name, value) for value in values)
@@ -284,12 +303,16 @@ def test_every_end_of_every_option_makes_a_pair(name, value):
         "diffuse_fraction": (1.0, 1.0),
         "empty_fraction": 0.0,
         "blank_fraction": 0.0,
+        # without their fractions these do nothing
+        "zoom_fraction": float(name == "zoom"),
+        "cutout_fraction": float(name == "cutout_px"),
     }
     options = SimulateOptions.model_validate(base | {name: value})
     for seed in (1, 2):
         pair = simulate_pair(options, seed)
         assert pair.image.shape == pair.truth.shape == (options.n_px, options.n_px)
-        assert np.isfinite(pair.image).all() or name == "blank_fraction"
+        assert np.isfinite(pair.image).all() or name in ("blank_fraction", "cutout_fraction", "cutout_px")
+        assert np.isfinite(pair.image).any()
         assert np.isfinite(pair.truth).all()
         assert pair.rms.min() > 0
 
@@ -337,12 +360,12 @@ def written(tmp_path_factory):
 def test_pair_file_holds_all_planes(written):
     path, pair = written
     with fits.open(path) as hdus:
-        names = ["PRIMARY", "TRUTH", "RMS", "OBJECTS", "CAUSE", "CLUSTERS", "OBJECT_LIST"]
+        names = ["PRIMARY", "TRUTH", "RMS", "OBJECTS", "CAUSE", "CLASSES", "CLUSTERS", "OBJECT_LIST"]
         assert [hdu.name for hdu in hdus] == names
-        planes = (pair.image, pair.truth, pair.rms, pair.numbers, pair.cause)
+        planes = (pair.image, pair.truth, pair.rms, pair.numbers, pair.cause, pair.classes)
         for hdu, plane in zip(hdus, planes, strict=False):
             np.testing.assert_array_equal(hdu.data, plane)
-        assert [hdu.header["BITPIX"] for hdu in hdus[:5]] == [-32, -32, -32, 16, 8]
+        assert [hdu.header["BITPIX"] for hdu in hdus[:6]] == [-32, -32, -32, 16, 8, 8]
     assert [one.name for one in path.parent.iterdir()] == ["p.fits"]
 
 

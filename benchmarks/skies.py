@@ -1,0 +1,95 @@
+"""Models side by side on own and shifted skies of ``config/skies``, at the same false islands.
+
+Each model gets threshold and peak on calibration images of the wide sky: of the masks with at
+most one false island per deg2 the one that finds most objects. ``--settle NAME`` also writes
+them, and the calibration of `p_diffuse`, into that model's card.
+"""
+
+import argparse
+import json
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+# the processes of the pool import this file, and need no Keras
+from common import print_table
+from radiounet.recipe import TrainOptions, read_sky
+from radiounet.simulate import write_pair
+
+SKIES = ("wide", "shifted_a", "shifted_b")
+HELD_OUT, CALIBRATION = 900_000, 950_000
+"""First seeds: trainings take lower ones."""
+FALSE_PER_DEG2 = 1.0
+ROWS = {
+    "threshold, peak": lambda s: f"{s['threshold']:g}, {s['peak'] or s['threshold']:g}",
+    "Dice (best of all thresholds)": lambda s: f"{s['pixels']['dice']:.3f} ({s['pixels']['best_dice']:.3f})",
+    "average precision": lambda s: f"{s['pixels']['average_precision']:.3f}",
+    "objects found": lambda s: _share(s["objects"]["all"]),
+    "false islands, 1/deg2": lambda s: f"{s['false_islands']['per_deg2']:.2f}",
+    "cluster ROC-AUC": lambda s: f"{s['clusters'].get('roc_auc') or float('nan'):.3f}",
+}
+
+
+def _share(block: dict) -> str:
+    return f"{block['found']} of {block['count']}"
+
+
+def simulate(folder: Path, item: tuple[str, int]) -> str:
+    """Write one pair of a sky where it is not there yet."""
+    sky, seed = item
+    path = folder / f"{sky}-{seed}.fits"
+    if not path.exists():
+        write_pair(path, read_sky(sky), seed)
+    return str(path)
+
+
+def main() -> None:
+    """Simulate, calibrate, evaluate and print a table per sky."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=["lotss-classes", "lotss-unet"])
+    parser.add_argument("--held-out", type=int, default=16, help="images of each sky")
+    parser.add_argument("--calibration", type=int, default=32)
+    parser.add_argument("--pairs", type=Path, help="folder to keep the images in")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--settle", help="model whose card gets threshold, peak and calibration")
+    args = parser.parse_args()
+    wanted = [("wide", CALIBRATION + n) for n in range(args.calibration)]
+    wanted += [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
+    with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
+        Path(folder).mkdir(exist_ok=True)
+        with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
+            paths = list(pool.map(partial(simulate, Path(folder)), wanted))
+        measure(args, paths[: args.calibration], paths[args.calibration :])
+
+
+def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str]) -> None:
+    """Calibrate and evaluate every model."""
+    from radiounet.cards import model_folder, read_card, write_card
+    from radiounet.evaluation import calibrate, evaluate, model_method
+
+    options = TrainOptions(max_false_per_deg2=FALSE_PER_DEG2)
+    columns: dict[str, dict[str, dict]] = {}
+    for name in args.models:
+        method, _ = model_method(model_folder(name))
+        settled = calibrate(method, calibration, options)
+        columns[name] = {
+            sky: evaluate(method, [one for one in held_out if f"/{sky}-" in one], options, settled)
+            for sky in SKIES
+        }
+        if name == args.settle:
+            card = read_card(model_folder(name))
+            settings = {"threshold": settled.threshold, "peak": settled.peak, "hosts": settled.hosts}
+            write_card(model_folder(name), card.model_copy(update=settings))
+    for sky in SKIES:
+        images = columns[args.models[0]][sky]
+        print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")
+        rows = [[row, *(text(columns[name][sky]) for name in args.models)] for row, text in ROWS.items()]
+        print_table(["", *args.models], rows)
+    Path("/tmp/skies.json").write_text(json.dumps(columns))
+
+
+if __name__ == "__main__":
+    main()
