@@ -8,7 +8,12 @@ TEST_LOCK := envs/test.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: env demo plan test cluster lint schema lock model clean
+# training of the next lotss-unet: length of a leg, cores, and what it goes on from
+MINUTES ?= 100
+CORES ?= 1
+LEG := .leg
+
+.PHONY: env demo plan test cluster lint schema lock model train-leg clean
 
 env: $(VENV)/.installed
 
@@ -51,6 +56,15 @@ model: env
 	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new
 	rm -rf resources/models/$(MODEL) resources/models/.$(MODEL).new/.snakemake_timestamp
 	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
+
+# From a worktree of its own, so that the code under it stays as it is; a leg that was stopped goes on
+# from its checkpoint in .leg. Commit resources/training/lotss-unet after each.
+train-leg: env
+	test -e $(LEG)/code || git worktree add --detach $(LEG)/code HEAD
+	nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py --folder $(LEG)/lotss-unet \
+	  --initial resources/training/lotss-unet/weights.npz --minutes $(MINUTES) --cores $(CORES)
+	cp $(LEG)/lotss-unet/weights.npz resources/training/lotss-unet/weights.npz
+	cp $(LEG)/lotss-unet/curve.csv resources/training/lotss-unet/legs.csv
 
 # phony on purpose: a checkout's time stamps must never make `make env` resolve anew.
 # The yaml files hold the same pins for conda, which brings Python only.

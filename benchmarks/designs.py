@@ -1,24 +1,24 @@
 """Designs of a network of several classes, to be tried beside each other."""
 
 import argparse
-import fcntl
 import itertools
 import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
-import yaml
 from keras import layers, ops
 
 import common  # noqa: F401
-from radiounet.legs import Leg, LegOptions, Pool, Scoreboard, Supply
+from radiounet.inference import use_threads
+from radiounet.legs import Leg, Pool, Scoreboard, Supply, held_out
 from radiounet.network import CLIP_SIGMA, check_tile, published_unet
-from radiounet.recipe import SimulateOptions
+from radiounet.recipe import LegOptions, read_sky
 from radiounet.samples import cached_sample
 
 
@@ -65,6 +65,7 @@ def class_unet(
 
 
 def plain(x, width, rate):
+    """Two convolutions, each normalised."""
     for _ in range(2):
         x = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
@@ -72,6 +73,7 @@ def plain(x, width, rate):
 
 
 def residual(x, width, rate):
+    """Two convolutions beside a short cut."""
     short = x if x.shape[-1] == width else layers.Conv2D(width, 1, use_bias=False)(x)
     y = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
@@ -81,6 +83,7 @@ def residual(x, width, rate):
 
 
 def convnext(x, width, rate):
+    """Depthwise convolution of 7 px and a widening between two of 1 px (Liu et al. 2022)."""
     short = x if x.shape[-1] == width else layers.Conv2D(width, 1, use_bias=False)(x)
     y = layers.DepthwiseConv2D(7, padding="same", use_bias=False, dilation_rate=rate)(short)
     y = layers.BatchNormalization()(y)
@@ -139,71 +142,39 @@ DESIGNS = (
 
 
 def run_design(args: argparse.Namespace) -> dict:
-    """Train one design for a given time and measure it."""
-    design = DESIGNS[args.design]
-    wide = sky("wide")
-    supply = Supply(wide, args.cache / "wide", 1)
-    options = LegOptions(
-        seed=args.seed,
-        **{
-            "batch": args.batch,
-            "crop_px": args.crop,
-            "first": args.samples,
-            "pool": args.samples,
-            "samples_per_step": 1e-9,
-            "warmup": 60,
-            "average_steps": 200,
-        }
-        | design.options,
-    )
-    skies = {
-        name: [
-            cached_sample(args.cache / name, sky(name), n) for n in range(HELD_OUT, HELD_OUT + args.held_out)
-        ]
-        for name in SKIES
-    }
+    """Train one design for a given wall time and measure it on own and shifted skies."""
+    design, wide = DESIGNS[args.design], read_sky("wide")
+    given = {"first": args.samples, "pool": args.samples, "samples_per_step": 1e-9, "warmup": 60}
+    given |= {"batch": args.batch, "crop_px": args.crop, "seed": args.seed, "average_steps": 200}
+    options = LegOptions(**(given | design.options))
+    supply = Supply(partial(cached_sample, args.cache, wide), args.cores)
     pool = Pool(args.samples, wide.n_px)
     for sample in itertools.islice(supply.samples(0), args.samples):
         pool.put(sample)
     supply.close()
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         leg = Leg(design.builder(), options, folder)
-        board = Scoreboard(design.builder(), skies, 4)
-        board.measure(leg.average)
+        board = Scoreboard(design.builder(), held_out(args.cache, args.held_out), 1)
         leg.compile()
-        compiled = time.monotonic() - began
-        with open(args.cache / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            began = time.monotonic()
-            leg.practise(pool, TRIAL_STEPS)
-            speed = TRIAL_STEPS / (time.monotonic() - began)
-            steps = max(TRIAL_STEPS + 1, round(speed * args.seconds))
-            leg.options = options.model_copy(update={"steps": steps, "decay": max(steps // 3, 1)})
-            leg.practise(pool, steps - TRIAL_STEPS)
-            trained = time.monotonic() - began
+        began = time.monotonic()
+        leg.practise(pool, TRIAL_STEPS)
+        speed = TRIAL_STEPS / (time.monotonic() - began)
+        # the schedule ends with the time
+        steps = max(TRIAL_STEPS + 1, round(speed * args.seconds))
+        leg.options = options.model_copy(update={"steps": steps, "decay": max(steps // 3, 1)})
+        leg.practise(pool, steps - TRIAL_STEPS)
+        trained = time.monotonic() - began
         scores = board.measure(leg.average)
     return {
         "name": design.name,
         "seed": args.seed,
         "parameters": leg.model.count_params(),
-        "compile_s": round(compiled, 1),
-        "train_s": round(trained, 1),
-        "steps": leg.step,
+        "train_s": round(trained),
         "crops": leg.step * options.batch,
         **{key: round(value, 4) for key, value in scores.items()},
     }
 
 
-def sky(name: str) -> SimulateOptions:
-    """Options of a sky of ``config/skies``."""
-    path = Path(__file__).resolve().parents[1] / "config" / "skies" / f"{name}.yaml"
-    return SimulateOptions.model_validate(yaml.safe_load(path.read_text())["simulate"])
-
-
-SKIES = ("wide", "shifted_a", "shifted_b")
-HELD_OUT = 900_000
-"""First seed of the samples that only measure."""
 TRIAL_STEPS = 20
 
 
@@ -212,13 +183,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("design", type=int, help=f"0 to {len(DESIGNS) - 1}")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1500)
-    parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--seconds", type=float, default=1500, help="wall time of the training")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--held-out", type=int, default=12)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=320)
-    parser.add_argument("--cache", type=Path, required=True)
-    print(json.dumps(run_design(parser.parse_args())), flush=True)
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps samples")
+    args = parser.parse_args()
+    use_threads(args.cores)
+    print(json.dumps(run_design(args)), flush=True)
 
 
 if __name__ == "__main__":

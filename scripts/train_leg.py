@@ -1,6 +1,7 @@
 """Train the next lotss-unet for a while; given again with the same folder, it goes on from there."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from radiounet.options import add_options, options_from
@@ -10,7 +11,7 @@ from radiounet.recipe import LegOptions, read_sky
 def main() -> None:
     """Parse options, train, and leave checkpoint, averaged weights and learning curve in the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve, weights and samples")
+    parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve and weights")
     parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
     parser.add_argument("--minutes", type=float, default=100, help="length of the leg")
     parser.add_argument("--cores", type=int, default=1, help="of which each simulates a fifth of the time")
@@ -21,11 +22,12 @@ def main() -> None:
     from radiounet.legs import Leg, Scoreboard, Supply, held_out
     from radiounet.log import configure
     from radiounet.network import class_unet
+    from radiounet.samples import make_sample
 
     configure(args.folder / "log")
     use_threads(args.cores)
     options, sky = options_from(args, LegOptions), read_sky("wide")
-    supply = Supply(sky, args.folder / "samples" / "wide", args.cores)
+    supply = Supply(partial(make_sample, sky), args.cores)
 
     def build(side: int):
         return class_unet(side, options.widths)

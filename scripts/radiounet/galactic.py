@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from radiounet.canvas import power_law_field, window
+from radiounet.canvas import draw_from, power_law_field, window
 from radiounet.instrument import Instrument
 from radiounet.recipe import SimulateOptions
 
@@ -33,6 +33,11 @@ def add_galactic(
     emission = (1 - share) * turbulence + share * filaments(plane.shape, rng)
     # patches rather than a uniform veil
     emission = emission * np.clip(0.6 + power_law_field(plane.shape, 3.5, rng), 0, None)
+    skew = draw_from(options.galactic_skew, rng)
+    if skew:
+        # column densities are lognormal: isolated bright clouds on a faint veil
+        emission = np.exp(skew * emission / emission.std())
+        emission -= emission.mean()
     observed = instrument.dirty(emission)
     wanted = rms_jy * np.exp(rng.uniform(*np.log(options.galactic_sigma)))
     plane += (emission * wanted / observed.std()).astype(np.float32)

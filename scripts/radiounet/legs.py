@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from radiounet.cards import half_precision, read_named_weights
 from radiounet.errors import ConfigError, ModelError
 from radiounet.network import set_named_weights
 from radiounet.products import atomic
-from radiounet.recipe import LegOptions, SimulateOptions, read_sky
+from radiounet.recipe import LegOptions, read_sky
 from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.scores import precision_summary
 
@@ -44,12 +43,8 @@ HELD_OUT = 900_000
 
 def held_out(folder: str | Path, count: int) -> dict[str, list[Sample]]:
     """Samples of each of `SKIES` that are never trained on, kept below a folder."""
-    skies: dict[str, list[Sample]] = {}
-    for name in SKIES:
-        (Path(folder) / name).mkdir(parents=True, exist_ok=True)
-        numbers = range(HELD_OUT, HELD_OUT + count)
-        skies[name] = [cached_sample(Path(folder) / name, read_sky(name), number) for number in numbers]
-    return skies
+    numbers = range(HELD_OUT, HELD_OUT + count)
+    return {name: [cached_sample(folder, read_sky(name), number) for number in numbers] for name in SKIES}
 
 
 class Pool:
@@ -106,28 +101,25 @@ class Supply:
 
     Parameters
     ----------
-    options : SimulateOptions
-    folder : path
-        Where samples are kept.
+    make : callable
+        From a number to a sample, such as a partial of `radiounet.samples.make_sample`.
     workers : int
         Processes.
     """
 
-    def __init__(self, options: SimulateOptions, folder: str | Path, workers: int):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self._make = partial(cached_sample, folder, options)
-        self._ahead = 4 * workers
+    def __init__(self, make: Callable[[int], Sample], workers: int):
+        self._make, self._ahead = make, 4 * workers
         self._executor: Executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=be_nice)
-        self._waiting: deque[Future] = deque()
 
     def samples(self, first: int) -> Iterator[Sample]:
         """Yield samples from a number on, without end."""
         number = first
+        waiting: deque[Future] = deque()
         while True:
-            while len(self._waiting) < self._ahead:
-                self._waiting.append(self._executor.submit(self._make, number))
+            while len(waiting) < self._ahead:
+                waiting.append(self._executor.submit(self._make, number))
                 number += 1
-            yield self._waiting.popleft().result()
+            yield waiting.popleft().result()
 
     def close(self) -> None:
         """End the processes; what they have not begun is dropped."""

@@ -121,6 +121,10 @@ class SimulateOptions(Section):
     )
     galactic_sigma: PositiveRange = Field((0.2, 1.5), description="its fluctuations as observed, sigma")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
+    galactic_skew: NumberRange = Field(
+        (0.0, 0.0),
+        description="its brightness is the exponential of this many times a field of unit deviation",
+    )
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"
     )

@@ -3,6 +3,7 @@
 Needs no Keras: samples are made in processes of their own.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from scipy import ndimage
 
 from radiounet.background import normalise
 from radiounet.masks import EIGHT_NEIGHBOURS
-from radiounet.products import atomic
+from radiounet.products import atomic, code_hash
 from radiounet.recipe import SimulateOptions
 from radiounet.simulate import CLASSES, simulate_pair
 
@@ -67,11 +68,13 @@ def cached_sample(folder: str | Path, options: SimulateOptions, seed: int) -> Sa
     Parameters
     ----------
     folder : path
-        Of samples of these very options.
+        Samples of other options or another code may be there too.
     """
-    path = Path(folder) / f"{seed:06d}.npz"
+    made_by = hashlib.sha256(f"{options.model_dump_json()} {code_hash()}".encode()).hexdigest()[:12]
+    path = Path(folder) / f"{seed:06d}-{made_by}.npz"
     if not path.exists():
         sample = make_sample(options, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, **vars(sample))
         return sample

@@ -40,7 +40,7 @@ CAUSE_SIGMA = 0.5
 # what a pixel is; it may be several at once, or none: then it is background
 CLASSES = ("diffuse", *OTHER_CLASSES)
 DIFFUSE_SIGMA = 0.25
-DIFFUSE_FRACTION = 0.05
+DIFFUSE_FRACTION = 0.02
 RADIO_GALAXY_SIGMA = 1.0
 GALACTIC_SIGMA = 0.5
 GALACTIC_SCALE_ARCMIN = 2.0
@@ -173,7 +173,7 @@ def find_causes(
     """What confuses a pixel most, and what all it is.
 
     A pixel is diffuse where the truth exceeds `DIFFUSE_SIGMA` of the noise and
-    `DIFFUSE_FRACTION` of the peak of one of its objects (three e-folding lengths of a
+    `DIFFUSE_FRACTION` of the peak of one of its objects (four e-folding lengths of a
     halo); radio galaxy where compact sources, galaxies, remnants and spirals together
     exceed `RADIO_GALAXY_SIGMA`; Galactic where the root mean square of that emission over
     `GALACTIC_SCALE_ARCMIN` exceeds `GALACTIC_SIGMA`; artefact where the envelope of rings
