@@ -6,6 +6,9 @@ from radiounet.canvas import draw_from, power_law_field, window
 from radiounet.instrument import Instrument
 from radiounet.recipe import SimulateOptions
 
+MOST_DEVIATIONS = 4.0
+"""Where the tail of skewed emission ends: filaments reach far above their deviation."""
+
 
 def add_galactic(
     plane: np.ndarray,
@@ -36,7 +39,7 @@ def add_galactic(
     skew = draw_from(options.galactic_skew, rng)
     if skew:
         # column densities are lognormal: isolated bright clouds on a faint veil
-        emission = np.exp(skew * emission / emission.std())
+        emission = np.exp(skew * np.minimum(emission / emission.std(), MOST_DEVIATIONS))
         emission -= emission.mean()
     observed = instrument.dirty(emission)
     wanted = rms_jy * np.exp(rng.uniform(*np.log(options.galactic_sigma)))
