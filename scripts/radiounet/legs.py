@@ -300,7 +300,17 @@ class Leg:
     def _identity(self) -> dict:
         """What must not change from leg to leg; the schedule may."""
         return self.options.model_dump(
-            mode="json", include={"seed", "crop_px", "batch", "first", "samples_per_step", "pool"}
+            mode="json",
+            include={
+                "seed",
+                "widths",
+                "crop_px",
+                "batch",
+                "first",
+                "samples_per_step",
+                "pool",
+                "target_fraction",
+            },
         )
 
     def save(self) -> None:

@@ -99,7 +99,8 @@ class SimulateOptions(Section):
         (1.0, 1.0), description="factor on the number of compact sources, drawn by its logarithm"
     )
     flux_scale: PositiveRange = Field(
-        (1.0, 1.0), description="factor on all flux densities but those of targets, drawn by its logarithm"
+        (1.0, 1.0),
+        description="factor on flux densities of radio galaxies and other sources, drawn by its logarithm",
     )
     clustered_fraction: FractionRange = Field(
         (0.0, 0.0), description="compact sources that lie in groups instead of anywhere"
@@ -123,7 +124,7 @@ class SimulateOptions(Section):
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     galactic_skew: NumberRange = Field(
         (0.0, 0.0),
-        description="its brightness is the exponential of this many times a field of unit deviation",
+        description="its brightness is the exponential of this many times a field; 0 for the field itself",
     )
     remnant_shell_fraction: float = Field(
         0.3, ge=0, le=1, description="images with Galactic emission that hold a supernova remnant"

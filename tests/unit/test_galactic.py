@@ -40,6 +40,17 @@ def test_levels_are_drawn_from_the_range(array):
     assert 1.1 < max(levels) < 2.001
 
 
+@pytest.mark.parametrize("skew", [0.3, 1.5])
+def test_skewed_emission_is_the_exponential_of_the_other(array, skew):
+    for seed in range(4):
+        plain = emission(array, OPTIONS, seed).astype(float)
+        skewed = emission(array, OPTIONS.model_copy(update={"galactic_skew": (skew, skew)}), seed)
+        expected = np.exp(skew * np.minimum(plain / plain.std(), 4))
+        expected -= expected.mean()
+        np.testing.assert_allclose(skewed / skewed.std(), expected / expected.std(), atol=1e-4)
+        assert array.dirty(skewed).std() == pytest.approx(3e-4, rel=1e-3)
+
+
 def test_emission_is_smooth_on_the_sky(array):
     plane = emission(array, OPTIONS)
     power = np.abs(np.fft.rfft2(plane - plane.mean())) ** 2

@@ -280,6 +280,7 @@ def ends():
         "flux_scale": ((0.05, 0.05), (10.0, 10.0)),
         "clustered_fraction": ((1.0, 1.0),),
         "direction_scatter": ((3.0, 3.0),),
+        "galactic_skew": ((3.0, 3.0),),
         "relic_turn_deg": ((90.0, 90.0), (180.0, 180.0)),
     }
     for name, values in single.items():
