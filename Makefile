@@ -11,7 +11,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # training of the next lotss-unet: length of a leg, cores, and what it goes on from
 MINUTES ?= 100
 CORES ?= 1
-LEG := .leg
+COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
+LEG := .leg/$(COMMIT)
 
 .PHONY: env demo plan test cluster lint schema lock model train-leg clean
 
@@ -57,14 +58,16 @@ model: env
 	rm -rf resources/models/$(MODEL) resources/models/.$(MODEL).new/.snakemake_timestamp
 	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
 
-# From a worktree of its own, so that the code under it stays as it is; a leg that was stopped goes on
-# from its checkpoint in .leg. Commit resources/training/lotss-unet after each.
+# From a worktree of this very commit, so that the code under it stays as it is. Stopped and called again,
+# it goes on from its checkpoint; once its weights are committed, the next call is the next leg.
 train-leg: env
-	test -e $(LEG)/code || git worktree add --detach $(LEG)/code HEAD
-	nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py --folder $(LEG)/lotss-unet \
-	  --initial resources/training/lotss-unet/weights.npz --minutes $(MINUTES) --cores $(CORES)
-	cp $(LEG)/lotss-unet/weights.npz resources/training/lotss-unet/weights.npz
-	cp $(LEG)/lotss-unet/curve.csv resources/training/lotss-unet/legs.csv
+	git worktree prune
+	test -f $(LEG)/code/.git || git worktree add --quiet --detach $(LEG)/code
+	nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py --folder $(LEG)/training --minutes $(MINUTES) \
+	  --cores $(CORES) --initial $(LEG)/code/resources/training/lotss-unet/weights.npz \
+	  --first-seed $$((1000000 + 0x$(COMMIT)))
+	cp $(LEG)/training/weights.npz resources/training/lotss-unet/weights.npz
+	cp $(LEG)/training/curve.csv resources/training/lotss-unet/leg-$(COMMIT).csv
 
 # phony on purpose: a checkout's time stamps must never make `make env` resolve anew.
 # The yaml files hold the same pins for conda, which brings Python only.

@@ -1,12 +1,11 @@
 """Ten minutes of a GPU: simulate on its cores while it trains; see ``benchmarks/README.md``.
 
-Needs PyTorch, NumPy, SciPy, numba, astropy and pydantic, no Keras. Rehearse on a CPU:
-``python benchmarks/gpu.py --minutes 1 --workers 1 --first 4 --batch 4 --crop 128 --held-out 2``.
+Needs PyTorch, NumPy, SciPy, numba, astropy, h5py, PyYAML and pydantic, no Keras. Rehearse on a CPU: ``python
+benchmarks/gpu.py --minutes 1 --workers 1 --first 4 --batch 4 --crop 128 --held-out 2 --pool 32``.
 """
 
 import argparse
 import logging
-import os
 import sys
 import time
 from collections import deque
@@ -20,14 +19,10 @@ import torch
 
 import common  # noqa: F401
 from radiounet.cards import read_named_weights
-from radiounet.recipe import read_sky
+from radiounet.recipe import HELD_OUT, SKIES, read_sky
 from radiounet.samples import Sample, be_nice, make_sample
 from radiounet.simulate import CLASSES
 from radiounet.torch_training import ClassUnet, Course, GpuPool, loop
-
-SKIES = ("wide", "shifted_a", "shifted_b")
-HELD_OUT = 900_000
-"""Seed of the first sample that only measures."""
 
 
 def ready(executor: ProcessPoolExecutor, name: str, first: int, ahead: int) -> Iterator[Sample | None]:
@@ -89,10 +84,9 @@ def main() -> None:
         left = 60 * args.minutes - (time.monotonic() - started)
         source = ready(executor, "wide", args.first_seed, 6 * args.workers)
         loop(course, source, skies, args.first, left, args.out)
-        executor.shutdown(wait=False, cancel_futures=True)
+        # samples under way are waited for: no process is left behind
+        executor.shutdown(cancel_futures=True)
         logging.info("done after %.0f s", time.monotonic() - started)
-        # samples under way need not be waited for
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ them, and the calibration of `p_diffuse`, into that model's card.
 """
 
 import argparse
-import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -16,12 +15,11 @@ from pathlib import Path
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
-from radiounet.recipe import TrainOptions, read_sky
+from radiounet.recipe import HELD_OUT, SKIES, TrainOptions, read_sky
 from radiounet.simulate import write_pair
 
-SKIES = ("wide", "shifted_a", "shifted_b")
-HELD_OUT, CALIBRATION = 900_000, 950_000
-"""First seeds: trainings take lower ones."""
+CALIBRATION = HELD_OUT + 50_000
+"""First seed of the calibration images."""
 FALSE_PER_DEG2 = 1.0
 ROWS = {
     "threshold, peak": lambda s: f"{s['threshold']:g}, {s['peak'] or s['threshold']:g}",
@@ -35,6 +33,11 @@ ROWS = {
 
 def _share(block: dict) -> str:
     return f"{block['found']} of {block['count']}"
+
+
+def sky_of(path: str) -> str:
+    """Sky of an image that `simulate` wrote."""
+    return Path(path).stem.split("-")[0]
 
 
 def simulate(folder: Path, item: tuple[str, int]) -> str:
@@ -56,6 +59,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--settle", help="model whose card gets threshold, peak and calibration")
     args = parser.parse_args()
+    if args.settle and args.settle not in args.models:
+        parser.error(f"--settle {args.settle} is none of {args.models}")
     wanted = [("wide", CALIBRATION + n) for n in range(args.calibration)]
     wanted += [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
@@ -76,7 +81,9 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
         method, _ = model_method(model_folder(name))
         settled = calibrate(method, calibration, options)
         columns[name] = {
-            sky: evaluate(method, [one for one in held_out if f"/{sky}-" in one], options, settled)
+            sky: evaluate(
+                method, [one for one in held_out if Path(one).name.startswith(f"{sky}-")], options, settled
+            )
             for sky in SKIES
         }
         if name == args.settle:
@@ -88,7 +95,6 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")
         rows = [[row, *(text(columns[name][sky]) for name in args.models)] for row, text in ROWS.items()]
         print_table(["", *args.models], rows)
-    Path("/tmp/skies.json").write_text(json.dumps(columns))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve and weights")
     parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
     parser.add_argument("--minutes", type=float, default=100, help="length of the leg")
-    parser.add_argument("--cores", type=int, default=1, help="of which each simulates a fifth of the time")
+    parser.add_argument("--cores", type=int, default=1, help="of the network, and as many to simulate")
     add_options(parser, LegOptions)
     args = parser.parse_args()
 
@@ -32,10 +32,12 @@ def main() -> None:
     def build(side: int):
         return class_unet(side, options.widths)
 
-    leg = Leg(build, options, args.folder, args.initial)
-    board = Scoreboard(build, held_out(args.folder / "samples", options.held_out), 1)
-    leg.run(supply, sky.n_px, args.minutes, board)
-    supply.close()
+    try:
+        leg = Leg(build, options, args.folder, args.initial)
+        board = Scoreboard(build, held_out(args.folder / "samples", options.held_out), 1)
+        leg.run(supply, sky.n_px, args.minutes, board)
+    finally:
+        supply.close()
 
 
 if __name__ == "__main__":

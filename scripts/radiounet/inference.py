@@ -28,7 +28,7 @@ BATCH_PIXELS = 2**20
 MOST_TILES = 16
 MOST_TILES_GPU = 512
 BYTES_PER_PIXEL = 1024
-"""Of a tile while it is computed, by the wider of the two networks; a bound."""
+"""Of a tile while it is computed, by the widest of the networks; a bound."""
 AHEAD = 2
 """Batches read before they are needed, and batches waiting to be written."""
 

@@ -72,8 +72,8 @@ def measure_islands(
         The image, Jy/beam.
     calibration_error : float
         Fraction.
-    classes : mapping of str to ndarray, ``[y, x]``, optional
-        Probability of other classes; a class that is missing is NaN in the catalogue.
+    classes : mapping of str to ndarray of uint8, ``[y, x]``, optional
+        From `read_classes`; a class that is missing is NaN in the catalogue.
 
     Returns
     -------
@@ -104,17 +104,15 @@ def measure_islands(
 
 
 def _mean(values: np.ndarray | None, y: np.ndarray, x: np.ndarray) -> float:
-    return float("nan") if values is None else float(values[y, x].mean())
+    return float("nan") if values is None else float(values[y, x].mean() / 255)
 
 
 def read_classes(probability: str) -> dict[str, np.ndarray]:
-    """Probabilities of other classes, ``[y, x]`` 0..1, that a probability map holds in its extensions."""
-    with fits.open(probability) as hdus:
+    """Other classes in the extensions of a probability map, ``[y, x]`` uint8, 255 for a probability of 1."""
+    with fits.open(probability, do_not_scale_image_data=True) as hdus:
         held = {hdu.name for hdu in hdus}
         return {
-            name: hdus[class_extension(name)].data.astype(np.float32)
-            for name in OTHER_CLASSES
-            if class_extension(name) in held
+            name: hdus[class_extension(name)].data for name in OTHER_CLASSES if class_extension(name) in held
         }
 
 

@@ -24,7 +24,7 @@ from radiounet.cards import half_precision, read_named_weights
 from radiounet.errors import ConfigError, ModelError
 from radiounet.network import set_named_weights
 from radiounet.products import atomic
-from radiounet.recipe import LegOptions, read_sky
+from radiounet.recipe import HELD_OUT, SKIES, LegOptions, read_sky
 from radiounet.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.scores import precision_summary
 
@@ -34,11 +34,6 @@ AHEAD = 4
 """Batches cut before they are needed."""
 LOG_STEPS = 25
 BINS = 400
-
-
-SKIES = ("wide", "shifted_a", "shifted_b")
-HELD_OUT = 900_000
-"""First seed of the samples that only measure."""
 
 
 def held_out(folder: str | Path, count: int) -> dict[str, list[Sample]]:
@@ -133,7 +128,7 @@ def batches(
     pool = Pool(options.pool, n_px)
     # what the pool would hold at this step
     pool.count = max(0, options.simulated(first) - options.pool)
-    source = supply.samples(pool.count)
+    source = supply.samples(options.first_seed + pool.count)
 
     def cut(step: int) -> tuple[np.ndarray, np.ndarray]:
         while pool.count < options.simulated(step):
@@ -262,7 +257,8 @@ class Leg:
         self.options, self._folder = options, Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self.step, self.seconds = 0, 0.0
-        if initial is not None:
+        self._continued = initial is not None
+        if initial is not None and not self._checkpoint.exists():
             set_named_weights(self.model, read_named_weights(initial))
         self.average = [np.array(one, np.float32) for one in self.model.get_weights()]
         self.rows: list[dict] = []
@@ -301,16 +297,7 @@ class Leg:
         """What must not change from leg to leg; the schedule may."""
         return self.options.model_dump(
             mode="json",
-            include={
-                "seed",
-                "widths",
-                "crop_px",
-                "batch",
-                "first",
-                "samples_per_step",
-                "pool",
-                "target_fraction",
-            },
+            exclude={"held_out", "steps", "warmup", "decay", "learning_rate"},
         )
 
     def save(self) -> None:
@@ -383,10 +370,13 @@ class Leg:
         return loss
 
     def _fold(self, steps: int) -> None:
-        """Take the present weights into their average."""
-        share = 1 - np.exp(-steps / min(self.options.average_steps, max(self.step / 5, 1)))
+        """Take the present weights into their average; a new network's forgets its first steps."""
+        reach = self.options.average_steps
+        if not self._continued:
+            reach = min(reach, max(self.step / 5, 1))
+        share = np.float32(1 - np.exp(-steps / reach))
         for mean, new in zip(self.average, self.model.get_weights(), strict=True):
-            mean += np.float32(share) * (new - mean)
+            mean += share * (new - mean)
 
     def _mark(self, losses, board: Scoreboard | None, started: float, idle: float, begun: int) -> None:
         loss = float(np.mean(losses))

@@ -56,7 +56,8 @@ def stitch_cores(
 ) -> None:
     """Join cores into the probability map, and make the mask.
 
-    The probability map of a network of several classes has an extension for each other class.
+    The probability map of a network of several classes has an extension for each other class,
+    0 where the map is NaN.
     In modes ``exact`` and ``fast`` the probability is NaN where the image is; in
     ``reference`` mode blank pixels keep what the network said, and only the border that it
     never predicts is NaN.
@@ -71,6 +72,8 @@ def stitch_cores(
         attributes = dict(store.attrs)
     if attributes["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan
+    for one in classes:
+        one[np.isnan(probability)] = 0
     own = options.threshold is None
     threshold = card.threshold if own else options.threshold
     peak = card.peak if own else None

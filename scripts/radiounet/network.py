@@ -3,7 +3,7 @@
 `published_unet` is the network of Stuardi et al. (2024) layer by layer, as
 read from its saved graph; `lotss_unet` is ours. Both map tiles
 ``[tile, y, x, 1]`` to softmax ``[tile, y, x, 2]``; channel 1 is the probability
-of diffuse emission.
+of diffuse emission. `class_unet` gives logits of several classes instead.
 """
 
 import warnings

@@ -195,12 +195,19 @@ class SimulateOptions(Section):
         return 60 / self.pixel_arcsec
 
 
-SKIES = Path(__file__).resolve().parents[2] / "config" / "skies"
+SKY_FOLDER = Path(__file__).resolve().parents[2] / "config" / "skies"
+
+
+SKIES = ("wide", "shifted_a", "shifted_b")
+HELD_OUT = 900_000
+"""First seed of the images of these skies that only measure; trainings take lower or much higher ones."""
 
 
 def read_sky(name: str) -> SimulateOptions:
     """Options of a sky of ``config/skies``: one to train on, and shifted ones that only measure."""
-    return SimulateOptions.model_validate(yaml.safe_load((SKIES / f"{name}.yaml").read_text())["simulate"])
+    return SimulateOptions.model_validate(
+        yaml.safe_load((SKY_FOLDER / f"{name}.yaml").read_text())["simulate"]
+    )
 
 
 class TrainOptions(Section):
@@ -265,15 +272,18 @@ class LegOptions(Section):
     held_out: int = Field(8, ge=1, description="samples of each sky that only measure")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     batch: int = Field(8, ge=1, description="crops per step")
-    first: int = Field(64, ge=1, description="samples simulated before the first step")
+    first_seed: int = Field(
+        1_000_000, ge=0, description="seed of the first sample: another part of the set each leg"
+    )
+    first: int = Field(48, ge=1, description="samples simulated before the first step")
     samples_per_step: float = Field(0.25, gt=0, description="samples simulated for each step after it")
-    pool: int = Field(512, ge=1, description="samples held in memory at a time, the newest")
+    pool: int = Field(128, ge=1, description="samples held in memory at a time, the newest")
     target_fraction: float = Field(0.6, ge=0, le=1, description="crops centred near diffuse emission")
     steps: int = Field(100_000, ge=1, description="end of the schedule, after which the rate is 0")
-    warmup: int = Field(500, ge=1, description="steps over which the learning rate rises")
+    warmup: int = Field(100, ge=1, description="steps over which the learning rate rises")
     decay: int = Field(20_000, ge=1, description="steps over which it falls to 0 at the end")
-    learning_rate: float = Field(1e-3, gt=0, description="between both")
-    average_steps: int = Field(1000, ge=1, description="steps that the average of the weights reaches back")
+    learning_rate: float = Field(4e-4, gt=0, description="between both")
+    average_steps: int = Field(300, ge=1, description="steps that the average of the weights reaches back")
     dice: float = Field(0.0, ge=0, description="weight of the Dice loss of the diffuse class")
     other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
     precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")

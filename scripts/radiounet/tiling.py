@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from radiounet.cards import BEAM_PX, Card, model_folder, read_card
-from radiounet.errors import GridError
+from radiounet.errors import ConfigError, GridError
 from radiounet.gaussian import FWHM_AREA
 from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
@@ -127,12 +127,13 @@ def layout(
     Raises
     ------
     GridError
-        In ``reference`` mode, an image smaller than one tile, or a model that has no
-        published tiles.
+        In ``reference`` mode, an image smaller than one tile.
+    ConfigError
+        In ``reference`` mode, a model that has no published tiles.
     """
     if surrounded:
         if mode == "reference":
-            raise GridError("mode reference reproduces the published network; this model has mode exact")
+            raise ConfigError("mode reference reproduces the published network; this model has mode exact")
         counts = tuple(-(-side // core_px) for side in shape)
         return Layout(tuple(shape), tile_px, core_px, 0, counts, surrounded=True)
     margin = (tile_px - core_px) // 2

@@ -19,12 +19,13 @@ from torch import nn
 from torch.nn import functional as tf
 
 from radiounet.cards import half_precision
+from radiounet.products import atomic
 from radiounet.samples import KNOWN, TARGETS, Sample
 from radiounet.scores import precision_summary
 
 logger = logging.getLogger(__name__)
 
-CLIP = float(np.arcsinh(3.0))
+CLIP = float(np.arcsinh(3.0))  # as radiounet.network.CLIP_SIGMA, which needs Keras
 BINS = 400
 SECONDS_BETWEEN_LINES = 20
 
@@ -274,8 +275,9 @@ class Course:
         row |= {"seconds": round(seconds), "loss": round(loss, 5)} | self.measure(skies)
         self.rows.append(row)
         logger.info("%s", row)
-        np.savez(folder / "weights.npz", **half_precision(self.averaged().named_weights()))
-        with open(folder / "curve.csv", "w", newline="") as stream:
+        with atomic(folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **half_precision(self.averaged().named_weights()))
+        with atomic(folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
             writer.writerows(self.rows)
@@ -303,8 +305,7 @@ def loop(
     begun = lined = marked = time.monotonic()
     total = seconds - (begun - started)
     logger.info("%d samples after %.0f s", course.pool.count, begun - started)
-    losses = torch.zeros(1, device=course.device)
-    steps = 0
+    losses, steps = torch.zeros(1, device=course.device), 0
     while (spent := time.monotonic() - begun) < total:
         for _ in range(8):
             sample = next(source)
@@ -313,14 +314,14 @@ def loop(
             course.pool.put(sample)
         losses += course.learn(spent / total)
         steps += 1
-        now = time.monotonic()
-        if now - lined > SECONDS_BETWEEN_LINES or steps == 20:
+        if time.monotonic() - lined > SECONDS_BETWEEN_LINES:
             mean, speed = float(losses) / steps, steps / (time.monotonic() - lined)
             text = "%.0f s, step %d, loss %.4f, %.2f steps/s, %d samples"
             logger.info(text, spent, course.step, mean, speed, course.pool.count)
+            if time.monotonic() - marked > total / 6:
+                course.mark(skies, mean, spent, folder)
+                marked = time.monotonic()
             losses.zero_()
             steps, lined = 0, time.monotonic()
-            if now - marked > total / 6:
-                course.mark(skies, mean, spent, folder)
-                marked = lined = time.monotonic()
-    course.mark(skies, float(losses) / max(steps, 1), time.monotonic() - begun, folder)
+    if steps:
+        course.mark(skies, float(losses) / steps, time.monotonic() - begun, folder)

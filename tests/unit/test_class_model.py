@@ -16,7 +16,7 @@ from radiounet.background import normalise
 from radiounet.cards import MODELS, OTHER_CLASSES, Card, half_precision
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.engine import Engine
-from radiounet.errors import GridError, ModelError
+from radiounet.errors import ConfigError, ModelError
 from radiounet.gaussian import FWHM_TO_SIGMA
 from radiounet.inference import Predictor, open_model, write_cores
 from radiounet.islands import find_islands
@@ -80,7 +80,7 @@ def test_a_surrounded_plane_stitches_back_to_the_bit(shape):
 
 
 def test_there_is_no_reference_for_it():
-    with pytest.raises(GridError, match="mode exact"):
+    with pytest.raises(ConfigError, match="mode exact"):
         layout((400, 400), 192, 64, "reference", surrounded=True)
 
 
@@ -251,3 +251,16 @@ def test_a_network_of_two_classes_leaves_the_columns_empty(tmp_path):
     mask[60:90, 100:140] = 1
     (row,) = measure_islands(mask, np.full(mask.shape, 0.7), read_plane(tmp_path / "image.fits"), 0.1)
     assert np.isnan([row["p_radio_galaxy"], row["p_galactic"], row["p_artefact"]]).all()
+
+
+def test_the_margin_of_the_shipped_model_is_as_wide_as_five_levels_see(shipped):
+    _, card = shipped
+    assert len(card.widths) == 5
+    model = random_network(64, (4, 4, 4, 4, 4))
+    predictor = Predictor(model, "class_unet")
+    plane = np.random.default_rng(6).standard_normal((300, 420)).astype(np.float32)
+    small = predictor.plane(plane, 96 + 2 * card.margin_px, 96)
+    large = predictor.plane(plane, 448 + 2 * card.margin_px, 448)
+    np.testing.assert_allclose(small, large, atol=2e-6)
+    narrow = predictor.plane(plane, 96 + 2 * 96, 96)
+    assert np.abs(narrow - large).max() > 1e-3

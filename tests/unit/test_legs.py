@@ -19,6 +19,7 @@ OPTIONS = LegOptions(
     widths=list(WIDTHS),
     crop_px=64,
     batch=2,
+    first_seed=0,
     first=3,
     samples_per_step=0.5,
     pool=4,

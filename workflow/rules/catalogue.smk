@@ -15,7 +15,7 @@ rule find_islands:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=doubling(2000),
+        mem_mb=doubling(3000),
         runtime=doubling(20),
     params:
         survey=CONFIG.survey,
