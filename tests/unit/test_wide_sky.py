@@ -13,7 +13,7 @@ from radiounet.diffuse import Target
 from radiounet.galaxies import Layers, add_compact, draw_fluxes
 from radiounet.gaussian import FWHM_TO_SIGMA
 from radiounet.instrument import Instrument, Observation
-from radiounet.recipe import SKIES, SimulateOptions, read_sky
+from radiounet.recipe import SKY_FOLDER, SimulateOptions, read_sky
 from radiounet.simulate import CLASSES, draw_background, draw_blank, find_causes, simulate_pair, write_pair
 from skies import gaussian, imaged, point
 
@@ -737,7 +737,7 @@ def test_pairs_carry_all_classes():
 
 # the skies of config/skies
 
-NAMES = sorted(path.stem for path in SKIES.glob("*.yaml"))
+NAMES = sorted(path.stem for path in SKY_FOLDER.glob("*.yaml"))
 SHIFTED = [name for name in NAMES if name.startswith("shifted_")]
 
 
