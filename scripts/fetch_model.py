@@ -32,7 +32,7 @@ def main() -> None:
 
         model = options_from(args, PublishedModel)
         if not re.fullmatch(NAME_PATTERN, args.name):
-            raise ConfigError(f"{args.name!r} can not be the name of a model")
+            raise ConfigError(f"{args.name!r} cannot be the name of a model")
         is_folder = Path(model.url).is_dir()
         if is_folder and model.checksum:
             raise ConfigError("a folder has no checksum: give the zip")

@@ -293,7 +293,7 @@ def _bring(url: str, part: Path, options: DownloadOptions) -> None:
         shutil.copyfile(source, part)
         return
     if address.scheme not in ("http", "https"):
-        raise ConfigError(f"{address.scheme}:// can not be fetched: give an http(s):// or file:// URL")
+        raise ConfigError(f"{address.scheme}:// cannot be fetched: give an http(s):// or file:// URL")
     if address.username or address.password:
         raise ConfigError(f"credentials do not belong in a URL (host {address.hostname}): use ~/.netrc")
     retrying = tenacity.Retrying(
@@ -352,7 +352,7 @@ def _range_refused(response: requests.Response, part: Path, have: int) -> None:
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     if total != str(have):
         part.unlink()
-        raise TransientError(f"{response.url}: can not resume at byte {have} of {total or 'unknown'}")
+        raise TransientError(f"{response.url}: cannot resume at byte {have} of {total or 'unknown'}")
 
 
 def _check_status(response: requests.Response, url: str) -> None:

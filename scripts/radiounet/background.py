@@ -51,7 +51,7 @@ def measure_background(image: np.ndarray) -> np.ndarray:
     medians = _box_medians(image)
     known = np.isfinite(medians)
     if not known.any():
-        raise AllBlankError("the background can not be measured: the image holds no data")
+        raise AllBlankError("the background cannot be measured: the image holds no data")
     levels = ndimage.generic_filter(
         medians, _low_percentile, size=NEIGHBOURHOOD_BOXES, mode="constant", cval=np.nan
     )

@@ -192,7 +192,17 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
 
 
 def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights as they are kept: half precision, names that a zip file can hold."""
+    """Weights as they are kept: half precision, names that a zip file can hold.
+
+    Raises
+    ------
+    ModelError
+        A weight that half precision cannot hold.
+    """
+    largest = np.finfo(np.float16).max
+    for name, one in weights.items():
+        if not (np.abs(one) <= largest).all():
+            raise ModelError(f"{name} holds weights beyond {largest:g} or no numbers: half precision cannot")
     return {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
 
 

@@ -43,7 +43,7 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     except FileNotFoundError:
         raise ConfigError(f"there is no cluster table {path}") from None
     except Exception as error:  # every astropy reader raises its own kind
-        raise ConfigError(f"the cluster table {path} can not be read: {error}") from error
+        raise ConfigError(f"the cluster table {path} cannot be read: {error}") from error
     columns = {name.lower(): table[name] for name in table.colnames}
     missing = [name for name in ("name", "ra", "dec", "z") if name not in columns]
     if missing or not {"m500", "r500"} & set(columns):
@@ -76,7 +76,7 @@ def _values(column, unit: u.UnitBase) -> np.ndarray:
 
 
 def _angular_size(columns: dict, redshift: np.ndarray, options: MeasureOptions, path) -> np.ndarray:
-    """R500 in arcmin; NaN where it can not be known."""
+    """R500 in arcmin; NaN where it cannot be known."""
     cosmology = FlatLambdaCDM(options.h0, options.omega_m)
     known = np.isfinite(redshift) & (redshift > 0)
     safe = np.where(known, redshift, 1.0)

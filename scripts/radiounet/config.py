@@ -411,7 +411,7 @@ def load_config(raw: dict[str, Any]) -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         faults = "\n".join(_explain(fault) for fault in error.errors())
-        raise ConfigError(f"the configuration can not be used:\n{faults}") from None
+        raise ConfigError(f"the configuration cannot be used:\n{faults}") from None
 
 
 def _explain(fault: dict[str, Any]) -> str:

@@ -91,4 +91,4 @@ class BeamCutError(BadDataError):
 
 
 class FacetError(BadDataError):
-    """The files that describe a field's facets can not be read or do not fit together."""
+    """The files that describe a field's facets cannot be read or do not fit together."""

@@ -88,7 +88,7 @@ def read_facets(
     Raises
     ------
     FacetError
-        A file can not be read, or they do not fit together.
+        A file cannot be read, or they do not fit together.
     """
     polygons, of_polygon = _read_regions(regions, wcs)
     labels = tuple(sorted(set(of_polygon)))
@@ -118,7 +118,7 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
             if point := POINT.match(text):
                 marks.append((float(point[1]), float(point[2]), int(point[3])))
         except ValueError as error:
-            raise FacetError(f"{path}: {text!r} can not be read: {error}") from None
+            raise FacetError(f"{path}: {text!r} cannot be read: {error}") from None
     polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
     labels: list[int | None] = [None] * len(polygons)
     for ra, dec, label in marks:
@@ -182,4 +182,4 @@ def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise FacetError(f"{path} can not be read: {error}") from error
+        raise FacetError(f"{path} cannot be read: {error}") from error

@@ -221,7 +221,7 @@ def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.nda
             # longitude first, whatever their order in the file
             wcs = full.sub([WCSSUB_LONGITUDE, WCSSUB_LATITUDE])
     except (ValueError, KeyError, MemoryError) as error:
-        raise CelestialError(f"{path}: its coordinates can not be read: {error}") from error
+        raise CelestialError(f"{path}: its coordinates cannot be read: {error}") from error
     if wcs.naxis != 2 or not wcs.has_celestial:
         raise CelestialError(f"{path}: no pair of celestial axes among {list(full.wcs.ctype)}")
     longitude, latitude = full.wcs.lng, full.wcs.lat
@@ -281,7 +281,7 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
 def place_of(path: str | Path) -> tuple[float, float, int]:
     """Centre (ICRS deg) and longer side in 4.5" pixels of an image, from its header alone.
 
-    An image that can not be read gets a place that owns no sky; reading it
+    An image that cannot be read gets a place that owns no sky; reading it
     later says why.
     """
     try:

@@ -3,7 +3,7 @@
 What a step sees is a function of seed and step: after step *s* the first ``K(s)`` samples have
 been simulated, the last ``pool`` of these are held in memory, and the crops of a step are drawn
 from them. So a leg that was killed goes on from its checkpoint to the weights it would have had.
-One trainer for all backends of Keras: on two CPU cores TensorFlow is the fastest, on a GPU JAX.
+For CPUs, where TensorFlow is the fastest backend of Keras; `radiounet.torch_training` is for GPUs.
 """
 
 import csv

@@ -31,7 +31,7 @@ CHECKSUM_COLUMNS = ("name", "file", "checksum")
 
 
 class ListError(NotFitsError):
-    """A list that can not be read; says which columns it must have."""
+    """A list that cannot be read; says which columns it must have."""
 
 
 def fetch_lists(archive: Archive, release: str) -> None:
@@ -122,7 +122,7 @@ def _read_table(path: str | Path) -> Table:
             return Table.read(path, format="votable")
         return Table.read(path, format="ascii.ecsv" if start.startswith(b"# %ECSV") else "ascii.csv")
     except (ValueError, OSError, VOTableSpecError) as error:
-        raise ListError(f"{path} can not be read as a table: {error}") from error
+        raise ListError(f"{path} cannot be read as a table: {error}") from error
 
 
 COLUMN_NAMES = {

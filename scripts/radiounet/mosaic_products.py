@@ -113,7 +113,7 @@ def _flux_scales(path: str | None) -> dict[str, float]:
     Raises
     ------
     ConfigError
-        The table can not be read, or a factor is no number above 0.
+        The table cannot be read, or a factor is no number above 0.
     """
     if path is None:
         return {}

@@ -44,7 +44,7 @@ def local_rms(image: np.ndarray, box_px: int = 96) -> np.ndarray:
     grid = np.stack(rows)
     known = np.isfinite(grid) & (grid > 0)
     if not known.any():
-        raise AllBlankError("the noise can not be measured: no box of the image holds varying data")
+        raise AllBlankError("the noise cannot be measured: no box of the image holds varying data")
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     grid = ndimage.median_filter(grid[tuple(nearest)], size=3, mode="nearest")
     return _join_boxes(grid, image.shape, box_px)

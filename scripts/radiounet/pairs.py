@@ -252,7 +252,7 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     Raises
     ------
     BadDataError
-        A file that can not be opened, an extension missing, an image smaller than a crop.
+        A file that cannot be opened, an extension missing, an image smaller than a crop.
     """
     digest = hashlib.sha256()
     for path in paths:

@@ -124,7 +124,7 @@ def coverage_map(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> np.nd
     cells = healpy.ang2pix(16, ra, dec, lonlat=True) if survey.release == "dr3" else None
     for name in mosaics:
         place = survey.mosaics[name]
-        if not place.n_px:  # an own image that can not be read has no place
+        if not place.n_px:  # an own image that cannot be read has no place
             continue
         if cells is not None:
             mine = cells == cell_pixel(name)

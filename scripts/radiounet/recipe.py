@@ -196,8 +196,6 @@ class SimulateOptions(Section):
 
 
 SKY_FOLDER = Path(__file__).resolve().parents[2] / "config" / "skies"
-
-
 SKIES = ("wide", "shifted_a", "shifted_b")
 HELD_OUT = 900_000
 """First seed of the images of these skies that only measure; trainings take lower or much higher ones."""

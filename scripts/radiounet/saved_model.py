@@ -172,7 +172,7 @@ def read_variables(root: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     ModelError
-        The checkpoint can not be read.
+        The checkpoint cannot be read.
     """
     import tensorflow as tf
 
@@ -182,7 +182,7 @@ def read_variables(root: Path) -> dict[str, np.ndarray]:
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith("layer_with_weights-")]
         return {key: reader.get_tensor(key) for key in keys if "/.OPTIMIZER_SLOT/" not in key}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        raise ModelError(f"{root}: its variables can not be read: {error}") from error
+        raise ModelError(f"{root}: its variables cannot be read: {error}") from error
 
 
 def fill(model: keras.Model, variables: dict[str, np.ndarray], source: str | Path) -> None:

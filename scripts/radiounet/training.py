@@ -152,11 +152,11 @@ def train(
     Raises
     ------
     BadDataError
-        A pair that can not be used; headers are checked before training starts.
+        A pair that cannot be used; headers are checked before training starts.
     ConfigError
         Options that do not fit the initial model, the network or the GPUs.
     ModelError
-        Initial weights that can not be read, or a loss that is no number.
+        Initial weights that cannot be read, or a loss that is no number.
     """
     check_pairs(validation, options.crop_px)
     normalisation = read_card(initial).normalisation if initial else None
@@ -200,7 +200,7 @@ def _compiled(options: TrainOptions, initial: str | Path | None) -> tuple[keras.
         model.compile(_optimizer(options), loss=partial(_shared_loss, options.loss))
         model.optimizer.build(model.trainable_variables)
     if strategy:
-        # builds the loss, which Keras can not do from a batch that is already dealt out
+        # builds the loss, which Keras cannot do from a batch that is already dealt out
         size = options.crop_px
         model.test_on_batch(np.zeros((1, size, size, 1), np.float32), np.zeros((1, size, size), np.float32))
     return model, strategy

@@ -111,7 +111,7 @@ def verify_mosaic(
     ShapeMismatchError
         A reference is on another grid.
     NotInArchiveError, NotFitsError, TruncatedError
-        A reference can not be had.
+        A reference cannot be had.
     """
     if options.masks is None and options.probabilities is None:
         raise ConfigError("verify.masks or verify.probabilities must say where the references are")

@@ -61,7 +61,7 @@ PartitionName=net Nodes=one,two MaxTime=04:00:00 State=UP
 
 
 def obstacle() -> str | None:
-    """Why this machine can not have its own Slurm; None where it can."""
+    """Why this machine cannot have its own Slurm; None where it can."""
     if os.geteuid() != 0:
         return "only root can start a Slurm"
     if not shutil.which("slurmctld") or not shutil.which("munged"):

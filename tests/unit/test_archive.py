@@ -280,7 +280,7 @@ def test_part_longer_than_the_file_is_thrown_away(root, target):
 def test_part_longer_than_the_file_is_a_transient_failure_of_this_attempt(root, target):
     leave_part(target, CONTENT + OTHER)
     refusing = [answer(416, Content_Range="bytes */17280")]
-    message = "can not resume at byte 34560 of 17280"
+    message = "cannot resume at byte 34560 of 17280"
     with server(root, refusing) as (url, _), pytest.raises(TransientError, match=message):
         fetch(f"{url}/image.fits", target, ONCE)
     assert left(target) == []

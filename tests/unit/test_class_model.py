@@ -122,6 +122,12 @@ def test_weights_by_name_fit_or_are_refused(tmp_path):
         set_named_weights(class_unet(64, (8, 8)), named_weights(model))
 
 
+@pytest.mark.parametrize("value", [7e4, -1e6, np.inf, np.nan])
+def test_weights_that_half_precision_cannot_hold_are_refused(value):
+    with pytest.raises(ModelError, match="stem_norm/moving_variance"):
+        half_precision({"stem_norm/moving_variance": np.array([1.0, value], np.float32)})
+
+
 @pytest.fixture(scope="module")
 def shipped() -> tuple[Predictor, Card]:
     return open_model(MODELS / "lotss-classes")

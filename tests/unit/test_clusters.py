@@ -147,7 +147,7 @@ def test_no_such_table(tmp_path):
 @pytest.mark.parametrize("name", ["clusters.fits", "clusters.ecsv", "clusters.xyz"])
 def test_not_a_table(tmp_path, name):
     (tmp_path / name).write_text("<html>not found</html>")
-    with pytest.raises(ConfigError, match="can not be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         read_clusters(tmp_path / name, OPTIONS)
 
 
@@ -181,7 +181,7 @@ class Mosaics:
     def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC):
         plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
-        # noise can not be measured on a constant image: a nanojansky of it
+        # noise cannot be measured on a constant image: a nanojansky of it
         plane.data[...] += 1e-9 * np.random.default_rng(1).standard_normal(plane.data.shape)
         layers = (plane.data, spread(probability, np.float32), spread(mask, np.uint8))
         for path, layer in zip(paths, layers, strict=True):

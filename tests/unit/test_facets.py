@@ -142,9 +142,9 @@ def test_regions_and_offsets_that_do_not_fit(tmp_path):
     with pytest.raises(FacetError, match="0 of 0 polygons"):
         read_facets(tmp_path / "empty.reg", WCS)
     (tmp_path / "broken.reg").write_text("line(1.0.0,2,3,4)\n")
-    with pytest.raises(FacetError, match=r"broken.reg: .line.* can not be read"):
+    with pytest.raises(FacetError, match=r"broken.reg: .line.* cannot be read"):
         read_facets(tmp_path / "broken.reg", WCS)
-    with pytest.raises(FacetError, match=r"absent.reg can not be read"):
+    with pytest.raises(FacetError, match=r"absent.reg cannot be read"):
         read_facets(tmp_path / "absent.reg", WCS)
     regions = write_regions(tmp_path / "f.reg")
     with pytest.raises(FacetError, match="offsets of 3 facets, but there are 2"):

@@ -105,7 +105,7 @@ def test_box_may_be_chosen():
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, 1.0])
 def test_no_noise_to_measure(value):
-    with pytest.raises(AllBlankError, match="can not be measured"):
+    with pytest.raises(AllBlankError, match="cannot be measured"):
         local_rms(np.full((200, 200), value, np.float32))
 
 

@@ -92,7 +92,7 @@ def test_wall_time_is_that_of_the_narrowest_place(tmp_path):
     chain = 1.08 + 4 + 5 + 12 + 3 + 1 + 9
     work = 7 + 10 + 24 + 6 + 2 + 10
     assert plan.wall_s(1) == pytest.approx(work + last)
-    assert plan.wall_s(1000) == pytest.approx(chain + last)  # one chain can not be cut
+    assert plan.wall_s(1000) == pytest.approx(chain + last)  # one chain cannot be cut
     assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 6 * 8 + last + 2 * 8)
     # on two cores: inference and mosaics take both, the rest go side by side
     assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 10 + 24 * 2 + 6 + 2 + 10) / 2, chain) + last)

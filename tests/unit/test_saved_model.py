@@ -115,7 +115,7 @@ def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
         (("--low", "-1"), "greater than 0"),
         (("--threshold", "1.5"), "less than 1"),
         (("--checksum", "gitblob:" + "0" * 40), "ChecksumError"),
-        (("--name", "a/b"), "can not be the name"),
+        (("--name", "a/b"), "cannot be the name"),
     ],
 )
 def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, options, message):
@@ -202,7 +202,7 @@ def test_a_zip_whose_variables_are_cut_short(tmp_path, pack):
     def shorten(name, content):
         return name, content[: len(content) // 10] if "data-00000" in name else content
 
-    with pytest.raises(ModelError, match="variables can not be read"):
+    with pytest.raises(ModelError, match="variables cannot be read"):
         import_saved_model(repack(pack, tmp_path / "a.zip", shorten), "m", tmp_path / "model", LOG10)
     assert not (tmp_path / "model").exists()
 
