@@ -19,7 +19,7 @@ include: "workflow/rules/train.smk"
 rule all:
     default_target: True
     input:
-        masks=run_masks,
+        products=run_products,
         catalogue=CATALOGUES.values(),
         report=PRODUCTS.report(),
     localrule: True
@@ -48,12 +48,11 @@ rule plan:
         out=PRODUCTS.plan(),
         jobs=workflow.resource_settings.nodes or 200,  # --jobs, or that of profiles/slurm
     shell:
-        "$PYTHON $SCRIPTS/plan.py --config {params.config:q} --jobs {params.jobs} --out {params.out:q} --log {log:q}"
+        "stage plan --config {params.config:q} --jobs {params.jobs:q} --out {params.out:q} --log {log:q}"
 
 
 onstart:
-    if CONFIG.scratch:
-        link_scratch(PRODUCTS, CONFIG.scratch)
+    begin_run()
     watch_run()
 
 

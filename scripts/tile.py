@@ -10,7 +10,7 @@ def main() -> None:
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
     parser.add_argument("--model", required=True, help="model: its name or its folder")
-    parser.add_argument("--mode", choices=("exact", "reference", "fast"), default="exact", help="tiling mode")
+    parser.add_argument("--mode", choices=("exact", "reference"), default="exact", help="tiling mode")
     parser.add_argument("--out", required=True, help="tiles file to write (HDF5)")
     args = parser.parse_args()
 

@@ -20,6 +20,7 @@ from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
 from radiounet.islands import integrate
 from radiounet.noise import local_rms
+from radiounet.origins import check_maps
 from radiounet.products import sha256_of, write_ecsv
 from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
 
@@ -174,6 +175,7 @@ class ClusterMeter:
         self._options = options
         self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray, np.ndarray]] = {}
         for one in products:
+            check_maps(one.image, one.probability, one.mask)
             plane = read_plane(one.image)
             maps = fits.getdata(one.probability), fits.getdata(one.mask)
             self._planes[one.name] = (plane, local_rms(plane.data), *maps)

@@ -265,10 +265,10 @@ class Segmentation(Section):
     """From image to mask."""
 
     model: Name = Field("lotss-unet", description="folder in resources/models")
-    mode: Literal["exact", "reference", "fast"] = Field(
+    mode: Literal["exact", "reference"] = Field(
         "exact",
         description="exact: every pixel, in the model's tiles; reference: as the published code, "
-        "edges left out; fast: in windows of up to 1,920 px",
+        "edges left out",
     )
     batch: int | None = Field(
         None, ge=1, description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU"

@@ -78,6 +78,10 @@ class GridError(BadDataError):
     """An image whose pixel scale, beam or orientation does not fit."""
 
 
+class OriginError(BadDataError):
+    """Products that were not made from each other, or one that is not whole."""
+
+
 class NotConvergedError(BadDataError):
     """An iterative estimate did not settle."""
 

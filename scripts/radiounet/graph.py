@@ -11,7 +11,7 @@ from pathlib import Path
 
 from radiounet.config import Config
 from radiounet.errors import ConfigError
-from radiounet.products import Products
+from radiounet.products import Products, sha256_of
 from radiounet.sky import Cluster, Mosaic, Survey, list_paths, read_survey
 
 CLUSTER_FOLDER = "resources/clusters"
@@ -45,6 +45,22 @@ class JobGraph:
     def model_folder(self) -> str:
         """Folder of the configured model."""
         return str(self._base / "resources" / "models" / self.config.segmentation.model)
+
+    @property
+    def model_card(self) -> str:
+        """Card of the configured model."""
+        return f"{self.model_folder}/card.yaml"
+
+    @cached_property
+    def model_state(self) -> str:
+        """SHA-256 of the card, which states that of the weights; empty before the model is fetched."""
+        return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
+
+    @cached_property
+    def list_state(self) -> str:
+        """SHA-256 of the list of all mosaics; empty where it is made in the run, or not there yet."""
+        made = self.list_made_here or not Path(self.mosaic_list).is_file()
+        return "" if made else sha256_of(self.mosaic_list)
 
     @property
     def mosaic_list(self) -> str:

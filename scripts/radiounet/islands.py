@@ -15,6 +15,7 @@ from radiounet.config import MeasureOptions
 from radiounet.gaussian import FWHM_AREA
 from radiounet.image import Plane, read_plane
 from radiounet.noise import local_rms
+from radiounet.origins import check_maps
 from radiounet.products import class_extension, write_ecsv
 from radiounet.separation import separate
 from radiounet.sky import Survey
@@ -188,7 +189,13 @@ def find_islands(
     `radiounet.catalogue.drop_duplicates` keeps one of them. Two mosaics may cut a region
     along different lines, so the pieces of a region stay together: those outside the
     cell are in the table as well, with an ``owned_fraction`` of 0.
+
+    Raises
+    ------
+    OriginError
+        Mask, probability map and image were not made from each other.
     """
+    check_maps(image, probability, mask)
     plane = read_plane(image)
     rows = measure_islands(
         fits.getdata(mask),

@@ -1,17 +1,22 @@
 """From cores to probability, and from probability to mask."""
 
+from collections.abc import Mapping
+
 import h5py
 import numpy as np
 from scipy import ndimage
 
-from radiounet.cards import model_folder, read_card
+from radiounet.cards import Card, model_folder, read_card
 from radiounet.config import Segmentation
 from radiounet.image import copy_frequency, read_plane
-from radiounet.products import provenance, write_fits
-from radiounet.tiling import read_layout, stitch
+from radiounet.origins import origin_error
+from radiounet.products import provenance, sha256_of, write_fits
+from radiounet.tiling import Layout, has_data, read_layout, stitch
 
 NO_DATA = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), int)
+ROUNDING = 1e-5
+"""By how much a float32 softmax may exceed 1."""
 
 
 def make_mask(
@@ -58,18 +63,25 @@ def stitch_cores(
 
     The probability map of a network of several classes has an extension for each other class,
     0 where the map is NaN.
-    In modes ``exact`` and ``fast`` the probability is NaN where the image is; in
-    ``reference`` mode blank pixels keep what the network said, and only the border that it
-    never predicts is NaN.
+    In mode ``exact`` the probability is NaN where the image is; in ``reference`` mode blank
+    pixels keep what the network said, and only the border that it never predicts is NaN.
+
+    Raises
+    ------
+    OriginError
+        The cores are those of another image or model, or not all there.
     """
     card = read_card(model_folder(model))
     plane = read_plane(image)
     with h5py.File(cores, "r") as store:
+        attributes = dict(store.attrs)
+        _check_cores(cores, attributes, image, card)
         where = read_layout(store, card)
-        starts = store["starts"][...]
+        starts, wanted = store["starts"][...], where.starts()
+        _check_complete(cores, starts, wanted[has_data(plane.data, wanted, where, attributes["mode"])])
         probability = stitch(store["cores"], starts, where)
         classes = [stitch(one, starts, where) for one in store.get("classes", ())]
-        attributes = dict(store.attrs)
+    _check_probabilities(cores, probability, where, starts)
     if attributes["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan
     for one in classes:
@@ -85,7 +97,8 @@ def stitch_cores(
         provenance(
             model=card.name,
             modelsha=card.weights.sha256,
-            inputsha=attributes["image_sha256"],
+            imagesha=attributes["image_sha256"],
+            inputsha=attributes["input_sha256"],
             segmode=attributes["mode"],
             precis=attributes["precision"],
         )
@@ -96,3 +109,57 @@ def stitch_cores(
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
     header.extend(provenance(**cleaned)[-3:])
     write_fits(mask_path, mask, header)
+
+
+def _check_cores(cores: str, attributes: Mapping[str, object], image: str, card: Card) -> None:
+    """Raise `OriginError` unless cores were predicted from this image with the weights of this card."""
+    if attributes["model_sha256"] != card.weights.sha256:
+        raise origin_error(cores, f"{cores} was predicted with other weights than those of {card.name}")
+    found = sha256_of(image)
+    if attributes["image_sha256"] != found:
+        raise origin_error(
+            cores,
+            f"{cores} was predicted from another image than {image}: "
+            f"SHA-256 {attributes['image_sha256']}, not {found}",
+        )
+
+
+def _check_complete(cores: str, starts: np.ndarray, wanted: np.ndarray) -> None:
+    """Raise `OriginError` unless a file holds exactly the cores wanted.
+
+    Parameters
+    ----------
+    cores : str
+        Its name.
+    starts, wanted : ndarray, ``[core, 2]``
+        See `radiounet.tiling.Layout`; in any order.
+    """
+    there, needed = ({(int(y), int(x)) for y, x in one} for one in (starts, wanted))
+    if len(starts) != len(there) or there != needed:
+        raise origin_error(
+            cores,
+            f"{cores} is not complete: {len(needed - there)} of {len(needed)} cores are missing",
+        )
+
+
+def _check_probabilities(cores: str, plane: np.ndarray, where: Layout, starts: np.ndarray) -> None:
+    """Raise `OriginError` where a core that was predicted holds no probabilities.
+
+    Parameters
+    ----------
+    cores : str
+        Name of their file.
+    plane : ndarray, ``[y, x]``
+        Stitched.
+    where : Layout
+    starts : ndarray, ``[core, 2]``
+        Of the predicted cores.
+    """
+    for start in starts:
+        part = plane[where.core_of(start)[0]]
+        # so that NaN is caught, too
+        if part.size and not (part.min() >= 0 and part.max() <= 1 + ROUNDING):
+            place = tuple(int(one) for one in start)
+            raise origin_error(
+                cores, f"{cores} holds numbers that are no probabilities (0..1) in the core at {place}"
+            )

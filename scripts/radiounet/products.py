@@ -12,7 +12,9 @@ import hashlib
 import json
 import os
 import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -116,6 +118,22 @@ class Products:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"
 
+    def lasting(self, mosaic: str) -> list[str]:
+        """Everything of one mosaic that stays after a run, whatever its image was made from."""
+        kinds = (self.probability, self.mask, self.islands, self.clusters)
+        return [kind(mosaic) for kind in kinds]
+
+    def of_survey(self) -> list[str]:
+        """Catalogues and report."""
+        catalogues = [
+            self.catalogue(kind, suffix) for kind in CATALOGUE_KINDS for suffix in CATALOGUE_SUFFIXES
+        ]
+        return [*catalogues, self.report()]
+
+    def input_record(self) -> str:
+        """Size, date and hash of the user's own files that the run was made from (JSON)."""
+        return f"{self.root}/sources/inputs.json"
+
     def log(self, stage: str, name: str = "all") -> str:
         """Log of one job."""
         return f"{self.root}/logs/{stage}/{name}.log"
@@ -177,17 +195,69 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    # the name of a product may be as long as the file system allows
+    prefix = f".{path.name[:120]}.{_host()}-{os.getpid()}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:40]
+
+
+@cache
+def _umask() -> int:
+    """Permissions that the user takes away; asking sets it, so it is asked once, and put back."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+LEFTOVER = re.compile(r"^\..+\.(?P<host>\w+)-(?P<pid>\d+)\.\w{8}(\.\w+)?$")
+"""Temporary names of `atomic`."""
+LEFTOVER_S = 3600.0
+"""Without a change for so long, a temporary file of another machine is nobody's."""
+
+
+def remove_leftovers(folder: str | Path) -> list[Path]:
+    """Remove what killed jobs left half written, below a folder and in folders it links to.
+
+    A file of this machine goes when its process has ended, one of another machine when
+    nothing was written to it for an hour.
+
+    Returns
+    -------
+    list of path
+        What was removed.
+    """
+    removed = []
+    for root, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            found = LEFTOVER.match(name)
+            path = Path(root, name)
+            if found and not _is_being_written(path, found["host"], int(found["pid"])):
+                path.unlink(missing_ok=True)
+                removed.append(path)
+    return removed
+
+
+def _is_being_written(path: Path, host: str, pid: int) -> bool:
+    if host == _host():
+        return Path(f"/proc/{pid}").exists()
+    try:
+        return time.time() - path.stat().st_mtime < LEFTOVER_S
+    except FileNotFoundError:  # renamed in the meantime
+        return True
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -294,6 +364,7 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
 PROVENANCE_COMMENTS = {
     "MODEL": "model",
     "MODELSHA": None,  # 64 digits leave no room for a comment
+    "IMAGESHA": None,
     "INPUTSHA": None,
     "SEGMODE": "tiling mode",
     "PRECIS": "arithmetic of the inference",
@@ -348,8 +419,10 @@ def read_rejection(path: str | Path) -> Rejection | None:
     suffix = Path(path).suffix
     if suffix == ".fits":
         with open(path, "rb") as stream:
-            if b"REJECTED=" not in stream.read(2880):
-                return None
+            block = stream.read(2880)
+        # a card of its own; the same letters may stand in a HISTORY
+        if not any(block.startswith(b"REJECTED=", start) for start in range(0, len(block), 80)):
+            return None
         from astropy.io import fits
 
         header = fits.getheader(path)

@@ -8,6 +8,7 @@ from radiounet.clusters import MosaicProducts, measure_clusters, read_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.image import place_of, prepare_image
 from radiounet.islands import find_islands
+from radiounet.locks import hold, let_go
 from radiounet.masks import stitch_cores
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
@@ -34,19 +35,24 @@ def segment_image(
     if clusters is not None:
         read_clusters(clusters, measure)  # a mistake in it is found before the work
     out = Path(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in PRODUCTS:
-        (out / name).unlink(missing_ok=True)
-    probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
-    with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
-        prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
-        prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
-        tile_image(prepared, model, segmentation.mode, tiles, source=image)
-        predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
-        write_cores(tiles, predictor, card, cores)
-        stitch_cores(cores, prepared, model, segmentation, probability, mask)
-        survey = Survey("images", [Mosaic("image", *place_of(prepared))])
-        find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
-        if clusters is not None:
-            products = [MosaicProducts("image", prepared, probability, mask)]
-            measure_clusters(clusters, survey, "image", products, model, measure, str(out / "clusters.ecsv"))
+    hold(out)
+    try:
+        for name in PRODUCTS:
+            (out / name).unlink(missing_ok=True)
+        probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
+        with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
+            prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
+            prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
+            tile_image(prepared, model, segmentation.mode, tiles)
+            predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
+            write_cores(tiles, predictor, card, cores)
+            stitch_cores(cores, prepared, model, segmentation, probability, mask)
+            survey = Survey("images", [Mosaic("image", *place_of(prepared))])
+            find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
+            if clusters is not None:
+                products = [MosaicProducts("image", prepared, probability, mask)]
+                measure_clusters(
+                    clusters, survey, "image", products, model, measure, str(out / "clusters.ecsv")
+                )
+    finally:
+        let_go(out)

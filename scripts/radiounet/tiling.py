@@ -7,7 +7,7 @@ never copied: the plane is stored once and a tile is a window on it.
 
 For `class_unet` the plane is surrounded by blanks instead, as wide as the network sees, and
 tiles lie where its levels have their pixels: so what it says of a sky position does not
-depend on the size of its tiles, and modes ``exact`` and ``fast`` differ in speed alone.
+depend on the size of its tiles.
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Literal
 
 import h5py
 import numpy as np
+from astropy.io import fits
 
 from radiounet.cards import BEAM_PX, Card, model_folder, read_card
 from radiounet.errors import ConfigError, GridError
@@ -25,10 +26,7 @@ from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
 from radiounet.products import atomic, sha256_of
 
-Mode = Literal["exact", "reference", "fast"]
-
-WINDOW_PX = 1920
-"""Largest side of a window of mode ``fast``."""
+Mode = Literal["exact", "reference"]
 
 
 @dataclass(frozen=True)
@@ -143,33 +141,38 @@ def layout(
         counts = tuple((side - tile_px) // core_px + 1 for side in shape)
         return Layout(tuple(shape), tile_px, core_px, margin, counts)
     # whole cores before pixel 0 keep the tiles of the reference where they are
-    first = 0 if mode == "fast" else margin - -(-margin // core_px) * core_px
+    first = margin - -(-margin // core_px) * core_px
     counts = tuple(-(-(side - first) // core_px) for side in shape)
     return Layout(tuple(shape), tile_px, core_px, first, counts)
 
 
-def sides(card: Card, shape: tuple[int, int], mode: Mode) -> tuple[int, int]:
-    """Side of tiles and cores: the model's own, or windows as large as memory allows.
-
-    A surrounded plane that is smaller than a core gets a smaller one.
-
-    Windows of mode ``fast`` have the model's margin, are of one size, and as few as
-    `WINDOW_PX` lets be; one that holds the whole plane needs no margin.
-    """
-    longest, step = max(shape), card.step_px
-    if card.surrounded:
-        most = WINDOW_PX - 2 * card.margin_px if mode == "fast" else card.core_px
-        count = -(-longest // most)
-        core_px = math.ceil(longest / count / step) * step
-        return core_px + 2 * card.margin_px, core_px
-    if mode != "fast":
+def sides(card: Card, shape: tuple[int, int]) -> tuple[int, int]:
+    """Side of tiles and cores: the model's own; a smaller one for a surrounded plane that is smaller."""
+    if not card.surrounded:
         return card.tile_px, card.core_px
-    if longest <= WINDOW_PX:
-        side = -(-longest // step) * step
-        return side, side
-    count = -(-longest // (WINDOW_PX - 2 * card.margin_px))
-    tile_px = -(-(-(-longest // count) + 2 * card.margin_px) // step) * step
-    return tile_px, tile_px - 2 * card.margin_px
+    longest, step = max(shape), card.step_px
+    count = -(-longest // card.core_px)
+    core_px = math.ceil(longest / count / step) * step
+    return core_px + 2 * card.margin_px, core_px
+
+
+def has_data(image: np.ndarray, starts: np.ndarray, where: Layout, mode: Mode) -> np.ndarray:
+    """Which cores are predicted: those with data, in mode ``reference`` all.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        NaN where blank.
+    starts : ndarray, ``[core, 2]``
+
+    Returns
+    -------
+    ndarray of bool, ``[core]``
+    """
+    if mode == "reference":
+        return np.ones(len(starts), bool)
+    data = np.isfinite(image)
+    return np.array([data[where.core_of(start)[0]].any() for start in starts])
 
 
 def write_tiles(
@@ -183,8 +186,7 @@ def write_tiles(
     """Normalise an image for a model and store it ready to be cut.
 
     Data sets: ``plane`` (float32, ``[y, x]``, padded to a tile), ``starts`` (of the
-    cores, ``[tile, 2]``, see `Layout`), ``has_data`` (``[tile]``), ``rms`` (local
-    noise, Jy/beam, ``[y, x]`` unpadded).
+    cores, ``[tile, 2]``, see `Layout`), ``has_data`` (``[tile]``).
 
     Parameters
     ----------
@@ -195,29 +197,24 @@ def write_tiles(
     beam_px : float
         FWHM of the beam that the image was made with.
     """
-    where = layout(image.shape, *sides(card, image.shape, mode), mode, card.surrounded)
-    rms = local_rms(image)
-    plane = card.normalisation(image, rms, beam_px)
+    where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
+    plane = card.normalisation(image, local_rms(image), beam_px)
     starts = where.starts()
-    has_data = np.ones(len(starts), bool)
-    if mode != "reference":
-        data = np.isfinite(image)
-        has_data[:] = [data[where.core_of(start)[0]].any() for start in starts]
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
         padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=card.normalisation.blank)
         padded[where.place] = plane
         store["starts"] = starts.astype(np.int32)
-        store["has_data"] = has_data
-        store["rms"] = rms
+        store["has_data"] = has_data(image, starts, where, mode)
         store.attrs["shape"] = image.shape
         store.attrs["mode"] = mode
         store.attrs.update(meta)
 
 
-def tile_image(image: str, model: str, mode: Mode, target: str, source: str | None = None) -> None:
+def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
     """Normalise an image for a model and write its tiles file.
 
-    The checksum kept as provenance is that of `source`, by default the image itself.
+    Kept as provenance: ``image_sha256`` of the image, and ``input_sha256`` of what it was
+    prepared from (its card INPUTSHA), which is the same where it was used as it came.
 
     Raises
     ------
@@ -230,7 +227,8 @@ def tile_image(image: str, model: str, mode: Mode, target: str, source: str | No
     meta = {
         "model": card.name,
         "model_sha256": card.weights.sha256,
-        "image_sha256": sha256_of(source or image),
+        "image_sha256": (found := sha256_of(image)),
+        "input_sha256": fits.getheader(image).get("INPUTSHA", found),
     }
     beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
     write_tiles(target, plane.data, card, mode, meta, beam_px)
@@ -239,7 +237,7 @@ def tile_image(image: str, model: str, mode: Mode, target: str, source: str | No
 def read_layout(store: h5py.File, card: Card) -> Layout:
     """Layout of a tiles file for the model it was made for."""
     shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
-    return layout(shape, *sides(card, shape, mode), mode, card.surrounded)
+    return layout(shape, *sides(card, shape), mode, card.surrounded)
 
 
 def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:

@@ -153,9 +153,20 @@ class Slurm:
         self._run("scontrol", "update", f"nodename={node}", "state=down", "reason=power")
 
     def mend_node(self, node: str) -> None:
-        """Bring a node back."""
+        """Bring a node back, and wait until it takes jobs again.
+
+        Its daemon may register before the operator says ``resume``, which is an error then.
+        """
         self.start_node(node)
-        self._run("scontrol", "update", f"nodename={node}", "state=resume")
+
+        def takes_jobs() -> bool:
+            state = self._run("sinfo", "-h", "-n", node, "-o", "%T").split()[0]
+            if state.startswith(("down", "drain")):
+                resume = ["scontrol", "update", f"nodename={node}", "state=resume"]
+                subprocess.run(resume, capture_output=True, check=False)
+            return state in ("idle", "mixed", "allocated")
+
+        self.wait_for(takes_jobs)
 
     def jobs(self, *rules: str) -> list[SlurmJob]:
         """All submissions since the start, oldest first, of some rules only if any are named."""

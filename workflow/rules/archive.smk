@@ -29,7 +29,7 @@ rule fetch_lists:
         archive=as_json(CONFIG.archive),
         code=code_hash("fetch_lists"),
     shell:
-        "$PYTHON $SCRIPTS/fetch_lists.py --release {params.release} --archive {params.archive:q} --log {log:q}"
+        "stage fetch_lists --release {params.release:q} --archive {params.archive:q} --log {log:q}"
 
 
 rule fetch_clusters:
@@ -49,11 +49,10 @@ rule fetch_clusters:
         connections=1,
     params:
         url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
-        download=as_json(CONFIG.archive.download),
         code=code_hash("fetch_clusters"),
     shell:
-        "$PYTHON $SCRIPTS/fetch_clusters.py --catalogue {wildcards.catalogue} --url {params.url:q}"
-        " --download {params.download:q} --out {output.table:q} --log {log:q}"
+        "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
+        ' --download "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 
 
 rule fetch_model:
@@ -76,10 +75,9 @@ rule fetch_model:
         connections=1,
     params:
         model=lambda wildcards: options_to(CONFIG.archive.models[wildcards.model]),
-        download=as_json(CONFIG.archive.download),
     shell:
-        "$PYTHON $SCRIPTS/fetch_model.py --name {wildcards.model} {params.model}"
-        " --download {params.download:q} --log {log:q}"
+        "stage fetch_model --name {wildcards.model:q} {params.model}"
+        ' --download "$DOWNLOAD" --log {log:q}'
 
 
 if CONFIG.mosaics.source == "published":
@@ -103,11 +101,10 @@ if CONFIG.mosaics.source == "published":
         params:
             mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
             archive=as_json(CONFIG.release_archive),
-            download=as_json(CONFIG.archive.download),
-            checksums=GRAPH.checksum_tables,
+            checksums=fixed(GRAPH.checksum_tables),
         shell:
-            "$PYTHON $SCRIPTS/fetch_mosaic.py --mosaic {params.mosaic} --archive {params.archive:q}"
-            " --download {params.download:q} --checksums {params.checksums:q}"
+            "stage fetch_mosaic --mosaic {params.mosaic:q} --archive {params.archive:q}"
+            ' --download "$DOWNLOAD" --checksums {params.checksums:q}'
             " --image {output.image:q} --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -132,11 +129,10 @@ if CONFIG.mosaics.source == "fields":
             connections=1,
         params:
             archive=as_json(CONFIG.release_archive),
-            download=as_json(CONFIG.archive.download),
-            checksums=GRAPH.checksum_tables,
+            checksums=fixed(GRAPH.checksum_tables),
         shell:
-            "$PYTHON $SCRIPTS/fetch_field.py --field {wildcards.field} --archive {params.archive:q}"
-            " --download {params.download:q} --checksums {params.checksums:q}"
+            "stage fetch_field --field {wildcards.field:q} --archive {params.archive:q}"
+            ' --download "$DOWNLOAD" --checksums {params.checksums:q}'
             " --int-image {output.int_image:q} --app-image {output.app_image:q}"
             " --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
@@ -145,7 +141,7 @@ if CONFIG.mosaics.source == "images":
 
     rule list_images:
         input:
-            images=[image.path for image in CONFIG.mosaics.images],
+            images=sources(*[image.path for image in CONFIG.mosaics.images]),
         output:
             table=GRAPH.mosaic_list,
         log:
@@ -161,7 +157,11 @@ if CONFIG.mosaics.source == "images":
             runtime=10,
         params:
             names=[image.name for image in CONFIG.mosaics.images],
+            images=fixed([image.path for image in CONFIG.mosaics.images]),
+            sources=fixed(
+                [FRESHNESS.fingerprints.of(image.path) for image in CONFIG.mosaics.images]
+            ),
             code=code_hash("list_images"),
         shell:
-            "$PYTHON $SCRIPTS/list_images.py --names {params.names} --images {input.images:q}"
+            "stage list_images --names {params.names:q} --images {params.images:q}"
             " --out {output.table:q} --log {log:q}"

@@ -4,7 +4,7 @@ rule find_islands:
         image=PRODUCTS.image("{mosaic}"),
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
-        mosaics=GRAPH.list_made_here,
+        mosaics=fixed(GRAPH.list_made_here),
     output:
         table=PRODUCTS.islands("{mosaic}"),
     log:
@@ -19,21 +19,22 @@ rule find_islands:
         runtime=doubling(20),
     params:
         survey=CONFIG.survey,
-        list=GRAPH.mosaic_list,
+        list=fixed(GRAPH.mosaic_list),
+        places=GRAPH.list_state,
         options=options_to(CONFIG.measure),
         code=code_hash("find_islands"),
     shell:
-        "$PYTHON $SCRIPTS/find_islands.py --mosaic {wildcards.mosaic} --image {input.image:q}"
-        " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey}"
+        "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"
+        " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey:q}"
         " --list {params.list:q} --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
     input:
         unpack(cluster_products),
-        card=f"{GRAPH.model_folder}/card.yaml",
-        mosaics=GRAPH.list_made_here,
-        clusters=GRAPH.cluster_table,
+        card=fixed(GRAPH.model_card),
+        mosaics=fixed(GRAPH.list_made_here),
+        clusters=sources(*GRAPH.cluster_table),
     output:
         table=PRODUCTS.clusters("{mosaic}"),
     log:
@@ -47,17 +48,20 @@ rule measure_clusters:
         mem_mb=doubling(3000),
         runtime=doubling(20),
     params:
-        root=run_root,
+        root=fixed(PRODUCTS.root),
         survey=CONFIG.survey,
-        list=GRAPH.mosaic_list,
+        list=fixed(GRAPH.mosaic_list),
+        places=GRAPH.list_state,
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
-        clusters=[f"--clusters {table}" for table in GRAPH.cluster_table],
+        clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
+        rows=[FRESHNESS.fingerprints.of(table) for table in GRAPH.cluster_table],
         model=CONFIG.segmentation.model,
+        card=GRAPH.model_state,
         options=options_to(CONFIG.measure),
         code=code_hash("measure_clusters"),
     shell:
-        "$PYTHON $SCRIPTS/measure_clusters.py --root {params.root:q} --mosaic {wildcards.mosaic}"
-        " --touched {params.touched} {params.clusters} --model {params.model:q} --release {params.survey}"
+        "stage measure_clusters --root {params.root:q} --mosaic {wildcards.mosaic:q}"
+        " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} --release {params.survey:q}"
         " --list {params.list:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -80,4 +84,4 @@ rule merge_catalogue:
         config=as_json(CONFIG),
         code=code_hash("merge_catalogue"),
     shell:
-        "$PYTHON $SCRIPTS/merge_catalogue.py --config {params.config:q} --log {log:q}"
+        "stage merge_catalogue --config {params.config:q} --log {log:q}"

@@ -1,5 +1,6 @@
 # The configuration and the lists of the survey, loaded once; names used by all rules.
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from radiounet.config import load_config
 from radiounet.errors import BadDataError
+from radiounet.freshness import Freshness
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.locks import hold, let_go
 from radiounet.options import options_to
 from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
@@ -18,11 +21,13 @@ from radiounet.products import (
     Products,
     code_hash,
     comparison_files,
+    remove_leftovers,
 )
 
 CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
+FRESHNESS = Freshness(workflow, PRODUCTS)
 CATALOGUES = {
     f"{kind}_{suffix}": PRODUCTS.catalogue(kind, suffix)
     for kind in CATALOGUE_KINDS
@@ -34,10 +39,17 @@ LISTS = list_paths(CONFIG.archive.list_folder, CONFIG.release)
 ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
 NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{CONFIG.environment}.yaml"
 
-# For the shell only, outside the rules' params: neither path changes a product.
+
+# For the shell only, outside the rules' params: nothing of this changes a product.
+def for_shell(text):
+    """One word of the shell, whatever it holds, in a text that Snakemake formats."""
+    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
+
+
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 shell.prefix(
-    f"PYTHON={'python' if workflow.deployment_settings.deployment_method else sys.executable};"
-    f" SCRIPTS={workflow.basedir}/scripts; ON_REJECT={CONFIG.on_reject};"
+    f'stage() {{{{ {for_shell(PYTHON)} {for_shell(f"{workflow.basedir}/scripts")}/"$1.py" "${{{{@:2}}}}"; }}}};'
+    f" ON_REJECT={CONFIG.on_reject}; DOWNLOAD={for_shell(CONFIG.archive.download.model_dump_json())};"
     " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
 )
 
@@ -48,12 +60,46 @@ wildcard_constraints:
     catalogue="psz2|mcxc",
 
 
-def run_root(wildcards):
-    return PRODUCTS.root
+def fixed(value):
+    """A value as a function, since Snakemake takes braces in text for wildcards."""
+    return lambda wildcards: value
+
+
+def sources(*paths):
+    """Files of the user's own as inputs of a rule.
+
+    Snakemake takes braces in their names for wildcards, also from a function: such a file is
+    left to the rule's params, which hold its path and its fingerprint.
+    """
+    return [path for path in paths if not set(path) & set("{}")]
+
+
+def image_of(wildcards):
+    """A mosaic's image; on the way, what was replaced of that mosaic is marked to be made again."""
+    FRESHNESS.check_mosaic(wildcards.mosaic)
+    return PRODUCTS.image(wildcards.mosaic)
+
+
+def published_of(wildcards):
+    """The published mosaic that one is compared with."""
+    return CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic)
+
+
+def fields_of(wildcards):
+    """The fields of a mosaic, looked at in the same way."""
+    names = GRAPH.fields_of(wildcards.mosaic)
+    for name in names:
+        FRESHNESS.check_field(name)
+    return names
 
 
 def run_masks(wildcards):
     return [PRODUCTS.mask(mosaic) for mosaic in GRAPH.selected]
+
+
+def run_products(wildcards):
+    """All that stays of each mosaic of the run."""
+    return [path for mosaic in GRAPH.selected for path in PRODUCTS.lasting(mosaic)]
 
 
 def cluster_products(wildcards):
@@ -67,6 +113,7 @@ def cluster_products(wildcards):
 
 
 def run_tables(wildcards):
+    FRESHNESS.check_survey()
     return {
         "islands": [PRODUCTS.islands(mosaic) for mosaic in GRAPH.selected],
         "clusters": [PRODUCTS.clusters(mosaic) for mosaic in GRAPH.selected],
@@ -88,6 +135,15 @@ def mosaic_of(job):
     return job.wildcards_dict.get("mosaic")
 
 
+def begin_run():
+    """Have the products for this run alone, and clear up after one that was killed."""
+    hold(PRODUCTS.root)
+    if CONFIG.scratch:
+        link_scratch(PRODUCTS, CONFIG.scratch)
+    for path in remove_leftovers(PRODUCTS.root):
+        logger.info(f"removed {path}, which a killed job left")
+
+
 def watch_run():
     """Begin to say how the run stands, where it has to do with mosaics."""
     global PROGRESS
@@ -105,6 +161,7 @@ def watch_run():
 
 def end_run(state):
     """Say how the run ended; returns its exit status: bad data has one of its own."""
+    let_go(PRODUCTS.root)
     if PROGRESS is None:
         return 0
     PROGRESS.end(state)

@@ -4,14 +4,14 @@ if CONFIG.mosaics.source == "fields":
     rule mosaic:
         input:
             sources=lambda wildcards: [
-                PRODUCTS.field_source(field) for field in GRAPH.fields_of(wildcards.mosaic)
+                PRODUCTS.field_source(field) for field in fields_of(wildcards)
             ],
             images=lambda wildcards: [
                 PRODUCTS.field_image(field, kind)
                 for field in GRAPH.fields_of(wildcards.mosaic)
                 for kind in ("int", "app")
             ],
-            flux_scale=[path for path in [CONFIG.mosaics.options.flux_scale] if path],
+            flux_scale=sources(*filter(None, [CONFIG.mosaics.options.flux_scale])),
         output:
             image=PRODUCTS.image("{mosaic}"),
             weights=PRODUCTS.weights("{mosaic}"),
@@ -31,16 +31,21 @@ if CONFIG.mosaics.source == "fields":
         params:
             # noise maps and facet files are no inputs: a field without them is left out and reported,
             # where a missing input would stop the survey
-            root=run_root,
+            root=fixed(PRODUCTS.root),
             release=CONFIG.release,
-            list=GRAPH.mosaic_list,
+            list=fixed(GRAPH.mosaic_list),
+            scales=[
+                FRESHNESS.fingerprints.of(path)
+                for path in [CONFIG.mosaics.options.flux_scale]
+                if path
+            ],
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.mosaics.options),
             code=code_hash("mosaic"),
         shell:
-            "$PYTHON $SCRIPTS/mosaic.py --root {params.root:q} --release {params.release}"
-            " --list {params.list:q} --mosaic {wildcards.mosaic} --fields {params.fields}"
+            "stage mosaic --root {params.root:q} --release {params.release:q}"
+            " --list {params.list:q} --mosaic {wildcards.mosaic:q} --fields {params.fields:q}"
             " {params.options} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -49,7 +54,7 @@ if CONFIG.mosaics.compare_to:
     rule compare_mosaic:
         input:
             ours=PRODUCTS.image("{mosaic}"),
-            published=lambda wildcards: CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic),
+            published=lambda wildcards: sources(published_of(wildcards)),
         output:
             **comparison_files(PRODUCTS.comparison("{mosaic}")),
         log:
@@ -64,9 +69,11 @@ if CONFIG.mosaics.compare_to:
             runtime=doubling(20),
         params:
             folder=lambda wildcards: PRODUCTS.comparison(wildcards.mosaic),
+            published=published_of,
+            state=lambda wildcards: FRESHNESS.fingerprints.of(published_of(wildcards)),
             code=code_hash("compare_mosaic"),
         shell:
-            "$PYTHON $SCRIPTS/compare_mosaic.py --ours {input.ours:q} --published {input.published:q}"
+            "stage compare_mosaic --ours {input.ours:q} --published {params.published:q}"
             " --out {params.folder:q} --on-reject $ON_REJECT --log {log:q}"
 
     rule compare_mosaics:
@@ -79,8 +86,8 @@ if CONFIG.mosaics.source == "images":
 
     rule prepare_image:
         input:
-            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic),
-            card=f"{GRAPH.model_folder}/card.yaml",
+            image=lambda wildcards: sources(GRAPH.own_image(wildcards.mosaic)),
+            card=fixed(GRAPH.model_card),
         output:
             image=PRODUCTS.image("{mosaic}"),
         log:
@@ -95,7 +102,10 @@ if CONFIG.mosaics.source == "images":
             runtime=doubling(30),
         params:
             model=CONFIG.segmentation.model,
+            card=GRAPH.model_state,
+            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic),
+            source=lambda wildcards: FRESHNESS.fingerprints.of(GRAPH.own_image(wildcards.mosaic)),
             code=code_hash("prepare_image"),
         shell:
-            "$PYTHON $SCRIPTS/prepare_image.py --name {wildcards.mosaic} --image {input.image:q}"
+            "stage prepare_image --name {wildcards.mosaic:q} --image {params.image:q}"
             " --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

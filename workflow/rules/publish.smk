@@ -3,7 +3,7 @@ rule report:
     input:
         catalogue=[PRODUCTS.catalogue(kind, "vot") for kind in CATALOGUE_KINDS],
         masks=run_masks,
-        mosaics=GRAPH.list_made_here,
+        mosaics=fixed(GRAPH.list_made_here),
     output:
         page=report(
             PRODUCTS.report(),
@@ -24,7 +24,7 @@ rule report:
         config=as_json(CONFIG),
         code=code_hash("report"),
     shell:
-        "$PYTHON $SCRIPTS/report.py --config {params.config:q} --out {output.page:q} --log {log:q}"
+        "stage report --config {params.config:q} --out {output.page:q} --log {log:q}"
 
 
 if CONFIG.verify.masks or CONFIG.verify.probabilities:
@@ -49,14 +49,13 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             runtime=doubling(30),
             connections=1,
         params:
-            root=run_root,
+            root=fixed(PRODUCTS.root),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.verify),
-            download=as_json(CONFIG.archive.download),
             code=code_hash("verify_mosaic"),
         shell:
-            "$PYTHON $SCRIPTS/verify_mosaic.py --root {params.root:q} --mosaic {wildcards.mosaic} {params.options}"
-            " --download {params.download:q} --out {output:q} --on-reject $ON_REJECT --log {log:q}"
+            "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.options}"
+            ' --download "$DOWNLOAD" --out {output:q} --on-reject $ON_REJECT --log {log:q}'
 
     rule verify:
         input:
@@ -78,4 +77,4 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             config=as_json(CONFIG),
             code=code_hash("verify"),
         shell:
-            "$PYTHON $SCRIPTS/verify.py --config {params.config:q} --out {output.verdict:q} --log {log:q}"
+            "stage verify --config {params.config:q} --out {output.verdict:q} --log {log:q}"

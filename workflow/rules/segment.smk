@@ -1,8 +1,8 @@
 # From image to mask. Tiles are an array axis of one file, never a wildcard.
 rule tile:
     input:
-        image=PRODUCTS.image("{mosaic}"),
-        card=f"{GRAPH.model_folder}/card.yaml",
+        image=image_of,
+        card=fixed(GRAPH.model_card),
     output:
         tiles=temp(PRODUCTS.tiles("{mosaic}")),
     log:
@@ -17,17 +17,18 @@ rule tile:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
+        card=GRAPH.model_state,
         mode=CONFIG.segmentation.mode,
         code=code_hash("tile"),
     shell:
-        "$PYTHON $SCRIPTS/tile.py --mosaic {wildcards.mosaic} --image {input.image:q} --model {params.model:q}"
-        " --mode {params.mode} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
+        "stage tile --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
+        " --mode {params.mode:q} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule infer:
     input:
         tiles=PRODUCTS.tiles("{mosaic}"),
-        card=f"{GRAPH.model_folder}/card.yaml",
+        card=fixed(GRAPH.model_card),
     output:
         cores=temp(PRODUCTS.cores("{mosaic}")),
     log:
@@ -42,10 +43,11 @@ rule infer:
         runtime=doubling(60),
     params:
         model=CONFIG.segmentation.model,
+        card=GRAPH.model_state,
         options=options_to(CONFIG.segmentation, "batch", "precision"),
         code=code_hash("infer"),
     shell:
-        "$PYTHON $SCRIPTS/infer.py {input.tiles:q} --out {output.cores:q} --model {params.model:q} {params.options}"
+        "stage infer {input.tiles:q} --out {output.cores:q} --model {params.model:q} {params.options}"
         " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -53,7 +55,7 @@ rule stitch:
     input:
         cores=PRODUCTS.cores("{mosaic}"),
         image=PRODUCTS.image("{mosaic}"),
-        card=f"{GRAPH.model_folder}/card.yaml",
+        card=fixed(GRAPH.model_card),
     output:
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
@@ -69,9 +71,10 @@ rule stitch:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
+        card=GRAPH.model_state,
         mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
         code=code_hash("stitch"),
     shell:
-        "$PYTHON $SCRIPTS/stitch.py --mosaic {wildcards.mosaic} --cores {input.cores:q} --image {input.image:q}"
+        "stage stitch --mosaic {wildcards.mosaic:q} --cores {input.cores:q} --image {input.image:q}"
         " --model {params.model:q} {params.mask} --probability {output.probability:q}"
         " --mask {output.mask:q} --on-reject $ON_REJECT --log {log:q}"

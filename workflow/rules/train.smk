@@ -30,7 +30,7 @@ rule simulate:
         options=options_to(CONFIG.simulate),
         code=code_hash("simulate"),
     shell:
-        "$PYTHON $SCRIPTS/simulate.py --pair {wildcards.pair} --out {output.pair:q} {params.options} --log {log:q}"
+        "stage simulate --pair {wildcards.pair:q} --out {output.pair:q} {params.options} --log {log:q}"
 
 
 rule train:
@@ -55,7 +55,7 @@ rule train:
         options=options_to(CONFIG.train),
         code=code_hash("train"),
     shell:
-        "$PYTHON $SCRIPTS/train.py --pairs {input.pairs:q} --validation {input.validation:q}"
+        "stage train --pairs {input.pairs:q} --validation {input.validation:q}"
         " --weights {output.weights:q} --curve {output.curve:q} --threads {threads}"
         " {params.options} --log {log:q}"
 
@@ -83,9 +83,9 @@ rule evaluate:
         options=options_to(CONFIG.train),
         code=code_hash("evaluate"),
     shell:
-        "$PYTHON $SCRIPTS/evaluate.py --calibration-pairs {input.calibration:q}"
+        "stage evaluate --calibration-pairs {input.calibration:q}"
         " --held-out-pairs {input.held_out:q} --weights {input.weights:q} --curve {input.curve:q}"
-        " --name {params.name} --out {output.folder:q} --threads {threads} {params.options} --log {log:q}"
+        " --name {params.name:q} --out {output.folder:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule model:

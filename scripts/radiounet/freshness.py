@@ -1,0 +1,121 @@
+"""Whether what is on disk is what the configuration says.
+
+Snakemake makes a product anew where a value, the code or the date of an input changed. Two
+things it does not see: an input that was replaced by an older file, and a product that
+somebody replaced, cut short or put back. Both are told here, from size and date, and from
+the bytes only where those differ from what is on record.
+
+All that touches Snakemake's inside for this stands in `Freshness`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiounet.products import Products, atomic, sha256_of
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+logger = logging.getLogger(__name__)
+
+DATE_TOLERANCE_S = 1e-3
+"""Snakemake keeps dates as floating-point seconds."""
+
+
+class Fingerprints:
+    """SHA-256 of files that no job makes; of those that look as before, from a record.
+
+    Parameters
+    ----------
+    record : path
+        JSON: size (bytes), date (ns) and SHA-256 by absolute path.
+    keep : bool
+        Write the record; jobs of a run only read it.
+    """
+
+    def __init__(self, record: str | Path, keep: bool):
+        self._path, self._keep = Path(record), keep
+        self._known: dict[str, list] = {}
+        if self._path.is_file():
+            try:
+                self._known = json.loads(self._path.read_text())
+            except ValueError:
+                logger.warning("%s cannot be read: the inputs of this run are read again", record)
+
+    def of(self, path: str | Path) -> str:
+        """SHA-256 of a file, or ``absent``."""
+        source = Path(path).absolute()
+        if not source.is_file():
+            return "absent"
+        found = source.stat()
+        looks = [found.st_size, found.st_mtime_ns]
+        known = self._known.get(str(source))
+        if known is None or known[:2] != looks:
+            known = self._known[str(source)] = [*looks, sha256_of(source)]
+            if self._keep:
+                with atomic(self._path) as temporary:
+                    temporary.write_text(json.dumps(self._known, indent=1, sort_keys=True) + "\n")
+        return known[2]
+
+
+class Freshness:
+    """Products of a run that are no longer what their jobs left.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    products : Products
+    """
+
+    def __init__(self, workflow: Workflow, products: Products):
+        from snakemake_interface_executor_plugins.settings import ExecMode
+
+        self.is_main = workflow.exec_mode == ExecMode.DEFAULT
+        self._workflow, self._products = workflow, products
+        self.fingerprints = Fingerprints(products.input_record(), self.is_main)
+
+    def check_mosaic(self, mosaic: str) -> None:
+        """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
+        source = self._products.mosaic_source(mosaic)
+        self._check([self._products.image(mosaic)], source)
+        self._check(self._products.lasting(mosaic))
+
+    def check_field(self, field: str) -> None:
+        """The same of a field's images."""
+        images = [self._products.field_image(field, kind) for kind in ("int", "app")]
+        self._check(images, self._products.field_source(field))
+
+    def check_survey(self) -> None:
+        """The same of the merged catalogue and the report."""
+        self._check(self._products.of_survey())
+
+    def _check(self, paths: list[str], source: str | None = None) -> None:
+        if not self.is_main:
+            return
+        for path in paths:
+            if self._was_replaced(path) and not _is_download(path, source):
+                logger.warning("%s is not what its job left there: it is made again", path)
+                self._workflow.dag.forcefiles.add(path)
+
+    def _was_replaced(self, path: str) -> bool:
+        """Whether a product has another date than its job left; unknown without Snakemake's record."""
+        if not Path(path).is_file():
+            return False
+        record = self._workflow.persistence._read_record(path)
+        if record is None or record.endtime is None:
+            return False
+        return abs(Path(path).stat().st_mtime - record.endtime) > DATE_TOLERANCE_S
+
+
+def _is_download(path: str, source: str | None) -> bool:
+    """Whether a file has the bytes that were once downloaded, by the record of its origin."""
+    if source is None or not Path(source).is_file():
+        return False
+    entries = json.loads(Path(source).read_text())
+    found = (entries, *(one for one in entries.values() if isinstance(one, dict)))
+    known = {one["sha256"] for one in found if "sha256" in one}
+    return bool(known) and sha256_of(path) in known

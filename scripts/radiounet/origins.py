@@ -1,0 +1,37 @@
+"""Whether the products that a stage reads were made from each other.
+
+Every product records what it was made from, as SHA-256. A stage compares these before it
+uses two products together, so that a mask of another image or cores of another model never
+end in a catalogue.
+"""
+
+from astropy.io import fits
+
+from radiounet.errors import OriginError
+from radiounet.products import sha256_of
+
+SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
+"""What a mask and the probability map that it was made from have in common."""
+
+
+def check_maps(image: str, probability: str, mask: str) -> None:
+    """Raise `OriginError` unless mask and probability map were made together, from this image."""
+    there, here = fits.getheader(probability), fits.getheader(mask)
+    for key in SHARED_CARDS:
+        if there.get(key) != here.get(key):
+            raise origin_error(
+                mask, f"{mask} was not made from {probability}: {key} {here.get(key)}, not {there.get(key)}"
+            )
+    found = sha256_of(image)
+    if here.get("IMAGESHA") != found:
+        raise origin_error(
+            mask,
+            f"{mask} was made from another image than {image}: IMAGESHA {here.get('IMAGESHA')}, not {found}",
+        )
+
+
+def origin_error(path: str, text: str) -> OriginError:
+    """Return the error of a product that does not belong to the others; it says what to do."""
+    error = OriginError(f"{text}; delete it and run the same command again")
+    error.file = path
+    return error
