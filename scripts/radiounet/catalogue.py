@@ -55,13 +55,13 @@ _LATITUDE = {
 
 ISLANDS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
+    **_POSITION,
     "parent": Column(
         str,
         None,
         "meta.id.parent",
         "Name of its connected region: that of the most probable piece",
     ),
-    **_POSITION,
     "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
     "las_arcmin": Column(float, "arcmin", "phys.angSize", "Largest angular size"),
     "p_mean": Column(float, None, "stat.probability;stat.mean", "Mean probability of diffuse emission"),

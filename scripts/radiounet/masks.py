@@ -91,23 +91,49 @@ def stitch_cores(
     peak = card.peak if own else None
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)
-    header = plane.header()
-    copy_frequency(header, image)
-    header.extend(
-        provenance(
-            model=card.name,
-            modelsha=card.weights.sha256,
-            imagesha=attributes["image_sha256"],
-            inputsha=attributes["input_sha256"],
-            segmode=attributes["mode"],
-            precis=attributes["precision"],
-        )
-    )
-    header["BUNIT"] = ("", "probability, 0..1")
-    write_fits(probability_path, probability, header, classes=dict(zip(card.classes, classes, strict=True)))
-    header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
+    made = {
+        "model": card.name,
+        "modelsha": card.weights.sha256,
+        "imagesha": attributes["image_sha256"],
+        "inputsha": attributes["input_sha256"],
+        "segmode": attributes["mode"],
+        "precis": attributes["precision"],
+    }
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
-    header.extend(provenance(**cleaned)[-3:])
+    planes = dict(zip(card.classes, classes, strict=True))
+    write_maps(image, probability, mask, made, cleaned, probability_path, mask_path, planes)
+
+
+def write_maps(
+    image: str,
+    probability: np.ndarray,
+    mask: np.ndarray,
+    made: Mapping[str, str],
+    cleaned: Mapping[str, float],
+    probability_path: str,
+    mask_path: str,
+    classes: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Write a probability map and its mask with the grid of their image.
+
+    Parameters
+    ----------
+    image : str
+        Its file.
+    probability : ndarray of float32, ``[y, x]``
+    mask : ndarray of uint8, ``[y, x]``
+    made, cleaned : mapping
+        How both were made, and the mask from the map: see `radiounet.products.provenance`.
+    classes : mapping of str to ndarray of uint8, ``[y, x]``, optional
+        Of the other classes, see `radiounet.products.write_fits`.
+    """
+    header = read_plane(image).header()
+    copy_frequency(header, image)
+    header.extend(provenance(**made))
+    header["BUNIT"] = ("", "probability, 0..1")
+    write_fits(probability_path, probability, header, classes=classes)
+    header["BUNIT"] = ("", "0 no, 1 diffuse, 255 no data")
+    header.extend(provenance(**cleaned)[-len(cleaned) :])
     write_fits(mask_path, mask, header)
 
 

@@ -7,12 +7,12 @@ from astropy.cosmology import FlatLambdaCDM
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 
+from maps import write_products
 from radiounet.clusters import ClusterMeter, MosaicProducts, convert_catalogue, r500, read_clusters
 from radiounet.config import MeasureOptions
 from radiounet.errors import ConfigError
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
-from radiounet.products import write_fits
 from radiounet.sky import Cluster, Mosaic, Survey
 
 # H0 = 70, Om = 0.3, z = 0.2, M500 = 5e14 Msun, G = 4.30091e-9 Mpc (km/s)^2 / Msun:
@@ -183,9 +183,7 @@ class Mosaics:
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
         # noise cannot be measured on a constant image: a nanojansky of it
         plane.data[...] += 1e-9 * np.random.default_rng(1).standard_normal(plane.data.shape)
-        layers = (plane.data, spread(probability, np.float32), spread(mask, np.uint8))
-        for path, layer in zip(paths, layers, strict=True):
-            write_fits(path, layer, plane.header())
+        write_products(paths, plane, spread(probability, np.float32), spread(mask, np.uint8))
         self.places.append(Mosaic(name, RA, dec, N_PX))
         self.products.append(MosaicProducts(name, *paths))
         return self

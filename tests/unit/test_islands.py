@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from maps import write_products
 from radiounet.catalogue import drop_duplicates
 from radiounet.config import MeasureOptions
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.islands import find_islands, footprint
 from radiounet.masks import make_mask
-from radiounet.products import provenance, write_fits
 from radiounet.sky import Mosaic, Survey, separation_deg, unit_vectors
 
 N_PX = 900
@@ -33,15 +33,8 @@ def tables(tmp_path, sky, seed=1, brightness=None):
         noise = 1e-4 * rng.standard_normal((N_PX, N_PX)).astype(np.float32)
         shining = brightness(ra, dec).reshape(N_PX, N_PX) if brightness else 10 * mask
         plane = Plane((noise + 1e-4 * shining).astype(np.float32), wcs, Beam(20, 20))
-        header = plane.header()
-        header.extend(
-            provenance(model="m", modelsha="0", inputsha="0", segmode="exact", precis="float32")
-            + provenance(thresh=0.5, minbeams=1.0)[-2:]
-        )
         paths = {kind: str(tmp_path / f"{name}.{kind}.fits") for kind in ("image", "probability", "mask")}
-        write_fits(paths["image"], plane.data, header)
-        write_fits(paths["probability"], mask.astype(np.float32), header)
-        write_fits(paths["mask"], mask, header)
+        write_products(paths.values(), plane, mask, mask)
         target = str(tmp_path / f"{name}.ecsv")
         find_islands(*paths.values(), SURVEY, name, MeasureOptions(), target)
         found[name] = Table.read(target, format="ascii.ecsv")

@@ -8,12 +8,10 @@ import yaml
 from test_scripts import start
 
 from models import write_tiny_model
-from radiounet import tiling
 from radiounet.cards import MODELS, AsinhNormalisation, LogNormalisation, read_card
 from radiounet.errors import ModelError
 from radiounet.inference import open_model, write_cores
-from radiounet.network import ARCHITECTURES, PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
-from radiounet.noise import local_rms
+from radiounet.network import PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
 from radiounet.products import Rejection, read_rejection, write_rejected
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
 
@@ -212,40 +210,6 @@ def test_exact_mode_equals_reference_where_that_is_defined(tmp_path, architectur
     assert not defined.all()
     np.testing.assert_allclose(exact[defined], reference[defined], atol=1e-6)
     assert np.isfinite(exact).all()
-
-
-@pytest.mark.parametrize("architecture", ["published_unet", "lotss_unet"])
-def test_fast_mode_in_one_window_is_the_network_on_the_whole_image(tmp_path, architecture):
-    write_tiny_model(tmp_path / "model", architecture=architecture)
-    image = (1e-4 * np.random.default_rng(3).standard_normal((150, 201))).astype(np.float32)
-    image[:40, :40] = np.nan
-    fast = infer(tmp_path, image, "fast")
-    model, card = load_model(tmp_path / "model")
-    side, core = tiling.sides(card, image.shape, "fast")
-    assert side == core == {"published_unet": 204, "lotss_unet": 208}[architecture]
-    whole = ARCHITECTURES[architecture](side, card.widths)
-    whole.set_weights(model.get_weights())
-    plane = np.zeros((1, side, side, 1), np.float32)
-    plane[0, :150, :201, 0] = card.normalisation(image, local_rms(image))
-    np.testing.assert_allclose(fast, whole.predict_on_batch(plane)[0, :150, :201, 1], atol=1e-5)
-
-
-def test_fast_mode_in_several_windows_has_the_model_s_margin(tmp_path, monkeypatch):
-    """Each window says what the network says of it, and nothing within a margin of its inner edges counts."""
-    write_tiny_model(tmp_path / "model")
-    monkeypatch.setattr(tiling, "WINDOW_PX", 192)
-    image = (1e-4 * np.random.default_rng(3).standard_normal((300, 340))).astype(np.float32)
-    card = read_card(tmp_path / "model")
-    assert tiling.sides(card, image.shape, "fast") == (152, 120)
-    fast = infer(tmp_path, image, "fast")
-    assert np.isfinite(fast).all()
-    model, _ = load_model(tmp_path / "model")
-    window = ARCHITECTURES["lotss_unet"](152, card.widths)
-    window.set_weights(model.get_weights())
-    plane = card.normalisation(image, local_rms(image))
-    # the window of the core that begins at row 0, column 120
-    said = window.predict_on_batch(plane[None, :152, 104:256, None])[0, ..., 1]
-    np.testing.assert_allclose(fast[:120, 120:240], said[:120, 16:136], atol=1e-5)
 
 
 def test_batch_size_does_not_change_the_result_and_blank_tiles_are_skipped(tmp_path):

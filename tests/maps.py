@@ -1,0 +1,17 @@
+"""Maps of chosen pixels, written as the stages write them."""
+
+import numpy as np
+
+from radiounet.masks import write_maps
+from radiounet.products import sha256_of, write_fits
+
+
+def write_products(paths, plane, probability, mask):
+    """Write image, probability map and mask of one mosaic to three paths, in this order."""
+    image, *maps = map(str, paths)
+    write_fits(image, plane.data, plane.header())
+    made = {"model": "m", "modelsha": "0", "imagesha": sha256_of(image), "inputsha": sha256_of(image)}
+    made |= {"segmode": "exact", "precis": "float32"}
+    cleaned = {"thresh": 0.5, "maskpeak": 0.5, "minbeams": 1.0}
+    planes = np.asarray(probability, np.float32), np.asarray(mask, np.uint8)
+    write_maps(image, *planes, made, cleaned, *maps)
