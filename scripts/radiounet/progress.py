@@ -23,6 +23,8 @@ from radiounet.products import Products, atomic, read_rejection
 STATES = ("waiting", "running", "done", "failed")
 TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
+SILENT_S = 120.0
+"""A status file that says "running" and is older than this is that of a killed run, s."""
 REASONS = (
     re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
     re.compile(r" (ERROR|CRITICAL) "),
@@ -44,11 +46,15 @@ class Job:
 
 @dataclass
 class Status:
-    """What is known of a run at one moment; the status file holds it."""
+    """What is known of a run at one moment; the status file holds it.
+
+    A killed run cannot say so: after `valid_until` it is not running any more.
+    """
 
     release: str
     began: str
     now: str
+    valid_until: str | None
     state: str
     jobs: dict[str, int]
     mosaics: dict[str, int]
@@ -205,6 +211,7 @@ class Progress(logging.Handler):
                 release=self._release,
                 began=_clock(self._began),
                 now=_clock(time.time()),
+                valid_until=_clock(time.time() + SILENT_S) if state == "running" else None,
                 state=state,
                 jobs={one: jobs[one] for one in STATES},
                 mosaics={one: mosaics[one] for one in (*STATES, "rejected")},

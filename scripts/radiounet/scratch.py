@@ -11,6 +11,22 @@ BULKY = ("fields", "mosaics", "tiles", "cores")
 WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ has links to here.\n"
 
 
+OWNER = "owner.txt"
+
+
+def _own(folder: Path, root: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / OWNER
+    if not mark.exists():
+        mark.write_text(f"{root}\n")
+    owner = mark.read_text().strip()
+    if owner != str(root):
+        raise ConfigError(
+            f"{folder} holds the files of the run in {owner}: give this run a scratch of its own, "
+            f"or, where that run was moved or is over, remove {mark}"
+        )
+
+
 def link_scratch(products: Products, scratch: str) -> None:
     """Put a link to `scratch` in the place of each bulky folder; make the folders that it points to.
 
@@ -19,10 +35,12 @@ def link_scratch(products: Products, scratch: str) -> None:
     Raises
     ------
     ConfigError
-        A bulky folder is here already, or is a link to somewhere else.
+        A bulky folder is here already, or is a link to somewhere else; or another run has
+        this scratch, whose products would be taken for this run's.
     """
     root = Path(products.root)
     root.mkdir(parents=True, exist_ok=True)
+    _own(Path(scratch).resolve() / root.name, root.resolve())
     for name in BULKY:
         link, target = root / name, Path(scratch).resolve() / root.name / name
         target.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from radiounet.products import (
     code_hash,
     provenance,
     read_rejection,
+    remove_leftovers,
     sha256_of,
     write_ecsv,
     write_fits,
@@ -215,3 +217,65 @@ def test_hash_follows_the_name_of_a_module(library):
     before = code_hash.__wrapped__(None)
     (library / "noise.py").rename(library / "noises.py")
     assert code_hash.__wrapped__(None) != before
+
+
+WRITE = """
+import sys, time
+from radiounet.products import atomic
+with atomic(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print(temporary, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """A process that is writing a product, and its temporary file."""
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", WRITE, str(tmp_path / "masks" / f"{'n' * 200}.fits")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield process, Path(process.stdout.readline().strip())
+        process.kill()
+
+
+def test_what_a_killed_job_left_is_removed_and_what_a_running_one_writes_stays(tmp_path, writer):
+    process, temporary = writer
+    assert remove_leftovers(tmp_path) == []
+    process.kill()
+    process.wait()
+    assert temporary.is_file()
+    assert remove_leftovers(tmp_path) == [temporary]
+    assert list((tmp_path / "masks").iterdir()) == []
+
+
+def test_a_file_of_another_machine_goes_after_an_hour_without_a_change(tmp_path):
+    path = tmp_path / ".one.fits.node0042-77.abcd1234.fits"
+    path.write_text("half")
+    assert remove_leftovers(tmp_path) == []
+    os.utime(path, (time.time() - 4000, time.time() - 4000))
+    assert remove_leftovers(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("name", [".one.fits", "one.fits", ".hidden", ".nfs000012", ".lock", ".a.b-7.c.fits"])
+def test_files_of_others_are_never_removed(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    os.utime(tmp_path / name, (1e9, 1e9))
+    assert remove_leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_products_have_the_permissions_that_the_user_gives(tmp_path, umask, mode):
+    program = "import sys; from radiounet.products import write_json; write_json(sys.argv[1], {})"
+    command = [sys.executable, "-c", program, str(tmp_path / "a.json")]
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    subprocess.run(command, check=True, env=environment, umask=umask)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == mode
+
+
+def test_a_word_in_a_history_is_no_rejection(tmp_path):
+    header = fits.Header()
+    header.add_history("REJECTED= 3 antennas, see the log")
+    header["COMMENT"] = "REJECTED=T"
+    write_fits(tmp_path / "a.fits", np.zeros((2, 2), np.float32), header)
+    assert read_rejection(tmp_path / "a.fits") is None

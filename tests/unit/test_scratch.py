@@ -41,3 +41,10 @@ def test_variables_of_the_environment(monkeypatch, tmp_path):
     assert load_config({"scratch": "$SCRATCH/lotss"}).scratch == f"{tmp_path}/lotss"
     with pytest.raises(ConfigError, match="no such variable"):
         load_config({"scratch": "$ABSENT_FOLDER/lotss"})
+
+
+def test_two_runs_on_one_scratch_are_refused(tmp_path):
+    link_scratch(Products(str(tmp_path / "mine/dr3")), str(tmp_path / "scratch"))
+    with pytest.raises(ConfigError, match="holds the files of the run in .*mine/dr3"):
+        link_scratch(Products(str(tmp_path / "yours/dr3")), str(tmp_path / "scratch"))
+    link_scratch(Products(str(tmp_path / "yours/dr2")), str(tmp_path / "scratch"))

@@ -1,0 +1,54 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.locks import hold, let_go
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+HOLD = """
+import sys, time
+from radiounet.locks import hold
+hold(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that has the folder."""
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_has_one_program_at_a_time(tmp_path, other):
+    with pytest.raises(ConfigError, match=f"another program works in .*process {other.pid} on"):
+        hold(tmp_path)
+
+
+def test_a_killed_program_leaves_no_lock(tmp_path, other):
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    hold(tmp_path)
+    hold(tmp_path)  # once more by the same process
+    let_go(tmp_path)
+    let_go(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_made_and_known_by_their_real_path(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    hold(tmp_path / "real")
+    hold(tmp_path / "link")
+    assert [path.name for path in (tmp_path / "real").iterdir()] == [".lock"]
+    let_go(tmp_path / "link")
+    assert list((tmp_path / "real").iterdir()) == []
