@@ -1,4 +1,4 @@
-"""The same command again: what is missing, was replaced or depends on a changed value is made, and nothing else."""
+"""The same command again makes what is missing or was replaced, or depends on a changed value; nothing else."""
 
 import os
 import re

@@ -1,0 +1,90 @@
+"""What a changed setting redoes on Slurm, counted in its jobs, and what an edit during a run does not."""
+
+import os
+import signal
+
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.demo import serve
+from tests.workflow.test_freshness import write_clusters
+from tests.workflow.test_survey import image_of_a_halo, publish, write_survey
+
+from .slurm import processes_running
+from .test_failures import CHAIN, begin_and_hold, rules
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+SURVEY = ("merge_catalogue", "report")
+
+
+@pytest.fixture
+def finished(survey, tmp_path):
+    """A finished run over one mosaic with one cluster."""
+    with serve(tmp_path / "archive") as url:
+        places = write_survey(survey, ["one"], url)
+        publish(tmp_path / "archive", places["one"], image_of_a_halo())
+        write_clusters(survey.folder / "own.ecsv", "first")
+        change(survey, "clusters: null", "clusters: own.ecsv")
+        survey()
+        assert survey.counts() == {}
+        survey.forget()
+        yield survey
+
+
+def change(run, text, other, path="mine.yaml"):
+    content = (run.folder / path).read_text()
+    assert text in content
+    (run.folder / path).write_text(content.replace(text, other, 1))
+
+
+def append(run, text, path="mine.yaml"):
+    with open(run.folder / path, "a") as stream:
+        stream.write(text)
+
+
+def redone(run):
+    """Run the same command again; the jobs that Slurm saw. A third time there is nothing to do."""
+    run()
+    jobs = rules(run.submitted())
+    assert run.counts() == {}
+    run.forget()
+    return jobs
+
+
+def test_changed_settings_redo_what_depends_on_them_and_nothing_else(finished):
+    mask = finished.folder / "results/dr2/masks/one.fits"
+    append(finished, "segmentation: {threshold: 0.31}\n")
+    assert redone(finished) == sorted([*CHAIN, *SURVEY])
+    assert fits.getheader(mask)["THRESH"] == 0.31
+
+    change(finished, "{threshold: 0.31}", "{model: lotss-classes}")
+    assert redone(finished) == sorted([*CHAIN, *SURVEY])
+    assert fits.getheader(mask)["MODEL"] == "lotss-classes"
+
+    write_clusters(finished.folder / "own.ecsv", "second")
+    os.utime(finished.folder / "own.ecsv", (1e9, 1e9))  # its date does not tell
+    assert redone(finished) == sorted(["measure_clusters", *SURVEY])
+    clusters = Table.read(finished.folder / "results/dr2/catalogue/clusters.fits")
+    assert [name.strip() for name in clusters["name"]] == ["second"]
+
+    append(finished, "\n# another version\n", "scripts/radiounet/publish.py")
+    assert redone(finished) == ["report"]
+
+
+def test_code_that_is_edited_during_a_run_starts_nothing_again(finished):
+    append(finished, "segmentation: {threshold: 0.31}\n")
+    process, _ = begin_and_hold(finished)
+    # everything that has run, runs and will run
+    for module in ("tiling", "inference", "masks", "islands"):
+        append(finished, "\n# edited\n", f"scripts/radiounet/{module}.py")
+    for pid in processes_running("infer.py", str(finished.folder)):
+        os.kill(pid, signal.SIGCONT)
+    assert process.wait(180) == 0, finished.said()
+    assert rules(finished.submitted()) == sorted([*CHAIN, *SURVEY])
+    # the next run makes with the new code what was begun with the old
+    finished.forget()
+    counts = finished.counts()
+    assert {rule: counts[rule] for rule in (*CHAIN, *SURVEY)} == dict.fromkeys((*CHAIN, *SURVEY), 1)
+    assert "fetch_mosaic" not in counts
