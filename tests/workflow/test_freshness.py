@@ -1,4 +1,4 @@
-"""The same command again makes what is missing or was replaced, or depends on a changed value; nothing else."""
+"""The same command again makes what is missing, was replaced or depends on a changed value."""
 
 import os
 import re
