@@ -40,6 +40,12 @@ def cut(body=CONTENT, at=HALF, **headers):
     return answer(200, body[:at], length=len(body), **headers)
 
 
+def rest(body=CONTENT, at=HALF, total=None, **headers):
+    """The part from `at` on, whether or not it was asked for."""
+    where = f"bytes {at}-{len(body) - 1}/{total or len(body)}"
+    return answer(206, body[at:], Content_Range=where, **headers)
+
+
 @contextmanager
 def server(root, answers=()):
     """Give these answers in turn, then the files below `root`."""

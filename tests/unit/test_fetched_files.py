@@ -5,8 +5,9 @@ import pytest
 from astropy.io import fits
 
 from radiounet import archive
-from radiounet.archive import check_checksum, check_fits, fits_size
+from radiounet.archive import check_checksum
 from radiounet.errors import ChecksumError, ConfigError, NotFitsError, TruncatedError
+from radiounet.fits_check import check_fits, fits_size
 
 
 # The Adler-32 of "Wikipedia" is Wikipedia's own example, the SHA-256 of "abc" that of FIPS 180-2;
