@@ -11,6 +11,7 @@ from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
 from radiounet.products import NAME_PATTERN
 from radiounet.stage import run_stage, stage_parser
+from radiounet.urls import public_text
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
             out = Path(args.out or MODELS / args.name)
-            import_saved_model(source, args.name, out, log10, model.threshold, model.url)
+            import_saved_model(source, args.name, out, log10, model.threshold, public_text(model.url))
 
     run_stage(args, work, outputs=[], name=args.name)
 

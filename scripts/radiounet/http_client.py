@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import LocationParseError
 
 from radiounet.errors import ConfigError, TransientError
 from radiounet.urls import has_credentials, public_text
@@ -58,6 +59,9 @@ class Watch:
     def __exit__(self, *_) -> None:
         self._ended.set()
         self._thread.join()
+        # urllib3 leaves a connection open whose headers it refuses
+        if self.connection is not None and (number := self.connection.detach()) >= 0:
+            os.close(number)
 
     def begin(self, connection: socket.socket | None) -> None:
         """Begin a window: at a connection, and when its answer has begun."""
@@ -130,6 +134,13 @@ class _WatchedAdapter(HTTPAdapter):
         return Watched
 
 
+class _Session(requests.Session):
+    """Leaves redirects alone, which requests would look into, bodies and netrc included."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 @contextlib.contextmanager
 def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) -> Iterator[requests.Response]:
     """Send a GET request, follow redirects, and give the answer with its body still to be read.
@@ -147,23 +158,28 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
         Anything else that went wrong.
     """
     place = _parsed(url)
-    with requests.Session() as session:
+    shown, first = public_text(url), place.hostname
+    with _Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _WatchedAdapter(watch))
-        session.headers["Connection"] = "close"  # so that the watch is told of each connection
-        first = place.hostname
-        for _ in range(MAX_REDIRECTS + 1):
+        for hop in range(MAX_REDIRECTS + 1):
             watch.begin(None)
             auth = _credentials(place.hostname, default=place.hostname == first)
-            with session.get(
-                url, headers=headers, stream=True, timeout=timeout_s, allow_redirects=False, auth=auth
-            ) as response:
+            try:
+                response = session.get(url, headers=headers, stream=True, timeout=timeout_s, auth=auth)
+            except (requests.exceptions.InvalidURL, LocationParseError) as error:
+                reason = f"{_short(url)} cannot be a URL: {_short(str(error))}"
+                if hop:
+                    raise RedirectError(f"{shown}: a redirect to what {reason}") from None
+                raise ConfigError(reason) from None
+            with response:
                 if response.status_code not in REDIRECTS:
                     watch.begin(watch.connection)
                     yield response
                     return
-                url, place = _redirected(url, place, response.headers.get("Location"))
-        raise RedirectError(f"{public_text(url)}: more than {MAX_REDIRECTS} redirects")
+                url, place = _redirected(url, place, response.headers.get("Location"), shown)
+            session.close()  # its connections: the server may have ended them, and the watch knows one
+        raise RedirectError(f"{shown}: more than {MAX_REDIRECTS} redirects, the last one to {_short(url)}")
 
 
 def blocks(response: requests.Response, watch: Watch, unpack: bool) -> Iterator[bytes]:
@@ -188,34 +204,37 @@ def _parsed(url: str) -> SplitResult:
         place = urlsplit(url)
         _ = place.port
     except ValueError as error:
-        raise ConfigError(f"{public_text(url)} cannot be a URL: {error}") from None
+        raise ConfigError(f"{_short(url)} cannot be a URL: {_short(str(error))}") from None
     if not place.hostname:
-        raise ConfigError(f"{public_text(url)} cannot be a URL: it names no host")
+        raise ConfigError(f"{_short(url)} cannot be a URL: it names no host")
     return place
 
 
-def _redirected(url: str, place: SplitResult, location: str | None) -> tuple[str, SplitResult]:
+def _redirected(url: str, place: SplitResult, location: str | None, shown: str) -> tuple[str, SplitResult]:
     """Where a redirect leads."""
-    shown = public_text(url)
     if not location:
         raise RedirectError(f"{shown}: a redirect that does not say where to")
     try:
         # http.client reads headers as latin-1, servers write UTF-8
         target = urljoin(url, location.encode("latin-1").decode("utf-8"))
-        to = _parsed(target)
-    except (ConfigError, ValueError) as error:
-        raise RedirectError(f"{shown}: a redirect to what cannot be a URL: {_short(location)}") from error
-    if has_credentials(target):
-        raise RedirectError(f"{shown}: a redirect with credentials in it, to host {to.hostname}")
-    if to.scheme not in ("http", "https"):
+        scheme = urlsplit(target).scheme
+    except ValueError:
+        raise RedirectError(f"{shown}: a redirect to what cannot be a URL: {_short(location)}") from None
+    if scheme not in ("http", "https"):
         raise RedirectError(f"{shown}: a redirect to {_short(target)}, which is not HTTP")
-    if place.scheme == "https" and to.scheme == "http":
+    if has_credentials(target):
+        raise RedirectError(f"{shown}: a redirect with credentials in it to {_short(target)}")
+    try:
+        to = _parsed(target)
+    except ConfigError as error:
+        raise RedirectError(f"{shown}: a redirect to what {error}") from None
+    if place.scheme == "https" and scheme == "http":
         raise RedirectError(f"{shown}: a redirect from https to unencrypted {_short(target)}")
     return target, to
 
 
-def _short(url: str) -> str:
-    return repr(public_text(url)[:200])
+def _short(text: str) -> str:
+    return repr(public_text(text)[:200])
 
 
 class _NoCredentials(AuthBase):

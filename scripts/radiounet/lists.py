@@ -11,10 +11,9 @@ import numpy as np
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table
 
-from radiounet.archive import MAX_LIST_BYTES, fetch
+from radiounet.archive import MAX_LIST_BYTES, check_fits, fetch
 from radiounet.config import Archive
 from radiounet.errors import NotFitsError
-from radiounet.fits_check import check_fits
 from radiounet.products import atomic
 from radiounet.sky import (
     Field,
