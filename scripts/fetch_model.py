@@ -38,7 +38,7 @@ def main() -> None:
         if is_folder and model.checksum:
             raise ConfigError("a folder has no checksum: give the zip")
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(model.url) if is_folder else Path(scratch) / Path(model.url).name
+            source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
             if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
                 fetch(model.url, source, options, checksum=model.checksum, check=lambda _: None)

@@ -38,7 +38,7 @@ def fits_size(path: str | Path) -> int:
             )
             raise NotFitsError(f"{path} is {what}: it begins with {start[:30]!r}")
         position = 0
-        for _ in range(MAX_HDUS):
+        for _ in range(MAX_HDUS + 1):
             if position >= length:
                 return position
             stream.seek(position)
@@ -99,7 +99,8 @@ def _end_of_hdu(stream: BinaryIO, path: str | Path, length: int) -> int:
     count = abs(bits) // 8 * groups * (parameters + math.prod(axes)) if axes else 0
     end = stream.tell() + -(-count // BLOCK) * BLOCK
     if end > length:
-        raise TruncatedError(f"{path} has {length} bytes, its headers say at least {end}")
+        said = end if end < 10**18 else "10^18"  # thousands of digits cannot even be printed
+        raise TruncatedError(f"{path} has {length} bytes, its headers say at least {said}")
     return end
 
 

@@ -129,7 +129,7 @@ class _WatchedAdapter(HTTPAdapter):
         class Watched(connection):
             def connect(self) -> None:
                 super().connect()
-                watch.begin(self.sock)
+                watch.begin(getattr(self.sock, "socket", self.sock))  # TLS inside that of a proxy
 
         return Watched
 
@@ -153,7 +153,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
     RedirectError
         Too many redirects, or one to where it must not lead.
     ConfigError
-        `url` cannot be one, or netrc cannot be read.
+        `url` cannot be one.
     requests.RequestException
         Anything else that went wrong.
     """
@@ -168,7 +168,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
             try:
                 response = session.get(url, headers=headers, stream=True, timeout=timeout_s, auth=auth)
             except (requests.exceptions.InvalidURL, LocationParseError) as error:
-                reason = f"{_short(url)} cannot be a URL: {_short(str(error))}"
+                reason = f"{shorten(url)} cannot be a URL: {shorten(str(error))}"
                 if hop:
                     raise RedirectError(f"{shown}: a redirect to what {reason}") from None
                 raise ConfigError(reason) from None
@@ -179,7 +179,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
                     return
                 url, place = _redirected(url, place, response.headers.get("Location"), shown)
             session.close()  # its connections: the server may have ended them, and the watch knows one
-        raise RedirectError(f"{shown}: more than {MAX_REDIRECTS} redirects, the last one to {_short(url)}")
+        raise RedirectError(f"{shown}: more than {MAX_REDIRECTS} redirects, the last one to {shorten(url)}")
 
 
 def blocks(response: requests.Response, watch: Watch, unpack: bool) -> Iterator[bytes]:
@@ -204,9 +204,9 @@ def _parsed(url: str) -> SplitResult:
         place = urlsplit(url)
         _ = place.port
     except ValueError as error:
-        raise ConfigError(f"{_short(url)} cannot be a URL: {_short(str(error))}") from None
+        raise ConfigError(f"{shorten(url)} cannot be a URL: {shorten(str(error))}") from None
     if not place.hostname:
-        raise ConfigError(f"{_short(url)} cannot be a URL: it names no host")
+        raise ConfigError(f"{shorten(url)} cannot be a URL: it names no host")
     return place
 
 
@@ -219,21 +219,22 @@ def _redirected(url: str, place: SplitResult, location: str | None, shown: str) 
         target = urljoin(url, location.encode("latin-1").decode("utf-8"))
         scheme = urlsplit(target).scheme
     except ValueError:
-        raise RedirectError(f"{shown}: a redirect to what cannot be a URL: {_short(location)}") from None
+        raise RedirectError(f"{shown}: a redirect to what cannot be a URL: {shorten(location)}") from None
     if scheme not in ("http", "https"):
-        raise RedirectError(f"{shown}: a redirect to {_short(target)}, which is not HTTP")
+        raise RedirectError(f"{shown}: a redirect to {shorten(target)}, which is not HTTP")
     if has_credentials(target):
-        raise RedirectError(f"{shown}: a redirect with credentials in it to {_short(target)}")
+        raise RedirectError(f"{shown}: a redirect with credentials in it to {shorten(target)}")
     try:
         to = _parsed(target)
     except ConfigError as error:
         raise RedirectError(f"{shown}: a redirect to what {error}") from None
     if place.scheme == "https" and scheme == "http":
-        raise RedirectError(f"{shown}: a redirect from https to unencrypted {_short(target)}")
+        raise RedirectError(f"{shown}: a redirect from https to unencrypted {shorten(target)}")
     return target, to
 
 
-def _short(text: str) -> str:
+def shorten(text: str) -> str:
+    """What a server sent, as it may stand in a message."""
     return repr(public_text(text)[:200])
 
 

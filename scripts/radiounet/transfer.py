@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from radiounet.config import DownloadOptions
 from radiounet.errors import BadDataError, ConfigError, NotFitsError, NotInArchiveError, TransientError
-from radiounet.http_client import RedirectError, Watch, ask, blocks
+from radiounet.http_client import RedirectError, Watch, ask, blocks, shorten
 from radiounet.urls import public_text
 
 logger = logging.getLogger(__name__)
@@ -133,9 +133,8 @@ class Transfer:
             except (requests.RequestException, HTTPError, HTTPException) as error:
                 watch.check()
                 # from None: their text holds the whole URL
-                raise TransientError(
-                    f"{self.shown}: {type(error).__name__}: {public_text(str(error))}"
-                ) from None
+                said = public_text(str(error))[:500]
+                raise TransientError(f"{self.shown}: {type(error).__name__}: {said}") from None
 
     def _take(self, response: requests.Response, begun: _Version | None, have: int, watch: Watch) -> None:
         """Write what an answer brings, or raise what it means."""
@@ -143,40 +142,45 @@ class Transfer:
             total = response.headers.get("Content-Range", "").rpartition("/")[2]
             if total == str(have):
                 return
-            self._start_again(f"cannot resume at byte {have} of {total or 'unknown'}")
+            self._start_again(f"cannot resume at byte {have} of {total[:20] or 'unknown'}")
         _check_status(response, self.shown)
         packed = _is_packed(response, self.shown)
-        length = _length(response, self.shown)
+        total = _length(response, self.shown)
         if response.status_code == 206:
-            self._check_range(response, begun, have)
+            total = self._range_total(response, begun, have)
             if packed:
                 self._start_again("the rest of a file, but packed")
         else:
             have = 0
             discard(self.part)
             if not packed:
-                self._remember(response, length)
-        if length is not None and have + length > self.max_bytes:
-            raise TooLargeError(f"{self.shown} has {have + length:,} bytes, more than {self.max_bytes:,}")
-        total = have + length if length is not None and not packed else None
-        self._write(blocks(response, watch, packed), have, total)
+                self._remember(response, total)
+        if total is not None and total > self.max_bytes:
+            raise TooLargeError(f"{self.shown} has {total:,} bytes, more than {self.max_bytes:,}")
+        if packed:
+            total = None
+        received = self._write(blocks(response, watch, packed), have, total)
+        if total not in (received, None):
+            self._start_again(f"{received} bytes came, {total} were announced")
 
     def _start_again(self, why: str) -> None:
         discard(self.part)
         raise TransientError(f"{self.shown}: {why}; once more from the start")
 
-    def _check_range(self, response: requests.Response, begun: _Version | None, have: int) -> None:
+    def _range_total(self, response: requests.Response, begun: _Version | None, have: int) -> int | None:
+        """Size of the file of which this is the rest; starts again where it is not."""
         given = response.headers.get("Content-Range", "")
-        found = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", given.strip(), re.ASCII)
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", given.strip())
         if begun is None:
-            self._start_again(f"asked for the whole file, the server sent {given!r}")
+            self._start_again(f"asked for the whole file, the server sent {shorten(given)}")
         if not found or int(found[1]) != have:
-            self._start_again(f"asked for byte {have}, the server sent {given!r}")
+            self._start_again(f"asked for byte {have}, the server sent {shorten(given)}")
         total = None if found[3] == "*" else int(found[3])
         if total is not None and int(found[2]) != total - 1:
-            self._start_again(f"asked for all from byte {have}, the server sent {given!r}")
+            self._start_again(f"asked for all from byte {have}, the server sent {shorten(given)}")
         if not begun.is_that_of(response, total):
             self._start_again("the file has changed since it was begun")
+        return total
 
     def _continuable(self) -> tuple[_Version | None, int]:
         """Version and size of the part, if it can be continued; otherwise it is removed."""
@@ -206,7 +210,8 @@ class Transfer:
         version = _Version(validator, etag, last_modified, length)
         _record(self.part).write_text(json.dumps(asdict(version)))
 
-    def _write(self, body: Iterator[bytes], have: int, total: int | None) -> None:
+    def _write(self, body: Iterator[bytes], have: int, total: int | None) -> int:
+        """Add what arrives to the part; returns its size, bytes."""
         reported, looked_at = time.monotonic(), have
         with open(self.part, "ab" if have else "wb") as stream:
             for block in body:
@@ -222,6 +227,7 @@ class Transfer:
                     reported = time.monotonic()
                     of = f"{total / 1e6:.0f}" if total else "unknown"
                     logger.info("%s: %.0f of %s MB", self.shown, have / 1e6, of)
+        return have
 
 
 def part_path(path: Path, url: str) -> Path:
@@ -303,7 +309,9 @@ def _is_packed(response: requests.Response, shown: str) -> bool:
     if encoding in ("", "identity"):
         return False
     if encoding not in PACKED:
-        raise TransientError(f"{shown} comes with Content-Encoding {encoding!r}, which is not understood")
+        raise TransientError(
+            f"{shown} comes with Content-Encoding {shorten(encoding)}, which is not understood"
+        )
     return True
 
 
@@ -314,5 +322,5 @@ def _length(response: requests.Response, shown: str) -> int | None:
         return None
     said = {one.strip() for one in value.split(",")}  # the header may stand there twice
     if len(said) > 1 or not re.fullmatch("[0-9]{1,18}", length := said.pop()):
-        raise TransientError(f"{shown} comes with Content-Length {value[:40]!r}")
+        raise TransientError(f"{shown} comes with Content-Length {shorten(value)}")
     return int(length)

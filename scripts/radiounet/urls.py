@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from radiounet.errors import ConfigError
 
 # up to the last @ before the path; where the port is no number, a password with a slash in it
-_USER = re.compile(r"(?<=//)(?:[^/?#\s]*|[^/?#\s:@]*:(?!\d*(?:[/?#\s]|$))\S*)@")
+_USER = re.compile(r"(?<=//)(?:[^/?#\s]*|[^/?#\s:@\[]*:(?!\d*(?:[/?#\s]|$))\S*)@")
 _SECRET = re.compile(
     r"([?&;][^=&;\s]*(?:token|secret|passw|auth|signature|credential|api_?key)[^=&;\s]*=)[^&;#\s'\")]+",
     re.IGNORECASE,
