@@ -258,7 +258,12 @@ def _bring(
         source = Path(unquote(urlsplit(url).path) if scheme else url)
         if not source.is_file():
             raise NotInArchiveError(f"there is no file {source}")
+        before = source.stat()
         shutil.copyfile(source, part)
+        after = source.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            discard(part)
+            raise TransientError(f"{source} changed while it was copied: try again when it is complete")
     elif scheme in ("http", "https"):
         Transfer(url, part, options, max_bytes, look).run()
     else:

@@ -154,7 +154,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
         Too many redirects, or one to where it must not lead.
     ConfigError
         `url` cannot be one.
-    requests.RequestException
+    TransientError, requests.RequestException
         Anything else that went wrong.
     """
     place = _parsed(url)
@@ -172,6 +172,10 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
                 if hop:
                     raise RedirectError(f"{shown}: a redirect to what {reason}") from None
                 raise ConfigError(reason) from None
+            except requests.RequestException:
+                raise
+            except OSError as error:  # certificates of the environment that are not there
+                raise TransientError(f"{shown} cannot be asked for: {error}") from error
             with response:
                 if response.status_code not in REDIRECTS:
                     watch.begin(watch.connection)

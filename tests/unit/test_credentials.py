@@ -5,15 +5,18 @@ import logging
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from base64 import b64decode
 from dataclasses import asdict
 from http.server import ThreadingHTTPServer
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 
+import radiounet
 from radiounet.archive import fetch, fetch_candidates
 from radiounet.config import DownloadOptions
 from radiounet.demo import ArchiveHandler
@@ -24,6 +27,7 @@ from servers import CONTENT, LENGTH, answer, cut, raw, redirect, rest, server, s
 
 OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
 ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
+SCRIPTS = Path(radiounet.__file__).parents[1]
 IMPATIENT = DownloadOptions(attempts=1, backoff_s=0, timeout_s=0.4)
 pytestmark = pytest.mark.usefixtures("plain_network")
 
@@ -178,6 +182,33 @@ def test_secrets_in_a_query_are_sent_and_never_shown(archive, target, caplog, qu
     visible = shown + "".join(r.getMessage() for r in caplog.records if r.levelno >= logging.INFO)
     assert "hunter2" not in visible
     assert "image.fits" in visible
+
+
+@pytest.mark.parametrize(
+    "send", [answer(200, CONTENT), answer(404), answer(200, b"<html>"), cut(ETag='"1"'), answer(401)]
+)
+def test_no_file_of_a_stage_holds_a_secret(archive, target, send):
+    """Image, record of its origin, stand-ins of rejected products, parts, log and standard error."""
+    folder = target.parent
+    outputs = ["--image", folder / "image.fits", "--source", folder / "source.json"]
+    with server(archive, repeat(send)) as (url, asked):
+        options = {"mosaic": f"{url}/{{mosaic}}/{{file}}?token=hunter2", "mosaic_files": ["a.fits", "b.fits"]}
+        command = [sys.executable, SCRIPTS / "fetch_mosaic.py", "--mosaic", "P1", "--on-reject", "continue"]
+        command += ["--archive", json.dumps(options), "--download", ONCE.model_dump_json()]
+        done = subprocess.run(
+            [*command, *outputs, "--log", folder / "log.txt"], capture_output=True, text=True, check=False
+        )
+        assert all(request.path.endswith("?token=hunter2") for request in asked)
+    written = {path.name: path.read_bytes() for path in folder.rglob("*")}
+    assert b"token=***" in b"".join(written.values())
+    assert not [name for name, content in written.items() if b"hunter2" in content]
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_certificates_that_are_not_there_are_named(target, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
+    with pytest.raises(TransientError, match="cannot be asked for: .*/nowhere/certificates.pem"):
+        fetch("https://127.0.0.1:9/image.fits", target, ONCE)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "file", "ftp"])

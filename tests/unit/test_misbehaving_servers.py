@@ -132,11 +132,11 @@ def test_what_a_slow_server_sent_is_kept_for_the_next_attempt(archive, target):
 
 def test_server_that_is_slow_but_not_too_slow_may_take_its_time(archive, target):
     halves = [CONTENT[at : at + 864] for at in range(0, len(CONTENT), 864)]
-    patient = DownloadOptions(attempts=1, timeout_s=0.5)
+    patient = DownloadOptions(attempts=1, timeout_s=1.5)
 
     def pieces():
         for piece in halves:
-            time.sleep(0.1)  # four times slower than the timeout in all
+            time.sleep(0.1)  # in all longer than the timeout
             yield piece
 
     with server(archive, [raw(LENGTH, pieces)]) as (url, _):

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -278,6 +279,21 @@ def test_local_source_that_cannot_be_read_now_is_transient(archive, target, monk
     monkeypatch.setattr("shutil.copyfile", fail)
     with pytest.raises(TransientError, match="[Ss]tale"):
         fetch(str(archive / "image.fits"), target, OPTIONS)
+
+
+def test_local_source_that_changes_while_it_is_copied_is_not_accepted(archive, target, monkeypatch):
+    copy, source = shutil.copyfile, archive / "image.fits"
+
+    def while_written(here, there):
+        copy(here, there)
+        with open(source, "r+b") as stream:
+            stream.write(CONTENT[:HALF])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", while_written)
+        with pytest.raises(TransientError, match="changed while it was copied"):
+            fetch(f"file://{source}", target, OPTIONS)
+    assert left(target) == []
 
 
 def test_file_in_the_way_of_the_folder_is_a_mistake_of_the_user(archive, target):
