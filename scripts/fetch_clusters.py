@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from radiounet.archive import MAX_LIST_BYTES, fetch
+from radiounet.archive import fetch
 from radiounet.clusters import convert_catalogue
 from radiounet.config import DownloadOptions
 from radiounet.products import write_ecsv
@@ -22,8 +22,7 @@ def main() -> None:
 
     def work() -> None:
         raw = Path(args.out).with_suffix(".download")
-        options = DownloadOptions.model_validate_json(args.download)
-        fetch(args.url, raw, options, check=lambda _: None, max_bytes=MAX_LIST_BYTES)
+        fetch(args.url, raw, DownloadOptions.model_validate_json(args.download), check=lambda _: None)
         write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
         raw.unlink()
 

@@ -4,14 +4,13 @@ import re
 import tempfile
 from pathlib import Path
 
-from radiounet.archive import fetch
+from radiounet.archive import MAX_BYTES, fetch
 from radiounet.cards import MODELS, LogNormalisation
 from radiounet.config import DownloadOptions, PublishedModel
 from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
 from radiounet.products import NAME_PATTERN
 from radiounet.stage import run_stage, stage_parser
-from radiounet.urls import public_text
 
 
 def main() -> None:
@@ -41,11 +40,18 @@ def main() -> None:
             source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
             if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
-                fetch(model.url, source, options, checksum=model.checksum, check=lambda _: None)
+                fetch(
+                    model.url,
+                    source,
+                    options,
+                    checksum=model.checksum,
+                    check=lambda _: None,
+                    max_bytes=MAX_BYTES,
+                )
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
             out = Path(args.out or MODELS / args.name)
-            import_saved_model(source, args.name, out, log10, model.threshold, public_text(model.url))
+            import_saved_model(source, args.name, out, log10, model.threshold, model.url)
 
     run_stage(args, work, outputs=[], name=args.name)
 

@@ -93,7 +93,7 @@ def fetch(
     *,
     checksum: str | None = None,
     check: Callable[[Path], None] = check_fits,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
 ) -> None:
     """Bring one file to `path`, resuming what an earlier attempt left of the same file.
 
@@ -108,8 +108,9 @@ def fetch(
         See `check_checksum`.
     check : callable
         Raises when the content is not what it should be.
-    max_bytes : int
-        Largest file that is accepted from a server.
+    max_bytes : int, optional
+        Largest file that is accepted from a server (default: `MAX_BYTES` with the check
+        for FITS, else `MAX_LIST_BYTES`).
 
     Raises
     ------
@@ -123,6 +124,8 @@ def fetch(
     """
     path = Path(path)
     part = part_path(path, url)
+    if max_bytes is None:
+        max_bytes = MAX_BYTES if check is check_fits else MAX_LIST_BYTES
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         discard_others(path, keep=frozenset([part]))

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table
 
-from radiounet.archive import MAX_LIST_BYTES, check_fits, fetch
+from radiounet.archive import check_fits, fetch
 from radiounet.config import Archive
 from radiounet.errors import NotFitsError
 from radiounet.products import atomic
@@ -80,7 +80,7 @@ def _accept(path: Path) -> None:
 
 
 def _bring(archive: Archive, source: str, path: Path, check: Callable[[Path], None] = _accept) -> Path:
-    fetch(source, path, archive.download, check=check, max_bytes=MAX_LIST_BYTES)
+    fetch(source, path, archive.download, check=check)
     return path
 
 
