@@ -40,14 +40,8 @@ def main() -> None:
             source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
             if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
-                fetch(
-                    model.url,
-                    source,
-                    options,
-                    checksum=model.checksum,
-                    check=lambda _: None,
-                    max_bytes=MAX_BYTES,
-                )
+                accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
+                fetch(model.url, source, options, checksum=model.checksum, **accept)
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
             out = Path(args.out or MODELS / args.name)
