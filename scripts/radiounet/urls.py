@@ -25,8 +25,10 @@ def public_text(text: str) -> str:
 
 def has_credentials(url: str) -> bool:
     """Whether ``user@`` or ``user:password@`` stands in a URL."""
-    if "@" not in url or "//" not in url:
+    if "@" not in url:
         return False
+    if re.match(r"https?:(?!//)", url, re.IGNORECASE):
+        return True  # mistyped, and an @ in it
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -44,5 +46,5 @@ def refuse_credentials(url: str) -> None:
         Names the host only.
     """
     if has_credentials(url):
-        host = re.match(r"[^/?#\s]*", public_text(url).partition("//")[2])[0]
+        host = re.match(r"[^/?#\s]*", public_text(url).partition("//")[2])[0] or "not readable"
         raise ConfigError(f"credentials do not belong in a URL (host {host}): use ~/.netrc")

@@ -224,6 +224,13 @@ def test_credentials_in_a_url_of_any_kind_are_refused_and_never_shown(target, sc
     assert "hun" not in shown
 
 
+@pytest.mark.parametrize("start", ["http:/", "https:", "https:\\\\", "HTTP:///"])
+def test_credentials_in_a_mistyped_url_are_not_shown_either(target, start):
+    with pytest.raises(ConfigError) as caught:
+        fetch(f"{start}me:hunter2@host/image.fits", target, ONCE)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "url", ["http://", "http:///x", "http://[::1", "https://host:port/x", "http://h:99999/"]
 )
