@@ -4,7 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from radiounet.archive import fetch
+from radiounet.archive import MAX_BYTES, fetch
 from radiounet.cards import MODELS, LogNormalisation
 from radiounet.config import DownloadOptions, PublishedModel
 from radiounet.errors import ConfigError
@@ -37,10 +37,11 @@ def main() -> None:
         if is_folder and model.checksum:
             raise ConfigError("a folder has no checksum: give the zip")
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(model.url) if is_folder else Path(scratch) / Path(model.url).name
+            source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
             if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
-                fetch(model.url, source, options, checksum=model.checksum, check=lambda _: None)
+                accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
+                fetch(model.url, source, options, checksum=model.checksum, **accept)
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
             out = Path(args.out or MODELS / args.name)

@@ -4,22 +4,17 @@ A file is accepted only when it is FITS, as long as its own headers say, and of
 the checksum on record where one is known. Credentials come from netrc only.
 """
 
+import contextlib
 import hashlib
 import logging
-import math
 import os
+import re
 import shutil
-import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
-
-import requests
-import tenacity
-from astropy.io import fits
 
 from radiounet.config import DownloadOptions
 from radiounet.errors import (
@@ -31,27 +26,17 @@ from radiounet.errors import (
     TransientError,
     TruncatedError,
 )
+from radiounet.fits_check import check_fits, check_fits_so_far
 from radiounet.products import sha256_of
+from radiounet.transfer import AccessError, Transfer, discard, discard_others, part_path
+from radiounet.urls import public_text, refuse_credentials
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 2880  # FITS record, bytes
 CHUNK = 1 << 20
-RECEIVED_AT_ONCE = 1 << 16  # what a broken connection loses at most, bytes
-PROGRESS_S = 10.0
 ALGORITHMS = ("adler32", "sha256", "gitblob")
-
-
-class AccessError(ConfigError):
-    """The server wants credentials that it was not given."""
-
-
-class _ServerBusyError(TransientError):
-    """The server asks for a pause."""
-
-    def __init__(self, message: str, retry_after_s: float | None):
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+MAX_BYTES = 4 * 10**9  # the largest images of LoTSS, fields at 6 arcsec, have 1.6 GB
+MAX_LIST_BYTES = 250 * 10**6  # of a list or catalogue, which is read as a whole
 
 
 @dataclass(frozen=True)
@@ -63,63 +48,6 @@ class Fetched:
     size: int
     sha256: str
     tried: tuple[str, ...]
-
-
-def fits_size(path: str | Path) -> int:
-    """Length that a FITS file should have, from the headers of all its HDUs, in bytes.
-
-    Raises
-    ------
-    NotFitsError
-        The file does not begin as FITS.
-    TruncatedError
-        The file ends inside a header or its data.
-    """
-    length = Path(path).stat().st_size
-    with open(path, "rb") as stream:
-        start = stream.read(80)
-        if not start.startswith(b"SIMPLE  ="):
-            what = (
-                "an HTML page" if b"<html" in start.lower() or b"<!doctype" in start.lower() else "not FITS"
-            )
-            raise NotFitsError(f"{path} is {what}: it begins with {start[:30]!r}")
-        position = 0
-        while position < length:
-            stream.seek(position)
-            if position and stream.read(8) != b"XTENSION":
-                return position
-            stream.seek(position)
-            position = _end_of_hdu(stream, path, length)
-    return position
-
-
-def _end_of_hdu(stream, path, length: int) -> int:
-    try:
-        header = fits.Header.fromfile(stream)
-    except (OSError, EOFError, ValueError) as error:
-        raise TruncatedError(f"{path} ends inside a header, at {length} bytes: {error}") from error
-    try:
-        axes = [int(header[f"NAXIS{axis}"]) for axis in range(1, header["NAXIS"] + 1)]
-        group = abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1)
-        count = group * (header.get("PCOUNT", 0) + math.prod(axes)) if axes else 0
-    except (KeyError, TypeError, ValueError) as error:
-        raise NotFitsError(f"{path} has no usable NAXIS and BITPIX: {error}") from error
-    end = stream.tell() + -(-count // BLOCK) * BLOCK
-    if end > length:
-        raise TruncatedError(f"{path} has {length} bytes, its headers say at least {end}")
-    return end
-
-
-def check_fits(path: str | Path) -> None:
-    """Accept a complete FITS file only.
-
-    Raises
-    ------
-    NotFitsError, TruncatedError
-    """
-    expected, found = fits_size(path), Path(path).stat().st_size
-    if found != expected:
-        raise TruncatedError(f"{path} has {found} bytes, its headers say {expected}")
 
 
 def check_checksum(path: str | Path, checksum: str) -> None:
@@ -165,8 +93,9 @@ def fetch(
     *,
     checksum: str | None = None,
     check: Callable[[Path], None] = check_fits,
+    max_bytes: int | None = None,
 ) -> None:
-    """Bring one file to `path`, resuming what an earlier attempt left in ``path.part``.
+    """Bring one file to `path`, resuming what an earlier attempt left of the same file.
 
     Parameters
     ----------
@@ -179,47 +108,78 @@ def fetch(
         See `check_checksum`.
     check : callable
         Raises when the content is not what it should be.
+    max_bytes : int, optional
+        Largest file that is accepted from a server (default: `MAX_BYTES` with the check
+        for FITS, else `MAX_LIST_BYTES`).
 
     Raises
     ------
-    NotInArchiveError, NotFitsError, TruncatedError, ChecksumError
+    NotInArchiveError, NotFitsError, TruncatedError, ChecksumError, TooLargeError
         Bad data; nothing is left behind.
     TransientError
-        Every attempt failed; the ``.part`` file stays for the next.
+        Every attempt failed, or the file system did; a part beside `path` stays for
+        the next, see `radiounet.transfer.part_path`.
     ConfigError
-        Credentials in the URL, or refused by the server.
+        Credentials in the URL, or refused by the server; no URL; no place for the file.
     """
+    path = Path(path)
+    part = part_path(path, url)
+    if max_bytes is None:
+        max_bytes = MAX_BYTES if check is check_fits else MAX_LIST_BYTES
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        discard_others(path, keep=frozenset([part]))
+        _fetch(url, path, options, checksum, check, max_bytes)
+
+
+def _fetch(
+    url: str,
+    path: Path,
+    options: DownloadOptions,
+    checksum: str | None,
+    check: Callable[[Path], None],
+    max_bytes: int,
+) -> None:
     if checksum:
         _parse_checksum(checksum)  # a mistake in it is found before the download
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = part_path(path, url)
+    look = check_fits_so_far if check is check_fits else _wait_and_see
     for fresh in (False, True):
         try:
-            _bring(url, part, options)
+            _bring(url, part, options, max_bytes, look)
             check(part)
             if checksum:
                 check_checksum(part, checksum)
             break
         except (TruncatedError, ChecksumError) as error:
-            error.file = url
-            _discard(part)
+            error.file = public_text(url)
+            discard(part)
             if fresh:
                 raise
             logger.warning("%s; once more from the start", error)
         except BadDataError as error:
-            error.file = url
-            _discard(part)
+            error.file = public_text(url)
+            discard(part)
             raise
     with open(part, "rb") as stream:
         os.fsync(stream.fileno())
     part.replace(path)
-    _discard(part)
+    discard_others(path)
 
 
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _validator_path(part).unlink(missing_ok=True)
+def _wait_and_see(part: Path) -> None:
+    """Of what is no FITS file the beginning says nothing."""
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Give errors of the file system their name: another attempt may succeed."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise ConfigError(f"no place for {path}: {error.strerror}: {error.filename}") from error
+    except OSError as error:
+        raise TransientError(f"{path} cannot be written or read back: {error}") from error
 
 
 def fetch_candidates(
@@ -246,20 +206,26 @@ def fetch_candidates(
     NotInArchiveError
         None exists.
     """
+    if not names:
+        raise ConfigError(f"no file name to try is given for {public_text(template)}")
+    path = Path(path)
+    urls = [fill_template(template, file=name, **fields) for name in names]
     tried, refused = [], []
-    for name in names:
-        url = fill_template(template, file=name, **fields)
-        tried.append(url)
-        try:
-            fetch(url, path, options, checksum=checksums.get(name))
-        except NotInArchiveError as error:
-            logger.info("%s", error)
-            continue
-        except (NotFitsError, AccessError) as error:  # some servers say so of what they do not have
-            logger.warning("%s", error)
-            refused.append(error)
-            continue
-        return Fetched(url, name, Path(path).stat().st_size, sha256_of(path), tuple(tried))
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        discard_others(path, keep=frozenset(part_path(path, url) for url in urls))
+        for name, url in zip(names, urls, strict=True):
+            tried.append(public_text(url))
+            try:
+                _fetch(url, path, options, checksums.get(name), check_fits, MAX_BYTES)
+            except NotInArchiveError as error:
+                logger.info("%s", error)
+                continue
+            except (NotFitsError, AccessError) as error:  # some servers say so of what they do not have
+                logger.warning("%s", error)
+                refused.append(error)
+                continue
+            return Fetched(tried[-1], name, path.stat().st_size, sha256_of(path), tuple(tried))
     if refused:
         raise refused[0]
     error = NotInArchiveError(f"the archive has none of {', '.join(tried)}")
@@ -273,130 +239,35 @@ def fill_template(template: str, **fields: str | int) -> str:
     Raises
     ------
     ConfigError
-        The template has another field.
+        The template has another field, or credentials.
     """
-    remote = urlsplit(template).scheme in ("http", "https")
+    refuse_credentials(template)
+    remote = template.lower().startswith(("http://", "https://"))
     values = {key: quote(str(value)) if remote else str(value) for key, value in fields.items()}
     try:
         return template.format(**values)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        host = urlsplit(template).hostname or template  # never the credentials that may stand before it
-        raise ConfigError(f"URL template of {host}: unknown {error}; known: {', '.join(values)}") from None
+        shown = public_text(template)
+        raise ConfigError(f"URL template {shown}: unknown {error}; known: {', '.join(values)}") from None
 
 
-def _bring(url: str, part: Path, options: DownloadOptions) -> None:
-    address = urlsplit(url)
-    if address.scheme in ("", "file"):
-        source = Path(unquote(address.path) if address.scheme else url)
+def _bring(
+    url: str, part: Path, options: DownloadOptions, max_bytes: int, look: Callable[[Path], None]
+) -> None:
+    """Bring a file or a copy of it to `part`."""
+    refuse_credentials(url)
+    scheme = re.match(r"file(?=:/)|[a-z][a-z0-9+.-]*(?=://)|", url, re.IGNORECASE)[0].lower()
+    if scheme in ("", "file"):
+        source = Path(unquote(urlsplit(url).path) if scheme else url)
         if not source.is_file():
             raise NotInArchiveError(f"there is no file {source}")
+        before = source.stat()
         shutil.copyfile(source, part)
-        return
-    if address.scheme not in ("http", "https"):
-        raise ConfigError(f"{address.scheme}:// cannot be fetched: give an http(s):// or file:// URL")
-    if address.username or address.password:
-        raise ConfigError(f"credentials do not belong in a URL (host {address.hostname}): use ~/.netrc")
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(options.attempts),
-        retry=tenacity.retry_if_exception_type(TransientError),
-        wait=_pause(options),
-        before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
-        reraise=True,
-    )
-    retrying(_attempt, url, part, options)
-
-
-def _pause(options: DownloadOptions) -> Callable[[tenacity.RetryCallState], float]:
-    backoff = tenacity.wait_exponential_jitter(
-        multiplier=options.backoff_s, max=options.backoff_max_s, jitter=options.backoff_s
-    )
-
-    def pause(state: tenacity.RetryCallState) -> float:
-        asked = getattr(state.outcome.exception(), "retry_after_s", None)
-        return min(asked, 10 * options.backoff_max_s) if asked is not None else backoff(state)
-
-    return pause
-
-
-def _validator_path(part: Path) -> Path:
-    return part.with_name(part.name + ".etag")
-
-
-def _attempt(url: str, part: Path, options: DownloadOptions) -> None:
-    """One request: continue the part file where the server allows it."""
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}
-    validator = _validator_path(part)
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if validator.exists():
-            headers["If-Range"] = validator.read_text()
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=options.timeout_s) as response:
-            if response.status_code == 416:
-                _range_refused(response, part, have)
-                return
-            _check_status(response, url)
-            resumed = response.status_code == 206 and _starts_at(response, have)
-            tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
-            if tag and not tag.startswith("W/"):
-                validator.write_text(tag)
-            else:
-                validator.unlink(missing_ok=True)
-            _receive(response, part, have if resumed else 0)
-    except requests.RequestException as error:
-        raise TransientError(f"{url}: {type(error).__name__}: {error}") from error
-
-
-def _range_refused(response: requests.Response, part: Path, have: int) -> None:
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if total != str(have):
-        part.unlink()
-        raise TransientError(f"{response.url}: cannot resume at byte {have} of {total or 'unknown'}")
-
-
-def _check_status(response: requests.Response, url: str) -> None:
-    status = response.status_code
-    if status in (404, 410):
-        raise NotInArchiveError(f"{url} does not exist (HTTP {status})")
-    if status in (401, 403):
-        raise AccessError(f"{url} refuses access (HTTP {status}): put the host's credentials in ~/.netrc")
-    if status in (408, 425, 429) or status >= 500:
-        raise _ServerBusyError(f"{url}: HTTP {status}", _retry_after(response))
-    if status not in (200, 206):
-        raise NotInArchiveError(f"{url} answers HTTP {status}")
-    kind = response.headers.get("Content-Type", "")
-    if kind.startswith("text/html"):
-        raise NotFitsError(f"{url} answers HTTP {status} with an HTML page instead of a file")
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
-
-
-def _starts_at(response: requests.Response, have: int) -> bool:
-    unit_range = response.headers.get("Content-Range", "").removeprefix("bytes ")
-    if unit_range.partition("-")[0] != str(have):
-        raise TransientError(f"{response.url}: asked for byte {have}, the server sent {unit_range!r}")
-    return True
-
-
-def _receive(response: requests.Response, part: Path, have: int) -> None:
-    total = have + int(response.headers.get("Content-Length", 0))
-    reported = time.monotonic()
-    with open(part, "r+b" if have else "wb") as stream:
-        stream.seek(have)
-        for block in response.iter_content(RECEIVED_AT_ONCE):
-            stream.write(block)
-            have += len(block)
-            if time.monotonic() - reported > PROGRESS_S:
-                reported = time.monotonic()
-                logger.info("%s: %.0f of %.0f MB", response.url, have / 1e6, total / 1e6)
+        after = source.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            discard(part)
+            raise TransientError(f"{source} changed while it was copied: try again when it is complete")
+    elif scheme in ("http", "https"):
+        Transfer(url, part, options, max_bytes, look).run()
+    else:
+        raise ConfigError(f"{scheme}:// cannot be fetched: give an http(s):// or file:// URL")

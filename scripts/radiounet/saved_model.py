@@ -22,6 +22,7 @@ from radiounet.network import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.pairs import BEAM_ARCSEC
 from radiounet.products import atomic, sha256_of
 from radiounet.sky import PIXEL_ARCSEC
+from radiounet.urls import public_text
 
 TILE_PX, CORE_PX = 192, 96
 PARAMETERS = 12_401_122
@@ -96,7 +97,7 @@ def _card(
         threshold=threshold,
         training={
             "data": "as published; see citation",
-            "imported_from": origin or source.name,
+            "imported_from": public_text(origin or source.name),
             **({"sha256": sha256_of(source)} if source.is_file() else {}),
             "parameters": PARAMETERS,
             "date": datetime.now(UTC).date().isoformat(),

@@ -4,13 +4,13 @@ import threading
 import time
 from base64 import b64encode
 from email.utils import formatdate
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from radiounet import archive
+from radiounet import http_client
 from radiounet.archive import fetch, fetch_candidates
 from radiounet.config import DownloadOptions
 from radiounet.demo import serve
@@ -22,7 +22,7 @@ from radiounet.errors import (
     TransientError,
     TruncatedError,
 )
-from servers import CONTENT, HALF, OTHER, answer, cut, server
+from servers import CONTENT, HALF, OTHER, answer, cut, rest, server
 
 OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
 ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
@@ -51,7 +51,7 @@ def target(tmp_path) -> Path:
 
 @pytest.fixture
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(archive, "RECEIVED_AT_ONCE", 2880)
+    monkeypatch.setattr(http_client, "RECEIVED_AT_ONCE", 2880)
 
 
 @pytest.fixture
@@ -65,11 +65,19 @@ def left(target) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def leave_part(target, content, tag=None):
-    target.parent.mkdir()
-    target.with_name("image.fits.part").write_bytes(content)
-    if tag:
-        target.with_name("image.fits.part.etag").write_text(tag)
+TOO_MUCH = answer(200, CONTENT + OTHER, length=40000, ETag='"1"')
+
+
+def part_of(target) -> Path:
+    (part,) = target.parent.glob("image.fits.*.part")
+    return part
+
+
+def break_off(url, target):
+    """A job that gets half of a file; the server's first answer is `cut`."""
+    with pytest.raises(TransientError):
+        fetch(f"{url}/image.fits", target, ONCE)
+    return part_of(target).read_bytes()
 
 
 def test_good_file_arrives_whole_and_alone(root, target):
@@ -113,14 +121,14 @@ def test_candidate_is_compared_with_its_own_checksum(root, target):
 
 
 def test_part_of_one_candidate_is_never_continued_with_another(root, target):
-    leave_part(target, CONTENT[:HALF])
-    plain = answer(206, OTHER[HALF:], Content_Range=f"bytes {HALF}-17279/17280")
+    plain = answer(206, OTHER[HALF:], ETag='"1"', Content_Range=f"bytes {HALF}-17279/17280")
 
     def by_range(handler):
         (plain if handler.headers["Range"] else answer(200, OTHER))(handler)
 
-    with server(root, [answer(404), by_range]) as (url, _):
-        fetch_candidates(f"{url}/{{file}}", ["gone.fits", "other.fits"], target, OPTIONS, {})
+    with server(root, [cut(ETag='"1"'), answer(404), by_range]) as (url, _):
+        assert break_off(url, target) == CONTENT[:HALF]
+        fetch_candidates(f"{url}/{{file}}", ["image.fits", "other.fits"], target, OPTIONS, {})
     assert target.read_bytes() == OTHER
 
 
@@ -222,7 +230,7 @@ def test_bad_data_leaves_no_etag_behind(root, target):
 
 @pytest.mark.usefixtures("_small_chunks")
 def test_cut_connection_is_resumed_where_it_was_cut(root, target):
-    with server(root, [cut()]) as (url, asked):
+    with server(root, [cut(ETag='"1"'), rest(ETag='"1"')]) as (url, asked):
         fetch(f"{url}/image.fits", target, OPTIONS)
     assert [request.headers["Range"] for request in asked] == [None, "bytes=8640-"]
     assert target.read_bytes() == CONTENT
@@ -231,66 +239,67 @@ def test_cut_connection_is_resumed_where_it_was_cut(root, target):
 
 @pytest.mark.usefixtures("_small_chunks")
 def test_next_call_resumes_what_the_last_one_left(root, target):
-    with server(root, [cut()]) as (url, asked):
-        with pytest.raises(TransientError):
-            fetch(f"{url}/image.fits", target, ONCE)
-        assert left(target) == ["image.fits.part"]
-        assert target.with_name("image.fits.part").read_bytes() == CONTENT[:HALF]
+    with server(root, [cut(ETag='"1"'), rest(ETag='"1"')]) as (url, asked):
+        assert break_off(url, target) == CONTENT[:HALF]
+        part = part_of(target).name
+        assert left(target) == [part, f"{part}.json"]
         fetch(f"{url}/image.fits", target, ONCE)
     assert [request.headers["Range"] for request in asked] == [None, "bytes=8640-"]
     assert target.read_bytes() == CONTENT
+    assert left(target) == ["image.fits"]
 
 
 def test_server_that_ignores_ranges_sends_the_file_anew(root, target):
-    leave_part(target, OTHER[:HALF])
-    with server(root, [answer(200, CONTENT)]) as (url, asked):
+    with server(root, [cut(OTHER, ETag='"1"'), answer(200, CONTENT)]) as (url, asked):
+        assert break_off(url, target) == OTHER[:HALF]
         fetch(f"{url}/image.fits", target, ONCE)
-    assert asked[0].headers["Range"] == "bytes=8640-"
+    assert asked[1].headers["Range"] == "bytes=8640-"
     assert target.read_bytes() == CONTENT
 
 
 def test_range_from_a_wrong_byte_is_asked_again(root, target):
-    leave_part(target, CONTENT[:HALF])
-    wrong = answer(206, CONTENT[2880:], Content_Range="bytes 2880-17279/17280")
-    with server(root, [wrong]) as (url, asked):
+    wrong = answer(206, CONTENT[2880:], ETag='"1"', Content_Range="bytes 2880-17279/17280")
+    with server(root, [cut(ETag='"1"'), wrong]) as (url, asked):
+        break_off(url, target)
         fetch(f"{url}/image.fits", target, OPTIONS)
-        assert len(asked) == 2
+        assert [request.headers["Range"] for request in asked] == [None, "bytes=8640-", None]
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("where", [{"Content_Range": "bytes 2880-17279/17280"}, {}])
-def test_range_always_from_a_wrong_byte_is_never_accepted(root, target, where):
-    leave_part(target, CONTENT[:HALF])
-    with server(root, repeat(answer(206, CONTENT[2880:], **where))) as (url, asked):
-        with pytest.raises(TransientError, match="asked for byte 8640"):
+def test_range_always_from_a_wrong_byte_is_never_accepted(root, target, where, caplog):
+    wrong = repeat(answer(206, CONTENT[2880:], ETag='"1"', **where))
+    with server(root, chain([cut(ETag='"1"')], wrong)) as (url, asked):
+        break_off(url, target)
+        with pytest.raises(TransientError, match="asked for the whole file, the server sent"):
             fetch(f"{url}/image.fits", target, OPTIONS)
-        assert len(asked) == 4
-    assert not target.exists()
-    assert target.with_name("image.fits.part").read_bytes() == CONTENT[:HALF]
+        assert len(asked) == 1 + 4
+    assert "asked for byte 8640" in caplog.text
+    assert left(target) == []
 
 
 def test_part_longer_than_the_file_is_thrown_away(root, target):
-    leave_part(target, CONTENT + OTHER)
-    with server(root, [answer(416, Content_Range="bytes */17280")]) as (url, asked):
+    with server(root, [TOO_MUCH, answer(416, Content_Range="bytes */17280")]) as (url, asked):
+        break_off(url, target)
         fetch(f"{url}/image.fits", target, OPTIONS)
-    assert [request.headers["Range"] for request in asked] == ["bytes=34560-", None]
+    assert [request.headers["Range"] for request in asked] == [None, "bytes=34560-", None]
     assert target.read_bytes() == CONTENT
 
 
 def test_part_longer_than_the_file_is_a_transient_failure_of_this_attempt(root, target):
-    leave_part(target, CONTENT + OTHER)
-    refusing = [answer(416, Content_Range="bytes */17280")]
-    message = "cannot resume at byte 34560 of 17280"
-    with server(root, refusing) as (url, _), pytest.raises(TransientError, match=message):
-        fetch(f"{url}/image.fits", target, ONCE)
+    with server(root, [TOO_MUCH, answer(416, Content_Range="bytes */17280")]) as (url, _):
+        break_off(url, target)
+        with pytest.raises(TransientError, match="cannot resume at byte 34560 of 17280"):
+            fetch(f"{url}/image.fits", target, ONCE)
     assert left(target) == []
 
 
 def test_part_that_is_already_complete_is_kept(root, target):
-    leave_part(target, CONTENT)
-    with server(root, [answer(416, Content_Range="bytes */17280")]) as (url, asked):
+    whole = answer(200, CONTENT, length=17281, ETag='"1"')
+    with server(root, [whole, answer(416, Content_Range="bytes */17280")]) as (url, asked):
+        assert break_off(url, target) == CONTENT
         fetch(f"{url}/image.fits", target, ONCE)
-        assert len(asked) == 1
+        assert len(asked) == 1 + 1
     assert target.read_bytes() == CONTENT
     assert left(target) == ["image.fits"]
 
@@ -316,6 +325,7 @@ def test_weak_etag_is_not_used_to_resume(root, target):
     with server(root, [cut(ETag='W/"a"')]) as (url, asked):
         fetch(f"{url}/image.fits", target, OPTIONS)
     assert asked[1].headers["If-Range"] is None
+    assert asked[1].headers["Range"] is None
 
 
 def test_file_shorter_than_its_header_says_is_refused_after_a_second_look(root, target):

@@ -1,0 +1,50 @@
+"""Credentials in URLs: refused where a URL is given, left out wherever one is shown."""
+
+import re
+from urllib.parse import urlsplit
+
+from radiounet.errors import ConfigError
+
+# up to the last @ before the path; where the port is no number, a password with a slash in it
+_USER = re.compile(r"(?<=//)(?:[^/?#\s]*|[^/?#\s:@\[]*:(?!\d*(?:[/?#\s]|$))\S*)@")
+_SECRET = re.compile(
+    r"([?&;][^=&;\s]*(?:token|secret|passw|auth|signature|credential|api_?key)[^=&;\s]*=)[^&;#\s'\")]+",
+    re.IGNORECASE,
+)
+
+
+def public_text(text: str) -> str:
+    """Text without the credentials of the URLs in it.
+
+    ``user:password@`` goes, and so do the values of query parameters whose names
+    say that they are secret, such as ``token`` or ``X-Amz-Signature``. For all
+    that is logged, recorded or raised.
+    """
+    return _SECRET.sub(r"\1***", _USER.sub("", text))
+
+
+def has_credentials(url: str) -> bool:
+    """Whether ``user@`` or ``user:password@`` stands in a URL."""
+    if "@" not in url:
+        return False
+    if re.match(r"https?:(?!//)", url, re.IGNORECASE):
+        return True  # mistyped, and an @ in it
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return True  # an @, and a host that cannot be one: a password with / ? or # in it
+    return "@" in parts.netloc
+
+
+def refuse_credentials(url: str) -> None:
+    """Raise where a URL has credentials in it.
+
+    Raises
+    ------
+    ConfigError
+        Names the host only.
+    """
+    if has_credentials(url):
+        host = re.match(r"[^/?#\s]*", public_text(url).partition("//")[2])[0] or "not readable"
+        raise ConfigError(f"credentials do not belong in a URL (host {host}): use ~/.netrc")
