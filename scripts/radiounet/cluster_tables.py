@@ -118,7 +118,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     except FileNotFoundError:
         raise ConfigError(f"there is no cluster table {path}") from None
     except (TableError, ServiceError) as error:
-        raise ConfigError(f"the cluster table {path} cannot be read: {error}") from error
+        raise ConfigError(f"the cluster table cannot be read: {error}") from error
+    _check_frame(table, path)
     columns = _columns(table, path)
     rows = _Rows(path, len(table), _given_units(options.unit, columns))
     ra, no_ra = rows.values("ra", columns["ra"])
@@ -131,6 +132,19 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     names = _stable_names(_text(columns["name"]), ra, dec, rows)
     cells = zip(names, ra.tolist(), dec.tolist(), redshift.tolist(), size.tolist(), rows.notes(), strict=True)
     return [Cluster(*cell) for cell in cells]
+
+
+def _check_frame(table: Table, path: str | Path) -> None:
+    """Refuse a table that says its positions are neither ICRS nor FK5 J2000 (the same within 0.1 arcsec)."""
+    stated = [table.meta[key] for key in ("RADESYS", "RADECSYS") if key in table.meta]
+    frames = [
+        str(one).strip().lower().removeprefix("eq_") for one in (*stated, *table.meta.get("coosys", ()))
+    ]
+    equinox = str(table.meta.get("EQUINOX", "2000")).strip().lstrip("J")
+    if frames and not {"icrs", "fk5"} & set(frames):
+        raise ConfigError(f"{path} says its frame is {', '.join(frames)}: positions must be ICRS")
+    if "icrs" not in frames and not (NUMBER.fullmatch(equinox) and float(equinox) == 2000):
+        raise ConfigError(f"{path} says its equinox is {equinox}: positions must be ICRS")
 
 
 def _columns(table: Table, path: str | Path) -> dict[str, object]:
@@ -258,7 +272,7 @@ class _Rows:
                 f"{self._path}: the column {name} is in {unit}, which is no unit of {limit.words}"
             ) from None
         for row, text in wrong.items():
-            self._notes[row].append(f"{limit.words} {text!r} is not a number")
+            self._notes[row].append(f"{limit.words} {text!r} cannot be read")
         outside = limit.refuses(values)
         self.note(outside, lambda row: f"{limit.words} {values[row]:.6g}{limit.unit_text} is outside {limit}")
         refused = outside.copy()

@@ -57,6 +57,7 @@ def read_table(path: str | Path) -> Table:
     Text tables (CSV with commas, semicolons or tabs, columns separated by spaces,
     a header line that may begin with ``#``) come as columns of strings. A data line
     that begins with ``#`` is a row where it has as many fields as the header.
+    The frames that a VOTable names are ``coosys`` in the metadata.
 
     Raises
     ------
@@ -124,7 +125,9 @@ def _read_votable(path: str | Path, content: bytes) -> Table:
     _check_status(path, document)
     for table in document.iter_tables():
         if table.fields:
-            return table.to_table(use_names_over_ids=True)
+            result = table.to_table(use_names_over_ids=True)
+            result.meta["coosys"] = sorted({str(one.system) for one in document.iter_coosys() if one.system})
+            return result
     raise TableError(f"{path} is an answer without a table")
 
 
