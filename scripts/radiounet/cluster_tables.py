@@ -81,6 +81,7 @@ UNIT_WORDS = {
     "mpc": "Mpc",
     "kpc": "kpc",
 }
+SIGNS = str.maketrans("\u2212\u00b0\u2032\u2033", "-dms")  # minus, degree, minute and second of arc
 SEXAGESIMAL = {"h:m:s": u.hourangle, "d:m:s": u.deg}
 
 
@@ -267,7 +268,7 @@ class _Rows:
         try:
             with np.errstate(all="ignore"):
                 values = np.asarray(unit.to(limit.unit, plain), float)
-        except u.UnitConversionError:
+        except u.UnitsError:
             raise ConfigError(
                 f"{self._path}: the column {name} is in {unit}, which is no unit of {limit.words}"
             ) from None
@@ -290,6 +291,7 @@ def _numbers(column, unit: u.UnitBase, sexagesimal: u.UnitBase | None) -> tuple[
     for row, text in enumerate(_text(column)):
         if text.lower() in MISSING:
             continue
+        text = text.translate(SIGNS)
         number = _number(text)
         if number is None and sexagesimal is not None:
             number = _sexagesimal(text, sexagesimal, unit)
@@ -308,6 +310,8 @@ def _number(text: str) -> float | None:
 
 def _sexagesimal(text: str, written: u.UnitBase, wanted: u.UnitBase) -> float | None:
     """Read ``12 34 56.7`` or ``12h34m56.7s``."""
+    if not text.isascii():  # digits of other scripts
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # 60 minutes
         try:

@@ -26,7 +26,7 @@ from radiounet.errors import BadDataError, TransientError
 logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t"
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 """A decimal number as text tables write it; Fortran's D stands for E."""
 AS_TEXT = {"*": [convert_numpy(str)]}  # how the readers of astropy leave text as it is
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
