@@ -392,9 +392,8 @@ def log_notes(clusters: Sequence[Cluster], path: str | Path) -> None:
             named[cluster.note].append(cluster.name)
     for note, names in list(named.items())[:MAX_NOTES]:
         more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-        logger.warning(
-            "%d clusters of %s: %s (%s%s)", len(names), path, note, ", ".join(names[:MAX_NAMED]), more
-        )
+        count = "1 cluster" if len(names) == 1 else f"{len(names):,} clusters"
+        logger.warning("%s of %s: %s (%s%s)", count, path, note, ", ".join(names[:MAX_NAMED]), more)
     if len(named) > MAX_NOTES:
         logger.warning("%d more notes on clusters of %s: see the column note", len(named) - MAX_NOTES, path)
 

@@ -105,7 +105,9 @@ def content(table, kind):
         return stream.getvalue()
     if kind == "vot":
         stream = io.BytesIO()
-        from_table(table).to_xml(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the writer, on units that it does not know
+            from_table(table).to_xml(stream)
         return stream.getvalue()
     stream = io.StringIO()
     table.write(
@@ -174,9 +176,9 @@ def other_bytes(data, rng):
 
 
 def mutants():
-    """Tables as bytes, with what was done to them; 240 of them."""
+    """Tables as bytes, with what was done to them; 160 of them."""
     rng = np.random.default_rng(SEED)
-    for number in range(240):
+    for number in range(160):
         kind = FORMATS[number % len(FORMATS)]
         table = base("M500" if kind in ("csv", "txt") else str(rng.choice(["M500", "R500"])))
         if number % 4 == 3:
@@ -262,15 +264,15 @@ def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
         assert nonsense(rows, clusters) == [], label
         if not what.startswith(("column", "bytes")):
             assert len(clusters) == len(rows) + sum(far(one) for one in clusters) == 3, label
-            kept = {row["name"]: row["r500_arcmin"] for row in rows}
-            assert kept["A"] == pytest.approx(4.811705 if "M500" in str(data) else 5.051033), label
-            assert "C" in kept, label
+            first = rows["r500_arcmin"][rows["name"] == "A"][0]
+            assert first == pytest.approx(4.811705 if "M500" in str(data) else 5.051033), label
+            assert "C" in rows["name"], label
         for suffix in ("fits", "vot", "csv"):
             write_catalogue(rows, tmp_path / f"c.{suffix}")
             options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
             assert len(Table.read(tmp_path / f"c.{suffix}", **options)) == len(rows), label
-    assert sum(ends.values()) == 240
-    assert min(ends.values()) > 50, ends
+    assert sum(ends.values()) == 160
+    assert min(ends.values()) > 30, ends
 
 
 def far(cluster):

@@ -441,7 +441,7 @@ def test_the_log_counts_and_names_what_cannot_be_measured(tmp_path, caplog):
     first, second = caplog.messages
     names = ", ".join(f"N{number}" for number in range(10))
     assert first == f"12 clusters of a.csv: no redshift ({names} and 2 more)"
-    assert second == "1 clusters of a.csv: declination 95 deg is outside -90..90 deg (B)"
+    assert second == "1 cluster of a.csv: declination 95 deg is outside -90..90 deg (B)"
 
 
 def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
