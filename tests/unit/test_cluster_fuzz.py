@@ -278,3 +278,42 @@ def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
 def far(cluster):
     """Whether a cluster has a position, outside the image."""
     return abs(cluster.ra_deg - 150) > 0.1 or abs(cluster.dec_deg - 35) > 0.1
+
+
+def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_path, measure, caplog):
+    rows = (
+        "A,150,35,0.2,3",
+        "far,10,-35,0.2,3",
+        "no z,150,35,,3",
+        "dec 95,150,95,0.2,3",
+        "#,150,35,0.2,5e-14",
+    )
+    (tmp_path / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
+    with caplog.at_level("INFO"):
+        found = measure(tmp_path / "in.csv")
+    assert found["name"].tolist() == ["A", "no z", "#", "dec 95"]
+    assert found.filled("")["mosaic"].tolist() == ["image", "image", "image", ""]
+    assert found.filled("")["note"].tolist() == [
+        "",
+        "no redshift",
+        "M500 5 solMass is outside 1e+12..1e+16 solMass",
+        "declination 95 deg is outside -90..90 deg",
+    ]
+    assert np.isfinite(found["p_diffuse"]).tolist() == [True, False, False, False]
+    assert np.isfinite(found["galactic_latitude_deg"]).tolist() == [True, True, True, False]
+    assert found.meta["clusters_rows"] == 5
+    assert (
+        f"3 of the 5 clusters of {tmp_path}/in.csv lie in image, 1 of these can be measured"
+        in caplog.messages
+    )
+    assert f"1 cluster of {tmp_path}/in.csv: no redshift (no z)" in caplog.messages
+
+
+def test_none_of_the_clusters_lies_in_the_image(tmp_path, measure, caplog):
+    (tmp_path / "in.csv").write_text("name,ra,dec,z,M500\nfar,10,-35,0.2,3\n")
+    with caplog.at_level("INFO"):
+        assert len(measure(tmp_path / "in.csv")) == 0
+    assert (
+        f"0 of the 1 clusters of {tmp_path}/in.csv lie in image, 0 of these can be measured"
+        in caplog.messages
+    )

@@ -183,7 +183,11 @@ def test_half_blank(mosaics):
 
 def nothing_measured(row):
     keys = ("p_diffuse", "mask_fraction", "flux_mjy", "flux_err_mjy", "island_distance_arcmin")
-    return row["coverage"] == 0 and np.isnan([row[key] for key in keys]).all()
+    return (
+        row["note"] == "no data inside R500"
+        and row["coverage"] == 0
+        and np.isnan([row[key] for key in keys]).all()
+    )
 
 
 def test_blank_aperture(mosaics):
