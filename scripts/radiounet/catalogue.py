@@ -132,11 +132,13 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
     ----------
     kind : {'islands', 'clusters', 'rejected'}
     rows : sequence of dict
-        One value per column; line ends and control characters in texts become spaces.
+        One value per column.
     meta : dict
-        Provenance.
+        Provenance. Line ends and control characters become spaces in all texts.
     """
-    table = Table(meta=meta)
+    table = Table(
+        meta={key: one_line(value) if isinstance(value, str) else value for key, value in meta.items()}
+    )
     for name, column in COLUMNS[kind].items():
         values = [one_line(str(row[name])) if column.kind is str else row[name] for row in rows]
         table[name] = np.array(values, dtype=column.kind if rows or column.kind is not str else "U1")

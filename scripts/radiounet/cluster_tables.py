@@ -82,6 +82,7 @@ UNIT_WORDS = {
     "kpc": "kpc",
 }
 SIGNS = str.maketrans("\u2212\u00b0\u2032\u2033", "-dms")  # minus, degree, minute and second of arc
+NO_UNIT = {"redshift", "none", "dimensionless", "unitless"}
 SEXAGESIMAL = {"h:m:s": u.hourangle, "d:m:s": u.deg}
 
 
@@ -137,11 +138,12 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
 
 def _check_frame(table: Table, path: str | Path) -> None:
     """Refuse a table that says its positions are neither ICRS nor FK5 J2000 (the same within 0.1 arcsec)."""
-    stated = [table.meta[key] for key in ("RADESYS", "RADECSYS") if key in table.meta]
+    stated = [table.meta[key] for key in ("RADESYS", "RADECSYS") if isinstance(table.meta.get(key), str)]
     frames = [
         str(one).strip().lower().removeprefix("eq_") for one in (*stated, *table.meta.get("coosys", ()))
     ]
-    equinox = str(table.meta.get("EQUINOX", "2000")).strip().lstrip("J")
+    equinox = table.meta.get("EQUINOX")
+    equinox = str(equinox).strip().lstrip("J") if isinstance(equinox, str | float | int) else "2000"
     if frames and not {"icrs", "fk5"} & set(frames):
         raise ConfigError(f"{path} says its frame is {', '.join(frames)}: positions must be ICRS")
     if "icrs" not in frames and not (NUMBER.fullmatch(equinox) and float(equinox) == 2000):
@@ -240,7 +242,7 @@ class _Rows:
         text = str(getattr(column, "unit", None) or "").strip()
         if name in self._given:
             unit = self._given[name]
-        elif text.strip("-"):
+        elif text.strip("-") and not (name == "z" and text.lower() in NO_UNIT):
             unit = parse_unit(text, f"{self._path}: column {name}")
         else:
             return None

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 DELIMITERS = ",;\t"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 """A decimal number as text tables write it; Fortran's D stands for E."""
+MAX_BYTES = 1 << 30  # of a packed table
 AS_TEXT = {"*": [convert_numpy(str)]}  # how the readers of astropy leave text as it is
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
 NON_CHARACTERS = "\ufffe\uffff"
@@ -71,11 +72,13 @@ def read_table(path: str | Path) -> Table:
     TransientError
         The file system failed.
     """
+    if Path(path).exists() and not Path(path).is_file():
+        raise TableError(f"{path} is not a file")
     try:
         content = Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (NotADirectoryError, PermissionError) as error:
         raise TableError(f"{path} cannot be opened: {error.strerror}") from error
     except OSError as error:
         raise TransientError(f"{path} cannot be read: {error}") from error
@@ -84,7 +87,9 @@ def read_table(path: str | Path) -> Table:
         warnings.simplefilter("ignore", UnitsWarning)  # units are judged where they are needed
         try:
             if content.startswith(b"\x1f\x8b"):
-                content = gzip.decompress(content)
+                content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MAX_BYTES + 1)
+                if len(content) > MAX_BYTES:
+                    raise TableError(f"{path} unpacks to more than {MAX_BYTES >> 20} MiB")
             table = _reader(content)(path, content)
         except (TableError, TransientError):
             raise

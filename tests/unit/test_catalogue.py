@@ -413,7 +413,7 @@ def open_lines(path):
 def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
     texts = [ODD, "x" * 240, " -rf", "a,b;c\td", '"', "\u2028\udce9", "--", ""]
     rows = [a_row(kind, name=text) for text in texts]
-    table = make_table(kind, rows, {"clusters": f"/é\n{ODD}"})
+    table = make_table(kind, rows, {"clusters": f"/é\n{ODD}\udce9"})
     path = tmp_path / f"a.{suffix}"
     if suffix == "ecsv":
         write_ecsv(path, table)

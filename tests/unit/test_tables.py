@@ -105,7 +105,7 @@ def test_what_is_not_a_table_is_named(tmp_path, content):
 def test_no_file_a_folder_and_a_failing_file_system(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "none")
-    with pytest.raises(TableError, match="cannot be opened"):
+    with pytest.raises(TableError, match="is not a file"):
         read_table(tmp_path)
 
     def fail(_):
@@ -179,3 +179,28 @@ def test_a_warning_of_the_reader_is_logged(tmp_path, caplog):
 )
 def test_one_line(text, expected):
     assert one_line(text) == expected
+
+
+def test_a_packed_table_that_unpacks_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("radiounet.tables.MAX_BYTES", 1000)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"name\n" + b"A\n" * 1000))
+    with pytest.raises(TableError, match="unpacks to more than"):
+        read_table(tmp_path / "a.csv.gz")
+
+
+def test_an_endless_device_is_not_read():
+    with pytest.raises(TableError, match="is not a file"):
+        read_table("/dev/zero")
+
+
+def test_entities_that_multiply(tmp_path):
+    """Each of nine entities is ten of the one before; none may be unfolded."""
+    entities = '<!ENTITY e0 "lol">' + "".join(
+        f'<!ENTITY e{one} "{f"&e{one - 1};" * 10}">' for one in range(1, 10)
+    )
+    text = answer(before='<INFO name="x" value="y">&e9;</INFO>').replace(
+        "<VOTABLE", f"<!DOCTYPE x [{entities}]><VOTABLE"
+    )
+    (tmp_path / "a.vot").write_text(text)
+    with pytest.raises(TableError):
+        read_table(tmp_path / "a.vot")
