@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
 from radiounet.cards import OTHER_CLASSES
+from radiounet.cluster_tables import log_notes
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
@@ -359,13 +360,11 @@ def add_unmeasured(
     """
     held = survey.members(mosaics, [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
     with_rows = set(table["mosaic"])
-    added = [
-        unmeasured_cluster(cluster, "", galactic_latitude_deg)
-        for cluster in clusters
-        if not np.isfinite(cluster.ra_deg)
-    ]
+    unplaced = [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
+    log_notes(unplaced, "the input")
+    added = [unmeasured_cluster(cluster, "", galactic_latitude_deg) for cluster in unplaced]
     inside = {index for indices in held.values() for index in indices}
-    outside = len(clusters) - len(inside) - len(added)
+    outside = len(clusters) - len(inside) - len(unplaced)
     for mosaic, indices in held.items():
         if not indices or mosaic in with_rows:
             continue
@@ -377,7 +376,7 @@ def add_unmeasured(
     logger.info(
         "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
         "%d without a position, %d in the catalogue",
-        *(len(clusters), outside, sum(not row["mosaic"] for row in added), len(table) + len(added)),
+        *(len(clusters), outside, len(unplaced), len(table) + len(added)),
     )
     meta = table.meta | {"clusters_rows": len(clusters), "clusters_outside": outside}
     full = make_table("clusters", _rows(table) + added, meta)

@@ -174,11 +174,9 @@ def quote_number_signs(text: str, delimiter: str) -> str:
     names = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     width = len(_fields(lines[names], delimiter)) if names < len(lines) else 0
     for number in range(names + 1, len(lines)):
-        if lines[number].lstrip().startswith("#"):
-            fields = _fields(lines[number], delimiter)
-            if len(fields) == width:
-                quoted = ('"' + field.replace('"', '""') + '"' for field in fields)
-                lines[number] = delimiter.join(quoted)
+        if lines[number].lstrip().startswith("#") and len(_fields(lines[number], delimiter)) == width:
+            name, end, rest = lines[number].lstrip().partition(delimiter)
+            lines[number] = '"' + name.replace('"', '""') + '"' + end + rest
     return "\n".join(lines)
 
 

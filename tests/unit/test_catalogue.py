@@ -393,6 +393,12 @@ def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
     assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
 
 
+def test_clusters_without_a_position_are_counted_and_named_in_the_log(caplog, accounted):
+    text = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
+    assert "1 cluster of the input: declination 95 deg is outside -90..90 deg (dec 95)" in text
+    assert "no name in the table (row 7)" in text
+
+
 def test_the_counts_of_clusters_add_up(accounted):
     history = list(fits.getheader(accounted.catalogue("clusters", "fits"), 1)["HISTORY"])
     assert {"clusters_rows: 7", "clusters_outside: 2"} <= set(history)
