@@ -323,7 +323,7 @@ def _sexagesimal(text: str, written: u.UnitBase, wanted: u.UnitBase) -> float | 
 
 
 def _text(column) -> list[str]:
-    """Texts of a column, '' where masked; what no table can hold becomes a space."""
+    """Texts of a column, '' where masked."""
     mask = np.broadcast_to(getattr(column, "mask", False), column.shape)
     return ["" if gone else _plain_text(value) for value, gone in zip(column, mask, strict=True)]
 
@@ -334,7 +334,7 @@ def _plain_text(value: object) -> str:
             value = value.decode()
         except UnicodeDecodeError:
             value = value.decode("latin-1")
-    return one_line(str(value)).strip()
+    return str(value).strip()
 
 
 def _angular_size(
@@ -366,7 +366,11 @@ def _angular_size(
 
 
 def _stable_names(names: list[str], ra: np.ndarray, dec: np.ndarray, rows: _Rows) -> list[str]:
-    """Give rows without a name one from their position, or their place in the table; note double names."""
+    """Names of one line; those missing are made from the position, or the place in the table."""
+    plain = [one_line(name).strip() for name in names]
+    changed = np.array([one != name for one, name in zip(plain, names, strict=True)], bool)
+    rows.note(changed, lambda _: "line ends or control characters of its name are spaces here")
+    names = plain
     count = Counter(filter(None, names))
     rows.note(np.array([not name for name in names], bool), lambda _: "no name in the table")
     rows.note(
@@ -426,7 +430,7 @@ def convert_catalogue(path: str | Path, catalogue: str) -> QTable:
             raise ConfigError(f"{path}: {catalogue} has no column {theirs}; it has {table.colnames}")
         column = table[theirs]
         if ours == "name":
-            result[ours] = _text(column)
+            result[ours] = [one_line(text) for text in _text(column)]
             continue
         unit = PUBLISHED_UNITS.get(ours, u.dimensionless_unscaled)
         values, wrong = _numbers(column, unit, None)

@@ -373,7 +373,10 @@ def test_odd_names(tmp_path, kind):
 
 
 def test_a_name_is_one_line(tmp_path):
-    assert [one.name for one in read_text(tmp_path, '"A\nB\tC",150,35,0.2,3')] == ["A B C"]
+    (one,) = read_text(tmp_path, '"A\nB\tC",150,35,0.2,3')
+    assert one.name == "A B C"
+    assert one.note == "line ends or control characters of its name are spaces here"
+    assert one.measurable
 
 
 def test_bytes_integers_and_masked_columns(tmp_path):
