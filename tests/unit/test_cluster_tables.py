@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ R500_MPC = 1.12945
 R500_ARCMIN = 5.705
 
 OPTIONS = MeasureOptions()
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def table_of(**columns):
@@ -454,3 +457,19 @@ def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\nA,150,x,0.2,3\n")
     with pytest.raises(TableError, match="DEdeg of psz2 must be a number: 'x'"):
         convert_catalogue(tmp_path / "a.csv", "psz2")
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
+@pytest.mark.parametrize(
+    ("catalogue", "file", "rows", "measurable"),
+    [("psz2", "psz2.ecsv", 1653, 1094), ("mcxc", "mcxc.csv.gz", 1743, 1743)],
+)
+def test_no_cluster_of_the_published_catalogues_is_refused(tmp_path, catalogue, file, rows, measurable):
+    """PSZ2 has redshift -1 and mass 0 where it knows none."""
+    found = read_back(tmp_path, convert_catalogue(SHARED / "tables" / file, catalogue))
+    assert len(found) == rows
+    assert sum(one.measurable for one in found) == measurable
+    notes = {one.note for one in found if not one.measurable}
+    assert notes <= {"redshift -1 is outside 0.001..5; M500 0 solMass is outside 1e+12..1e+16 solMass"}
+    assert not any(one.note for one in found if one.measurable)
