@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from radiounet.archive import fetch
-from radiounet.clusters import convert_catalogue
+from radiounet.cluster_tables import PUBLISHED, convert_catalogue
 from radiounet.config import DownloadOptions
 from radiounet.products import write_ecsv
 from radiounet.stage import run_stage, stage_parser
@@ -12,7 +12,7 @@ from radiounet.stage import run_stage, stage_parser
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--catalogue", choices=("psz2", "mcxc"), required=True, help="which catalogue")
+    parser.add_argument("--catalogue", choices=tuple(PUBLISHED), required=True, help="which catalogue")
     parser.add_argument("--url", required=True, help="VOTable, or a local table with the same columns")
     parser.add_argument(
         "--download", required=True, help="section archive.download of the configuration, as JSON"
@@ -23,8 +23,10 @@ def main() -> None:
     def work() -> None:
         raw = Path(args.out).with_suffix(".download")
         fetch(args.url, raw, DownloadOptions.model_validate_json(args.download), check=lambda _: None)
-        write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
-        raw.unlink()
+        try:
+            write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
+        finally:
+            raw.unlink()
 
     run_stage(args, work, outputs=[], name=args.catalogue)
 

@@ -13,7 +13,12 @@ def main() -> None:
 
     def work() -> None:
         graph = JobGraph.from_json(args.config)  # ten thousand names are too long for a command line
-        merge_catalogues(graph.products.root, graph.selected, graph.fields_used, graph.neighbours)
+        merge_catalogues(
+            *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
+            clusters=graph.clusters,
+            survey=graph.survey,
+            galactic_latitude_deg=graph.config.measure.galactic_latitude_deg,
+        )
 
     run_stage(args, work, outputs=[])
 

@@ -1,5 +1,7 @@
 """Catalogues: their columns, and the merging of all mosaics into one."""
 
+import io
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
@@ -17,15 +20,21 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
 from radiounet.cards import OTHER_CLASSES
+from radiounet.cluster_tables import log_notes
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
     Rejection,
     atomic,
     code_hash,
+    printable,
     read_left_out,
     read_rejection,
 )
+from radiounet.sky import Cluster, Survey
+from radiounet.tables import one_line, quote_number_signs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ CLUSTERS = {
     ),
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
+    "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
 }
 
 REJECTED = {
@@ -125,16 +135,37 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
     rows : sequence of dict
         One value per column.
     meta : dict
-        Provenance.
+        Provenance. Line ends and control characters become spaces in all texts.
     """
-    table = Table(meta=meta)
+    table = Table(
+        meta={key: one_line(value) if isinstance(value, str) else value for key, value in meta.items()}
+    )
     for name, column in COLUMNS[kind].items():
-        values = [row[name] for row in rows]
+        values = [one_line(str(row[name])) if column.kind is str else row[name] for row in rows]
         table[name] = np.array(values, dtype=column.kind if rows or column.kind is not str else "U1")
         table[name].unit = column.unit
         table[name].description = column.description
         table[name].info.meta = {"ucd": column.ucd}
     return table
+
+
+def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: float) -> dict[str, object]:
+    """Row of a cluster that says what its input row does; all that is measured is NaN."""
+    row = {name: np.nan for name, column in CLUSTERS.items() if column.kind is float}
+    latitude = np.nan
+    if np.isfinite(cluster.ra_deg):
+        latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
+    return row | {
+        "name": cluster.name,
+        "ra_deg": cluster.ra_deg,
+        "dec_deg": cluster.dec_deg,
+        "redshift": cluster.redshift,
+        "r500_arcmin": cluster.r500_arcmin,
+        "mosaic": mosaic,
+        "galactic_latitude_deg": latitude,
+        "galactic": abs(latitude) < galactic_latitude_deg,
+        "note": cluster.note,
+    }
 
 
 def mask_provenance(mask: str) -> dict[str, object]:
@@ -162,13 +193,19 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
             tables.append(Table.read(path, format="ascii.ecsv"))
     if kind == "islands":
         tables = drop_duplicates(tables)
-    rows = [dict(zip(row.colnames, row, strict=True)) for table in tables for row in table]
+    rows = [row for table in tables for row in _rows(table)]
     if kind == "islands":
         _name_lost_parents(rows)
     meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
     merged = make_table(kind, rows, meta)
     merged.sort(["ra_deg", "dec_deg"])
     return merged, rejections
+
+
+def _rows(table: Table) -> list[dict]:
+    """Rows of a catalogue; ECSV has empty texts as masked."""
+    full = table.filled("") if table.has_masked_columns else table
+    return [dict(zip(full.colnames, row, strict=True)) for row in full]
 
 
 def _merge_provenance(mosaics: int) -> dict[str, object]:
@@ -297,8 +334,64 @@ def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
     return [rows[key] for key in sorted(rows)]
 
 
+def add_unmeasured(
+    table: Table,
+    clusters: Sequence[Cluster],
+    survey: Survey,
+    mosaics: Sequence[str],
+    products: Products,
+    galactic_latitude_deg: float,
+) -> Table:
+    """Add the clusters that no mosaic could measure, so that every row of the input is accounted for.
+
+    Clusters without a position, and those of rejected mosaics, become rows with a
+    note. Those outside the mosaics are counted in the metadata: ``clusters_rows`` of
+    the input are the clusters in the catalogue and ``clusters_outside``. Several own
+    images may show one cluster, which then has several rows.
+
+    Parameters
+    ----------
+    table : Table
+        Measured clusters of all mosaics.
+    clusters : sequence of Cluster
+        All rows of the input table.
+    mosaics : sequence of str
+        Mosaics of the run.
+    """
+    held = survey.members(mosaics, [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
+    with_rows = set(table["mosaic"])
+    unplaced = [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
+    log_notes(unplaced, "the input")
+    added = [unmeasured_cluster(cluster, "", galactic_latitude_deg) for cluster in unplaced]
+    inside = {index for indices in held.values() for index in indices}
+    outside = len(clusters) - len(inside) - len(unplaced)
+    for mosaic, indices in held.items():
+        if not indices or mosaic in with_rows:
+            continue
+        rejection = read_rejection(products.clusters(mosaic))
+        why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
+        for index in indices:
+            row = unmeasured_cluster(clusters[index], mosaic, galactic_latitude_deg)
+            added.append(row | {"note": "; ".join(filter(None, (row["note"], why)))})
+    logger.info(
+        "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
+        "%d without a position, %d in the catalogue",
+        *(len(clusters), outside, len(unplaced), len(table) + len(added)),
+    )
+    meta = table.meta | {"clusters_rows": len(clusters), "clusters_outside": outside}
+    full = make_table("clusters", _rows(table) + added, meta)
+    full.sort(["ra_deg", "dec_deg"])
+    return full
+
+
 def merge_catalogues(
-    root: str, mosaics: Sequence[str], fields: Sequence[str] = (), neighbours: Sequence[str] = ()
+    root: str,
+    mosaics: Sequence[str],
+    fields: Sequence[str] = (),
+    neighbours: Sequence[str] = (),
+    clusters: Sequence[Cluster] = (),
+    survey: Survey | None = None,
+    galactic_latitude_deg: float = 10.0,
 ) -> None:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -312,10 +405,16 @@ def merge_catalogues(
         Fields used; those rejected or left out of a mosaic are listed too.
     neighbours : sequence of str
         Mosaics made only because the aperture of a cluster touches them.
+    clusters : sequence of Cluster
+        All rows of the input table; see `add_unmeasured`.
+    survey : Survey, optional
+        Who owns them.
     """
     products = Products(root)
     islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
-    clusters, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    measured, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    if clusters and survey:
+        measured = add_unmeasured(measured, clusters, survey, mosaics, products, galactic_latitude_deg)
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
     rejections = [*from_islands, *from_clusters, *filter(None, map(read_rejection, others))]
     if fields:
@@ -323,7 +422,7 @@ def merge_catalogues(
             one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))
         ]
     rejected = make_table("rejected", unique_rejections(rejections), _merge_provenance(len(mosaics)))
-    for kind, table in (("islands", islands), ("clusters", clusters), ("rejected", rejected)):
+    for kind, table in (("islands", islands), ("clusters", measured), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
             write_catalogue(table, products.catalogue(kind, suffix))
 
@@ -332,7 +431,8 @@ def write_catalogue(table: Table, path: str | Path) -> None:
     """Write FITS, VOTable (``.vot``) or CSV, by the suffix of `path`.
 
     In FITS the description and UCD of column n are the cards ``TCOMMn`` and
-    ``TUCDn``; CSV has them in comment lines before the header.
+    ``TUCDn``; CSV has them in comment lines before the header. FITS holds ASCII
+    only: any other letter is a question mark there.
     """
     suffix = Path(path).suffix
     with atomic(path) as temporary:
@@ -346,7 +446,9 @@ def write_catalogue(table: Table, path: str | Path) -> None:
 
 def _write_votable(table: Table, path: Path) -> None:
     content = from_table(table)
-    content.get_first_table().infos.extend(Info(name=key, value=str(v)) for key, v in table.meta.items())
+    content.get_first_table().infos.extend(
+        Info(name=key, value=one_line(str(v))) for key, v in table.meta.items()
+    )
     content.to_xml(str(path))
 
 
@@ -362,7 +464,7 @@ def _write_fits(table: Table, path: Path) -> None:
         hdu.header[f"TCOMM{number}"] = table[name].description
         hdu.header[f"TUCD{number}"] = table[name].info.meta["ucd"]
     for key, value in table.meta.items():
-        hdu.header.add_history(f"{key}: {value}")
+        hdu.header.add_history(printable(f"{key}: {value}"))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
 
 
@@ -373,11 +475,12 @@ def number_formats(table: Table) -> dict[str, str]:
 
 
 def _write_csv(table: Table, path: Path) -> None:
-    lines = [f"# {key}: {value}" for key, value in table.meta.items()]
+    lines = [one_line(f"# {key}: {value}") for key, value in table.meta.items()]
     for name in table.colnames:
         column = table[name]
         unit = f" [{column.unit}]" if column.unit else ""
         lines.append(f"# {name}{unit}: {column.description} ({column.info.meta['ucd']})")
-    with open(path, "w") as stream:
-        stream.write("\n".join(lines) + "\n")
-        table.write(stream, format="ascii.csv", formats=number_formats(table))
+    stream = io.StringIO("\n".join(lines) + "\n")
+    stream.seek(0, io.SEEK_END)
+    table.write(stream, format="ascii.csv", formats=number_formats(table))
+    path.write_text(quote_number_signs(stream.getvalue(), ","), encoding="utf-8")

@@ -1,21 +1,16 @@
-"""Cluster catalogues in, and what the masks say of each cluster."""
+"""What the masks say of each cluster."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
-from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
-from astropy.table import QTable, Table
 
 from radiounet.cards import model_folder, read_card
-from radiounet.catalogue import make_table, mask_provenance
+from radiounet.catalogue import make_table, mask_provenance, unmeasured_cluster
+from radiounet.cluster_tables import log_notes, read_clusters
 from radiounet.config import MeasureOptions
-from radiounet.cosmology import r500
-from radiounet.errors import ConfigError
 from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
 from radiounet.islands import integrate
@@ -24,113 +19,9 @@ from radiounet.origins import check_maps
 from radiounet.products import sha256_of, write_ecsv
 from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
 
+logger = logging.getLogger(__name__)
+
 BORDER_PX = 32
-
-
-def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
-    """Read a cluster table in any format astropy reads.
-
-    Columns ``name, ra, dec, z`` (deg where no unit is given) and ``M500`` (mass)
-    or ``R500`` (length or angle), with units. Rows without a position are left
-    out, and those without redshift or size where R500 needs them.
-
-    Raises
-    ------
-    ConfigError
-        A column or a unit is missing.
-    """
-    try:
-        table = QTable.read(path)
-    except FileNotFoundError:
-        raise ConfigError(f"there is no cluster table {path}") from None
-    except Exception as error:  # every astropy reader raises its own kind
-        raise ConfigError(f"the cluster table {path} cannot be read: {error}") from error
-    columns = {name.lower(): table[name] for name in table.colnames}
-    missing = [name for name in ("name", "ra", "dec", "z") if name not in columns]
-    if missing or not {"m500", "r500"} & set(columns):
-        raise ConfigError(
-            f"{path} needs the columns name, ra, dec, z, and M500 or R500 with units; "
-            f"it has {', '.join(table.colnames)}"
-        )
-    try:
-        ra, dec = (_values(columns[axis], u.deg) for axis in ("ra", "dec"))
-        redshift = _values(columns["z"], u.dimensionless_unscaled)
-        size = _angular_size(columns, redshift, options, path)
-    except (u.UnitConversionError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: ra and dec must be numbers in deg, z and sizes numbers: {error}"
-        ) from error
-    rows = zip(columns["name"], ra % 360, dec, redshift, size, strict=True)
-    return [
-        Cluster(str(name), float(a), float(d), float(z), float(r))
-        for name, a, d, z, r in rows
-        if r > 0 and np.isfinite([a, d]).all()
-    ]
-
-
-def _values(column, unit: u.UnitBase) -> np.ndarray:
-    """Plain numbers in a unit (taken for granted where the column has none), NaN where masked."""
-    mask = np.broadcast_to(getattr(column, "mask", False), np.shape(column))
-    plain = column.unmasked if hasattr(column, "unmasked") else np.ma.getdata(column)
-    values = u.Quantity(plain, getattr(column, "unit", None) or unit, dtype=float).to_value(unit)
-    return np.where(mask, np.nan, values)
-
-
-def _angular_size(columns: dict, redshift: np.ndarray, options: MeasureOptions, path) -> np.ndarray:
-    """R500 in arcmin; NaN where it cannot be known."""
-    cosmology = FlatLambdaCDM(options.h0, options.omega_m)
-    known = np.isfinite(redshift) & (redshift > 0)
-    safe = np.where(known, redshift, 1.0)
-    key = "r500" if "r500" in columns else "m500"
-    quantity = columns[key]
-    if not isinstance(quantity, u.Quantity):
-        raise ConfigError(f"{path}: the column {key.upper()} has no unit (such as Mpc, arcmin, 1e14 solMass)")
-    if key == "m500":
-        mass = _values(quantity, u.solMass)
-        length = r500(np.where(mass > 0, mass, np.nan) * u.solMass, safe, cosmology)
-    elif quantity.unit.physical_type == "angle":
-        return _values(quantity, u.arcmin)
-    else:
-        length = _values(quantity, u.Mpc) * u.Mpc
-    angle = (length / cosmology.angular_diameter_distance(safe)).to_value(
-        u.arcmin, equivalencies=u.dimensionless_angles()
-    )
-    return np.where(known, angle, np.nan)
-
-
-CATALOGUE_COLUMNS = {
-    "psz2": {"name": "Name", "ra": "RAdeg", "dec": "DEdeg", "z": "z", "M500": "MSZ"},
-    "mcxc": {"name": "MCXC", "ra": "RAdeg", "dec": "DEdeg", "z": "z", "R500": "R500"},
-}
-CATALOGUE_UNITS = {"M500": 1e14 * u.solMass, "R500": u.Mpc}
-
-
-def convert_catalogue(path: str | Path, catalogue: str) -> Table:
-    """Bring a published catalogue (VizieR VOTable, or ECSV/CSV with its column names) to our columns.
-
-    Raises
-    ------
-    ConfigError
-        A column is missing.
-    """
-    start = Path(path).read_bytes()[:200].lstrip()
-    kind = (
-        "votable" if start.startswith(b"<") else "ascii.ecsv" if start.startswith(b"# %ECSV") else "ascii.csv"
-    )
-    table = Table.read(path, format=kind)
-    result = QTable()
-    for ours, theirs in CATALOGUE_COLUMNS[catalogue].items():
-        if theirs not in table.colnames:
-            raise ConfigError(f"{path}: {catalogue} has no column {theirs}; it has {table.colnames}")
-        column = table[theirs]
-        if ours == "name":
-            result[ours] = [str(name).strip() for name in column]
-            continue
-        values = np.ma.filled(np.ma.asarray(column, float), np.nan)
-        result[ours] = values * CATALOGUE_UNITS[ours] if ours in CATALOGUE_UNITS else values
-    for axis in ("ra", "dec"):
-        result[axis] = result[axis] * u.deg
-    return result
 
 
 @dataclass
@@ -195,25 +86,17 @@ class ClusterMeter:
         ]
         one = _join(parts)
         full = np.pi * cluster.r500_arcmin**2
-        latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
-        row = {
-            "name": cluster.name,
-            "ra_deg": cluster.ra_deg,
-            "dec_deg": cluster.dec_deg,
-            "redshift": cluster.redshift,
-            "r500_arcmin": cluster.r500_arcmin,
-            "mosaic": mosaic,
+        row = unmeasured_cluster(cluster, mosaic, self._options.galactic_latitude_deg)
+        row |= {
             "p_max": float(one.smooth.max()) if one.smooth.size else np.nan,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
-            "flux_mjy": np.nan,
-            "flux_err_mjy": np.nan,
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
             "coverage": float(min(one.image.size * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
-            "galactic_latitude_deg": latitude,
-            "galactic": abs(latitude) < self._options.galactic_latitude_deg,
         }
+        if not one.image.size:
+            row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
         row["p_diffuse"] = self._p_diffuse(one, row)
         if one.in_mask.any():
             flux = integrate(
@@ -312,8 +195,9 @@ def measure_clusters(
     model: str,
     options: MeasureOptions,
     target: str,
+    unplaced: bool = False,
 ) -> None:
-    """Measure the clusters whose centre a mosaic's cell owns.
+    """Measure the clusters whose centre a mosaic's cell owns; those that cannot be have a note.
 
     Parameters
     ----------
@@ -323,20 +207,34 @@ def measure_clusters(
         The mosaic itself first, then every mosaic an aperture touches.
     model : str
         Whose card holds the calibration of `p_diffuse`.
+    unplaced : bool
+        List clusters without a position too; for an image that is all there is.
     """
     clusters = read_clusters(table, options) if table else []
-    centres = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2)
-    owned = survey.owned(mosaic, *centres.T)
-    rows = []
-    if owned.any():
+    owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
+    mine = [clusters[index] for index in owned]
+    if any(cluster.measurable for cluster in mine):
         hosts = read_card(model_folder(model), check_weights=False).hosts
         meter = ClusterMeter(survey, products, hosts, options)
-        for cluster, mine in zip(clusters, owned, strict=True):
-            if mine:
-                rows.append(meter.measure(cluster, mosaic))
+    latitude = options.galactic_latitude_deg
+    if unplaced:
+        mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
+    rows = [
+        meter.measure(one, mosaic)
+        if one.measurable
+        else unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else "", latitude)
+        for one in mine
+    ]
+    if table:
+        logger.info(
+            "%d of the %d clusters of %s lie in %s, %d of these can be measured",
+            *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
+        )
+        log_notes(mine, table)
     meta = mask_provenance(products[0].mask) | {
         "clusters": table or "none",
         "clusters_sha256": sha256_of(table) if table else "none",
+        "clusters_rows": len(clusters),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
     }

@@ -291,6 +291,10 @@ class MeasureOptions(Section):
     )
     h0: float = Field(70.0, gt=0, description="Hubble constant, km/s/Mpc")
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
+    unit: list[str] = Field(
+        [],
+        description="units of the cluster table that it does not say: M500=1e14solMass R500=Mpc",
+    )
 
 
 class VerifyOptions(Section):

@@ -116,7 +116,7 @@ class JobGraph:
 
     @cached_property
     def clusters(self) -> list[Cluster]:
-        """All clusters of the input table.
+        """All clusters of the input table, also those that cannot be measured.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class JobGraph:
         """
         if not self.cluster_table:
             return []
-        from radiounet.clusters import read_clusters
+        from radiounet.cluster_tables import read_clusters
 
         path = self.cluster_table[0]
         if self.config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
@@ -135,26 +135,30 @@ class JobGraph:
     @cached_property
     def selected(self) -> list[str]:
         """Mosaics of this run."""
-        return self.survey.select(self.config.select, self.clusters)
+        return self.survey.select(self.config.select, self._measurable)
+
+    @cached_property
+    def _measurable(self) -> list[Cluster]:
+        return [cluster for cluster in self.clusters if cluster.measurable]
 
     @cached_property
     def _clusters_by_owner(self) -> dict[str, list[Cluster]]:
         owned = defaultdict(list)
-        if self.clusters and self.config.survey != "images":
-            places = ([c.ra_deg for c in self.clusters], [c.dec_deg for c in self.clusters])
-            for cluster, owner in zip(self.clusters, self.survey.owner(*places), strict=True):
+        if self._measurable and self.config.survey != "images":
+            places = ([c.ra_deg for c in self._measurable], [c.dec_deg for c in self._measurable])
+            for cluster, owner in zip(self._measurable, self.survey.owner(*places), strict=True):
                 owned[str(owner)].append(cluster)
         return owned
 
     @property
     def cluster_count(self) -> int:
-        """Clusters that the mosaics of this run own; all of them for own images, which own all they show."""
+        """Clusters to measure in this run; all of them for own images, which own all they show."""
         if self.config.survey == "images":
-            return len(self.clusters)
+            return len(self._measurable)
         return sum(len(self._clusters_by_owner[name]) for name in self.selected if self.has_clusters(name))
 
     def has_clusters(self, mosaic: str) -> bool:
-        """Whether a mosaic owns any cluster."""
+        """Whether a mosaic owns any cluster that can be measured."""
         return mosaic in self._clusters_by_owner
 
     def touched_by_clusters_of(self, mosaic: str) -> list[str]:

@@ -4,17 +4,18 @@ Written once by the ``fetch_lists`` rule; parsing the Snakefile reads plain CSV 
 """
 
 import csv
+import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table
 
 from radiounet.archive import check_fits, fetch
 from radiounet.config import Archive
 from radiounet.errors import NotFitsError
-from radiounet.products import atomic
+from radiounet.products import NAME_PATTERN, atomic
 from radiounet.sky import (
     Field,
     Mosaic,
@@ -25,6 +26,9 @@ from radiounet.sky import (
     pointing_geometry,
     read_list,
 )
+from radiounet.tables import IncompleteTableError, TableError, read_table
+
+logger = logging.getLogger(__name__)
 
 FIELD_COLUMNS = ("name", "ra_deg", "dec_deg", "member")
 CHECKSUM_COLUMNS = ("name", "file", "checksum")
@@ -39,10 +43,10 @@ def fetch_lists(archive: Archive, release: str) -> None:
 
     Raises
     ------
-    ListError
-        An answer that is not a list.
+    ListError, IncompleteTableError
+        An answer that is not a list, or not the whole one.
     TransientError, NotInArchiveError
-        From the download.
+        From the download, or in the words of the service.
     """
     folder = Path(archive.list_folder)
     grid = read_grid(_bring(archive, archive.lists.fields, folder / "grid.download"))
@@ -58,11 +62,12 @@ def fetch_lists(archive: Archive, release: str) -> None:
         mosaics = [cell_geometry(pixel) for pixel in cells_of_footprint(moc)]
     else:
         table = _read_table(_bring(archive, archive.lists.dr2_mosaics, folder / "dr2.download"))
-        pointings = _fields(table, archive.lists.dr2_mosaics)
+        rows_used = _all_fields(table, archive.lists.dr2_mosaics)
+        pointings = [pointing for pointing in rows_used if pointing]
         names = {pointing.name for pointing in pointings}
         members = [field.name in names for field in grid]
         mosaics = [pointing_geometry(pointing, grid) for pointing in pointings]
-        checksums = _checksums(table, pointings)
+        checksums = _checksums(table, rows_used)
     rows = [(field.name, field.ra_deg, field.dec_deg, int(m)) for field, m in zip(grid, members, strict=True)]
     write_list(paths["fields"], FIELD_COLUMNS, sorted(rows))
     write_list(paths["checksums"], CHECKSUM_COLUMNS, sorted(checksums))
@@ -92,7 +97,7 @@ def write_list(path: str | Path, columns: Sequence[str], rows: Sequence[Sequence
         writer.writerows(rows)
 
 
-def _checksums(table: Table, pointings: Sequence[Field]) -> list[tuple[str, str, str]]:
+def _checksums(table: Table, pointings: Sequence[Field | None]) -> list[tuple[str, str, str]]:
     """Take the Adler-32 of the 6" mosaics, which the TAP service knows."""
     if "adler32" not in table.colnames:
         return []
@@ -100,7 +105,7 @@ def _checksums(table: Table, pointings: Sequence[Field]) -> list[tuple[str, str,
     return [
         (p.name, "mosaic-blanked.fits", f"adler32:{str(value).strip().zfill(8)}")
         for p, value in known
-        if value is not np.ma.masked and str(value).strip()
+        if p and value is not np.ma.masked and str(value).strip()
     ]
 
 
@@ -116,23 +121,30 @@ def read_grid(path: str | Path) -> list[Field]:
 
 
 def _read_table(path: str | Path) -> Table:
-    start = Path(path).read_bytes()[:500].lstrip()
     try:
-        if start.startswith(b"<"):
-            return Table.read(path, format="votable")
-        return Table.read(path, format="ascii.ecsv" if start.startswith(b"# %ECSV") else "ascii.csv")
-    except (ValueError, OSError, VOTableSpecError) as error:
-        raise ListError(f"{path} cannot be read as a table: {error}") from error
+        table = read_table(path)
+    except IncompleteTableError:
+        raise
+    except TableError as error:
+        raise ListError(str(error)) from error
+    table.convert_bytestring_to_unicode()
+    return table
 
 
 COLUMN_NAMES = {
-    "name": ("name", "mosaic_id", "field", "# pointing"),
+    "name": ("name", "mosaic_id", "field", "pointing"),
     "ra": ("ra", "ra_deg", "centeralpha"),
     "dec": ("dec", "dec_deg", "centerdelta"),
 }
 
 
 def _fields(table: Table, path: str | Path) -> list[Field]:
+    """Fields of a list; a row with no usable name or position is left out, and the log says so."""
+    return [field for field in _all_fields(table, path) if field is not None]
+
+
+def _all_fields(table: Table, path: str | Path) -> list[Field | None]:
+    """One field per row, None where it has no usable name or position."""
     by_lower = {name.lower(): name for name in table.colnames}
     found = {}
     for wanted, candidates in COLUMN_NAMES.items():
@@ -141,10 +153,33 @@ def _fields(table: Table, path: str | Path) -> list[Field]:
             raise ListError(f"{path} has no column {' or '.join(candidates)}; it has {table.colnames}")
         found[wanted] = table[column]
     rows = zip(found["name"], found["ra"], found["dec"], strict=True)
+    if any(np.ma.getmaskarray(np.ma.asarray(column)).any() for column in found.values()):
+        raise ListError(f"{path} has a row without name, ra or dec")
     try:
-        fields = [Field(str(name).strip(), float(ra) % 360, float(dec)) for name, ra, dec in rows]
+        places = [(str(name).strip(), float(ra), float(dec)) for name, ra, dec in rows]
     except ValueError as error:
         raise ListError(f"{path}: positions must be numbers in deg: {error}") from error
-    if not fields or any(np.ma.getmaskarray(np.ma.asarray(column)).any() for column in found.values()):
-        raise ListError(f"{path} has no rows, or a row without name, ra or dec")
+    fields: list[Field | None] = []
+    known: set[str] = set()
+    for name, ra, dec in places:
+        wrong = _fault(name, ra, dec, known)
+        if wrong:
+            logger.warning("%s: row %d, %r, is left out: %s", path, len(fields) + 1, name, wrong)
+        known.add(name)
+        fields.append(None if wrong else Field(name, ra % 360 % 360, dec))
+    if not any(fields):
+        raise ListError(f"{path} has no rows that can be used ({len(places)} in all)")
     return fields
+
+
+def _fault(name: str, ra_deg: float, dec_deg: float, known: set[str]) -> str:
+    """What is wrong with a row; '' for nothing."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        return f"a name must look like {NAME_PATTERN}, since it becomes part of a path"
+    if name in known:
+        return "its name is in the list already"
+    if not -360 <= ra_deg <= 360:
+        return f"right ascension {ra_deg} deg is outside -360..360"
+    if not -90 <= dec_deg <= 90:
+        return f"declination {dec_deg} deg is outside -90..90"
+    return ""

@@ -72,6 +72,7 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: 
             option,
             type=kind,
             nargs=many,
+            action="extend" if many == "+" and not field.default else "store",
             default=field.default,
             help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
             choices=typing.get_args(field.annotation)

@@ -303,8 +303,14 @@ def class_extension(name: str) -> str:
 
 def write_ecsv(path: str | Path, table: Table) -> None:
     """Write a table with units, descriptions and metadata."""
+    import io
+
+    from radiounet.tables import quote_number_signs
+
+    stream = io.StringIO()
+    table.write(stream, format="ascii.ecsv")
     with atomic(path) as temporary:
-        table.write(temporary, format="ascii.ecsv", overwrite=True)
+        temporary.write_text(quote_number_signs(stream.getvalue(), " "), encoding="utf-8")
 
 
 def sha256_of(path: str | Path) -> str:

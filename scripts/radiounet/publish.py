@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
+from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from astropy.visualization import AsinhStretch, ImageNormalize
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -54,6 +55,8 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     clusters, islands, rejected = (
         Table.read(products.catalogue(kind, "vot")) for kind in ("clusters", "islands", "rejected")
     )
+    infos = parse_single_table(products.catalogue("clusters", "vot")).infos
+    counts = {info.name: info.value for info in infos}
     bad = {name for name in mosaics if read_rejection(products.mask(name))}
     shown = _shown(clusters, config)
     # a purged scratch has no images; a run that needs none does not fetch them again for the page
@@ -69,6 +72,8 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         total=len(mosaics),
         rejected=_rows(rejected),
         sky=_figure(draw_coverage(survey, mosaics, bad)),
+        measured=int(np.isfinite(np.ma.filled(clusters["p_diffuse"], np.nan)).sum()),
+        outside=int(counts.get("clusters_outside", 0)),
         clusters=_rows(_largest_first(clusters, "p_diffuse")),
         islands=_rows(_largest_first(islands, "flux_mjy")[:MAX_ISLANDS]),
         island_count=len(islands),

@@ -1,6 +1,7 @@
 """Images whose truth is known, as evaluation reads them."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -8,7 +9,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
 
-from radiounet.clusters import read_clusters
+from radiounet.cluster_tables import log_notes, read_clusters
 from radiounet.config import MeasureOptions
 from radiounet.errors import BadDataError
 from radiounet.gaussian import beam_area_px
@@ -73,7 +74,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
     ----------
     path : str
         As for `radiounet.pairs.read_pair`; a third file is a table of clusters as
-        `radiounet.clusters.read_clusters` takes it. A cluster hosts diffuse emission
+        `radiounet.cluster_tables.read_clusters` takes it. A cluster hosts diffuse emission
         where a labelled pixel lies inside its R500.
     truth_sigma : float
         The truth mask of a simulated image begins at this many times its true noise.
@@ -84,7 +85,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
         As `radiounet.pairs.read_pair`; an image in other units than Jy/beam; a
         simulated image without lists of objects and clusters.
     ConfigError
-        As `radiounet.clusters.read_clusters`.
+        As `radiounet.cluster_tables.read_clusters`.
     """
     image_path, *others = path.split(":")
     pair = read_pair(":".join([image_path, *others[:1]]), truth_sigma)
@@ -135,7 +136,9 @@ def _clusters(image_path: str, path: str | None, mask: np.ndarray) -> Table:
     if path is None:
         return Table({name: np.empty(0) for name in names})
     options, wcs, rows = MeasureOptions(), read_plane(image_path).wcs, []
-    for one in read_clusters(path, options):
+    clusters = read_clusters(path, options)
+    log_notes(clusters, path)
+    for one in filter(attrgetter("measurable"), clusters):
         x, y = (float(value) for value in wcs.wcs_world2pix(one.ra_deg, one.dec_deg, 0))
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
             continue

@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 from radiounet.cards import model_folder, read_card
-from radiounet.clusters import MosaicProducts, measure_clusters, read_clusters
+from radiounet.cluster_tables import read_clusters
+from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.image import place_of, prepare_image
 from radiounet.islands import find_islands
@@ -51,8 +52,7 @@ def segment_image(
             find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
             if clusters is not None:
                 products = [MosaicProducts("image", prepared, probability, mask)]
-                measure_clusters(
-                    clusters, survey, "image", products, model, measure, str(out / "clusters.ecsv")
-                )
+                target = str(out / "clusters.ecsv")
+                measure_clusters(clusters, survey, "image", products, model, measure, target, unplaced=True)
     finally:
         let_go(out)

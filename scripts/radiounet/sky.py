@@ -6,6 +6,7 @@ Every sky position is owned by exactly one mosaic of a release.
 """
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,13 +46,20 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One row of an input cluster catalogue; R500 in arcmin."""
+    """One row of an input cluster catalogue: position (ICRS), redshift, R500 in arcmin; NaN if unknown."""
 
     name: str
     ra_deg: float
     dec_deg: float
     redshift: float
     r500_arcmin: float
+    note: str = ""
+    """Why it cannot be measured, or what of its row was not used."""
+
+    @property
+    def measurable(self) -> bool:
+        """Whether it has a position and a size."""
+        return math.isfinite(self.ra_deg) and math.isfinite(self.dec_deg) and math.isfinite(self.r500_arcmin)
 
 
 def unit_vectors(ra_deg, dec_deg) -> np.ndarray:
@@ -228,7 +236,7 @@ class Survey:
         return unit_vectors([f.ra_deg for f in self._grid], [f.dec_deg for f in self._grid])
 
     def owner(self, ra_deg, dec_deg) -> np.ndarray:
-        """Name of the mosaic whose cell holds each position; '' where no mosaic does.
+        """Name of the mosaic whose cell holds each position; '' where no mosaic does, and for NaN.
 
         Own images have no cells; see `owned`.
 
@@ -237,14 +245,16 @@ class Survey:
         ra_deg, dec_deg : array_like
             ICRS; any shape.
         """
-        ra_deg, dec_deg = np.broadcast_arrays(ra_deg, dec_deg)
+        ra_deg, dec_deg = np.broadcast_arrays(np.asarray(ra_deg, float), np.asarray(dec_deg, float))
+        known = np.isfinite(ra_deg) & np.isfinite(dec_deg)
+        ra_deg, dec_deg = (np.where(known, axis, 0.0) for axis in (ra_deg, dec_deg))
         if self.release == "dr3":
             import healpy
 
             names = np.char.mod("hp%05d", healpy.ang2pix(NSIDE, ra_deg, dec_deg, lonlat=True))
-            return np.where(np.isin(names, self._names), names, "")
+            return np.where(known & np.isin(names, self._names), names, "")
         index = self._nearest(ra_deg, dec_deg)
-        return np.where(index >= 0, self._names[index], "")
+        return np.where(known & (index >= 0), self._names[index], "")
 
     def _nearest(self, ra_deg, dec_deg) -> np.ndarray:
         """Index of the nearest mosaic among those whose data reach a position; -1 where none does."""
@@ -327,6 +337,24 @@ class Survey:
         chosen = np.zeros(len(distances), bool)
         chosen[near[np.hypot(*beyond) < radius_deg]] = True
         return chosen
+
+    def members(self, mosaics: Sequence[str], ra_deg, dec_deg) -> dict[str, list[int]]:
+        """Indices of the positions that each of some mosaics owns; own images may share one.
+
+        Parameters
+        ----------
+        mosaics : sequence of str
+        ra_deg, dec_deg : array_like, ``[position]``
+            ICRS; NaN belongs to none.
+        """
+        ra_deg, dec_deg = np.asarray(ra_deg, float), np.asarray(dec_deg, float)
+        if self.release == "images":
+            return {name: np.flatnonzero(self.owned(name, ra_deg, dec_deg)).tolist() for name in mosaics}
+        found: dict[str, list[int]] = {name: [] for name in mosaics}
+        for index, owner in enumerate(self.owner(ra_deg, dec_deg).tolist() if ra_deg.size else ()):
+            if owner in found:
+                found[owner].append(index)
+        return found
 
     def select(self, selection: Selection, clusters: Sequence[Cluster] = ()) -> list[str]:
         """Names of the mosaics a selection asks for, sorted.

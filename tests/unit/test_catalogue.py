@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
 from radiounet.catalogue import (
@@ -10,7 +11,11 @@ from radiounet.catalogue import (
     merge_catalogues,
     merge_tables,
     unique_rejections,
+    unmeasured_cluster,
+    write_catalogue,
 )
+from radiounet.cluster_tables import read_clusters
+from radiounet.config import MeasureOptions
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
@@ -19,6 +24,7 @@ from radiounet.products import (
     write_json,
     write_rejected,
 )
+from radiounet.sky import Mosaic, Survey
 
 REJECTED = Rejection("P3", "tile", "P3/image.fits", "BeamError: no BMAJ, # 'unit' is \"Jy\" " + "x" * 200)
 LEFT_OUT = Rejection("P12", "mosaic", "app.fits", "ShapeMismatchError: 3 and 4")
@@ -228,7 +234,9 @@ def merged(tmp_path):
 
 def read_catalogue(products, kind, suffix):
     options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
-    return Table.read(products.catalogue(kind, suffix), **options)
+    table = Table.read(products.catalogue(kind, suffix), **options)
+    table.convert_bytestring_to_unicode()  # as FITS has texts
+    return table
 
 
 def rows_of(table):
@@ -333,3 +341,95 @@ def test_cluster_name_in_any_script(tmp_path, suffix):
     merge_catalogues(products.root, ["P1"])
     (row,) = rows_of(read_catalogue(products, "clusters", suffix))
     assert row[0] == ("Gro?e 1" if suffix == "fits" else "Große 1")
+
+
+SURVEY = Survey(
+    "dr2", [Mosaic(name, ra, 30.0, 2000) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))]
+)
+ODD = '#A <b>&"x"\'|$é\n{y}\x07'  # one line of it: "#A <b>&\"x\"'|$é {y} "
+
+
+def clusters_of(tmp_path, *rows):
+    (tmp_path / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
+    return read_clusters(tmp_path / "in.csv", MeasureOptions())
+
+
+@pytest.fixture
+def accounted(tmp_path):
+    """Two mosaics, of which one was rejected, and a cluster table whose rows lie everywhere."""
+    clusters = clusters_of(
+        tmp_path,
+        *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
+        *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
+    )
+    root = str(tmp_path / "results")
+    products = Products(root)
+    rows = [unmeasured_cluster(clusters[index], "P1", 10.0) for index in (0, 1)]
+    rows[0] |= {"p_diffuse": 0.5, "coverage": 1.0}
+    write_ecsv(products.clusters("P1"), make_table("clusters", rows, {"clusters_rows": 7}))
+    write_ecsv(products.islands("P1"), make_table("islands", [], {}))
+    write_rejected(products.clusters("P3"), REJECTED)
+    write_rejected(products.islands("P3"), REJECTED)
+    merge_catalogues(root, ["P1", "P3"], clusters=clusters, survey=SURVEY)
+    return products
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
+    rows = {row[0]: row for row in rows_of(read_catalogue(accounted, "clusters", suffix))}
+    assert set(rows) == {"in P1", "no z", "in P3", "dec 95", "row 7"}
+    column = list(COLUMNS["clusters"]).index
+    notes = {name: row[column("note")] or "" for name, row in rows.items()}
+    assert notes == {
+        "in P1": "",
+        "no z": "no redshift",
+        "in P3": f"rejected: {REJECTED.reason}",
+        "dec 95": "declination 95 deg is outside -90..90 deg",
+        "row 7": "no position; neither M500 nor R500; no redshift; no name in the table",
+    }
+    mosaics = {name: row[column("mosaic")] or "" for name, row in rows.items()}
+    assert mosaics == {"in P1": "P1", "no z": "P1", "in P3": "P3", "dec 95": "", "row 7": ""}
+    assert rows["in P1"][column("p_diffuse")] == 0.5
+    assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
+
+
+def test_clusters_without_a_position_are_counted_and_named_in_the_log(caplog, accounted):
+    text = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
+    assert "1 cluster of the input: declination 95 deg is outside -90..90 deg (dec 95)" in text
+    assert "no name in the table (row 7)" in text
+
+
+def test_the_counts_of_clusters_add_up(accounted):
+    history = list(fits.getheader(accounted.catalogue("clusters", "fits"), 1)["HISTORY"])
+    assert {"clusters_rows: 7", "clusters_outside: 2"} <= set(history)
+    comments = open_lines(accounted.catalogue("clusters", "csv"))
+    assert {"# clusters_rows: 7", "# clusters_outside: 2"} <= set(comments)
+    infos = parse_single_table(accounted.catalogue("clusters", "vot")).infos
+    assert {("clusters_rows", "7"), ("clusters_outside", "2")} <= {(one.name, one.value) for one in infos}
+    assert len(read_catalogue(accounted, "clusters", "csv")) + 2 == 7
+
+
+def open_lines(path):
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().splitlines()
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("suffix", [*CATALOGUE_SUFFIXES, "ecsv"])
+def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
+    texts = [ODD, "x" * 240, " -rf", "a,b;c\td", '"', "\u2028\udce9", "--", ""]
+    rows = [a_row(kind, name=text) for text in texts]
+    table = make_table(kind, rows, {"clusters": f"/é\n{ODD}\udce9"})
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "ecsv":
+        write_ecsv(path, table)
+        found = Table.read(path)
+    else:
+        write_catalogue(table, path)
+        options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
+        found = Table.read(path, **options)
+    expected = ['#A <b>&"x"\'|$é {y} ', "x" * 240, " -rf", "a,b;c d", '"', "  ", "--", ""]
+    if suffix == "fits":
+        expected[0] = expected[0].replace("é", "?")
+    names = ["" if name is np.ma.masked else str(name) for name in found["name"]]
+    assert [name.strip() for name in names] == [name.strip() for name in expected]

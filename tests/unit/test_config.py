@@ -255,3 +255,13 @@ def test_generated_files_are_those_of_the_code(pytestconfig, file, text):
     if pytestconfig.getoption("fix_schema"):
         (ROOT / file).write_text(text())
     assert (ROOT / file).read_text() == text(), "run: make schema"
+
+
+@pytest.mark.parametrize(
+    "words", [["--unit", "M500=Msun", "R500=Mpc"], ["--unit", "M500=Msun", "--unit", "R500=Mpc"]]
+)
+def test_a_list_may_be_given_at_once_or_piece_by_piece(words):
+    parser = argparse.ArgumentParser()
+    add_options(parser, MeasureOptions)
+    assert options_from(parser.parse_args(words), MeasureOptions).unit == ["M500=Msun", "R500=Mpc"]
+    assert options_from(parser.parse_args([]), MeasureOptions).unit == []

@@ -14,6 +14,7 @@ from radiounet.lists import (
     write_mosaic_list,
 )
 from radiounet.sky import Field, Mosaic, read_list, read_survey
+from radiounet.tables import IncompleteTableError, ServiceError
 
 GRID = [Field("P124+62", 124.6, 61.9), Field("P12Hetdex11", 172.5, 52.1), Field("P005-01", 5.9, -1.25)]
 HTML = "<!DOCTYPE html>\n<html><head><title>503</title></head><body>Sorry</body></html>\n"
@@ -179,3 +180,61 @@ def test_html_in_place_of_the_footprint_is_refused(tmp_path):
     with pytest.raises(NotFitsError, match="an HTML page"):
         fetch_lists(archive, "dr3")
     assert not list((tmp_path / "lists").glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("../../x,1,2", "a name must look like"),
+        ("a b,1,2", "a name must look like"),
+        ("-rf,1,2", "a name must look like"),
+        (",1,2", "a name must look like"),
+        ("P1,1,2", "in the list already"),
+        ("P9,inf,2", "right ascension inf deg is outside"),
+        ("P9,nan,2", "right ascension nan deg is outside"),
+        ("P9,1000,2", "right ascension 1000.0 deg is outside"),
+        ("P9,1,95", "declination 95.0 deg is outside"),
+        ("P9,1,nan", "declination nan deg is outside"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_left_out_and_named(tmp_path, caplog, row, why):
+    (tmp_path / "grid.csv").write_text(f"name,ra,dec\nP1,10,20\n{row}\nP2,11,21\n")
+    assert read_grid(tmp_path / "grid.csv") == [Field("P1", 10, 20), Field("P2", 11, 21)]
+    assert why in caplog.text
+    assert "row 2" in caplog.text
+
+
+def test_a_list_whose_rows_are_all_bad(tmp_path):
+    (tmp_path / "grid.csv").write_text("name,ra,dec\nP1,10,95\n")
+    with pytest.raises(ListError, match=r"no rows that can be used \(1 in all\)"):
+        read_grid(tmp_path / "grid.csv")
+
+
+def test_checksums_stay_with_their_mosaics_where_a_row_is_left_out(tmp_path):
+    archive = local_archive(tmp_path)
+    table = pointings()
+    table["centerdelta"][0] = 95.0
+    from_table(table).to_xml(str(tmp_path / "answer"))
+    fetch_lists(archive, "dr2")
+    folder = tmp_path / "lists"
+    assert [row["name"] for row in read_list(folder / "dr2_mosaics.csv")] == ["P005-01", "P12Hetdex11"]
+    checksums = {row["name"]: row["checksum"] for row in read_list(folder / "dr2_checksums.csv")}
+    assert checksums == {"P12Hetdex11": "adler32:11e60398", "P005-01": "adler32:fedcba98"}
+
+
+@pytest.mark.parametrize(("status", "error"), [("OVERFLOW", IncompleteTableError), ("ERROR", ServiceError)])
+def test_what_the_service_says_of_its_list_stops_before_anything_is_written(tmp_path, status, error):
+    archive = local_archive(tmp_path)
+    text = (tmp_path / "answer").read_text()
+    info = f'<INFO name="QUERY_STATUS" value="{status}">at noon</INFO></RESOURCE>'
+    (tmp_path / "answer").write_text(text.replace("</RESOURCE>", info))
+    with pytest.raises(error, match="at noon"):
+        fetch_lists(archive, "dr2")
+    assert not list((tmp_path / "lists").glob("*.csv"))
+
+
+def test_a_list_without_rows_says_so(tmp_path):
+    archive = local_archive(tmp_path)
+    from_table(pointings()[:0]).to_xml(str(tmp_path / "answer"))
+    with pytest.raises(ListError, match="no rows"):
+        fetch_lists(archive, "dr2")

@@ -130,3 +130,19 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     done = start(*options)
     assert done.returncode == 0, done.stderr
     assert sorted(one.name for one in out.iterdir()) == ["islands.ecsv", "mask.fits", "probability.fits"]
+
+
+def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path):
+    (tmp_path / "answer").write_text(
+        '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE>'
+        '<INFO name="QUERY_STATUS" value="ERROR">come back at noon</INFO></RESOURCE></VOTABLE>'
+    )
+    out = tmp_path / "psz2.ecsv"
+    done = start(
+        *("fetch_clusters", "--catalogue", "psz2", "--url", tmp_path / "answer", "--download", "{}"),
+        *("--out", out),
+    )
+    assert done.returncode == 75
+    assert "come back at noon" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer"]

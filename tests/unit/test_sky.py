@@ -161,3 +161,41 @@ def test_selection_conditions_combine():
 def test_unknown_mosaic_is_named():
     with pytest.raises(ConfigError, match="P999"):
         PAIR.select(Selection(mosaics=["P999"]))
+
+
+@pytest.mark.parametrize("release", ["dr2", "dr3"])
+def test_positions_that_are_unknown_have_no_owner(release):
+    mosaics = (
+        PAIR.mosaics.values()
+        if release == "dr2"
+        else [cell_geometry(healpy.ang2pix(16, 151, 40, lonlat=True))]
+    )
+    survey = Survey(release, mosaics)
+    names = survey.owner([151.0, np.nan, 151.0, np.nan], [40.0, 40.0, np.nan, np.nan])
+    assert names.tolist() == [next(iter(survey.mosaics)), "", "", ""]
+    assert survey.owner([], []).tolist() == []
+
+
+def test_members_are_those_that_each_mosaic_owns():
+    ra, dec = [151.0, 149.0, np.nan, 151.1, 10.0], [40.0, 40.0, 40.0, 40.0, -10.0]
+    assert PAIR.members(["west", "east"], ra, dec) == {"west": [0, 3], "east": [1]}
+    assert PAIR.members(["east"], ra, dec) == {"east": [1]}
+    assert PAIR.members(["east"], [], []) == {"east": []}
+
+
+def test_two_own_images_may_show_one_position():
+    images = Survey("images", [Mosaic("a", 150.0, 40.0, 100), Mosaic("b", 150.01, 40.0, 100)])
+    assert images.members(["a", "b"], [150.0, np.nan, 10.0], [40.0, 40.0, 40.0]) == {"a": [0], "b": [0]}
+
+
+@pytest.mark.parametrize(
+    ("values", "measurable"),
+    [
+        ((1, 2, np.nan, 3), True),
+        ((np.nan, 2, 0.1, 3), False),
+        ((1, np.nan, 0.1, 3), False),
+        ((1, 2, 0.1, np.nan), False),
+    ],
+)
+def test_a_cluster_needs_a_position_and_a_size(values, measurable):
+    assert Cluster("A", *values).measurable is measurable

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from radiounet.clusters import read_clusters
+from radiounet.cluster_tables import read_clusters
 from radiounet.config import MeasureOptions, load_config
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry, separation_deg, unit_vectors
@@ -276,7 +276,8 @@ def test_complete_releases_print_a_plan(run, release, source, expected):
             sides = [cell_geometry(int(row["name"][2:]), 1.5).n_px for row in csv.DictReader(stream)]
         assert (min(sides), max(sides)) == (14390, 17752)
     clusters = read_clusters(run.folder / "resources/clusters/psz2.ecsv", MeasureOptions())
-    assert len(clusters) == 1094  # those of 1,653 with a redshift
+    assert len(clusters) == 1653
+    assert sum(cluster.measurable for cluster in clusters) == 1094  # those with a redshift
 
 
 def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):

@@ -68,6 +68,7 @@ rule measure_clusters:
 rule merge_catalogue:
     input:
         unpack(run_tables),
+        cluster_table=GRAPH.cluster_table,
     output:
         **CATALOGUES,
     log:

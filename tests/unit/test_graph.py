@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from radiounet.config import load_config
+from radiounet.graph import JobGraph
+from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry
+
+CELLS = (634, 643)  # those of RA 150 and 200, Dec 35
+GRID = [Field(f"P{number}", 148.0 + number, 35.0) for number in range(9)]
+ROWS = (
+    *("A,150,35,0.2,3", "dec 95,150,95,0.2,3", "no position,,,0.2,3", "no z,200,35,,3", "z,150,35,1e-9,3"),
+    "infinite,inf,-inf,inf,inf",
+)
+
+
+@pytest.fixture(params=["dr2", "dr3"])
+def graph(request, tmp_path):
+    """A run on two mosaics with a cluster table of which one row can be measured."""
+    paths = list_paths(str(tmp_path), request.param)
+    mosaics = [cell_geometry(cell) for cell in CELLS]
+    if request.param == "dr2":
+        mosaics = [pointing_geometry(field, GRID) for field in (GRID[2], GRID[8])]
+    write_mosaic_list(paths["mosaics"], mosaics)
+    write_list(paths["fields"], FIELD_COLUMNS, [(f.name, f.ra_deg, f.dec_deg, 1) for f in GRID])
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
+    (tmp_path / "clusters.csv").write_text("\n".join(["name,ra,dec,z,M500", *ROWS]) + "\n")
+    settings = {
+        "release": request.param,
+        "results": str(tmp_path / "results"),
+        "clusters": str(tmp_path / "clusters.csv"),
+        "archive": {"list_folder": str(tmp_path)},
+    }
+    return lambda **more: JobGraph(load_config(settings | more), tmp_path)
+
+
+def test_a_run_starts_with_rows_that_cannot_be_measured(graph):
+    found = graph()
+    assert [one.name for one in found.clusters] == ["A", "dec 95", "no position", "no z", "z", "infinite"]
+    assert len(found.selected) == 2
+    assert found.cluster_count == 1
+    assert sum(found.has_clusters(name) for name in found.selected) == 1
+    assert all(
+        set(found.touched_by_clusters_of(name)) <= set(found.survey.mosaics) for name in found.selected
+    )
+
+
+def test_only_clusters_that_can_be_measured_select_a_mosaic(graph):
+    (name,) = graph(select={"with_clusters": True}).selected
+    place = graph().survey.mosaics[name]
+    assert np.hypot(place.ra_deg - 150, place.dec_deg - 35) < 3
