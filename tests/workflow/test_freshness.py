@@ -126,7 +126,7 @@ def test_another_cluster_table_with_an_older_date(run):
         ("segmentation: {model: lotss-classes}", {"prepare_image": 1} | CHAIN | ENDS),
         ("measure: {calibration_error: 0.2}", {"find_islands": 1, "measure_clusters": 1} | ENDS),
         ("report: {max_pictures: 3}", {"report": 1, "all": 1}),
-        ("archive: {download: {attempts: 9}}", {}),
+        ("archive: {download: {attempts: 9}}", {"report": 1, "all": 1}),  # which shows it
     ],
 )
 def test_a_changed_value_redoes_what_depends_on_it_and_nothing_else(run, section, jobs):

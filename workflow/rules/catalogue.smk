@@ -68,7 +68,7 @@ rule measure_clusters:
 rule merge_catalogue:
     input:
         unpack(run_tables),
-        cluster_table=GRAPH.cluster_table,
+        cluster_table=sources(*GRAPH.cluster_table),
     output:
         **CATALOGUES,
     log:
@@ -82,7 +82,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=as_json(CONFIG),
+        config=as_json(CONFIG, NOT_OF_TABLES | {"verify": True}),
         code=code_hash("merge_catalogue"),
     shell:
         "stage merge_catalogue --config {params.config:q} --log {log:q}"

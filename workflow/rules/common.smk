@@ -182,6 +182,12 @@ def doubling(base):
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
 
 
-def as_json(section):
+def as_json(section, exclude=None):
     """A section for a script; a function, since Snakemake takes braces in text for wildcards."""
-    return lambda wildcards: section.model_dump_json()
+    return lambda wildcards: section.model_dump_json(exclude=exclude)
+
+
+# what the merged tables and the verdict do not depend on
+NOT_OF_TABLES = {"archive": {"download"}} | dict.fromkeys(
+    ("on_reject", "scratch", "environment", "segmentation", "report", "simulate", "train"), True
+)

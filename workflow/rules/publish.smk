@@ -74,7 +74,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
-            config=as_json(CONFIG),
+            config=as_json(CONFIG, NOT_OF_TABLES),
             code=code_hash("verify"),
         shell:
             "stage verify --config {params.config:q} --out {output.verdict:q} --log {log:q}"
