@@ -23,6 +23,7 @@ from radiounet.products import atomic, sha256_of, write_json
 from radiounet.recipe import TrainOptions
 from radiounet.scores import card_metrics
 from radiounet.sky import PIXEL_ARCSEC
+from radiounet.words import markdown_table, save_figure
 
 logger = logging.getLogger(__name__)
 
@@ -143,15 +144,15 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
         f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission of their "
         f"own and {listed['empty']} were not.",
         "",
-        *(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)),
+        *markdown_table(heads, rows),
         "",
         "![curves of every method](evaluation.png)",
         "",
     ]
     with atomic(Path(folder) / "evaluation.md") as temporary:
-        temporary.write_text("\n".join(lines))
+        temporary.write_text("\n".join(lines), encoding="utf-8")
     with atomic(Path(folder) / "evaluation.png") as temporary:
-        draw_evaluation(methods).savefig(temporary, dpi=100)
+        save_figure(draw_evaluation(methods), temporary, dpi=100)
 
 
 def draw_evaluation(methods: Sequence[Scores]) -> Figure:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from radiounet import __version__
 from radiounet.errors import BadDataError
+from radiounet.words import one_line, printable, save_figure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,8 +144,13 @@ class Products:
 
 
 def comparison_files(folder: str) -> dict[str, str]:
-    """Files of a comparison of two mosaics: what was found, sources, difference image."""
-    names = {"found": "comparison.json", "sources": "sources.ecsv", "difference": "difference.fits"}
+    """Files of a comparison of two mosaics: what was found, sources, difference image, picture."""
+    names = {
+        "found": "comparison.json",
+        "sources": "sources.ecsv",
+        "difference": "difference.fits",
+        "picture": "comparison.png",
+    }
     return {kind: f"{folder}/{name}" for kind, name in names.items()}
 
 
@@ -311,7 +318,8 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
     """Write the stand-in of a product that could not be made.
 
     FITS: a primary HDU with no data and the rejection in its header. HDF5: no
-    data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry.
+    data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry. PNG: a
+    picture of the reason, for people only.
     """
     from astropy.io import fits
     from astropy.table import Table
@@ -331,16 +339,19 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
             store.attrs["rejected"] = json.dumps(entries)
     elif suffix == ".ecsv":
         write_ecsv(path, Table(names=["name"], dtype=[str], meta={"rejected": entries}))
+    elif suffix == ".png":
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 2))
+        text = one_line(f"{rejection.name} rejected in {rejection.stage}: {rejection.reason}")
+        figure.text(0.02, 0.5, textwrap.fill(text, 100), va="center")
+        with atomic(path) as temporary:
+            save_figure(figure, temporary, dpi=110)
     else:
         write_json(path, {"rejected": entries})
 
 
 _REJECTION_CARDS = {"REJNAME": "name", "REJSTAGE": "stage", "REJFILE": "file", "REJREASN": "reason"}
-
-
-def printable(text: str) -> str:
-    """Text as FITS can hold it: printable ASCII, a question mark for anything else."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def read_rejection(path: str | Path) -> Rejection | None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,20 +15,19 @@ from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
 from astropy.visualization import AsinhStretch, ImageNormalize
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from radiounet import __version__
 from radiounet.catalogue import number_formats
 from radiounet.config import Config
 from radiounet.image import Plane, grid_wcs, read_plane
 from radiounet.noise import robust_sigma
-from radiounet.products import Products, atomic, code_hash, read_rejection
+from radiounet.products import Products, code_hash, read_rejection
 from radiounet.sky import PIXEL_ARCSEC, Survey, cell_pixel, separation_deg, unit_vectors
+from radiounet.words import one_line, save_figure, write_page
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - after the choice of backend
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 MAP_NSIDE = 64
 MIN_HALF_ARCMIN = 8.0
 MAX_ISLANDS = 200
@@ -58,9 +58,10 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     shown = _shown(clusters, config)
     # a purged scratch has no images; a run that needs none does not fetch them again for the page
     there = [row for row in shown if Path(products.image(str(row["mosaic"]))).is_file()]
-    pictures = [_figure(picture_cluster(row, products, config)) for row in there]
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
-    page = environment.get_template("report.html.j2").render(
+    pictures = [(row["name"], _figure(picture_cluster(row, products, config))) for row in there]
+    write_page(
+        target,
+        "report.html.j2",
         survey=survey.release.upper() if survey.release != "images" else "own images",
         version=__version__,
         code=code_hash(),
@@ -75,10 +76,8 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
         pictures=pictures,
         unpictured=len(shown) - len(there),
-        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
+        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
-    with atomic(target) as temporary:
-        temporary.write_text(page)
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
@@ -109,7 +108,7 @@ def _shown(clusters: Table, config: Config) -> list[Table.Row]:
 
 def _figure(figure) -> str:
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
+    save_figure(figure, stream, dpi=110)
     plt.close(figure)
     return base64.b64encode(stream.getvalue()).decode()
 
@@ -196,7 +195,8 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
     axes.set_xlabel("Offset east (arcmin)")
     axes.set_ylabel("Offset north (arcmin)")
     text = f"p_diffuse {float(row['p_diffuse']):.2f}, z {float(row['redshift']):.3f}, {mosaic}"
-    axes.set_title(f"{row['name']}\n{text}", fontsize=10)
+    name = textwrap.wrap(one_line(row["name"]), 60, max_lines=2, placeholder="…")
+    axes.set_title("\n".join([*name, text]), fontsize=10)
     figure.tight_layout()
     return figure
 
