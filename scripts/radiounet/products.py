@@ -294,7 +294,8 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
     for name, value in entries.items():
         if value is not None:
             keyword = name.upper()
-            cards.append((keyword, value, PROVENANCE_COMMENTS[keyword]))
+            text = printable(value) if isinstance(value, str) else value
+            cards.append((keyword, text, PROVENANCE_COMMENTS[keyword]))
     return cards
 
 

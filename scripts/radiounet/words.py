@@ -12,11 +12,11 @@ HTML               `write_page`        renders a template, escapes every value
 Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
 figures            `save_figure`       draws every text as it is, none as mathematics
 FITS headers       `printable`         printable ASCII
-VOTable            `xml_text`          leaves out what XML cannot hold
-logs, terminal     `one_line`          one line, no control characters
+logs, catalogues   `one_line`          one line, no control characters, which XML cannot hold
 =================  ==================  ===============================================
 
-`tests/unit/test_words.py` holds that none of this is done elsewhere.
+JSON and, once control characters are written out, VOTable and CSV are escaped by the libraries
+that write them. `tests/unit/test_words.py` holds that nothing goes past this module.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 document can hold, not even escaped (section 2.2 of the recommendation)."""
 
 
 def visible(text: str) -> str:
@@ -65,11 +63,6 @@ def one_line(text: object) -> str:
 def printable(text: object) -> str:
     """Text as a FITS card can hold it: printable ASCII, a question mark for anything else."""
     return "".join(c if " " <= c <= "~" else "?" for c in str(text))
-
-
-def xml_text(text: object) -> str:
-    """Text as XML can hold it; a question mark for a character that it cannot, escaped or not."""
-    return _NOT_XML.sub("?", str(text))
 
 
 def markdown(text: object) -> str:
