@@ -300,8 +300,8 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
 
 
 PROVENANCE_COMMENTS = {
-    "MODEL": "model",
-    "MODELSHA": None,  # 64 digits leave no room for a comment
+    "MODEL": None,  # a long name and 64 digits leave no room for a comment
+    "MODELSHA": None,
     "INPUTSHA": None,
     "SEGMODE": "tiling mode",
     "PRECIS": "arithmetic of the inference",

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import astropy.units as u
-import matplotlib
 import numpy as np
 import yaml
 from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
 from astropy.visualization import AsinhStretch, ImageNormalize
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch
 
 from radiounet import __version__
 from radiounet.catalogue import number_formats
@@ -24,9 +26,6 @@ from radiounet.noise import robust_sigma
 from radiounet.products import Products, code_hash, read_rejection
 from radiounet.sky import PIXEL_ARCSEC, Survey, cell_pixel, separation_deg, unit_vectors
 from radiounet.words import one_line, save_figure, write_page
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - after the choice of backend
 
 MAP_NSIDE = 64
 MIN_HALF_ARCMIN = 8.0
@@ -109,7 +108,6 @@ def _shown(clusters: Table, config: Config) -> list[Table.Row]:
 def _figure(figure) -> str:
     stream = io.BytesIO()
     save_figure(figure, stream, dpi=110)
-    plt.close(figure)
     return base64.b64encode(stream.getvalue()).decode()
 
 
@@ -139,7 +137,7 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     import healpy
 
     status = coverage_map(survey, mosaics, bad)
-    figure = plt.figure(figsize=(9, 5))
+    figure = Figure(figsize=(9, 5), layout="tight")
     axes = figure.add_subplot(111, projection="mollweide")
     nside = MAP_NSIDE
     longitude = np.radians(np.linspace(-180, 180, 1081))
@@ -147,7 +145,7 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     lon, lat = np.meshgrid(longitude, latitude)
     # mollweide draws east to the right: the sky is seen from inside, so RA runs the other way
     pixels = healpy.ang2pix(nside, np.degrees(-lon) % 360, np.degrees(lat), lonlat=True)
-    colours = matplotlib.colors.ListedColormap(list(STATUS_COLOURS.values()))
+    colours = ListedColormap(list(STATUS_COLOURS.values()))
     axes.pcolormesh(longitude, latitude, status[pixels], cmap=colours, vmin=0.5, vmax=2.5, rasterized=True)
     if len(mosaics) <= FEW_MOSAICS:  # too small to see on the whole sky
         places = [survey.mosaics[name] for name in mosaics if survey.mosaics[name].n_px]
@@ -159,9 +157,8 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     axes.set_xticklabels([f"{(-t) % 360 // 15:.0f}h" for t in np.arange(-150, 151, 30)], fontsize=8)
     axes.set_xlabel("Right ascension (ICRS)")
     axes.set_ylabel("Declination")
-    handles = [matplotlib.patches.Patch(color=c, label=t) for t, c in STATUS_COLOURS.items()]
+    handles = [Patch(color=c, label=t) for t, c in STATUS_COLOURS.items()]
     axes.legend(handles=handles, loc="lower right", fontsize=8)
-    figure.tight_layout()
     return figure
 
 
@@ -173,7 +170,8 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
     threshold = float(fits.getheader(products.mask(mosaic))["THRESH"])
     cut, chance = _cutout(plane, probability, row)
     sigma = robust_sigma(cut.data)
-    figure, axes = plt.subplots(figsize=(5.6, 5.2))
+    figure = Figure(figsize=(5.6, 5.2), layout="tight")
+    axes = figure.add_subplot()
     half = cut.data.shape[1] * cut.pixel_arcsec / 120
     extent = (half, -half, -half, half)
     norm = ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
@@ -188,7 +186,7 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
         colours = ["#7fdbff", "#00b4d8", "white"]
         axes.contour(x, y, np.nan_to_num(chance), levels, colors=colours, linewidths=0.9)
     radius = float(row["r500_arcmin"])
-    axes.add_patch(plt.Circle((0, 0), radius, fill=False, color="#8aff80", linestyle="--"))
+    axes.add_patch(Circle((0, 0), radius, fill=False, color="#8aff80", linestyle="--"))
     axes.annotate("R500", (0.71 * radius, 0.71 * radius), color="#8aff80", fontsize=8)
     _compass(axes, half)
     _scale_bar(axes, half, float(row["redshift"]), config)
@@ -197,7 +195,6 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
     text = f"p_diffuse {float(row['p_diffuse']):.2f}, z {float(row['redshift']):.3f}, {mosaic}"
     name = textwrap.wrap(one_line(row["name"]), 60, max_lines=2, placeholder="…")
     axes.set_title("\n".join([*name, text]), fontsize=10)
-    figure.tight_layout()
     return figure
 
 

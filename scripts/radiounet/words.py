@@ -132,6 +132,6 @@ def save_figure(figure: Figure, target: Path | BinaryIO, dpi: int) -> None:
         # other kinds are tick labels too, those of axes on the sky
         if type(text) in (Text, Annotation) and text not in ticks:
             text.set_parse_math(False)
-            text.set_text(visible(text.get_text()))
+            text.set_text(visible(text.get_text().expandtabs(1)))
     with rc_context({"text.usetex": False}):
         figure.savefig(target, dpi=dpi, format="png")
