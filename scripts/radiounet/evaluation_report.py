@@ -184,8 +184,9 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
         draw(axes, methods)
         axes.grid(color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(methods), 4), frameon=False)
+    names = [one["method"] for one in methods]
+    where = {"loc": "outside upper center", "ncols": min(len(methods), 4), "frameon": False}
+    figure.legend(panels[0].get_lines(), names, **where)
     return figure
 
 
@@ -215,7 +216,7 @@ def _draw_roc(axes: Axes, methods: Sequence[Scores]) -> None:
     for one, colour in _coloured(methods):
         curves = one["pixels"]["curves"]
         false_rate = np.maximum(_floats(curves["false_rate"]), 1e-6)
-        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour, label=one["method"])
+        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour)
     axes.set_xscale("log")
     axes.set_xlim(1e-5, 1)
     axes.set_ylim(0, 1.02)
