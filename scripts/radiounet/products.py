@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from radiounet import __version__
 from radiounet.errors import BadDataError
-from radiounet.words import one_line, printable, save_figure
+from radiounet.words import one_line, printable, save_figure, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -325,7 +325,8 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
     from astropy.io import fits
     from astropy.table import Table
 
-    entries = asdict(rejection)
+    # a file name may hold bytes that are no text, which no file could take
+    entries = {name: visible(text) for name, text in asdict(rejection).items()}
     suffix = Path(path).suffix
     if suffix == ".fits":
         header = fits.Header([("REJECTED", True, "no product: see REJSTAGE, REJFILE, REJREASN")])

@@ -27,6 +27,7 @@ TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 REASONS = (
     re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
     re.compile(r" (ERROR|CRITICAL) "),
+    re.compile(r" WARNING radiounet\.stage: rejected "),  # by a run that is to stop there
     re.compile(r"^\w*Error\b"),
 )
 """Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""

@@ -326,7 +326,11 @@ def _differences(planes: Planes, clusters: Sequence[Table.Row], islands: Table) 
     for kind, pair in planes.items():
         ours, theirs = (one.window() for one in pair)
         here, there = _defined(ours, theirs)
-        apart = np.abs(ours - theirs) if kind == "probability" else ((ours > 0) != (theirs > 0)).astype(float)
+        apart = (
+            np.abs(ours - theirs)
+            if kind == "probability"
+            else ((ours > 0) != (theirs > 0)).astype(np.float32)
+        )
         apart[~(here & there)] = 0
         which = "largest" if kind == "probability" else "first"
         for differs, order, said in ((apart > 0, apart, which), (here != there, here != there, "first")):

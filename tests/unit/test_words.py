@@ -25,6 +25,7 @@ from radiounet.products import (
     Rejection,
     comparison_files,
     provenance,
+    read_rejection,
     write_rejected,
 )
 from radiounet.progress import Progress
@@ -212,6 +213,18 @@ def test_every_text_of_a_figure_is_plain():
     ticks = [label for label in panels[0].get_xticklabels() if label.get_text()]
     assert ticks
     assert all("mathdefault" in label.get_text() and label.get_parse_math() for label in ticks)
+
+
+@hostile
+@pytest.mark.parametrize("suffix", ["fits", "h5", "ecsv", "json"])
+def test_a_rejection_holds_any_text(tmp_path, suffix, text):
+    path = tmp_path / f"a.{suffix}"
+    write_rejected(path, Rejection("m", "tile", text, f"UnitError: {text}!"))
+    found = read_rejection(path)
+    # FITS has no blanks at the end of a text, and astropy's ECSV takes some line breaks for blanks
+    kept = {"fits": lambda words: printable(words).rstrip(), "ecsv": one_line}.get(suffix, str)
+    for written, read in ((text, found.file), (f"UnitError: {text}!", found.reason)):
+        assert kept(read) == kept(visible(written))
 
 
 def test_a_rejected_comparison_has_a_picture_and_says_why(tmp_path):
