@@ -10,30 +10,19 @@ from pathlib import Path
 import yaml
 
 from radiounet.demo import SECOND_RESULTS, VERIFIED, demo_config, second_run_configs, serve, write_archive
-from radiounet.products import Products
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def snakemake(folder: Path, config: Path, *targets: str) -> None:
-    """Run the workflow in a folder; stop this program where it fails."""
+def snakemake(folder: Path, name: str, content: dict, *targets: str) -> None:
+    """Run the workflow in a folder, with a configuration of this name; stop this program where it fails."""
+    config = folder / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config), "--cores", "all"]
     command += ["--quiet", "rules", "host", "--", *targets]
     if status := subprocess.run(command, check=False).returncode:
         sys.exit(status)
-
-
-def verify_again(folder: Path, config: dict) -> str:
-    """Make one mosaic a second time, hold the first run against it; returns the verdict."""
-    paths = []
-    for name, content in zip(("second", "verify"), second_run_configs(config), strict=True):
-        paths.append(folder / f"{name}.yaml")
-        paths[-1].write_text(yaml.safe_dump(content))
-    release = config["release"]
-    snakemake(folder, paths[0], Products(f"{SECOND_RESULTS}/{release}").mask(VERIFIED))
-    snakemake(folder, paths[1], "verify")
-    return json.loads((folder / Products(f"results/{release}").verdict()).read_text())["verdict"]
 
 
 def main() -> None:
@@ -47,20 +36,21 @@ def main() -> None:
         print("Simulating the sample archive ...", flush=True)
         write_archive(archive)
     with serve(archive) as url:
-        for release in ("dr2", "dr3"):
-            config = out / f"{release}.yaml"
-            config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
-            snakemake(out, config, "lists")
-            snakemake(out, config)
-        verdict = verify_again(out, demo_config("dr2", url, archive))
+        configs = {release: demo_config(release, url, archive) for release in ("dr2", "dr3")}
+        for release, config in configs.items():
+            snakemake(out, release, config, "lists")
+            snakemake(out, release, config)
+        second, verify = second_run_configs(configs["dr2"])
+        snakemake(out, "second", second, f"{SECOND_RESULTS}/dr2/masks/{VERIFIED}.fits")
+        snakemake(out, "verify", verify, "verify")
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    for release in ("dr2", "dr3"):
+    for release in configs:
         print(f"{release.upper()}: masks      {out}/results/{release}/masks/")
         print(f"     catalogue  {out}/results/{release}/catalogue/")
         print(f"     report     {out}/results/{release}/report.html")
+    verdict = json.loads((out / "results/dr2/verification.json").read_text())["verdict"]
     print(f"{VERIFIED} made twice: {verdict}, see {out}/results/dr2/verification.md")
-    if verdict != "identical":
-        sys.exit(1)
+    sys.exit(verdict != "identical")
 
 
 if __name__ == "__main__":
