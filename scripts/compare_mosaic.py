@@ -12,7 +12,9 @@ def main() -> None:
     parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
     parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
     parser.add_argument(
-        "--out", required=True, help="folder for comparison.json and .png, sources.ecsv, difference.fits"
+        "--out",
+        required=True,
+        help="folder for comparison.json and .png, sources.ecsv, difference.fits",
     )
     parser.add_argument(
         "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"

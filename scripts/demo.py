@@ -1,6 +1,7 @@
-"""Run the whole workflow on a small simulated survey, served on 127.0.0.1."""
+"""Run the whole workflow on a small simulated survey, served on 127.0.0.1; one mosaic twice."""
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -8,13 +9,15 @@ from pathlib import Path
 
 import yaml
 
-from radiounet.demo import demo_config, serve, write_archive
+from radiounet.demo import SECOND_RESULTS, VERIFIED, demo_config, second_run_configs, serve, write_archive
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def snakemake(folder: Path, config: Path, *targets: str) -> None:
-    """Run the workflow in a folder; stop this program where it fails."""
+def snakemake(folder: Path, name: str, content: dict, *targets: str) -> None:
+    """Run the workflow in a folder, with a configuration of this name; stop this program where it fails."""
+    config = folder / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config), "--cores", "all"]
     command += ["--quiet", "rules", "host", "--", *targets]
@@ -33,16 +36,21 @@ def main() -> None:
         print("Simulating the sample archive ...", flush=True)
         write_archive(archive)
     with serve(archive) as url:
-        for release in ("dr2", "dr3"):
-            config = out / f"{release}.yaml"
-            config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
-            snakemake(out, config, "lists")
-            snakemake(out, config)
+        configs = {release: demo_config(release, url, archive) for release in ("dr2", "dr3")}
+        for release, config in configs.items():
+            snakemake(out, release, config, "lists")
+            snakemake(out, release, config)
+        second, verify = second_run_configs(configs["dr2"])
+        snakemake(out, "second", second, f"{SECOND_RESULTS}/dr2/masks/{VERIFIED}.fits")
+        snakemake(out, "verify", verify, "verify")
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    for release in ("dr2", "dr3"):
+    for release in configs:
         print(f"{release.upper()}: masks      {out}/results/{release}/masks/")
         print(f"     catalogue  {out}/results/{release}/catalogue/")
         print(f"     report     {out}/results/{release}/report.html")
+    verdict = json.loads((out / "results/dr2/verification.json").read_text())["verdict"]
+    print(f"{VERIFIED} made twice: {verdict}, see {out}/results/dr2/verification.md")
+    sys.exit(verdict != "identical")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Two mosaics of the same sky held against each other: flux densities, positions, noise, pixels."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
@@ -20,6 +19,7 @@ from radiounet.products import (
     write_fits,
     write_json,
 )
+from radiounet.words import save_figure
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +140,8 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     ours, published : str
         FITS images, Jy/beam; the published one is resampled where the grids differ.
     folder : str
-        Written: ``comparison.json``, ``sources.ecsv``, ``difference.fits`` (ours minus
-        published, Jy/beam), ``comparison.png``.
+        Written: what `radiounet.products.comparison_files` names; ``difference.fits`` is ours
+        minus published, Jy/beam.
     min_snr : float
         Lowest peak over noise of the sources matched.
 
@@ -187,7 +187,7 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     header.extend(provenance(inputsha=sha256_of(ours)))
     write_fits(files["difference"], difference, header)
     write_ecsv(files["sources"], sources)
-    _draw(difference, first, sources, found, Path(files["found"]).with_suffix(".png"))
+    _draw(difference, first, sources, found, files["picture"])
     write_json(files["found"], found)
     return found
 
@@ -217,7 +217,7 @@ def _medians(sources: Table) -> list[tuple[str, str, float | None]]:
     return rows
 
 
-def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path: Path) -> None:
+def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 11), layout="constrained")
@@ -255,4 +255,4 @@ def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path
     counts.hist(np.clip(scaled, -6, 6), bins=121, range=(-6, 6), log=True, histtype="step")
     counts.set(title="difference of the pixels", xlabel="noise of our mosaic", ylabel="pixels")
     with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+        save_figure(figure, temporary, dpi=110)

@@ -35,6 +35,10 @@ FIELD_CENTRES = {"SIM-A": (150.0, 35.0), "SIM-B": (151.4, 35.0), "SIM-C": (150.7
 FIELD_PX = 1500
 PRIMARY_BEAM_DEG = 2.0  # FWHM, so that the cut at 0.3 acts inside these small fields
 
+VERIFIED = "SIM-A"
+"""Mosaic that is made twice."""
+SECOND_RESULTS = "second"
+
 EDGE_CELLS = (900, 964)
 EDGE_RADIUS_DEG = 1.0
 OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.8)
@@ -252,3 +256,19 @@ def demo_config(release: str, url: str, archive: Path) -> dict:
             "list_folder": "lists",
         },
     }
+
+
+def second_run_configs(config: dict) -> tuple[dict, dict]:
+    """Configurations of a second run of one mosaic, and of the first run held against it (rule verify).
+
+    Parameters
+    ----------
+    config : dict
+        Of the first run, from `demo_config` for DR2.
+    """
+    selected = config | {"select": {"mosaics": [VERIFIED]}}
+    references = {
+        key: f"{SECOND_RESULTS}/{config['release']}/{folder}/{{mosaic}}.fits"
+        for key, folder in (("masks", "masks"), ("probabilities", "probability"))
+    }
+    return selected | {"results": SECOND_RESULTS}, selected | {"verify": references}

@@ -23,6 +23,7 @@ from radiounet.products import atomic, sha256_of, write_json
 from radiounet.recipe import TrainOptions
 from radiounet.scores import card_metrics
 from radiounet.sky import PIXEL_ARCSEC
+from radiounet.words import markdown_table, save_figure
 
 logger = logging.getLogger(__name__)
 
@@ -143,15 +144,15 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
         f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission of their "
         f"own and {listed['empty']} were not.",
         "",
-        *(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)),
+        *markdown_table(heads, rows),
         "",
         "![curves of every method](evaluation.png)",
         "",
     ]
     with atomic(Path(folder) / "evaluation.md") as temporary:
-        temporary.write_text("\n".join(lines))
+        temporary.write_text("\n".join(lines), encoding="utf-8")
     with atomic(Path(folder) / "evaluation.png") as temporary:
-        draw_evaluation(methods).savefig(temporary, dpi=100)
+        save_figure(draw_evaluation(methods), temporary, dpi=100)
 
 
 def draw_evaluation(methods: Sequence[Scores]) -> Figure:
@@ -183,8 +184,9 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
         draw(axes, methods)
         axes.grid(color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(methods), 4), frameon=False)
+    names = [one["method"] for one in methods]
+    where = {"loc": "outside upper center", "ncols": min(len(methods), 4), "frameon": False}
+    figure.legend(panels[0].get_lines(), names, **where)
     return figure
 
 
@@ -214,7 +216,7 @@ def _draw_roc(axes: Axes, methods: Sequence[Scores]) -> None:
     for one, colour in _coloured(methods):
         curves = one["pixels"]["curves"]
         false_rate = np.maximum(_floats(curves["false_rate"]), 1e-6)
-        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour, label=one["method"])
+        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour)
     axes.set_xscale("log")
     axes.set_xlim(1e-5, 1)
     axes.set_ylim(0, 1.02)

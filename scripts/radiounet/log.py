@@ -4,8 +4,26 @@ import logging
 import sys
 from pathlib import Path
 
+from radiounet.words import one_line, visible
+
 _begun: set[str] = set()
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class LineFormatter(logging.Formatter):
+    """One line for every record, whatever its words hold; a traceback below it keeps its lines.
+
+    Names and server answers stand in log messages: a line break in one of them must not
+    look like another record, nor an escape sequence reach a terminal.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Format the record's own line."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei) -> str:
+        """Format a traceback."""
+        return visible(super().formatException(ei))
 
 
 def configure(path: str | Path | None) -> None:
@@ -20,10 +38,13 @@ def configure(path: str | Path | None) -> None:
     handlers: list[logging.Handler] = [console]
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="a" if str(path) in _begun else "w"))
+        mode = "a" if str(path) in _begun else "w"
+        handlers.append(logging.FileHandler(path, mode, encoding="utf-8"))
         _begun.add(str(path))
         console.setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
+    for handler in handlers:
+        handler.setFormatter(LineFormatter(FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
 

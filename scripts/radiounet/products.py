@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from radiounet import __version__
 from radiounet.errors import BadDataError
+from radiounet.words import one_line, printable, save_figure, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,8 +162,13 @@ class Products:
 
 
 def comparison_files(folder: str) -> dict[str, str]:
-    """Files of a comparison of two mosaics: what was found, sources, difference image."""
-    names = {"found": "comparison.json", "sources": "sources.ecsv", "difference": "difference.fits"}
+    """Files of a comparison of two mosaics: what was found, sources, difference image, picture."""
+    names = {
+        "found": "comparison.json",
+        "sources": "sources.ecsv",
+        "difference": "difference.fits",
+        "picture": "comparison.png",
+    }
     return {kind: f"{folder}/{name}" for kind, name in names.items()}
 
 
@@ -363,13 +370,14 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
     for name, value in entries.items():
         if value is not None:
             keyword = name.upper()
-            cards.append((keyword, value, PROVENANCE_COMMENTS[keyword]))
+            text = printable(value) if isinstance(value, str) else value
+            cards.append((keyword, text, PROVENANCE_COMMENTS[keyword]))
     return cards
 
 
 PROVENANCE_COMMENTS = {
-    "MODEL": "model",
-    "MODELSHA": None,  # 64 digits leave no room for a comment
+    "MODEL": None,  # a long name and 64 digits leave no room for a comment
+    "MODELSHA": None,
     "IMAGESHA": None,
     "INPUTSHA": None,
     "SEGMODE": "tiling mode",
@@ -388,12 +396,14 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
     """Write the stand-in of a product that could not be made.
 
     FITS: a primary HDU with no data and the rejection in its header. HDF5: no
-    data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry.
+    data set, the rejection as attributes. ECSV and JSON: a ``rejected`` entry. PNG: a
+    picture of the reason, for people only.
     """
     from astropy.io import fits
     from astropy.table import Table
 
-    entries = asdict(rejection)
+    # a file name may hold bytes that are no text, which no file could take
+    entries = {name: visible(text) for name, text in asdict(rejection).items()}
     suffix = Path(path).suffix
     if suffix == ".fits":
         header = fits.Header([("REJECTED", True, "no product: see REJSTAGE, REJFILE, REJREASN")])
@@ -408,16 +418,19 @@ def write_rejected(path: str | Path, rejection: Rejection) -> None:
             store.attrs["rejected"] = json.dumps(entries)
     elif suffix == ".ecsv":
         write_ecsv(path, Table(names=["name"], dtype=[str], meta={"rejected": entries}))
+    elif suffix == ".png":
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 2))
+        text = one_line(f"{rejection.name} rejected in {rejection.stage}: {rejection.reason}")
+        figure.text(0.02, 0.5, textwrap.fill(text, 100), va="center")
+        with atomic(path) as temporary:
+            save_figure(figure, temporary, dpi=110)
     else:
         write_json(path, {"rejected": entries})
 
 
 _REJECTION_CARDS = {"REJNAME": "name", "REJSTAGE": "stage", "REJFILE": "file", "REJREASN": "reason"}
-
-
-def printable(text: str) -> str:
-    """Text as FITS can hold it: printable ASCII, a question mark for anything else."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def read_rejection(path: str | Path) -> Rejection | None:

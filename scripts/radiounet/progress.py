@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from radiounet.products import Products, atomic, read_rejection
+from radiounet.words import one_line, write_page
 
 STATES = ("waiting", "running", "done", "failed")
 TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
@@ -28,6 +29,7 @@ SILENT_S = 120.0
 REASONS = (
     re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
     re.compile(r" (ERROR|CRITICAL) "),
+    re.compile(r" WARNING radiounet\.stage: rejected "),  # by a run that is to stop there
     re.compile(r"^\w*Error\b"),
 )
 """Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""
@@ -262,7 +264,7 @@ class Progress(logging.Handler):
             try:
                 write_status(status, self._products)
             except OSError as error:  # a full disk stops jobs, never the run that reports them
-                self._stream.write(f"status not written: {error}\n")
+                self._stream.write(f"status not written: {one_line(error)}\n")
 
     def _write_line(self, text: str, in_place: bool) -> None:
         padded = text.ljust(self._width)
@@ -303,16 +305,7 @@ def _clock(seconds: float) -> str:
 
 def write_status(status: Status, products: Products) -> None:
     """Write the status file (JSON) and the page that reloads itself."""
-    from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-    folder = Path(__file__).resolve().parents[2] / "workflow" / "report"
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape())
-    page = environment.get_template("status.html.j2").render(
-        **asdict(status), line=status.line(), left=status.hours_left and duration(status.hours_left)
-    )
-    for path, text in (
-        (products.status_file(), json.dumps(asdict(status), indent=1) + "\n"),
-        (products.status_page(), page),
-    ):
-        with atomic(path) as temporary:
-            temporary.write_text(text)
+    with atomic(products.status_file()) as temporary:
+        temporary.write_text(json.dumps(asdict(status), indent=1) + "\n")
+    left = status.hours_left and duration(status.hours_left)
+    write_page(products.status_page(), "status.html.j2", **asdict(status), left=left)

@@ -2,12 +2,12 @@
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import astropy.units as u
-import matplotlib
 import numpy as np
 import yaml
 from astropy.cosmology import FlatLambdaCDM
@@ -15,20 +15,19 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from astropy.visualization import AsinhStretch, ImageNormalize
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch
 
 from radiounet import __version__
 from radiounet.catalogue import number_formats
 from radiounet.config import Config
 from radiounet.image import Plane, grid_wcs, read_plane
 from radiounet.noise import robust_sigma
-from radiounet.products import Products, atomic, code_hash, read_rejection
+from radiounet.products import Products, code_hash, read_rejection
 from radiounet.sky import PIXEL_ARCSEC, Survey, cell_pixel, separation_deg, unit_vectors
+from radiounet.words import one_line, save_figure, write_page
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 - after the choice of backend
-
-TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 MAP_NSIDE = 64
 MIN_HALF_ARCMIN = 8.0
 MAX_ISLANDS = 200
@@ -61,9 +60,10 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     shown = _shown(clusters, config)
     # a purged scratch has no images; a run that needs none does not fetch them again for the page
     there = [row for row in shown if Path(products.image(str(row["mosaic"]))).is_file()]
-    pictures = [_figure(picture_cluster(row, products, config)) for row in there]
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
-    page = environment.get_template("report.html.j2").render(
+    pictures = [(row["name"], _figure(picture_cluster(row, products, config))) for row in there]
+    write_page(
+        target,
+        "report.html.j2",
         survey=survey.release.upper() if survey.release != "images" else "own images",
         version=__version__,
         code=code_hash(),
@@ -80,10 +80,8 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
         pictures=pictures,
         unpictured=len(shown) - len(there),
-        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
+        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
-    with atomic(target) as temporary:
-        temporary.write_text(page)
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
@@ -114,8 +112,7 @@ def _shown(clusters: Table, config: Config) -> list[Table.Row]:
 
 def _figure(figure) -> str:
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    plt.close(figure)
+    save_figure(figure, stream, dpi=110)
     return base64.b64encode(stream.getvalue()).decode()
 
 
@@ -145,7 +142,7 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     import healpy
 
     status = coverage_map(survey, mosaics, bad)
-    figure = plt.figure(figsize=(9, 5))
+    figure = Figure(figsize=(9, 5), layout="tight")
     axes = figure.add_subplot(111, projection="mollweide")
     nside = MAP_NSIDE
     longitude = np.radians(np.linspace(-180, 180, 1081))
@@ -153,7 +150,7 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     lon, lat = np.meshgrid(longitude, latitude)
     # mollweide draws east to the right: the sky is seen from inside, so RA runs the other way
     pixels = healpy.ang2pix(nside, np.degrees(-lon) % 360, np.degrees(lat), lonlat=True)
-    colours = matplotlib.colors.ListedColormap(list(STATUS_COLOURS.values()))
+    colours = ListedColormap(list(STATUS_COLOURS.values()))
     axes.pcolormesh(longitude, latitude, status[pixels], cmap=colours, vmin=0.5, vmax=2.5, rasterized=True)
     if len(mosaics) <= FEW_MOSAICS:  # too small to see on the whole sky
         places = [survey.mosaics[name] for name in mosaics if survey.mosaics[name].n_px]
@@ -165,9 +162,8 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     axes.set_xticklabels([f"{(-t) % 360 // 15:.0f}h" for t in np.arange(-150, 151, 30)], fontsize=8)
     axes.set_xlabel("Right ascension (ICRS)")
     axes.set_ylabel("Declination")
-    handles = [matplotlib.patches.Patch(color=c, label=t) for t, c in STATUS_COLOURS.items()]
+    handles = [Patch(color=c, label=t) for t, c in STATUS_COLOURS.items()]
     axes.legend(handles=handles, loc="lower right", fontsize=8)
-    figure.tight_layout()
     return figure
 
 
@@ -179,7 +175,8 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
     threshold = float(fits.getheader(products.mask(mosaic))["THRESH"])
     cut, chance = _cutout(plane, probability, row)
     sigma = robust_sigma(cut.data)
-    figure, axes = plt.subplots(figsize=(5.6, 5.2))
+    figure = Figure(figsize=(5.6, 5.2), layout="tight")
+    axes = figure.add_subplot()
     half = cut.data.shape[1] * cut.pixel_arcsec / 120
     extent = (half, -half, -half, half)
     norm = ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
@@ -194,15 +191,15 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
         colours = ["#7fdbff", "#00b4d8", "white"]
         axes.contour(x, y, np.nan_to_num(chance), levels, colors=colours, linewidths=0.9)
     radius = float(row["r500_arcmin"])
-    axes.add_patch(plt.Circle((0, 0), radius, fill=False, color="#8aff80", linestyle="--"))
+    axes.add_patch(Circle((0, 0), radius, fill=False, color="#8aff80", linestyle="--"))
     axes.annotate("R500", (0.71 * radius, 0.71 * radius), color="#8aff80", fontsize=8)
     _compass(axes, half)
     _scale_bar(axes, half, float(row["redshift"]), config)
     axes.set_xlabel("Offset east (arcmin)")
     axes.set_ylabel("Offset north (arcmin)")
     text = f"p_diffuse {float(row['p_diffuse']):.2f}, z {float(row['redshift']):.3f}, {mosaic}"
-    axes.set_title(f"{row['name']}\n{text}", fontsize=10)
-    figure.tight_layout()
+    name = textwrap.wrap(one_line(row["name"]), 60, max_lines=2, placeholder="…")
+    axes.set_title("\n".join([*name, text]), fontsize=10)
     return figure
 
 

@@ -2,22 +2,40 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import Table
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from radiounet.archive import fetch, fill_template
 from radiounet.config import DownloadOptions, VerifyOptions
-from radiounet.errors import ConfigError
+from radiounet.errors import BadDataError, CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
 from radiounet.image import StoredPlane, open_plane, require_same_grid
 from radiounet.masks import NO_DATA
-from radiounet.products import Products, atomic, read_rejection, sha256_of, write_json
+from radiounet.products import (
+    Products,
+    RejectedInputError,
+    atomic,
+    read_rejection,
+    sha256_of,
+    write_json,
+)
 from radiounet.scores import divide
+from radiounet.sky import separation_deg, unit_vectors
+from radiounet.words import markdown, markdown_table
 
 logger = logging.getLogger(__name__)
+
+VERDICTS = ("identical", "equal", "different", "not compared")
+"""From the best to the worst."""
+SAME_PLACE_PX = 0.01
+
+Planes = dict[str, tuple[StoredPlane, StoredPlane]]
+"""Ours and the reference's, by kind: ``mask`` and ``probability``."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,47 @@ class Agreement:
         return self.pixels > 0 and not self.only_ours and not self.only_reference and mask and maps
 
 
+@dataclass(frozen=True)
+class Difference:
+    """One pixel in which a product and its reference differ, and where that is.
+
+    Attributes
+    ----------
+    kind : str
+        ``mask`` or ``probability``.
+    pixels : int
+        How many differ in this way.
+    which : str
+        Which of them this is: the first (bottom to top, left to right), or the one that
+        differs most.
+    x_px, y_px : int
+        Counted from 0, along the array's columns and rows.
+    ra_deg, dec_deg : float
+        ICRS.
+    ours, reference : float or None
+        Values; None where there is no data.
+    clusters : list of str
+        Clusters inside whose R500 it lies.
+    island : str or None
+        The nearest island of ours; None where the mosaic has none.
+    island_distance_arcmin : float or None
+        From its centre.
+    """
+
+    kind: str
+    pixels: int
+    which: str
+    x_px: int
+    y_px: int
+    ra_deg: float
+    dec_deg: float
+    ours: float | None
+    reference: float | None
+    clusters: list[str]
+    island: str | None
+    island_distance_arcmin: float | None
+
+
 def agreement(
     masks: tuple[np.ndarray, np.ndarray] | None, maps: tuple[np.ndarray, np.ndarray] | None
 ) -> Agreement:
@@ -73,8 +132,7 @@ def agreement(
     for pair in (masks, maps):
         if pair is None:
             continue
-        ours, theirs = (np.isfinite(one) & (one != NO_DATA) for one in pair)
-        theirs &= ours | (pair[1] != 0)
+        ours, theirs = _defined(*pair)
         counts.append([int(one.sum()) for one in (ours & theirs, ours & ~theirs, theirs & ~ours)])
         one, other = (values[ours & theirs] for values in pair)
         if pair is maps:
@@ -88,6 +146,12 @@ def agreement(
     return Agreement(int(pixels.min()), int(only_ours.max()), int(only_reference.max()), **found)
 
 
+def _defined(ours: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each has data; the reference's zeros outside ours count for none."""
+    here, there = (np.isfinite(one) & (one != NO_DATA) for one in (ours, reference))
+    return here, there & (here | (reference != 0))
+
+
 def verify_mosaic(
     name: str, products: Products, options: VerifyOptions, download: DownloadOptions, out: str
 ) -> dict[str, object]:
@@ -97,55 +161,46 @@ def verify_mosaic(
     ----------
     name : str
     products : Products
-        Mask, probability map and cluster table of the mosaic.
+        Mask, probability map, cluster table and islands of the mosaic.
     options : VerifyOptions
         Where the references are, and what may differ.
     download : DownloadOptions
     out : str
         JSON: ``identical`` (files of the same bytes, by kind), ``mosaic`` (an `Agreement`),
-        ``clusters`` (an `Agreement` inside R500 of each, by name), ``verdict``:
-        ``identical``, ``equal`` within what the options allow, or ``different``.
+        ``clusters`` (a list; of each name, position and an `Agreement` inside R500),
+        ``differences`` (a list of `Difference`), ``verdict``: ``identical``, ``equal``
+        within what the options allow, or ``different``.
 
     Raises
     ------
     ShapeMismatchError
-        A reference is on another grid.
-    NotInArchiveError, NotFitsError, TruncatedError
-        A reference cannot be had.
+        A reference is on another grid, or on another sky.
+    NotInArchiveError, NotFitsError, TruncatedError, CelestialError
+        A reference cannot be had, or is no image.
     """
     if options.masks is None and options.probabilities is None:
         raise ConfigError("verify.masks or verify.probabilities must say where the references are")
-    identical: dict[str, bool] = {}
-    planes: dict[str, tuple[StoredPlane, StoredPlane]] = {}
-    for kind, template, own in (
-        ("mask", options.masks, products.mask(name)),
-        ("probability", options.probabilities, products.probability(name)),
-    ):
-        if template is None:
-            continue
-        reference = Path(out).with_name(f".{name}.{kind}.fits")
-        fetch(fill_template(template, mosaic=name), reference, download)
-        try:
-            identical[kind] = sha256_of(own) == sha256_of(reference)
-            pair = tuple(open_plane(path, brightness=False) for path in (own, reference))
-            require_same_grid(*pair, f"{kind} of {name} and its reference")
-            planes[kind] = pair
-            # the file is mapped: what is open stays readable
-        finally:
-            reference.unlink(missing_ok=True)
+    identical, planes = _open_pairs(name, products, options, download, Path(out))
+    grid = next(iter(planes.values()))[0]
     whole = _of_window(planes, slice(None), slice(None))
-    clusters = {
-        row["name"]: _of_window(planes, *window, circle)
-        for row, window, circle in _apertures(products.clusters(name), next(iter(planes.values()))[0])
-    }
+    apertures = [*_apertures(_rows(products.clusters(name)), grid)]
+    clusters = [(row, _of_window(planes, *window, circle)) for row, window, circle in apertures]
     # an aperture may lie where there is no data at all
-    passed = [one.passes(options) for one in (whole, *(one for one in clusters.values() if one.pixels))]
+    passed = [one.passes(options) for one in (whole, *(one for _, one in clusters if one.pixels))]
     verdict = "identical" if all(identical.values()) else "equal" if all(passed) else "different"
+    places = _differences(planes, [row for row, *_ in apertures], _rows(products.islands(name)))
+    for one in places:
+        logger.info("%s: %s", name, _words_of(one))
     found = {
         "name": name,
         "identical": identical,
         "mosaic": asdict(whole),
-        "clusters": {name: asdict(one) for name, one in clusters.items()},
+        "clusters": [
+            {"name": str(row["name"]), "ra_deg": float(row["ra_deg"]), "dec_deg": float(row["dec_deg"])}
+            | asdict(one)
+            for row, one in clusters
+        ],
+        "differences": [asdict(one) for one in places],
         "verdict": verdict,
     }
     logger.info("%s: %s", name, verdict)
@@ -153,12 +208,72 @@ def verify_mosaic(
     return found
 
 
-def _of_window(
-    planes: dict[str, tuple[StoredPlane, StoredPlane]],
-    rows: slice,
-    columns: slice,
-    inside: np.ndarray | None = None,
-) -> Agreement:
+def _open_pairs(
+    name: str, products: Products, options: VerifyOptions, download: DownloadOptions, out: Path
+) -> tuple[dict[str, bool], Planes]:
+    """Whether files are the same bytes, and the planes in them, by kind."""
+    identical, planes = {}, {}
+    for kind, template, own in (
+        ("mask", options.masks, products.mask(name)),
+        ("probability", options.probabilities, products.probability(name)),
+    ):
+        if template is None:
+            continue
+        reference = out.with_name(f".{name}.{kind}.fits")
+        address = fill_template(template, mosaic=name)
+        fetch(address, reference, download)
+        try:
+            if rejection := read_rejection(reference):
+                raise NotInArchiveError(f"the reference of {name} is itself rejected: {rejection.reason}")
+            identical[kind] = sha256_of(own) == sha256_of(reference)
+            pair = tuple(open_plane(path, brightness=False) for path in (own, reference))
+            what = f"{kind} of {name} and its reference"
+            require_same_grid(*pair, what)
+            _require_same_sky(*pair, what)
+            planes[kind] = pair
+            # the file is mapped: what is open stays readable
+        except BadDataError as error:
+            if getattr(error, "file", None) != str(own):
+                error.file = address
+            raise
+        finally:
+            reference.unlink(missing_ok=True)
+    return identical, planes
+
+
+def _require_same_sky(ours: StoredPlane, reference: StoredPlane, what: str) -> None:
+    """Raise `ShapeMismatchError` where the same numbers are those of another frame."""
+    ny, nx = ours.data.shape
+    x, y = np.array([0, nx - 1, (nx - 1) / 2]), np.array([0, ny - 1, (ny - 1) / 2])
+    here, there = (_sky_of(plane, x, y) for plane in (ours, reference))
+    apart = here.separation(there).deg.max()
+    if not apart < SAME_PLACE_PX * _steps_deg(ours, x[-1], y[-1]).min():
+        raise ShapeMismatchError(
+            f"{what} lie {apart:.4g} deg apart on the sky: they are in the frames "
+            f"{_frame_of(ours).name} and {_frame_of(reference).name}"
+        )
+
+
+def _frame_of(plane: StoredPlane) -> BaseCoordinateFrame:
+    try:
+        return wcs_to_celestial_frame(plane.wcs)
+    except ValueError as error:
+        raise CelestialError(f"{plane.path}: its frame is not known: {error}") from error
+
+
+def _sky_of(plane: StoredPlane, x: np.ndarray, y: np.ndarray) -> SkyCoord:
+    """Positions of pixels, ICRS."""
+    first, second = plane.wcs.wcs_pix2world(x, y, 0)
+    return SkyCoord(first, second, unit="deg", frame=_frame_of(plane)).icrs
+
+
+def _steps_deg(plane: StoredPlane, x: float, y: float) -> np.ndarray:
+    """How far the next pixel along x and along y is from one, deg."""
+    here, *others = _sky_of(plane, np.array([x, x + 1, x]), np.array([y, y, y + 1]))
+    return np.array([here.separation(other).deg for other in others])
+
+
+def _of_window(planes: Planes, rows: slice, columns: slice, inside: np.ndarray | None = None) -> Agreement:
     def parts(kind: str) -> tuple[np.ndarray, ...] | None:
         if kind not in planes:
             return None
@@ -171,22 +286,96 @@ def _of_window(
     return agreement(parts("mask"), parts("probability"))
 
 
-def _apertures(table: str, plane: StoredPlane):
+def _rows(table: str) -> Table:
+    """Rows of a stage's table; none, and a word in the log, where it is not there."""
+    if not Path(table).is_file():
+        logger.warning("there is no %s: the masks are compared without it", table)
+        return Table()
+    if rejection := read_rejection(table):
+        raise RejectedInputError(rejection)
+    return Table.read(table, format="ascii.ecsv")
+
+
+def _apertures(
+    clusters: Table, plane: StoredPlane
+) -> Iterator[tuple[Table.Row, tuple[slice, slice], np.ndarray]]:
     """Rows of a cluster table, and of each the window and the disc of R500 in it."""
-    clusters = Table.read(table, format="ascii.ecsv") if Path(table).exists() else ()
     ny, nx = plane.data.shape
-    scale = np.sqrt(np.abs(np.linalg.det(plane.wcs.pixel_scale_matrix))) * 60
     for row in clusters:
-        x, y = plane.wcs.wcs_world2pix([[row["ra"], row["dec"]]], 0)[0]
-        radius = row["r500_arcmin"] / scale
-        if not np.isfinite(radius):
+        place = SkyCoord(row["ra_deg"], row["dec_deg"], unit="deg")
+        there = place.transform_to(_frame_of(plane))
+        x, y = plane.wcs.wcs_world2pix([[there.spherical.lon.deg, there.spherical.lat.deg]], 0)[0]
+        radius_deg = row["r500_arcmin"] / 60
+        if not np.isfinite([x, y, radius_deg]).all():
+            logger.warning("cluster %s has no place or no R500 on this mosaic: not compared", row["name"])
             continue
-        low_y, high_y = max(int(y - radius), 0), min(int(y + radius) + 2, ny)
-        low_x, high_x = max(int(x - radius), 0), min(int(x + radius) + 2, nx)
-        if low_y >= high_y or low_x >= high_x:
+        half = 1.1 * radius_deg / _steps_deg(plane, x, y).min() + 1
+        rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
+        columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            logger.warning("cluster %s lies off this mosaic: not compared", row["name"])
             continue
-        v, u = np.mgrid[low_y:high_y, low_x:high_x]
-        yield row, (slice(low_y, high_y), slice(low_x, high_x)), np.hypot(v - y, u - x) <= radius
+        v, u = np.mgrid[rows, columns]
+        apart = _sky_of(plane, u.ravel(), v.ravel()).separation(place).deg.reshape(u.shape)
+        yield row, (rows, columns), apart <= radius_deg
+
+
+def _differences(planes: Planes, clusters: Sequence[Table.Row], islands: Table) -> list[Difference]:
+    """Where masks and maps differ: one pixel for each way in which they do."""
+    found = []
+    for kind, pair in planes.items():
+        ours, theirs = (one.window() for one in pair)
+        here, there = _defined(ours, theirs)
+        apart = (
+            np.abs(ours - theirs)
+            if kind == "probability"
+            else ((ours > 0) != (theirs > 0)).astype(np.float32)
+        )
+        apart[~(here & there)] = 0
+        which = "largest" if kind == "probability" else "first"
+        for differs, order, said in ((apart > 0, apart, which), (here != there, here != there, "first")):
+            if not differs.any():
+                continue
+            y, x = (int(at) for at in np.unravel_index(np.argmax(order), order.shape))
+            values = [_value(plane[y, x]) for plane in (ours, theirs)]
+            place = _sky_of(pair[0], np.array([x]), np.array([y]))[0]
+            inside = [str(row["name"]) for row in clusters if _distance(place, row) <= row["r500_arcmin"]]
+            sky = float(place.ra.deg), float(place.dec.deg)
+            count, near = int(differs.sum()), _nearest(place, islands)
+            found.append(Difference(kind, count, said, x, y, *sky, *values, inside, *near))
+    return found
+
+
+def _value(value: np.floating) -> float | None:
+    return float(value) if np.isfinite(value) and value != NO_DATA else None
+
+
+def _distance(place: SkyCoord, rows: Table | Table.Row) -> np.ndarray:
+    """Of rows with a position, arcmin."""
+    there = unit_vectors(np.asarray(rows["ra_deg"], float), np.asarray(rows["dec_deg"], float))
+    return 60 * separation_deg(unit_vectors(place.ra.deg, place.dec.deg), there)
+
+
+def _nearest(place: SkyCoord, islands: Table) -> tuple[str | None, float | None]:
+    if not len(islands):
+        return None, None
+    distances = _distance(place, islands)
+    nearest = int(np.argmin(distances))
+    return str(islands["name"][nearest]), float(distances[nearest])
+
+
+def _words_of(one: Difference) -> str:
+    island = (
+        "no island here"
+        if one.island is None
+        else f"{one.island_distance_arcmin:.1f}' from the centre of island {one.island}"
+    )
+    clusters = "".join(f", inside R500 of {name}" for name in one.clusters)
+    ours, reference = ("no data" if value is None else f"{value:.6g}" for value in (one.ours, one.reference))
+    return (
+        f"{one.kind}: {one.pixels} pixels differ, {one.which} at RA {one.ra_deg:.5f}, Dec {one.dec_deg:+.5f} "
+        f"(x {one.x_px}, y {one.y_px}, from 0): ours {ours}, reference {reference}; {island}{clusters}"
+    )
 
 
 def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
@@ -207,10 +396,9 @@ def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
             mosaics.append({"name": rejection.name, "verdict": "not compared", "reason": rejection.reason})
         else:
             mosaics.append(json.loads(Path(path).read_text()))
-    ranks = ("identical", "equal", "different", "not compared")
     verdicts = [one["verdict"] for one in mosaics]
-    worst = max(verdicts, key=ranks.index)
-    counts = {rank: verdicts.count(rank) for rank in ranks}
+    worst = max(verdicts, key=VERDICTS.index)
+    counts = {rank: verdicts.count(rank) for rank in VERDICTS}
     found = {
         "verdict": "different" if worst == "not compared" else worst,
         "counts": counts,
@@ -218,32 +406,49 @@ def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
     }
     write_json(out, found)
     with atomic(Path(out).with_suffix(".md")) as temporary:
-        temporary.write_text(_page(found))
+        temporary.write_text(_page(found), encoding="utf-8")
     logger.info("verdict: %s (%s)", found["verdict"], counts)
     return found
 
 
+def _of_whole(key: str) -> Callable[[dict], object]:
+    return lambda one: one["mosaic"][key] if "mosaic" in one else None
+
+
+def _worst_cluster(one: dict) -> float | None:
+    return min((c["iou"] for c in one.get("clusters", ()) if c["iou"] is not None), default=None)
+
+
+MOSAIC_COLUMNS: dict[str, Callable[[dict], object]] = {
+    "mosaic": lambda one: one["name"],
+    "verdict": lambda one: f"{one['verdict']}: {one['reason']}" if "reason" in one else one["verdict"],
+    "IoU": _of_whole("iou"),
+    "Dice": _of_whole("dice"),
+    "pixels that differ": _of_whole("differing"),
+    "pixels of ours alone": _of_whole("only_ours"),
+    "pixels of the reference alone": _of_whole("only_reference"),
+    "largest difference of probability": _of_whole("largest_difference"),
+    "worst cluster's IoU": _worst_cluster,
+}
+"""Columns of the page, by head; a cell without a value is empty."""
+
+
 def _page(found: dict[str, object]) -> str:
     counts = ", ".join(f"{number} {rank}" for rank, number in found["counts"].items())
-    heads = [
-        "mosaic",
-        "verdict",
-        "IoU",
-        "Dice",
-        "pixels that differ",
-        "largest difference",
-        "worst cluster's IoU",
-    ]
+    rows = [[_cell(of(one)) for of in MOSAIC_COLUMNS.values()] for one in found["mosaics"]]
     lines = [f"# Verdict: {found['verdict']}", "", f"{counts} of all mosaics.", ""]
-    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for one in found["mosaics"]:
-        if "mosaic" not in one:
-            lines.append(f"| {one['name']} | not compared: {one['reason']} |{' |' * (len(heads) - 2)}")
-            continue
-        whole = one["mosaic"]
-        low = min((c["iou"] for c in one["clusters"].values() if c["iou"] is not None), default=None)
-        keys = ("iou", "dice", "differing", "only_ours", "only_reference", "largest_difference")
-        cells = [*(whole[key] for key in keys), low]
-        shown = ["" if cell is None else f"{cell:.6g}" for cell in cells]
-        lines.append(f"| {one['name']} | {one['verdict']} | " + " | ".join(shown) + " |")
+    lines += markdown_table([*MOSAIC_COLUMNS], rows)
+    places = [
+        f"- {markdown(one['name'])}, {markdown(_words_of(Difference(**place)))}"
+        for one in found["mosaics"]
+        for place in one.get("differences", ())
+    ]
+    if places:
+        lines += ["", "## Where they differ", "", *places]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.6g}"

@@ -25,10 +25,11 @@ from radiounet.evaluation_report import draw_evaluation, evaluation_table, publi
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.inference import Predictor, open_model
+from radiounet.learning_curve import origin_of
 from radiounet.network import load_model, lotss_unet
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.scenes import read_scene
-from radiounet.simulate import CAUSES
+from radiounet.simulate import CAUSES, write_pair
 
 N_PX = 192
 RMS = 1e-4  # Jy/beam
@@ -334,6 +335,26 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     plane = card.normalisation(image, np.full_like(image, 2))
     expected = predictor.plane(plane, card.tile_px, card.core_px)
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
+
+
+def test_what_the_simulator_writes_can_be_measured(tmp_path):
+    sky = SimulateOptions(
+        n_px=192, clusters_per_deg2=(150.0, 150.0), diffuse_fraction=(0.7, 0.7), empty_fraction=0.0
+    )
+    paths = [str(tmp_path / f"{seed}.fits") for seed in (3, 4)]
+    for seed, path in zip((3, 4), paths, strict=True):
+        write_pair(path, sky, seed)
+    clusters, objects = (
+        sum(len(Table.read(path, hdu=hdu)) for path in paths) for hdu in ("CLUSTERS", "OBJECT_LIST")
+    )
+    assert origin_of(paths)["number"] == 2
+    scores = evaluate(METHOD, paths, OPTIONS, Calibration(0.3))
+    counts = scores["clusters"]
+    assert sum(counts[key] for key in ("host", "empty", "undetectable", "uncovered")) == clusters > 0
+    assert 0 < scores["objects"]["all"]["count"] <= objects
+    write_evaluation([scores], tmp_path)
+    lines = (tmp_path / "evaluation.md").read_text().splitlines()
+    assert {line.count("|") for line in lines if line.startswith("|")} == {3}
 
 
 @pytest.fixture

@@ -1,13 +1,19 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from radiounet.errors import BadDataError
 from radiounet.products import Products, Rejection, write_rejected
 from radiounet.progress import Progress, duration, last_words
+from stages import write_image
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 JOBS = {
     1: ("fetch_mosaic", "one"),
@@ -185,3 +191,15 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
     progress = Progress(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
     progress.end("finished")
     assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
+
+
+def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(progress, tmp_path):
+    image, log = write_image(tmp_path / "a.fits", BUNIT="<b>$K$"), tmp_path / "tile.log"
+    command = [sys.executable, SCRIPTS / "tile.py", "--mosaic", "two", "--image", image, "--log", log]
+    command += ["--model", "lotss-unet", "--mode", "exact", "--out", tmp_path / "a.h5"]
+    assert subprocess.run([*map(str, command)], capture_output=True).returncode == BadDataError.exit_status
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
+    words = progress.status("failed").failed[0]["last_words"]
+    assert "rejected two in tile: UnitError: " in words
+    assert "<b>$K$" in words

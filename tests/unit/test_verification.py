@@ -1,18 +1,26 @@
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
+from markdown_it import MarkdownIt
 
 from radiounet.config import DownloadOptions, VerifyOptions
-from radiounet.errors import ConfigError, NotInArchiveError, ShapeMismatchError
-from radiounet.image import grid_wcs
-from radiounet.products import Products, Rejection, write_ecsv, write_rejected
+from radiounet.errors import CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
+from radiounet.products import Products, Rejection, read_rejection, write_rejected
 from radiounet.verification import Agreement, agreement, merge_verifications, verify_mosaic
+from stages import HALO, N_PX, run_stages, write_image
 
 NAN = np.nan
-WCS = grid_wcs(150.0, 35.0, 100, 4.5)
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+BLANK_ROWS = 10
+CLUSTERS = ("halo | <b>", "twin", "twin")
 ANSWERS = DownloadOptions(attempts=1)
 
 
@@ -43,39 +51,46 @@ def test_what_passes():
     assert not Agreement(9, 0, 1).passes(options)
 
 
-def write_products(products, name, probability):
-    header = WCS.to_header()
-    mask = (probability >= 0.5).astype(np.uint8)
-    mask[np.isnan(probability)] = 255
-    for path, data in ((products.mask(name), mask), (products.probability(name), probability)):
-        fits.HDUList([fits.PrimaryHDU(data, header)]).writeto(path, overwrite=True)
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory):
+    """Products of every stage: a mosaic with a halo and three clusters, and one that is rejected."""
+    folder = tmp_path_factory.mktemp("first")
+    images = {"m": write_image(folder / "m.fits"), "lost": write_image(folder / "k.fits", BUNIT="K")}
+    wcs = WCS(fits.getheader(images["m"]))
+    places = wcs.wcs_pix2world([HALO[::-1], (30, 160), (160, 30)], 0)
+    table = Table({"name": CLUSTERS, "ra": places[:, 0], "dec": places[:, 1], "z": [0.2] * 3})
+    table["R500"] = [1.5, 0.5, 0.5]
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, images, folder / "clusters.ecsv")
+    return products
 
 
 @pytest.fixture
-def survey(tmp_path):
-    """Own and reference products of one mosaic: a disc around the cluster, blank below row 10."""
+def survey(first_run, tmp_path):
+    """Our products, and the same once more as the reference."""
     ours, reference = (Products(str(tmp_path / name)) for name in ("ours", "reference"))
-    y, x = np.indices((100, 100))
-    probability = np.where(np.hypot(y - 49, x - 49) < 12, 0.9, 0.1).astype(np.float32)
-    probability[:10] = np.nan
     for products in (ours, reference):
-        for path in (products.mask("m"), products.probability("m"), products.clusters("m")):
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        write_products(products, "m", probability)
-    table = Table({"name": ["near", "far"], "ra": [150.0, 150.03], "dec": [35.0, 35.03]})
-    table["r500_arcmin"] = [1.0, 0.5]
-    write_ecsv(ours.clusters("m"), table)
-    return ours, reference, probability
+        shutil.copytree(first_run.root, products.root)
+    return ours, reference
 
 
-def verify(survey, tmp_path, **changes):
-    ours, reference, _ = survey
+def change(path, by):
+    """Write a product anew with other pixels."""
+    with fits.open(path) as hdus:
+        hdus[0].data = by(hdus[0].data.copy())
+        hdus.writeto(path, overwrite=True)
+
+
+def verify(survey, tmp_path, mosaic="m", **changes):
+    ours, reference = survey
     options = VerifyOptions(
         masks=f"file://{reference.root}/masks/{{mosaic}}.fits",
         probabilities=f"{reference.root}/probability/{{mosaic}}.fits",
         **changes,
     )
-    found = verify_mosaic("m", ours, options, ANSWERS, str(tmp_path / "out" / "m.json"))
+    found = verify_mosaic(mosaic, ours, options, ANSWERS, str(tmp_path / "out" / "m.json"))
     assert json.loads((tmp_path / "out" / "m.json").read_text()) == found
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["m.json"]
     return found
@@ -85,14 +100,14 @@ def test_the_same_bytes_are_identical(survey, tmp_path):
     found = verify(survey, tmp_path)
     assert found["verdict"] == "identical"
     assert found["identical"] == {"mask": True, "probability": True}
-    assert found["mosaic"]["pixels"] == 9000
-    assert found["clusters"]["near"]["iou"] == 1
-    assert found["clusters"]["far"]["iou"] is None
+    assert found["mosaic"]["pixels"] == N_PX * (N_PX - BLANK_ROWS)
+    assert [one["name"] for one in found["clusters"]] == list(CLUSTERS)  # both of one name
+    assert [one["iou"] for one in found["clusters"]] == [1, None, None]
+    assert found["differences"] == []
 
 
 def test_within_what_is_allowed_they_are_equal(survey, tmp_path):
-    _, reference, probability = survey
-    write_products(reference, "m", probability + np.float32(5e-5))
+    change(survey[1].probability("m"), lambda values: values + np.float32(5e-5))
     found = verify(survey, tmp_path)
     assert found["verdict"] == "equal"
     assert found["mosaic"]["largest_difference"] == pytest.approx(5e-5, rel=0.01)
@@ -101,30 +116,45 @@ def test_within_what_is_allowed_they_are_equal(survey, tmp_path):
 
 
 def test_a_mosaic_that_lost_its_data_is_no_equal(survey, tmp_path):
-    ours, _, probability = survey
-    lost = probability.copy()
-    lost[50:] = np.nan
-    write_products(ours, "m", lost)
-    found = verify(survey, tmp_path)
-    assert found["verdict"] == "different"
-    assert (found["mosaic"]["only_ours"], found["mosaic"]["only_reference"]) == (0, 5000)
-    write_products(ours, "m", np.full_like(lost, np.nan))
-    assert verify(survey, tmp_path)["verdict"] == "different"
+    def lose(path, rows, value):
+        def blank(values):
+            values[rows:] = value
+            return values
+
+        change(path, blank)
+
+    ours, _ = survey
+    for rows, lost in ((120, 80), (0, N_PX - BLANK_ROWS)):
+        lose(ours.mask("m"), rows, 255)
+        lose(ours.probability("m"), rows, np.nan)
+        found = verify(survey, tmp_path)
+        assert found["verdict"] == "different"
+        assert (found["mosaic"]["only_ours"], found["mosaic"]["only_reference"]) == (0, lost * N_PX)
+        place = next(one for one in found["differences"] if one["kind"] == "probability")
+        assert (place["y_px"], place["x_px"]) == (max(rows, BLANK_ROWS), 0)
+        assert place["ours"] is None
+        assert place["reference"] is not None
 
 
 def test_the_border_that_the_published_code_leaves_zero_counts_for_nothing(survey, tmp_path):
-    ours, reference, probability = survey
-    zeros, undefined = probability.copy(), probability.copy()
-    zeros[:, :8], undefined[:, :8] = 0, np.nan
-    write_products(ours, "m", undefined)
-    write_products(reference, "m", zeros)
+    def border(value):
+        def written(values):
+            values[:, :8] = value
+            return values
+
+        return written
+
+    ours, reference = survey
+    for products, mask, probability in ((ours, 255, np.nan), (reference, 0, 0)):
+        change(products.mask("m"), border(mask))
+        change(products.probability("m"), border(probability))
     found = verify(survey, tmp_path)
     assert found["verdict"] == "equal"
-    assert found["mosaic"]["pixels"] == 90 * 92
+    assert found["mosaic"]["pixels"] == (N_PX - BLANK_ROWS) * (N_PX - 8)
 
 
 def test_a_template_must_be_one(survey, tmp_path):
-    ours, _, _ = survey
+    ours, _ = survey
     with pytest.raises(ConfigError, match="where the references are"):
         verify_mosaic("m", ours, VerifyOptions(), ANSWERS, str(tmp_path / "m.json"))
     with pytest.raises(ConfigError, match="unknown 'field'"):
@@ -134,28 +164,149 @@ def test_a_template_must_be_one(survey, tmp_path):
 
 
 def test_one_cluster_that_differs_is_a_difference(survey, tmp_path):
-    """A few pixels of a mosaic, but half of what lies inside a cluster."""
-    _, reference, probability = survey
-    changed = probability.copy()
-    changed[:, 49:] = np.where(changed[:, 49:] > 0.5, 0.1, changed[:, 49:])
-    write_products(reference, "m", changed)
-    found = verify(survey, tmp_path, min_iou=0.3, max_difference=1.0)
+    """A second island far away keeps the whole mosaic's agreement up; half of a cluster is missing."""
+    ours, reference = survey
+
+    def second_island(mask):
+        mask[150:190, 20:190] = 1
+        return mask
+
+    def half_a_halo(mask):
+        mask[:, HALO[1] :][mask[:, HALO[1] :] == 1] = 0
+        return second_island(mask)
+
+    change(ours.mask("m"), second_island)
+    change(reference.mask("m"), half_a_halo)
+    found = verify(survey, tmp_path, min_iou=0.3)
     assert found["verdict"] == "equal"
-    assert found["clusters"]["near"]["iou"] == pytest.approx(0.5, abs=0.05)
-    assert verify(survey, tmp_path, min_iou=0.7, max_difference=1.0)["verdict"] == "different"
+    halo = found["clusters"][0]
+    assert halo["iou"] == pytest.approx(0.5, abs=0.05)
+    assert found["mosaic"]["iou"] > 0.7
+    assert verify(survey, tmp_path, min_iou=0.7)["verdict"] == "different"
+
+
+@pytest.mark.parametrize("kind", ["mask", "probability"])
+@pytest.mark.parametrize(
+    ("shift", "inside"), [((0, 0), ["halo | <b>"]), ((-60, 55), [])], ids=["in the cluster", "outside"]
+)
+def test_one_changed_pixel_is_named_with_its_place(survey, tmp_path, kind, shift, inside):
+    ours, reference = survey
+    y, x = HALO[0] + shift[0], HALO[1] + shift[1]
+    path = getattr(reference, kind)("m")
+
+    def flip(values):
+        values[y, x] = 1 - values[y, x]
+        return values
+
+    before = fits.getdata(path)[y, x]
+    change(path, flip)
+    found = verify(survey, tmp_path, min_iou=1.0)
+    assert found["verdict"] == "different"
+    (place,) = found["differences"]
+    assert (place["kind"], place["pixels"], place["x_px"], place["y_px"]) == (kind, 1, x, y)
+    assert [place["ours"], place["reference"]] == pytest.approx([before, 1 - before])
+    ra, dec = WCS(fits.getheader(path)).wcs_pix2world([[x, y]], 0)[0]
+    assert [place["ra_deg"], place["dec_deg"]] == pytest.approx([ra, dec], abs=1e-7)
+    assert place["clusters"] == inside
+    islands = Table.read(ours.islands("m"))
+    assert place["island"] in list(islands["name"])
+    # the halo's centre, whose island has its centroid within 0.3'
+    assert (place["island_distance_arcmin"] < 0.3) is (shift == (0, 0))
+    merge_verifications([str(tmp_path / "out" / "m.json")], str(tmp_path / "all.json"))
+    page = (tmp_path / "all.md").read_text()
+    assert "1 pixels differ" in page
+    assert f"RA {ra:.5f}, Dec {dec:+.5f} (x {x}, y {y}, from 0)" in page
+
+
+def test_a_mosaic_without_clusters(survey, tmp_path):
+    folder = tmp_path / "none"
+    products = Products(str(folder / "images"))
+    run_stages(products, {"m": write_image(folder / "m.fits")})
+    found = verify((products, products), tmp_path)
+    assert (found["verdict"], found["clusters"]) == ("identical", [])
+    # another noise, the same halo: another mask
+    run_stages(products, {"m": write_image(folder / "m.fits", seed=5)})
+    found = verify((products, survey[1]), tmp_path)
+    assert found["verdict"] == "different"
+    assert found["mosaic"]["iou"] > 0.5
+
+
+OTHER_SKY = "deg apart .*icrs and (galactic|fk4|fk5)|differ in their coordinates"
+
+
+def recast(path, **cards):
+    with fits.open(path) as hdus:
+        hdus[0].header.update(cards)
+        hdus.writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("cards", "error", "words"),
+    [
+        ({"CRVAL1": 150.1}, ShapeMismatchError, "differ in their coordinates"),
+        ({"CTYPE1": "GLON-SIN", "CTYPE2": "GLAT-SIN"}, ShapeMismatchError, OTHER_SKY),
+        ({"RADESYS": "FK4", "EQUINOX": 1950.0}, ShapeMismatchError, OTHER_SKY),
+        ({"RADESYS": "FK5", "EQUINOX": 2015.0}, ShapeMismatchError, OTHER_SKY),
+        ({"CTYPE1": "FREQ"}, CelestialError, "celestial"),
+    ],
+    ids=["centre", "Galactic", "B1950", "J2015", "no sky"],
+)
+@pytest.mark.parametrize("kind", ["mask", "probability"])
+def test_a_reference_of_another_sky_is_refused(survey, tmp_path, kind, cards, error, words):
+    recast(getattr(survey[1], kind)("m"), **cards)
+    with pytest.raises(error, match=words) as caught:
+        verify(survey, tmp_path)
+    assert caught.value.file.endswith(f"reference/{'masks' if kind == 'mask' else kind}/m.fits")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_frame_that_is_the_same_sky_is_compared(survey, tmp_path):
+    # FK5 of J2000 is within 0.03 arcsec of ICRS
+    for path in (survey[1].mask("m"), survey[1].probability("m")):
+        recast(path, RADESYS="FK5", EQUINOX=2000.0)
+    assert verify(survey, tmp_path)["verdict"] == "equal"
 
 
 def test_references_that_can_not_be_had_or_compared(survey, tmp_path):
-    ours, reference, _ = survey
+    ours, reference = survey
     options = VerifyOptions(masks=f"{tmp_path}/absent/{{mosaic}}.fits")
     with pytest.raises(NotInArchiveError):
         verify_mosaic("m", ours, options, ANSWERS, str(tmp_path / "out" / "m.json"))
-    fits.PrimaryHDU(np.zeros((50, 50), np.uint8), WCS.to_header()).writeto(
-        reference.mask("m"), overwrite=True
-    )
+    shutil.copy(reference.mask("lost"), reference.mask("m"))
+    with pytest.raises(NotInArchiveError, match="itself rejected: UnitError"):
+        verify(survey, tmp_path)
+    header = fits.getheader(ours.mask("m"))
+    fits.PrimaryHDU(np.zeros((50, 50), np.uint8), header).writeto(reference.mask("m"), overwrite=True)
     with pytest.raises(ShapeMismatchError, match="mask of m and its reference"):
         verify(survey, tmp_path)
     assert not any(path.suffix == ".fits" for path in (tmp_path / "out").iterdir())
+
+
+def test_a_rejected_mosaic_is_not_compared_and_the_page_says_why(survey, tmp_path):
+    ours, reference = survey
+    results = []
+    for name in ("m", "lost"):
+        results.append(tmp_path / "out" / f"{name}.json")
+        command = [sys.executable, SCRIPTS / "verify_mosaic.py", "--root", ours.root, "--mosaic", name]
+        command += ["--masks", f"{reference.root}/masks/{{mosaic}}.fits", "--out", results[-1]]
+        subprocess.run([*map(str, command), "--on-reject", "continue"], check=True, capture_output=True)
+    assert read_rejection(results[1]).reason.startswith("UnitError")
+    found = merge_verifications([*map(str, results)], str(tmp_path / "all.json"))
+    assert found["verdict"] == "different"
+    assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
+    assert "| lost | not compared: UnitError: " in (tmp_path / "all.md").read_text()
+
+
+def cells_of(page):
+    """Text of a page's table, row by row, as a reader of Markdown sees it."""
+    rows = []
+    for token in MarkdownIt("commonmark").enable("table").parse(page):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and rows:
+            assert {child.type for child in token.children} <= {"text", "text_special"}
+            rows[-1].append("".join(child.content for child in token.children))
+    return rows
 
 
 def test_one_verdict_of_all(survey, tmp_path):
@@ -169,3 +320,15 @@ def test_one_verdict_of_all(survey, tmp_path):
     page = (tmp_path / "all.md").read_text()
     assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
     assert "| lost | not compared: NotInArchiveError: 404 |" in page
+
+
+def test_reasons_with_markup_stay_in_their_cell(survey, tmp_path):
+    verify(survey, tmp_path)
+    reason = "NotFitsError: it begins with b'<html>|<a href=\"javascript:x\">`a`|$y$'\n| [b](c) | **d** |"
+    write_rejected(tmp_path / "lost.json", Rejection("lost", "verify", "url", reason))
+    paths = [str(tmp_path / "out" / "m.json"), str(tmp_path / "lost.json")]
+    merge_verifications(paths, str(tmp_path / "all.json"))
+    rows = cells_of((tmp_path / "all.md").read_text())
+    assert len(rows) == 3
+    assert {len(row) for row in rows} == {9}
+    assert rows[2][:2] == ["lost", "not compared: " + " ".join(reason.split())]

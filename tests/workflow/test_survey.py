@@ -1,6 +1,7 @@
 """Small surveys end to end: known truth, bad data, a restless server, killed jobs."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
+from scipy import ndimage
 
-from radiounet.demo import ArchiveHandler, demo_config, serve, write_archive
+from radiounet.demo import (
+    VERIFIED,
+    ArchiveHandler,
+    demo_config,
+    second_run_configs,
+    serve,
+    write_archive,
+)
 from radiounet.image import grid_wcs
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
 from radiounet.sky import Field, Mosaic, list_paths
@@ -271,8 +282,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes_and_a_second_run_does_nothing(tm
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The demo survey, both releases, run once."""
-    import yaml
-
     folder = tmp_path_factory.mktemp("demo")
     archive = folder / "archive"
     write_archive(archive)
@@ -284,7 +293,59 @@ def demo(tmp_path_factory):
             run.config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
             run("lists")
             run()
+        again = Run(folder)
+        configs = second_run_configs(demo_config("dr2", url, archive))
+        for name, content in zip(("second", "verify"), configs, strict=True):
+            again.config = folder / f"{name}.yaml"
+            again.config.write_text(yaml.safe_dump(content))
+            again(f"second/dr2/masks/{VERIFIED}.fits" if name == "second" else "verify")
     return folder
+
+
+def verdict_of(folder):
+    return json.loads((folder / "results/dr2/verification.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_second_run_is_identical_and_one_changed_pixel_is_found(demo):
+    found = verdict_of(demo)
+    assert found["verdict"] == "identical"
+    (mosaic,) = found["mosaics"]
+    assert mosaic["identical"] == {"mask": True, "probability": True}
+    assert mosaic["differences"] == []
+    clusters = Table.read(demo / f"results/dr2/clusters/{VERIFIED}.ecsv")
+    assert len(clusters) > 0
+    assert [one["name"] for one in mosaic["clusters"]] == list(clusters["name"])
+
+    # one pixel in the middle of the largest island of the reference is taken away
+    islands = Table.read(demo / f"results/dr2/islands/{VERIFIED}.ecsv")
+    (demo / "changed").mkdir()
+    with fits.open(demo / f"second/dr2/masks/{VERIFIED}.fits") as hdus:
+        mask = hdus[0].data
+        labels, count = ndimage.label(mask == 1, np.ones((3, 3)))
+        largest = 1 + np.argmax(ndimage.sum_labels(mask == 1, labels, np.arange(1, count + 1)))
+        y, x = np.argwhere(labels == largest)[(labels == largest).sum() // 2]
+        mask[y, x] = 0
+        ra, dec = WCS(hdus[0].header).wcs_pix2world([[x, y]], 0)[0]
+        hdus.writeto(demo / f"changed/{VERIFIED}.fits")
+    run = Run(demo)
+    run.config = demo / "changed.yaml"
+    config = yaml.safe_load((demo / "verify.yaml").read_text())
+    config["verify"]["masks"] = "changed/{mosaic}.fits"
+    config["verify"]["min_iou"] = 1.0
+    run.config.write_text(yaml.safe_dump(config))
+    counts = run.counts("verify")
+    assert counts == {"verify_mosaic": 1, "verify": 1, "total": 2}
+    run("verify")
+    found = verdict_of(demo)
+    assert found["verdict"] == "different"
+    (place,) = found["mosaics"][0]["differences"]
+    assert (place["kind"], place["pixels"], place["x_px"], place["y_px"]) == ("mask", 1, x, y)
+    assert (place["ours"], place["reference"]) == (1, 0)
+    assert [place["ra_deg"], place["dec_deg"]] == pytest.approx([ra, dec], abs=1e-6)
+    assert place["island"] in list(islands["name"])
+    page = (demo / "results/dr2/verification.md").read_text()
+    assert f"RA {ra:.5f}, Dec {dec:+.5f}" in page
 
 
 @pytest.mark.slow
@@ -308,8 +369,6 @@ def test_simulated_clusters_are_told_apart(demo, release):
 @pytest.mark.slow
 @pytest.mark.parametrize("release", ["dr2", "dr3"])
 def test_no_island_stands_twice_where_mosaics_overlap(demo, release):
-    from scipy import ndimage
-
     from radiounet.sky import separation_deg, unit_vectors
 
     islands = Table.read(demo / f"results/{release}/catalogue/islands.vot")

@@ -34,6 +34,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mask=PRODUCTS.mask("{mosaic}"),
             probability=PRODUCTS.probability("{mosaic}"),
             clusters=PRODUCTS.clusters("{mosaic}"),
+            islands=PRODUCTS.islands("{mosaic}"),
         output:
             PRODUCTS.verification("{mosaic}"),
         log:
