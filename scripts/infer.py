@@ -16,7 +16,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage for each mosaic."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("tiles",), writes=("out",))
     parser.add_argument("tiles", nargs="+", help="tiles files of scripts/tile.py, named like their mosaics")
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
     parser.add_argument("--model", required=True, help="model: its name or its folder")

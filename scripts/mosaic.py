@@ -13,7 +13,9 @@ ANY = ("image", "weight", "like", "out", "out_weight")
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(
+        __doc__, reads=("list", "image", "weight", "like", "flux_scale"), writes=("out", "out_weight")
+    )
     parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
     parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
     parser.add_argument("--list", help="list of the release's mosaics (CSV)")

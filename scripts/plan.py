@@ -12,7 +12,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("costs",), writes=("out",))
     parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=200, help="at once on a cluster (default: %(default)s)")

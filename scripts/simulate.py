@@ -8,7 +8,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and write one pair."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--pair", type=int, required=True, help="number of the pair: its own seed")
     parser.add_argument(
         "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
