@@ -10,11 +10,11 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field
 
 from radiounet.errors import ConfigError
 from radiounet.section import FractionRange, NumberRange, PositiveRange, Range, Section
+from radiounet.yaml_file import read_yaml
 
 
 class SimulateOptions(Section):
@@ -206,9 +206,7 @@ HELD_OUT = 900_000
 
 def read_sky(name: str) -> SimulateOptions:
     """Options of a sky of ``config/skies``: one to train on, and shifted ones that only measure."""
-    return SimulateOptions.model_validate(
-        yaml.safe_load((SKY_FOLDER / f"{name}.yaml").read_text())["simulate"]
-    )
+    return SimulateOptions.model_validate(read_yaml(SKY_FOLDER / f"{name}.yaml")["simulate"])
 
 
 def pair_files(path: str) -> tuple[str, ...]:

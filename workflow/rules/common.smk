@@ -23,6 +23,8 @@ from radiounet.products import (
 CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
+if workflow.is_main_process:  # not again in every job
+    GRAPH.check()
 CATALOGUES = {
     f"{kind}_{suffix}": PRODUCTS.catalogue(kind, suffix)
     for kind in CATALOGUE_KINDS
@@ -53,6 +55,7 @@ def run_root(wildcards):
 
 
 def run_masks(wildcards):
+    GRAPH.check_model()
     return [PRODUCTS.mask(mosaic) for mosaic in GRAPH.selected]
 
 
