@@ -6,7 +6,7 @@ evaluation count: tiles, images, bound on false islands, models to compare with.
 
 from radiounet.options import add_options, options_from
 from radiounet.recipe import TrainOptions, pair_files
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="learning curve of scripts/train.py")
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 

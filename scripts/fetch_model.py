@@ -10,6 +10,7 @@ from radiounet.config import DownloadOptions, PublishedModel
 from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
 from radiounet.products import NAME_PATTERN
+from radiounet.section import LONGEST_NAME
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -32,13 +33,13 @@ def main() -> None:
         from radiounet.saved_model import import_saved_model
 
         model = options_from(args, PublishedModel)
-        if not re.fullmatch(NAME_PATTERN, args.name):
+        if not re.fullmatch(NAME_PATTERN, args.name) or len(args.name) > LONGEST_NAME:
             raise ConfigError(f"{args.name!r} cannot be the name of a model")
         is_folder = Path(model.url).is_dir()
         if is_folder and model.checksum:
             raise ConfigError("a folder has no checksum: give the zip")
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(model.url) if is_folder else Path(scratch) / Path(model.url).name
+            source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
             if not is_folder:
                 options = DownloadOptions.model_validate_json(args.download)
                 fetch(model.url, source, options, checksum=model.checksum, check=lambda _: None)

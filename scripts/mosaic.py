@@ -5,7 +5,7 @@ import os
 from radiounet.config import MosaicOptions
 from radiounet.options import add_options, options_from
 from radiounet.products import Products
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--like", help="FITS file with the grid wanted")
     parser.add_argument("--out", help="image to write")
     parser.add_argument("--out-weight", help="summed weights to write")
-    parser.add_argument("--threads", type=int, help="threads (default: as many as cores)")
+    parser.add_argument("--threads", type=whole(1), help="threads (default: as many as cores)")
     add_options(parser, MosaicOptions)
     args = parser.parse_args()
     needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
@@ -34,7 +34,7 @@ def main() -> None:
         parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
     if args.image and len(args.image) != len(args.weight):
         parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
-    threads = max(args.threads or len(os.sched_getaffinity(0)), 1)
+    threads = args.threads or len(os.sched_getaffinity(0))
 
     def work() -> None:
         if args.image:

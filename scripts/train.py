@@ -9,7 +9,7 @@ its last checkpoint when the same command is given again.
 from radiounet.cards import model_folder, read_card
 from radiounet.options import add_options, options_from
 from radiounet.recipe import TrainOptions, pair_files
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 

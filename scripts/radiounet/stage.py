@@ -6,6 +6,7 @@ anything else becomes a non-zero exit, so that Snakemake tries again.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,6 +45,19 @@ def stage_parser(
         help="bad data: write rejected products and exit 0, or stop with an error (default: %(default)s)",
     )
     return parser
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Make a type of option: a whole number that is `least` or more."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    parse.__name__ = "whole number"  # argparse says so where it is none
+    return parse
 
 
 def run_stage(
@@ -86,6 +100,8 @@ def run_stage(
     logger.info("%s %s, code %s", stage, name, code_hash())
     try:
         for path in inputs:
+            if not os.path.exists(path):
+                raise ConfigError(f"there is no file {path}")
             if rejection := read_rejection(path):
                 raise RejectedInputError(rejection)
         work()
@@ -97,7 +113,7 @@ def run_stage(
         _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
     except ValidationError as error:  # a section given as JSON
         faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        logger.error("%s as JSON cannot be used: %s", error.title, "; ".join(faults))
+        logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
         sys.exit(ConfigError.exit_status)
     except RadioUNetError as error:
         logger.error("%s: %s", type(error).__name__, error)

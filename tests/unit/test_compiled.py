@@ -79,8 +79,6 @@ def test_a_place_that_others_could_have_filled_is_not_used(place, what):
 def test_a_place_without_space_is_not_used(place):
     """As where the quota of a home is used up: an empty file can be made there, but not filled."""
     (place / "lib" / "sitecustomize.py").write_text(
-        "import resource, signal\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "import tempfile\n"
         "make = tempfile.TemporaryFile\n"
         "def limited(*args, dir=None, **more):\n"

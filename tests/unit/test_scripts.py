@@ -227,4 +227,42 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         "fetch_clusters", "--catalogue", "psz2", "--url", "x", "--download", '{"attempts": 0}', "--out", table
     )
     assert done.returncode == 78
-    assert "DownloadOptions as JSON cannot be used: attempts: Input should be greater than" in done.stderr
+    assert "DownloadOptions cannot be used: attempts: Input should be greater than" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("simulate", "--pair", "-1", "--out", "p.fits"), "argument --pair: -1 is less than 0"),
+        (
+            ("simulate", "--pair", "1.5", "--out", "p.fits"),
+            "argument --pair: invalid whole number value: '1.5'",
+        ),
+        (("infer", "t.h5", "--out", "c.h5", "--model", "m", "--threads", "0"), "0 is less than 1"),
+        (("infer", "t.h5", "--out", "c.h5", "--model", "m"), "ConfigError: there is no file t.h5"),
+        (
+            ("tile", "--mosaic", "m", "--image", "no.fits", "--model", "m", "--out", "t"),
+            "there is no file no.fits",
+        ),
+        (("segment", "no.fits", "--out", "new", "--h0", "inf"), "h0: inf is not allowed"),
+        (
+            ("segment", "no.fits", "--out", "new", "--model", "/etc/passwd"),
+            "no model card at /etc/passwd/card.yaml",
+        ),
+        (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
+        (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
+        (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
+    ],
+)
+def test_mistakes_of_the_command_line_are_named(tmp_path, command, said):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / f"{command[0]}.py"), *command[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode in (2, 78), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
