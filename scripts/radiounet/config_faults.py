@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from radiounet.errors import ConfigError
+from radiounet.products import NAME_PATTERN
 
 MOST_VALUES = 1_000_000
 DEEPEST = 20
@@ -92,7 +93,9 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
         )
     if fault["type"] == "missing":
         return f"- {key}: is needed\n  write for example:\n{_as_yaml(path, _example(path, section))}"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch" and NAME_PATTERN in fault["ctx"]["pattern"]:
+        message = "a name begins with a letter or digit and holds letters, digits of ASCII and + _ . -"
     if fault["type"] == "value_error" and (key == "" or isinstance(fault["input"], dict | BaseModel)):
         correction = next((text for start, text in CORRECTIONS.items() if message.startswith(start)), None)
         right = f"\n  write for example:\n{_indent(correction)}" if correction else ""
@@ -156,6 +159,9 @@ def _example(path: list[str | int], section: type[BaseModel]) -> Any:
     default = fields[path[-1]].get_default(call_default_factory=True)
     if default is PydanticUndefined:
         return None
+    item = model_in(fields[path[-1]].annotation)
+    if default == [] and isinstance(item, type) and issubclass(item, BaseModel):
+        return {name: EXAMPLES[name] for name, field in item.model_fields.items() if field.is_required()}
     return default.model_dump() if isinstance(default, BaseModel) else default
 
 

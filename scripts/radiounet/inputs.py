@@ -115,6 +115,7 @@ def _file_fault(key: str, path: str, root: str) -> str | None:
     if not os.path.lexists(path):
         folder, name = os.path.split(path)
         beside = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+        beside += PUBLISHED_CATALOGUES if key == "clusters" else []
         return f"{key}: there is no file {path} (from {Path.cwd()}){_nearest(name, beside)}"
     if os.path.isdir(path):
         return f"{key}: {path} is a folder, not a file"

@@ -32,6 +32,9 @@ REFERENCE_HEAD = """# Configuration
 Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
 `workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
 
+Names have at most 100 letters, digits and `+ _ . -`, and begin with a letter or digit. Numbers are finite.
+Files that are named here must be there before a run begins, outside the folder that it writes to.
+
 | key | default | meaning |
 |---|---|---|"""
 

@@ -12,28 +12,27 @@ from radiounet.products import sha256_of
 HEAD_BYTES = 1 << 18
 """As much of a file is searched for a mark."""
 
-LOG_LINE = rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+: "
-MARKS = {
-    ".fits": rb"\ASIMPLE  =.*(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
-    ".ecsv": rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
-    ".vot": rb"<INFO [^>]*name=\"codehash\"",
-    ".csv": rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
-    ".html": rb"<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
-    ".md": rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
-    ".yaml": rb"^architecture: .*^weights:\n",
-    ".log": LOG_LINE,
-}
-"""How products begin, or what they hold, by suffix; a log may have any."""
+MARKS = (
+    rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+: ",  # log
+    rb"\ASIMPLE  =.*(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
+    rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
+    rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
+    rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
+    rb"\A<!doctype html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
+    rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
+    rb"\Aname: .*^architecture: .*^weights:\n",  # model card
+)
+"""How products begin, or what they hold."""
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 JSON_KEYS = (
-    {"rejected"},
-    {"left_out"},
     {"url", "file", "size", "sha256", "tried"},
     {"int", "app"},
-    {"verdict", "mosaics"},
-    {"verdict", "mosaic"},
-    {"difference_rms_jy"},
-    {"images", "objects", "clusters"},
+    {"verdict", "counts", "mosaics"},
+    {"verdict", "name", "mosaic"},
+    {"rms_ratio", "difference_rms_jy"},
+    {"images", "area_deg2", "objects", "clusters"},
 )
 """Entries that products in JSON have, one of these sets each."""
 
@@ -94,22 +93,17 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
     """
     with open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
-    if not head or re.match(LOG_LINE, head):
+    if not head or any(re.search(mark, head, re.MULTILINE | re.DOTALL) for mark in MARKS):
         return True
-    suffix = path.suffix
-    if suffix in MARKS and re.search(MARKS[suffix], head, re.MULTILINE | re.DOTALL):
+    if head.startswith(b"{") and _is_json_product(path):
         return True
-    if suffix == ".json":
-        return _is_json_product(path)
-    if suffix == ".h5" and _is_marked_hdf5(path):
+    if head.startswith(HDF5) and _is_marked_hdf5(path):
         return True
     beside = [one for one in together if one != path and one.exists()]
-    if suffix == ".fits":
-        return any(one.suffix == ".json" and sha256_of(path) in one.read_text() for one in beside)
-    if suffix in (".h5", ".png", ".npz", ".ecsv"):
-        kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
-        return any(one.suffix in kinds[suffix] and made_here(one) for one in beside)
-    return False
+    kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
+    if any(one.suffix in kinds.get(path.suffix, ()) and made_here(one) for one in beside):
+        return True
+    return any(one.suffix == ".json" and sha256_of(path) in one.read_text() for one in beside)
 
 
 def _local(path: str | Path) -> str:
@@ -140,7 +134,11 @@ def _is_json_product(path: Path) -> bool:
         content = json.loads(path.read_text())
     except ValueError:
         return False
-    return isinstance(content, dict) and any(keys <= content.keys() for keys in JSON_KEYS)
+    left_out = content.get("left_out", [])
+    rejections = [content.get("rejected"), *(left_out if isinstance(left_out, list) else [])]
+    if any(isinstance(one, dict) and {"stage", "file", "reason"} <= one.keys() for one in rejections):
+        return True
+    return content == {"left_out": []} or any(keys <= content.keys() for keys in JSON_KEYS)
 
 
 def _is_marked_hdf5(path: Path) -> bool:

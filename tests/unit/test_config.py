@@ -306,6 +306,12 @@ def test_unknown_key_at_every_place_says_where_and_what_was_meant(raw, key, near
     assert near in str(corrected(message))
 
 
+def test_item_of_a_list_is_shown_as_it_should_be():
+    message = refusal({"mosaics": {"source": "images", "images": ["a.fits"]}})
+    assert "- mosaics.images.0: 'a.fits' is not allowed" in message
+    assert corrected(message) == {"mosaics": {"images": [{"name": "my-cluster", "path": "my.fits"}]}}
+
+
 def test_key_that_is_needed_is_named_with_an_example():
     message = refusal({"archive": {"models": {"mine": {"low": 1e-9}}}})
     assert "- archive.models.mine.url: is needed" in message

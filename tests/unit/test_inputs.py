@@ -58,6 +58,7 @@ def test_what_is_there_is_accepted(place):
         ({"image": "dangling.fits"}, "dangling.fits is a link to gone.fits, which is not there"),
         ({"image": "image.fits/x"}, "there is no file image.fits/x"),
         ({"clusters": "PSZ2"}, "clusters: there is no file PSZ2"),
+        ({"clusters": "psz3"}, "; did you mean psz2?"),
         ({"clusters": "https://there/table"}, "clusters: there is no file https://there/table"),
         ({"archive": {"checksums": "known.csv"}}, "archive.checksums: there is no file known.csv"),
         ({"verify": {"masks": "referenze/{mosaic}.fits"}}, "verify.masks: there is no folder referenze"),

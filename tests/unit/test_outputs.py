@@ -179,7 +179,7 @@ def test_files_of_others_are_not_taken_for_ours(tmp_path):
     plain = tmp_path / "list.csv"
     Table({"name": ["a"], "ra": [1.0]}).write(plain)
     notes = user_file(tmp_path / "plan.md", b"# Plan: write the paper\n")
-    content = user_file(tmp_path / "a.json", b'[{"verdict": 1}]')
+    content = user_file(tmp_path / "a.json", b'{"rejected": true, "verdict": 1, "left_out": 3}')
     for path in (image, table, plain, notes, content):
         assert not made_here(path), path
 
@@ -191,6 +191,9 @@ def test_products_are_known_again(tmp_path):
     for suffix in ("fits", "h5", "ecsv", "json"):
         made.append(tmp_path / f"rejected.{suffix}")
         products.write_rejected(made[-1], rejection)
+    for left_out in ([], [vars(rejection)]):
+        made.append(tmp_path / f"left_out_{len(left_out)}.json")
+        products.write_json(made[-1], {"left_out": left_out})
     made.append(tmp_path / "image.fits")
     products.write_fits(made[-1], np.zeros((2, 2)), fits.Header(products.provenance()))
     meta = catalogue._merge_provenance(1)
@@ -212,6 +215,7 @@ def test_products_are_known_again(tmp_path):
     handler.close()
     for path in made:
         assert made_here(path), path
+        assert made_here(path.rename(path.with_suffix(".other"))), path
 
 
 def test_a_record_vouches_for_a_downloaded_image(tmp_path):
