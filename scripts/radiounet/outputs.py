@@ -18,7 +18,7 @@ MARKS = (
     rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
     rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
-    rb"\A<!doctype html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
+    rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )

@@ -5,6 +5,7 @@ import logging
 import os
 import runpy
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet import catalogue, learning_curve, lists, products
+from radiounet.archive import fetch_candidates
+from radiounet.config import DownloadOptions
 from radiounet.errors import ConfigError
 from radiounet.log import FORMAT
 from radiounet.outputs import claim_outputs, made_here
 from radiounet.sky import Mosaic
 
-SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "scripts").glob("*.py"))
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 NO_STAGE = ("demo", "train_leg")
 WORDS = {
     *("archive", "catalogue", "config", "download", "field", "fields", "mosaic", "name", "names", "release"),
@@ -229,3 +233,31 @@ def test_a_record_vouches_for_a_downloaded_image(tmp_path):
     user_file(image, b"something else")
     with pytest.raises(ConfigError, match="was not made"):
         claim_outputs([image, record])
+
+
+def test_shipped_models_and_the_report_are_known_again():
+    files = [path for path in (ROOT / "resources" / "models").glob("*/*") if path.suffix != ".npz"]
+    assert {path.suffix for path in files} == {".yaml", ".md", ".png", ".csv", ".json", ".h5"}
+    for path in files:
+        assert made_here(path, list(path.parent.iterdir())), path
+
+
+def test_page_of_a_report_is_known_again(tmp_path):
+    page = tmp_path / "report.html"
+    template = (ROOT / "workflow/report/report.html.j2").read_text()
+    page.write_text(template.replace("{{ version }}", "0.2.0").replace("{{ code }}", products.code_hash()))
+    assert made_here(page)
+    page.write_text(template)
+    assert not made_here(page)
+
+
+def test_source_of_a_download_is_known_again(tmp_path):
+    image, record = tmp_path / "image.fits", tmp_path / "source.json"
+    fits.writeto(tmp_path / "there.fits", np.zeros((4, 4), np.float32))
+    found = fetch_candidates(f"{tmp_path}/{{file}}", ["there.fits"], image, DownloadOptions(), {})
+    products.write_json(record, asdict(found))
+    claim_outputs([image, record])
+    products.write_json(record, {"int": asdict(found), "app": asdict(found)})
+    claim_outputs([image, record])
+    with pytest.raises(ConfigError, match="was not made"):
+        claim_outputs([tmp_path / "there.fits"])

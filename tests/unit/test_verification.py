@@ -8,6 +8,7 @@ from astropy.table import Table
 from radiounet.config import DownloadOptions, VerifyOptions
 from radiounet.errors import ConfigError, NotInArchiveError, ShapeMismatchError
 from radiounet.image import grid_wcs
+from radiounet.outputs import claim_outputs
 from radiounet.products import Products, Rejection, write_ecsv, write_rejected
 from radiounet.verification import Agreement, agreement, merge_verifications, verify_mosaic
 
@@ -166,6 +167,7 @@ def test_one_verdict_of_all(survey, tmp_path):
     found = merge_verifications([same, str(tmp_path / "lost.json")], str(tmp_path / "all.json"))
     assert found["verdict"] == "different"
     assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
+    claim_outputs([same, tmp_path / "all.json", tmp_path / "all.md"])  # they are known again
     page = (tmp_path / "all.md").read_text()
     assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
     assert "| lost | not compared: NotInArchiveError: 404 |" in page
