@@ -29,6 +29,7 @@ demo: env
 
 # CONFIG=mine.yaml takes another configuration than config/config.yaml
 plan: env
+	$(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error there is no configuration $(CONFIG))))
 	$(BIN)/snakemake --cores 1 --quiet progress host $(if $(CONFIG),--configfile $(CONFIG)) -- lists
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 

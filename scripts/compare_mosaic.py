@@ -8,7 +8,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("ours", "published"))
     parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
     parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
     parser.add_argument(
@@ -27,7 +27,8 @@ def main() -> None:
         compare_mosaics(args.ours, args.published, args.out, args.min_snr)
 
     outputs = list(comparison_files(args.out).values())
-    run_stage(args, work, outputs=outputs, inputs=[args.ours], name=Path(args.out).name)
+    picture = f"{args.out}/comparison.png"
+    run_stage(args, work, outputs=outputs, writes=[picture], inputs=[args.ours], name=Path(args.out).name)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ evaluation count: tiles, images, bound on false islands, models to compare with.
 """
 
 from radiounet.options import add_options, options_from
-from radiounet.recipe import TrainOptions
-from radiounet.stage import run_stage, stage_parser
+from radiounet.recipe import TrainOptions, pair_files
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("weights", "curve"))
     images = (
         "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
     )
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="learning curve of scripts/train.py")
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 
@@ -43,7 +43,16 @@ def main() -> None:
             scores.append(evaluate(method, held_out, options, settled))
         write_evaluation(scores, args.out)
 
-    run_stage(args, work, outputs=[])
+    files = (
+        "network.weights.h5",
+        "learning_curve.csv",
+        "metrics.json",
+        "card.yaml",
+        "evaluation.md",
+        "evaluation.png",
+    )
+    pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
+    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.out}/{file}" for file in files])
 
 
 if __name__ == "__main__":

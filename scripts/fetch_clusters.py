@@ -11,7 +11,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("url",), writes=("out",))
     parser.add_argument("--catalogue", choices=tuple(PUBLISHED), required=True, help="which catalogue")
     parser.add_argument("--url", required=True, help="VOTable, or a local table with the same columns")
     parser.add_argument(

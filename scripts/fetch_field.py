@@ -11,7 +11,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("checksums",), writes=("int_image", "app_image", "source"))
     parser.add_argument("--field", required=True, help="name of the field")
     parser.add_argument(
         "--archive", required=True, help="section archive.<release> of the configuration, as JSON"

@@ -2,6 +2,8 @@
 
 from radiounet.config import Archive
 from radiounet.lists import fetch_lists
+from radiounet.outputs import claim_outputs
+from radiounet.sky import list_paths
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -13,7 +15,11 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        fetch_lists(Archive.model_validate_json(args.archive), args.release)
+        archive = Archive.model_validate_json(args.archive)
+        claim_outputs(
+            list_paths(archive.list_folder, args.release).values(), archive.lists.model_dump().values()
+        )
+        fetch_lists(archive, args.release)
 
     run_stage(args, work, outputs=[], name=args.release)
 

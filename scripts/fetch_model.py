@@ -10,12 +10,13 @@ from radiounet.config import DownloadOptions, PublishedModel
 from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
 from radiounet.products import NAME_PATTERN
+from radiounet.section import LONGEST_NAME
 from radiounet.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("url",))
     parser.add_argument("--name", required=True, help="name of the model")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="where its zip is")
@@ -26,12 +27,13 @@ def main() -> None:
     )
     parser.add_argument("--out", help="folder to write (default: resources/models/NAME)")
     args = parser.parse_args()
+    out = Path(args.out or MODELS / args.name)
 
     def work() -> None:
         from radiounet.saved_model import import_saved_model
 
         model = options_from(args, PublishedModel)
-        if not re.fullmatch(NAME_PATTERN, args.name):
+        if not re.fullmatch(NAME_PATTERN, args.name) or len(args.name) > LONGEST_NAME:
             raise ConfigError(f"{args.name!r} cannot be the name of a model")
         is_folder = Path(model.url).is_dir()
         if is_folder and model.checksum:
@@ -44,10 +46,10 @@ def main() -> None:
                 fetch(model.url, source, options, checksum=model.checksum, **accept)
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
-            out = Path(args.out or MODELS / args.name)
             import_saved_model(source, args.name, out, log10, model.threshold, model.url)
 
-    run_stage(args, work, outputs=[], name=args.name)
+    writes = [out / "network.weights.h5", out / "card.yaml"]
+    run_stage(args, work, outputs=[], writes=writes, name=args.name)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("image", "probability", "mask", "list"), writes=("out",))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="its image")
     parser.add_argument("--probability", required=True, help="its probability map")

@@ -11,16 +11,16 @@ from pathlib import Path
 from radiounet.cards import model_folder
 from radiounet.config import Segmentation
 from radiounet.options import add_options, options_from
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
     """Parse the command line and run the stage for each mosaic."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("tiles",), writes=("out",))
     parser.add_argument("tiles", nargs="+", help="tiles files of scripts/tile.py, named like their mosaics")
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
     parser.add_argument("--model", required=True, help="model: its name or its folder")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--threads", type=whole(1), default=2, help="CPU threads (default: %(default)s)")
     add_options(parser, Segmentation, "batch", "precision")
     args = parser.parse_args()
     if len(set(args.out)) != len(args.tiles):

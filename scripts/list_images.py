@@ -8,7 +8,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("images",), writes=("out",))
     parser.add_argument("--names", nargs="+", required=True, help="names of the images")
     parser.add_argument("--images", nargs="+", required=True, help="their FITS files, in the same order")
     parser.add_argument("--out", required=True, help="list to write (CSV)")

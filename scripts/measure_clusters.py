@@ -10,7 +10,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("clusters", "list"))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
@@ -35,7 +35,11 @@ def main() -> None:
         survey = read_survey(args.release, args.list)
         measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, target)
 
-    run_stage(args, work, inputs=[mask], outputs=[target], name=args.mosaic)
+    planes = [
+        kind(n) for n in (args.mosaic, *args.touched) for kind in (products.image, products.probability)
+    ]
+    masks = [products.mask(n) for n in args.touched]
+    run_stage(args, work, inputs=[mask], outputs=[target], reads=[*planes, *masks], name=args.mosaic)
 
 
 if __name__ == "__main__":

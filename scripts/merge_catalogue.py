@@ -2,6 +2,8 @@
 
 from radiounet.catalogue import merge_catalogues
 from radiounet.graph import JobGraph
+from radiounet.outputs import claim_outputs
+from radiounet.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -13,6 +15,8 @@ def main() -> None:
 
     def work() -> None:
         graph = JobGraph.from_json(args.config)  # ten thousand names are too long for a command line
+        files = [graph.products.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES]
+        claim_outputs(files, graph.cluster_table)
         merge_catalogues(
             *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
             clusters=graph.clusters,

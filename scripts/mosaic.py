@@ -5,7 +5,7 @@ import os
 from radiounet.config import MosaicOptions
 from radiounet.options import add_options, options_from
 from radiounet.products import Products
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -13,7 +13,9 @@ ANY = ("image", "weight", "like", "out", "out_weight")
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(
+        __doc__, reads=("list", "image", "weight", "like", "flux_scale"), writes=("out", "out_weight")
+    )
     parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
     parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
     parser.add_argument("--list", help="list of the release's mosaics (CSV)")
@@ -24,7 +26,7 @@ def main() -> None:
     parser.add_argument("--like", help="FITS file with the grid wanted")
     parser.add_argument("--out", help="image to write")
     parser.add_argument("--out-weight", help="summed weights to write")
-    parser.add_argument("--threads", type=int, help="threads (default: as many as cores)")
+    parser.add_argument("--threads", type=whole(1), help="threads (default: as many as cores)")
     add_options(parser, MosaicOptions)
     args = parser.parse_args()
     needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
@@ -32,7 +34,7 @@ def main() -> None:
         parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
     if args.image and len(args.image) != len(args.weight):
         parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
-    threads = max(args.threads or len(os.sched_getaffinity(0)), 1)
+    threads = args.threads or len(os.sched_getaffinity(0))
 
     def work() -> None:
         if args.image:

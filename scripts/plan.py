@@ -7,18 +7,20 @@ from radiounet.graph import JobGraph
 from radiounet.plan import COSTS, Plan, read_costs
 from radiounet.products import atomic
 from radiounet.sky import FIELD_PX
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("costs",), writes=("out",))
     parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=200, help="at once on a cluster (default: %(default)s)")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="here (default: %(default)s)")
     parser.add_argument(
-        "--field-px", type=int, default=FIELD_PX, help="side of a field's image (default: %(default)s)"
+        "--jobs", type=whole(1), default=200, help="at once on a cluster (default: %(default)s)"
+    )
+    parser.add_argument("--cores", type=whole(1), default=os.cpu_count(), help="here (default: %(default)s)")
+    parser.add_argument(
+        "--field-px", type=whole(1), default=FIELD_PX, help="side of a field's image (default: %(default)s)"
     )
     parser.add_argument("--out", required=True, help="page to write (Markdown)")
     args = parser.parse_args()

@@ -7,7 +7,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("image",), writes=("out",))
     parser.add_argument("--name", required=True, help="name of the image")
     parser.add_argument("--image", required=True, help="FITS image, Jy/beam")
     parser.add_argument("--model", required=True, help="model: its name or its folder")

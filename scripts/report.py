@@ -7,7 +7,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     parser.add_argument("--out", required=True, help="page to write (HTML)")
     args = parser.parse_args()

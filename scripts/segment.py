@@ -3,15 +3,16 @@
 The image may have any pixel scale; it is brought to the model's beam and grid.
 """
 
+from radiounet.cards import model_folder
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.options import add_options, options_from
-from radiounet.segmentation import segment_image
+from radiounet.segmentation import PRODUCTS, segment_image
 from radiounet.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("image", "clusters"))
     parser.add_argument("image", help="FITS image, Jy/beam")
     parser.add_argument("--clusters", help="cluster table: name, ra, dec, z, and M500 or R500")
     parser.add_argument("--out", required=True, help="folder to write to")
@@ -28,7 +29,8 @@ def main() -> None:
         segmentation = options_from(args, Segmentation, *others)
         segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out)
 
-    run_stage(args, work, outputs=[], name=args.image)
+    products = [f"{args.out}/{name}" for name in PRODUCTS]
+    run_stage(args, work, outputs=[], writes=products, reads=[model_folder(args.model)], name=args.image)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from radiounet.options import add_options, options_from
 from radiounet.recipe import SimulateOptions
 from radiounet.simulate import write_pair
-from radiounet.stage import run_stage, stage_parser
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
     """Parse the command line and write one pair."""
-    parser = stage_parser(__doc__)
-    parser.add_argument("--pair", type=int, required=True, help="number of the pair: its own seed")
+    parser = stage_parser(__doc__, writes=("out",))
+    parser.add_argument("--pair", type=whole(0), required=True, help="number of the pair: its own seed")
     parser.add_argument(
         "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
     )

@@ -7,7 +7,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("cores", "image"), writes=("probability", "mask"))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--cores", required=True, help="cores file of scripts/infer.py")
     parser.add_argument("--image", required=True, help="image the tiles were made from")

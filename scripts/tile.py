@@ -6,7 +6,7 @@ from radiounet.tiling import tile_image
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, reads=("image",), writes=("out",))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
     parser.add_argument("--model", required=True, help="model: its name or its folder")

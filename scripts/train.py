@@ -8,18 +8,18 @@ its last checkpoint when the same command is given again.
 
 from radiounet.cards import model_folder, read_card
 from radiounet.options import add_options, options_from
-from radiounet.recipe import TrainOptions
-from radiounet.stage import run_stage, stage_parser
+from radiounet.recipe import TrainOptions, pair_files
+from radiounet.stage import run_stage, stage_parser, whole
 
 
 def main() -> None:
     """Parse the command line, train, write weights and learning curve."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, writes=("weights", "curve"))
     parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
     parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all)")
+    parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
     add_options(parser, TrainOptions)
     args = parser.parse_args()
 
@@ -47,7 +47,8 @@ def main() -> None:
         )
         save_weights(model, args.weights)
 
-    run_stage(args, work, outputs=[])
+    pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
+    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
 
 
 if __name__ == "__main__":

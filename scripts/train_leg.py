@@ -4,7 +4,9 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
+from radiounet.outputs import claim_outputs
 from radiounet.recipe import LegOptions, read_sky
 
 
@@ -24,6 +26,11 @@ def main() -> None:
     from radiounet.network import class_unet
     from radiounet.samples import make_sample
 
+    files = [args.folder / name for name in ("checkpoint.npz", "weights.npz", "curve.csv")]
+    try:
+        claim_outputs([] if files[0].is_file() else files, [args.initial or ""], args.folder / "log")
+    except ConfigError as error:
+        parser.error(str(error))
     configure(args.folder / "log")
     use_threads(args.cores)
     options, sky = options_from(args, LegOptions), read_sky("wide")

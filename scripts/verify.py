@@ -1,12 +1,14 @@
 """One verdict of all mosaics that were compared with reference ones."""
 
+from pathlib import Path
+
 from radiounet.graph import JobGraph
 from radiounet.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
     parser.add_argument("--out", required=True, help="verdict to write (JSON; a page .md beside it)")
     args = parser.parse_args()
@@ -17,7 +19,7 @@ def main() -> None:
         graph = JobGraph.from_json(args.config)
         merge_verifications([graph.products.verification(name) for name in graph.selected], args.out)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work, outputs=[], writes=[str(Path(args.out).with_suffix(".md"))])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from radiounet.stage import run_stage, stage_parser
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__)
+    parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument(

@@ -10,13 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from radiounet.background import normalise
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
 from radiounet.products import atomic, sha256_of
 from radiounet.section import LogScale, Section
+from radiounet.yaml_file import read_yaml
 
 BEAM_PX = 20 / 4.5
 """FWHM of the survey's beam."""
@@ -168,13 +169,13 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     """
     path = Path(folder) / "card.yaml"
     try:
-        card = Card.model_validate(yaml.safe_load(path.read_text()))
-    except FileNotFoundError:
+        card = Card.model_validate(read_yaml(path))
+    except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml")))
         raise ModelError(
             f"no model card at {path}; models by name: {known}; or give a model's folder"
         ) from None
-    except (ValidationError, yaml.YAMLError) as error:
+    except ValueError as error:  # of YAML or of pydantic
         raise ModelError(f"{path} is not a valid model card: {error}") from error
     if (card.tile_px - card.core_px) % 2 or card.core_px > card.tile_px:
         raise ModelError(f"{path}: a core of {card.core_px} px does not centre in {card.tile_px} px")

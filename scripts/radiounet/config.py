@@ -4,44 +4,52 @@ The classes are the single truth. ``workflow/schemas/config.schema.json`` is
 generated from them, and so are the options of the stage scripts (radiounet.options).
 """
 
-import difflib
-import json
-import os
-import typing
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from radiounet.config_faults import explain, require_moderate
 from radiounet.errors import ConfigError
-from radiounet.products import NAME_PATTERN
 from radiounet.recipe import SimulateOptions, TrainOptions
-from radiounet.section import LogScale, Section
-
-
-def _expanded(path: str) -> str:
-    path = os.path.expanduser(os.path.expandvars(path))
-    if "$" in path:
-        raise ValueError(f"no such variable in the environment: {path}")
-    return path
+from radiounet.section import (
+    CellUrl,
+    FieldFile,
+    FieldUrl,
+    FileNames,
+    FilePath,
+    Folder,
+    LogScale,
+    MosaicFile,
+    MosaicUrl,
+    Name,
+    Names,
+    Section,
+)
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-Folder = Annotated[str, AfterValidator(_expanded)]
-FieldFile = Annotated[str, Field(pattern=r"\{field\}")]
-MosaicFile = Annotated[str, Field(pattern=r"\{mosaic\}")]
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a configuration and where it stands."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _texts(one, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _texts(one, f"{path}.{number}")
+    elif isinstance(value, str):
+        yield path, value
 
 
 class OwnImage(Section):
     """One of the user's own FITS images."""
 
     name: Name = Field(description="name of the products made from it")
-    path: str = Field(description="FITS file")
+    path: FilePath = Field(description="FITS file")
 
 
 class MosaicOptions(Section):
@@ -56,8 +64,8 @@ class MosaicOptions(Section):
         description="noise map of a field's apparent image (FITS, Jy/beam), a path with {field}; "
         "null: one number, from the central box",
     )
-    sigma_box_px: int = Field(1500, ge=10, description="central box for a field's noise, px")
-    clip_sigma: float = Field(5.0, gt=1, description="clipping about zero for that noise, sigma")
+    sigma_box_px: int = Field(1500, ge=10, le=100_000, description="central box for a field's noise, px")
+    clip_sigma: float = Field(5.0, gt=1, le=1000, description="clipping about zero for that noise, sigma")
     facets: FieldFile | None = Field(
         None,
         description="a field's facets (DDFacet's *.tessel.reg), a path with {field}; null: none",
@@ -70,11 +78,11 @@ class MosaicOptions(Section):
         description="list of facets to leave out, a path with {field}; a field without the file has none; "
         "null: all are kept",
     )
-    flux_scale: str | None = Field(
+    flux_scale: FilePath | None = Field(
         None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
     )
     min_island_px: int = Field(
-        20, ge=0, description="islands of data up to this size are blanked, px; 0 for none"
+        20, ge=0, le=10**9, description="islands of data up to this size are blanked, px; 0 for none"
     )
     blank: Literal["survey", "none", "circle", "cell"] = Field(
         "survey",
@@ -102,6 +110,7 @@ class MosaicSource(Section):
     field_radius_deg: float = Field(
         2.6,
         gt=0,
+        le=90,
         description="DR3: fields whose disc of this radius meets a mosaic are used, deg "
         "(where the LOFAR beam at 144 MHz falls to 0.3)",
     )
@@ -123,7 +132,7 @@ class Region(Section):
 class Selection(Section):
     """Which mosaics to run; with nothing given all of the release. Conditions combine."""
 
-    mosaics: list[Name] = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
+    mosaics: Names = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
     region: Region | None = Field(None, description="mosaics whose centre lies in this disc")
     with_clusters: bool = Field(False, description="only mosaics whose cell holds a listed cluster")
 
@@ -131,22 +140,24 @@ class Selection(Section):
 class DownloadOptions(Section):
     """How files are fetched."""
 
-    timeout_s: float = Field(60.0, gt=0, description="longest silence of a server, s")
-    attempts: int = Field(6, ge=1, description="attempts per file within one job")
-    backoff_s: float = Field(1.0, ge=0, description="first pause between attempts, doubles, with jitter, s")
-    backoff_max_s: float = Field(120.0, ge=0, description="longest pause, s")
+    timeout_s: float = Field(60.0, gt=0, le=86_400, description="longest silence of a server, s")
+    attempts: int = Field(6, ge=1, le=1000, description="attempts per file within one job")
+    backoff_s: float = Field(
+        1.0, ge=0, le=86_400, description="first pause between attempts, doubles, with jitter, s"
+    )
+    backoff_max_s: float = Field(120.0, ge=0, le=86_400, description="longest pause, s")
 
 
 class ReleaseArchive(Section):
     """URL templates of one release; ``{mosaic}``, ``{field}``, ``{pixel}`` and ``{file}`` are filled in."""
 
-    mosaic: str = Field(description="URL of a mosaic's files")
-    mosaic_files: list[str] = Field(min_length=1, description="candidate file names, tried in order")
-    field: str | None = Field(None, description="URL of a field's files; no anonymous one is known")
-    field_int_files: list[str] = Field(
+    mosaic: CellUrl = Field(description="URL of a mosaic's files")
+    mosaic_files: FileNames = Field(description="candidate file names, tried in order")
+    field: FieldUrl | None = Field(None, description="URL of a field's files; no anonymous one is known")
+    field_int_files: FileNames = Field(
         ["image_full_low_m.int.restored.fits"], description="candidates, true flux"
     )
-    field_app_files: list[str] = Field(
+    field_app_files: FileNames = Field(
         ["image_full_low_m.app.restored.fits"], description="candidates, apparent flux"
     )
 
@@ -154,64 +165,87 @@ class ReleaseArchive(Section):
 class Dr2Archive(ReleaseArchive):
     """DR2: one mosaic per pointing."""
 
-    mosaic: str = Field(
+    mosaic: MosaicUrl = Field(
         "https://lofar-surveys.org/public/DR2/mosaics/{mosaic}/{file}", description="URL of a mosaic's files"
     )
-    mosaic_files: list[str] = Field(
-        ["low-mosaic-blanked.fits"], min_length=1, description="candidate file names, tried in order"
+    mosaic_files: FileNames = Field(
+        ["low-mosaic-blanked.fits"], description="candidate file names, tried in order"
     )
 
 
 class Dr3Archive(ReleaseArchive):
     """DR3: one mosaic per HEALPix cell; which of the names is public is not known yet."""
 
-    mosaic: str = Field(
+    mosaic: CellUrl = Field(
         "https://lofar-surveys.org/public/DR3/healpix_mosaics/{pixel}/{file}",
         description="URL of a mosaic's files",
     )
-    mosaic_files: list[str] = Field(
-        ["low-mosaic.fits", "low-mosaic-blanked.fits"],
-        min_length=1,
-        description="candidate file names, tried in order",
+    mosaic_files: FileNames = Field(
+        ["low-mosaic.fits", "low-mosaic-blanked.fits"], description="candidate file names, tried in order"
     )
 
 
 class Lists(Section):
     """Where the lists of the survey are read from: a URL, or a local file."""
 
-    dr2_mosaics: str = Field(
+    dr2_mosaics: FilePath = Field(
         "https://vo.astron.nl/tap/sync?REQUEST=doQuery&LANG=ADQL&FORMAT=votable&QUERY="
         "SELECT+mosaic_id,centeralpha,centerdelta,adler32+FROM+lotss_dr2.mosaics",
         description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)",
     )
-    dr3_footprint: str = Field(
+    dr3_footprint: FilePath = Field(
         "https://lofar-surveys.org/public/DR3/catalogues/dr3-moc.moc",
         description="DR3 footprint (FITS MOC)",
     )
-    fields: str = Field(
+    fields: FilePath = Field(
         "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
         "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt",
         description="grid of LoTSS fields: name, ra, dec (deg)",
     )
 
 
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [text for one in value.values() for text in _strings(one)]
-    if isinstance(value, list):
-        return [text for one in value for text in _strings(one)]
-    return [value] if isinstance(value, str) else []
-
-
 class PublishedModel(LogScale):
     """Published weights of Radio U-Net: where their zip is, and what belongs to them."""
 
-    url: str = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
+    url: FilePath = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
     checksum: str | None = Field(None, description="of the zip, written gitblob:HEX or sha256:HEX")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
 
 
 RADIO_UNET = "https://raw.githubusercontent.com/ICSC-Spoke3/Radio-U-Net/0f2a3416b62099e7026bae5a9a89468231df5a4b/models/"
+PUBLISHED_MODELS = {
+    "radio-unet-original": {
+        "url": RADIO_UNET + "original_model.ckpt.zip",
+        "checksum": "gitblob:40d49419fff745b1671bf6717ba23dfeb5ea6a1c",
+    },
+    # its name says norm-3-9; what its authors did with LOFAR images is not known: set low and high
+    "radio-unet-new": {
+        "url": RADIO_UNET + "model_RG-5-50-200-0.0001-norm-3-9.ckpt.zip",
+        "checksum": "gitblob:0457ad60c3f4cd0af2a3f56f61a29360f07ee6ef",
+    },
+}
+PUBLISHED_CATALOGUES = {
+    "psz2": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/594/A27/psz2"
+    "&-out.max=unlimited&-out=Name&-out=RAdeg&-out=DEdeg&-out=z&-out=MSZ",
+    "mcxc": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/534/A109/mcxc"
+    "&-out.max=unlimited&-out=MCXC&-out=RAdeg&-out=DEdeg&-out=z&-out=M500&-out=R500",
+}
+
+
+def _added_to(published: dict[str, Any]) -> Callable[[Any], Any]:
+    """Make a function that puts the entries of a user beside, or into, the published ones."""
+
+    def add(given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        merged = dict(published)
+        for name, entry in given.items():
+            known = published.get(name)
+            both = isinstance(known, dict) and isinstance(entry, dict)
+            merged[name] = known | entry if both else entry
+        return merged
+
+    return add
 
 
 class Archive(Section):
@@ -220,45 +254,25 @@ class Archive(Section):
     dr2: Dr2Archive = Dr2Archive()
     dr3: Dr3Archive = Dr3Archive()
     lists: Lists = Lists()
-    list_folder: str = Field("resources/footprints", description="where the fetched lists are kept")
-    checksums: str | None = Field(
+    list_folder: Folder = Field("resources/footprints", description="where the fetched lists are kept")
+    checksums: FilePath | None = Field(
         None,
         description="table (columns name, file, checksum) of known checksums, "
         "written adler32:HEX, sha256:HEX or gitblob:HEX",
     )
-    clusters: dict[Literal["psz2", "mcxc"], str] = Field(
-        {
-            "psz2": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/594/A27/psz2"
-            "&-out.max=unlimited&-out=Name&-out=RAdeg&-out=DEdeg&-out=z&-out=MSZ",
-            "mcxc": "https://vizier.cds.unistra.fr/viz-bin/votable?-source=J/A%2BA/534/A109/mcxc"
-            "&-out.max=unlimited&-out=MCXC&-out=RAdeg&-out=DEdeg&-out=z&-out=M500&-out=R500",
-        },
-        description="URLs of cluster catalogues (VOTable)",
+    clusters: Annotated[
+        dict[Literal["psz2", "mcxc"], FilePath], BeforeValidator(_added_to(PUBLISHED_CATALOGUES))
+    ] = Field(
+        PUBLISHED_CATALOGUES,
+        description="URLs of cluster catalogues (VOTable); one that is given leaves the other as it is",
     )
-    models: dict[Name, PublishedModel] = Field(
-        {
-            "radio-unet-original": PublishedModel(
-                url=RADIO_UNET + "original_model.ckpt.zip",
-                checksum="gitblob:40d49419fff745b1671bf6717ba23dfeb5ea6a1c",
-            ),
-            # its name says norm-3-9; what its authors did with LOFAR images is not known: set low and high
-            "radio-unet-new": PublishedModel(
-                url=RADIO_UNET + "model_RG-5-50-200-0.0001-norm-3-9.ckpt.zip",
-                checksum="gitblob:0457ad60c3f4cd0af2a3f56f61a29360f07ee6ef",
-            ),
-        },
+    models: Annotated[dict[Name, PublishedModel], BeforeValidator(_added_to(PUBLISHED_MODELS))] = Field(
+        {name: PublishedModel(**entries) for name, entries in PUBLISHED_MODELS.items()},
         description="weights that rule fetch_model imports into resources/models/NAME: url, checksum, "
-        "normalisation (low, high, floor), threshold",
+        "normalisation (low, high, floor), threshold; those that are given are added to the published ones, "
+        "and of these change only what they name",
     )
     download: DownloadOptions = DownloadOptions()
-
-    @model_validator(mode="after")
-    def _no_credentials(self) -> "Archive":
-        for url in _strings(self.model_dump()):
-            if urlsplit(url).username or urlsplit(url).password:
-                host = urlsplit(url).hostname
-                raise ValueError(f"credentials do not belong in a URL (host {host}): put them in ~/.netrc")
-        return self
 
 
 class Segmentation(Section):
@@ -271,7 +285,10 @@ class Segmentation(Section):
         "edges left out",
     )
     batch: int | None = Field(
-        None, ge=1, description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU",
     )
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32", description="of the network's multiplications; tf32 on a GPU only"
@@ -279,7 +296,7 @@ class Segmentation(Section):
     threshold: float | None = Field(
         None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
     )
-    min_island_beams: float = Field(1.0, ge=0, description="smallest island kept, beam areas")
+    min_island_beams: float = Field(1.0, ge=0, le=1e6, description="smallest island kept, beam areas")
 
 
 class MeasureOptions(Section):
@@ -289,7 +306,7 @@ class MeasureOptions(Section):
     galactic_latitude_deg: float = Field(
         10.0, ge=0, le=90, description="islands below this |b| are flagged galactic, deg"
     )
-    h0: float = Field(70.0, gt=0, description="Hubble constant, km/s/Mpc")
+    h0: float = Field(70.0, ge=20, le=200, description="Hubble constant, km/s/Mpc")
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
     unit: list[str] = Field(
         [],
@@ -308,14 +325,16 @@ class VerifyOptions(Section):
     )
     min_iou: float = Field(0.999, ge=0, le=1, description="lowest IoU of masks that are called equal")
     max_difference: float = Field(
-        1e-4, ge=0, description="largest difference of probabilities that are called equal"
+        1e-4, ge=0, le=1, description="largest difference of probabilities that are called equal"
     )
 
 
 class ReportOptions(Section):
     """The report page."""
 
-    max_pictures: int = Field(60, ge=0, description="clusters shown as pictures, most probable first")
+    max_pictures: int = Field(
+        60, ge=0, le=100_000, description="clusters shown as pictures, most probable first"
+    )
 
 
 class Config(Section):
@@ -335,7 +354,7 @@ class Config(Section):
         "cpu",
         description="with --software-deployment-method conda: envs/<this>.yaml for infer, train, evaluate",
     )
-    pointing: Annotated[list[Name], BeforeValidator(_listed)] = Field(
+    pointing: Annotated[Names, BeforeValidator(_listed)] = Field(
         [],
         exclude=True,  # a request, not a setting: products do not depend on it
         description="pointings (fields, or mosaics) to redo with all that depends on them, see target rerun",
@@ -345,7 +364,7 @@ class Config(Section):
     )
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()
-    clusters: str | None = Field(
+    clusters: FilePath | None = Field(
         None, description="psz2, mcxc, or a table with name, ra, dec, z and M500 or R500; null for none"
     )
     archive: Archive = Archive()
@@ -355,6 +374,19 @@ class Config(Section):
     report: ReportOptions = ReportOptions()
     simulate: SimulateOptions = SimulateOptions()
     train: TrainOptions = TrainOptions()
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> "Config":
+        for key, text in _texts(self.model_dump()):
+            try:
+                url = urlsplit(text)
+            except ValueError as error:
+                raise ValueError(f"{key} is no URL that can be read: {error}") from None
+            if url.netloc and (url.username or url.password):
+                raise ValueError(
+                    f"credentials do not belong in a URL ({key}, host {url.hostname}): put them in ~/.netrc"
+                )
+        return self
 
     @model_validator(mode="after")
     def _sources_are_complete(self) -> "Config":
@@ -382,22 +414,6 @@ class Config(Section):
         return "images" if self.mosaics.source == "images" else self.release
 
 
-CORRECTIONS = {
-    "mosaics.source is 'images'": "mosaics:\n  source: images\n  images:\n"
-    "    - {name: my-cluster, path: my-cluster.fits}",
-    "mosaics.images is given": "mosaics:\n  source: images",
-    **{
-        f"mosaics.source is 'fields' but archive.{release}": f"archive:\n  {release}:\n"
-        "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}"
-        for release in ("dr2", "dr3")
-    },
-    "facet_offsets and bad_facets need facets": "mosaics:\n  options:\n"
-    '    facets: "/data/{field}/image_full_low_m.tessel.reg"',
-    "select.with_clusters": "clusters: psz2",
-    "mosaics.images: two": "mosaics:\n  images:\n    - {name: a, path: a.fits}",
-}
-
-
 def load_config(raw: dict[str, Any]) -> Config:
     """Check a configuration.
 
@@ -411,78 +427,8 @@ def load_config(raw: dict[str, Any]) -> Config:
     ConfigError
         Names every wrong key with its value, what is allowed, and YAML that is right.
     """
+    require_moderate(raw)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        faults = "\n".join(_explain(fault) for fault in error.errors())
-        raise ConfigError(f"the configuration cannot be used:\n{faults}") from None
-
-
-def _explain(fault: dict[str, Any]) -> str:
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        known = list(_section_at(path[:-1]).model_fields)
-        near = difflib.get_close_matches(path[-1], known, 1)
-        allowed = f"allowed keys: {', '.join(known)}"
-        right = _as_yaml([*path[:-1], near[0] if near else known[0]], "...")
-        return f"- {key}: unknown key (value {fault['input']!r}); {allowed}\n  write for example:\n{right}"
-    if fault["type"] == "value_error":
-        message = fault["msg"].removeprefix("Value error, ")
-        if key == "archive":
-            return f"- {key}: {message}"
-        right = next((yaml for start, yaml in CORRECTIONS.items() if message.startswith(start)), None)
-        example = _indent(right) if right else _as_yaml(path, _default_at(path))
-        return f"- {f'{key}: ' if key else ''}{message}\n  write for example:\n{example}"
-    default = _default_at(path)
-    right = f"\n  write for example:\n{_as_yaml(path, default)}" if default is not None else ""
-    return f"- {key}: {fault['input']!r} is not allowed; {fault['msg']}{right}"
-
-
-def _section_at(path: list[str]) -> type[BaseModel]:
-    section: Any = Config
-    for part in path:
-        if part.isdigit():
-            continue
-        section = model_in(section.model_fields[part].annotation)
-    return section
-
-
-def model_in(annotation: Any) -> Any:
-    """Section class inside an annotation such as ``list[OwnImage]``; the annotation itself where none is."""
-    for candidate in (annotation, *typing.get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return annotation
-
-
-EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
-EXAMPLES |= {
-    "noise_map": "/data/{field}/image_full_low_m.app.restored_facetnoise.fits",
-    "facets": "/data/{field}/image_full_low_m.tessel.reg",
-    "facet_offsets": "/data/{field}/pslocal-facet_offsets.fits",
-    "bad_facets": "/data/{field}/Badfacets.txt",
-    "masks": "/data/{mosaic}/mask.fits",
-    "probabilities": "/data/{mosaic}/probability.fits",
-    "compare_to": "/data/{mosaic}/low-mosaic-blanked.fits",
-}
-
-
-def _default_at(path: list[str]) -> Any:
-    if path[-1] in EXAMPLES:
-        return EXAMPLES[path[-1]]
-    value: Any = Config()
-    for part in path:
-        value = getattr(value, part, None)
-    return value.model_dump() if isinstance(value, BaseModel) else value
-
-
-def _as_yaml(path: list[str], value: Any) -> str:
-    for part in reversed(path):
-        value = [value] if part.isdigit() else {part: value}
-    plain = json.loads(json.dumps(value))
-    return _indent(yaml.safe_dump(plain, sort_keys=False).rstrip())
-
-
-def _indent(text: str) -> str:
-    return "\n".join("    " + line for line in text.splitlines())
+        raise ConfigError(f"the configuration cannot be used:\n{explain(error, Config)}") from None

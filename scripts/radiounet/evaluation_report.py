@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -24,6 +23,7 @@ from radiounet.recipe import TrainOptions
 from radiounet.scores import card_metrics
 from radiounet.sky import PIXEL_ARCSEC
 from radiounet.words import markdown_table, save_figure
+from radiounet.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -443,7 +443,7 @@ def _command(name: str, options: TrainOptions) -> str:
     """What trains such a model: a recipe that says the same, or the options that are not the default."""
     recipe = RECIPES / f"{name}.yaml"
     if recipe.is_file():
-        written = (yaml.safe_load(recipe.read_text()) or {}).get("train", {})
+        written = (read_yaml(recipe) or {}).get("train", {})
         # what it is compared with makes no other weights
         if TrainOptions.model_validate(written | {"compare": options.compare}) == options:
             return f"make model MODEL={name}"

@@ -9,13 +9,13 @@ from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
 
-from radiounet.config import Config
+from radiounet.config import PUBLISHED_CATALOGUES, Config
 from radiounet.errors import ConfigError
+from radiounet.inputs import check_inputs, check_model, check_training_models
 from radiounet.products import Products, sha256_of
 from radiounet.sky import Cluster, Mosaic, Survey, list_paths, read_survey
 
 CLUSTER_FOLDER = "resources/clusters"
-PUBLISHED_CATALOGUES = ("psz2", "mcxc")
 
 
 class JobGraph:
@@ -30,7 +30,7 @@ class JobGraph:
 
     def __init__(self, config: Config, base: str | Path):
         self.config = config
-        self._base = Path(base)
+        self._models = Path(base) / "resources" / "models"
         self.products = Products(f"{config.results}/{config.survey}")
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
@@ -44,7 +44,33 @@ class JobGraph:
     @property
     def model_folder(self) -> str:
         """Folder of the configured model."""
-        return str(self._base / "resources" / "models" / self.config.segmentation.model)
+        return str(self._models / self.config.segmentation.model)
+
+    def check(self) -> None:
+        """Look at all that the configuration names, before Snakemake does.
+
+        A configuration with a section ``train`` may name a model that is still to be made.
+
+        Raises
+        ------
+        ConfigError
+            Names what is not there, or cannot be used.
+        """
+        check_inputs(self.config, self.products.root)
+        if "train" in self.config.model_fields_set:
+            check_training_models(self.config, self._models)
+        else:
+            self.check_model()
+
+    def check_model(self) -> None:
+        """Look at the model that segments.
+
+        Raises
+        ------
+        ConfigError
+            It is not there and cannot be fetched, or its card or weights cannot be used.
+        """
+        check_model(self.config, self._models)
 
     @property
     def model_card(self) -> str:

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
 from radiounet.canvas import draw_from
+from radiounet.compiled import compiled
 from radiounet.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.recipe import SimulateOptions
 
@@ -309,7 +309,7 @@ class Instrument:
         return fft.irfft2(spectrum, (self.size, self.size)).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _add_errors(residual, gains, times, first, second, sign, rows, columns, turn_y, turn_x):
     """Add one source's residual visibilities in place; its waves are given by row and by column."""
     for n in range(residual.size):

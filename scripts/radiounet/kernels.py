@@ -5,19 +5,20 @@ calls them decides how many work at once.
 """
 
 import numpy as np
-from numba import njit
+
+from radiounet.compiled import compiled
 
 LEAST_SHARE = 1e-7
 """Below it a pixel does not count: coordinates are rounded, and a blank must not spread by that."""
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sorted(a, b, c):
     low, high = min(a, b), max(a, b)
     return min(low, c), max(low, min(high, c)), max(high, c)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _bilinear(plane, row, column, y, x):
     """Value between the four pixels whose first is (row, column); NaN where one that counts is NaN."""
     upper = (1 - x) * plane[row, column] + x * plane[row, column + 1]
@@ -34,7 +35,7 @@ def _bilinear(plane, row, column, y, x):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _inside(position, length):
     """Position on a line of pixels, moved onto the outer centres within half a pixel; NaN beyond."""
     if not (-0.5 <= position <= length - 0.5):
@@ -42,7 +43,7 @@ def _inside(position, length):
     return min(max(position, 0.0), length - 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets, shifts, scale):
     """Add one resampled image to the sums of a block of a mosaic.
 
@@ -121,7 +122,7 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
     return inside, added
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def primary_beam(app, true, beam_cut, median):
     """Primary beam ``app / true`` of a field, zero below the cut and where undefined.
 
@@ -166,7 +167,7 @@ def primary_beam(app, true, beam_cut, median):
     return beam
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def facets_of_pixels(corners, starts, numbers, first_row, first_column, shape):
     """Facet that each pixel's centre lies in, by the even-odd rule.
 

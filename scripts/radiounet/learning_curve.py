@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from radiounet.errors import ModelError
 from radiounet.products import atomic
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import TrainOptions, pair_files
 
 COLUMNS = ("step", "loss", "validation", "seconds")
 OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_deg2", "compare"}
@@ -38,7 +38,7 @@ def origin_of(paths: Sequence[str]) -> dict[str, object]:
     paths : sequence of str
         As `radiounet.pairs.read_pair` takes them.
     """
-    headers = [fits.getheader(path) for path in paths if ":" not in path]
+    headers = [fits.getheader(path) for path in paths if len(pair_files(path)) == 1]
     seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
     sets = [f"radiounet.simulate, base seed {seed}" for seed in seeds]
     given = ["images given with their truth"] if len(headers) < len(paths) else []

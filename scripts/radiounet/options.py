@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from radiounet.config import Config, Section, model_in
+from radiounet.config import Config
+from radiounet.config_faults import explain, model_in
 from radiounet.errors import ConfigError
+from radiounet.section import Section
 
 
 def schema_text() -> str:
@@ -30,6 +32,9 @@ REFERENCE_HEAD = """# Configuration
 Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
 `workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
 
+Names have at most 100 letters, digits and `+ _ . -`, and begin with a letter or digit. Numbers are finite.
+Files that are named here must be there before a run begins, outside the folder that it writes to.
+
 | key | default | meaning |
 |---|---|---|"""
 
@@ -45,7 +50,7 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
         default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
         lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
         if nested:
-            many = "[]" if typing.get_origin(field.annotation) is list else ""
+            many = {list: "[]", dict: ".NAME"}.get(typing.get_origin(field.annotation), "")
             lines += _reference(inner, f"{prefix}{name}{many}.")
     return lines
 
@@ -105,7 +110,7 @@ def options_from(args: argparse.Namespace, section: type[Section], *only: str) -
     try:
         return section.model_validate({name: getattr(args, name) for name in only or section.model_fields})
     except ValidationError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(f"these options cannot be used:\n{explain(error, section)}") from None
 
 
 def options_to(section: Section, *only: str) -> str:

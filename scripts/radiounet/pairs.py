@@ -23,6 +23,7 @@ from radiounet.cards import AsinhNormalisation, LogNormalisation, Normalisation
 from radiounet.errors import (
     AllBlankError,
     BadDataError,
+    ConfigError,
     NotFitsError,
     ShapeMismatchError,
     TruncatedError,
@@ -31,7 +32,7 @@ from radiounet.errors import (
 from radiounet.image import check_grid, read_plane
 from radiounet.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.noise import local_rms
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import TrainOptions, pair_files
 from radiounet.sky import PIXEL_ARCSEC
 
 BEAM_ARCSEC = 20.0
@@ -113,7 +114,8 @@ def read_pair(path: str, truth_sigma: float) -> Pair:
         A file of `radiounet.simulate`: image, ``TRUTH`` and ``RMS`` in Jy/beam. Or
         two files, ``IMAGE.fits:TRUTH.fits``: an image in Jy/pixel (or without
         BUNIT) with its noise-free model, as Stuardi et al. (2024) published; or an
-        image in Jy/beam with a label image, 0 no, 1 diffuse, 255 no data.
+        image in Jy/beam with a label image, 0 no, 1 diffuse, 255 no data. See
+        `radiounet.recipe.pair_files`.
     truth_sigma : float
         Simulated pairs: diffuse is what exceeds this many times the true noise.
 
@@ -122,9 +124,16 @@ def read_pair(path: str, truth_sigma: float) -> Pair:
     NotFitsError, TruncatedError, ShapeMismatchError, UnitError, GridError, BadDataError
         The message names the file, what is wrong and what is expected.
     """
-    image_path, colon, truth_path = path.partition(":")
-    if not colon:
-        return _simulated(path, truth_sigma)
+    return read_files(pair_files(path), truth_sigma)
+
+
+def read_files(files: Sequence[str], truth_sigma: float) -> Pair:
+    """Read one training pair from its file or two files, see `read_pair`."""
+    if len(files) == 1:
+        return _simulated(files[0], truth_sigma)
+    if len(files) > 2:
+        raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
+    image_path, truth_path = files
     unit = _unit(image_path)
     if unit == "jy/beam":
         return _labelled(image_path, truth_path)
@@ -256,8 +265,9 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        names = ("PRIMARY",) if ":" in path else ("PRIMARY", "TRUTH", "RMS")
-        for file in path.split(":"):
+        files = pair_files(path)
+        names = ("PRIMARY",) if len(files) > 1 else ("PRIMARY", "TRUTH", "RMS")
+        for file in files:
             with _opened(file, *names) as hdus:
                 side = min(_side(hdu, file) for hdu in hdus)
                 parts = [(place["datLoc"], place["datSpan"]) for place in (hdu.fileinfo() for hdu in hdus)]

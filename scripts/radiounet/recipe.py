@@ -5,13 +5,16 @@ The ranges that make a simulated sky easy or hard stand here; the functions that
 `radiounet.diffuse`) name the papers.
 """
 
+import os
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field
 
+from radiounet.errors import ConfigError
 from radiounet.section import FractionRange, NumberRange, PositiveRange, Range, Section
+from radiounet.yaml_file import read_yaml
 
 
 class SimulateOptions(Section):
@@ -203,9 +206,36 @@ HELD_OUT = 900_000
 
 def read_sky(name: str) -> SimulateOptions:
     """Options of a sky of ``config/skies``: one to train on, and shifted ones that only measure."""
-    return SimulateOptions.model_validate(
-        yaml.safe_load((SKY_FOLDER / f"{name}.yaml").read_text())["simulate"]
-    )
+    return SimulateOptions.model_validate(read_yaml(SKY_FOLDER / f"{name}.yaml")["simulate"])
+
+
+def pair_files(path: str) -> tuple[str, ...]:
+    """Files of a pair: that of a simulated one, or image, truth and, to evaluate on, clusters.
+
+    Parameters
+    ----------
+    path : str
+        ``FILE``, ``IMAGE:TRUTH`` or ``IMAGE:TRUTH:CLUSTERS``. A colon may also belong to
+        a path: it is read in the one way in which all the files are there, or else most.
+
+    Raises
+    ------
+    ConfigError
+        All the files are there in more than one way.
+    """
+    parts = path.split(":")
+    cuts = [cut for count in range(3) for cut in combinations(range(1, len(parts)), count)]
+    readings = [
+        tuple(":".join(parts[start:end]) for start, end in pairwise((0, *cut, len(parts)))) for cut in cuts
+    ]
+    there = [sum(os.path.isfile(file) for file in files) for files in readings]
+    complete = [files for files, count in zip(readings, there, strict=True) if count == len(files)]
+    if len(complete) > 1:
+        ways = " or as ".join(map(str, complete))
+        raise ConfigError(f"{path} can be read as {ways}: give one of these files a name without a colon")
+    if not any(there) and len(parts) <= 3:
+        return tuple(parts)
+    return complete[0] if complete else readings[there.index(max(there))]
 
 
 class TrainOptions(Section):

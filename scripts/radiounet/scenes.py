@@ -15,7 +15,8 @@ from radiounet.errors import BadDataError
 from radiounet.gaussian import beam_area_px
 from radiounet.image import read_plane
 from radiounet.masks import EIGHT_NEIGHBOURS
-from radiounet.pairs import BEAM_ARCSEC, UNKNOWN, read_pair
+from radiounet.pairs import BEAM_ARCSEC, UNKNOWN, read_files
+from radiounet.recipe import pair_files
 from radiounet.sky import PIXEL_ARCSEC
 
 
@@ -87,8 +88,8 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
     ConfigError
         As `radiounet.cluster_tables.read_clusters`.
     """
-    image_path, *others = path.split(":")
-    pair = read_pair(":".join([image_path, *others[:1]]), truth_sigma)
+    image_path, *others = pair_files(path)
+    pair = read_files([image_path, *others[:1]], truth_sigma)
     if pair.normalisation is not None:
         raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
     classes = pair.classes()
@@ -101,7 +102,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
         clusters = _clusters(image_path, others[1] if others[1:] else None, mask)
         return Scene(*planes, truth, objects, table, None, clusters, BEAM_ARCSEC)
     try:
-        with fits.open(path) as hdus:
+        with fits.open(image_path) as hdus:
             beam_arcsec = 3600 * hdus[0].header["BMAJ"]
             rms, objects, cause = (hdus[name].data.copy() for name in ("RMS", "OBJECTS", "CAUSE"))
             table, clusters = (

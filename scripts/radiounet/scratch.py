@@ -45,7 +45,8 @@ def link_scratch(products: Products, scratch: str) -> None:
         link, target = root / name, Path(scratch).resolve() / root.name / name
         target.mkdir(parents=True, exist_ok=True)
         # Snakemake removes folders that it finds empty, and fails at a link to one
-        (target / "README.txt").write_text(WHAT_THIS_IS)
+        if not (target / "README.txt").exists():
+            (target / "README.txt").write_text(WHAT_THIS_IS)
         if not link.is_symlink() and not link.exists():
             link.symlink_to(target)
         if not link.is_symlink() or link.resolve() != target:

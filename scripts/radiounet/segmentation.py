@@ -11,6 +11,7 @@ from radiounet.image import place_of, prepare_image
 from radiounet.islands import find_islands
 from radiounet.locks import hold, let_go
 from radiounet.masks import stitch_cores
+from radiounet.outputs import claim_outputs
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 
@@ -29,6 +30,11 @@ def segment_image(
 
     Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
     clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
+
+    Raises
+    ------
+    ConfigError
+        A file of such a name in the folder is an input, or was not made by this library.
     """
     from radiounet.inference import open_model, write_cores
 
@@ -36,10 +42,12 @@ def segment_image(
     if clusters is not None:
         read_clusters(clusters, measure)  # a mistake in it is found before the work
     out = Path(folder)
+    made = [out / name for name in PRODUCTS]
+    claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
     hold(out)
     try:
-        for name in PRODUCTS:
-            (out / name).unlink(missing_ok=True)
+        for path in made:
+            path.unlink(missing_ok=True)
         probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
         with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
             prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))

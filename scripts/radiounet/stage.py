@@ -6,22 +6,37 @@ anything else becomes a non-zero exit, so that Snakemake tries again.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from radiounet.errors import BadDataError, RadioUNetError
+from pydantic import ValidationError
+
+from radiounet.errors import BadDataError, ConfigError, RadioUNetError
 from radiounet.log import configure
+from radiounet.outputs import claim_outputs
 from radiounet.products import RejectedInputError, Rejection, code_hash, read_rejection, write_rejected
 
 logger = logging.getLogger("radiounet.stage")
 
 
-def stage_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the options that all stages have."""
+def stage_parser(
+    description: str | None, *, reads: Sequence[str] = (), writes: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that all stages have.
+
+    Parameters
+    ----------
+    description : str
+        Of the program, for its help.
+    reads, writes : sequence of str
+        Names of the options whose values are files that are read, and that are written.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
     parser.add_argument("--log", help="log file (default: standard error)")
     parser.add_argument(
         "--on-reject",
@@ -32,12 +47,27 @@ def stage_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """Make a type of option: a whole number that is `least` or more."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    parse.__name__ = "whole number"  # argparse says so where it is none
+    return parse
+
+
 def run_stage(
     args: argparse.Namespace,
     work: Callable[[], object],
     *,
     outputs: Sequence[str],
     inputs: Sequence[str] = (),
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
     name: str = "",
 ) -> None:
     """Run one stage and leave the process with the status its outcome deserves.
@@ -52,14 +82,26 @@ def run_stage(
         Written as rejected products when the data is bad.
     inputs : sequence of str
         Products that may themselves be rejected; the first that is decides.
+    reads, writes : sequence of str
+        Further files that are read and written, whose names do not stand in an option of their own.
     name : str
         Field or mosaic, for the row in ``rejected``.
     """
-    configure(args.log)
     stage = Path(sys.argv[0]).stem
+    named = _values(args, args.writes)
+    derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
+    try:
+        claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
+        configure(args.log)
+    except ConfigError as error:
+        configure(None)
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(error.exit_status)
     logger.info("%s %s, code %s", stage, name, code_hash())
     try:
         for path in inputs:
+            if not os.path.exists(path):
+                raise ConfigError(f"there is no file {path}")
             if rejection := read_rejection(path):
                 raise RejectedInputError(rejection)
         work()
@@ -69,9 +111,19 @@ def run_stage(
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
         kind = type(error).__name__
         _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
+    except ValidationError as error:  # a section given as JSON
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
+        sys.exit(ConfigError.exit_status)
     except RadioUNetError as error:
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(error.exit_status)
+
+
+def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Files that options name, one or several each."""
+    values = [getattr(args, name) for name in names]
+    return [one for value in values if value for one in (value if isinstance(value, list) else [value])]
 
 
 def _reject(

@@ -1,5 +1,8 @@
 import argparse
+import contextlib
+import math
 import shlex
+import typing
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from radiounet.config import (
     TrainOptions,
     load_config,
 )
+from radiounet.config_faults import model_in
 from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from, options_to, reference_text, schema_text
 
@@ -91,6 +95,18 @@ def test_value_out_of_range_is_refused_with_the_limit_and_the_default():
         ({"segmentation": {"threshold": 1}}, "segmentation.threshold: 1 "),
         ({"select": {"region": {"ra_deg": 360, "dec_deg": 0, "radius_deg": 1}}}, "select.region.ra_deg: 360"),
         ({"measure": None}, "measure: None"),
+        ({"results": ""}, "results: ''"),
+        ({"scratch": " "}, "scratch: ' '"),
+        ({"clusters": ""}, "clusters: ''"),
+        ({"mosaics": {"source": "images", "images": [IMAGE | {"path": ""}]}}, "mosaics.images.0.path: ''"),
+        (
+            {"mosaics": {"source": "images", "images": [IMAGE | {"path": "a\nb"}]}},
+            r"mosaics.images.0.path: 'a\nb'",
+        ),
+        ({"archive": {"dr2": {"mosaic_files": ["a.fits", "a.fits"]}}}, "archive.dr2.mosaic_files: ['a.fits'"),
+        ({"archive": {"list_folder": ""}}, "archive.list_folder: ''"),
+        ({"measure": {"h0": 0.7}}, "measure.h0: 0.7"),
+        ({1: 2}, "1: 1 is not allowed"),
     ],
 )
 def test_value_that_is_not_allowed_is_named(raw, key):
@@ -265,3 +281,216 @@ def test_a_list_may_be_given_at_once_or_piece_by_piece(words):
     add_options(parser, MeasureOptions)
     assert options_from(parser.parse_args(words), MeasureOptions).unit == ["M500=Msun", "R500=Mpc"]
     assert options_from(parser.parse_args([]), MeasureOptions).unit == []
+
+
+BELOW_MODELS = {"url": "https://there/model.zip"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "key", "near"),
+    [
+        (
+            {"archive": {"models": {"mine": BELOW_MODELS | {"chekcsum": "x"}}}},
+            "archive.models.mine.chekcsum",
+            "checksum",
+        ),
+        (
+            {"archive": {"models": {"radio-unet-new": {"hihg": 1e-3}}}},
+            "archive.models.radio-unet-new.hihg",
+            "high",
+        ),
+        ({"mosaics": {"source": "images", "images": [IMAGE | {"pth": "a"}]}}, "mosaics.images.0.pth", "path"),
+        (
+            {"select": {"region": {"ra_deg": 1, "dec_deg": 2, "radius_deg": 3, "radius": 4}}},
+            "select.region.radius",
+            "radius_deg",
+        ),
+        ({"archive": {"lists": {"dr2_mosaic": "x"}}}, "archive.lists.dr2_mosaic", "dr2_mosaics"),
+        ({"simulate": {"n_pix": 3}}, "simulate.n_pix", "n_px"),
+    ],
+)
+def test_unknown_key_at_every_place_says_where_and_what_was_meant(raw, key, near):
+    message = refusal(raw)
+    assert f"- {key}: unknown key" in message
+    assert f"did you mean {near}?" in message
+    assert near in str(corrected(message))
+
+
+def test_item_of_a_list_is_shown_as_it_should_be():
+    message = refusal({"mosaics": {"source": "images", "images": ["a.fits"]}})
+    assert "- mosaics.images.0: 'a.fits' is not allowed" in message
+    assert corrected(message) == {"mosaics": {"images": [{"name": "my-cluster", "path": "my.fits"}]}}
+
+
+def test_key_that_is_needed_is_named_with_an_example():
+    message = refusal({"archive": {"models": {"mine": {"low": 1e-9}}}})
+    assert "- archive.models.mine.url: is needed" in message
+    assert corrected(message) == {"archive": {"models": {"mine": {"url": "https://your.server/model.zip"}}}}
+
+
+def places(section=Config, path=()):
+    """Every key of the configuration, with a mapping or list entered once."""
+    for name, field in section.model_fields.items():
+        yield (*path, name), field.annotation
+        inner = model_in(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, Section):
+            step = {list: (0,), dict: ("mine",)}.get(typing.get_origin(field.annotation), ())
+            yield from places(inner, (*path, name, *step))
+
+
+def nested(path, value):
+    for part in reversed(path):
+        value = [value] if isinstance(part, int) else {part: value}
+    return value
+
+
+STRANGE = [
+    None,
+    True,
+    -1,
+    10**400,
+    math.inf,
+    -math.inf,
+    math.nan,
+    "",
+    "\0",
+    "x" * 10_000,
+    [],
+    [[]],
+    {},
+    {"": 1},
+    {1: {2: 3}},
+    [None],
+]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in places()], ids=lambda path: ".".join(map(str, path)))
+def test_no_value_anywhere_ends_in_another_error(path):
+    for value in STRANGE:
+        with contextlib.suppress(ConfigError):
+            load_config(nested(path, value))
+    assert f"- {'.'.join(map(str, path))}x: unknown key" in refusal(nested((*path[:-1], f"{path[-1]}x"), 1))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path, kind in places() if kind in (float, float | None)],
+    ids=lambda path: ".".join(map(str, path)),
+)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, True])
+def test_numbers_are_finite_and_no_switches(path, value):
+    assert f"- {'.'.join(map(str, path))}: {value}" in refusal(nested(path, value))
+
+
+def test_ends_of_ranges_are_finite():
+    assert "- simulate.redshift.1: inf is not allowed" in refusal({"simulate": {"redshift": [0.1, math.inf]}})
+    assert "- simulate.redshift: [0.1, True]" in refusal({"simulate": {"redshift": [0.1, True]}})
+
+
+@pytest.mark.parametrize("length", [100, 101, 240])
+def test_names_have_at_most_100_letters(length):
+    raw = {"select": {"mosaics": ["a" * length]}}
+    if length == 100:
+        assert load_config(raw).select.mosaics == ["a" * 100]
+    else:
+        assert "at most 100" in refusal(raw)
+
+
+def test_names_stand_once_in_a_list():
+    assert "'P1' stands in the list 2 times" in refusal({"select": {"mosaics": ["P1", "P2", "P1"]}})
+    assert "'P1' stands in the list 2 times" in refusal({"pointing": ["P1", "P1"]})
+
+
+@pytest.mark.parametrize(
+    "path", ["my image.fits", "a{b}.fits", "{mosaic}.fits", "é'\"$(x);.fits", "../x:y.fits"]
+)
+def test_paths_of_images_may_hold_what_a_file_system_allows(path):
+    made = load_config({"mosaics": {"source": "images", "images": [IMAGE | {"path": path}]}})
+    assert made.mosaics.images[0].path == path
+
+
+def test_path_that_looks_like_an_option_becomes_one_that_does_not():
+    made = load_config({"mosaics": {"source": "images", "images": [IMAGE | {"path": "-n.fits"}]}})
+    assert made.mosaics.images[0].path == f"{Path.cwd()}/-n.fits"
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"mosaics": {"compare_to": "/x/{mosaic}/{file}"}}, "unknown {file}; known: {mosaic}"),
+        ({"mosaics": {"compare_to": "/x/one.fits"}}, "must hold {mosaic}"),
+        ({"mosaics": {"compare_to": "/x/{mosaic"}}, "braces stand around names"),
+        ({"verify": {"masks": "/x/{mosaic.__class__}"}}, "unknown {mosaic.__class__}"),
+        ({"verify": {"masks": "/x/{mosaic!r}"}}, "is filled in as it is"),
+        ({"verify": {"masks": "/x/{}"}}, "unknown {}"),
+        (
+            {"archive": {"dr2": {"mosaic": "https://x/{pixel}/{file}"}}},
+            "unknown {pixel}; known: {mosaic}, {file}",
+        ),
+        ({"archive": {"dr3": {"field": "https://x/{mosaic}"}}}, "unknown {mosaic}; known: {field}, {file}"),
+        ({"mosaics": {"options": {"noise_map": "/x/{field:>100}"}}}, "is filled in as it is"),
+    ],
+)
+def test_templates_hold_the_names_that_are_filled_in_and_no_others(raw, message):
+    assert message in refusal(raw)
+
+
+def test_own_models_and_catalogues_stand_beside_the_published_ones():
+    default = load_config({}).archive
+    made = load_config(
+        {"archive": {"models": {"mine": BELOW_MODELS}, "clusters": {"psz2": "https://mirror/psz2"}}}
+    ).archive
+    assert made.models == default.models | {"mine": made.models["mine"]}
+    assert made.clusters == default.clusters | {"psz2": "https://mirror/psz2"}
+    changed = load_config({"archive": {"models": {"radio-unet-new": {"low": 1e-9}}}}).archive.models
+    assert changed["radio-unet-new"] == default.models["radio-unet-new"].model_copy(update={"low": 1e-9})
+    assert load_config({"archive": {"models": {}}}).archive == default
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"verify": {"masks": "https://me:secret@there/{mosaic}.fits"}},
+        {"mosaics": {"source": "images", "images": [IMAGE | {"path": "https://me:secret@there/a.fits"}]}},
+        {"archive": {"lists": {"fields": "https://me:secret@there/grid"}}},
+        {"archive": {"dr2": {"mosiac": "https://me:secret@there/{file}"}}},
+        {"archive": {"dr2": {"mosaic": "https://me:secret@there/{file}"}}},
+        {"clusters": "https://me:secret@there/table"},
+        {"train": {"initial": "https://secret@there/model"}},
+    ],
+)
+def test_credentials_are_refused_everywhere_and_never_shown(raw):
+    message = refusal(raw)
+    assert "secret" not in message
+    assert "there" in message
+
+
+def aliases(depth, first="[x]", open_="[", close="]"):
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} {open_}{', '.join([f'*a{n - 1}'] * 9)}{close}" for n in range(1, depth)]
+    return yaml.safe_load("\n".join(lines))
+
+
+def test_aliases_that_multiply_or_never_end_are_refused_at_once():
+    for raw in (
+        aliases(12),
+        yaml.safe_load("a: &a [*a]"),
+        yaml.safe_load("a: &a {b: *a}"),
+        {"simulate": aliases(12)},
+    ):
+        assert "anchors (&) and aliases (*)" in refusal(raw)
+    assert len(refusal(aliases(5))) < 10_000
+
+
+def test_ten_thousand_names_are_no_bomb():
+    names = [f"hp{pixel:05d}" for pixel in range(10_000)]
+    assert load_config({"release": "dr3", "select": {"mosaics": names}}).select.mosaics == names
+
+
+def test_option_of_a_script_is_refused_like_a_key_of_the_configuration():
+    parser = argparse.ArgumentParser()
+    add_options(parser, MeasureOptions)
+    with pytest.raises(ConfigError) as caught:
+        options_from(parser.parse_args(["--h0", "nan"]), MeasureOptions)
+    assert "- h0: nan is not allowed; Input should be a finite number" in str(caught.value)
+    assert "pydantic" not in str(caught.value)

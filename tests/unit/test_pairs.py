@@ -9,6 +9,7 @@ from radiounet import pairs as module
 from radiounet.cards import AsinhNormalisation, LogNormalisation
 from radiounet.errors import (
     BadDataError,
+    ConfigError,
     GridError,
     NotFitsError,
     ShapeMismatchError,
@@ -16,9 +17,10 @@ from radiounet.errors import (
     UnitError,
 )
 from radiounet.image import grid_wcs
+from radiounet.learning_curve import origin_of
 from radiounet.noise import local_rms
 from radiounet.pairs import Crops, Pair, check_pairs, draw_crop, fixed_crops, read_pair
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import TrainOptions, pair_files
 
 OPTIONS = TrainOptions(
     crop_px=32,
@@ -70,6 +72,42 @@ def write_labelled(folder, label, pixel_arcsec=4.5, unit="Jy/beam"):
     fits.PrimaryHDU(planes()[0], header).writeto(folder / "image.fits")
     fits.PrimaryHDU(label).writeto(folder / "label.fits")
     return f"{folder}/image.fits:{folder}/label.fits"
+
+
+@pytest.mark.parametrize("folder", ["plain", "run:1", "a:b:c", ":", "a.fits:b.fits"])
+def test_a_colon_may_belong_to_a_path(tmp_path, folder):
+    there = tmp_path / folder
+    there.mkdir()
+    one = write_simulated(there / "sim:1.fits")
+    assert pair_files(one) == (one,)
+    pair = write_published(there)
+    assert pair_files(pair) == (f"{there}/image.fits", f"{there}/truth.fits")
+    (there / "c.ecsv").touch()
+    assert pair_files(f"{pair}:{there}/c.ecsv") == (*pair_files(pair), f"{there}/c.ecsv")
+    assert read_pair(one, 0.25).scalable
+    assert not read_pair(pair, 0.25).scalable
+    assert check_pairs([one], 16) != check_pairs([pair], 16)
+    assert origin_of([one, pair])["set"].endswith("; images given with their truth")
+    # the one that is missing is named
+    with pytest.raises(NotFitsError, match=f"there is no file {there}/no.fits"):
+        read_pair(f"{there}/image.fits:{there}/no.fits", 0.25)
+
+
+def test_a_pair_that_can_be_read_in_two_ways_is_refused(tmp_path):
+    for name in ("a", "b:c", "a:b", "c"):
+        (tmp_path / name).touch()
+    root = tmp_path
+    assert pair_files(f"{root}/a:{root}/b:c") == (f"{root}/a", f"{root}/b:c")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        with pytest.raises(ConfigError, match=r"can be read as \('a', 'b:c'\) or as \('a:b', 'c'\)"):
+            pair_files("a:b:c")
+
+
+def test_clusters_are_no_part_of_a_pair_to_train_on(tmp_path):
+    (tmp_path / "c.ecsv").touch()
+    with pytest.raises(ConfigError, match="not 3 files"):
+        read_pair(f"{write_published(tmp_path)}:{tmp_path}/c.ecsv", 0.25)
 
 
 def test_a_simulated_pair(tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from radiounet.config import load_config
+from radiounet.outputs import made_here
 from radiounet.plan import Cost, Plan, read_costs
 from radiounet.products import Products, write_json
 from radiounet.sky import Mosaic
@@ -55,6 +56,12 @@ def make(tmp_path, source="fields", url="file:///data/{field}/{file}", **changes
 
 def stage(plan, rule):
     return next(one for one in plan.stages if one.rule == rule)
+
+
+def test_page_of_a_plan_is_known_again(tmp_path):
+    page = tmp_path / "plan.md"
+    page.write_text(make(tmp_path).text(200, 4))
+    assert made_here(page)
 
 
 def test_jobs_and_times_of_every_rule(tmp_path):

@@ -125,8 +125,12 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     assert done.returncode == 78
     assert "there is no cluster table" in done.stderr
     assert not out.exists()
-    out.mkdir()
-    (out / "clusters.ecsv").write_text("of another image")
+    table = Table({"name": ["A"], "ra": [150.0], "dec": [35.0], "z": [0.2], "R500": [5.0]})
+    table["R500"].unit = "arcmin"
+    table.write(tmp_path / "clusters.ecsv")
+    done = start(*options, "--clusters", tmp_path / "clusters.ecsv")
+    assert done.returncode == 0, done.stderr
+    assert (out / "clusters.ecsv").is_file()
     done = start(*options)
     assert done.returncode == 0, done.stderr
     assert sorted(one.name for one in out.iterdir()) == ["islands.ecsv", "mask.fits", "probability.fits"]
@@ -146,3 +150,135 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
     assert "come back at noon" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answer"]
+
+
+COMMANDS = {
+    "segment, clusters": ("segment", "a.fits", "--clusters", "clusters.ecsv", "--out", "."),
+    "segment, image": ("segment", "mask.fits", "--out", "."),
+    "segment, a file of another program": ("segment", "a.fits", "--out", "."),
+    "segment, log": ("segment", "a.fits", "--out", "new", "--log", "a.fits"),
+    "segment, out is a file": ("segment", "a.fits", "--out", "notes.txt"),
+    "segment, the model": (
+        "segment",
+        "a.fits",
+        "--model",
+        "model",
+        "--out",
+        "new",
+        "--log",
+        "model/card.yaml",
+    ),
+    "prepare_image": (
+        "prepare_image",
+        "--name",
+        "m",
+        "--image",
+        "link.fits",
+        "--model",
+        "m",
+        "--out",
+        "a.fits",
+    ),
+    "tile": ("tile", "--mosaic", "m", "--image", "a.fits", "--model", "m", "--out", "notes.txt"),
+    "infer": ("infer", "notes.txt", "--out", "./notes.txt", "--model", "m"),
+    "mosaic": (
+        *("mosaic", "--image", "a.fits", "--weight", "mask.fits", "--like", "a.fits"),
+        *("--out", "new.fits", "--out-weight", "mask.fits"),
+    ),
+    "mosaic, twice the same": (
+        *("mosaic", "--image", "a.fits", "--weight", "a.fits", "--like", "a.fits"),
+        *("--out", "new.fits", "--out-weight", "new.fits"),
+    ),
+    "compare_mosaic": (
+        "compare_mosaic",
+        "--ours",
+        "a.fits",
+        "--published",
+        "mask.fits",
+        "--out",
+        "notes.txt",
+    ),
+    "simulate": ("simulate", "--pair", "1", "--out", "a.fits"),
+    "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
+    "fetch_clusters": (
+        *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv", "--download", "{}"),
+        *("--out", "clusters.ecsv"),
+    ),
+    "fetch_model": ("fetch_model", "--name", "mine", "--from", "a.fits", "--out", "model"),
+    "train": ("train", "--pairs", "a.fits:mask.fits", "--weights", "mask.fits", "--curve", "c.csv"),
+    "train_leg": ("train_leg", "--folder", "notes.txt"),
+    "plan": ("plan", "--config", "{}", "--out", "notes.txt"),
+    "demo": ("demo", "--out", "."),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
+    image(tmp_path / "a.fits")
+    image(tmp_path / "mask.fits")
+    (tmp_path / "link.fits").symlink_to("a.fits")
+    (tmp_path / "clusters.ecsv").write_text("a table of the user's own")
+    (tmp_path / "notes.txt").write_text("notes of the user")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "card.yaml").write_text("a card of the user")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    script, *arguments = command
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode in (2, 78), done.stderr
+    assert "Traceback" not in done.stderr
+    said = done.stderr.strip().splitlines()[-1]
+    assert any(reason in said for reason in ("is read", "was not made by", "is no f", "are one file")), said
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
+    table = tmp_path / "t.ecsv"
+    done = start(
+        "fetch_clusters", "--catalogue", "psz2", "--url", "x", "--download", '{"attempts": 0}', "--out", table
+    )
+    assert done.returncode == 78
+    assert "DownloadOptions cannot be used: attempts: Input should be greater than" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("simulate", "--pair", "-1", "--out", "p.fits"), "argument --pair: -1 is less than 0"),
+        (
+            ("simulate", "--pair", "1.5", "--out", "p.fits"),
+            "argument --pair: invalid whole number value: '1.5'",
+        ),
+        (("infer", "t.h5", "--out", "c.h5", "--model", "m", "--threads", "0"), "0 is less than 1"),
+        (("infer", "t.h5", "--out", "c.h5", "--model", "m"), "ConfigError: there is no file t.h5"),
+        (
+            ("tile", "--mosaic", "m", "--image", "no.fits", "--model", "m", "--out", "t"),
+            "there is no file no.fits",
+        ),
+        (("segment", "no.fits", "--out", "new", "--h0", "inf"), "h0: inf is not allowed"),
+        (
+            ("segment", "no.fits", "--out", "new", "--model", "/etc/passwd"),
+            "no model card at /etc/passwd/card.yaml",
+        ),
+        (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
+        (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
+        (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
+    ],
+)
+def test_mistakes_of_the_command_line_are_named(tmp_path, command, said):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / f"{command[0]}.py"), *command[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode in (2, 78), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from radiounet.config import DownloadOptions, VerifyOptions
 from radiounet.errors import CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
+from radiounet.outputs import claim_outputs
 from radiounet.products import Products, Rejection, read_rejection, write_rejected
 from radiounet.verification import Agreement, agreement, merge_verifications, verify_mosaic
 from stages import HALO, N_PX, run_stages, write_image
@@ -317,6 +318,7 @@ def test_one_verdict_of_all(survey, tmp_path):
     found = merge_verifications([same, str(tmp_path / "lost.json")], str(tmp_path / "all.json"))
     assert found["verdict"] == "different"
     assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
+    claim_outputs([same, tmp_path / "all.json", tmp_path / "all.md"])  # they are known again
     page = (tmp_path / "all.md").read_text()
     assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
     assert "| lost | not compared: NotInArchiveError: 404 |" in page

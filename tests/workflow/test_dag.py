@@ -131,6 +131,32 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
     assert "--name elsewhere --low 1e-09 --high 0.001 --floor 1e-09 --url https://there/model.zip" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"segmentation": {"model": "lotss-unte"}}, "there is no model lotss-unte"),
+        ({"segmentation": {"model": "lotss-unte"}, "train": {"steps": 5}}, "there is no model lotss-unte"),
+        ({"clusters": "clusters.csv"}, "clusters: there is no file clusters.csv"),
+        ({"archive": {"checksums": "known.csv"}}, "archive.checksums: there is no file known.csv"),
+        (
+            {"mosaics": {"source": "images", "images": [{"name": "a", "path": "{b} c.fits"}]}},
+            "mosaics.images.0.path: there is no file {b} c.fits",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_whatever_is_made_already(run, changes, said):
+    write_lists(run)
+    run.write_config(**changes)
+    for survey in ("dr2", "images"):
+        page = run.folder / f"results/{survey}/report.html"
+        page.parent.mkdir(parents=True)
+        page.touch()
+    text = run("-n", status=1)
+    assert said in text
+    # Snakemake shows one where the masks are asked for; only then is it clear that nothing is trained
+    assert "Traceback" not in text or "train" in changes
+
+
 def test_one_mask_needs_one_chain_and_nothing_else(run):
     write_lists(run)
     run.write_config(clusters="psz2")

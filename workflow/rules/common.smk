@@ -28,6 +28,8 @@ CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
+if workflow.is_main_process:  # not again in every job
+    GRAPH.check()
 CATALOGUES = {
     f"{kind}_{suffix}": PRODUCTS.catalogue(kind, suffix)
     for kind in CATALOGUE_KINDS
@@ -94,6 +96,7 @@ def fields_of(wildcards):
 
 
 def run_masks(wildcards):
+    GRAPH.check_model()
     return [PRODUCTS.mask(mosaic) for mosaic in GRAPH.selected]
 
 
