@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ HEAD_BYTES = 1 << 18
 
 MARKS = (
     rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+: ",  # log
-    rb"\ASIMPLE  =.*(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
+    rb"\A(?=SIMPLE  =)(?:.{80})*?(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
     rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
     rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
@@ -99,6 +100,8 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
         return True
     if head.startswith(HDF5) and _is_marked_hdf5(path):
         return True
+    if _is_checkpoint(path):
+        return True
     beside = [one for one in together if one != path and one.exists()]
     kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
     if any(one.suffix in kinds.get(path.suffix, ()) and made_here(one) for one in beside):
@@ -149,3 +152,11 @@ def _is_marked_hdf5(path: Path) -> bool:
             return bool({"model_sha256", "rejected"} & set(store.attrs))
     except OSError:
         return False
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether it is of a training; Snakemake removes all that lies beside it before the training goes on."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as store:
+        return "about.npy" in store.namelist()
