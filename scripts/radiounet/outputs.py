@@ -72,8 +72,7 @@ def claim_outputs(
             raise ConfigError(f"{path} and {other} are one file, and both would be written: name another")
         written |= dict.fromkeys(names, path)
         _require_place(path)
-        real = os.path.realpath(path)
-        if path.exists() and any(real.startswith(f"{folder}{os.sep}") for folder in folders):
+        if path.exists() and os.path.dirname(os.path.realpath(path)) in folders:
             raise ConfigError(f"{path} lies in a folder that is read: write somewhere else")
     for path in outputs:
         if path.exists() and not made_here(path, outputs):

@@ -128,6 +128,8 @@ def test_what_lies_in_a_folder_that_is_read_stays(tmp_path):
     with pytest.raises(ConfigError, match="in a folder that is read"):
         claim_outputs([card], [tmp_path / "model"])
     claim_outputs([tmp_path / "model" / "new.fits"], [tmp_path / "model"])
+    earlier = user_file(tmp_path / "model" / "out" / "mask.fits", b"")
+    claim_outputs([earlier], [tmp_path / "model"])
 
 
 def test_two_outputs_are_two_files(tmp_path):
