@@ -27,8 +27,7 @@ def main() -> None:
         compare_mosaics(args.ours, args.published, args.out, args.min_snr)
 
     outputs = list(comparison_files(args.out).values())
-    picture = f"{args.out}/comparison.png"
-    run_stage(args, work, outputs=outputs, writes=[picture], inputs=[args.ours], name=Path(args.out).name)
+    run_stage(args, work, outputs=outputs, inputs=[args.ours], name=Path(args.out).name)
 
 
 if __name__ == "__main__":

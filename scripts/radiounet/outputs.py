@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ HEAD_BYTES = 1 << 18
 
 MARKS = (
     rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+: ",  # log
-    rb"\ASIMPLE  =.*(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
+    rb"\A(?=SIMPLE  =)(?:.{80})*?(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
     rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
     rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
@@ -71,8 +72,7 @@ def claim_outputs(
             raise ConfigError(f"{path} and {other} are one file, and both would be written: name another")
         written |= dict.fromkeys(names, path)
         _require_place(path)
-        real = os.path.realpath(path)
-        if path.exists() and any(real.startswith(f"{folder}{os.sep}") for folder in folders):
+        if path.exists() and os.path.dirname(os.path.realpath(path)) in folders:
             raise ConfigError(f"{path} lies in a folder that is read: write somewhere else")
     for path in outputs:
         if path.exists() and not made_here(path, outputs):
@@ -98,6 +98,8 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
     if head.startswith(b"{") and _is_json_product(path):
         return True
     if head.startswith(HDF5) and _is_marked_hdf5(path):
+        return True
+    if _is_checkpoint(path):
         return True
     beside = [one for one in together if one != path and one.exists()]
     kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
@@ -149,3 +151,11 @@ def _is_marked_hdf5(path: Path) -> bool:
             return bool({"model_sha256", "rejected"} & set(store.attrs))
     except OSError:
         return False
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether it is of a training; Snakemake removes all that lies beside it before the training goes on."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as store:
+        return "about.npy" in store.namelist()

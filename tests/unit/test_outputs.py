@@ -74,7 +74,7 @@ def test_every_script_says_which_options_are_files(script):
     source = script.read_text()
     assert not texts & PAIRS or "pair_files" in source
     if "out" in texts - writes:
-        assert "writes=" in source
+        assert "writes=" in source or "outputs=outputs" in source
 
 
 def user_file(path, content=b"my own work"):
@@ -128,6 +128,8 @@ def test_what_lies_in_a_folder_that_is_read_stays(tmp_path):
     with pytest.raises(ConfigError, match="in a folder that is read"):
         claim_outputs([card], [tmp_path / "model"])
     claim_outputs([tmp_path / "model" / "new.fits"], [tmp_path / "model"])
+    earlier = user_file(tmp_path / "model" / "out" / "mask.fits", b"")
+    claim_outputs([earlier], [tmp_path / "model"])
 
 
 def test_two_outputs_are_two_files(tmp_path):
@@ -177,7 +179,7 @@ def test_what_is_there_and_is_not_ours_stays(tmp_path, suffix):
 
 def test_files_of_others_are_not_taken_for_ours(tmp_path):
     image = tmp_path / "mask.fits"
-    fits.writeto(image, np.zeros((4, 4)), fits.Header([("OBJECT", "RUNETVER of mine")]))
+    fits.writeto(image, np.zeros((4, 4)), fits.Header([("OBJECT", "RUNETVER= of mine")]))
     table = tmp_path / "clusters.ecsv"
     Table({"name": ["codehash: x"], "ra": [1.0]}, meta={"comments": ["codehash"]}).write(table)
     plain = tmp_path / "list.csv"

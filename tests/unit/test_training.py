@@ -16,6 +16,7 @@ from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.learning_curve import read_about
 from radiounet.network import ARCHITECTURES, load_model, lotss_unet, save_weights
+from radiounet.outputs import claim_outputs
 from radiounet.pairs import Crops
 from radiounet.products import sha256_of
 from radiounet.recipe import TrainOptions
@@ -228,6 +229,8 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
     _, folder = whole
     checkpoint = tmp_path / "c.npz"
     checkpoint.write_bytes((folder / "c.npz").read_bytes())
+    claim_outputs([checkpoint])  # with nothing beside it that would vouch for it
+    claim_outputs([folder / "c.npz", folder / "curve.csv"])
     other = OPTIONS.model_copy(update={"learning_rate": 1e-3, "steps": 2})
     train(pairs, other, checkpoint, tmp_path / "curve.csv")
     assert "is of another training" in caplog.text
