@@ -1,7 +1,7 @@
 """Bring an image to the beam and pixel scale of a model."""
 
 from radiounet.cards import model_folder, read_card
-from radiounet.image import prepare_image
+from radiounet.resampling import prepare_image
 from radiounet.stage import run_stage, stage_parser
 
 

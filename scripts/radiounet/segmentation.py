@@ -6,9 +6,10 @@ from pathlib import Path
 from radiounet.cards import model_folder, read_card
 from radiounet.clusters import MosaicProducts, measure_clusters, read_clusters
 from radiounet.config import MeasureOptions, Segmentation
-from radiounet.image import place_of, prepare_image
+from radiounet.image import place_of
 from radiounet.islands import find_islands
 from radiounet.masks import stitch_cores
+from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 
