@@ -17,10 +17,12 @@ from astropy.coordinates import (
 )
 from astropy.time import Time
 from astropy.wcs import WCS
+from scipy import ndimage
 
 from radiounet.errors import CelestialError
 
 EQUINOXES = 1800.0, 2100.0
+AREA_STEP_PX = 64
 FK4_BEFORE = 1984.0
 """An equinox without RADESYS is FK4 before, FK5 after (FITS standard 4.0, section 8.3)."""
 
@@ -176,6 +178,26 @@ def _vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def pixel_area_arcsec2(wcs: WCS, x, y) -> np.ndarray:
     """Solid angle of pixels where they lie, arcsec2; see `jacobian`."""
     return np.abs(np.linalg.det(jacobian(wcs, x, y)))
+
+
+def pixel_areas_arcsec2(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Solid angles of many pixels of one part of an image, ``[pixel]`` arcsec2.
+
+    Exact on a lattice, linear in between. Over 64 px of 4.5", 1.4e-3 rad, a scale that
+    varies with the cosine of an angle departs from a line by 1.4e-3^2 / 8, or 2.5e-7.
+    """
+    starts = int(np.min(x)), int(np.min(y))
+    counts = [
+        -(-(int(np.max(one)) - start) // AREA_STEP_PX) + 1 for one, start in zip((x, y), starts, strict=True)
+    ]
+    nodes = np.meshgrid(
+        *(start + AREA_STEP_PX * np.arange(max(n, 2)) for start, n in zip(starts, counts, strict=True))
+    )
+    areas = pixel_area_arcsec2(wcs, *nodes)
+    place = [
+        (np.asarray(one) - start) / AREA_STEP_PX for one, start in zip((y, x), starts[::-1], strict=True)
+    ]
+    return ndimage.map_coordinates(areas, place, order=1)
 
 
 def pixel_scales_arcsec(wcs: WCS, x, y) -> np.ndarray:

@@ -27,7 +27,15 @@ from radiounet.errors import (
     ShapeMismatchError,
     TruncatedError,
 )
-from radiounet.geometry import middle, outline, pixel_area_arcsec2, pixel_scales_arcsec, pixels_in, to_sky
+from radiounet.geometry import (
+    middle,
+    outline,
+    pixel_area_arcsec2,
+    pixel_areas_arcsec2,
+    pixel_scales_arcsec,
+    pixels_in,
+    to_sky,
+)
 from radiounet.headers import celestial_axes, celestial_wcs, frequency_hz, legible, require_sane_axes
 from radiounet.reading import naming, reading
 from radiounet.sky import PIXEL_ARCSEC, Mosaic, offsets_deg
@@ -82,6 +90,10 @@ class Plane:
     def resolution_area_px(self) -> float:
         """Solid angle of the beam the image was made with, in pixels of the middle of the image."""
         return (self.resolution or self.beam).area_arcsec2 / self.pixel_arcsec**2
+
+    def relative_area(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Solid angles of pixels where they lie, ``[pixel]``, over that of one in the middle of the image."""
+        return pixel_areas_arcsec2(self.wcs, x, y) / self.pixel_arcsec**2
 
     def header(self) -> fits.Header:
         """Header with the grid, beam, unit and notes of this plane."""
