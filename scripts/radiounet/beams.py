@@ -122,7 +122,7 @@ def _of_table(table: Table, path) -> Beam:
         rows = np.stack([*sides, _in(u.deg, columns["BPA"])], axis=1)
     except (u.UnitsError, ValueError, TypeError) as error:
         raise BeamError(f"{path}: its table BEAMS cannot be understood: {error}") from None
-    if not np.allclose(rows, rows[0], rtol=ROUNDING):
+    if not np.allclose(rows, rows[0], rtol=ROUNDING, equal_nan=True):
         raise BeamError(f"{path}: the {len(rows)} beams of its table BEAMS differ; one image has one beam")
     return _checked(Beam(*(float(value) for value in rows[0])), f"{path} (table BEAMS)")
 
@@ -149,7 +149,10 @@ def _checked(beam: Beam, where: str) -> Beam:
 
 
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path) -> None:
-    """Raise `BeamError` unless a beam can be that of an image: wider than its pixels, narrower than it."""
+    """Raise `BeamError` unless a beam can be that of an image: wider than its pixels, narrower than it.
+
+    `pixel_arcsec` is the longer side of its pixels.
+    """
     narrow, wide = beam.minor_arcsec / pixel_arcsec, beam.major_arcsec / pixel_arcsec
     if narrow < SMALLEST_BEAM_PX or wide > min(shape):
         raise BeamError(

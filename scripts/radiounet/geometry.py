@@ -177,7 +177,12 @@ def _vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def pixel_area_arcsec2(wcs: WCS, x, y) -> np.ndarray:
     """Solid angle of pixels where they lie, arcsec2; see `jacobian`."""
-    return np.abs(np.linalg.det(jacobian(wcs, x, y)))
+    return np.abs(_determinant(jacobian(wcs, x, y)))
+
+
+def _determinant(matrix: np.ndarray) -> np.ndarray:
+    """Of ``[..., 2, 2]``; NaN in, NaN out, of which numpy's own warns."""
+    return matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
 
 
 def pixel_areas_arcsec2(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -186,18 +191,14 @@ def pixel_areas_arcsec2(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Exact on a lattice, linear in between. Over 64 px of 4.5", 1.4e-3 rad, a scale that
     varies with the cosine of an angle departs from a line by 1.4e-3^2 / 8, or 2.5e-7.
     """
-    starts = int(np.min(x)), int(np.min(y))
-    counts = [
-        -(-(int(np.max(one)) - start) // AREA_STEP_PX) + 1 for one, start in zip((x, y), starts, strict=True)
-    ]
-    nodes = np.meshgrid(
-        *(start + AREA_STEP_PX * np.arange(max(n, 2)) for start, n in zip(starts, counts, strict=True))
-    )
-    areas = pixel_area_arcsec2(wcs, *nodes)
-    place = [
-        (np.asarray(one) - start) / AREA_STEP_PX for one, start in zip((y, x), starts[::-1], strict=True)
-    ]
-    return ndimage.map_coordinates(areas, place, order=1)
+    nodes, place = [], []
+    for one in (x, y):
+        start = np.floor(np.min(one))
+        count = max(int(np.ceil((np.max(one) - start) / AREA_STEP_PX)) + 1, 2)
+        nodes.append(start + AREA_STEP_PX * np.arange(count))
+        place.append((np.asarray(one) - start) / AREA_STEP_PX)
+    areas = pixel_area_arcsec2(wcs, *np.meshgrid(*nodes))
+    return ndimage.map_coordinates(areas, place[::-1], order=1)
 
 
 def pixel_scales_arcsec(wcs: WCS, x, y) -> np.ndarray:
@@ -205,7 +206,11 @@ def pixel_scales_arcsec(wcs: WCS, x, y) -> np.ndarray:
 
     The singular values of the `jacobian`: the same however the pixels are turned.
     """
-    return np.linalg.svd(jacobian(wcs, x, y), compute_uv=False)
+    matrix = jacobian(wcs, x, y)
+    square, area = np.sum(matrix**2, axis=(-2, -1)), np.abs(_determinant(matrix))
+    # of the sum and difference of the two; numpy's own routine fails where one is NaN
+    total, apart = np.sqrt(square + 2 * area), np.sqrt(np.maximum(square - 2 * area, 0))
+    return np.stack([(total + apart) / 2, (total - apart) / 2], axis=-1)
 
 
 def middle(shape: tuple[int, int]) -> tuple[float, float]:

@@ -175,8 +175,8 @@ def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
         factor = unit_factor(header, path) if brightness else None
         if brightness:
             beam = beam or read_beam(header, beams, path)
-            pixel_arcsec = float(np.sqrt(pixel_area_arcsec2(wcs, *middle(plane.shape))))
-            check_beam(beam, pixel_arcsec, plane.shape, path)
+            longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
+            check_beam(beam, longest, plane.shape, path)
     return StoredPlane(path, plane, wcs, beam, factor, header, header["BITPIX"] < 0)
 
 
@@ -251,7 +251,8 @@ def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Heade
     """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
     with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
         warnings.simplefilter("ignore", AstropyWarning)
-        with fits.open(path) as hdus:
+        # astropy leaves a file open whose first header it cannot read
+        with open(path, "rb") as stream, fits.open(stream) as hdus:
             chosen, table = None, None
             for hdu in hdus:
                 header = legible(hdu.header)

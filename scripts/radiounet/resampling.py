@@ -2,12 +2,11 @@
 
 import logging
 
-import astropy.units as u
 import numpy as np
 from astropy.wcs import WCS
 from scipy import ndimage
 
-from radiounet.beams import Beam
+from radiounet.beams import BEAM_TOLERANCE, Beam
 from radiounet.errors import GridError
 from radiounet.gaussian import FWHM_TO_SIGMA
 from radiounet.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels
@@ -101,17 +100,11 @@ def _holds_pole(plane: Plane) -> bool:
 
 
 def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
-    from radio_beam import Beam as RadioBeam
-    from radio_beam.utils import BeamError as DeconvolutionError
     from scipy.signal import oaconvolve
 
     native = plane.beam
     ratio = beam_arcsec**2 / (native.major_arcsec * native.minor_arcsec)
-    have = RadioBeam(native.major_arcsec * u.arcsec, native.minor_arcsec * u.arcsec, native.angle_deg * u.deg)
-    want = RadioBeam(beam_arcsec * u.arcsec)
-    try:
-        difference = want.deconvolve(have)
-    except (DeconvolutionError, ValueError):
+    if native.major_arcsec > (1 + BEAM_TOLERANCE) * beam_arcsec:
         note = (
             f"beam {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} arcsec is coarser than the "
             f"model's {beam_arcsec} arcsec: Jy/beam scaled by {ratio:.4g}, resolution unchanged"
@@ -120,7 +113,7 @@ def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
         data = plane.data * np.float32(ratio)
         notes = [*plane.notes, "WARNING " + note]
         return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
-    kernel = _kernel(difference, jacobian(plane.wcs, *middle(plane.data.shape)))
+    kernel = _kernel(native, beam_arcsec, jacobian(plane.wcs, *middle(plane.data.shape)))
     blank = np.isnan(plane.data)
     smooth = oaconvolve(np.where(blank, np.float32(0), plane.data), kernel, mode="same")
     # a blank or the border is unknown, not dark: weigh by what the kernel could see
@@ -131,24 +124,28 @@ def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
     return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), None, [*plane.notes, note])
 
 
-def _kernel(beam, sky_of_pixels: np.ndarray) -> np.ndarray:
-    """Gaussian of a beam on pixels of any shape and direction, ``[y, x]`` float32, its sum 1.
+def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.ndarray:
+    """What widens a beam to a round one, on pixels of any shape and direction, ``[y, x]`` float32, sum 1.
 
-    Made from its Fourier transform, ``exp(-2 pi^2 k C k)`` for the covariance C, so that it
-    is right also where it is narrower than a pixel, as along an axis that has its width already.
+    The covariances of Gaussians add, so the kernel's is what the beam lacks along either
+    of its axes, none along one that has the width already. Made from its Fourier transform,
+    ``exp(-2 pi^2 k C k)`` for the covariance C, which is right for narrow kernels, too.
 
     Parameters
     ----------
-    beam : radio_beam.Beam
-        Its angle counts from north through east.
+    beam : Beam
+        Not wider than the target, within 2 %.
+    target_arcsec : float
+        FWHM.
     sky_of_pixels : ndarray, ``[(east, north), (x, y)]``
         Arcsec per pixel, see `radiounet.geometry.jacobian`.
     """
-    angle = beam.pa.to_value(u.rad)
+    angle = np.radians(beam.angle_deg)
     axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
-    sigmas = FWHM_TO_SIGMA * np.array([beam.major.to_value(u.arcsec), beam.minor.to_value(u.arcsec)])
+    lacking = np.maximum(target_arcsec**2 - np.array([beam.major_arcsec, beam.minor_arcsec]) ** 2, 0)
+    variances = FWHM_TO_SIGMA**2 * lacking
     pixels_of_sky = np.linalg.inv(sky_of_pixels)
-    spread = pixels_of_sky @ axes @ np.diag(sigmas**2) @ axes.T @ pixels_of_sky.T
+    spread = pixels_of_sky @ axes @ np.diag(variances) @ axes.T @ pixels_of_sky.T
     half = [int(np.ceil(KERNEL_SIGMAS * np.sqrt(one))) + KERNEL_MARGIN_PX for one in np.diag(spread)]
     along_x, along_y = (np.fft.fftfreq(2 * one + 1) for one in half)
     waves = np.stack(np.meshgrid(along_x, along_y))
