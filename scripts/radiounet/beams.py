@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.errors import BeamError
+from radiounet.errors import BeamError, ConfigError
 from radiounet.gaussian import FWHM_AREA
 
 BEAM_TOLERANCE = 0.02
@@ -21,6 +21,7 @@ ROUNDING = 1e-3
 NUMBER = r"\s*([-+\d.]+(?:[EeDd][-+]?\d+)?)"
 AIPS = re.compile(rf"CLEAN\s+BMAJ={NUMBER}\s+BMIN={NUMBER}\s+BPA={NUMBER}")
 KEYS = ("BMAJ", "BMIN", "BPA")
+BEAM_HELP = "MAJ,MIN,PA of the image's beam, arcsec and deg (default: as in its header)"
 ADVICE = "the beam must be in the header (deg), or given by --beam"
 
 
@@ -56,16 +57,19 @@ class Beam:
 
         Raises
         ------
-        BeamError
+        ConfigError
         """
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
             numbers = []
         if len(numbers) not in (1, 3):
-            raise BeamError(f"the beam {text!r} is not MAJ,MIN,PA in arcsec and deg, such as 20,15,-30")
+            raise ConfigError(f"the beam {text!r} is not MAJ,MIN,PA in arcsec and deg, such as 20,15,-30")
         beam = cls(*(numbers if len(numbers) == 3 else numbers * 2))
-        return _checked(beam, f"the beam {text!r}")
+        try:
+            return _checked(beam, f"the beam {text!r}")
+        except BeamError as error:
+            raise ConfigError(str(error)) from None
 
 
 def read_beam(header: fits.Header, table: Table | None, path) -> Beam:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 MOST_PIXELS = 2**31
 SCALES_ARCSEC = 1e-3, 3600.0
 """Pixel scales beyond these belong to no image of the radio sky."""
+FARTHEST_LONGITUDE_DEG = 720.0
 KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 LONGITUDE, LATITUDE = re.compile(r"(RA--|.LON)-"), re.compile(r"(DEC-|.LAT)-")
 SKY_CARDS = ("LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH", "MJD-OBS", "DATE-OBS")
@@ -123,6 +124,8 @@ def celestial_wcs(header: fits.Header, axes: tuple[int, int], shape: tuple[int, 
             wcs.wcs.set()
         if not wcs.has_celestial or (wcs.wcs.lng, wcs.wcs.lat) != (0, 1):
             raise CelestialError(f"no pair of celestial axes among {list(wcs.wcs.ctype)}")
+        if abs(wcs.wcs.crval[0]) > FARTHEST_LONGITUDE_DEG:
+            raise CelestialError(f"CRVAL{axes[0]} is {wcs.wcs.crval[0]:g} deg")
         wcs.wcs.crval = [wcs.wcs.crval[0] % 360, wcs.wcs.crval[1]]
         wcs.wcs.set()
         _require_place(wcs, shape)

@@ -251,25 +251,36 @@ def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Heade
     """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
     with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
         warnings.simplefilter("ignore", AstropyWarning)
-        # astropy leaves a file open whose first header it cannot read
-        with open(path, "rb") as stream, fits.open(stream) as hdus:
-            chosen, table = None, None
-            for hdu in hdus:
-                header = legible(hdu.header)
-                lengths = require_sane_axes(header, path)
-                if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
-                    better = chosen is None or not celestial_axes(chosen[1])
-                    if better and (chosen is None or celestial_axes(header)):
-                        chosen = hdu, header
-                if chosen and not beams and celestial_axes(chosen[1]):
-                    break
-                if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
-                    table = Table.read(hdu)
-            if chosen is None:
-                raise CelestialError(f"{path} holds no image")
-            hdu, header = chosen
-            _restore_micro(hdu, header, path)
-            return hdu.data, header, table
+        # opened here, since astropy leaves a file open whose first header it cannot read
+        with open(path, "rb") as stream:
+            if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
+                stream.seek(0)
+                require_sane_axes(legible(fits.Header.fromfile(stream)), path)
+            stream.seek(0)
+            with fits.open(stream) as hdus:
+                return _choose(hdus, path, beams)
+
+
+def _choose(
+    hdus: fits.HDUList, path: str | Path, beams: bool
+) -> tuple[np.ndarray, fits.Header, Table | None]:
+    chosen, table = None, None
+    for hdu in hdus:
+        header = legible(hdu.header)
+        lengths = require_sane_axes(header, path)
+        if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
+            better = chosen is None or not celestial_axes(chosen[1])
+            if better and (chosen is None or celestial_axes(header)):
+                chosen = hdu, header
+        if chosen and not beams and celestial_axes(chosen[1]):
+            break
+        if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
+            table = Table.read(hdu)
+    if chosen is None:
+        raise CelestialError(f"{path} holds no image")
+    hdu, header = chosen
+    _restore_micro(hdu, header, path)
+    return hdu.data, header, table
 
 
 def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from radiounet.beams import Beam
 from radiounet.cards import model_folder, read_card
 from radiounet.clusters import MosaicProducts, measure_clusters, read_clusters
 from radiounet.config import MeasureOptions, Segmentation
@@ -23,11 +24,13 @@ def segment_image(
     measure: MeasureOptions,
     clusters: str | None,
     folder: str,
+    beam: Beam | None = None,
 ) -> None:
     """Run every stage on one image, and leave its products in a folder.
 
     Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
     clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
+    A `beam` given here counts instead of that of the image's header.
     """
     from radiounet.inference import open_model, write_cores
 
@@ -41,7 +44,7 @@ def segment_image(
     probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
     with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
         prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
-        prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
+        prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
         tile_image(prepared, model, segmentation.mode, tiles, source=image)
         predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
         write_cores(tiles, predictor, card, cores)

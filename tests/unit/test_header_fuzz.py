@@ -3,8 +3,8 @@
 What counts as nonsense, for an image that is used:
 
 1. its middle lies elsewhere than before, unless the header says so: a card of the coordinates
-   has another finite number in it, one that is possible (a latitude up to 90 deg, a middle within
-   360 deg of the reference pixel, pixels of 0.001 arcsec to 1 deg);
+   has another finite number in it, one that is possible (a latitude up to 90 deg, a longitude up
+   to 720, a middle within 360 deg of the reference pixel, pixels of 0.001 arcsec to 1 deg);
 2. a card that the coordinates need is gone or holds no number;
 3. its brightness is scaled by anything but what BUNIT, BSCALE and the beam say;
 4. a brightness beyond 1e10 Jy/beam, or none;
@@ -109,8 +109,8 @@ def nonsense(changes, source, product):
         faults.append("it lies elsewhere than CRVAL says")
     if any(number_in(cards[key]) is None for key in NEEDED):
         faults.append("a needed card is no number")
-    if abs(number_in(cards["CRVAL2"]) or 0) > 90:
-        faults.append("latitude beyond 90 deg")
+    if abs(number_in(cards["CRVAL2"]) or 0) > 90 or abs(number_in(cards["CRVAL1"]) or 0) > 720:
+        faults.append("longitude or latitude beyond the sky")
     has_matrix = any(
         key.startswith("CD1_") or key.startswith("CD2_") for key, text in changes.items() if text
     )
