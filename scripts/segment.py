@@ -3,6 +3,7 @@
 The image may have any pixel scale; it is brought to the model's beam and grid.
 """
 
+from radiounet.beams import BEAM_HELP, Beam
 from radiounet.cards import model_folder
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.options import add_options, options_from
@@ -15,6 +16,7 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("image", "clusters"))
     parser.add_argument("image", help="FITS image, Jy/beam")
     parser.add_argument("--clusters", help="cluster table: name, ra, dec, z, and M500 or R500")
+    parser.add_argument("--beam", help=BEAM_HELP)
     parser.add_argument("--out", required=True, help="folder to write to")
     parser.add_argument(
         "--model", default=Segmentation().model, help="model: its name or its folder (default: %(default)s)"
@@ -27,7 +29,8 @@ def main() -> None:
     def work() -> None:
         measure = options_from(args, MeasureOptions)
         segmentation = options_from(args, Segmentation, *others)
-        segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out)
+        beam = Beam.from_text(args.beam) if args.beam else None
+        segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out, beam)
 
     products = [f"{args.out}/{name}" for name in PRODUCTS]
     run_stage(args, work, outputs=[], writes=products, reads=[model_folder(args.model)], name=args.image)

@@ -11,6 +11,7 @@ from radiounet.cards import model_folder, read_card
 from radiounet.catalogue import make_table, mask_provenance, unmeasured_cluster
 from radiounet.cluster_tables import log_notes, read_clusters
 from radiounet.config import MeasureOptions
+from radiounet.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
 from radiounet.islands import integrate
@@ -36,7 +37,10 @@ class MosaicProducts:
 
 @dataclass
 class _Aperture:
-    """Pixels inside R500 that one mosaic's cell owns, arrays ``[pixel]``, offsets ``[2, pixel]``."""
+    """Pixels inside R500 that one mosaic's cell owns, arrays ``[pixel]``, offsets ``[2, pixel]``.
+
+    The solid angles, `area`, count pixels of the middle of the cluster's own mosaic.
+    """
 
     image: np.ndarray
     probability: np.ndarray
@@ -44,6 +48,7 @@ class _Aperture:
     in_mask: np.ndarray
     offset_arcmin: np.ndarray
     sigma: np.ndarray
+    area: np.ndarray
 
     @property
     def distance_arcmin(self) -> np.ndarray:
@@ -93,7 +98,7 @@ class ClusterMeter:
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
-            "coverage": float(min(one.image.size * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
+            "coverage": float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
         }
         if not one.image.size:
             row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
@@ -104,6 +109,7 @@ class ClusterMeter:
                 one.sigma[one.in_mask],
                 self._plane,
                 self._options.calibration_error,
+                one.area[one.in_mask],
             )
             row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
         return row
@@ -118,7 +124,7 @@ class ClusterMeter:
             one.in_mask,
             one.offset_arcmin,
             row["r500_arcmin"],
-            self._plane.resolution_area_px,
+            self._plane.resolution_area_px / one.area.mean(),
             row["coverage"],
             row["galactic"],
         )
@@ -129,7 +135,7 @@ class ClusterMeter:
         if part is None:
             return None
         y, x = np.mgrid[part]
-        ra, dec = plane.wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
+        ra, dec = to_sky(plane.wcs, x.ravel(), y.ravel())
         offset = _offset_arcmin(cluster, ra, dec).reshape(2, *y.shape)
         inside = (
             (np.hypot(*offset) <= cluster.r500_arcmin)
@@ -141,7 +147,8 @@ class ClusterMeter:
             return None
         made_with = plane.resolution or plane.beam
         beam_arcsec = np.sqrt(made_with.major_arcsec * made_with.minor_arcsec)
-        smooth = beam_average(probability[part], beam_arcsec, plane.pixel_arcsec)
+        area_arcsec2 = pixel_areas_arcsec2(plane.wcs, x[inside], y[inside])
+        smooth = beam_average(probability[part], beam_arcsec, float(np.sqrt(area_arcsec2.mean())))
         return _Aperture(
             plane.data[part][inside],
             probability[part][inside],
@@ -149,6 +156,7 @@ class ClusterMeter:
             mask[part][inside] == 1,
             offset[:, inside],
             rms[part][inside],
+            area_arcsec2 / self._plane.pixel_arcsec**2,
         )
 
 
@@ -168,17 +176,20 @@ def _offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) ->
 def _join(parts: Sequence[_Aperture]) -> _Aperture:
     if not parts:
         empty, places = np.empty(0), np.empty((2, 0))
-        return _Aperture(empty, empty, empty, np.empty(0, bool), places, empty)
+        return _Aperture(empty, empty, empty, np.empty(0, bool), places, empty, empty)
     names = [field.name for field in fields(_Aperture)]
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
 def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
     """Pixels around a cluster, wide enough for its aperture and for averages over a beam."""
-    x, y = plane.wcs.wcs_world2pix([[cluster.ra_deg, cluster.dec_deg]], 0)[0]
+    x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):
         return None
-    half = 1.1 * cluster.r500_arcmin * 60 / plane.pixel_arcsec + BORDER_PX
+    shortest = pixel_scales_arcsec(plane.wcs, x, y)[1]
+    if not shortest > 0:  # off the sky half a pixel on
+        return None
+    half = 1.1 * cluster.r500_arcmin * 60 / shortest + BORDER_PX
     ny, nx = plane.data.shape
     rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
     columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from astropy.wcs.utils import pixel_to_pixel, wcs_to_celestial_frame
 
 from radiounet.errors import CelestialError, NoOverlapError, UnitError
+from radiounet.geometry import pixels_in
 from radiounet.image import open_plane, require_same_grid
 from radiounet.kernels import accumulate
 from radiounet.products import printable, provenance, sha256_of, write_fits
@@ -95,11 +95,7 @@ def lattice_of(grid: WCS, image: WCS) -> Lattice:
 
 def exact_pixels(grid: WCS, image: WCS, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Rows and columns in an image of places on a grid, ``[2, ...]``, NaN where there is none."""
-    if wcs_to_celestial_frame(grid).is_equivalent_frame(wcs_to_celestial_frame(image)):
-        sky = grid.wcs_pix2world(x.ravel(), y.ravel(), 0)
-        u, v = image.wcs_world2pix(*sky, 0)
-        return np.stack([v.reshape(y.shape), u.reshape(y.shape)])
-    u, v = pixel_to_pixel(grid, image, x, y)
+    u, v = pixels_in(image, grid, x, y)
     return np.stack([v, u])
 
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from radiounet.coadd import Coadd
 from radiounet.errors import NoOverlapError
+from radiounet.geometry import to_sky
 from radiounet.image import Plane, read_plane
 from radiounet.products import (
     atomic,
@@ -116,7 +117,7 @@ def match(ours: Plane, published: Plane, noise_jy: tuple[float, float], min_snr:
         find_compact(one, noise, min_snr) for one, noise in zip((ours, published), noise_jy, strict=True)
     ]
     sky = [
-        SkyCoord(*plane.wcs.wcs_pix2world(table["x_px"], table["y_px"], 0), unit="deg")
+        SkyCoord(*to_sky(plane.wcs, table["x_px"], table["y_px"]), unit="deg")
         for plane, table in zip((ours, published), tables, strict=True)
     ]
     columns = ("ra", "dec", "peak_ours", "peak_published", "ratio", "d_ra", "d_dec")

@@ -42,11 +42,15 @@ class NotInArchiveError(BadDataError):
     """No candidate file name exists in the archive."""
 
 
-class NotFitsError(BadDataError):
+class UnreadableError(BadDataError):
+    """A file that its reader cannot make sense of, or that is not there."""
+
+
+class NotFitsError(UnreadableError):
     """The bytes are not a FITS file (an HTML page, for instance)."""
 
 
-class TruncatedError(BadDataError):
+class TruncatedError(UnreadableError):
     """A FITS file shorter or longer than its own headers say."""
 
 
@@ -59,7 +63,7 @@ class UnitError(BadDataError):
 
 
 class CelestialError(BadDataError):
-    """No celestial plane, or more than one."""
+    """No celestial plane or more than one, or coordinates that mean no place on the sky."""
 
 
 class BeamError(BadDataError):
@@ -68,6 +72,10 @@ class BeamError(BadDataError):
 
 class AllBlankError(BadDataError):
     """Not one pixel holds data."""
+
+
+class BrightnessError(BadDataError):
+    """Pixels brighter than anything in the sky."""
 
 
 class ShapeMismatchError(BadDataError):

@@ -1,60 +1,53 @@
 """FITS images in and out: one celestial plane, its unit, beam and grid."""
 
 import logging
+import re
+import threading
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS, WCSSUB_LATITUDE, WCSSUB_LONGITUDE, FITSFixedWarning
-from astropy.wcs.utils import proj_plane_pixel_scales
+from astropy.wcs import WCS
 
+from radiounet.beams import Beam, check_beam, read_beam
+from radiounet.blanks import solid_zeros
 from radiounet.errors import (
     AllBlankError,
     BadDataError,
     BeamError,
+    BrightnessError,
     CelestialError,
     GridError,
     NotFitsError,
     ShapeMismatchError,
     TruncatedError,
-    UnitError,
 )
-from radiounet.gaussian import FWHM_AREA
-from radiounet.products import provenance, sha256_of, write_fits
-from radiounet.sky import PIXEL_ARCSEC, Mosaic
+from radiounet.geometry import (
+    middle,
+    outline,
+    pixel_area_arcsec2,
+    pixel_areas_arcsec2,
+    pixel_scales_arcsec,
+    pixels_in,
+    to_sky,
+)
+from radiounet.headers import celestial_axes, celestial_wcs, frequency_hz, legible, require_sane_axes
+from radiounet.reading import naming, reading
+from radiounet.sky import PIXEL_ARCSEC, Mosaic, offsets_deg
+from radiounet.units import unit_factor
 
 logger = logging.getLogger(__name__)
 
 SCALE_TOLERANCE = 0.01
-BEAM_TOLERANCE = 0.02
-WIDEST_BEAM_ARCSEC = 3600.0
-"""A wider beam is one that was written in arcsec."""
-
-
-@dataclass(frozen=True)
-class Beam:
-    """Restoring beam: FWHM of the axes in arcsec, position angle in deg (north to east)."""
-
-    major_arcsec: float
-    minor_arcsec: float
-    angle_deg: float = 0.0
-
-    @property
-    def area_arcsec2(self) -> float:
-        """Solid angle of the Gaussian, arcsec2."""
-        return FWHM_AREA * self.major_arcsec * self.minor_arcsec
-
-    def matches(self, fwhm_arcsec: float) -> bool:
-        """Whether this is the circular beam of that width, within 2 %."""
-        allowed = BEAM_TOLERANCE * fwhm_arcsec
-        return (
-            abs(self.major_arcsec - fwhm_arcsec) <= allowed
-            and abs(self.minor_arcsec - fwhm_arcsec) <= allowed
-        )
+BRIGHTEST_JY = 1e10
+"""Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
+WIDEST_DEG = 60.0
+"""Widest image that one tangent plane still shows without stretching it by a seventh."""
 
 
 @dataclass
@@ -66,12 +59,13 @@ class Plane:
     data : ndarray of float32, ``[y, x]``
         Jy/beam where a unit is required; NaN where blank.
     wcs : astropy.wcs.WCS
-        Celestial, 2-D, RA 0..360 deg.
+        Celestial, 2-D, longitude first, in the image's own frame and projection. It is
+        asked by `radiounet.geometry` only, whose positions are ICRS.
     beam : Beam or None
         What Jy/beam refers to; None only where none was required.
     resolution : Beam or None
         The beam the image was made with, where that is coarser than `beam`
-        (see `to_model_grid`); it says how many pixels are independent.
+        (see `radiounet.resampling.to_model_grid`); it says how many pixels are independent.
     notes : list of str
         What was done to the image that a user must know; kept as HISTORY.
     """
@@ -84,18 +78,22 @@ class Plane:
 
     @property
     def pixel_arcsec(self) -> float:
-        """Mean pixel scale, arcsec."""
-        return float(np.mean(proj_plane_pixel_scales(self.wcs)) * 3600)
+        """Root of a pixel's solid angle in the middle of the image, arcsec."""
+        return float(np.sqrt(pixel_area_arcsec2(self.wcs, *middle(self.data.shape))))
 
     @property
     def beam_area_px(self) -> float:
-        """Solid angle of the beam in pixels."""
+        """Solid angle of the beam in pixels of the middle of the image."""
         return self.beam.area_arcsec2 / self.pixel_arcsec**2
 
     @property
     def resolution_area_px(self) -> float:
-        """Solid angle of the beam the image was made with, in pixels."""
+        """Solid angle of the beam the image was made with, in pixels of the middle of the image."""
         return (self.resolution or self.beam).area_arcsec2 / self.pixel_arcsec**2
+
+    def relative_area(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Solid angles of pixels where they lie, ``[pixel]``, over that of one in the middle of the image."""
+        return pixel_areas_arcsec2(self.wcs, x, y) / self.pixel_arcsec**2
 
     def header(self) -> fits.Header:
         """Header with the grid, beam, unit and notes of this plane."""
@@ -125,12 +123,15 @@ class StoredPlane:
     data : ndarray, ``[y, x]``
         As in the file and mapped from there, unless its numbers are scaled integers.
     wcs : astropy.wcs.WCS
-        Celestial, 2-D, RA 0..360 deg, with ``array_shape``.
+        Celestial, 2-D, longitude first, with ``array_shape``; see `Plane`.
     beam : Beam or None
     factor : float or None
-        Brings the numbers to Jy/beam, and 0 stands for a blank; None where no
-        brightness was required: numbers as they are.
+        Brings the numbers to Jy/beam; None where no brightness was required:
+        numbers as they are.
     header : astropy.io.fits.Header
+        From `radiounet.headers.legible`.
+    zeros_may_be_blank : bool
+        Whether solid areas of 0 stand for a blank: not among integers, where 0 is a value.
     """
 
     path: str | Path
@@ -139,36 +140,53 @@ class StoredPlane:
     beam: Beam | None
     factor: float | None
     header: fits.Header
+    zeros_may_be_blank: bool = True
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def _blank_zeros(self) -> np.ndarray | None:
+        """Where 0 stands for a blank, bool ``[y, x]``; by the whole plane: no window's edge tells."""
+        return solid_zeros(self.data)
 
     def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Part of the plane as a new array of float32, ``[y, x]``, NaN where blank."""
-        plane = np.array(self.data[rows, columns], np.float32, order="C")
-        if self.factor is not None:
-            if self.factor != 1:
+        with np.errstate(over="ignore", invalid="ignore"):
+            plane = np.array(self.data[rows, columns], np.float32, order="C")
+        if self.factor is None:
+            return plane
+        zero = plane == 0 if self.zeros_may_be_blank else None
+        if self.factor != 1:
+            with np.errstate(over="ignore"):
                 plane *= np.float32(self.factor)
-            plane[~np.isfinite(plane) | (plane == 0)] = np.nan
+        plane[~np.isfinite(plane)] = np.nan
+        if zero is not None and zero.any():
+            with self._lock:  # one of several threads looks at the whole plane
+                blank = self._blank_zeros
+            if blank is not None:
+                plane[zero & blank[rows, columns]] = np.nan
         return plane
 
 
-def open_plane(path: str | Path, *, brightness: bool = True) -> StoredPlane:
-    """Open the celestial plane of a FITS image; see `read_plane`, but for `AllBlankError`."""
-    try:
-        data, header = _open(path)
+def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> StoredPlane:
+    """Open the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels."""
+    with naming(path):
+        data, header, beams = _open(path, beams=brightness and beam is None)
         wcs, plane = _celestial(data, header, path)
         factor = unit_factor(header, path) if brightness else None
-        beam = _beam(header, path) if brightness else None
-    except BadDataError as error:
-        error.file = str(path)
-        raise
-    wcs.array_shape = plane.shape
-    return StoredPlane(path, plane, wcs, beam, factor, header)
+        if brightness:
+            beam = beam or read_beam(header, beams, path)
+            longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
+            check_beam(beam, longest, plane.shape, path)
+    return StoredPlane(path, plane, wcs, beam, factor, header, header["BITPIX"] < 0)
 
 
-def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
+def read_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> Plane:
     """Read the celestial plane of a FITS image.
 
-    Handles 2-D images and 4-D ones with length-1 axes, any BITPIX, any case of
-    BUNIT, RA below 0, and NaN or exactly zero blanks.
+    Handles 2-D images and those with further axes of length 1, in any HDU, any BITPIX, any
+    celestial frame and projection, any spelling of Jy/beam, and the beam where AIPS and
+    CASA put it. Blank are NaN, infinity, the value of BLANK, and solid areas of 0 among
+    floating-point numbers (see `radiounet.blanks.solid_zeros`).
 
     Parameters
     ----------
@@ -176,6 +194,8 @@ def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
     brightness : bool
         Require a Jy/beam unit and a beam; False for weights and noise maps,
         whose headers often lack both.
+    beam : Beam, optional
+        Counts instead of that of the header.
 
     Returns
     -------
@@ -183,121 +203,165 @@ def read_plane(path: str | Path, *, brightness: bool = True) -> Plane:
 
     Raises
     ------
-    NotFitsError, TruncatedError, CelestialError, UnitError, BeamError, AllBlankError
+    NotFitsError, TruncatedError, CelestialError, GridError, UnitError, BeamError
+        By the part of the file that cannot be used.
+    AllBlankError, BrightnessError
+        By its pixels.
+    TransientError
+        The file cannot be read now.
     """
-    stored = open_plane(path, brightness=brightness)
-    plane, header, beam = stored.window(), stored.header, stored.beam
-    if brightness and np.isnan(plane).all():
-        error = AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
-        error.file = str(path)
-        raise error
-    known = brightness and "RESBMAJ" in header
-    resolution = Beam(header["RESBMAJ"] * 3600, header["RESBMIN"] * 3600) if known else beam
-    return Plane(plane, stored.wcs, beam, resolution)
+    stored = open_plane(path, brightness=brightness, beam=beam)
+    with reading(path):
+        plane = stored.window()
+    if not brightness:
+        return Plane(plane, stored.wcs, stored.beam)
+    with naming(path):
+        _require_brightness(plane, stored)
+        resolution = _resolution(stored.header, stored.beam, path)
+    return Plane(plane, stored.wcs, stored.beam, resolution)
 
 
-def _open(path: str | Path) -> tuple[np.ndarray, fits.Header]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(path) as hdus:
-                hdu = next((hdu for hdu in hdus if hdu.header.get("NAXIS", 0) >= 2), None)
-                if hdu is None or not hdu.is_image:
-                    raise CelestialError(f"{path} holds no image")
-                return hdu.data, hdu.header
-    except FileNotFoundError:
-        raise NotFitsError(f"there is no file {path}") from None
-    except (TypeError, ValueError, KeyError, fits.VerifyError) as error:  # short data, lost keywords
-        raise TruncatedError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise NotFitsError(f"{path} is not a readable FITS file: {error}") from error
+def _require_brightness(plane: np.ndarray, stored: StoredPlane) -> None:
+    blank = np.isnan(plane)
+    values = stored.data[blank]
+    if (np.isfinite(values) & (values != 0)).any():
+        brightest = np.inf  # more than 32 bits hold
+    elif blank.all():
+        raise AllBlankError(f"{stored.path}: all {plane.size} pixels are blank (NaN or zero)")
+    else:
+        brightest = max(np.nanmax(plane), -np.nanmin(plane))
+    if brightest > BRIGHTEST_JY:
+        raise BrightnessError(
+            f"{stored.path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {stored.header.get('BUNIT')!r} "
+            f"and BSCALE {stored.header.get('BSCALE', 1)} right?"
+        )
+
+
+def _resolution(header: fits.Header, beam: Beam, path) -> Beam:
+    """Beam that the image was made with, where an earlier stage wrote that it is another."""
+    given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
+    if given == [None, None]:
+        return beam
+    if not all(isinstance(one, float) and 0 < one * 3600 < np.inf for one in given):
+        raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
+    return Beam(given[0] * 3600, given[1] * 3600)
+
+
+def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Header, Table | None]:
+    """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
+    with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
+        warnings.simplefilter("ignore", AstropyWarning)
+        # opened here, since astropy leaves a file open whose first header it cannot read
+        with open(path, "rb") as stream:
+            if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
+                stream.seek(0)
+                require_sane_axes(legible(fits.Header.fromfile(stream)), path)
+            stream.seek(0)
+            with fits.open(stream) as hdus:
+                return _choose(hdus, path, beams)
+
+
+def _choose(
+    hdus: fits.HDUList, path: str | Path, beams: bool
+) -> tuple[np.ndarray, fits.Header, Table | None]:
+    chosen, table = None, None
+    for hdu in hdus:
+        header = legible(hdu.header)
+        lengths = require_sane_axes(header, path)
+        if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
+            better = chosen is None or not celestial_axes(chosen[1])
+            if better and (chosen is None or celestial_axes(header)):
+                chosen = hdu, header
+        if chosen and not beams and celestial_axes(chosen[1]):
+            break
+        if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
+            table = Table.read(hdu)
+    if chosen is None:
+        raise CelestialError(f"{path} holds no image")
+    hdu, header = chosen
+    _restore_micro(hdu, header, path)
+    return hdu.data, header, table
+
+
+def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:
+    """Put the micro sign back into BUNIT, where astropy has question marks for what is not ASCII."""
+    if "?" not in str(header.get("BUNIT", "")):
+        return
+    place = hdu.fileinfo()
+    with open(path, "rb") as stream:
+        stream.seek(place["hdrLoc"])
+        raw = stream.read(place["datLoc"] - place["hdrLoc"])
+    # as Latin-1 or as UTF-8, which has one more byte before it
+    found = re.search(rb"BUNIT   = '\s*\xc2?\xb5(Jy[ -&(-~]*)'", raw)
+    if found:
+        header["BUNIT"] = "u" + found[1].decode("ascii").strip()
 
 
 def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.ndarray]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            full = WCS(header)
-            # longitude first, whatever their order in the file
-            wcs = full.sub([WCSSUB_LONGITUDE, WCSSUB_LATITUDE])
-    except (ValueError, KeyError, MemoryError) as error:
-        raise CelestialError(f"{path}: its coordinates cannot be read: {error}") from error
-    if wcs.naxis != 2 or not wcs.has_celestial:
-        raise CelestialError(f"{path}: no pair of celestial axes among {list(full.wcs.ctype)}")
-    longitude, latitude = full.wcs.lng, full.wcs.lat
+    axes = celestial_axes(header)
+    if axes is None:
+        kinds = [header.get(f"CTYPE{n}") for n in range(1, data.ndim + 1)]
+        raise CelestialError(f"{path}: no pair of celestial axes among {kinds}")
+    longitude, latitude = (data.ndim - axis for axis in axes)
     others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]
-    extra = [data.shape[data.ndim - 1 - axis] for axis in others]
-    if any(length != 1 for length in extra):
+    if any(data.shape[axis] != 1 for axis in others):
         raise CelestialError(f"{path}: shape {data.shape} is more than one celestial plane")
-    order = [data.ndim - 1 - axis for axis in (*others, latitude, longitude)]
-    plane = np.transpose(data, order)[(0,) * len(others)]
-    wcs.wcs.crval = [wcs.wcs.crval[0] % 360, wcs.wcs.crval[1]]
-    return wcs, plane
-
-
-def unit_factor(header: fits.Header, path, default: str = "") -> float:
-    """Factor that brings an image to Jy/beam; `default` is its unit where the header has none.
-
-    Raises
-    ------
-    UnitError
-    """
-    text = str(header.get("BUNIT", "")).strip() or default
-    if not text:
-        raise UnitError(f"{path} has no BUNIT; an image must be in Jy/beam")
-    known = {"jy/beam": 1.0, "jybeam-1": 1.0, "jybm-1": 1.0, "mjy/beam": 1e-3, "ujy/beam": 1e-6}
-    factor = known.get(text.lower().replace(" ", "").replace("**", "").replace(".", "").replace("^", ""))
-    if factor is None:
-        raise UnitError(f"{path} has BUNIT {text!r}; an image must be in Jy/beam")
-    return factor
-
-
-def _beam(header: fits.Header, path) -> Beam:
-    missing = [key for key in ("BMAJ", "BMIN") if key not in header]
-    if missing:
-        raise BeamError(f"{path} has no {' and no '.join(missing)}: the beam must be in the header, deg")
-    try:
-        beam = Beam(float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0.0)))
-    except (ValueError, TypeError) as error:
-        raise BeamError(f"{path} has a beam that is no number: {error}") from None
-    sides = np.array([beam.major_arcsec, beam.minor_arcsec])
-    if not (np.isfinite(sides).all() and (sides > 0).all() and (sides < WIDEST_BEAM_ARCSEC).all()):
-        raise BeamError(
-            f"{path} has an unusable beam: BMAJ {header['BMAJ']}, BMIN {header['BMIN']}; both must be in deg"
-        )
-    return beam
+    plane = np.transpose(data, (*others, latitude, longitude))[(0,) * len(others)]
+    return celestial_wcs(header, axes, plane.shape, path), plane
 
 
 def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:
     """Raise `ShapeMismatchError` unless two planes share shape and coordinates (to 0.01 px)."""
     if first.data.shape != second.data.shape:
         raise ShapeMismatchError(f"{names} differ in shape: {first.data.shape} and {second.data.shape}")
-    corners = np.array([[0, 0], [first.data.shape[1] - 1, first.data.shape[0] - 1]], float)
-    there = second.wcs.wcs_world2pix(first.wcs.wcs_pix2world(corners, 0), 0)
+    corners = np.array([[0, 0], [first.data.shape[1] - 1, first.data.shape[0] - 1]], float).T
+    there = pixels_in(second.wcs, first.wcs, *corners)
     if not np.allclose(there, corners, atol=0.01):
         raise ShapeMismatchError(f"{names} differ in their coordinates")
 
 
+def covering_square(wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path="the image") -> Mosaic:
+    """Square of sky, north up, around the middle of an image, whose SIN grid (`grid_wcs`) holds all of it.
+
+    Raises
+    ------
+    CelestialError
+        The image is wider than one tangent plane shows.
+    """
+    ra, dec = (float(one) for one in to_sky(wcs, *middle(shape)))
+    x, y = outline(shape, steps=32)
+    half = np.abs(offsets_deg(ra, dec, *to_sky(wcs, x, y))).max()
+    if not half <= WIDEST_DEG / 2:
+        size = f"{2 * half:.3g} deg wide" if np.isfinite(half) else "not on the sky up to its borders"
+        raise CelestialError(f"{path} is {size}; at most {WIDEST_DEG:g} deg can be shown: cut it into parts")
+    # a pixel's tenth is rounding, and what the sphere adds to a plane
+    return Mosaic("image", ra, dec, int(np.ceil(2 * half * 3600 / pixel_arcsec - 0.1)))
+
+
 def place_of(path: str | Path) -> tuple[float, float, int]:
-    """Centre (ICRS deg) and longer side in 4.5" pixels of an image, from its header alone.
+    """Centre (ICRS deg) and side in 4.5" pixels of the square that an image covers, from its header alone.
 
     An image that cannot be read gets a place that owns no sky; reading it
     later says why.
+
+    Raises
+    ------
+    TransientError
+        The file cannot be read now.
     """
     try:
-        data, header = _open(path)
-        wcs, plane = _celestial(data, header, path)
-    except (NotFitsError, TruncatedError, CelestialError) as error:
+        with naming(path):
+            data, header, _ = _open(path)
+            wcs, plane = _celestial(data, header, path)
+            place = covering_square(wcs, plane.shape, PIXEL_ARCSEC, path)
+    except BadDataError as error:
         logger.warning("%s", error)
         return 0.0, -90.0, 0
-    ny, nx = plane.shape
-    ra, dec = wcs.wcs_pix2world([[(nx - 1) / 2, (ny - 1) / 2]], 0)[0]
-    scale = np.mean(proj_plane_pixel_scales(wcs)) * 3600
-    return float(ra), float(dec), int(np.ceil(max(nx, ny) * scale / PIXEL_ARCSEC))
+    return place.ra_deg, place.dec_deg, place.n_px
 
 
 def grid_wcs(ra_deg: float, dec_deg: float, n_px: int, pixel_arcsec: float) -> WCS:
-    """SIN grid of a mosaic: reference pixel N/2 (FITS), north up, east left."""
+    """SIN grid of a mosaic: reference pixel N/2 (FITS), north up, east left, ICRS."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---SIN", "DEC--SIN"]
     wcs.wcs.cunit = ["deg", "deg"]
@@ -315,11 +379,33 @@ def mosaic_wcs(mosaic: Mosaic, pixel_arcsec: float) -> WCS:
     return grid_wcs(mosaic.ra_deg, mosaic.dec_deg, mosaic.n_px, pixel_arcsec)
 
 
+def scales_over(plane: Plane) -> np.ndarray:
+    """Sides of pixels in the middle and at the corners of an image, ``[5, 2]`` arcsec, longest first.
+
+    A projection stretches most at the corners, so what holds there holds all over: a SIN
+    grid grows by 1 % at 8 deg from its centre, a TAN grid at 6 deg. NaN off the sky.
+    """
+    x, y = outline(plane.data.shape)
+    across, up = middle(plane.data.shape)
+    # pixels, not their edges: at the limb of a projection the outer edge can be off the sky
+    x, y = np.clip(x, 0, 2 * across), np.clip(y, 0, 2 * up)
+    return pixel_scales_arcsec(plane.wcs, np.append(x, across), np.append(y, up))
+
+
+def has_scale(plane: Plane, pixel_arcsec: float) -> bool:
+    """Whether an image has square pixels of that side all over, within 1 %."""
+    # written so that NaN says no
+    return bool(np.all(np.abs(scales_over(plane) - pixel_arcsec) <= SCALE_TOLERANCE * pixel_arcsec))
+
+
 def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path) -> None:
     """Raise `GridError` unless a plane has a model's pixel scale and beam."""
-    scales = proj_plane_pixel_scales(plane.wcs) * 3600
-    if np.any(np.abs(scales - pixel_arcsec) > SCALE_TOLERANCE * pixel_arcsec):
-        raise GridError(f"{path}: pixels of {scales.round(3)} arcsec, the model needs {pixel_arcsec}")
+    if not has_scale(plane, pixel_arcsec):
+        scales = scales_over(plane)
+        raise GridError(
+            f"{path}: pixels of {scales.min():.3f} to {scales.max():.3f} arcsec, "
+            f"the model needs {pixel_arcsec}"
+        )
     if not plane.beam.matches(beam_arcsec):
         raise GridError(
             f"{path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
@@ -327,107 +413,9 @@ def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path) -> N
         )
 
 
-def to_model_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float) -> Plane:
-    """Bring an image to a model's beam and pixel scale.
-
-    A finer beam is convolved to the model's; a coarser one stays, and the
-    brightness is scaled by the beam-area ratio, so that a source wider than
-    both beams has the Jy/beam it would have at the model's resolution.
-
-    Parameters
-    ----------
-    plane : Plane
-    pixel_arcsec, beam_arcsec : float
-        Of the model.
-
-    Returns
-    -------
-    Plane
-        On a SIN grid around the image's centre, north up, east left; the very
-        same object when nothing was to do.
-    """
-    scales = proj_plane_pixel_scales(plane.wcs) * 3600
-    same_scale = np.all(np.abs(scales - pixel_arcsec) <= SCALE_TOLERANCE * pixel_arcsec)
-    if same_scale and plane.beam.matches(beam_arcsec) and _north_up(plane.wcs):
-        return plane
-    if not plane.beam.matches(beam_arcsec):
-        plane = _to_beam(plane, beam_arcsec)
-    if not same_scale or not _north_up(plane.wcs):
-        plane = _to_scale(plane, pixel_arcsec)
-    return plane
-
-
-def _north_up(wcs: WCS) -> bool:
-    matrix = wcs.pixel_scale_matrix
-    size = np.abs(matrix).max()
-    return bool(matrix[0, 0] < 0 < matrix[1, 1] and max(abs(matrix[0, 1]), abs(matrix[1, 0])) < 1e-3 * size)
-
-
-def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
-    from radio_beam import Beam as RadioBeam
-    from radio_beam.utils import BeamError as DeconvolutionError
-    from scipy.signal import oaconvolve
-
-    native = plane.beam
-    ratio = beam_arcsec**2 / (native.major_arcsec * native.minor_arcsec)
-    have = RadioBeam(native.major_arcsec * u.arcsec, native.minor_arcsec * u.arcsec, native.angle_deg * u.deg)
-    want = RadioBeam(beam_arcsec * u.arcsec)
-    try:
-        kernel_beam = want.deconvolve(have)
-    except (DeconvolutionError, ValueError):
-        note = (
-            f"beam {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} arcsec is coarser than the "
-            f"model's {beam_arcsec} arcsec: Jy/beam scaled by {ratio:.4g}, resolution unchanged"
-        )
-        logger.warning("%s", note)
-        data = plane.data * np.float32(ratio)
-        notes = [*plane.notes, "WARNING " + note]
-        return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
-    kernel = kernel_beam.as_kernel(plane.pixel_arcsec * u.arcsec).array.astype(np.float32)
-    kernel /= kernel.sum()
-    blank = np.isnan(plane.data)
-    smooth = oaconvolve(np.where(blank, np.float32(0), plane.data), kernel, mode="same")
-    # a blank or the border is unknown, not dark: weigh by what the kernel could see
-    seen = oaconvolve((~blank).astype(np.float32), kernel, mode="same")
-    data = (smooth * ratio / np.maximum(seen, 0.1)).astype(np.float32)
-    data[blank] = np.nan
-    note = f"convolved from {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} to {beam_arcsec} arcsec"
-    return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), None, [*plane.notes, note])
-
-
-def _to_scale(plane: Plane, pixel_arcsec: float) -> Plane:
-    from reproject import reproject_interp
-
-    ny, nx = plane.data.shape
-    centre = plane.wcs.wcs_pix2world([[(nx - 1) / 2, (ny - 1) / 2]], 0)[0]
-    n_px = 2 * int(np.ceil(max(nx, ny) * plane.pixel_arcsec / pixel_arcsec / 2))
-    target = grid_wcs(float(centre[0] % 360), float(centre[1]), n_px, pixel_arcsec)
-    blank = np.isnan(plane.data)
-    # a cubic spline spreads NaN over whole rows, so the blanks travel apart
-    filled = np.where(blank, np.float32(0), plane.data)
-    data, inside = reproject_interp((filled, plane.wcs), target, (n_px, n_px), order="bicubic")
-    gone, _ = reproject_interp((blank.astype(np.float32), plane.wcs), target, (n_px, n_px), order="bilinear")
-    data = data.astype(np.float32)
-    data[(inside == 0) | ~(gone < 0.5)] = np.nan
-    note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    return Plane(data, target, plane.beam, plane.resolution, [*plane.notes, note])
-
-
 def copy_frequency(header: fits.Header, source: str | Path) -> None:
     """Give a product the frequency of the image it was made from, where that has one (Hz)."""
-    origin = fits.getheader(source)
-    axes = [n for n in range(3, origin["NAXIS"] + 1) if str(origin.get(f"CTYPE{n}", "")).startswith("FREQ")]
-    value = origin.get("RESTFRQ", origin.get(f"CRVAL{axes[0]}") if axes else None)
-    if value:
-        header["RESTFRQ"] = (float(value), "Hz")
-
-
-def prepare_image(source: str, target: str, pixel_arcsec: float, beam_arcsec: float) -> None:
-    """Bring the user's own image to a model's beam and pixel scale, and write it."""
-    plane = to_model_grid(read_plane(source), pixel_arcsec, beam_arcsec)
-    for note in plane.notes:
-        logger.info("%s: %s", source, note)
-    header = plane.header()
-    copy_frequency(header, source)
-    header.extend(provenance(inputsha=sha256_of(source)))
-    write_fits(target, plane.data, header)
+    _, origin, _ = _open(source)
+    frequency = frequency_hz(origin)
+    if frequency:
+        header["RESTFRQ"] = (frequency, "Hz")

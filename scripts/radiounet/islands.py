@@ -13,6 +13,7 @@ from radiounet.cards import OTHER_CLASSES
 from radiounet.catalogue import class_column, make_table, mask_provenance
 from radiounet.config import MeasureOptions
 from radiounet.gaussian import FWHM_AREA
+from radiounet.geometry import jacobian, to_sky
 from radiounet.image import Plane, read_plane
 from radiounet.noise import local_rms
 from radiounet.origins import check_maps
@@ -32,9 +33,13 @@ class FluxMeasurement:
 
 
 def integrate(
-    image: np.ndarray, sigma: np.ndarray, plane: Plane, calibration_error: float
+    image: np.ndarray,
+    sigma: np.ndarray,
+    plane: Plane,
+    calibration_error: float,
+    area: np.ndarray | float = 1.0,
 ) -> FluxMeasurement:
-    """Flux density of pixels: ``sum(I) / beam area``.
+    """Flux density of pixels: ``sum(I pixel area) / beam area``.
 
     The error adds the noise, ``sigma sqrt(number of beams)``, and the
     calibration error in quadrature (Cassano et al. 2013, eq. 1).
@@ -47,9 +52,12 @@ def integrate(
         Gives the beam of the unit, and the resolution that makes pixels independent.
     calibration_error : float
         Fraction of the flux density.
+    area : ndarray, ``[pixel]``, or float
+        Solid angle of each pixel over that of one in the middle of the plane, see
+        `Plane.relative_area`.
     """
-    flux = float(image.sum(dtype=np.float64)) / plane.beam_area_px
-    beams = max(image.size / plane.resolution_area_px, 1.0)
+    flux = float((image * area).sum(dtype=np.float64)) / plane.beam_area_px
+    beams = max(float(np.broadcast_to(area, image.shape).sum()) / plane.resolution_area_px, 1.0)
     # sigma in Jy/beam of the unit, times the beams of the unit in one independent element
     sigma = sigma * (plane.resolution_area_px / plane.beam_area_px)
     noise = float(np.sqrt(np.mean(np.square(sigma, dtype=np.float64)) * beams))
@@ -128,15 +136,18 @@ def _with_parents(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, object]:
     chance = probability[y, x].astype(np.float64)
     centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
-    ra, dec = plane.wcs.wcs_pix2world([[centre_x, centre_y]], 0)[0]
-    flux = integrate(plane.data[y, x], rms[y, x], plane, calibration_error)
+    ra, dec = to_sky(plane.wcs, centre_x, centre_y)
+    area = plane.relative_area(y, x)
+    flux = integrate(plane.data[y, x], rms[y, x], plane, calibration_error, area)
+    # on the sky around the centroid, in pixels of the middle of the image
+    across, up = jacobian(plane.wcs, centre_x, centre_y) / plane.pixel_arcsec @ [x - centre_x, y - centre_y]
     place = SkyCoord(ra, dec, unit="deg")
     return {
         "name": designation(place),
-        "ra_deg": float(ra % 360),
+        "ra_deg": float(ra),
         "dec_deg": float(dec),
-        "area_arcmin2": y.size * plane.pixel_arcsec**2 / 3600,
-        "las_arcmin": largest_size_px(y, x) * plane.pixel_arcsec / 60,
+        "area_arcmin2": float(area.sum()) * plane.pixel_arcsec**2 / 3600,
+        "las_arcmin": largest_size_px(up, across) * plane.pixel_arcsec / 60,
         "p_mean": float(chance.mean()),
         "p_max": float(chance.max()),
         "flux_mjy": 1e3 * flux.flux_jy,
@@ -168,14 +179,20 @@ def designation(place: SkyCoord) -> str:
 
 
 def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
-    """Largest distance between two pixels of an island, plus one pixel for their extent."""
+    """Largest distance between two pixels of an island, plus one pixel for their extent.
+
+    Parameters
+    ----------
+    y, x : ndarray, ``[pixel]``
+        Along two perpendicular directions, px.
+    """
     points = np.stack([y, x], axis=1).astype(float)
     if len(points) > 3:
         try:
             points = points[ConvexHull(points).vertices]
         except QhullError:  # all on one line: its ends lie farthest apart
-            order = np.lexsort((x, y))
-            points = points[order[[0, -1]]]
+            along = points[:, np.ptp(points, axis=0).argmax()]
+            points = points[[along.argmin(), along.argmax()]]
     return 1.0 + (float(pdist(points).max()) if len(points) > 1 else 0.0)
 
 
@@ -204,7 +221,7 @@ def find_islands(
         options.calibration_error,
         read_classes(probability),
     )
-    places = [plane.wcs.wcs_pix2world(row["pixels"][1], row["pixels"][0], 0) for row in rows]
+    places = [to_sky(plane.wcs, *row["pixels"][::-1]) for row in rows]
     for row, (ra, dec) in zip(rows, places, strict=True):
         row["owned_fraction"] = float(survey.owned(mosaic, ra, dec).mean())
         row["mosaic"] = mosaic

@@ -23,6 +23,7 @@ from radiounet.errors import (
     NotConvergedError,
 )
 from radiounet.facets import Facets, read_facets
+from radiounet.geometry import to_sky
 from radiounet.image import Beam, Plane, StoredPlane, open_plane, require_same_grid, unit_factor
 from radiounet.kernels import primary_beam
 from radiounet.products import Rejection
@@ -315,6 +316,6 @@ def outside_cell(
 
     def outside(rows: slice) -> np.ndarray:
         y, x = np.mgrid[rows.start : min(rows.stop, ny), :nx]
-        return ~owned(*grid.wcs_pix2world(x.ravel(), y.ravel(), 0)).reshape(y.shape)
+        return ~owned(*to_sky(grid, x.ravel(), y.ravel())).reshape(y.shape)
 
     return outside

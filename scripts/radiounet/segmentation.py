@@ -3,15 +3,17 @@
 import tempfile
 from pathlib import Path
 
+from radiounet.beams import Beam
 from radiounet.cards import model_folder, read_card
 from radiounet.cluster_tables import read_clusters
 from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions, Segmentation
-from radiounet.image import place_of, prepare_image
+from radiounet.image import place_of
 from radiounet.islands import find_islands
 from radiounet.locks import hold, let_go
 from radiounet.masks import stitch_cores
 from radiounet.outputs import claim_outputs
+from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 
@@ -25,11 +27,13 @@ def segment_image(
     measure: MeasureOptions,
     clusters: str | None,
     folder: str,
+    beam: Beam | None = None,
 ) -> None:
     """Run every stage on one image, and leave its products in a folder.
 
     Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
     clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
+    A `beam` given here counts instead of that of the image's header.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def segment_image(
         probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
         with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
             prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
-            prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec)
+            prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
             tile_image(prepared, model, segmentation.mode, tiles)
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
             write_cores(tiles, predictor, card, cores)

@@ -23,8 +23,8 @@ from radiounet.image import (
     place_of,
     read_plane,
     require_same_grid,
-    to_model_grid,
 )
+from radiounet.resampling import to_model_grid
 from skies import convolve_with_beam
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

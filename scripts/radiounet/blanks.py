@@ -1,0 +1,46 @@
+"""Blanks written as zeros."""
+
+import numpy as np
+from scipy import ndimage
+
+SOLID_PX = 5
+"""Side of a square of zeros that noise does not make: some 25 equal pixels."""
+
+
+def solid_zeros(image: np.ndarray) -> np.ndarray | None:
+    """Where zeros stand for a blank: in solid areas.
+
+    Surveys fill what they did not observe with 0, which leaves whole areas of it; a
+    single 0 is a measured value. An area is solid where it holds a square of 5 x 5 px;
+    all zeros that touch it by a side, one after another, belong to it.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+
+    Returns
+    -------
+    ndarray of bool, ``[y, x]``, or None
+        None where no area is solid.
+    """
+    zero = np.asarray(image == 0)
+    corners = zero  # of squares of zeros
+    for axis in (0, 1):
+        corners = _eroded(corners, axis)
+    if not corners.any():
+        return None
+    areas, count = ndimage.label(zero)
+    solid = np.zeros(count + 1, bool)
+    solid[areas[: corners.shape[0], : corners.shape[1]][corners]] = True
+    return solid[areas]
+
+
+def _eroded(mask: np.ndarray, axis: int) -> np.ndarray:
+    """Where a run of `SOLID_PX` begins along an axis; of the whole length where that is shorter."""
+    mask = np.moveaxis(mask, axis, 0)
+    side = min(SOLID_PX, len(mask))
+    starts = len(mask) - side + 1
+    result = mask[:starts].copy(order="K")
+    for step in range(1, side):
+        result &= mask[step : step + starts]
+    return np.moveaxis(result, 0, axis)

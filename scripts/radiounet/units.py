@@ -1,0 +1,56 @@
+"""Brightness units as headers spell them."""
+
+import re
+
+import astropy.units as u
+from astropy.io import fits
+
+from radiounet.errors import UnitError
+
+JANSKY = re.compile(r"(?<![A-Za-zµμ])([A-Za-zµμ]?)(jy|jansky)(?=$|[^A-Za-z]|beam|bm)", re.IGNORECASE)
+BEAM = re.compile(r"(?<![A-Za-z])(beams?|bm)(?![A-Za-z])", re.IGNORECASE)
+PREFIXES = {"": "", "m": "m", "k": "k", "K": "k", "n": "n", "N": "n"} | dict.fromkeys("uUµμ", "u")
+"""SI prefixes of Jy by the letter written; capital M is mega or, in an upper-case unit, either."""
+
+
+def unit_factor(header: fits.Header, path, default: str = "") -> float:
+    """Factor that brings an image to Jy/beam; `default` is its unit where the header has none.
+
+    BUNIT may be spelt in any way that means one thing only: ``JY/BEAM``, ``beam-1 Jy``,
+    ``mJy/bm``, ``1e-3 Jy beam**-1``.
+
+    Raises
+    ------
+    UnitError
+        No unit, another one, or one that could be milli- or megajansky.
+    """
+    text = str(header.get("BUNIT", "")).strip() or default
+    if not text:
+        raise UnitError(f"{path} has no BUNIT; an image must be in Jy/beam")
+    try:
+        factor = u.Unit(_spelt(text, path)).to(u.Jy / u.beam)
+    except (u.UnitsError, ValueError, TypeError, ArithmeticError):
+        raise UnitError(
+            f"{path} has BUNIT {text!r}; an image must be in Jy/beam (or mJy/beam, uJy/beam ...)"
+        ) from None
+    if not 0 < factor < float("inf"):
+        raise UnitError(f"{path} has BUNIT {text!r}, a factor of {factor:g} to Jy/beam")
+    return float(factor)
+
+
+def _spelt(text: str, path) -> str:
+    """The same unit as astropy writes it."""
+
+    def jansky(found: re.Match) -> str:
+        prefix, name = found[1], found[2]
+        if prefix == "M" and name != "Jy":
+            raise UnitError(
+                f"{path} has BUNIT {text!r}, which may be milli- or megajansky; write mJy/beam or MJy/beam"
+            )
+        if prefix != "M" and prefix not in PREFIXES:
+            raise ValueError(text)
+        # a blank, so that "Jybeam-1" falls apart
+        return f"{PREFIXES.get(prefix, prefix)}Jy "
+
+    spelt = BEAM.sub("beam", JANSKY.sub(jansky, text))
+    return re.sub(r"\s*([/*^.])\s*", r"\1", spelt).strip()
