@@ -32,7 +32,7 @@ from radiounet.products import (
     read_rejection,
 )
 from radiounet.sky import Cluster, Survey
-from radiounet.tables import one_line, quote_number_signs
+from radiounet.tables import quote_number_signs, writable
 
 logger = logging.getLogger(__name__)
 
@@ -138,10 +138,10 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
         Provenance. Line ends and control characters become spaces in all texts.
     """
     table = Table(
-        meta={key: one_line(value) if isinstance(value, str) else value for key, value in meta.items()}
+        meta={key: writable(value) if isinstance(value, str) else value for key, value in meta.items()}
     )
     for name, column in COLUMNS[kind].items():
-        values = [one_line(str(row[name])) if column.kind is str else row[name] for row in rows]
+        values = [writable(str(row[name])) if column.kind is str else row[name] for row in rows]
         table[name] = np.array(values, dtype=column.kind if rows or column.kind is not str else "U1")
         table[name].unit = column.unit
         table[name].description = column.description
@@ -447,7 +447,7 @@ def write_catalogue(table: Table, path: str | Path) -> None:
 def _write_votable(table: Table, path: Path) -> None:
     content = from_table(table)
     content.get_first_table().infos.extend(
-        Info(name=key, value=one_line(str(v))) for key, v in table.meta.items()
+        Info(name=key, value=writable(str(v))) for key, v in table.meta.items()
     )
     content.to_xml(str(path))
 
@@ -475,7 +475,7 @@ def number_formats(table: Table) -> dict[str, str]:
 
 
 def _write_csv(table: Table, path: Path) -> None:
-    lines = [one_line(f"# {key}: {value}") for key, value in table.meta.items()]
+    lines = [writable(f"# {key}: {value}") for key, value in table.meta.items()]
     for name in table.colnames:
         column = table[name]
         unit = f" [{column.unit}]" if column.unit else ""

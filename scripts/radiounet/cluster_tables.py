@@ -18,7 +18,7 @@ from radiounet.config import MeasureOptions
 from radiounet.cosmology import r500
 from radiounet.errors import ConfigError
 from radiounet.sky import Cluster
-from radiounet.tables import NUMBER, ServiceError, TableError, one_line, read_table
+from radiounet.tables import NUMBER, ServiceError, TableError, read_table, writable
 
 logger = logging.getLogger(__name__)
 
@@ -367,7 +367,7 @@ def _angular_size(
 
 def _stable_names(names: list[str], ra: np.ndarray, dec: np.ndarray, rows: _Rows) -> list[str]:
     """Names of one line; those missing are made from the position, or the place in the table."""
-    plain = [one_line(name).strip() for name in names]
+    plain = [writable(name).strip() for name in names]
     changed = np.array([one != name for one, name in zip(plain, names, strict=True)], bool)
     rows.note(changed, lambda _: "line ends or control characters of its name are spaces here")
     names = plain
@@ -430,7 +430,7 @@ def convert_catalogue(path: str | Path, catalogue: str) -> QTable:
             raise ConfigError(f"{path}: {catalogue} has no column {theirs}; it has {table.colnames}")
         column = table[theirs]
         if ours == "name":
-            result[ours] = [one_line(text) for text in _text(column)]
+            result[ours] = [writable(text) for text in _text(column)]
             continue
         unit = PUBLISHED_UNITS.get(ours, u.dimensionless_unscaled)
         values, wrong = _numbers(column, unit, None)

@@ -27,6 +27,7 @@ from radiounet.section import (
     Names,
     Section,
 )
+from radiounet.urls import has_credentials
 
 
 def _listed(value: Any) -> Any:
@@ -50,6 +51,11 @@ class OwnImage(Section):
 
     name: Name = Field(description="name of the products made from it")
     path: FilePath = Field(description="FITS file")
+    beam: str | None = Field(
+        None,
+        pattern=r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$",
+        description="MAJ,MIN,PA of its beam, arcsec and deg; null: as in its header",
+    )
 
 
 class MosaicOptions(Section):
@@ -382,7 +388,7 @@ class Config(Section):
                 url = urlsplit(text)
             except ValueError as error:
                 raise ValueError(f"{key} is no URL that can be read: {error}") from None
-            if url.netloc and (url.username or url.password):
+            if has_credentials(text) and url.scheme:
                 raise ValueError(
                     f"credentials do not belong in a URL ({key}, host {url.hostname}): put them in ~/.netrc"
                 )

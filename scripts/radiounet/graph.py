@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
 
-from radiounet.config import PUBLISHED_CATALOGUES, Config
+from radiounet.config import PUBLISHED_CATALOGUES, Config, OwnImage
 from radiounet.errors import ConfigError
 from radiounet.inputs import check_inputs, check_model, check_training_models
 from radiounet.products import Products, sha256_of
@@ -230,11 +230,11 @@ class JobGraph:
             raise ConfigError(f"{self.config.survey} has no mosaic {mosaic}")
         return mosaic
 
-    def own_image(self, mosaic: str) -> str:
-        """Path of one of the user's own images."""
+    def own_image(self, mosaic: str) -> OwnImage:
+        """One of the user's own images."""
         for image in self.config.mosaics.images:
             if image.name == mosaic:
-                return image.path
+                return image
         raise ConfigError(f"mosaics.images has no image {mosaic}")
 
     @property

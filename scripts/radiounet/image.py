@@ -40,6 +40,7 @@ from radiounet.headers import celestial_axes, celestial_wcs, frequency_hz, legib
 from radiounet.reading import naming, reading
 from radiounet.sky import PIXEL_ARCSEC, Mosaic, offsets_deg
 from radiounet.units import unit_factor
+from radiounet.words import printable
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Plane:
             header["RESBMIN"] = (self.resolution.minor_arcsec / 3600, "deg, resolution of the image")
         header["BUNIT"] = "JY/BEAM"
         for note in self.notes:
-            header.add_history(note)
+            header.add_history(printable(note))
         return header
 
 

@@ -27,6 +27,7 @@ from radiounet.sky import (
     read_list,
 )
 from radiounet.tables import IncompleteTableError, TableError, read_table
+from radiounet.urls import public_text
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def fetch_lists(archive: Archive, release: str) -> None:
         mosaics = [cell_geometry(pixel) for pixel in cells_of_footprint(moc)]
     else:
         table = _read_table(_bring(archive, archive.lists.dr2_mosaics, folder / "dr2.download"))
-        rows_used = _all_fields(table, archive.lists.dr2_mosaics)
+        rows_used = _all_fields(table, public_text(archive.lists.dr2_mosaics))
         pointings = [pointing for pointing in rows_used if pointing]
         names = {pointing.name for pointing in pointings}
         members = [field.name in names for field in grid]

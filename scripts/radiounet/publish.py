@@ -26,6 +26,7 @@ from radiounet.image import Plane, grid_wcs, read_plane
 from radiounet.noise import robust_sigma
 from radiounet.products import Products, code_hash, read_rejection
 from radiounet.sky import PIXEL_ARCSEC, Survey, cell_pixel, separation_deg, unit_vectors
+from radiounet.urls import public_text
 from radiounet.words import one_line, save_figure, write_page
 
 MAP_NSIDE = 64
@@ -80,7 +81,9 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
         pictures=pictures,
         unpictured=len(shown) - len(there),
-        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        config=public_text(
+            yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        ),
     )
 
 

@@ -46,7 +46,7 @@ class ServiceError(TransientError):
     """The service answered with an error, in its own words."""
 
 
-def one_line(text: str) -> str:
+def writable(text: str) -> str:
     """Text that every table format can hold: what ends a line, or no XML can hold, becomes a space."""
     unwritable = (c for c in set(text) if unicodedata.category(c) in UNWRITABLE or c in NON_CHARACTERS)
     return text.translate(dict.fromkeys(map(ord, unwritable), " "))

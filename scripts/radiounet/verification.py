@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from astropy.wcs.utils import wcs_to_celestial_frame
 
 from radiounet.archive import fetch, fill_template
 from radiounet.config import DownloadOptions, VerifyOptions
-from radiounet.errors import BadDataError, CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
+from radiounet.errors import BadDataError, ConfigError, NotInArchiveError
+from radiounet.geometry import pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.image import StoredPlane, open_plane, require_same_grid
 from radiounet.masks import NO_DATA
 from radiounet.products import (
@@ -26,13 +26,13 @@ from radiounet.products import (
 )
 from radiounet.scores import divide
 from radiounet.sky import separation_deg, unit_vectors
+from radiounet.urls import public_text
 from radiounet.words import markdown, markdown_table
 
 logger = logging.getLogger(__name__)
 
 VERDICTS = ("identical", "equal", "different", "not compared")
 """From the best to the worst."""
-SAME_PLACE_PX = 0.01
 
 Planes = dict[str, tuple[StoredPlane, StoredPlane]]
 """Ours and the reference's, by kind: ``mask`` and ``probability``."""
@@ -229,48 +229,15 @@ def _open_pairs(
             pair = tuple(open_plane(path, brightness=False) for path in (own, reference))
             what = f"{kind} of {name} and its reference"
             require_same_grid(*pair, what)
-            _require_same_sky(*pair, what)
             planes[kind] = pair
             # the file is mapped: what is open stays readable
         except BadDataError as error:
             if getattr(error, "file", None) != str(own):
-                error.file = address
+                error.file = public_text(address)
             raise
         finally:
             reference.unlink(missing_ok=True)
     return identical, planes
-
-
-def _require_same_sky(ours: StoredPlane, reference: StoredPlane, what: str) -> None:
-    """Raise `ShapeMismatchError` where the same numbers are those of another frame."""
-    ny, nx = ours.data.shape
-    x, y = np.array([0, nx - 1, (nx - 1) / 2]), np.array([0, ny - 1, (ny - 1) / 2])
-    here, there = (_sky_of(plane, x, y) for plane in (ours, reference))
-    apart = here.separation(there).deg.max()
-    if not apart < SAME_PLACE_PX * _steps_deg(ours, x[-1], y[-1]).min():
-        raise ShapeMismatchError(
-            f"{what} lie {apart:.4g} deg apart on the sky: they are in the frames "
-            f"{_frame_of(ours).name} and {_frame_of(reference).name}"
-        )
-
-
-def _frame_of(plane: StoredPlane) -> BaseCoordinateFrame:
-    try:
-        return wcs_to_celestial_frame(plane.wcs)
-    except ValueError as error:
-        raise CelestialError(f"{plane.path}: its frame is not known: {error}") from error
-
-
-def _sky_of(plane: StoredPlane, x: np.ndarray, y: np.ndarray) -> SkyCoord:
-    """Positions of pixels, ICRS."""
-    first, second = plane.wcs.wcs_pix2world(x, y, 0)
-    return SkyCoord(first, second, unit="deg", frame=_frame_of(plane)).icrs
-
-
-def _steps_deg(plane: StoredPlane, x: float, y: float) -> np.ndarray:
-    """How far the next pixel along x and along y is from one, deg."""
-    here, *others = _sky_of(plane, np.array([x, x + 1, x]), np.array([y, y, y + 1]))
-    return np.array([here.separation(other).deg for other in others])
 
 
 def _of_window(planes: Planes, rows: slice, columns: slice, inside: np.ndarray | None = None) -> Agreement:
@@ -302,21 +269,20 @@ def _apertures(
     """Rows of a cluster table, and of each the window and the disc of R500 in it."""
     ny, nx = plane.data.shape
     for row in clusters:
-        place = SkyCoord(row["ra_deg"], row["dec_deg"], unit="deg")
-        there = place.transform_to(_frame_of(plane))
-        x, y = plane.wcs.wcs_world2pix([[there.spherical.lon.deg, there.spherical.lat.deg]], 0)[0]
+        x, y = to_pixels(plane.wcs, row["ra_deg"], row["dec_deg"])
         radius_deg = row["r500_arcmin"] / 60
         if not np.isfinite([x, y, radius_deg]).all():
             logger.warning("cluster %s has no place or no R500 on this mosaic: not compared", row["name"])
             continue
-        half = 1.1 * radius_deg / _steps_deg(plane, x, y).min() + 1
+        half = 1.1 * 3600 * radius_deg / pixel_scales_arcsec(plane.wcs, x, y)[1] + 1
         rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
         columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             logger.warning("cluster %s lies off this mosaic: not compared", row["name"])
             continue
         v, u = np.mgrid[rows, columns]
-        apart = _sky_of(plane, u.ravel(), v.ravel()).separation(place).deg.reshape(u.shape)
+        there = unit_vectors(*to_sky(plane.wcs, u.ravel(), v.ravel()))
+        apart = separation_deg(unit_vectors(row["ra_deg"], row["dec_deg"]), there).reshape(u.shape)
         yield row, (rows, columns), apart <= radius_deg
 
 
@@ -338,7 +304,7 @@ def _differences(planes: Planes, clusters: Sequence[Table.Row], islands: Table) 
                 continue
             y, x = (int(at) for at in np.unravel_index(np.argmax(order), order.shape))
             values = [_value(plane[y, x]) for plane in (ours, theirs)]
-            place = _sky_of(pair[0], np.array([x]), np.array([y]))[0]
+            place = SkyCoord(*to_sky(pair[0].wcs, x, y), unit="deg")
             inside = [str(row["name"]) for row in clusters if _distance(place, row) <= row["r500_arcmin"]]
             sky = float(place.ra.deg), float(place.dec.deg)
             count, near = int(differs.sum()), _nearest(place, islands)

@@ -149,7 +149,6 @@ ALLOWED = {
     "facets.py": "DDFacet writes polygons in the field's own frame",
     "demo.py": "its own ICRS grids",
     "scenes.py": "simulated scenes, on ICRS grids",
-    "verification.py": "planes on the model's grid",
 }
 
 

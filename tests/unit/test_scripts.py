@@ -36,7 +36,7 @@ def test_every_rule_has_a_script_of_its_name():
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     for rule, body in re.findall(r"rule (\w+):(.*?)(?=\n\s*rule |\Z)", text, re.DOTALL):
         if "shell:" in body:
-            assert f"$SCRIPTS/{rule}.py" in body
+            assert f'"stage {rule} ' in body
             assert (ROOT / "scripts" / f"{rule}.py").is_file()
             for directive in ("log:", "threads:", "mem_mb=", "runtime=", "params:"):
                 assert directive in body, (rule, directive)

@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from radiounet.errors import BadDataError, TransientError
 from radiounet.products import write_ecsv
-from radiounet.tables import IncompleteTableError, ServiceError, TableError, one_line, read_table
+from radiounet.tables import IncompleteTableError, ServiceError, TableError, read_table, writable
 
 ROWS = [("#A", "1.5"), ("# B c", "2.5"), ("Große 1", "3.5")]
 HEAD = '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
@@ -178,7 +178,7 @@ def test_a_warning_of_the_reader_is_logged(tmp_path, caplog):
     ],
 )
 def test_one_line(text, expected):
-    assert one_line(text) == expected
+    assert writable(text) == expected
 
 
 def test_a_packed_table_that_unpacks_without_end(tmp_path, monkeypatch):

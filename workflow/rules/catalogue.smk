@@ -21,7 +21,7 @@ rule find_islands:
         survey=CONFIG.survey,
         list=fixed(GRAPH.mosaic_list),
         places=GRAPH.list_state,
-        options=options_to(CONFIG.measure),
+        options=options_to(CONFIG.measure, "calibration_error", "galactic_latitude_deg"),
         code=code_hash("find_islands"),
     shell:
         "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"

@@ -14,6 +14,7 @@ from radiounet.locks import hold, let_go
 from radiounet.options import options_to
 from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
+from radiounet.words import TEMPLATES
 from radiounet.products import (
     CATALOGUE_KINDS,
     CATALOGUE_SUFFIXES,
@@ -22,6 +23,7 @@ from radiounet.products import (
     code_hash,
     comparison_files,
     remove_leftovers,
+    sha256_of,
 )
 
 CONFIG = load_config(config)

@@ -86,7 +86,7 @@ if CONFIG.mosaics.source == "images":
 
     rule prepare_image:
         input:
-            image=lambda wildcards: sources(GRAPH.own_image(wildcards.mosaic)),
+            image=lambda wildcards: sources(GRAPH.own_image(wildcards.mosaic).path),
             card=fixed(GRAPH.model_card),
         output:
             image=PRODUCTS.image("{mosaic}"),
@@ -103,9 +103,12 @@ if CONFIG.mosaics.source == "images":
         params:
             model=CONFIG.segmentation.model,
             card=GRAPH.model_state,
-            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic),
-            source=lambda wildcards: FRESHNESS.fingerprints.of(GRAPH.own_image(wildcards.mosaic)),
+            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic).path,
+            beam=lambda wildcards: options_to(GRAPH.own_image(wildcards.mosaic), "beam"),
+            source=lambda wildcards: FRESHNESS.fingerprints.of(
+                GRAPH.own_image(wildcards.mosaic).path
+            ),
             code=code_hash("prepare_image"),
         shell:
             "stage prepare_image --name {wildcards.mosaic:q} --image {params.image:q}"
-            " --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"
+            " {params.beam} --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

@@ -22,6 +22,7 @@ rule report:
         runtime=doubling(60),
     params:
         config=as_json(CONFIG),
+        template=sha256_of(TEMPLATES / "report.html.j2"),
         code=code_hash("report"),
     shell:
         "stage report --config {params.config:q} --out {output.page:q} --log {log:q}"
