@@ -31,14 +31,14 @@ def arguments() -> argparse.Namespace:
 
 def open_score(folder: str) -> tuple[Score, float, float | None]:
     """Score of a model as the workflow predicts, and the threshold and peak of its card."""
-    from radiounet.cards import model_folder
+    from radiounet.cards import model_folder, network_input
     from radiounet.inference import open_model
     from radiounet.noise import local_rms
 
     predictor, card = open_model(model_folder(folder), batch=1)
 
     def score(image: np.ndarray, beam_px: float) -> np.ndarray:
-        plane = card.normalisation(image, local_rms(image), beam_px)
+        plane = network_input(card.normalisation, image, local_rms(image), beam_px)
         return predictor.plane(plane, card.tile_px, card.core_px)
 
     return score, card.threshold, card.peak

@@ -30,12 +30,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default: %(default)s)")
     out = parser.parse_args().out.resolve()
-    if out.exists() and not (
-        out.is_dir() and ((out / "archive" / "fields").is_dir() or not any(out.iterdir()))
-    ):
+    earlier = (out / "archive" / "fields").is_dir()
+    if out.exists() and not earlier and not (out.is_dir() and not any(out.iterdir())):
         parser.error(f"{out} is there and is no folder of an earlier demo: name another")
-    started = time.monotonic()
-    archive = out / "archive"
+    started, archive = time.monotonic(), out / "archive"
     if not (archive / "footprint.moc.fits").is_file():
         print("Simulating the sample archive ...", flush=True)
         write_archive(archive)

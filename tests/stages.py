@@ -9,11 +9,12 @@ from radiounet.cards import model_folder, read_card
 from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.errors import BadDataError
-from radiounet.image import grid_wcs, place_of, prepare_image
+from radiounet.image import grid_wcs, place_of
 from radiounet.inference import open_model, write_cores
 from radiounet.islands import find_islands
 from radiounet.masks import stitch_cores
 from radiounet.products import Products, Rejection, write_rejected
+from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 from skies import BEAM_PX, add_halo, draw_noise

@@ -1,4 +1,4 @@
-"""Background and noise of an image, as the detector of several classes takes them.
+"""Background and noise of an image, for detection and for flux densities.
 
 The background is what stays the same over tens of arcminutes: a pedestal, a slow
 gradient, the bowl of missing short spacings. The noise is measured on what changes within
@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.errors import AllBlankError
+from radiounet.gaussian import FWHM_AREA
 from radiounet.noise import local_rms, robust_sigma
 
 BOX_PX = 48
@@ -17,6 +18,9 @@ NEIGHBOURHOOD_BOXES = 13
 """Side of the square of boxes that share one level; 47' at 4.5 arcsec."""
 LOW_PERCENT = 30.0
 """Percentile of the boxes' medians: emission may fill more than half of the neighbourhood."""
+PERCENTILE_BIAS = 0.5
+"""How far that lies below the level of blank sky, over the noise divided by the square root of the
+beams in a box; measured: 0.05 times the noise with a beam of 20 arcsec."""
 FILTER_BEAMS = 5.0
 """Side of the box whose mean is removed before the noise is measured, beams."""
 CLIP_SIGMA = 4.0
@@ -60,6 +64,37 @@ def measure_background(image: np.ndarray) -> np.ndarray:
     )
     levels = ndimage.gaussian_filter(levels[tuple(nearest)], NEIGHBOURHOOD_BOXES / 6, mode="nearest")
     return _spread(levels.astype(np.float32), image.shape)
+
+
+def subtract_background(image: np.ndarray, noise: np.ndarray, beam_px: float) -> np.ndarray:
+    """Image on the level of blank sky: for flux densities, and for detection by ``asinh(I / noise)``.
+
+    `measure_background` lies a little below that level, since of boxes of blank sky it takes a
+    low percentile; that is made up for (`PERCENTILE_BIAS`).
+
+    Parameters
+    ----------
+    image, noise : ndarray, ``[y, x]``
+        Brightness and its local noise, one unit; NaN where blank.
+    beam_px : float
+        FWHM of the beam that the image was made with, px.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+
+    Raises
+    ------
+    AllBlankError
+        As `measure_background`.
+    """
+    per_box = BOX_PX / (np.sqrt(FWHM_AREA) * beam_px)
+    return (image - measure_background(image) - PERCENTILE_BIAS / per_box * noise).astype(np.float32)
+
+
+def background_arcmin(pixel_arcsec: float) -> float:
+    """Scale of `measure_background`: side of the square of boxes that share one level, arcmin."""
+    return NEIGHBOURHOOD_BOXES * BOX_PX * pixel_arcsec / 60
 
 
 def _box_medians(image: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from radiounet.background import normalise
+from radiounet.background import background_arcmin, normalise, subtract_background
 from radiounet.errors import ModelError
 from radiounet.hosts import HostCalibration
 from radiounet.products import atomic, sha256_of
@@ -77,6 +77,36 @@ Normalisation = Annotated[
 ]
 
 
+def network_input(
+    normalisation: Normalisation, image: np.ndarray, rms: np.ndarray, beam_px: float
+) -> np.ndarray:
+    """What a network sees of a whole image.
+
+    The background is taken away, but for the published network, which never had it removed.
+
+    Parameters
+    ----------
+    normalisation : Normalisation
+        Of the model's card.
+    image, rms : ndarray, ``[y, x]``
+        Brightness and its local noise, Jy/beam; NaN where blank.
+    beam_px : float
+        FWHM of the beam that the image was made with, px.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+
+    Raises
+    ------
+    AllBlankError
+        The background cannot be measured.
+    """
+    if normalisation.kind == "asinh_sigma":
+        image = subtract_background(image, rms, beam_px)
+    return normalisation(image, rms, beam_px)
+
+
 OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
 """Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
 
@@ -117,6 +147,11 @@ class Card(Section):
     def classes(self) -> tuple[str, ...]:
         """What the network tells apart from diffuse emission, in the order of its further outputs."""
         return OTHER_CLASSES if self.architecture == "class_unet" else ()
+
+    @property
+    def background_arcmin(self) -> float | None:
+        """Scale of the background that is taken away from its input; None for the published network."""
+        return None if self.normalisation.kind == "log10" else background_arcmin(self.pixel_arcsec)
 
     @property
     def surrounded(self) -> bool:

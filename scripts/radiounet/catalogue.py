@@ -81,7 +81,12 @@ ISLANDS = {
         )
         for name in OTHER_CLASSES
     },
-    "flux_mjy": Column(float, "mJy", "phot.flux.density;em.radio.100-200MHz", "Flux density in the mask"),
+    "flux_mjy": Column(
+        float,
+        "mJy",
+        "phot.flux.density;em.radio.100-200MHz",
+        "Flux density in the mask, above the background",
+    ),
     "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
     "peak_sigma": Column(float, None, "stat.snr", "Brightest pixel over the local noise"),
     **_LATITUDE,
@@ -104,7 +109,10 @@ CLUSTERS = {
     ),
     "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
     "flux_mjy": Column(
-        float, "mJy", "phot.flux.density;em.radio.100-200MHz", "Flux density in the mask inside R500"
+        float,
+        "mJy",
+        "phot.flux.density;em.radio.100-200MHz",
+        "Flux density in the mask inside R500, above the background",
     ),
     "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
     "island_distance_arcmin": Column(

@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from astropy.io import fits
 
+from radiounet.background import background_arcmin, subtract_background
 from radiounet.cards import model_folder, read_card
 from radiounet.catalogue import make_table, mask_provenance, unmeasured_cluster
 from radiounet.cluster_tables import log_notes, read_clusters
 from radiounet.config import MeasureOptions
+from radiounet.gaussian import FWHM_AREA
 from radiounet.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
@@ -18,7 +20,7 @@ from radiounet.islands import integrate
 from radiounet.noise import local_rms
 from radiounet.origins import check_maps
 from radiounet.products import sha256_of, write_ecsv
-from radiounet.sky import Cluster, Survey, separation_deg, unit_vectors
+from radiounet.sky import PIXEL_ARCSEC, Cluster, Survey, separation_deg, unit_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +76,10 @@ class ClusterMeter:
             check_maps(one.image, one.probability, one.mask)
             plane = read_plane(one.image)
             maps = fits.getdata(one.probability), fits.getdata(one.mask)
-            self._planes[one.name] = (plane, local_rms(plane.data), *maps)
+            rms = local_rms(plane.data)
+            beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+            flat = subtract_background(plane.data, rms, beam_px)
+            self._planes[one.name] = (replace(plane, data=flat), rms, *maps)
         self._plane = self._planes[products[0].name][0]
 
     def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
@@ -248,5 +253,6 @@ def measure_clusters(
         "clusters_rows": len(clusters),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
+        "background_arcmin": background_arcmin(PIXEL_ARCSEC),
     }
     write_ecsv(target, make_table("clusters", rows, meta))

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.baselines import multiscale_filter, smoothed_threshold
-from radiounet.cards import Normalisation, model_folder, read_card
+from radiounet.cards import Normalisation, model_folder, network_input, read_card
 from radiounet.gaussian import beam_area_px
 from radiounet.hosts import HostCalibration, field_features, fit_hosts
 from radiounet.inference import Predictor, open_model
@@ -83,7 +83,7 @@ def network_method(
     """Make a method of a network; with `flips`, of its mean over the image and its three mirrors."""
 
     def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
-        plane = normalisation(image, rms, beam_arcsec / pixel_arcsec)
+        plane = network_input(normalisation, image, rms, beam_arcsec / pixel_arcsec)
         mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
         parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
         return np.mean(parts, axis=0)

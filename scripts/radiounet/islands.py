@@ -1,6 +1,6 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
+from radiounet.background import background_arcmin, subtract_background
 from radiounet.cards import OTHER_CLASSES
 from radiounet.catalogue import class_column, make_table, mask_provenance
 from radiounet.config import MeasureOptions
@@ -99,6 +100,7 @@ def measure_islands(
         return []
     rms = local_rms(plane.data)
     beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+    plane = replace(plane, data=subtract_background(plane.data, rms, beam_px))
     labels, regions = separate(mask, plane.data / rms, probability, beam_px)
     rows = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):
@@ -228,7 +230,10 @@ def find_islands(
         row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
     reached = {row["region"] for row in rows if row["owned_fraction"] > 0}
     kept = [number for number, row in enumerate(rows) if row["region"] in reached]
-    meta = mask_provenance(mask) | {"calibration_error": options.calibration_error}
+    meta = mask_provenance(mask) | {
+        "calibration_error": options.calibration_error,
+        "background_arcmin": background_arcmin(plane.pixel_arcsec),
+    }
     if survey.release != "images":  # own images are not compared with each other
         meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]
     write_ecsv(target, make_table("islands", [rows[number] for number in kept], meta))

@@ -98,6 +98,7 @@ def stitch_cores(
         "inputsha": attributes["input_sha256"],
         "segmode": attributes["mode"],
         "precis": attributes["precision"],
+        "bkgscale": card.background_arcmin,
     }
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
     planes = dict(zip(card.classes, classes, strict=True))

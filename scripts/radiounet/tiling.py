@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from astropy.io import fits
 
-from radiounet.cards import BEAM_PX, Card, model_folder, read_card
+from radiounet.cards import BEAM_PX, Card, model_folder, network_input, read_card
 from radiounet.errors import ConfigError, GridError
 from radiounet.gaussian import FWHM_AREA
 from radiounet.image import check_grid, read_plane
@@ -198,7 +198,7 @@ def write_tiles(
         FWHM of the beam that the image was made with.
     """
     where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
-    plane = card.normalisation(image, local_rms(image), beam_px)
+    plane = network_input(card.normalisation, image, local_rms(image), beam_px)
     starts = where.starts()
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
         padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=card.normalisation.blank)

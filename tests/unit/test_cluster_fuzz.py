@@ -25,9 +25,10 @@ from radiounet.cluster_tables import read_clusters
 from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.errors import ConfigError
-from radiounet.image import grid_wcs, place_of, prepare_image
+from radiounet.image import grid_wcs, place_of
 from radiounet.inference import open_model, write_cores
 from radiounet.masks import stitch_cores
+from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 from skies import draw_noise

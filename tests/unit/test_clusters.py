@@ -23,7 +23,10 @@ class Mosaics:
         self.folder = folder
         self.places, self.products = [], []
 
-    def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC):
+    def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0):
+        """Add a mosaic; a number for `image` is the brightness around the cluster, which may lie higher."""
+        if np.isscalar(image):
+            image = glow(image, above_px)
         plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
         # noise cannot be measured on a constant image: a nanojansky of it
@@ -42,6 +45,12 @@ class Mosaics:
 
 def spread(layer, kind):
     return np.broadcast_to(np.asarray(layer, kind), (N_PX, N_PX)).copy()
+
+
+def glow(brightness, above_px=0.0):
+    """A disc that holds the aperture, on blank sky that is wide enough to be the background."""
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    return np.where(np.hypot(y - above_px, x) < 55, brightness, 0)
 
 
 def zeros(kind=np.float32):
@@ -135,8 +144,15 @@ def test_no_data_is_not_in_the_mask(mosaics):
 def test_flux_of_a_patch(mosaics):
     mask = zeros(np.uint8)
     mask[140:150, 130:140] = 1
-    image = np.where(mask, 2e-3, 5e-4)
+    image = np.where(mask, 2e-3, 0)
     assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(200 / BEAM_PX, rel=1e-4)
+
+
+def test_flux_is_counted_above_the_background(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:150, 130:140] = 1
+    image = np.where(mask, 2e-3, 5e-4)  # 1.5 mJy/beam above a pedestal, in 100 px
+    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(150 / BEAM_PX, rel=1e-4)
 
 
 def test_flux_error(mosaics):
@@ -169,7 +185,7 @@ def test_half_off_the_image(mosaics):
 
 
 def test_half_blank(mosaics):
-    probability, mask, image = zeros() + 0.4, zeros(np.uint8), zeros() + 1e-3
+    probability, mask, image = zeros() + 0.4, zeros(np.uint8), glow(1e-3)
     probability[:, :CENTRE_PX], image[:, :CENTRE_PX], mask[:, :CENTRE_PX] = np.nan, np.nan, 255
     mask[:, CENTRE_PX:] = 1
     row = mosaics.add(image, probability, mask).measure()
@@ -207,8 +223,8 @@ MIDDLE = DEC + NORTH / 2
 
 
 def two(mosaics, **layers):
-    mosaics.add(**layers)
-    return mosaics.add(**layers, name="P2", dec=DEC + NORTH)
+    mosaics.add(**layers, above_px=75.5)
+    return mosaics.add(**layers, name="P2", dec=DEC + NORTH, above_px=-75.5)
 
 
 def test_aperture_on_two_mosaics_counts_no_pixel_twice(mosaics):
@@ -229,15 +245,16 @@ def test_patch_on_two_mosaics_is_counted_once(mosaics):
     y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
     # a disc of 20 px around the middle, 75.5 px above one centre and below the other
     lower, upper = (np.hypot(x, y - shift) < 20 for shift in (75.5, -75.5))
-    mosaics.add(mask=lower, image=np.where(lower, 2e-3, 1e-3))
-    mosaics.add(mask=upper, image=np.where(upper, 2e-3, 1e-3), name="P2", dec=DEC + NORTH)
+    mosaics.add(mask=lower, image=np.where(lower, 2e-3, 0))
+    mosaics.add(mask=upper, image=np.where(upper, 2e-3, 0), name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
     assert row["flux_mjy"] == pytest.approx(2 * np.pi * 20**2 / BEAM_PX, rel=0.02)
     assert row["mask_fraction"] == pytest.approx(0.25, rel=0.02)
 
 
 def test_each_half_comes_from_its_owner(mosaics):
-    mosaics.add(mask=1, image=1e-3).add(mask=1, image=3e-3, name="P2", dec=DEC + NORTH)
+    mosaics.add(mask=1, image=1e-3, above_px=75.5)
+    mosaics.add(mask=1, image=3e-3, name="P2", dec=DEC + NORTH, above_px=-75.5)
     assert mosaics.measure(dec=MIDDLE)["flux_mjy"] == pytest.approx(2 * APERTURE_PX / BEAM_PX, rel=0.02)
 
 

@@ -9,7 +9,8 @@ from astropy.table import Table
 
 from models import write_tiny_model
 from radiounet import evaluation, evaluation_report, inference
-from radiounet.cards import AsinhNormalisation, read_card
+from radiounet.background import subtract_background
+from radiounet.cards import AsinhNormalisation, network_input, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
     BASELINES,
@@ -318,7 +319,7 @@ def test_flips_average_over_the_mirrors(shifting):
     rms = np.ones_like(image)
     sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
     method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
-    plane = np.pad(np.arcsinh(image), 1)
+    plane = np.pad(np.arcsinh(subtract_background(image, rms, 20 / 4.5)), 1)
     # two mirrors look left, two look right
     expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
     np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)
@@ -332,7 +333,7 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     assert model_method(tmp_path, note="shipped")[0].name == "tiny (shipped)"
     image = np.random.default_rng(1).standard_normal((50, 50)).astype(np.float32)
     predictor, card = open_model(tmp_path)
-    plane = card.normalisation(image, np.full_like(image, 2))
+    plane = network_input(card.normalisation, image, np.full_like(image, 2), 20 / 4.5)
     expected = predictor.plane(plane, card.tile_px, card.core_px)
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
 

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 NO_STAGE = ("demo", "train_leg")
 WORDS = {
+    "unit",
+    "beam",
     *("archive", "catalogue", "config", "download", "field", "fields", "mosaic", "name", "names", "release"),
     *("checksum", "mode", "model", "touched", "log", "on_reject", "precision", "blank", "missing_field"),
     *("noise_map", "facets", "facet_offsets", "bad_facets", "masks", "probabilities"),  # templates, or URLs
