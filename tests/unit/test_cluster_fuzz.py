@@ -208,7 +208,7 @@ def measure(tmp_path_factory):
     names = ("image.fits", "tiles.h5", "cores.h5", "probability.fits", "mask.fits")
     image, tiles, cores, probability, mask = (str(folder / name) for name in names)
     prepare_image(folder / "a.fits", image, card.pixel_arcsec, card.beam_arcsec)
-    tile_image(image, model, settings.mode, tiles, source=str(folder / "a.fits"))
+    tile_image(image, model, settings.mode, tiles)
     write_cores(tiles, open_model(folder / "tiny", None, "float32")[0], card, cores)
     stitch_cores(cores, image, model, settings, probability, mask)
     survey = Survey("images", [Mosaic("image", *place_of(image))])

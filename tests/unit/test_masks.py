@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
+from radiounet.background import subtract_background
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.islands import designation, integrate, largest_size_px, measure_islands
 from radiounet.masks import make_mask
+from radiounet.noise import local_rms
 
 BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
 NOISE = 1e-4
@@ -120,7 +122,9 @@ def test_rectangle():
     assert row["ra_deg"] == pytest.approx(150 + 42.75 / 3600 / np.cos(np.radians(dec)), abs=0.05 / 3600)
     assert row["area_arcmin2"] == pytest.approx(200 * 4.5**2 / 3600, rel=1e-5)
     assert row["las_arcmin"] == pytest.approx((1 + np.hypot(9, 19)) * 4.5 / 60, rel=1e-5)
-    flux = 1e3 * plane.data[50:60, 80:100].sum(dtype=float) / BEAM_PX
+    flat = subtract_background(plane.data, local_rms(plane.data), 20 / 4.5)
+    flux = 1e3 * flat[50:60, 80:100].sum(dtype=float) / BEAM_PX
+    assert flux == pytest.approx(200 / BEAM_PX, rel=0.02)
     assert row["flux_mjy"] == pytest.approx(flux, rel=1e-4)
     noise = 1e3 * NOISE * np.sqrt(200 / BEAM_PX)
     assert row["flux_err_mjy"] == pytest.approx(np.hypot(noise, 0.1 * flux), rel=0.03)

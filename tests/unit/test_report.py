@@ -87,7 +87,7 @@ def test_hostile_words_are_shown_as_they_are(pages):
 def test_the_report_counts_what_the_stages_wrote(pages):
     for page in pages:
         text = " ".join(page.text.split())
-        assert "1 of 2 mosaics done, 1 rejected; 1 islands, 3 clusters." in text
+        assert "1 of 2 mosaics done, 1 rejected; 1 islands, 3 clusters, 3 of them measured." in text
         assert code_hash() in text
         assert re.search(r"unit prepare_image \S+b.fits UnitError: ", text)
         assert "sent fetch_mosaic http://there/sent NotFitsError: /sent is not FITS" in text
