@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/cpu.lock
-# only the tests need it; it asks for another package of TensorFlow, which is here already
+# only the tests need these; tf-keras asks for another package of TensorFlow, which is here already
 TEST_LOCK := envs/test.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -34,7 +34,7 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
 test: env
-	$(BIN)/python -m pytest -m "not cluster"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cluster"
 
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
