@@ -31,6 +31,7 @@ from radiounet.products import (
     read_left_out,
     read_rejection,
 )
+from radiounet.reading import ecsv_table, fits_header
 from radiounet.sky import Cluster, Survey
 from radiounet.tables import quote_number_signs, writable
 
@@ -178,7 +179,7 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
 
 def mask_provenance(mask: str) -> dict[str, object]:
     """Provenance of a table made from a mask."""
-    header = fits.getheader(mask)
+    header = fits_header(mask)
     keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
     return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
 
@@ -198,7 +199,7 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
         if rejection := read_rejection(path):
             rejections.append(rejection)
         else:
-            tables.append(Table.read(path, format="ascii.ecsv"))
+            tables.append(ecsv_table(path))
     if kind == "islands":
         tables = drop_duplicates(tables)
     rows = [row for table in tables for row in _rows(table)]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from astropy.io import fits
 
 from radiounet.background import background_arcmin, subtract_background
 from radiounet.cards import model_folder, read_card
@@ -20,6 +19,7 @@ from radiounet.islands import integrate
 from radiounet.noise import local_rms
 from radiounet.origins import check_maps
 from radiounet.products import sha256_of, write_ecsv
+from radiounet.reading import fits_plane
 from radiounet.sky import PIXEL_ARCSEC, Cluster, Survey, separation_deg, unit_vectors
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class ClusterMeter:
         for one in products:
             check_maps(one.image, one.probability, one.mask)
             plane = read_plane(one.image)
-            maps = fits.getdata(one.probability), fits.getdata(one.mask)
+            maps = fits_plane(one.probability), fits_plane(one.mask)
             rms = local_rms(plane.data)
             beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
             flat = subtract_background(plane.data, rms, beam_px)

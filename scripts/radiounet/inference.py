@@ -20,6 +20,7 @@ from radiounet.engine import Engine, Precision, Span
 from radiounet.errors import ModelError
 from radiounet.network import load_model
 from radiounet.products import atomic
+from radiounet.reading import hdf5_store
 from radiounet.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
@@ -296,7 +297,7 @@ def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_
     ModelError
         The tiles were normalised for other weights.
     """
-    with h5py.File(tiles_path, "r") as store:
+    with hdf5_store(tiles_path) as store:
         if store.attrs["model_sha256"] != card.weights.sha256:
             raise ModelError(f"{tiles_path} was made for other weights than those of {card.name}")
         where = read_layout(store, card)

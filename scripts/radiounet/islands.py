@@ -19,6 +19,7 @@ from radiounet.image import Plane, read_plane
 from radiounet.noise import local_rms
 from radiounet.origins import check_maps
 from radiounet.products import class_extension, write_ecsv
+from radiounet.reading import fits_plane, reading
 from radiounet.separation import separate
 from radiounet.sky import Survey
 
@@ -120,7 +121,7 @@ def _mean(values: np.ndarray | None, y: np.ndarray, x: np.ndarray) -> float:
 
 def read_classes(probability: str) -> dict[str, np.ndarray]:
     """Other classes in the extensions of a probability map, ``[y, x]`` uint8, 255 for a probability of 1."""
-    with fits.open(probability, do_not_scale_image_data=True) as hdus:
+    with reading(probability), fits.open(probability, do_not_scale_image_data=True) as hdus:
         held = {hdu.name for hdu in hdus}
         return {
             name: hdus[class_extension(name)].data for name in OTHER_CLASSES if class_extension(name) in held
@@ -217,8 +218,8 @@ def find_islands(
     check_maps(image, probability, mask)
     plane = read_plane(image)
     rows = measure_islands(
-        fits.getdata(mask),
-        fits.getdata(probability),
+        fits_plane(mask),
+        fits_plane(probability),
         plane,
         options.calibration_error,
         read_classes(probability),

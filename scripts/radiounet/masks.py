@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import h5py
 import numpy as np
 from scipy import ndimage
 
@@ -11,6 +10,7 @@ from radiounet.config import Segmentation
 from radiounet.image import copy_frequency, read_plane
 from radiounet.origins import origin_error
 from radiounet.products import provenance, sha256_of, write_fits
+from radiounet.reading import hdf5_store, reading
 from radiounet.tiling import Layout, has_data, read_layout, stitch
 
 NO_DATA = 255
@@ -73,7 +73,7 @@ def stitch_cores(
     """
     card = read_card(model_folder(model))
     plane = read_plane(image)
-    with h5py.File(cores, "r") as store:
+    with hdf5_store(cores) as store, reading(cores):
         attributes = dict(store.attrs)
         _check_cores(cores, attributes, image, card)
         where = read_layout(store, card)

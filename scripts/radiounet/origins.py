@@ -5,10 +5,9 @@ uses two products together, so that a mask of another image or cores of another 
 end in a catalogue.
 """
 
-from astropy.io import fits
-
 from radiounet.errors import OriginError
 from radiounet.products import sha256_of
+from radiounet.reading import fits_header
 
 SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
 """What a mask and the probability map that it was made from have in common."""
@@ -16,7 +15,7 @@ SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS"
 
 def check_maps(image: str, probability: str, mask: str) -> None:
     """Raise `OriginError` unless mask and probability map were made together, from this image."""
-    there, here = fits.getheader(probability), fits.getheader(mask)
+    there, here = fits_header(probability), fits_header(mask)
     for key in SHARED_CARDS:
         if there.get(key) != here.get(key):
             raise origin_error(

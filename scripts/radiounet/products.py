@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from radiounet import __version__
 from radiounet.errors import BadDataError
+from radiounet.reading import ecsv_table, fits_header, hdf5_store, reading
 from radiounet.words import one_line, printable, save_figure, visible
 
 if TYPE_CHECKING:
@@ -438,30 +439,29 @@ def read_rejection(path: str | Path) -> Rejection | None:
     """Return the rejection that stands in a product's place, or None."""
     suffix = Path(path).suffix
     if suffix == ".fits":
-        with open(path, "rb") as stream:
+        with reading(path), open(path, "rb") as stream:
             block = stream.read(2880)
         # a card of its own; the same letters may stand in a HISTORY
         if not any(block.startswith(b"REJECTED=", start) for start in range(0, len(block), 80)):
             return None
-        from astropy.io import fits
-
-        header = fits.getheader(path)
+        header = fits_header(path)
         return Rejection(**{name: header[key] for key, name in _REJECTION_CARDS.items()})
     if suffix == ".h5":
-        import h5py
-
-        with h5py.File(path, "r") as store:
+        with hdf5_store(path) as store:
             entries = json.loads(store.attrs.get("rejected", "null"))
     elif suffix == ".ecsv":
-        from astropy.table import Table
-
-        entries = Table.read(path, format="ascii.ecsv").meta.get("rejected")
+        entries = ecsv_table(path).meta.get("rejected")
     else:
-        entries = json.loads(Path(path).read_text()).get("rejected")
+        entries = _json(path).get("rejected")
     return Rejection(**entries) if entries else None
+
+
+def _json(path: str | Path) -> dict:
+    with reading(path):
+        return json.loads(Path(path).read_text())
 
 
 def read_left_out(path: str | Path) -> list[Rejection]:
     """Fields that a mosaic was made without."""
-    content = json.loads(Path(path).read_text())
+    content = _json(path)
     return [Rejection(**entries) for entries in content.get("left_out", [])]

@@ -1,12 +1,22 @@
 """Whose failure it is when a file cannot be read: its own, or that of the machine it lies on."""
 
+from __future__ import annotations
+
 import errno
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from radiounet.errors import BadDataError, RadioUNetError, TransientError, UnreadableError
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+    from astropy.io import fits
+    from astropy.table import Table
 
 PASSING = frozenset(
     getattr(errno, name)
@@ -81,3 +91,45 @@ def _number(error: OSError) -> int | None:
     """Error number of the system; HDF5 has it in its text only."""
     found = HDF5_ERRNO.search(str(error))
     return error.errno or (int(found[1]) if found else None)
+
+
+@contextmanager
+def _primary(path: str | Path) -> Iterator[fits.PrimaryHDU]:
+    from astropy.io import fits
+
+    with warnings.catch_warnings(), reading(path):
+        warnings.filterwarnings("error", "File may have been truncated")
+        # opened here, since astropy leaves a file open whose first header it cannot read
+        with open(path, "rb") as stream, fits.open(stream, memmap=False) as hdus:
+            yield hdus[0]
+
+
+def fits_header(path: str | Path) -> fits.Header:
+    """Header of a FITS product; failures as by `reading`."""
+    with _primary(path) as hdu:
+        return hdu.header
+
+
+def fits_plane(path: str | Path) -> np.ndarray:
+    """Primary plane of a FITS product, ``[y, x]``; failures as by `reading`."""
+    with _primary(path) as hdu:
+        return hdu.data
+
+
+def ecsv_table(path: str | Path) -> Table:
+    """Table of a stage; failures as by `reading`."""
+    from astropy.table import Table
+
+    with reading(path):
+        return Table.read(path, format="ascii.ecsv")
+
+
+@contextmanager
+def hdf5_store(path: str | Path) -> Iterator[h5py.File]:
+    """HDF5 product, open to be read; failures to open it as by `reading`, others as they come."""
+    import h5py
+
+    with reading(path):
+        store = h5py.File(path, "r")
+    with store:
+        yield store

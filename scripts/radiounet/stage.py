@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from radiounet.errors import BadDataError, ConfigError, RadioUNetError
+from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
 from radiounet.log import configure
 from radiounet.outputs import claim_outputs
 from radiounet.products import RejectedInputError, Rejection, code_hash, read_rejection, write_rejected
@@ -118,6 +118,9 @@ def run_stage(
     except RadioUNetError as error:
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(TransientError.exit_status)
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

@@ -17,7 +17,6 @@ from typing import Literal
 
 import h5py
 import numpy as np
-from astropy.io import fits
 
 from radiounet.cards import BEAM_PX, Card, model_folder, network_input, read_card
 from radiounet.errors import ConfigError, GridError
@@ -25,6 +24,7 @@ from radiounet.gaussian import FWHM_AREA
 from radiounet.image import check_grid, read_plane
 from radiounet.noise import local_rms
 from radiounet.products import atomic, sha256_of
+from radiounet.reading import fits_header
 
 Mode = Literal["exact", "reference"]
 
@@ -228,7 +228,7 @@ def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
         "model": card.name,
         "model_sha256": card.weights.sha256,
         "image_sha256": (found := sha256_of(image)),
-        "input_sha256": fits.getheader(image).get("INPUTSHA", found),
+        "input_sha256": fits_header(image).get("INPUTSHA", found),
     }
     beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
     write_tiles(target, plane.data, card, mode, meta, beam_px)

@@ -24,6 +24,7 @@ from radiounet.products import (
     sha256_of,
     write_json,
 )
+from radiounet.reading import ecsv_table
 from radiounet.scores import divide
 from radiounet.sky import separation_deg, unit_vectors
 from radiounet.urls import public_text
@@ -260,7 +261,7 @@ def _rows(table: str) -> Table:
         return Table()
     if rejection := read_rejection(table):
         raise RejectedInputError(rejection)
-    return Table.read(table, format="ascii.ecsv")
+    return ecsv_table(table)
 
 
 def _apertures(

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from models import write_tiny_model
 from radiounet.config import MeasureOptions, Segmentation
-from radiounet.errors import OriginError
+from radiounet.errors import BadDataError, OriginError
 from radiounet.image import grid_wcs
 from radiounet.inference import open_model, write_cores
 from radiounet.islands import find_islands
@@ -127,3 +127,25 @@ def test_cores_that_are_not_whole(made, tmp_path, change, why):
 def test_maps_of_something_else(made, image, probability, mask):
     with pytest.raises(OriginError, match="run the same command again"):
         islands(made, image, probability, mask)
+
+
+@pytest.mark.parametrize("kind", ["p", "m"])
+@pytest.mark.parametrize("length", [0, 100, 3000, 20_000])
+def test_a_map_that_was_cut_short_is_named(made, tmp_path, kind, length):
+    for name in ("a.first.p.fits", "a.first.m.fits", "a.fits"):
+        shutil.copy(made / name, tmp_path)
+    path = tmp_path / f"a.first.{kind}.fits"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(BadDataError) as caught:
+        islands(tmp_path, "a", "a.first.p", "a.first.m")
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("length", [0, 100, 5000])
+def test_cores_that_were_cut_short_are_named(made, tmp_path, length):
+    path = tmp_path / "cut.h5"
+    path.write_bytes((made / "a.first.cores.h5").read_bytes()[:length])
+    paths = str(tmp_path / "p.fits"), str(tmp_path / "m.fits")
+    with pytest.raises(BadDataError) as caught:
+        stitch_cores(str(path), f"{made}/a.fits", f"{made}/first", Segmentation(), *paths)
+    assert caught.value.file == str(path)
