@@ -1,4 +1,8 @@
-"""Catalogues: their columns, and the merging of all mosaics into one."""
+"""Catalogues: their columns, and the merging of all mosaics into one.
+
+Tables are astropy's and not pandas': a column keeps its unit, UCD and description from the stage to
+the catalogue, and reading the tables takes most of the time, whoever joins them.
+"""
 
 import io
 import logging

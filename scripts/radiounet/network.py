@@ -220,13 +220,21 @@ def load_model(folder: str | Path) -> tuple[keras.Model, Card]:
     Raises
     ------
     ModelError
-        Card or weights missing, altered, or of another shape than the card says.
+        Card or weights missing, altered, or of another shape than the card says; weights
+        that are no numbers.
     """
     card = read_card(folder)
     model = ARCHITECTURES[card.architecture](card.tile_px, card.widths)
     if card.weights.file.endswith(".npz"):
         set_named_weights(model, read_named_weights(Path(folder) / card.weights.file))
-        return model, card
+    else:
+        _load_weights(model, card, folder)
+    if bad := [one.path for one in model.weights if not np.isfinite(one.numpy()).all()]:
+        raise ModelError(f"weights of {folder} are not finite, such as {bad[0]}: its training went astray")
+    return model, card
+
+
+def _load_weights(model: keras.Model, card: Card, folder: str | Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers it could not fill
@@ -235,7 +243,6 @@ def load_model(folder: str | Path) -> tuple[keras.Model, Card]:
         raise ModelError(
             f"the weights of {folder} do not fit {card.architecture} with widths {list(card.widths)}: {error}"
         ) from error
-    return model, card
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

@@ -12,7 +12,7 @@ from radiounet.cards import MODELS, AsinhNormalisation, LogNormalisation, read_c
 from radiounet.errors import ModelError
 from radiounet.inference import open_model, write_cores
 from radiounet.network import PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
-from radiounet.products import Rejection, read_rejection, write_rejected
+from radiounet.products import Rejection, read_rejection, sha256_of, write_rejected
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}
@@ -268,3 +268,19 @@ def test_tiles_made_for_other_weights_are_refused(tmp_path):
     with pytest.raises(ModelError, match="other weights"):
         write_cores(tmp_path / "t.h5", *open_model(tmp_path / "model"), tmp_path / "c.h5")
     assert not (tmp_path / "c.h5").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    card = write_tiny_model(tmp_path)
+    model, _ = load_model(tmp_path)
+    first, *others = model.get_weights()
+    first.flat[0] = value
+    model.set_weights([first, *others])
+    path = tmp_path / card.weights.file
+    model.save_weights(path)
+    content = yaml.safe_load((tmp_path / "card.yaml").read_text())
+    content["weights"]["sha256"] = sha256_of(path)
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ModelError, match="are not finite, such as"):
+        load_model(tmp_path)
