@@ -15,7 +15,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiounet.products import Products, atomic, sha256_of
+from radiounet.products import Products, sha256_of, write_json
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -33,18 +33,12 @@ class Fingerprints:
     ----------
     record : path
         JSON: size (bytes), date (ns) and SHA-256 by absolute path.
-    keep : bool
-        Write the record; jobs of a run only read it.
     """
 
-    def __init__(self, record: str | Path, keep: bool):
-        self._path, self._keep = Path(record), keep
-        self._known: dict[str, list] = {}
-        if self._path.is_file():
-            try:
-                self._known = json.loads(self._path.read_text())
-            except ValueError:
-                logger.warning("%s cannot be read: the inputs of this run are read again", record)
+    def __init__(self, record: str | Path):
+        self._path = Path(record)
+        self._known = _json(self._path)
+        self._changed = False
 
     def of(self, path: str | Path) -> str:
         """SHA-256 of a file, or ``absent``."""
@@ -54,12 +48,16 @@ class Fingerprints:
         found = source.stat()
         looks = [found.st_size, found.st_mtime_ns]
         known = self._known.get(str(source))
-        if known is None or known[:2] != looks:
+        if not isinstance(known, list) or known[:2] != looks:
             known = self._known[str(source)] = [*looks, sha256_of(source)]
-            if self._keep:
-                with atomic(self._path) as temporary:
-                    temporary.write_text(json.dumps(self._known, indent=1, sort_keys=True) + "\n")
+            self._changed = True
         return known[2]
+
+    def keep(self) -> None:
+        """Write the record, where something is new: by a run that has its products for itself."""
+        if self._changed:
+            write_json(self._path, self._known)
+            self._changed = False
 
 
 class Freshness:
@@ -76,7 +74,7 @@ class Freshness:
 
         self.is_main = workflow.exec_mode == ExecMode.DEFAULT
         self._workflow, self._products = workflow, products
-        self.fingerprints = Fingerprints(products.input_record(), self.is_main)
+        self.fingerprints = Fingerprints(products.input_record())
 
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
@@ -115,7 +113,21 @@ def _is_download(path: str, source: str | None) -> bool:
     """Whether a file has the bytes that were once downloaded, by the record of its origin."""
     if source is None or not Path(source).is_file():
         return False
-    entries = json.loads(Path(source).read_text())
+    entries = _json(Path(source))
     found = (entries, *(one for one in entries.values() if isinstance(one, dict)))
     known = {one["sha256"] for one in found if "sha256" in one}
     return bool(known) and sha256_of(path) in known
+
+
+def _json(path: Path) -> dict:
+    """What a record holds; nothing where it is absent, cut short or something else."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        logger.warning("%s cannot be read: what it records is looked at anew", path)
+        return {}
+    return content

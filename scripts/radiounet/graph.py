@@ -77,9 +77,21 @@ class JobGraph:
         """Card of the configured model."""
         return f"{self.model_folder}/card.yaml"
 
+    @property
+    def fetched_weights(self) -> list[str]:
+        """Weights of the configured model where the run fetches it: made again when they are lost."""
+        fetched = self.config.segmentation.model in self.config.archive.models
+        return [f"{self.model_folder}/network.weights.h5"] if fetched else []
+
     @cached_property
     def model_state(self) -> str:
-        """SHA-256 of the card, which states that of the weights; empty before the model is fetched."""
+        """What tells a model from another: SHA-256 of its card, which states that of its weights.
+
+        For one that the run fetches, how it is fetched, which is the same before and after.
+        """
+        fetched = self.config.archive.models.get(self.config.segmentation.model)
+        if fetched:
+            return fetched.model_dump_json()
         return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
 
     @cached_property

@@ -150,9 +150,8 @@ def _model_faults(config: Config, models: Path) -> list[str]:
         file = folder / str(read_yaml(folder / "card.yaml")["weights"]["file"])
     except (ValueError, TypeError, KeyError) as error:
         return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
-    if not file.is_file() or file.stat().st_size == 0:
-        restore = "fetch it again with the target " if name in fetched else "restore "
-        faults.append(f"segmentation.model: the weights {file} are missing or empty; {restore}{file}")
+    if name not in fetched and (not file.is_file() or file.stat().st_size == 0):
+        faults.append(f"segmentation.model: the weights {file} are missing or empty; restore them")
     return faults
 
 

@@ -13,7 +13,8 @@ from radiounet.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".lock"
+LOCK = ".radiounet.lock"
+START = b'{"program": '
 _held: dict[Path, int] = {}
 
 
@@ -26,12 +27,15 @@ def hold(folder: str | Path) -> None:
     Raises
     ------
     ConfigError
-        Another program works there.
+        Another program works there; or a file of that name is there that is no lock.
     """
     path = Path(folder).resolve() / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     while path not in _held:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be opened to lock {folder}: {error.strerror}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -43,9 +47,28 @@ def hold(folder: str | Path) -> None:
         if not _is_still(path, handle):  # who held it has removed it in the meantime
             os.close(handle)
             continue
+        if (text := os.read(handle, 1000)) and not text.startswith(START):
+            os.close(handle)
+            raise ConfigError(f"{path} was not made by this program: move it away")
         os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, json.dumps(_this()).encode())
         _held[path] = handle
+
+
+def is_held(folder: str | Path) -> bool:
+    """Whether a program, this one or another, has a folder for itself."""
+    path = Path(folder).resolve() / LOCK
+    if path in _held:
+        return True
+    try:
+        with open(path, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # held, or not to be told: then nothing is settled
+        return True
+    return False
 
 
 def let_go(folder: str | Path) -> None:

@@ -73,14 +73,16 @@ def stitch_cores(
     """
     card = read_card(model_folder(model))
     plane = read_plane(image)
-    with hdf5_store(cores) as store, reading(cores):
-        attributes = dict(store.attrs)
+    with hdf5_store(cores) as store:
+        with reading(cores):
+            attributes, starts = dict(store.attrs), store["starts"][...]
         _check_cores(cores, attributes, image, card)
         where = read_layout(store, card)
-        starts, wanted = store["starts"][...], where.starts()
+        wanted = where.starts()
         _check_complete(cores, starts, wanted[has_data(plane.data, wanted, where, attributes["mode"])])
-        probability = stitch(store["cores"], starts, where)
-        classes = [stitch(one, starts, where) for one in store.get("classes", ())]
+        with reading(cores):
+            probability = stitch(store["cores"], starts, where)
+            classes = [stitch(one, starts, where) for one in store.get("classes", ())]
     _check_probabilities(cores, probability, where, starts)
     if attributes["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan

@@ -31,6 +31,6 @@ def check_maps(image: str, probability: str, mask: str) -> None:
 
 def origin_error(path: str, text: str) -> OriginError:
     """Return the error of a product that does not belong to the others; it says what to do."""
-    error = OriginError(f"{text}; delete it and run the same command again")
+    error = OriginError(f"{text}; `rerun --config only=rejected` makes it anew")
     error.file = path
     return error

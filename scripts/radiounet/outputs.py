@@ -105,7 +105,7 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
     kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
     if any(one.suffix in kinds.get(path.suffix, ()) and made_here(one) for one in beside):
         return True
-    return any(one.suffix == ".json" and sha256_of(path) in one.read_text() for one in beside)
+    return any(one.suffix == ".json" and sha256_of(path) in one.read_text(errors="replace") for one in beside)
 
 
 def _local(path: str | Path) -> str:

@@ -261,7 +261,13 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
 
 def _is_being_written(path: Path, host: str, pid: int) -> bool:
     if host == _host():
-        return Path(f"/proc/{pid}").exists()
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it runs, by somebody else
+            return True
+        return True
     try:
         return time.time() - path.stat().st_mtime < LEFTOVER_S
     except FileNotFoundError:  # renamed in the meantime

@@ -21,6 +21,8 @@ from typing import Any, TextIO
 from radiounet.products import Products, atomic, read_rejection
 from radiounet.words import one_line, write_page
 
+logger = logging.getLogger(__name__)
+
 STATES = ("waiting", "running", "done", "failed")
 TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
@@ -301,6 +303,24 @@ def last_words(logs: Iterable[str]) -> str:
 
 def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def settle_status(products: Products, is_held: bool) -> None:
+    """Say of a run that was killed that it does not run any more.
+
+    Parameters
+    ----------
+    products : Products
+    is_held : bool
+        Whether a run has the products for itself.
+    """
+    path = Path(products.status_file())
+    if is_held or not path.is_file() or '"state": "running"' not in (text := path.read_text()):
+        return
+    try:
+        write_status(Status(**json.loads(text) | {"state": "killed", "valid_until": None}), products)
+    except (OSError, ValueError, TypeError) as error:
+        logger.warning("%s says that a run goes on, which is over: %s", path, error)
 
 
 def write_status(status: Status, products: Products) -> None:

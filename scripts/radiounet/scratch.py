@@ -1,5 +1,6 @@
 """Bulky products on another file system than those that must last."""
 
+import contextlib
 from pathlib import Path
 
 from radiounet.errors import ConfigError
@@ -17,10 +18,12 @@ OWNER = "owner.txt"
 def _own(folder: Path, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / OWNER
-    if not mark.exists():
-        mark.write_text(f"{root}\n")
+    with contextlib.suppress(FileExistsError), open(mark, "x") as stream:
+        stream.write(f"{root}\n")
     owner = mark.read_text().strip()
-    if owner != str(root):
+    if not owner:  # whoever began to write it was killed
+        mark.write_text(f"{root}\n")
+    elif owner != str(root):
         raise ConfigError(
             f"{folder} holds the files of the run in {owner}: give this run a scratch of its own, "
             f"or, where that run was moved or is over, remove {mark}"

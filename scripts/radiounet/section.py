@@ -71,6 +71,8 @@ def _expanded(path: str) -> str:
     path = os.path.expanduser(os.path.expandvars(path))
     if "$" in path:
         raise ValueError(f"no such variable in the environment: {path}")
+    if set(path) & set("{}"):
+        raise ValueError(f"{path}: Snakemake takes braces in the path of a folder for wildcards")
     return printable_path(path)
 
 

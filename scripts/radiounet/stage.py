@@ -93,10 +93,10 @@ def run_stage(
     try:
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:
         configure(None)
         logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(error.exit_status)
+        sys.exit(ConfigError.exit_status)
     logger.info("%s %s, code %s", stage, name, code_hash())
     try:
         for path in inputs:

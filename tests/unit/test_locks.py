@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from radiounet.errors import ConfigError
-from radiounet.locks import hold, let_go
+from radiounet.locks import hold, is_held, let_go
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 HOLD = """
@@ -49,6 +49,33 @@ def test_folders_are_made_and_known_by_their_real_path(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     hold(tmp_path / "real")
     hold(tmp_path / "link")
-    assert [path.name for path in (tmp_path / "real").iterdir()] == [".lock"]
+    assert [path.name for path in (tmp_path / "real").iterdir()] == [".radiounet.lock"]
     let_go(tmp_path / "link")
     assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_file_of_the_user_is_no_lock(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for number, make in enumerate((lambda one: one.symlink_to(precious), lambda one: one.mkdir())):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder / ".radiounet.lock")
+        with pytest.raises(ConfigError, match="cannot be opened to lock"):
+            hold(folder)
+    (tmp_path / ".radiounet.lock").write_text("mine, too")
+    with pytest.raises(ConfigError, match="was not made by this program"):
+        hold(tmp_path)
+    assert precious.read_text() == "mine"
+    assert (tmp_path / ".radiounet.lock").read_text() == "mine, too"
+
+
+def test_whether_a_folder_is_held(tmp_path, other):
+    assert is_held(tmp_path)
+    other.kill()
+    other.wait()
+    assert not is_held(tmp_path)
+    hold(tmp_path)
+    assert is_held(tmp_path)
+    let_go(tmp_path)
+    assert not is_held(tmp_path)

@@ -257,7 +257,9 @@ def test_a_file_of_another_machine_goes_after_an_hour_without_a_change(tmp_path)
     assert remove_leftovers(tmp_path) == [path]
 
 
-@pytest.mark.parametrize("name", [".one.fits", "one.fits", ".hidden", ".nfs000012", ".lock", ".a.b-7.c.fits"])
+@pytest.mark.parametrize(
+    "name", [".one.fits", "one.fits", ".hidden", ".nfs000012", ".radiounet.lock", ".a.b-7.c.fits"]
+)
 def test_files_of_others_are_never_removed(tmp_path, name):
     (tmp_path / name).write_text("mine")
     os.utime(tmp_path / name, (1e9, 1e9))

@@ -157,7 +157,7 @@ def test_every_word_of_a_shell_command_is_quoted():
     """What comes from the configuration, a file name or the archive never reaches a shell bare."""
     quoted_already = {"params.options", "params.mask", "params.beam", "threads"}
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")) + [ROOT / "Snakefile"]:
-        for command in re.findall(r"^ +shell:\n((?: +\".*\"\n)+)", path.read_text(), re.MULTILINE):
+        for command in re.findall(r"^ +shell:\n((?: +[\"'].*[\"']\n)+)", path.read_text(), re.MULTILINE):
             for placeholder in re.findall(r"(?<!\{)\{([^{}]+)\}", command):
                 allowed = placeholder.endswith(":q") or placeholder in quoted_already
                 assert allowed or (placeholder, "fetch_model" in command) == ("params.model", True), command

@@ -140,8 +140,6 @@ if CONFIG.mosaics.source == "fields":
 if CONFIG.mosaics.source == "images":
 
     rule list_images:
-        input:
-            images=sources(*[image.path for image in CONFIG.mosaics.images]),
         output:
             table=GRAPH.mosaic_list,
         log:

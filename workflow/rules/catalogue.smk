@@ -56,7 +56,7 @@ rule measure_clusters:
         clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
         rows=[FRESHNESS.fingerprints.of(table) for table in GRAPH.cluster_table],
         model=CONFIG.segmentation.model,
-        card=GRAPH.model_state,
+        card=fixed(GRAPH.model_state),
         options=options_to(CONFIG.measure),
         code=code_hash("measure_clusters"),
     shell:

@@ -10,8 +10,9 @@ from radiounet.config import load_config
 from radiounet.errors import BadDataError
 from radiounet.freshness import Freshness
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
-from radiounet.locks import hold, let_go
+from radiounet.locks import hold, is_held, let_go
 from radiounet.options import options_to
+from radiounet.progress import settle_status
 from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
 from radiounet.words import TEMPLATES
@@ -32,6 +33,7 @@ GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
 if workflow.is_main_process:  # not again in every job
     GRAPH.check()
+    settle_status(PRODUCTS, is_held(PRODUCTS.root))
 CATALOGUES = {
     f"{kind}_{suffix}": PRODUCTS.catalogue(kind, suffix)
     for kind in CATALOGUE_KINDS
@@ -65,7 +67,7 @@ wildcard_constraints:
 
 
 def fixed(value):
-    """A value as a function, since Snakemake takes braces in text for wildcards."""
+    """A param as a function, since Snakemake takes braces in text for wildcards."""
     return lambda wildcards: value
 
 
@@ -87,6 +89,26 @@ def image_of(wildcards):
 def published_of(wildcards):
     """The published mosaic that one is compared with."""
     return CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic)
+
+
+def references_of(wildcards):
+    """Fingerprints of the masks and maps that a mosaic is verified with, where they are files here."""
+    templates = filter(None, [CONFIG.verify.masks, CONFIG.verify.probabilities])
+    paths = [text.removeprefix("file://").format(mosaic=wildcards.mosaic) for text in templates]
+    return [FRESHNESS.fingerprints.of(path) for path in paths if "://" not in path]
+
+
+def files_of_fields(wildcards):
+    """Fingerprints of what a mosaic is made with, beside its fields' images: no inputs of the rule,
+    since a field without them is left out and reported."""
+    options = CONFIG.mosaics.options
+    named = filter(
+        None, [options.noise_map, options.facets, options.facet_offsets, options.bad_facets]
+    )
+    fields = GRAPH.fields_of(wildcards.mosaic)
+    paths = [template.format(field=field) for template in named for field in fields]
+    paths += filter(None, [options.flux_scale])
+    return [FRESHNESS.fingerprints.of(path) for path in paths]
 
 
 def fields_of(wildcards):
@@ -143,6 +165,7 @@ def mosaic_of(job):
 def begin_run():
     """Have the products for this run alone, and clear up after one that was killed."""
     hold(PRODUCTS.root)
+    FRESHNESS.fingerprints.keep()
     if CONFIG.scratch:
         link_scratch(PRODUCTS, CONFIG.scratch)
     for path in remove_leftovers(PRODUCTS.root):
@@ -166,11 +189,10 @@ def watch_run():
 
 def end_run(state):
     """Say how the run ended; returns its exit status: bad data has one of its own."""
+    if PROGRESS is not None:
+        PROGRESS.end(state)
     let_go(PRODUCTS.root)
-    if PROGRESS is None:
-        return 0
-    PROGRESS.end(state)
-    if not PROGRESS.finished("merge_catalogue"):
+    if PROGRESS is None or not PROGRESS.finished("merge_catalogue"):
         return 0
     rejected, text = summary(PRODUCTS)
     logger.info(text)

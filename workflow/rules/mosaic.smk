@@ -78,7 +78,9 @@ if CONFIG.mosaics.compare_to:
 
     rule compare_mosaics:
         input:
-            [comparison_files(PRODUCTS.comparison(mosaic))["found"] for mosaic in GRAPH.selected],
+            lambda wildcards: [
+                comparison_files(PRODUCTS.comparison(mosaic))["found"] for mosaic in GRAPH.selected
+            ],
         localrule: True
 
 
@@ -86,7 +88,6 @@ if CONFIG.mosaics.source == "images":
 
     rule prepare_image:
         input:
-            image=lambda wildcards: sources(GRAPH.own_image(wildcards.mosaic).path),
             card=fixed(GRAPH.model_card),
         output:
             image=PRODUCTS.image("{mosaic}"),
@@ -102,7 +103,7 @@ if CONFIG.mosaics.source == "images":
             runtime=doubling(30),
         params:
             model=CONFIG.segmentation.model,
-            card=GRAPH.model_state,
+            card=fixed(GRAPH.model_state),
             image=lambda wildcards: GRAPH.own_image(wildcards.mosaic).path,
             beam=lambda wildcards: options_to(GRAPH.own_image(wildcards.mosaic), "beam"),
             source=lambda wildcards: FRESHNESS.fingerprints.of(

@@ -54,6 +54,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             root=fixed(PRODUCTS.root),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.verify),
+            references=references_of,
             code=code_hash("verify_mosaic"),
         shell:
             "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.options}"
@@ -61,7 +62,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
 
     rule verify:
         input:
-            [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
+            lambda wildcards: [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
         output:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict_page(),

@@ -17,7 +17,7 @@ rule tile:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
-        card=GRAPH.model_state,
+        card=fixed(GRAPH.model_state),
         mode=CONFIG.segmentation.mode,
         code=code_hash("tile"),
     shell:
@@ -29,6 +29,7 @@ rule infer:
     input:
         tiles=PRODUCTS.tiles("{mosaic}"),
         card=fixed(GRAPH.model_card),
+        weights=fixed(GRAPH.fetched_weights),
     output:
         cores=temp(PRODUCTS.cores("{mosaic}")),
     log:
@@ -43,7 +44,7 @@ rule infer:
         runtime=doubling(60),
     params:
         model=CONFIG.segmentation.model,
-        card=GRAPH.model_state,
+        card=fixed(GRAPH.model_state),
         options=options_to(CONFIG.segmentation, "batch", "precision"),
         code=code_hash("infer"),
     shell:
@@ -71,7 +72,7 @@ rule stitch:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
-        card=GRAPH.model_state,
+        card=fixed(GRAPH.model_state),
         mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
         code=code_hash("stitch"),
     shell:
