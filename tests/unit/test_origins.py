@@ -125,7 +125,7 @@ def test_cores_that_are_not_whole(made, tmp_path, change, why):
     ],
 )
 def test_maps_of_something_else(made, image, probability, mask):
-    with pytest.raises(OriginError, match="run the same command again"):
+    with pytest.raises(OriginError, match="makes it anew"):
         islands(made, image, probability, mask)
 
 
