@@ -77,12 +77,18 @@ Normalisation = Annotated[
 ]
 
 
+LEVEL_ERROR = 0.15
+"""Error of a measured background over the noise, see `tests/unit/test_background.py`."""
+
+
 def network_input(
     normalisation: Normalisation, image: np.ndarray, rms: np.ndarray, beam_px: float
 ) -> np.ndarray:
     """What a network sees of a whole image.
 
-    The background is taken away, but for the published network, which never had it removed.
+    The background is taken away, but for the published network, which never had it removed. From
+    networks on ``asinh(I / sigma)``, which were trained without, the part that its measure can tell from
+    none (as a Wiener filter: level^2 over level^2 plus its variance).
 
     Parameters
     ----------
@@ -103,7 +109,8 @@ def network_input(
         The background cannot be measured.
     """
     if normalisation.kind == "asinh_sigma":
-        image = subtract_background(image, rms, beam_px)
+        level = image - subtract_background(image, rms, beam_px)
+        image = image - level**3 / (level**2 + (LEVEL_ERROR * rms) ** 2)
     return normalisation(image, rms, beam_px)
 
 

@@ -9,7 +9,6 @@ from astropy.table import Table
 
 from models import write_tiny_model
 from radiounet import evaluation, evaluation_report, inference
-from radiounet.background import subtract_background
 from radiounet.cards import AsinhNormalisation, network_input, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
@@ -319,7 +318,7 @@ def test_flips_average_over_the_mirrors(shifting):
     rms = np.ones_like(image)
     sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
     method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
-    plane = np.pad(np.arcsinh(subtract_background(image, rms, 20 / 4.5)), 1)
+    plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
     # two mirrors look left, two look right
     expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
     np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)

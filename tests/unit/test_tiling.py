@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from models import tiny_card
-from radiounet.background import subtract_background
-from radiounet.cards import BEAM_PX
+from radiounet.cards import BEAM_PX, network_input
 from radiounet.errors import GridError
 from radiounet.noise import local_rms
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
@@ -113,8 +112,10 @@ def test_tiles_file_stores_the_plane_once_and_knows_where_data_is(tmp_path):
         plane = store["plane"][:300, :200]
         assert (plane[:, :150] == 0).all()
         rms = local_rms(image)
-        flat = subtract_background(image, rms, BEAM_PX)
-        np.testing.assert_allclose(plane[:, 150:], np.arcsinh(flat[:, 150:] / rms[:, 150:]), rtol=1e-6)
+        expected = network_input(card.normalisation, image, rms, BEAM_PX)[:, 150:]
+        np.testing.assert_allclose(plane[:, 150:], expected, rtol=1e-6)
+        # of blank sky next to no background is taken away
+        np.testing.assert_allclose(expected, np.arcsinh(image / rms)[:, 150:], atol=0.01)
 
 
 def test_padding_has_the_value_of_blank_pixels(tmp_path):
