@@ -25,6 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from radiounet import __version__
 from radiounet.cards import OTHER_CLASSES
 from radiounet.cluster_tables import log_notes
+from radiounet.errors import ConfigError
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
@@ -35,7 +36,7 @@ from radiounet.products import (
     read_left_out,
     read_rejection,
 )
-from radiounet.reading import ecsv_table, fits_header
+from radiounet.reading import ecsv_table
 from radiounet.sky import Cluster, Survey
 from radiounet.tables import quote_number_signs, writable
 
@@ -135,6 +136,8 @@ REJECTED = {
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
 
+ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
+"""What a catalogue may not mix."""
 PER_MOSAIC = ("footprints", "inputsha", "version", "codehash")
 COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
 
@@ -181,13 +184,6 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
     }
 
 
-def mask_provenance(mask: str) -> dict[str, object]:
-    """Provenance of a table made from a mask."""
-    header = fits_header(mask)
-    keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
-    return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
-
-
 def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:
     """Put the tables of all mosaics together, rejected ones apart.
 
@@ -229,6 +225,9 @@ def _common_meta(tables: Sequence[Table]) -> dict[str, object]:
     """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
     keys = [key for table in tables[:1] for key in table.meta if key not in PER_MOSAIC]
     values = {key: sorted({str(table.meta.get(key)) for table in tables}) for key in keys}
+    for key in ONE_OF_A_RUN:
+        if len(found := values.get(key, ())) > 1:
+            raise ConfigError(f"the tables of this run differ in {key} ({', '.join(found)}): make them anew")
     return {key: ", ".join(found) for key, found in values.items()}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from radiounet.background import background_arcmin, subtract_background
 from radiounet.cards import model_folder, read_card
-from radiounet.catalogue import make_table, mask_provenance, unmeasured_cluster
+from radiounet.catalogue import make_table, unmeasured_cluster
 from radiounet.cluster_tables import log_notes, read_clusters
 from radiounet.config import MeasureOptions
 from radiounet.gaussian import FWHM_AREA
@@ -17,7 +17,7 @@ from radiounet.hosts import HostCalibration, beam_average, measure_aperture
 from radiounet.image import Plane, read_plane
 from radiounet.islands import integrate
 from radiounet.noise import local_rms
-from radiounet.origins import check_maps
+from radiounet.origins import check_maps, mask_provenance
 from radiounet.products import sha256_of, write_ecsv
 from radiounet.reading import fits_plane
 from radiounet.sky import PIXEL_ARCSEC, Cluster, Survey, separation_deg, unit_vectors

@@ -11,13 +11,13 @@ from scipy.spatial.distance import pdist
 
 from radiounet.background import background_arcmin, subtract_background
 from radiounet.cards import OTHER_CLASSES
-from radiounet.catalogue import class_column, make_table, mask_provenance
+from radiounet.catalogue import class_column, make_table
 from radiounet.config import MeasureOptions
 from radiounet.gaussian import FWHM_AREA
 from radiounet.geometry import jacobian, to_sky
 from radiounet.image import Plane, read_plane
 from radiounet.noise import local_rms
-from radiounet.origins import check_maps
+from radiounet.origins import check_maps, mask_provenance
 from radiounet.products import class_extension, write_ecsv
 from radiounet.reading import fits_plane, reading
 from radiounet.separation import separate

@@ -5,8 +5,9 @@ uses two products together, so that a mask of another image or cores of another 
 end in a catalogue.
 """
 
+from radiounet import __version__
 from radiounet.errors import OriginError
-from radiounet.products import sha256_of
+from radiounet.products import code_hash, sha256_of
 from radiounet.reading import fits_header
 
 SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
@@ -27,6 +28,13 @@ def check_maps(image: str, probability: str, mask: str) -> None:
             mask,
             f"{mask} was made from another image than {image}: IMAGESHA {here.get('IMAGESHA')}, not {found}",
         )
+
+
+def mask_provenance(mask: str) -> dict[str, object]:
+    """Provenance of a table made from a mask."""
+    header = fits_header(mask)
+    keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
+    return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
 
 
 def origin_error(path: str, text: str) -> OriginError:

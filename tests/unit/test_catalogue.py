@@ -16,6 +16,7 @@ from radiounet.catalogue import (
 )
 from radiounet.cluster_tables import read_clusters
 from radiounet.config import MeasureOptions
+from radiounet.errors import ConfigError
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
@@ -433,3 +434,15 @@ def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
         expected[0] = expected[0].replace("é", "?")
     names = ["" if name is np.ma.masked else str(name) for name in found["name"]]
     assert [name.strip() for name in names] == [name.strip() for name in expected]
+
+
+@pytest.mark.parametrize("key", ["modelsha", "thresh", "segmode"])
+def test_tables_of_different_runs_are_not_merged(tmp_path, key):
+    paths = []
+    for number in range(2):
+        meta = {"modelsha": "a", "thresh": 0.5, "segmode": "exact", "minbeams": 1.0, "inputsha": str(number)}
+        meta[key] = f"{key} {number}"
+        paths.append(tmp_path / f"{number}.ecsv")
+        write_ecsv(paths[-1], make_table("islands", [], meta))
+    with pytest.raises(ConfigError, match=f"differ in {key} "):
+        merge_tables("islands", paths)
