@@ -14,4 +14,4 @@ def write_products(paths, plane, probability, mask):
     made |= {"segmode": "exact", "precis": "float32"}
     cleaned = {"thresh": 0.5, "maskpeak": 0.5, "minbeams": 1.0}
     planes = np.asarray(probability, np.float32), np.asarray(mask, np.uint8)
-    write_maps(image, *planes, made, cleaned, *maps)
+    write_maps(plane, image, *planes, made, cleaned, *maps)

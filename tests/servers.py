@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 from astropy.io import fits
 
+from radiounet.config import DownloadOptions
 from radiounet.demo import ArchiveHandler, serve
 
 
@@ -22,6 +23,8 @@ def fits_bytes(fill: float) -> bytes:
 CONTENT = fits_bytes(1.0)  # 2,880 bytes of header; 14,400 of data, which fill 5 records exactly
 OTHER = fits_bytes(2.0)
 HALF = 3 * 2880
+OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
+ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
 FOREVER_S = 20.0  # what has no end ends after this, far beyond what a test may take
 
 

@@ -18,9 +18,9 @@ NEIGHBOURHOOD_BOXES = 13
 """Side of the square of boxes that share one level; 47' at 4.5 arcsec."""
 LOW_PERCENT = 30.0
 """Percentile of the boxes' medians: emission may fill more than half of the neighbourhood."""
-PERCENTILE_BIAS = 0.5
+PERCENTILE_BIAS = 0.7
 """How far that lies below the level of blank sky, over the noise divided by the square root of the
-beams in a box; measured: 0.05 times the noise with a beam of 20 arcsec."""
+beams in a box; `tests/unit/test_background.py` holds it to 0.03 of the noise."""
 FILTER_BEAMS = 5.0
 """Side of the box whose mean is removed before the noise is measured, beams."""
 CLIP_SIGMA = 4.0
@@ -66,11 +66,13 @@ def measure_background(image: np.ndarray) -> np.ndarray:
     return _spread(levels.astype(np.float32), image.shape)
 
 
-def subtract_background(image: np.ndarray, noise: np.ndarray, beam_px: float) -> np.ndarray:
-    """Image on the level of blank sky: for flux densities, and for detection by ``asinh(I / noise)``.
+def subtract_background(
+    image: np.ndarray, noise: np.ndarray, beam_px: float, emission: np.ndarray | None = None
+) -> np.ndarray:
+    """Image minus the level of blank sky, for flux densities and for detection by ``asinh(I / noise)``.
 
-    `measure_background` lies a little below that level, since of boxes of blank sky it takes a
-    low percentile; that is made up for (`PERCENTILE_BIAS`).
+    `measure_background` takes a low percentile, which lies below the level of blank sky. The
+    difference is corrected (`PERCENTILE_BIAS`).
 
     Parameters
     ----------
@@ -78,6 +80,9 @@ def subtract_background(image: np.ndarray, noise: np.ndarray, beam_px: float) ->
         Brightness and its local noise, one unit; NaN where blank.
     beam_px : float
         FWHM of the beam that the image was made with, px.
+    emission : ndarray of bool, ``[y, x]``, optional
+        Pixels whose emission must not count for background, such as those of a mask. Ignored
+        where they leave no other pixel with data.
 
     Returns
     -------
@@ -88,8 +93,10 @@ def subtract_background(image: np.ndarray, noise: np.ndarray, beam_px: float) ->
     AllBlankError
         As `measure_background`.
     """
+    sky = image if emission is None else np.where(emission, np.nan, image)
+    level = measure_background(sky if np.isfinite(sky).any() else image)
     per_box = BOX_PX / (np.sqrt(FWHM_AREA) * beam_px)
-    return (image - measure_background(image) - PERCENTILE_BIAS / per_box * noise).astype(np.float32)
+    return (image - level - PERCENTILE_BIAS / per_box * noise).astype(np.float32)
 
 
 def background_arcmin(pixel_arcsec: float) -> float:

@@ -86,9 +86,9 @@ def network_input(
 ) -> np.ndarray:
     """What a network sees of a whole image.
 
-    The background is taken away, but for the published network, which never had it removed. From
-    networks on ``asinh(I / sigma)``, which were trained without, the part that its measure can tell from
-    none (as a Wiener filter: level^2 over level^2 plus its variance).
+    The published network sees the image with its background. Networks on ``asinh(I / sigma)`` were
+    trained on images without one: a measured level is subtracted from their input with the weight of a
+    Wiener filter, level^2 / (level^2 + variance), so that noise in the measurement is not.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Catalogues: their columns, and the merging of all mosaics into one.
 
-Tables are astropy's and not pandas': a column keeps its unit, UCD and description from the stage to
-the catalogue, and reading the tables takes most of the time, whoever joins them.
+Tables are those of astropy and not of pandas, whose columns would lose their units, UCDs and
+descriptions.
 """
 
 import io
@@ -38,7 +38,8 @@ from radiounet.products import (
 )
 from radiounet.reading import ecsv_table
 from radiounet.sky import Cluster, Survey
-from radiounet.tables import quote_number_signs, writable
+from radiounet.tables import quote_number_signs
+from radiounet.words import writable
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from radiounet.config import MeasureOptions
 from radiounet.cosmology import r500
 from radiounet.errors import ConfigError
 from radiounet.sky import Cluster
-from radiounet.tables import NUMBER, ServiceError, TableError, read_table, writable
+from radiounet.tables import NUMBER, ServiceError, TableError, read_table
+from radiounet.words import writable
 
 logger = logging.getLogger(__name__)
 

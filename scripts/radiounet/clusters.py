@@ -78,7 +78,7 @@ class ClusterMeter:
             maps = fits_plane(one.probability), fits_plane(one.mask)
             rms = local_rms(plane.data)
             beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
-            flat = subtract_background(plane.data, rms, beam_px)
+            flat = subtract_background(plane.data, rms, beam_px, maps[1] == 1)
             self._planes[one.name] = (replace(plane, data=flat), rms, *maps)
         self._plane = self._planes[products[0].name][0]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,24 @@ class Fingerprints:
             self._changed = True
         return known[2]
 
+    def of_all(self, paths: Iterable[str]) -> list[str]:
+        """The same of several files."""
+        return [self.of(path) for path in paths]
+
     def keep(self) -> None:
         """Write the record, where something is new: by a run that has its products for itself."""
         if self._changed:
             write_json(self._path, self._known)
             self._changed = False
+
+
+def as_inputs(*paths: str) -> list[str]:
+    """Files of the user's own that a rule can have as inputs.
+
+    Snakemake takes braces in their names for wildcards, also those that a function returns. Such
+    a file is left to the rule's params, which hold its path and its fingerprint.
+    """
+    return [path for path in paths if not set(path) & set("{}")]
 
 
 class Freshness:
@@ -96,7 +110,7 @@ class Freshness:
             return
         for path in paths:
             if self._was_replaced(path) and not _is_download(path, source):
-                logger.warning("%s is not what its job left there: it is made again", path)
+                logger.warning("%s differs from what its job wrote: it is made again", path)
                 self._workflow.dag.forcefiles.add(path)
 
     def _was_replaced(self, path: str) -> bool:

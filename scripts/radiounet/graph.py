@@ -15,6 +15,8 @@ from radiounet.inputs import check_inputs, check_model, check_training_models
 from radiounet.products import Products, sha256_of
 from radiounet.sky import Cluster, Mosaic, Survey, list_paths, read_survey
 
+NOT_OF_TABLES = ("on_reject", "scratch", "environment", "segmentation", "report", "simulate", "train")
+"""Sections that neither the merged tables nor the verdict depend on."""
 CLUSTER_FOLDER = "resources/clusters"
 
 
@@ -248,6 +250,35 @@ class JobGraph:
             if image.name == mosaic:
                 return image
         raise ConfigError(f"mosaics.images has no image {mosaic}")
+
+    def published_mosaic(self, mosaic: str) -> str:
+        """Path of the published mosaic that one is compared with."""
+        return self.config.mosaics.compare_to.format(mosaic=mosaic)
+
+    def reference_files(self, mosaic: str) -> list[str]:
+        """Masks and maps that a mosaic is verified with, of those that are files here."""
+        templates = filter(None, (self.config.verify.masks, self.config.verify.probabilities))
+        paths = [template.format(mosaic=mosaic).removeprefix("file://") for template in templates]
+        return [path for path in paths if "://" not in path]
+
+    def files_beside_fields(self, mosaic: str) -> list[str]:
+        """What a mosaic is made with beside its fields' images: noise maps, facets, flux scales.
+
+        They are no inputs of the rule: a field that lacks them is left out and reported, where a
+        missing input would stop the survey.
+        """
+        options = self.config.mosaics.options
+        templates = filter(
+            None, (options.noise_map, options.facets, options.facet_offsets, options.bad_facets)
+        )
+        fields = self.fields_of(mosaic)
+        paths = [template.format(field=field) for template in templates for field in fields]
+        return [*paths, *filter(None, [options.flux_scale])]
+
+    def settings_of_tables(self, *unused: str) -> str:
+        """Configuration that the merged tables depend on, as JSON; see `from_json`."""
+        sections = dict.fromkeys((*NOT_OF_TABLES, *unused), True)
+        return self.config.model_dump_json(exclude=sections | {"archive": {"download"}})
 
     @property
     def checksum_tables(self) -> list[str]:

@@ -317,7 +317,7 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
         raise ShapeMismatchError(f"{names} differ in shape: {first.data.shape} and {second.data.shape}")
     corners = np.array([[0, 0], [first.data.shape[1] - 1, first.data.shape[0] - 1]], float).T
     there = pixels_in(second.wcs, first.wcs, *corners)
-    if not np.allclose(there, corners, atol=0.01):
+    if not np.allclose(there, corners, rtol=0, atol=0.01):
         raise ShapeMismatchError(f"{names} differ in their coordinates")
 
 
@@ -335,7 +335,7 @@ def covering_square(wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path=
     if not half <= WIDEST_DEG / 2:
         size = f"{2 * half:.3g} deg wide" if np.isfinite(half) else "not on the sky up to its borders"
         raise CelestialError(f"{path} is {size}; at most {WIDEST_DEG:g} deg can be shown: cut it into parts")
-    # a pixel's tenth is rounding, and what the sphere adds to a plane
+    # a tenth of a pixel allows for rounding and for the curvature of the sky
     return Mosaic("image", ra, dec, int(np.ceil(2 * half * 3600 / pixel_arcsec - 0.1)))
 
 

@@ -20,7 +20,7 @@ from radiounet.engine import Engine, Precision, Span
 from radiounet.errors import ModelError
 from radiounet.network import load_model
 from radiounet.products import atomic
-from radiounet.reading import hdf5_store
+from radiounet.reading import hdf5_store, reading
 from radiounet.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
@@ -298,10 +298,12 @@ def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_
         The tiles were normalised for other weights.
     """
     with hdf5_store(tiles_path) as store:
-        if store.attrs["model_sha256"] != card.weights.sha256:
+        with reading(tiles_path):
+            made_for = store.attrs["model_sha256"]
+            where = read_layout(store, card)
+            starts = store["starts"][...][store["has_data"][...]]
+        if made_for != card.weights.sha256:
             raise ModelError(f"{tiles_path} was made for other weights than those of {card.name}")
-        where = read_layout(store, card)
-        starts = store["starts"][...][store["has_data"][...]]
         started = time.monotonic()
         with atomic(cores_path) as temporary, h5py.File(temporary, "w") as out:
             out.attrs.update(store.attrs)

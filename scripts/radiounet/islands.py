@@ -101,7 +101,7 @@ def measure_islands(
         return []
     rms = local_rms(plane.data)
     beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
-    plane = replace(plane, data=subtract_background(plane.data, rms, beam_px))
+    plane = replace(plane, data=subtract_background(plane.data, rms, beam_px, mask == 1))
     labels, regions = separate(mask, plane.data / rms, probability, beam_px)
     rows = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from radiounet.errors import ConfigError
+from radiounet.products import LOCK_FILE
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".radiounet.lock"
 START = b'{"program": '
 _held: dict[Path, int] = {}
 
@@ -29,7 +29,7 @@ def hold(folder: str | Path) -> None:
     ConfigError
         Another program works there; or a file of that name is there that is no lock.
     """
-    path = Path(folder).resolve() / LOCK
+    path = Path(folder).resolve() / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     while path not in _held:
         try:
@@ -58,7 +58,7 @@ def hold(folder: str | Path) -> None:
 
 def is_held(folder: str | Path) -> bool:
     """Whether a program, this one or another, has a folder for itself."""
-    path = Path(folder).resolve() / LOCK
+    path = Path(folder).resolve() / LOCK_FILE
     if path in _held:
         return True
     try:
@@ -73,7 +73,7 @@ def is_held(folder: str | Path) -> bool:
 
 def let_go(folder: str | Path) -> None:
     """Give a folder up; a second call is harmless."""
-    path = Path(folder).resolve() / LOCK
+    path = Path(folder).resolve() / LOCK_FILE
     if path in _held:
         path.unlink(missing_ok=True)
         os.close(_held.pop(path))

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from radiounet.cards import Card, model_folder, read_card
 from radiounet.config import Segmentation
-from radiounet.image import copy_frequency, read_plane
+from radiounet.image import Plane, copy_frequency, read_plane
 from radiounet.origins import origin_error
 from radiounet.products import provenance, sha256_of, write_fits
 from radiounet.reading import hdf5_store, reading
@@ -104,10 +104,11 @@ def stitch_cores(
     }
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
     planes = dict(zip(card.classes, classes, strict=True))
-    write_maps(image, probability, mask, made, cleaned, probability_path, mask_path, planes)
+    write_maps(plane, image, probability, mask, made, cleaned, probability_path, mask_path, planes)
 
 
 def write_maps(
+    plane: Plane,
     image: str,
     probability: np.ndarray,
     mask: np.ndarray,
@@ -121,6 +122,8 @@ def write_maps(
 
     Parameters
     ----------
+    plane : Plane
+        The image.
     image : str
         Its file.
     probability : ndarray of float32, ``[y, x]``
@@ -130,7 +133,7 @@ def write_maps(
     classes : mapping of str to ndarray of uint8, ``[y, x]``, optional
         Of the other classes, see `radiounet.products.write_fits`.
     """
-    header = read_plane(image).header()
+    header = plane.header()
     copy_frequency(header, image)
     header.extend(provenance(**made))
     header["BUNIT"] = ("", "probability, 0..1")

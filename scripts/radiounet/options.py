@@ -113,6 +113,11 @@ def options_from(args: argparse.Namespace, section: type[Section], *only: str) -
         raise ConfigError(f"these options cannot be used:\n{explain(error, section)}") from None
 
 
+def shell_word(text: str) -> str:
+    """One word of the shell, whatever it holds, inside a text that Snakemake formats."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
+
+
 def options_to(section: Section, *only: str) -> str:
     """Command-line options that give a script this section, or some of its fields.
 

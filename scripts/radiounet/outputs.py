@@ -155,7 +155,8 @@ def _is_marked_hdf5(path: Path) -> bool:
 
 def _is_checkpoint(path: Path) -> bool:
     """Whether it is of a training; Snakemake removes all that lies beside it before the training goes on."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as store:
+            return "about.npy" in store.namelist()
+    except zipfile.BadZipFile:
         return False
-    with zipfile.ZipFile(path) as store:
-        return "about.npy" in store.namelist()

@@ -173,6 +173,11 @@ def comparison_files(folder: str) -> dict[str, str]:
     return {kind: f"{folder}/{name}" for kind, name in names.items()}
 
 
+LOCK_FILE = ".radiounet.lock"
+"""Who works in a folder of products."""
+OWNER_FILE = "owner.txt"
+"""Whose run a folder on scratch belongs to."""
+
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")
 CATALOGUE_SUFFIXES = ("fits", "vot", "csv")
 
@@ -249,7 +254,11 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
         What was removed.
     """
     removed = []
-    for root, _, names in os.walk(folder, followlinks=True):
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(root))
+        # a link may lead back
+        folders[:] = [one for one in folders if os.path.realpath(Path(root, one)) not in seen]
         for name in names:
             found = LEFTOVER.match(name)
             path = Path(root, name)

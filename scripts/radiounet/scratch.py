@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.products import Products
+from radiounet.products import OWNER_FILE, Products
 
 BULKY = ("fields", "mosaics", "tiles", "cores")
 """Folders of products that can be fetched or made again."""
@@ -12,12 +12,9 @@ BULKY = ("fields", "mosaics", "tiles", "cores")
 WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ has links to here.\n"
 
 
-OWNER = "owner.txt"
-
-
 def _own(folder: Path, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / OWNER
+    mark = folder / OWNER_FILE
     with contextlib.suppress(FileExistsError), open(mark, "x") as stream:
         stream.write(f"{root}\n")
     owner = mark.read_text().strip()

@@ -3,6 +3,7 @@
 import os
 import string
 import typing
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -46,9 +47,9 @@ FractionRange = Annotated[Range, AfterValidator(_fraction)]
 
 
 def _distinct(values: list[str]) -> list[str]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value!r} stands in the list {values.count(value)} times")
+    for value, count in Counter(values).most_common(1):
+        if count > 1:
+            raise ValueError(f"{value!r} stands in the list {count} times")
     return values
 
 

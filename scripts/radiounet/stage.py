@@ -96,7 +96,7 @@ def run_stage(
     except (ConfigError, OSError) as error:
         configure(None)
         logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(ConfigError.exit_status)
+        sys.exit(getattr(error, "exit_status", TransientError.exit_status))
     logger.info("%s %s, code %s", stage, name, code_hash())
     try:
         for path in inputs:

@@ -9,7 +9,6 @@ import gzip
 import io
 import logging
 import re
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,8 +29,6 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 """A decimal number as text tables write it; Fortran's D stands for E."""
 MAX_BYTES = 1 << 30  # of a packed table
 AS_TEXT = {"*": [convert_numpy(str)]}  # how the readers of astropy leave text as it is
-UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
-NON_CHARACTERS = "\ufffe\uffff"
 
 
 class TableError(BadDataError):
@@ -44,12 +41,6 @@ class IncompleteTableError(TableError):
 
 class ServiceError(TransientError):
     """The service answered with an error, in its own words."""
-
-
-def writable(text: str) -> str:
-    """Text that every table format can hold: what ends a line, or no XML can hold, becomes a space."""
-    unwritable = (c for c in set(text) if unicodedata.category(c) in UNWRITABLE or c in NON_CHARACTERS)
-    return text.translate(dict.fromkeys(map(ord, unwritable), " "))
 
 
 def read_table(path: str | Path) -> Table:

@@ -12,11 +12,12 @@ HTML               `write_page`        renders a template, escapes every value
 Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
 figures            `save_figure`       draws every text as it is, none as mathematics
 FITS headers       `printable`         printable ASCII
-logs, catalogues   `one_line`          one line, no control characters, which XML cannot hold
+logs               `one_line`          one line, control characters written out
+catalogues         `writable`          spaces for what ends a line or no XML can hold
 =================  ==================  ===============================================
 
-JSON and, once control characters are written out, VOTable and CSV are escaped by the libraries
-that write them. `tests/unit/test_words.py` holds that nothing goes past this module.
+JSON, VOTable and CSV are then escaped by the libraries that write them.
+`tests/unit/test_words.py` checks that no other module escapes text.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parents[2] / "workflow" / "report"
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
+
+
+UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
+NON_CHARACTERS = "\ufffe\uffff"
 
 
 def visible(text: str) -> str:
@@ -58,6 +63,12 @@ def _code(character: str) -> str:
 def one_line(text: object) -> str:
     r"""Text on one line: blanks and line breaks as single spaces, control characters as ``\x1b``."""
     return visible(" ".join(str(text).split()))
+
+
+def writable(text: str) -> str:
+    """Text that every table format can hold: what ends a line, or no XML can hold, becomes a space."""
+    unwritable = (c for c in set(text) if unicodedata.category(c) in UNWRITABLE or c in NON_CHARACTERS)
+    return text.translate(dict.fromkeys(map(ord, unwritable), " "))
 
 
 def printable(text: object) -> str:

@@ -22,18 +22,10 @@ from radiounet.errors import (
     TransientError,
     TruncatedError,
 )
-from servers import CONTENT, HALF, OTHER, answer, cut, rest, server
+from servers import CONTENT, HALF, ONCE, OPTIONS, OTHER, answer, cut, rest, server
 
-OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
-ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
+pytestmark = pytest.mark.usefixtures("plain_network")
 HTML = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n"
-
-
-@pytest.fixture(autouse=True)
-def _plain_network(monkeypatch, tmp_path):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-    monkeypatch.setattr("socketserver.BaseServer.serve_forever.__defaults__", (0.01,))  # stops at once
 
 
 @pytest.fixture
@@ -42,11 +34,6 @@ def root(tmp_path) -> Path:
     folder.mkdir()
     (folder / "image.fits").write_bytes(CONTENT)
     return folder
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    return tmp_path / "here" / "image.fits"
 
 
 @pytest.fixture

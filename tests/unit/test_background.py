@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from radiounet.background import BOX_PX, measure_background, measure_noise, normalise
+from radiounet.background import BOX_PX, measure_background, measure_noise, normalise, subtract_background
 from radiounet.canvas import power_law_field
 from radiounet.errors import AllBlankError
 from radiounet.noise import local_rms
@@ -75,6 +75,44 @@ def test_cutout_that_a_halo_fills_is_not_emptied(n_px, radius_px):
     level = measure_background(noise_of(n_px) + halo)
     assert (halo - level).sum() > 0.4 * halo.sum()
     assert level.max() < 0.4 * halo.max()
+
+
+@pytest.mark.parametrize("beam_px", [3.0, BEAM_PX, 9.0])
+def test_blank_sky_is_level_once_its_background_is_taken_away(beam_px):
+    means = []
+    for seed in range(6):
+        noise = noise_of(800, seed, beam_px)
+        means.append(subtract_background(noise + 2, np.ones_like(noise), beam_px).mean() - noise.mean())
+    assert abs(np.mean(means)) < 0.03
+
+
+@pytest.mark.parametrize("radius_px", [25, 35, 50])
+@pytest.mark.parametrize("seed", range(3))
+def test_masked_halo_keeps_its_flux_density_above_the_background(radius_px, seed):
+    halo, noise = halo_of(1000, radius_px), noise_of(1000, seed)
+    mask = halo > 0.25
+    flat = subtract_background(noise + halo + 1, np.ones_like(noise), BEAM_PX, mask)
+    kept = (flat - noise)[mask].sum() / halo[mask].sum()
+    assert 0.97 < kept < 1.03
+
+
+# of the last one, 2 % are sky: 28 beams, whose level is uncertain by a fifth of the halo's mean brightness
+@pytest.mark.parametrize(
+    ("n_px", "radius_px", "error"), [(200, 25, 0.15), (192, 25, 0.15), (250, 40, 0.15), (200, 35, 0.4)]
+)
+def test_masked_halo_that_fills_a_cut_out_is_not_emptied(n_px, radius_px, error):
+    halo, noise = halo_of(n_px, radius_px), noise_of(n_px)
+    mask = halo > 0.25
+    flat = subtract_background(noise + halo, np.ones_like(noise), BEAM_PX, mask)
+    kept = (flat - noise)[mask].sum() / halo[mask].sum()
+    assert kept == pytest.approx(1, abs=error)
+
+
+def test_an_image_that_emission_fills_has_its_own_level():
+    image = noise_of(200) + 3
+    everywhere = np.ones(image.shape, bool)
+    flat = subtract_background(image, np.ones_like(image), BEAM_PX, everywhere)
+    np.testing.assert_array_equal(flat, subtract_background(image, np.ones_like(image), BEAM_PX))
 
 
 @pytest.mark.parametrize(("y", "x", "side"), [(0, 0, 300), (100, 200, 500), (333, 457, 400)])

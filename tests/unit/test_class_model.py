@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from models import CARD, randomise, tiny_card
 from radiounet.background import normalise
-from radiounet.cards import MODELS, OTHER_CLASSES, Card, half_precision
+from radiounet.cards import MODELS, OTHER_CLASSES, Card, half_precision, network_input
 from radiounet.config import MeasureOptions, Segmentation
 from radiounet.engine import Engine
 from radiounet.errors import ConfigError, ModelError
@@ -22,6 +22,7 @@ from radiounet.inference import Predictor, open_model, write_cores
 from radiounet.islands import find_islands
 from radiounet.masks import make_mask, stitch_cores
 from radiounet.network import class_unet, load_model, named_weights, set_named_weights
+from radiounet.noise import local_rms
 from radiounet.products import sha256_of
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import layout, sides, stitch, tile_image
@@ -169,6 +170,16 @@ def test_it_finds_halos_and_padding_changes_nothing(shipped):
     other, there = predicted(shipped, padded)
     assert overlap(there[288:, :512], mask) > 0.97
     assert np.abs(other[288:, :512] - chance)[48:-48, 48:-48].max() < 0.1
+
+
+@pytest.mark.parametrize("side", [68, 100, 200])
+@pytest.mark.parametrize("pedestal", [-0.5, 0.55, 1.5])
+def test_the_default_model_finds_nothing_in_a_cut_out_on_a_pedestal(side, pedestal):
+    predictor, card = open_model(MODELS / "lotss-unet")
+    image = beam_noise((side, side), side) + np.float32(pedestal * RMS)
+    plane = network_input(card.normalisation, image, local_rms(image), 20 / 4.5)
+    found = predictor.plane(plane, card.tile_px, card.core_px)
+    assert (make_mask(found, card.threshold, 22, card.peak) == 1).mean() < 0.01
 
 
 @pytest.mark.parametrize("pedestal", [-1.5, -0.5, 0.5, 1.5])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from models import write_tiny_model
 from radiounet.config import load_config
 from radiounet.graph import JobGraph
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -49,3 +50,56 @@ def test_only_clusters_that_can_be_measured_select_a_mosaic(graph):
     (name,) = graph(select={"with_clusters": True}).selected
     place = graph().survey.mosaics[name]
     assert np.hypot(place.ra_deg - 150, place.dec_deg - 35) < 3
+
+
+def test_a_model_has_one_state_before_and_after_it_is_fetched(graph, tmp_path):
+    more = {
+        "segmentation": {"model": "mine"},
+        "archive": {"list_folder": str(tmp_path), "models": {"mine": {"url": "https://there/model.zip"}}},
+    }
+    before = graph(**more).model_state
+    write_tiny_model(tmp_path / "resources/models/mine")
+    assert graph(**more).model_state == before
+    more["archive"]["models"]["mine"]["threshold"] = 0.3
+    assert graph(**more).model_state != before
+
+
+def test_a_shipped_model_is_told_by_its_card(graph, tmp_path):
+    states = set()
+    for seed in (1, 2):
+        write_tiny_model(tmp_path / "resources/models/mine", seed=seed)
+        states.add(graph(segmentation={"model": "mine"}).model_state)
+    assert len(states) == 2
+
+
+def test_files_that_a_run_reads_beside_images(graph, tmp_path):
+    found = graph(
+        verify={"masks": "file:///there/{mosaic}.fits", "probabilities": "https://there/{mosaic}.fits"},
+        mosaics={
+            "source": "fields",
+            "options": {
+                "facets": "/facets/{field}.reg",
+                "flux_scale": "/scales.csv",
+                "noise_map": "/noise/{field}",
+            },
+        },
+        archive={
+            "list_folder": str(tmp_path),
+            **{release: {"field": "https://there/{field}/{file}"} for release in ("dr2", "dr3")},
+        },
+    )
+    name = found.selected[0]
+    assert found.reference_files(name) == [f"/there/{name}.fits"]
+    fields = found.fields_of(name)
+    assert fields
+    expected = [*(f"/noise/{field}" for field in fields), *(f"/facets/{field}.reg" for field in fields)]
+    assert found.files_beside_fields(name) == [*expected, "/scales.csv"]
+
+
+def test_tables_do_not_depend_on_how_they_are_downloaded_or_shown(graph, tmp_path):
+    first = graph().settings_of_tables()
+    others = {"report": {"max_pictures": 3}, "scratch": str(tmp_path / "scratch")}
+    archive = {"list_folder": str(tmp_path), "download": {"attempts": 9}}
+    assert graph(**others, archive=archive).settings_of_tables() == first
+    assert graph(measure={"h0": 71.0}).settings_of_tables() != first
+    assert JobGraph.from_json(first).selected == graph().selected

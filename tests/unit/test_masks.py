@@ -122,7 +122,8 @@ def test_rectangle():
     assert row["ra_deg"] == pytest.approx(150 + 42.75 / 3600 / np.cos(np.radians(dec)), abs=0.05 / 3600)
     assert row["area_arcmin2"] == pytest.approx(200 * 4.5**2 / 3600, rel=1e-5)
     assert row["las_arcmin"] == pytest.approx((1 + np.hypot(9, 19)) * 4.5 / 60, rel=1e-5)
-    flat = subtract_background(plane.data, local_rms(plane.data), 20 / 4.5)
+    mask = mask_of(np.s_[50:60, 80:100]) == 1
+    flat = subtract_background(plane.data, local_rms(plane.data), 20 / 4.5, mask)
     flux = 1e3 * flat[50:60, 80:100].sum(dtype=float) / BEAM_PX
     assert flux == pytest.approx(200 / BEAM_PX, rel=0.02)
     assert row["flux_mjy"] == pytest.approx(flux, rel=1e-4)

@@ -26,6 +26,8 @@ from servers import (
     FOREVER_S,
     HALF,
     LENGTH,
+    ONCE,
+    OPTIONS,
     OTHER,
     answer,
     cut,
@@ -38,8 +40,6 @@ from servers import (
     slowly,
 )
 
-OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
-ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
 IMPATIENT = DownloadOptions(attempts=1, backoff_s=0, timeout_s=0.4)
 OLD, NEW = "Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"
 pytestmark = pytest.mark.usefixtures("plain_network")

@@ -149,3 +149,15 @@ def test_cores_that_were_cut_short_are_named(made, tmp_path, length):
     with pytest.raises(BadDataError) as caught:
         stitch_cores(str(path), f"{made}/a.fits", f"{made}/first", Segmentation(), *paths)
     assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("name", ["model_sha256", "shape", "mode"])
+def test_tiles_that_lack_something_are_named(made, tmp_path, name):
+    path = tmp_path / "a.h5"
+    shutil.copy(made / "a.first.tiles.h5", path)
+    with h5py.File(path, "r+") as store:
+        del store.attrs[name]
+    with pytest.raises(BadDataError) as caught:
+        write_cores(path, *open_model(made / "first"), tmp_path / "cores.h5")
+    assert caught.value.file == str(path)
+    assert not (tmp_path / "cores.h5").exists()

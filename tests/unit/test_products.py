@@ -281,3 +281,12 @@ def test_a_word_in_a_history_is_no_rejection(tmp_path):
     header["COMMENT"] = "REJECTED=T"
     write_fits(tmp_path / "a.fits", np.zeros((2, 2), np.float32), header)
     assert read_rejection(tmp_path / "a.fits") is None
+
+
+def test_links_that_lead_in_circles_do_no_harm(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "back").symlink_to(tmp_path)
+    path = tmp_path / "masks" / ".one.fits.node0042-77.abcd1234.fits"
+    path.write_text("half")
+    os.utime(path, (1e9, 1e9))
+    assert remove_leftovers(tmp_path) == [path]

@@ -18,12 +18,13 @@ import pytest
 
 import radiounet
 from radiounet.archive import fetch, fetch_candidates
-from radiounet.config import DownloadOptions
 from radiounet.errors import ConfigError, NotInArchiveError, TransientError
 from servers import (
     CONTENT,
     FOREVER_S,
     HALF,
+    ONCE,
+    OPTIONS,
     OTHER,
     answer,
     cut,
@@ -33,8 +34,6 @@ from servers import (
     server,
 )
 
-OPTIONS = DownloadOptions(attempts=4, backoff_s=0, timeout_s=5)
-ONCE = DownloadOptions(attempts=1, backoff_s=0, timeout_s=5)
 OLD, NEW = "Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"
 SCRIPTS = Path(radiounet.__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("plain_network")

@@ -7,7 +7,8 @@ from astropy.table import Table
 
 from radiounet.errors import BadDataError, TransientError
 from radiounet.products import write_ecsv
-from radiounet.tables import IncompleteTableError, ServiceError, TableError, read_table, writable
+from radiounet.tables import IncompleteTableError, ServiceError, TableError, read_table
+from radiounet.words import writable
 
 ROWS = [("#A", "1.5"), ("# B c", "2.5"), ("Große 1", "3.5")]
 HEAD = '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'

@@ -120,6 +120,16 @@ def test_verification_compares_every_selected_mosaic(run):
     assert "verify_mosaic" not in run.counts()
 
 
+def test_lists_can_be_fetched_whatever_a_run_compares_with(run):
+    """Before they are there, no rule may ask for the mosaics of the run."""
+    (run.folder / "published").mkdir()
+    run.write_config(
+        verify={"masks": "https://there/{mosaic}/mask.fits"},
+        mosaics={"compare_to": f"{run.folder}/published/{{mosaic}}.fits"},
+    )
+    assert run.counts("lists") == {"fetch_lists": 1, "lists": 1, "total": 2}
+
+
 def test_published_weights_are_fetched_where_a_run_needs_them(run):
     write_lists(run)
     run.write_config(

@@ -1,6 +1,8 @@
 """The demo survey, both releases end to end: what is in its products, and a second run of one mosaic."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -88,6 +90,12 @@ def test_a_second_run_is_identical_and_one_changed_pixel_is_found(demo):
     assert place["island"] in list(islands["name"])
     page = (demo / "results/dr2/verification.md").read_text()
     assert f"RA {ra:.5f}, Dec {dec:+.5f}" in page
+
+    # another reference under the same name, with an older date
+    assert run.counts("verify") == {}
+    shutil.copy(demo / f"second/dr2/masks/{VERIFIED}.fits", demo / f"changed/{VERIFIED}.fits")
+    os.utime(demo / f"changed/{VERIFIED}.fits", (1e9, 1e9))
+    assert run.counts("verify") == counts
 
 
 @pytest.mark.slow

@@ -156,8 +156,8 @@ if CONFIG.mosaics.source == "images":
         params:
             names=[image.name for image in CONFIG.mosaics.images],
             images=fixed([image.path for image in CONFIG.mosaics.images]),
-            sources=fixed(
-                [FRESHNESS.fingerprints.of(image.path) for image in CONFIG.mosaics.images]
+            sources=lambda wildcards: FRESHNESS.fingerprints.of_all(
+                image.path for image in CONFIG.mosaics.images
             ),
             code=code_hash("list_images"),
         shell:

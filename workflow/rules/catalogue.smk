@@ -20,7 +20,7 @@ rule find_islands:
     params:
         survey=CONFIG.survey,
         list=fixed(GRAPH.mosaic_list),
-        places=GRAPH.list_state,
+        places=lambda wildcards: GRAPH.list_state,
         options=options_to(CONFIG.measure, "calibration_error", "galactic_latitude_deg"),
         code=code_hash("find_islands"),
     shell:
@@ -34,7 +34,7 @@ rule measure_clusters:
         unpack(cluster_products),
         card=fixed(GRAPH.model_card),
         mosaics=fixed(GRAPH.list_made_here),
-        clusters=sources(*GRAPH.cluster_table),
+        clusters=as_inputs(*GRAPH.cluster_table),
     output:
         table=PRODUCTS.clusters("{mosaic}"),
     log:
@@ -51,12 +51,12 @@ rule measure_clusters:
         root=fixed(PRODUCTS.root),
         survey=CONFIG.survey,
         list=fixed(GRAPH.mosaic_list),
-        places=GRAPH.list_state,
+        places=lambda wildcards: GRAPH.list_state,
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
-        rows=[FRESHNESS.fingerprints.of(table) for table in GRAPH.cluster_table],
+        rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         model=CONFIG.segmentation.model,
-        card=fixed(GRAPH.model_state),
+        card=lambda wildcards: GRAPH.model_state,
         options=options_to(CONFIG.measure),
         code=code_hash("measure_clusters"),
     shell:
@@ -68,7 +68,7 @@ rule measure_clusters:
 rule merge_catalogue:
     input:
         unpack(run_tables),
-        cluster_table=sources(*GRAPH.cluster_table),
+        cluster_table=as_inputs(*GRAPH.cluster_table),
     output:
         **CATALOGUES,
     log:
@@ -82,7 +82,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=as_json(CONFIG, NOT_OF_TABLES | {"verify": True}),
+        config=lambda wildcards: GRAPH.settings_of_tables("verify"),
         code=code_hash("merge_catalogue"),
     shell:
         "stage merge_catalogue --config {params.config:q} --log {log:q}"

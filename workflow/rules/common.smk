@@ -1,6 +1,5 @@
 # The configuration and the lists of the survey, loaded once; names used by all rules.
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -8,10 +7,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from radiounet.config import load_config
 from radiounet.errors import BadDataError
-from radiounet.freshness import Freshness
+from radiounet.freshness import Freshness, as_inputs
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
 from radiounet.locks import hold, is_held, let_go
-from radiounet.options import options_to
+from radiounet.options import options_to, shell_word
 from radiounet.progress import settle_status
 from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
@@ -47,15 +46,10 @@ NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{CONFIG.environment}.yaml"
 
 
 # For the shell only, outside the rules' params: nothing of this changes a product.
-def for_shell(text):
-    """One word of the shell, whatever it holds, in a text that Snakemake formats."""
-    return shlex.quote(str(text)).replace("{", "{{").replace("}", "}}")
-
-
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 shell.prefix(
-    f'stage() {{{{ {for_shell(PYTHON)} {for_shell(f"{workflow.basedir}/scripts")}/"$1.py" "${{{{@:2}}}}"; }}}};'
-    f" ON_REJECT={CONFIG.on_reject}; DOWNLOAD={for_shell(CONFIG.archive.download.model_dump_json())};"
+    f'stage() {{{{ {shell_word(PYTHON)} {shell_word(f"{workflow.basedir}/scripts")}/"$1.py" "${{{{@:2}}}}"; }}}};'
+    f" ON_REJECT={CONFIG.on_reject}; DOWNLOAD={shell_word(CONFIG.archive.download.model_dump_json())};"
     " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
 )
 
@@ -71,44 +65,10 @@ def fixed(value):
     return lambda wildcards: value
 
 
-def sources(*paths):
-    """Files of the user's own as inputs of a rule.
-
-    Snakemake takes braces in their names for wildcards, also from a function: such a file is
-    left to the rule's params, which hold its path and its fingerprint.
-    """
-    return [path for path in paths if not set(path) & set("{}")]
-
-
 def image_of(wildcards):
     """A mosaic's image; on the way, what was replaced of that mosaic is marked to be made again."""
     FRESHNESS.check_mosaic(wildcards.mosaic)
     return PRODUCTS.image(wildcards.mosaic)
-
-
-def published_of(wildcards):
-    """The published mosaic that one is compared with."""
-    return CONFIG.mosaics.compare_to.format(mosaic=wildcards.mosaic)
-
-
-def references_of(wildcards):
-    """Fingerprints of the masks and maps that a mosaic is verified with, where they are files here."""
-    templates = filter(None, [CONFIG.verify.masks, CONFIG.verify.probabilities])
-    paths = [text.removeprefix("file://").format(mosaic=wildcards.mosaic) for text in templates]
-    return [FRESHNESS.fingerprints.of(path) for path in paths if "://" not in path]
-
-
-def files_of_fields(wildcards):
-    """Fingerprints of what a mosaic is made with, beside its fields' images: no inputs of the rule,
-    since a field without them is left out and reported."""
-    options = CONFIG.mosaics.options
-    named = filter(
-        None, [options.noise_map, options.facets, options.facet_offsets, options.bad_facets]
-    )
-    fields = GRAPH.fields_of(wildcards.mosaic)
-    paths = [template.format(field=field) for template in named for field in fields]
-    paths += filter(None, [options.flux_scale])
-    return [FRESHNESS.fingerprints.of(path) for path in paths]
 
 
 def fields_of(wildcards):
@@ -209,12 +169,6 @@ def doubling(base):
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
 
 
-def as_json(section, exclude=None):
+def as_json(section):
     """A section for a script; a function, since Snakemake takes braces in text for wildcards."""
-    return lambda wildcards: section.model_dump_json(exclude=exclude)
-
-
-# what the merged tables and the verdict do not depend on
-NOT_OF_TABLES = {"archive": {"download"}} | dict.fromkeys(
-    ("on_reject", "scratch", "environment", "segmentation", "report", "simulate", "train"), True
-)
+    return lambda wildcards: section.model_dump_json()

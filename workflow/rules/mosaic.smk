@@ -11,7 +11,7 @@ if CONFIG.mosaics.source == "fields":
                 for field in GRAPH.fields_of(wildcards.mosaic)
                 for kind in ("int", "app")
             ],
-            flux_scale=sources(*filter(None, [CONFIG.mosaics.options.flux_scale])),
+            flux_scale=as_inputs(*filter(None, [CONFIG.mosaics.options.flux_scale])),
         output:
             image=PRODUCTS.image("{mosaic}"),
             weights=PRODUCTS.weights("{mosaic}"),
@@ -34,11 +34,9 @@ if CONFIG.mosaics.source == "fields":
             root=fixed(PRODUCTS.root),
             release=CONFIG.release,
             list=fixed(GRAPH.mosaic_list),
-            scales=[
-                FRESHNESS.fingerprints.of(path)
-                for path in [CONFIG.mosaics.options.flux_scale]
-                if path
-            ],
+            files=lambda wildcards: FRESHNESS.fingerprints.of_all(
+                GRAPH.files_beside_fields(wildcards.mosaic)
+            ),
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.mosaics.options),
@@ -54,7 +52,7 @@ if CONFIG.mosaics.compare_to:
     rule compare_mosaic:
         input:
             ours=PRODUCTS.image("{mosaic}"),
-            published=lambda wildcards: sources(published_of(wildcards)),
+            published=lambda wildcards: as_inputs(GRAPH.published_mosaic(wildcards.mosaic)),
         output:
             **comparison_files(PRODUCTS.comparison("{mosaic}")),
         log:
@@ -69,8 +67,10 @@ if CONFIG.mosaics.compare_to:
             runtime=doubling(20),
         params:
             folder=lambda wildcards: PRODUCTS.comparison(wildcards.mosaic),
-            published=published_of,
-            state=lambda wildcards: FRESHNESS.fingerprints.of(published_of(wildcards)),
+            published=lambda wildcards: GRAPH.published_mosaic(wildcards.mosaic),
+            state=lambda wildcards: FRESHNESS.fingerprints.of(
+                GRAPH.published_mosaic(wildcards.mosaic)
+            ),
             code=code_hash("compare_mosaic"),
         shell:
             "stage compare_mosaic --ours {input.ours:q} --published {params.published:q}"
@@ -103,7 +103,7 @@ if CONFIG.mosaics.source == "images":
             runtime=doubling(30),
         params:
             model=CONFIG.segmentation.model,
-            card=fixed(GRAPH.model_state),
+            card=lambda wildcards: GRAPH.model_state,
             image=lambda wildcards: GRAPH.own_image(wildcards.mosaic).path,
             beam=lambda wildcards: options_to(GRAPH.own_image(wildcards.mosaic), "beam"),
             source=lambda wildcards: FRESHNESS.fingerprints.of(

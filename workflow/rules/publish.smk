@@ -54,7 +54,9 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             root=fixed(PRODUCTS.root),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.verify),
-            references=references_of,
+            references=lambda wildcards: FRESHNESS.fingerprints.of_all(
+                GRAPH.reference_files(wildcards.mosaic)
+            ),
             code=code_hash("verify_mosaic"),
         shell:
             "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.options}"
@@ -77,7 +79,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
-            config=as_json(CONFIG, NOT_OF_TABLES),
+            config=lambda wildcards: GRAPH.settings_of_tables(),
             code=code_hash("verify"),
         shell:
             "stage verify --config {params.config:q} --out {output.verdict:q} --log {log:q}"

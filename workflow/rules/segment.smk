@@ -17,7 +17,7 @@ rule tile:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
-        card=fixed(GRAPH.model_state),
+        card=lambda wildcards: GRAPH.model_state,
         mode=CONFIG.segmentation.mode,
         code=code_hash("tile"),
     shell:
@@ -44,7 +44,7 @@ rule infer:
         runtime=doubling(60),
     params:
         model=CONFIG.segmentation.model,
-        card=fixed(GRAPH.model_state),
+        card=lambda wildcards: GRAPH.model_state,
         options=options_to(CONFIG.segmentation, "batch", "precision"),
         code=code_hash("infer"),
     shell:
@@ -72,7 +72,7 @@ rule stitch:
         runtime=doubling(20),
     params:
         model=CONFIG.segmentation.model,
-        card=fixed(GRAPH.model_state),
+        card=lambda wildcards: GRAPH.model_state,
         mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
         code=code_hash("stitch"),
     shell:
