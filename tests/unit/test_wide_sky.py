@@ -1,4 +1,4 @@
-"""What a sky may have beside the default: beams, noise, backgrounds, cut-outs, sources, calibration errors."""
+"""What a sky may have beside the default: beams, noises, backgrounds, cut-outs, sources and calibration."""
 
 from dataclasses import replace
 
