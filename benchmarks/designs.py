@@ -1,198 +1,273 @@
-"""Designs of a network of several classes, to be tried beside each other."""
+"""Designs of a network of several classes, each trained for the same wall time on the same fields.
+
+With PyTorch, for a GPU: see ``benchmarks/README.md``. Rehearse on a CPU: ``python benchmarks/designs.py 0 3
+--seconds 20 --workers 1 --samples 4 --held-out 1 --batch 4 --crop 128``.
+"""
 
 import argparse
 import itertools
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
-import keras
-import numpy as np
-from keras import layers, ops
+import torch
+from torch import nn
+from torch.nn import functional as tf
 
 import common  # noqa: F401
-from radiounet.inference import use_threads
-from radiounet.legs import Leg, Pool, Scoreboard, Supply, held_out
-from radiounet.network import CLIP_SIGMA, check_tile, published_unet
-from radiounet.recipe import LegOptions, read_sky
-from radiounet.samples import cached_sample
+from radiounet.recipe import HELD_OUT, SKIES, read_sky
+from radiounet.samples import Sample, be_nice, make_sample
+from radiounet.torch_training import CLIP, Course, GpuPool
+
+WARM_UP_STEPS = 3
+DROPOUT = 0.5
+PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 
 
-def class_unet(
-    tile_px: int,
-    widths: Sequence[int],
-    classes: int,
-    stride: int = 2,
-    block: str = "residual",
-    faint: bool = True,
-    dilations: Sequence[int] = (1,),
-    blocks: int = 1,
-) -> keras.Model:
-    """U-Net whose outputs are logits of classes that may overlap, ``[tile, y, x, class]``."""
-    check_tile(tile_px, stride * 2 ** (len(widths) - 1))
-    inputs = keras.Input((tile_px, tile_px, 1))
-    limit = float(np.arcsinh(CLIP_SIGMA))
-    light = ops.sinh(ops.clip(ops.cast(inputs, "float32"), -limit, limit))
-    if stride > 1:
-        light = layers.AveragePooling2D(stride, dtype="float32")(light)
-    x = layers.Conv2D(widths[0], 5, strides=stride, padding="same", use_bias=False)(inputs)
-    x = layers.BatchNormalization()(x)
-    x = layers.ReLU()(x)
-    skips = []
-    for level, width in enumerate(widths):
-        if level:
-            skips.append(x)
-            x = layers.MaxPooling2D(2)(x)
-            if faint:
-                light = layers.AveragePooling2D(2, dtype="float32")(light)
-                x = layers.Concatenate()([x, light])
-        rates = dilations if level == len(widths) - 1 else (1,)
-        for rate in rates:
-            for _ in range(blocks):
-                x = BLOCKS[block](x, width, rate)
-    for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        x = layers.UpSampling2D(2)(x)
-        x = layers.Concatenate()([x, skip])
-        x = BLOCKS[block](x, width, 1)
-    logits = layers.Conv2D(classes, 1, padding="same", dtype="float32")(x)
-    if stride > 1:
-        logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32")(logits)
-    return keras.Model(inputs, logits, name="class_unet")
+def convolution(before: int, width: int, rate: int = 1) -> nn.Sequential:
+    """Convolution of 3 px and the normalisation after it."""
+    weights = nn.Conv2d(before, width, 3, padding=rate, dilation=rate, bias=False)
+    return nn.Sequential(weights, nn.BatchNorm2d(width, eps=1e-3, momentum=0.01))
 
 
-def plain(x, width, rate):
+class Plain(nn.Module):
     """Two convolutions, each normalised."""
-    for _ in range(2):
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-    return x
+
+    def __init__(self, before: int, width: int, rate: int):
+        super().__init__()
+        self.first, self.second = convolution(before, width, rate), convolution(width, width, rate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the block's width."""
+        return tf.relu(self.second(tf.relu(self.first(x))))
 
 
-def residual(x, width, rate):
-    """Two convolutions beside a short cut."""
-    short = x if x.shape[-1] == width else layers.Conv2D(width, 1, use_bias=False)(x)
-    y = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(x)
-    y = layers.ReLU()(layers.BatchNormalization()(y))
-    y = layers.Conv2D(width, 3, padding="same", use_bias=False, dilation_rate=rate)(y)
-    y = layers.BatchNormalization()(y)
-    return layers.ReLU()(layers.Add()([y, short]))
+class Residual(Plain):
+    """The same beside a short cut (He et al. 2016)."""
+
+    def __init__(self, before: int, width: int, rate: int):
+        super().__init__(before, width, rate)
+        self.short = nn.Conv2d(before, width, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the block's width."""
+        return tf.relu(self.second(tf.relu(self.first(x))) + self.short(x))
 
 
-def convnext(x, width, rate):
+class ConvNext(nn.Module):
     """Depthwise convolution of 7 px and a widening between two of 1 px (Liu et al. 2022)."""
-    short = x if x.shape[-1] == width else layers.Conv2D(width, 1, use_bias=False)(x)
-    y = layers.DepthwiseConv2D(7, padding="same", use_bias=False, dilation_rate=rate)(short)
-    y = layers.BatchNormalization()(y)
-    y = layers.Conv2D(3 * width, 1, activation="relu")(y)
-    y = layers.Conv2D(width, 1, use_bias=False)(y)
-    y = layers.BatchNormalization()(y)
-    return layers.Add()([y, short])
+
+    def __init__(self, before: int, width: int, rate: int):
+        super().__init__()
+        self.short = nn.Conv2d(before, width, 1, bias=False)
+        self.inner = nn.Sequential(
+            nn.Conv2d(width, width, 7, padding=3 * rate, dilation=rate, groups=width, bias=False),
+            nn.BatchNorm2d(width, eps=1e-3, momentum=0.01),
+            nn.Conv2d(width, 3 * width, 1),
+            nn.ReLU(),
+            nn.Conv2d(3 * width, width, 1, bias=False),
+            nn.BatchNorm2d(width, eps=1e-3, momentum=0.01),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the block's width."""
+        x = self.short(x)
+        return x + self.inner(x)
 
 
-BLOCKS = {"plain": plain, "residual": residual, "convnext": convnext}
+class DesignUnet(nn.Module):
+    """U-Net whose outputs are logits of classes: ``[tile, 1, y, x]`` to ``[tile, class, y, x]``.
+
+    By its defaults `radiounet.network.class_unet`.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 64, 128, 192, 256),
+        classes: int = 4,
+        stride: int = 2,
+        block: type[nn.Module] = Residual,
+        faint: bool = True,
+        dilations: Sequence[int] = (1,),
+        blocks: int = 1,
+    ):
+        super().__init__()
+        self.stride, self.faint = stride, faint
+        self.stem = nn.Conv2d(1, widths[0], 5, stride=stride, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0], eps=1e-3, momentum=0.01)
+        before = [widths[0], *(one + faint for one in widths[:-1])]
+        self.down = nn.ModuleList()
+        for level, (low, width) in enumerate(zip(before, widths, strict=True)):
+            rates = [
+                rate for rate in (dilations if level == len(widths) - 1 else (1,)) for _ in range(blocks)
+            ]
+            parts = [block(width if number else low, width, rate) for number, rate in enumerate(rates)]
+            self.down.append(nn.Sequential(*parts))
+        below = zip(widths[1:], widths[:-1], strict=True)
+        self.up = nn.ModuleList(block(low + here, here, 1) for low, here in below)
+        self.logits = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits at full resolution."""
+        light = tf.avg_pool2d(torch.sinh(x.clamp(-CLIP, CLIP)), self.stride)
+        edge = 2 - self.stride // 2
+        x = tf.relu(self.stem_norm(self.stem(tf.pad(x, (edge, 2, edge, 2)))))
+        skips: list[torch.Tensor] = []
+        for level, block in enumerate(self.down):
+            if level:
+                skips.append(x)
+                x = tf.max_pool2d(x, 2)
+                light = tf.avg_pool2d(light, 2)
+                if self.faint:
+                    x = torch.cat([x, light.to(x.dtype)], 1)
+            x = block(x)
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](torch.cat([tf.interpolate(x, scale_factor=2), skips[level]], 1))
+        logits = self.logits(x).float()
+        if self.stride == 1:
+            return logits
+        return tf.interpolate(logits, scale_factor=self.stride, mode="bilinear", align_corners=False)
 
 
-def published(tile_px: int, widths: Sequence[int], classes: int) -> keras.Model:
-    """Build the published topology with logits of classes in place of its softmax."""
-    model = published_unet(tile_px, widths)
-    x = model.layers[-1].input
-    logits = layers.Conv2D(classes, 1, padding="same", dtype="float32")(x)
-    return keras.Model(model.inputs, logits)
+class Published(nn.Module):
+    """`radiounet.network.published_unet` with logits of classes in place of its softmax."""
+
+    def __init__(self, widths: Sequence[int] = PUBLISHED_WIDTHS, classes: int = 4):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 3, stride=2), nn.ReLU(), nn.BatchNorm2d(widths[0], 1e-3, 0.01)
+        )
+        self.down, self.down_short = nn.ModuleList(), nn.ModuleList()
+        for before, width in itertools.pairwise(widths):
+            self.down.append(_activated_twice(nn.Conv2d, before, width))
+            self.down_short.append(nn.Conv2d(before, width, 1, stride=2))
+        self.up, self.up_short = nn.ModuleList(), nn.ModuleList()
+        for before, width in itertools.pairwise((widths[-1], *reversed(widths))):
+            self.up.append(_activated_twice(nn.ConvTranspose2d, before, width))
+            self.up_short.append(nn.Conv2d(before, width, 1))
+        self.logits = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits at full resolution."""
+        x = self.stem(tf.pad(x, (0, 1, 0, 1)))
+        for block, short in zip(self.down, self.down_short, strict=True):
+            x = tf.dropout(tf.max_pool2d(block(x), 2), DROPOUT, self.training) + short(x)
+        for block, short in zip(self.up, self.up_short, strict=True):
+            x = tf.interpolate(block(x), scale_factor=2) + short(tf.interpolate(x, scale_factor=2))
+        return self.logits(x).float()
 
 
-BASE = {"widths": (32, 64, 128, 192, 256), "classes": 4}
+def _activated_twice(kind: type[nn.Module], before: int, width: int) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for low in (before, width):
+        parts += [kind(low, width, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(width, 1e-3, 0.01)]
+    return nn.Sequential(*parts)
 
 
 @dataclass(frozen=True)
 class Design:
-    """One row: how the network is built, and what its training departs in."""
+    """One row: how the network is built, and what its training departs in.
+
+    Attributes
+    ----------
+    network, course : dict
+        Arguments of the network, and of `radiounet.torch_training.Course`.
+    crop : float
+        Side of its crops over that of the others; the batch has as many pixels.
+    """
 
     name: str
     network: dict = field(default_factory=dict)
-    options: dict = field(default_factory=dict)
-    build: Callable = class_unet
-
-    def builder(self) -> Callable[[int], keras.Model]:
-        """Network of a given side."""
-        return lambda side: self.build(side, **(BASE | self.network))
+    course: dict = field(default_factory=dict)
+    crop: float = 1.0
+    build: Callable[..., nn.Module] = DesignUnet
 
 
 DESIGNS = (
     Design("base: residual, stride 2, four classes, bottom at 1/32"),
     Design("one output", {"classes": 1}),
     Design("stride 1", {"stride": 1, "widths": (16, 32, 64, 128, 192, 256)}),
-    Design("plain blocks", {"block": "plain"}),
-    Design("ConvNeXt blocks", {"block": "convnext"}),
+    Design("plain blocks", {"block": Plain}),
+    Design("ConvNeXt blocks", {"block": ConvNext}),
     Design("bottom at 1/16", {"widths": (32, 64, 128, 192)}),
     Design("bottom at 1/64", {"widths": (32, 64, 128, 192, 256, 256)}),
     Design("bottom dilated 1, 2, 4", {"dilations": (1, 2, 4)}),
     Design("no faint-light pyramid", {"faint": False}),
-    Design("Dice loss added", {}, {"dice": 1.0}),
-    Design("other classes at full weight", {}, {"other_classes": 1.0}),
-    Design("crops anywhere", {}, {"target_fraction": 0.0}),
-    Design("crops of 448 px", {}, {"crop_px": 448, "batch": 16}),
-    Design("float32", {}, {"precision": "float32"}),
+    Design("Dice loss added", course={"dice": 1.0}),
+    Design("other classes at full weight", course={"other_classes": 1.0}),
+    Design("crops anywhere", course={"target_fraction": 0.0}),
+    Design("crops of twice the side", crop=2.0),
+    Design("float32", course={"half": False}),
     Design("twice the widths, two blocks", {"widths": (64, 128, 256, 384, 512), "blocks": 2}),
-    Design("published architecture, full widths", {"widths": (32, 64, 128, 256, 512)}, {}, published),
+    Design("published architecture, full widths", build=Published),
 )
 
 
-def run_design(args: argparse.Namespace) -> dict:
-    """Train one design for a given wall time and measure it on own and shifted skies."""
-    design, wide = DESIGNS[args.design], read_sky("wide")
-    given = {"first": args.samples, "pool": args.samples, "samples_per_step": 1e-9, "warmup": 60}
-    given |= {"batch": args.batch, "crop_px": args.crop, "seed": args.seed, "average_steps": 200}
-    options = LegOptions(**(given | design.options))
-    supply = Supply(partial(cached_sample, args.cache, wide), args.cores)
-    pool = Pool(args.samples, wide.n_px)
-    for sample in itertools.islice(supply.samples(0), args.samples):
-        pool.put(sample)
-    supply.close()
-    with tempfile.TemporaryDirectory() as folder:
-        leg = Leg(design.builder(), options, folder)
-        board = Scoreboard(design.builder(), held_out(args.cache, args.held_out), 1)
-        leg.compile()
-        began = time.monotonic()
-        leg.practise(pool, TRIAL_STEPS)
-        speed = TRIAL_STEPS / (time.monotonic() - began)
-        # the schedule ends with the time
-        steps = max(TRIAL_STEPS + 1, round(speed * args.seconds))
-        leg.options = options.model_copy(update={"steps": steps, "decay": max(steps // 3, 1)})
-        leg.practise(pool, steps - TRIAL_STEPS)
-        trained = time.monotonic() - began
-        scores = board.measure(leg.average)
+def run_design(
+    design: Design, args: argparse.Namespace, pool: GpuPool, skies: dict[str, list[Sample]], seed: int
+) -> dict:
+    """Train one design for the wall time and measure it on own and shifted skies."""
+
+    def begin() -> Course:
+        torch.manual_seed(seed)
+        side, batch = round(design.crop * args.crop), max(1, round(args.batch / design.crop**2))
+        network = design.build(**design.network)
+        return Course(network, pool, args.device, batch, side, seed=seed, **design.course)
+
+    # kernels are chosen and memory is taken before the clock starts
+    trial = begin()
+    for _ in range(WARM_UP_STEPS):
+        float(trial.learn(0.0))
+    del trial
+    course, began = begin(), time.monotonic()
+    while (spent := time.monotonic() - began) < args.seconds:
+        # waiting for the loss keeps the clock honest
+        float(course.learn(spent / args.seconds))
     return {
         "name": design.name,
-        "seed": args.seed,
-        "parameters": leg.model.count_params(),
-        "train_s": round(trained),
-        "crops": leg.step * options.batch,
-        **{key: round(value, 4) for key, value in scores.items()},
+        "seed": seed,
+        "parameters": sum(one.numel() for one in course.model.parameters()),
+        "train_s": round(spent),
+        "steps": course.step,
+        "crops": course.step * course.batch,
+        **course.measure(skies),
     }
 
 
-TRIAL_STEPS = 20
-
-
 def main() -> None:
-    """Train one design and print its row as JSON."""
+    """Simulate, train the designs in turn, and write a row of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("design", type=int, help=f"0 to {len(DESIGNS) - 1}")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1500, help="wall time of the training")
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--samples", type=int, default=400)
-    parser.add_argument("--held-out", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=320)
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps samples")
+    parser.add_argument("designs", type=int, nargs="+", help=f"0 to {len(DESIGNS) - 1}")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--seconds", type=float, default=50, help="wall time of each training")
+    parser.add_argument("--samples", type=int, default=600)
+    parser.add_argument("--held-out", type=int, default=12, help="fields of each sky")
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--crop", type=int, default=384)
+    parser.add_argument("--workers", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=Path("results/designs.jsonl"))
     args = parser.parse_args()
-    use_threads(args.cores)
-    print(json.dumps(run_design(args)), flush=True)
+    args.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), initializer=be_nice) as executor:
+        numbers = range(HELD_OUT, HELD_OUT + args.held_out)
+        skies = {name: list(executor.map(partial(make_sample, read_sky(name)), numbers)) for name in SKIES}
+        samples = executor.map(partial(make_sample, read_sky("wide")), range(args.samples))
+        pool = GpuPool(args.samples, skies["wide"][0].plane.shape[0], args.device)
+        for sample in samples:
+            pool.put(sample)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    for seed, number in itertools.product(args.seeds, args.designs):
+        row = json.dumps(run_design(DESIGNS[number], args, pool, skies, seed))
+        print(row, flush=True)
+        with open(args.out, "a") as stream:
+            stream.write(f"{row}\n")
 
 
 if __name__ == "__main__":

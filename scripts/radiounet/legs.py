@@ -150,7 +150,7 @@ def batches(
 
 
 def class_loss(options: LegOptions) -> Callable:
-    """Cross-entropy of each class where there is data, and Dice loss of the diffuse class.
+    """Cross-entropy of each class where there is data.
 
     Returns
     -------
@@ -172,11 +172,6 @@ def class_loss(options: LegOptions) -> Callable:
             entropy = ops.relu(x) - x * label + ops.softplus(-ops.abs(x))
             weight = options.other_classes if number else 1.0
             value = value + weight * ops.sum(known * entropy) / total
-            if number == 0 and options.dice:
-                chance = ops.sigmoid(x) * known
-                both = ops.sum(chance * label)
-                dice = 1 - (2 * both + 100.0) / (ops.sum(chance) + ops.sum(label * known) + 100.0)
-                value = value + options.dice * dice
         return value
 
     return loss
@@ -315,15 +310,6 @@ class Leg:
                 writer.writeheader()
                 writer.writerows(self.rows)
 
-    def compile(self) -> None:
-        """Compile the step, and leave the network as it is."""
-        kept = [np.array(ops.convert_to_numpy(one)) for one in self._variables()]
-        size = self.options.crop_px
-        planes = np.zeros((self.options.batch, size, size, 1), np.float16)
-        self.model.train_on_batch(planes, np.zeros(planes.shape[:3], np.uint8))
-        for variable, value in zip(self._variables(), kept, strict=True):
-            variable.assign(value)
-
     def run(
         self,
         supply: Supply,
@@ -348,18 +334,6 @@ class Leg:
         source.close()
         if losses:
             self._mark(losses, board, started, idle, begun)
-
-    def practise(self, pool: Pool, steps: int) -> None:
-        """Train for some steps on a pool that stays as it is."""
-        last = self.step + steps
-        with ThreadPoolExecutor(1) as executor:
-            waiting = deque(
-                executor.submit(pool.batch, self.options, n) for n in range(self.step, self.step + AHEAD)
-            )
-            while self.step < last:
-                planes, bits = waiting.popleft().result()
-                waiting.append(executor.submit(pool.batch, self.options, self.step + AHEAD))
-                self._learn(planes, bits)
 
     def _learn(self, planes: np.ndarray, bits: np.ndarray) -> float:
         self.model.optimizer.learning_rate.assign(self.options.rate(self.step))

@@ -312,7 +312,6 @@ class LegOptions(Section):
     decay: int = Field(20_000, ge=1, description="steps over which it falls to 0 at the end")
     learning_rate: float = Field(1e-4, gt=0, description="between both")
     average_steps: int = Field(300, ge=1, description="steps that the average of the weights reaches back")
-    dice: float = Field(0.0, ge=0, description="weight of the Dice loss of the diffuse class")
     other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
     precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")
 

@@ -6,6 +6,7 @@ the minutes that a GPU is lent for. Weights have the names of the Keras layers, 
 one framework to the other.
 """
 
+import copy
 import csv
 import logging
 import time
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 CLIP = float(np.arcsinh(3.0))  # as radiounet.network.CLIP_SIGMA, which needs Keras
 BINS = 400
+DICE_FLOOR_PX = 100.0
+"""Added to both sides of Dice, so that crops without diffuse emission have one."""
 SECONDS_BETWEEN_LINES = 20
 
 
@@ -167,15 +170,33 @@ class GpuPool:
         return torch.asinh(torch.sinh(planes) * factor)[:, None], bits
 
 
-def class_loss(logits: torch.Tensor, bits: torch.Tensor, other_classes: float) -> torch.Tensor:
-    """As `radiounet.legs.class_loss` without Dice: ``[crop, class, y, x]`` and bits ``[crop, y, x]``."""
+def class_loss(
+    logits: torch.Tensor, bits: torch.Tensor, other_classes: float, dice: float = 0.0
+) -> torch.Tensor:
+    """As `radiounet.legs.class_loss`, of logits ``[crop, class, y, x]`` and bits ``[crop, y, x]``.
+
+    Parameters
+    ----------
+    dice : float
+        Weight of the Dice loss of the diffuse class beside its cross-entropy.
+    """
     known = (bits & KNOWN > 0).float()
     numbers = torch.arange(logits.shape[1], device=bits.device, dtype=torch.uint8)
     labels = ((bits[:, None] >> numbers[None, :, None, None]) & 1).float()
     entropy = tf.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     weights = torch.full((logits.shape[1],), other_classes, device=bits.device)
     weights[0] = 1.0
-    return (entropy * known[:, None] * weights[None, :, None, None]).sum() / (known.sum() + 1)
+    loss = (entropy * known[:, None] * weights[None, :, None, None]).sum() / (known.sum() + 1)
+    if not dice:
+        return loss
+    chance, label = torch.sigmoid(logits[:, 0]) * known, labels[:, 0] * known
+    both = 2 * (chance * label).sum() + DICE_FLOOR_PX
+    return loss + dice * (1 - both / (chance.sum() + label.sum() + DICE_FLOOR_PX))
+
+
+def _state(model: nn.Module) -> list[torch.Tensor]:
+    """Weights and statistics of a network, in the order of its layers."""
+    return [*model.parameters(), *(one for one in model.buffers() if one.is_floating_point())]
 
 
 @dataclass
@@ -184,11 +205,15 @@ class Course:
 
     Attributes
     ----------
+    model : nn.Module
+        ``[tile, 1, y, x]`` to logits of classes ``[tile, class, y, x]``, diffuse first.
     noise_scale : float
         Largest factor that the measured noise is wrong by.
+    half : bool
+        Compute in bfloat16 where PyTorch deems it safe.
     """
 
-    model: ClassUnet
+    model: nn.Module
     pool: GpuPool
     device: torch.device
     batch: int = 128
@@ -196,6 +221,9 @@ class Course:
     learning_rate: float = 2e-3
     target_fraction: float = 0.6
     other_classes: float = 0.3
+    dice: float = 0.0
+    half: bool = True
+    seed: int = 1
     noise_scale: float = 1.2
     warmup: float = 0.03
     plateau: float = 0.35
@@ -208,8 +236,8 @@ class Course:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), self.learning_rate, weight_decay=1e-4, fused=fused
         )
-        self.average = [one.detach().clone().float() for one in self.model._tensors().values()]
-        self._generator = torch.Generator(self.device).manual_seed(1)
+        self.average = [one.detach().clone().float() for one in _state(self.model)]
+        self._generator = torch.Generator(self.device).manual_seed(self.seed)
         self.step = 0
 
     def rate(self, part: float) -> float:
@@ -227,27 +255,25 @@ class Course:
             self.batch, self.crop_px, self.target_fraction, self.noise_scale, self._generator
         )
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.model(planes.contiguous(memory_format=torch.channels_last))
-        loss = class_loss(logits, bits, self.other_classes)
+        loss = class_loss(logits, bits, self.other_classes, self.dice)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
         share = 1 - float(np.exp(-1 / min(self.average_steps, max(self.step / 5, 1))))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, list(self.model._tensors().values()), share)
+            torch._foreach_lerp_(self.average, _state(self.model), share)
         return loss.detach()
 
-    def averaged(self) -> ClassUnet:
+    def averaged(self) -> nn.Module:
         """A copy of the network with the averaged weights."""
-        widths = [block.conv1.out_channels for block in self.model.down]
-        copy = ClassUnet(widths, self.model.logits.out_channels)
-        copy.to(self.device, memory_format=torch.channels_last)
+        network = copy.deepcopy(self.model)
         with torch.no_grad():
-            for one, mean in zip(copy._tensors().values(), self.average, strict=True):
+            for one, mean in zip(_state(network), self.average, strict=True):
                 one.copy_(mean)
-        return copy.eval()
+        return network.eval()
 
     def measure(self, skies: dict[str, list[Sample]]) -> dict[str, float]:
         """Best Dice and average precision of the averaged weights, by sky."""
@@ -260,11 +286,11 @@ class Course:
         return scores
 
     @torch.no_grad()
-    def _histogram(self, model: ClassUnet, sample: Sample) -> np.ndarray:
+    def _histogram(self, model: nn.Module, sample: Sample) -> np.ndarray:
         plane = torch.from_numpy(sample.plane).to(self.device).float()[None, None]
         bits = torch.from_numpy(sample.bits).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            logits = model(plane)[0, 0]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = model(plane)[0, 0].float()
         bins = ((logits + 8) * (BINS / 16)).long().clamp(0, BINS - 1)
         flat = ((bits & 1).long() * BINS + bins)[bits & KNOWN > 0]
         return torch.bincount(flat, minlength=2 * BINS).reshape(2, BINS).cpu().numpy()

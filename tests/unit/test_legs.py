@@ -190,15 +190,11 @@ def loss_by_hand(options, bits, logits):
         label = (bits >> number & 1).astype(float)
         entropy = -(label * np.log(chance[..., number]) + (1 - label) * np.log(1 - chance[..., number]))
         total += (known * entropy).sum() / (known.sum() + 1) * (options.other_classes if number else 1)
-    label, first = (bits & 1) * known, chance[..., 0] * known
-    dice = 1 - (2 * (first * label).sum() + 100) / (first.sum() + label.sum() + 100)
-    return total + options.dice * dice
+    return total
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4])
-@pytest.mark.parametrize(
-    "changes", [{}, {"dice": 0.7}, {"other_classes": 0.0}, {"other_classes": 2.0, "dice": 1}]
-)
+@pytest.mark.parametrize("changes", [{}, {"other_classes": 0.0}, {"other_classes": 2.0}])
 def test_loss_by_hand(classes, changes):
     options = OPTIONS.model_copy(update=changes)
     rng = np.random.default_rng(3)
@@ -211,7 +207,7 @@ def test_loss_by_hand(classes, changes):
 
 
 def test_loss_leaves_blank_pixels_out():
-    loss = class_loss(OPTIONS.model_copy(update={"dice": 1.0}))
+    loss = class_loss(OPTIONS)
     bits = np.full((1, 32, 32), KNOWN | 1, np.uint8)
     bits[:, :16] = 0
     logits = np.full((1, 32, 32, 4), -1.0, np.float32)
@@ -271,15 +267,6 @@ def test_average_is_exponential(tmp_path, often):
                 one += np.float32(share) * (new - one)
     for one, other in zip(mean, leg.average, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_compiling_leaves_the_network_as_it_is(tmp_path):
-    leg = Leg(build, OPTIONS, tmp_path)
-    before = [np.array(keras.ops.convert_to_numpy(one)) for one in leg._variables()]
-    leg.compile()
-    for one, other in zip(before, leg._variables(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert leg.step == 0
 
 
 def test_curve_and_loss_are_those_of_the_steps(tmp_path):
@@ -381,19 +368,6 @@ def test_precision_is_that_of_the_leg_alone(tmp_path, precision):
     assert leg.model.get_layer("stem_conv").dtype_policy.name == precision
     assert leg.model.output.dtype == "float32"
     assert keras.config.dtype_policy().name == before
-
-
-def test_practice_on_a_pool_takes_its_steps(tmp_path):
-    pool = Pool(4, N_PX)
-    for number in range(4):
-        pool.put(sample_of(number))
-    leg, mirror = (Leg(build, OPTIONS, tmp_path / name) for name in ("a", "b"))
-    leg.practise(pool, 3)
-    for step in range(3):
-        mirror._learn(*pool.batch(OPTIONS, step))
-    assert leg.step == 3
-    for one, other in zip(leg.model.get_weights(), mirror.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 # scores

@@ -85,14 +85,27 @@ def test_loss_is_that_of_keras(classes, other_classes):
     rng = np.random.default_rng(4)
     bits = (rng.integers(0, 16, (3, 40, 48)) | KNOWN * (rng.random((3, 40, 48)) < 0.8)).astype(np.uint8)
     logits = rng.normal(0, 4, (3, 40, 48, classes)).astype(np.float32)
-    expected = legs.class_loss(LegOptions(other_classes=other_classes, dice=0.0))(bits, logits)
+    expected = legs.class_loss(LegOptions(other_classes=other_classes))(bits, logits)
     found = class_loss(torch.from_numpy(logits).permute(0, 3, 1, 2), torch.from_numpy(bits), other_classes)
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_loss_of_blank_crops_is_nothing():
+@pytest.mark.parametrize("dice", [0.0, 0.7])
+def test_loss_of_blank_crops_is_nothing(dice):
     logits, bits = torch.full((2, 4, 8, 8), 5.0), torch.full((2, 8, 8), 15, dtype=torch.uint8)
-    assert float(class_loss(logits, bits, 0.3)) == 0
+    assert float(class_loss(logits, bits, 0.3, dice)) == 0
+
+
+def test_dice_loss_by_hand():
+    # 100 px known, 30 of them diffuse; p is 0.8 on 20 of these and 0.2 elsewhere
+    bits = torch.zeros((1, 10, 20), dtype=torch.uint8)
+    bits[:, :, :10] = KNOWN
+    bits[:, :3, :10] = KNOWN | 1
+    chance = torch.full((1, 1, 10, 20), 0.2)
+    chance[:, :, :2, :10] = 0.8
+    plain, added = (class_loss(torch.logit(chance), bits, 0.3, dice) for dice in (0.0, 0.5))
+    both, sizes = 20 * 0.8 + 10 * 0.2, 20 * 0.8 + 80 * 0.2 + 30
+    assert float(added - plain) == pytest.approx(0.5 * (1 - (2 * both + 100) / (sizes + 100)), rel=1e-5)
 
 
 # crops
