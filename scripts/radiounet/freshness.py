@@ -5,6 +5,10 @@ things it does not see: an input that was replaced by an older file, and a produ
 somebody replaced, cut short or put back. Both are told here, from size and date, and from
 the bytes only where those differ from what is on record.
 
+Nor does it see that a job ran with code that was edited after the run had begun, when the edit
+is put back before the next one: jobs are told with which code their run began, and leave a mark
+where they find another, see `EditMark`.
+
 All that touches Snakemake's inside for this stands in `Freshness`.
 """
 
@@ -12,11 +16,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiounet.products import Products, sha256_of, write_json
+from radiounet.products import Products, code_hash, sha256_of, write_json
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -25,6 +30,38 @@ logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
+
+
+RUN_CODE = "RADIOUNET_RUN_CODE"
+"""Environment variable by which a run tells its jobs the code it began with."""
+
+
+class EditMark:
+    """Notes that a stage ran with other code than its run began with.
+
+    Parameters
+    ----------
+    stage, name : str
+        Of the job.
+    """
+
+    def __init__(self, stage: str, name: str):
+        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        self._stage, self._expected = stage, told.get("stages", {}).get(stage)
+        self._path = Path(told.get("marks", ""), f"{stage}.{name or 'all'}.json")
+        self._differs = self._is_other()
+
+    def _is_other(self) -> bool:
+        # anew, since a module may be edited before it is imported
+        return self._expected is not None and code_hash.__wrapped__(self._stage) != self._expected
+
+    def settle(self, products: Iterable[str]) -> None:
+        """Note or forget it, when all products of the job are written."""
+        if self._differs or self._is_other():
+            logger.warning("%s: its code was edited during the run; the next one does it again", self._stage)
+            write_json(self._path, {"products": list(products)})
+        elif self._expected is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class Fingerprints:
@@ -89,6 +126,16 @@ class Freshness:
         self.is_main = workflow.exec_mode == ExecMode.DEFAULT
         self._workflow, self._products = workflow, products
         self.fingerprints = Fingerprints(products.input_record())
+        self._code: dict[str, str] = {}
+        self._is_edit_checked = False
+
+    def code(self, stage: str) -> str:
+        """Hash of a stage's code as the run begins; its jobs are told."""
+        found = self._code[stage] = code_hash(stage)
+        if self.is_main:
+            told = {"marks": self._products.edit_marks(), "stages": self._code}
+            os.environ[RUN_CODE] = json.dumps(told)
+        return found
 
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
@@ -108,10 +155,24 @@ class Freshness:
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self.is_main:
             return
+        self._check_edits()
         for path in paths:
             if self._was_replaced(path) and not _is_download(path, source):
                 logger.warning("%s differs from what its job wrote: it is made again", path)
                 self._workflow.dag.forcefiles.add(path)
+
+    def _check_edits(self) -> None:
+        """Have made again what was made with code that was edited during its run."""
+        if self._is_edit_checked:
+            return
+        self._is_edit_checked = True
+        for mark in sorted(Path(self._products.edit_marks()).glob("*.json")):
+            # the stage that merges the tables is not given the names of its products
+            products = _json(mark).get("products") or self._products.of_survey()
+            logger.warning(
+                "%s: made with code that was edited during the run, and again now", ", ".join(products)
+            )
+            self._workflow.dag.forcefiles.update(products)
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""

@@ -5,6 +5,7 @@ before it is asked for.
 """
 
 import csv
+import hashlib
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -96,11 +97,22 @@ class JobGraph:
             return fetched.model_dump_json()
         return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
 
-    @cached_property
-    def list_state(self) -> str:
-        """SHA-256 of the list of all mosaics; empty where it is made in the run, or not there yet."""
-        made = self.list_made_here or not Path(self.mosaic_list).is_file()
-        return "" if made else sha256_of(self.mosaic_list)
+    def cell_options(self, mosaic: str) -> list[str]:
+        """Options that tell a stage which sky a mosaic owns.
+
+        An own image is given its place, not the list of all: another image that moves is no
+        matter of its own.
+        """
+        options = ["--release", self.config.survey]
+        if self.config.survey != "images":
+            return [*options, "--list", self.mosaic_list]
+        place = self.survey.mosaics[self.known(mosaic)]
+        return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
+
+    def cells(self, *mosaics: str) -> str:
+        """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
+        around = {place for name in mosaics for place in self.survey.around(self.known(name))}
+        return hashlib.sha256(repr(sorted(around, key=lambda place: place.name)).encode()).hexdigest()
 
     @property
     def mosaic_list(self) -> str:
@@ -111,10 +123,11 @@ class JobGraph:
 
     @property
     def list_made_here(self) -> list[str]:
-        """The list as an input of rules: that of own images is made in the run, the others before it.
+        """The list as an input of the report: that of own images is made in the run, the others before it.
 
-        Never as ``ancient``: Snakemake 9.27 leaves out all that follows from such an
-        input alone when the job that makes it is to run.
+        Stages of one mosaic have what they need of it as params, so that another image that is added
+        or moved does not redo them. Never as ``ancient``: Snakemake 9.27 leaves out all that follows
+        from such an input alone when the job that makes it is to run.
         """
         return [self.mosaic_list] if self.config.survey == "images" else []
 

@@ -137,6 +137,10 @@ class Products:
         """Size, date and hash of the user's own files that the run was made from (JSON)."""
         return f"{self.root}/sources/inputs.json"
 
+    def edit_marks(self) -> str:
+        """Folder of notes on jobs whose code was edited during their run."""
+        return f"{self.root}/sources/edited"
+
     def log(self, stage: str, name: str = "all") -> str:
         """Log of one job."""
         return f"{self.root}/logs/{stage}/{name}.log"
