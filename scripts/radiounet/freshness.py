@@ -148,9 +148,20 @@ class Freshness:
         images = [self._products.field_image(field, kind) for kind in ("int", "app")]
         self._check(images, self._products.field_source(field))
 
+    def make_again(self, paths: Iterable[str]) -> None:
+        """Have files made again that are known not to be whole."""
+        if self.is_main and (spoiled := list(paths)):
+            logger.warning("not whole, made again: %s", ", ".join(spoiled))
+            self._workflow.dag.forcefiles.update(spoiled)
+
+    def check_verdict(self, mosaics: Iterable[str]) -> None:
+        """Have what was replaced of comparisons with references made again."""
+        self._check([self._products.verification(mosaic) for mosaic in mosaics])
+        self._check([self._products.verdict(), self._products.verdict_page()])
+
     def check_survey(self) -> None:
-        """The same of the merged catalogue and the report."""
-        self._check(self._products.of_survey())
+        """The same of the merged catalogue and the report, and of the list of own images."""
+        self._check([*self._products.of_survey(), self._products.image_list()])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self.is_main:

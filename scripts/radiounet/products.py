@@ -126,6 +126,10 @@ class Products:
         kinds = (self.probability, self.mask, self.islands, self.clusters)
         return [kind(mosaic) for kind in kinds]
 
+    def image_list(self) -> str:
+        """Places of own images (CSV)."""
+        return f"{self.root}/mosaics.csv"
+
     def of_survey(self) -> list[str]:
         """Catalogues and report."""
         catalogues = [

@@ -80,7 +80,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=lambda wildcards: GRAPH.settings_of_tables("verify"),
+        config=lambda wildcards: GRAPH.settings_of_tables(),
         code=FRESHNESS.code("merge_catalogue"),
     shell:
         "stage merge_catalogue --config {params.config:q} --log {log:q}"

@@ -64,7 +64,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
 
     rule verify:
         input:
-            lambda wildcards: [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
+            verifications,
         output:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict_page(),
