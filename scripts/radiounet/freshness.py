@@ -5,21 +5,22 @@ things it does not see: an input that was replaced by an older file, and a produ
 somebody replaced, cut short or put back. Both are told here, from size and date, and from
 the bytes only where those differ from what is on record.
 
-Nor does it see that a job ran with code that was edited after the run had begun, when the edit
-is put back before the next one: jobs are told with which code their run began, and leave a mark
-where they find another, see `EditMark`.
+Nor does it see that a job ran with code or settings that were edited after the run had begun,
+when the edit is put back before the next one: jobs are told with which their run began, and
+leave a mark where they find others, see `EditMark`.
 
 All that touches Snakemake's inside for this stands in `Freshness`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from radiounet.products import Products, code_hash, sha256_of, write_json
 
@@ -33,11 +34,11 @@ DATE_TOLERANCE_S = 1e-3
 
 
 RUN_CODE = "RADIOUNET_RUN_CODE"
-"""Environment variable by which a run tells its jobs the code it began with."""
+"""Environment variable by which a run tells its jobs the code and configuration it began with."""
 
 
 class EditMark:
-    """Notes that a stage ran with other code than its run began with.
+    """Notes that a stage ran with other code or settings than its run began with.
 
     Parameters
     ----------
@@ -58,7 +59,10 @@ class EditMark:
     def settle(self, products: Iterable[str]) -> None:
         """Note or forget it, when all products of the job are written."""
         if self._differs or self._is_other():
-            logger.warning("%s: its code was edited during the run; the next one does it again", self._stage)
+            logger.warning(
+                "%s: code or configuration was edited during the run; the next one does this again",
+                self._stage,
+            )
             write_json(self._path, {"products": list(products)})
         elif self._expected is not None:
             self._path.unlink(missing_ok=True)
@@ -126,16 +130,33 @@ class Freshness:
         self.is_main = workflow.exec_mode == ExecMode.DEFAULT
         self._workflow, self._products = workflow, products
         self.fingerprints = Fingerprints(products.input_record())
-        self._code: dict[str, str] = {}
+        self._told: dict[str, Any] = {"marks": products.edit_marks(), "stages": {}}
         self._is_edit_checked = False
 
     def code(self, stage: str) -> str:
         """Hash of a stage's code as the run begins; its jobs are told."""
-        found = self._code[stage] = code_hash(stage)
-        if self.is_main:
-            told = {"marks": self._products.edit_marks(), "stages": self._code}
-            os.environ[RUN_CODE] = json.dumps(told)
+        found = self._told["stages"][stage] = code_hash(stage)
+        self._tell()
         return found
+
+    def settings(self, config: str) -> None:
+        """Tell the configuration of a run to its jobs, or see in a job whether it is that of its run.
+
+        A job on a cluster reads the configuration anew: where that was edited, all that it makes is marked.
+        """
+        found = hashlib.sha256(config.encode()).hexdigest()
+        if self.is_main:
+            self._told["settings"] = found
+            self._tell()
+            return
+        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        if told.get("settings", found) != found:
+            told["stages"] = dict.fromkeys(told["stages"], "")  # the code of none
+            os.environ[RUN_CODE] = json.dumps(told)
+
+    def _tell(self) -> None:
+        if self.is_main:
+            os.environ[RUN_CODE] = json.dumps(self._told)
 
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""

@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake_interface_executor_plugins.settings import ExecMode
 
 import radiounet
 from radiounet import freshness
-from radiounet.freshness import RUN_CODE, EditMark, Fingerprints
-from radiounet.products import code_hash
+from radiounet.freshness import RUN_CODE, EditMark, Fingerprints, Freshness
+from radiounet.products import Products, code_hash
 from stages import write_image
 
 
@@ -100,6 +102,20 @@ def test_code_that_is_edited_between_start_and_end_of_a_job_is_noticed(tmp_path,
     monkeypatch.setattr(freshness.code_hash, "__wrapped__", lambda stage: "edited")
     mark.settle(["tiles/a.h5"])
     assert json.loads((tmp_path / "tile.a.json").read_text()) == {"products": ["tiles/a.h5"]}
+
+
+@pytest.mark.parametrize(("of_the_job", "marked"), [("a: 1", False), ("a: 2", True)])
+def test_a_job_that_reads_other_settings_than_its_run_leaves_a_mark(
+    tmp_path, monkeypatch, of_the_job, marked
+):
+    monkeypatch.setenv(RUN_CODE, "{}")
+    products = Products(str(tmp_path))
+    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), products)
+    run.settings("a: 1")
+    run.code("tile")
+    Freshness(SimpleNamespace(exec_mode=ExecMode.REMOTE), products).settings(of_the_job)
+    EditMark("tile", "a").settle(["tiles/a.h5"])
+    assert Path(products.edit_marks(), "tile.a.json").is_file() == marked
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

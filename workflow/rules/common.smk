@@ -30,6 +30,7 @@ CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
+FRESHNESS.settings(CONFIG.model_dump_json())
 if workflow.is_main_process:  # not again in every job
     GRAPH.check()
     settle_status(PRODUCTS, is_held(PRODUCTS.root))
