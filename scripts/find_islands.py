@@ -3,7 +3,7 @@
 from radiounet.config import MeasureOptions
 from radiounet.islands import find_islands
 from radiounet.options import add_options, options_from
-from radiounet.sky import read_survey
+from radiounet.sky import add_survey_options, survey_from
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -14,16 +14,13 @@ def main() -> None:
     parser.add_argument("--image", required=True, help="its image")
     parser.add_argument("--probability", required=True, help="its probability map")
     parser.add_argument("--mask", required=True, help="its mask")
-    parser.add_argument(
-        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
-    )
-    parser.add_argument("--list", required=True, help="list of all mosaics (CSV)")
+    add_survey_options(parser)
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
     add_options(parser, MeasureOptions)
     args = parser.parse_args()
 
     def work() -> None:
-        survey = read_survey(args.release, args.list)
+        survey = survey_from(args)
         options = options_from(args, MeasureOptions)
         find_islands(args.image, args.probability, args.mask, survey, args.mosaic, options, args.out)
 

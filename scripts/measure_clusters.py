@@ -4,7 +4,7 @@ from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.config import MeasureOptions
 from radiounet.options import add_options, options_from
 from radiounet.products import Products, read_rejection
-from radiounet.sky import read_survey
+from radiounet.sky import add_survey_options, survey_from
 from radiounet.stage import run_stage, stage_parser
 
 
@@ -16,10 +16,7 @@ def main() -> None:
     parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
     parser.add_argument("--clusters", help="cluster table; none writes an empty table")
     parser.add_argument("--model", required=True, help="its card holds the calibration of p_diffuse")
-    parser.add_argument(
-        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
-    )
-    parser.add_argument("--list", required=True, help="list of all mosaics (CSV)")
+    add_survey_options(parser)
     add_options(parser, MeasureOptions)
     args = parser.parse_args()
 
@@ -32,7 +29,7 @@ def main() -> None:
         planes = [
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
         ]
-        survey = read_survey(args.release, args.list)
+        survey = survey_from(args)
         measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, target)
 
     planes = [

@@ -8,13 +8,12 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from radiounet.config import DownloadOptions
 from radiounet.errors import (
@@ -29,7 +28,7 @@ from radiounet.errors import (
 from radiounet.fits_check import check_fits, check_fits_so_far
 from radiounet.products import sha256_of
 from radiounet.transfer import AccessError, Transfer, discard, discard_others, part_path
-from radiounet.urls import public_text, refuse_credentials
+from radiounet.urls import local_path, public_text, refuse_credentials, url_scheme
 
 logger = logging.getLogger(__name__)
 
@@ -256,9 +255,9 @@ def _bring(
 ) -> None:
     """Bring a file or a copy of it to `part`."""
     refuse_credentials(url)
-    scheme = re.match(r"file(?=:/)|[a-z][a-z0-9+.-]*(?=://)|", url, re.IGNORECASE)[0].lower()
-    if scheme in ("", "file"):
-        source = Path(unquote(urlsplit(url).path) if scheme else url)
+    scheme = url_scheme(url)
+    if (local := local_path(url)) is not None:
+        source = Path(local)
         if not source.is_file():
             raise NotInArchiveError(f"there is no file {source}")
         before = source.stat()

@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from radiounet.errors import BeamError, ConfigError
 from radiounet.gaussian import FWHM_AREA
+from radiounet.section import beam_numbers
 
 BEAM_TOLERANCE = 0.02
 WIDEST_BEAM_ARCSEC = 3600.0
@@ -60,15 +61,8 @@ class Beam:
         ConfigError
         """
         try:
-            numbers = [float(part) for part in text.split(",")]
-        except ValueError:
-            numbers = []
-        if len(numbers) not in (1, 3):
-            raise ConfigError(f"the beam {text!r} is not MAJ,MIN,PA in arcsec and deg, such as 20,15,-30")
-        beam = cls(*(numbers if len(numbers) == 3 else numbers * 2))
-        try:
-            return _checked(beam, f"the beam {text!r}")
-        except BeamError as error:
+            return _checked(cls(*beam_numbers(text)), f"the beam {text!r}")
+        except (ValueError, BeamError) as error:
             raise ConfigError(str(error)) from None
 
 

@@ -14,6 +14,7 @@ from radiounet.config_faults import explain, require_moderate
 from radiounet.errors import ConfigError
 from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.section import (
+    BeamText,
     CellUrl,
     FieldFile,
     FieldUrl,
@@ -51,9 +52,8 @@ class OwnImage(Section):
 
     name: Name = Field(description="name of the products made from it")
     path: FilePath = Field(description="FITS file")
-    beam: str | None = Field(
+    beam: BeamText | None = Field(
         None,
-        pattern=r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$",
         description="MAJ,MIN,PA of its beam, arcsec and deg; null: as in its header",
     )
 

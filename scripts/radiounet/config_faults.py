@@ -33,6 +33,14 @@ CORRECTIONS = {
 }
 """YAML that mends a contradiction, by the beginning of its message."""
 
+LISTS = {
+    "mosaics.images": [{"name": "my-cluster", "path": "my.fits"}],
+    "select.mosaics": ["P124+62"],
+    "pointing": ["P124+62"],
+    "measure.unit": ["R500=Mpc"],
+}
+"""Examples of lists that are empty by default."""
+
 EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
 EXAMPLES |= {
     "url": "https://your.server/model.zip",
@@ -94,12 +102,16 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"- {key}: is needed\n  write for example:\n{_as_yaml(path, _example(path, section))}"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "invalid_key":  # no text: nothing can be said of its place
+        return f"- {key}: {shown(fault['input'])} is not allowed; {message}"
     if fault["type"] == "string_pattern_mismatch" and NAME_PATTERN in fault["ctx"]["pattern"]:
         message = "a name begins with a letter or digit and holds letters, digits of ASCII and + _ . -"
     if fault["type"] == "value_error" and (key == "" or isinstance(fault["input"], dict | BaseModel)):
         correction = next((text for start, text in CORRECTIONS.items() if message.startswith(start)), None)
         right = f"\n  write for example:\n{_indent(correction)}" if correction else ""
         return f"- {f'{key}: ' if key else ''}{message}{right}"
+    while path and isinstance(path[-1], int):  # of a list, all of it
+        path = path[:-1]
     example = _example(path, section)
     right = f"\n  write for example:\n{_as_yaml(path, example)}" if example is not None else ""
     return f"- {key}: {shown(fault['input'])} is not allowed; {message}{right}"
@@ -147,22 +159,30 @@ def _below(annotation: Any, part: str | int) -> Any:
 
 
 def _example(path: list[str | int], section: type[BaseModel]) -> Any:
-    """What could stand at a place: an example, or the default where one is."""
+    """What could stand at a place: an example, or the default where one is; None for nothing known."""
+    if (key := ".".join(map(str, path))) in LISTS:
+        return LISTS[key]
     if path and path[-1] in EXAMPLES:
         return EXAMPLES[path[-1]]
-    while path and isinstance(path[-1], int):
-        path = path[:-1]
     outer = _type_at(path[:-1], section)
+    if typing.get_origin(outer) is dict:
+        return _needed(_type_at(path, section))
     fields = outer.model_fields if isinstance(outer, type) and issubclass(outer, BaseModel) else {}
     if not path or path[-1] not in fields:
         return None
     default = fields[path[-1]].get_default(call_default_factory=True)
     if default is PydanticUndefined:
         return None
-    item = model_in(fields[path[-1]].annotation)
-    if default == [] and isinstance(item, type) and issubclass(item, BaseModel):
-        return {name: EXAMPLES[name] for name, field in item.model_fields.items() if field.is_required()}
+    if default is None:  # which is no setting, but another may be built of what it needs
+        return _needed(model_in(fields[path[-1]].annotation))
     return default.model_dump() if isinstance(default, BaseModel) else default
+
+
+def _needed(section: Any) -> Any:
+    """The entries that a section cannot do without; None for another type."""
+    if not (isinstance(section, type) and issubclass(section, BaseModel)):
+        return None
+    return {name: EXAMPLES[name] for name, field in section.model_fields.items() if field.is_required()}
 
 
 def _as_yaml(path: list[str | int], value: Any) -> str:

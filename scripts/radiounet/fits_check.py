@@ -17,6 +17,8 @@ MAX_HEADER_BLOCKS = 4000  # 144,000 cards; the longest headers of LoTSS have som
 MAX_HDUS = 10_000
 BITPIX = (8, 16, 32, 64, -32, -64)
 MAX_AXES = 999
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\x1f\x9d")
+"""How files of gzip, bzip2, xz, zip, zstd and compress begin."""
 
 
 def fits_size(path: str | Path) -> int:
@@ -33,9 +35,11 @@ def fits_size(path: str | Path) -> int:
     with open(path, "rb") as stream:
         start = stream.read(CARD)
         if not start.startswith(b"SIMPLE  ="):
-            what = (
-                "an HTML page" if b"<html" in start.lower() or b"<!doctype" in start.lower() else "not FITS"
-            )
+            what = "not FITS"
+            if b"<html" in start.lower() or b"<!doctype" in start.lower():
+                what = "an HTML page"
+            elif start.startswith(PACKED):
+                what = "packed: give it unpacked"
             raise NotFitsError(f"{path} is {what}: it begins with {start[:30]!r}")
         position = 0
         for _ in range(MAX_HDUS + 1):
@@ -47,6 +51,10 @@ def fits_size(path: str | Path) -> int:
             stream.seek(position)
             position = _end_of_hdu(stream, path, length)
     raise NotFitsError(f"{path} has more than {MAX_HDUS:,} HDUs")
+
+
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\x1f\x9d")
+"""How files of gzip, bzip2, xz, zip, zstd and compress begin."""
 
 
 def check_fits(path: str | Path) -> None:

@@ -5,18 +5,24 @@ things it does not see: an input that was replaced by an older file, and a produ
 somebody replaced, cut short or put back. Both are told here, from size and date, and from
 the bytes only where those differ from what is on record.
 
+Nor does it see that a job ran with code or settings that were edited after the run had begun,
+when the edit is put back before the next one: jobs are told with which their run began, and
+leave a mark where they find others, see `EditMark`.
+
 All that touches Snakemake's inside for this stands in `Freshness`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from radiounet.products import Products, sha256_of, write_json
+from radiounet.products import Products, code_hash, sha256_of, write_json
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -25,6 +31,41 @@ logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
+
+
+RUN_CODE = "RADIOUNET_RUN_CODE"
+"""Environment variable by which a run tells its jobs the code and configuration it began with."""
+
+
+class EditMark:
+    """Notes that a stage ran with other code or settings than its run began with.
+
+    Parameters
+    ----------
+    stage, name : str
+        Of the job.
+    """
+
+    def __init__(self, stage: str, name: str):
+        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        self._stage, self._expected = stage, told.get("stages", {}).get(stage)
+        self._path = Path(told.get("marks", ""), f"{stage}.{name or 'all'}.json")
+        self._differs = self._is_other()
+
+    def _is_other(self) -> bool:
+        # anew, since a module may be edited before it is imported
+        return self._expected is not None and code_hash.__wrapped__(self._stage) != self._expected
+
+    def settle(self, products: Iterable[str]) -> None:
+        """Note or forget it, when all products of the job are written."""
+        if self._differs or self._is_other():
+            logger.warning(
+                "%s: code or configuration was edited during the run; the next one does this again",
+                self._stage,
+            )
+            write_json(self._path, {"products": list(products)})
+        elif self._expected is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class Fingerprints:
@@ -89,6 +130,33 @@ class Freshness:
         self.is_main = workflow.exec_mode == ExecMode.DEFAULT
         self._workflow, self._products = workflow, products
         self.fingerprints = Fingerprints(products.input_record())
+        self._told: dict[str, Any] = {"marks": products.edit_marks(), "stages": {}}
+        self._is_edit_checked = False
+
+    def code(self, stage: str) -> str:
+        """Hash of a stage's code as the run begins; its jobs are told."""
+        found = self._told["stages"][stage] = code_hash(stage)
+        self._tell()
+        return found
+
+    def settings(self, config: str) -> None:
+        """Tell the configuration of a run to its jobs, or see in a job whether it is that of its run.
+
+        A job on a cluster reads the configuration anew: where that was edited, all that it makes is marked.
+        """
+        found = hashlib.sha256(config.encode()).hexdigest()
+        if self.is_main:
+            self._told["settings"] = found
+            self._tell()
+            return
+        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        if told.get("settings", found) != found:
+            told["stages"] = dict.fromkeys(told["stages"], "")  # the code of none
+            os.environ[RUN_CODE] = json.dumps(told)
+
+    def _tell(self) -> None:
+        if self.is_main:
+            os.environ[RUN_CODE] = json.dumps(self._told)
 
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
@@ -101,17 +169,42 @@ class Freshness:
         images = [self._products.field_image(field, kind) for kind in ("int", "app")]
         self._check(images, self._products.field_source(field))
 
+    def make_again(self, paths: Iterable[str]) -> None:
+        """Have files made again that are known not to be whole."""
+        if self.is_main and (spoiled := list(paths)):
+            logger.warning("not whole, made again: %s", ", ".join(spoiled))
+            self._workflow.dag.forcefiles.update(spoiled)
+
+    def check_verdict(self, mosaics: Iterable[str]) -> None:
+        """Have what was replaced of comparisons with references made again."""
+        self._check([self._products.verification(mosaic) for mosaic in mosaics])
+        self._check([self._products.verdict(), self._products.verdict_page()])
+
     def check_survey(self) -> None:
-        """The same of the merged catalogue and the report."""
-        self._check(self._products.of_survey())
+        """The same of the merged catalogue and the report, and of the list of own images."""
+        self._check([*self._products.of_survey(), self._products.image_list()])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self.is_main:
             return
+        self._check_edits()
         for path in paths:
             if self._was_replaced(path) and not _is_download(path, source):
                 logger.warning("%s differs from what its job wrote: it is made again", path)
                 self._workflow.dag.forcefiles.add(path)
+
+    def _check_edits(self) -> None:
+        """Have made again what was made with code that was edited during its run."""
+        if self._is_edit_checked:
+            return
+        self._is_edit_checked = True
+        for mark in sorted(Path(self._products.edit_marks()).glob("*.json")):
+            # the stage that merges the tables is not given the names of its products
+            products = _json(mark).get("products") or self._products.of_survey()
+            logger.warning(
+                "%s: made with code that was edited during the run, and again now", ", ".join(products)
+            )
+            self._workflow.dag.forcefiles.update(products)
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""

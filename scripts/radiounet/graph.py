@@ -5,18 +5,20 @@ before it is asked for.
 """
 
 import csv
+import hashlib
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from radiounet.config import PUBLISHED_CATALOGUES, Config, OwnImage
 from radiounet.errors import ConfigError
 from radiounet.inputs import check_inputs, check_model, check_training_models
 from radiounet.products import Products, sha256_of
 from radiounet.sky import Cluster, Mosaic, Survey, list_paths, read_survey
+from radiounet.urls import local_path
+from radiounet.yaml_file import read_yaml
 
-NOT_OF_TABLES = ("on_reject", "scratch", "environment", "segmentation", "report", "simulate", "train")
-"""Sections that neither the merged tables nor the verdict depend on."""
 CLUSTER_FOLDER = "resources/clusters"
 
 
@@ -86,6 +88,18 @@ class JobGraph:
         return [f"{self.model_folder}/network.weights.h5"] if fetched else []
 
     @cached_property
+    def spoiled_model(self) -> list[str]:
+        """Card and weights of a fetched model where these do not belong together; to be fetched again."""
+        files = [self.model_card, *self.fetched_weights]
+        if len(files) < 2 or not all(Path(file).is_file() for file in files):
+            return []
+        try:
+            is_whole = read_yaml(self.model_card)["weights"]["sha256"] == sha256_of(files[1])
+        except (ValueError, TypeError, KeyError):  # no card
+            is_whole = False
+        return [] if is_whole else files
+
+    @cached_property
     def model_state(self) -> str:
         """What tells a model from another: SHA-256 of its card, which states that of its weights.
 
@@ -96,25 +110,37 @@ class JobGraph:
             return fetched.model_dump_json()
         return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
 
-    @cached_property
-    def list_state(self) -> str:
-        """SHA-256 of the list of all mosaics; empty where it is made in the run, or not there yet."""
-        made = self.list_made_here or not Path(self.mosaic_list).is_file()
-        return "" if made else sha256_of(self.mosaic_list)
+    def cell_options(self, mosaic: str) -> list[str]:
+        """Options that tell a stage which sky a mosaic owns.
+
+        An own image is given its place, not the list of all: another image that moves is no
+        matter of its own.
+        """
+        options = ["--release", self.config.survey]
+        if self.config.survey != "images":
+            return [*options, "--list", self.mosaic_list]
+        place = self.survey.mosaics[self.known(mosaic)]
+        return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
+
+    def cells(self, *mosaics: str) -> str:
+        """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
+        around = {place for name in mosaics for place in self.survey.around(self.known(name))}
+        return hashlib.sha256(repr(sorted(around, key=lambda place: place.name)).encode()).hexdigest()
 
     @property
     def mosaic_list(self) -> str:
         """List of all mosaics of the survey (CSV)."""
         if self.config.survey == "images":
-            return f"{self.products.root}/mosaics.csv"
+            return self.products.image_list()
         return list_paths(self.config.archive.list_folder, self.config.release)["mosaics"]
 
     @property
     def list_made_here(self) -> list[str]:
-        """The list as an input of rules: that of own images is made in the run, the others before it.
+        """The list as an input of the report: that of own images is made in the run, the others before it.
 
-        Never as ``ancient``: Snakemake 9.27 leaves out all that follows from such an
-        input alone when the job that makes it is to run.
+        Stages of one mosaic have what they need of it as params, so that another image that is added
+        or moved does not redo them. Never as ``ancient``: Snakemake 9.27 leaves out all that follows
+        from such an input alone when the job that makes it is to run.
         """
         return [self.mosaic_list] if self.config.survey == "images" else []
 
@@ -253,13 +279,14 @@ class JobGraph:
 
     def published_mosaic(self, mosaic: str) -> str:
         """Path of the published mosaic that one is compared with."""
-        return self.config.mosaics.compare_to.format(mosaic=mosaic)
+        path = self.config.mosaics.compare_to.format(mosaic=mosaic)
+        return local_path(path) or path
 
     def reference_files(self, mosaic: str) -> list[str]:
         """Masks and maps that a mosaic is verified with, of those that are files here."""
         templates = filter(None, (self.config.verify.masks, self.config.verify.probabilities))
-        paths = [template.format(mosaic=mosaic).removeprefix("file://") for template in templates]
-        return [path for path in paths if "://" not in path]
+        paths = (local_path(template.format(mosaic=mosaic)) for template in templates)
+        return [path for path in paths if path is not None]
 
     def files_beside_fields(self, mosaic: str) -> list[str]:
         """What a mosaic is made with beside its fields' images: noise maps, facets, flux scales.
@@ -275,10 +302,21 @@ class JobGraph:
         paths = [template.format(field=field) for template in templates for field in fields]
         return [*paths, *filter(None, [options.flux_scale])]
 
-    def settings_of_tables(self, *unused: str) -> str:
-        """Configuration that the merged tables depend on, as JSON; see `from_json`."""
-        sections = dict.fromkeys((*NOT_OF_TABLES, *unused), True)
-        return self.config.model_dump_json(exclude=sections | {"archive": {"download"}})
+    def settings_of_tables(self) -> str:
+        """Configuration that the merged tables and the verdict depend on, as JSON; see `from_json`."""
+        config = self.config
+        mosaics: set[str] | dict[str, Any] = {"source"}
+        wanted: dict[str, Any] = {"results": True, "select": True, "clusters": True}
+        wanted["measure"] = {"galactic_latitude_deg", "h0", "omega_m", "unit"}
+        wanted["archive"] = {"list_folder": True}
+        if config.survey == "images":
+            mosaics = {"source": True, "images": {"__all__": {"name", "path"}}}
+        else:
+            wanted["release"] = True
+        if config.mosaics.source == "fields":
+            mosaics = {"source", "field_radius_deg"}
+            wanted["archive"][config.release] = {"field"}
+        return config.model_dump_json(include=wanted | {"mosaics": mosaics})
 
     @property
     def checksum_tables(self) -> list[str]:

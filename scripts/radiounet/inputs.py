@@ -9,10 +9,11 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from radiounet.config import PUBLISHED_CATALOGUES, Config
 from radiounet.errors import ConfigError
+from radiounet.products import sha256_of
+from radiounet.urls import local_path
 from radiounet.yaml_file import read_yaml
 
 
@@ -36,7 +37,7 @@ def check_inputs(config: Config, root: str) -> None:
 
 
 def check_model(config: Config, models: Path) -> None:
-    """Look at the model that segments, without reading its weights.
+    """Look at the model that segments: whether it is whole.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def check_model(config: Config, models: Path) -> None:
     Raises
     ------
     ConfigError
-        It is not there and cannot be fetched; its card is none; its weights are not there;
-        or one to be fetched would overwrite another.
+        It is not there and cannot be fetched; its card is none; its weights are not there, or
+        not those of the card; or one to be fetched would overwrite another.
     """
     _raise(_model_faults(config, models))
 
@@ -96,8 +97,8 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
         "verify.probabilities": config.verify.probabilities,
     }
     for key, template in named.items():
-        if template is not None and urlsplit(template).scheme not in ("http", "https"):
-            yield key, template.removeprefix("file://")
+        if template is not None and (path := local_path(template)) is not None:
+            yield key, path
 
 
 def _place_faults(config: Config) -> list[str]:
@@ -147,11 +148,19 @@ def _model_faults(config: Config, models: Path) -> list[str]:
             faults.append(f"segmentation.model: there is no model {name} in {models}{_nearest(name, known)}")
         return faults
     try:
-        file = folder / str(read_yaml(folder / "card.yaml")["weights"]["file"])
+        weights = read_yaml(folder / "card.yaml")["weights"]
+        file, recorded = folder / str(weights["file"]), weights["sha256"]
     except (ValueError, TypeError, KeyError) as error:
         return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
-    if name not in fetched and (not file.is_file() or file.stat().st_size == 0):
+    if name in fetched:  # made again, where it is not whole
+        return faults
+    if not file.is_file() or file.stat().st_size == 0:
         faults.append(f"segmentation.model: the weights {file} are missing or empty; restore them")
+    elif sha256_of(file) != recorded:
+        faults.append(
+            f"segmentation.model: the weights {file} are not those of the card beside them: "
+            "restore the file, or the card that belongs to it"
+        )
     return faults
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.products import sha256_of
+from radiounet.urls import local_path
 
 HEAD_BYTES = 1 << 18
 """As much of a file is searched for a mark."""
@@ -109,7 +110,7 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
 
 
 def _local(path: str | Path) -> str:
-    return str(path).removeprefix("file://")
+    return local_path(str(path)) or str(path)
 
 
 def _names(path: str | Path) -> list[object]:

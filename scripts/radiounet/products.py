@@ -126,6 +126,10 @@ class Products:
         kinds = (self.probability, self.mask, self.islands, self.clusters)
         return [kind(mosaic) for kind in kinds]
 
+    def image_list(self) -> str:
+        """Places of own images (CSV)."""
+        return f"{self.root}/mosaics.csv"
+
     def of_survey(self) -> list[str]:
         """Catalogues and report."""
         catalogues = [
@@ -136,6 +140,10 @@ class Products:
     def input_record(self) -> str:
         """Size, date and hash of the user's own files that the run was made from (JSON)."""
         return f"{self.root}/sources/inputs.json"
+
+    def edit_marks(self) -> str:
+        """Folder of notes on jobs whose code was edited during their run."""
+        return f"{self.root}/sources/edited"
 
     def log(self, stage: str, name: str = "all") -> str:
         """Log of one job."""
@@ -242,11 +250,17 @@ LEFTOVER_S = 3600.0
 """Without a change for so long, a temporary file of another machine is nobody's."""
 
 
-def remove_leftovers(folder: str | Path) -> list[Path]:
-    """Remove what killed jobs left half written, below a folder and in folders it links to.
+def remove_leftovers(folder: str | Path, below: bool = True) -> list[Path]:
+    """Remove what killed jobs left half written, in a folder, below it, and in folders it links to.
 
     A file of this machine goes when its process has ended, one of another machine when
     nothing was written to it for an hour.
+
+    Parameters
+    ----------
+    folder : path
+    below : bool
+        False: only in the folder itself.
 
     Returns
     -------
@@ -258,7 +272,7 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     for root, folders, names in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(root))
         # a link may lead back
-        folders[:] = [one for one in folders if os.path.realpath(Path(root, one)) not in seen]
+        folders[:] = [one for one in folders if below and os.path.realpath(Path(root, one)) not in seen]
         for name in names:
             found = LEFTOVER.match(name)
             path = Path(root, name)

@@ -1,5 +1,6 @@
 """What every block of the configuration is made of: sections, and types of their values."""
 
+import math
 import os
 import string
 import typing
@@ -102,6 +103,32 @@ def _template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
     return check
 
 
+def beam_numbers(text: str) -> tuple[float, float, float]:
+    """Beam given by a user: ``MAJ,MIN,PA``, or ``FWHM`` of a round one, in arcsec and deg.
+
+    Raises
+    ------
+    ValueError
+        It is not of that form.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise ValueError(f"the beam {text!r} is not MAJ,MIN,PA in arcsec and deg, such as 20,15,-30")
+    major, minor, angle = numbers if len(numbers) == 3 else (*numbers * 2, 0.0)
+    return major, minor, angle
+
+
+def _beam(text: str) -> str:
+    major, minor, angle = beam_numbers(text)
+    # headers, from which people copy, lose a little by rounding
+    if not (0 < minor <= 1.001 * major < math.inf and math.isfinite(angle)):
+        raise ValueError(f"the beam {text!r} has no axes above 0, the longer one first")
+    return text
+
+
 def _in_schema(needed: str) -> Any:
     return Field(json_schema_extra={"pattern": rf"\{{{needed}\}}"})
 
@@ -113,6 +140,11 @@ FileNames = Annotated[
     list[FilePath], AfterValidator(_distinct), Field(min_length=1, json_schema_extra={"uniqueItems": True})
 ]
 Folder = Annotated[str, AfterValidator(_expanded)]
+BeamText = Annotated[
+    str,
+    AfterValidator(_beam),
+    Field(json_schema_extra={"pattern": r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$"}),
+]
 FieldFile = Annotated[str, AfterValidator(_template(("field",))), _in_schema("field")]
 MosaicFile = Annotated[str, AfterValidator(_template(("mosaic",))), _in_schema("mosaic")]
 FieldUrl = Annotated[str, AfterValidator(_template(("field",), "file")), _in_schema("field")]

@@ -1,5 +1,7 @@
 """All stages on one image, in one process."""
 
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,10 +15,13 @@ from radiounet.islands import find_islands
 from radiounet.locks import hold, let_go
 from radiounet.masks import stitch_cores
 from radiounet.outputs import claim_outputs
+from radiounet.products import remove_leftovers
 from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
 
+SCRATCH = ".segment."
+"""How the folder of what is not kept begins; `tempfile` adds eight letters."""
 PRODUCTS = ("probability.fits", "mask.fits", "islands.ecsv", "clusters.ecsv")
 
 
@@ -50,10 +55,11 @@ def segment_image(
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
     hold(out)
     try:
+        _clear_up(out)
         for path in made:
             path.unlink(missing_ok=True)
         probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
-        with tempfile.TemporaryDirectory(dir=out, prefix=".segment.") as scratch:
+        with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
             prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
             prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
             tile_image(prepared, model, segmentation.mode, tiles)
@@ -68,3 +74,11 @@ def segment_image(
                 measure_clusters(clusters, survey, "image", products, model, measure, target, unplaced=True)
     finally:
         let_go(out)
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what a program left that was killed here; one that runs has the folder for itself."""
+    remove_leftovers(folder, below=False)
+    for path in folder.glob(f"{SCRATCH}*"):
+        if re.fullmatch(re.escape(SCRATCH) + r"\w{8}", path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)

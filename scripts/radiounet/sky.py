@@ -5,6 +5,7 @@ that pointing; a DR3 mosaic belongs to a HEALPix cell (nside 16, RING, ICRS).
 Every sky position is owned by exactly one mosaic of a release.
 """
 
+import argparse
 import csv
 import math
 from collections.abc import Iterable, Sequence
@@ -293,6 +294,16 @@ class Survey:
             inside[inside] = self._nearest(ra_deg[inside], dec_deg[inside]) == index
         return inside
 
+    def around(self, mosaic: str) -> list[Mosaic]:
+        """Mosaics that decide which sky one owns: itself, and in DR2 those whose data may meet its own."""
+        own = self.mosaics[mosaic]
+        if self.release != "dr2":
+            return [own]
+        half_px = own.n_px / 2 + max(one.n_px for one in self.mosaics.values()) / 2
+        chord = 2 * np.sin(np.radians(min(half_px * PIXEL_ARCSEC / 3600, 180)) / 2)
+        near = self._centre_tree.query_ball_point(unit_vectors(own.ra_deg, own.dec_deg), chord)
+        return sorted((self.mosaics[str(self._names[index])] for index in near), key=lambda one: one.name)
+
     def touched_by(self, ra_deg: float, dec_deg: float, radius_arcmin: float) -> list[str]:
         """Names of mosaics whose cells hold part of a disc, the centre's owner first.
 
@@ -422,3 +433,29 @@ def read_survey(release: str, mosaics_path: str | Path, fields_path: str | Path 
     grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
     members = [field for field, row in zip(grid, rows, strict=True) if row["member"] == "1"]
     return Survey(release, mosaics, members, grid)
+
+
+def add_survey_options(parser: argparse.ArgumentParser) -> None:
+    """Give a stage the options that say which sky its mosaic owns."""
+    parser.add_argument(
+        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--list", help="list of all mosaics (CSV)")
+    where.add_argument(
+        "--place",
+        type=_place,
+        help='of an own image, in place of a list: RA,DEC,SIDE, ICRS deg and 4.5" px',
+    )
+
+
+def survey_from(args: argparse.Namespace) -> Survey:
+    """Survey of a stage's options: all its mosaics, or the place of the stage's own image."""
+    if args.place is None:
+        return read_survey(args.release, args.list)
+    return Survey(args.release, [Mosaic(args.mosaic, *args.place)])
+
+
+def _place(text: str) -> tuple[float, float, int]:
+    ra_deg, dec_deg, n_px = text.split(",")
+    return float(ra_deg), float(dec_deg), int(n_px)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
+from radiounet.freshness import EditMark
 from radiounet.log import configure
 from radiounet.outputs import claim_outputs
 from radiounet.products import RejectedInputError, Rejection, code_hash, read_rejection, write_rejected
@@ -98,6 +99,30 @@ def run_stage(
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(getattr(error, "exit_status", TransientError.exit_status))
     logger.info("%s %s, code %s", stage, name, code_hash())
+    mark = EditMark(stage, name)
+    try:
+        _work_or_reject(args, work, outputs, inputs, stage, name)
+        mark.settle([*named, *derived])
+    except ValidationError as error:  # a section given as JSON
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
+        sys.exit(ConfigError.exit_status)
+    except RadioUNetError as error:
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(TransientError.exit_status)
+
+
+def _work_or_reject(
+    args: argparse.Namespace,
+    work: Callable[[], object],
+    outputs: Sequence[str],
+    inputs: Sequence[str],
+    stage: str,
+    name: str,
+) -> None:
     try:
         for path in inputs:
             if not os.path.exists(path):
@@ -111,16 +136,6 @@ def run_stage(
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
         kind = type(error).__name__
         _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
-    except ValidationError as error:  # a section given as JSON
-        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
-        sys.exit(ConfigError.exit_status)
-    except RadioUNetError as error:
-        logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(error.exit_status)
-    except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
-        logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(TransientError.exit_status)
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

@@ -7,11 +7,13 @@ that was begun (RFC 9110, sections 8.8, 13.1.5 and 14).
 import hashlib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from urllib3.exceptions import HTTPError
 from radiounet.config import DownloadOptions
 from radiounet.errors import BadDataError, ConfigError, NotFitsError, NotInArchiveError, TransientError
 from radiounet.http_client import RedirectError, Watch, ask, blocks, shorten
+from radiounet.products import write_json
 from radiounet.urls import public_text
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_S = 10.0
-LOOKED_AT_EVERY = 1 << 24  # bytes between looks at what has arrived
+LOOKED_AT_EVERY = 1 << 24  # bytes between looks at what has arrived, which is synced then
 STRONG_S = 60.0  # age from which a date of change tells versions apart (RFC 9110, 8.8.2.2)
 PACKED = ("gzip", "x-gzip", "deflate")
 
@@ -153,13 +156,12 @@ class Transfer:
         else:
             have = 0
             discard(self.part)
-            if not packed:
-                self._remember(response, total)
+            begun = None if packed else self._remember(response, total)
         if total is not None and total > self.max_bytes:
             raise TooLargeError(f"{self.shown} has {total:,} bytes, more than {self.max_bytes:,}")
         if packed:
             total = None
-        received = self._write(blocks(response, watch, packed), have, total)
+        received = self._write(blocks(response, watch, packed), begun, have, total)
         if total not in (received, None):
             self._start_again(f"{received} bytes came, {total} were announced")
 
@@ -183,14 +185,21 @@ class Transfer:
         return total
 
     def _continuable(self) -> tuple[_Version | None, int]:
-        """Version and size of the part, if it can be continued; otherwise it is removed."""
+        """Version and size of the part, if it can be continued; otherwise it is removed.
+
+        After a loss of power, or on another machine, only what was synced is sure to be there.
+        """
         record = _record(self.part)
         try:
             have = self.part.stat().st_size
-            begun = _Version(**json.loads(record.read_text()))
+            noted = json.loads(record.read_text())
+            begun, synced = _Version(**noted["version"]), int(noted["synced"])
+            if have > synced and (noted["boot"] != _boot() or not _boot()):
+                os.truncate(self.part, synced)
+                have = synced
         except FileNotFoundError:
             have = 0
-        except (TypeError, ValueError) as error:  # of a job that was killed as it wrote
+        except (TypeError, KeyError, ValueError) as error:  # of a job that was killed as it wrote
             logger.warning("%s cannot be read (%s); once more from the start", record, error)
             have = 0
         if not have:
@@ -198,7 +207,7 @@ class Transfer:
             return None, 0
         return begun, have
 
-    def _remember(self, response: requests.Response, length: int | None) -> None:
+    def _remember(self, response: requests.Response, length: int | None) -> _Version | None:
         """Record which version is begun, where the server says enough to continue it."""
         etag, last_modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         if etag and re.fullmatch('"[^"]*"', etag):  # not W/"...", of which bytes may differ
@@ -206,28 +215,53 @@ class Transfer:
         elif last_modified and _age_s(response.headers) >= STRONG_S:
             validator = last_modified
         else:
-            return
+            return None
         version = _Version(validator, etag, last_modified, length)
-        _record(self.part).write_text(json.dumps(asdict(version)))
+        self._note(version, 0)
+        return version
 
-    def _write(self, body: Iterator[bytes], have: int, total: int | None) -> int:
+    def _note(self, version: _Version, synced: int) -> None:
+        entries = {"version": asdict(version), "synced": synced, "boot": _boot()}
+        write_json(_record(self.part), entries)
+
+    def _write(self, body: Iterator[bytes], begun: _Version | None, have: int, total: int | None) -> int:
         """Add what arrives to the part; returns its size, bytes."""
         reported, looked_at = time.monotonic(), have
         with open(self.part, "ab" if have else "wb") as stream:
-            for block in body:
-                have += len(block)
-                if have > self.max_bytes:
-                    raise TooLargeError(f"{self.shown} sends more than {self.max_bytes:,} bytes")
-                stream.write(block)
-                if have - looked_at > LOOKED_AT_EVERY:
-                    looked_at = have
-                    stream.flush()
-                    self.look(self.part)
-                if time.monotonic() - reported > PROGRESS_S:
-                    reported = time.monotonic()
-                    of = f"{total / 1e6:.0f}" if total else "unknown"
-                    logger.info("%s: %.0f of %s MB", self.shown, have / 1e6, of)
+
+            def sync() -> None:
+                stream.flush()
+                os.fsync(stream.fileno())
+                if begun:
+                    self._note(begun, have)
+
+            try:
+                for block in body:
+                    have += len(block)
+                    if have > self.max_bytes:
+                        raise TooLargeError(f"{self.shown} sends more than {self.max_bytes:,} bytes")
+                    stream.write(block)
+                    if have - looked_at > LOOKED_AT_EVERY:
+                        looked_at = have
+                        sync()
+                        self.look(self.part)
+                    if time.monotonic() - reported > PROGRESS_S:
+                        reported = time.monotonic()
+                        of = f"{total / 1e6:.0f}" if total else "unknown"
+                        logger.info("%s: %.0f of %s MB", self.shown, have / 1e6, of)
+            except (requests.RequestException, HTTPError, HTTPException, TransientError):
+                sync()
+                raise
         return have
+
+
+@cache
+def _boot() -> str:
+    """What tells one start of a machine from all others; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def part_path(path: Path, url: str) -> Path:

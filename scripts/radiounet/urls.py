@@ -1,7 +1,7 @@
-"""Credentials in URLs: refused where a URL is given, left out wherever one is shown."""
+"""Credentials in URLs: refused where a URL is given, left out wherever one is shown; URLs of local files."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from radiounet.errors import ConfigError
 
@@ -48,3 +48,16 @@ def refuse_credentials(url: str) -> None:
     if has_credentials(url):
         host = re.match(r"[^/?#\s]*", public_text(url).partition("//")[2])[0] or "not readable"
         raise ConfigError(f"credentials do not belong in a URL (host {host}): use ~/.netrc")
+
+
+def url_scheme(url: str) -> str:
+    """Scheme of a URL in lower case; empty for a path, also one with a colon in it."""
+    return re.match(r"file(?=:/)|[a-z][a-z0-9+.-]*(?=://)|", url, re.IGNORECASE)[0].lower()
+
+
+def local_path(url: str) -> str | None:
+    """Path of a local file, given as such or as a URL ``file://``; None for what is elsewhere."""
+    scheme = url_scheme(url)
+    if not scheme:
+        return url
+    return unquote(urlsplit(url).path) if scheme == "file" else None

@@ -1,5 +1,8 @@
 """Checks of a file once it is here: checksum, and length by its own headers."""
 
+import bz2
+import gzip
+import lzma
 import random
 import time
 
@@ -245,3 +248,11 @@ def test_mutated_headers_end_in_a_length_or_a_named_error(tmp_path):
             ended[type(error).__name__] += 1
         assert time.monotonic() - began < 2
     assert min(ended.values()) > 30
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_file_is_told_from_what_is_no_fits(tmp_path, pack):
+    fits.PrimaryHDU(np.zeros((9, 9))).writeto(tmp_path / "a.fits")
+    (tmp_path / "packed.fits").write_bytes(pack((tmp_path / "a.fits").read_bytes()))
+    with pytest.raises(NotFitsError, match="is packed: give it unpacked"):
+        check_fits(tmp_path / "packed.fits")

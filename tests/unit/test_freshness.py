@@ -1,11 +1,20 @@
 """What is on disk is told from what the configuration says."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake_interface_executor_plugins.settings import ExecMode
 
+import radiounet
 from radiounet import freshness
-from radiounet.freshness import Fingerprints
+from radiounet.freshness import RUN_CODE, EditMark, Fingerprints, Freshness
+from radiounet.products import Products, code_hash
+from stages import write_image
 
 
 @pytest.fixture
@@ -67,3 +76,50 @@ def test_a_record_that_was_cut_short_costs_another_reading(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
     assert Fingerprints(tmp_path / "record.json").of(tmp_path / "a") == before
     assert Fingerprints(tmp_path / "record.json").of(tmp_path / "b") == "absent"
+
+
+LIST_IMAGES = Path(radiounet.__file__).parents[1] / "list_images.py"
+
+
+@pytest.mark.parametrize("image", ["image.fits", "not there.fits"])
+def test_a_stage_with_other_code_than_its_run_began_with_says_so_until_it_is_done_again(tmp_path, image):
+    write_image(tmp_path / "image.fits", n_px=40)
+    out = tmp_path / "list.csv"
+    command = [sys.executable, LIST_IMAGES, "--names", "a", "--images", tmp_path / image, "--out", out]
+    found = []
+    for code in ("of the run", "of the run", code_hash("list_images")):
+        told = json.dumps({"marks": str(tmp_path / "marks"), "stages": {"list_images": code}})
+        subprocess.run(command, env=os.environ | {RUN_CODE: told}, check=True)
+        found.append([json.loads(path.read_text()) for path in (tmp_path / "marks").glob("*")])
+    noted = [{"products": [str(out)]}]
+    assert found == [noted, noted, []]
+
+
+def test_code_that_is_edited_between_start_and_end_of_a_job_is_noticed(tmp_path, monkeypatch):
+    told = {"marks": str(tmp_path), "stages": {"tile": code_hash("tile")}}
+    monkeypatch.setenv(RUN_CODE, json.dumps(told))
+    mark = EditMark("tile", "a")
+    monkeypatch.setattr(freshness.code_hash, "__wrapped__", lambda stage: "edited")
+    mark.settle(["tiles/a.h5"])
+    assert json.loads((tmp_path / "tile.a.json").read_text()) == {"products": ["tiles/a.h5"]}
+
+
+@pytest.mark.parametrize(("of_the_job", "marked"), [("a: 1", False), ("a: 2", True)])
+def test_a_job_that_reads_other_settings_than_its_run_leaves_a_mark(
+    tmp_path, monkeypatch, of_the_job, marked
+):
+    monkeypatch.setenv(RUN_CODE, "{}")
+    products = Products(str(tmp_path))
+    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), products)
+    run.settings("a: 1")
+    run.code("tile")
+    Freshness(SimpleNamespace(exec_mode=ExecMode.REMOTE), products).settings(of_the_job)
+    EditMark("tile", "a").settle(["tiles/a.h5"])
+    assert Path(products.edit_marks(), "tile.a.json").is_file() == marked
+
+
+def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(RUN_CODE, raising=False)
+    EditMark("tile", "a").settle(["tiles/a.h5"])
+    assert list(tmp_path.iterdir()) == []

@@ -42,6 +42,9 @@ def test_what_is_there_is_accepted(place):
     check(place, image="{mosaic} [1].fits")
     check(place, image=str(place / "image.fits"), clusters=None)
     check(place, verify={"masks": "reference/{mosaic}.fits", "probabilities": "https://there/{mosaic}.fits"})
+    (place / "with space").mkdir()
+    for url in (f"file://{place}/with%20space", f"FILE://{place}/reference", f"file:{place}/reference"):
+        check(place, verify={"masks": url + "/{mosaic}.fits"})
     check(place, clusters="psz2")  # a published one is fetched first
 
 
@@ -116,6 +119,31 @@ def test_weights_are_there(place, how):
     if how == "empty":
         weights.touch()
     assert f"the weights {weights} are missing or empty" in refused(place)
+
+
+@pytest.mark.parametrize("how", ["other", "cut", "longer"])
+def test_weights_are_those_of_the_card(place, how):
+    folder = place / "workflow/resources/models/tiny"
+    weights = folder / read_card(folder).weights.file
+    content = weights.read_bytes()
+    weights.write_bytes({"other": content[::-1], "cut": content[:-1], "longer": content + b"0"}[how])
+    assert f"the weights {weights} are not those of the card beside them" in refused(place)
+
+
+@pytest.mark.parametrize("how", ["whole", "other weights", "other card", "no card", "not there"])
+def test_a_fetched_model_that_is_not_whole_is_fetched_again(place, how):
+    folder = place / "workflow/resources/models/tiny"
+    card, weights = folder / "card.yaml", folder / "network.weights.h5"
+    if how == "not there":  # Snakemake sees that by itself
+        weights.unlink()
+    elif how == "other weights":
+        weights.write_bytes(b"0")
+    elif how != "whole":
+        card.write_text("weights: {sha256: 0}" if how == "other card" else "[]")
+    raw = {"segmentation": {"model": "tiny"}, "archive": {"models": {"tiny": {"url": "https://there"}}}}
+    spoiled = JobGraph(load_config(raw), place / "workflow").spoiled_model
+    assert spoiled == ([str(card), str(weights)] if how.startswith(("other", "no card")) else [])
+    assert JobGraph(load_config({"segmentation": {"model": "tiny"}}), place / "workflow").spoiled_model == []
 
 
 @pytest.mark.parametrize("content", ["", "[1", "- 1", "weights: 3", "a: b", "\0", "[" * 5000])

@@ -289,4 +289,5 @@ def test_links_that_lead_in_circles_do_no_harm(tmp_path):
     path = tmp_path / "masks" / ".one.fits.node0042-77.abcd1234.fits"
     path.write_text("half")
     os.utime(path, (1e9, 1e9))
+    assert remove_leftovers(tmp_path, below=False) == []
     assert remove_leftovers(tmp_path) == [path]

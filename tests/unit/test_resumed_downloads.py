@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -139,7 +140,9 @@ def test_parts_of_other_urls_are_removed_and_nothing_else(archive, target):
     assert left(target) == ["image.fits.part", "other[1].fits"]
 
 
-@pytest.mark.parametrize("record", ["", "{", "[]", '{"etag": 1}', "null", "\0" * 40, '{"validator": 3}'])
+@pytest.mark.parametrize(
+    "record", ["", "{", "[]", '{"etag": 1}', "null", "\0" * 40, '{"validator": 3}', '{"version": 3}']
+)
 def test_record_that_a_killed_job_left_half_written_starts_again(archive, target, record):
     with server(archive, [cut(ETag='"1"')]) as (url, asked):
         with pytest.raises(TransientError):
@@ -161,6 +164,36 @@ def test_part_without_its_record_or_record_without_its_part_starts_again(archive
         fetch(f"{url}/image.fits", target, ONCE)
     assert [request.headers["Range"] for request in asked] == [None, None]
     assert left(target) == ["image.fits"]
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 3000, b"\0", b"rest of another file" * 99])
+@pytest.mark.parametrize("boot", ["of before", "", None])
+def test_after_a_loss_of_power_only_what_was_synced_is_continued(archive, target, tail, boot):
+    tag = f'"{(archive / "image.fits").stat().st_mtime_ns:x}"'
+    with server(archive, [cut(OTHER, ETag=tag)]) as (url, asked):
+        with pytest.raises(TransientError):
+            fetch(f"{url}/image.fits", target, ONCE)
+        (part,), (path,) = target.parent.glob("*.part"), target.parent.glob("*.json")
+        have = part.stat().st_size
+        with open(part, "ab") as stream:
+            stream.write(tail)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"boot": boot}))
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert have > 0
+    assert asked[1].headers["Range"] == f"bytes={have}-"
+    assert target.read_bytes() == OTHER
+
+
+def test_what_was_never_synced_is_begun_again_after_a_loss_of_power(archive, target):
+    tag = f'"{(archive / "image.fits").stat().st_mtime_ns:x}"'
+    with server(archive, [cut(OTHER, ETag=tag)]) as (url, asked):
+        with pytest.raises(TransientError):
+            fetch(f"{url}/image.fits", target, ONCE)
+        (path,) = target.parent.glob("*.json")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"boot": "of before", "synced": 0}))
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert asked[1].headers["Range"] is None
+    assert target.read_bytes() == OTHER
 
 
 def test_killed_job_is_continued_by_the_next(archive, target):

@@ -1,5 +1,6 @@
 """The same command again makes what is missing, was replaced or depends on a changed value."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.demo import serve
+from radiounet.freshness import RUN_CODE, EditMark
 from radiounet.sky import Mosaic
 
 from .conftest import ROOT, Run
@@ -111,6 +113,28 @@ def test_another_image_in_the_place_of_an_input(run, date):
         run()
         assert fits.getheader(product(run, "masks/a.fits"))["CRVAL1"] == 160
         assert Table.read(product(run, "catalogue/islands.fits"))["ra_deg"][0] == pytest.approx(160, abs=0.3)
+
+
+def test_another_own_image_beside_the_first_redoes_nothing_of_it(run):
+    write_image(run.folder / "other.fits", 2, ra=160.0)
+    change(run, "path: own.fits", "path: own.fits\n  - {name: b, path: other.fits}")
+    assert run.counts() == counted(list_images=1, prepare_image=1, **CHAIN, **ENDS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "made", "jobs"),
+    [
+        ("infer", ["cores/a.h5"], CHAIN | ENDS),
+        ("find_islands", ["islands/a.ecsv"], {"find_islands": 1} | ENDS),
+        ("merge_catalogue", [], ENDS),
+        ("report", ["report.html"], {"report": 1, "all": 1}),
+    ],
+)
+def test_what_code_made_that_was_edited_and_put_back_is_made_again(run, monkeypatch, stage, made, jobs):
+    marks = product(run, "sources/edited")
+    monkeypatch.setenv(RUN_CODE, json.dumps({"marks": str(marks), "stages": {stage: "of the run"}}))
+    EditMark(stage, "a").settle(f"results/images/{path}" for path in made)
+    assert run.counts() == counted(**jobs)
 
 
 def test_another_cluster_table_with_an_older_date(run):

@@ -49,7 +49,7 @@ rule fetch_clusters:
         connections=1,
     params:
         url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
-        code=code_hash("fetch_clusters"),
+        code=FRESHNESS.code("fetch_clusters"),
     shell:
         "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
         ' --download "$DOWNLOAD" --out {output.table:q} --log {log:q}'
@@ -159,7 +159,7 @@ if CONFIG.mosaics.source == "images":
             sources=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 image.path for image in CONFIG.mosaics.images
             ),
-            code=code_hash("list_images"),
+            code=FRESHNESS.code("list_images"),
         shell:
             "stage list_images --names {params.names:q} --images {params.images:q}"
             " --out {output.table:q} --log {log:q}"

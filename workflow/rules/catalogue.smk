@@ -4,7 +4,6 @@ rule find_islands:
         image=PRODUCTS.image("{mosaic}"),
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
-        mosaics=fixed(GRAPH.list_made_here),
     output:
         table=PRODUCTS.islands("{mosaic}"),
     log:
@@ -18,22 +17,20 @@ rule find_islands:
         mem_mb=doubling(3000),
         runtime=doubling(20),
     params:
-        survey=CONFIG.survey,
-        list=fixed(GRAPH.mosaic_list),
-        places=lambda wildcards: GRAPH.list_state,
+        cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+        cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
         options=options_to(CONFIG.measure, "calibration_error", "galactic_latitude_deg"),
-        code=code_hash("find_islands"),
+        code=FRESHNESS.code("find_islands"),
     shell:
         "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"
-        " --probability {input.probability:q} --mask {input.mask:q} --release {params.survey:q}"
-        " --list {params.list:q} --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --probability {input.probability:q} --mask {input.mask:q} {params.cell:q}"
+        " --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
     input:
         unpack(cluster_products),
         card=fixed(GRAPH.model_card),
-        mosaics=fixed(GRAPH.list_made_here),
         clusters=as_inputs(*GRAPH.cluster_table),
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -49,20 +46,21 @@ rule measure_clusters:
         runtime=doubling(20),
     params:
         root=fixed(PRODUCTS.root),
-        survey=CONFIG.survey,
-        list=fixed(GRAPH.mosaic_list),
-        places=lambda wildcards: GRAPH.list_state,
+        cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+        cells=lambda wildcards: GRAPH.cells(
+            wildcards.mosaic, *GRAPH.touched_by_clusters_of(wildcards.mosaic)
+        ),
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         options=options_to(CONFIG.measure),
-        code=code_hash("measure_clusters"),
+        code=FRESHNESS.code("measure_clusters"),
     shell:
         "stage measure_clusters --root {params.root:q} --mosaic {wildcards.mosaic:q}"
-        " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} --release {params.survey:q}"
-        " --list {params.list:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} {params.cell:q}"
+        " {params.options} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule merge_catalogue:
@@ -82,7 +80,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=lambda wildcards: GRAPH.settings_of_tables("verify"),
-        code=code_hash("merge_catalogue"),
+        config=lambda wildcards: GRAPH.settings_of_tables(),
+        code=FRESHNESS.code("merge_catalogue"),
     shell:
         "stage merge_catalogue --config {params.config:q} --log {log:q}"

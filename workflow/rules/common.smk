@@ -30,6 +30,7 @@ CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
+FRESHNESS.settings(CONFIG.model_dump_json())
 if workflow.is_main_process:  # not again in every job
     GRAPH.check()
     settle_status(PRODUCTS, is_held(PRODUCTS.root))
@@ -68,6 +69,7 @@ def fixed(value):
 def image_of(wildcards):
     """A mosaic's image; on the way, what was replaced of that mosaic is marked to be made again."""
     FRESHNESS.check_mosaic(wildcards.mosaic)
+    FRESHNESS.make_again(GRAPH.spoiled_model)
     return PRODUCTS.image(wildcards.mosaic)
 
 
@@ -106,7 +108,19 @@ def run_tables(wildcards):
         "clusters": [PRODUCTS.clusters(mosaic) for mosaic in GRAPH.selected],
         "neighbours": [PRODUCTS.mask(mosaic) for mosaic in GRAPH.neighbours],
         "sources": [PRODUCTS.field_source(field) for field in GRAPH.fields_used],
+        "left_out": left_out_lists(),
     }
+
+
+def left_out_lists():
+    """Where mosaics are made here: of which fields each was made without."""
+    mosaics = [*GRAPH.selected, *GRAPH.neighbours] if GRAPH.fields_used else []
+    return [PRODUCTS.left_out(mosaic) for mosaic in mosaics]
+
+
+def verifications(wildcards):
+    FRESHNESS.check_verdict(GRAPH.selected)
+    return [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected]
 
 
 def rerun_targets(wildcards):
@@ -128,8 +142,10 @@ def begin_run():
     FRESHNESS.fingerprints.keep()
     if CONFIG.scratch:
         link_scratch(PRODUCTS, CONFIG.scratch)
-    for path in remove_leftovers(PRODUCTS.root):
-        logger.info(f"removed {path}, which a killed job left")
+    lists, training = CONFIG.archive.list_folder, f"{CONFIG.results}/training"
+    for folder in (PRODUCTS.root, training, lists, CLUSTER_FOLDER, GRAPH.model_folder):
+        for path in remove_leftovers(folder):
+            logger.info(f"removed {path}, which a killed job left")
 
 
 def watch_run():

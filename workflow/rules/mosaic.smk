@@ -34,13 +34,14 @@ if CONFIG.mosaics.source == "fields":
             root=fixed(PRODUCTS.root),
             release=CONFIG.release,
             list=fixed(GRAPH.mosaic_list),
+            cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
             files=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.files_beside_fields(wildcards.mosaic)
             ),
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
             # a function, since Snakemake takes braces in text for wildcards
             options=lambda wildcards: options_to(CONFIG.mosaics.options),
-            code=code_hash("mosaic"),
+            code=FRESHNESS.code("mosaic"),
         shell:
             "stage mosaic --root {params.root:q} --release {params.release:q}"
             " --list {params.list:q} --mosaic {wildcards.mosaic:q} --fields {params.fields:q}"
@@ -71,7 +72,7 @@ if CONFIG.mosaics.compare_to:
             state=lambda wildcards: FRESHNESS.fingerprints.of(
                 GRAPH.published_mosaic(wildcards.mosaic)
             ),
-            code=code_hash("compare_mosaic"),
+            code=FRESHNESS.code("compare_mosaic"),
         shell:
             "stage compare_mosaic --ours {input.ours:q} --published {params.published:q}"
             " --out {params.folder:q} --on-reject $ON_REJECT --log {log:q}"
@@ -109,7 +110,7 @@ if CONFIG.mosaics.source == "images":
             source=lambda wildcards: FRESHNESS.fingerprints.of(
                 GRAPH.own_image(wildcards.mosaic).path
             ),
-            code=code_hash("prepare_image"),
+            code=FRESHNESS.code("prepare_image"),
         shell:
             "stage prepare_image --name {wildcards.mosaic:q} --image {params.image:q}"
             " {params.beam} --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

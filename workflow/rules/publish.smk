@@ -23,7 +23,7 @@ rule report:
     params:
         config=as_json(CONFIG),
         template=sha256_of(TEMPLATES / "report.html.j2"),
-        code=code_hash("report"),
+        code=FRESHNESS.code("report"),
     shell:
         "stage report --config {params.config:q} --out {output.page:q} --log {log:q}"
 
@@ -57,14 +57,14 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             references=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.reference_files(wildcards.mosaic)
             ),
-            code=code_hash("verify_mosaic"),
+            code=FRESHNESS.code("verify_mosaic"),
         shell:
             "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.options}"
             ' --download "$DOWNLOAD" --out {output:q} --on-reject $ON_REJECT --log {log:q}'
 
     rule verify:
         input:
-            lambda wildcards: [PRODUCTS.verification(mosaic) for mosaic in GRAPH.selected],
+            verifications,
         output:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict_page(),
@@ -80,6 +80,6 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             runtime=doubling(10),
         params:
             config=lambda wildcards: GRAPH.settings_of_tables(),
-            code=code_hash("verify"),
+            code=FRESHNESS.code("verify"),
         shell:
             "stage verify --config {params.config:q} --out {output.verdict:q} --log {log:q}"

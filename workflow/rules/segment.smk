@@ -19,7 +19,7 @@ rule tile:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         mode=CONFIG.segmentation.mode,
-        code=code_hash("tile"),
+        code=FRESHNESS.code("tile"),
     shell:
         "stage tile --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
         " --mode {params.mode:q} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
@@ -46,7 +46,7 @@ rule infer:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         options=options_to(CONFIG.segmentation, "batch", "precision"),
-        code=code_hash("infer"),
+        code=FRESHNESS.code("infer"),
     shell:
         "stage infer {input.tiles:q} --out {output.cores:q} --model {params.model:q} {params.options}"
         " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
@@ -74,7 +74,7 @@ rule stitch:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
-        code=code_hash("stitch"),
+        code=FRESHNESS.code("stitch"),
     shell:
         "stage stitch --mosaic {wildcards.mosaic:q} --cores {input.cores:q} --image {input.image:q}"
         " --model {params.model:q} {params.mask} --probability {output.probability:q}"
