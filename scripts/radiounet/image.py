@@ -258,7 +258,8 @@ def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Heade
                 stream.seek(0)
                 require_sane_axes(legible(fits.Header.fromfile(stream)), path)
             stream.seek(0)
-            with fits.open(stream) as hdus:
+            # unsigned integers as such would lose their BLANK
+            with fits.open(stream, uint=False) as hdus:
                 return _choose(hdus, path, beams)
 
 

@@ -99,6 +99,28 @@ def test_a_matrix_in_place_of_cdelt(tmp_path):
         read_plane(tmp_path / "b.fits")
 
 
+def test_both_matrices(tmp_path):
+    """Against the standard, but left by programs that add the PC of astropy to a header with CD."""
+    cards = header()
+    cards.update(CD1_1=-4.5 / 3600, CD1_2=0.0, CD2_1=0.0, CD2_2=4.5 / 3600, PC1_1=1.0)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    cards.update(CDELT1=1.0, CDELT2=1.0, PC1_1=-4.5 / 3600, PC2_2=4.5 / 3600)
+    fits.writeto(tmp_path / "b.fits", DATA, cards)
+    for name in "ab":
+        plane = read_plane(tmp_path / f"{name}.fits")
+        assert plane.pixel_arcsec == pytest.approx(4.5, rel=1e-5)
+        assert to_sky(plane.wcs, 19, 19) == (pytest.approx(150), pytest.approx(35))
+    # turned by 30 deg, or another scale
+    for number, changes in enumerate(
+        ({"PC1_1": 0.866, "PC1_2": -0.5, "PC2_1": 0.5, "PC2_2": 0.866}, {"PC1_1": 1.0, "PC2_2": 1.0})
+    ):
+        odd = cards.copy()
+        odd.update(changes)
+        fits.writeto(tmp_path / f"{number}.fits", DATA, odd)
+        with pytest.raises(CelestialError, match="CDi_j and its PCi_j"):
+            read_plane(tmp_path / f"{number}.fits")
+
+
 def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
     cards = header()
     swapped = fits.Header([("BUNIT", "JY/BEAM"), ("BMAJ", 20 / 3600), ("BMIN", 20 / 3600)])
@@ -163,6 +185,12 @@ AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3":
         (AXIS | {"RESTFRQ": "144 MHz"}, 1.44e8),
         (AXIS | {"CRVAL3": 0.0, "RESTFRQ": 1.5e8}, 1.5e8),
         (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHz"}, 1.44e8),
+        (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHZ"}, 1.44e8),
+        (AXIS | {"CRVAL3": 1.4, "CDELT3": 1.0, "CUNIT3": "GHZ", "RESTFRQ": 1.420405752e9}, 1.4e9),
+        (AXIS | {"CUNIT3": "HERTZ"}, 1.44e8),
+        (AXIS | {"CUNIT3": "km/s", "RESTFRQ": 1.5e8}, 1.44e8),
+        # the plane of a cube, whose header still has the axis
+        (AXIS | {"NAXIS": 2, "RESTFRQ": 1.420405752e9}, 1.44e8),
         (AXIS | {"CRPIX3": 0.0}, 1.45e8),
         (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
         (AXIS | {"CRVAL3": "x", "RESTFREQ": 1.5e8}, 1.5e8),
