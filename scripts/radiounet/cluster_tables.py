@@ -201,12 +201,15 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
     if text.lower().strip('"') in SEXAGESIMAL:
         return SEXAGESIMAL[text.lower().strip('"')]
     if text.startswith("["):
-        raise ConfigError(f"{where}: {text} is a logarithm, a plain unit is needed")
+        raise ConfigError(
+            f"{where}: {text} is a logarithm; --unit COLUMN=UNIT gives another, such as dex(solMass)"
+        )
     words = re.sub(r"[A-Za-z_]+", lambda word: UNIT_WORDS.get(word[0].lower(), word[0]), text)
     try:
         return u.Unit(words)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{where}: {text} is not a unit: {' '.join(str(error).split())[:200]}") from None
+        why = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{where}: {text} is not a unit; --unit COLUMN=UNIT gives one: {why}") from None
 
 
 class _Rows:
