@@ -307,7 +307,9 @@ def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.nda
     longitude, latitude = (data.ndim - axis for axis in axes)
     others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]
     if any(data.shape[axis] != 1 for axis in others):
-        raise CelestialError(f"{path}: shape {data.shape} is more than one celestial plane")
+        raise CelestialError(
+            f"{path}: shape {data.shape} is more than one celestial plane; cut out the one that is meant"
+        )
     plane = np.transpose(data, (*others, latitude, longitude))[(0,) * len(others)]
     return celestial_wcs(header, axes, plane.shape, path), plane
 

@@ -302,45 +302,6 @@ def test_text_tables_have_the_documented_units_or_those_given(tmp_path):
     assert one.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
 
 
-VIZIER = """#
-#RESOURCE=yCat_35940027
-#Coosys\tJ2000:\teq_FK5 J2000
-#Column\tName\t(a18)\tName of source
-name\tra\tdec\tz\t{column}
-{units}
-------------------\t---------\t---------\t------\t---------
-PSZ2 G000\t{ra}\t40.0\t0.2\t{size}
-PSZ2 G001\t{ra}\t 41.0\t      \t{size}
-"""
-
-
-@pytest.mark.parametrize(
-    ("column", "unit", "size"),
-    [("M500", "10+14Msun", 5.0), ("M500", "Msun", 5e14), ("R500", "kpc", 1e3 * R500_MPC), ("M500", "", 5.0)],
-)
-@pytest.mark.parametrize(("ra", "ra_unit"), [("150.0", "deg"), ("10 00 00", '"h:m:s"')])
-def test_tables_of_vizier_in_tabs_have_their_units_above_a_rule(tmp_path, column, unit, size, ra, ra_unit):
-    units = f" \t{ra_unit}\tdeg\t \t{unit}"
-    (tmp_path / "a.tsv").write_text(VIZIER.format(column=column, units=units, ra=ra, size=size))
-    first, second = read_clusters(tmp_path / "a.tsv", OPTIONS)
-    assert (first.name, first.ra_deg, first.dec_deg, first.note) == ("PSZ2 G000", pytest.approx(150), 40, "")
-    assert first.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
-    assert (second.name, second.dec_deg, second.note) == ("PSZ2 G001", 41, "no redshift")
-
-
-@pytest.mark.parametrize("rule", ["----,---,---,---,---", "---,--,--,--,--"])
-def test_a_rule_without_units_is_no_row(tmp_path, rule):
-    (one,) = read_text(tmp_path, rule, ROW)
-    assert one.name == "A"
-
-
-def test_a_row_without_anything_is_a_row(tmp_path):
-    """Dashes stand for what is missing; below numbers they rule nothing off."""
-    found = read_text(tmp_path, ROW, "---,---,---,---,---", "--,--,--,--,--", ROW.replace("A", "B"))
-    assert [one.name for one in found] == ["A", "---", "--", "B"]
-    assert [one.measurable for one in found] == [True, False, False, True]
-
-
 @pytest.mark.parametrize("given", ["M500", "mass=Msun", "=Msun", "M500=", "M500=Msuns", "R500=Mpc"])
 def test_a_unit_that_cannot_be_used(tmp_path, given):
     with pytest.raises(ConfigError, match=r"unit|M500"):
