@@ -1,8 +1,10 @@
 """Headers as files have them: what of one can be trusted, and the coordinates it gives."""
 
+import io
 import logging
 import re
 import warnings
+from typing import BinaryIO
 
 import astropy.units as u
 import numpy as np
@@ -11,7 +13,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
-from radiounet.errors import CelestialError, GridError, TruncatedError
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
 from radiounet.geometry import FK4_BEFORE, frame_of, middle, pixel_scales_arcsec, to_sky
 from radiounet.products import printable
 
@@ -93,6 +95,29 @@ def require_sane_axes(header: fits.Header, path) -> tuple[int, ...]:
     if np.prod(lengths, dtype=float) > MOST_PIXELS:
         raise GridError(f"{path} claims {' x '.join(map(str, lengths))} pixels, more than 2^31")
     return tuple(lengths)
+
+
+def require_sane_scale(header: fits.Header, path) -> None:
+    """Raise `BrightnessError` unless what scales the numbers of an image is a number itself."""
+    for key in ("BSCALE", "BZERO"):
+        if key in header and not _is_number(header[key]):
+            raise BrightnessError(f"{path}: {key} is {header[key]!r}, not a finite number")
+    if isinstance(header.get("BLANK"), str) and header.get("BITPIX", 0) > 0:
+        raise BrightnessError(f"{path}: BLANK is {header['BLANK']!r}; among integers it must be one")
+
+
+def without_blank(stream: BinaryIO, end: int) -> BinaryIO:
+    """Copy of a file in which the card BLANK of its first header, which ends at a byte, is empty.
+
+    Among floating-point numbers BLANK means nothing, but astropy takes a file for corrupt where it is
+    no FITS value, such as ``NaN`` without quotes.
+    """
+    stream.seek(0)
+    content = bytearray(stream.read())
+    for at in range(0, end, fits.card.CARD_LENGTH):
+        if content[at : at + 9] == b"BLANK   =":
+            content[at : at + fits.card.CARD_LENGTH] = b" " * fits.card.CARD_LENGTH
+    return io.BytesIO(content)
 
 
 def celestial_axes(header: fits.Header) -> tuple[int, int] | None:

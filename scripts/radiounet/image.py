@@ -36,7 +36,15 @@ from radiounet.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.headers import celestial_axes, celestial_wcs, frequency_hz, legible, require_sane_axes
+from radiounet.headers import (
+    celestial_axes,
+    celestial_wcs,
+    frequency_hz,
+    legible,
+    require_sane_axes,
+    require_sane_scale,
+    without_blank,
+)
 from radiounet.reading import naming, reading
 from radiounet.sky import PIXEL_ARCSEC, Mosaic, offsets_deg
 from radiounet.units import unit_factor
@@ -254,12 +262,17 @@ def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Heade
         warnings.simplefilter("ignore", AstropyWarning)
         # opened here, since astropy leaves a file open whose first header it cannot read
         with open(path, "rb") as stream:
+            source = stream
             if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
                 stream.seek(0)
-                require_sane_axes(legible(fits.Header.fromfile(stream)), path)
-            stream.seek(0)
+                header = legible(fits.Header.fromfile(stream))
+                require_sane_axes(header, path)
+                require_sane_scale(header, path)
+                if isinstance(header.get("BLANK"), str):
+                    source = without_blank(stream, stream.tell())
+            source.seek(0)
             # unsigned integers as such would lose their BLANK
-            with fits.open(stream, uint=False) as hdus:
+            with fits.open(source, uint=False) as hdus:
                 return _choose(hdus, path, beams)
 
 
@@ -281,6 +294,7 @@ def _choose(
     if chosen is None:
         raise CelestialError(f"{path} holds no image")
     hdu, header = chosen
+    require_sane_scale(header, path)
     _restore_micro(hdu, header, path)
     return hdu.data, header, table
 

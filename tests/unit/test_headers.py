@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.errors import CelestialError, GridError, TruncatedError, UnreadableError
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError, UnreadableError
 from radiounet.geometry import middle, to_sky
 from radiounet.headers import frequency_hz, legible
 from radiounet.image import copy_frequency, grid_wcs, place_of, read_plane
@@ -27,11 +27,13 @@ def header(**changes):
     return cards
 
 
-def raw(path, key, text):
+def raw(path, key, text, integers=False):
     """Write an image of which one card holds a raw text."""
-    fits.writeto(path, DATA, header(**{key: 77.25}), overwrite=True)
+    present = key in header()
+    data = (1e6 * DATA).astype(np.int16) if integers else DATA
+    fits.writeto(path, data, header(**({key: 77.25} if present else {"FILLER": 77.25})), overwrite=True)
     content = path.read_bytes()
-    at = content.index(f"{key:8}=".encode())
+    at = content.index(f"{key if present else 'FILLER':8}=".encode())
     card = f"{key:8}= {text:>20}".ljust(80).encode("latin-1")
     path.write_bytes(content[:at] + card + content[at + 80 :])
     return path
@@ -44,6 +46,26 @@ def raw(path, key, text):
 def test_cards_that_nobody_needs_cost_no_image(tmp_path, key, text):
     prepare_image(str(raw(tmp_path / "a.fits", key, text)), str(tmp_path / "b.fits"), 4.5, 20.0)
     np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), DATA)
+
+
+@pytest.mark.parametrize("text", ["NaN", "'NaN'", "nan", "-1", "1.0.0", "-Infinity"])
+def test_blank_among_floats_costs_no_image(tmp_path, text):
+    np.testing.assert_array_equal(read_plane(raw(tmp_path / "a.fits", "BLANK", text)).data, DATA)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "integers"),
+    [
+        *((key, text, False) for key in ("BSCALE", "BZERO") for text in ("'1.0'", "T", "'NaN'")),
+        *((key, "NaN", kind) for key in ("BSCALE", "BZERO") for kind in (False, True)),
+        *(("BLANK", text, True) for text in ("NaN", "'none'")),
+    ],
+)
+def test_what_numbers_mean_must_be_a_number(tmp_path, key, text, integers):
+    path = raw(tmp_path / "a.fits", key, text, integers)
+    with pytest.raises(BrightnessError, match=rf"a\.fits: {key} is "):
+        read_plane(path)
+    assert place_of(path) == (0.0, -90.0, 0)
 
 
 @pytest.mark.parametrize("key", ["CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2"])
