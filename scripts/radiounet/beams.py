@@ -69,8 +69,8 @@ class Beam:
 def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
     """Beam of an image.
 
-    Taken from BMAJ, BMIN and BPA (deg); else from the last ``CLEAN BMAJ=`` in AIPS's
-    HISTORY; else from CASA's table BEAMS.
+    Taken from BMAJ, BMIN and BPA (deg), unless both axes are 0; else from the last
+    ``CLEAN BMAJ=`` in AIPS's HISTORY; else from CASA's table BEAMS.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
     BeamError
         None of them, or one that is no beam.
     """
-    if "BMAJ" in header or "BMIN" in header:
+    cards = [header[key] for key in ("BMAJ", "BMIN") if key in header]
+    if any(card != 0 for card in cards):  # 0 is how programs write that there is none
         return _of_cards(header, path)
     found = AIPS.findall("\n".join(str(line) for line in header.get("HISTORY", [])))
     if found:
@@ -93,6 +94,8 @@ def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
         return _checked(Beam(3600 * major, 3600 * minor, angle), f"{path} (HISTORY)")
     if table is not None:
         return _of_table(table, path)
+    if cards:
+        return _of_cards(header, path)
     raise BeamError(f"{path} has no BMAJ and no BMIN: {ADVICE}")
 
 
@@ -103,7 +106,7 @@ def _of_cards(header: fits.Header, path) -> Beam:
     values = []
     for key in KEYS:
         try:
-            values.append(float(header.get(key, 0.0)))
+            values.append(float(header.get(key, np.nan)))
         except (ValueError, TypeError, OverflowError):
             raise BeamError(f"{path} has a beam that is no number: {key} is {header[key]!r}") from None
     written = f"BMAJ {header['BMAJ']}, BMIN {header['BMIN']}; both must be in deg"
@@ -143,7 +146,7 @@ def _checked(beam: Beam, where: str) -> Beam:
         return beam
     if beam.is_round:
         return Beam(beam.major_arcsec, beam.minor_arcsec)
-    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}")
+    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}: {ADVICE}")
 
 
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path) -> None:

@@ -65,6 +65,9 @@ LIMITS = {
 }
 """Physical limits. A row outside is not measured, and says why."""
 
+LOGARITHMS = 12.0, 16.0
+"""Of cluster masses in solMass. In 1e14 solMass no three clusters have as much."""
+
 TEXT = "SUO"  # kinds of columns that hold texts
 
 DEFAULT_UNITS = {"ra": u.deg, "dec": u.deg, "z": u.dimensionless_unscaled, "M500": u.Unit("1e14 solMass")}
@@ -201,12 +204,15 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
     if text.lower().strip('"') in SEXAGESIMAL:
         return SEXAGESIMAL[text.lower().strip('"')]
     if text.startswith("["):
-        raise ConfigError(f"{where}: {text} is a logarithm, a plain unit is needed")
+        raise ConfigError(
+            f"{where}: {text} is a logarithm; --unit COLUMN=UNIT gives another, such as dex(solMass)"
+        )
     words = re.sub(r"[A-Za-z_]+", lambda word: UNIT_WORDS.get(word[0].lower(), word[0]), text)
     try:
         return u.Unit(words)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{where}: {text} is not a unit: {' '.join(str(error).split())[:200]}") from None
+        why = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{where}: {text} is not a unit; --unit COLUMN=UNIT gives one: {why}") from None
 
 
 class _Rows:
@@ -267,6 +273,13 @@ class _Rows:
         if wrong and len(wrong) == len(plain):
             raise ConfigError(
                 f"{self._path}: {limit.words} must be a number; {name} has texts such as {wrong[0]!r}"
+            )
+        known = plain[np.isfinite(plain)]
+        as_logarithms = (known >= LOGARITHMS[0]) & (known <= LOGARITHMS[1])
+        if name == "M500" and self._stated(name, column) is None and known.size > 2 and as_logarithms.all():
+            raise ConfigError(
+                f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms; give its "
+                "unit: --unit 'M500=dex(solMass)', or 'M500=1e14 solMass'"
             )
         try:
             with np.errstate(all="ignore"):

@@ -75,7 +75,7 @@ class AllBlankError(BadDataError):
 
 
 class BrightnessError(BadDataError):
-    """Pixels brighter than anything in the sky."""
+    """Pixels brighter than anything in the sky, or scaled by what is no number."""
 
 
 class ShapeMismatchError(BadDataError):

@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from radiounet.coadd import Window
 from radiounet.errors import FacetError
+from radiounet.geometry import jacobian
 from radiounet.kernels import facets_of_pixels
 
 MIN_PEAK_OVER_ERROR = 2.0
@@ -40,7 +41,7 @@ class Facets:
     offsets_arcsec : ndarray of float64, ``[facet, 2]``
         How far sources lie to the east and north of their true place.
     shifts : ndarray of float64, ``[facet, 2]``
-        The same in rows and columns of the field, px.
+        The same in rows and columns of the field, px, in the middle of each facet.
     bad : tuple of int
         Facets left out.
     replaced : tuple of int
@@ -96,12 +97,17 @@ def read_facets(
     arcsec, replaced = np.zeros((len(labels), 2)), ()
     if offsets is not None:
         arcsec, replaced = _read_offsets(offsets, labels)
-    columns_rows = np.linalg.solve(wcs.pixel_scale_matrix, arcsec.T / 3600)
+    middles = []
+    for label in labels:
+        own = [polygon for polygon, other in zip(polygons, of_polygon, strict=True) if other == label]
+        middles.append(np.concatenate(own).mean(axis=0))
+    rows, columns = np.transpose(middles)
+    columns_rows = np.linalg.solve(jacobian(wcs, columns, rows), arcsec[..., None])[..., 0]
     left_out = _read_bad(bad, len(labels)) if bad is not None else ()
     numbers[np.isin(numbers, left_out)] = -1
     starts = np.cumsum([0, *map(len, polygons)])
     corners = np.concatenate(polygons)
-    return Facets(labels, corners, starts, numbers, arcsec, columns_rows[::-1].T, left_out, replaced)
+    return Facets(labels, corners, starts, numbers, arcsec, columns_rows[:, ::-1], left_out, replaced)
 
 
 def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[int]]:
@@ -120,6 +126,8 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
         except ValueError as error:
             raise FacetError(f"{path}: {text!r} cannot be read: {error}") from None
     polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
+    if not all(np.isfinite(one).all() for one in polygons):
+        raise FacetError(f"{path}: corners of facets lie where the image has no sky")
     labels: list[int | None] = [None] * len(polygons)
     for ra, dec, label in marks:
         column, row = wcs.wcs_world2pix([[ra, dec]], 0)[0]

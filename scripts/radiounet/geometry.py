@@ -17,6 +17,7 @@ from astropy.coordinates import (
 )
 from astropy.time import Time
 from astropy.wcs import WCS
+from astropy.wcs.wcs import NoConvergence
 from scipy import ndimage
 
 from radiounet.errors import CelestialError
@@ -121,8 +122,20 @@ def _pixels(wcs: WCS, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.n
     known = np.isfinite(places).all(axis=1)
     found = np.full_like(places, np.nan)
     if known.any():
-        found[known] = wcs.all_world2pix(places[known], 0)
+        found[known] = _undistorted(wcs, places[known])
     return found[:, 0].reshape(longitude.shape), found[:, 1].reshape(longitude.shape)
+
+
+def _undistorted(wcs: WCS, places: np.ndarray) -> np.ndarray:
+    """Pixels of places, both ``[place, 2]``; NaN far from an image whose distortion has no inverse there."""
+    try:
+        return wcs.all_world2pix(places, 0)
+    except NoConvergence as error:
+        found = error.best_solution
+        for lost in (error.divergent, error.slow_conv):
+            if lost is not None:
+                found[lost] = np.nan
+        return found
 
 
 def _change(

@@ -1,8 +1,10 @@
 """Headers as files have them: what of one can be trusted, and the coordinates it gives."""
 
+import io
 import logging
 import re
 import warnings
+from typing import BinaryIO
 
 import astropy.units as u
 import numpy as np
@@ -11,8 +13,8 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
-from radiounet.errors import CelestialError, GridError, TruncatedError
-from radiounet.geometry import frame_of, middle, pixel_scales_arcsec, to_sky
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
+from radiounet.geometry import FK4_BEFORE, frame_of, middle, pixel_scales_arcsec, to_sky
 from radiounet.products import printable
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,12 @@ KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 LONGITUDE, LATITUDE = re.compile(r"(RA--|.LON)-"), re.compile(r"(DEC-|.LAT)-")
 SKY_CARDS = ("LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH", "MJD-OBS", "DATE-OBS")
 SIP = re.compile(r"[AB]P?_(ORDER|DMAX|\d+_\d+)")
+YEAR = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
+AXIS_KIND = re.compile(r"CTYPE([1-9]\d?)")
+HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
+HERTZ_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+MATRIX_TOLERANCE = 1e-3
+"""How far two matrices of the same pixels may differ, relative to the largest term."""
 FREQUENCIES_HZ = 1e6, 1e13
 FREQUENCY_TOLERANCE = 0.01
 
@@ -89,6 +97,29 @@ def require_sane_axes(header: fits.Header, path) -> tuple[int, ...]:
     return tuple(lengths)
 
 
+def require_sane_scale(header: fits.Header, path) -> None:
+    """Raise `BrightnessError` unless what scales the numbers of an image is a number itself."""
+    for key in ("BSCALE", "BZERO"):
+        if key in header and not _is_number(header[key]):
+            raise BrightnessError(f"{path}: {key} is {header[key]!r}, not a finite number")
+    if isinstance(header.get("BLANK"), str) and header.get("BITPIX", 0) > 0:
+        raise BrightnessError(f"{path}: BLANK is {header['BLANK']!r}; among integers it must be one")
+
+
+def without_blank(stream: BinaryIO, end: int) -> BinaryIO:
+    """Copy of a file in which the card BLANK of its first header, which ends at a byte, is empty.
+
+    Among floating-point numbers BLANK means nothing, but astropy takes a file for corrupt where it is
+    no FITS value, such as ``NaN`` without quotes.
+    """
+    stream.seek(0)
+    content = bytearray(stream.read())
+    for at in range(0, end, fits.card.CARD_LENGTH):
+        if content[at : at + 9] == b"BLANK   =":
+            content[at : at + fits.card.CARD_LENGTH] = b" " * fits.card.CARD_LENGTH
+    return io.BytesIO(content)
+
+
 def celestial_axes(header: fits.Header) -> tuple[int, int] | None:
     """Numbers of the axes of longitude and latitude, from 1; None unless there is one of each."""
     kinds = {n: str(header.get(f"CTYPE{n}", "")) for n in range(1, header.get("NAXIS", 0) + 1)}
@@ -141,13 +172,12 @@ def celestial_wcs(header: fits.Header, axes: tuple[int, int], shape: tuple[int, 
 
 def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
     sky = fits.Header([("NAXIS", 2)])
-    matrix = [(f"CD{i}_{j}", (i, j)) for i in axes for j in axes]
-    has_matrix = any(key in header for key, _ in matrix)
+    matrix = _matrix_kind(header, axes)
     for new, old in enumerate(axes, start=1):
         for key in ("CTYPE", "CUNIT"):
             if f"{key}{old}" in header:
                 sky[f"{key}{new}"] = str(header[f"{key}{old}"])
-        for key in ("CRVAL", "CRPIX", *(() if has_matrix else ("CDELT",))):
+        for key in ("CRVAL", "CRPIX", *(("CDELT",) if matrix == "PC" else ())):
             sky[f"{key}{new}"] = _number(header, f"{key}{old}")
         if f"CROTA{old}" in header:
             sky[f"CROTA{new}"] = _number(header, f"CROTA{old}")
@@ -155,7 +185,7 @@ def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
             if (key := f"PV{old}_{number}") in header:
                 sky[f"PV{new}_{number}"] = _number(header, key)
         for new_other, old_other in enumerate(axes, start=1):
-            for key in (f"CD{old}_{old_other}", f"PC{old}_{old_other}", f"PC{old:03d}{old_other:03d}"):
+            for key in _matrix_names(matrix, old, old_other):
                 if key in header:
                     sky[f"{key[:2]}{new}_{new_other}"] = _number(header, key)
         for other in set(range(1, header["NAXIS"] + 1)) - set(axes):
@@ -164,8 +194,9 @@ def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
                     raise CelestialError(f"{key} mixes the celestial axes with another")
     for key in SKY_CARDS:
         if key in header:
-            text = key in ("RADESYS", "RADECSYS", "DATE-OBS")
-            sky[key] = str(header[key]) if text else _number(header, key)
+            value = _sky_value(header, key, str(header[f"CTYPE{axes[0]}"]))
+            if value is not None:
+                sky[key] = value
     for key in header:
         if SIP.fullmatch(key):
             sky[key] = _number(header, key)
@@ -174,13 +205,79 @@ def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
     return sky
 
 
+def _sky_value(header: fits.Header, key: str, kind: str) -> str | float | None:
+    """What a card of `SKY_CARDS` says; None where it says nothing that longitudes of a kind need."""
+    if key == "DATE-OBS":
+        return str(header[key])
+    if key in ("RADESYS", "RADECSYS"):
+        return str(header[key]).strip().upper()
+    if key in ("EQUINOX", "EPOCH"):
+        return _equinox(header, key, kind)
+    if key == "MJD-OBS" and not _is_number(header[key]):
+        return None
+    return _number(header, key)
+
+
+def _equinox(header: fits.Header, key: str, kind: str) -> float | None:
+    """Year of an equinox, which some write as text, ``J2000``."""
+    system = str(header.get("RADESYS", header.get("RADECSYS", ""))).strip().upper()
+    if kind[:4] in ("GLON", "SLON") or system == "ICRS":
+        return header[key] if _is_number(header[key]) else None
+    year = YEAR.fullmatch(str(header[key]).strip().upper())
+    if isinstance(header[key], str) and year:
+        # without a system the year says which it is
+        usual = "B" if float(year[2]) < FK4_BEFORE else "J"
+        if system or year[1] in ("", usual):
+            return float(year[2])
+    return _number(header, key)
+
+
+def _matrix_names(kind: str, i: int, j: int) -> tuple[str, ...]:
+    return (f"CD{i}_{j}",) if kind == "CD" else (f"PC{i}_{j}", f"PC{i:03d}{j:03d}")
+
+
+def _matrix_kind(header: fits.Header, axes: tuple[int, int]) -> str:
+    """Which matrix gives the linear terms: CD, or else PC, with CDELT.
+
+    Raises
+    ------
+    CelestialError
+        Both are there, against the standard, and differ.
+    """
+    found = {
+        kind: [[_first(header, _matrix_names(kind, i, j)) for j in axes] for i in axes]
+        for kind in ("CD", "PC")
+    }
+    there = {kind: any(one is not None for row in rows for one in row) for kind, rows in found.items()}
+    if not there["CD"]:
+        return "PC"
+    if there["PC"]:
+        steps = [_number(header, f"CDELT{i}") if f"CDELT{i}" in header else 1.0 for i in axes]
+        given = np.array([[one or 0.0 for one in row] for row in found["CD"]])
+        other = np.diag(steps) @ [
+            [float(i == j) if one is None else one for j, one in enumerate(row)]
+            for i, row in enumerate(found["PC"])
+        ]
+        if np.abs(given - other).max() > MATRIX_TOLERANCE * np.abs(given).max():
+            raise CelestialError("its CDi_j and its PCi_j are both there, and differ")
+    return "CD"
+
+
+def _first(header: fits.Header, keys: tuple[str, ...]) -> float | None:
+    return next((_number(header, key) for key in keys if key in header), None)
+
+
 def _number(header: fits.Header, key: str) -> float | int:
     if key not in header:
         raise CelestialError(f"there is no {key}")
     value = header[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(float(value)):
+    if not _is_number(value):
         raise CelestialError(f"{key} is {value!r}, not a finite number")
     return value
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and bool(np.isfinite(float(value)))
 
 
 def _require_place(wcs: WCS, shape: tuple[int, int]) -> None:
@@ -214,7 +311,10 @@ def frequency_hz(header: fits.Header) -> float | None:
     header : astropy.io.fits.Header
         From `legible`.
     """
-    axes = [n for n in range(1, header.get("NAXIS", 0) + 1) if str(header.get(f"CTYPE{n}", ""))[:4] == "FREQ"]
+    # an axis that was taken out of the data leaves its cards behind
+    axes = [
+        found[1] for key in header if (found := AXIS_KIND.fullmatch(key)) and str(header[key])[:4] == "FREQ"
+    ]
     given = {f"CRVAL{n}": _axis_hz(header, n) for n in axes}
     given |= {key: header[key] for key in ("RESTFRQ", "RESTFREQ") if key in header}
     known = {key: float(value) for key, value in given.items() if _is_frequency(value)}
@@ -230,12 +330,14 @@ def frequency_hz(header: fits.Header) -> float | None:
     return value
 
 
-def _axis_hz(header: fits.Header, axis: int) -> object:
+def _axis_hz(header: fits.Header, axis: str) -> object:
     value = header.get(f"CRVAL{axis}")
     try:
         step = (1 - float(header.get(f"CRPIX{axis}", 1))) * float(header.get(f"CDELT{axis}", 0))
-        unit = u.Unit(str(header.get(f"CUNIT{axis}", "Hz")).strip() or "Hz")
-        return float((float(value) + step) * unit.to(u.Hz))
+        unit = str(header.get(f"CUNIT{axis}", "Hz")).strip() or "Hz"
+        hertz = HERTZ.fullmatch(unit)  # in capitals, too
+        factor = HERTZ_PREFIXES[hertz[1].lower()] if hertz else u.Unit(unit).to(u.Hz)
+        return float((float(value) + step) * factor)
     except (TypeError, ValueError, OverflowError):
         return value
 

@@ -36,7 +36,15 @@ from radiounet.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.headers import celestial_axes, celestial_wcs, frequency_hz, legible, require_sane_axes
+from radiounet.headers import (
+    celestial_axes,
+    celestial_wcs,
+    frequency_hz,
+    legible,
+    require_sane_axes,
+    require_sane_scale,
+    without_blank,
+)
 from radiounet.reading import naming, reading
 from radiounet.sky import PIXEL_ARCSEC, Mosaic, offsets_deg
 from radiounet.units import unit_factor
@@ -254,11 +262,17 @@ def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Heade
         warnings.simplefilter("ignore", AstropyWarning)
         # opened here, since astropy leaves a file open whose first header it cannot read
         with open(path, "rb") as stream:
+            source = stream
             if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
                 stream.seek(0)
-                require_sane_axes(legible(fits.Header.fromfile(stream)), path)
-            stream.seek(0)
-            with fits.open(stream) as hdus:
+                header = legible(fits.Header.fromfile(stream))
+                require_sane_axes(header, path)
+                require_sane_scale(header, path)
+                if isinstance(header.get("BLANK"), str):
+                    source = without_blank(stream, stream.tell())
+            source.seek(0)
+            # unsigned integers as such would lose their BLANK
+            with fits.open(source, uint=False) as hdus:
                 return _choose(hdus, path, beams)
 
 
@@ -280,6 +294,7 @@ def _choose(
     if chosen is None:
         raise CelestialError(f"{path} holds no image")
     hdu, header = chosen
+    require_sane_scale(header, path)
     _restore_micro(hdu, header, path)
     return hdu.data, header, table
 
@@ -306,7 +321,9 @@ def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.nda
     longitude, latitude = (data.ndim - axis for axis in axes)
     others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]
     if any(data.shape[axis] != 1 for axis in others):
-        raise CelestialError(f"{path}: shape {data.shape} is more than one celestial plane")
+        raise CelestialError(
+            f"{path}: shape {data.shape} is more than one celestial plane; cut out the one that is meant"
+        )
     plane = np.transpose(data, (*others, latitude, longitude))[(0,) * len(others)]
     return celestial_wcs(header, axes, plane.shape, path), plane
 

@@ -55,8 +55,9 @@ def to_model_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path="t
     -------
     Plane
         On an ICRS SIN grid around the image's centre, north up, east left, that covers
-        all of it; the very same object when nothing was to do: ICRS or FK5 of J2000,
-        square pixels of that scale (within 1 %) in the middle and at every corner, north up.
+        all of it; the very same object when nothing was to do: ICRS or FK5 of J2000 without
+        distortion, square pixels of that scale (within 1 %) in the middle and at every
+        corner, north up.
 
     Raises
     ------
@@ -65,7 +66,12 @@ def to_model_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path="t
     CelestialError
         It is wider than one tangent plane shows.
     """
-    fits_grid = is_equatorial_j2000(plane.wcs) and has_scale(plane, pixel_arcsec) and _north_up(plane)
+    fits_grid = (
+        is_equatorial_j2000(plane.wcs)
+        and not plane.wcs.has_distortion  # which no product has
+        and has_scale(plane, pixel_arcsec)
+        and _north_up(plane)
+    )
     if not plane.beam.matches(beam_arcsec):
         if not _is_even(plane):
             # a projection that stretches: one kernel fits all of it on a SIN grid only

@@ -191,6 +191,7 @@ def _read_text(path: str | Path, text: str) -> Table:
     header, rest = lines[at].lstrip("# "), lines[at + 1 :]
     delimiter = _delimiter(header)
     names = _fields(header, delimiter)
+    units, rest = _units_above_rule(rest, delimiter)
     rows, comments = [], 0
     stream = (line.strip(" ") + "\n" for line in rest)
     for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True):
@@ -206,7 +207,22 @@ def _read_text(path: str | Path, text: str) -> Table:
     if comments:
         logger.info("%s: %d lines are comments", path, comments)
     columns = np.array(rows, dtype=str).reshape(len(rows), len(names)).T
-    return Table(list(columns), names=[name.strip() for name in names])
+    table = Table(list(columns), names=[name.strip() for name in names])
+    for name, unit in zip(table.colnames, units, strict=False):
+        if unit.strip():
+            table[name].unit = unit.strip()
+    return table
+
+
+def _units_above_rule(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
+    """Units of the columns, and the lines with data: VizieR rules off its header, with a line of units."""
+    for number, line in enumerate(lines[:2]):
+        fields = [field.strip() for field in _fields(line, delimiter)]
+        if "---" in line and all(field and not field.strip("-") for field in fields):
+            return (_fields(lines[0], delimiter) if number else []), lines[number + 1 :]
+        if _has_number(line, delimiter):
+            break
+    return [], lines
 
 
 def _delimiter(header: str) -> str:

@@ -122,8 +122,30 @@ def test_an_angle_that_is_none(tmp_path, angle):
 def test_what_is_no_beam_of_this_image(tmp_path, major, minor, words):
     cards = {key: value for key, value in (("BMAJ", major), ("BMIN", minor)) if value is not None}
     with pytest.raises(BeamError, match=words) as caught:
-        open_plane(write(tmp_path / "a.fits", **cards))
+        open_plane(write(tmp_path / "a.fits", BPA=0.0, **cards))
     assert caught.value.file == str(tmp_path / "a.fits")
+
+
+def test_an_angle_that_is_missing(tmp_path):
+    """Like one that is no number: 0 would be a guess."""
+    assert read_plane(write(tmp_path / "a.fits", BMAJ=20 / 3600, BMIN=19.7 / 3600)).beam.angle_deg == 0
+    with pytest.raises(BeamError, match="20 x 15 arcsec with BPA nan.*--beam"):
+        read_plane(write(tmp_path / "b.fits", BMAJ=20 / 3600, BMIN=15 / 3600))
+
+
+def test_a_beam_of_0_is_none(tmp_path):
+    none = {"BMAJ": 0.0, "BMIN": 0.0, "BPA": 0.0}
+    history = [AIPS.format("5.5556E-03", "5.0E-03", "12")]
+    beams = [
+        read_plane(write(tmp_path / "a.fits", history=history, **none)).beam,
+        read_plane(write(tmp_path / "b.fits", rows_of((20, 18, 12)), **none)).beam,
+        read_plane(write(tmp_path / "c.fits", rows_of((20, 18, 12)), BMAJ=0)).beam,
+    ]
+    for beam in beams:
+        assert (beam.major_arcsec, beam.minor_arcsec) == (pytest.approx(20, 1e-3), pytest.approx(18))
+        assert beam.angle_deg == 12
+    with pytest.raises(BeamError, match="unusable beam of 0 x 0"):
+        read_plane(write(tmp_path / "d.fits", **none))
 
 
 def test_axes_that_differ_by_rounding_only(tmp_path):

@@ -49,6 +49,21 @@ def test_blank_and_scale_together(tmp_path):
     np.testing.assert_allclose(plane.data[0], 1 + 0.5 * data[0])
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.uint32])
+def test_the_value_of_blank_where_bzero_turns_the_sign(tmp_path, kind):
+    """FITS has no such integers; it stores them shifted, and so is BLANK."""
+    data = (100 + np.abs(noise())).astype(kind)
+    path = write(tmp_path / "a.fits", data)
+    stored = 7 if kind == np.int8 else -5
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header["BLANK"] = stored
+        hdus[0].data[3, 4] = stored
+    plane = read_plane(path)
+    assert np.argwhere(np.isnan(plane.data)).tolist() == [[3, 4]]
+    known = np.isfinite(plane.data)
+    np.testing.assert_array_equal(plane.data[known], data[known])
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_single_zeros_and_specks_are_data_solid_areas_are_not(tmp_path, kind):
     data = noise(kind=kind)

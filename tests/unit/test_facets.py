@@ -1,5 +1,7 @@
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 
@@ -11,6 +13,7 @@ from radiounet.mosaic import FieldImages, make_mosaic
 from skies import write_field
 
 WCS = grid_wcs(150.0, 35.0, 160, 4.5)
+EQUATOR = grid_wcs(150.0, 0.0, 160, 4.5)
 # column, row of the corners; labels in another order than polygons, as DDFacet writes them
 SQUARES = {12: [(0, 0), (79, 0), (79, 159), (0, 159)], 3: [(79, 0), (159, 0), (159, 159), (79, 159)]}
 
@@ -62,9 +65,9 @@ def test_a_window_is_a_part_of_the_whole(tmp_path):
 
 
 def test_offsets_become_pixels(tmp_path):
-    regions = write_regions(tmp_path / "f.reg")
+    regions = write_regions(tmp_path / "f.reg", wcs=EQUATOR)
     offsets = write_offsets(tmp_path / "o.fits", ra=[4.5, -9.0], dec=[0.9, 4.5])
-    facets = read_facets(regions, WCS, offsets)
+    facets = read_facets(regions, EQUATOR, offsets)
     # too far east is too low a column, too far north too high a row
     np.testing.assert_allclose(facets.shifts, [[0.2, -1.0], [1.0, 2.0]], rtol=1e-6)
     assert facets.replaced == ()
@@ -73,13 +76,13 @@ def test_offsets_become_pixels(tmp_path):
 
 def test_offsets_not_well_measured_are_those_of_the_good_ones(tmp_path):
     """ddf-pipeline writes the medians into a copy; here they count."""
-    regions = write_regions(tmp_path / "f.reg")
+    regions = write_regions(tmp_path / "f.reg", wcs=EQUATOR)
     offsets = write_offsets(tmp_path / "o.fits", ra=[4.5, 40.0], dec=[0.9, 40.0], trust=(10.0, 1.9))
-    facets = read_facets(regions, WCS, offsets)
+    facets = read_facets(regions, EQUATOR, offsets)
     np.testing.assert_allclose(facets.shifts, [[0.2, -1.0]] * 2, rtol=1e-6)
     assert facets.replaced == (1,)
     none = write_offsets(tmp_path / "n.fits", ra=[4.5, 40.0], dec=[0.9, 40.0], trust=(1.0, 1.0))
-    assert not read_facets(regions, WCS, none).shifts.any()
+    assert not read_facets(regions, EQUATOR, none).shifts.any()
 
 
 def test_offsets_belong_to_labels_not_to_rows(tmp_path):
@@ -104,6 +107,37 @@ def test_offsets_in_a_field_that_is_turned(tmp_path):
     east = 4.5 / 3600 / np.cos(np.radians(true[1]))
     x, y = turned.wcs_world2pix([[true[0] + east, true[1] + 9 / 3600]], 0)[0]
     np.testing.assert_allclose(facets.shifts[1], [y - 70, x - 80], atol=0.01)
+
+
+@pytest.mark.parametrize("dec", [0.0, 60.0, 84.0])
+@pytest.mark.parametrize("turn", [0.0, 40.0])
+def test_offsets_far_from_the_middle_of_a_field(tmp_path, dec, turn):
+    """North is not up there: at Dec 84, two degrees to the east, it is turned by 18 deg."""
+    n_px = 3200
+    wcs = grid_wcs(150.0, dec, n_px, 4.5)
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    wcs.wcs.pc = [[c, -s], [s, c]]
+    wcs.wcs.set()
+    # in the four corners of the field
+    places = {1: (150, 150), 2: (3050, 150), 5: (3050, 3050), 9: (150, 3050)}
+    squares = {
+        label: [(x - 100, y - 100), (x + 100, y - 100), (x + 100, y + 100), (x - 100, y + 100)]
+        for label, (x, y) in places.items()
+    }
+    east, north = np.array([4.5, -3.0, 9.0, 0.0]), np.array([9.0, 2.0, -4.5, 4.5])
+    offsets = write_offsets(tmp_path / "o.fits", east, north, [9.0] * 4, labels=list(places))
+    facets = read_facets(write_regions(tmp_path / "f.reg", squares, wcs=wcs), wcs, offsets)
+    # sources seen where the offsets put them, by astropy
+    true = SkyCoord.from_pixel(*np.transpose(list(places.values())), wcs)
+    seen = true.spherical_offsets_by(east * u.arcsec, north * u.arcsec).to_pixel(wcs)
+    expected = np.transpose(seen) - list(places.values())
+    np.testing.assert_allclose(facets.shifts[:, ::-1], expected, atol=2e-3)
+
+
+def test_facets_beyond_the_sky_of_a_field(tmp_path):
+    regions = write_regions(tmp_path / "f.reg")
+    with pytest.raises(FacetError, match="no sky"):
+        read_facets(regions, grid_wcs(330.0, -35.0, 160, 4.5))
 
 
 def test_bad_facets_hold_no_pixel(tmp_path):

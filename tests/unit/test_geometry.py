@@ -31,6 +31,12 @@ FRAMES = {
     "fk5 of 1975": ("RA--", "DEC-", {"RADESYS": "FK5", "EQUINOX": 1975.0}, FK5(equinox="J1975")),
     "equinox alone": ("RA--", "DEC-", {"EQUINOX": 1950.0}, FK4(equinox="B1950")),
     "epoch alone": ("RA--", "DEC-", {"EPOCH": 1950.0}, FK4(equinox="B1950")),
+    "equinox as text": ("RA--", "DEC-", {"EQUINOX": "B1950"}, FK4(equinox="B1950")),
+    "epoch as text": ("RA--", "DEC-", {"EPOCH": " 1950.0"}, FK4(equinox="B1950")),
+    "fk5 as text": ("RA--", "DEC-", {"RADECSYS": "fk5", "EQUINOX": "J1975.0"}, FK5(equinox="J1975")),
+    "icrs of no equinox": ("RA--", "DEC-", {"RADESYS": "icrs", "EQUINOX": "none"}, "icrs"),
+    "odd dates": ("RA--", "DEC-", {"EQUINOX": "J2000", "MJD-OBS": "?", "DATE-OBS": "never"}, FK5()),
+    "galactic with text": ("GLON", "GLAT", {"EQUINOX": "Galactic"}, Galactic()),
     "fk4": ("RA--", "DEC-", {"RADESYS": "FK4", "EQUINOX": 1950.0}, FK4(equinox="B1950")),
     "fk4 of 1979": (
         "RA--",
@@ -78,6 +84,9 @@ def test_positions_are_icrs_in_every_frame(tmp_path, name):
         (("RA--", "DEC-"), {"RADESYS": "GAPPT"}, "no frame of the sky"),
         (("RA--", "DEC-"), {"RADESYS": "FK5", "EQUINOX": 0.0}, "EQUINOX 0"),
         (("RA--", "DEC-"), {"EQUINOX": 1e30}, "EQUINOX 1e"),
+        (("RA--", "DEC-"), {"EQUINOX": "of date"}, "EQUINOX is 'of date'"),
+        (("RA--", "DEC-"), {"EPOCH": "B2000"}, "EPOCH is 'B2000'"),
+        (("RA--", "DEC-"), {"EQUINOX": "J1950"}, "EQUINOX is 'J1950'"),
     ],
 )
 def test_what_is_no_frame_of_the_sky_is_refused(tmp_path, kinds, extra, words):

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.errors import CelestialError, GridError, TruncatedError, UnreadableError
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError, UnreadableError
 from radiounet.geometry import middle, to_sky
 from radiounet.headers import frequency_hz, legible
 from radiounet.image import copy_frequency, grid_wcs, place_of, read_plane
@@ -27,11 +27,13 @@ def header(**changes):
     return cards
 
 
-def raw(path, key, text):
+def raw(path, key, text, integers=False):
     """Write an image of which one card holds a raw text."""
-    fits.writeto(path, DATA, header(**{key: 77.25}), overwrite=True)
+    present = key in header()
+    data = (1e6 * DATA).astype(np.int16) if integers else DATA
+    fits.writeto(path, data, header(**({key: 77.25} if present else {"FILLER": 77.25})), overwrite=True)
     content = path.read_bytes()
-    at = content.index(f"{key:8}=".encode())
+    at = content.index(f"{key if present else 'FILLER':8}=".encode())
     card = f"{key:8}= {text:>20}".ljust(80).encode("latin-1")
     path.write_bytes(content[:at] + card + content[at + 80 :])
     return path
@@ -44,6 +46,26 @@ def raw(path, key, text):
 def test_cards_that_nobody_needs_cost_no_image(tmp_path, key, text):
     prepare_image(str(raw(tmp_path / "a.fits", key, text)), str(tmp_path / "b.fits"), 4.5, 20.0)
     np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), DATA)
+
+
+@pytest.mark.parametrize("text", ["NaN", "'NaN'", "nan", "-1", "1.0.0", "-Infinity"])
+def test_blank_among_floats_costs_no_image(tmp_path, text):
+    np.testing.assert_array_equal(read_plane(raw(tmp_path / "a.fits", "BLANK", text)).data, DATA)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "integers"),
+    [
+        *((key, text, False) for key in ("BSCALE", "BZERO") for text in ("'1.0'", "T", "'NaN'")),
+        *((key, "NaN", kind) for key in ("BSCALE", "BZERO") for kind in (False, True)),
+        *(("BLANK", text, True) for text in ("NaN", "'none'")),
+    ],
+)
+def test_what_numbers_mean_must_be_a_number(tmp_path, key, text, integers):
+    path = raw(tmp_path / "a.fits", key, text, integers)
+    with pytest.raises(BrightnessError, match=rf"a\.fits: {key} is "):
+        read_plane(path)
+    assert place_of(path) == (0.0, -90.0, 0)
 
 
 @pytest.mark.parametrize("key", ["CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2"])
@@ -97,6 +119,28 @@ def test_a_matrix_in_place_of_cdelt(tmp_path):
     fits.writeto(tmp_path / "b.fits", DATA, cards)
     with pytest.raises(CelestialError):
         read_plane(tmp_path / "b.fits")
+
+
+def test_both_matrices(tmp_path):
+    """Against the standard, but left by programs that add the PC of astropy to a header with CD."""
+    cards = header()
+    cards.update(CD1_1=-4.5 / 3600, CD1_2=0.0, CD2_1=0.0, CD2_2=4.5 / 3600, PC1_1=1.0)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    cards.update(CDELT1=1.0, CDELT2=1.0, PC1_1=-4.5 / 3600, PC2_2=4.5 / 3600)
+    fits.writeto(tmp_path / "b.fits", DATA, cards)
+    for name in "ab":
+        plane = read_plane(tmp_path / f"{name}.fits")
+        assert plane.pixel_arcsec == pytest.approx(4.5, rel=1e-5)
+        assert to_sky(plane.wcs, 19, 19) == (pytest.approx(150), pytest.approx(35))
+    # turned by 30 deg, or another scale
+    for number, changes in enumerate(
+        ({"PC1_1": 0.866, "PC1_2": -0.5, "PC2_1": 0.5, "PC2_2": 0.866}, {"PC1_1": 1.0, "PC2_2": 1.0})
+    ):
+        odd = cards.copy()
+        odd.update(changes)
+        fits.writeto(tmp_path / f"{number}.fits", DATA, odd)
+        with pytest.raises(CelestialError, match="CDi_j and its PCi_j"):
+            read_plane(tmp_path / f"{number}.fits")
 
 
 def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
@@ -163,6 +207,12 @@ AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3":
         (AXIS | {"RESTFRQ": "144 MHz"}, 1.44e8),
         (AXIS | {"CRVAL3": 0.0, "RESTFRQ": 1.5e8}, 1.5e8),
         (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHz"}, 1.44e8),
+        (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHZ"}, 1.44e8),
+        (AXIS | {"CRVAL3": 1.4, "CDELT3": 1.0, "CUNIT3": "GHZ", "RESTFRQ": 1.420405752e9}, 1.4e9),
+        (AXIS | {"CUNIT3": "HERTZ"}, 1.44e8),
+        (AXIS | {"CUNIT3": "km/s", "RESTFRQ": 1.5e8}, 1.44e8),
+        # the plane of a cube, whose header still has the axis
+        (AXIS | {"NAXIS": 2, "RESTFRQ": 1.420405752e9}, 1.44e8),
         (AXIS | {"CRPIX3": 0.0}, 1.45e8),
         (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
         (AXIS | {"CRVAL3": "x", "RESTFREQ": 1.5e8}, 1.5e8),

@@ -141,6 +141,29 @@ def test_lonpole_turns_an_image_too():
     assert to_model_grid(plane_at(wcs), 4.5, 20.0).wcs is not wcs
 
 
+@pytest.mark.parametrize("strength", [5e-6, 2e-5, 2e-4])
+@pytest.mark.parametrize("pixel_arcsec", [4.5, 3.0])
+def test_a_distorted_image_is_brought_to_a_plain_grid(tmp_path, strength, pixel_arcsec):
+    """Coefficients of SIP, which products do not have; far from the image they have no inverse."""
+    cards = grid_wcs(150.0, 35.0, N_PX, pixel_arcsec).to_header()
+    cards.update(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=2, B_ORDER=2)
+    cards.update(A_2_0=strength, B_0_2=-strength, BUNIT="Jy/beam", BMAJ=20 / 3600, BMIN=20 / 3600)
+    y, x = np.indices((N_PX, N_PX))
+    square = (x - 250) ** 2 + (y - 40) ** 2
+    data = np.exp(-4 * np.log(2) * square * (pixel_arcsec / 20) ** 2).astype(np.float32)
+    fits.writeto(tmp_path / "a.fits", data, cards)
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    made = fits.getdata(tmp_path / "b.fits")
+    row, column = np.unravel_index(np.nanargmax(made), made.shape)
+    found = SkyCoord.from_pixel(column, row, WCS(fits.getheader(tmp_path / "b.fits")))
+    true = SkyCoord.from_pixel(250, 40, WCS(fits.getheader(tmp_path / "a.fits")))
+    assert found.separation(true).arcsec < 3.2
+    wcs = read_plane(tmp_path / "a.fits").wcs
+    x, y = to_pixels(wcs, [150.0, 150.0, 330.0], [35.0, 90.0, -35.0])
+    assert (x[0], y[0]) == (pytest.approx(cards["CRPIX1"] - 1), pytest.approx(cards["CRPIX2"] - 1))
+    assert np.isnan(x[2])
+
+
 def test_stretched_at_one_corner_only():
     wide = grid_wcs(150.0, 35.0, 101, 4.5)
     wide.wcs.crpix = [51.0 + 8000, 51.0]  # ten degrees from the centre of a SIN grid
