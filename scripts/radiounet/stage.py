@@ -91,6 +91,7 @@ def run_stage(
     named = _values(args, args.writes)
     derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
     try:
+        _require_words(args)
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
     except (ConfigError, OSError) as error:
@@ -121,6 +122,13 @@ def run_stage(
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(TransientError.exit_status)
+
+
+def _require_words(args: argparse.Namespace) -> None:
+    """Refuse options that are empty: files below a folder of no name would lie in ``/``."""
+    for name, value in vars(args).items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise ConfigError(f"{name.replace('_', '-')} is empty")
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

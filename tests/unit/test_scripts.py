@@ -268,6 +268,16 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
         (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
         (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
+        (("segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
+        (("compare_mosaic", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
+        (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
+        (
+            (
+                *("fetch_field", "--field", "f", "--download", "{}", "--int-image", "i", "--app-image", "a"),
+                *("--source", "s", "--archive", '{"mosaic": "x/{mosaic}", "mosaic_files": ["a"]}'),
+            ),
+            "archive.<release> has no field",
+        ),
     ],
 )
 def test_mistakes_of_the_command_line_are_named(tmp_path, command, said):
