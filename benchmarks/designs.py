@@ -181,7 +181,9 @@ TRIAL_STEPS = 20
 def main() -> None:
     """Train one design and print its row as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("design", type=int, help=f"0 to {len(DESIGNS) - 1}")
+    parser.add_argument(
+        "design", type=int, choices=range(len(DESIGNS)), metavar="design", help=f"0 to {len(DESIGNS) - 1}"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1500, help="wall time of the training")
     parser.add_argument("--cores", type=int, default=2)

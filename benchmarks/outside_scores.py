@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.gaussian import FWHM_AREA
-from radiounet.image import Plane, read_plane, to_model_grid
+from radiounet.image import Plane, read_plane
 from radiounet.outside import (
     BEAM_PX,
     MIN_AREA_PX,
@@ -27,6 +27,7 @@ from radiounet.outside import (
     find_islands,
 )
 from radiounet.pairs import BEAM_ARCSEC
+from radiounet.resampling import to_model_grid
 from radiounet.scores import PixelCounts, divide, roc_auc
 from radiounet.sky import PIXEL_ARCSEC
 

@@ -1,4 +1,7 @@
+import ast
 import hashlib
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +33,16 @@ def test_every_script_explains_itself_and_is_short(script):
     assert len(script.read_text().splitlines()) < 60
 
 
-def test_every_rule_has_a_script_of_its_name():
-    import re
+@pytest.mark.parametrize("program", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_imports_what_is_there(program):
+    for node in ast.walk(ast.parse(program.read_text())):
+        # PyTorch is not among the packages of this project
+        if isinstance(node, ast.ImportFrom) and re.match(r"radiounet\.(?!torch_)", node.module or ""):
+            module = importlib.import_module(node.module)
+            assert [one.name for one in node.names if not hasattr(module, one.name)] == []
 
+
+def test_every_rule_has_a_script_of_its_name():
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     for rule, body in re.findall(r"rule (\w+):(.*?)(?=\n\s*rule |\Z)", text, re.DOTALL):
         if "shell:" in body:
@@ -269,6 +279,7 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
         (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
         (("segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
+        (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
         (("compare_mosaic", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
         (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
         (
