@@ -242,7 +242,14 @@ def run_design(
 def main() -> None:
     """Simulate, train the designs in turn, and write a row of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("designs", type=int, nargs="+", help=f"0 to {len(DESIGNS) - 1}")
+    parser.add_argument(
+        "designs",
+        type=int,
+        nargs="+",
+        choices=range(len(DESIGNS)),
+        metavar="design",
+        help=f"0 to {len(DESIGNS) - 1}",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--seconds", type=float, default=50, help="wall time of each training")
     parser.add_argument("--samples", type=int, default=600)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
+from radiounet.cards import model_folder, read_card, write_card
+from radiounet.errors import ModelError
 from radiounet.recipe import HELD_OUT, SKIES, TrainOptions, read_sky
 from radiounet.simulate import write_pair
 
@@ -61,6 +63,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.settle and args.settle not in args.models:
         parser.error(f"--settle {args.settle} is none of {args.models}")
+    try:
+        for name in args.models:  # before the images are simulated
+            read_card(model_folder(name))
+    except ModelError as error:
+        parser.error(str(error))
     wanted = [("wide", CALIBRATION + n) for n in range(args.calibration)]
     wanted += [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
@@ -72,7 +79,6 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str]) -> None:
     """Calibrate and evaluate every model."""
-    from radiounet.cards import model_folder, read_card, write_card
     from radiounet.evaluation import calibrate, evaluate, model_method
 
     options = TrainOptions(max_false_per_deg2=FALSE_PER_DEG2)

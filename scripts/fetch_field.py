@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from radiounet.archive import fetch_candidates
 from radiounet.config import DownloadOptions, ReleaseArchive
+from radiounet.errors import ConfigError
 from radiounet.lists import read_checksums
 from radiounet.products import write_json
 from radiounet.stage import run_stage, stage_parser
@@ -27,6 +28,8 @@ def main() -> None:
 
     def work() -> None:
         archive = ReleaseArchive.model_validate_json(args.archive)
+        if archive.field is None:
+            raise ConfigError("archive.<release> has no field: set it to the URL of a field's files")
         download = DownloadOptions.model_validate_json(args.download)
         known = read_checksums(args.checksums, args.field)
         wanted = {"int": (archive.field_int_files, args.int_image)}

@@ -8,6 +8,7 @@ from radiounet.errors import ConfigError
 from radiounet.options import add_options, options_from
 from radiounet.outputs import claim_outputs
 from radiounet.recipe import LegOptions, read_sky
+from radiounet.stage import whole
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve and weights")
     parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
     parser.add_argument("--minutes", type=float, default=100, help="length of the leg")
-    parser.add_argument("--cores", type=int, default=1, help="of the network, and as many to simulate")
+    parser.add_argument("--cores", type=whole(1), default=1, help="of the network, and as many to simulate")
     add_options(parser, LegOptions)
     args = parser.parse_args()
 

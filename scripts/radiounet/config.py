@@ -26,7 +26,9 @@ from radiounet.section import (
     MosaicUrl,
     Name,
     Names,
+    Reference,
     Section,
+    Source,
 )
 from radiounet.urls import has_credentials
 
@@ -194,16 +196,16 @@ class Dr3Archive(ReleaseArchive):
 class Lists(Section):
     """Where the lists of the survey are read from: a URL, or a local file."""
 
-    dr2_mosaics: FilePath = Field(
+    dr2_mosaics: Source = Field(
         "https://vo.astron.nl/tap/sync?REQUEST=doQuery&LANG=ADQL&FORMAT=votable&QUERY="
         "SELECT+mosaic_id,centeralpha,centerdelta,adler32+FROM+lotss_dr2.mosaics",
         description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)",
     )
-    dr3_footprint: FilePath = Field(
+    dr3_footprint: Source = Field(
         "https://lofar-surveys.org/public/DR3/catalogues/dr3-moc.moc",
         description="DR3 footprint (FITS MOC)",
     )
-    fields: FilePath = Field(
+    fields: Source = Field(
         "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
         "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt",
         description="grid of LoTSS fields: name, ra, dec (deg)",
@@ -213,7 +215,7 @@ class Lists(Section):
 class PublishedModel(LogScale):
     """Published weights of Radio U-Net: where their zip is, and what belongs to them."""
 
-    url: FilePath = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
+    url: Source = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
     checksum: str | None = Field(None, description="of the zip, written gitblob:HEX or sha256:HEX")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
 
@@ -267,7 +269,7 @@ class Archive(Section):
         "written adler32:HEX, sha256:HEX or gitblob:HEX",
     )
     clusters: Annotated[
-        dict[Literal["psz2", "mcxc"], FilePath], BeforeValidator(_added_to(PUBLISHED_CATALOGUES))
+        dict[Literal["psz2", "mcxc"], Source], BeforeValidator(_added_to(PUBLISHED_CATALOGUES))
     ] = Field(
         PUBLISHED_CATALOGUES,
         description="URLs of cluster catalogues (VOTable); one that is given leaves the other as it is",
@@ -323,10 +325,10 @@ class MeasureOptions(Section):
 class VerifyOptions(Section):
     """Comparing masks and probability maps with reference ones (rule verify)."""
 
-    masks: MosaicFile | None = Field(
+    masks: Reference | None = Field(
         None, description="reference masks, a path or URL with {mosaic}; null: not compared"
     )
-    probabilities: MosaicFile | None = Field(
+    probabilities: Reference | None = Field(
         None, description="reference probability maps, a path or URL with {mosaic}; null: not compared"
     )
     min_iou: float = Field(0.999, ge=0, le=1, description="lowest IoU of masks that are called equal")

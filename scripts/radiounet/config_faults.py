@@ -1,7 +1,6 @@
 """What is wrong with a configuration: the place, the value, what is allowed there, and YAML that is right."""
 
 import difflib
-import re
 import reprlib
 import types
 import typing
@@ -13,6 +12,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from radiounet.errors import ConfigError
 from radiounet.products import NAME_PATTERN
+from radiounet.urls import public_text
 
 MOST_VALUES = 1_000_000
 DEEPEST = 20
@@ -118,10 +118,17 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: no more than some of it, and no password of a URL."""
-    short = reprlib.Repr()
+    """A value as a message shows it: no more than some of it, and no secret of a URL."""
+    short = _PublicRepr()
     short.maxlevel, short.maxdict, short.maxlist, short.maxstring, short.maxother = 3, 6, 6, 120, 120
-    return re.sub(r"//[^/@\s'\"]*@", "//...@", short.repr(value))
+    return short.repr(value)
+
+
+class _PublicRepr(reprlib.Repr):
+    """Leaves credentials out before it shortens, which may part a secret from what tells it as one."""
+
+    def repr_str(self, text: str, level: int) -> str:
+        return super().repr_str(public_text(text), level)
 
 
 def model_in(annotation: Any) -> Any:

@@ -279,8 +279,7 @@ class JobGraph:
 
     def published_mosaic(self, mosaic: str) -> str:
         """Path of the published mosaic that one is compared with."""
-        path = self.config.mosaics.compare_to.format(mosaic=mosaic)
-        return local_path(path) or path
+        return self.config.mosaics.compare_to.format(mosaic=mosaic)
 
     def reference_files(self, mosaic: str) -> list[str]:
         """Masks and maps that a mosaic is verified with, of those that are files here."""

@@ -102,14 +102,17 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _place_faults(config: Config) -> list[str]:
-    """What stands where folders are to be made."""
+    """What stands where folders are to be made, and two that would be one."""
     places = {"results": config.results, "archive.list_folder": config.archive.list_folder}
     places |= {"scratch": config.scratch} if config.scratch else {}
-    return [
+    faults = [
         f"{key}: {path} is a file, not a folder"
         for key, path in places.items()
         if os.path.lexists(path) and not os.path.isdir(path)
     ]
+    if config.scratch and os.path.realpath(config.scratch) == os.path.realpath(config.results):
+        faults.append(f"scratch: {config.scratch} is the folder of results: name another, or leave it out")
+    return faults
 
 
 def _file_fault(key: str, path: str, root: str) -> str | None:

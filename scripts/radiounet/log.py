@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
+from radiounet.errors import RadioUNetError
 from radiounet.words import one_line, visible
 
 _begun: set[str] = set()
@@ -50,4 +51,8 @@ def configure(path: str | Path | None) -> None:
 
 
 def _log_uncaught(kind, error, traceback) -> None:
-    logging.getLogger("radiounet").critical("died of %s", kind.__name__, exc_info=error)
+    logger = logging.getLogger("radiounet")
+    if isinstance(error, RadioUNetError):  # raised on purpose: its words say all
+        logger.error("%s: %s", kind.__name__, error)
+    else:
+        logger.critical("died of %s", kind.__name__, exc_info=error)

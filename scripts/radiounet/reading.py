@@ -71,6 +71,7 @@ def reading(
     """
     with naming(path):
         try:
+            _require_regular(path, alien)
             yield
         except RadioUNetError:
             raise
@@ -85,6 +86,13 @@ def reading(
             ) from error
         except Exception as error:  # every reader raises its own kinds
             raise damaged(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _require_regular(path: str | Path, alien: type[BadDataError]) -> None:
+    """Refuse pipes and devices, which may never end; what is absent or a folder, opening it says."""
+    place = Path(path)
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise alien(f"{path} is a device or a pipe, not a file")
 
 
 def _number(error: OSError) -> int | None:

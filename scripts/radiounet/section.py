@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import string
 import typing
 from collections import Counter
@@ -73,9 +74,13 @@ def _expanded(path: str) -> str:
     path = os.path.expanduser(os.path.expandvars(path))
     if "$" in path:
         raise ValueError(f"no such variable in the environment: {path}")
+    if path.startswith("~"):
+        raise ValueError(f"no such user: {path}")
     if set(path) & set("{}"):
         raise ValueError(f"{path}: Snakemake takes braces in the path of a folder for wildcards")
-    return printable_path(path)
+    # Snakemake knows a file by its path as it is written: ./a//b is another one than a/b
+    path = os.path.normpath(printable_path(path))
+    return os.path.abspath(path) if path == os.curdir else path
 
 
 def _template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
@@ -129,6 +134,19 @@ def _beam(text: str) -> str:
     return text
 
 
+def _fetchable(url: str) -> str:
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)|", url)[0].lower()
+    if scheme not in ("", "file", "http", "https"):
+        raise ValueError(f"{scheme}:// cannot be fetched: give an http(s):// or file:// URL, or a path")
+    return url
+
+
+def _no_url(path: str) -> str:
+    if "://" in path:
+        raise ValueError("this must be a path, not a URL: fetch the files first")
+    return path
+
+
 def _in_schema(needed: str) -> Any:
     return Field(json_schema_extra={"pattern": rf"\{{{needed}\}}"})
 
@@ -145,11 +163,23 @@ BeamText = Annotated[
     AfterValidator(_beam),
     Field(json_schema_extra={"pattern": r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$"}),
 ]
-FieldFile = Annotated[str, AfterValidator(_template(("field",))), _in_schema("field")]
-MosaicFile = Annotated[str, AfterValidator(_template(("mosaic",))), _in_schema("mosaic")]
-FieldUrl = Annotated[str, AfterValidator(_template(("field",), "file")), _in_schema("field")]
-MosaicUrl = Annotated[str, AfterValidator(_template(("mosaic",), "file")), _in_schema("mosaic")]
-CellUrl = Annotated[str, AfterValidator(_template(("mosaic", "pixel"), "file"))]
+FieldFile = Annotated[
+    str, AfterValidator(_template(("field",))), AfterValidator(_no_url), _in_schema("field")
+]
+MosaicFile = Annotated[
+    str, AfterValidator(_template(("mosaic",))), AfterValidator(_no_url), _in_schema("mosaic")
+]
+Reference = Annotated[
+    str, AfterValidator(_template(("mosaic",))), AfterValidator(_fetchable), _in_schema("mosaic")
+]
+Source = Annotated[FilePath, AfterValidator(_fetchable)]
+FieldUrl = Annotated[
+    str, AfterValidator(_template(("field",), "file")), AfterValidator(_fetchable), _in_schema("field")
+]
+MosaicUrl = Annotated[
+    str, AfterValidator(_template(("mosaic",), "file")), AfterValidator(_fetchable), _in_schema("mosaic")
+]
+CellUrl = Annotated[str, AfterValidator(_template(("mosaic", "pixel"), "file")), AfterValidator(_fetchable)]
 
 
 NOT_A_SWITCH = PydanticCustomError(

@@ -92,6 +92,7 @@ def run_stage(
     named = _values(args, args.writes)
     derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
     try:
+        _require_words(args)
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
     except (ConfigError, OSError) as error:
@@ -136,6 +137,13 @@ def _work_or_reject(
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
         kind = type(error).__name__
         _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
+
+
+def _require_words(args: argparse.Namespace) -> None:
+    """Refuse options that are empty: files below a folder of no name would lie in ``/``."""
+    for name, value in vars(args).items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise ConfigError(f"{name.replace('_', '-')} is empty")
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

@@ -1,16 +1,22 @@
 """Reading YAML that somebody else may have written."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from radiounet.errors import ConfigError
 
 MOST_BYTES = 10_000_000
 MOST_ALIASES = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses more aliases than a person writes: they can stand for more values than any memory holds."""
+    """Refuses more aliases than a person writes, which can stand for more values than any memory holds.
+
+    Refuses a key that stands twice in one mapping as well: all but the last would be lost.
+    """
 
     aliases = 0
 
@@ -23,6 +29,17 @@ class _Loader(yaml.SafeLoader):
                 )
         return super().compose_node(parent, index)
 
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in known:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice in one mapping", key.start_mark
+                )
+            known.add(str(key.value))
+        return node
+
 
 def read_yaml(path: str | Path) -> Any:
     """Content of a YAML file.
@@ -31,7 +48,8 @@ def read_yaml(path: str | Path) -> Any:
     ------
     FileNotFoundError
     ValueError
-        Says why it cannot be read: too large, too many aliases, nested too deep, no text, not YAML.
+        Says why it cannot be read: too large, too many aliases, a key twice, nested too deep, no text,
+        not YAML.
     """
     path = Path(path)
     if path.stat().st_size > MOST_BYTES:
@@ -42,3 +60,19 @@ def read_yaml(path: str | Path) -> Any:
         raise ValueError(f"{path} is not YAML: {error}") from error
     except RecursionError:
         raise ValueError(f"{path} is nested too deep") from None
+
+
+def require_single_keys(paths: Iterable[str | Path]) -> None:
+    """Look into configuration files for keys that stand twice, of which Snakemake takes the last.
+
+    Raises
+    ------
+    ConfigError
+        Names file, line and key.
+    """
+    for path in paths:
+        try:
+            # files in JSON as well, but for tabs, which YAML does not take
+            yaml.compose(Path(path).read_text(encoding="utf-8").replace("\t", " "), _Loader)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the configuration {path} cannot be used: {error}") from None

@@ -429,10 +429,46 @@ def test_path_that_looks_like_an_option_becomes_one_that_does_not():
         ),
         ({"archive": {"dr3": {"field": "https://x/{mosaic}"}}}, "unknown {mosaic}; known: {field}, {file}"),
         ({"mosaics": {"options": {"noise_map": "/x/{field:>100}"}}}, "is filled in as it is"),
+        ({"mosaics": {"compare_to": "https://x/{mosaic}"}}, "must be a path, not a URL"),
+        ({"mosaics": {"compare_to": "file:///x/{mosaic}"}}, "must be a path, not a URL"),
+        ({"mosaics": {"options": {"facets": "http://x/{field}"}}}, "must be a path, not a URL"),
+        ({"archive": {"dr2": {"mosaic": "ftp://x/{mosaic}/{file}"}}}, "ftp:// cannot be fetched"),
+        ({"archive": {"dr3": {"mosaic": "S3://x/{pixel}/{file}"}}}, "s3:// cannot be fetched"),
+        ({"archive": {"dr2": {"field": "sftp://x/{field}/{file}"}}}, "sftp:// cannot be fetched"),
+        ({"archive": {"lists": {"fields": "gs://x"}}}, "gs:// cannot be fetched"),
+        ({"archive": {"clusters": {"psz2": "ftp://x"}}}, "ftp:// cannot be fetched"),
+        ({"archive": {"models": {"mine": {"url": "git+ssh://x"}}}}, "git+ssh:// cannot be fetched"),
+        ({"verify": {"probabilities": "ftp://x/{mosaic}"}}, "ftp:// cannot be fetched"),
     ],
 )
 def test_templates_hold_the_names_that_are_filled_in_and_no_others(raw, message):
     assert message in refusal(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"archive": {"dr2": {"mosaic": "https://x/{wrong}?token=hidden"}}},
+        {"archive": {"dr2": {"mosaic": "https://x/{wrong}/" + 90 * "y" + "?api_key=" + 40 * "z" + "hidden"}}},
+        {"verify": {"masks": ["https://x/{mosaic}?X-Amz-Signature=hidden"]}},
+        {"release": {"a": {"b": "https://me:hidden@x/"}}},
+    ],
+)
+def test_a_refused_value_is_shown_without_its_secrets(raw):
+    assert "hidden" not in refusal(raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "known_as"),
+    [("results/", "results"), ("./a//b/../c", "a/c"), ("/x//y/", "/x/y"), (".", None), ("a/..", None)],
+)
+def test_a_folder_has_one_spelling(path, known_as):
+    made = load_config({"results": path, "scratch": path})
+    assert made.results == made.scratch == (known_as or str(Path.cwd()))
+
+
+def test_a_home_of_nobody_is_no_folder():
+    assert "no such user: ~no-such-user/x" in refusal({"results": "~no-such-user/x"})
 
 
 def test_own_models_and_catalogues_stand_beside_the_published_ones():

@@ -11,7 +11,7 @@ from radiounet.cards import read_card
 from radiounet.config import load_config
 from radiounet.errors import ConfigError, ModelError
 from radiounet.graph import JobGraph
-from radiounet.yaml_file import MOST_ALIASES, MOST_BYTES, read_yaml
+from radiounet.yaml_file import MOST_ALIASES, MOST_BYTES, read_yaml, require_single_keys
 
 
 @pytest.fixture
@@ -78,10 +78,13 @@ def test_what_is_there_is_accepted(place):
         ),
         ({"clusters": "linked.ecsv"}, "clusters: linked.ecsv lies in results/images"),
         ({"archive": {"models": {"tiny": {"url": "x"}}}}, "archive.models.tiny: "),
+        ({"scratch": "results"}, "scratch: results is the folder of results"),
+        ({"results": "reference", "scratch": "also"}, "scratch: also is the folder of results"),
     ],
 )
 def test_what_cannot_be_used_is_named(place, more, message):
     (place / "empty.fits").touch()
+    (place / "also").symlink_to("reference")
     (place / "dangling.fits").symlink_to("gone.fits")
     inside = place / "results/images/mosaics/a/image.fits"
     inside.parent.mkdir(parents=True)
@@ -189,6 +192,7 @@ def test_yaml_is_read_within_bounds(tmp_path):
         ("a: [1", "is not YAML"),
         ("a: !!python/object/apply:os.system [true]", "is not YAML"),
         ("x" * (MOST_BYTES + 1), "has more than 10 MB"),
+        ("a: {b: 1, c: 2, b: 1}", "'b' stands twice in one mapping"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=why):
@@ -198,3 +202,28 @@ def test_yaml_is_read_within_bounds(tmp_path):
         read_yaml(path)
     with pytest.raises(ModelError, match="no model card"):
         read_card(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("release: dr2\nresults: x\nrelease: dr3\n", "release"),
+        ("select:\n  region: {ra_deg: 1, dec_deg: 2, radius_deg: 3, ra_deg: 4}\n", "ra_deg"),
+        ("mosaics:\n  images:\n    - {name: a, path: a}\n    - {name: b, path: b, name: c}\n", "name"),
+        ("a: 1\n'a': 2\n", "a"),
+        ('{\n\t"measure": {\n\t\t"h0": 70,\n\t\t"h0": 71\n\t}\n}\n', "h0"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path, text, key):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"mine.yaml cannot be used: '{key}' stands twice"):
+        require_single_keys([path])
+
+
+def test_keys_of_different_mappings_may_be_the_same(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("x: &x {a: 1}\ny: {<<: *x, a: 2}\nz: [{a: 1}, {a: 2}]\n")
+    require_single_keys([path, Path(__file__).parents[2] / "config/config.yaml"])
+    path.write_text('{\n\t"release": "dr2",\n\t"measure": {"h0": 70}\n}\n')
+    require_single_keys([path])

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import socket
 from unittest import mock
 
 import h5py
@@ -13,7 +14,8 @@ from astropy.table import Table
 
 from radiounet.errors import BadDataError, ConfigError, NotFitsError, TransientError, UnreadableError
 from radiounet.image import grid_wcs, open_plane, place_of, read_plane
-from radiounet.reading import naming, reading
+from radiounet.products import read_rejection
+from radiounet.reading import ecsv_table, fits_header, naming, reading
 
 
 @pytest.fixture
@@ -63,6 +65,16 @@ def test_what_is_no_file_is_bad_data(image, name):
         read_plane(image.parent / name)
     assert caught.value.file == str(image.parent / name)
     assert place_of(image.parent / name) == (0.0, -90.0, 0)
+
+
+@pytest.mark.parametrize("work", [read_plane, open_plane, fits_header, ecsv_table, read_rejection])
+def test_what_never_ends_is_not_read(tmp_path, work):
+    os.mkfifo(tmp_path / "pipe.fits")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.fits"))
+        for path in (tmp_path / "pipe.fits", tmp_path / "socket.fits", "/dev/zero"):
+            with pytest.raises(BadDataError, match="is a device or a pipe"):
+                work(path)
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError])

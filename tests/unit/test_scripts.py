@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +33,6 @@ def test_every_script_explains_itself_and_is_short(script):
 
 
 def test_every_rule_has_a_script_of_its_name():
-    import re
-
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     for rule, body in re.findall(r"rule (\w+):(.*?)(?=\n\s*rule |\Z)", text, re.DOTALL):
         if "shell:" in body:
@@ -273,6 +272,17 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
         (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
         (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
+        (("segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
+        (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
+        (("compare_mosaic", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
+        (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
+        (
+            (
+                *("fetch_field", "--field", "f", "--download", "{}", "--int-image", "i", "--app-image", "a"),
+                *("--source", "s", "--archive", '{"mosaic": "x/{mosaic}", "mosaic_files": ["a"]}'),
+            ),
+            "archive.<release> has no field",
+        ),
     ],
 )
 def test_mistakes_of_the_command_line_are_named(tmp_path, command, said):

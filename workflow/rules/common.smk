@@ -15,6 +15,7 @@ from radiounet.progress import settle_status
 from radiounet.scratch import link_scratch
 from radiounet.sky import list_paths
 from radiounet.words import TEMPLATES
+from radiounet.yaml_file import require_single_keys
 from radiounet.products import (
     CATALOGUE_KINDS,
     CATALOGUE_SUFFIXES,
@@ -26,12 +27,14 @@ from radiounet.products import (
     sha256_of,
 )
 
+if workflow.is_main_process:  # not again in every job
+    require_single_keys(workflow.configfiles)
 CONFIG = load_config(config)
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
 FRESHNESS.settings(CONFIG.model_dump_json())
-if workflow.is_main_process:  # not again in every job
+if workflow.is_main_process:
     GRAPH.check()
     settle_status(PRODUCTS, is_held(PRODUCTS.root))
 CATALOGUES = {
