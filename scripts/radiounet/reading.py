@@ -30,6 +30,8 @@ PASSING = frozenset(
 """What the machine, its limits or its file server say, whatever the file holds."""
 
 HDF5_ERRNO = re.compile(r"errno = (\d+)")
+ADVICE = re.compile(r" If this is really a FITS file.*")
+"""What astropy advises programmers to do."""
 
 
 @contextmanager
@@ -82,7 +84,9 @@ def reading(
                 raise TransientError(f"{path} cannot be read now: {error}") from error
             absent = isinstance(error, FileNotFoundError | NotADirectoryError)
             raise alien(
-                f"there is no file {path}" if absent else f"{path} is not a readable file: {error}"
+                f"there is no file {path}"
+                if absent
+                else f"{path} is not a readable file: {ADVICE.sub('', str(error))}"
             ) from error
         except Exception as error:  # every reader raises its own kinds
             raise damaged(f"{path} is damaged: {type(error).__name__}: {error}") from error

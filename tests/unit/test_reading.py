@@ -67,6 +67,15 @@ def test_what_is_no_file_is_bad_data(image, name):
     assert place_of(image.parent / name) == (0.0, -90.0, 0)
 
 
+@pytest.mark.parametrize("work", [read_plane, open_plane, fits_header])
+@pytest.mark.parametrize("content", [b"", b"some text", b"<html></html>"])
+def test_what_is_no_fits_gets_no_advice_for_programmers(tmp_path, work, content):
+    (tmp_path / "text.fits").write_bytes(content)
+    with pytest.raises(BadDataError, match=r"text\.fits") as caught:
+        work(tmp_path / "text.fits")
+    assert "ignore_missing" not in str(caught.value)
+
+
 @pytest.mark.parametrize("work", [read_plane, open_plane, fits_header, ecsv_table, read_rejection])
 def test_what_never_ends_is_not_read(tmp_path, work):
     os.mkfifo(tmp_path / "pipe.fits")
