@@ -27,9 +27,12 @@ from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.inference import Predictor, open_model
 from radiounet.learning_curve import origin_of
 from radiounet.network import load_model, lotss_unet
+from radiounet.products import code_hash
 from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.scenes import read_scene
-from radiounet.simulate import CAUSES, write_pair
+from radiounet.simulate import CAUSES
+from simulated import edit_pair, write_simulated
+from wide import CROWDED
 
 N_PX = 192
 RMS = 1e-4  # Jy/beam
@@ -74,19 +77,13 @@ def planes():
 
 
 def write_scene(path, clusters=None):
+    """A pair of the simulator with the pixels of `planes`, these objects, and all or some of the clusters."""
+    write_simulated(path, SimulateOptions(n_px=N_PX, seed=77))
     image, truth, objects, cause = planes()
-    header = fits.Header({"BUNIT": "JY/BEAM", "PIXARCS": 4.5, "BMAJ": 20 / 3600, "SEED": 1, "BASESEED": 77})
-    hdus = [fits.PrimaryHDU(image, header)]
-    for name, plane in (
-        ("TRUTH", truth),
-        ("RMS", np.full_like(truth, RMS)),
-        ("OBJECTS", objects),
-        ("CAUSE", cause),
-    ):
-        hdus.append(fits.ImageHDU(plane, name=name))
+    pixels = {"PRIMARY": image, "TRUTH": truth, "RMS": np.full_like(truth, RMS)}
     rows = Table(CLUSTERS)[:] if clusters is None else Table(CLUSTERS)[clusters]
-    hdus += [fits.BinTableHDU(rows, name="CLUSTERS"), fits.BinTableHDU(Table(OBJECTS), name="OBJECT_LIST")]
-    fits.HDUList(hdus).writeto(path)
+    lists = {"CLUSTERS": rows, "OBJECT_LIST": OBJECTS}
+    edit_pair(path, pixels | {"OBJECTS": objects, "CAUSE": cause}, lists)
     return str(path)
 
 
@@ -338,12 +335,8 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
 
 
 def test_what_the_simulator_writes_can_be_measured(tmp_path):
-    sky = SimulateOptions(
-        n_px=192, clusters_per_deg2=(150.0, 150.0), diffuse_fraction=(0.7, 0.7), empty_fraction=0.0
-    )
-    paths = [str(tmp_path / f"{seed}.fits") for seed in (3, 4)]
-    for seed, path in zip((3, 4), paths, strict=True):
-        write_pair(path, sky, seed)
+    sky = CROWDED.model_copy(update={"n_px": N_PX})
+    paths = [write_simulated(tmp_path / f"{seed}.fits", sky, seed) for seed in (3, 4)]
     clusters, objects = (
         sum(len(Table.read(path, hdu=hdu)) for path in paths) for hdu in ("CLUSTERS", "OBJECT_LIST")
     )
@@ -382,7 +375,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
     card = read_card(folder)
     today = datetime.now(UTC).date().isoformat()
     training = dict(card.training)
-    simulated = {"set": "radiounet.simulate, base seed 77", "seeds": [1, 1], "code": []}
+    simulated = {"set": "radiounet.simulate, base seed 77", "seeds": [1, 1], "code": [code_hash()]}
     assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
     assert training == {
         "pairs": {"number": 9},
