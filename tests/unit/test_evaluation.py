@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
-from radiounet import evaluation, evaluation_report, inference
+from radiounet import evaluation, evaluation_report, inference, training
 from radiounet.cards import AsinhNormalisation, network_input, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
@@ -25,8 +25,8 @@ from radiounet.evaluation_report import draw_evaluation, evaluation_table, publi
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
 from radiounet.inference import Predictor, open_model
-from radiounet.learning_curve import origin_of
-from radiounet.network import load_model, lotss_unet
+from radiounet.learning_curve import origin_of, read_about
+from radiounet.network import load_model, save_weights
 from radiounet.products import code_hash
 from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.scenes import read_scene
@@ -350,23 +350,35 @@ def test_what_the_simulator_writes_can_be_measured(tmp_path):
     assert {line.count("|") for line in lines if line.startswith("|")} == {3}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network after one step of training; its weights and its learning curve."""
+    folder = tmp_path_factory.mktemp("trained")
+    pair = write_simulated(folder / "pair.fits", CROWDED)
+    options = OPTIONS.model_copy(update={"crop_px": 64, "batch": 1, "steps": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "SETTLING_STEPS", 1)
+        network = training.train([pair], options, folder / "checkpoint.npz", folder / "curve.csv")
+    save_weights(network, folder / "w.weights.h5")
+    return network, f"{folder}/w.weights.h5", f"{folder}/curve.csv"
+
+
 @pytest.fixture
-def publish(tmp_path):
-    """Publish a network without training, calibrated on an image with one kind of clusters only."""
-    network = lotss_unet(OPTIONS.tile_px, OPTIONS.widths)
-    network.save_weights(tmp_path / "w.weights.h5")
-    about = json.dumps({"pairs": {"number": 9}, "devices": "NVIDIA H200", "wall_time_s": 12})
-    (tmp_path / "curve.csv").write_text(f"# {about}\nstep,loss,seconds\n30,0.6,7\n60,0.5,12\n")
+def publish(trained, tmp_path):
+    """Publish a network that was calibrated on an image with one kind of clusters only."""
+    network, *files = trained
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
 
     def run(held_out, name, options=OPTIONS):
-        made = (f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", options, name, f"{tmp_path}/m")
+        made = (*files, options, name, f"{tmp_path}/m")
         return tmp_path / "m", network, publish_model(held_out, [alike, alike], *made)
 
     return run
 
 
-def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, scene, caplog, tmp_path):
+def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
+    trained, publish, scene, caplog, tmp_path
+):
     with caplog.at_level(logging.WARNING):
         other = str(tmp_path / "other")
         write_tiny_model(tmp_path / "other", normalisation={"kind": "asinh_sigma"})
@@ -374,19 +386,18 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
     assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
     today = datetime.now(UTC).date().isoformat()
-    training = dict(card.training)
+    told = dict(card.training)
+    about = read_about(trained[2])
     simulated = {"set": "radiounet.simulate, base seed 77", "seeds": [1, 1], "code": [code_hash()]}
-    assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
-    assert training == {
-        "pairs": {"number": 9},
-        "devices": "NVIDIA H200",
+    assert told.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
+    assert told == {
+        **{key: about[key] for key in ("pairs", "initial", "backend", "devices", "wall_time_s")},
         "command": "scripts/train.py --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
         f" --initial {other}",
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
         "parameters": network.count_params(),
         "date": today,
-        "wall_time_s": 12,
     }
     assert card.threshold == scores["threshold"]
     assert card.metrics["dice"] == scores["pixels"]["dice"]
@@ -402,9 +413,9 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
 def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
     path = write_labelled(tmp_path)
     folder, _, _ = publish([path], "lotss-unet")
-    training = read_card(folder).training
-    assert training["command"].startswith("scripts/train.py --widths 4 8")
-    assert training["held_out"] == {"number": 1, "set": "images given with their truth"}
+    told = read_card(folder).training
+    assert told["command"].startswith("scripts/train.py --widths 4 8")
+    assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
     monkeypatch.setattr(evaluation_report, "RECIPES", tmp_path)
     recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
     (tmp_path / "lotss-unet.yaml").write_text(json.dumps(recipe))

@@ -2,10 +2,10 @@ import threading
 
 import numpy as np
 import pytest
-import simulated
 from astropy.io import fits
 from pydantic import ValidationError
 
+import simulated
 from radiounet import pairs as module
 from radiounet.cards import AsinhNormalisation, LogNormalisation
 from radiounet.errors import (

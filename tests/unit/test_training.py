@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+import simulated
 from radiounet import inference, training
 from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
@@ -19,8 +20,9 @@ from radiounet.network import ARCHITECTURES, load_model, lotss_unet, save_weight
 from radiounet.outputs import claim_outputs
 from radiounet.pairs import Crops
 from radiounet.products import sha256_of
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
+from simulated import edit_pair
 
 OPTIONS = TrainOptions(
     widths=[4, 8],
@@ -36,22 +38,20 @@ OPTIONS = TrainOptions(
 PUBLISHED = OPTIONS.model_copy(
     update={"architecture": "published_unet", "normalisation": "log10", "steps": 4, "checkpoint_steps": 2}
 )
+SIDE = 64
 
 
-def write_simulated(path, seed=0, side=64):
-    """A bright blob in noise of 1e-4 Jy/beam, as `radiounet.simulate` lays it out."""
+def write_simulated(path, seed=0):
+    """A pair of the simulator with the pixels of a bright blob, which is learnt in few steps."""
+    simulated.write_simulated(path, SimulateOptions(n_px=SIDE))
     rng = np.random.default_rng(seed)
-    y, x = np.indices((side, side))
-    centre = rng.uniform(16, side - 16, 2)
+    y, x = np.indices((SIDE, SIDE))
+    centre = rng.uniform(16, SIDE - 16, 2)
     truth = 2e-3 * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 50)
     truth[truth < 1e-5] = 0
-    image = truth + 1e-4 * rng.standard_normal((side, side))
+    image = truth + 1e-4 * rng.standard_normal((SIDE, SIDE))
     image[:4] = np.nan
-    hdus = [fits.PrimaryHDU(image.astype(np.float32))]
-    hdus[0].header.update(BUNIT="Jy/beam", BMAJ=20 / 3600)
-    hdus += [fits.ImageHDU(truth.astype(np.float32), name="TRUTH")]
-    hdus += [fits.ImageHDU(np.full((side, side), 1e-4, np.float32), name="RMS")]
-    fits.HDUList(hdus).writeto(path)
+    edit_pair(path, {"PRIMARY": image, "TRUTH": truth, "RMS": np.full((SIDE, SIDE), 1e-4)})
     return str(path)
 
 
@@ -158,7 +158,7 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         from radiounet import training
-        from radiounet.recipe import TrainOptions
+        from radiounet.recipe import SimulateOptions, TrainOptions
         training._strategy = lambda options: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
         options = TrainOptions.model_validate({options.model_dump()!r})
         training.train({pairs!r}, options, "c.npz", "two.csv", validation={pairs[:1]!r})
@@ -179,7 +179,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     program = f"""
         import os, signal
         from radiounet import training
-        from radiounet.recipe import TrainOptions
+        from radiounet.recipe import SimulateOptions, TrainOptions
         write = training._write_checkpoint
         def write_and_die(path, identity, model, progress):
             write(path, identity, model, progress)
@@ -277,9 +277,9 @@ def test_nothing_left_to_train_is_refused(pairs, tmp_path, short_of_all):
 
 
 def test_a_validation_pair_smaller_than_a_crop_is_refused(pairs, tmp_path):
-    small = write_simulated(tmp_path / "small.fits", side=40)
-    options = OPTIONS.model_copy(update={"crop_px": 64})
-    with pytest.raises(ShapeMismatchError, match="small.fits is 40 px"):
+    small = write_simulated(tmp_path / "small.fits")
+    options = OPTIONS.model_copy(update={"crop_px": 96})
+    with pytest.raises(ShapeMismatchError, match="small.fits is 64 px"):
         train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv", validation=[small])
 
 
