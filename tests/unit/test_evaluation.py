@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
-from radiounet import evaluation, evaluation_report, inference, training
-from radiounet.cards import AsinhNormalisation, network_input, read_card
+from radiounet import evaluation, evaluation_report, training
+from radiounet.cards import network_input, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
     BASELINES,
@@ -18,13 +18,12 @@ from radiounet.evaluation import (
     calibrate,
     evaluate,
     model_method,
-    network_method,
     settled_baselines,
 )
 from radiounet.evaluation_report import draw_evaluation, evaluation_table, publish_model, write_evaluation
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
-from radiounet.inference import Predictor, open_model
+from radiounet.inference import open_model
 from radiounet.learning_curve import origin_of, read_about
 from radiounet.network import load_model, save_weights
 from radiounet.products import code_hash
@@ -281,44 +280,6 @@ def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
     assert scores["area_deg2"] == pytest.approx((N_PX * (N_PX - 2) - 100) * (4.5 / 3600) ** 2, rel=1e-4)
     assert scores["flux"]["median"] is None
     assert scores["clusters"]["host"] == 0
-
-
-@pytest.fixture
-def shifting(monkeypatch):
-    """Engines that say of each pixel what its left neighbour is; batches they saw."""
-    batches = []
-
-    class Shifting:
-        def __init__(self, model, architecture, tile_px, core, batch, precision):
-            self.core, self.batch = core, batch
-
-        def __call__(self, tiles):
-            batches.append(len(tiles))
-            low, high = self.core
-            return np.roll(tiles[..., 0], 1, axis=2)[:, low:high, low:high]
-
-    monkeypatch.setattr(inference, "Engine", Shifting)
-    return batches
-
-
-@pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
-def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
-    plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
-    probability = Predictor(None, "lotss_unet").plane(plane, tile_px, tile_px // 2)
-    np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
-    assert probability.shape == plane.shape
-    assert set(shifting) == {batch}
-
-
-def test_flips_average_over_the_mirrors(shifting):
-    image = np.sinh(np.random.default_rng(1).random((40, 60))).astype(np.float32)
-    rms = np.ones_like(image)
-    sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
-    method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
-    plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
-    # two mirrors look left, two look right
-    expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
-    np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)
 
 
 def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):

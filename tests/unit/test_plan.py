@@ -1,14 +1,18 @@
 """The plan's arithmetic on a survey small enough to count by hand."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
 from radiounet.config import load_config
 from radiounet.outputs import made_here
 from radiounet.plan import Cost, Plan, read_costs
-from radiounet.products import Products, write_json
+from radiounet.products import Products
 from radiounet.sky import Mosaic
+from stages import reject_mosaic
 
 COSTS = {
     "fetch_field": Cost(1.0, 10.0, "GB", 1),
@@ -118,8 +122,12 @@ def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     products = Products(f"{tmp_path}/dr2")
     path = tmp_path / "dr2/benchmarks/infer/A.tsv"
     path.parent.mkdir(parents=True)
-    path.write_text("s\th:m:s\n18.0\t0:00:18\n")
-    write_json(products.islands("A"), {})
+    record = BenchmarkRecord(running_time=18.0)
+    write_benchmark_records([record], str(path), extended_fmt=False)
+    other = Products(f"{tmp_path}/other")
+    reject_mosaic(other, "A", BUNIT="K")
+    Path(products.islands("A")).parent.mkdir()
+    shutil.copyfile(other.islands("A"), products.islands("A"))
     plan = make(tmp_path)
     assert stage(plan, "infer").stretch == pytest.approx(1.5)
     assert stage(plan, "infer").seconds == pytest.approx(18)

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from radiounet.errors import BadDataError
-from radiounet.products import Products, Rejection, write_rejected
+from radiounet.products import Products, read_rejection
 from radiounet.progress import Progress, duration, last_words
-from stages import write_image
+from stages import reject_mosaic, write_image
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -85,17 +85,18 @@ def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progre
 
 
 def test_a_rejected_mosaic_is_neither_done_nor_failed(progress, products):
-    write_rejected(products.mask("two"), Rejection("two", "tile", "image.fits", "AllBlankError: no data"))
+    reject_mosaic(products, "two", BUNIT="K")
     for number in (3, 4):
         tell(progress, "job_started", jobs=[number])
         tell(progress, "job_finished", job_id=number)
     status = progress.status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 1)
-    assert status.rejected[0]["reason"] == "AllBlankError: no data"
+    assert status.rejected == [vars(read_rejection(products.mask("two")))]
+    assert status.rejected[0]["reason"].startswith("UnitError: ")
 
 
 def test_rejections_of_earlier_runs_are_counted(products):
-    write_rejected(products.mask("three"), Rejection("three", "tile", "image.fits", "UnitError: K"))
+    reject_mosaic(products, "three", BUNIT="K")
     status = Progress(products, JOBS, before=["three"]).status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
 

@@ -1,13 +1,17 @@
 """Where a rerun begins, and what it makes anew."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from radiounet.config import load_config
 from radiounet.errors import ConfigError
-from radiounet.products import Products, Rejection, write_json, write_rejected
+from radiounet.products import Products
 from radiounet.rerun import Rerun
+from radiounet.sky import Mosaic
+from stages import fetch_field, leave_out, pass_on, reject_mosaic
 
 FIELDS = {"A": ["A", "B"], "B": ["A", "B", "C"], "C": ["B", "C"], "N": ["C"]}
 
@@ -58,27 +62,26 @@ def test_a_field_and_every_mosaic_it_goes_into(products):
 
 
 def test_the_catalogue_follows_where_the_rest_is_there(products):
-    write_json(products.islands("A"), {})
     for name in "AC":
-        write_json(products.islands(name), {})
-        write_json(products.clusters(name), {})
+        reject_mosaic(products, name, BUNIT="K")
     found = names(rerun(PublishedGraph(), products, pointing="B").targets(), products.root)
     assert {"catalogue/clusters.fits", "report.html"} <= found
 
 
-def test_only_the_rejected_begin_anew(products):
-    write_rejected(products.mask("A"), Rejection("A", "tile", "image.fits", "UnitError: K"))
-    write_rejected(products.field_source("C"), Rejection("C", "fetch_field", "int.fits", "NotFitsError"))
-    fault = {"name": "B", "stage": "mosaic", "file": "app.fits", "reason": "ShapeMismatchError: 3 and 4"}
-    beyond = {"name": "A", "stage": "mosaic", "file": "app.fits", "reason": "NoOverlapError: no pixel"}
-    write_json(products.left_out("B"), {"left_out": [fault, beyond]})
+def test_only_the_rejected_begin_anew(products, tmp_path):
+    reject_mosaic(products, "A", BUNIT="K")
+    leave_out(products, Mosaic("B", 150.0, 35.0, 100), tmp_path / "sent", "B", "A")
+    fetch_field(products, "C", tmp_path / "sent")
     found = rerun(Graph(), products, only="rejected")
     assert (found.mosaics, found.fields) == ({"A"}, {"B", "C"})
 
 
-def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products):
+def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products, tmp_path):
     # mosaics and fields of DR2 share their names: the stage tells
-    write_rejected(products.mask("A"), Rejection("A", "fetch_field", "int.fits", "NotFitsError: page"))
+    fetch_field(products, "A", tmp_path)
+    shutil.copytree(Path(products.field_image("A", "int")).parent, Path(products.image("A")).parent)
+    Path(products.image("A")).with_name("int.fits").rename(products.image("A"))
+    pass_on(products, "A")
     assert rerun(Graph(), products, only="rejected").starts() == [products.field_image("A", "int")]
 
 
