@@ -1,5 +1,7 @@
 import csv
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +57,13 @@ def write_simulated(path, seed=0):
     return str(path)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_settling_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "SETTLING_STEPS", 3)
+        yield
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
@@ -67,11 +76,6 @@ def whole(pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     model = train(pairs, OPTIONS, folder / "c.npz", folder / "curve.csv", validation=pairs[:1])
     return model, folder
-
-
-@pytest.fixture
-def few_settling_steps(monkeypatch):
-    monkeypatch.setattr(training, "SETTLING_STEPS", 3)
 
 
 def write_model(folder, model, options, normalisation):
@@ -159,6 +163,7 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         from radiounet import training
         from radiounet.recipe import SimulateOptions, TrainOptions
+        training.SETTLING_STEPS = 3
         training._strategy = lambda options: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
         options = TrainOptions.model_validate({options.model_dump()!r})
         training.train({pairs!r}, options, "c.npz", "two.csv", validation={pairs[:1]!r})
@@ -202,29 +207,29 @@ def test_a_finished_training_gives_its_result_again_without_training(whole, pair
     assert (folder / "again.csv").read_text() == (folder / "curve.csv").read_text()
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_dropout_and_loss_scale_are_in_the_checkpoint(pairs, tmp_path, monkeypatch, precision):
+def test_dropout_and_loss_scale_are_in_the_checkpoint(pairs, tmp_path, monkeypatch, caplog, precision):
     options = PUBLISHED.model_copy(update={"precision": precision})
-    model = train(pairs, options, tmp_path / "a.npz", tmp_path / "a.csv")
+    write = training._write_checkpoint
+
+    def write_and_keep(path, identity, model, progress):
+        write(path, identity, model, progress)
+        if progress.step == 2:
+            shutil.copyfile(path, tmp_path / "b.npz")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_write_checkpoint", write_and_keep)
+        model = train(pairs, options, tmp_path / "a.npz", tmp_path / "a.csv")
     assert {v.dtype for v in model.weights} == {"float32"}
     assert model.layers[-1].compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
-    write = training._write_checkpoint
-
-    def write_and_stop(path, identity, model, progress):
-        write(path, identity, model, progress)
-        if progress.step == 2:
-            raise InterruptedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_write_checkpoint", write_and_stop)
-        with pytest.raises(InterruptedError):
-            train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv")
-    same_weights(train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv"), model)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        again = train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv")
+    assert "going on from step 2" in caplog.text
+    same_weights(again, model)
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, caplog):
     _, folder = whole
     checkpoint = tmp_path / "c.npz"
@@ -240,7 +245,6 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
         assert [row["step"] for row in csv.DictReader(stream)] == ["2"]
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
     first = ARCHITECTURES["published_unet"](32, PUBLISHED.widths)
     # a range of its own, as the second published model may have
