@@ -305,6 +305,7 @@ def test_what_the_simulator_writes_can_be_measured(tmp_path):
     scores = evaluate(METHOD, paths, OPTIONS, Calibration(0.3))
     counts = scores["clusters"]
     assert sum(counts[key] for key in ("host", "empty", "undetectable", "uncovered")) == clusters > 0
+    assert calibrate(METHOD, paths, OPTIONS).hosts.clusters == counts["host"] + counts["empty"]
     assert 0 < scores["objects"]["all"]["count"] <= objects
     write_evaluation([scores], tmp_path)
     lines = (tmp_path / "evaluation.md").read_text().splitlines()
