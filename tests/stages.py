@@ -1,24 +1,30 @@
 """The stages of a survey on small images, one after another: what a stage's test reads, they wrote."""
 
+import runpy
+import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from astropy.io import fits
 
-from radiounet.cards import model_folder, read_card
+from radiounet.cards import model_folder
 from radiounet.clusters import MosaicProducts, measure_clusters
-from radiounet.config import MeasureOptions, Segmentation
+from radiounet.config import Dr2Archive, MeasureOptions, MosaicOptions, Segmentation
 from radiounet.errors import BadDataError
 from radiounet.image import grid_wcs, place_of
 from radiounet.inference import open_model, write_cores
 from radiounet.islands import find_islands
 from radiounet.masks import stitch_cores
-from radiounet.products import Products, Rejection, write_rejected
+from radiounet.mosaic_products import mosaic_fields
+from radiounet.products import Products, Rejection, read_rejection
 from radiounet.resampling import prepare_image
 from radiounet.sky import Mosaic, Survey
 from radiounet.tiling import tile_image
-from skies import BEAM_PX, add_halo, draw_noise
+from skies import BEAM_PX, add_halo, draw_noise, write_field
 
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 N_PX = 200
 RA, DEC = 150.0, 35.0
 HALO = (105, 99)
@@ -39,6 +45,72 @@ def write_image(path: Path, seed: int = 1, peak_sigma: float = 20.0, n_px: int =
     return path
 
 
+def run_script(name: str, *arguments: object) -> None:
+    """Run the script of a rule as a survey does, where bad data is written as rejected, in this process."""
+    command = [f"{SCRIPTS}/{name}.py", *map(str, arguments), "--on-reject", "continue"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("radiounet.stage.configure", lambda _: None)  # pytest has a log of its own
+        patch.setattr("sys.argv", command)
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                pytest.fail(f"{name} ended with status {end.code}")
+
+
+def pass_on(products: Products, mosaic: str) -> None:
+    """Run the stages after an image that is rejected, or that `tile` rejects."""
+    image, tiles, cores = (one(mosaic) for one in (products.image, products.tiles, products.cores))
+    probability, mask = products.probability(mosaic), products.mask(mosaic)
+    model, name = ("--model", SEGMENTATION.model), ("--mosaic", mosaic)
+    survey = ("--release", "images", "--list", f"{products.root}/mosaics.csv")
+    run_script("tile", *name, *model, "--image", image, "--out", tiles)
+    run_script("infer", tiles, *model, "--out", cores)
+    maps = ("--image", image, "--probability", probability, "--mask", mask)
+    run_script("stitch", *name, *model, "--cores", cores, *maps)
+    run_script("find_islands", *name, *maps, *survey, "--out", products.islands(mosaic))
+    run_script("measure_clusters", *name, *model, *survey, "--root", products.root)
+
+
+def reject_mosaic(products: Products, mosaic: str, **changes) -> Rejection:
+    """Let the stages reject a mosaic whose image has these cards, as `write_image` takes them."""
+    write_image(Path(products.image(mosaic)), **changes)
+    pass_on(products, mosaic)
+    return read_rejection(products.mask(mosaic))
+
+
+def fetch_field(products: Products, field: str, folder: Path) -> None:
+    """Fetch the images of a field as `skies.write_field` wrote them to a folder, or reject it."""
+    archive = Dr2Archive(
+        field=f"{folder}/{{field}}.{{file}}", field_int_files=["int.fits"], field_app_files=["app.fits"]
+    )
+    images = {kind: products.field_image(field, kind) for kind in ("int", "app")}
+    run_script(
+        "fetch_field",
+        *("--field", field, "--archive", archive.model_dump_json(), "--download", "{}"),
+        *("--int-image", images["int"], "--app-image", images["app"]),
+        *("--source", products.field_source(field)),
+    )
+
+
+def leave_out(products: Products, mosaic: Mosaic, folder: Path, fault: str, beyond: str) -> None:
+    """Mosaic three fields: one that is good, one of two shapes, and one somewhere else on the sky."""
+    write_field(folder, "good", ra=mosaic.ra_deg, dec=mosaic.dec_deg)
+    write_field(folder, beyond, ra=mosaic.ra_deg + 50, dec=mosaic.dec_deg)
+    write_field(folder, fault, ra=mosaic.ra_deg, dec=mosaic.dec_deg)
+    other = write_field(folder / "other", "other", n_px=100)
+    shutil.copyfile(other.app_path, folder / f"{fault}.app.fits")
+    fields = ["good", beyond, fault]
+    for name in fields:
+        fetch_field(products, name, folder)
+    mosaic_fields(mosaic.name, Survey("dr3", [mosaic]), fields, products, MosaicOptions(sigma_box_px=120))
+
+
+@cache
+def _opened(model: str, batch: int | None, precision: str):
+    return open_model(model_folder(model), batch, precision)
+
+
 def run_stages(
     products: Products,
     images: dict[str, Path],
@@ -46,8 +118,7 @@ def run_stages(
     segmentation: Segmentation = SEGMENTATION,
 ) -> Survey:
     """Every stage on own images by name, as the rules run them; bad data is rejected."""
-    card = read_card(model_folder(segmentation.model))
-    predictor, _ = open_model(model_folder(segmentation.model), segmentation.batch, segmentation.precision)
+    predictor, card = _opened(segmentation.model, segmentation.batch, segmentation.precision)
     survey = Survey("images", [Mosaic(name, *place_of(path)) for name, path in images.items()])
     for name, source in images.items():
         tiles, cores = products.tiles(name), products.cores(name)
@@ -56,10 +127,10 @@ def run_stages(
         )
         try:
             prepare_image(str(source), image, card.pixel_arcsec, card.beam_arcsec)
-        except BadDataError as error:
-            rejection = Rejection(name, "prepare_image", str(source), f"{type(error).__name__}: {error}")
-            for path in (image, probability, mask, products.islands(name), products.clusters(name)):
-                write_rejected(path, rejection)
+        except BadDataError:
+            prepared = ("--name", name, "--image", source, "--model", segmentation.model, "--out", image)
+            run_script("prepare_image", *prepared)
+            pass_on(products, name)
             continue
         tile_image(image, segmentation.model, segmentation.mode, tiles)
         write_cores(tiles, predictor, card, cores)

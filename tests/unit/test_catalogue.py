@@ -1,3 +1,8 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -11,32 +16,77 @@ from radiounet.catalogue import (
     merge_catalogues,
     merge_tables,
     unique_rejections,
-    unmeasured_cluster,
     write_catalogue,
 )
 from radiounet.cluster_tables import read_clusters
-from radiounet.config import MeasureOptions
+from radiounet.clusters import MosaicProducts, measure_clusters
 from radiounet.errors import ConfigError
+from radiounet.islands import find_islands
 from radiounet.products import (
     CATALOGUE_SUFFIXES,
     Products,
     Rejection,
+    read_left_out,
+    read_rejection,
     write_ecsv,
     write_json,
     write_rejected,
 )
 from radiounet.sky import Mosaic, Survey
+from stages import MEASURE, SEGMENTATION, fetch_field, leave_out, reject_mosaic, run_stages, write_image
 
-REJECTED = Rejection("P3", "tile", "P3/image.fits", "BeamError: no BMAJ, # 'unit' is \"Jy\" " + "x" * 200)
-LEFT_OUT = Rejection("P12", "mosaic", "app.fits", "ShapeMismatchError: 3 and 4")
-NEIGHBOUR = Rejection("P4", "tile", "P4/image.fits", "UnitError: K")
-FIELD = Rejection("P10+20", "fetch_field", "int.fits", "ChecksumError: other bytes")
+SURVEY = Survey(
+    "dr2", [Mosaic(name, ra, 30.0, 200) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))]
+)
+ROWS = (
+    *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
+    *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
+)
+MADE = {}
+"""What the stages wrote: products, a table of each kind, input clusters, rejections by name."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def walk(tmp_path_factory):
+    """Mosaic P1 with a halo, P3 and P4 in no unit of brightness; field P10+20 is not there, P12 unlike."""
+    folder = tmp_path_factory.mktemp("walk")
+    products = Products(str(folder / "dr2"))
+    (folder / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *ROWS]) + "\n")
+    run_stages(products, {"P1": write_image(folder / "a.fits", CRVAL1=10.0, CRVAL2=30.0)})
+    maps = products.image("P1"), products.probability("P1"), products.mask("P1")
+    find_islands(*maps, SURVEY, "P1", MEASURE, products.islands("P1"))
+    planes = [MosaicProducts("P1", *maps)]
+    table, model = str(folder / "in.csv"), SEGMENTATION.model
+    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, products.clusters("P1"))
+    rejected = {"P3": reject_mosaic(products, "P3", BUNIT="# 'unit' is \"Jy\" " + "x" * 40)}
+    rejected["P4"] = reject_mosaic(products, "P4", BUNIT="K")
+    fetch_field(products, "P10+20", folder)
+    rejected["P10+20"] = read_rejection(products.field_source("P10+20"))
+    other = Products(str(folder / "fields"))
+    leave_out(other, Mosaic("P1", 10.0, 30.0, 100), folder, "P12", "P13")
+    MADE["left out"] = other
+    rejected["P12"], rejected["P13"] = sorted(read_left_out(other.left_out("P1")), key=lambda one: one.name)
+    MADE["islands"], MADE["clusters"] = (
+        Table.read(one("P1"), format="ascii.ecsv") for one in (products.islands, products.clusters)
+    )
+    MADE["rejected"] = make_table("rejected", unique_rejections(rejected.values()), {})
+    MADE.update(products=products, rejections=rejected, input=read_clusters(table, MEASURE))
 
 
 def a_row(kind, **values):
-    row = {name: {float: 1.5, bool: False, str: "a"}[column.kind] for name, column in COLUMNS[kind].items()}
+    """First row of a table, with these values."""
+    row = next(iter(zip(*(MADE[kind].filled("")[name].tolist() for name in COLUMNS[kind]), strict=True)))
+    row = dict(zip(COLUMNS[kind], row, strict=True))
     assert set(values) <= set(row)
     return row | values
+
+
+def copy_of(products, *kinds_and_names):
+    """Copy products of the walk."""
+    for kind, name in kinds_and_names:
+        target = Path(getattr(products, kind)(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(getattr(MADE["products"], kind)(name), target)
 
 
 def island(name, pixels, owned=1.0, area=1.0, parent=None, **values):
@@ -47,7 +97,7 @@ def island(name, pixels, owned=1.0, area=1.0, parent=None, **values):
 
 def mosaic(*islands):
     rows, footprints = zip(*islands, strict=True) if islands else ([], [])
-    return make_table("islands", list(rows), {"footprints": list(footprints)})
+    return make_table("islands", list(rows), MADE["islands"].meta | {"footprints": list(footprints)})
 
 
 def kept(*mosaics):
@@ -85,7 +135,7 @@ def test_units_by_hand():
 def test_table_lives_through_ecsv(tmp_path):
     write_ecsv(tmp_path / "a.ecsv", make_table("islands", [a_row("islands")], {"version": "1"}))
     table = Table.read(tmp_path / "a.ecsv", format="ascii.ecsv")
-    assert dict(table[0]) == a_row("islands")
+    assert rows_of(table) == [plain("islands", a_row("islands"))]
     assert table["flux_mjy"].unit == "mJy"
     assert table["flux_mjy"].info.meta["ucd"].startswith("phot.flux.density")
 
@@ -178,7 +228,8 @@ def test_equal_shares_go_to_the_first_mosaic():
 
 
 def test_islands_without_footprints_all_stay():
-    tables = [make_table("islands", [a_row("islands")], {}) for _ in range(2)]
+    meta = {key: value for key, value in MADE["islands"].meta.items() if key != "footprints"}
+    tables = [make_table("islands", [a_row("islands")], meta) for _ in range(2)]
     assert [len(table) for table in drop_duplicates(tables)] == [1, 1]
 
 
@@ -189,11 +240,12 @@ def test_nothing_to_drop():
 
 
 def test_rejections_are_listed_once_and_by_name():
-    other = Rejection("P3", "tile", "P3/image.fits", "another reason")
-    rows = unique_rejections([REJECTED, FIELD, REJECTED, other])
+    rejected, field = MADE["rejections"]["P3"], MADE["rejections"]["P10+20"]
+    other = replace(rejected, reason="another reason")
+    rows = unique_rejections([rejected, field, rejected, other])
     assert [(row["name"], row["reason"]) for row in rows] == [
-        ("P10+20", FIELD.reason),
-        ("P3", REJECTED.reason),
+        ("P10+20", field.reason),
+        ("P3", rejected.reason),
         ("P3", "another reason"),
     ]
 
@@ -201,7 +253,8 @@ def test_rejections_are_listed_once_and_by_name():
 def test_tables_are_merged_by_right_ascension(tmp_path):
     for number, ras in enumerate([(200.0, 10.0), (), (100.0,)]):
         rows = [a_row("islands", ra_deg=ra, name=f"longer{number}") for ra in ras]
-        write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, {"threshold": number}))
+        meta = MADE["islands"].meta | {"footprints": "", "threshold": number}
+        write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, meta))
     table, rejections = merge_tables("islands", sorted(tmp_path.iterdir()))
     assert table["ra_deg"].tolist() == [10, 100, 200]
     assert table["name"].tolist() == ["longer0", "longer2", "longer0"]
@@ -209,26 +262,26 @@ def test_tables_are_merged_by_right_ascension(tmp_path):
     assert rejections == []
 
 
-@pytest.fixture
-def merged(tmp_path):
-    root = str(tmp_path / "results")
+@pytest.fixture(scope="module")
+def merged(walk, tmp_path_factory):
+    root = str(tmp_path_factory.mktemp("merged") / "results")
     products = Products(root)
     a, b, a2 = (island(*one) for one in (("a", [1, 2], 0.9), ("b", [7], 1.0), ("a2", [1, 2], 0.1)))
     c = (a_row("islands", name="c", parent="c", touches_edge=True), "9")
     for name, islands in (("P1", (a, b)), ("P2", (a2, c))):
         write_ecsv(products.islands(name), mosaic(*islands))
-        write_json(products.left_out(name), {"left_out": [vars(LEFT_OUT)] if name == "P1" else []})
-    write_rejected(products.left_out("P3"), REJECTED)
-    write_rejected(products.mask("P4"), NEIGHBOUR)
-    write_json(products.left_out("P4"), {"left_out": []})
+    left_out = json.loads(Path(MADE["left out"].left_out("P1")).read_text())
+    for name, without in (("P1", left_out), ("P2", left_out | {"left_out": []})):
+        write_json(products.left_out(name), without)
+        write_json(products.left_out("P4"), without)
+    write_rejected(products.left_out("P3"), MADE["rejections"]["P3"])
+    copy_of(products, ("islands", "P3"), ("clusters", "P3"), ("mask", "P4"), ("field_source", "P10+20"))
     found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")
     blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=np.nan, flux_err_mjy=np.nan)
-    write_ecsv(products.clusters("P1"), make_table("clusters", [found, blank], {}))
-    write_ecsv(products.clusters("P2"), make_table("clusters", [], {}))
-    write_rejected(products.islands("P3"), REJECTED)
-    write_rejected(products.clusters("P3"), REJECTED)
-    write_rejected(products.field_source("P10+20"), FIELD)
-    write_json(products.field_source("P11"), {"url": "https://example.org"})
+    meta = MADE["clusters"].meta
+    write_ecsv(products.clusters("P1"), make_table("clusters", [found, blank], meta))
+    write_ecsv(products.clusters("P2"), make_table("clusters", [], meta))
+    shutil.copyfile(MADE["left out"].field_source("good"), products.field_source("P11"))
     merge_catalogues(root, ["P1", "P2", "P3"], ["P10+20", "P11"], ["P4"])
     return products
 
@@ -244,13 +297,26 @@ def rows_of(table):
     """Return rows of plain values; NaN and masked numbers are None, CSV's True and False are bool."""
     columns = []
     for name in table.colnames:
-        values = np.ma.asarray(table[name]).tolist()
-        values = [None if value != value else value for value in values]
+        missing = "" if name == "note" else None
+        values = [
+            missing if one is None or one != one else one for one in np.ma.asarray(table[name]).tolist()
+        ]
         columns.append([{"True": True, "False": False}.get(value, value) for value in values])
     return list(zip(*columns, strict=True))
 
 
-def expected_rows(kind):
+def plain(kind, row, suffix=""):
+    """Values of a row as `rows_of` gives them; CSV rounds numbers."""
+    values = []
+    for name, value in row.items():
+        value = None if value != value else value
+        if suffix == "csv" and isinstance(value, float):
+            value = float(f"{value:.{COLUMNS[kind][name].digits}f}")
+        values.append(value)
+    return tuple(values)
+
+
+def expected_rows(kind, suffix):
     if kind == "islands":
         c = a_row("islands", name="c", parent="c", touches_edge=True)
         rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
@@ -258,8 +324,8 @@ def expected_rows(kind):
         blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)
         rows = [blank, a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")]
     else:
-        rows = [vars(FIELD), vars(LEFT_OUT), vars(REJECTED), vars(NEIGHBOUR)]
-    return [tuple(row.values()) for row in rows]
+        rows = [vars(MADE["rejections"][name]) for name in ("P10+20", "P12", "P13", "P3", "P4")]
+    return [plain(kind, row, suffix) for row in rows]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -267,7 +333,7 @@ def expected_rows(kind):
 def test_every_format_has_the_same_rows(merged, kind, suffix):
     table = read_catalogue(merged, kind, suffix)
     assert table.colnames == list(COLUMNS[kind])
-    assert rows_of(table) == expected_rows(kind)
+    assert rows_of(table) == expected_rows(kind, suffix)
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -306,7 +372,7 @@ def test_csv_has_units_ucds_and_descriptions(merged, kind):
 def test_empty_survey(tmp_path, kind, suffix):
     products = Products(str(tmp_path))
     for empty in COLUMNS.keys() - {"rejected"}:
-        write_ecsv(getattr(products, empty)("P1"), make_table(empty, [], {}))
+        write_ecsv(getattr(products, empty)("P1"), make_table(empty, [], MADE[empty].meta))
     merge_catalogues(products.root, ["P1"])
     table = read_catalogue(products, kind, suffix)
     assert len(table) == 0
@@ -316,8 +382,7 @@ def test_empty_survey(tmp_path, kind, suffix):
 @pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
 def test_everything_rejected(tmp_path, suffix):
     products = Products(str(tmp_path))
-    write_rejected(products.islands("P3"), REJECTED)
-    write_rejected(products.clusters("P3"), REJECTED)
+    copy_of(products, ("islands", "P3"), ("clusters", "P3"))
     merge_catalogues(products.root, ["P3"])
     assert [len(read_catalogue(products, kind, suffix)) for kind in COLUMNS] == [0, 0, 1]
 
@@ -326,8 +391,8 @@ def test_everything_rejected(tmp_path, suffix):
 def test_rejection_in_any_script(tmp_path, suffix):
     products = Products(str(tmp_path))
     rejection = Rejection("P3", "tile", "größe.fits", "UnitError: 'µJy'")
-    write_rejected(products.islands("P3"), rejection)
-    write_rejected(products.clusters("P3"), rejection)
+    for path in (products.islands("P3"), products.clusters("P3")):
+        write_rejected(path, rejection)
     merge_catalogues(products.root, ["P3"])
     ((name, _, _, reason),) = rows_of(read_catalogue(products, "rejected", suffix))
     assert name == "P3"
@@ -337,41 +402,27 @@ def test_rejection_in_any_script(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
 def test_cluster_name_in_any_script(tmp_path, suffix):
     products = Products(str(tmp_path))
-    write_ecsv(products.islands("P1"), make_table("islands", [], {}))
-    write_ecsv(products.clusters("P1"), make_table("clusters", [a_row("clusters", name="Große 1")], {}))
+    copy_of(products, ("islands", "P1"))
+    table = make_table("clusters", [a_row("clusters", name="Große 1")], MADE["clusters"].meta)
+    write_ecsv(products.clusters("P1"), table)
     merge_catalogues(products.root, ["P1"])
     (row,) = rows_of(read_catalogue(products, "clusters", suffix))
     assert row[0] == ("Gro?e 1" if suffix == "fits" else "Große 1")
 
 
-SURVEY = Survey(
-    "dr2", [Mosaic(name, ra, 30.0, 2000) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))]
-)
 ODD = '#A <b>&"x"\'|$é\n{y}\x07'  # one line of it: "#A <b>&\"x\"'|$é {y} "
-
-
-def clusters_of(tmp_path, *rows):
-    (tmp_path / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
-    return read_clusters(tmp_path / "in.csv", MeasureOptions())
 
 
 @pytest.fixture
 def accounted(tmp_path):
     """Two mosaics, of which one was rejected, and a cluster table whose rows lie everywhere."""
-    clusters = clusters_of(
-        tmp_path,
-        *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
-        *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
-    )
     root = str(tmp_path / "results")
     products = Products(root)
-    rows = [unmeasured_cluster(clusters[index], "P1", 10.0) for index in (0, 1)]
-    rows[0] |= {"p_diffuse": 0.5, "coverage": 1.0}
-    write_ecsv(products.clusters("P1"), make_table("clusters", rows, {"clusters_rows": 7}))
-    write_ecsv(products.islands("P1"), make_table("islands", [], {}))
-    write_rejected(products.clusters("P3"), REJECTED)
-    write_rejected(products.islands("P3"), REJECTED)
-    merge_catalogues(root, ["P1", "P3"], clusters=clusters, survey=SURVEY)
+    copy_of(products, ("islands", "P1"), ("clusters", "P3"), ("islands", "P3"))
+    table = MADE["clusters"].copy()
+    table["p_diffuse"][0] = 0.5
+    write_ecsv(products.clusters("P1"), table)
+    merge_catalogues(root, ["P1", "P3"], clusters=MADE["input"], survey=SURVEY)
     return products
 
 
@@ -384,7 +435,7 @@ def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
     assert notes == {
         "in P1": "",
         "no z": "no redshift",
-        "in P3": f"rejected: {REJECTED.reason}",
+        "in P3": f"rejected: {MADE['rejections']['P3'].reason}",
         "dec 95": "declination 95 deg is outside -90..90 deg",
         "row 7": "no position; neither M500 nor R500; no redshift; no name in the table",
     }
@@ -440,8 +491,8 @@ def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
 def test_tables_of_different_runs_are_not_merged(tmp_path, key):
     paths = []
     for number in range(2):
-        meta = {"modelsha": "a", "thresh": 0.5, "segmode": "exact", "minbeams": 1.0, "inputsha": str(number)}
-        meta[key] = f"{key} {number}"
+        meta = {name: value for name, value in MADE["islands"].meta.items() if name != "footprints"}
+        meta |= {"inputsha": str(number), key: f"{key} {number}"}
         paths.append(tmp_path / f"{number}.ecsv")
         write_ecsv(paths[-1], make_table("islands", [], meta))
     with pytest.raises(ConfigError, match=f"differ in {key} "):

@@ -7,9 +7,10 @@ from keras import layers, ops
 
 from models import randomise
 from radiounet import inference
-from radiounet.cards import MODELS
+from radiounet.cards import MODELS, AsinhNormalisation, network_input
 from radiounet.engine import Affine, Engine, doubled, needed, part, turned
 from radiounet.errors import ModelError
+from radiounet.evaluation import network_method
 from radiounet.inference import Predictor, default_batch
 from radiounet.network import ARCHITECTURES, load_model
 from radiounet.tiling import layout
@@ -291,3 +292,41 @@ def test_keras_still_names_the_first_weight_kernel():
     """The engine counts convolutions by it."""
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.BatchNormalization()])
     assert [layer.weights[0].name for layer in model.layers] == ["kernel", "gamma"]
+
+
+@pytest.fixture
+def shifting(monkeypatch):
+    """Engines that say of each pixel what its left neighbour is; batches they saw."""
+    batches = []
+
+    class Shifting:
+        def __init__(self, model, architecture, tile_px, core, batch, precision):
+            self.core, self.batch = core, batch
+
+        def __call__(self, tiles):
+            batches.append(len(tiles))
+            low, high = self.core
+            return np.roll(tiles[..., 0], 1, axis=2)[:, low:high, low:high]
+
+    monkeypatch.setattr(inference, "Engine", Shifting)
+    return batches
+
+
+@pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
+def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
+    plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
+    probability = Predictor(None, "lotss_unet").plane(plane, tile_px, tile_px // 2)
+    np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
+    assert probability.shape == plane.shape
+    assert set(shifting) == {batch}
+
+
+def test_flips_average_over_the_mirrors(shifting):
+    image = np.sinh(np.random.default_rng(1).random((40, 60))).astype(np.float32)
+    rms = np.ones_like(image)
+    sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
+    method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
+    plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
+    # two mirrors look left, two look right
+    expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
+    np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)

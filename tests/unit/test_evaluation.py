@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
-from radiounet import evaluation, evaluation_report, inference
-from radiounet.cards import AsinhNormalisation, network_input, read_card
+from radiounet import evaluation, evaluation_report, training
+from radiounet.cards import network_input, read_card
 from radiounet.errors import BadDataError
 from radiounet.evaluation import (
     BASELINES,
@@ -18,18 +18,20 @@ from radiounet.evaluation import (
     calibrate,
     evaluate,
     model_method,
-    network_method,
     settled_baselines,
 )
 from radiounet.evaluation_report import draw_evaluation, evaluation_table, publish_model, write_evaluation
 from radiounet.hosts import FEATURES, HostCalibration
 from radiounet.image import Beam, Plane, grid_wcs
-from radiounet.inference import Predictor, open_model
-from radiounet.learning_curve import origin_of
-from radiounet.network import load_model, lotss_unet
+from radiounet.inference import open_model
+from radiounet.learning_curve import origin_of, read_about
+from radiounet.network import load_model, save_weights
+from radiounet.products import code_hash
 from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.scenes import read_scene
-from radiounet.simulate import CAUSES, write_pair
+from radiounet.simulate import CAUSES
+from simulated import edit_pair, write_simulated
+from wide import CROWDED
 
 N_PX = 192
 RMS = 1e-4  # Jy/beam
@@ -74,19 +76,13 @@ def planes():
 
 
 def write_scene(path, clusters=None):
+    """A pair of the simulator with the pixels of `planes`, these objects, and all or some of the clusters."""
+    write_simulated(path, SimulateOptions(n_px=N_PX, seed=77))
     image, truth, objects, cause = planes()
-    header = fits.Header({"BUNIT": "JY/BEAM", "PIXARCS": 4.5, "BMAJ": 20 / 3600, "SEED": 1, "BASESEED": 77})
-    hdus = [fits.PrimaryHDU(image, header)]
-    for name, plane in (
-        ("TRUTH", truth),
-        ("RMS", np.full_like(truth, RMS)),
-        ("OBJECTS", objects),
-        ("CAUSE", cause),
-    ):
-        hdus.append(fits.ImageHDU(plane, name=name))
+    pixels = {"PRIMARY": image, "TRUTH": truth, "RMS": np.full_like(truth, RMS)}
     rows = Table(CLUSTERS)[:] if clusters is None else Table(CLUSTERS)[clusters]
-    hdus += [fits.BinTableHDU(rows, name="CLUSTERS"), fits.BinTableHDU(Table(OBJECTS), name="OBJECT_LIST")]
-    fits.HDUList(hdus).writeto(path)
+    lists = {"CLUSTERS": rows, "OBJECT_LIST": OBJECTS}
+    edit_pair(path, pixels | {"OBJECTS": objects, "CAUSE": cause}, lists)
     return str(path)
 
 
@@ -286,44 +282,6 @@ def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
     assert scores["clusters"]["host"] == 0
 
 
-@pytest.fixture
-def shifting(monkeypatch):
-    """Engines that say of each pixel what its left neighbour is; batches they saw."""
-    batches = []
-
-    class Shifting:
-        def __init__(self, model, architecture, tile_px, core, batch, precision):
-            self.core, self.batch = core, batch
-
-        def __call__(self, tiles):
-            batches.append(len(tiles))
-            low, high = self.core
-            return np.roll(tiles[..., 0], 1, axis=2)[:, low:high, low:high]
-
-    monkeypatch.setattr(inference, "Engine", Shifting)
-    return batches
-
-
-@pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
-def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
-    plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
-    probability = Predictor(None, "lotss_unet").plane(plane, tile_px, tile_px // 2)
-    np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
-    assert probability.shape == plane.shape
-    assert set(shifting) == {batch}
-
-
-def test_flips_average_over_the_mirrors(shifting):
-    image = np.sinh(np.random.default_rng(1).random((40, 60))).astype(np.float32)
-    rms = np.ones_like(image)
-    sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
-    method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
-    plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
-    # two mirrors look left, two look right
-    expected = (plane[1:-1, :-2] + plane[1:-1, 2:]) / 2
-    np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), expected, atol=1e-6)
-
-
 def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     write_tiny_model(tmp_path, threshold=0.4, hosts=HOSTS.model_dump(mode="json"))
     method, calibration = model_method(tmp_path)
@@ -338,12 +296,8 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
 
 
 def test_what_the_simulator_writes_can_be_measured(tmp_path):
-    sky = SimulateOptions(
-        n_px=192, clusters_per_deg2=(150.0, 150.0), diffuse_fraction=(0.7, 0.7), empty_fraction=0.0
-    )
-    paths = [str(tmp_path / f"{seed}.fits") for seed in (3, 4)]
-    for seed, path in zip((3, 4), paths, strict=True):
-        write_pair(path, sky, seed)
+    sky = CROWDED.model_copy(update={"n_px": N_PX})
+    paths = [write_simulated(tmp_path / f"{seed}.fits", sky, seed) for seed in (3, 4)]
     clusters, objects = (
         sum(len(Table.read(path, hdu=hdu)) for path in paths) for hdu in ("CLUSTERS", "OBJECT_LIST")
     )
@@ -351,29 +305,42 @@ def test_what_the_simulator_writes_can_be_measured(tmp_path):
     scores = evaluate(METHOD, paths, OPTIONS, Calibration(0.3))
     counts = scores["clusters"]
     assert sum(counts[key] for key in ("host", "empty", "undetectable", "uncovered")) == clusters > 0
+    assert calibrate(METHOD, paths, OPTIONS).hosts.clusters == counts["host"] + counts["empty"]
     assert 0 < scores["objects"]["all"]["count"] <= objects
     write_evaluation([scores], tmp_path)
     lines = (tmp_path / "evaluation.md").read_text().splitlines()
     assert {line.count("|") for line in lines if line.startswith("|")} == {3}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network after one step of training; its weights and its learning curve."""
+    folder = tmp_path_factory.mktemp("trained")
+    pair = write_simulated(folder / "pair.fits", CROWDED)
+    options = OPTIONS.model_copy(update={"crop_px": 64, "batch": 1, "steps": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "SETTLING_STEPS", 1)
+        network = training.train([pair], options, folder / "checkpoint.npz", folder / "curve.csv")
+    save_weights(network, folder / "w.weights.h5")
+    return network, f"{folder}/w.weights.h5", f"{folder}/curve.csv"
+
+
 @pytest.fixture
-def publish(tmp_path):
-    """Publish a network without training, calibrated on an image with one kind of clusters only."""
-    network = lotss_unet(OPTIONS.tile_px, OPTIONS.widths)
-    network.save_weights(tmp_path / "w.weights.h5")
-    about = json.dumps({"pairs": {"number": 9}, "devices": "NVIDIA H200", "wall_time_s": 12})
-    (tmp_path / "curve.csv").write_text(f"# {about}\nstep,loss,seconds\n30,0.6,7\n60,0.5,12\n")
+def publish(trained, tmp_path):
+    """Publish a network that was calibrated on an image with one kind of clusters only."""
+    network, *files = trained
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
 
     def run(held_out, name, options=OPTIONS):
-        made = (f"{tmp_path}/w.weights.h5", f"{tmp_path}/curve.csv", options, name, f"{tmp_path}/m")
+        made = (*files, options, name, f"{tmp_path}/m")
         return tmp_path / "m", network, publish_model(held_out, [alike, alike], *made)
 
     return run
 
 
-def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, scene, caplog, tmp_path):
+def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
+    trained, publish, scene, caplog, tmp_path
+):
     with caplog.at_level(logging.WARNING):
         other = str(tmp_path / "other")
         write_tiny_model(tmp_path / "other", normalisation={"kind": "asinh_sigma"})
@@ -381,19 +348,18 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
     assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
     today = datetime.now(UTC).date().isoformat()
-    training = dict(card.training)
-    simulated = {"set": "radiounet.simulate, base seed 77", "seeds": [1, 1], "code": []}
-    assert training.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
-    assert training == {
-        "pairs": {"number": 9},
-        "devices": "NVIDIA H200",
+    told = dict(card.training)
+    about = read_about(trained[2])
+    simulated = {"set": "radiounet.simulate, base seed 77", "seeds": [1, 1], "code": [code_hash()]}
+    assert told.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
+    assert told == {
+        **{key: about[key] for key in ("pairs", "initial", "backend", "devices", "wall_time_s")},
         "command": "scripts/train.py --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
         f" --initial {other}",
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
         "parameters": network.count_params(),
         "date": today,
-        "wall_time_s": 12,
     }
     assert card.threshold == scores["threshold"]
     assert card.metrics["dice"] == scores["pixels"]["dice"]
@@ -409,9 +375,9 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(publish, sce
 def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
     path = write_labelled(tmp_path)
     folder, _, _ = publish([path], "lotss-unet")
-    training = read_card(folder).training
-    assert training["command"].startswith("scripts/train.py --widths 4 8")
-    assert training["held_out"] == {"number": 1, "set": "images given with their truth"}
+    told = read_card(folder).training
+    assert told["command"].startswith("scripts/train.py --widths 4 8")
+    assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
     monkeypatch.setattr(evaluation_report, "RECIPES", tmp_path)
     recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
     (tmp_path / "lotss-unet.yaml").write_text(json.dumps(recipe))

@@ -1,6 +1,4 @@
-import numpy as np
 import pytest
-from astropy.io import fits
 
 from radiounet.errors import ModelError
 from radiounet.learning_curve import (
@@ -11,13 +9,15 @@ from radiounet.learning_curve import (
     trained_options,
     write_curve,
 )
-from radiounet.recipe import TrainOptions
+from radiounet.products import code_hash
+from radiounet.recipe import SimulateOptions, TrainOptions
+from simulated import edit_pair, write_simulated
 
 
-def simulated(folder, seed, base=7, code="abc"):
-    header = fits.Header({"SEED": seed, "BASESEED": base, "CODEHASH": code})
+def simulated(folder, seed, base=7, **cards):
     path = folder / f"{base}-{seed}.fits"
-    fits.writeto(path, np.zeros((2, 2), np.float32), header)
+    write_simulated(path, SimulateOptions(n_px=64, seed=base), seed)
+    edit_pair(path, **cards)
     return str(path)
 
 
@@ -30,12 +30,12 @@ def test_a_curve_comes_back_with_what_was_said_of_it(tmp_path):
 
 
 def test_origin_of_images(tmp_path):
-    paths = [simulated(tmp_path, 3), simulated(tmp_path, 9, code="def"), "image.fits:truth.fits"]
+    paths = [simulated(tmp_path, 3), simulated(tmp_path, 9, CODEHASH="def"), "image.fits:truth.fits"]
     assert origin_of(paths) == {
         "number": 3,
         "set": "radiounet.simulate, base seed 7; images given with their truth",
         "seeds": [3, 9],
-        "code": ["abc", "def"],
+        "code": sorted([code_hash(), "def"]),
     }
     assert origin_of(["image.fits:truth.fits"]) == {"number": 1, "set": "images given with their truth"}
 

@@ -11,9 +11,10 @@ from test_facets import write_offsets, write_regions
 from radiounet.config import MosaicOptions
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.mosaic_products import mosaic_fields
-from radiounet.products import Products, Rejection, sha256_of, write_rejected
+from radiounet.products import Products, sha256_of
 from radiounet.sky import Mosaic, Survey
 from skies import write_field
+from stages import fetch_field
 
 OPTIONS = MosaicOptions(sigma_box_px=120)
 PLACE = Mosaic("m", 150.0, 35.0, 100)
@@ -24,13 +25,9 @@ def products(tmp_path):
     """Fields a and b, field far elsewhere on the sky, and c, which could not be fetched."""
     products = Products(str(tmp_path / "dr2"))
     for name, ra in (("a", 150.0), ("b", 150.0), ("far", 200.0)):
-        field = write_field(tmp_path / "raw", name, sky=1e-2, ra=ra, beam=0.8)
-        folder = tmp_path / "dr2" / "fields" / name
-        folder.mkdir(parents=True)
-        for kind, path in (("int", field.int_path), ("app", field.app_path)):
-            shutil.copyfile(path, folder / f"{kind}.fits")
-    for kind in ("int", "app"):
-        write_rejected(products.field_image("c", kind), Rejection("c", "fetch_field", "url", "404"))
+        write_field(tmp_path / "raw", name, sky=1e-2, ra=ra, beam=0.8)
+    for name in ("a", "b", "far", "c"):
+        fetch_field(products, name, tmp_path / "raw")
     return products
 
 
@@ -53,7 +50,7 @@ def test_products_say_what_they_are_made_of(products):
     assert table["int_sha256"][0] == sha256_of(products.field_image("a", "int"))
     assert table["app_sha256"][1] == sha256_of(products.field_image("b", "app"))
     assert table["int_sha256"][1] != table["app_sha256"][1]
-    assert table["reason"][2] == "404"
+    assert table["reason"][2].startswith("NotInArchiveError: ")
     assert table["reason"][3].startswith("NoOverlapError")
     assert str(table["sigma"].unit) == "Jy / beam"
     weights, sigma = (fits.getdata(path) for path in (products.weights("m"), products.sigma("m")))
@@ -146,12 +143,11 @@ def test_fields_by_facet_are_told_facet_by_facet(products, tmp_path):
 def test_a_path_that_fits_can_not_write(tmp_path):
     products = Products(str(tmp_path / "d\u00e9" / "dr2"))
     field = write_field(tmp_path / "raw", "a", sky=1e-2)
-    folder = tmp_path / "d\u00e9" / "dr2" / "fields"
+    for kind, path in (("int", field.int_path), ("app", field.app_path)):
+        shutil.copyfile(path, tmp_path / "raw" / f"b.{kind}.fits")
     for name in ("a", "b"):
-        (folder / name).mkdir(parents=True)
-        for kind, path in (("int", field.int_path), ("app", field.app_path)):
-            shutil.copyfile(path, folder / name / f"{kind}.fits")
-    (folder / "b" / "int.fits").write_text("<html>")
+        fetch_field(products, name, tmp_path / "raw")
+    Path(products.field_image("b", "int")).write_text("<html>")
     make(products, fields=["a", "b"])
     assert "d?/dr2" in Table.read(products.image("m"), hdu="FIELDS")["reason"][1]
 

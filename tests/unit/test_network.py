@@ -12,8 +12,9 @@ from radiounet.cards import MODELS, AsinhNormalisation, LogNormalisation, read_c
 from radiounet.errors import ModelError
 from radiounet.inference import open_model, write_cores
 from radiounet.network import PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
-from radiounet.products import Rejection, read_rejection, sha256_of, write_rejected
+from radiounet.products import read_rejection, sha256_of
 from radiounet.tiling import layout, read_layout, stitch, write_tiles
+from stages import run_script, write_image
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}
 
@@ -243,12 +244,14 @@ def test_several_mosaics_in_one_process(tmp_path):
     image = (1e-4 * np.random.default_rng(3).standard_normal((100, 100))).astype(np.float32)
     for path in (tiles[0], tiles[2]):
         write_tiles(path, image, card, "exact", meta)
-    write_rejected(tiles[1], Rejection("b", "tile", "b.fits", "AllBlankError: nothing there"))
+    bad = write_image(tmp_path / "b.fits", BUNIT="K")
+    run_script("tile", "--mosaic", "b", "--image", bad, "--model", tmp_path / "model", "--out", tiles[1])
     log = tmp_path / "infer.log"
     options = ("--model", tmp_path / "model", "--log", log, "--out", *cores)
     done = start("infer", *tiles, *options, "--on-reject", "continue")
     assert done.returncode == 0, done.stderr
-    assert read_rejection(cores[1]).reason == "AllBlankError: nothing there"
+    assert read_rejection(cores[1]) == read_rejection(tiles[1])
+    assert read_rejection(cores[1]).reason.startswith("UnitError: ")
     for path in (cores[0], cores[2]):
         with h5py.File(path) as store:
             assert len(store["cores"]) > 0

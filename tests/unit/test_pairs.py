@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 from pydantic import ValidationError
 
+import simulated
 from radiounet import pairs as module
 from radiounet.cards import AsinhNormalisation, LogNormalisation
 from radiounet.errors import (
@@ -20,7 +21,10 @@ from radiounet.image import grid_wcs
 from radiounet.learning_curve import origin_of
 from radiounet.noise import local_rms
 from radiounet.pairs import Crops, Pair, check_pairs, draw_crop, fixed_crops, read_pair
-from radiounet.recipe import TrainOptions, pair_files
+from radiounet.recipe import SimulateOptions, TrainOptions, pair_files
+from radiounet.simulate import simulate_pair
+from simulated import edit_pair
+from wide import CROWDED
 
 OPTIONS = TrainOptions(
     crop_px=32,
@@ -33,7 +37,8 @@ OPTIONS = TrainOptions(
     added_noise_sigma=(0, 0),
     noise_scale=(1, 1),
 )
-SIDE = 48
+SIDE = 64
+SKY = SimulateOptions(n_px=SIDE)
 
 
 def planes(seed=0):
@@ -45,12 +50,15 @@ def planes(seed=0):
     return image, truth
 
 
-def write_simulated(path, seed=0, unit="Jy/beam", leave_out=None, rms_side=SIDE, beam_arcsec=20):
+def write_simulated(path, seed=0, leave_out=None, rms_side=SIDE, **cards):
+    """A pair of the simulator with the pixels of `planes`."""
+    simulated.write_simulated(path, SKY)
     image, truth = planes(seed)
-    hdus = [fits.PrimaryHDU(image), fits.ImageHDU(truth, name="TRUTH")]
-    hdus += [fits.ImageHDU(np.full((rms_side, SIDE), 1e-4, np.float32), name="RMS")]
-    hdus[0].header.update(BUNIT=unit, BMAJ=beam_arcsec / 3600)
-    fits.HDUList([hdu for hdu in hdus if hdu.name != leave_out]).writeto(path)
+    pixels = {"PRIMARY": image, "TRUTH": truth, "RMS": np.full((rms_side, SIDE), 1e-4)}
+    edit_pair(path, pixels, **cards)
+    if leave_out:
+        with fits.open(path, mode="update") as hdus:
+            del hdus[leave_out]
     return str(path)
 
 
@@ -127,6 +135,21 @@ def test_a_simulated_pair(tmp_path):
     assert {a.dtype for a in (pair.image, pair.rms, pair.truth, pair.level)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("coarse", "blank"), [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0)])
+def test_a_pair_as_the_simulator_left_it(tmp_path, seed, coarse, blank):
+    sky = CROWDED.model_copy(update={"coarse_fraction": coarse, "blank_fraction": blank})
+    pair = read_pair(simulated.write_simulated(tmp_path / "p.fits", sky, seed), 0.3)
+    made = simulate_pair(sky, seed)
+    np.testing.assert_array_equal(pair.image, made.image)
+    np.testing.assert_array_equal(pair.truth, made.truth)
+    diffuse, known = made.truth > np.float32(0.3) * made.rms, np.isfinite(made.image)
+    assert diffuse[known].any()
+    np.testing.assert_array_equal(pair.classes(), np.where(known, diffuse, -1))
+    assert {*map(tuple, pair.targets.tolist())} <= {*zip(*np.nonzero(diffuse & known), strict=True)}
+    assert pair.survey_beam == (coarse == 0)
+
+
 def test_targets_favour_small_patches(tmp_path):
     truth = np.zeros((64, 64), np.float32)
     truth[:2, :2] = truth[20:40, 20:40] = 1
@@ -168,14 +191,14 @@ def test_a_published_pair_can_train_a_network_that_takes_sigmas(tmp_path):
 
 def test_a_labelled_cut_out(tmp_path):
     label = np.zeros((SIDE, SIDE), np.uint8)
-    label[10, 10], label[40:, :] = 1, 255
+    label[10, 10], label[-8:, :] = 1, 255
     pair = read_pair(write_labelled(tmp_path, label), 0.3)
     classes = pair.classes()
     assert classes[10, 10] == 1
     assert (classes == 1).sum() == 1
-    assert (classes[40:] == -1).all()
+    assert (classes[-8:] == -1).all()
     assert (classes == -1).sum() == 8 * SIDE + 35
-    assert np.isfinite(pair.image[40:]).all()  # no label, but an image all the same
+    assert np.isfinite(pair.image[-8:]).all()  # no label, but an image all the same
     assert not pair.scalable
     assert pair.normalisation is None
 
@@ -184,7 +207,7 @@ def test_a_labelled_cut_out(tmp_path):
     ("make", "error", "says"),
     [
         (lambda f: write_simulated(f / "p.fits", leave_out="TRUTH"), BadDataError, "no extension TRUTH"),
-        (lambda f: write_simulated(f / "p.fits", unit="K"), UnitError, "BUNIT 'k'"),
+        (lambda f: write_simulated(f / "p.fits", BUNIT="K"), UnitError, "BUNIT 'k'"),
         (lambda f: write_simulated(f / "p.fits", rms_side=40), ShapeMismatchError, "its RMS"),
         (lambda f: write_published(f, truth_side=40), ShapeMismatchError, "truth.fits"),
         (lambda f: write_published(f, unit="K"), UnitError, "Jy/beam or Jy/pixel"),
@@ -211,8 +234,8 @@ def test_a_damaged_file_is_named(tmp_path, content, error):
 
 def test_a_tile_larger_than_the_image_is_found_before_training(tmp_path):
     path = write_simulated(tmp_path / "p.fits")
-    with pytest.raises(ShapeMismatchError, match=r"48 px wide.* 64 px.*--crop-px"):
-        check_pairs([path], 64)
+    with pytest.raises(ShapeMismatchError, match=r"64 px wide.* 80 px.*--crop-px"):
+        check_pairs([path], 80)
 
 
 def test_a_crop_is_normalised_as_the_model_to_go_on_from():
@@ -288,7 +311,7 @@ def test_added_noise_by_hand():
 
 
 def test_noise_of_another_beam_is_added_to_no_coarse_image(tmp_path):
-    pair = read_pair(write_simulated(tmp_path / "p.fits", beam_arcsec=45), 0.3)
+    pair = read_pair(write_simulated(tmp_path / "p.fits", BMAJ=45 / 3600), 0.3)
     assert pair.scalable
     options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1)})
     noise = np.ones((1, 40, 40), np.float32)

@@ -1,14 +1,19 @@
 """The plan's arithmetic on a survey small enough to count by hand."""
 
-from types import SimpleNamespace
+import shutil
+from pathlib import Path
 
 import pytest
+from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
 from radiounet.config import load_config
+from radiounet.graph import JobGraph
+from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.outputs import made_here
 from radiounet.plan import Cost, Plan, read_costs
-from radiounet.products import Products, write_json
-from radiounet.sky import Mosaic
+from radiounet.products import Products
+from radiounet.sky import Mosaic, list_paths
+from stages import reject_mosaic, write_image
 
 COSTS = {
     "fetch_field": Cost(1.0, 10.0, "GB", 1),
@@ -26,32 +31,31 @@ COSTS = {
 SIDE = 2000  # 4 Mpx
 
 
-class Graph(SimpleNamespace):
-    """Two mosaics of 4 Mpx, of two and one fields; a cluster of A reaches B."""
-
-    selected = ("A", "B")
-    neighbours = ()
-    fields_used = ("F", "G")
-    cluster_count = 1
-    survey = SimpleNamespace(mosaics={name: Mosaic(name, 0.0, 0.0, SIDE) for name in "AB"})
-
-    def fields_of(self, mosaic):
-        return {"A": ["F", "G"], "B": ["G"]}[mosaic]
-
-    def has_clusters(self, mosaic):
-        return mosaic == "A"
-
-    def touched_by_clusters_of(self, mosaic):
-        return ["B"] if mosaic == "A" else []
+def write_lists(folder):
+    """Mosaics A and B of 4 Mpx, of two and one fields; a cluster of A reaches B."""
+    paths = list_paths(str(folder), "dr2")
+    mosaics = [Mosaic("A", 150.0, 0.0, SIDE), Mosaic("B", 152.0, 0.0, SIDE)]
+    write_mosaic_list(paths["mosaics"], mosaics)
+    rows = [("F", 149.0, 0.0, 1), ("G", 151.2, 0.0, 1)]
+    # seven pointings make a mosaic; most of them are no fields of the release
+    rows += [(f"A{n}", 150.0, n / 10, 0) for n in range(5)] + [(f"B{n}", 152.0, n / 10, 0) for n in range(6)]
+    write_list(paths["fields"], FIELD_COLUMNS, rows)
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
+    (folder / "clusters.csv").write_text("name,ra,dec,z,M500\nAB,150.95,0,0.06,3\n")
 
 
-def make(tmp_path, source="fields", url="file:///data/{field}/{file}", **changes):
+def make(tmp_path, source="fields", url="file:///data/{field}/{file}"):
+    write_lists(tmp_path)
     archive = {"dr2": {"field": url, "mosaic": url.replace("{field}", "{mosaic}")}}
     config = load_config(
-        {"results": str(tmp_path), "mosaics": {"source": source}, "archive": archive} | changes
+        {
+            "results": str(tmp_path),
+            "clusters": str(tmp_path / "clusters.csv"),
+            "mosaics": {"source": source},
+            "archive": archive | {"list_folder": str(tmp_path)},
+        }
     )
-    graph = Graph() if source == "fields" else Graph(fields_used=())
-    return Plan(config, graph, COSTS, field_px=1000)
+    return Plan(config, JobGraph(config, tmp_path), COSTS, field_px=1000)
 
 
 def stage(plan, rule):
@@ -118,8 +122,12 @@ def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     products = Products(f"{tmp_path}/dr2")
     path = tmp_path / "dr2/benchmarks/infer/A.tsv"
     path.parent.mkdir(parents=True)
-    path.write_text("s\th:m:s\n18.0\t0:00:18\n")
-    write_json(products.islands("A"), {})
+    record = BenchmarkRecord(running_time=18.0)
+    write_benchmark_records([record], str(path), extended_fmt=False)
+    other = Products(f"{tmp_path}/other")
+    reject_mosaic(other, "A", BUNIT="K")
+    Path(products.islands("A")).parent.mkdir()
+    shutil.copyfile(other.islands("A"), products.islands("A"))
     plan = make(tmp_path)
     assert stage(plan, "infer").stretch == pytest.approx(1.5)
     assert stage(plan, "infer").seconds == pytest.approx(18)
@@ -138,9 +146,10 @@ def test_shipped_costs_cover_every_rule_of_the_walk():
 
 
 def test_own_images_are_downloaded_from_nowhere(tmp_path):
-    images = [{"name": name, "path": f"{name}.fits"} for name in "AB"]
+    images = [{"name": name, "path": str(write_image(tmp_path / f"{name}.fits"))} for name in "AB"]
     config = load_config({"results": str(tmp_path), "mosaics": {"source": "images", "images": images}})
-    plan = Plan(config, Graph(fields_used=()), COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}, 1000)
+    costs = COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}
+    plan = Plan(config, JobGraph(config, tmp_path), costs, 1000)
     assert [one.rule for one in plan.stages][0] == "prepare_image"
     assert plan.gigabytes()["download"] == 0
     assert "assumed" not in plan.text(200, 2)

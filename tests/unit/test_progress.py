@@ -1,17 +1,17 @@
 import io
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from radiounet.errors import BadDataError
-from radiounet.products import Products, Rejection, write_rejected
+from radiounet.products import Products, read_rejection
 from radiounet.progress import Progress, duration, last_words
-from stages import write_image
+from stages import reject_mosaic, write_image
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -22,6 +22,31 @@ JOBS = {
     4: ("stitch", "two"),
     5: ("merge_catalogue", None),
 }
+
+
+SNAKEFILE = """
+import logging, pickle
+from snakemake.logging import logger
+
+class Keep(logging.Handler):
+    seen = {}
+    def emit(self, record):
+        if str(getattr(record, "event", "")) in ("job_started", "job_finished", "job_error"):
+            self.seen[str(record.event)] = vars(record)
+            open("events", "wb").write(pickle.dumps(self.seen))
+
+onstart:
+    logger.addHandler(Keep())
+
+rule good:
+    output: "good"
+    shell: "touch good"
+
+rule bad:
+    output: "bad"
+    log: "bad.log"
+    shell: "false"
+"""
 
 
 class Terminal(io.StringIO):
@@ -39,8 +64,26 @@ def progress(products):
     return Progress(products, JOBS, before=["three"], stream=io.StringIO())
 
 
-def tell(progress, event, **content):
-    progress.emit(SimpleNamespace(event=event, **content))
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    """Snakemake's own records of a run in which one job ends well and one does not, by event."""
+    folder = tmp_path_factory.mktemp("snakemake")
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--directory", str(folder)]
+    command += ["--snakefile", str(folder / "Snakefile"), "--", "good", "bad"]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    return pickle.loads((folder / "events").read_bytes())
+
+
+@pytest.fixture
+def tell(events):
+    """Give a record as Snakemake makes it, of another job."""
+
+    def emit(progress, event, **content):
+        assert set(content) <= set(events[event])
+        progress.emit(logging.makeLogRecord(events[event] | content))
+
+    return emit
 
 
 def test_nothing_has_begun(progress):
@@ -50,7 +93,7 @@ def test_nothing_has_begun(progress):
     assert (status.mosaics_per_hour, status.hours_left) == (None, None)
 
 
-def test_a_mosaic_is_done_with_its_last_job(progress):
+def test_a_mosaic_is_done_with_its_last_job(tell, progress):
     tell(progress, "job_started", jobs=[1, 3])
     tell(progress, "job_finished", job_id=1)
     assert progress.status("running").mosaics["running"] == 2
@@ -63,7 +106,7 @@ def test_a_mosaic_is_done_with_its_last_job(progress):
     assert not progress.finished("merge_catalogue")
 
 
-def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progress, tmp_path):
+def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(tell, progress, tmp_path):
     log = tmp_path / "stitch.log"
     log.write_text("... INFO begun\nOSError: [Errno 28] No space left on device\n\n")
     tell(progress, "job_started", jobs=[4])
@@ -84,23 +127,24 @@ def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(progre
     assert progress.status("running").mosaics["running"] == 1
 
 
-def test_a_rejected_mosaic_is_neither_done_nor_failed(progress, products):
-    write_rejected(products.mask("two"), Rejection("two", "tile", "image.fits", "AllBlankError: no data"))
+def test_a_rejected_mosaic_is_neither_done_nor_failed(tell, progress, products):
+    reject_mosaic(products, "two", BUNIT="K")
     for number in (3, 4):
         tell(progress, "job_started", jobs=[number])
         tell(progress, "job_finished", job_id=number)
     status = progress.status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 1)
-    assert status.rejected[0]["reason"] == "AllBlankError: no data"
+    assert status.rejected == [vars(read_rejection(products.mask("two")))]
+    assert status.rejected[0]["reason"].startswith("UnitError: ")
 
 
 def test_rejections_of_earlier_runs_are_counted(products):
-    write_rejected(products.mask("three"), Rejection("three", "tile", "image.fits", "UnitError: K"))
+    reject_mosaic(products, "three", BUNIT="K")
     status = Progress(products, JOBS, before=["three"]).status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
 
 
-def test_time_left_is_work_left_at_the_speed_so_far(progress, monkeypatch):
+def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch):
     now = progress._began
     monkeypatch.setattr("radiounet.progress.time.time", lambda: now)
     tell(progress, "job_started", jobs=[1, 3])
@@ -116,11 +160,11 @@ def test_time_left_is_work_left_at_the_speed_so_far(progress, monkeypatch):
     assert status.mosaics_per_hour == pytest.approx(1 / 3)
 
 
-def test_line_file_and_page(products):
+def test_line_file_and_page(events, products):
     stream = io.StringIO()
     logger = logging.Logger("snakemake")
     progress = Progress(products, JOBS, stream=stream).start(logger)
-    logger.info("", extra={"event": "job_started", "jobs": [1]})
+    logger.handle(logging.makeLogRecord(events["job_started"] | {"jobs": [1]}))
     progress.end("failed")
     assert stream.getvalue().endswith("0 of 2 mosaics done, 1 running, 0 failed, 0 rejected; 0 of 5 jobs\n")
     status = json.loads(Path(products.status_file()).read_text())
@@ -176,7 +220,7 @@ def test_last_words_are_those_of_slurm_where_it_killed_the_job(tmp_path):
     assert last_words([str(log)]).endswith("TransientError: server away")
 
 
-def test_without_last_words_the_executor_has_the_word(progress):
+def test_without_last_words_the_executor_has_the_word(tell, progress):
     tell(progress, "job_started", jobs=[4])
     tell(progress, "job_error", jobid=4, log=[], rule_msg="SLURM status is: 'NODE_FAIL'")
     assert progress.status("running").failed[0]["last_words"] == "SLURM status is: 'NODE_FAIL'"
@@ -193,7 +237,7 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
     assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
 
 
-def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(progress, tmp_path):
+def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tmp_path):
     image, log = write_image(tmp_path / "a.fits", BUNIT="<b>$K$"), tmp_path / "tile.log"
     command = [sys.executable, SCRIPTS / "tile.py", "--mosaic", "two", "--image", image, "--log", log]
     command += ["--model", "lotss-unet", "--mode", "exact", "--out", tmp_path / "a.h5"]

@@ -7,14 +7,12 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from radiounet.archive import check_fits
 from radiounet.catalogue import merge_catalogues
-from radiounet.config import Config
-from radiounet.errors import NotFitsError
-from radiounet.products import Products, Rejection, code_hash, write_rejected
+from radiounet.config import Config, Dr2Archive
+from radiounet.products import Products, code_hash
 from radiounet.publish import write_report
 from radiounet.words import one_line
-from stages import DEC, RA, run_stages, write_image
+from stages import DEC, RA, pass_on, run_script, run_stages, write_image
 
 NAMES = ["<script>alert(1)</script>", "A $\\frac{$ & <b>x</b>", "\" onerror='alert(2)' " + 60 * "y"]
 UNIT = "<img src=x onerror=alert(3)>"
@@ -47,12 +45,12 @@ def write_run(folder, names, unit, sent):
     table.write(folder / "clusters.ecsv")
     products = Products(str(folder / "images"))
     survey = run_stages(products, images, folder / "clusters.ecsv")
-    (folder / "sent").write_bytes(sent)
-    with pytest.raises(NotFitsError) as refused:
-        check_fits(folder / "sent")
-    for path in (products.mask("sent"), products.islands("sent"), products.clusters("sent")):
-        reason = f"NotFitsError: {refused.value}".replace(str(folder), "")
-        write_rejected(path, Rejection("sent", "fetch_mosaic", "http://there/sent", reason))
+    (folder / "sent.fits").write_bytes(sent)
+    archive = Dr2Archive(mosaic=f"{folder}/{{mosaic}}.fits", mosaic_files=["sent.fits"]).model_dump_json()
+    asked = ("--mosaic", "sent", "--archive", archive, "--download", "{}")
+    image, source = products.image("sent"), products.mosaic_source("sent")
+    run_script("fetch_mosaic", *asked, "--image", image, "--source", source)
+    pass_on(products, "sent")
     merge_catalogues(products.root, ["good", "unit", "sent"])
     listed = [{"name": name, "path": str(path)} for name, path in images.items()]
     config = Config.model_validate({"mosaics": {"source": "images", "images": listed}, "clusters": names[0]})
@@ -90,7 +88,7 @@ def test_the_report_counts_what_the_stages_wrote(pages):
         assert "1 of 2 mosaics done, 1 rejected; 1 islands, 3 clusters, 3 of them measured." in text
         assert code_hash() in text
         assert re.search(r"unit prepare_image \S+b.fits UnitError: ", text)
-        assert "sent fetch_mosaic http://there/sent NotFitsError: /sent is not FITS" in text
+        assert re.search(r"sent fetch_mosaic \S+/sent.fits NotFitsError: \S+ is not FITS", text)
 
 
 def test_the_report_shows_the_configuration_as_yaml(pages):

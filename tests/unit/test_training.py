@@ -1,5 +1,7 @@
 import csv
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+import simulated
 from radiounet import inference, training
 from radiounet.cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
@@ -19,8 +22,9 @@ from radiounet.network import ARCHITECTURES, load_model, lotss_unet, save_weight
 from radiounet.outputs import claim_outputs
 from radiounet.pairs import Crops
 from radiounet.products import sha256_of
-from radiounet.recipe import TrainOptions
+from radiounet.recipe import SimulateOptions, TrainOptions
 from radiounet.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
+from simulated import edit_pair
 
 OPTIONS = TrainOptions(
     widths=[4, 8],
@@ -36,23 +40,28 @@ OPTIONS = TrainOptions(
 PUBLISHED = OPTIONS.model_copy(
     update={"architecture": "published_unet", "normalisation": "log10", "steps": 4, "checkpoint_steps": 2}
 )
+SIDE = 64
 
 
-def write_simulated(path, seed=0, side=64):
-    """A bright blob in noise of 1e-4 Jy/beam, as `radiounet.simulate` lays it out."""
+def write_simulated(path, seed=0):
+    """A pair of the simulator with the pixels of a bright blob, which is learnt in few steps."""
+    simulated.write_simulated(path, SimulateOptions(n_px=SIDE))
     rng = np.random.default_rng(seed)
-    y, x = np.indices((side, side))
-    centre = rng.uniform(16, side - 16, 2)
+    y, x = np.indices((SIDE, SIDE))
+    centre = rng.uniform(16, SIDE - 16, 2)
     truth = 2e-3 * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 50)
     truth[truth < 1e-5] = 0
-    image = truth + 1e-4 * rng.standard_normal((side, side))
+    image = truth + 1e-4 * rng.standard_normal((SIDE, SIDE))
     image[:4] = np.nan
-    hdus = [fits.PrimaryHDU(image.astype(np.float32))]
-    hdus[0].header.update(BUNIT="Jy/beam", BMAJ=20 / 3600)
-    hdus += [fits.ImageHDU(truth.astype(np.float32), name="TRUTH")]
-    hdus += [fits.ImageHDU(np.full((side, side), 1e-4, np.float32), name="RMS")]
-    fits.HDUList(hdus).writeto(path)
+    edit_pair(path, {"PRIMARY": image, "TRUTH": truth, "RMS": np.full((SIDE, SIDE), 1e-4)})
     return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_settling_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "SETTLING_STEPS", 3)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +76,6 @@ def whole(pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     model = train(pairs, OPTIONS, folder / "c.npz", folder / "curve.csv", validation=pairs[:1])
     return model, folder
-
-
-@pytest.fixture
-def few_settling_steps(monkeypatch):
-    monkeypatch.setattr(training, "SETTLING_STEPS", 3)
 
 
 def write_model(folder, model, options, normalisation):
@@ -158,7 +162,8 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         from radiounet import training
-        from radiounet.recipe import TrainOptions
+        from radiounet.recipe import SimulateOptions, TrainOptions
+        training.SETTLING_STEPS = 3
         training._strategy = lambda options: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
         options = TrainOptions.model_validate({options.model_dump()!r})
         training.train({pairs!r}, options, "c.npz", "two.csv", validation={pairs[:1]!r})
@@ -179,7 +184,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     program = f"""
         import os, signal
         from radiounet import training
-        from radiounet.recipe import TrainOptions
+        from radiounet.recipe import SimulateOptions, TrainOptions
         write = training._write_checkpoint
         def write_and_die(path, identity, model, progress):
             write(path, identity, model, progress)
@@ -202,29 +207,29 @@ def test_a_finished_training_gives_its_result_again_without_training(whole, pair
     assert (folder / "again.csv").read_text() == (folder / "curve.csv").read_text()
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_dropout_and_loss_scale_are_in_the_checkpoint(pairs, tmp_path, monkeypatch, precision):
+def test_dropout_and_loss_scale_are_in_the_checkpoint(pairs, tmp_path, monkeypatch, caplog, precision):
     options = PUBLISHED.model_copy(update={"precision": precision})
-    model = train(pairs, options, tmp_path / "a.npz", tmp_path / "a.csv")
+    write = training._write_checkpoint
+
+    def write_and_keep(path, identity, model, progress):
+        write(path, identity, model, progress)
+        if progress.step == 2:
+            shutil.copyfile(path, tmp_path / "b.npz")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_write_checkpoint", write_and_keep)
+        model = train(pairs, options, tmp_path / "a.npz", tmp_path / "a.csv")
     assert {v.dtype for v in model.weights} == {"float32"}
     assert model.layers[-1].compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
-    write = training._write_checkpoint
-
-    def write_and_stop(path, identity, model, progress):
-        write(path, identity, model, progress)
-        if progress.step == 2:
-            raise InterruptedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_write_checkpoint", write_and_stop)
-        with pytest.raises(InterruptedError):
-            train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv")
-    same_weights(train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv"), model)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        again = train(pairs, options, tmp_path / "b.npz", tmp_path / "b.csv")
+    assert "going on from step 2" in caplog.text
+    same_weights(again, model)
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, caplog):
     _, folder = whole
     checkpoint = tmp_path / "c.npz"
@@ -240,7 +245,6 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
         assert [row["step"] for row in csv.DictReader(stream)] == ["2"]
 
 
-@pytest.mark.usefixtures("few_settling_steps")
 def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
     first = ARCHITECTURES["published_unet"](32, PUBLISHED.widths)
     # a range of its own, as the second published model may have
@@ -277,9 +281,9 @@ def test_nothing_left_to_train_is_refused(pairs, tmp_path, short_of_all):
 
 
 def test_a_validation_pair_smaller_than_a_crop_is_refused(pairs, tmp_path):
-    small = write_simulated(tmp_path / "small.fits", side=40)
-    options = OPTIONS.model_copy(update={"crop_px": 64})
-    with pytest.raises(ShapeMismatchError, match="small.fits is 40 px"):
+    small = write_simulated(tmp_path / "small.fits")
+    options = OPTIONS.model_copy(update={"crop_px": 96})
+    with pytest.raises(ShapeMismatchError, match="small.fits is 64 px"):
         train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv", validation=[small])
 
 

@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,11 @@ from pydantic import ValidationError
 from radiounet.config import DownloadOptions, VerifyOptions
 from radiounet.errors import CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
 from radiounet.outputs import claim_outputs
-from radiounet.products import Products, Rejection, read_rejection, write_rejected
+from radiounet.products import Products, read_rejection
 from radiounet.verification import Agreement, agreement, merge_verifications, verify_mosaic
-from stages import HALO, N_PX, run_stages, write_image
+from stages import HALO, N_PX, run_script, run_stages, write_image
 
 NAN = np.nan
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 BLANK_ROWS = 10
 CLUSTERS = ("halo | <b>", "twin", "twin")
 ANSWERS = DownloadOptions(attempts=1)
@@ -282,14 +279,17 @@ def test_references_that_can_not_be_had_or_compared(survey, tmp_path):
     assert not any(path.suffix == ".fits" for path in (tmp_path / "out").iterdir())
 
 
-def test_a_rejected_mosaic_is_not_compared_and_the_page_says_why(survey, tmp_path):
+def run_verify(survey, tmp_path, mosaic):
     ours, reference = survey
-    results = []
-    for name in ("m", "lost"):
-        results.append(tmp_path / "out" / f"{name}.json")
-        command = [sys.executable, SCRIPTS / "verify_mosaic.py", "--root", ours.root, "--mosaic", name]
-        command += ["--masks", f"{reference.root}/masks/{{mosaic}}.fits", "--out", results[-1]]
-        subprocess.run([*map(str, command), "--on-reject", "continue"], check=True, capture_output=True)
+    result = tmp_path / "out" / f"{mosaic}.json"
+    masks = ("--masks", f"{reference.root}/masks/{{mosaic}}.fits")
+    maps = ("--probabilities", f"{reference.root}/probability/{{mosaic}}.fits")
+    run_script("verify_mosaic", "--root", ours.root, "--mosaic", mosaic, *masks, *maps, "--out", result)
+    return result
+
+
+def test_a_rejected_mosaic_is_not_compared_and_the_page_says_why(survey, tmp_path):
+    results = [run_verify(survey, tmp_path, name) for name in ("m", "lost")]
     assert read_rejection(results[1]).reason.startswith("UnitError")
     found = merge_verifications([*map(str, results)], str(tmp_path / "all.json"))
     assert found["verdict"] == "different"
@@ -310,24 +310,28 @@ def cells_of(page):
 
 
 def test_one_verdict_of_all(survey, tmp_path):
-    verify(survey, tmp_path)
-    write_rejected(tmp_path / "lost.json", Rejection("lost", "verify", "url", "NotInArchiveError: 404"))
-    same = str(tmp_path / "out" / "m.json")
+    same = str(run_verify(survey, tmp_path, "m"))
     assert merge_verifications([same, same], str(tmp_path / "all.json"))["verdict"] == "identical"
-    found = merge_verifications([same, str(tmp_path / "lost.json")], str(tmp_path / "all.json"))
+    for products in survey:
+        shutil.copyfile(products.mask("m"), products.mask("missing"))
+        shutil.copyfile(products.probability("m"), products.probability("missing"))
+    Path(survey[1].mask("missing")).unlink()
+    missing = str(run_verify(survey, tmp_path, "missing"))
+    found = merge_verifications([same, missing], str(tmp_path / "all.json"))
     assert found["verdict"] == "different"
     assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
     claim_outputs([same, tmp_path / "all.json", tmp_path / "all.md"])  # they are known again
     page = (tmp_path / "all.md").read_text()
     assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
-    assert "| lost | not compared: NotInArchiveError: 404 |" in page
+    assert "| missing | not compared: NotInArchiveError: " in page
 
 
 def test_reasons_with_markup_stay_in_their_cell(survey, tmp_path):
-    verify(survey, tmp_path)
+    paths = [str(run_verify(survey, tmp_path, name)) for name in ("m", "lost")]
     reason = "NotFitsError: it begins with b'<html>|<a href=\"javascript:x\">`a`|$y$'\n| [b](c) | **d** |"
-    write_rejected(tmp_path / "lost.json", Rejection("lost", "verify", "url", reason))
-    paths = [str(tmp_path / "out" / "m.json"), str(tmp_path / "lost.json")]
+    content = json.loads(Path(paths[1]).read_text())
+    content["rejected"]["reason"] = reason
+    Path(paths[1]).write_text(json.dumps(content))
     merge_verifications(paths, str(tmp_path / "all.json"))
     rows = cells_of((tmp_path / "all.md").read_text())
     assert len(rows) == 3

@@ -13,6 +13,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 
 
+def counts_in(text: str) -> dict[str, int]:
+    """Jobs per rule that a dry run printed; empty when nothing is to do."""
+    table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    if table is None:
+        assert "Nothing to be done" in text, text
+        return {}
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", table[1], re.MULTILINE)}
+
+
 class Run:
     """A folder in which the workflow runs, and its configuration."""
 
@@ -53,12 +62,7 @@ class Run:
 
     def counts(self, *arguments: str, configs: tuple[Path, ...] = ()) -> dict[str, int]:
         """Jobs per rule of a dry run; empty when nothing is to do."""
-        text = self("-n", *arguments, configs=configs)
-        table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
-        if table is None:
-            assert "Nothing to be done" in text, text
-            return {}
-        return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", table[1], re.MULTILINE)}
+        return counts_in(self("-n", *arguments, configs=configs))
 
 
 @pytest.fixture

@@ -2,18 +2,21 @@
 
 import csv
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
+from astropy.table import Table
 
-from radiounet.cluster_tables import read_clusters
+from radiounet.cluster_tables import convert_catalogue, read_clusters
 from radiounet.config import MeasureOptions, load_config
 from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.products import write_ecsv
 from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry, separation_deg, unit_vectors
 
-from .conftest import ROOT, SHARED
+from .conftest import ROOT, SHARED, counts_in
 
 EXAMPLES = ROOT / "config" / "examples"
 POINTINGS = [
@@ -24,20 +27,13 @@ POINTINGS = [
 ]
 COMA = unit_vectors(194.95, 27.98)
 STAGES = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
-CLUSTERS = """# %ECSV 1.0
-# ---
-# datatype:
-# - {name: name, datatype: string}
-# - {name: ra, unit: deg, datatype: float64}
-# - {name: dec, unit: deg, datatype: float64}
-# - {name: z, datatype: float64}
-# - {name: R500, unit: arcmin, datatype: float64}
-# schema: astropy-2.0
-name ra dec z R500
-inside 124.678 61.9895 0.2 5.0
-border 125.45 63.25 0.2 12.0
-coma 194.95 27.98 0.0231 48.0
-"""
+PLACES = [("inside", 124.678, 61.9895, 0.2), ("border", 125.45, 63.25, 0.06), ("coma", 194.95, 27.98, 0.0231)]
+"""Name, position and redshift of three clusters."""
+CATALOGUES = {
+    "psz2": (("Name", "RAdeg", "DEdeg", "z", "MSZ"), (3.0, 3.0, 6.0)),  # 1e14 solMass
+    "mcxc": (("MCXC", "RAdeg", "DEdeg", "z", "R500"), (1.0, 1.0, 1.3)),  # Mpc
+}
+"""Columns as VizieR has them, and the size of each cluster."""
 
 
 def write_lists(run, folder="resources/footprints"):
@@ -56,10 +52,12 @@ def write_lists(run, folder="resources/footprints"):
         rows = [(f.name, f.ra_deg, f.dec_deg, 1) for f in grid]
         write_list(paths[release]["fields"], FIELD_COLUMNS, rows)
         write_list(paths[release]["checksums"], CHECKSUM_COLUMNS, [])
-    for name in ("psz2", "mcxc"):
-        table = run.folder / "resources" / "clusters" / f"{name}.ecsv"
-        table.parent.mkdir(parents=True, exist_ok=True)
-        table.write_text(CLUSTERS)
+    for name, (columns, sizes) in CATALOGUES.items():
+        there = run.folder / f"{name}.fits"
+        rows = [(*place, size) for place, size in zip(PLACES, sizes, strict=True)]
+        Table(rows=rows, names=columns).write(there)
+        target = run.folder / "resources" / "clusters" / f"{name}.ecsv"
+        write_ecsv(target, convert_catalogue(there, name))
     return len(near)
 
 
@@ -103,7 +101,7 @@ def test_mosaics_by_facet_and_their_comparison_with_published_ones(run):
     assert f"--facets '{facets}'" in text
     assert "--no-beam-median" in text
     assert f"--published {run.folder}/published/P126+65.fits" in text
-    assert run.counts("compare_mosaics") == {
+    assert counts_in(text) == {
         "fetch_field": 4,
         "mosaic": 4,
         "compare_mosaic": 4,
@@ -137,7 +135,7 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
         archive={"models": {"elsewhere": {"url": "https://there/model.zip", "low": 1e-9, "high": 1e-3}}},
     )
     text = run("-n", "-p")
-    assert run.counts()["fetch_model"] == 1
+    assert counts_in(text)["fetch_model"] == 1
     assert "--name elsewhere --low 1e-09 --high 0.001 --floor 1e-09 --url https://there/model.zip" in text
 
 
@@ -182,7 +180,7 @@ def test_one_mask_needs_one_chain_and_nothing_else(run):
 def test_a_cluster_on_a_border_needs_the_neighbour_mosaic_too(run):
     write_lists(run)
     run.write_config(clusters="psz2", select={"mosaics": ["P126+65"]})
-    # 'border' lies 1.31 deg from both: its owner is P126+65, its aperture reaches P124+62
+    # 'border' lies 1.31 deg from both: its owner is P126+65, its aperture of 15' reaches P124+62
     counts = run.counts()
     assert counts["measure_clusters"] == 1
     assert counts["stitch"] == 2
@@ -210,14 +208,13 @@ def test_make_model_simulates_trains_and_evaluates(run):
 def test_each_training_of_a_model_starts_from_the_one_before(run):
     """A first model that was made anew makes the next anew; one of resources/models is a release."""
     first = run.folder / "results/training/first/model"
-    first.mkdir(parents=True)
     run.write_config(
         results=str(run.folder / "results"),
         segmentation={"model": "second"},
         train={"fields": 3, "calibrate": 4, "held_out": 2, "initial": str(first)},
     )
     assert f"{first}/card.yaml" in run("-n", "--", "model", status=1)  # as long as it is not there
-    (first / "card.yaml").touch()
+    shutil.copytree(ROOT / "resources/models/lotss-unet", first)
     assert run.counts("model")["train"] == 1
 
 
