@@ -11,6 +11,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # training of the next lotss-unet: length of a leg, cores, and what it goes on from
 MINUTES ?= 100
 CORES ?= 1
+# over which its rate falls to 0: about what it takes in that time, at 0.3 a second and core
+STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
 LEG := .leg/$(COMMIT)
 
@@ -66,7 +68,7 @@ train-leg: env
 	test -f $(LEG)/code/.git || git worktree add --quiet --detach $(LEG)/code
 	nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py --folder $(LEG)/training --minutes $(MINUTES) \
 	  --cores $(CORES) --initial $(LEG)/code/resources/training/lotss-unet/weights.npz \
-	  --first-seed $$((1000000 + 0x$(COMMIT)))
+	  --first-seed $$((1000000 + 0x$(COMMIT))) --steps $(STEPS) --decay $(STEPS)
 	cp $(LEG)/training/weights.npz resources/training/lotss-unet/weights.npz
 	cp $(LEG)/training/curve.csv resources/training/lotss-unet/leg-$(COMMIT).csv
 
