@@ -10,7 +10,7 @@ from radiounet.stage import run_stage, stage_parser
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
+    parser.add_argument("--config", required=True, help="configuration that the tables depend on, as JSON")
     args = parser.parse_args()
 
     def work() -> None:

@@ -9,7 +9,7 @@ from radiounet.stage import run_stage, stage_parser
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, writes=("out",))
-    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
+    parser.add_argument("--config", required=True, help="configuration that the tables depend on, as JSON")
     parser.add_argument("--out", required=True, help="verdict to write (JSON; a page .md beside it)")
     args = parser.parse_args()
 

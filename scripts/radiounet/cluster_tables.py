@@ -204,15 +204,13 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
     if text.lower().strip('"') in SEXAGESIMAL:
         return SEXAGESIMAL[text.lower().strip('"')]
     if text.startswith("["):
-        raise ConfigError(
-            f"{where}: {text} is a logarithm; --unit COLUMN=UNIT gives another, such as dex(solMass)"
-        )
+        raise ConfigError(f"{where}: {text} is a logarithm, which is written dex(solMass), for example")
     words = re.sub(r"[A-Za-z_]+", lambda word: UNIT_WORDS.get(word[0].lower(), word[0]), text)
     try:
         return u.Unit(words)
     except (ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{where}: {text} is not a unit; --unit COLUMN=UNIT gives one: {why}") from None
+        raise ConfigError(f"{where}: {text} is not a unit: {why}") from None
 
 
 class _Rows:
@@ -250,7 +248,12 @@ class _Rows:
         if name in self._given:
             unit = self._given[name]
         elif text.strip("-") and not (name == "z" and text.lower() in NO_UNIT):
-            unit = parse_unit(text, f"{self._path}: column {name}")
+            try:
+                unit = parse_unit(text, f"{self._path}: column {name}")
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{error}; give another with --unit {name}=UNIT or, in the configuration, measure.unit"
+                ) from None
         else:
             return None
         return u.hourangle if name == "ra" and unit == u.hour else unit
@@ -279,7 +282,8 @@ class _Rows:
         if name == "M500" and self._stated(name, column) is None and known.size > 2 and as_logarithms.all():
             raise ConfigError(
                 f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms; give its "
-                "unit: --unit 'M500=dex(solMass)', or 'M500=1e14 solMass'"
+                "unit with --unit or, in the configuration, measure.unit: 'M500=dex(solMass)' or "
+                "'M500=1e14 solMass'"
             )
         try:
             with np.errstate(all="ignore"):

@@ -53,10 +53,6 @@ def fits_size(path: str | Path) -> int:
     raise NotFitsError(f"{path} has more than {MAX_HDUS:,} HDUs")
 
 
-PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\x1f\x9d")
-"""How files of gzip, bzip2, xz, zip, zstd and compress begin."""
-
-
 def check_fits(path: str | Path) -> None:
     """Accept a complete FITS file only.
 

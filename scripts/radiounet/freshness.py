@@ -5,16 +5,16 @@ things it does not see: an input that was replaced by an older file, and a produ
 somebody replaced, cut short or put back. Both are told here, from size and date, and from
 the bytes only where those differ from what is on record.
 
-Nor does it see that a job ran with code or settings that were edited after the run had begun,
-when the edit is put back before the next one: jobs are told with which their run began, and
-leave a mark where they find others, see `EditMark`.
+Nor does it see that a job ran with code that was edited after the run had begun, when the edit
+is put back before the next one: jobs are told which code their run began with, and leave a
+mark where they find another, see `EditMark`. The settings of a run are kept for its jobs, which
+would read an edited configuration otherwise.
 
 All that touches Snakemake's inside for this stands in `Freshness`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -27,6 +27,9 @@ from radiounet.products import Products, code_hash, sha256_of, write_json
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
+    from radiounet.config import Config
+    from radiounet.graph import JobGraph
+
 logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
@@ -34,11 +37,17 @@ DATE_TOLERANCE_S = 1e-3
 
 
 RUN_CODE = "RADIOUNET_RUN_CODE"
-"""Environment variable by which a run tells its jobs the code and configuration it began with."""
+"""Environment variable by which a run tells its jobs which code and settings it began with."""
+
+
+def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
+    """Configuration that the run of this job began with; the given one where it is not on record."""
+    told = json.loads(os.environ.get(RUN_CODE, "{}")).get("settings")
+    return (_json(Path(told)) if told else {}) or config
 
 
 class EditMark:
-    """Notes that a stage ran with other code or settings than its run began with.
+    """Notes that a stage ran with other code than its run began with.
 
     Parameters
     ----------
@@ -53,14 +62,18 @@ class EditMark:
         self._differs = self._is_other()
 
     def _is_other(self) -> bool:
-        # anew, since a module may be edited before it is imported
-        return self._expected is not None and code_hash.__wrapped__(self._stage) != self._expected
+        if self._expected is None:
+            return False
+        try:  # anew, since a module may be edited before it is imported
+            return code_hash.__wrapped__(self._stage) != self._expected
+        except (OSError, ValueError):  # a module is gone, or half written
+            return True
 
     def settle(self, products: Iterable[str]) -> None:
         """Note or forget it, when all products of the job are written."""
         if self._differs or self._is_other():
             logger.warning(
-                "%s: code or configuration was edited during the run; the next one does this again",
+                "%s: its code was edited during the run; the next one does this again",
                 self._stage,
             )
             write_json(self._path, {"products": list(products)})
@@ -130,8 +143,9 @@ class Freshness:
         self.is_main = workflow.exec_mode == ExecMode.DEFAULT
         self._workflow, self._products = workflow, products
         self.fingerprints = Fingerprints(products.input_record())
-        self._told: dict[str, Any] = {"marks": products.edit_marks(), "stages": {}}
-        self._is_edit_checked = False
+        settings = str(Path(products.run_settings()).absolute())
+        self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
+        self._is_edit_checked = self._is_model_checked = False
 
     def code(self, stage: str) -> str:
         """Hash of a stage's code as the run begins; its jobs are told."""
@@ -139,20 +153,9 @@ class Freshness:
         self._tell()
         return found
 
-    def settings(self, config: str) -> None:
-        """Tell the configuration of a run to its jobs, or see in a job whether it is that of its run.
-
-        A job on a cluster reads the configuration anew: where that was edited, all that it makes is marked.
-        """
-        found = hashlib.sha256(config.encode()).hexdigest()
-        if self.is_main:
-            self._told["settings"] = found
-            self._tell()
-            return
-        told = json.loads(os.environ.get(RUN_CODE, "{}"))
-        if told.get("settings", found) != found:
-            told["stages"] = dict.fromkeys(told["stages"], "")  # the code of none
-            os.environ[RUN_CODE] = json.dumps(told)
+    def keep_settings(self, config: Config) -> None:
+        """Write the configuration that the run began with, for its jobs; see `settings_of_run`."""
+        write_json(Path(self._told["settings"]), config.model_dump(mode="json"))
 
     def _tell(self) -> None:
         if self.is_main:
@@ -169,10 +172,13 @@ class Freshness:
         images = [self._products.field_image(field, kind) for kind in ("int", "app")]
         self._check(images, self._products.field_source(field))
 
-    def make_again(self, paths: Iterable[str]) -> None:
-        """Have files made again that are known not to be whole."""
-        if self.is_main and (spoiled := list(paths)):
-            logger.warning("not whole, made again: %s", ", ".join(spoiled))
+    def check_model(self, graph: JobGraph) -> None:
+        """Have a fetched model fetched again whose files do not belong together."""
+        if not self.is_main or self._is_model_checked:
+            return
+        self._is_model_checked = True
+        if spoiled := graph.spoiled_model:
+            logger.warning("not whole, fetched again: %s", ", ".join(spoiled))
             self._workflow.dag.forcefiles.update(spoiled)
 
     def check_verdict(self, mosaics: Iterable[str]) -> None:
@@ -202,7 +208,8 @@ class Freshness:
             # the stage that merges the tables is not given the names of its products
             products = _json(mark).get("products") or self._products.of_survey()
             logger.warning(
-                "%s: made with code that was edited during the run, and again now", ", ".join(products)
+                "%s: made with code that was edited during the run; made again where this run needs it",
+                ", ".join(products),
             )
             self._workflow.dag.forcefiles.update(products)
 

@@ -93,10 +93,7 @@ class JobGraph:
         files = [self.model_card, *self.fetched_weights]
         if len(files) < 2 or not all(Path(file).is_file() for file in files):
             return []
-        try:
-            is_whole = read_yaml(self.model_card)["weights"]["sha256"] == sha256_of(files[1])
-        except (ValueError, TypeError, KeyError):  # no card
-            is_whole = False
+        is_whole = read_yaml(self.model_card)["weights"]["sha256"] == sha256_of(files[1])
         return [] if is_whole else files
 
     @cached_property
@@ -113,8 +110,8 @@ class JobGraph:
     def cell_options(self, mosaic: str) -> list[str]:
         """Options that tell a stage which sky a mosaic owns.
 
-        An own image is given its place, not the list of all: another image that moves is no
-        matter of its own.
+        An own image is given its place, not the list of all: another image that moves does not
+        concern it.
         """
         options = ["--release", self.config.survey]
         if self.config.survey != "images":
@@ -276,6 +273,12 @@ class JobGraph:
             if image.name == mosaic:
                 return image
         raise ConfigError(f"mosaics.images has no image {mosaic}")
+
+    def cells_of_mosaicking(self, mosaic: str) -> str:
+        """What mosaicking needs of these: only where a mosaic is cut to its cell, those around it."""
+        if self.config.mosaics.options.blank == "cell":
+            return self.cells(mosaic)
+        return repr(self.survey.mosaics[self.known(mosaic)])
 
     def published_mosaic(self, mosaic: str) -> str:
         """Path of the published mosaic that one is compared with."""

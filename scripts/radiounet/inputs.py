@@ -4,7 +4,6 @@ Snakemake takes what exists for up to date where its inputs are missing: with a 
 model or image, a finished run would show the old products under the new name.
 """
 
-import contextlib
 import difflib
 import os
 from collections.abc import Iterable, Iterator
@@ -150,13 +149,13 @@ def _model_faults(config: Config, models: Path) -> list[str]:
             known = [*_known(models), *fetched]
             faults.append(f"segmentation.model: there is no model {name} in {models}{_nearest(name, known)}")
         return faults
+    if name in fetched:  # fetched again, where it is not whole
+        return faults
     try:
         weights = read_yaml(folder / "card.yaml")["weights"]
         file, recorded = folder / str(weights["file"]), weights["sha256"]
     except (ValueError, TypeError, KeyError) as error:
         return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
-    if name in fetched:  # made again, where it is not whole
-        return faults
     if not file.is_file() or file.stat().st_size == 0:
         faults.append(f"segmentation.model: the weights {file} are missing or empty; restore them")
     elif sha256_of(file) != recorded:
@@ -171,9 +170,14 @@ def _own_model_fault(name: str, folder: Path) -> str | None:
     """Whether fetching a model would write over one that was not fetched."""
     if not (folder / "card.yaml").is_file():
         return None
-    with contextlib.suppress(ValueError, TypeError, KeyError):  # no card that fetching has written
+    try:
         if "imported_from" in read_yaml(folder / "card.yaml")["training"]:
             return None
+    except (ValueError, TypeError, KeyError):
+        return (
+            f"archive.models.{name}: {folder}/card.yaml is no model card, so that nothing says whether this "
+            "model was fetched: remove the folder to have it fetched"
+        )
     return f"archive.models.{name}: {folder} is a model that was not fetched, and fetching would overwrite it"
 
 

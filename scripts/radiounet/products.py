@@ -141,6 +141,10 @@ class Products:
         """Size, date and hash of the user's own files that the run was made from (JSON)."""
         return f"{self.root}/sources/inputs.json"
 
+    def run_settings(self) -> str:
+        """Configuration that the last run began with (JSON)."""
+        return f"{self.root}/sources/run.json"
+
     def edit_marks(self) -> str:
         """Folder of notes on jobs whose code was edited during their run."""
         return f"{self.root}/sources/edited"

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import string
 import typing
 from collections import Counter
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from radiounet.products import NAME_PATTERN
+from radiounet.urls import url_scheme
 
 LONGEST_NAME = 100
 """Letters of a name; a file system allows 255 for a file, of which suffixes and temporary names take some."""
@@ -135,7 +135,7 @@ def _beam(text: str) -> str:
 
 
 def _fetchable(url: str) -> str:
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)|", url)[0].lower()
+    scheme = url_scheme(url)
     if scheme not in ("", "file", "http", "https"):
         raise ValueError(f"{scheme}:// cannot be fetched: give an http(s):// or file:// URL, or a path")
     return url

@@ -208,7 +208,12 @@ def _read_text(path: str | Path, text: str) -> Table:
         logger.info("%s: %d lines are comments", path, comments)
     columns = np.array(rows, dtype=str).reshape(len(rows), len(names)).T
     table = Table(list(columns), names=[name.strip() for name in names])
-    for name, unit in zip(table.colnames, units, strict=False):
+    if units and len(units) != len(names):
+        raise TableError(
+            f"{path}: the line of units below its header has {len(units)} entries for {len(names)} columns; "
+            'separate them by tabs or commas, or write "" where there is none'
+        )
+    for name, unit in zip(table.colnames, units or [""] * len(names), strict=True):
         if unit.strip():
             table[name].unit = unit.strip()
     return table

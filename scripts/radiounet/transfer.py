@@ -194,9 +194,10 @@ class Transfer:
             have = self.part.stat().st_size
             noted = json.loads(record.read_text())
             begun, synced = _Version(**noted["version"]), int(noted["synced"])
-            if have > synced and (noted["boot"] != _boot() or not _boot()):
-                os.truncate(self.part, synced)
-                have = synced
+            if noted["boot"] != _boot() or not _boot():
+                have = min(have, synced)
+                os.truncate(self.part, have)
+                self._note(begun, have)
         except FileNotFoundError:
             have = 0
         except (TypeError, KeyError, ValueError) as error:  # of a job that was killed as it wrote

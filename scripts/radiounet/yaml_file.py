@@ -33,6 +33,8 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         known: set[str] = set()
         for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":  # << may stand more than once
+                continue
             if isinstance(key, yaml.ScalarNode) and key.value in known:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value!r} stands twice in one mapping", key.start_mark

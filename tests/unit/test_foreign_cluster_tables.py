@@ -74,3 +74,11 @@ def test_logarithms_of_masses_are_not_taken_for_masses(tmp_path):
 def test_large_masses_are_taken(tmp_path, masses):
     rows = [f"A{number},150,35,0.2,{mass}" for number, mass in enumerate(masses)]
     assert all(one.measurable for one in read_text(tmp_path, *rows))
+
+
+@pytest.mark.parametrize("header", ["name ra dec z M500", "ra dec name z M500"])
+def test_units_that_are_not_one_for_each_column_are_refused(tmp_path, header):
+    lines = [header, "deg deg 10+14Msun", "-- -- -- -- ---", "A 150 40 0.1 5"]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="line of units below its header has 3 entries for 5 columns"):
+        read_clusters(tmp_path / "a.txt", OPTIONS)

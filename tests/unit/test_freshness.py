@@ -12,8 +12,10 @@ from snakemake_interface_executor_plugins.settings import ExecMode
 
 import radiounet
 from radiounet import freshness
-from radiounet.freshness import RUN_CODE, EditMark, Fingerprints, Freshness
+from radiounet.config import load_config
+from radiounet.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
 from radiounet.products import Products, code_hash
+from radiounet.yaml_file import read_yaml
 from stages import write_image
 
 
@@ -104,18 +106,33 @@ def test_code_that_is_edited_between_start_and_end_of_a_job_is_noticed(tmp_path,
     assert json.loads((tmp_path / "tile.a.json").read_text()) == {"products": ["tiles/a.h5"]}
 
 
-@pytest.mark.parametrize(("of_the_job", "marked"), [("a: 1", False), ("a: 2", True)])
-def test_a_job_that_reads_other_settings_than_its_run_leaves_a_mark(
-    tmp_path, monkeypatch, of_the_job, marked
-):
+def test_a_module_that_is_gone_is_an_edit(tmp_path, monkeypatch):
+    told = {"marks": str(tmp_path), "stages": {"tile": code_hash("tile")}}
+    monkeypatch.setenv(RUN_CODE, json.dumps(told))
+    mark = EditMark("tile", "a")
+
+    def gone(stage):
+        raise FileNotFoundError(stage)
+
+    monkeypatch.setattr(freshness.code_hash, "__wrapped__", gone)
+    mark.settle(["tiles/a.h5"])
+    assert (tmp_path / "tile.a.json").is_file()
+
+
+EXAMPLES = sorted((Path(radiounet.__file__).parents[2] / "config/examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch, path):
     monkeypatch.setenv(RUN_CODE, "{}")
-    products = Products(str(tmp_path))
-    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), products)
-    run.settings("a: 1")
+    config = load_config(read_yaml(path))
+    edited = {"segmentation": {"threshold": 0.9}}
+    assert settings_of_run(edited) is edited
+    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), Products(str(tmp_path)))
     run.code("tile")
-    Freshness(SimpleNamespace(exec_mode=ExecMode.REMOTE), products).settings(of_the_job)
-    EditMark("tile", "a").settle(["tiles/a.h5"])
-    assert Path(products.edit_marks(), "tile.a.json").is_file() == marked
+    assert settings_of_run(edited) is edited  # as in a dry run, which writes nothing
+    run.keep_settings(config)
+    assert load_config(settings_of_run(edited)) == config
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

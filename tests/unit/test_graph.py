@@ -176,6 +176,15 @@ def test_an_own_image_that_moves_has_another_cell(tmp_path):
     assert all(one != other for one, other in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize(("blank", "changed"), [("survey", False), ("circle", False), ("cell", True)])
+def test_mosaicking_needs_the_places_around_only_where_it_cuts_to_the_cell(graph, blank, changed):
+    found = graph(mosaics={"options": {"blank": blank}})
+    name = next(iter(found.survey.mosaics))
+    before = found.cells_of_mosaicking(name)
+    found.survey.around = lambda name: []
+    assert (found.cells_of_mosaicking(name) != before) == changed
+
+
 @pytest.mark.parametrize(("moved", "changed"), [(0, [True, True, False]), (2, [False, False, True])])
 def test_a_list_that_changes_touches_the_cells_around_that_place_only(graph, tmp_path, moved, changed):
     """Three pointings: two beside each other, and one far away; in DR3 cells do not depend on others."""

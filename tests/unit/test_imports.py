@@ -13,14 +13,17 @@ PROGRAMS = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.
 
 def defined(module):
     """Names that a module of the package has at its top level."""
-    names = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    names, waiting = set(), list(ast.parse((PACKAGE / f"{module}.py").read_text()).body)
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
         elif isinstance(node, ast.ImportFrom | ast.Import):
             names |= {one.asname or one.name for one in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        else:  # of assignments the names, of conditions what stands below
+            waiting += ast.iter_child_nodes(node)
     return names
 
 

@@ -133,7 +133,7 @@ def test_weights_are_those_of_the_card(place, how):
     assert f"the weights {weights} are not those of the card beside them" in refused(place)
 
 
-@pytest.mark.parametrize("how", ["whole", "other weights", "other card", "no card", "not there"])
+@pytest.mark.parametrize("how", ["whole", "other weights", "other card", "not there"])
 def test_a_fetched_model_that_is_not_whole_is_fetched_again(place, how):
     folder = place / "workflow/resources/models/tiny"
     card, weights = folder / "card.yaml", folder / "network.weights.h5"
@@ -141,12 +141,24 @@ def test_a_fetched_model_that_is_not_whole_is_fetched_again(place, how):
         weights.unlink()
     elif how == "other weights":
         weights.write_bytes(b"0")
-    elif how != "whole":
-        card.write_text("weights: {sha256: 0}" if how == "other card" else "[]")
+    elif how == "other card":
+        card.write_text("weights: {sha256: 0}\ntraining: {imported_from: a zip}\n")
     raw = {"segmentation": {"model": "tiny"}, "archive": {"models": {"tiny": {"url": "https://there"}}}}
-    spoiled = JobGraph(load_config(raw), place / "workflow").spoiled_model
-    assert spoiled == ([str(card), str(weights)] if how.startswith(("other", "no card")) else [])
+    graph = JobGraph(load_config(raw), place / "workflow")
+    if how != "other card":
+        content = read_yaml(card)
+        card.write_text(yaml.safe_dump(content | {"training": {"imported_from": "a zip"}}))
+    graph.check_model()
+    assert graph.spoiled_model == ([str(card), str(weights)] if how.startswith("other") else [])
     assert JobGraph(load_config({"segmentation": {"model": "tiny"}}), place / "workflow").spoiled_model == []
+
+
+@pytest.mark.parametrize("content", ["[]", "a: 1", "training: 3", "{"])
+def test_a_folder_without_a_model_card_is_not_fetched_into(place, content):
+    (place / "workflow/resources/models/tiny/card.yaml").write_text(content)
+    raw = {"segmentation": {"model": "tiny"}, "archive": {"models": {"tiny": {"url": "https://there"}}}}
+    with pytest.raises(ConfigError, match=r"is no model card.*remove the folder to have it fetched"):
+        JobGraph(load_config(raw), place / "workflow").check_model()
 
 
 @pytest.mark.parametrize("content", ["", "[1", "- 1", "weights: 3", "a: b", "\0", "[" * 5000])
@@ -185,6 +197,8 @@ def test_yaml_is_read_within_bounds(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("a: &a [1]\nb: *a\n")
     assert read_yaml(path) == {"a": [1], "b": [1]}
+    path.write_text("a: &a {x: 1}\nb: &b {y: 2}\nc: {<<: *a, <<: *b}\n")
+    assert read_yaml(path)["c"] == {"x": 1, "y": 2}
     bomb = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
     for text, why in (
         (bomb, f"more than {MOST_ALIASES} aliases"),

@@ -184,6 +184,20 @@ def test_after_a_loss_of_power_only_what_was_synced_is_continued(archive, target
     assert target.read_bytes() == OTHER
 
 
+@pytest.mark.parametrize("boot", ["of before", "", None])
+def test_a_part_that_another_machine_goes_on_with_is_recorded_as_its_own(archive, target, boot):
+    tag = f'"{(archive / "image.fits").stat().st_mtime_ns:x}"'
+    with server(archive, [cut(OTHER, ETag=tag), answer(503)]) as (url, _):
+        with pytest.raises(TransientError):
+            fetch(f"{url}/image.fits", target, ONCE)
+        (path,) = target.parent.glob("*.json")
+        noted = json.loads(path.read_text())
+        path.write_text(json.dumps(noted | {"boot": boot}))
+        with pytest.raises(TransientError):
+            fetch(f"{url}/image.fits", target, ONCE)
+        assert json.loads(path.read_text()) == noted
+
+
 def test_what_was_never_synced_is_begun_again_after_a_loss_of_power(archive, target):
     tag = f'"{(archive / "image.fits").stat().st_mtime_ns:x}"'
     with server(archive, [cut(OTHER, ETag=tag)]) as (url, asked):

@@ -162,7 +162,7 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         from radiounet import training
-        from radiounet.recipe import SimulateOptions, TrainOptions
+        from radiounet.recipe import TrainOptions
         training.SETTLING_STEPS = 3
         training._strategy = lambda options: tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
         options = TrainOptions.model_validate({options.model_dump()!r})
@@ -184,7 +184,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     program = f"""
         import os, signal
         from radiounet import training
-        from radiounet.recipe import SimulateOptions, TrainOptions
+        from radiounet.recipe import TrainOptions
         write = training._write_checkpoint
         def write_and_die(path, identity, model, progress):
             write(path, identity, model, progress)

@@ -49,7 +49,7 @@ rule fetch_clusters:
         connections=1,
     params:
         url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
-        code=FRESHNESS.code("fetch_clusters"),
+        code=code_hash("fetch_clusters"),
     shell:
         "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
         ' --download "$DOWNLOAD" --out {output.table:q} --log {log:q}'

@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from radiounet.config import load_config
 from radiounet.errors import BadDataError
-from radiounet.freshness import Freshness, as_inputs
+from radiounet.freshness import Freshness, as_inputs, settings_of_run
 from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
 from radiounet.locks import hold, is_held, let_go
 from radiounet.options import options_to, shell_word
@@ -29,11 +29,10 @@ from radiounet.products import (
 
 if workflow.is_main_process:  # not again in every job
     require_single_keys(workflow.configfiles)
-CONFIG = load_config(config)
+CONFIG = load_config(config if workflow.is_main_process else settings_of_run(config))
 PRODUCTS = Products(f"{CONFIG.results}/{CONFIG.survey}")
 GRAPH = JobGraph(CONFIG, workflow.basedir)
 FRESHNESS = Freshness(workflow, PRODUCTS)
-FRESHNESS.settings(CONFIG.model_dump_json())
 if workflow.is_main_process:
     GRAPH.check()
     settle_status(PRODUCTS, is_held(PRODUCTS.root))
@@ -72,7 +71,7 @@ def fixed(value):
 def image_of(wildcards):
     """A mosaic's image; on the way, what was replaced of that mosaic is marked to be made again."""
     FRESHNESS.check_mosaic(wildcards.mosaic)
-    FRESHNESS.make_again(GRAPH.spoiled_model)
+    FRESHNESS.check_model(GRAPH)
     return PRODUCTS.image(wildcards.mosaic)
 
 
@@ -143,6 +142,7 @@ def begin_run():
     """Have the products for this run alone, and clear up after one that was killed."""
     hold(PRODUCTS.root)
     FRESHNESS.fingerprints.keep()
+    FRESHNESS.keep_settings(CONFIG)
     if CONFIG.scratch:
         link_scratch(PRODUCTS, CONFIG.scratch)
     lists, training = CONFIG.archive.list_folder, f"{CONFIG.results}/training"

@@ -34,7 +34,7 @@ if CONFIG.mosaics.source == "fields":
             root=fixed(PRODUCTS.root),
             release=CONFIG.release,
             list=fixed(GRAPH.mosaic_list),
-            cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
+            cells=lambda wildcards: GRAPH.cells_of_mosaicking(wildcards.mosaic),
             files=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.files_beside_fields(wildcards.mosaic)
             ),

@@ -28,7 +28,7 @@ rule simulate:
         runtime=doubling(10),
     params:
         options=options_to(CONFIG.simulate),
-        code=FRESHNESS.code("simulate"),
+        code=code_hash("simulate"),
     shell:
         "stage simulate --pair {wildcards.pair:q} --out {output.pair:q} {params.options} --log {log:q}"
 
@@ -53,7 +53,7 @@ rule train:
         runtime=doubling(240),
     params:
         options=options_to(CONFIG.train),
-        code=FRESHNESS.code("train"),
+        code=code_hash("train"),
     shell:
         "stage train --pairs {input.pairs:q} --validation {input.validation:q}"
         " --weights {output.weights:q} --curve {output.curve:q} --threads {threads}"
@@ -81,7 +81,7 @@ rule evaluate:
     params:
         name=CONFIG.segmentation.model,
         options=options_to(CONFIG.train),
-        code=FRESHNESS.code("evaluate"),
+        code=code_hash("evaluate"),
     shell:
         "stage evaluate --calibration-pairs {input.calibration:q}"
         " --held-out-pairs {input.held_out:q} --weights {input.weights:q} --curve {input.curve:q}"
