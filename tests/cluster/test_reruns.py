@@ -77,16 +77,19 @@ def test_changed_settings_redo_what_depends_on_them_and_nothing_else(finished):
     assert jobs_of(finished) == []
 
 
-def test_code_that_is_edited_during_a_run_starts_nothing_again(finished):
+def test_what_is_edited_during_a_run_starts_nothing_again(finished):
     append(finished, "segmentation: {threshold: 0.31}\n")
     process, _ = begin_and_hold(finished)
     # everything that has run, runs and will run
     for module in ("tiling", "inference", "masks", "islands"):
         append(finished, "\n# edited\n", f"scripts/radiounet/{module}.py")
+    change(finished, "threshold: 0.31", "threshold: 0.62")
     for pid in processes_running("infer.py", str(finished.folder)):
         os.kill(pid, signal.SIGCONT)
     assert process.wait(180) == 0, finished.said()
     assert rules(finished.submitted()) == sorted([*CHAIN, *SURVEY])
+    # a job that began after the edit has the setting that its run began with
+    assert fits.getheader(finished.folder / "results/dr2/masks/one.fits")["THRESH"] == 0.31
     # the next run makes with the new code what was begun with the old
     finished.forget()
     counts = finished.counts()
