@@ -154,8 +154,17 @@ class Freshness:
         return found
 
     def keep_settings(self, config: Config) -> None:
-        """Write the configuration that the run began with, for its jobs; see `settings_of_run`."""
-        write_json(Path(self._told["settings"]), config.model_dump(mode="json"))
+        """Write the configuration that the run began with, for its jobs; see `settings_of_run`.
+
+        For nobody else to read, since its URLs may hold tokens.
+        """
+        path = Path(self._told["settings"])
+        write_json(path, config.model_dump(mode="json"))
+        path.chmod(0o600)
+
+    def forget_settings(self) -> None:
+        """Remove them, when no job of the run is left."""
+        Path(self._told["settings"]).unlink(missing_ok=True)
 
     def _tell(self) -> None:
         if self.is_main:

@@ -142,7 +142,7 @@ class Products:
         return f"{self.root}/sources/inputs.json"
 
     def run_settings(self) -> str:
-        """Configuration that the last run began with (JSON)."""
+        """Configuration that a run began with (JSON), as long as it runs."""
         return f"{self.root}/sources/run.json"
 
     def edit_marks(self) -> str:

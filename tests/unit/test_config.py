@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from configs import refusal
 from radiounet import config
 from radiounet.config import (
     Config,
@@ -25,12 +26,6 @@ from radiounet.options import add_options, options_from, options_to, reference_t
 
 ROOT = Path(__file__).parents[2]
 IMAGE = {"name": "a", "path": "a.fits"}
-
-
-def refusal(raw) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_config(raw)
-    return str(caught.value)
 
 
 def corrected(message: str) -> dict:
@@ -458,19 +453,6 @@ def test_a_refused_value_is_shown_without_its_secrets(raw):
     assert "hidden" not in refusal(raw)
 
 
-@pytest.mark.parametrize(
-    ("path", "known_as"),
-    [("results/", "results"), ("./a//b/../c", "a/c"), ("/x//y/", "/x/y"), (".", None), ("a/..", None)],
-)
-def test_a_folder_has_one_spelling(path, known_as):
-    made = load_config({"results": path, "scratch": path})
-    assert made.results == made.scratch == (known_as or str(Path.cwd()))
-
-
-def test_a_home_of_nobody_is_no_folder():
-    assert "no such user: ~no-such-user/x" in refusal({"results": "~no-such-user/x"})
-
-
 def test_own_models_and_catalogues_stand_beside_the_published_ones():
     default = load_config({}).archive
     made = load_config(
@@ -499,28 +481,6 @@ def test_credentials_are_refused_everywhere_and_never_shown(raw):
     message = refusal(raw)
     assert "secret" not in message
     assert "there" in message
-
-
-def aliases(depth, first="[x]", open_="[", close="]"):
-    lines = [f"a0: &a0 {first}"]
-    lines += [f"a{n}: &a{n} {open_}{', '.join([f'*a{n - 1}'] * 9)}{close}" for n in range(1, depth)]
-    return yaml.safe_load("\n".join(lines))
-
-
-def test_aliases_that_multiply_or_never_end_are_refused_at_once():
-    for raw in (
-        aliases(12),
-        yaml.safe_load("a: &a [*a]"),
-        yaml.safe_load("a: &a {b: *a}"),
-        {"simulate": aliases(12)},
-    ):
-        assert "anchors (&) and aliases (*)" in refusal(raw)
-    assert len(refusal(aliases(5))) < 10_000
-
-
-def test_ten_thousand_names_are_no_bomb():
-    names = [f"hp{pixel:05d}" for pixel in range(10_000)]
-    assert load_config({"release": "dr3", "select": {"mosaics": names}}).select.mosaics == names
 
 
 def test_option_of_a_script_is_refused_like_a_key_of_the_configuration():

@@ -3,14 +3,8 @@
 import pytest
 import yaml
 
+from configs import refusal
 from radiounet.config import load_config
-from radiounet.errors import ConfigError
-
-
-def refusal(raw) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_config(raw)
-    return str(caught.value)
 
 
 def corrected(message: str) -> dict:

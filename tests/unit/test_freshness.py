@@ -133,6 +133,10 @@ def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch,
     assert settings_of_run(edited) is edited  # as in a dry run, which writes nothing
     run.keep_settings(config)
     assert load_config(settings_of_run(edited)) == config
+    (kept,) = (tmp_path / "sources").glob("*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    run.forget_settings()
+    assert settings_of_run(edited) is edited
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import time
 
 import pytest
 from astropy.io import fits
@@ -51,6 +49,7 @@ def finished(tmp_path_factory):
     )
     run()
     assert run.counts() == {}
+    assert not product(run, "sources/run.json").exists()
     return run
 
 
@@ -137,23 +136,6 @@ def test_what_code_made_that_was_edited_and_put_back_is_made_again(run, monkeypa
     monkeypatch.setenv(RUN_CODE, json.dumps({"marks": str(marks), "stages": {stage: "of the run"}}))
     EditMark(stage, "a").settle(f"results/images/{path}" for path in made)
     assert run.counts() == counted(**jobs)
-
-
-def test_settings_that_are_edited_during_a_run_wait_for_the_next(run):
-    threshold = fits.getheader(product(run, "masks/a.fits"))["THRESH"]
-    log = product(run, "logs/tile/a.log")
-    log.unlink()
-    product(run, "masks/a.fits").unlink()
-    with subprocess.Popen(run.command("all"), cwd=run.folder, stderr=subprocess.DEVNULL) as running:
-        while not log.is_file():
-            assert running.poll() is None
-            time.sleep(0.05)
-        with open(run.config, "a") as stream:
-            stream.write("segmentation: {threshold: 0.31}\n")
-        # the mask comes two stages later, from a job that reads the configuration anew
-        assert running.wait() == 0
-    assert fits.getheader(product(run, "masks/a.fits"))["THRESH"] == threshold != 0.31
-    assert run.counts() == counted(**CHAIN, **ENDS)
 
 
 def test_another_cluster_table_with_an_older_date(run):

@@ -170,6 +170,7 @@ def end_run(state):
     """Say how the run ended; returns its exit status: bad data has one of its own."""
     if PROGRESS is not None:
         PROGRESS.end(state)
+    FRESHNESS.forget_settings()
     let_go(PRODUCTS.root)
     if PROGRESS is None or not PROGRESS.finished("merge_catalogue"):
         return 0
