@@ -254,7 +254,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
-        "--seconds", type=float, default=50, help="time of each training: wall on a GPU, processor on a CPU"
+        "--seconds", type=float, default=50, help="of wall time on a GPU, of its processor on a CPU"
     )
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--held-out", type=int, default=12, help="fields of each sky")
