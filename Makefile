@@ -2,9 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCK := envs/cpu.lock
-# only the tests need these; tf-keras asks for another package of TensorFlow, which is here already
-TEST_LOCK := envs/test.lock
+LOCK := envs/dev.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -16,14 +14,14 @@ STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
 LEG := .leg/$(COMMIT)
 
-.PHONY: env demo plan test cluster lint schema lock model train-leg clean
+.PHONY: env demo plan test cluster lint docs schema lock model train-leg clean
 
 env: $(VENV)/.installed
 
-$(VENV)/.installed: $(LOCK) $(TEST_LOCK)
+$(VENV)/.installed: $(LOCK) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(TEST_LOCK)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: env
@@ -48,6 +46,12 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+# every warning is an error
+docs: env
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 schema: env
 	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
@@ -72,17 +76,18 @@ train-leg: env
 	cp $(LEG)/training/weights.npz resources/training/lotss-unet/weights.npz
 	cp $(LEG)/training/curve.csv resources/training/lotss-unet/leg-$(COMMIT).csv
 
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
 # phony on purpose: a checkout's time stamps must never make `make env` resolve anew.
 # The yaml files hold the same pins for conda, which brings Python only.
-lock:
+lock: env
 	for kind in cpu gpu; do \
-	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    envs/$$kind.in -o envs/$$kind.lock || exit 1; \
+	  $(COMPILE) pyproject.toml --extra $$kind --extra workflow -o envs/$$kind.lock || exit 1; \
 	  { printf 'name: radiounet-%s\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - pip\n  - pip:\n' $$kind; \
 	    grep -E "^[a-z0-9].*==" envs/$$kind.lock | sed -e 's: \\$$::' -e 's:.*:      - "&":'; } > envs/$$kind.yaml; \
 	done
-	uv pip compile --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  envs/test.in -o $(TEST_LOCK)
+	$(COMPILE) pyproject.toml --extra cpu --extra workflow --extra docs --extra dev --constraint envs/cpu.lock \
+	  --no-emit-package tensorflow -o $(LOCK)
 
 clean:
 	rm -rf demo results .snakemake

@@ -18,13 +18,16 @@ from astropy.table import Table
 
 from common import ROOT, run, snakemake
 from radiounet import __version__
-from radiounet.config import load_config
-from radiounet.demo import _header, draw_noise, draw_region
-from radiounet.image import grid_wcs
-from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
-from radiounet.plan import FLOAT_BYTES, read_costs, seconds_of
-from radiounet.products import Products, write_ecsv, write_fits
-from radiounet.sky import FIELD_PX, PIXEL_ARCSEC, Mosaic, list_paths
+from radiounet.images.image import grid_wcs
+from radiounet.images.products import Products
+from radiounet.images.squares import PIXEL_ARCSEC, Mosaic
+from radiounet.images.writing import write_ecsv, write_fits
+from radiounet.running.plan import FLOAT_BYTES, read_costs, seconds_of
+from radiounet.settings.config import load_config
+from radiounet.simulation.small_survey import _header, draw_noise, draw_region
+from radiounet.survey.cells import FIELD_PX
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.survey.survey import list_paths
 
 SIZES = (1500, FIELD_PX)
 CENTRES = [(150.0, 35.0), (151.0, 35.0), (150.5, 35.8)]

@@ -15,11 +15,12 @@ import numpy as np
 import yaml
 
 from common import ROOT, SHARED, print_table, run, snakemake
-from radiounet.config import load_config
-from radiounet.graph import JobGraph
-from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
-from radiounet.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
-from radiounet.sky import Mosaic, list_paths
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
+from radiounet.images.squares import Mosaic
+from radiounet.running.job_graph import JobGraph
+from radiounet.settings.config import load_config
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.survey.survey import list_paths
 
 TABLES = SHARED / "tables"
 GRID = (1_571, 10_000)

@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn import functional as tf
 
 import common  # noqa: F401
-from radiounet.recipe import HELD_OUT, SKIES, read_sky
-from radiounet.samples import Sample, be_nice, make_sample
-from radiounet.torch_training import CLIP, Course, GpuPool
+from radiounet.learning.samples import Sample, be_nice, make_sample
+from radiounet.learning.torch_training import CLIP, Course, GpuPool
+from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 
 WARM_UP_STEPS = 3
 DROPOUT = 0.5
@@ -83,7 +83,7 @@ class ConvNext(nn.Module):
 class DesignUnet(nn.Module):
     """U-Net whose outputs are logits of classes: ``[tile, 1, y, x]`` to ``[tile, class, y, x]``.
 
-    By its defaults `radiounet.network.class_unet`.
+    By its defaults `radiounet.network.architectures.class_unet`.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class DesignUnet(nn.Module):
 
 
 class Published(nn.Module):
-    """`radiounet.network.published_unet` with logits of classes in place of its softmax."""
+    """`radiounet.network.architectures.published_unet` with logits of classes in place of its softmax."""
 
     def __init__(self, widths: Sequence[int] = PUBLISHED_WIDTHS, classes: int = 4):
         super().__init__()
@@ -176,7 +176,7 @@ class Design:
     Attributes
     ----------
     network, course : dict
-        Arguments of the network, and of `radiounet.torch_training.Course`.
+        Arguments of the network, and of `radiounet.learning.torch_training.Course`.
     crop : float
         Side of its crops over that of the others; the batch has as many pixels.
     """

@@ -15,9 +15,10 @@ from pathlib import Path
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
-from radiounet.cards import MODELS
-from radiounet.recipe import SimulateOptions, TrainOptions
-from radiounet.simulate import write_pair
+from radiounet.network.model_cards import MODELS
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.train import TrainOptions
+from radiounet.simulation.simulate import write_pair
 
 OPTIONS = TrainOptions()
 MIRRORED = "lotss-unet"
@@ -40,9 +41,9 @@ def simulate(folder: Path, seed: int) -> None:
 
 def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
     """Scores of every model and of the ways without learning."""
-    from radiounet.cards import read_card
-    from radiounet.evaluation import evaluate, model_method, settled_baselines
-    from radiounet.learning_curve import require_unseen
+    from radiounet.learning.evaluation import evaluate, model_method, settled_baselines
+    from radiounet.learning.learning_curve import require_unseen
+    from radiounet.network.model_cards import read_card
 
     folders = [card.parent for card in sorted(MODELS.glob("*/card.yaml"))]
     for folder in folders:
@@ -64,7 +65,7 @@ def main() -> None:
                 list(pool.map(partial(simulate, Path(folder)), seeds))
         paths = [f"{folder}/{seed}.fits" for seed in seeds]
         scores = measure(paths[: OPTIONS.calibrate], paths[OPTIONS.calibrate :])
-    from radiounet.evaluation_report import evaluation_table
+    from radiounet.learning.evaluation_report import evaluation_table
 
     print(f"{scores[0]['images']} held-out images, {scores[0]['area_deg2']:.1f} deg2, default options.\n")
     print_table(*evaluation_table(scores))

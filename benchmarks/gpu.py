@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 import common  # noqa: F401
-from radiounet.cards import read_named_weights
-from radiounet.recipe import HELD_OUT, SKIES, read_sky
-from radiounet.samples import Sample, be_nice, make_sample
-from radiounet.simulate import CLASSES
-from radiounet.torch_training import ClassUnet, Course, GpuPool, loop
+from radiounet.learning.samples import Sample, be_nice, make_sample
+from radiounet.learning.torch_training import ClassUnet, Course, GpuPool, loop
+from radiounet.network.model_cards import read_named_weights
+from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.simulation.simulate import CLASSES
 
 
 def ready(executor: ProcessPoolExecutor, name: str, first: int, ahead: int) -> Iterator[Sample | None]:

@@ -50,9 +50,9 @@ def speed() -> None:
     """Print the rates of plain Keras and of the engine."""
     import keras
 
-    from radiounet.engine import Engine
-    from radiounet.inference import devices, use_threads
-    from radiounet.network import published_unet
+    from radiounet.network.architectures import published_unet
+    from radiounet.network.engine import Engine
+    from radiounet.network.inference import devices, use_threads
 
     use_threads(len(os.sched_getaffinity(0)))
     keras.utils.set_random_seed(1)

@@ -19,11 +19,12 @@ from astropy.io import fits
 from scipy import ndimage
 
 from common import ROOT, Cost, print_table, run
-from radiounet.coadd import exact_pixels, lattice_of
-from radiounet.image import grid_wcs, mosaic_wcs
-from radiounet.lists import write_mosaic_list
-from radiounet.products import Products
-from radiounet.sky import PIXEL_ARCSEC, cell_geometry, separation_deg, unit_vectors
+from radiounet.images.image import grid_wcs, mosaic_wcs
+from radiounet.images.products import Products
+from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
+from radiounet.mosaicking.coadd import exact_pixels, lattice_of
+from radiounet.survey.cells import cell_geometry
+from radiounet.survey.lists import write_mosaic_list
 
 REPEATS = 5
 FIELD_PX, GRID_PX = 3000, 2800

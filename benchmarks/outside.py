@@ -31,9 +31,9 @@ def arguments() -> argparse.Namespace:
 
 def open_score(folder: str) -> tuple[Score, float, float | None]:
     """Score of a model as the workflow predicts, and the threshold and peak of its card."""
-    from radiounet.cards import model_folder, network_input
-    from radiounet.inference import open_model
-    from radiounet.noise import local_rms
+    from radiounet.images.noise import local_rms
+    from radiounet.network.inference import open_model
+    from radiounet.network.model_cards import model_folder, network_input
 
     predictor, card = open_model(model_folder(folder), batch=1)
 

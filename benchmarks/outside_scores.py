@@ -1,7 +1,7 @@
 """Measure a method on the sets of ../shared/data that it was not made with.
 
 A method is a `score`: an image ``[y, x]`` in Jy/beam, NaN where blank, to a probability
-per pixel; and the threshold and peak of its mask (`radiounet.masks.make_mask`).
+per pixel; and the threshold and peak of its mask (`radiounet.network.masks.make_mask`).
 """
 
 from collections.abc import Callable
@@ -12,9 +12,11 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.gaussian import FWHM_AREA
-from radiounet.image import Plane, read_plane
-from radiounet.outside import (
+from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.image import Plane, read_plane
+from radiounet.images.resampling import to_model_grid
+from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
+from radiounet.learning.outside import (
     BEAM_PX,
     MIN_AREA_PX,
     ObjectTruth,
@@ -26,10 +28,7 @@ from radiounet.outside import (
     blank_sky,
     find_islands,
 )
-from radiounet.pairs import BEAM_ARCSEC
-from radiounet.resampling import to_model_grid
-from radiounet.scores import PixelCounts, divide, roc_auc
-from radiounet.sky import PIXEL_ARCSEC
+from radiounet.measuring.scores import PixelCounts, divide, roc_auc
 
 Score = Callable[[np.ndarray, float], np.ndarray]
 """Image in Jy/beam, ``[y, x]``, and FWHM of its beam in px, to a probability per pixel."""

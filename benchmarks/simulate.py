@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from common import ROOT, print_table, run
-from radiounet.recipe import SimulateOptions
-from radiounet.simulate import write_pair
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.simulation.simulate import write_pair
 
 PAIRS = 15
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
-from radiounet.cards import model_folder, read_card, write_card
 from radiounet.errors import ModelError
-from radiounet.recipe import HELD_OUT, SKIES, TrainOptions, read_sky
-from radiounet.simulate import write_pair
+from radiounet.network.model_cards import model_folder, read_card, write_card
+from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.settings.train import TrainOptions
+from radiounet.simulation.simulate import write_pair
 
 CALIBRATION = HELD_OUT + 50_000
 """First seed of the calibration images."""
@@ -79,7 +80,7 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str]) -> None:
     """Calibrate and evaluate every model."""
-    from radiounet.evaluation import calibrate, evaluate, model_method
+    from radiounet.learning.evaluation import calibrate, evaluate, model_method
 
     options = TrainOptions(max_false_per_deg2=FALSE_PER_DEG2)
     columns: dict[str, dict[str, dict]] = {}

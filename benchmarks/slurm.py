@@ -17,9 +17,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.cluster.slurm import Slurm, obstacle
 
-from radiounet.demo import demo_config, serve, write_archive
-from radiounet.plan import seconds_of
-from radiounet.products import Products
+from radiounet.images.products import Products
+from radiounet.running.plan import seconds_of
+from radiounet.simulation.small_survey import demo_config, serve, write_archive
 
 QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", "squeue")
 

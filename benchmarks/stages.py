@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from common import ROOT, print_table, run
-from radiounet.demo import _header, draw_noise, draw_region
-from radiounet.image import mosaic_wcs
-from radiounet.lists import write_mosaic_list
-from radiounet.products import Products, write_fits
-from radiounet.sky import PIXEL_ARCSEC, cell_geometry
+from radiounet.images.image import mosaic_wcs
+from radiounet.images.products import Products
+from radiounet.images.squares import PIXEL_ARCSEC
+from radiounet.images.writing import write_fits
+from radiounet.simulation.small_survey import _header, draw_noise, draw_region
+from radiounet.survey.cells import cell_geometry
+from radiounet.survey.lists import write_mosaic_list
 
 LARGEST = 543
 REPEATS = 3

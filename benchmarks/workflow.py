@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 
 from common import ROOT, print_table, run, snakemake
-from radiounet.config import load_config
-from radiounet.demo import FIELD_PX, demo_config, serve, write_archive
-from radiounet.graph import JobGraph
-from radiounet.plan import Plan, read_costs, seconds_of
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.plan import Plan, read_costs, seconds_of
+from radiounet.settings.config import load_config
+from radiounet.simulation.small_survey import FIELD_PX, demo_config, serve, write_archive
 
 LOADED = ("fetch_lists", "fetch_clusters")
 

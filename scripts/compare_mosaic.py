@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from radiounet.products import comparison_files
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.products import comparison_files
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.comparison import compare_mosaics
+        from radiounet.mosaicking.comparison import compare_mosaics
 
         compare_mosaics(args.ours, args.published, args.out, args.min_snr)
 

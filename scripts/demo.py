@@ -9,7 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from radiounet.demo import SECOND_RESULTS, VERIFIED, demo_config, second_run_configs, serve, write_archive
+from radiounet.simulation.small_survey import (
+    SECOND_RESULTS,
+    VERIFIED,
+    demo_config,
+    second_run_configs,
+    serve,
+    write_archive,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,9 +4,9 @@ How the weights were trained is read from their learning curve; of the options, 
 evaluation count: tiles, images, bound on false islands, models to compare with.
 """
 
-from radiounet.options import add_options, options_from
-from radiounet.recipe import TrainOptions, pair_files
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.train import TrainOptions, pair_files
 
 
 def main() -> None:
@@ -28,10 +28,10 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.evaluation import compared_models, evaluate, settled_baselines
-        from radiounet.evaluation_report import publish_model, write_evaluation
-        from radiounet.inference import use_threads
-        from radiounet.learning_curve import trained_options
+        from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
+        from radiounet.learning.evaluation_report import publish_model, write_evaluation
+        from radiounet.learning.learning_curve import trained_options
+        from radiounet.network.inference import use_threads
 
         use_threads(args.threads)
         options = trained_options(args.curve, options_from(args, TrainOptions))

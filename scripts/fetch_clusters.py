@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from radiounet.archive import fetch
-from radiounet.cluster_tables import PUBLISHED, convert_catalogue
-from radiounet.config import DownloadOptions
-from radiounet.products import write_ecsv
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.writing import write_ecsv
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.archive import DownloadOptions
+from radiounet.survey.archive import fetch
+from radiounet.survey.cluster_tables import PUBLISHED, convert_catalogue
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """Fetch the lists of a release: its mosaics, and the grid of fields."""
 
-from radiounet.config import Archive
-from radiounet.lists import fetch_lists
-from radiounet.outputs import claim_outputs
-from radiounet.sky import list_paths
-from radiounet.stage import run_stage, stage_parser
+from radiounet.running.outputs import claim_outputs
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.archive import Archive
+from radiounet.survey.lists import fetch_lists
+from radiounet.survey.survey import list_paths
 
 
 def main() -> None:

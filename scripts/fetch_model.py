@@ -4,14 +4,14 @@ import re
 import tempfile
 from pathlib import Path
 
-from radiounet.archive import MAX_BYTES, fetch
-from radiounet.cards import MODELS, LogNormalisation
-from radiounet.config import DownloadOptions, PublishedModel
 from radiounet.errors import ConfigError
-from radiounet.options import add_options, options_from
-from radiounet.products import NAME_PATTERN
-from radiounet.section import LONGEST_NAME
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.products import NAME_PATTERN
+from radiounet.network.model_cards import MODELS, LogNormalisation
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.archive import DownloadOptions, PublishedModel
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.section import LONGEST_NAME
+from radiounet.survey.archive import MAX_BYTES, fetch
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     out = Path(args.out or MODELS / args.name)
 
     def work() -> None:
-        from radiounet.saved_model import import_saved_model
+        from radiounet.network.saved_model import import_saved_model
 
         model = options_from(args, PublishedModel)
         if not re.fullmatch(NAME_PATTERN, args.name) or len(args.name) > LONGEST_NAME:

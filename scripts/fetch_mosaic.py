@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 
-from radiounet.archive import fetch_candidates
-from radiounet.config import DownloadOptions, ReleaseArchive
-from radiounet.lists import read_checksums
-from radiounet.products import write_json
-from radiounet.sky import cell_pixel
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.writing import write_json
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.archive import DownloadOptions, ReleaseArchive
+from radiounet.survey.archive import fetch_candidates
+from radiounet.survey.cells import cell_pixel
+from radiounet.survey.lists import read_checksums
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """Measure the islands of a mask: position, size, probability, flux density."""
 
-from radiounet.config import MeasureOptions
-from radiounet.islands import find_islands
-from radiounet.options import add_options, options_from
-from radiounet.sky import add_survey_options, survey_from
-from radiounet.stage import run_stage, stage_parser
+from radiounet.measuring.islands import find_islands
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.survey import add_survey_options, survey_from
 
 
 def main() -> None:

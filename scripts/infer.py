@@ -8,10 +8,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from radiounet.cards import model_folder
-from radiounet.config import Segmentation
-from radiounet.options import add_options, options_from
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.network.model_cards import model_folder
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.segmentation import Segmentation
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 
     @cache
     def loaded():
-        from radiounet.inference import open_model, use_threads
+        from radiounet.network.inference import open_model, use_threads
 
         use_threads(args.threads)
         options = options_from(args, Segmentation, "batch", "precision")
@@ -38,7 +38,7 @@ def main() -> None:
     for tiles, out in zip(args.tiles, args.out, strict=True):
 
         def work(tiles: str = tiles, out: str = out) -> None:
-            from radiounet.inference import write_cores
+            from radiounet.network.inference import write_cores
 
             write_cores(tiles, *loaded(), out)
 

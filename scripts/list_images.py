@@ -1,9 +1,9 @@
 """Write the list of own images: name, centre and size, from their headers."""
 
-from radiounet.image import place_of
-from radiounet.lists import write_mosaic_list
-from radiounet.sky import Mosaic
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.image import place_of
+from radiounet.images.squares import Mosaic
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.survey.lists import write_mosaic_list
 
 
 def main() -> None:

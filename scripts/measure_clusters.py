@@ -1,11 +1,12 @@
 """Measure the clusters whose centre a mosaic's cell owns."""
 
-from radiounet.clusters import MosaicProducts, measure_clusters
-from radiounet.config import MeasureOptions
-from radiounet.options import add_options, options_from
-from radiounet.products import Products, read_rejection
-from radiounet.sky import add_survey_options, survey_from
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.products import Products
+from radiounet.images.rejections import read_rejection
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.survey import add_survey_options, survey_from
 
 
 def main() -> None:

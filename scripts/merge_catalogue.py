@@ -1,10 +1,10 @@
 """Merge the tables of all mosaics into the catalogues of clusters, islands and rejections."""
 
-from radiounet.catalogue import merge_catalogues
-from radiounet.graph import JobGraph
-from radiounet.outputs import claim_outputs
-from radiounet.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.outputs import claim_outputs
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:

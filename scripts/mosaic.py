@@ -2,10 +2,10 @@
 
 import os
 
-from radiounet.config import MosaicOptions
-from radiounet.options import add_options, options_from
-from radiounet.products import Products
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.images.products import Products
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.mosaics import MosaicOptions
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -38,12 +38,12 @@ def main() -> None:
 
     def work() -> None:
         if args.image:
-            from radiounet.coadd import coadd_files
+            from radiounet.mosaicking.coadd import coadd_files
 
             pairs = list(zip(args.image, args.weight, strict=True))
             return coadd_files(pairs, args.like, args.out, args.out_weight, threads)
-        from radiounet.mosaic_products import mosaic_fields
-        from radiounet.sky import read_survey
+        from radiounet.mosaicking.mosaic_products import mosaic_fields
+        from radiounet.survey.survey import read_survey
 
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
         return mosaic_fields(*where, options_from(args, MosaicOptions), threads)

@@ -3,11 +3,11 @@
 import os
 import sys
 
-from radiounet.graph import JobGraph
-from radiounet.plan import COSTS, Plan, read_costs
-from radiounet.products import atomic
-from radiounet.sky import FIELD_PX
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.images.writing import atomic
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.plan import COSTS, Plan, read_costs
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.survey.cells import FIELD_PX
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Bring an image to the beam and pixel scale of a model."""
 
-from radiounet.beams import BEAM_HELP, Beam
-from radiounet.cards import model_folder, read_card
-from radiounet.resampling import prepare_image
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.beams import BEAM_HELP, Beam
+from radiounet.images.resampling import prepare_image
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:

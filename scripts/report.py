@@ -1,8 +1,8 @@
 """Write the report page of a run."""
 
-from radiounet.graph import JobGraph
-from radiounet.publish import write_report
-from radiounet.stage import run_stage, stage_parser
+from radiounet.publishing.report import write_report
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:

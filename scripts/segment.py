@@ -3,12 +3,13 @@
 The image may have any pixel scale; it is brought to the model's beam and grid.
 """
 
-from radiounet.beams import BEAM_HELP, Beam
-from radiounet.cards import model_folder
-from radiounet.config import MeasureOptions, Segmentation
-from radiounet.options import add_options, options_from
-from radiounet.segmentation import PRODUCTS, segment_image
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.beams import BEAM_HELP, Beam
+from radiounet.network.model_cards import model_folder
+from radiounet.running.segmentation import PRODUCTS, segment_image
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.segmentation import Segmentation
 
 
 def main() -> None:

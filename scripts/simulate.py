@@ -1,9 +1,9 @@
 """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it."""
 
-from radiounet.options import add_options, options_from
-from radiounet.recipe import SimulateOptions
-from radiounet.simulate import write_pair
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.simulation.simulate import write_pair
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Join predicted cores into a probability map and a mask."""
 
-from radiounet.config import Segmentation
-from radiounet.masks import stitch_cores
-from radiounet.stage import run_stage, stage_parser
+from radiounet.network.masks import stitch_cores
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.segmentation import Segmentation
 
 
 def main() -> None:

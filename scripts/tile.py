@@ -1,7 +1,7 @@
 """Normalise an image for a model and lay its tiles."""
 
-from radiounet.stage import run_stage, stage_parser
-from radiounet.tiling import tile_image
+from radiounet.network.tiling import tile_image
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ its labels (0 no, 1 diffuse, 255 no data). A run that was stopped goes on from
 its last checkpoint when the same command is given again.
 """
 
-from radiounet.cards import model_folder, read_card
-from radiounet.options import add_options, options_from
-from radiounet.recipe import TrainOptions, pair_files
-from radiounet.stage import run_stage, stage_parser, whole
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.train import TrainOptions, pair_files
 
 
 def main() -> None:
@@ -24,9 +24,9 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.inference import use_threads
-        from radiounet.network import save_weights
-        from radiounet.training import hard_negatives, train
+        from radiounet.learning.training import hard_negatives, train
+        from radiounet.network.architectures import save_weights
+        from radiounet.network.inference import use_threads
 
         options = options_from(args, TrainOptions)
         for model in options.compare:

@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.options import add_options, options_from
-from radiounet.outputs import claim_outputs
-from radiounet.recipe import LegOptions, read_sky
-from radiounet.stage import whole
+from radiounet.running.outputs import claim_outputs
+from radiounet.running.stage import whole
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.simulate import read_sky
+from radiounet.settings.train import LegOptions
 
 
 def main() -> None:
@@ -21,11 +22,11 @@ def main() -> None:
     add_options(parser, LegOptions)
     args = parser.parse_args()
 
-    from radiounet.inference import use_threads
-    from radiounet.legs import Leg, Scoreboard, Supply, held_out
-    from radiounet.log import configure
-    from radiounet.network import class_unet
-    from radiounet.samples import make_sample
+    from radiounet.learning.legs import Leg, Scoreboard, Supply, held_out
+    from radiounet.learning.samples import make_sample
+    from radiounet.network.architectures import class_unet
+    from radiounet.network.inference import use_threads
+    from radiounet.running.log import configure
 
     files = [args.folder / name for name in ("checkpoint.npz", "weights.npz", "curve.csv")]
     try:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from radiounet.graph import JobGraph
-from radiounet.stage import run_stage, stage_parser
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.verification import merge_verifications
+        from radiounet.publishing.verification import merge_verifications
 
         graph = JobGraph.from_json(args.config)
         merge_verifications([graph.products.verification(name) for name in graph.selected], args.out)

@@ -1,9 +1,10 @@
 """Compare mask and probability map of a mosaic with reference ones."""
 
-from radiounet.config import DownloadOptions, VerifyOptions
-from radiounet.options import add_options, options_from
-from radiounet.products import Products
-from radiounet.stage import run_stage, stage_parser
+from radiounet.images.products import Products
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.archive import DownloadOptions
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.segmentation import VerifyOptions
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     products = Products(args.root)
 
     def work() -> None:
-        from radiounet.verification import verify_mosaic
+        from radiounet.publishing.verification import verify_mosaic
 
         download = DownloadOptions.model_validate_json(args.download)
         verify_mosaic(args.mosaic, products, options_from(args, VerifyOptions), download, args.out)

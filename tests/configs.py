@@ -2,8 +2,8 @@
 
 import pytest
 
-from radiounet.config import load_config
 from radiounet.errors import ConfigError
+from radiounet.settings.config import load_config
 
 
 def refusal(raw) -> str:

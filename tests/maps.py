@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from radiounet.masks import write_maps
-from radiounet.products import sha256_of, write_fits
+from radiounet.images.provenance import sha256_of
+from radiounet.images.writing import write_fits
+from radiounet.network.masks import write_maps
 
 
 def write_products(paths, plane, probability, mask):

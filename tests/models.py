@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from radiounet.cards import Card
-from radiounet.products import sha256_of
+from radiounet.images.provenance import sha256_of
+from radiounet.network.model_cards import Card
 
 CARD = {
     "name": "tiny",
@@ -35,7 +35,7 @@ def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
     import keras
     import numpy as np
 
-    from radiounet.network import ARCHITECTURES
+    from radiounet.network.architectures import ARCHITECTURES
 
     keras.utils.set_random_seed(seed)
     card = CARD | changes

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 from astropy.io import fits
 
-from radiounet.config import DownloadOptions
-from radiounet.demo import ArchiveHandler, serve
+from radiounet.settings.archive import DownloadOptions
+from radiounet.simulation.small_survey import ArchiveHandler, serve
 
 
 def fits_bytes(fill: float) -> bytes:

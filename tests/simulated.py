@@ -8,8 +8,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.recipe import SimulateOptions
-from radiounet.simulate import write_pair
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.simulation.simulate import write_pair
 
 
 @cache

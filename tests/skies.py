@@ -6,8 +6,8 @@ import numpy as np
 from astropy.io import fits
 from scipy import ndimage
 
-from radiounet.image import grid_wcs
-from radiounet.mosaic import FieldImages
+from radiounet.images.image import grid_wcs
+from radiounet.mosaicking.mosaic import FieldImages
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 BEAM_PX = 20 / 4.5

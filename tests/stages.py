@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from radiounet.cards import model_folder
-from radiounet.clusters import MosaicProducts, measure_clusters
-from radiounet.config import Dr2Archive, MeasureOptions, MosaicOptions, Segmentation
 from radiounet.errors import BadDataError
-from radiounet.image import grid_wcs, place_of
-from radiounet.inference import open_model, write_cores
-from radiounet.islands import find_islands
-from radiounet.masks import stitch_cores
-from radiounet.mosaic_products import mosaic_fields
-from radiounet.products import Products, Rejection, read_rejection
-from radiounet.resampling import prepare_image
-from radiounet.sky import Mosaic, Survey
-from radiounet.tiling import tile_image
+from radiounet.images.image import grid_wcs, place_of
+from radiounet.images.products import Products
+from radiounet.images.rejections import Rejection, read_rejection
+from radiounet.images.resampling import prepare_image
+from radiounet.images.squares import Mosaic
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.islands import find_islands
+from radiounet.mosaicking.mosaic_products import mosaic_fields
+from radiounet.network.inference import open_model, write_cores
+from radiounet.network.masks import stitch_cores
+from radiounet.network.model_cards import model_folder
+from radiounet.network.tiling import tile_image
+from radiounet.settings.archive import Dr2Archive
+from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.mosaics import MosaicOptions
+from radiounet.settings.segmentation import Segmentation
+from radiounet.survey.survey import Survey
 from skies import BEAM_PX, add_halo, draw_noise, write_field
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -49,7 +54,7 @@ def run_script(name: str, *arguments: object) -> None:
     """Run the script of a rule as a survey does, where bad data is written as rejected, in this process."""
     command = [f"{SCRIPTS}/{name}.py", *map(str, arguments), "--on-reject", "continue"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("radiounet.stage.configure", lambda _: None)  # pytest has a log of its own
+        patch.setattr("radiounet.running.stage.configure", lambda _: None)  # pytest has a log of its own
         patch.setattr("sys.argv", command)
         try:
             runpy.run_path(command[0], run_name="__main__")

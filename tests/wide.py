@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from radiounet.instrument import Instrument, Observation
-from radiounet.recipe import SimulateOptions
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.simulation.instrument import Instrument, Observation
 from skies import point
 
 OPTIONS = SimulateOptions(n_px=256)

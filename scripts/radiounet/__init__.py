@@ -1,11 +1,36 @@
 """Diffuse radio emission in the LOFAR Two-metre Sky Survey with Radio U-Net.
 
-Reading order of the modules: ``config`` (``section``, ``recipe``), ``products``,
-``sky`` (``cosmology``), ``archive``, ``image``, ``mosaic``, ``cards``, ``tiling``,
-``network``, ``inference``, ``masks``, ``cluster_tables`` (``tables``), ``clusters``
-(``hosts``), ``catalogue``, ``simulate`` (``canvas``, ``instrument``, ``galaxies``, ``galactic``,
-``diffuse``, ``clustering``), ``training`` (``pairs``), ``evaluation`` (``scores``,
-``baselines``, ``evaluation_report``), ``publish``; ``errors``, ``log`` and ``stage`` serve them all.
+Rooms, from the highest to the lowest; none imports from one above it or beside it:
+
+- `radiounet.running`: the run and its job graph
+- `radiounet.publishing`: what people read; `radiounet.learning`: training and evaluation
+- `radiounet.measuring`: catalogues; `radiounet.simulation`: the simulated sky
+- `radiounet.network`: from image to mask
+- `radiounet.mosaicking`: from fields to mosaics
+- `radiounet.survey`: releases, archive, cluster catalogues
+- `radiounet.settings`: the configuration
+- `radiounet.images`: planes and products
+
+`radiounet.errors` serves them all.
 """
 
-__version__ = "0.2.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("radiounet")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "unknown"
+
+__all__ = [
+    "errors",
+    "images",
+    "learning",
+    "measuring",
+    "mosaicking",
+    "network",
+    "publishing",
+    "running",
+    "settings",
+    "simulation",
+    "survey",
+]

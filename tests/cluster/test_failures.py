@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from radiounet.demo import serve
+from radiounet.simulation.small_survey import serve
 from tests.workflow.test_survey import hashes, image_of_a_halo, publish, write_survey
 
 from .slurm import kill, processes_running

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.demo import serve
+from radiounet.simulation.small_survey import serve
 from tests.workflow.test_freshness import write_clusters
 from tests.workflow.test_survey import image_of_a_halo, publish, write_survey
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from radiounet.demo import demo_config, serve, write_archive
+from radiounet.simulation.small_survey import demo_config, serve, write_archive
 from tests.workflow.test_survey import hashes
 
 from .conftest import ClusterRun

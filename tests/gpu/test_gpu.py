@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from radiounet.cards import MODELS
-from radiounet.engine import Engine
-from radiounet.inference import default_batch, gpus
-from radiounet.network import load_model
+from radiounet.network.architectures import load_model
+from radiounet.network.engine import Engine
+from radiounet.network.inference import default_batch, gpus
+from radiounet.network.model_cards import MODELS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not gpus(), reason="no GPU answers")]
 

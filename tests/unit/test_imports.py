@@ -1,28 +1,37 @@
 """What programs import by name is there, also in those that no other test runs."""
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts/radiounet"
-FOLDERS = ("scripts", "scripts/radiounet", "benchmarks", "tests", "tests/*")
-PROGRAMS = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
+PROGRAMS = [*MODULES, *(path for folder in ("scripts", "benchmarks") for path in ROOT.glob(f"{folder}/*.py"))]
+PROGRAMS += ROOT.glob("tests/**/*.py")
+IMPORT = re.compile(r"^ *from (radiounet[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
-def defined(module):
-    """Names that a module of the package has at its top level."""
-    names, waiting = set(), list(ast.parse((PACKAGE / f"{module}.py").read_text()).body)
+def place(module):
+    """File of a module, by its dotted name; a package's is its `__init__`."""
+    path = ROOT / "scripts" / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def defined(path):
+    """Names that a module of the package defines at its top level, those that it imports left out."""
+    names, waiting = set(), list(ast.parse(path.read_text()).body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.ImportFrom | ast.Import):
-            names |= {one.asname or one.name for one in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        else:  # of assignments the names, of conditions what stands below
+        elif not isinstance(node, ast.Import | ast.ImportFrom):  # of assignments the names, of conditions all
             waiting += ast.iter_child_nodes(node)
     return names
 
@@ -30,22 +39,40 @@ def defined(module):
 def imported(path):
     """Pairs of a module of the package and a name that a program imports from it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("radiounet."):
-            yield from ((node.module.removeprefix("radiounet."), one.name) for one in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "radiounet":
-            yield from ((one.name, None) for one in node.names)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "radiounet":
+            yield from ((node.module, one.name) for one in node.names)
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imported_names_exist(path):
-    package = {path.stem for path in PACKAGE.glob("*.py")} | defined("__init__")
+def test_imported_names_are_defined_where_they_are_imported_from(path):
     for module, name in imported(path):
-        assert module in package
-        assert name is None or name in defined(module), f"{module} has no {name}"
+        assert place(module).is_file(), module
+        assert name in defined(place(module)) or place(f"{module}.{name}").is_file(), (
+            f"{module} has no {name}"
+        )
+
+
+def test_rules_import_what_is_there():
+    found = IMPORT.findall((ROOT / "workflow/rules/common.smk").read_text())
+    assert found
+    for module, names in found:
+        assert set(re.findall(r"\w+", names)) <= defined(place(module))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_of_the_package_import_names_and_not_modules(path):
+    # the hash of a stage's code follows imports of names
+    assert not [module for module, _ in imported(path) if module.count(".") == 1 and module[10:] != "errors"]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_lists_its_modules(room):
+    listed = importlib.import_module(f"radiounet.{room.name}").__all__
+    assert listed == sorted(path.stem for path in room.glob("*.py") if path.stem != "__init__")
 
 
 def test_programs_are_looked_at():
     assert {"benchmarks/outside_scores.py", "scripts/segment.py"} <= {
         str(path.relative_to(ROOT)) for path in PROGRAMS
     }
-    assert ("errors", "ConfigError") in set(imported(PACKAGE / "config.py"))
+    assert ("radiounet.errors", "ConfigError") in set(imported(PACKAGE / "settings/config.py"))

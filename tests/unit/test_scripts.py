@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
-from radiounet.demo import _header
-from radiounet.image import grid_wcs
+from radiounet.images.image import grid_wcs
+from radiounet.simulation.small_survey import _header
 from skies import add_halo, draw_noise
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from radiounet.cluster_tables import convert_catalogue, read_clusters
-from radiounet.config import MeasureOptions, load_config
-from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
-from radiounet.products import write_ecsv
-from radiounet.sky import Field, cell_geometry, list_paths, pointing_geometry, separation_deg, unit_vectors
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.images.writing import write_ecsv
+from radiounet.settings.config import load_config
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cells import Field, cell_geometry, pointing_geometry
+from radiounet.survey.cluster_tables import convert_catalogue, read_clusters
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.survey.survey import list_paths
 
 from .conftest import ROOT, SHARED, counts_in
 

@@ -12,13 +12,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from scipy import ndimage
 
-from radiounet.demo import (
-    VERIFIED,
-    demo_config,
-    second_run_configs,
-    serve,
-    write_archive,
-)
+from radiounet.simulation.small_survey import VERIFIED, demo_config, second_run_configs, serve, write_archive
 
 from .conftest import Run
 
@@ -119,7 +113,7 @@ def test_simulated_clusters_are_told_apart(demo, release):
 @pytest.mark.slow
 @pytest.mark.parametrize("release", ["dr2", "dr3"])
 def test_no_island_stands_twice_where_mosaics_overlap(demo, release):
-    from radiounet.sky import separation_deg, unit_vectors
+    from radiounet.images.squares import separation_deg, unit_vectors
 
     islands = Table.read(demo / f"results/{release}/catalogue/islands.vot")
     places = unit_vectors(np.asarray(islands["ra_deg"]), np.asarray(islands["dec_deg"]))
@@ -158,7 +152,7 @@ def test_products_say_how_they_were_made(demo):
 @pytest.mark.slow
 def test_flux_of_a_mosaic_source_is_that_of_the_sky(demo):
     """The brightest compact source of the overlap has the same peak on all three mosaics."""
-    from radiounet.image import read_plane
+    from radiounet.images.image import read_plane
 
     planes = {
         n: read_plane(demo / f"results/dr2/mosaics/{n}/image.fits") for n in ("SIM-A", "SIM-B", "SIM-C")

@@ -10,7 +10,7 @@ import time
 import pytest
 from astropy.io import fits
 
-from radiounet.demo import serve
+from radiounet.simulation.small_survey import serve
 
 from .conftest import Run
 from .test_survey import hashes, image_of_a_halo, publish, read_csv, write_survey
@@ -79,7 +79,7 @@ def test_an_archive_that_is_away_for_seconds_costs_no_job(tmp_path):
     def open_late():
         from http.server import ThreadingHTTPServer
 
-        from radiounet.demo import ArchiveHandler
+        from radiounet.simulation.small_survey import ArchiveHandler
 
         time.sleep(4)
         server = ThreadingHTTPServer(

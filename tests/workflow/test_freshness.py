@@ -9,9 +9,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.demo import serve
-from radiounet.freshness import RUN_CODE, EditMark
-from radiounet.sky import Mosaic
+from radiounet.images.squares import Mosaic
+from radiounet.running.freshness import RUN_CODE, EditMark
+from radiounet.simulation.small_survey import serve
 
 from .conftest import ROOT, Run
 from .test_survey import hashes, header_at, image_of_a_halo, publish, write_survey

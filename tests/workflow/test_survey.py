@@ -13,13 +13,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.demo import (
-    ArchiveHandler,
-    serve,
-)
-from radiounet.image import grid_wcs
-from radiounet.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
-from radiounet.sky import Field, Mosaic, list_paths
+from radiounet.images.image import grid_wcs
+from radiounet.images.squares import Mosaic
+from radiounet.simulation.small_survey import ArchiveHandler, serve
+from radiounet.survey.cells import Field
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
+from radiounet.survey.survey import list_paths
 from skies import add_halo, draw_noise
 
 from .conftest import Run
@@ -163,7 +162,7 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
 
 @pytest.mark.slow
 def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
-    from radiounet.image import grid_wcs as grid
+    from radiounet.images.image import grid_wcs as grid
 
     run = Run(tmp_path)
     root = tmp_path / "archive"

@@ -1,31 +1,21 @@
 # The configuration and the lists of the survey, loaded once; names used by all rules.
 import re
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
-from radiounet.config import load_config
+from radiounet.settings.config import load_config
 from radiounet.errors import BadDataError
-from radiounet.freshness import Freshness, as_inputs, settings_of_run
-from radiounet.graph import CLUSTER_FOLDER, JobGraph, summary
-from radiounet.locks import hold, is_held, let_go
-from radiounet.options import options_to, shell_word
-from radiounet.progress import settle_status
-from radiounet.scratch import link_scratch
-from radiounet.sky import list_paths
-from radiounet.words import TEMPLATES
-from radiounet.yaml_file import require_single_keys
-from radiounet.products import (
-    CATALOGUE_KINDS,
-    CATALOGUE_SUFFIXES,
-    NAME_PATTERN,
-    Products,
-    code_hash,
-    comparison_files,
-    remove_leftovers,
-    sha256_of,
-)
+from radiounet.running.freshness import Freshness, as_inputs, settings_of_run
+from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.running.locks import hold, is_held, let_go
+from radiounet.settings.command_line import options_to, shell_word
+from radiounet.running.progress import settle_status
+from radiounet.running.scratch import link_scratch
+from radiounet.survey.survey import list_paths
+from radiounet.images.words import TEMPLATES
+from radiounet.settings.yaml_file import require_single_keys
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, NAME_PATTERN, Products, comparison_files
+from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.writing import remove_leftovers
 
 if workflow.is_main_process:  # not again in every job
     require_single_keys(workflow.configfiles)
@@ -127,7 +117,7 @@ def verifications(wildcards):
 
 def rerun_targets(wildcards):
     """What depends on the pointings asked for; Snakemake is told to make these anew even where they are."""
-    from radiounet.rerun import Rerun
+    from radiounet.running.rerun import Rerun
 
     rerun = Rerun(CONFIG, GRAPH, PRODUCTS)
     workflow.dag.forcefiles.update(rerun.starts())
@@ -154,7 +144,7 @@ def begin_run():
 def watch_run():
     """Begin to say how the run stands, where it has to do with mosaics."""
     global PROGRESS
-    from radiounet.progress import Progress
+    from radiounet.running.progress import Progress
 
     dag, asked = workflow.dag, workflow.output_settings
     in_order = [job for level in dag.toposorted() for job in level]

@@ -1,0 +1,29 @@
+"""Planes in and out of files, and the files themselves.
+
+A plane with its WCS, unit, beam and noise; resampling; names of products, atomic writing,
+provenance, rejections; text from outside. The lowest room: it imports from no other.
+"""
+
+__all__ = [
+    "background",
+    "beams",
+    "blanks",
+    "compiled",
+    "fits_check",
+    "gaussian",
+    "geometry",
+    "headers",
+    "image",
+    "noise",
+    "origins",
+    "products",
+    "provenance",
+    "reading",
+    "rejections",
+    "resampling",
+    "squares",
+    "tables",
+    "units",
+    "words",
+    "writing",
+]

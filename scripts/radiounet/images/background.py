@@ -1,0 +1,191 @@
+"""Background and noise of an image, for detection and for flux densities.
+
+The background is what stays the same over tens of arcminutes: a pedestal, a slow
+gradient, the bowl of missing short spacings. The noise is measured on what changes within
+a few beams, so that neither Galactic emission nor a halo raises it.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from radiounet.errors import AllBlankError
+from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.noise import local_rms, robust_sigma
+
+BOX_PX = 48
+"""Side of the boxes whose medians the background is made of; 3.6' at 4.5 arcsec."""
+NEIGHBOURHOOD_BOXES = 13
+"""Side of the square of boxes that share one level; 47' at 4.5 arcsec."""
+LOW_PERCENT = 30.0
+"""Percentile of the boxes' medians: emission may fill more than half of the neighbourhood."""
+PERCENTILE_BIAS = 0.7
+"""How far that lies below the level of blank sky, over the noise divided by the square root of the
+beams in a box; `tests/unit/test_background.py` holds it to 0.03 of the noise."""
+FILTER_BEAMS = 5.0
+"""Side of the box whose mean is removed before the noise is measured, beams."""
+CLIP_SIGMA = 4.0
+NOISE_KEPT = 0.947
+"""What that leaves of noise that is correlated like the beam; measured."""
+LEAST_FILLED = 0.2
+
+
+def measure_background(image: np.ndarray) -> np.ndarray:
+    """Level of an image on the scale of `NEIGHBOURHOOD_BOXES` boxes.
+
+    The median of every box of `BOX_PX`; of these medians a low percentile over the
+    neighbourhood, joined smoothly. Unlike the mean or the mode it is not drawn up by a halo
+    that fills half of the neighbourhood (compare SExtractor, Bertin & Arnouts 1996, A&AS 117,
+    393, whose mode of each box would be).
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Brightness, any unit, NaN where blank.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+        In the unit of `image`; finite everywhere.
+
+    Raises
+    ------
+    AllBlankError
+        The image holds no data.
+    """
+    medians = _box_medians(image)
+    known = np.isfinite(medians)
+    if not known.any():
+        raise AllBlankError("the background cannot be measured: the image holds no data")
+    levels = ndimage.generic_filter(
+        medians, _low_percentile, size=NEIGHBOURHOOD_BOXES, mode="constant", cval=np.nan
+    )
+    nearest = ndimage.distance_transform_edt(
+        ~np.isfinite(levels), return_distances=False, return_indices=True
+    )
+    levels = ndimage.gaussian_filter(levels[tuple(nearest)], NEIGHBOURHOOD_BOXES / 6, mode="nearest")
+    return _spread(levels.astype(np.float32), image.shape)
+
+
+def subtract_background(
+    image: np.ndarray, noise: np.ndarray, beam_px: float, emission: np.ndarray | None = None
+) -> np.ndarray:
+    """Image minus the level of blank sky, for flux densities and for detection by ``asinh(I / noise)``.
+
+    `measure_background` takes a low percentile, which lies below the level of blank sky. The
+    difference is corrected (`PERCENTILE_BIAS`).
+
+    Parameters
+    ----------
+    image, noise : ndarray, ``[y, x]``
+        Brightness and its local noise, one unit; NaN where blank.
+    beam_px : float
+        FWHM of the beam that the image was made with, px.
+    emission : ndarray of bool, ``[y, x]``, optional
+        Pixels whose emission must not count for background, such as those of a mask. Ignored
+        where they leave no other pixel with data.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+
+    Raises
+    ------
+    AllBlankError
+        As `measure_background`.
+    """
+    sky = image if emission is None else np.where(emission, np.nan, image)
+    level = measure_background(sky if np.isfinite(sky).any() else image)
+    per_box = BOX_PX / (np.sqrt(FWHM_AREA) * beam_px)
+    return (image - level - PERCENTILE_BIAS / per_box * noise).astype(np.float32)
+
+
+def background_arcmin(pixel_arcsec: float) -> float:
+    """Scale of `measure_background`: side of the square of boxes that share one level, arcmin."""
+    return NEIGHBOURHOOD_BOXES * BOX_PX * pixel_arcsec / 60
+
+
+def _box_medians(image: np.ndarray) -> np.ndarray:
+    rows, columns = (-(-side // BOX_PX) for side in image.shape)
+    medians = np.full((rows, columns), np.nan, np.float32)
+    for row in range(rows):
+        for column in range(columns):
+            box = image[row * BOX_PX : (row + 1) * BOX_PX, column * BOX_PX : (column + 1) * BOX_PX]
+            values = box[np.isfinite(box)]
+            if values.size >= LEAST_FILLED * box.size:
+                medians[row, column] = np.median(values)
+    if not np.isfinite(medians).any() and np.isfinite(image).any():
+        medians[:] = np.nanmedian(image)
+    return medians
+
+
+def _low_percentile(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.percentile(known, LOW_PERCENT)) if known.size else np.nan
+
+
+def _spread(levels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bilinear interpolation of box values to pixels."""
+    y, x = ((np.arange(side, dtype=np.float32) + 0.5) / BOX_PX - 0.5 for side in shape)
+    rows = np.stack([np.interp(y, np.arange(levels.shape[0]), column) for column in levels.T], axis=1)
+    low = np.clip(np.floor(x).astype(int), 0, max(levels.shape[1] - 2, 0))
+    part = np.clip(x - low, 0, 1).astype(np.float32)
+    high = np.minimum(low + 1, levels.shape[1] - 1)
+    return (rows[:, low] * (1 - part) + rows[:, high] * part).astype(np.float32)
+
+
+def measure_noise(image: np.ndarray, beam_px: float) -> np.ndarray:
+    """Local noise from what changes within `FILTER_BEAMS`.
+
+    The mean over a box is taken away, bright sources clipped before; then the median
+    absolute deviation as in `radiounet.images.noise.local_rms`.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Brightness without background, any unit, NaN where blank.
+    beam_px : float
+        FWHM of the beam, px.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+        Standard deviation in the unit of `image`; finite and positive everywhere.
+
+    Raises
+    ------
+    AllBlankError
+        No part of the image holds enough varying data.
+    """
+    known = np.isfinite(image)
+    limit = CLIP_SIGMA * robust_sigma(image)
+    clipped = np.clip(np.where(known, image, 0), -limit, limit).astype(np.float32)
+    side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
+    weight = ndimage.uniform_filter(known.astype(np.float32), side)
+    mean = ndimage.uniform_filter(clipped, side) / np.maximum(weight, 1e-3)
+    return local_rms(np.where(known, image - mean, np.nan)) / np.float32(NOISE_KEPT)
+
+
+def normalise(image: np.ndarray, beam_px: float) -> np.ndarray:
+    """Input of the network of several classes: ``asinh((I - background) / noise)``.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Brightness, any unit, NaN where blank.
+    beam_px : float
+        FWHM of the beam, px.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+        0 where blank.
+
+    Raises
+    ------
+    AllBlankError
+        As `measure_background` and `measure_noise`.
+    """
+    flat = image - measure_background(image)
+    plane = np.arcsinh(flat / measure_noise(flat, beam_px)).astype(np.float32)
+    plane[~np.isfinite(plane)] = 0
+    return plane

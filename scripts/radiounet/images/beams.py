@@ -1,0 +1,161 @@
+"""Restoring beams: what one is, and where headers hide it."""
+
+import re
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.errors import BeamError, ConfigError
+from radiounet.images.gaussian import FWHM_AREA, beam_numbers
+
+BEAM_TOLERANCE = 0.02
+WIDEST_BEAM_ARCSEC = 3600.0
+"""A wider beam is one that was written in arcsec."""
+SMALLEST_BEAM_PX = 0.5
+"""A beam below half a pixel was not what the image was made with."""
+ROUNDING = 1e-3
+"""Part of a beam that headers lose by rounding."""
+NUMBER = r"\s*([-+\d.]+(?:[EeDd][-+]?\d+)?)"
+AIPS = re.compile(rf"CLEAN\s+BMAJ={NUMBER}\s+BMIN={NUMBER}\s+BPA={NUMBER}")
+KEYS = ("BMAJ", "BMIN", "BPA")
+BEAM_HELP = "MAJ,MIN,PA of the image's beam, arcsec and deg (default: as in its header)"
+ADVICE = "the beam must be in the header (deg), or given by --beam"
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Restoring beam: FWHM of the axes in arcsec, position angle in deg (north to east)."""
+
+    major_arcsec: float
+    minor_arcsec: float
+    angle_deg: float = 0.0
+
+    @property
+    def area_arcsec2(self) -> float:
+        """Solid angle of the Gaussian, arcsec2."""
+        return FWHM_AREA * self.major_arcsec * self.minor_arcsec
+
+    def matches(self, fwhm_arcsec: float) -> bool:
+        """Whether this is the circular beam of that width, within 2 %."""
+        allowed = BEAM_TOLERANCE * fwhm_arcsec
+        return (
+            abs(self.major_arcsec - fwhm_arcsec) <= allowed
+            and abs(self.minor_arcsec - fwhm_arcsec) <= allowed
+        )
+
+    @property
+    def is_round(self) -> bool:
+        """Whether the axes are equal within 2 %, so that the angle says nothing."""
+        return self.minor_arcsec >= (1 - BEAM_TOLERANCE) * self.major_arcsec
+
+    @classmethod
+    def from_text(cls, text: str) -> "Beam":
+        """Beam given by a user: ``MAJ,MIN,PA``, or ``FWHM`` of a round one, in arcsec and deg.
+
+        Raises
+        ------
+        ConfigError
+        """
+        try:
+            return _checked(cls(*beam_numbers(text)), f"the beam {text!r}")
+        except (ValueError, BeamError) as error:
+            raise ConfigError(str(error)) from None
+
+
+def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
+    """Beam of an image.
+
+    Taken from BMAJ, BMIN and BPA (deg), unless both axes are 0; else from the last
+    ``CLEAN BMAJ=`` in AIPS's HISTORY; else from CASA's table BEAMS.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    table : Table or None
+        Extension BEAMS of the file.
+    path : path
+        For messages.
+
+    Raises
+    ------
+    BeamError
+        None of them, or one that is no beam.
+    """
+    cards = [header[key] for key in ("BMAJ", "BMIN") if key in header]
+    if any(card != 0 for card in cards):  # 0 is how programs write that there is none
+        return _of_cards(header, path)
+    found = AIPS.findall("\n".join(str(line) for line in header.get("HISTORY", [])))
+    if found:
+        major, minor, angle = (float(text.upper().replace("D", "E")) for text in found[-1])
+        return _checked(Beam(3600 * major, 3600 * minor, angle), f"{path} (HISTORY)")
+    if table is not None:
+        return _of_table(table, path)
+    if cards:
+        return _of_cards(header, path)
+    raise BeamError(f"{path} has no BMAJ and no BMIN: {ADVICE}")
+
+
+def _of_cards(header: fits.Header, path) -> Beam:
+    missing = [key for key in ("BMAJ", "BMIN") if key not in header]
+    if missing:
+        raise BeamError(f"{path} has no {missing[0]}: {ADVICE}")
+    values = []
+    for key in KEYS:
+        try:
+            values.append(float(header.get(key, np.nan)))
+        except (ValueError, TypeError, OverflowError):
+            raise BeamError(f"{path} has a beam that is no number: {key} is {header[key]!r}") from None
+    written = f"BMAJ {header['BMAJ']}, BMIN {header['BMIN']}; both must be in deg"
+    return _checked(Beam(3600 * values[0], 3600 * values[1], values[2]), f"{path} ({written})")
+
+
+def _of_table(table: Table, path) -> Beam:
+    """The one beam of CASA's table of the beams of channels and polarisations."""
+    columns = {name.upper(): table[name] for name in table.colnames}
+    if not len(table) or not set(KEYS) <= set(columns):
+        raise BeamError(f"{path}: its table BEAMS has {len(table)} rows and the columns {table.colnames}")
+    try:
+        sides = [_in(u.arcsec, columns[key]) for key in ("BMAJ", "BMIN")]
+        rows = np.stack([*sides, _in(u.deg, columns["BPA"])], axis=1)
+    except (u.UnitsError, ValueError, TypeError) as error:
+        raise BeamError(f"{path}: its table BEAMS cannot be understood: {error}") from None
+    if not np.allclose(rows, rows[0], rtol=ROUNDING, equal_nan=True):
+        raise BeamError(f"{path}: the {len(rows)} beams of its table BEAMS differ; one image has one beam")
+    return _checked(Beam(*(float(value) for value in rows[0])), f"{path} (table BEAMS)")
+
+
+def _in(unit: u.UnitBase, column) -> np.ndarray:
+    """Numbers of a column, in a unit that is also its own where it names none."""
+    return u.Quantity(np.ma.filled(column, np.nan), column.unit or unit, dtype=float).to_value(unit)
+
+
+def _checked(beam: Beam, where: str) -> Beam:
+    """The beam with its axes in order and an angle, if it can be one."""
+    major, minor, angle = beam.major_arcsec, beam.minor_arcsec, beam.angle_deg
+    sides = np.array([major, minor])
+    if not (np.isfinite(sides).all() and (sides > 0).all() and (sides < WIDEST_BEAM_ARCSEC).all()):
+        raise BeamError(f"{where} has an unusable beam of {major:g} x {minor:g} arcsec")
+    if minor > major * (1 + ROUNDING):
+        raise BeamError(f"{where} has an unusable beam: BMIN, {minor:g} arcsec, above BMAJ, {major:g}")
+    beam = Beam(max(major, minor), min(major, minor), angle)
+    if np.isfinite(angle) and abs(angle) <= 360:
+        return beam
+    if beam.is_round:
+        return Beam(beam.major_arcsec, beam.minor_arcsec)
+    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}: {ADVICE}")
+
+
+def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path) -> None:
+    """Raise `BeamError` unless a beam can be that of an image: wider than its pixels, narrower than it.
+
+    `pixel_arcsec` is the longer side of its pixels.
+    """
+    narrow, wide = beam.minor_arcsec / pixel_arcsec, beam.major_arcsec / pixel_arcsec
+    if narrow < SMALLEST_BEAM_PX or wide > min(shape):
+        raise BeamError(
+            f"{path} has an unusable beam of {beam.major_arcsec:.3g} x {beam.minor_arcsec:.3g} arcsec: "
+            f"its {shape[1]} x {shape[0]} pixels measure {pixel_arcsec:.3g} arcsec"
+        )

@@ -1,0 +1,439 @@
+"""FITS images in and out: one celestial plane, its unit, beam and grid."""
+
+import logging
+import re
+import threading
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
+
+from radiounet.errors import (
+    AllBlankError,
+    BadDataError,
+    BeamError,
+    BrightnessError,
+    CelestialError,
+    GridError,
+    NotFitsError,
+    ShapeMismatchError,
+    TruncatedError,
+)
+from radiounet.images.beams import Beam, check_beam, read_beam
+from radiounet.images.blanks import solid_zeros
+from radiounet.images.geometry import (
+    middle,
+    outline,
+    pixel_area_arcsec2,
+    pixel_areas_arcsec2,
+    pixel_scales_arcsec,
+    pixels_in,
+    to_sky,
+)
+from radiounet.images.headers import (
+    celestial_axes,
+    celestial_wcs,
+    frequency_hz,
+    legible,
+    require_sane_axes,
+    require_sane_scale,
+    without_blank,
+)
+from radiounet.images.reading import naming, reading
+from radiounet.images.squares import PIXEL_ARCSEC, Mosaic, offsets_deg
+from radiounet.images.units import unit_factor
+from radiounet.images.words import printable
+
+logger = logging.getLogger(__name__)
+
+SCALE_TOLERANCE = 0.01
+BRIGHTEST_JY = 1e10
+"""Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
+WIDEST_DEG = 60.0
+"""Widest image that one tangent plane still shows without stretching it by a seventh."""
+
+
+@dataclass
+class Plane:
+    """One celestial plane of an image.
+
+    Attributes
+    ----------
+    data : ndarray of float32, ``[y, x]``
+        Jy/beam where a unit is required; NaN where blank.
+    wcs : astropy.wcs.WCS
+        Celestial, 2-D, longitude first, in the image's own frame and projection. It is
+        asked by `radiounet.images.geometry` only, whose positions are ICRS.
+    beam : Beam or None
+        What Jy/beam refers to; None only where none was required.
+    resolution : Beam or None
+        The beam the image was made with, where that is coarser than `beam`
+        (see `radiounet.images.resampling.to_model_grid`); it says how many pixels are independent.
+    notes : list of str
+        What was done to the image that a user must know; kept as HISTORY.
+    """
+
+    data: np.ndarray
+    wcs: WCS
+    beam: Beam | None
+    resolution: Beam | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def pixel_arcsec(self) -> float:
+        """Root of a pixel's solid angle in the middle of the image, arcsec."""
+        return float(np.sqrt(pixel_area_arcsec2(self.wcs, *middle(self.data.shape))))
+
+    @property
+    def beam_area_px(self) -> float:
+        """Solid angle of the beam in pixels of the middle of the image."""
+        return self.beam.area_arcsec2 / self.pixel_arcsec**2
+
+    @property
+    def resolution_area_px(self) -> float:
+        """Solid angle of the beam the image was made with, in pixels of the middle of the image."""
+        return (self.resolution or self.beam).area_arcsec2 / self.pixel_arcsec**2
+
+    def relative_area(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Solid angles of pixels where they lie, ``[pixel]``, over that of one in the middle of the image."""
+        return pixel_areas_arcsec2(self.wcs, x, y) / self.pixel_arcsec**2
+
+    def header(self) -> fits.Header:
+        """Header with the grid, beam, unit and notes of this plane."""
+        header = self.wcs.to_header()
+        for key in ("DATE-REF", "MJDREF"):
+            header.remove(key, ignore_missing=True)
+        if self.beam:
+            header["BMAJ"] = (self.beam.major_arcsec / 3600, "deg")
+            header["BMIN"] = (self.beam.minor_arcsec / 3600, "deg")
+            header["BPA"] = (self.beam.angle_deg, "deg")
+        if self.resolution and self.resolution != self.beam:
+            header["RESBMAJ"] = (self.resolution.major_arcsec / 3600, "deg, resolution of the image")
+            header["RESBMIN"] = (self.resolution.minor_arcsec / 3600, "deg, resolution of the image")
+        header["BUNIT"] = "JY/BEAM"
+        for note in self.notes:
+            header.add_history(printable(note))
+        return header
+
+
+@dataclass(frozen=True)
+class StoredPlane:
+    """A celestial plane in its file: a window of it is in memory once asked for.
+
+    Attributes
+    ----------
+    path : path
+    data : ndarray, ``[y, x]``
+        As in the file and mapped from there, unless its numbers are scaled integers.
+    wcs : astropy.wcs.WCS
+        Celestial, 2-D, longitude first, with ``array_shape``; see `Plane`.
+    beam : Beam or None
+    factor : float or None
+        Brings the numbers to Jy/beam; None where no brightness was required:
+        numbers as they are.
+    header : astropy.io.fits.Header
+        From `radiounet.images.headers.legible`.
+    zeros_may_be_blank : bool
+        Whether solid areas of 0 stand for a blank: not among integers, where 0 is a value.
+    """
+
+    path: str | Path
+    data: np.ndarray
+    wcs: WCS
+    beam: Beam | None
+    factor: float | None
+    header: fits.Header
+    zeros_may_be_blank: bool = True
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def _blank_zeros(self) -> np.ndarray | None:
+        """Where 0 stands for a blank, bool ``[y, x]``; by the whole plane: no window's edge tells."""
+        return solid_zeros(self.data)
+
+    def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """Part of the plane as a new array of float32, ``[y, x]``, NaN where blank."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            plane = np.array(self.data[rows, columns], np.float32, order="C")
+        if self.factor is None:
+            return plane
+        zero = plane == 0 if self.zeros_may_be_blank else None
+        if self.factor != 1:
+            with np.errstate(over="ignore"):
+                plane *= np.float32(self.factor)
+        plane[~np.isfinite(plane)] = np.nan
+        if zero is not None and zero.any():
+            with self._lock:  # one of several threads looks at the whole plane
+                blank = self._blank_zeros
+            if blank is not None:
+                plane[zero & blank[rows, columns]] = np.nan
+        return plane
+
+
+def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> StoredPlane:
+    """Open the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels."""
+    with naming(path):
+        data, header, beams = _open(path, beams=brightness and beam is None)
+        wcs, plane = _celestial(data, header, path)
+        factor = unit_factor(header, path) if brightness else None
+        if brightness:
+            beam = beam or read_beam(header, beams, path)
+            longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
+            check_beam(beam, longest, plane.shape, path)
+    return StoredPlane(path, plane, wcs, beam, factor, header, header["BITPIX"] < 0)
+
+
+def read_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> Plane:
+    """Read the celestial plane of a FITS image.
+
+    Handles 2-D images and those with further axes of length 1, in any HDU, any BITPIX, any
+    celestial frame and projection, any spelling of Jy/beam, and the beam where AIPS and
+    CASA put it. Blank are NaN, infinity, the value of BLANK, and solid areas of 0 among
+    floating-point numbers (see `radiounet.images.blanks.solid_zeros`).
+
+    Parameters
+    ----------
+    path : path
+    brightness : bool
+        Require a Jy/beam unit and a beam; False for weights and noise maps,
+        whose headers often lack both.
+    beam : Beam, optional
+        Counts instead of that of the header.
+
+    Returns
+    -------
+    Plane
+
+    Raises
+    ------
+    NotFitsError, TruncatedError, CelestialError, GridError, UnitError, BeamError
+        By the part of the file that cannot be used.
+    AllBlankError, BrightnessError
+        By its pixels.
+    TransientError
+        The file cannot be read now.
+    """
+    stored = open_plane(path, brightness=brightness, beam=beam)
+    with reading(path):
+        plane = stored.window()
+    if not brightness:
+        return Plane(plane, stored.wcs, stored.beam)
+    with naming(path):
+        _require_brightness(plane, stored)
+        resolution = _resolution(stored.header, stored.beam, path)
+    return Plane(plane, stored.wcs, stored.beam, resolution)
+
+
+def _require_brightness(plane: np.ndarray, stored: StoredPlane) -> None:
+    blank = np.isnan(plane)
+    values = stored.data[blank]
+    if (np.isfinite(values) & (values != 0)).any():
+        brightest = np.inf  # more than 32 bits hold
+    elif blank.all():
+        raise AllBlankError(f"{stored.path}: all {plane.size} pixels are blank (NaN or zero)")
+    else:
+        brightest = max(np.nanmax(plane), -np.nanmin(plane))
+    if brightest > BRIGHTEST_JY:
+        raise BrightnessError(
+            f"{stored.path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {stored.header.get('BUNIT')!r} "
+            f"and BSCALE {stored.header.get('BSCALE', 1)} right?"
+        )
+
+
+def _resolution(header: fits.Header, beam: Beam, path) -> Beam:
+    """Beam that the image was made with, where an earlier stage wrote that it is another."""
+    given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
+    if given == [None, None]:
+        return beam
+    if not all(isinstance(one, float) and 0 < one * 3600 < np.inf for one in given):
+        raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
+    return Beam(given[0] * 3600, given[1] * 3600)
+
+
+def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Header, Table | None]:
+    """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
+    with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
+        warnings.simplefilter("ignore", AstropyWarning)
+        # opened here, since astropy leaves a file open whose first header it cannot read
+        with open(path, "rb") as stream:
+            source = stream
+            if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
+                stream.seek(0)
+                header = legible(fits.Header.fromfile(stream))
+                require_sane_axes(header, path)
+                require_sane_scale(header, path)
+                if isinstance(header.get("BLANK"), str):
+                    source = without_blank(stream, stream.tell())
+            source.seek(0)
+            # unsigned integers as such would lose their BLANK
+            with fits.open(source, uint=False) as hdus:
+                return _choose(hdus, path, beams)
+
+
+def _choose(
+    hdus: fits.HDUList, path: str | Path, beams: bool
+) -> tuple[np.ndarray, fits.Header, Table | None]:
+    chosen, table = None, None
+    for hdu in hdus:
+        header = legible(hdu.header)
+        lengths = require_sane_axes(header, path)
+        if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
+            better = chosen is None or not celestial_axes(chosen[1])
+            if better and (chosen is None or celestial_axes(header)):
+                chosen = hdu, header
+        if chosen and not beams and celestial_axes(chosen[1]):
+            break
+        if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
+            table = Table.read(hdu)
+    if chosen is None:
+        raise CelestialError(f"{path} holds no image")
+    hdu, header = chosen
+    require_sane_scale(header, path)
+    _restore_micro(hdu, header, path)
+    return hdu.data, header, table
+
+
+def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:
+    """Put the micro sign back into BUNIT, where astropy has question marks for what is not ASCII."""
+    if "?" not in str(header.get("BUNIT", "")):
+        return
+    place = hdu.fileinfo()
+    with open(path, "rb") as stream:
+        stream.seek(place["hdrLoc"])
+        raw = stream.read(place["datLoc"] - place["hdrLoc"])
+    # as Latin-1 or as UTF-8, which has one more byte before it
+    found = re.search(rb"BUNIT   = '\s*\xc2?\xb5(Jy[ -&(-~]*)'", raw)
+    if found:
+        header["BUNIT"] = "u" + found[1].decode("ascii").strip()
+
+
+def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.ndarray]:
+    axes = celestial_axes(header)
+    if axes is None:
+        kinds = [header.get(f"CTYPE{n}") for n in range(1, data.ndim + 1)]
+        raise CelestialError(f"{path}: no pair of celestial axes among {kinds}")
+    longitude, latitude = (data.ndim - axis for axis in axes)
+    others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]
+    if any(data.shape[axis] != 1 for axis in others):
+        raise CelestialError(
+            f"{path}: shape {data.shape} is more than one celestial plane; cut out the one that is meant"
+        )
+    plane = np.transpose(data, (*others, latitude, longitude))[(0,) * len(others)]
+    return celestial_wcs(header, axes, plane.shape, path), plane
+
+
+def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:
+    """Raise `ShapeMismatchError` unless two planes share shape and coordinates (to 0.01 px)."""
+    if first.data.shape != second.data.shape:
+        raise ShapeMismatchError(f"{names} differ in shape: {first.data.shape} and {second.data.shape}")
+    corners = np.array([[0, 0], [first.data.shape[1] - 1, first.data.shape[0] - 1]], float).T
+    there = pixels_in(second.wcs, first.wcs, *corners)
+    if not np.allclose(there, corners, rtol=0, atol=0.01):
+        raise ShapeMismatchError(f"{names} differ in their coordinates")
+
+
+def covering_square(wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path="the image") -> Mosaic:
+    """Square of sky, north up, around the middle of an image, whose SIN grid (`grid_wcs`) holds all of it.
+
+    Raises
+    ------
+    CelestialError
+        The image is wider than one tangent plane shows.
+    """
+    ra, dec = (float(one) for one in to_sky(wcs, *middle(shape)))
+    x, y = outline(shape, steps=32)
+    half = np.abs(offsets_deg(ra, dec, *to_sky(wcs, x, y))).max()
+    if not half <= WIDEST_DEG / 2:
+        size = f"{2 * half:.3g} deg wide" if np.isfinite(half) else "not on the sky up to its borders"
+        raise CelestialError(f"{path} is {size}; at most {WIDEST_DEG:g} deg can be shown: cut it into parts")
+    # a tenth of a pixel allows for rounding and for the curvature of the sky
+    return Mosaic("image", ra, dec, int(np.ceil(2 * half * 3600 / pixel_arcsec - 0.1)))
+
+
+def place_of(path: str | Path) -> tuple[float, float, int]:
+    """Centre (ICRS deg) and side in 4.5" pixels of the square that an image covers, from its header alone.
+
+    An image that cannot be read gets a place that owns no sky; reading it
+    later says why.
+
+    Raises
+    ------
+    TransientError
+        The file cannot be read now.
+    """
+    try:
+        with naming(path):
+            data, header, _ = _open(path)
+            wcs, plane = _celestial(data, header, path)
+            place = covering_square(wcs, plane.shape, PIXEL_ARCSEC, path)
+    except BadDataError as error:
+        logger.warning("%s", error)
+        return 0.0, -90.0, 0
+    return place.ra_deg, place.dec_deg, place.n_px
+
+
+def grid_wcs(ra_deg: float, dec_deg: float, n_px: int, pixel_arcsec: float) -> WCS:
+    """SIN grid of a mosaic: reference pixel N/2 (FITS), north up, east left, ICRS."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---SIN", "DEC--SIN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [ra_deg, dec_deg]
+    wcs.wcs.crpix = [n_px / 2, n_px / 2]
+    wcs.wcs.cdelt = [-pixel_arcsec / 3600, pixel_arcsec / 3600]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    wcs.array_shape = (n_px, n_px)
+    return wcs
+
+
+def mosaic_wcs(mosaic: Mosaic, pixel_arcsec: float) -> WCS:
+    """Grid of a mosaic of the survey."""
+    return grid_wcs(mosaic.ra_deg, mosaic.dec_deg, mosaic.n_px, pixel_arcsec)
+
+
+def scales_over(plane: Plane) -> np.ndarray:
+    """Sides of pixels in the middle and at the corners of an image, ``[5, 2]`` arcsec, longest first.
+
+    A projection stretches most at the corners, so what holds there holds all over: a SIN
+    grid grows by 1 % at 8 deg from its centre, a TAN grid at 6 deg. NaN off the sky.
+    """
+    x, y = outline(plane.data.shape)
+    across, up = middle(plane.data.shape)
+    # pixels, not their edges: at the limb of a projection the outer edge can be off the sky
+    x, y = np.clip(x, 0, 2 * across), np.clip(y, 0, 2 * up)
+    return pixel_scales_arcsec(plane.wcs, np.append(x, across), np.append(y, up))
+
+
+def has_scale(plane: Plane, pixel_arcsec: float) -> bool:
+    """Whether an image has square pixels of that side all over, within 1 %."""
+    # written so that NaN says no
+    return bool(np.all(np.abs(scales_over(plane) - pixel_arcsec) <= SCALE_TOLERANCE * pixel_arcsec))
+
+
+def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path) -> None:
+    """Raise `GridError` unless a plane has a model's pixel scale and beam."""
+    if not has_scale(plane, pixel_arcsec):
+        scales = scales_over(plane)
+        raise GridError(
+            f"{path}: pixels of {scales.min():.3f} to {scales.max():.3f} arcsec, "
+            f"the model needs {pixel_arcsec}"
+        )
+    if not plane.beam.matches(beam_arcsec):
+        raise GridError(
+            f"{path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
+            f"the model needs {beam_arcsec}"
+        )
+
+
+def copy_frequency(header: fits.Header, source: str | Path) -> None:
+    """Give a product the frequency of the image it was made from, where that has one (Hz)."""
+    _, origin, _ = _open(source)
+    frequency = frequency_hz(origin)
+    if frequency:
+        header["RESTFRQ"] = (frequency, "Hz")

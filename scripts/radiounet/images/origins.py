@@ -1,0 +1,44 @@
+"""Whether the products that a stage reads were made from each other.
+
+Every product records what it was made from, as SHA-256. A stage compares these before it
+uses two products together, so that a mask of another image or cores of another model never
+end in a catalogue.
+"""
+
+from radiounet import __version__
+from radiounet.errors import OriginError
+from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.reading import fits_header
+
+SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
+"""What a mask and the probability map that it was made from have in common."""
+
+
+def check_maps(image: str, probability: str, mask: str) -> None:
+    """Raise `OriginError` unless mask and probability map were made together, from this image."""
+    there, here = fits_header(probability), fits_header(mask)
+    for key in SHARED_CARDS:
+        if there.get(key) != here.get(key):
+            raise origin_error(
+                mask, f"{mask} was not made from {probability}: {key} {here.get(key)}, not {there.get(key)}"
+            )
+    found = sha256_of(image)
+    if here.get("IMAGESHA") != found:
+        raise origin_error(
+            mask,
+            f"{mask} was made from another image than {image}: IMAGESHA {here.get('IMAGESHA')}, not {found}",
+        )
+
+
+def mask_provenance(mask: str) -> dict[str, object]:
+    """Provenance of a table made from a mask."""
+    header = fits_header(mask)
+    keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
+    return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
+
+
+def origin_error(path: str, text: str) -> OriginError:
+    """Return the error of a product that does not belong to the others; it says what to do."""
+    error = OriginError(f"{text}; `rerun --config only=rejected` makes it anew")
+    error.file = path
+    return error

@@ -1,0 +1,166 @@
+"""Names of all files of a run. Stages meet in files only, and no file name is made anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9+_.-]*"
+"""What a field or mosaic may be called: it becomes part of a path."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """Names of all products of one run.
+
+    Parameters
+    ----------
+    root : str
+        ``results/<release>``; every other name lies below it. A name may be a
+        concrete mosaic or a Snakemake wildcard such as ``{mosaic}``.
+    """
+
+    root: str
+
+    def field_image(self, field: str, kind: str) -> str:
+        """20" image of a field: `kind` is ``int`` or ``app``."""
+        return f"{self.root}/fields/{field}/{kind}.fits"
+
+    def field_source(self, field: str) -> str:
+        """Where a field's images came from (JSON)."""
+        return f"{self.root}/sources/fields/{field}.json"
+
+    def image(self, mosaic: str) -> str:
+        """20" image of a mosaic, Jy/beam."""
+        return f"{self.root}/mosaics/{mosaic}/image.fits"
+
+    def weights(self, mosaic: str) -> str:
+        """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
+        return f"{self.root}/mosaics/{mosaic}/weights.fits"
+
+    def sigma(self, mosaic: str) -> str:
+        """Noise of a mosaic made from fields by its weights, Jy/beam."""
+        return f"{self.root}/mosaics/{mosaic}/sigma.fits"
+
+    def left_out(self, mosaic: str) -> str:
+        """Fields that a mosaic was made without, and why (JSON)."""
+        return f"{self.root}/sources/left_out/{mosaic}.json"
+
+    def comparison(self, mosaic: str) -> str:
+        """Folder of what a mosaic shows beside a published one, see `comparison_files`."""
+        return f"{self.root}/comparison/{mosaic}"
+
+    def verification(self, mosaic: str) -> str:
+        """What a mosaic's masks share with reference ones (JSON)."""
+        return f"{self.root}/verification/{mosaic}.json"
+
+    def verdict(self) -> str:
+        """Verdict of all mosaics (JSON)."""
+        return f"{self.root}/verification.json"
+
+    def verdict_page(self) -> str:
+        """The same as a page of Markdown."""
+        return f"{self.root}/verification.md"
+
+    def mosaic_source(self, mosaic: str) -> str:
+        """Where a downloaded mosaic came from (JSON)."""
+        return f"{self.root}/sources/mosaics/{mosaic}.json"
+
+    def tiles(self, mosaic: str) -> str:
+        """Normalised plane, starts of the cores and local noise (HDF5)."""
+        return f"{self.root}/tiles/{mosaic}.h5"
+
+    def cores(self, mosaic: str) -> str:
+        """Predicted cores (HDF5)."""
+        return f"{self.root}/cores/{mosaic}.h5"
+
+    def probability(self, mosaic: str) -> str:
+        """Probability of diffuse emission per pixel, 0..1, NaN where blank."""
+        return f"{self.root}/probability/{mosaic}.fits"
+
+    def mask(self, mosaic: str) -> str:
+        """0 no, 1 diffuse, 255 no data."""
+        return f"{self.root}/masks/{mosaic}.fits"
+
+    def islands(self, mosaic: str) -> str:
+        """Islands of one mosaic."""
+        return f"{self.root}/islands/{mosaic}.ecsv"
+
+    def clusters(self, mosaic: str) -> str:
+        """Clusters whose centre the mosaic's cell owns."""
+        return f"{self.root}/clusters/{mosaic}.ecsv"
+
+    def catalogue(self, kind: str, suffix: str) -> str:
+        """`kind` is ``clusters``, ``islands`` or ``rejected``."""
+        return f"{self.root}/catalogue/{kind}.{suffix}"
+
+    def lasting(self, mosaic: str) -> list[str]:
+        """Everything of one mosaic that stays after a run, whatever its image was made from."""
+        kinds = (self.probability, self.mask, self.islands, self.clusters)
+        return [kind(mosaic) for kind in kinds]
+
+    def image_list(self) -> str:
+        """Places of own images (CSV)."""
+        return f"{self.root}/mosaics.csv"
+
+    def of_survey(self) -> list[str]:
+        """Catalogues and report."""
+        catalogues = [
+            self.catalogue(kind, suffix) for kind in CATALOGUE_KINDS for suffix in CATALOGUE_SUFFIXES
+        ]
+        return [*catalogues, self.report()]
+
+    def input_record(self) -> str:
+        """Size, date and hash of the user's own files that the run was made from (JSON)."""
+        return f"{self.root}/sources/inputs.json"
+
+    def run_settings(self) -> str:
+        """Configuration that a run began with (JSON), as long as it runs."""
+        return f"{self.root}/sources/run.json"
+
+    def edit_marks(self) -> str:
+        """Folder of notes on jobs whose code was edited during their run."""
+        return f"{self.root}/sources/edited"
+
+    def log(self, stage: str, name: str = "all") -> str:
+        """Log of one job."""
+        return f"{self.root}/logs/{stage}/{name}.log"
+
+    def benchmark(self, stage: str, name: str = "all") -> str:
+        """Time and memory of one job, as Snakemake measures them."""
+        return f"{self.root}/benchmarks/{stage}/{name}.tsv"
+
+    def status_file(self) -> str:
+        """How the latest run stands (JSON)."""
+        return f"{self.root}/status.json"
+
+    def status_page(self) -> str:
+        """The same as a page that reloads itself."""
+        return f"{self.root}/status.html"
+
+    def plan(self) -> str:
+        """What a run will take (Markdown)."""
+        return f"{self.root}/plan.md"
+
+    def report(self) -> str:
+        """The run's report page."""
+        return f"{self.root}/report.html"
+
+
+def comparison_files(folder: str) -> dict[str, str]:
+    """Files of a comparison of two mosaics: what was found, sources, difference image, picture."""
+    names = {
+        "found": "comparison.json",
+        "sources": "sources.ecsv",
+        "difference": "difference.fits",
+        "picture": "comparison.png",
+    }
+    return {kind: f"{folder}/{name}" for kind, name in names.items()}
+
+
+LOCK_FILE = ".radiounet.lock"
+"""Who works in a folder of products."""
+OWNER_FILE = "owner.txt"
+"""Whose run a folder on scratch belongs to."""
+
+CATALOGUE_KINDS = ("clusters", "islands", "rejected")
+CATALOGUE_SUFFIXES = ("fits", "vot", "csv")

@@ -1,0 +1,86 @@
+"""How a product says what it was made with: version, hash of the code, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+
+from radiounet import __version__
+from radiounet.images.words import printable
+
+PACKAGE = Path(__file__).parents[1]
+"""Folder of the package."""
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def code_hash(script: str | None = None) -> str:
+    """First 12 digits of the SHA-256 over the library's source.
+
+    Parameters
+    ----------
+    script : str, optional
+        Name of a stage script: hash only it and the modules it imports, directly
+        or not. Snakemake does not see a change in an imported module; with this
+        among a rule's params it does, and reruns only the stages concerned.
+    """
+    wanted = _imported(PACKAGE.parent / f"{script}.py") if script else set(PACKAGE.rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in sorted(wanted):
+        digest.update(path.relative_to(PACKAGE.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _imported(script: Path) -> set[Path]:
+    """A script and every module of this library that it can reach by imports."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        names = re.findall(r"^\s*from radiounet\.([\w.]+) import", path.read_text(), re.MULTILINE)
+        modules = [PACKAGE / f"{name.replace('.', '/')}.py" for name in names]
+        waiting += [module for module in modules if module not in found]
+    return found
+
+
+def provenance(**entries: str | float | int | None) -> list[tuple[str, object, str]]:
+    """FITS cards that say how a product was made; None entries are left out.
+
+    Keywords are the entries' names in upper case, at most 8 letters.
+    """
+    cards = [
+        ("RUNETVER", __version__, "version of the workflow"),
+        ("CODEHASH", code_hash(), "hash of radiounet's source"),
+    ]
+    for name, value in entries.items():
+        if value is not None:
+            keyword = name.upper()
+            text = printable(value) if isinstance(value, str) else value
+            cards.append((keyword, text, PROVENANCE_COMMENTS[keyword]))
+    return cards
+
+
+PROVENANCE_COMMENTS = {
+    "MODEL": None,  # a long name and 64 digits leave no room for a comment
+    "MODELSHA": None,
+    "IMAGESHA": None,
+    "INPUTSHA": None,
+    "SEGMODE": "tiling mode",
+    "PRECIS": "arithmetic of the inference",
+    "BKGSCALE": "arcmin, scale of the background taken away",
+    "THRESH": "probability where the mask begins",
+    "MASKPEAK": "probability that an island must reach",
+    "MINBEAMS": "smallest island kept, beam areas",
+    "NFIELDS": "fields in the mosaic",
+    "NMISSING": "fields selected but missing or rejected",
+    "BEAMCUT": "primary beam below which a field is cut",
+    "NOISERAT": "robust noise of the image over its sigma map",
+}

@@ -1,0 +1,220 @@
+"""The user's own images brought to the beam and the grid of a model."""
+
+import logging
+
+import numpy as np
+from astropy.wcs import WCS
+from scipy import ndimage
+
+from radiounet.errors import GridError
+from radiounet.images.beams import BEAM_TOLERANCE, Beam
+from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels
+from radiounet.images.image import (
+    Plane,
+    copy_frequency,
+    covering_square,
+    grid_wcs,
+    has_scale,
+    read_plane,
+    scales_over,
+)
+from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.writing import write_fits
+
+logger = logging.getLogger(__name__)
+
+TURNED_DEG = 20.0
+"""How far north may be from up. On a cut-out of a mosaic at high declination it is not
+where it was at the mosaic's centre, and pixels that need no interpolation are worth more."""
+ALIGNED = 1e-3
+EVEN = 0.03
+"""How far pixels may differ over an image for one kernel to fit all of it."""
+LARGEST_SIDE_PX = 24_000
+"""Side of the largest image that is made: 30 deg of 4.5" pixels, 2.3 GB."""
+KERNEL_SIGMAS = 5.0
+KERNEL_MARGIN_PX = 8
+STRIP_PX = 256
+
+
+def to_model_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path="the image") -> Plane:
+    """Bring an image to a model's beam and pixel scale.
+
+    A finer beam is convolved to the model's; a coarser one stays, and the
+    brightness is scaled by the beam-area ratio, so that a source wider than
+    both beams has the Jy/beam it would have at the model's resolution.
+
+    Parameters
+    ----------
+    plane : Plane
+    pixel_arcsec, beam_arcsec : float
+        Of the model.
+    path : path
+        For messages.
+
+    Returns
+    -------
+    Plane
+        On an ICRS SIN grid around the image's centre, north up, east left, that covers
+        all of it; the very same object when nothing was to do: ICRS or FK5 of J2000 without
+        distortion, square pixels of that scale (within 1 %) in the middle and at every
+        corner, north up.
+
+    Raises
+    ------
+    GridError
+        It would become absurdly large.
+    CelestialError
+        It is wider than one tangent plane shows.
+    """
+    fits_grid = (
+        is_equatorial_j2000(plane.wcs)
+        and not plane.wcs.has_distortion  # which no product has
+        and has_scale(plane, pixel_arcsec)
+        and _north_up(plane)
+    )
+    if not plane.beam.matches(beam_arcsec):
+        if not _is_even(plane):
+            # a projection that stretches: one kernel fits all of it on a SIN grid only
+            plane = _to_scale(plane, float(np.nanmin(scales_over(plane))), path)
+        plane = _to_beam(plane, beam_arcsec)
+    return plane if fits_grid else _to_scale(plane, pixel_arcsec, path)
+
+
+def _is_even(plane: Plane) -> bool:
+    scales = scales_over(plane)
+    return bool(np.all(np.abs(scales / scales[-1] - 1) <= EVEN))
+
+
+def _north_up(plane: Plane) -> bool:
+    """Whether north is up and east left, by the linear terms and in the middle of the image."""
+    matrix = plane.wcs.pixel_scale_matrix
+    aligned = max(abs(matrix[0, 1]), abs(matrix[1, 0])) < ALIGNED * np.abs(matrix).max()
+    if not (aligned and matrix[0, 0] < 0 < matrix[1, 1]):
+        return False
+    sky_of_pixels = jacobian(plane.wcs, *middle(plane.data.shape))
+    if np.linalg.det(sky_of_pixels) > 0:
+        return False
+    east, north = sky_of_pixels[:, 1]
+    return _holds_pole(plane) or bool(abs(np.degrees(np.arctan2(east, north))) <= TURNED_DEG)
+
+
+def _holds_pole(plane: Plane) -> bool:
+    """Whether a celestial pole lies on an image, so that north has every direction there."""
+    ny, nx = plane.data.shape
+    x, y = to_pixels(plane.wcs, [0.0, 0.0], [90.0, -90.0])
+    return bool(np.any((x >= -1) & (x <= nx) & (y >= -1) & (y <= ny)))
+
+
+def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
+    from scipy.signal import oaconvolve
+
+    native = plane.beam
+    ratio = beam_arcsec**2 / (native.major_arcsec * native.minor_arcsec)
+    if native.major_arcsec > (1 + BEAM_TOLERANCE) * beam_arcsec:
+        note = (
+            f"beam {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} arcsec is coarser than the "
+            f"model's {beam_arcsec} arcsec: Jy/beam scaled by {ratio:.4g}, resolution unchanged"
+        )
+        logger.warning("%s", note)
+        data = plane.data * np.float32(ratio)
+        notes = [*plane.notes, "WARNING " + note]
+        return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
+    kernel = _kernel(native, beam_arcsec, jacobian(plane.wcs, *middle(plane.data.shape)))
+    blank = np.isnan(plane.data)
+    smooth = oaconvolve(np.where(blank, np.float32(0), plane.data), kernel, mode="same")
+    # a blank or the border is unknown, not dark: weigh by what the kernel could see
+    seen = oaconvolve((~blank).astype(np.float32), kernel, mode="same")
+    data = (smooth * ratio / np.maximum(seen, 0.1)).astype(np.float32)
+    data[blank] = np.nan
+    note = f"convolved from {native.major_arcsec:.2f} x {native.minor_arcsec:.2f} to {beam_arcsec} arcsec"
+    return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), None, [*plane.notes, note])
+
+
+def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.ndarray:
+    """What widens a beam to a round one, on pixels of any shape and direction, ``[y, x]`` float32, sum 1.
+
+    The covariances of Gaussians add, so the kernel's is what the beam lacks along either
+    of its axes, none along one that has the width already. Made from its Fourier transform,
+    ``exp(-2 pi^2 k C k)`` for the covariance C, which is right for narrow kernels, too.
+
+    Parameters
+    ----------
+    beam : Beam
+        Not wider than the target, within 2 %.
+    target_arcsec : float
+        FWHM.
+    sky_of_pixels : ndarray, ``[(east, north), (x, y)]``
+        Arcsec per pixel, see `radiounet.images.geometry.jacobian`.
+    """
+    angle = np.radians(beam.angle_deg)
+    axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
+    lacking = np.maximum(target_arcsec**2 - np.array([beam.major_arcsec, beam.minor_arcsec]) ** 2, 0)
+    variances = FWHM_TO_SIGMA**2 * lacking
+    pixels_of_sky = np.linalg.inv(sky_of_pixels)
+    spread = pixels_of_sky @ axes @ np.diag(variances) @ axes.T @ pixels_of_sky.T
+    half = [int(np.ceil(KERNEL_SIGMAS * np.sqrt(one))) + KERNEL_MARGIN_PX for one in np.diag(spread)]
+    along_x, along_y = (np.fft.fftfreq(2 * one + 1) for one in half)
+    waves = np.stack(np.meshgrid(along_x, along_y))
+    transform = np.exp(-2 * np.pi**2 * np.einsum("iyx,ij,jyx->yx", waves, spread, waves))
+    return np.fft.fftshift(np.fft.ifft2(transform).real).astype(np.float32)
+
+
+def _to_scale(plane: Plane, pixel_arcsec: float, path) -> Plane:
+    square = covering_square(plane.wcs, plane.data.shape, pixel_arcsec, path)
+    # the reference pixel N/2 lies half a pixel below the middle of a grid
+    n_px = 2 * int(np.ceil((square.n_px + 1) / 2))
+    if n_px > LARGEST_SIDE_PX:
+        raise GridError(
+            f"{path} would be {n_px} x {n_px} pixels of {pixel_arcsec} arcsec, "
+            f"more than {LARGEST_SIDE_PX} a side: cut it into parts"
+        )
+    target = grid_wcs(square.ra_deg, square.dec_deg, n_px, pixel_arcsec)
+    data = _on_grid(plane, target)
+    note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
+    return Plane(data, target, plane.beam, plane.resolution, [*plane.notes, note])
+
+
+def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:
+    """Bicubic values of a plane at the pixels of a grid, float32 ``[y, x]``, NaN where it has none."""
+    ny, nx = plane.data.shape
+    blank = np.isnan(plane.data)
+    # a cubic spline spreads NaN over whole rows, so the blanks travel apart
+    spline = ndimage.spline_filter(
+        np.where(blank, np.float32(0), plane.data), output=np.float32, mode="mirror"
+    )
+    blank = blank.astype(np.float32)
+    result = np.full(grid.array_shape, np.nan, np.float32)
+    for start in range(0, len(result), STRIP_PX):
+        strip = result[start : start + STRIP_PX]
+        row, column = np.mgrid[start : start + len(strip), : strip.shape[1]]
+        x, y = pixels_in(plane.wcs, grid, column, row)
+        # every pixel is an area; NaN is outside
+        inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
+        place = np.stack([y[inside], x[inside]])
+        values = ndimage.map_coordinates(spline, place, mode="mirror", prefilter=False)
+        gone = ndimage.map_coordinates(blank, place, order=1, mode="nearest")
+        strip[inside] = np.where(gone < 0.5, values, np.nan)
+    return result
+
+
+def prepare_image(
+    source: str, target: str, pixel_arcsec: float, beam_arcsec: float, beam: Beam | None = None
+) -> None:
+    """Bring the user's own image to a model's beam and pixel scale, and write it.
+
+    Parameters
+    ----------
+    source, target : str
+    pixel_arcsec, beam_arcsec : float
+        Of the model.
+    beam : Beam, optional
+        Of the image, instead of that of its header.
+    """
+    plane = to_model_grid(read_plane(source, beam=beam), pixel_arcsec, beam_arcsec, source)
+    for note in plane.notes:
+        logger.info("%s: %s", source, note)
+    header = plane.header()
+    copy_frequency(header, source)
+    header.extend(provenance(inputsha=sha256_of(source)))
+    write_fits(target, plane.data, header)

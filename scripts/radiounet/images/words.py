@@ -1,0 +1,148 @@
+r"""Text from outside, and how it is written: the only place that escapes.
+
+Names of clusters, fields and models, units and other FITS cards, file names, answers of
+servers and reasons of rejection are whatever somebody else wrote. Each kind of document has
+its own meaning for ``<``, ``|``, ``$`` or a line break, so each has one function here through
+which all of it goes:
+
+=================  ==================  ===============================================
+document           function            what it does
+=================  ==================  ===============================================
+HTML               `write_page`        renders a template, escapes every value
+Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
+figures            `save_figure`       draws every text as it is, none as mathematics
+FITS headers       `printable`         printable ASCII
+logs               `one_line`          one line, control characters written out
+catalogues         `writable`          spaces for what ends a line or no XML can hold
+=================  ==================  ===============================================
+
+JSON, VOTable and CSV are then escaped by the libraries that write them.
+`tests/unit/test_words.py` checks that no other module escapes text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from matplotlib.figure import Figure
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
+"""What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
+
+
+UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
+NON_CHARACTERS = "\ufffe\uffff"
+
+
+def visible(text: str) -> str:
+    r"""Text with control characters written out, such as ``\x1b``; line breaks stay.
+
+    Written out is what a reader cannot see: control characters, marks that reverse the
+    direction of writing, and halves of surrogate pairs, with which Python stands for
+    bytes of a file name that are no text.
+    """
+    return "".join(c if _is_seen(c) else _code(c) for c in text)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
+
+
+def _code(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(text: object) -> str:
+    r"""Text on one line: blanks and line breaks as single spaces, control characters as ``\x1b``."""
+    return visible(" ".join(str(text).split()))
+
+
+def writable(text: str) -> str:
+    """Text that every table format can hold: what ends a line, or no XML can hold, becomes a space."""
+    unwritable = (c for c in set(text) if unicodedata.category(c) in UNWRITABLE or c in NON_CHARACTERS)
+    return text.translate(dict.fromkeys(map(ord, unwritable), " "))
+
+
+def printable(text: object) -> str:
+    """Text as a FITS card can hold it: printable ASCII, a question mark for anything else."""
+    return "".join(c if " " <= c <= "~" else "?" for c in str(text))
+
+
+def markdown(text: object) -> str:
+    """Text on one line of Markdown, with nothing in it that is markup."""
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], one_line(text))
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table, every cell escaped.
+
+    Raises
+    ------
+    ValueError
+        A row is not as long as the head.
+    """
+    wrong = [row for row in rows if len(row) != len(heads)]
+    if wrong:
+        raise ValueError(f"a row of {len(wrong[0])} cells under {len(heads)} heads: {wrong[0]}")
+    escaped = [[markdown(cell) for cell in row] for row in (heads, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return [lines[0], "|---" * len(heads) + "|", *lines[1:]]
+
+
+def write_page(path: str | Path, template: str, **content: object) -> None:
+    """Write a page of HTML from one of the package's templates.
+
+    Every value is escaped, whatever the template is called, and control characters are
+    written out. A name that `content` lacks is an error and no blank.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from radiounet.images.writing import atomic
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+    )
+    page = environment.get_template(template).render(**content)
+    with atomic(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _readable(value: object) -> object:
+    """What a template writes in place of a value; what is HTML already, such as a macro's, stays."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def save_figure(figure: Figure, target: Path | BinaryIO, dpi: int) -> None:
+    """Write a figure as PNG; its titles, labels, legends and annotations are plain text.
+
+    Matplotlib takes text between two dollar signs for mathematics, and stops at what it
+    cannot parse. Only its own tick labels, such as powers of ten, stay what they are.
+    """
+    from matplotlib import rc_context
+    from matplotlib.axes import Axes
+    from matplotlib.text import Annotation, Text
+
+    ticks = {
+        label
+        for axes in figure.findobj(Axes)
+        for label in (*axes.get_xticklabels(which="both"), *axes.get_yticklabels(which="both"))
+    }
+    for text in figure.findobj(Text):
+        text.set_usetex(False)
+        # other kinds are tick labels too, those of axes on the sky
+        if type(text) in (Text, Annotation) and text not in ticks:
+            text.set_parse_math(False)
+            text.set_text(visible(text.get_text().expandtabs(1)))
+    with rc_context({"text.usetex": False}):
+        figure.savefig(target, dpi=dpi, format="png")

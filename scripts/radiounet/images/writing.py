@@ -1,0 +1,166 @@
+"""Writing products: under a temporary name beside their place, synced, then renamed.
+
+The Snakefile imports this module in every job, so the writers of file formats come with the
+functions that need them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from astropy.io import fits
+    from astropy.table import Table
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; sync and rename on success, remove on failure.
+
+    A killed job leaves no half product under the final name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # the name of a product may be as long as the file system allows
+    prefix = f".{path.name[:120]}.{_host()}-{os.getpid()}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@cache
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:40]
+
+
+@cache
+def _umask() -> int:
+    """Permissions that the user takes away; asking sets it, so it is asked once, and put back."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+LEFTOVER = re.compile(r"^\..+\.(?P<host>\w+)-(?P<pid>\d+)\.\w{8}(\.\w+)?$")
+"""Temporary names of `atomic`."""
+LEFTOVER_S = 3600.0
+"""Without a change for so long, a temporary file of another machine is nobody's."""
+
+
+def remove_leftovers(folder: str | Path, below: bool = True) -> list[Path]:
+    """Remove what killed jobs left half written, in a folder, below it, and in folders it links to.
+
+    A file of this machine goes when its process has ended, one of another machine when
+    nothing was written to it for an hour.
+
+    Parameters
+    ----------
+    folder : path
+    below : bool
+        False: only in the folder itself.
+
+    Returns
+    -------
+    list of path
+        What was removed.
+    """
+    removed = []
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(root))
+        # a link may lead back
+        folders[:] = [one for one in folders if below and os.path.realpath(Path(root, one)) not in seen]
+        for name in names:
+            found = LEFTOVER.match(name)
+            path = Path(root, name)
+            if found and not _is_being_written(path, found["host"], int(found["pid"])):
+                path.unlink(missing_ok=True)
+                removed.append(path)
+    return removed
+
+
+def _is_being_written(path: Path, host: str, pid: int) -> bool:
+    if host == _host():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it runs, by somebody else
+            return True
+        return True
+    try:
+        return time.time() - path.stat().st_mtime < LEFTOVER_S
+    except FileNotFoundError:  # renamed in the meantime
+        return True
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write a small JSON product."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_fits(
+    path: str | Path,
+    data: np.ndarray,
+    header: fits.Header,
+    tables: dict[str, Table | None] | None = None,
+    classes: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Write one plane, ``[y, x]``, as the primary HDU, and extensions of the given names.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table or None
+        None is left out.
+    classes : mapping of str to ndarray of uint8, ``[y, x]``
+        Probabilities, 255 for 1; read back as 0..1.
+    """
+    from astropy.io import fits
+
+    hdus = fits.HDUList([fits.PrimaryHDU(data, header)])
+    for name, plane in (classes or {}).items():
+        hdu = fits.CompImageHDU(plane, name=class_extension(name))
+        hdu.header["BSCALE"], hdu.header["BZERO"] = 1 / 255, 0.0
+        hdus.append(hdu)
+    for name, table in (tables or {}).items():
+        if table is not None:
+            hdus.append(fits.BinTableHDU(table, name=name))
+    with atomic(path) as temporary:
+        hdus.writeto(temporary, overwrite=True)
+
+
+def class_extension(name: str) -> str:
+    """Name of the FITS extension that holds the probability of a class."""
+    return name.upper().replace(" ", "_")
+
+
+def write_ecsv(path: str | Path, table: Table) -> None:
+    """Write a table with units, descriptions and metadata."""
+    import io
+
+    from radiounet.images.tables import quote_number_signs
+
+    stream = io.StringIO()
+    table.write(stream, format="ascii.ecsv")
+    with atomic(path) as temporary:
+        temporary.write_text(quote_number_signs(stream.getvalue(), " "), encoding="utf-8")

@@ -1,0 +1,398 @@
+"""What a method finds in images whose truth is known.
+
+A method turns an image into a score per pixel. Its threshold and its cluster
+probability are settled on calibration images (`calibrate`; their scores are held in
+memory) and measured on held-out ones (`evaluate`, one image at a time).
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from radiounet.images.gaussian import beam_area_px
+from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
+from radiounet.learning.baselines import multiscale_filter, smoothed_threshold
+from radiounet.learning.learning_curve import require_unseen
+from radiounet.learning.scenes import Scene, read_scene
+from radiounet.measuring.scores import (
+    ObjectResult,
+    PixelCounts,
+    cluster_label,
+    divide,
+    false_islands,
+    plain,
+    score_decisions,
+    score_objects,
+    summarise_flux,
+    summarise_objects,
+)
+from radiounet.network.cluster_probability import HostCalibration, field_features, fit_hosts
+from radiounet.network.inference import Predictor, open_model
+from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
+from radiounet.network.model_cards import Normalisation, model_folder, network_input, read_card
+from radiounet.settings.train import TrainOptions
+from radiounet.simulation.simulate import CAUSES
+
+logger = logging.getLogger(__name__)
+
+# the steps that a network sure of itself leaves are at the upper end
+THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
+
+DICE_SHARE = 0.85
+"""What a mask may lose of the highest Dice for the objects it finds."""
+
+FAINT_SIGMA = 0.1
+
+Score = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that says how likely each pixel is diffuse emission.
+
+    Attributes
+    ----------
+    name : str
+    score : callable
+        Image and local noise in Jy/beam, ``[y, x]``, pixel scale and beam in arcsec,
+        to a score 0..1 per pixel.
+    threshold : float
+        Where its mask begins as long as no calibration says otherwise.
+    """
+
+    name: str
+    score: Score
+    threshold: float = 0.5
+
+
+def network_method(
+    name: str,
+    predictor: Predictor,
+    normalisation: Normalisation,
+    tile_px: int,
+    core_px: int,
+    threshold: float = 0.5,
+    flips: bool = False,
+) -> Method:
+    """Make a method of a network; with `flips`, of its mean over the image and its three mirrors."""
+
+    def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
+        plane = network_input(normalisation, image, rms, beam_arcsec / pixel_arcsec)
+        mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
+        parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
+        return np.mean(parts, axis=0)
+
+    return Method(name, score, threshold)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a method owes to the calibration images.
+
+    Attributes
+    ----------
+    threshold : float
+        Where the mask begins.
+    peak : float or None
+        What an island must reach somewhere, see `radiounet.network.masks.make_mask`.
+    hosts : HostCalibration or None
+        Turns what a cluster's aperture shows into its probability; None where the
+        images hold no clusters, or only such with or without diffuse emission.
+    """
+
+    threshold: float
+    hosts: HostCalibration | None = None
+    peak: float | None = None
+
+
+def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tuple[Method, Calibration]:
+    """Make a method of a model folder.
+
+    Returns
+    -------
+    method : Method
+        Called as the card is, with the note in brackets.
+    calibration : Calibration
+        Of the card.
+
+    Raises
+    ------
+    ModelError
+        As `radiounet.network.architectures.load_model`.
+    """
+    predictor, card = open_model(folder)
+    name = f"{card.name} ({note})" if note else card.name
+    sides = (card.tile_px, card.core_px)
+    method = network_method(name, predictor, card.normalisation, *sides, card.threshold, flips)
+    return method, Calibration(card.threshold, card.hosts, card.peak)
+
+
+BASELINES = (Method("smoothed threshold", smoothed_threshold), Method("multiscale filter", multiscale_filter))
+BY_HAND = Method("smoothed threshold, 3 sigma", smoothed_threshold)
+
+
+def _score(method: Method, scene: Scene) -> np.ndarray:
+    """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
+    score = method.score(scene.image, scene.noise, PIXEL_ARCSEC, scene.beam_arcsec)
+    return np.where(scene.known, score, np.nan).astype(np.float32)
+
+
+def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
+    """Mask as the workflow makes it: islands of a beam of the survey or more."""
+    return make_mask(score, threshold, beam_area_px(BEAM_ARCSEC, PIXEL_ARCSEC), peak) == 1
+
+
+class _MaskCounts:
+    """What masks of every threshold and peak of `THRESHOLDS` get right, ``[threshold, peak]``."""
+
+    def __init__(self) -> None:
+        self._right, self._marked, self._false = np.zeros((3, len(THRESHOLDS), len(THRESHOLDS)))
+        self._true, self._area_deg2 = 0, 0.0
+
+    def add(self, score: np.ndarray, scene: Scene) -> None:
+        for row, threshold in enumerate(THRESHOLDS):
+            labels, count = ndimage.label(_mask(score, threshold), EIGHT_NEIGHBOURS)
+            if not count:
+                continue
+            right = np.bincount(labels[scene.mask], minlength=count + 1)[1:]
+            highest = ndimage.maximum(score, labels, np.arange(1, count + 1))
+            column = np.searchsorted(THRESHOLDS.astype(np.float32), highest, side="right") - 1
+            np.add.at(self._right[row], column, right)
+            np.add.at(self._marked[row], column, np.bincount(labels.ravel())[1:])
+            np.add.at(self._false[row], column, right == 0)
+        self._true += int(scene.mask.sum())
+        self._area_deg2 += scene.area_deg2
+
+    def choices(self, max_false_per_deg2: float) -> list[tuple[float, float, float]]:
+        """Threshold, peak and Dice: for each threshold the lowest peak with few false islands.
+
+        Where none has so few, the one pair of highest Dice.
+        """
+        # islands of a peak and of all higher ones
+        right, marked, false = (
+            np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self._right, self._marked, self._false)
+        )
+        dice = 2 * right / np.maximum(marked + self._true, 1)
+        # a peak below the threshold says nothing, an empty mask finds nothing
+        usable = np.triu(right > 0)
+        allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
+        places = [(row, int(np.argmax(allowed[row]))) for row in np.flatnonzero(allowed.any(axis=1))]
+        if usable.any() and not places:
+            logger.warning(
+                "no mask that finds anything has %g false islands/deg2 or fewer", max_false_per_deg2
+            )
+            places = [np.unravel_index(np.argmax(np.where(usable, dice, -1)), dice.shape)]
+        return [(float(THRESHOLDS[t]), float(THRESHOLDS[p]), float(dice[t, p])) for t, p in places]
+
+
+def settled_baselines(paths: Sequence[str], options: TrainOptions) -> list[tuple[Method, Calibration]]:
+    """Baselines with their calibration, and the first of them as a person uses it: cut at 3 sigma."""
+    settled = [(one, calibrate(one, paths, options)) for one in BASELINES]
+    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, options, mask=(BY_HAND.threshold, None)))]
+
+
+def calibrate(
+    method: Method,
+    paths: Sequence[str],
+    options: TrainOptions,
+    mask: tuple[float, float | None] | None = None,
+) -> Calibration:
+    """Settle a method's threshold and cluster probability.
+
+    Each threshold gets the lowest peak that leaves at most ``options.max_false_per_deg2``
+    false islands; of these masks, those whose Dice is at least `DICE_SHARE` of the
+    highest, the one that finds most objects is taken. Where no mask leaves so few, the
+    one of highest Dice.
+
+    Parameters
+    ----------
+    method : Method
+    paths : sequence of str
+        Calibration images, see `read_scene`.
+    options : TrainOptions
+        Its `truth_sigma` counts.
+    mask : (float, float or None), optional
+        Threshold and peak, where these are settled already.
+    """
+    counts, scores = _MaskCounts(), []
+    for path in paths:
+        scene = read_scene(path, options.truth_sigma)
+        scores.append(_score(method, scene))
+        if mask is None:
+            counts.add(scores[-1], scene)
+        logger.info("%s: predicted calibration image %s", method.name, path)
+    threshold, peak = mask or _best_mask(counts, paths, scores, method, options)
+    cases = _Cases()
+    for path, score in zip(paths, scores, strict=True):
+        cases.add(read_scene(path, options.truth_sigma), score, _mask(score, threshold, peak), options)
+    features, hosts, _ = cases.decided()
+    both = hosts.any() and not hosts.all()
+    return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
+
+
+def compared_models(
+    held_out: Sequence[str], calibration: Sequence[str], options: TrainOptions
+) -> list[tuple[Method, Calibration]]:
+    """Models of ``options.compare`` with the calibration of their cards, or a new one where there is none.
+
+    Raises
+    ------
+    ModelError
+        One is not there, or saw held-out images (`require_unseen`).
+    """
+    folders = [model_folder(one) for one in options.compare]
+    for folder in folders:
+        card = read_card(folder)
+        require_unseen(card.name, card.training, held_out)
+    settled = []
+    for method, known in [model_method(one, note="shipped") for one in folders]:
+        settled.append((method, known if known.hosts else calibrate(method, calibration, options)))
+    return settled
+
+
+def _best_mask(
+    counts: _MaskCounts,
+    paths: Sequence[str],
+    scores: Sequence[np.ndarray],
+    method: Method,
+    options: TrainOptions,
+) -> tuple[float, float | None]:
+    choices = counts.choices(options.max_false_per_deg2)
+    found = np.zeros(len(choices))
+    for path, score in zip(paths, scores, strict=True):
+        scene = read_scene(path, options.truth_sigma)
+        for index, (threshold, peak, _) in enumerate(choices):
+            results = _objects(_mask(score, threshold, peak), scene)
+            found[index] += sum(one.found for one in results)
+    if not choices:
+        return method.threshold, None
+    dice = np.array([one[2] for one in choices])
+    # a mask of everything finds all and has next to no Dice
+    good = dice >= DICE_SHARE * dice.max()
+    return choices[int(np.argmax(np.where(good, found, -1)))][:2]
+
+
+def _objects(predicted: np.ndarray, scene: Scene) -> list[ObjectResult]:
+    return score_objects(
+        predicted, scene.image, scene.truth, scene.mask, scene.objects, scene.table, scene.beam_area_px
+    )
+
+
+class _Cases:
+    """Clusters: what their apertures show, the true emission inside R500, what the catalogue says.
+
+    Only those that host detectable emission or none are described.
+    """
+
+    def __init__(self) -> None:
+        self._features: list[np.ndarray] = []
+        self._labels: list[str] = []
+        self._catalogue: list[bool] = []
+
+    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, options: TrainOptions) -> None:
+        radii_px = scene.clusters["r500_arcmin"] * 60 / PIXEL_ARCSEC
+        places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
+        labels = [cluster_label(scene.strength, scene.known, *p, options.truth_sigma) for p in places]
+        self._labels += labels
+        clusters = scene.clusters[[label in ("host", "empty") for label in labels]] if labels else ()
+        if not len(clusters):
+            return
+        self._catalogue += clusters["diffuse"].tolist()
+        planes = (score, mask, scene.image, scene.noise)
+        self._features.append(field_features(*planes, clusters, PIXEL_ARCSEC, scene.beam_arcsec))
+
+    def decided(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features ``[cluster, feature]``, who hosts detectable emission, who does by the catalogue."""
+        features = np.concatenate(self._features) if self._features else np.empty((0, 0))
+        hosts = [label == "host" for label in self._labels if label in ("host", "empty")]
+        return features, np.array(hosts, bool), np.array(self._catalogue, bool)
+
+    def summary(self, hosts: HostCalibration | None) -> dict[str, dict[str, object]]:
+        """Return numbers of clusters and the scores of their probabilities, by either truth."""
+        counts = Counter(self._labels)
+        features, detectable, listed = self.decided()
+        by_image = {name: counts[name] for name in ("host", "empty", "undetectable", "uncovered")}
+        by_catalogue = {"host": int(listed.sum()), "empty": int((~listed).sum())}
+        if hosts is not None and detectable.size:
+            probability = np.asarray(hosts.probability(features))
+            by_image |= score_decisions(probability, detectable)
+            by_catalogue |= score_decisions(probability, listed)
+        return {"clusters": by_image, "clusters_by_catalogue": by_catalogue}
+
+
+def evaluate(
+    method: Method, paths: Sequence[str], options: TrainOptions, calibration: Calibration | None = None
+) -> dict[str, object]:
+    """Measure a method on held-out images.
+
+    Parameters
+    ----------
+    method : Method
+    paths : sequence of str
+        Held-out images, see `read_scene`.
+    options : TrainOptions
+        Its `truth_sigma` counts.
+    calibration : Calibration, optional
+        From `calibrate`; without it the method's own threshold holds and clusters
+        are counted but get no probability.
+
+    Returns
+    -------
+    dict
+        Plain numbers, lists and texts (JSON), undefined ones None: ``method``,
+        ``images``, ``area_deg2``, ``threshold``, ``peak``, and the blocks ``pixels``,
+        ``objects``, ``flux``, ``false_islands`` (1/deg2), ``clusters`` (is there
+        detectable emission inside R500, whichever object's?) and
+        ``clusters_by_catalogue`` (was emission put into that cluster?).
+    """
+    calibration = calibration or Calibration(method.threshold)
+    counts, cases, causes = PixelCounts(), _Cases(), Counter()
+    results, area, masks = [], 0.0, np.zeros(3)
+    for path in paths:
+        scene = read_scene(path, options.truth_sigma)
+        score = _score(method, scene)
+        predicted = _mask(score, calibration.threshold, calibration.peak)
+        counts.add(score, scene.mask)
+        masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
+        results += _objects(predicted, scene)
+        causes += _false(predicted, scene)
+        cases.add(scene, score, predicted, options)
+        area += scene.area_deg2
+        logger.info("%s: evaluated held-out image %s", method.name, path)
+    hit, predicted_px, true_px = masks
+    dice = divide(2 * hit, predicted_px + true_px)
+    return plain(
+        {
+            "method": method.name,
+            "images": len(paths),
+            "area_deg2": area,
+            "threshold": calibration.threshold,
+            "peak": calibration.peak,
+            "pixels": {
+                "dice": dice,
+                # without small islands the mask may be better than any bare threshold
+                "best_dice": np.fmax(np.max(counts.dice()), dice),
+                "precision": divide(hit, predicted_px),
+                "recall": divide(hit, true_px),
+                "roc_auc": counts.roc_auc(),
+                "average_precision": counts.average_precision(),
+                "curves": counts.curves(),
+            },
+            "objects": summarise_objects(results),
+            "flux": summarise_flux(results),
+            "false_islands": {
+                "per_deg2": divide(sum(causes.values()), area),
+                "by_cause": {name: divide(number, area) for name, number in sorted(causes.items())},
+            },
+            **cases.summary(calibration.hosts),
+        }
+    )
+
+
+def _false(predicted: np.ndarray, scene: Scene) -> Counter[str]:
+    return false_islands(predicted, scene.mask, scene.strength > FAINT_SIGMA, scene.cause, CAUSES)

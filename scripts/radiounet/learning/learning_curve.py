@@ -1,0 +1,89 @@
+"""The learning curve of a training, with what it was trained on and with."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from astropy.io import fits
+
+from radiounet.errors import ModelError
+from radiounet.images.writing import atomic
+from radiounet.settings.train import TrainOptions, pair_files
+
+COLUMNS = ("step", "loss", "validation", "seconds")
+OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_deg2", "compare"}
+"""Options that a training leaves to the evaluation of its weights."""
+
+
+def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, object]) -> None:
+    """Write a CSV with `COLUMNS`, and above them a comment line that tells of the training in JSON."""
+    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+        stream.write(f"# {json.dumps(about)}\n")
+        csv.writer(stream).writerows([COLUMNS, *rows])
+
+
+def read_about(path: str | Path) -> dict[str, object]:
+    """What `write_curve` wrote above the columns; empty where there is nothing."""
+    with open(path) as stream:
+        first = stream.readline()
+    return json.loads(first[1:]) if first.startswith("#") else {}
+
+
+def origin_of(paths: Sequence[str]) -> dict[str, object]:
+    """Number of images, the sets they are of, lowest and highest seed, and the code that simulated them.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        As `radiounet.learning.pairs.read_pair` takes them.
+    """
+    headers = [fits.getheader(path) for path in paths if len(pair_files(path)) == 1]
+    seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
+    sets = [f"radiounet.simulation.simulate, base seed {seed}" for seed in seeds]
+    given = ["images given with their truth"] if len(headers) < len(paths) else []
+    origin: dict[str, object] = {"number": len(paths), "set": "; ".join([*sets, *given])}
+    if headers:
+        numbers = [header["SEED"] for header in headers if "SEED" in header]
+        origin["seeds"] = [min(numbers), max(numbers)] if numbers else []
+        origin["code"] = sorted({str(header["CODEHASH"]) for header in headers if "CODEHASH" in header})
+    return origin
+
+
+def require_unseen(name: str, training: dict[str, object] | None, held_out: Sequence[str]) -> None:
+    """Refuse a model on simulated images that it, or a model it began from, was made with.
+
+    Parameters
+    ----------
+    name : str
+        What to call the model.
+    training : dict or None
+        From `read_about`, or ``training`` of a card; one that tells no images is not refused.
+    held_out : sequence of str
+        As `origin_of`.
+
+    Raises
+    ------
+    ModelError
+        They are of the set used for training or calibration, and their seeds overlap.
+    """
+    measured = origin_of(held_out)
+    while training:
+        for what in ("pairs", "calibration"):
+            used = training.get(what, {})
+            if not (used.get("seeds") and measured.get("seeds") and used["set"] == measured["set"]):
+                continue
+            (first, last), (low, high) = used["seeds"], measured["seeds"]
+            if low <= last and high >= first:
+                raise ModelError(
+                    f"{name}: its {what} are the simulated images {first} to {last}: "
+                    f"hold out others than {low} to {high}"
+                )
+        training = (training.get("initial") or {}).get("training")
+
+
+def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
+    """Options that weights were trained with, but those `OF_EVALUATION` as given."""
+    trained = read_about(curve).get("options", {})
+    given = options.model_dump(include=OF_EVALUATION) if trained else options.model_dump()
+    return TrainOptions.model_validate({**trained, **given})

@@ -1,0 +1,356 @@
+"""Training of `radiounet.network.architectures.class_unet` on a GPU, with PyTorch.
+
+Samples are simulated by other processes and stay on the GPU, where crops are cut from them; the
+GPU never waits. The learning rate follows the clock, since what counts is what can be had in
+the minutes that a GPU is lent for. Weights have the names of the Keras layers, so they go from
+one framework to the other.
+"""
+
+import copy
+import csv
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as tf
+
+from radiounet.images.writing import atomic
+from radiounet.learning.samples import KNOWN, TARGETS, Sample
+from radiounet.measuring.scores import precision_summary
+from radiounet.network.model_cards import half_precision
+
+logger = logging.getLogger(__name__)
+
+CLIP = float(np.arcsinh(3.0))  # as radiounet.network.architectures.CLIP_SIGMA, which needs Keras
+BINS = 400
+DICE_FLOOR_PX = 100.0
+"""Added to both sides of Dice, so that crops without diffuse emission have one."""
+SECONDS_BETWEEN_LINES = 20
+
+
+class _Block(nn.Module):
+    """Residual block of two 3x3 convolutions."""
+
+    def __init__(self, before: int, width: int):
+        super().__init__()
+        self.short = nn.Conv2d(before, width, 1, bias=False)
+        self.conv1 = nn.Conv2d(before, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the block's width."""
+        y = tf.relu(self.norm1(self.conv1(x)))
+        return tf.relu(self.norm2(self.conv2(y)) + self.short(x))
+
+
+class ClassUnet(nn.Module):
+    """`radiounet.network.architectures.class_unet` layer by layer.
+
+    From ``[tile, 1, y, x]`` to logits ``[tile, class, y, x]``.
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int):
+        super().__init__()
+        self.stem = nn.Conv2d(1, widths[0], 5, stride=2, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0], eps=1e-3, momentum=0.01)
+        before = [widths[0], *(one + 1 for one in widths[:-1])]
+        self.down = nn.ModuleList(_Block(*one) for one in zip(before, widths, strict=True))
+        below = list(zip(widths[1:], widths[:-1], strict=True))
+        self.up = nn.ModuleList(_Block(low + here, here) for low, here in below)
+        self.logits = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits of the classes, at full resolution."""
+        faint = tf.avg_pool2d(torch.sinh(x.clamp(-CLIP, CLIP)), 2)
+        # Keras pads a stride of 2 by one before and two after
+        x = tf.relu(self.stem_norm(self.stem(tf.pad(x, (1, 2, 1, 2)))))
+        skips: list[torch.Tensor] = []
+        for level, block in enumerate(self.down):
+            if level:
+                skips.append(x)
+                faint = tf.avg_pool2d(faint, 2)
+                x = torch.cat([tf.max_pool2d(x, 2), faint.to(x.dtype)], 1)
+            x = block(x)
+        for level in reversed(range(len(self.up))):
+            x = torch.cat([tf.interpolate(x, scale_factor=2), skips[level]], 1)
+            x = self.up[level](x)
+        logits = self.logits(x).float()
+        return tf.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+
+    def _by_name(self) -> dict[str, nn.Module]:
+        layers: dict[str, nn.Module] = {"stem_conv": self.stem, "stem_norm": self.stem_norm}
+        for kind, blocks in (("down", self.down), ("up", self.up)):
+            for level, block in enumerate(blocks):
+                name = f"{kind}{level}"
+                layers |= {f"{name}_short": block.short}
+                layers |= {f"{name}_1_conv": block.conv1, f"{name}_1_norm": block.norm1}
+                layers |= {f"{name}_2_conv": block.conv2, f"{name}_2_norm": block.norm2}
+        return layers | {"logits": self.logits}
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        tensors = {}
+        for name, layer in self._by_name().items():
+            if isinstance(layer, nn.BatchNorm2d):
+                tensors |= {f"{name}/gamma": layer.weight, f"{name}/beta": layer.bias}
+                tensors |= {f"{name}/moving_mean": layer.running_mean}
+                tensors |= {f"{name}/moving_variance": layer.running_var}
+            else:
+                tensors[f"{name}/kernel"] = layer.weight
+                if layer.bias is not None:
+                    tensors[f"{name}/bias"] = layer.bias
+        return tensors
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """As `radiounet.network.architectures.named_weights`."""
+        return {
+            name: (one.permute(2, 3, 1, 0) if one.ndim == 4 else one).detach().float().cpu().numpy()
+            for name, one in self._tensors().items()
+        }
+
+    def set_named_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """As `radiounet.network.architectures.set_named_weights`."""
+        with torch.no_grad():
+            for name, one in self._tensors().items():
+                value = torch.from_numpy(np.asarray(weights[name], np.float32))
+                one.copy_(value.permute(3, 2, 0, 1) if value.ndim == 4 else value)
+
+
+class GpuPool:
+    """The newest samples on a device, and crops of them."""
+
+    def __init__(self, capacity: int, n_px: int, device: torch.device):
+        self._planes = torch.zeros((capacity, n_px, n_px), dtype=torch.float16, device=device)
+        self._bits = torch.zeros((capacity, n_px, n_px), dtype=torch.uint8, device=device)
+        self._places = torch.zeros((capacity, TARGETS, 2), dtype=torch.int32, device=device)
+        self._capacity, self._n_px, self._device = capacity, n_px, device
+        self.count = 0
+
+    def put(self, sample: Sample) -> None:
+        """Take in a sample in place of the oldest."""
+        slot = self.count % self._capacity
+        self._planes[slot] = torch.from_numpy(sample.plane).to(self._device)
+        self._bits[slot] = torch.from_numpy(sample.bits).to(self._device)
+        self._places[slot] = torch.from_numpy(sample.places.astype(np.int32)).to(self._device)
+        self.count += 1
+
+    def crops(
+        self, batch: int, size: int, target_fraction: float, noise_scale: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut random crops, turned and flipped, their noise off by up to a factor.
+
+        Returns
+        -------
+        planes : float32, ``[crop, 1, y, x]``
+        bits : uint8, ``[crop, y, x]``
+        """
+
+        def random(*shape: int) -> torch.Tensor:
+            return torch.rand(*shape, device=self._device, generator=generator)
+
+        slot = (random(batch) * min(self.count, self._capacity)).long()
+        chosen = self._places[slot, (random(batch) * TARGETS).long()]
+        highest = self._n_px - size
+        near = chosen - size // 2 + ((random(batch, 2) - 0.5) * (2 * size // 3)).int()
+        anywhere = (random(batch, 2) * (highest + 1)).int()
+        centred = random(batch, 1) < target_fraction
+        corner = torch.where(centred, near, anywhere).clamp(0, highest).long()
+        step = torch.arange(size, device=self._device)
+        flipped = random(batch, 2, 1) < 0.5
+        along = corner[:, :, None] + torch.where(flipped, size - 1 - step, step)
+        where = slot[:, None, None], along[:, 0, :, None], along[:, 1, None, :]
+        planes, bits = self._planes[where].float(), self._bits[where]
+        half = batch // 2
+        planes = torch.cat([planes[:half].transpose(1, 2), planes[half:]])
+        bits = torch.cat([bits[:half].transpose(1, 2), bits[half:]])
+        factor = torch.exp((2 * random(batch, 1, 1) - 1) * float(np.log(noise_scale)))
+        return torch.asinh(torch.sinh(planes) * factor)[:, None], bits
+
+
+def class_loss(
+    logits: torch.Tensor, bits: torch.Tensor, other_classes: float, dice: float = 0.0
+) -> torch.Tensor:
+    """As `radiounet.learning.legs.class_loss`, of logits ``[crop, class, y, x]`` and bits ``[crop, y, x]``.
+
+    Parameters
+    ----------
+    dice : float
+        Weight of the Dice loss of the diffuse class beside its cross-entropy.
+    """
+    known = (bits & KNOWN > 0).float()
+    numbers = torch.arange(logits.shape[1], device=bits.device, dtype=torch.uint8)
+    labels = ((bits[:, None] >> numbers[None, :, None, None]) & 1).float()
+    entropy = tf.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    weights = torch.full((logits.shape[1],), other_classes, device=bits.device)
+    weights[0] = 1.0
+    loss = (entropy * known[:, None] * weights[None, :, None, None]).sum() / (known.sum() + 1)
+    if not dice:
+        return loss
+    chance, label = torch.sigmoid(logits[:, 0]) * known, labels[:, 0] * known
+    both = 2 * (chance * label).sum() + DICE_FLOOR_PX
+    return loss + dice * (1 - both / (chance.sum() + label.sum() + DICE_FLOOR_PX))
+
+
+def _state(model: nn.Module) -> list[torch.Tensor]:
+    """Weights and statistics of a network, in the order of its layers."""
+    return [*model.parameters(), *(one for one in model.buffers() if one.is_floating_point())]
+
+
+@dataclass
+class Course:
+    """A training on a device for a given time.
+
+    Attributes
+    ----------
+    model : nn.Module
+        ``[tile, 1, y, x]`` to logits of classes ``[tile, class, y, x]``, diffuse first.
+    noise_scale : float
+        Largest factor that the measured noise is wrong by.
+    half : bool
+        Compute in bfloat16 where PyTorch deems it safe.
+    """
+
+    model: nn.Module
+    pool: GpuPool
+    device: torch.device
+    batch: int = 128
+    crop_px: int = 384
+    learning_rate: float = 2e-3
+    target_fraction: float = 0.6
+    other_classes: float = 0.3
+    dice: float = 0.0
+    half: bool = True
+    seed: int = 1
+    noise_scale: float = 1.2
+    warmup: float = 0.03
+    plateau: float = 0.35
+    average_steps: int = 400
+    rows: list[dict] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device, memory_format=torch.channels_last)
+        fused = self.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), self.learning_rate, weight_decay=1e-4, fused=fused
+        )
+        self.average = [one.detach().clone().float() for one in _state(self.model)]
+        self._generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.step = 0
+
+    def rate(self, part: float) -> float:
+        """Learning rate after a part of the time: a rise, a plateau, a half cosine to 0."""
+        if part < self.warmup:
+            return self.learning_rate * (part + 0.01 * self.warmup) / self.warmup
+        fall = min(max((part - self.plateau) / (1 - self.plateau), 0.0), 1.0)
+        return self.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fall)))
+
+    def learn(self, part: float) -> torch.Tensor:
+        """One step; returns the loss, still on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(part)
+        planes, bits = self.pool.crops(
+            self.batch, self.crop_px, self.target_fraction, self.noise_scale, self._generator
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.model(planes.contiguous(memory_format=torch.channels_last))
+        loss = class_loss(logits, bits, self.other_classes, self.dice)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        share = 1 - float(np.exp(-1 / min(self.average_steps, max(self.step / 5, 1))))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, _state(self.model), share)
+        return loss.detach()
+
+    def averaged(self) -> nn.Module:
+        """A copy of the network with the averaged weights."""
+        network = copy.deepcopy(self.model)
+        with torch.no_grad():
+            for one, mean in zip(_state(network), self.average, strict=True):
+                one.copy_(mean)
+        return network.eval()
+
+    def measure(self, skies: dict[str, list[Sample]]) -> dict[str, float]:
+        """Best Dice and average precision of the averaged weights, by sky."""
+        model, scores = self.averaged(), {}
+        for name, samples in skies.items():
+            counts = np.zeros((2, BINS))
+            for sample in samples:
+                counts += self._histogram(model, sample)
+            scores |= {f"{name} {key}": round(one, 4) for key, one in precision_summary(counts).items()}
+        return scores
+
+    @torch.no_grad()
+    def _histogram(self, model: nn.Module, sample: Sample) -> np.ndarray:
+        plane = torch.from_numpy(sample.plane).to(self.device).float()[None, None]
+        bits = torch.from_numpy(sample.bits).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = model(plane)[0, 0].float()
+        bins = ((logits + 8) * (BINS / 16)).long().clamp(0, BINS - 1)
+        flat = ((bits & 1).long() * BINS + bins)[bits & KNOWN > 0]
+        return torch.bincount(flat, minlength=2 * BINS).reshape(2, BINS).cpu().numpy()
+
+    def mark(self, skies: dict[str, list[Sample]], loss: float, seconds: float, folder: Path) -> None:
+        """Measure, log, and write averaged weights and curve."""
+        row = {"step": self.step, "crops": self.step * self.batch, "samples": self.pool.count}
+        row |= {"seconds": round(seconds), "loss": round(loss, 5)} | self.measure(skies)
+        self.rows.append(row)
+        logger.info("%s", row)
+        with atomic(folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **half_precision(self.averaged().named_weights()))
+        with atomic(folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(row))
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def loop(
+    course: Course, source, skies: dict[str, list[Sample]], first: int, seconds: float, folder: Path
+) -> None:
+    """Train for a time while samples come in.
+
+    Parameters
+    ----------
+    source : iterator of Sample or None
+        None where no sample is ready.
+    first : int
+        Samples to wait for before the first step.
+    """
+    started = time.monotonic()
+    while course.pool.count < first:
+        sample = next(source)
+        if sample is None:
+            time.sleep(0.05)
+        else:
+            course.pool.put(sample)
+    begun = lined = marked = time.monotonic()
+    total = seconds - (begun - started)
+    logger.info("%d samples after %.0f s", course.pool.count, begun - started)
+    losses, steps = torch.zeros(1, device=course.device), 0
+    while (spent := time.monotonic() - begun) < total:
+        for _ in range(8):
+            sample = next(source)
+            if sample is None:
+                break
+            course.pool.put(sample)
+        losses += course.learn(spent / total)
+        steps += 1
+        if time.monotonic() - lined > SECONDS_BETWEEN_LINES:
+            mean, speed = float(losses) / steps, steps / (time.monotonic() - lined)
+            text = "%.0f s, step %d, loss %.4f, %.2f steps/s, %d samples"
+            logger.info(text, spent, course.step, mean, speed, course.pool.count)
+            if time.monotonic() - marked > total / 6:
+                course.mark(skies, mean, spent, folder)
+                marked = time.monotonic()
+            losses.zero_()
+            steps, lined = 0, time.monotonic()
+    if steps:
+        course.mark(skies, float(losses) / steps, time.monotonic() - begun, folder)

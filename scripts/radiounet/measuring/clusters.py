@@ -1,0 +1,260 @@
+"""What the masks say of each cluster."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from radiounet.images.background import background_arcmin, subtract_background
+from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
+from radiounet.images.image import Plane, read_plane
+from radiounet.images.noise import local_rms
+from radiounet.images.origins import check_maps, mask_provenance
+from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import fits_plane
+from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
+from radiounet.images.writing import write_ecsv
+from radiounet.measuring.catalogue import make_table, unmeasured_cluster
+from radiounet.measuring.islands import integrate
+from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cluster_tables import log_notes, read_clusters
+from radiounet.survey.survey import Cluster, Survey
+
+logger = logging.getLogger(__name__)
+
+BORDER_PX = 32
+
+
+@dataclass
+class MosaicProducts:
+    """What one mosaic contributes to a cluster: its name and the paths of its products."""
+
+    name: str
+    image: str
+    probability: str
+    mask: str
+
+
+@dataclass
+class _Aperture:
+    """Pixels inside R500 that one mosaic's cell owns, arrays ``[pixel]``, offsets ``[2, pixel]``.
+
+    The solid angles, `area`, count pixels of the middle of the cluster's own mosaic.
+    """
+
+    image: np.ndarray
+    probability: np.ndarray
+    smooth: np.ndarray
+    in_mask: np.ndarray
+    offset_arcmin: np.ndarray
+    sigma: np.ndarray
+    area: np.ndarray
+
+    @property
+    def distance_arcmin(self) -> np.ndarray:
+        """From the cluster, ``[pixel]``."""
+        return np.hypot(*self.offset_arcmin)
+
+
+class ClusterMeter:
+    """Measures clusters on the mosaics their apertures touch; opens each mosaic once."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        products: Sequence[MosaicProducts],
+        hosts: HostCalibration | None,
+        options: MeasureOptions,
+    ):
+        self._survey = survey
+        self._hosts = hosts
+        self._options = options
+        self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray, np.ndarray]] = {}
+        for one in products:
+            check_maps(one.image, one.probability, one.mask)
+            plane = read_plane(one.image)
+            maps = fits_plane(one.probability), fits_plane(one.mask)
+            rms = local_rms(plane.data)
+            beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+            flat = subtract_background(plane.data, rms, beam_px, maps[1] == 1)
+            self._planes[one.name] = (replace(plane, data=flat), rms, *maps)
+        self._plane = self._planes[products[0].name][0]
+
+    def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
+        """Return one row, keys as in `radiounet.measuring.catalogue.CLUSTERS`.
+
+        `p_diffuse` is the calibrated probability of the model's card (its largest
+        beam-averaged probability where the card has no calibration); an aperture
+        without data has NaN.
+        """
+        parts = [
+            part
+            for name, planes in self._planes.items()
+            if (part := self._collect(cluster, name, *planes)) is not None
+        ]
+        one = _join(parts)
+        full = np.pi * cluster.r500_arcmin**2
+        row = unmeasured_cluster(cluster, mosaic, self._options.galactic_latitude_deg)
+        row |= {
+            "p_max": float(one.smooth.max()) if one.smooth.size else np.nan,
+            "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
+            "island_distance_arcmin": (
+                float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
+            ),
+            "coverage": float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
+        }
+        if not one.image.size:
+            row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
+        row["p_diffuse"] = self._p_diffuse(one, row)
+        if one.in_mask.any():
+            flux = integrate(
+                one.image[one.in_mask],
+                one.sigma[one.in_mask],
+                self._plane,
+                self._options.calibration_error,
+                one.area[one.in_mask],
+            )
+            row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
+        return row
+
+    def _p_diffuse(self, one: _Aperture, row: dict[str, object]) -> float:
+        if self._hosts is None or not one.image.size:
+            return row["p_max"]
+        features = measure_aperture(
+            one.probability,
+            one.smooth,
+            one.image / one.sigma,
+            one.in_mask,
+            one.offset_arcmin,
+            row["r500_arcmin"],
+            self._plane.resolution_area_px / one.area.mean(),
+            row["coverage"],
+            row["galactic"],
+        )
+        return float(self._hosts.probability(features[None])[0])
+
+    def _collect(self, cluster: Cluster, name: str, plane: Plane, rms, probability, mask) -> _Aperture | None:
+        part = _box(plane, cluster)
+        if part is None:
+            return None
+        y, x = np.mgrid[part]
+        ra, dec = to_sky(plane.wcs, x.ravel(), y.ravel())
+        offset = _offset_arcmin(cluster, ra, dec).reshape(2, *y.shape)
+        inside = (
+            (np.hypot(*offset) <= cluster.r500_arcmin)
+            & ~np.isnan(probability[part])
+            & np.isfinite(plane.data[part])
+        )
+        inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
+        if not inside.any():
+            return None
+        made_with = plane.resolution or plane.beam
+        beam_arcsec = np.sqrt(made_with.major_arcsec * made_with.minor_arcsec)
+        area_arcsec2 = pixel_areas_arcsec2(plane.wcs, x[inside], y[inside])
+        smooth = beam_average(probability[part], beam_arcsec, float(np.sqrt(area_arcsec2.mean())))
+        return _Aperture(
+            plane.data[part][inside],
+            probability[part][inside],
+            smooth[inside],
+            mask[part][inside] == 1,
+            offset[:, inside],
+            rms[part][inside],
+            area_arcsec2 / self._plane.pixel_arcsec**2,
+        )
+
+
+def _offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
+    """Angles from a cluster towards east and north, ``[2, position]``; their hypotenuse is the distance."""
+    ra, dec = np.radians(cluster.ra_deg), np.radians(cluster.dec_deg)
+    centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
+    east = np.array([-np.sin(ra), np.cos(ra), 0])
+    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    places = unit_vectors(ra_deg, dec_deg)
+    flat = np.stack([places @ east, places @ north])
+    length = np.hypot(*flat)
+    distance = 60 * separation_deg(centre, places)
+    return flat * np.divide(distance, length, out=np.zeros_like(length), where=length > 0)
+
+
+def _join(parts: Sequence[_Aperture]) -> _Aperture:
+    if not parts:
+        empty, places = np.empty(0), np.empty((2, 0))
+        return _Aperture(empty, empty, empty, np.empty(0, bool), places, empty, empty)
+    names = [field.name for field in fields(_Aperture)]
+    return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
+
+
+def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
+    """Pixels around a cluster, wide enough for its aperture and for averages over a beam."""
+    x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return None
+    shortest = pixel_scales_arcsec(plane.wcs, x, y)[1]
+    if not shortest > 0:  # off the sky half a pixel on
+        return None
+    half = 1.1 * cluster.r500_arcmin * 60 / shortest + BORDER_PX
+    ny, nx = plane.data.shape
+    rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
+    columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    return rows, columns
+
+
+def measure_clusters(
+    table: str | None,
+    survey: Survey,
+    mosaic: str,
+    products: Sequence[MosaicProducts],
+    model: str,
+    options: MeasureOptions,
+    target: str,
+    unplaced: bool = False,
+) -> None:
+    """Measure the clusters whose centre a mosaic's cell owns; those that cannot be have a note.
+
+    Parameters
+    ----------
+    table : str or None
+        Table of all clusters; those of other cells are left to their owners.
+    products : sequence of MosaicProducts
+        The mosaic itself first, then every mosaic an aperture touches.
+    model : str
+        Whose card holds the calibration of `p_diffuse`.
+    unplaced : bool
+        List clusters without a position too; for an image that is all there is.
+    """
+    clusters = read_clusters(table, options) if table else []
+    owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
+    mine = [clusters[index] for index in owned]
+    if any(cluster.measurable for cluster in mine):
+        hosts = read_card(model_folder(model), check_weights=False).hosts
+        meter = ClusterMeter(survey, products, hosts, options)
+    latitude = options.galactic_latitude_deg
+    if unplaced:
+        mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
+    rows = [
+        meter.measure(one, mosaic)
+        if one.measurable
+        else unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else "", latitude)
+        for one in mine
+    ]
+    if table:
+        logger.info(
+            "%d of the %d clusters of %s lie in %s, %d of these can be measured",
+            *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
+        )
+        log_notes(mine, table)
+    meta = mask_provenance(products[0].mask) | {
+        "clusters": table or "none",
+        "clusters_sha256": sha256_of(table) if table else "none",
+        "clusters_rows": len(clusters),
+        "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
+        "calibration_error": options.calibration_error,
+        "background_arcmin": background_arcmin(PIXEL_ARCSEC),
+    }
+    write_ecsv(target, make_table("clusters", rows, meta))

@@ -1,0 +1,289 @@
+"""Weighted mean of images on one grid: exact coordinates on a lattice, bilinear in between.
+
+Both the coordinates and the images are interpolated bilinearly: the former between
+nodes so close that the error is below `COORDINATE_ERROR_PX`, the latter as the survey
+does (ddf-pipeline `mosaic.py`, by `reproject`).
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from radiounet.errors import CelestialError, NoOverlapError, UnitError
+from radiounet.images.geometry import pixels_in
+from radiounet.images.image import open_plane, require_same_grid
+from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.words import printable
+from radiounet.images.writing import write_fits
+from radiounet.mosaicking.kernels import accumulate
+
+logger = logging.getLogger(__name__)
+
+COORDINATE_ERROR_PX = 2e-4
+STEP_PX = 64
+BLOCK_PX = 512
+NO_FACETS = np.empty((0, 0), np.int16)
+NO_SHIFTS = np.zeros((1, 2))
+
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where every `step`-th pixel of a grid lies in an image.
+
+    Attributes
+    ----------
+    nodes : ndarray of float64, ``[2, node y, node x]``
+        Row and column in the image, NaN where it has none; the last nodes lie on or
+        beyond the last pixels.
+    step : int
+        Pixels between nodes.
+    """
+
+    nodes: np.ndarray
+    step: int
+
+    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Rows and columns in the image, ``[2, ...]``, of any places on the grid: as `accumulate` does it."""
+        row, column = (y // self.step).astype(int), (x // self.step).astype(int)
+        up, along = y / self.step - row, x / self.step - column
+        left = self.nodes[:, row, column] * (1 - up) + self.nodes[:, row + 1, column] * up
+        right = self.nodes[:, row, column + 1] * (1 - up) + self.nodes[:, row + 1, column + 1] * up
+        return left + along * (right - left)
+
+    def of_block(self, rows: slice, columns: slice) -> np.ndarray:
+        """Nodes of a block whose first row and column are multiples of `step`."""
+        span = [slice(one.start // self.step, -(-one.stop // self.step) + 1) for one in (rows, columns)]
+        return self.nodes[:, span[0], span[1]]
+
+
+def lattice_of(grid: WCS, image: WCS) -> Lattice:
+    """Lattice of a grid in an image, fine enough for `COORDINATE_ERROR_PX`.
+
+    The nodes are exact. Between them bilinear interpolation of a smooth map errs with
+    the square of their distance, so what it does between every other node tells the
+    error: four times as much as between all.
+
+    Parameters
+    ----------
+    grid : astropy.wcs.WCS
+        Celestial, with ``array_shape``.
+    image : astropy.wcs.WCS
+        Celestial.
+
+    Raises
+    ------
+    CelestialError
+        The coordinates are not smooth on any lattice.
+    """
+    step = STEP_PX
+    while step:
+        # an odd number of nodes has every other node at both ends
+        counts = [2 * -(-length // (2 * step)) + 1 for length in grid.array_shape]
+        y, x = np.meshgrid(*(np.arange(count) * float(step) for count in counts), indexing="ij")
+        nodes = exact_pixels(grid, image, y, x)
+        if np.isnan(nodes).all() or _largest_error(nodes) / 4 < COORDINATE_ERROR_PX:
+            return Lattice(nodes, step)
+        step //= 2
+    raise CelestialError("the coordinates of the two grids are no smooth function of each other")
+
+
+def exact_pixels(grid: WCS, image: WCS, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Rows and columns in an image of places on a grid, ``[2, ...]``, NaN where there is none."""
+    u, v = pixels_in(image, grid, x, y)
+    return np.stack([v, u])
+
+
+def _largest_error(nodes: np.ndarray) -> float:
+    """Largest error of bilinear interpolation between every other node, at the nodes it leaves out."""
+    half = nodes[:, ::2]
+    rows = (half[:, :-1] + half[:, 1:]) / 2
+    between_rows = rows[:, :, ::2] - nodes[:, 1::2, ::2]
+    between_columns = (nodes[:, :, :-1:2] + nodes[:, :, 2::2]) / 2 - nodes[:, :, 1::2]
+    corners = (rows[:, :, :-1:2] + rows[:, :, 2::2]) / 2 - nodes[:, 1::2, 1::2]
+    errors = [np.abs(one) for one in (between_rows, between_columns, corners)]
+    return max(float(np.nanmax(one, initial=0)) for one in errors)
+
+
+class Coadd:
+    """Sums of weight times image, and of weight, on one grid.
+
+    Parameters
+    ----------
+    grid : astropy.wcs.WCS
+        Celestial, with ``array_shape``.
+    threads : int
+        Blocks worked on at a time.
+    """
+
+    def __init__(self, grid: WCS, threads: int = 1) -> None:
+        self.grid = grid
+        self._threads = threads
+        self._total = np.zeros(grid.array_shape)
+        self._weights = np.zeros(grid.array_shape)
+
+    def add(
+        self,
+        wcs: WCS,
+        shape: tuple[int, int],
+        read: Callable[[Window], tuple[np.ndarray, np.ndarray]],
+        scale: float = 1.0,
+        facets: Callable[[Window], np.ndarray] | None = None,
+        shifts: np.ndarray = NO_SHIFTS,
+    ) -> tuple[int, int]:
+        """Add one image, block by block of the grid.
+
+        Parameters
+        ----------
+        wcs : astropy.wcs.WCS
+            Of the image.
+        shape : (int, int)
+            Of the image, ``[y, x]``.
+        read : callable
+            A window of the image to its pixels and weights, called from several threads:
+            float32 ``[y, x]``. A pixel counts where its weight is above 0 and neither it
+            nor one of those it is interpolated between is NaN.
+        scale : float
+            The image counts multiplied by it, its weights divided by its square.
+        facets : callable, optional
+            A window of the image to the facet of each pixel, int16, below 0 for none.
+        shifts : ndarray, ``[facet, 2]``
+            How much farther, in rows and columns, a facet's sources lie in the image
+            than its coordinates say, px.
+
+        Returns
+        -------
+        inside, added : int
+            Pixels of the grid that lie on the image, and those that it gave something to.
+        """
+        lattice = lattice_of(self.grid, wcs)
+        margin = int(np.ceil(np.abs(shifts).max())) + 2
+
+        def add_to(block: Window) -> tuple[int, int]:
+            nodes = lattice.of_block(*block)
+            window = _window(nodes, shape, margin)
+            if window is None:
+                return 0, 0
+            corner = window[0].start, window[1].start
+            numbers = facets(window) if facets else NO_FACETS
+            sums = self._total[block], self._weights[block]
+            planes = read(window)
+            return accumulate(*sums, *planes, corner, shape, nodes, lattice.step, numbers, shifts, scale)
+
+        # blocks share no pixel, so their order does not matter
+        with ThreadPoolExecutor(self._threads) as pool:
+            inside, added = zip(*pool.map(add_to, self._blocks()), strict=True)
+        return sum(inside), sum(added)
+
+    def _blocks(self) -> Iterator[Window]:
+        ny, nx = self.grid.array_shape
+        for y in range(0, ny, BLOCK_PX):
+            for x in range(0, nx, BLOCK_PX):
+                yield slice(y, min(y + BLOCK_PX, ny)), slice(x, min(x + BLOCK_PX, nx))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted mean, NaN where nothing was added, and summed weights; the sums are gone.
+
+        Returns
+        -------
+        image, weights : ndarray of float32, ``[y, x]``
+        """
+        weights = self._weights.astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            np.divide(self._total, self._weights, out=self._total)
+        image = self._total.astype(np.float32)
+        del self._total, self._weights
+        return image, weights
+
+
+def _window(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Window | None:
+    """The part of an image that a block needs; None where it meets none."""
+    if np.isnan(nodes).all():
+        return None
+    low = np.floor(np.nanmin(nodes, axis=(1, 2))).astype(int) - margin
+    high = np.ceil(np.nanmax(nodes, axis=(1, 2))).astype(int) + margin + 1
+    spans = [slice(max(a, 0), min(b, n)) for a, b, n in zip(low, high, shape, strict=True)]
+    # two pixels are needed to interpolate between
+    return None if any(one.stop - one.start < 2 for one in spans) else (spans[0], spans[1])
+
+
+def coadd_files(
+    pairs: Sequence[tuple[str, str]], like: str, image_path: str, weights_path: str, threads: int = 1
+) -> None:
+    """Weighted mean of any images with given weight maps, on the grid of another file.
+
+    Images are resampled bilinearly, in Jy/beam or any other unit that does not depend
+    on the pixels' size.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Image and weight map, on the same grid; weights 0 or NaN where not to be used.
+    like : str
+        FITS file with the output grid.
+    image_path, weights_path : str
+        Written: float32, NaN where no image contributes, and the summed weights.
+    threads : int
+
+    Raises
+    ------
+    UnitError
+        The images differ in their unit.
+    ShapeMismatchError
+        An image and its weights are not on the same grid.
+    NoOverlapError
+        None has a pixel with weight on the grid.
+    """
+    grid = open_plane(like, brightness=False).wcs
+    coadd = Coadd(grid, threads)
+    # sorted, so that the order given does not change a bit of the sums
+    pairs = sorted(pairs)
+    header = _common_header(grid, {path: open_plane(path, brightness=False).header for path, _ in pairs})
+    used = 0
+    for paths in pairs:
+        image, weight = (open_plane(path, brightness=False) for path in paths)
+        require_same_grid(image, weight, f"{image.path} and {weight.path}")
+        _, added = coadd.add(
+            image.wcs,
+            image.data.shape,
+            lambda at, pair=(image, weight): tuple(one.window(*at) for one in pair),
+        )
+        if not added:
+            logger.warning("%s has nothing to give to the grid of %s", image.path, like)
+            continue
+        used += 1
+        for kind, plane in (("image", image), ("weight", weight)):
+            header.add_history(printable(f"{kind} {Path(plane.path).name}"))
+            header.add_history(f"sha256 {sha256_of(plane.path)}")
+    if not used:
+        raise NoOverlapError(f"no image has a pixel with weight on the grid of {like}")
+    data, weights = coadd.finish()
+    header.extend(provenance(nfields=used))
+    write_fits(image_path, data, header)
+    header.remove("BUNIT", ignore_missing=True)
+    write_fits(weights_path, weights, header)
+
+
+def _common_header(grid: WCS, headers: dict[str, fits.Header]) -> fits.Header:
+    """Header of a grid with the unit of the images, and their beam where it is one."""
+    header, (first, known) = grid.to_header(), next(iter(headers.items()))
+    unit = str(known.get("BUNIT", "")).strip()
+    for path, one in headers.items():
+        other = str(one.get("BUNIT", "")).strip()
+        if other.lower() != unit.lower():
+            raise UnitError(f"{path} is in {other!r}, {first} in {unit!r}")
+    if unit:
+        header["BUNIT"] = unit
+    keys = ("BMAJ", "BMIN", "BPA")
+    if len({tuple(one.get(key) for key in keys) for one in headers.values()}) > 1:
+        logger.warning("the images differ in their beam: the result has none in its header")
+    else:
+        header.update({key: known[key] for key in keys if key in known})
+    return header

@@ -1,0 +1,253 @@
+"""Two mosaics of the same sky held against each other: flux densities, positions, noise, pixels."""
+
+import logging
+
+import numpy as np
+from astropy.table import Table
+from astropy.visualization import ImageNormalize
+from scipy import ndimage
+
+from radiounet.errors import NoOverlapError
+from radiounet.images.geometry import to_sky
+from radiounet.images.image import Plane, read_plane
+from radiounet.images.products import comparison_files
+from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.words import save_figure
+from radiounet.images.writing import atomic, write_ecsv, write_fits, write_json
+from radiounet.mosaicking.coadd import Coadd
+
+logger = logging.getLogger(__name__)
+
+MATCH_ARCSEC = 10.0
+ISOLATION_ARCSEC = 60.0
+"""A source nearer to another than this, three beams, is compared with neither."""
+COMPACT = 1.2
+"""How much wider than the beam a source may be at its peak to be called compact."""
+
+
+def find_compact(plane: Plane, noise_jy: float, min_snr: float) -> Table:
+    """Compact isolated sources: parabolas through the 3 x 3 pixels of each maximum.
+
+    The logarithm of a Gaussian is a parabola, so its position and peak are exact but
+    for noise.
+
+    Parameters
+    ----------
+    plane : Plane
+    noise_jy : float
+        Jy/beam.
+    min_snr : float
+        Lowest peak over noise.
+
+    Returns
+    -------
+    Table
+        x_px, y_px (array index), peak_jy (Jy/beam).
+    """
+    beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
+    bright = np.nan_to_num(plane.data, nan=-np.inf)
+    near = 2 * round(beam_px / 2) + 1
+    maxima = (bright == ndimage.maximum_filter(bright, near)) & (bright > min_snr * noise_jy)
+    maxima[[0, -1]] = maxima[:, [0, -1]] = False
+    y, x = np.nonzero(maxima)
+    steps = np.arange(-1, 2)
+    cut = plane.data[y[:, None, None] + steps[:, None], x[:, None, None] + steps]
+    whole = (cut > 0).all(axis=(1, 2))
+    y, x, logs = y[whole], x[whole], np.log(cut[whole])
+    # least squares on 3 x 3 pixels: means along the other axis, then slope and curvature
+    rows, columns = logs.mean(axis=2), logs.mean(axis=1)
+    offsets, widths, tops = zip(*(_parabola(line) for line in (rows, columns)), strict=True)
+    expected = -4 * np.log(2) / beam_px**2
+    narrow = [width < expected / COMPACT**2 for width in widths]
+    good = narrow[0] & narrow[1] & (np.abs(offsets[0]) < 1) & (np.abs(offsets[1]) < 1)
+    # both lines hold the mean of the square, so the rises above it add
+    peak = np.exp(
+        logs.mean(axis=(1, 2))
+        + sum(top - line.mean(axis=1) for top, line in zip(tops, (rows, columns), strict=True))
+    )
+    table = Table({"x_px": x + offsets[1], "y_px": y + offsets[0], "peak_jy": peak})[good]
+    return table[_isolated(table, ISOLATION_ARCSEC / plane.pixel_arcsec)]
+
+
+def _parabola(line: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place of the vertex, curvature (of the square), and height there, of ``[source, 3]``."""
+    slope, square = (line[:, 2] - line[:, 0]) / 2, (line[:, 2] + line[:, 0]) / 2 - line[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = -slope / (2 * square)
+        return place, square, line[:, 1] - slope**2 / (4 * square)
+
+
+def _isolated(table: Table, radius_px: float) -> np.ndarray:
+    from scipy.spatial import cKDTree
+
+    if len(table) == 0:
+        return np.zeros(0, bool)
+    places = np.stack([table["y_px"], table["x_px"]], axis=1)
+    return np.array([len(one) == 1 for one in cKDTree(places).query_ball_point(places, radius_px)])
+
+
+def match(ours: Plane, published: Plane, noise_jy: tuple[float, float], min_snr: float) -> Table:
+    """Compact sources of both mosaics that lie within 10" of each other.
+
+    Parameters
+    ----------
+    ours, published : Plane
+        Each on its own grid.
+    noise_jy : (float, float)
+        Of either, Jy/beam.
+    min_snr : float
+        Lowest peak over noise, in both.
+
+    Returns
+    -------
+    Table
+        ra, dec (deg, by our mosaic), peak_ours, peak_published (Jy/beam), ratio, and how
+        far our source lies to the east and north of theirs, d_ra and d_dec (arcsec).
+    """
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord, match_coordinates_sky
+
+    tables = [
+        find_compact(one, noise, min_snr) for one, noise in zip((ours, published), noise_jy, strict=True)
+    ]
+    sky = [
+        SkyCoord(*to_sky(plane.wcs, table["x_px"], table["y_px"]), unit="deg")
+        for plane, table in zip((ours, published), tables, strict=True)
+    ]
+    columns = ("ra", "dec", "peak_ours", "peak_published", "ratio", "d_ra", "d_dec")
+    units = ("deg", "deg", "Jy/beam", "Jy/beam", None, "arcsec", "arcsec")
+    if not len(sky[0]) or not len(sky[1]):
+        return Table(np.empty((0, len(columns))), names=columns, units=units)
+    index, apart, _ = match_coordinates_sky(*sky)
+    near = apart < MATCH_ARCSEC * u.arcsec
+    here, there = sky[0][near], sky[1][index[near]]
+    d_ra, d_dec = (one.to_value("arcsec") for one in there.spherical_offsets_to(here))
+    peaks = tables[0]["peak_jy"][near], tables[1]["peak_jy"][index[near]]
+    values = [here.ra.deg, here.dec.deg, *peaks, peaks[0] / peaks[1], d_ra, d_dec]
+    return Table(values, names=columns, units=units)
+
+
+def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.0) -> dict[str, object]:
+    """Compare a mosaic with a published one of the same sky, and write what was found.
+
+    Parameters
+    ----------
+    ours, published : str
+        FITS images, Jy/beam; the published one is resampled where the grids differ.
+    folder : str
+        Written: what `radiounet.images.products.comparison_files` names; ``difference.fits`` is ours
+        minus published, Jy/beam.
+    min_snr : float
+        Lowest peak over noise of the sources matched.
+
+    Returns
+    -------
+    dict
+        As in ``comparison.json``: numbers of pixels and sources, median ratio of peaks
+        with its scatter, offsets and their scatter in arcsec, noise of both and its ratio,
+        noise of the difference. Scatters and noises are 1.4826 times the median absolute
+        deviation.
+
+    Raises
+    ------
+    NoOverlapError
+        No pixel has data in both.
+    """
+    first, second = read_plane(ours), read_plane(published)
+    there = _on_grid_of(first, second)
+    both = np.isfinite(first.data) & np.isfinite(there)
+    if not both.any():
+        raise NoOverlapError(f"{ours} and {published} have no pixel in common")
+    # resampling takes noise away, so each is measured on its own grid
+    here = both if second.data.shape == both.shape else np.isfinite(_on_grid_of(second, first))
+    noise = _scatter(first.data[both]), _scatter(second.data[here & np.isfinite(second.data)])
+    sources = match(first, second, noise, min_snr)
+    difference = first.data - there
+    found = {
+        "ours": ours,
+        "published": published,
+        "pixels_both": int(both.sum()),
+        "pixels_ours_only": int((np.isfinite(first.data) & ~both).sum()),
+        "pixels_published_only": int((np.isfinite(there) & ~both).sum()),
+        "sources": len(sources),
+        **{f"{name}_{key}": value for name, key, value in _medians(sources)},
+        "rms_ours_jy": noise[0],
+        "rms_published_jy": noise[1],
+        "rms_ratio": noise[0] / noise[1],
+        "difference_rms_jy": _scatter(difference[both]),
+    }
+    logger.info("%s", found)
+    files = comparison_files(folder)
+    header = first.header()
+    header.extend(provenance(inputsha=sha256_of(ours)))
+    write_fits(files["difference"], difference, header)
+    write_ecsv(files["sources"], sources)
+    _draw(difference, first, sources, found, files["picture"])
+    write_json(files["found"], found)
+    return found
+
+
+def _on_grid_of(grid: Plane, plane: Plane) -> np.ndarray:
+    """Pixels of a plane on another's grid, NaN where it has none."""
+    wcs = grid.wcs.deepcopy()
+    wcs.array_shape = grid.data.shape
+    coadd = Coadd(wcs)
+    coadd.add(plane.wcs, plane.data.shape, lambda at: (plane.data[at], np.ones_like(plane.data[at])))
+    return coadd.finish()[0]
+
+
+def _scatter(values: np.ndarray) -> float:
+    """1.4826 times the median absolute deviation: the standard deviation of normal noise."""
+    values = np.asarray(values, float)
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def _medians(sources: Table) -> list[tuple[str, str, float | None]]:
+    rows = []
+    for name, unit in (("ratio", ""), ("d_ra", "_arcsec"), ("d_dec", "_arcsec")):
+        values = np.asarray(sources[name])
+        middle = float(np.median(values)) if len(values) else None
+        scatter = _scatter(values) if len(values) else None
+        rows += [(name, f"median{unit}", middle), (name, f"scatter{unit}", scatter)]
+    return rows
+
+
+def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path: str) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 11), layout="constrained")
+    view = figure.add_subplot(2, 2, 1, projection=ours.wcs)
+    step = max(difference.shape[0] // 1000, 1)
+    limit = 5e3 * found["rms_ours_jy"]
+    shown = view.imshow(
+        1e3 * difference[::step, ::step],
+        norm=ImageNormalize(vmin=-limit, vmax=limit),
+        cmap="RdBu_r",
+        origin="lower",
+        extent=(-0.5, difference.shape[1] - 0.5, -0.5, difference.shape[0] - 0.5),
+        interpolation="nearest",
+    )
+    figure.colorbar(shown, ax=view, label="mJy/beam", shrink=0.8)
+    view.set(title="ours minus published, to 5 sigma", xlabel="RA (ICRS)", ylabel="Dec (ICRS)")
+    ratio = figure.add_subplot(2, 2, 2)
+    ratio.semilogx(1e3 * sources["peak_ours"], sources["ratio"], ".", markersize=4)
+    ratio.axhline(1, color="0.5", linewidth=0.8)
+    ratio.set(
+        title=f"peaks of {len(sources)} compact sources",
+        xlabel="our peak in mJy/beam",
+        ylabel="ours / published",
+    )
+    offsets = figure.add_subplot(2, 2, 3)
+    offsets.plot(sources["d_ra"], sources["d_dec"], ".", markersize=4)
+    reach = max(float(np.abs([sources["d_ra"], sources["d_dec"]]).max(initial=0)), 0.1) * 1.1
+    # east to the left, as on the sky
+    offsets.set(xlim=(reach, -reach), ylim=(-reach, reach), aspect="equal", title="ours minus published")
+    offsets.set(xlabel="to the east in arcsec", ylabel="to the north in arcsec")
+    for line in (offsets.axhline, offsets.axvline):
+        line(0, color="0.5", linewidth=0.8)
+    counts = figure.add_subplot(2, 2, 4)
+    scaled = difference[np.isfinite(difference)] / found["rms_ours_jy"]
+    counts.hist(np.clip(scaled, -6, 6), bins=121, range=(-6, 6), log=True, histtype="step")
+    counts.set(title="difference of the pixels", xlabel="noise of our mosaic", ylabel="pixels")
+    with atomic(path) as temporary:
+        save_figure(figure, temporary, dpi=110)

@@ -1,0 +1,15 @@
+"""From image to mask: architectures, model cards, imported weights, tiles, inference, masks.
+
+The only room beside `radiounet.learning` that imports Keras. Uses the rooms below it.
+"""
+
+__all__ = [
+    "architectures",
+    "cluster_probability",
+    "engine",
+    "inference",
+    "masks",
+    "model_cards",
+    "saved_model",
+    "tiling",
+]

@@ -1,0 +1,344 @@
+"""From tiles to cores: reading, computing and writing at the same time."""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from radiounet.errors import ModelError
+from radiounet.images.reading import hdf5_store, reading
+from radiounet.images.writing import atomic
+from radiounet.network.architectures import load_model
+from radiounet.network.engine import Engine, Precision, Span
+from radiounet.network.model_cards import Card, is_surrounded
+from radiounet.network.tiling import Layout, layout, read_layout, stitch
+
+logger = logging.getLogger(__name__)
+
+BATCH_PIXELS = 2**20
+MOST_TILES = 16
+MOST_TILES_GPU = 512
+BYTES_PER_PIXEL = 1024
+"""Of a tile while it is computed, by the widest of the networks; a bound."""
+AHEAD = 2
+"""Batches read before they are needed, and batches waiting to be written."""
+
+
+def use_threads(count: int) -> None:
+    """Bound the CPU threads of the TensorFlow backend; call before any computation."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that the backend sees."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        return [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
+    if backend == "jax":
+        import jax
+
+        return [one.device_kind for one in jax.devices() if one.platform != "cpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
+def devices() -> str:
+    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+    threads = 0
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return ", ".join(gpus()) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
+
+
+class Predictor:
+    """The network of a model, compiled for whatever tiles come.
+
+    Parameters
+    ----------
+    model : keras.Model
+    architecture : str
+        See `radiounet.network.architectures.ARCHITECTURES`.
+    batch : int, optional
+        Tiles per call, however many are left, so that the network always sees one shape
+        and the same bytes come out twice. By default as many as make 2^20 pixels on a
+        CPU, and on a GPU as many as fit half its memory, halved where that was too many.
+    precision : {'float32', 'tf32', 'bfloat16'}
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        architecture: str,
+        batch: int | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        # a CPU has no TF32: say what is computed
+        self.precision = "float32" if precision == "tf32" and not gpus() else precision
+        if self.precision != precision:
+            logger.warning("no GPU answers: float32 is computed, not %s", precision)
+        self._model, self._architecture, self._batch = model, architecture, batch
+        self._engines: dict[tuple[int, Span], Engine] = {}
+        if not gpus():
+            logger.info("no GPU answers: computing on %s", devices())
+
+    def _engine(self, where: Layout, central: bool) -> Engine:
+        """Engine for cores in the middle of their tiles, or for cores anywhere in them."""
+        margin = where.margin_px
+        core = (margin, margin + where.core_px) if central else (0, where.tile_px)
+        key = where.tile_px, core
+        if key not in self._engines:
+            batch = self._batch or default_batch(where.tile_px)
+            self._engines[key] = Engine(
+                self._model, self._architecture, where.tile_px, core, batch, self.precision
+            )
+        return self._engines[key]
+
+    def cores(
+        self, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Predict tiles of a plane batch by batch; tiles are read while others are computed.
+
+        Parameters
+        ----------
+        plane : array-like, ``[y, x]``
+            Normalised, and padded to a tile.
+        starts : ndarray, ``[tile, 2]``
+            See `radiounet.network.tiling.Layout`.
+
+        Yields
+        ------
+        starts : ndarray, ``[tile, 2]``
+            In another order than given: first of cores in the middle of their tiles.
+        cores : ndarray of float32, ``[tile, y, x]``
+            Or ``[tile, y, x, class]``, see `radiounet.network.engine.Engine`.
+        """
+        _, inner = where.origins(starts)
+        in_middle = (inner == where.margin_px).all(axis=1)
+        for central in (True, False):
+            chosen = starts[in_middle == central]
+            while len(chosen):
+                done, batch = 0, self._batch or default_batch(where.tile_px)
+                try:
+                    engine = self._engine(where, central)
+                    for some, cores in _predicted(engine, plane, chosen, where, central):
+                        yield some, cores
+                        done += len(some)
+                except Exception as error:
+                    if not _is_out_of_memory(error) or batch == 1:
+                        raise
+                    self._batch = batch // 2
+                    self._engines.clear()
+                    logger.warning(
+                        "%d tiles at a time do not fit the memory: %d from now on", batch, self._batch
+                    )
+                chosen = chosen[done:]
+
+    def plane(self, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:
+        """Predict a whole plane in memory, in the tiles of mode ``exact``.
+
+        Parameters
+        ----------
+        plane : ndarray of float32, ``[y, x]``
+            Normalised; blank pixels and what lies outside are 0.
+        tile_px, core_px : int
+            Sides of a tile and of its kept part.
+
+        Returns
+        -------
+        ndarray of float32, ``[y, x]``
+            Probability of diffuse emission.
+        """
+        where = layout(plane.shape, tile_px, core_px, "exact", is_surrounded(self._architecture))
+        padded = np.zeros(where.padded, plane.dtype)
+        padded[where.place] = plane
+        starts, cores = zip(*self.cores(padded, where.starts(), where), strict=True)
+        cores = np.concatenate(cores)
+        return stitch(cores[..., 0] if cores.ndim == 4 else cores, np.concatenate(starts), where)
+
+
+def default_batch(tile_px: int) -> int:
+    """Tiles per call, by the kind of machine.
+
+    Not by what is free of a GPU's memory: another batch may give other bytes.
+    """
+    most, pixels = MOST_TILES, BATCH_PIXELS
+    if gpus():
+        most, pixels = MOST_TILES_GPU, _gpu_bytes() // 2 // BYTES_PER_PIXEL
+    return max(min(pixels // tile_px**2, most), 1)
+
+
+def _gpu_bytes() -> int:
+    """Memory of the first GPU, bytes."""
+    import subprocess
+
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
+        return int(answer.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        logger.warning("the memory of the GPU is not known (%s): taken for 8 GB", error)
+        return 8 * 2**30
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    kinds = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
+    signs = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "ALLOC_FAILED", "to allocate")
+    return type(error).__name__ in kinds or any(sign in str(error) for sign in signs)
+
+
+def _predicted(
+    engine: Engine, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout, central: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    side, size = where.tile_px, where.core_px
+
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first in range(0, len(starts), engine.batch):
+            some = starts[first : first + engine.batch]
+            # the last call is filled up with zeros
+            tiles = np.zeros((engine.batch, side, side, 1), np.float32)
+            for index, (y, x) in enumerate(where.origins(some)[0]):
+                tiles[index, ..., 0] = plane[y : y + side, x : x + side]
+            yield some, tiles
+
+    for some, tiles in _ahead(read()):
+        maps = engine(tiles)[: len(some)]
+        if not central:
+            inner = where.origins(some)[1]
+            maps = np.stack(
+                [one[y : y + size, x : x + size] for one, (y, x) in zip(maps, inner, strict=True)]
+            )
+        yield some, maps
+
+
+def _ahead(items: Iterator) -> Iterator:
+    """Take items from an iterator in a thread of its own, `AHEAD` before they are asked for."""
+    waiting: queue.Queue = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fill() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # raised again where the items are taken
+            put((None, error))
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def open_model(
+    folder: str | Path, batch: int | None = None, precision: Precision = "float32"
+) -> tuple[Predictor, Card]:
+    """Predictor and card of a model folder; see `radiounet.network.architectures.load_model`."""
+    model, card = load_model(folder)
+    return Predictor(model, card.architecture, batch, precision), card
+
+
+def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_path: str | Path) -> None:
+    """Predict every tile that holds data and keep its core.
+
+    Writes data sets ``cores`` (float32, ``[tile, y, x]``), ``starts``, and where the network
+    tells classes apart ``classes`` (uint8, ``[class, tile, y, x]``, 255 is a probability of 1;
+    those of `radiounet.network.model_cards.OTHER_CLASSES`). A few
+    batches of tiles are held at a time: one is computed while the next are read
+    and the last are written.
+
+    Parameters
+    ----------
+    tiles_path : path
+        From `radiounet.network.tiling.write_tiles`.
+    predictor, card
+        Of the model the tiles were made for.
+
+    Raises
+    ------
+    ModelError
+        The tiles were normalised for other weights.
+    """
+    with hdf5_store(tiles_path) as store:
+        with reading(tiles_path):
+            made_for = store.attrs["model_sha256"]
+            where = read_layout(store, card)
+            starts = store["starts"][...][store["has_data"][...]]
+        if made_for != card.weights.sha256:
+            raise ModelError(f"{tiles_path} was made for other weights than those of {card.name}")
+        started = time.monotonic()
+        with atomic(cores_path) as temporary, h5py.File(temporary, "w") as out:
+            out.attrs.update(store.attrs)
+            out.attrs["precision"] = predictor.precision
+            kept = np.empty_like(starts)
+            shape = (len(starts), where.core_px, where.core_px)
+            stores = [out.create_dataset("cores", shape, np.float32)]
+            if card.classes:
+                stores.append(out.create_dataset("classes", (len(card.classes), *shape), np.uint8))
+            # closed, so that nothing reads a file that a failed write has closed
+            with closing(predictor.cores(store["plane"], starts, where)) as parts:
+                _write_all(stores, kept, parts)
+            out["starts"] = kept
+    seconds = time.monotonic() - started
+    logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)
+
+
+def _write_all(
+    stores: list[h5py.Dataset], kept: np.ndarray, parts: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Write cores as they come, in a thread of its own, and note their starts."""
+
+    def write(rows: slice, part: np.ndarray) -> None:
+        stores[0][rows] = part[..., 0] if part.ndim == 4 else part
+        for store in stores[1:]:
+            store[:, rows] = np.rint(255 * np.moveaxis(part[..., 1:], -1, 0)).astype(np.uint8)
+
+    pending: deque = deque()
+    first = 0
+    with ThreadPoolExecutor(1) as writer:
+        for some, part in parts:
+            kept[first : first + len(some)] = some
+            pending.append(writer.submit(write, slice(first, first + len(some)), part))
+            first += len(some)
+            if len(pending) > AHEAD:
+                pending.popleft().result()
+        for one in pending:
+            one.result()

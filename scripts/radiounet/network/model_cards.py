@@ -1,0 +1,271 @@
+"""Model cards: what a network is, what it expects, and how its input is made.
+
+The normalisation belongs to the model, so it lives here beside the card and
+needs no Keras: the tiling stage imports this module, not the network.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from radiounet.errors import ModelError
+from radiounet.images.background import background_arcmin, normalise, subtract_background
+from radiounet.images.provenance import sha256_of
+from radiounet.images.writing import atomic
+from radiounet.network.cluster_probability import HostCalibration
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.section import LogScale, Section
+from radiounet.settings.yaml_file import read_yaml
+
+BEAM_PX = 20 / 4.5
+"""FWHM of the survey's beam."""
+
+
+class LogNormalisation(LogScale):
+    """``clip((log10(max(I, floor)) - log10 low) / (log10 high - log10 low), 0, 1)``.
+
+    The form of the published network (Stuardi et al. 2024, `load_data.py`).
+    """
+
+    kind: Literal["log10"]
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""
+        safe = np.where(np.isfinite(image), image, np.float32(self.floor))
+        logs = np.log10(np.maximum(safe, np.float32(self.floor), dtype=np.float32))
+        low, high = np.log10(self.low), np.log10(self.high)
+        return np.clip((logs - np.float32(low)) / np.float32(high - low), 0, 1)
+
+    @property
+    def blank(self) -> float:
+        """Input where there is no data."""
+        return float(self(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0])
+
+
+class AsinhNormalisation(Section):
+    """``asinh(I / sigma)`` with the local noise: linear for noise, logarithmic for sources.
+
+    The sign of the noise is kept, so the network can average it down.
+    """
+
+    kind: Literal["asinh_sigma"]
+    blank: ClassVar[float] = 0.0
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels 0."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            plane = np.arcsinh(image / rms).astype(np.float32)
+        plane[~np.isfinite(plane)] = 0
+        return plane
+
+
+class FlatNormalisation(Section):
+    """``asinh((I - background) / noise)`` with `radiounet.images.background`'s measures of both."""
+
+    kind: Literal["asinh_flat"]
+    blank: ClassVar[float] = 0.0
+
+    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels 0; `rms` is not used."""
+        return normalise(image, beam_px)
+
+
+Normalisation = Annotated[
+    LogNormalisation | AsinhNormalisation | FlatNormalisation, Field(discriminator="kind")
+]
+
+
+LEVEL_ERROR = 0.15
+"""Error of a measured background over the noise, see `tests/unit/test_background.py`."""
+
+
+def network_input(
+    normalisation: Normalisation, image: np.ndarray, rms: np.ndarray, beam_px: float
+) -> np.ndarray:
+    """What a network sees of a whole image.
+
+    The published network sees the image with its background. Networks on ``asinh(I / sigma)`` were
+    trained on images without one: a measured level is subtracted from their input with the weight of a
+    Wiener filter, level^2 / (level^2 + variance), so that noise in the measurement is not.
+
+    Parameters
+    ----------
+    normalisation : Normalisation
+        Of the model's card.
+    image, rms : ndarray, ``[y, x]``
+        Brightness and its local noise, Jy/beam; NaN where blank.
+    beam_px : float
+        FWHM of the beam that the image was made with, px.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+
+    Raises
+    ------
+    AllBlankError
+        The background cannot be measured.
+    """
+    if normalisation.kind == "asinh_sigma":
+        level = image - subtract_background(image, rms, beam_px)
+        image = image - level**3 / (level**2 + (LEVEL_ERROR * rms) ** 2)
+    return normalisation(image, rms, beam_px)
+
+
+OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
+"""Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
+
+
+class Weights(Section):
+    """The weights file beside the card."""
+
+    file: str = Field(description="name in the model's folder")
+    sha256: str = Field(description="SHA-256 of that file", pattern="^[0-9a-f]{64}$")
+
+
+class Card(Section):
+    """A network with everything needed to use it and to cite it."""
+
+    name: str
+    architecture: Literal["published_unet", "lotss_unet", "class_unet"]
+    widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
+    tile_px: int = Field(gt=0, description="side of one network input, px")
+    core_px: int = Field(gt=0, description="side of the central part that is kept, px")
+    normalisation: Normalisation
+    unit: Literal["Jy/beam"]
+    beam_arcsec: float = Field(gt=0, description="FWHM of the restoring beam, arcsec")
+    pixel_arcsec: float = Field(gt=0, description="pixel scale, arcsec")
+    threshold: float = Field(gt=0, lt=1, description="probability at which the mask begins")
+    peak: float | None = Field(
+        None, gt=0, lt=1, description="probability that an island must reach somewhere; null: the threshold"
+    )
+    hosts: HostCalibration | None = Field(
+        None, description="from map to the probability that a cluster hosts diffuse emission"
+    )
+    training: dict[str, Any] = Field(description="data, seeds, command, date, wall time")
+    metrics: dict[str, Any] = Field(description="measured on held-out fields")
+    weights: Weights
+    licence: str
+    citation: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network tells apart from diffuse emission, in the order of its further outputs."""
+        return OTHER_CLASSES if self.architecture == "class_unet" else ()
+
+    @property
+    def background_arcmin(self) -> float | None:
+        """Scale of the background that is taken away from its input; None for the published network."""
+        return None if self.normalisation.kind == "log10" else background_arcmin(self.pixel_arcsec)
+
+    @property
+    def surrounded(self) -> bool:
+        """Whether its tiles lie on a plane surrounded by blanks, see `radiounet.network.tiling`."""
+        return is_surrounded(self.architecture)
+
+    @property
+    def step_px(self) -> int:
+        """What the side of a tile must be a multiple of."""
+        return tile_step(self.architecture, len(self.widths))
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels of context around a core, on each side."""
+        return (self.tile_px - self.core_px) // 2
+
+
+def is_surrounded(architecture: str) -> bool:
+    """Whether tiles of an architecture lie on a plane surrounded by blanks."""
+    return architecture == "class_unet"
+
+
+def tile_step(architecture: str, levels: int) -> int:
+    """What the side of a tile must be a multiple of, px; `lotss_unet` begins at a quarter of it."""
+    return 2 ** (levels + (architecture == "lotss_unet"))
+
+
+MODELS = CHECKOUT / "resources" / "models"
+
+
+def model_folder(name: str) -> Path:
+    """Folder of a model: a name in ``resources/models``, or a path."""
+    return MODELS / name if (MODELS / name).is_dir() else Path(name)
+
+
+def read_card(folder: str | Path, check_weights: bool = True) -> Card:
+    """Read ``card.yaml`` of a model folder and check the weights' hash.
+
+    Parameters
+    ----------
+    folder : path
+        The model's folder, such as ``resources/models/lotss-unet``.
+    check_weights : bool
+        Also verify the SHA-256 of the weights file.
+
+    Raises
+    ------
+    ModelError
+        Card missing or malformed, or weights that are not those it names.
+    """
+    path = Path(folder) / "card.yaml"
+    try:
+        card = Card.model_validate(read_yaml(path))
+    except (FileNotFoundError, NotADirectoryError):
+        known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml")))
+        raise ModelError(
+            f"no model card at {path}; models by name: {known}; or give a model's folder"
+        ) from None
+    except ValueError as error:  # of YAML or of pydantic
+        raise ModelError(f"{path} is not a valid model card: {error}") from error
+    if (card.tile_px - card.core_px) % 2 or card.core_px > card.tile_px:
+        raise ModelError(f"{path}: a core of {card.core_px} px does not centre in {card.tile_px} px")
+    if check_weights:
+        weights = Path(folder) / card.weights.file
+        if not weights.is_file():
+            raise ModelError(f"{path} names {card.weights.file}, which is not there")
+        found = sha256_of(weights)
+        if found != card.weights.sha256:
+            raise ModelError(
+                f"{weights} has SHA-256 {found}, its card says {card.weights.sha256}; "
+                "restore the file, or the card that belongs to it"
+            )
+    return card
+
+
+def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as they are kept: half precision, names that a zip file can hold.
+
+    Raises
+    ------
+    ModelError
+        A weight that half precision cannot hold.
+    """
+    largest = np.finfo(np.float16).max
+    for name, one in weights.items():
+        if not (np.abs(one) <= largest).all():
+            raise ModelError(f"{name} holds weights beyond {largest:g} or no numbers: half precision cannot")
+    return {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
+
+
+def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """Read weights that were kept in half precision, as ``layer/weight``.
+
+    Raises
+    ------
+    ModelError
+        There is no such file.
+    """
+    if not Path(path).is_file():
+        raise ModelError(f"there are no weights {path}")
+    with np.load(path) as store:
+        return {name.replace("|", "/"): store[name].astype(np.float32) for name in store}
+
+
+def write_card(folder: str | Path, card: Card) -> None:
+    """Write ``card.yaml`` of a model folder."""
+    with atomic(Path(folder) / "card.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))

@@ -1,0 +1,222 @@
+"""Weights of the published Radio U-Net, read from a TensorFlow SavedModel.
+
+Only the checkpoint of its variables is read: no code in the SavedModel is run, and
+no legacy Keras is needed.
+"""
+
+import shutil
+import stat
+import tempfile
+import warnings
+import zipfile
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import keras
+import numpy as np
+
+from radiounet.errors import ModelError
+from radiounet.images.provenance import sha256_of
+from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
+from radiounet.images.writing import atomic
+from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
+from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.settings.urls import public_text
+
+TILE_PX, CORE_PX = 192, 96
+PARAMETERS = 12_401_122
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError)
+"""What a damaged, encrypted or odd zip raises, each where it is noticed."""
+MOST_FILES = 1000
+MOST_BYTES = 2_000_000_000
+WANTED = ("saved_model.pb", "keras_metadata.pb", "fingerprint.pb")
+INDEX = "variables/variables.index"
+KEY = "layer_with_weights-{number}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def import_saved_model(
+    source: str | Path,
+    name: str,
+    folder: str | Path,
+    normalisation: LogNormalisation,
+    threshold: float = 0.5,
+    origin: str = "",
+) -> Card:
+    """Make a model folder of a SavedModel of the published architecture.
+
+    Parameters
+    ----------
+    source : path
+        A zip, or the folder that holds ``saved_model.pb`` and ``variables/``, at any depth.
+    name : str
+        Of the model.
+    folder : path
+        Written: ``network.weights.h5`` and ``card.yaml``.
+    normalisation : LogNormalisation
+        Belongs to the weights, and is not in the SavedModel.
+    threshold : float
+        Probability where the mask begins.
+    origin : str
+        Where the file came from, for the card.
+
+    Raises
+    ------
+    ModelError
+        Not a SavedModel, an unsafe zip, or variables that are not those of
+        `radiounet.network.architectures.published_unet`.
+    """
+    source, out = Path(source), Path(folder)
+    with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
+        tree = source if source.is_dir() else unpack(source, Path(scratch))
+        model = published_unet(TILE_PX)
+        fill(model, read_variables(_root_of(tree, source)), source)
+        weights = Path(scratch) / "network.weights.h5"
+        save_weights(model, weights)
+        # the card is made before anything is written where a good model may be
+        card = _card(name, normalisation, threshold, weights, source, origin)
+        with atomic(out / weights.name) as temporary:
+            shutil.copyfile(weights, temporary)
+    write_card(out, card)
+    return card
+
+
+def _card(
+    name: str, normalisation: LogNormalisation, threshold: float, weights: Path, source: Path, origin: str
+) -> Card:
+    return Card(
+        name=name,
+        architecture="published_unet",
+        widths=PUBLISHED_WIDTHS,
+        tile_px=TILE_PX,
+        core_px=CORE_PX,
+        normalisation=normalisation,
+        unit="Jy/beam",
+        beam_arcsec=BEAM_ARCSEC,
+        pixel_arcsec=PIXEL_ARCSEC,
+        threshold=threshold,
+        training={
+            "data": "as published; see citation",
+            "imported_from": public_text(origin or source.name),
+            **({"sha256": sha256_of(source)} if source.is_file() else {}),
+            "parameters": PARAMETERS,
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+        metrics={},
+        weights=Weights(file=weights.name, sha256=sha256_of(weights)),
+        licence="as its authors say: https://github.com/ICSC-Spoke3/Radio-U-Net",
+        citation="Stuardi et al. 2024, MNRAS, doi:10.1093/mnras/stae2014",
+    )
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack what a SavedModel's variables need from a zip, and nothing else.
+
+    Raises
+    ------
+    ModelError
+        Not a zip, damaged, too large, or with a path that leaves the folder or a link.
+    """
+    try:
+        with zipfile.ZipFile(archive) as pack:
+            entries = pack.infolist()
+            size = sum(one.file_size for one in entries)
+            if len(entries) > MOST_FILES or size > MOST_BYTES:
+                raise ModelError(
+                    f"{archive} would unpack to {len(entries)} files of {size / 1e9:.1f} GB in all; "
+                    f"a model has at most {MOST_FILES} of {MOST_BYTES / 1e9:.0f} GB"
+                )
+            for one in entries:
+                path = PurePosixPath(one.filename.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or ":" in one.filename:
+                    raise ModelError(f"{archive} holds {one.filename!r}, which leads out of its folder")
+                if stat.S_ISLNK(one.external_attr >> 16):
+                    raise ModelError(f"{archive} holds {one.filename!r}, a link")
+                if not one.is_dir() and _wanted(path):
+                    _extract(pack, one, folder / path)
+    except BAD_ZIP as error:
+        raise ModelError(f"{archive} is not a whole zip: {error}") from error
+    return folder
+
+
+def _wanted(path: PurePosixPath) -> bool:
+    if "__MACOSX" in path.parts or path.name.startswith("._"):
+        return False
+    return path.name in WANTED or (path.parent.name == "variables" and path.name.startswith("variables."))
+
+
+def _extract(pack: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> None:
+    """Extract one file, but not more of it than the zip says it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = one.file_size
+    with pack.open(one) as source, open(path, "wb") as target:
+        while block := source.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise ModelError(f"{pack.filename}: {one.filename} is larger than the zip says")
+            target.write(block)
+
+
+def _root_of(tree: Path, source: Path) -> Path:
+    found = sorted(path.parents[1] for path in tree.rglob(INDEX))
+    if len(found) != 1:
+        what = ", ".join(str(one.relative_to(tree)) for one in found)
+        raise ModelError(
+            f"{source} holds {len(found)} SavedModels ({what})" if found else f"{source} holds no {INDEX}"
+        )
+    return found[0]
+
+
+def read_variables(root: Path) -> dict[str, np.ndarray]:
+    """Variables of a SavedModel by their checkpoint key, those of the optimizer left out.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint cannot be read.
+    """
+    import tensorflow as tf
+
+    prefix = str(root / INDEX).removesuffix(".index")
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        keys = [key for key in reader.get_variable_to_shape_map() if key.startswith("layer_with_weights-")]
+        return {key: reader.get_tensor(key) for key in keys if "/.OPTIMIZER_SLOT/" not in key}
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        raise ModelError(f"{root}: its variables cannot be read: {error}") from error
+
+
+def fill(model: keras.Model, variables: dict[str, np.ndarray], source: str | Path) -> None:
+    """Give a network the variables of a checkpoint, by key and shape.
+
+    The n-th layer with weights is ``layer_with_weights-n``.
+
+    Raises
+    ------
+    ModelError
+        A variable is missing, left over, not finite, or of another shape.
+    """
+    layers = [layer for layer in model.layers if layer.weights]
+    wanted = {
+        KEY.format(number=number, name=one.name): one
+        for number, layer in enumerate(layers)
+        for one in layer.weights
+    }
+    missing, more = sorted(wanted.keys() - variables.keys()), sorted(variables.keys() - wanted.keys())
+    if missing or more:
+        kinds = ("missing", missing), ("left over", more)
+        named = "; ".join(f"{len(keys)} {what}, such as {keys[0]}" for what, keys in kinds if keys)
+        raise ModelError(f"{source} is not the published Radio U-Net: of {len(wanted)} variables {named}")
+    for key, variable in wanted.items():
+        value = variables[key]
+        if value.shape != tuple(variable.shape):
+            raise ModelError(
+                f"{source} is not the published Radio U-Net: {key} has shape {list(value.shape)}, "
+                f"with widths {list(PUBLISHED_WIDTHS)} it is {list(variable.shape)}"
+            )
+        if not np.isfinite(value).all():
+            raise ModelError(f"{source}: {key} holds numbers that are not finite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key, variable in wanted.items():
+            variable.assign(variables[key])

@@ -1,0 +1,263 @@
+"""Tiles of a plane, and the plane from their cores: exact inverses.
+
+A tile is one network input, its core the central part that is kept. Cores join
+without gap or overlap; at a border a tile slides inwards, so that it is full of
+image and the core's share comes from wherever it then lies in the tile. Tiles are
+never copied: the plane is stored once and a tile is a window on it.
+
+For `class_unet` the plane is surrounded by blanks instead, as wide as the network sees, and
+tiles lie where its levels have their pixels: so what it says of a sky position does not
+depend on the size of its tiles.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+
+from radiounet.errors import ConfigError, GridError
+from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.image import check_grid, read_plane
+from radiounet.images.noise import local_rms
+from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import fits_header
+from radiounet.images.writing import atomic
+from radiounet.network.model_cards import BEAM_PX, Card, model_folder, network_input, read_card
+
+Mode = Literal["exact", "reference"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where cores and tiles lie on a plane.
+
+    A core is known by its start: the row and column at which it begins as long as
+    it is not moved, which at a border may lie outside the plane.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns of the plane.
+    tile_px, core_px : int
+        Sides of tile and core.
+    first : int
+        Start of the first core along both axes.
+    counts : (int, int)
+        Tiles along y and x.
+    surrounded : bool
+        Blanks on all sides of the plane in place of tiles that slide inwards.
+    """
+
+    shape: tuple[int, int]
+    tile_px: int
+    core_px: int
+    first: int
+    counts: tuple[int, int]
+    surrounded: bool = False
+
+    @property
+    def margin_px(self) -> int:
+        """Context around a core that is not moved."""
+        return (self.tile_px - self.core_px) // 2
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Shape of the plane as it is stored: padded to one tile at least, or surrounded by blanks."""
+        if self.surrounded:
+            return tuple(count * self.core_px + 2 * self.margin_px for count in self.counts)
+        return tuple(max(side, self.tile_px) for side in self.shape)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Where the plane lies in what is stored."""
+        low = self.margin_px if self.surrounded else 0
+        return tuple(slice(low, low + side) for side in self.shape)
+
+    def starts(self) -> np.ndarray:
+        """Start of every core, ``[tile, 2]``."""
+        rows, columns = (self.first + np.arange(count) * self.core_px for count in self.counts)
+        return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+
+    def origins(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First row and column of tiles on the padded plane, and of their cores within the tiles.
+
+        Parameters
+        ----------
+        starts : ndarray, ``[tile, 2]``
+
+        Returns
+        -------
+        tiles, cores : ndarray, ``[tile, 2]``
+        """
+        cores = self._core_origins(starts)
+        if self.surrounded:
+            return cores, np.full_like(cores, self.margin_px)
+        tiles = np.clip(cores - self.margin_px, 0, np.array(self.padded) - self.tile_px)
+        return tiles, cores - tiles
+
+    def _core_origins(self, starts: np.ndarray) -> np.ndarray:
+        if self.surrounded:
+            return np.asarray(starts)
+        return np.clip(starts, 0, np.maximum(np.array(self.shape) - self.core_px, 0))
+
+    def core_of(self, start: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Which part of the plane a core is kept for, and which part of the core that is."""
+        start = np.asarray(start)
+        low = np.maximum(start, 0)
+        high = np.maximum(np.minimum(start + self.core_px, self.shape), low)
+        moved = self._core_origins(start)
+        target = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        source = tuple(slice(int(a), int(b)) for a, b in zip(low - moved, high - moved, strict=True))
+        return target, source
+
+
+def layout(
+    shape: tuple[int, int], tile_px: int, core_px: int, mode: Mode, surrounded: bool = False
+) -> Layout:
+    """Lay tiles on a plane.
+
+    ``reference``: from pixel 0, tiles that would cross the high edge dropped, as the
+    published code does. ``exact``: the same tiles, and more for the borders, so that
+    every pixel lies in a core. `surrounded`: cores from pixel 0, see `Layout`.
+
+    Raises
+    ------
+    GridError
+        In ``reference`` mode, an image smaller than one tile.
+    ConfigError
+        In ``reference`` mode, a model that has no published tiles.
+    """
+    if surrounded:
+        if mode == "reference":
+            raise ConfigError("mode reference reproduces the published network; this model has mode exact")
+        counts = tuple(-(-side // core_px) for side in shape)
+        return Layout(tuple(shape), tile_px, core_px, 0, counts, surrounded=True)
+    margin = (tile_px - core_px) // 2
+    if mode == "reference":
+        if min(shape) < tile_px:
+            raise GridError(f"an image of {shape} px holds no tile of {tile_px} px; use mode exact")
+        counts = tuple((side - tile_px) // core_px + 1 for side in shape)
+        return Layout(tuple(shape), tile_px, core_px, margin, counts)
+    # whole cores before pixel 0 keep the tiles of the reference where they are
+    first = margin - -(-margin // core_px) * core_px
+    counts = tuple(-(-(side - first) // core_px) for side in shape)
+    return Layout(tuple(shape), tile_px, core_px, first, counts)
+
+
+def sides(card: Card, shape: tuple[int, int]) -> tuple[int, int]:
+    """Side of tiles and cores: the model's own; a smaller one for a surrounded plane that is smaller."""
+    if not card.surrounded:
+        return card.tile_px, card.core_px
+    longest, step = max(shape), card.step_px
+    count = -(-longest // card.core_px)
+    core_px = math.ceil(longest / count / step) * step
+    return core_px + 2 * card.margin_px, core_px
+
+
+def has_data(image: np.ndarray, starts: np.ndarray, where: Layout, mode: Mode) -> np.ndarray:
+    """Which cores are predicted: those with data, in mode ``reference`` all.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        NaN where blank.
+    starts : ndarray, ``[core, 2]``
+
+    Returns
+    -------
+    ndarray of bool, ``[core]``
+    """
+    if mode == "reference":
+        return np.ones(len(starts), bool)
+    data = np.isfinite(image)
+    return np.array([data[where.core_of(start)[0]].any() for start in starts])
+
+
+def write_tiles(
+    path: str | Path,
+    image: np.ndarray,
+    card: Card,
+    mode: Mode,
+    meta: dict[str, str],
+    beam_px: float = BEAM_PX,
+) -> None:
+    """Normalise an image for a model and store it ready to be cut.
+
+    Data sets: ``plane`` (float32, ``[y, x]``, padded to a tile), ``starts`` (of the
+    cores, ``[tile, 2]``, see `Layout`), ``has_data`` (``[tile]``).
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Jy/beam, NaN where blank.
+    meta : dict
+        Provenance, kept as attributes.
+    beam_px : float
+        FWHM of the beam that the image was made with.
+    """
+    where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
+    plane = network_input(card.normalisation, image, local_rms(image), beam_px)
+    starts = where.starts()
+    with atomic(path) as temporary, h5py.File(temporary, "w") as store:
+        padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=card.normalisation.blank)
+        padded[where.place] = plane
+        store["starts"] = starts.astype(np.int32)
+        store["has_data"] = has_data(image, starts, where, mode)
+        store.attrs["shape"] = image.shape
+        store.attrs["mode"] = mode
+        store.attrs.update(meta)
+
+
+def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
+    """Normalise an image for a model and write its tiles file.
+
+    Kept as provenance: ``image_sha256`` of the image, and ``input_sha256`` of what it was
+    prepared from (its card INPUTSHA), which is the same where it was used as it came.
+
+    Raises
+    ------
+    BadDataError
+        The image is unreadable, or not at the model's beam and pixel scale.
+    """
+    card = read_card(model_folder(model))
+    plane = read_plane(image)
+    check_grid(plane, card.pixel_arcsec, card.beam_arcsec, image)
+    meta = {
+        "model": card.name,
+        "model_sha256": card.weights.sha256,
+        "image_sha256": (found := sha256_of(image)),
+        "input_sha256": fits_header(image).get("INPUTSHA", found),
+    }
+    beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+    write_tiles(target, plane.data, card, mode, meta, beam_px)
+
+
+def read_layout(store: h5py.File, card: Card) -> Layout:
+    """Layout of a tiles file for the model it was made for."""
+    shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
+    return layout(shape, *sides(card, shape), mode, card.surrounded)
+
+
+def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:
+    """Join cores into a plane.
+
+    Parameters
+    ----------
+    cores : ndarray or h5py data set, ``[tile, y, x]``
+    starts : ndarray, ``[tile, 2]``
+    where : Layout
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+        NaN where no core lies; of uint8 cores uint8, and 0 there.
+    """
+    whole = cores.dtype.kind == "u"
+    plane = np.full(where.shape, 0 if whole else np.nan, np.uint8 if whole else np.float32)
+    for index, start in enumerate(starts):
+        target, source = where.core_of(start)
+        plane[target] = cores[index][source]
+    return plane

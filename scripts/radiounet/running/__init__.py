@@ -1,0 +1,19 @@
+"""The run: job graph, plan, progress, freshness, locks, scratch, and what every stage script shares.
+
+The highest room: it may use all others.
+"""
+
+__all__ = [
+    "freshness",
+    "inputs",
+    "job_graph",
+    "locks",
+    "log",
+    "outputs",
+    "plan",
+    "progress",
+    "rerun",
+    "scratch",
+    "segmentation",
+    "stage",
+]

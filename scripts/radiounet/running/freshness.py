@@ -1,0 +1,258 @@
+"""Whether what is on disk is what the configuration says.
+
+Snakemake makes a product anew where a value, the code or the date of an input changed. Two
+things it does not see: an input that was replaced by an older file, and a product that
+somebody replaced, cut short or put back. Both are told here, from size and date, and from
+the bytes only where those differ from what is on record.
+
+Nor does it see that a job ran with code that was edited after the run had begun, when the edit
+is put back before the next one: jobs are told which code their run began with, and leave a
+mark where they find another, see `EditMark`. The settings of a run are kept for its jobs, which
+would read an edited configuration otherwise.
+
+All that touches Snakemake's inside for this stands in `Freshness`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from radiounet.images.products import Products
+from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.writing import write_json
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+    from radiounet.running.job_graph import JobGraph
+    from radiounet.settings.config import Config
+
+logger = logging.getLogger(__name__)
+
+DATE_TOLERANCE_S = 1e-3
+"""Snakemake keeps dates as floating-point seconds."""
+
+
+RUN_CODE = "RADIOUNET_RUN_CODE"
+"""Environment variable by which a run tells its jobs which code and settings it began with."""
+
+
+def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
+    """Configuration that the run of this job began with; the given one where it is not on record."""
+    told = json.loads(os.environ.get(RUN_CODE, "{}")).get("settings")
+    return (_json(Path(told)) if told else {}) or config
+
+
+class EditMark:
+    """Notes that a stage ran with other code than its run began with.
+
+    Parameters
+    ----------
+    stage, name : str
+        Of the job.
+    """
+
+    def __init__(self, stage: str, name: str):
+        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        self._stage, self._expected = stage, told.get("stages", {}).get(stage)
+        self._path = Path(told.get("marks", ""), f"{stage}.{name or 'all'}.json")
+        self._differs = self._is_other()
+
+    def _is_other(self) -> bool:
+        if self._expected is None:
+            return False
+        try:  # anew, since a module may be edited before it is imported
+            return code_hash.__wrapped__(self._stage) != self._expected
+        except (OSError, ValueError):  # a module is gone, or half written
+            return True
+
+    def settle(self, products: Iterable[str]) -> None:
+        """Note or forget it, when all products of the job are written."""
+        if self._differs or self._is_other():
+            logger.warning(
+                "%s: its code was edited during the run; the next one does this again",
+                self._stage,
+            )
+            write_json(self._path, {"products": list(products)})
+        elif self._expected is not None:
+            self._path.unlink(missing_ok=True)
+
+
+class Fingerprints:
+    """SHA-256 of files that no job makes; of those that look as before, from a record.
+
+    Parameters
+    ----------
+    record : path
+        JSON: size (bytes), date (ns) and SHA-256 by absolute path.
+    """
+
+    def __init__(self, record: str | Path):
+        self._path = Path(record)
+        self._known = _json(self._path)
+        self._changed = False
+
+    def of(self, path: str | Path) -> str:
+        """SHA-256 of a file, or ``absent``."""
+        source = Path(path).absolute()
+        if not source.is_file():
+            return "absent"
+        found = source.stat()
+        looks = [found.st_size, found.st_mtime_ns]
+        known = self._known.get(str(source))
+        if not isinstance(known, list) or known[:2] != looks:
+            known = self._known[str(source)] = [*looks, sha256_of(source)]
+            self._changed = True
+        return known[2]
+
+    def of_all(self, paths: Iterable[str]) -> list[str]:
+        """The same of several files."""
+        return [self.of(path) for path in paths]
+
+    def keep(self) -> None:
+        """Write the record, where something is new: by a run that has its products for itself."""
+        if self._changed:
+            write_json(self._path, self._known)
+            self._changed = False
+
+
+def as_inputs(*paths: str) -> list[str]:
+    """Files of the user's own that a rule can have as inputs.
+
+    Snakemake takes braces in their names for wildcards, also those that a function returns. Such
+    a file is left to the rule's params, which hold its path and its fingerprint.
+    """
+    return [path for path in paths if not set(path) & set("{}")]
+
+
+class Freshness:
+    """Products of a run that are no longer what their jobs left.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    products : Products
+    """
+
+    def __init__(self, workflow: Workflow, products: Products):
+        from snakemake_interface_executor_plugins.settings import ExecMode
+
+        self.is_main = workflow.exec_mode == ExecMode.DEFAULT
+        self._workflow, self._products = workflow, products
+        self.fingerprints = Fingerprints(products.input_record())
+        settings = str(Path(products.run_settings()).absolute())
+        self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
+        self._is_edit_checked = self._is_model_checked = False
+
+    def code(self, stage: str) -> str:
+        """Hash of a stage's code as the run begins; its jobs are told."""
+        found = self._told["stages"][stage] = code_hash(stage)
+        self._tell()
+        return found
+
+    def keep_settings(self, config: Config) -> None:
+        """Write the configuration that the run began with, for its jobs; see `settings_of_run`.
+
+        For nobody else to read, since its URLs may hold tokens.
+        """
+        path = Path(self._told["settings"])
+        write_json(path, config.model_dump(mode="json"))
+        path.chmod(0o600)
+
+    def forget_settings(self) -> None:
+        """Remove them, when no job of the run is left."""
+        Path(self._told["settings"]).unlink(missing_ok=True)
+
+    def _tell(self) -> None:
+        if self.is_main:
+            os.environ[RUN_CODE] = json.dumps(self._told)
+
+    def check_mosaic(self, mosaic: str) -> None:
+        """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
+        source = self._products.mosaic_source(mosaic)
+        self._check([self._products.image(mosaic)], source)
+        self._check(self._products.lasting(mosaic))
+
+    def check_field(self, field: str) -> None:
+        """The same of a field's images."""
+        images = [self._products.field_image(field, kind) for kind in ("int", "app")]
+        self._check(images, self._products.field_source(field))
+
+    def check_model(self, graph: JobGraph) -> None:
+        """Have a fetched model fetched again whose files do not belong together."""
+        if not self.is_main or self._is_model_checked:
+            return
+        self._is_model_checked = True
+        if spoiled := graph.spoiled_model:
+            logger.warning("not whole, fetched again: %s", ", ".join(spoiled))
+            self._workflow.dag.forcefiles.update(spoiled)
+
+    def check_verdict(self, mosaics: Iterable[str]) -> None:
+        """Have what was replaced of comparisons with references made again."""
+        self._check([self._products.verification(mosaic) for mosaic in mosaics])
+        self._check([self._products.verdict(), self._products.verdict_page()])
+
+    def check_survey(self) -> None:
+        """The same of the merged catalogue and the report, and of the list of own images."""
+        self._check([*self._products.of_survey(), self._products.image_list()])
+
+    def _check(self, paths: list[str], source: str | None = None) -> None:
+        if not self.is_main:
+            return
+        self._check_edits()
+        for path in paths:
+            if self._was_replaced(path) and not _is_download(path, source):
+                logger.warning("%s differs from what its job wrote: it is made again", path)
+                self._workflow.dag.forcefiles.add(path)
+
+    def _check_edits(self) -> None:
+        """Have made again what was made with code that was edited during its run."""
+        if self._is_edit_checked:
+            return
+        self._is_edit_checked = True
+        for mark in sorted(Path(self._products.edit_marks()).glob("*.json")):
+            # the stage that merges the tables is not given the names of its products
+            products = _json(mark).get("products") or self._products.of_survey()
+            logger.warning(
+                "%s: made with code that was edited during the run; made again where this run needs it",
+                ", ".join(products),
+            )
+            self._workflow.dag.forcefiles.update(products)
+
+    def _was_replaced(self, path: str) -> bool:
+        """Whether a product has another date than its job left; unknown without Snakemake's record."""
+        if not Path(path).is_file():
+            return False
+        record = self._workflow.persistence._read_record(path)
+        if record is None or record.endtime is None:
+            return False
+        return abs(Path(path).stat().st_mtime - record.endtime) > DATE_TOLERANCE_S
+
+
+def _is_download(path: str, source: str | None) -> bool:
+    """Whether a file has the bytes that were once downloaded, by the record of its origin."""
+    if source is None or not Path(source).is_file():
+        return False
+    entries = _json(Path(source))
+    found = (entries, *(one for one in entries.values() if isinstance(one, dict)))
+    known = {one["sha256"] for one in found if "sha256" in one}
+    return bool(known) and sha256_of(path) in known
+
+
+def _json(path: Path) -> dict:
+    """What a record holds; nothing where it is absent, cut short or something else."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        logger.warning("%s cannot be read: what it records is looked at anew", path)
+        return {}
+    return content

@@ -1,0 +1,191 @@
+"""The files that a configuration names: whether they are there, before the job graph is made.
+
+Snakemake takes what exists for up to date where its inputs are missing: with a mistyped
+model or image, a finished run would show the old products under the new name.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from radiounet.errors import ConfigError
+from radiounet.images.provenance import sha256_of
+from radiounet.settings.archive import PUBLISHED_CATALOGUES
+from radiounet.settings.config import Config
+from radiounet.settings.urls import local_path
+from radiounet.settings.yaml_file import read_yaml
+
+
+def check_inputs(config: Config, root: str) -> None:
+    """Look at every file that a run reads by the configuration, without reading images.
+
+    Parameters
+    ----------
+    config : Config
+    root : str
+        Folder that the run writes to, ``results/<release>``.
+
+    Raises
+    ------
+    ConfigError
+        Names every file that is missing, empty, not readable or in the run's own folder.
+    """
+    files = [fault for key, path in _files(config) if (fault := _file_fault(key, path, root))]
+    folders = [fault for key, path in _templates(config) if (fault := _folder_fault(key, path))]
+    _raise([*_place_faults(config), *files, *folders])
+
+
+def check_model(config: Config, models: Path) -> None:
+    """Look at the model that segments: whether it is whole.
+
+    Parameters
+    ----------
+    config : Config
+    models : Path
+        Folder of the models, ``resources/models``.
+
+    Raises
+    ------
+    ConfigError
+        It is not there and cannot be fetched; its card is none; its weights are not there, or
+        not those of the card; or one to be fetched would overwrite another.
+    """
+    _raise(_model_faults(config, models))
+
+
+def check_training_models(config: Config, models: Path) -> None:
+    """Look at the models by name that a training starts from, or is compared with.
+
+    Raises
+    ------
+    ConfigError
+        One that is not there; one given by its folder may still be made.
+    """
+    train = config.train
+    named = {"initial": [train.initial], "hard_from": [train.hard_from], "compare": train.compare}
+    wanted = [(f"train.{key}", name) for key, names in named.items() for name in names if name]
+    absent = [
+        (key, name)
+        for key, name in wanted
+        if "/" not in name and not (models / name).is_dir() and not Path(name).is_dir()
+    ]
+    _raise([f"{key}: there is no model {name}{_nearest(name, _known(models))}" for key, name in absent])
+
+
+def _raise(faults: list[str]) -> None:
+    if faults:
+        listed = "\n".join(f"- {fault}" for fault in faults)
+        raise ConfigError(f"the configuration names what cannot be used:\n{listed}")
+
+
+def _files(config: Config) -> Iterator[tuple[str, str]]:
+    for number, image in enumerate(config.mosaics.images):
+        yield f"mosaics.images.{number}.path", image.path
+    if config.clusters is not None and config.clusters not in PUBLISHED_CATALOGUES:
+        yield "clusters", config.clusters
+    if config.archive.checksums is not None:
+        yield "archive.checksums", config.archive.checksums
+    if config.mosaics.source == "fields" and config.mosaics.options.flux_scale is not None:
+        yield "mosaics.options.flux_scale", config.mosaics.options.flux_scale
+
+
+def _templates(config: Config) -> Iterator[tuple[str, str]]:
+    named = {
+        "mosaics.compare_to": config.mosaics.compare_to,
+        "verify.masks": config.verify.masks,
+        "verify.probabilities": config.verify.probabilities,
+    }
+    for key, template in named.items():
+        if template is not None and (path := local_path(template)) is not None:
+            yield key, path
+
+
+def _place_faults(config: Config) -> list[str]:
+    """What stands where folders are to be made, and two that would be one."""
+    places = {"results": config.results, "archive.list_folder": config.archive.list_folder}
+    places |= {"scratch": config.scratch} if config.scratch else {}
+    faults = [
+        f"{key}: {path} is a file, not a folder"
+        for key, path in places.items()
+        if os.path.lexists(path) and not os.path.isdir(path)
+    ]
+    if config.scratch and os.path.realpath(config.scratch) == os.path.realpath(config.results):
+        faults.append(f"scratch: {config.scratch} is the folder of results: name another, or leave it out")
+    return faults
+
+
+def _file_fault(key: str, path: str, root: str) -> str | None:
+    if not os.path.lexists(path):
+        folder, name = os.path.split(path)
+        beside = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+        beside += PUBLISHED_CATALOGUES if key == "clusters" else []
+        return f"{key}: there is no file {path} (from {Path.cwd()}){_nearest(name, beside)}"
+    if os.path.isdir(path):
+        return f"{key}: {path} is a folder, not a file"
+    if not os.path.exists(path):
+        return f"{key}: {path} is a link to {os.readlink(path)}, which is not there"
+    if not os.access(path, os.R_OK):
+        return f"{key}: {path} may not be read by this user"
+    if os.path.getsize(path) == 0:
+        return f"{key}: {path} is empty"
+    if os.path.realpath(path).startswith(f"{os.path.realpath(root)}{os.sep}"):
+        return f"{key}: {path} lies in {root}, which this run writes to: move it, or set another results"
+    return None
+
+
+def _folder_fault(key: str, template: str) -> str | None:
+    """Whether the part of a path before its first name in braces is there."""
+    folder = os.path.dirname(template.format(mosaic="\0").partition("\0")[0]) or "."
+    return None if os.path.isdir(folder) else f"{key}: there is no folder {folder} (from {Path.cwd()})"
+
+
+def _model_faults(config: Config, models: Path) -> list[str]:
+    name, fetched = config.segmentation.model, config.archive.models
+    own = [_own_model_fault(one, models / one) for one in fetched]
+    faults = [fault for fault in own if fault]
+    folder = models / name
+    if not (folder / "card.yaml").is_file():
+        if name not in fetched:
+            known = [*_known(models), *fetched]
+            faults.append(f"segmentation.model: there is no model {name} in {models}{_nearest(name, known)}")
+        return faults
+    if name in fetched:  # fetched again, where it is not whole
+        return faults
+    try:
+        weights = read_yaml(folder / "card.yaml")["weights"]
+        file, recorded = folder / str(weights["file"]), weights["sha256"]
+    except (ValueError, TypeError, KeyError) as error:
+        return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
+    if not file.is_file() or file.stat().st_size == 0:
+        faults.append(f"segmentation.model: the weights {file} are missing or empty; restore them")
+    elif sha256_of(file) != recorded:
+        faults.append(
+            f"segmentation.model: the weights {file} are not those of the card beside them: "
+            "restore the file, or the card that belongs to it"
+        )
+    return faults
+
+
+def _own_model_fault(name: str, folder: Path) -> str | None:
+    """Whether fetching a model would write over one that was not fetched."""
+    if not (folder / "card.yaml").is_file():
+        return None
+    try:
+        if "imported_from" in read_yaml(folder / "card.yaml")["training"]:
+            return None
+    except (ValueError, TypeError, KeyError):
+        return (
+            f"archive.models.{name}: {folder}/card.yaml is no model card, so that nothing says whether this "
+            "model was fetched: remove the folder to have it fetched"
+        )
+    return f"archive.models.{name}: {folder} is a model that was not fetched, and fetching would overwrite it"
+
+
+def _known(models: Path) -> list[str]:
+    return sorted(card.parent.name for card in models.glob("*/card.yaml"))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,347 @@
+"""What the job graph needs to know of a survey, worked out from the configuration and the lists.
+
+Imported while the Snakefile is parsed, in every job: nothing heavy is loaded
+before it is asked for.
+"""
+
+import csv
+import hashlib
+from collections import defaultdict
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products
+from radiounet.images.provenance import sha256_of
+from radiounet.images.squares import Mosaic
+from radiounet.running.inputs import check_inputs, check_model, check_training_models
+from radiounet.settings.archive import PUBLISHED_CATALOGUES
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.config import Config
+from radiounet.settings.mosaics import OwnImage
+from radiounet.settings.urls import local_path
+from radiounet.settings.yaml_file import read_yaml
+from radiounet.survey.survey import Cluster, Survey, list_paths, read_survey
+
+CLUSTER_FOLDER = "resources/clusters"
+
+
+class JobGraph:
+    """Mosaics, fields and clusters of one run.
+
+    Parameters
+    ----------
+    config : Config
+    base : path
+        Folder of the workflow.
+    """
+
+    def __init__(self, config: Config, base: str | Path):
+        self.config = config
+        self._models = Path(base) / "resources" / "models"
+        self.products = Products(f"{config.results}/{config.survey}")
+        # inputs, params and targets ask for the same mosaic; work it out once
+        self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
+        self.fields_of = cache(self.fields_of)
+
+    @classmethod
+    def from_json(cls, config: str) -> "JobGraph":
+        """Make it from a configuration as JSON, for scripts that work on a whole run."""
+        return cls(Config.model_validate_json(config), CHECKOUT)
+
+    @property
+    def model_folder(self) -> str:
+        """Folder of the configured model."""
+        return str(self._models / self.config.segmentation.model)
+
+    def check(self) -> None:
+        """Look at all that the configuration names, before Snakemake does.
+
+        A configuration with a section ``train`` may name a model that is still to be made.
+
+        Raises
+        ------
+        ConfigError
+            Names what is not there, or cannot be used.
+        """
+        check_inputs(self.config, self.products.root)
+        if "train" in self.config.model_fields_set:
+            check_training_models(self.config, self._models)
+        else:
+            self.check_model()
+
+    def check_model(self) -> None:
+        """Look at the model that segments.
+
+        Raises
+        ------
+        ConfigError
+            It is not there and cannot be fetched, or its card or weights cannot be used.
+        """
+        check_model(self.config, self._models)
+
+    @property
+    def model_card(self) -> str:
+        """Card of the configured model."""
+        return f"{self.model_folder}/card.yaml"
+
+    @property
+    def fetched_weights(self) -> list[str]:
+        """Weights of the configured model where the run fetches it: made again when they are lost."""
+        fetched = self.config.segmentation.model in self.config.archive.models
+        return [f"{self.model_folder}/network.weights.h5"] if fetched else []
+
+    @cached_property
+    def spoiled_model(self) -> list[str]:
+        """Card and weights of a fetched model where these do not belong together; to be fetched again."""
+        files = [self.model_card, *self.fetched_weights]
+        if len(files) < 2 or not all(Path(file).is_file() for file in files):
+            return []
+        is_whole = read_yaml(self.model_card)["weights"]["sha256"] == sha256_of(files[1])
+        return [] if is_whole else files
+
+    @cached_property
+    def model_state(self) -> str:
+        """What tells a model from another: SHA-256 of its card, which states that of its weights.
+
+        For one that the run fetches, how it is fetched, which is the same before and after.
+        """
+        fetched = self.config.archive.models.get(self.config.segmentation.model)
+        if fetched:
+            return fetched.model_dump_json()
+        return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
+
+    def cell_options(self, mosaic: str) -> list[str]:
+        """Options that tell a stage which sky a mosaic owns.
+
+        An own image is given its place, not the list of all: another image that moves does not
+        concern it.
+        """
+        options = ["--release", self.config.survey]
+        if self.config.survey != "images":
+            return [*options, "--list", self.mosaic_list]
+        place = self.survey.mosaics[self.known(mosaic)]
+        return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
+
+    def cells(self, *mosaics: str) -> str:
+        """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
+        around = {place for name in mosaics for place in self.survey.around(self.known(name))}
+        return hashlib.sha256(repr(sorted(around, key=lambda place: place.name)).encode()).hexdigest()
+
+    @property
+    def mosaic_list(self) -> str:
+        """List of all mosaics of the survey (CSV)."""
+        if self.config.survey == "images":
+            return self.products.image_list()
+        return list_paths(self.config.archive.list_folder, self.config.release)["mosaics"]
+
+    @property
+    def list_made_here(self) -> list[str]:
+        """The list as an input of the report: that of own images is made in the run, the others before it.
+
+        Stages of one mosaic have what they need of it as params, so that another image that is added
+        or moved does not redo them. Never as ``ancient``: Snakemake 9.27 leaves out all that follows
+        from such an input alone when the job that makes it is to run.
+        """
+        return [self.mosaic_list] if self.config.survey == "images" else []
+
+    @property
+    def cluster_table(self) -> list[str]:
+        """Table of input clusters; empty when the run has none."""
+        name = self.config.clusters
+        if name is None:
+            return []
+        return [f"{CLUSTER_FOLDER}/{name}.ecsv" if name in PUBLISHED_CATALOGUES else name]
+
+    @property
+    def fetched_lists(self) -> list[str]:
+        """Lists that must be fetched before the job graph can be made."""
+        published = self.cluster_table if self.config.clusters in PUBLISHED_CATALOGUES else []
+        if self.config.survey == "images":
+            return published
+        return [*list_paths(self.config.archive.list_folder, self.config.release).values(), *published]
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The survey's mosaics and fields.
+
+        Raises
+        ------
+        ConfigError
+            Its lists are not there yet.
+        """
+        config = self.config
+        if config.survey == "images":
+            from radiounet.images.image import place_of
+
+            return Survey("images", [Mosaic(i.name, *place_of(i.path)) for i in config.mosaics.images])
+        paths = list_paths(config.archive.list_folder, config.release)
+        absent = [path for path in paths.values() if not Path(path).is_file()]
+        if absent:
+            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {_hint('lists')}")
+        return read_survey(config.release, paths["mosaics"], paths["fields"])
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """All clusters of the input table, also those that cannot be measured.
+
+        Raises
+        ------
+        ConfigError
+            A published catalogue that is not there yet.
+        """
+        if not self.cluster_table:
+            return []
+        from radiounet.survey.cluster_tables import read_clusters
+
+        path = self.cluster_table[0]
+        if self.config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
+            raise ConfigError(f"{path} is not there: fetch it once, {_hint('lists')}")
+        return read_clusters(path, self.config.measure)
+
+    @cached_property
+    def selected(self) -> list[str]:
+        """Mosaics of this run."""
+        return self.survey.select(self.config.select, self._measurable)
+
+    @cached_property
+    def _measurable(self) -> list[Cluster]:
+        return [cluster for cluster in self.clusters if cluster.measurable]
+
+    @cached_property
+    def _clusters_by_owner(self) -> dict[str, list[Cluster]]:
+        owned = defaultdict(list)
+        if self._measurable and self.config.survey != "images":
+            places = ([c.ra_deg for c in self._measurable], [c.dec_deg for c in self._measurable])
+            for cluster, owner in zip(self._measurable, self.survey.owner(*places), strict=True):
+                owned[str(owner)].append(cluster)
+        return owned
+
+    @property
+    def cluster_count(self) -> int:
+        """Clusters to measure in this run; all of them for own images, which own all they show."""
+        if self.config.survey == "images":
+            return len(self._measurable)
+        return sum(len(self._clusters_by_owner[name]) for name in self.selected if self.has_clusters(name))
+
+    def has_clusters(self, mosaic: str) -> bool:
+        """Whether a mosaic owns any cluster that can be measured."""
+        return mosaic in self._clusters_by_owner
+
+    def touched_by_clusters_of(self, mosaic: str) -> list[str]:
+        """Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them."""
+        touched = {
+            name
+            for cluster in self._clusters_by_owner.get(self.known(mosaic), [])
+            for name in self.survey.touched_by(cluster.ra_deg, cluster.dec_deg, cluster.r500_arcmin)
+        }
+        return sorted(touched - {mosaic})
+
+    @cached_property
+    def neighbours(self) -> list[str]:
+        """Mosaics of this run that are made only to measure clusters of others."""
+        touched = {name for mosaic in self.selected for name in self.touched_by_clusters_of(mosaic)}
+        return sorted(touched - set(self.selected))
+
+    def fields_of(self, mosaic: str) -> list[str]:
+        """Fields that make a mosaic."""
+        names = self.survey.fields_of(self.known(mosaic), self.config.mosaics.field_radius_deg)
+        if not names:
+            raise ConfigError(f"no field of {self.config.release} reaches mosaic {mosaic}")
+        return names
+
+    @cached_property
+    def fields_used(self) -> list[str]:
+        """All fields of this run; none when mosaics are not made here."""
+        if self.config.mosaics.source != "fields":
+            return []
+        return sorted(
+            {field for mosaic in (*self.selected, *self.neighbours) for field in self.fields_of(mosaic)}
+        )
+
+    def known(self, mosaic: str) -> str:
+        """Return a mosaic's name.
+
+        Raises
+        ------
+        ConfigError
+            The survey has no such mosaic.
+        """
+        if mosaic not in self.survey.mosaics:
+            raise ConfigError(f"{self.config.survey} has no mosaic {mosaic}")
+        return mosaic
+
+    def own_image(self, mosaic: str) -> OwnImage:
+        """One of the user's own images."""
+        for image in self.config.mosaics.images:
+            if image.name == mosaic:
+                return image
+        raise ConfigError(f"mosaics.images has no image {mosaic}")
+
+    def cells_of_mosaicking(self, mosaic: str) -> str:
+        """What mosaicking needs of these: only where a mosaic is cut to its cell, those around it."""
+        if self.config.mosaics.options.blank == "cell":
+            return self.cells(mosaic)
+        return repr(self.survey.mosaics[self.known(mosaic)])
+
+    def published_mosaic(self, mosaic: str) -> str:
+        """Path of the published mosaic that one is compared with."""
+        return self.config.mosaics.compare_to.format(mosaic=mosaic)
+
+    def reference_files(self, mosaic: str) -> list[str]:
+        """Masks and maps that a mosaic is verified with, of those that are files here."""
+        templates = filter(None, (self.config.verify.masks, self.config.verify.probabilities))
+        paths = (local_path(template.format(mosaic=mosaic)) for template in templates)
+        return [path for path in paths if path is not None]
+
+    def files_beside_fields(self, mosaic: str) -> list[str]:
+        """What a mosaic is made with beside its fields' images: noise maps, facets, flux scales.
+
+        They are no inputs of the rule: a field that lacks them is left out and reported, where a
+        missing input would stop the survey.
+        """
+        options = self.config.mosaics.options
+        templates = filter(
+            None, (options.noise_map, options.facets, options.facet_offsets, options.bad_facets)
+        )
+        fields = self.fields_of(mosaic)
+        paths = [template.format(field=field) for template in templates for field in fields]
+        return [*paths, *filter(None, [options.flux_scale])]
+
+    def settings_of_tables(self) -> str:
+        """Configuration that the merged tables and the verdict depend on, as JSON; see `from_json`."""
+        config = self.config
+        mosaics: set[str] | dict[str, Any] = {"source"}
+        wanted: dict[str, Any] = {"results": True, "select": True, "clusters": True}
+        wanted["measure"] = {"galactic_latitude_deg", "h0", "omega_m", "unit"}
+        wanted["archive"] = {"list_folder": True}
+        if config.survey == "images":
+            mosaics = {"source": True, "images": {"__all__": {"name", "path"}}}
+        else:
+            wanted["release"] = True
+        if config.mosaics.source == "fields":
+            mosaics = {"source", "field_radius_deg"}
+            wanted["archive"][config.release] = {"field"}
+        return config.model_dump_json(include=wanted | {"mosaics": mosaics})
+
+    @property
+    def checksum_tables(self) -> list[str]:
+        """Tables of known checksums."""
+        lists = list_paths(self.config.archive.list_folder, self.config.release)
+        return [lists["checksums"], *filter(None, [self.config.archive.checksums])]
+
+
+def _hint(rule: str) -> str:
+    return f"with the same configuration:\n    snakemake --cores 1 {rule}"
+
+
+def summary(products: Products) -> tuple[int, str]:
+    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
+    path = Path(products.catalogue("rejected", "csv"))
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    stages = ", ".join(sorted({row["stage"] for row in rows}))
+    if not rows:
+        return 0, f"Nothing was rejected. Report: {products.report()}"
+    return len(rows), f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

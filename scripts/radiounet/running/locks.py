@@ -1,0 +1,98 @@
+"""One program at a time in a folder of products."""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import LOCK_FILE
+
+logger = logging.getLogger(__name__)
+
+START = b'{"program": '
+_held: dict[Path, int] = {}
+
+
+def hold(folder: str | Path) -> None:
+    """Have a folder for this process alone until it ends, however it ends.
+
+    The lock is the kernel's (flock), so that nothing of it outlives a killed process. Where a
+    file system has none, a warning says so.
+
+    Raises
+    ------
+    ConfigError
+        Another program works there; or a file of that name is there that is no lock.
+    """
+    path = Path(folder).resolve() / LOCK_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while path not in _held:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be opened to lock {folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 1000).decode(errors="replace")
+            os.close(handle)
+            raise ConfigError(f"another program works in {folder}: {_holder(holder)}") from None
+        except OSError as error:
+            logger.warning("%s cannot be locked (%s): run one program at a time there", folder, error)
+        if not _is_still(path, handle):  # who held it has removed it in the meantime
+            os.close(handle)
+            continue
+        if (text := os.read(handle, 1000)) and not text.startswith(START):
+            os.close(handle)
+            raise ConfigError(f"{path} was not made by this program: move it away")
+        os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, json.dumps(_this()).encode())
+        _held[path] = handle
+
+
+def is_held(folder: str | Path) -> bool:
+    """Whether a program, this one or another, has a folder for itself."""
+    path = Path(folder).resolve() / LOCK_FILE
+    if path in _held:
+        return True
+    try:
+        with open(path, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # held, or not to be told: then nothing is settled
+        return True
+    return False
+
+
+def let_go(folder: str | Path) -> None:
+    """Give a folder up; a second call is harmless."""
+    path = Path(folder).resolve() / LOCK_FILE
+    if path in _held:
+        path.unlink(missing_ok=True)
+        os.close(_held.pop(path))
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _this() -> dict[str, object]:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return {"program": Path(sys.argv[0]).name, "pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _holder(text: str) -> str:
+    try:
+        return "{program}, process {pid} on {host}, since {since}".format(**json.loads(text))
+    except (ValueError, KeyError):
+        return "it has not said which"

@@ -1,0 +1,58 @@
+"""Logging: one file per job, and the reason of death always in it."""
+
+import logging
+import sys
+from pathlib import Path
+
+from radiounet.errors import RadioUNetError
+from radiounet.images.words import one_line, visible
+
+_begun: set[str] = set()
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class LineFormatter(logging.Formatter):
+    """One line for every record, whatever its words hold; a traceback below it keeps its lines.
+
+    Names and server answers stand in log messages: a line break in one of them must not
+    look like another record, nor an escape sequence reach a terminal.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Format the record's own line."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei) -> str:
+        """Format a traceback."""
+        return visible(super().formatException(ei))
+
+
+def configure(path: str | Path | None) -> None:
+    """Send every record to `path` (replaced by the first call of a process) and warnings to standard error.
+
+    Parameters
+    ----------
+    path : path or None
+        Log file of the job; None logs everything to standard error.
+    """
+    console = logging.StreamHandler()
+    handlers: list[logging.Handler] = [console]
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        mode = "a" if str(path) in _begun else "w"
+        handlers.append(logging.FileHandler(path, mode, encoding="utf-8"))
+        _begun.add(str(path))
+        console.setLevel(logging.WARNING)
+    for handler in handlers:
+        handler.setFormatter(LineFormatter(FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind, error, traceback) -> None:
+    logger = logging.getLogger("radiounet")
+    if isinstance(error, RadioUNetError):  # raised on purpose: its words say all
+        logger.error("%s: %s", kind.__name__, error)
+    else:
+        logger.critical("died of %s", kind.__name__, exc_info=error)

@@ -1,0 +1,265 @@
+"""What a run will take, before anything runs: jobs, core-hours, bytes, wall time.
+
+Times are those of `resources/costs.csv` (`benchmarks/costs.py` measures them),
+stretched by what this machine's own jobs took where the run has left
+benchmark files already.
+"""
+
+import csv
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from radiounet.images.products import Products
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.progress import duration
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.config import Config
+
+COSTS = CHECKOUT / "resources" / "costs.csv"
+ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
+CONNECTIONS = 4  # of the profiles
+FLOAT_BYTES = 4
+ON_GPU = ("infer",)
+SLURM = "slurm_job"
+STATUS_S = 40.0  # between two looks of the Slurm executor at its jobs; a job that ended waits for half of it
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time of one rule's job: ``seconds + seconds_per_unit * units``."""
+
+    seconds: float
+    seconds_per_unit: float
+    unit: str
+    cores: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One rule of the plan."""
+
+    rule: str
+    jobs: int
+    done: int
+    seconds: float  # of one job, mean
+    longest: float
+    cores: int
+    stretch: float | None  # this machine over the shipped costs; None where it has run none
+
+    @property
+    def core_hours(self) -> float:
+        """Core-hours of all its jobs."""
+        return self.jobs * self.seconds * self.cores / 3600
+
+
+def read_costs(path: str | Path = COSTS) -> dict[str, Cost]:
+    """Read the shipped costs: rule, seconds, seconds_per_unit, unit, cores."""
+    with open(path, newline="") as stream:
+        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
+        return {
+            row["rule"]: Cost(
+                float(row["seconds"]), float(row["seconds_per_unit"]), row["unit"], int(row["cores"])
+            )
+            for row in rows
+        }
+
+
+class Plan:
+    """The plan of a configured survey.
+
+    Parameters
+    ----------
+    config : Config
+    graph : JobGraph
+        Its lists must be there.
+    costs : dict of str to Cost
+    field_px : int
+        Side of a field's image.
+    """
+
+    def __init__(self, config: Config, graph: JobGraph, costs: dict[str, Cost], field_px: int):
+        self._config, self._graph, self._costs = config, graph, costs
+        self._field_px = field_px
+        self._products = Products(f"{config.results}/{config.survey}")
+        self._mosaics = [*graph.selected, *graph.neighbours]
+        self.stages = [self._stage(rule, *about) for rule, about in self._rules().items()]
+
+    def _rules(self) -> dict[str, tuple[list[str], Callable[[str], str], Callable[[str], float]]]:
+        """Names of each rule's jobs, a product of each, and its size in units of the costs."""
+        products, selected, made = self._products, self._graph.selected, self._mosaics
+        rules: dict[str, tuple] = {}
+        source = self._config.mosaics.source
+        if source == "fields":
+            field_gb = 2 * self._field_px**2 * FLOAT_BYTES / 1e9
+            rules["fetch_field"] = (self._graph.fields_used, products.field_source, lambda _: field_gb)
+            rules["mosaic"] = (made, products.image, self._field_mpx)
+        elif source == "published":
+            image_gb = FLOAT_BYTES / 1e3
+            rules["fetch_mosaic"] = (made, products.mosaic_source, lambda name: image_gb * self.mpx(name))
+        else:
+            rules["prepare_image"] = (made, products.image, self.mpx)
+        rules["tile"] = (made, products.mask, self.mpx)
+        rules["infer"] = (made, products.mask, self.mpx)
+        rules["stitch"] = (made, products.mask, self.mpx)
+        rules["find_islands"] = (selected, products.islands, self.mpx)
+        rules["measure_clusters"] = (selected, products.clusters, self._aperture_mpx)
+        survey = [self._config.survey]
+        rules["merge_catalogue"] = (
+            survey, lambda _: products.catalogue("clusters", "fits"), lambda _: len(selected)
+        )  # fmt: skip
+        pictures = min(self._graph.cluster_count, self._config.report.max_pictures)
+        rules["report"] = (survey, lambda _: products.report(), lambda _: pictures)
+        return rules
+
+    def mpx(self, mosaic: str) -> float:
+        """Millions of pixels of a mosaic."""
+        return self._graph.survey.mosaics[mosaic].n_px ** 2 / 1e6
+
+    def _field_mpx(self, mosaic: str) -> float:
+        side = min(self._field_px, self._graph.survey.mosaics[mosaic].n_px)
+        return len(self._graph.fields_of(mosaic)) * side**2 / 1e6
+
+    def _aperture_mpx(self, mosaic: str) -> float:
+        if not self._graph.has_clusters(mosaic):
+            return 0.0
+        return sum(self.mpx(name) for name in (mosaic, *self._graph.touched_by_clusters_of(mosaic)))
+
+    def _stage(self, rule: str, names: list[str], product: Callable, units: Callable) -> Stage:
+        cost = self._costs[rule]
+        predicted = {name: cost.seconds + cost.seconds_per_unit * units(name) for name in names}
+        if rule.startswith("fetch") and self._over_network():
+            size = {name: units(name) for name in names}
+            predicted = {name: predicted[name] + 1e3 * size[name] / ASSUMED_MB_PER_S for name in names}
+        stretch = self._stretch(rule, predicted)
+        times = [seconds * (stretch or 1) for seconds in predicted.values()] or [0.0]
+        done = sum(Path(product(name)).is_file() for name in names)
+        return Stage(rule, len(names), done, statistics.fmean(times), max(times), cost.cores, stretch)
+
+    def _over_network(self) -> bool:
+        if self._config.mosaics.source == "images":
+            return False
+        archive = self._config.release_archive
+        url = archive.field if self._config.mosaics.source == "fields" else archive.mosaic
+        return urlsplit(url or "").scheme in ("http", "https") and urlsplit(url).hostname not in (
+            "127.0.0.1", "localhost",
+        )  # fmt: skip
+
+    def _stretch(self, rule: str, predicted: dict[str, float]) -> float | None:
+        """Time that this run's own jobs took over that of the shipped costs."""
+        took, expected = 0.0, 0.0
+        for name, seconds in predicted.items():
+            path = Path(self._products.benchmark(rule, name if name != self._config.survey else "all"))
+            if path.is_file():
+                took += seconds_of(path)
+                expected += seconds
+        return took / expected if expected else None
+
+    def gigabytes(self) -> dict[str, float]:
+        """Size of what is downloaded, kept, and on scratch at most, GB; float32 images, uint8 masks."""
+        made = 1e6 * sum(self.mpx(name) for name in self._mosaics) / 1e9
+        planes = {"fields": 3, "published": 1, "images": 1}[self._config.mosaics.source]
+        fields = 2 * len(self._graph.fields_used) * self._field_px**2 * FLOAT_BYTES / 1e9
+        published = made * FLOAT_BYTES if self._config.mosaics.source == "published" else 0.0
+        return {
+            "download": fields + published,
+            "keep": made * (FLOAT_BYTES + 1),
+            "scratch": fields + made * FLOAT_BYTES * planes,
+        }
+
+    def tiles_gb(self, jobs: int) -> float:
+        """Size of tiles and cores, which vanish with their mosaic, while `jobs` are worked on, GB."""
+        sizes = sorted((self.mpx(name) for name in self._mosaics), reverse=True)
+        return 2 * FLOAT_BYTES * sum(sizes[:jobs]) / 1e3
+
+    def wall_s(self, jobs: int, overhead_s: float = 0.0, cores: int | None = None) -> float:
+        """Wall time with `jobs` at a time, s.
+
+        The work of all chains spread over the jobs (or over `cores` of this machine),
+        or the downloads if those take longer, then one whole chain of the largest
+        mosaic, the catalogue and the report.
+        """
+        chain = [stage for stage in self.stages if stage.rule not in ("merge_catalogue", "report")]
+        fetch = [stage for stage in chain if stage.rule.startswith("fetch")]
+        rest = [stage for stage in chain if stage not in fetch]
+        ends = [stage for stage in self.stages if stage not in chain]
+        at_once = min(CONNECTIONS, jobs)
+        downloading = sum(stage.jobs * stage.seconds for stage in fetch) / at_once  # beside Snakemake
+        if cores:
+            working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in rest) / cores
+        else:
+            working = sum(s.jobs * (s.seconds + overhead_s) for s in rest) / jobs
+        one = sum(stage.longest + (overhead_s if stage in rest else 0) for stage in chain)
+        last = sum(stage.longest + overhead_s for stage in ends)
+        return max(downloading, working, one) + last
+
+    def text(self, jobs: int, cores: int) -> str:
+        """The plan as Markdown.
+
+        Parameters
+        ----------
+        jobs : int
+            At once on a cluster.
+        cores : int
+            Of this machine.
+        """
+        overhead = self._costs[SLURM].seconds + STATUS_S / 2
+        lines = [
+            f"# Plan: {self._config.survey.upper()}, {len(self._graph.selected)} mosaics",
+            "",
+            "| rule | jobs | of them done | s each | core-hours | against shipped costs |",
+            "|---|---|---|---|---|---|",
+        ]
+        for s in self.stages:
+            stretch = f"{s.stretch:.2f}, measured here" if s.stretch else "none run here"
+            lines.append(
+                f"| {s.rule} | {s.jobs:,} | {s.done:,} | {s.seconds:.1f} | {s.core_hours:.2f} | {stretch} |"
+            )
+        total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
+        hours = sum(s.core_hours for s in self.stages)
+        lines += [f"| all | {total:,} | {done:,} | | {hours:.2f} | |", ""]
+        lines += [*self._data_lines(jobs), *self._time_lines(jobs, cores, overhead)]
+        return "\n".join(lines) + "\n"
+
+    def _data_lines(self, jobs: int) -> list[str]:
+        size = self.gigabytes()
+        return [
+            "| | GB |",
+            "|---|---|",
+            f"| to download | {size['download']:,.1f} |",
+            f"| to keep (probability maps, masks) | {size['keep']:,.1f} |",
+            f"| scratch (fields, mosaics) | {size['scratch']:,.1f} |",
+            f"| scratch at its peak, with tiles and cores of {jobs} mosaics | "
+            f"{size['scratch'] + self.tiles_gb(jobs):,.1f} |",
+            "",
+        ]
+
+    def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
+        infer = next(stage for stage in self.stages if stage.rule in ON_GPU)
+        gpu = infer.jobs * (infer.seconds + self._costs[SLURM].seconds) / 3600
+        rate = (
+            f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
+            if self._over_network()
+            else ""
+        )
+        return [
+            "| | wall time |",
+            "|---|---|",
+            f"| {cores} cores of this machine | {duration(self.wall_s(cores, cores=cores) / 3600)} |",
+            f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
+            f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
+            "",
+            f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {infer.cores} cores "
+            f"(none was measured). Waiting in the queue is not in the wall time{rate}.",
+            "",
+            f"Whole run, finished parts included: {sum(s.done for s in self.stages):,} of "
+            f"{sum(s.jobs for s in self.stages):,} jobs have left their product already.",
+        ]
+
+
+def seconds_of(path: str | Path) -> float:
+    """Wall time of a job by its benchmark file, s."""
+    with open(path, newline="") as stream:
+        return float(next(csv.DictReader(stream, delimiter="\t"))["s"])

@@ -1,0 +1,333 @@
+"""How a run stands: one line in the terminal, a status file and a page, from Snakemake's own log events.
+
+A handler on Snakemake's logger, hung in by the Snakefile when jobs begin to run,
+and not a logger plugin: a plugin must be installed in Python before Snakemake
+starts, this comes with the workflow and knows its mosaics.
+"""
+
+import json
+import logging
+import re
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from radiounet.images.products import Products
+from radiounet.images.rejections import read_rejection
+from radiounet.images.words import one_line, write_page
+from radiounet.images.writing import atomic
+
+logger = logging.getLogger(__name__)
+
+STATES = ("waiting", "running", "done", "failed")
+TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
+"""Time between lines on a terminal, between lines elsewhere, and between status files, s."""
+SILENT_S = 120.0
+"""A status file that says "running" and is older than this is that of a killed run, s."""
+REASONS = (
+    re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
+    re.compile(r" (ERROR|CRITICAL) "),
+    re.compile(r" WARNING radiounet\.running\.stage: rejected "),  # by a run that is to stop there
+    re.compile(r"^\w*Error\b"),
+)
+"""Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""
+
+
+@dataclass
+class Job:
+    """One job of the run."""
+
+    rule: str
+    mosaic: str | None
+    state: str = "waiting"
+    began: float = 0.0
+    attempts: int = 0
+
+
+@dataclass
+class Status:
+    """What is known of a run at one moment; the status file holds it.
+
+    A killed run cannot say so: after `valid_until` it is not running any more.
+    """
+
+    release: str
+    began: str
+    now: str
+    valid_until: str | None
+    state: str
+    jobs: dict[str, int]
+    mosaics: dict[str, int]
+    stages: dict[str, dict[str, int]]
+    mosaics_per_hour: float | None
+    hours_left: float | None
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+
+    def line(self) -> str:
+        """All of it that fits on one line."""
+        m, jobs = self.mosaics, self.jobs
+        rate = "" if self.mosaics_per_hour is None else f", {self.mosaics_per_hour:.3g}/h"
+        left = (
+            ""
+            if self.hours_left is None or self.state != "running"
+            else f", {duration(self.hours_left)} left"
+        )
+        return (
+            f"{self.release}: {m['done']} of {sum(m.values())} mosaics done, {m['running']} running, "
+            f"{m['failed']} failed, {m['rejected']} rejected{rate}; "
+            f"{jobs['done']} of {sum(jobs.values())} jobs{left}"
+        )
+
+
+def duration(hours: float) -> str:
+    """Hours as a person says them."""
+    if hours >= 48:
+        return f"{hours / 24:.1f} d"
+    minutes = round(60 * hours)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(minutes, 1)} min"
+
+
+class Progress(logging.Handler):
+    """Counts Snakemake's events, and writes how things stand while the run lasts.
+
+    Parameters
+    ----------
+    products : Products
+        Names the status file and page; read for rejections.
+    jobs : dict of int to (str, str or None)
+        Rule and mosaic of every job that is to run, by Snakemake's number, in the order of the walk.
+    before : iterable of str
+        Mosaics of the run that have nothing left to do.
+    quiet : bool
+        Keep Snakemake's words on single jobs off the terminal, where the line stands for
+        them; warnings and errors stay, and its log file has all.
+    stream : TextIO
+        Takes the line.
+    """
+
+    def __init__(
+        self,
+        products: Products,
+        jobs: dict[int, tuple[str, str | None]],
+        before: Iterable[str] = (),
+        quiet: bool = True,
+        stream: TextIO = sys.stderr,
+    ):
+        super().__init__()
+        self._products = products
+        self._release = Path(products.root).name
+        self._jobs = {number: Job(*job) for number, job in jobs.items()}
+        self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
+        for job in self._jobs.values():
+            if job.mosaic:
+                self._of_mosaic[job.mosaic].append(job)
+        self._quiet = quiet
+        self._silenced: list[logging.Handler] = []
+        self._stream = stream
+        self._began = time.time()
+        self._spent: dict[str, list[float]] = defaultdict(list)
+        self._failures: dict[int, dict[str, Any]] = {}
+        self._rejected: dict[str, dict[str, str]] = {}
+        self._before = set(before)
+        for mosaic in self._before:
+            self._look_for_rejection(mosaic)
+        self._last_line = self._last_files = 0.0
+        self._width = 0
+        self._ended = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True, name="progress")
+
+    def start(self, logger: logging.Logger) -> "Progress":
+        """Hang this into Snakemake's logger, and begin to write."""
+        for handler in logger.handlers if self._quiet else []:
+            # a log file is a stream handler, too
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_no_chatter)
+                self._silenced.append(handler)
+        logger.addHandler(self)
+        self._ticker.start()
+        return self
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one event."""
+        event = str(getattr(record, "event", ""))
+        if event == "job_started":
+            for number in record.jobs:
+                self._job_started(number)
+        elif event == "job_finished":
+            self._job_finished(record.job_id)
+        elif event == "job_error":
+            self._job_failed(record)
+
+    def _job_started(self, number: int) -> None:
+        job = self._jobs.get(number)
+        if job:
+            job.state, job.began = "running", time.time()
+            job.attempts += 1
+            self._failures.pop(number, None)
+
+    def _job_finished(self, number: int) -> None:
+        job = self._jobs.get(number)
+        if job:
+            job.state = "done"
+            self._spent[job.rule].append(time.time() - job.began)
+            if job.rule == "stitch" and job.mosaic:
+                self._look_for_rejection(job.mosaic)
+
+    def _look_for_rejection(self, mosaic: str) -> None:
+        mask = Path(self._products.mask(mosaic))
+        if mask.is_file() and (found := read_rejection(mask)):
+            self._rejected[mosaic] = asdict(found)
+
+    def _job_failed(self, record: logging.LogRecord) -> None:
+        job = self._jobs.get(record.jobid)
+        if job:
+            job.state = "failed"
+            logs = [str(path) for path in record.log or []]
+            self._failures[record.jobid] = {
+                "rule": job.rule,
+                "name": job.mosaic or "",
+                "attempts": job.attempts,
+                "log": logs[0] if logs else "",
+                "last_words": last_words(logs) or record.rule_msg or "",
+            }
+
+    def finished(self, rule: str) -> bool:
+        """Whether a job of this rule has ended well in this run."""
+        return bool(self._spent[rule])
+
+    def status(self, state: str) -> Status:
+        """Say how things stand."""
+        with self.lock:
+            jobs = Counter(job.state for job in self._jobs.values())
+            stages: dict[str, Counter] = defaultdict(Counter)
+            for job in self._jobs.values():
+                stages[job.rule][job.state] += 1
+            mosaics = Counter(self._mosaic_state(name) for name in self._of_mosaic)
+            finished = mosaics["done"] + mosaics["rejected"]
+            mosaics.update("rejected" if name in self._rejected else "done" for name in self._before)
+            hours = (time.time() - self._began) / 3600
+            return Status(
+                release=self._release,
+                began=_clock(self._began),
+                now=_clock(time.time()),
+                valid_until=_clock(time.time() + SILENT_S) if state == "running" else None,
+                state=state,
+                jobs={one: jobs[one] for one in STATES},
+                mosaics={one: mosaics[one] for one in (*STATES, "rejected")},
+                stages={rule: {one: found[one] for one in STATES} for rule, found in stages.items()},
+                mosaics_per_hour=finished / hours if finished else None,
+                hours_left=self._hours_left(hours),
+                failed=list(self._failures.values()),
+                rejected=list(self._rejected.values()),
+            )
+
+    def _mosaic_state(self, name: str) -> str:
+        states = {job.state for job in self._of_mosaic[name]}
+        if "failed" in states:
+            return "failed"
+        if states == {"done"}:
+            return "rejected" if name in self._rejected else "done"
+        return "waiting" if states == {"waiting"} else "running"
+
+    def _hours_left(self, hours: float) -> float | None:
+        """Work left over work done, each rule's jobs weighted by their mean time so far."""
+        if not any(self._spent.values()):
+            return None
+        means = {rule: sum(spent) / len(spent) for rule, spent in self._spent.items() if spent}
+        typical = sum(means.values()) / len(means)
+        work = Counter()
+        for job in self._jobs.values():
+            work[job.state == "done"] += means.get(job.rule, typical)
+        return hours * work[False] / work[True] if work[True] and work[False] else None
+
+    def _tick(self) -> None:
+        while not self._ended.wait(TERMINAL_S):
+            self.write("running")
+
+    def write(self, state: str, at_once: bool = False) -> None:
+        """Write line, status file and page, each no more often than is useful."""
+        now = time.monotonic()
+        terminal = self._stream.isatty()
+        line_due = at_once or now - self._last_line >= (TERMINAL_S if terminal else LOG_S)
+        files_due = at_once or now - self._last_files >= FILES_S
+        if not (line_due or files_due):
+            return
+        status = self.status(state)
+        if line_due:
+            self._last_line = now
+            self._write_line(status.line(), terminal and not at_once)
+        if files_due:
+            self._last_files = now
+            try:
+                write_status(status, self._products)
+            except OSError as error:  # a full disk stops jobs, never the run that reports them
+                self._stream.write(f"status not written: {one_line(error)}\n")
+
+    def _write_line(self, text: str, in_place: bool) -> None:
+        padded = text.ljust(self._width)
+        self._width = len(text) if in_place else 0
+        self._stream.write(f"\r{padded}" if in_place else f"{padded}\n")
+        self._stream.flush()
+
+    def end(self, state: str) -> None:
+        """Write the last word of a run."""
+        self._ended.set()
+        self._ticker.join()
+        for handler in self._silenced:
+            handler.removeFilter(_is_no_chatter)
+        self.write(state, at_once=True)
+
+
+def _is_no_chatter(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO
+
+
+def last_words(logs: Iterable[str]) -> str:
+    """Why a job died: Slurm's own words where it was killed, or the last error of its log."""
+    lines = [
+        line
+        for log in map(Path, logs)
+        if log.is_file()
+        for line in log.read_text(errors="replace").splitlines()
+    ]
+    for pattern in REASONS:
+        if found := [line for line in lines if pattern.search(line)]:
+            return found[-1].strip()
+    return ""
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def settle_status(products: Products, is_held: bool) -> None:
+    """Say of a run that was killed that it does not run any more.
+
+    Parameters
+    ----------
+    products : Products
+    is_held : bool
+        Whether a run has the products for itself.
+    """
+    path = Path(products.status_file())
+    if is_held or not path.is_file() or '"state": "running"' not in (text := path.read_text()):
+        return
+    try:
+        write_status(Status(**json.loads(text) | {"state": "killed", "valid_until": None}), products)
+    except (OSError, ValueError, TypeError) as error:
+        logger.warning("%s says that a run goes on, which is over: %s", path, error)
+
+
+def write_status(status: Status, products: Products) -> None:
+    """Write the status file (JSON) and the page that reloads itself."""
+    with atomic(products.status_file()) as temporary:
+        temporary.write_text(json.dumps(asdict(status), indent=1) + "\n")
+    left = status.hours_left and duration(status.hours_left)
+    write_page(products.status_page(), "status.html.j2", **asdict(status), left=left)

@@ -1,0 +1,108 @@
+"""Redoing single pointings: where each begins anew, and what depends on it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
+from radiounet.images.products import Products
+from radiounet.images.rejections import Rejection, read_left_out, read_rejection
+from radiounet.running.job_graph import JobGraph
+from radiounet.settings.config import Config
+
+NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
+
+
+class Rerun:
+    """What ``--config pointing=NAME`` or ``only=rejected`` asks for.
+
+    Parameters
+    ----------
+    config : Config
+    graph : JobGraph
+    products : Products
+
+    Raises
+    ------
+    ConfigError
+        Nothing is asked for, or a pointing that is no part of the run.
+    """
+
+    def __init__(self, config: Config, graph: JobGraph, products: Products):
+        if not config.pointing and not config.only:
+            raise ConfigError("rerun what? --config pointing=NAME, or --config only=rejected")
+        self._graph = graph
+        self._products = products
+        self.fields: set[str] = set()
+        self.mosaics: set[str] = set()
+        for name in config.pointing:
+            self._add(name)
+        if config.only == "rejected":
+            self._add_rejected()
+
+    def _add(self, name: str) -> None:
+        """A field is fetched again, a mosaic made or fetched again; in DR2 they share their names."""
+        if name in self._graph.fields_used:
+            self.fields.add(name)
+        elif name in self._run_mosaics:
+            self.mosaics.add(name)
+        else:
+            raise ConfigError(f"pointing={name}: this run has no such pointing (its mosaics: select.*)")
+
+    def _add_rejected(self) -> None:
+        for mosaic, rejection in self._rejections():
+            if rejection.stage == "fetch_field" or rejection.name != mosaic:
+                self.fields.add(rejection.name)
+            else:
+                self.mosaics.add(mosaic)
+
+    def _rejections(self) -> Iterator[tuple[str | None, Rejection]]:
+        for mosaic in self._run_mosaics:
+            if Path(mask := self._products.mask(mosaic)).is_file() and (found := read_rejection(mask)):
+                yield mosaic, found
+        for field in self._graph.fields_used:
+            source = self._products.field_source(field)
+            if Path(source).is_file() and (found := read_rejection(source)):
+                yield None, found
+        if self._graph.fields_used:
+            for mosaic in self._run_mosaics:
+                path = self._products.left_out(mosaic)
+                for found in read_left_out(path) if Path(path).is_file() else []:
+                    if not found.reason.startswith(NOT_AT_FAULT):
+                        yield None, found
+
+    @property
+    def _run_mosaics(self) -> list[str]:
+        return [*self._graph.selected, *self._graph.neighbours]
+
+    def starts(self) -> list[str]:
+        """Files to make anew even where they are; Snakemake redoes what depends on them."""
+        return sorted(
+            {self._products.field_image(field, "int") for field in self.fields}
+            | {self._products.image(mosaic) for mosaic in self.mosaics}
+        )
+
+    def targets(self) -> list[str]:
+        """Tables that depend on the pointings; the catalogue and the report too, once the rest is there."""
+        if not self.fields and not self.mosaics:
+            return []
+        made = set(self.mosaics)
+        if self.fields:
+            made |= {name for name in self._run_mosaics if self.fields & set(self._graph.fields_of(name))}
+        tables = set()
+        for name in self._graph.selected:
+            if name in made:
+                tables.add(self._products.islands(name))
+            if name in made or made & set(self._graph.touched_by_clusters_of(name)):
+                tables.add(self._products.clusters(name))
+        others = {
+            path
+            for name in self._graph.selected
+            for path in (self._products.islands(name), self._products.clusters(name))
+        } - tables
+        if _all_there(sorted(others)):
+            tables |= {self._products.catalogue("clusters", "fits"), self._products.report()}
+        return sorted(tables)
+
+
+def _all_there(paths: Sequence[str]) -> bool:
+    return all(Path(path).is_file() for path in paths)

@@ -1,0 +1,86 @@
+"""All stages on one image, in one process."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from radiounet.images.beams import Beam
+from radiounet.images.image import place_of
+from radiounet.images.resampling import prepare_image
+from radiounet.images.squares import Mosaic
+from radiounet.images.writing import remove_leftovers
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.islands import find_islands
+from radiounet.network.masks import stitch_cores
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.network.tiling import tile_image
+from radiounet.running.locks import hold, let_go
+from radiounet.running.outputs import claim_outputs
+from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.segmentation import Segmentation
+from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.survey import Survey
+
+SCRATCH = ".segment."
+"""How the folder of what is not kept begins; `tempfile` adds eight letters."""
+PRODUCTS = ("probability.fits", "mask.fits", "islands.ecsv", "clusters.ecsv")
+
+
+def segment_image(
+    image: str,
+    model: str,
+    segmentation: Segmentation,
+    measure: MeasureOptions,
+    clusters: str | None,
+    folder: str,
+    beam: Beam | None = None,
+) -> None:
+    """Run every stage on one image, and leave its products in a folder.
+
+    Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
+    clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
+    A `beam` given here counts instead of that of the image's header.
+
+    Raises
+    ------
+    ConfigError
+        A file of such a name in the folder is an input, or was not made by this library.
+    """
+    from radiounet.network.inference import open_model, write_cores
+
+    card = read_card(model_folder(model))
+    if clusters is not None:
+        read_clusters(clusters, measure)  # a mistake in it is found before the work
+    out = Path(folder)
+    made = [out / name for name in PRODUCTS]
+    claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
+    hold(out)
+    try:
+        _clear_up(out)
+        for path in made:
+            path.unlink(missing_ok=True)
+        probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
+        with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
+            prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
+            prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
+            tile_image(prepared, model, segmentation.mode, tiles)
+            predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
+            write_cores(tiles, predictor, card, cores)
+            stitch_cores(cores, prepared, model, segmentation, probability, mask)
+            survey = Survey("images", [Mosaic("image", *place_of(prepared))])
+            find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
+            if clusters is not None:
+                products = [MosaicProducts("image", prepared, probability, mask)]
+                target = str(out / "clusters.ecsv")
+                measure_clusters(clusters, survey, "image", products, model, measure, target, unplaced=True)
+    finally:
+        let_go(out)
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what a program left that was killed here; one that runs has the folder for itself."""
+    remove_leftovers(folder, below=False)
+    for path in folder.glob(f"{SCRATCH}*"):
+        if re.fullmatch(re.escape(SCRATCH) + r"\w{8}", path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)

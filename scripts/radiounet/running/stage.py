@@ -1,0 +1,165 @@
+"""What every stage script shares: its standard options, its log, and its exit.
+
+Bad data becomes a rejected product and exit 0, so that the survey goes on;
+anything else becomes a non-zero exit, so that Snakemake tries again.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
+from radiounet.images.provenance import code_hash
+from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection, write_rejected
+from radiounet.running.freshness import EditMark
+from radiounet.running.log import configure
+from radiounet.running.outputs import claim_outputs
+
+logger = logging.getLogger("radiounet.running.stage")
+
+
+def stage_parser(
+    description: str | None, *, reads: Sequence[str] = (), writes: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that all stages have.
+
+    Parameters
+    ----------
+    description : str
+        Of the program, for its help.
+    reads, writes : sequence of str
+        Names of the options whose values are files that are read, and that are written.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
+    parser.add_argument("--log", help="log file (default: standard error)")
+    parser.add_argument(
+        "--on-reject",
+        choices=("continue", "stop"),
+        default="stop",
+        help="bad data: write rejected products and exit 0, or stop with an error (default: %(default)s)",
+    )
+    return parser
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Make a type of option: a whole number that is `least` or more."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    parse.__name__ = "whole number"  # argparse says so where it is none
+    return parse
+
+
+def run_stage(
+    args: argparse.Namespace,
+    work: Callable[[], object],
+    *,
+    outputs: Sequence[str],
+    inputs: Sequence[str] = (),
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    name: str = "",
+) -> None:
+    """Run one stage and leave the process with the status its outcome deserves.
+
+    Parameters
+    ----------
+    args : Namespace
+        From a parser made by `stage_parser`.
+    work : callable
+        Does the work and writes all outputs.
+    outputs : sequence of str
+        Written as rejected products when the data is bad.
+    inputs : sequence of str
+        Products that may themselves be rejected; the first that is decides.
+    reads, writes : sequence of str
+        Further files that are read and written, whose names do not stand in an option of their own.
+    name : str
+        Field or mosaic, for the row in ``rejected``.
+    """
+    stage = Path(sys.argv[0]).stem
+    named = _values(args, args.writes)
+    derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
+    try:
+        _require_words(args)
+        claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
+        configure(args.log)
+    except (ConfigError, OSError) as error:
+        configure(None)
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(getattr(error, "exit_status", TransientError.exit_status))
+    logger.info("%s %s, code %s", stage, name, code_hash())
+    mark = EditMark(stage, name)
+    try:
+        _work_or_reject(args, work, outputs, inputs, stage, name)
+        mark.settle([*named, *derived])
+    except ValidationError as error:  # a section given as JSON
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
+        sys.exit(ConfigError.exit_status)
+    except RadioUNetError as error:
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
+        logger.error("%s: %s", type(error).__name__, error)
+        sys.exit(TransientError.exit_status)
+
+
+def _work_or_reject(
+    args: argparse.Namespace,
+    work: Callable[[], object],
+    outputs: Sequence[str],
+    inputs: Sequence[str],
+    stage: str,
+    name: str,
+) -> None:
+    try:
+        for path in inputs:
+            if not os.path.exists(path):
+                raise ConfigError(f"there is no file {path}")
+            if rejection := read_rejection(path):
+                raise RejectedInputError(rejection)
+        work()
+    except RejectedInputError as passed_on:
+        _reject(args, passed_on.rejection, outputs, passed_on)
+    except BadDataError as error:
+        culprit = getattr(error, "file", None) or next(iter(inputs), name)
+        kind = type(error).__name__
+        _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
+
+
+def _require_words(args: argparse.Namespace) -> None:
+    """Refuse options that are empty: files below a folder of no name would lie in ``/``."""
+    for name, value in vars(args).items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise ConfigError(f"{name.replace('_', '-')} is empty")
+
+
+def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Files that options name, one or several each."""
+    values = [getattr(args, name) for name in names]
+    return [one for value in values if value for one in (value if isinstance(value, list) else [value])]
+
+
+def _reject(
+    args: argparse.Namespace, rejection: Rejection, outputs: Sequence[str], error: BadDataError
+) -> None:
+    logger.warning(
+        "rejected %s in %s: %s (%s)", rejection.name, rejection.stage, rejection.reason, rejection.file
+    )
+    if args.on_reject == "stop":
+        sys.exit(error.exit_status)
+    for path in outputs:
+        write_rejected(path, rejection)

@@ -1,0 +1,21 @@
+"""The configuration: one module per section, options beside what they steer.
+
+Also how options become command-line options, and how YAML and URLs that others wrote are read.
+Uses `radiounet.images`.
+"""
+
+__all__ = [
+    "archive",
+    "checkout",
+    "command_line",
+    "config",
+    "config_faults",
+    "measure",
+    "mosaics",
+    "section",
+    "segmentation",
+    "simulate",
+    "train",
+    "urls",
+    "yaml_file",
+]

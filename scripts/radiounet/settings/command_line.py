@@ -1,0 +1,133 @@
+"""The configuration as command-line options, as a JSON schema and as a page of reference."""
+
+import argparse
+import json
+import shlex
+import types
+import typing
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from radiounet.errors import ConfigError
+from radiounet.settings.config import Config
+from radiounet.settings.config_faults import explain, model_in
+from radiounet.settings.section import Section
+
+
+def schema_text() -> str:
+    """JSON schema of the configuration, as kept in ``workflow/schemas``."""
+    return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def reference_text() -> str:
+    """Every option with its default, as kept in ``config/README.md``."""
+    lines = [REFERENCE_HEAD]
+    lines += _reference(Config, "")
+    return "\n".join(lines) + "\n"
+
+
+REFERENCE_HEAD = """# Configuration
+
+Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
+`workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
+
+Names have at most 100 letters, digits and `+ _ . -`, and begin with a letter or digit. Numbers are finite.
+Files that are named here must be there before a run begins, outside the folder that it writes to.
+
+| key | default | meaning |
+|---|---|---|"""
+
+
+def _reference(section: type[BaseModel], prefix: str) -> list[str]:
+    lines = []
+    for name, field in section.model_fields.items():
+        inner = model_in(field.annotation)
+        nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if nested and typing.get_origin(field.annotation) is None:
+            lines += _reference(inner, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
+        lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+        if nested:
+            many = {list: "[]", dict: ".NAME"}.get(typing.get_origin(field.annotation), "")
+            lines += _reference(inner, f"{prefix}{name}{many}.")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_defaults=True)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: str) -> None:
+    """Give a script one option per field of a section, or some of them, named and documented alike."""
+    for name in only or section.model_fields:
+        field = section.model_fields[name]
+        option = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            yes_or_no = argparse.BooleanOptionalAction
+            parser.add_argument(option, action=yes_or_no, default=field.default, help=field.description)
+            continue
+        kind, many = _option_type(field.annotation)
+        parser.add_argument(
+            option,
+            type=kind,
+            nargs=many,
+            action="extend" if many == "+" and not field.default else "store",
+            default=field.default,
+            help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
+            choices=typing.get_args(field.annotation)
+            if typing.get_origin(field.annotation) is Literal
+            else None,
+        )
+
+
+def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return args[0], len(args)
+    if origin is list:
+        return args[0], "+"
+    if origin in (types.UnionType, typing.Union, typing.Annotated):
+        return _option_type(args[0])
+    if origin is Literal:
+        return str, None
+    return annotation, None
+
+
+def options_from(args: argparse.Namespace, section: type[Section], *only: str) -> Any:
+    """Build a section from a script's parsed options, all of its own or some of them.
+
+    Raises
+    ------
+    ConfigError
+        A value outside its limits.
+    """
+    try:
+        return section.model_validate({name: getattr(args, name) for name in only or section.model_fields})
+    except ValidationError as error:
+        raise ConfigError(f"these options cannot be used:\n{explain(error, section)}") from None
+
+
+def shell_word(text: str) -> str:
+    """One word of the shell, whatever it holds, inside a text that Snakemake formats."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
+
+
+def options_to(section: Section, *only: str) -> str:
+    """Command-line options that give a script this section, or some of its fields.
+
+    Values left at null, and empty lists, are left out.
+    """
+    words: list[str] = []
+    for name, value in section.model_dump(include=set(only) or None).items():
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
+        elif value is not None and value != []:
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
+    return " ".join(words)

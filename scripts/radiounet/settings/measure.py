@@ -1,0 +1,28 @@
+"""Settings of what is measured and shown."""
+
+from pydantic import Field
+
+from radiounet.settings.section import Section
+
+
+class MeasureOptions(Section):
+    """Measuring islands and clusters."""
+
+    calibration_error: float = Field(0.1, ge=0, lt=1, description="flux scale error, fraction")
+    galactic_latitude_deg: float = Field(
+        10.0, ge=0, le=90, description="islands below this |b| are flagged galactic, deg"
+    )
+    h0: float = Field(70.0, ge=20, le=200, description="Hubble constant, km/s/Mpc")
+    omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
+    unit: list[str] = Field(
+        [],
+        description="units of the cluster table that it does not say: M500=1e14solMass R500=Mpc",
+    )
+
+
+class ReportOptions(Section):
+    """The report page."""
+
+    max_pictures: int = Field(
+        60, ge=0, le=100_000, description="clusters shown as pictures, most probable first"
+    )

@@ -1,0 +1,103 @@
+"""Settings of mosaics: where they come from, how they are made, which of them are run."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from radiounet.settings.section import BeamText, FieldFile, FilePath, MosaicFile, Name, Names, Section
+
+
+class OwnImage(Section):
+    """One of the user's own FITS images."""
+
+    name: Name = Field(description="name of the products made from it")
+    path: FilePath = Field(description="FITS file")
+    beam: BeamText | None = Field(
+        None,
+        description="MAJ,MIN,PA of its beam, arcsec and deg; null: as in its header",
+    )
+
+
+class MosaicOptions(Section):
+    """Making a mosaic from fields (ddf-pipeline's method, see radiounet.mosaicking.mosaic)."""
+
+    beam_cut: float = Field(
+        0.3, ge=0, lt=1, description="primary beam below which a field is cut; 0 for no cut"
+    )
+    beam_median: bool = Field(True, description="median of 3 x 3 px of the primary beam, against its noise")
+    noise_map: FieldFile | None = Field(
+        None,
+        description="noise map of a field's apparent image (FITS, Jy/beam), a path with {field}; "
+        "null: one number, from the central box",
+    )
+    sigma_box_px: int = Field(1500, ge=10, le=100_000, description="central box for a field's noise, px")
+    clip_sigma: float = Field(5.0, gt=1, le=1000, description="clipping about zero for that noise, sigma")
+    facets: FieldFile | None = Field(
+        None,
+        description="a field's facets (DDFacet's *.tessel.reg), a path with {field}; null: none",
+    )
+    facet_offsets: FieldFile | None = Field(
+        None, description="table of the facets' astrometric offsets, a path with {field}; null: no shift"
+    )
+    bad_facets: FieldFile | None = Field(
+        None,
+        description="list of facets to leave out, a path with {field}; a field without the file has none; "
+        "null: all are kept",
+    )
+    flux_scale: FilePath | None = Field(
+        None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
+    )
+    min_island_px: int = Field(
+        20, ge=0, le=10**9, description="islands of data up to this size are blanked, px; 0 for none"
+    )
+    blank: Literal["survey", "none", "circle", "cell"] = Field(
+        "survey",
+        description="what to blank: all beyond the circle in the square, all beyond the cell, nothing; "
+        "survey: circle in DR2, nothing in DR3, whose squares give the network context",
+    )
+    missing_field: Literal["skip", "reject"] = Field(
+        "skip", description="a field that is missing: go on without it, or reject the mosaic"
+    )
+
+    @model_validator(mode="after")
+    def _facets_are_given(self) -> "MosaicOptions":
+        if self.facets is None and (self.facet_offsets or self.bad_facets):
+            raise ValueError("facet_offsets and bad_facets need facets")
+        return self
+
+
+class MosaicSource(Section):
+    """Where the mosaics come from."""
+
+    source: Literal["published", "fields", "images"] = Field(
+        "published", description="the survey's 20 arcsec mosaics, mosaics made here, or own images"
+    )
+    images: list[OwnImage] = Field([], description="own images, for source images")
+    field_radius_deg: float = Field(
+        2.6,
+        gt=0,
+        le=90,
+        description="DR3: fields whose disc of this radius meets a mosaic are used, deg "
+        "(where the LOFAR beam at 144 MHz falls to 0.3)",
+    )
+    options: MosaicOptions = MosaicOptions()
+    compare_to: MosaicFile | None = Field(
+        None,
+        description="published mosaics for rule compare_mosaics, a path with {mosaic}; null for none",
+    )
+
+
+class Region(Section):
+    """A disc on the sky."""
+
+    ra_deg: float = Field(ge=0, lt=360, description="centre, ICRS deg")
+    dec_deg: float = Field(ge=-90, le=90, description="centre, ICRS deg")
+    radius_deg: float = Field(gt=0, le=180, description="radius, deg")
+
+
+class Selection(Section):
+    """Which mosaics to run; with nothing given all of the release. Conditions combine."""
+
+    mosaics: Names = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
+    region: Region | None = Field(None, description="mosaics whose centre lies in this disc")
+    with_clusters: bool = Field(False, description="only mosaics whose cell holds a listed cluster")

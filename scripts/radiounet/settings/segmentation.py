@@ -1,0 +1,46 @@
+"""Settings of the way from image to mask, and of its verification."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from radiounet.settings.section import Name, Reference, Section
+
+
+class Segmentation(Section):
+    """From image to mask."""
+
+    model: Name = Field("lotss-unet", description="folder in resources/models")
+    mode: Literal["exact", "reference"] = Field(
+        "exact",
+        description="exact: every pixel, in the model's tiles; reference: as the published code, "
+        "edges left out",
+    )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU",
+    )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32", description="of the network's multiplications; tf32 on a GPU only"
+    )
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
+    )
+    min_island_beams: float = Field(1.0, ge=0, le=1e6, description="smallest island kept, beam areas")
+
+
+class VerifyOptions(Section):
+    """Comparing masks and probability maps with reference ones (rule verify)."""
+
+    masks: Reference | None = Field(
+        None, description="reference masks, a path or URL with {mosaic}; null: not compared"
+    )
+    probabilities: Reference | None = Field(
+        None, description="reference probability maps, a path or URL with {mosaic}; null: not compared"
+    )
+    min_iou: float = Field(0.999, ge=0, le=1, description="lowest IoU of masks that are called equal")
+    max_difference: float = Field(
+        1e-4, ge=0, le=1, description="largest difference of probabilities that are called equal"
+    )

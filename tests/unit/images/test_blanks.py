@@ -1,0 +1,141 @@
+"""Which pixels hold no data: NaN, infinity, BLANK, and zeros where they fill areas."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from radiounet.errors import AllBlankError, BrightnessError
+from radiounet.images.blanks import solid_zeros
+from radiounet.images.image import grid_wcs, open_plane, read_plane
+
+
+def write(path, data, **cards):
+    header = grid_wcs(150.0, 35.0, data.shape[0], 4.5).to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BUNIT="Jy/beam")
+    hdu = fits.PrimaryHDU(data, header)
+    hdu.header.update(cards)
+    hdu.writeto(path)
+    return path
+
+
+def noise(n_px=60, kind=np.float32):
+    return (5 * np.random.default_rng(1).standard_normal((n_px, n_px))).astype(kind)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8])
+def test_zero_is_a_value_among_integers(tmp_path, kind):
+    data = noise(kind=kind)
+    data[:20] = 0
+    plane = read_plane(write(tmp_path / "a.fits", data))
+    assert np.isfinite(plane.data).all()
+    np.testing.assert_array_equal(plane.data, data)
+
+
+def test_the_value_of_blank_among_integers(tmp_path):
+    data = noise(kind=np.int16)
+    data[3, 4], data[5, 6] = -32768, 0
+    plane = read_plane(write(tmp_path / "a.fits", data, BLANK=-32768))
+    assert np.argwhere(np.isnan(plane.data)).tolist() == [[3, 4]]
+
+
+def test_blank_and_scale_together(tmp_path):
+    data = noise(kind=np.int16)
+    data[3, 4] = 99
+    path = write(tmp_path / "a.fits", data)
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header.update(BSCALE=0.5, BZERO=1.0, BLANK=99)
+    plane = read_plane(path)
+    assert np.argwhere(np.isnan(plane.data)).tolist() == [[3, 4]]
+    np.testing.assert_allclose(plane.data[0], 1 + 0.5 * data[0])
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.uint32])
+def test_the_value_of_blank_where_bzero_turns_the_sign(tmp_path, kind):
+    """FITS has no such integers; it stores them shifted, and so is BLANK."""
+    data = (100 + np.abs(noise())).astype(kind)
+    path = write(tmp_path / "a.fits", data)
+    stored = 7 if kind == np.int8 else -5
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header["BLANK"] = stored
+        hdus[0].data[3, 4] = stored
+    plane = read_plane(path)
+    assert np.argwhere(np.isnan(plane.data)).tolist() == [[3, 4]]
+    known = np.isfinite(plane.data)
+    np.testing.assert_array_equal(plane.data[known], data[known])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_single_zeros_and_specks_are_data_solid_areas_are_not(tmp_path, kind):
+    data = noise(kind=kind)
+    y, x = np.indices(data.shape)
+    disc = np.hypot(y - 30, x - 30) > 25
+    data[disc] = 0
+    specks = [(30, 30), (28, 33), (31, 31)]
+    for row, column in specks:
+        data[row : row + 2, column : column + 2] = 0
+    data[20, 20], data[21, 22] = np.inf, np.nan
+    plane = read_plane(write(tmp_path / "a.fits", data))
+    blank = disc.copy()
+    blank[20, 20] = blank[21, 22] = True
+    np.testing.assert_array_equal(np.isnan(plane.data), blank)
+
+
+def test_zeros_that_touch_a_solid_area_belong_to_it():
+    data = np.ones((30, 30))
+    data[:6, :6] = 0
+    data[5, 6:20] = 0  # a tongue
+    data[6, 20] = 0  # touches by a corner only
+    data[20:24, 20:24] = 0  # four are not five
+    expected = np.zeros(data.shape, bool)
+    expected[:6, :6] = expected[5, 6:20] = True
+    np.testing.assert_array_equal(solid_zeros(data), expected)
+    assert solid_zeros(np.ones((30, 30))) is None
+    assert solid_zeros(np.zeros((3, 40))).all()
+
+
+def test_many_zeros_of_coarse_numbers_are_data(tmp_path):
+    """Floats that were integers: a fifth of them are 0, in no solid area."""
+    data = np.round(noise(300) / 2.5).astype(np.float32)
+    assert 0.15 < (data == 0).mean() < 0.25
+    assert np.isfinite(read_plane(write(tmp_path / "a.fits", data)).data).all()
+
+
+def test_a_window_has_the_blanks_of_the_whole(tmp_path):
+    data = noise(90)
+    data[40:, 50:] = 0
+    data[39, 10:51] = 0  # a tongue that no window's square tells
+    data[5, 5] = 0
+    stored = open_plane(write(tmp_path / "a.fits", data))
+    whole = stored.window()
+    assert np.isnan(whole[39, 10:51]).all()
+    assert whole[5, 5] == 0
+    for rows in (slice(0, 30), slice(30, 43), slice(38, 41), slice(43, 90)):
+        for columns in (slice(0, 12), slice(12, 52), slice(52, 90)):
+            np.testing.assert_array_equal(stored.window(rows, columns), whole[rows, columns])
+
+
+@pytest.mark.parametrize("value", [1e11, -1e12, 1e30])
+def test_brighter_than_the_sky(tmp_path, value):
+    data = noise()
+    data[5, 5] = value
+    with pytest.raises(BrightnessError, match="Jy/beam"):
+        read_plane(write(tmp_path / "a.fits", data))
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e300])
+def test_bscale_of_another_world(tmp_path, scale):
+    path = write(tmp_path / "a.fits", 1 + np.abs(noise()).astype(np.float64))
+    content = path.read_bytes()
+    card = f"BSCALE  = {scale:20.1E}".ljust(80).encode()
+    path.write_bytes(
+        content.replace(b"BUNIT   = 'Jy/beam '".ljust(80), b"BUNIT   = 'Jy/beam '".ljust(80) + card, 1)
+    )
+    end = path.read_bytes()[: 2880 + 80]
+    path.write_bytes(end[:2880] + path.read_bytes()[2960:])
+    with pytest.raises(BrightnessError, match="BSCALE"):
+        read_plane(path)
+
+
+def test_all_zero(tmp_path):
+    with pytest.raises(AllBlankError):
+        read_plane(write(tmp_path / "a.fits", np.zeros((40, 40), np.float32)))

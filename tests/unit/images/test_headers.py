@@ -1,0 +1,251 @@
+"""Headers as programs of this field leave them: used where they can be, refused by the real reason."""
+
+import logging
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError, UnreadableError
+from radiounet.images.geometry import middle, to_sky
+from radiounet.images.headers import frequency_hz, legible
+from radiounet.images.image import copy_frequency, grid_wcs, place_of, read_plane
+from radiounet.images.resampling import prepare_image
+
+DATA = 1e-4 * np.random.default_rng(1).standard_normal((40, 40)).astype(np.float32)
+
+
+def header(**changes):
+    cards = grid_wcs(150.0, 35.0, 40, 4.5).to_header()
+    cards.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    for key, value in changes.items():
+        if value is None:
+            cards.remove(key)
+        else:
+            cards[key] = value
+    return cards
+
+
+def raw(path, key, text, integers=False):
+    """Write an image of which one card holds a raw text."""
+    present = key in header()
+    data = (1e6 * DATA).astype(np.int16) if integers else DATA
+    fits.writeto(path, data, header(**({key: 77.25} if present else {"FILLER": 77.25})), overwrite=True)
+    content = path.read_bytes()
+    at = content.index(f"{key if present else 'FILLER':8}=".encode())
+    card = f"{key:8}= {text:>20}".ljust(80).encode("latin-1")
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    return path
+
+
+@pytest.mark.parametrize("key", ["ORIGIN", "RESTFRQ", "OBSERVER", "SPECSYS", "VELREF", "CTYPE5", "TELESCOP"])
+@pytest.mark.parametrize(
+    "text", ["'a \n b'", "NaN", "'open", "1.0.0", "'\xe9\xfc'", "\x01", "'144 MHz'", "1E400"]
+)
+def test_cards_that_nobody_needs_cost_no_image(tmp_path, key, text):
+    prepare_image(str(raw(tmp_path / "a.fits", key, text)), str(tmp_path / "b.fits"), 4.5, 20.0)
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "b.fits"), DATA)
+
+
+@pytest.mark.parametrize("text", ["NaN", "'NaN'", "nan", "-1", "1.0.0", "-Infinity"])
+def test_blank_among_floats_costs_no_image(tmp_path, text):
+    np.testing.assert_array_equal(read_plane(raw(tmp_path / "a.fits", "BLANK", text)).data, DATA)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "integers"),
+    [
+        *((key, text, False) for key in ("BSCALE", "BZERO") for text in ("'1.0'", "T", "'NaN'")),
+        *((key, "NaN", kind) for key in ("BSCALE", "BZERO") for kind in (False, True)),
+        *(("BLANK", text, True) for text in ("NaN", "'none'")),
+    ],
+)
+def test_what_numbers_mean_must_be_a_number(tmp_path, key, text, integers):
+    path = raw(tmp_path / "a.fits", key, text, integers)
+    with pytest.raises(BrightnessError, match=rf"a\.fits: {key} is "):
+        read_plane(path)
+    assert place_of(path) == (0.0, -90.0, 0)
+
+
+@pytest.mark.parametrize("key", ["CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2"])
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1E30", "'text'", "T", "1E400"])
+def test_coordinates_that_are_no_place(tmp_path, key, text):
+    with pytest.raises(CelestialError, match=r"a\.fits: its coordinates mean no place on the sky"):
+        read_plane(raw(tmp_path / "a.fits", key, text))
+    assert place_of(tmp_path / "a.fits") == (0.0, -90.0, 0)
+
+
+@pytest.mark.parametrize("key", ["CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2"])
+def test_coordinates_that_are_missing(tmp_path, key):
+    fits.writeto(tmp_path / "a.fits", DATA, header(**{key: None}))
+    with pytest.raises(CelestialError, match=f"there is no {key}"):
+        read_plane(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CDELT1": 0.0},
+        {"CDELT2": 0.0},
+        {"CRVAL2": 95.0},
+        {"CRVAL2": -90.01},
+        {"CDELT1": 5.0, "CDELT2": 5.0},
+        {"CDELT1": 1e-12, "CDELT2": 1e-12},
+        {"PC1_1": 0.0},
+        {"PC1_2": 1.0, "PC2_1": 1.0},
+        {"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"},
+        {"CTYPE1": "RA---TAN"},
+        {"CTYPE1": 5},
+        {"CTYPE2": "RA---SIN"},
+        {"CUNIT1": "parsec"},
+        {"PV2_1": 1e30},
+    ],
+)
+def test_coordinates_that_cannot_be(tmp_path, changes):
+    if changes.get("PC1_1") == 0.0:
+        changes = changes | {"PC2_1": 1.0}
+    fits.writeto(tmp_path / "a.fits", DATA, header(**changes))
+    with pytest.raises(CelestialError):
+        read_plane(tmp_path / "a.fits")
+
+
+def test_a_matrix_in_place_of_cdelt(tmp_path):
+    cards = header(CDELT1=None, CDELT2=None)
+    cards.update(CD1_1=-4.5 / 3600, CD2_2=4.5 / 3600)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    assert read_plane(tmp_path / "a.fits").pixel_arcsec == pytest.approx(4.5, rel=1e-5)
+    cards["CD2_2"] = 0.0
+    fits.writeto(tmp_path / "b.fits", DATA, cards)
+    with pytest.raises(CelestialError):
+        read_plane(tmp_path / "b.fits")
+
+
+def test_both_matrices(tmp_path):
+    """Against the standard, but left by programs that add the PC of astropy to a header with CD."""
+    cards = header()
+    cards.update(CD1_1=-4.5 / 3600, CD1_2=0.0, CD2_1=0.0, CD2_2=4.5 / 3600, PC1_1=1.0)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    cards.update(CDELT1=1.0, CDELT2=1.0, PC1_1=-4.5 / 3600, PC2_2=4.5 / 3600)
+    fits.writeto(tmp_path / "b.fits", DATA, cards)
+    for name in "ab":
+        plane = read_plane(tmp_path / f"{name}.fits")
+        assert plane.pixel_arcsec == pytest.approx(4.5, rel=1e-5)
+        assert to_sky(plane.wcs, 19, 19) == (pytest.approx(150), pytest.approx(35))
+    # turned by 30 deg, or another scale
+    for number, changes in enumerate(
+        ({"PC1_1": 0.866, "PC1_2": -0.5, "PC2_1": 0.5, "PC2_2": 0.866}, {"PC1_1": 1.0, "PC2_2": 1.0})
+    ):
+        odd = cards.copy()
+        odd.update(changes)
+        fits.writeto(tmp_path / f"{number}.fits", DATA, odd)
+        with pytest.raises(CelestialError, match="CDi_j and its PCi_j"):
+            read_plane(tmp_path / f"{number}.fits")
+
+
+def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
+    cards = header()
+    swapped = fits.Header([("BUNIT", "JY/BEAM"), ("BMAJ", 20 / 3600), ("BMIN", 20 / 3600)])
+    for kind in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT"):
+        swapped[f"{kind}2"], swapped[f"{kind}4"] = cards[f"{kind}1"], cards[f"{kind}2"]
+    swapped.update(CTYPE1="STOKES", CTYPE3="FREQ", CRVAL3=1.44e8, CDELT3=0.0, CUNIT3="nonsense", CRPIX3=0.0)
+    fits.writeto(tmp_path / "a.fits", DATA.reshape(40, 1, 40, 1), swapped)
+    plane = read_plane(tmp_path / "a.fits")
+    np.testing.assert_array_equal(plane.data, DATA)
+    expected = to_sky(grid_wcs(150.0, 35.0, 40, 4.5), 3, 7)
+    np.testing.assert_allclose(to_sky(plane.wcs, 3, 7), expected, atol=1e-9)
+
+
+def test_a_table_or_a_picture_before_the_image(tmp_path):
+    table = fits.BinTableHDU(Table({"x": [1, 2]}), name="FLAGS")
+    preview = fits.PrimaryHDU(np.zeros((10, 10), np.uint8))
+    image = fits.ImageHDU(DATA, header(RESTFRQ=1.5e8), name="SCI")
+    for number, before in enumerate(([fits.PrimaryHDU(), table], [preview, table])):
+        path = tmp_path / f"{number}.fits"
+        fits.HDUList([*before, image]).writeto(path)
+        np.testing.assert_array_equal(read_plane(path).data, DATA)
+        product = fits.Header()
+        copy_frequency(product, path)
+        assert product["RESTFRQ"] == 1.5e8
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "error"),
+    [
+        ("NAXIS1", "-40", TruncatedError),
+        ("NAXIS2", "-40", TruncatedError),
+        ("NAXIS2", "999999999", GridError),
+        ("NAXIS1", "99999999999999999999", GridError),
+        ("NAXIS2", "4000", TruncatedError),
+        ("NAXIS1", "'text'", UnreadableError),
+        ("NAXIS", "999", UnreadableError),
+        ("BITPIX", "7", UnreadableError),
+    ],
+)
+def test_axes_of_absurd_length(tmp_path, key, text, error):
+    fits.writeto(tmp_path / "a.fits", DATA, header())
+    content = (tmp_path / "a.fits").read_bytes()
+    at = content.index(f"{key:8}=".encode())
+    card = f"{key:8}= {text:>20}".ljust(80).encode()
+    (tmp_path / "a.fits").write_bytes(content[:at] + card + content[at + 80 :])
+    with pytest.raises(error):
+        read_plane(tmp_path / "a.fits")
+
+
+AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3": 1e6}
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ({"RESTFRQ": 1.44e8}, 1.44e8),
+        ({"RESTFREQ": 1.5e8}, 1.5e8),
+        ({"RESTFRQ": 1.44e8, "RESTFREQ": 1.42e9}, 1.44e8),
+        (AXIS, 1.44e8),
+        (AXIS | {"RESTFRQ": 1.420405752e9}, 1.44e8),
+        (AXIS | {"RESTFRQ": 0.0}, 1.44e8),
+        (AXIS | {"RESTFRQ": "144 MHz"}, 1.44e8),
+        (AXIS | {"CRVAL3": 0.0, "RESTFRQ": 1.5e8}, 1.5e8),
+        (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHz"}, 1.44e8),
+        (AXIS | {"CRVAL3": 144.0, "CDELT3": 1.0, "CUNIT3": "MHZ"}, 1.44e8),
+        (AXIS | {"CRVAL3": 1.4, "CDELT3": 1.0, "CUNIT3": "GHZ", "RESTFRQ": 1.420405752e9}, 1.4e9),
+        (AXIS | {"CUNIT3": "HERTZ"}, 1.44e8),
+        (AXIS | {"CUNIT3": "km/s", "RESTFRQ": 1.5e8}, 1.44e8),
+        # the plane of a cube, whose header still has the axis
+        (AXIS | {"NAXIS": 2, "RESTFRQ": 1.420405752e9}, 1.44e8),
+        (AXIS | {"CRPIX3": 0.0}, 1.45e8),
+        (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
+        (AXIS | {"CRVAL3": "x", "RESTFREQ": 1.5e8}, 1.5e8),
+        ({"RESTFRQ": 144.0}, None),
+        ({"RESTFRQ": "NaN"}, None),
+        ({"RESTFRQ": -1.44e8}, None),
+        ({"RESTFRQ": True}, None),
+        ({}, None),
+    ],
+)
+def test_the_frequency(cards, expected):
+    assert frequency_hz(fits.Header(cards)) == (None if expected is None else pytest.approx(expected))
+
+
+def test_frequencies_that_disagree_are_in_the_log(caplog):
+    with caplog.at_level(logging.WARNING):
+        frequency_hz(fits.Header(AXIS | {"RESTFRQ": 1.45e8}))
+        assert not caplog.text
+        frequency_hz(fits.Header(AXIS | {"RESTFRQ": 1.42e9}))
+    assert "taken from CRVAL3" in caplog.text
+    assert "RESTFRQ" in caplog.text
+
+
+def test_a_legible_header_keeps_what_was_right():
+    cards = header()
+    cards.add_history("AIPS   CLEAN")
+    clean = legible(cards)
+    for key in cards:
+        if key != "HISTORY":
+            assert clean[key] == cards[key]
+    assert list(clean["HISTORY"]) == ["AIPS   CLEAN"]
+
+
+def test_the_middle_of_an_image():
+    wcs = grid_wcs(150.0, 35.0, 41, 4.5)
+    assert to_sky(wcs, *middle((41, 41)))[1] == pytest.approx(35 + 0.5 * 4.5 / 3600, abs=1e-8)

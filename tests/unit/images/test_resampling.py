@@ -1,0 +1,200 @@
+"""Own images on a model's grid: what is resampled, what is kept, with its flux, beam and corners."""
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from radiounet.errors import CelestialError, GridError
+from radiounet.images.beams import Beam
+from radiounet.images.geometry import (
+    is_equatorial_j2000,
+    jacobian,
+    middle,
+    pixel_areas_arcsec2,
+    to_pixels,
+    to_sky,
+)
+from radiounet.images.image import Plane, check_grid, grid_wcs, place_of, read_plane
+from radiounet.images.resampling import prepare_image, to_model_grid
+
+N_PX = 301
+
+
+def wcs_of(matrix_arcsec, place=(150.0, 35.0), code="SIN", kinds=("RA--", "DEC-"), n_px=N_PX):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{kind}-{code}" for kind in kinds]
+    wcs.wcs.crval, wcs.wcs.crpix = place, [(n_px + 1) / 2] * 2
+    wcs.wcs.cd = np.array(matrix_arcsec) / 3600
+    wcs.wcs.set()
+    return wcs
+
+
+def turned(deg, across=2.0, up=2.0):
+    c, s = np.cos(np.radians(deg)), np.sin(np.radians(deg))
+    return np.array([[-c, s], [s, c]]) @ np.diag([across, up])
+
+
+def point_source(wcs, beam, n_px=N_PX):
+    """A source of 1 Jy in the middle, as a beam shows it, its angle from the WCS's north through east."""
+    x0 = (n_px - 1) / 2
+    y, x = np.mgrid[:n_px, :n_px] - x0
+    east, north = np.einsum("ij,jyx->iyx", jacobian(wcs, x0, x0), np.stack([x, y]))
+    a = np.radians(beam.angle_deg)
+    along, across = north * np.cos(a) + east * np.sin(a), east * np.cos(a) - north * np.sin(a)
+    square = (along / beam.major_arcsec) ** 2 + (across / beam.minor_arcsec) ** 2
+    return Plane(np.exp(-4 * np.log(2) * square).astype(np.float32), wcs, beam)
+
+
+GALACTIC = SkyCoord(150.0, 35.0, unit="deg").galactic
+GRIDS = {
+    "north up": wcs_of(turned(0)),
+    "mirrored": wcs_of([[2, 0], [0, 2]]),
+    "mirrored and turned": wcs_of([[1, 1.7], [-1.7, 1]]),
+    "turned by 77 deg": wcs_of(turned(77)),
+    "upside down": wcs_of(turned(180)),
+    "oblong": wcs_of(turned(0, 1.5, 3.0)),
+    "oblong and turned": wcs_of(turned(25, 1.5, 3.0)),
+    "at the pole": wcs_of(turned(0), (0.0, 90.0)),
+    "galactic": wcs_of(turned(0), (GALACTIC.l.deg, GALACTIC.b.deg), kinds=("GLON", "GLAT")),
+    "plate carree": wcs_of(turned(0), (150.0, 0.0), "CAR"),
+}
+GRIDS["plate carree"].wcs.crpix = [151.0, 151.0 - 60 * 1800]
+
+
+@pytest.mark.parametrize("beam", [Beam(18, 7, 60), Beam(18, 7, -25), Beam(19.5, 12, 100), Beam(20, 15, 33)])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_point_source_keeps_peak_and_flux_whatever_way_the_pixels_run(grid, beam):
+    if grid == "at the pole":  # north is towards the source itself
+        beam = Beam(12, 12, 0)
+    result = to_model_grid(point_source(GRIDS[grid], beam), 4.5, 20.0)
+    assert result.beam.matches(20.0)
+    assert np.nanmax(result.data) == pytest.approx(1, abs=0.03)
+    assert np.nansum(result.data) / result.beam_area_px == pytest.approx(1, abs=0.01)
+    check_grid(result, 4.5, 20.0, grid)
+
+
+@pytest.mark.parametrize("turn", [10, 30, 45, 90, 200])
+@pytest.mark.parametrize("shape", [(400, 400), (120, 500)])
+def test_a_turned_image_keeps_its_corners(tmp_path, turn, shape):
+    wcs = wcs_of(turned(turn, 4.5, 4.5))
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    plane = Plane(np.ones(shape, np.float32), wcs, Beam(20, 20))
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    result = to_model_grid(plane, 4.5, 20.0)
+    assert np.isfinite(result.data).sum() == pytest.approx(plane.data.size, rel=0.005)
+    corners = np.array([[0, 0], [0, shape[0] - 1], [shape[1] - 1, 0], [shape[1] - 1, shape[0] - 1]]).T
+    x, y = (np.round(one).astype(int) for one in to_pixels(result.wcs, *to_sky(wcs, *corners)))
+    assert (np.minimum(x, y) >= 0).all()
+    assert (np.maximum(x, y) < len(result.data)).all()
+    # the list of own images speaks of the same square
+    ra, dec, n_px = place_of(tmp_path / "a.fits")
+    assert abs(n_px - len(result.data)) <= 2
+    assert (ra, dec) == pytest.approx(tuple(map(float, to_sky(wcs, *middle(shape)))))
+
+
+@pytest.mark.parametrize("dec", [50.0, -55.0, 60.0])
+def test_surface_brightness_and_area_survive_a_projection_that_stretches(dec):
+    """A patch of 1 mJy/beam, a plate carree image: its area on the sky stays."""
+    wcs = wcs_of(turned(0, 4.5, 4.5), (150.0, 0.0), "CAR")
+    wcs.wcs.crpix = [151.0, 151.0 - dec * 800]
+    data = np.full((N_PX, N_PX), 1e-3, np.float32)
+    y, x = np.indices(data.shape)
+    area = pixel_areas_arcsec2(wcs, x.ravel(), y.ravel()).sum()
+    result = to_model_grid(Plane(data, wcs, Beam(20, 20)), 4.5, 20.0)
+    assert result.wcs is not wcs
+    known = np.isfinite(result.data)
+    assert known.sum() * 4.5**2 == pytest.approx(area, rel=0.01)
+    np.testing.assert_allclose(result.data[known], 1e-3, rtol=1e-3)
+
+
+def plane_at(wcs, n_px=N_PX):
+    return Plane(np.ones((n_px, n_px), np.float32), wcs, Beam(20, 20))
+
+
+def test_what_has_the_grid_already_is_left_alone():
+    fk5 = grid_wcs(150.0, 35.0, N_PX, 4.5)
+    fk5.wcs.radesys, fk5.wcs.equinox = "FK5", 2000.0
+    cutout = grid_wcs(150.0, 60.0, N_PX, 4.5)
+    cutout.wcs.crpix = [-1500.0, 1800.0]  # the corner of a mosaic of five degrees
+    for wcs in (fk5, cutout, wcs_of(turned(0, 4.5, 4.5), code="TAN"), wcs_of(turned(0, 4.5, 4.5), (0, 90.0))):
+        plane = plane_at(wcs)
+        assert to_model_grid(plane, 4.5, 20.0) is plane
+
+
+@pytest.mark.parametrize(
+    ("kinds", "place", "system"),
+    [(("GLON", "GLAT"), (186.0, 52.0), ""), (("RA--", "DEC-"), (150.0, 35.0), "FK4")],
+)
+def test_an_image_in_another_frame_is_brought_to_icrs(kinds, place, system):
+    wcs = wcs_of(turned(0, 4.5, 4.5), place, kinds=kinds)
+    wcs.wcs.radesys = system
+    plane = point_source(wcs, Beam(20, 20))
+    result = to_model_grid(plane, 4.5, 20.0)
+    assert is_equatorial_j2000(result.wcs)
+    row, column = np.unravel_index(np.nanargmax(result.data), result.data.shape)
+    found, true = (
+        SkyCoord(*to_sky(one, *at), unit="deg")
+        for one, at in ((result.wcs, (column, row)), (wcs, (150, 150)))
+    )
+    assert found.separation(true).arcsec < 3.2
+
+
+def test_lonpole_turns_an_image_too():
+    wcs = grid_wcs(150.0, 35.0, N_PX, 4.5)
+    wcs.wcs.lonpole = 100.0
+    wcs.wcs.set()
+    assert to_model_grid(plane_at(wcs), 4.5, 20.0).wcs is not wcs
+
+
+@pytest.mark.parametrize("strength", [5e-6, 2e-5, 2e-4])
+@pytest.mark.parametrize("pixel_arcsec", [4.5, 3.0])
+def test_a_distorted_image_is_brought_to_a_plain_grid(tmp_path, strength, pixel_arcsec):
+    """Coefficients of SIP, which products do not have; far from the image they have no inverse."""
+    cards = grid_wcs(150.0, 35.0, N_PX, pixel_arcsec).to_header()
+    cards.update(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=2, B_ORDER=2)
+    cards.update(A_2_0=strength, B_0_2=-strength, BUNIT="Jy/beam", BMAJ=20 / 3600, BMIN=20 / 3600)
+    y, x = np.indices((N_PX, N_PX))
+    square = (x - 250) ** 2 + (y - 40) ** 2
+    data = np.exp(-4 * np.log(2) * square * (pixel_arcsec / 20) ** 2).astype(np.float32)
+    fits.writeto(tmp_path / "a.fits", data, cards)
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    made = fits.getdata(tmp_path / "b.fits")
+    row, column = np.unravel_index(np.nanargmax(made), made.shape)
+    found = SkyCoord.from_pixel(column, row, WCS(fits.getheader(tmp_path / "b.fits")))
+    true = SkyCoord.from_pixel(250, 40, WCS(fits.getheader(tmp_path / "a.fits")))
+    assert found.separation(true).arcsec < 3.2
+    wcs = read_plane(tmp_path / "a.fits").wcs
+    x, y = to_pixels(wcs, [150.0, 150.0, 330.0], [35.0, 90.0, -35.0])
+    assert (x[0], y[0]) == (pytest.approx(cards["CRPIX1"] - 1), pytest.approx(cards["CRPIX2"] - 1))
+    assert np.isnan(x[2])
+
+
+def test_stretched_at_one_corner_only():
+    wide = grid_wcs(150.0, 35.0, 101, 4.5)
+    wide.wcs.crpix = [51.0 + 8000, 51.0]  # ten degrees from the centre of a SIN grid
+    with pytest.raises(GridError, match=r"4\.5.*4\.5"):
+        check_grid(plane_at(wide, 101), 4.5, 20.0, "a.fits")
+    assert to_model_grid(plane_at(wide, 101), 4.5, 20.0).wcs is not wide
+
+
+def test_targets_of_absurd_size_are_refused(tmp_path):
+    wide = plane_at(grid_wcs(150.0, 35.0, 20, 7200.0), 20)
+    with pytest.raises(GridError, match="cut it into parts"):
+        to_model_grid(Plane(wide.data, grid_wcs(150, 35, 20, 6000.0), Beam(20, 20)), 4.5, 20.0)
+    with pytest.raises(CelestialError, match="cut it into parts"):
+        to_model_grid(Plane(wide.data, grid_wcs(150, 35, 20, 20000.0), Beam(20, 20)), 4.5, 20.0)
+
+
+def test_the_product_of_a_galactic_image_says_icrs(tmp_path):
+    plane = point_source(GRIDS["galactic"], Beam(18, 7, 60))
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    header = fits.getheader(tmp_path / "b.fits")
+    assert header["CTYPE1"] == "RA---SIN"
+    assert header["RADESYS"] == "ICRS"
+    made = read_plane(tmp_path / "b.fits")
+    row, column = np.unravel_index(np.nanargmax(made.data), made.data.shape)
+    place = SkyCoord(*to_sky(made.wcs, column, row), unit="deg")
+    assert place.separation(SkyCoord(150.0, 35.0, unit="deg")).arcsec < 3.2

@@ -1,0 +1,493 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.io.votable import parse_single_table
+from astropy.table import Table
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import CATALOGUE_SUFFIXES, Products
+from radiounet.images.rejections import Rejection, read_left_out, read_rejection, write_rejected
+from radiounet.images.squares import Mosaic
+from radiounet.images.writing import write_ecsv, write_json
+from radiounet.measuring.catalogue import (
+    COLUMNS,
+    drop_duplicates,
+    make_table,
+    merge_catalogues,
+    merge_tables,
+    unique_rejections,
+    write_catalogue,
+)
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.islands import find_islands
+from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.survey import Survey
+from stages import MEASURE, SEGMENTATION, fetch_field, leave_out, reject_mosaic, run_stages, write_image
+
+SURVEY = Survey(
+    "dr2", [Mosaic(name, ra, 30.0, 200) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))]
+)
+ROWS = (
+    *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
+    *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
+)
+MADE = {}
+"""What the stages wrote: products, a table of each kind, input clusters, rejections by name."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def walk(tmp_path_factory):
+    """Mosaic P1 with a halo, P3 and P4 in no unit of brightness; field P10+20 is not there, P12 unlike."""
+    folder = tmp_path_factory.mktemp("walk")
+    products = Products(str(folder / "dr2"))
+    (folder / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *ROWS]) + "\n")
+    run_stages(products, {"P1": write_image(folder / "a.fits", CRVAL1=10.0, CRVAL2=30.0)})
+    maps = products.image("P1"), products.probability("P1"), products.mask("P1")
+    find_islands(*maps, SURVEY, "P1", MEASURE, products.islands("P1"))
+    planes = [MosaicProducts("P1", *maps)]
+    table, model = str(folder / "in.csv"), SEGMENTATION.model
+    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, products.clusters("P1"))
+    rejected = {"P3": reject_mosaic(products, "P3", BUNIT="# 'unit' is \"Jy\" " + "x" * 40)}
+    rejected["P4"] = reject_mosaic(products, "P4", BUNIT="K")
+    fetch_field(products, "P10+20", folder)
+    rejected["P10+20"] = read_rejection(products.field_source("P10+20"))
+    other = Products(str(folder / "fields"))
+    leave_out(other, Mosaic("P1", 10.0, 30.0, 100), folder, "P12", "P13")
+    MADE["left out"] = other
+    rejected["P12"], rejected["P13"] = sorted(read_left_out(other.left_out("P1")), key=lambda one: one.name)
+    MADE["islands"], MADE["clusters"] = (
+        Table.read(one("P1"), format="ascii.ecsv") for one in (products.islands, products.clusters)
+    )
+    MADE["rejected"] = make_table("rejected", unique_rejections(rejected.values()), {})
+    MADE.update(products=products, rejections=rejected, input=read_clusters(table, MEASURE))
+
+
+def a_row(kind, **values):
+    """First row of a table, with these values."""
+    row = next(iter(zip(*(MADE[kind].filled("")[name].tolist() for name in COLUMNS[kind]), strict=True)))
+    row = dict(zip(COLUMNS[kind], row, strict=True))
+    assert set(values) <= set(row)
+    return row | values
+
+
+def copy_of(products, *kinds_and_names):
+    """Copy products of the walk."""
+    for kind, name in kinds_and_names:
+        target = Path(getattr(products, kind)(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(getattr(MADE["products"], kind)(name), target)
+
+
+def island(name, pixels, owned=1.0, area=1.0, parent=None, **values):
+    """Return an island and its footprint."""
+    values |= {"name": name, "parent": parent or name, "owned_fraction": owned, "area_arcmin2": area}
+    return a_row("islands", **values), " ".join(map(str, pixels))
+
+
+def mosaic(*islands):
+    rows, footprints = zip(*islands, strict=True) if islands else ([], [])
+    return make_table("islands", list(rows), MADE["islands"].meta | {"footprints": list(footprints)})
+
+
+def kept(*mosaics):
+    return [table["name"].tolist() for table in drop_duplicates(mosaics)]
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_all_columns_are_described(kind, count):
+    table = make_table(kind, [a_row(kind)] * count, {"version": "1"})
+    assert len(table) == count
+    assert table.meta == {"version": "1"}
+    assert table.colnames == list(COLUMNS[kind])
+    for name, column in COLUMNS[kind].items():
+        assert table[name].description == column.description
+        assert table[name].info.meta["ucd"] == column.ucd
+        assert str(table[name].unit or "") == (column.unit or "")
+        assert table[name].dtype.kind == {float: "f", bool: "b", str: "U"}[column.kind]
+
+
+def test_units_by_hand():
+    table = make_table("islands", [], {})
+    units = {name: str(table[name].unit) for name in table.colnames if table[name].unit}
+    assert units == {
+        "ra_deg": "deg",
+        "dec_deg": "deg",
+        "area_arcmin2": "arcmin2",
+        "las_arcmin": "arcmin",
+        "flux_mjy": "mJy",
+        "flux_err_mjy": "mJy",
+        "galactic_latitude_deg": "deg",
+    }
+
+
+def test_table_lives_through_ecsv(tmp_path):
+    write_ecsv(tmp_path / "a.ecsv", make_table("islands", [a_row("islands")], {"version": "1"}))
+    table = Table.read(tmp_path / "a.ecsv", format="ascii.ecsv")
+    assert rows_of(table) == [plain("islands", a_row("islands"))]
+    assert table["flux_mjy"].unit == "mJy"
+    assert table["flux_mjy"].info.meta["ucd"].startswith("phot.flux.density")
+
+
+def test_the_mosaic_that_owns_more_of_an_island_keeps_it():
+    one, two = island("a", range(10), owned=0.3), island("b", range(1, 11), owned=0.7)
+    assert kept(mosaic(one), mosaic(two)) == [[], ["b"]]
+    assert kept(mosaic(two), mosaic(one)) == [["b"], []]
+
+
+def test_owned_area_counts_not_the_fraction():
+    assert kept(mosaic(island("a", range(10), 0.2, 10.0)), mosaic(island("b", range(10), 0.9, 1.0))) == [
+        ["a"],
+        [],
+    ]
+
+
+def test_half_of_the_smaller_footprint_makes_two_islands_one():
+    assert kept(mosaic(island("a", range(10), 0.6)), mosaic(island("b", range(8, 12), 0.4))) == [["a"], []]
+    assert kept(mosaic(island("a", range(10), 0.6)), mosaic(island("b", range(9, 12), 0.4))) == [
+        ["a"],
+        ["b"],
+    ]
+
+
+def test_fragments_on_one_mosaic_are_one_island_on_the_other():
+    pieces = mosaic(island("left", range(4), 1.0, 4.0), island("right", range(6, 10), 0.5, 4.0))
+    assert kept(pieces, mosaic(island("whole", range(10), 0.2, 10.0))) == [["left", "right"], []]
+    assert kept(pieces, mosaic(island("whole", range(10), 0.7, 10.0))) == [[], ["whole"]]
+
+
+def test_islands_of_one_mosaic_are_never_dropped_for_each_other():
+    assert kept(mosaic(island("a", range(5)), island("b", range(5)))) == [["a", "b"]]
+
+
+def test_pieces_of_one_region_stay_together():
+    """Each mosaic owns more of one piece; a mixture would hold 4 and 5 twice, as their lines differ."""
+    one = mosaic(island("a", range(6), 0.9, 6.0, "a"), island("b", range(6, 10), 0.1, 4.0, "a"))
+    other = mosaic(island("c", range(4), 0.1, 4.0, "d"), island("d", range(4, 10), 0.8, 6.0, "d"))
+    assert kept(one, other) == [["a", "b"], []]
+    assert kept(other, one) == [[], ["a", "b"]]
+
+
+def test_a_piece_is_one_region_on_the_other_mosaic():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.0, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(10), 0.8, 10.0))) == [[], ["c"]]
+    other = mosaic(island("c", range(6), 0.8, 6.0), island("d", range(6, 10), 1.0, 4.0))
+    assert kept(one, other) == [[], ["c", "d"]]
+
+
+def test_a_piece_that_the_winner_does_not_show_stays():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.9, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(7), 0.8, 7.0))) == [["b"], ["c"]]
+    # nor is it lost where a third mosaic shows it as well, and it is there once
+    third = mosaic(island("d", range(6, 11), 0.1, 5.0))
+    assert kept(one, mosaic(island("c", range(7), 0.8, 7.0)), third) == [["b"], ["c"], []]
+
+
+def test_what_the_owner_of_its_cell_does_not_show_is_dropped():
+    one = mosaic(island("a", range(6), 0.2, 6.0, "a"), island("b", range(6, 10), 0.0, 4.0, "a"))
+    assert kept(one, mosaic(island("c", range(6), 0.8, 6.0))) == [[], ["c"]]
+
+
+def test_two_islands_of_different_cells_are_one_on_a_third_mosaic():
+    """The large one shares half of both others, and neither of those is lost."""
+    left, right = mosaic(island("left", range(5), 1.0, 5.0)), mosaic(island("right", range(5, 10), 0.9, 5.0))
+    assert kept(mosaic(island("both", range(10), 0.1, 10.0)), left, right) == [[], ["left"], ["right"]]
+
+
+def test_a_region_is_named_after_an_island_that_stays(tmp_path):
+    one = [
+        island("a", range(6), 0.2, 6.0, "a", mosaic="P1", p_max=0.9),
+        island("b", range(6, 10), 0.9, 4.0, "a", mosaic="P1", p_max=0.7),
+        island("c", range(10, 14), 0.9, 4.0, "a", mosaic="P1", p_max=0.8),
+    ]
+    other = [island("a2", range(7), 1.0, 9.0, mosaic="P2")]
+    for name, islands in (("P1", one), ("P2", other)):
+        write_ecsv(tmp_path / f"{name}.ecsv", mosaic(*islands))
+    table, _ = merge_tables("islands", sorted(tmp_path.iterdir()))
+    assert dict(zip(table["name"], table["parent"], strict=True)) == {"a2": "a2", "b": "c", "c": "c"}
+
+
+def test_three_mosaics_show_one_island():
+    three = (mosaic(island(name, range(5), owned)) for name, owned in (("a", 0.2), ("b", 0.5), ("c", 0.3)))
+    assert kept(*three) == [[], ["b"], []]
+
+
+def test_equal_shares_go_to_the_first_mosaic():
+    assert kept(mosaic(island("a", range(5), 0.5)), mosaic(island("b", range(5), 0.5))) == [["a"], []]
+
+
+def test_islands_without_footprints_all_stay():
+    meta = {key: value for key, value in MADE["islands"].meta.items() if key != "footprints"}
+    tables = [make_table("islands", [a_row("islands")], meta) for _ in range(2)]
+    assert [len(table) for table in drop_duplicates(tables)] == [1, 1]
+
+
+def test_nothing_to_drop():
+    (table,) = drop_duplicates([make_table("islands", [], {})])
+    assert len(table) == 0
+    assert table.colnames == list(COLUMNS["islands"])
+
+
+def test_rejections_are_listed_once_and_by_name():
+    rejected, field = MADE["rejections"]["P3"], MADE["rejections"]["P10+20"]
+    other = replace(rejected, reason="another reason")
+    rows = unique_rejections([rejected, field, rejected, other])
+    assert [(row["name"], row["reason"]) for row in rows] == [
+        ("P10+20", field.reason),
+        ("P3", rejected.reason),
+        ("P3", "another reason"),
+    ]
+
+
+def test_tables_are_merged_by_right_ascension(tmp_path):
+    for number, ras in enumerate([(200.0, 10.0), (), (100.0,)]):
+        rows = [a_row("islands", ra_deg=ra, name=f"longer{number}") for ra in ras]
+        meta = MADE["islands"].meta | {"footprints": "", "threshold": number}
+        write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, meta))
+    table, rejections = merge_tables("islands", sorted(tmp_path.iterdir()))
+    assert table["ra_deg"].tolist() == [10, 100, 200]
+    assert table["name"].tolist() == ["longer0", "longer2", "longer0"]
+    assert (table.meta["mosaics"], table.meta["threshold"]) == (3, "0, 1, 2")
+    assert rejections == []
+
+
+@pytest.fixture(scope="module")
+def merged(walk, tmp_path_factory):
+    root = str(tmp_path_factory.mktemp("merged") / "results")
+    products = Products(root)
+    a, b, a2 = (island(*one) for one in (("a", [1, 2], 0.9), ("b", [7], 1.0), ("a2", [1, 2], 0.1)))
+    c = (a_row("islands", name="c", parent="c", touches_edge=True), "9")
+    for name, islands in (("P1", (a, b)), ("P2", (a2, c))):
+        write_ecsv(products.islands(name), mosaic(*islands))
+    left_out = json.loads(Path(MADE["left out"].left_out("P1")).read_text())
+    for name, without in (("P1", left_out), ("P2", left_out | {"left_out": []})):
+        write_json(products.left_out(name), without)
+        write_json(products.left_out("P4"), without)
+    write_rejected(products.left_out("P3"), MADE["rejections"]["P3"])
+    copy_of(products, ("islands", "P3"), ("clusters", "P3"), ("mask", "P4"), ("field_source", "P10+20"))
+    found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")
+    blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=np.nan, flux_err_mjy=np.nan)
+    meta = MADE["clusters"].meta
+    write_ecsv(products.clusters("P1"), make_table("clusters", [found, blank], meta))
+    write_ecsv(products.clusters("P2"), make_table("clusters", [], meta))
+    shutil.copyfile(MADE["left out"].field_source("good"), products.field_source("P11"))
+    merge_catalogues(root, ["P1", "P2", "P3"], ["P10+20", "P11"], ["P4"])
+    return products
+
+
+def read_catalogue(products, kind, suffix):
+    options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
+    table = Table.read(products.catalogue(kind, suffix), **options)
+    table.convert_bytestring_to_unicode()  # as FITS has texts
+    return table
+
+
+def rows_of(table):
+    """Return rows of plain values; NaN and masked numbers are None, CSV's True and False are bool."""
+    columns = []
+    for name in table.colnames:
+        missing = "" if name == "note" else None
+        values = [
+            missing if one is None or one != one else one for one in np.ma.asarray(table[name]).tolist()
+        ]
+        columns.append([{"True": True, "False": False}.get(value, value) for value in values])
+    return list(zip(*columns, strict=True))
+
+
+def plain(kind, row, suffix=""):
+    """Values of a row as `rows_of` gives them; CSV rounds numbers."""
+    values = []
+    for name, value in row.items():
+        value = None if value != value else value
+        if suffix == "csv" and isinstance(value, float):
+            value = float(f"{value:.{COLUMNS[kind][name].digits}f}")
+        values.append(value)
+    return tuple(values)
+
+
+def expected_rows(kind, suffix):
+    if kind == "islands":
+        c = a_row("islands", name="c", parent="c", touches_edge=True)
+        rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
+    elif kind == "clusters":
+        blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)
+        rows = [blank, a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")]
+    else:
+        rows = [vars(MADE["rejections"][name]) for name in ("P10+20", "P12", "P13", "P3", "P4")]
+    return [plain(kind, row, suffix) for row in rows]
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_every_format_has_the_same_rows(merged, kind, suffix):
+    table = read_catalogue(merged, kind, suffix)
+    assert table.colnames == list(COLUMNS[kind])
+    assert rows_of(table) == expected_rows(kind, suffix)
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_fits_has_units_ucds_and_descriptions(merged, kind):
+    header = fits.getheader(merged.catalogue(kind, "fits"), 1)
+    for number, (name, column) in enumerate(COLUMNS[kind].items(), start=1):
+        assert header[f"TTYPE{number}"] == name
+        assert header[f"TUCD{number}"] == column.ucd
+        assert header[f"TCOMM{number}"] == column.description
+        assert header.get(f"TUNIT{number}", "").replace("**", "") == (column.unit or "")
+    assert any(line.startswith("codehash: ") for line in header["HISTORY"])
+    assert "mosaics: 3" in list(header["HISTORY"])
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_votable_has_units_ucds_and_descriptions(merged, kind):
+    table = read_catalogue(merged, kind, "vot")
+    for name, column in COLUMNS[kind].items():
+        assert table[name].info.meta["ucd"] == column.ucd
+        assert table[name].description == column.description
+        assert str(table[name].unit or "") == (column.unit or "")
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_csv_has_units_ucds_and_descriptions(merged, kind):
+    with open(merged.catalogue(kind, "csv")) as stream:
+        comments = [line.rstrip("\n") for line in stream if line.startswith("#")]
+    for name, column in COLUMNS[kind].items():
+        unit = f" [{column.unit}]" if column.unit else ""
+        assert f"# {name}{unit}: {column.description} ({column.ucd})" in comments
+    assert "# mosaics: 3" in comments
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_empty_survey(tmp_path, kind, suffix):
+    products = Products(str(tmp_path))
+    for empty in COLUMNS.keys() - {"rejected"}:
+        write_ecsv(getattr(products, empty)("P1"), make_table(empty, [], MADE[empty].meta))
+    merge_catalogues(products.root, ["P1"])
+    table = read_catalogue(products, kind, suffix)
+    assert len(table) == 0
+    assert table.colnames == list(COLUMNS[kind])
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_everything_rejected(tmp_path, suffix):
+    products = Products(str(tmp_path))
+    copy_of(products, ("islands", "P3"), ("clusters", "P3"))
+    merge_catalogues(products.root, ["P3"])
+    assert [len(read_catalogue(products, kind, suffix)) for kind in COLUMNS] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_rejection_in_any_script(tmp_path, suffix):
+    products = Products(str(tmp_path))
+    rejection = Rejection("P3", "tile", "größe.fits", "UnitError: 'µJy'")
+    for path in (products.islands("P3"), products.clusters("P3")):
+        write_rejected(path, rejection)
+    merge_catalogues(products.root, ["P3"])
+    ((name, _, _, reason),) = rows_of(read_catalogue(products, "rejected", suffix))
+    assert name == "P3"
+    assert reason == ("UnitError: '?Jy'" if suffix == "fits" else "UnitError: 'µJy'")
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_cluster_name_in_any_script(tmp_path, suffix):
+    products = Products(str(tmp_path))
+    copy_of(products, ("islands", "P1"))
+    table = make_table("clusters", [a_row("clusters", name="Große 1")], MADE["clusters"].meta)
+    write_ecsv(products.clusters("P1"), table)
+    merge_catalogues(products.root, ["P1"])
+    (row,) = rows_of(read_catalogue(products, "clusters", suffix))
+    assert row[0] == ("Gro?e 1" if suffix == "fits" else "Große 1")
+
+
+ODD = '#A <b>&"x"\'|$é\n{y}\x07'  # one line of it: "#A <b>&\"x\"'|$é {y} "
+
+
+@pytest.fixture
+def accounted(tmp_path):
+    """Two mosaics, of which one was rejected, and a cluster table whose rows lie everywhere."""
+    root = str(tmp_path / "results")
+    products = Products(root)
+    copy_of(products, ("islands", "P1"), ("clusters", "P3"), ("islands", "P3"))
+    table = MADE["clusters"].copy()
+    table["p_diffuse"][0] = 0.5
+    write_ecsv(products.clusters("P1"), table)
+    merge_catalogues(root, ["P1", "P3"], clusters=MADE["input"], survey=SURVEY)
+    return products
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
+    rows = {row[0]: row for row in rows_of(read_catalogue(accounted, "clusters", suffix))}
+    assert set(rows) == {"in P1", "no z", "in P3", "dec 95", "row 7"}
+    column = list(COLUMNS["clusters"]).index
+    notes = {name: row[column("note")] or "" for name, row in rows.items()}
+    assert notes == {
+        "in P1": "",
+        "no z": "no redshift",
+        "in P3": f"rejected: {MADE['rejections']['P3'].reason}",
+        "dec 95": "declination 95 deg is outside -90..90 deg",
+        "row 7": "no position; neither M500 nor R500; no redshift; no name in the table",
+    }
+    mosaics = {name: row[column("mosaic")] or "" for name, row in rows.items()}
+    assert mosaics == {"in P1": "P1", "no z": "P1", "in P3": "P3", "dec 95": "", "row 7": ""}
+    assert rows["in P1"][column("p_diffuse")] == 0.5
+    assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
+
+
+def test_clusters_without_a_position_are_counted_and_named_in_the_log(caplog, accounted):
+    text = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
+    assert "1 cluster of the input: declination 95 deg is outside -90..90 deg (dec 95)" in text
+    assert "no name in the table (row 7)" in text
+
+
+def test_the_counts_of_clusters_add_up(accounted):
+    history = list(fits.getheader(accounted.catalogue("clusters", "fits"), 1)["HISTORY"])
+    assert {"clusters_rows: 7", "clusters_outside: 2"} <= set(history)
+    comments = open_lines(accounted.catalogue("clusters", "csv"))
+    assert {"# clusters_rows: 7", "# clusters_outside: 2"} <= set(comments)
+    infos = parse_single_table(accounted.catalogue("clusters", "vot")).infos
+    assert {("clusters_rows", "7"), ("clusters_outside", "2")} <= {(one.name, one.value) for one in infos}
+    assert len(read_catalogue(accounted, "clusters", "csv")) + 2 == 7
+
+
+def open_lines(path):
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().splitlines()
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("suffix", [*CATALOGUE_SUFFIXES, "ecsv"])
+def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
+    texts = [ODD, "x" * 240, " -rf", "a,b;c\td", '"', "\u2028\udce9", "--", ""]
+    rows = [a_row(kind, name=text) for text in texts]
+    table = make_table(kind, rows, {"clusters": f"/é\n{ODD}\udce9"})
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "ecsv":
+        write_ecsv(path, table)
+        found = Table.read(path)
+    else:
+        write_catalogue(table, path)
+        options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
+        found = Table.read(path, **options)
+    expected = ['#A <b>&"x"\'|$é {y} ', "x" * 240, " -rf", "a,b;c d", '"', "  ", "--", ""]
+    if suffix == "fits":
+        expected[0] = expected[0].replace("é", "?")
+    names = ["" if name is np.ma.masked else str(name) for name in found["name"]]
+    assert [name.strip() for name in names] == [name.strip() for name in expected]
+
+
+@pytest.mark.parametrize("key", ["modelsha", "thresh", "segmode"])
+def test_tables_of_different_runs_are_not_merged(tmp_path, key):
+    paths = []
+    for number in range(2):
+        meta = {name: value for name, value in MADE["islands"].meta.items() if name != "footprints"}
+        meta |= {"inputsha": str(number), key: f"{key} {number}"}
+        paths.append(tmp_path / f"{number}.ecsv")
+        write_ecsv(paths[-1], make_table("islands", [], meta))
+    with pytest.raises(ConfigError, match=f"differ in {key} "):
+        merge_tables("islands", paths)

@@ -1,0 +1,265 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maps import write_products
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.squares import Mosaic
+from radiounet.measuring.clusters import ClusterMeter, MosaicProducts
+from radiounet.network.cluster_probability import FEATURES, HostCalibration
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.survey import Cluster, Survey
+
+OPTIONS = MeasureOptions()
+BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
+RA, DEC, N_PX = 150.0, 40.0, 300
+CENTRE_PX = 149  # FITS 150, counted from 0
+
+
+class Mosaics:
+    """Synthetic mosaics in a folder, and the meter that reads them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.places, self.products = [], []
+
+    def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0):
+        """Add a mosaic; a number for `image` is the brightness around the cluster, which may lie higher."""
+        if np.isscalar(image):
+            image = glow(image, above_px)
+        plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
+        paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
+        # noise cannot be measured on a constant image: a nanojansky of it
+        plane.data[...] += 1e-9 * np.random.default_rng(1).standard_normal(plane.data.shape)
+        write_products(paths, plane, spread(probability, np.float32), spread(mask, np.uint8))
+        self.places.append(Mosaic(name, RA, dec, N_PX))
+        self.products.append(MosaicProducts(name, *paths))
+        return self
+
+    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None):
+        # their discs reach everywhere here: who owns a pixel is the nearest centre
+        places = [replace(place, n_px=3 * N_PX) for place in self.places]
+        meter = ClusterMeter(Survey("dr2", places), self.products, hosts, OPTIONS)
+        return meter.measure(Cluster("C", ra, dec, 0.2, r500_arcmin), self.places[0].name)
+
+
+def spread(layer, kind):
+    return np.broadcast_to(np.asarray(layer, kind), (N_PX, N_PX)).copy()
+
+
+def glow(brightness, above_px=0.0):
+    """A disc that holds the aperture, on blank sky that is wide enough to be the background."""
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    return np.where(np.hypot(y - above_px, x) < 55, brightness, 0)
+
+
+def zeros(kind=np.float32):
+    return np.zeros((N_PX, N_PX), kind)
+
+
+def test_p_diffuse_comes_from_the_calibration_of_the_card(tmp_path):
+    mask = zeros(np.uint8)
+    mask[N_PX // 2 - 20 : N_PX // 2 + 20, N_PX // 2 - 20 : N_PX // 2 + 20] = 1
+    weights = [0.0] * len(FEATURES)
+    weights[FEATURES.index("log_mask_beams")] = 2.0
+    ones = (1.0,) * len(FEATURES)
+    calibration = HostCalibration(
+        features=FEATURES,
+        mean=(0.0,) * len(FEATURES),
+        scale=ones,
+        weights=weights,
+        intercept=-1.0,
+        clusters=9,
+    )
+    row = Mosaics(tmp_path).add(mask=mask, probability=0.9 * mask).measure(hosts=calibration)
+    beams = 40 * 40 / (1.1330900354567985 * (20 / 4.5) ** 2)
+    assert row["p_diffuse"] == pytest.approx(1 / (1 + np.exp(1 - 2 * np.log10(1 + beams))), rel=1e-6)
+    assert row["p_max"] == pytest.approx(0.9, abs=1e-3)
+
+
+# an aperture of 3' holds pi 40^2 = 5027 pixels of 4.5"
+APERTURE_PX = np.pi * 40**2
+
+
+@pytest.fixture
+def mosaics(tmp_path):
+    return Mosaics(tmp_path)
+
+
+def test_row_repeats_the_cluster(mosaics):
+    row = mosaics.add().measure()
+    assert [row[key] for key in ("name", "ra_deg", "dec_deg", "redshift", "r500_arcmin", "mosaic")] == [
+        "C", RA, DEC, 0.2, 3.0, "P1",
+    ]  # fmt: skip
+    # sin b = sin d sin 27.128 + cos d cos 27.128 cos(a - 192.859)
+    pole = np.radians(27.12825)
+    sine = np.sin(np.radians(DEC)) * np.sin(pole)
+    sine += np.cos(np.radians(DEC)) * np.cos(pole) * np.cos(np.radians(RA - 192.85948))
+    assert row["galactic_latitude_deg"] == pytest.approx(np.degrees(np.arcsin(sine)), abs=1e-3)
+
+
+def test_nothing_found(mosaics):
+    row = mosaics.add(probability=0.1).measure()
+    assert row["mask_fraction"] == 0
+    assert row["p_diffuse"] == row["p_max"] == pytest.approx(0.1)
+    assert np.isnan([row["flux_mjy"], row["flux_err_mjy"], row["island_distance_arcmin"]]).all()
+
+
+def test_probability_is_averaged_over_the_beam(mosaics):
+    probability = zeros()
+    probability[CENTRE_PX, CENTRE_PX + 10] = 1
+    sigma_px = 20 / 4.5 / np.sqrt(8 * np.log(2))
+    row = mosaics.add(probability=probability).measure()
+    assert row["p_diffuse"] == pytest.approx(1 / (2 * np.pi * sigma_px**2), rel=0.02)
+
+
+@pytest.mark.parametrize(("shift", "inside"), [(35, True), (55, False)])
+def test_only_the_aperture_counts(mosaics, shift, inside):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + shift - 1 : CENTRE_PX + shift + 2, CENTRE_PX] = 1
+    row = mosaics.add(probability=mask, mask=mask).measure()
+    assert (row["p_diffuse"] > 0.05) is inside
+    assert row["mask_fraction"] == pytest.approx(3 * inside / APERTURE_PX, rel=0.01)
+    assert np.isfinite(row["flux_mjy"]) == inside
+
+
+def test_wide_aperture(mosaics):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + 105, CENTRE_PX] = 1
+    row = mosaics.add(mask=mask).measure(r500_arcmin=8.0)  # 106.7 px
+    assert row["coverage"] == pytest.approx(1, abs=0.002)
+    assert row["island_distance_arcmin"] == pytest.approx(105 * 4.5 / 60, rel=1e-3)
+
+
+def test_mask_fraction(mosaics):
+    mask = zeros(np.uint8)
+    mask[:, CENTRE_PX:] = 1
+    assert mosaics.add(mask=mask).measure()["mask_fraction"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_no_data_is_not_in_the_mask(mosaics):
+    assert mosaics.add(mask=255).measure()["mask_fraction"] == 0
+
+
+def test_flux_of_a_patch(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:150, 130:140] = 1
+    image = np.where(mask, 2e-3, 0)
+    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(200 / BEAM_PX, rel=1e-4)
+
+
+def test_flux_is_counted_above_the_background(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:150, 130:140] = 1
+    image = np.where(mask, 2e-3, 5e-4)  # 1.5 mJy/beam above a pedestal, in 100 px
+    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(150 / BEAM_PX, rel=1e-4)
+
+
+def test_flux_error(mosaics):
+    mask = zeros(np.uint8)
+    mask[140:160, 130:150] = 1
+    noise = np.random.default_rng(1).normal(0, 1e-3, (N_PX, N_PX))
+    row = mosaics.add(image=noise + 3e-3 * mask, mask=mask).measure()
+    expected = np.hypot(np.sqrt(400 / BEAM_PX), 0.1 * row["flux_mjy"])  # sigma 1 mJy/beam
+    assert row["flux_err_mjy"] == pytest.approx(expected, rel=0.03)
+    assert row["flux_mjy"] == pytest.approx(3 * 400 / BEAM_PX, rel=0.05)
+
+
+def test_island_distance(mosaics):
+    mask = zeros(np.uint8)
+    mask[CENTRE_PX + 20, CENTRE_PX] = 1
+    mask[CENTRE_PX, CENTRE_PX - 30] = 1
+    # 20 px of 4.5"
+    assert mosaics.add(mask=mask).measure()["island_distance_arcmin"] == pytest.approx(1.5, rel=1e-3)
+
+
+def test_full_coverage(mosaics):
+    assert mosaics.add().measure()["coverage"] == pytest.approx(1, abs=0.01)
+
+
+def test_half_off_the_image(mosaics):
+    top = DEC + (N_PX - 1 - CENTRE_PX + 0.5) * 4.5 / 3600
+    row = mosaics.add(probability=0.6).measure(dec=top)
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert row["p_diffuse"] == pytest.approx(0.6)
+
+
+def test_half_blank(mosaics):
+    probability, mask, image = zeros() + 0.4, zeros(np.uint8), glow(1e-3)
+    probability[:, :CENTRE_PX], image[:, :CENTRE_PX], mask[:, :CENTRE_PX] = np.nan, np.nan, 255
+    mask[:, CENTRE_PX:] = 1
+    row = mosaics.add(image, probability, mask).measure()
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert row["mask_fraction"] == 1
+    assert row["p_diffuse"] == pytest.approx(0.4)
+    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / 2 / BEAM_PX, rel=0.02)
+
+
+def nothing_measured(row):
+    keys = ("p_diffuse", "mask_fraction", "flux_mjy", "flux_err_mjy", "island_distance_arcmin")
+    return (
+        row["note"] == "no data inside R500"
+        and row["coverage"] == 0
+        and np.isnan([row[key] for key in keys]).all()
+    )
+
+
+def test_blank_aperture(mosaics):
+    probability, mask = zeros() + 0.4, zeros(np.uint8)
+    probability[:, 60:240], mask[:, 60:240] = np.nan, 255
+    image = np.where(np.isnan(probability), np.nan, 1e-3)
+    assert nothing_measured(mosaics.add(image, probability, mask).measure())
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"), [(RA, DEC + 1), (RA, DEC - 1), (RA + 1, DEC), (RA - 1, DEC), (RA + 180, -DEC), (0, -90)]
+)
+def test_cluster_off_the_image(mosaics, ra, dec):
+    assert nothing_measured(mosaics.add(probability=0.9, mask=1).measure(ra, dec))
+
+
+NORTH = 151 * 4.5 / 3600  # the two images overlap by half; no row lies on the border of their cells
+MIDDLE = DEC + NORTH / 2
+
+
+def two(mosaics, **layers):
+    mosaics.add(**layers, above_px=75.5)
+    return mosaics.add(**layers, name="P2", dec=DEC + NORTH, above_px=-75.5)
+
+
+def test_aperture_on_two_mosaics_counts_no_pixel_twice(mosaics):
+    row = two(mosaics, mask=1, probability=0.3).measure(dec=MIDDLE)
+    assert row["coverage"] == pytest.approx(1, abs=0.01)
+    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / BEAM_PX, rel=0.01)
+    assert row["p_diffuse"] == pytest.approx(0.3)
+
+
+def test_coverage_of_two_mosaics_counts_no_pixel_twice(mosaics):
+    probability = zeros() + 0.3
+    probability[:, CENTRE_PX:] = np.nan
+    row = two(mosaics, probability=probability).measure(dec=MIDDLE)
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_patch_on_two_mosaics_is_counted_once(mosaics):
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    # a disc of 20 px around the middle, 75.5 px above one centre and below the other
+    lower, upper = (np.hypot(x, y - shift) < 20 for shift in (75.5, -75.5))
+    mosaics.add(mask=lower, image=np.where(lower, 2e-3, 0))
+    mosaics.add(mask=upper, image=np.where(upper, 2e-3, 0), name="P2", dec=DEC + NORTH)
+    row = mosaics.measure(dec=MIDDLE)
+    assert row["flux_mjy"] == pytest.approx(2 * np.pi * 20**2 / BEAM_PX, rel=0.02)
+    assert row["mask_fraction"] == pytest.approx(0.25, rel=0.02)
+
+
+def test_each_half_comes_from_its_owner(mosaics):
+    mosaics.add(mask=1, image=1e-3, above_px=75.5)
+    mosaics.add(mask=1, image=3e-3, name="P2", dec=DEC + NORTH, above_px=-75.5)
+    assert mosaics.measure(dec=MIDDLE)["flux_mjy"] == pytest.approx(2 * APERTURE_PX / BEAM_PX, rel=0.02)
+
+
+def test_part_owned_by_a_mosaic_that_is_not_given(mosaics):
+    mosaics.add(probability=0.3).places.append(Mosaic("P2", RA, DEC + NORTH, N_PX))
+    assert mosaics.measure(dec=MIDDLE)["coverage"] == pytest.approx(0.5, abs=0.01)

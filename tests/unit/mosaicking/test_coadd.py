@@ -1,0 +1,268 @@
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from reproject import reproject_interp
+from reproject.mosaicking import reproject_and_coadd
+
+from radiounet.errors import CelestialError, NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
+from radiounet.images.image import grid_wcs
+from radiounet.images.provenance import sha256_of
+from radiounet.mosaicking.coadd import BLOCK_PX, Coadd, coadd_files, exact_pixels, lattice_of
+
+LEVELS = (1e8, -1e8, 3e7, -3e7, 1e-3)
+PLACES = [(150.0, 35.0), (359.7, 3.0), (12.0, 84.0), (200.0, 89.6), (180.0, -1.0)]
+
+
+def add_plane(coadd, wcs, image, weight=None, **options):
+    weight = np.ones_like(image) if weight is None else weight
+    return coadd.add(wcs, image.shape, lambda at: (image[at], weight[at]), **options)
+
+
+@pytest.mark.parametrize(("ra", "dec"), PLACES)
+def test_coordinates_are_exact_anywhere_on_a_mosaic(ra, dec):
+    """Also near the pole, across RA 0, and in a field two degrees away."""
+    grid = grid_wcs(ra, dec, 5916, 4.5)
+    field = grid_wcs((ra + 1.9 / max(np.cos(np.radians(dec)), 0.02)) % 360, dec - 0.9, 6075, 4.5)
+    lattice = lattice_of(grid, field)
+    rng = np.random.default_rng(1)
+    y, x = rng.uniform(0, 5915, (2, 20000))
+    assert np.abs(lattice.at(y, x) - exact_pixels(grid, field, y, x)).max() < 1e-3
+
+
+def test_a_grid_in_another_frame():
+    galactic = WCS(naxis=2)
+    galactic.wcs.ctype = ["GLON-SIN", "GLAT-SIN"]
+    galactic.wcs.crval = [186.0, 52.0]
+    galactic.wcs.crpix = [50.0, 50.0]
+    galactic.wcs.cdelt = [-4.5 / 3600, 4.5 / 3600]
+    grid = grid_wcs(150.0, 35.0, 100, 4.5)
+    v, u = exact_pixels(grid, galactic, np.array([10.0]), np.array([20.0]))
+    place = grid.pixel_to_world(20.0, 10.0).galactic
+    expected = galactic.wcs_world2pix(place.l.deg, place.b.deg, 0)
+    np.testing.assert_allclose([u[0], v[0]], [float(expected[0]), float(expected[1])], atol=1e-6)
+
+
+def test_coordinates_that_are_not_smooth_are_refused(monkeypatch):
+    rng = np.random.default_rng(1)
+    monkeypatch.setattr(
+        "radiounet.mosaicking.coadd.exact_pixels", lambda grid, image, y, x: rng.random((2, *y.shape))
+    )
+    with pytest.raises(CelestialError, match="smooth"):
+        lattice_of(grid_wcs(150.0, 35.0, 10, 4.5), grid_wcs(150.0, 35.0, 10, 4.5))
+
+
+@pytest.mark.parametrize(("ra", "dec"), PLACES)
+def test_coordinates_of_the_kernel(ra, dec, monkeypatch):
+    """Images whose values are their own rows and columns, less what they should be."""
+    grid = grid_wcs(ra, dec, 300, 4.5)
+    field = grid_wcs((ra + 0.1 / max(np.cos(np.radians(dec)), 0.02)) % 360, dec - 0.05, 340, 4.5)
+    monkeypatch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", 128)
+    y, x = np.indices((300, 300)).astype(float)
+    for axis, exact in enumerate(exact_pixels(grid, field, y, x)):
+        ramp = np.indices((340, 340))[axis].astype(np.float32)
+        coadd = Coadd(grid, threads=2)
+        inside, added = add_plane(coadd, field, ramp)
+        assert inside == added > 10_000
+        # the sums are float64, the finished image is not
+        mean = coadd._total / np.where(coadd._weights > 0, coadd._weights, np.nan)
+        within = (exact > 0) & (exact < 339) & np.isfinite(mean)
+        assert within.sum() > 10_000
+        assert np.abs(mean - exact)[within].max() < 1e-3
+
+
+def test_the_same_grid_gives_the_same_pixels():
+    grid = grid_wcs(150.0, 35.0, 70, 4.5)
+    image = np.random.default_rng(1).standard_normal((70, 70)).astype(np.float32)
+    coadd = Coadd(grid)
+    add_plane(coadd, grid, image)
+    mean, weights = coadd.finish()
+    np.testing.assert_allclose(mean, image, atol=1e-6)
+    np.testing.assert_allclose(weights, 1, atol=1e-6)
+
+
+def test_two_images_by_hand():
+    grid = grid_wcs(150.0, 35.0, 4, 4.5)
+    shifted = grid.deepcopy()
+    shifted.wcs.crpix = [2.5, 2.0]  # half a pixel to the right: column x lies at x + 0.5
+    coadd = Coadd(grid)
+    add_plane(coadd, grid, np.full((4, 4), 2, np.float32), np.full((4, 4), 3, np.float32))
+    ramp = np.tile(np.arange(4, dtype=np.float32), (4, 1))
+    add_plane(coadd, shifted, ramp, np.full((4, 4), 8, np.float32), scale=2.0)
+    mean, weights = coadd.finish()
+    # weight 8 / 2^2 = 2, image 2 (x + 0.5); beyond the last centre its value holds for half a pixel
+    np.testing.assert_allclose(mean[1], [(6 + 2 * v) / 5 for v in (1, 3, 5, 6)], rtol=1e-6)
+    np.testing.assert_allclose(weights, 5, rtol=1e-6)
+
+
+def test_blanks_count_where_they_are_and_nowhere_else():
+    grid = grid_wcs(150.0, 35.0, 40, 4.5)
+    image = np.ones((40, 40), np.float32)
+    image[10, 20] = np.nan
+    weight = np.ones_like(image)
+    weight[30] = np.nan
+    half = grid.deepcopy()
+    half.wcs.crpix = [20.25, 20.0]
+    coadd = Coadd(grid)
+    add_plane(coadd, half, image, weight)
+    mean, _ = coadd.finish()
+    blank = np.argwhere(np.isnan(mean))
+    assert {tuple(at) for at in blank if at[0] < 25} == {(10, 19), (10, 20)}
+    assert {at[0] for at in blank if at[0] > 25} == {30}
+
+
+def test_what_lies_off_the_grid_adds_nothing():
+    coadd = Coadd(grid_wcs(150.0, 35.0, 40, 4.5))
+    plane = np.ones((40, 40), np.float32)
+    assert add_plane(coadd, grid_wcs(153.0, 35.0, 40, 4.5), plane) == (0, 0)
+    assert add_plane(coadd, grid_wcs(330.0, -35.0, 40, 4.5), plane) == (0, 0)
+    assert add_plane(coadd, coadd.grid, plane, np.zeros_like(plane)) == (1600, 0)
+    mean, weights = coadd.finish()
+    assert np.isnan(mean).all()
+    assert not weights.any()
+
+
+def test_facets_shift_their_sources_and_leave_out_others():
+    grid = grid_wcs(150.0, 35.0, 60, 4.5)
+    image = np.zeros((60, 60), np.float32)
+    image[20, 10] = image[20, 50] = image[45, 30] = 1.0
+    facets = np.zeros((60, 60), np.int16)
+    facets[:, 30:] = 1
+    facets[40:] = -1
+    shifts = np.array([[2.0, -1.0], [0.0, 0.0]])
+    coadd = Coadd(grid)
+    add_plane(coadd, grid, image, facets=lambda at: facets[at], shifts=shifts)
+    mean, weights = coadd.finish()
+    # in facet 0 sources lie two rows up and one column back of where they should
+    assert mean[18, 11] == pytest.approx(1)
+    assert mean[20, 50] == pytest.approx(1)
+    assert np.nansum(mean) == pytest.approx(2)
+    assert not weights[40:].any()
+
+
+def test_blocks_leave_no_seam():
+    n_px = BLOCK_PX + 100
+    grid = grid_wcs(150.0, 35.0, n_px, 4.5)
+    field = grid_wcs(150.02, 35.01, n_px, 4.5)
+    y, x = np.indices((n_px, n_px))
+    image = (np.sin(x / 40) + np.cos(y / 30)).astype(np.float32)
+    coadd = Coadd(grid)
+    add_plane(coadd, field, image)
+    mean, _ = coadd.finish()
+    expected, _ = reproject_interp((image, field), grid, shape_out=(n_px, n_px), order="bilinear")
+    both = np.isfinite(mean) & np.isfinite(expected)
+    assert both[BLOCK_PX - 5 : BLOCK_PX + 5, 100:400].all()
+    assert np.abs(mean - expected)[both].max() < 1e-5
+
+
+def write_pair(folder, name, wcs, image, weight, unit="JY/BEAM"):
+    header = wcs.to_header()
+    header.update(BUNIT=unit, BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0)
+    paths = [str(folder / f"{name}{end}.fits") for end in ("", ".weight")]
+    fits.PrimaryHDU(image.astype(np.float32), header).writeto(paths[0])
+    fits.PrimaryHDU(weight.astype(np.float32), wcs.to_header()).writeto(paths[1])
+    return tuple(paths)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Three images across RA 0, with weights that fall off and blank corners."""
+    rng = np.random.default_rng(2)
+    made = []
+    for n, (ra, dec) in enumerate([(0.02, 61.0), (359.95, 61.02), (0.0, 60.97)]):
+        wcs = grid_wcs(ra, dec, 150, 4.5)
+        y, x = np.indices((150, 150)) - 75
+        weight = np.exp(-(x**2 + y**2) / 4000) * (1 + n)
+        image = rng.standard_normal((150, 150))
+        image[:20, :20] = np.nan
+        made.append((wcs, image, weight, write_pair(tmp_path, f"f{n}", wcs, image, weight)))
+    return made
+
+
+def test_coadd_of_files_is_that_of_reproject(tmp_path, pairs):
+    grid = grid_wcs(0.0, 61.0, 120, 4.5)
+    like, out, out_weight = (str(tmp_path / f"{name}.fits") for name in ("like", "out", "weights"))
+    fits.PrimaryHDU(np.zeros((120, 120), np.float32), grid.to_header()).writeto(like)
+    coadd_files([paths for *_, paths in pairs], like, out, out_weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, _ = reproject_and_coadd(
+            [(image.astype(np.float32), wcs) for wcs, image, *_ in pairs],
+            grid,
+            shape_out=(120, 120),
+            input_weights=[weight for _, _, weight, _ in pairs],
+            reproject_function=reproject_interp,
+            order="bilinear",
+        )
+    ours = fits.getdata(out)
+    both = np.isfinite(ours) & np.isfinite(expected) & (fits.getdata(out_weight) > 0)
+    assert both.mean() > 0.9
+    assert np.abs(ours - expected)[both].max() < 1e-4 * np.abs(expected[both]).max()
+    header = fits.getheader(out)
+    assert (header["BUNIT"], header["NFIELDS"]) == ("JY/BEAM", 3)
+    assert header["BMAJ"] == pytest.approx(20 / 3600)
+
+
+def test_order_of_files_does_not_change_a_bit(tmp_path, pairs):
+    wcs, image, weight, _ = pairs[0]
+    # so large and of either sign that another order of the sums would show
+    files = [write_pair(tmp_path, f"s{n}", wcs, image + level, weight) for n, level in enumerate(LEVELS)]
+    results = []
+    for n, order in enumerate((files, files[::-1])):
+        out, out_weight = (str(tmp_path / f"{n}{end}.fits") for end in ("", "w"))
+        coadd_files(order, files[0][0], out, out_weight)
+        results.append((fits.getdata(out), fits.getdata(out_weight)))
+        history = list(fits.getheader(out)["HISTORY"])
+        assert history[:2] == ["image s0.fits", f"sha256 {sha256_of(files[0][0])}"]
+        assert len(history) == 4 * len(files)
+    np.testing.assert_array_equal(*(image for image, _ in results))
+    np.testing.assert_array_equal(*(weights for _, weights in results))
+
+
+def test_files_that_do_not_fit(tmp_path, pairs):
+    wcs, image, weight, good = pairs[0]
+    out = str(tmp_path / "out.fits"), str(tmp_path / "weights.fits")
+    kelvin = write_pair(tmp_path, "kelvin", wcs, image, weight, unit="K")
+    with pytest.raises(UnitError, match=r"kelvin.fits is in 'K', .*f0.fits in 'JY/BEAM'"):
+        coadd_files([kelvin, good], good[0], *out)
+    with pytest.raises(ShapeMismatchError, match="differ in shape"):
+        coadd_files([(good[0], write_pair(tmp_path, "s", wcs, image[1:], weight[1:])[1])], good[0], *out)
+    far = write_pair(tmp_path, "far", grid_wcs(90.0, 0.0, 150, 4.5), image, weight)
+    with pytest.raises(ShapeMismatchError, match="differ in their coordinates"):
+        coadd_files([(good[0], far[1])], good[0], *out)
+    with pytest.raises(NoOverlapError, match="no image has a pixel with weight on the grid"):
+        coadd_files([far], good[0], *out)
+    with pytest.raises(NotFitsError, match="no file"):
+        coadd_files([good], str(tmp_path / "absent.fits"), *out)
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_images_of_different_beams_make_one_without(tmp_path, pairs, caplog):
+    wcs, image, weight, good = pairs[0]
+    other = write_pair(tmp_path, "fine", wcs, image, weight)
+    with fits.open(other[0], mode="update") as hdus:
+        hdus[0].header["BMAJ"] = 6 / 3600
+    coadd_files([good, other], good[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    assert "BMAJ" not in fits.getheader(tmp_path / "o.fits")
+    assert "differ in their beam" in caplog.text
+
+
+def test_declination_first(tmp_path, pairs):
+    """A file whose first axis is the declination shows the same sky."""
+    wcs, image, weight, good = pairs[0]
+    swapped = []
+    for path in good:
+        data, header = fits.getdata(path), fits.getheader(path)
+        for key in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT"):
+            header[f"{key}1"], header[f"{key}2"] = header[f"{key}2"], header[f"{key}1"]
+        swapped.append(str(tmp_path / f"swapped{len(swapped)}.fits"))
+        fits.PrimaryHDU(data.T.copy(), header).writeto(swapped[-1])
+    results = []
+    for pair in (good, swapped):
+        coadd_files([pair], good[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+        results.append(fits.getdata(tmp_path / "o.fits"))
+        for name in "ow":
+            (tmp_path / f"{name}.fits").unlink()
+    np.testing.assert_allclose(*results, atol=1e-6)

@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.errors import NoOverlapError
+from radiounet.images.image import grid_wcs, read_plane
+from radiounet.mosaicking.comparison import compare_mosaics, find_compact
+from radiounet.running.outputs import claim_outputs
+from skies import BEAM_PX, FWHM_TO_SIGMA, draw_noise
+
+RA, DEC = 150.0, 35.0
+
+
+def write_mosaic(path, wcs, n_px, *, scale=1.0, east=0.0, north=0.0, seed=1, noise=1e-5):
+    """The same forty point sources, 3 mJy to 1 Jy, scaled and shifted (arcsec)."""
+    rng = np.random.default_rng(9)
+    ra, dec = RA + rng.uniform(-0.4, 0.4, 40), DEC + rng.uniform(-0.3, 0.3, 40)
+    flux = 10 ** rng.uniform(-2.5, 0, 40)
+    image = noise * draw_noise(n_px, BEAM_PX, np.random.default_rng(seed))
+    y, x = np.indices(image.shape)
+    places = wcs.wcs_world2pix(ra + east / 3600 / np.cos(np.radians(DEC)), dec + north / 3600, 0)
+    for column, row, one in zip(*places, flux, strict=True):
+        r2 = (x - column) ** 2 + (y - row) ** 2
+        image += scale * one * np.exp(-r2 / (2 * (BEAM_PX * FWHM_TO_SIGMA) ** 2))
+    header = wcs.to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    fits.PrimaryHDU(image.astype(np.float32), header).writeto(path)
+    return str(path)
+
+
+def test_positions_and_peaks_of_sources_are_exact(tmp_path):
+    wcs = grid_wcs(RA, DEC, 700, 4.5)
+    path = write_mosaic(tmp_path / "a.fits", wcs, 700, noise=1e-9)
+    table = find_compact(read_plane(path), 1e-5, 10)
+    assert len(table) > 25
+    rng = np.random.default_rng(9)
+    ra, dec = RA + rng.uniform(-0.4, 0.4, 40), DEC + rng.uniform(-0.3, 0.3, 40)
+    flux = 10 ** rng.uniform(-2.5, 0, 40)
+    x, y = wcs.wcs_world2pix(ra, dec, 0)
+    for row in table:
+        nearest = np.argmin(np.hypot(x - row["x_px"], y - row["y_px"]))
+        assert np.hypot(x[nearest] - row["x_px"], y[nearest] - row["y_px"]) < 0.005
+        assert row["peak_jy"] == pytest.approx(flux[nearest], rel=0.003)
+
+
+def test_scale_and_shift_between_mosaics_are_found(tmp_path):
+    ours = write_mosaic(
+        tmp_path / "a.fits", grid_wcs(RA, DEC, 700, 4.5), 700, scale=1.03, east=0.6, north=-0.4
+    )
+    published = write_mosaic(
+        tmp_path / "b.fits", grid_wcs(RA + 0.03, DEC + 0.02, 720, 4.5), 720, seed=2, noise=2e-5
+    )
+    folder = tmp_path / "out"
+    found = compare_mosaics(ours, published, str(folder))
+    assert found["sources"] > 20
+    assert found["ratio_median"] == pytest.approx(1.03, abs=0.003)
+    assert found["d_ra_median_arcsec"] == pytest.approx(0.6, abs=0.03)
+    assert found["d_dec_median_arcsec"] == pytest.approx(-0.4, abs=0.03)
+    assert found["rms_ratio"] == pytest.approx(0.5, abs=0.1)
+    assert found["pixels_ours_only"] > 0
+    assert json.loads((folder / "comparison.json").read_text()) == found
+    assert len(Table.read(folder / "sources.ecsv")) == found["sources"]
+    assert fits.getdata(folder / "difference.fits").shape == (700, 700)
+    assert (folder / "comparison.png").stat().st_size > 10000
+    claim_outputs(folder.iterdir())  # they are known again
+
+
+def test_a_mosaic_is_like_itself(tmp_path):
+    path = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    found = compare_mosaics(path, path, str(tmp_path / "out"))
+    assert found["ratio_median"] == pytest.approx(1)
+    assert found["rms_ratio"] == pytest.approx(1)
+    assert found["difference_rms_jy"] < 1e-9
+    assert found["pixels_ours_only"] == found["pixels_published_only"] == 0
+
+
+def test_one_source_that_differs_is_all_that_is_found(tmp_path):
+    path = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    with fits.open(path) as hdus:
+        hdus[0].data[120:180, 120:180] *= 1.02
+        hdus.writeto(tmp_path / "b.fits")
+    found = compare_mosaics(str(tmp_path / "b.fits"), path, str(tmp_path / "out"))
+    assert found["difference_rms_jy"] < 1e-9
+    assert fits.getdata(tmp_path / "out" / "difference.fits")[:100].max() < 1e-6
+
+
+def test_noise_is_measured_on_each_one_s_own_grid(tmp_path):
+    """Half a pixel apart, resampling would take 3 % of the noise of one of them away."""
+    half = 2.25 / 3600
+    paths = [
+        write_mosaic(tmp_path / f"{n}.fits", grid_wcs(RA, DEC + n * half, 600, 4.5), 600, seed=n, noise=1e-4)
+        for n in range(2)
+    ]
+    ratios = [compare_mosaics(*pair, str(tmp_path / "out"))["rms_ratio"] for pair in (paths, paths[::-1])]
+    np.testing.assert_allclose(ratios, 1, atol=0.015)
+
+
+def test_mosaics_without_common_sky_or_sources(tmp_path):
+    ours = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    far = write_mosaic(tmp_path / "b.fits", grid_wcs(RA + 20, DEC, 300, 4.5), 300)
+    with pytest.raises(NoOverlapError, match="no pixel in common"):
+        compare_mosaics(ours, far, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    found = compare_mosaics(ours, ours, str(tmp_path / "out"), min_snr=1e9)
+    assert found["sources"] == 0
+    assert found["ratio_median"] is None

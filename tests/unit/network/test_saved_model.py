@@ -1,0 +1,214 @@
+"""Weights of the published network, imported from a SavedModel that Keras 2 made."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_scripts import start
+
+from radiounet.errors import ModelError
+from radiounet.network import saved_model
+from radiounet.network.architectures import PUBLISHED_WIDTHS, load_model
+from radiounet.network.model_cards import LogNormalisation, read_card
+from radiounet.network.saved_model import import_saved_model
+from radiounet.survey.archive import check_checksum
+
+LOG10 = LogNormalisation(kind="log10")
+PROGRAM = Path(__file__).parents[2] / "legacy_model.py"
+
+
+def legacy(folder, *widths):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(PROGRAM), str(folder), *map(str, widths)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return legacy(tmp_path_factory.mktemp("legacy"), *PUBLISHED_WIDTHS)
+
+
+@pytest.fixture(scope="module")
+def pack(published):
+    """As published: a folder in a zip, with what a Mac leaves beside it."""
+    path = published / "model.ckpt.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("__MACOSX/model.ckpt/variables/._variables.index", b"junk")
+        archive.writestr("model.ckpt/.DS_Store", b"junk")
+        for file in sorted((published / "saved").rglob("*")):
+            if file.is_file():
+                archive.write(file, Path("model.ckpt") / file.relative_to(published / "saved"))
+    return path
+
+
+def repack(pack, target, change):
+    """The same zip, each file through `change`: name and content to a new pair, or None to leave it out."""
+    with zipfile.ZipFile(pack) as old, zipfile.ZipFile(target, "w") as new:
+        for one in old.infolist():
+            changed = change(one.filename, old.read(one))
+            if changed:
+                new.writestr(*changed)
+    return target
+
+
+def test_imported_weights_give_the_same_output(tmp_path, published, pack):
+    """Batch normalisations have random statistics, so none may be lost or swapped."""
+    card = import_saved_model(pack, "radio", tmp_path / "radio", LOG10, threshold=0.4, origin="https://there")
+    model, read = load_model(tmp_path / "radio")
+    assert read == card
+    assert model.count_params() == card.training["parameters"] == 12_401_122
+    assert (card.tile_px, card.core_px, card.threshold) == (192, 96, 0.4)
+    assert card.training["imported_from"] == "https://there"
+    expected = np.load(published / "output.npy")
+    assert 0.1 < expected[..., 1].std() < 0.5
+    found = model.predict(np.load(published / "input.npy"), verbose=0)
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_a_folder_is_imported_like_its_zip(tmp_path, published, pack):
+    ours = [tmp_path / "a", tmp_path / "b"]
+    for folder, source in zip(ours, (published / "saved", pack), strict=True):
+        import_saved_model(source, "radio", folder, LOG10)
+    one, other = (load_model(folder)[0].get_weights() for folder in ours)
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_script_imports_a_local_file(tmp_path, pack):
+    out = tmp_path / "model"
+    done = start(
+        "fetch_model", "--name", "m", "--from", pack, "--low", "1e-9", "--high", "1e-3", "--out", out
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_card(out).normalisation == LogNormalisation(kind="log10", low=1e-9, high=1e-3)
+
+
+def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
+    out, wrong = tmp_path / "model", "gitblob:" + "0" * 40
+    done = start("fetch_model", "--name", "m", "--url", pack.as_uri(), "--checksum", wrong, "--out", out)
+    assert done.returncode == 65
+    assert "ChecksumError" in done.stderr
+    assert not out.exists()
+    blob = subprocess.run(
+        ["git", "hash-object", pack], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    check_checksum(pack, f"gitblob:{blob}")
+    done = start(
+        "fetch_model", "--name", "m", "--url", pack.as_uri(), "--checksum", f"gitblob:{blob}", "--out", out
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_card(out).training["imported_from"] == pack.as_uri()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--low", "1e-2", "--high", "1e-7"), "low must be below high"),
+        (("--low", "-1"), "greater than 0"),
+        (("--threshold", "1.5"), "less than 1"),
+        (("--checksum", "gitblob:" + "0" * 40), "ChecksumError"),
+        (("--name", "a/b"), "cannot be the name"),
+    ],
+)
+def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, options, message):
+    import_saved_model(pack, "m", tmp_path / "model", LOG10)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    done = start("fetch_model", "--name", "m", "--from", pack, "--out", tmp_path / "model", *options)
+    assert done.returncode in (65, 78), done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+def test_odd_zips_are_named(tmp_path, pack):
+    odd = tmp_path / "odd.zip"
+    with zipfile.ZipFile(odd, "w") as archive:
+        archive.writestr("./", b"")
+    with pytest.raises(ModelError, match="holds no variables"):
+        import_saved_model(odd, "m", tmp_path / "model", LOG10)
+    with zipfile.ZipFile(odd, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("variables/variables.index", bytes(range(256)) * 50)
+    content = bytearray(odd.read_bytes())
+    content[60:90] = b"x" * 30  # inside the compressed bytes
+    odd.write_bytes(content)
+    with pytest.raises(ModelError, match=r"odd.zip is not a whole zip"):
+        import_saved_model(odd, "m", tmp_path / "model", LOG10)
+
+
+def test_a_model_saved_with_other_widths(tmp_path):
+    legacy(tmp_path, 8, 16, 32, 64, 128)
+    with pytest.raises(ModelError, match=r"layer_with_weights-0/.* has shape \[.*8\].* it is \[.*32\]"):
+        import_saved_model(tmp_path / "saved", "m", tmp_path / "model", LOG10)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_of_another_depth(tmp_path):
+    legacy(tmp_path, 8, 16, 32)
+    with pytest.raises(ModelError, match=r"of 134 variables \d+ missing, such as layer_with_weights-"):
+        import_saved_model(tmp_path / "saved", "m", tmp_path / "model", LOG10)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..\\evil", "C:/evil"])
+def test_a_zip_that_would_leave_its_folder(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(ModelError, match="leads out of its folder"):
+        import_saved_model(tmp_path / "a.zip", "m", tmp_path / "model", LOG10)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_zip_with_a_link(tmp_path):
+    link = zipfile.ZipInfo("model/variables/variables.index")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ModelError, match="a link"):
+        import_saved_model(tmp_path / "a.zip", "m", tmp_path / "model", LOG10)
+
+
+def test_a_zip_that_is_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_model, "MOST_BYTES", 10_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("variables/variables.index", bytes(20_000))
+    with pytest.raises(ModelError, match="would unpack to 1 files"):
+        import_saved_model(tmp_path / "a.zip", "m", tmp_path / "model", LOG10)
+
+
+def test_what_is_no_saved_model(tmp_path, pack):
+    (tmp_path / "page.zip").write_text("<html>not found</html>")
+    with pytest.raises(ModelError, match=r"page.zip is not a whole zip"):
+        import_saved_model(tmp_path / "page.zip", "m", tmp_path / "model", LOG10)
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", b"x")
+    with pytest.raises(ModelError, match=r"holds no variables/variables.index"):
+        import_saved_model(tmp_path / "other.zip", "m", tmp_path / "model", LOG10)
+    with pytest.raises(ModelError, match=r"absent.zip is not a whole zip"):
+        import_saved_model(tmp_path / "absent.zip", "m", tmp_path / "model", LOG10)
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(pack.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=r"cut.zip is not a whole zip"):
+        import_saved_model(cut, "m", tmp_path / "model", LOG10)
+
+
+def test_a_zip_whose_variables_are_cut_short(tmp_path, pack):
+    def shorten(name, content):
+        return name, content[: len(content) // 10] if "data-00000" in name else content
+
+    with pytest.raises(ModelError, match="variables cannot be read"):
+        import_saved_model(repack(pack, tmp_path / "a.zip", shorten), "m", tmp_path / "model", LOG10)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_zip_with_two_models(tmp_path, published):
+    for name in ("a", "b"):
+        shutil.copytree(published / "saved" / "variables", tmp_path / "two" / name / "variables")
+    with pytest.raises(ModelError, match=r"holds 2 SavedModels \(a, b\)"):
+        import_saved_model(tmp_path / "two", "m", tmp_path / "model", LOG10)

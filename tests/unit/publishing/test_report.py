@@ -1,0 +1,98 @@
+"""The report page, made of what the stages write."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from astropy.table import Table
+
+from radiounet.images.products import Products
+from radiounet.images.provenance import code_hash
+from radiounet.images.words import one_line
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.publishing.report import write_report
+from radiounet.settings.archive import Dr2Archive
+from radiounet.settings.config import Config
+from stages import DEC, RA, pass_on, run_script, run_stages, write_image
+
+NAMES = ["<script>alert(1)</script>", "A $\\frac{$ & <b>x</b>", "\" onerror='alert(2)' " + 60 * "y"]
+UNIT = "<img src=x onerror=alert(3)>"
+SENT = b"<svg/onload=alert(4)>%d</svg>"
+HARMLESS = ["one", "two", "three"]
+
+
+class Page(HTMLParser):
+    """Elements of a page with their attributes, and all its text."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.text = [], ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.text += " " if tag == "td" else ""
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def write_run(folder, names, unit, sent):
+    """A mosaic with clusters of these names, one in this unit, one that the archive sent as these bytes."""
+    images = {"good": write_image(folder / "a.fits"), "unit": write_image(folder / "b.fits", BUNIT=unit)}
+    table = Table({"name": names, "ra": [RA, RA + 0.04, RA - 0.04], "dec": [DEC, DEC + 0.03, DEC - 0.03]})
+    table["z"], table["R500"] = [0.2] * 3, [2.0] * 3
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    survey = run_stages(products, images, folder / "clusters.ecsv")
+    (folder / "sent.fits").write_bytes(sent)
+    archive = Dr2Archive(mosaic=f"{folder}/{{mosaic}}.fits", mosaic_files=["sent.fits"]).model_dump_json()
+    asked = ("--mosaic", "sent", "--archive", archive, "--download", "{}")
+    image, source = products.image("sent"), products.mosaic_source("sent")
+    run_script("fetch_mosaic", *asked, "--image", image, "--source", source)
+    pass_on(products, "sent")
+    merge_catalogues(products.root, ["good", "unit", "sent"])
+    listed = [{"name": name, "path": str(path)} for name, path in images.items()]
+    config = Config.model_validate({"mosaics": {"source": "images", "images": listed}, "clusters": names[0]})
+    write_report(products.root, config, survey, ["good", "unit"], str(folder / "report.html"))
+    return Page(folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    return [
+        write_run(tmp_path_factory.mktemp("run"), *words)
+        for words in ((NAMES, UNIT, SENT), (HARMLESS, "K", b"Kelvin"))
+    ]
+
+
+def test_hostile_words_change_no_element_of_the_report(pages):
+    hostile, harmless = ([(tag, sorted(attributes)) for tag, attributes in page.elements] for page in pages)
+    assert hostile == harmless
+    for tag, attributes in pages[0].elements:
+        assert tag != "script"
+        assert not [name for name in attributes if name.startswith("on") or name == "href"]
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+
+
+def test_hostile_words_are_shown_as_they_are(pages):
+    for word in (*map(one_line, NAMES), UNIT, repr(SENT[:30])):
+        assert word in pages[0].text
+    pictures = [attributes["alt"] for tag, attributes in pages[0].elements if tag == "img"][1:]
+    assert sorted(pictures) == sorted(f"Picture of {one_line(name)}" for name in NAMES)
+
+
+def test_the_report_counts_what_the_stages_wrote(pages):
+    for page in pages:
+        text = " ".join(page.text.split())
+        assert "1 of 2 mosaics done, 1 rejected; 1 islands, 3 clusters, 3 of them measured." in text
+        assert code_hash() in text
+        assert re.search(r"unit prepare_image \S+b.fits UnitError: ", text)
+        assert re.search(r"sent fetch_mosaic \S+/sent.fits NotFitsError: \S+ is not FITS", text)
+
+
+def test_the_report_shows_the_configuration_as_yaml(pages):
+    shown = yaml.safe_load(pages[0].text[pages[0].text.index("Parameters") :].partition("\n")[2])
+    assert Config.model_validate(shown).clusters == NAMES[0]

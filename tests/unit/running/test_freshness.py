@@ -1,0 +1,147 @@
+"""What is on disk is told from what the configuration says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake_interface_executor_plugins.settings import ExecMode
+
+import radiounet
+from radiounet.images.products import Products
+from radiounet.images.provenance import code_hash
+from radiounet.running import freshness
+from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
+from radiounet.settings.config import load_config
+from radiounet.settings.yaml_file import read_yaml
+from stages import write_image
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the files whose bytes were read."""
+    names = []
+
+    def noted(path):
+        names.append(path.name)
+        return real(path)
+
+    real = freshness.sha256_of
+    monkeypatch.setattr(freshness, "sha256_of", noted)
+    return names
+
+
+def test_a_file_that_looks_as_before_is_not_read_again(tmp_path, read):
+    (tmp_path / "a").write_text("one")
+    record = Fingerprints(tmp_path / "record.json")
+    first = record.of(tmp_path / "a")
+    record.keep()
+    assert Fingerprints(tmp_path / "record.json").of(tmp_path / "a") == first
+    assert read == ["a"]
+
+
+def test_an_older_file_in_its_place_is_another_one(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    os.utime(old, (1e9, 1e9))
+    new.write_text("new")
+    record = Fingerprints(tmp_path / "record.json")
+    before = record.of(new)
+    os.replace(old, new)
+    assert Fingerprints(tmp_path / "record.json").of(new) != before
+
+
+def test_a_touched_file_is_the_same_one(tmp_path, read):
+    path = tmp_path / "a"
+    path.write_text("one")
+    record = Fingerprints(tmp_path / "record.json")
+    before = record.of(path)
+    os.utime(path, (1e9, 1e9))
+    assert record.of(path) == before
+    assert len(read) == 2
+
+
+def test_nothing_is_written_before_it_is_told_to(tmp_path):
+    """By a dry run, or by a job."""
+    (tmp_path / "a").write_text("one")
+    Fingerprints(tmp_path / "record.json").of(tmp_path / "a")
+    assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize("text", ['{"a": [', "[]", "null", ""])
+def test_a_record_that_was_cut_short_costs_another_reading(tmp_path, text):
+    (tmp_path / "a").write_text("one")
+    record = Fingerprints(tmp_path / "record.json")
+    before = record.of(tmp_path / "a")
+    (tmp_path / "record.json").write_text(text)
+    assert Fingerprints(tmp_path / "record.json").of(tmp_path / "a") == before
+    assert Fingerprints(tmp_path / "record.json").of(tmp_path / "b") == "absent"
+
+
+LIST_IMAGES = Path(radiounet.__file__).parents[1] / "list_images.py"
+
+
+@pytest.mark.parametrize("image", ["image.fits", "not there.fits"])
+def test_a_stage_with_other_code_than_its_run_began_with_says_so_until_it_is_done_again(tmp_path, image):
+    write_image(tmp_path / "image.fits", n_px=40)
+    out = tmp_path / "list.csv"
+    command = [sys.executable, LIST_IMAGES, "--names", "a", "--images", tmp_path / image, "--out", out]
+    found = []
+    for code in ("of the run", "of the run", code_hash("list_images")):
+        told = json.dumps({"marks": str(tmp_path / "marks"), "stages": {"list_images": code}})
+        subprocess.run(command, env=os.environ | {RUN_CODE: told}, check=True)
+        found.append([json.loads(path.read_text()) for path in (tmp_path / "marks").glob("*")])
+    noted = [{"products": [str(out)]}]
+    assert found == [noted, noted, []]
+
+
+def test_code_that_is_edited_between_start_and_end_of_a_job_is_noticed(tmp_path, monkeypatch):
+    told = {"marks": str(tmp_path), "stages": {"tile": code_hash("tile")}}
+    monkeypatch.setenv(RUN_CODE, json.dumps(told))
+    mark = EditMark("tile", "a")
+    monkeypatch.setattr(freshness.code_hash, "__wrapped__", lambda stage: "edited")
+    mark.settle(["tiles/a.h5"])
+    assert json.loads((tmp_path / "tile.a.json").read_text()) == {"products": ["tiles/a.h5"]}
+
+
+def test_a_module_that_is_gone_is_an_edit(tmp_path, monkeypatch):
+    told = {"marks": str(tmp_path), "stages": {"tile": code_hash("tile")}}
+    monkeypatch.setenv(RUN_CODE, json.dumps(told))
+    mark = EditMark("tile", "a")
+
+    def gone(stage):
+        raise FileNotFoundError(stage)
+
+    monkeypatch.setattr(freshness.code_hash, "__wrapped__", gone)
+    mark.settle(["tiles/a.h5"])
+    assert (tmp_path / "tile.a.json").is_file()
+
+
+EXAMPLES = sorted((Path(radiounet.__file__).parents[2] / "config/examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch, path):
+    monkeypatch.setenv(RUN_CODE, "{}")
+    config = load_config(read_yaml(path))
+    edited = {"segmentation": {"threshold": 0.9}}
+    assert settings_of_run(edited) is edited
+    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), Products(str(tmp_path)))
+    run.code("tile")
+    assert settings_of_run(edited) is edited  # as in a dry run, which writes nothing
+    run.keep_settings(config)
+    assert load_config(settings_of_run(edited)) == config
+    (kept,) = (tmp_path / "sources").glob("*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    run.forget_settings()
+    assert settings_of_run(edited) is edited
+
+
+def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(RUN_CODE, raising=False)
+    EditMark("tile", "a").settle(["tiles/a.h5"])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,81 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.running.locks import hold, is_held, let_go
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+HOLD = """
+import sys, time
+from radiounet.running.locks import hold
+hold(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that has the folder."""
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_has_one_program_at_a_time(tmp_path, other):
+    with pytest.raises(ConfigError, match=f"another program works in .*process {other.pid} on"):
+        hold(tmp_path)
+
+
+def test_a_killed_program_leaves_no_lock(tmp_path, other):
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    hold(tmp_path)
+    hold(tmp_path)  # once more by the same process
+    let_go(tmp_path)
+    let_go(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_made_and_known_by_their_real_path(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    hold(tmp_path / "real")
+    hold(tmp_path / "link")
+    assert [path.name for path in (tmp_path / "real").iterdir()] == [".radiounet.lock"]
+    let_go(tmp_path / "link")
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_file_of_the_user_is_no_lock(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for number, make in enumerate((lambda one: one.symlink_to(precious), lambda one: one.mkdir())):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder / ".radiounet.lock")
+        with pytest.raises(ConfigError, match="cannot be opened to lock"):
+            hold(folder)
+    (tmp_path / ".radiounet.lock").write_text("mine, too")
+    with pytest.raises(ConfigError, match="was not made by this program"):
+        hold(tmp_path)
+    assert precious.read_text() == "mine"
+    assert (tmp_path / ".radiounet.lock").read_text() == "mine, too"
+
+
+def test_whether_a_folder_is_held(tmp_path, other):
+    assert is_held(tmp_path)
+    other.kill()
+    other.wait()
+    assert not is_held(tmp_path)
+    hold(tmp_path)
+    assert is_held(tmp_path)
+    let_go(tmp_path)
+    assert not is_held(tmp_path)

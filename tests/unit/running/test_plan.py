@@ -1,0 +1,156 @@
+"""The plan's arithmetic on a survey small enough to count by hand."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
+
+from radiounet.images.products import Products
+from radiounet.images.squares import Mosaic
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.outputs import made_here
+from radiounet.running.plan import Cost, Plan, read_costs
+from radiounet.settings.config import load_config
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.survey.survey import list_paths
+from stages import reject_mosaic, write_image
+
+COSTS = {
+    "fetch_field": Cost(1.0, 10.0, "GB", 1),
+    "fetch_mosaic": Cost(1.0, 10.0, "GB", 1),
+    "mosaic": Cost(2.0, 1.0, "Mpx of fields", 2),
+    "tile": Cost(1.0, 1.0, "Mpx", 1),
+    "infer": Cost(4.0, 2.0, "Mpx", 2),
+    "stitch": Cost(1.0, 0.5, "Mpx", 1),
+    "find_islands": Cost(1.0, 0.0, "Mpx", 1),
+    "measure_clusters": Cost(1.0, 1.0, "Mpx", 1),
+    "merge_catalogue": Cost(1.0, 0.5, "mosaic", 1),
+    "report": Cost(2.0, 1.0, "picture", 1),
+    "slurm_job": Cost(8.0, 0.0, "", 0),
+}
+SIDE = 2000  # 4 Mpx
+
+
+def write_lists(folder):
+    """Mosaics A and B of 4 Mpx, of two and one fields; a cluster of A reaches B."""
+    paths = list_paths(str(folder), "dr2")
+    mosaics = [Mosaic("A", 150.0, 0.0, SIDE), Mosaic("B", 152.0, 0.0, SIDE)]
+    write_mosaic_list(paths["mosaics"], mosaics)
+    rows = [("F", 149.0, 0.0, 1), ("G", 151.2, 0.0, 1)]
+    # seven pointings make a mosaic; most of them are no fields of the release
+    rows += [(f"A{n}", 150.0, n / 10, 0) for n in range(5)] + [(f"B{n}", 152.0, n / 10, 0) for n in range(6)]
+    write_list(paths["fields"], FIELD_COLUMNS, rows)
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
+    (folder / "clusters.csv").write_text("name,ra,dec,z,M500\nAB,150.95,0,0.06,3\n")
+
+
+def make(tmp_path, source="fields", url="file:///data/{field}/{file}"):
+    write_lists(tmp_path)
+    archive = {"dr2": {"field": url, "mosaic": url.replace("{field}", "{mosaic}")}}
+    config = load_config(
+        {
+            "results": str(tmp_path),
+            "clusters": str(tmp_path / "clusters.csv"),
+            "mosaics": {"source": source},
+            "archive": archive | {"list_folder": str(tmp_path)},
+        }
+    )
+    return Plan(config, JobGraph(config, tmp_path), COSTS, field_px=1000)
+
+
+def stage(plan, rule):
+    return next(one for one in plan.stages if one.rule == rule)
+
+
+def test_page_of_a_plan_is_known_again(tmp_path):
+    page = tmp_path / "plan.md"
+    page.write_text(make(tmp_path).text(200, 4))
+    assert made_here(page)
+
+
+def test_jobs_and_times_of_every_rule(tmp_path):
+    plan = make(tmp_path)
+    assert {one.rule: one.jobs for one in plan.stages} == {
+        "fetch_field": 2, "mosaic": 2, "tile": 2, "infer": 2, "stitch": 2, "find_islands": 2,
+        "measure_clusters": 2, "merge_catalogue": 1, "report": 1,
+    }  # fmt: skip
+    # two images of 4 MB
+    assert stage(plan, "fetch_field").seconds == pytest.approx(1 + 10 * 0.008)
+    # fields of 1 Mpx: two of them, and one
+    assert stage(plan, "mosaic").seconds == pytest.approx((2 + 2 + 2 + 1) / 2)
+    assert stage(plan, "infer").seconds == pytest.approx(4 + 2 * 4)
+    assert stage(plan, "infer").core_hours == pytest.approx(2 * 12 * 2 / 3600)
+    # A and its neighbour for A's cluster; B has none
+    assert stage(plan, "measure_clusters").longest == pytest.approx(1 + 8)
+    assert stage(plan, "measure_clusters").seconds == pytest.approx((9 + 1) / 2)
+    assert stage(plan, "merge_catalogue").seconds == pytest.approx(1 + 2 * 0.5)
+    assert stage(plan, "report").seconds == pytest.approx(2 + 1)
+
+
+def test_gigabytes(tmp_path):
+    size = make(tmp_path).gigabytes()
+    assert size["download"] == pytest.approx(2 * 2 * 4e6 / 1e9)
+    assert size["keep"] == pytest.approx(2 * 4e6 * 5 / 1e9)
+    assert size["scratch"] == pytest.approx(size["download"] + 2 * 4e6 * 12 / 1e9)
+    assert make(tmp_path, source="published").gigabytes()["download"] == pytest.approx(2 * 4e6 * 4 / 1e9)
+    assert make(tmp_path).tiles_gb(1) == pytest.approx(4e6 * 8 / 1e9)
+    assert make(tmp_path).tiles_gb(200) == pytest.approx(8e6 * 8 / 1e9)
+
+
+def test_wall_time_is_that_of_the_narrowest_place(tmp_path):
+    plan = make(tmp_path)
+    last = 2 + 3
+    chain = 1.08 + 4 + 5 + 12 + 3 + 1 + 9
+    work = 7 + 10 + 24 + 6 + 2 + 10
+    assert plan.wall_s(1) == pytest.approx(work + last)
+    assert plan.wall_s(1000) == pytest.approx(chain + last)  # one chain cannot be cut
+    assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 6 * 8 + last + 2 * 8)
+    # on two cores: inference and mosaics take both, the rest go side by side
+    assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 10 + 24 * 2 + 6 + 2 + 10) / 2, chain) + last)
+
+
+def test_a_remote_archive_takes_longer_by_the_assumed_rate(tmp_path):
+    near = make(tmp_path)
+    far = make(tmp_path, url="https://there/{field}/{file}")
+    more = stage(far, "fetch_field").seconds - stage(near, "fetch_field").seconds
+    assert more == pytest.approx(8 / 20)
+    assert "20 MB/s a connection are assumed" in far.text(200, 2)
+    assert "assumed" not in near.text(200, 2)
+
+
+def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
+    products = Products(f"{tmp_path}/dr2")
+    path = tmp_path / "dr2/benchmarks/infer/A.tsv"
+    path.parent.mkdir(parents=True)
+    record = BenchmarkRecord(running_time=18.0)
+    write_benchmark_records([record], str(path), extended_fmt=False)
+    other = Products(f"{tmp_path}/other")
+    reject_mosaic(other, "A", BUNIT="K")
+    Path(products.islands("A")).parent.mkdir()
+    shutil.copyfile(other.islands("A"), products.islands("A"))
+    plan = make(tmp_path)
+    assert stage(plan, "infer").stretch == pytest.approx(1.5)
+    assert stage(plan, "infer").seconds == pytest.approx(18)
+    assert stage(plan, "tile").stretch is None
+    assert stage(plan, "find_islands").done == 1
+    text = plan.text(200, 2)
+    assert "1.50, measured here" in text
+    assert "1 of 16 jobs" in text
+
+
+def test_shipped_costs_cover_every_rule_of_the_walk():
+    shipped = read_costs()
+    assert set(shipped) == set(COSTS) | {"prepare_image"}
+    assert all(cost.seconds >= 0 and cost.seconds_per_unit >= 0 for cost in shipped.values())
+    assert shipped["infer"].seconds_per_unit > shipped["stitch"].seconds_per_unit
+
+
+def test_own_images_are_downloaded_from_nowhere(tmp_path):
+    images = [{"name": name, "path": str(write_image(tmp_path / f"{name}.fits"))} for name in "AB"]
+    config = load_config({"results": str(tmp_path), "mosaics": {"source": "images", "images": images}})
+    costs = COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}
+    plan = Plan(config, JobGraph(config, tmp_path), costs, 1000)
+    assert [one.rule for one in plan.stages][0] == "prepare_image"
+    assert plan.gigabytes()["download"] == 0
+    assert "assumed" not in plan.text(200, 2)

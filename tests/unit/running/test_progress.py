@@ -1,0 +1,250 @@
+import io
+import json
+import logging
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from radiounet.errors import BadDataError
+from radiounet.images.products import Products
+from radiounet.images.rejections import read_rejection
+from radiounet.running.progress import Progress, duration, last_words
+from stages import reject_mosaic, write_image
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+JOBS = {
+    1: ("fetch_mosaic", "one"),
+    2: ("stitch", "one"),
+    3: ("fetch_mosaic", "two"),
+    4: ("stitch", "two"),
+    5: ("merge_catalogue", None),
+}
+
+
+SNAKEFILE = """
+import logging, pickle
+from snakemake.logging import logger
+
+class Keep(logging.Handler):
+    seen = {}
+    def emit(self, record):
+        if str(getattr(record, "event", "")) in ("job_started", "job_finished", "job_error"):
+            self.seen[str(record.event)] = vars(record)
+            open("events", "wb").write(pickle.dumps(self.seen))
+
+onstart:
+    logger.addHandler(Keep())
+
+rule good:
+    output: "good"
+    shell: "touch good"
+
+rule bad:
+    output: "bad"
+    log: "bad.log"
+    shell: "false"
+"""
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def products(tmp_path):
+    return Products(str(tmp_path / "dr3"))
+
+
+@pytest.fixture
+def progress(products):
+    return Progress(products, JOBS, before=["three"], stream=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    """Snakemake's own records of a run in which one job ends well and one does not, by event."""
+    folder = tmp_path_factory.mktemp("snakemake")
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--directory", str(folder)]
+    command += ["--snakefile", str(folder / "Snakefile"), "--", "good", "bad"]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    return pickle.loads((folder / "events").read_bytes())
+
+
+@pytest.fixture
+def tell(events):
+    """Give a record as Snakemake makes it, of another job."""
+
+    def emit(progress, event, **content):
+        assert set(content) <= set(events[event])
+        progress.emit(logging.makeLogRecord(events[event] | content))
+
+    return emit
+
+
+def test_nothing_has_begun(progress):
+    status = progress.status("running")
+    assert status.mosaics == {"waiting": 2, "running": 0, "done": 1, "failed": 0, "rejected": 0}
+    assert status.jobs == {"waiting": 5, "running": 0, "done": 0, "failed": 0}
+    assert (status.mosaics_per_hour, status.hours_left) == (None, None)
+
+
+def test_a_mosaic_is_done_with_its_last_job(tell, progress):
+    tell(progress, "job_started", jobs=[1, 3])
+    tell(progress, "job_finished", job_id=1)
+    assert progress.status("running").mosaics["running"] == 2
+    tell(progress, "job_started", jobs=[2])
+    tell(progress, "job_finished", job_id=2)
+    status = progress.status("running")
+    assert (status.mosaics["done"], status.mosaics["running"]) == (2, 1)
+    assert status.stages["stitch"] == {"waiting": 1, "running": 0, "done": 1, "failed": 0}
+    assert status.line().startswith("dr3: 2 of 3 mosaics done, 1 running, 0 failed, 0 rejected")
+    assert not progress.finished("merge_catalogue")
+
+
+def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(tell, progress, tmp_path):
+    log = tmp_path / "stitch.log"
+    log.write_text("... INFO begun\nOSError: [Errno 28] No space left on device\n\n")
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
+    status = progress.status("running")
+    assert status.mosaics["failed"] == 1
+    assert status.failed == [
+        {
+            "rule": "stitch",
+            "name": "two",
+            "attempts": 1,
+            "log": str(log),
+            "last_words": "OSError: [Errno 28] No space left on device",
+        }
+    ]
+    tell(progress, "job_started", jobs=[4])
+    assert progress.status("running").failed == []
+    assert progress.status("running").mosaics["running"] == 1
+
+
+def test_a_rejected_mosaic_is_neither_done_nor_failed(tell, progress, products):
+    reject_mosaic(products, "two", BUNIT="K")
+    for number in (3, 4):
+        tell(progress, "job_started", jobs=[number])
+        tell(progress, "job_finished", job_id=number)
+    status = progress.status("running")
+    assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 1)
+    assert status.rejected == [vars(read_rejection(products.mask("two")))]
+    assert status.rejected[0]["reason"].startswith("UnitError: ")
+
+
+def test_rejections_of_earlier_runs_are_counted(products):
+    reject_mosaic(products, "three", BUNIT="K")
+    status = Progress(products, JOBS, before=["three"]).status("running")
+    assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
+
+
+def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch):
+    now = progress._began
+    monkeypatch.setattr("radiounet.running.progress.time.time", lambda: now)
+    tell(progress, "job_started", jobs=[1, 3])
+    now += 3600
+    tell(progress, "job_finished", job_id=1)
+    tell(progress, "job_finished", job_id=3)
+    tell(progress, "job_started", jobs=[2])
+    now += 7200
+    tell(progress, "job_finished", job_id=2)
+    status = progress.status("running")
+    # 3 h for work of 1 + 1 + 2; left are a stitch of 2 and one of no known rule, taken for the mean of 1.5
+    assert status.hours_left == pytest.approx(3 * 3.5 / 4)
+    assert status.mosaics_per_hour == pytest.approx(1 / 3)
+
+
+def test_line_file_and_page(events, products):
+    stream = io.StringIO()
+    logger = logging.Logger("snakemake")
+    progress = Progress(products, JOBS, stream=stream).start(logger)
+    logger.handle(logging.makeLogRecord(events["job_started"] | {"jobs": [1]}))
+    progress.end("failed")
+    assert stream.getvalue().endswith("0 of 2 mosaics done, 1 running, 0 failed, 0 rejected; 0 of 5 jobs\n")
+    status = json.loads(Path(products.status_file()).read_text())
+    assert (status["state"], status["jobs"]["running"]) == ("failed", 1)
+    page = Path(products.status_page()).read_text()
+    assert "DR3: failed" in page
+    assert "http-equiv" not in page  # an ended run reloads nothing
+
+
+def test_on_a_terminal_the_line_stays_in_its_place(products):
+    stream = Terminal()
+    progress = Progress(products, JOBS, stream=stream)
+    progress._last_line = -10
+    progress.write("running")
+    progress.write("running")  # too soon
+    assert stream.getvalue().count("\r") == 1
+    assert "\n" not in stream.getvalue()
+
+
+def test_words_on_single_jobs_stay_off_the_terminal_and_in_the_log_file(products, tmp_path):
+    logger = logging.Logger("snakemake")
+    terminal, log = io.StringIO(), tmp_path / "snakemake.log"
+    file = logging.FileHandler(log)
+    logger.addHandler(logging.StreamHandler(terminal))
+    logger.addHandler(file)
+    progress = Progress(products, JOBS, stream=io.StringIO()).start(logger)
+    logger.info("rule tile: ...")
+    logger.error("Error in rule tile")
+    progress.end("finished")
+    logger.info("Complete log")
+    file.close()
+    assert terminal.getvalue() == "Error in rule tile\nComplete log\n"
+    assert log.read_text() == "rule tile: ...\nError in rule tile\nComplete log\n"
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0.001, "1 min"), (0.5, "30 min"), (1.999, "2 h 00 min"), (47, "47 h 00 min"), (60, "2.5 d")],
+)
+def test_durations(hours, text):
+    assert duration(hours) == text
+
+
+def test_last_words_are_those_of_slurm_where_it_killed_the_job(tmp_path):
+    log, slurm = tmp_path / "infer.log", tmp_path / "5.log"
+    log.write_text("2026-11-25 06:19:48,511 INFO radiounet.running.stage: infer P126+65\n")
+    killed = "slurmstepd-one: error: Exceeded job memory limit"
+    slurm.write_text(f"{killed}\nsrun: error: one: task 0: Killed\nWorkflowError:\nAt least one job ...\n")
+    assert last_words([str(log), str(slurm)]) == killed
+    slurm.unlink()
+    assert last_words([str(log), str(slurm)]) == ""
+    log.write_text("x INFO a\nx ERROR radiounet.running.stage: TransientError: server away\nx INFO b\n")
+    assert last_words([str(log)]).endswith("TransientError: server away")
+
+
+def test_without_last_words_the_executor_has_the_word(tell, progress):
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[], rule_msg="SLURM status is: 'NODE_FAIL'")
+    assert progress.status("running").failed[0]["last_words"] == "SLURM status is: 'NODE_FAIL'"
+
+
+def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("radiounet.running.progress.write_status", full)
+    stream = io.StringIO()
+    progress = Progress(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
+    progress.end("finished")
+    assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
+
+
+def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tmp_path):
+    image, log = write_image(tmp_path / "a.fits", BUNIT="<b>$K$"), tmp_path / "tile.log"
+    command = [sys.executable, SCRIPTS / "tile.py", "--mosaic", "two", "--image", image, "--log", log]
+    command += ["--model", "lotss-unet", "--mode", "exact", "--out", tmp_path / "a.h5"]
+    assert subprocess.run([*map(str, command)], capture_output=True).returncode == BadDataError.exit_status
+    tell(progress, "job_started", jobs=[4])
+    tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
+    words = progress.status("failed").failed[0]["last_words"]
+    assert "rejected two in tile: UnitError: " in words
+    assert "<b>$K$" in words

@@ -1,0 +1,109 @@
+"""Where a rerun begins, and what it makes anew."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products
+from radiounet.images.squares import Mosaic
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.rerun import Rerun
+from radiounet.settings.config import load_config
+from radiounet.survey.cells import Field, pointing_geometry
+from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
+from radiounet.survey.survey import list_paths
+from stages import fetch_field, leave_out, pass_on, reject_mosaic
+
+LINE = [Field(name, 150.0 + 2.4 * number, 35.0) for number, name in enumerate("ABCN")]
+"""Pointings 2 deg apart; of N there is no field."""
+OTHERS = {"A": 5, "B": 4, "C": 4, "N": 5}
+"""Pointings beside each that are no fields of the release: seven of all make a mosaic."""
+CLUSTERS = ("name,ra,dec,z,M500", "AB,151.15,35,0.06,3", "CN,155.95,35,0.06,3")
+"""One of A reaches B, one of C the neighbour N."""
+
+
+@pytest.fixture
+def products(tmp_path):
+    paths = list_paths(str(tmp_path / "lists"), "dr2")
+    write_mosaic_list(paths["mosaics"], [pointing_geometry(one, LINE) for one in LINE])
+    rows = [(f.name, f.ra_deg, f.dec_deg, int(f.name != "N")) for f in LINE]
+    rows += [
+        (f"{f.name}{n}", f.ra_deg, f.dec_deg + n / 10, 0) for f in LINE for n in range(1, OTHERS[f.name] + 1)
+    ]
+    write_list(paths["fields"], FIELD_COLUMNS, rows)
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
+    (tmp_path / "clusters.csv").write_text("\n".join(CLUSTERS) + "\n")
+    return Products(str(tmp_path / "dr2"))
+
+
+def rerun(source, products, **config):
+    folder = Path(products.root).parent
+    settings = {
+        "results": str(folder),
+        "clusters": str(folder / "clusters.csv"),
+        "select": {"mosaics": ["A", "B", "C"]},
+        "mosaics": {"source": source},
+        "archive": {"list_folder": str(folder / "lists"), "dr2": {"field": "file:///there/{field}/{file}"}},
+    }
+    config = load_config(settings | config)
+    return Rerun(config, JobGraph(config, folder), products)
+
+
+def names(paths, root):
+    return {str(path).removeprefix(f"{root}/") for path in paths}
+
+
+def test_a_published_mosaic_and_the_neighbours_whose_clusters_it_touches(products):
+    found = rerun("published", products, pointing="B")
+    assert names(found.starts(), products.root) == {"mosaics/B/image.fits"}
+    assert names(found.targets(), products.root) == {"islands/B.ecsv", "clusters/B.ecsv", "clusters/A.ecsv"}
+
+
+def test_a_field_and_every_mosaic_it_goes_into(products):
+    found = rerun("fields", products, pointing=["A"])
+    assert names(found.starts(), products.root) == {"fields/A/int.fits"}
+    assert names(found.targets(), products.root) == {
+        "islands/A.ecsv", "clusters/A.ecsv", "islands/B.ecsv", "clusters/B.ecsv",
+    }  # fmt: skip
+
+
+def test_the_catalogue_follows_where_the_rest_is_there(products):
+    for name in "AC":
+        reject_mosaic(products, name, BUNIT="K")
+    found = names(rerun("published", products, pointing="B").targets(), products.root)
+    assert {"catalogue/clusters.fits", "report.html"} <= found
+
+
+def test_only_the_rejected_begin_anew(products, tmp_path):
+    reject_mosaic(products, "A", BUNIT="K")
+    leave_out(products, Mosaic("B", 150.0, 35.0, 100), tmp_path / "sent", "B", "A")
+    fetch_field(products, "C", tmp_path / "sent")
+    found = rerun("fields", products, only="rejected")
+    assert (found.mosaics, found.fields) == ({"A"}, {"B", "C"})
+
+
+def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products, tmp_path):
+    # mosaics and fields of DR2 share their names: the stage tells
+    fetch_field(products, "A", tmp_path)
+    shutil.copytree(Path(products.field_image("A", "int")).parent, Path(products.image("A")).parent)
+    Path(products.image("A")).with_name("int.fits").rename(products.image("A"))
+    pass_on(products, "A")
+    assert rerun("fields", products, only="rejected").starts() == [products.field_image("A", "int")]
+
+
+def test_nothing_rejected_is_nothing_to_do(products):
+    found = rerun("fields", products, only="rejected")
+    assert (found.starts(), found.targets()) == ([], [])
+
+
+def test_unknown_pointings_and_empty_requests_are_refused(products):
+    with pytest.raises(ConfigError, match="no such pointing"):
+        rerun("fields", products, pointing="X")
+    with pytest.raises(ConfigError, match="rerun what"):
+        rerun("fields", products)
+
+
+def test_requests_are_no_part_of_what_products_depend_on():
+    assert load_config({"pointing": "A", "only": "rejected"}).model_dump() == load_config({}).model_dump()

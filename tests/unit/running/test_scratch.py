@@ -1,0 +1,50 @@
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products
+from radiounet.running.scratch import BULKY, link_scratch
+from radiounet.settings.config import load_config
+
+
+def test_bulky_folders_lie_on_scratch_and_are_found_from_results(tmp_path):
+    products = Products(str(tmp_path / "results/dr3"))
+    for _ in range(2):  # a later run finds its links
+        link_scratch(products, str(tmp_path / "scratch"))
+    for name in BULKY:
+        link = tmp_path / "results/dr3" / name
+        assert link.is_symlink()
+        assert link.resolve() == tmp_path / "scratch/dr3" / name
+
+
+def test_a_purged_scratch_is_made_again(tmp_path):
+    products = Products(str(tmp_path / "results/dr3"))
+    link_scratch(products, str(tmp_path / "old"))
+    for path in sorted((tmp_path / "old").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    link_scratch(products, str(tmp_path / "old"))
+    assert (tmp_path / "results/dr3/tiles").is_dir()
+
+
+def test_folders_and_other_links_are_left_alone(tmp_path):
+    products = Products(str(tmp_path / "results/dr3"))
+    (tmp_path / "results/dr3/tiles").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="tiles is there already"):
+        link_scratch(products, str(tmp_path / "scratch"))
+    other = Products(str(tmp_path / "results/dr2"))
+    link_scratch(other, str(tmp_path / "first"))
+    with pytest.raises(ConfigError, match="is no link to"):
+        link_scratch(other, str(tmp_path / "second"))
+
+
+def test_variables_of_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    assert load_config({"scratch": "$SCRATCH/lotss"}).scratch == f"{tmp_path}/lotss"
+    with pytest.raises(ConfigError, match="no such variable"):
+        load_config({"scratch": "$ABSENT_FOLDER/lotss"})
+
+
+def test_two_runs_on_one_scratch_are_refused(tmp_path):
+    link_scratch(Products(str(tmp_path / "mine/dr3")), str(tmp_path / "scratch"))
+    with pytest.raises(ConfigError, match="holds the files of the run in .*mine/dr3"):
+        link_scratch(Products(str(tmp_path / "yours/dr3")), str(tmp_path / "scratch"))
+    link_scratch(Products(str(tmp_path / "yours/dr2")), str(tmp_path / "scratch"))

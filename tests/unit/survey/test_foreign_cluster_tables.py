@@ -1,0 +1,84 @@
+"""Tables of clusters as services and papers write them."""
+
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cluster_tables import read_clusters
+
+# of 5e14 Msun at z = 0.2: worked out in test_cluster_tables.py
+R500_MPC, R500_ARCMIN = 1.12945, 5.705
+OPTIONS = MeasureOptions()
+ROW = "A,150,35,0.2,3"
+
+
+def read_text(tmp_path, *rows, **options):
+    (tmp_path / "a.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
+    return read_clusters(tmp_path / "a.csv", MeasureOptions(**options))
+
+
+VIZIER = """#
+#RESOURCE=yCat_35940027
+#Coosys\tJ2000:\teq_FK5 J2000
+#Column\tName\t(a18)\tName of source
+name\tra\tdec\tz\t{column}
+{units}
+------------------\t---------\t---------\t------\t---------
+PSZ2 G000\t{ra}\t40.0\t0.2\t{size}
+PSZ2 G001\t{ra}\t 41.0\t      \t{size}
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "size"),
+    [("M500", "10+14Msun", 5.0), ("M500", "Msun", 5e14), ("R500", "kpc", 1e3 * R500_MPC), ("M500", "", 5.0)],
+)
+@pytest.mark.parametrize(("ra", "ra_unit"), [("150.0", "deg"), ("10 00 00", '"h:m:s"')])
+def test_tables_of_vizier_in_tabs_have_their_units_above_a_rule(tmp_path, column, unit, size, ra, ra_unit):
+    units = f" \t{ra_unit}\tdeg\t \t{unit}"
+    (tmp_path / "a.tsv").write_text(VIZIER.format(column=column, units=units, ra=ra, size=size))
+    first, second = read_clusters(tmp_path / "a.tsv", OPTIONS)
+    assert (first.name, first.ra_deg, first.dec_deg, first.note) == ("PSZ2 G000", pytest.approx(150), 40, "")
+    assert first.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
+    assert (second.name, second.dec_deg, second.note) == ("PSZ2 G001", 41, "no redshift")
+
+
+@pytest.mark.parametrize("rule", ["----,---,---,---,---", "---,--,--,--,--"])
+def test_a_rule_without_units_is_no_row(tmp_path, rule):
+    (one,) = read_text(tmp_path, rule, ROW)
+    assert one.name == "A"
+
+
+def test_a_row_without_anything_is_a_row(tmp_path):
+    """Dashes stand for what is missing; below numbers they rule nothing off."""
+    found = read_text(tmp_path, ROW, "---,---,---,---,---", "--,--,--,--,--", ROW.replace("A", "B"))
+    assert [one.name for one in found] == ["A", "---", "--", "B"]
+    assert [one.measurable for one in found] == [True, False, False, True]
+
+
+MASSES = [14.69897, 13.9, 14.2]
+
+
+def test_logarithms_of_masses_are_not_taken_for_masses(tmp_path):
+    """As 1e14 solMass each would be a mass that two clusters of the whole sky have."""
+    rows = [f"A{number},150,35,0.2,{mass}" for number, mass in enumerate(MASSES)]
+    with pytest.raises(ConfigError, match=r"M500 is 13.9..14.699, which may be logarithms.*dex\(solMass\)"):
+        read_text(tmp_path, *rows, "A3,150,35,0.2,")
+    first = read_text(tmp_path, *rows, unit=["M500=dex(solMass)"])[0]
+    assert first.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
+    first = read_text(tmp_path, *rows, unit=["M500=1e14 solMass"])[0]
+    assert first.r500_arcmin == pytest.approx(R500_ARCMIN * (MASSES[0] / 5) ** (1 / 3), rel=1e-3)
+
+
+@pytest.mark.parametrize("masses", [[16.1, 13.1], [16.1, 13.1, 8.0], [14.5, 14.2, 17.0]])
+def test_large_masses_are_taken(tmp_path, masses):
+    rows = [f"A{number},150,35,0.2,{mass}" for number, mass in enumerate(masses)]
+    assert all(one.measurable for one in read_text(tmp_path, *rows))
+
+
+@pytest.mark.parametrize("header", ["name ra dec z M500", "ra dec name z M500"])
+def test_units_that_are_not_one_for_each_column_are_refused(tmp_path, header):
+    lines = [header, "deg deg 10+14Msun", "-- -- -- -- ---", "A 150 40 0.1 5"]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="line of units below its header has 3 entries for 5 columns"):
+        read_clusters(tmp_path / "a.txt", OPTIONS)

@@ -1,0 +1,197 @@
+import healpy
+import numpy as np
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
+from radiounet.settings.mosaics import Region, Selection
+from radiounet.survey.cells import (
+    Field,
+    cell_geometry,
+    cell_name,
+    cell_pixel,
+    nearest_fields,
+    pointing_geometry,
+)
+from radiounet.survey.survey import Cluster, Survey
+
+PAIR = Survey("dr2", [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
+
+
+def test_cell_1312_has_the_published_sides():
+    assert cell_geometry(1312).n_px == 5134
+    assert cell_geometry(1312, pixel_arcsec=1.5).n_px == 15402
+    assert cell_geometry(1312).ra_deg == pytest.approx(0.0)
+    assert cell_geometry(1312).dec_deg == pytest.approx(7.18076, abs=1e-5)
+
+
+def test_cell_names_go_both_ways():
+    assert cell_name(1312) == "hp01312"
+    assert cell_pixel("hp01312") == 1312
+
+
+def test_separation_of_the_poles_and_of_one_arcsec():
+    pole, south = unit_vectors(0, 90), unit_vectors(77, -90)
+    assert separation_deg(pole, south) == pytest.approx(180)
+    assert separation_deg(unit_vectors(10, 89.9), unit_vectors(190, 89.9)) == pytest.approx(0.2)
+    near = separation_deg(unit_vectors(10, 0), unit_vectors(10, 1 / 3600))
+    assert near * 3600 == pytest.approx(1, rel=1e-9)
+
+
+def test_offsets_agree_with_astropy():
+    from astropy.coordinates import SkyCoord
+
+    centre = SkyCoord(123.0, 67.0, unit="deg")
+    others = SkyCoord([121.0, 126.5], [66.0, 70.0], unit="deg")
+    expected = centre.spherical_offsets_to(others)
+    dx, dy = offsets_deg(123.0, 67.0, others.ra.deg, others.dec.deg)
+    np.testing.assert_allclose(dx, expected[0].deg, atol=1e-10)
+    np.testing.assert_allclose(dy, expected[1].deg, atol=1e-10)
+
+
+def test_nearest_fields_takes_six_neighbours_and_drops_the_last_qualifying_one():
+    # the sixth neighbour at 3.0; 3.1 and 3.2 lie within 3.3, 3.5 does not
+    distances = np.array([0, 2.1, 2.2, 2.3, 2.4, 2.5, 3.0, 3.1, 3.2, 3.5, 9.0])
+    chosen = nearest_fields(distances)
+    # the strict comparison with 3.2 drops 3.2 itself
+    assert distances[chosen].tolist() == [0, 2.1, 2.2, 2.3, 2.4, 2.5, 3.0, 3.1]
+
+
+def test_nearest_fields_without_a_seventh_close_one():
+    distances = np.array([0, 2.1, 2.2, 2.3, 2.4, 2.5, 3.0, 4.1, 4.2])
+    assert nearest_fields(distances).sum() == 7
+
+
+def test_pointing_geometry_of_a_line_of_fields():
+    grid = [Field(f"F{i}", 10.0, float(i)) for i in range(3)]
+    # the farthest of the three lies 2 deg away: R = 1 deg, 1.15 * 800 px, twice
+    assert pointing_geometry(grid[0], grid).n_px == 2 * 920
+
+
+def test_every_position_of_a_patch_has_exactly_one_owner():
+    rng = np.random.default_rng(3)
+    ra, dec = rng.uniform(148, 152, 500), rng.uniform(39, 41, 500)
+    west, east = PAIR.owned("west", ra, dec), PAIR.owned("east", ra, dec)
+    assert (west ^ east).all()
+    assert (PAIR.owner(ra, dec) == np.where(west, "west", "east")).all()
+    np.testing.assert_array_equal(west, ra > 150)
+
+
+def test_dr3_cells_own_their_healpix_pixels_also_across_ra_0():
+    pixels = [928, 991]
+    survey = Survey("dr3", [cell_geometry(pixel) for pixel in pixels])
+    ra = np.array([0.1, 359.9, 354.4, 180.0])
+    dec = np.array([22.0, 22.0, 22.0, 22.0])
+    expected = healpy.ang2pix(16, ra, dec, lonlat=True)
+    names = [cell_name(p) if p in pixels else "" for p in expected]
+    assert survey.owner(ra, dec).tolist() == names
+    assert names[0] == names[1] == "hp00928"
+
+
+def test_nobody_owns_what_no_mosaic_reaches():
+    # 2,400 px of 4.5 arcsec: a disc of radius 1.5 deg
+    assert PAIR.owner(151.0, [41.49, 41.51, -40.0]).tolist() == ["west", "", ""]
+    assert not PAIR.owned("west", np.array([151.0]), np.array([41.51])).any()
+    assert PAIR.touched_by(151.0, -40.0, 5.0) == []
+
+
+def test_between_pointings_the_nearest_that_reaches_owns():
+    survey = Survey("dr2", [Mosaic("small", 150.0, 40.0, 800), Mosaic("large", 152.0, 40.0, 4000)])
+    # 0.6 deg north of the small one (radius 0.5) and within 2.5 deg of the large one
+    assert survey.owner(150.0, 40.6) == "large"
+    assert survey.owner(150.0, 40.4) == "small"
+
+
+def test_own_images_each_own_all_they_show():
+    survey = Survey("images", [Mosaic("a", 150.0, 40.0, 1600), Mosaic("b", 150.0, 40.0, 800)])
+    ra, dec = np.array([150.0, 150.0, 150.0]), np.array([40.0, 40.7, 42.0])
+    assert survey.owned("a", ra, dec).tolist() == [True, True, False]
+    assert survey.owned("b", ra, dec).tolist() == [True, False, False]
+
+
+def test_nan_positions_have_no_owner():
+    assert not PAIR.owned("west", np.array([np.nan]), np.array([40.0])).any()
+
+
+def test_touched_by_a_disc_that_crosses_the_border():
+    assert PAIR.touched_by(150.01, 40.0, 0.1) == ["west"]
+    assert PAIR.touched_by(150.01, 40.0, 2.0) == ["west", "east"]
+    assert PAIR.touched_by(149.99, 40.0, 2.0) == ["east", "west"]
+
+
+def test_touched_by_at_the_pole():
+    survey = Survey("dr3", [cell_geometry(pixel) for pixel in range(12)])
+    assert len(survey.touched_by(10.0, 89.99, 6.0)) == 4
+
+
+def test_fields_of_a_cell_are_those_whose_disc_meets_the_square():
+    place = cell_geometry(1312)
+    half = place.n_px * 4.5 / 7200
+    grid = [
+        Field("inside", 0.5, 7.0),
+        Field("reaches", 0.0, place.dec_deg + half + 2.5),
+        Field("beyond", 0.0, place.dec_deg + half + 2.7),
+        Field("antipode", 180.0, -place.dec_deg),
+    ]
+    survey = Survey("dr3", [place], grid, grid)
+    assert survey.fields_of("hp01312", 2.6) == ["inside", "reaches"]
+
+
+def test_fields_of_a_release_leave_out_other_fields_of_the_grid():
+    grid = [Field("a", 10.0, 40.0), Field("b", 11.0, 40.0), Field("other-release", 10.5, 40.0)]
+    survey = Survey("dr2", [Mosaic("a", 10.0, 40.0, 10)], grid[:2], grid)
+    assert survey.fields_of("a", 2.6) == ["a", "b"]
+
+
+def test_selection_conditions_combine():
+    clusters = [Cluster("c", 151.0, 40.0, 0.1, 5.0)]
+    assert PAIR.select(Selection()) == ["east", "west"]
+    assert PAIR.select(Selection(mosaics=["east"])) == ["east"]
+    assert PAIR.select(Selection(with_clusters=True), clusters) == ["west"]
+    region = Region(ra_deg=149.0, dec_deg=40.0, radius_deg=0.5)
+    assert PAIR.select(Selection(region=region)) == ["east"]
+    with pytest.raises(ConfigError, match="no mosaic"):
+        PAIR.select(Selection(region=region, with_clusters=True), clusters)
+
+
+def test_unknown_mosaic_is_named():
+    with pytest.raises(ConfigError, match="P999"):
+        PAIR.select(Selection(mosaics=["P999"]))
+
+
+@pytest.mark.parametrize("release", ["dr2", "dr3"])
+def test_positions_that_are_unknown_have_no_owner(release):
+    mosaics = (
+        PAIR.mosaics.values()
+        if release == "dr2"
+        else [cell_geometry(healpy.ang2pix(16, 151, 40, lonlat=True))]
+    )
+    survey = Survey(release, mosaics)
+    names = survey.owner([151.0, np.nan, 151.0, np.nan], [40.0, 40.0, np.nan, np.nan])
+    assert names.tolist() == [next(iter(survey.mosaics)), "", "", ""]
+    assert survey.owner([], []).tolist() == []
+
+
+def test_members_are_those_that_each_mosaic_owns():
+    ra, dec = [151.0, 149.0, np.nan, 151.1, 10.0], [40.0, 40.0, 40.0, 40.0, -10.0]
+    assert PAIR.members(["west", "east"], ra, dec) == {"west": [0, 3], "east": [1]}
+    assert PAIR.members(["east"], ra, dec) == {"east": [1]}
+    assert PAIR.members(["east"], [], []) == {"east": []}
+
+
+def test_two_own_images_may_show_one_position():
+    images = Survey("images", [Mosaic("a", 150.0, 40.0, 100), Mosaic("b", 150.01, 40.0, 100)])
+    assert images.members(["a", "b"], [150.0, np.nan, 10.0], [40.0, 40.0, 40.0]) == {"a": [0], "b": [0]}
+
+
+@pytest.mark.parametrize(
+    ("values", "measurable"),
+    [
+        ((1, 2, np.nan, 3), True),
+        ((np.nan, 2, 0.1, 3), False),
+        ((1, np.nan, 0.1, 3), False),
+        ((1, 2, 0.1, np.nan), False),
+    ],
+)
+def test_a_cluster_needs_a_position_and_a_size(values, measurable):
+    assert Cluster("A", *values).measurable is measurable
