@@ -19,8 +19,8 @@ include: "workflow/rules/train.smk"
 rule all:
     default_target: True
     input:
-        products=run_products,
-        catalogue=CATALOGUES.values(),
+        products=RULES.lasting,
+        catalogue=RULES.catalogues.values(),
         report=PRODUCTS.report(),
     localrule: True
 
@@ -28,7 +28,7 @@ rule all:
 rule rerun:
     # --config pointing=NAME, or only=rejected: those pointings, and exactly what depends on them
     input:
-        rerun_targets,
+        RULES.rerun_targets,
     localrule: True
 
 
@@ -44,22 +44,21 @@ rule plan:
         mem_mb=1000,
         runtime=10,
     params:
-        config=as_json(CONFIG),
+        settings=RULES.settings(),
         out=PRODUCTS.plan(),
-        jobs=workflow.resource_settings.nodes or 200,  # --jobs, or that of profiles/slurm
+        jobs=RULES.run.jobs_at_once or 200,  # --jobs, or that of profiles/slurm
     shell:
-        "stage plan --config {params.config:q} --jobs {params.jobs:q} --out {params.out:q} --log {log:q}"
+        "stage plan --settings {params.settings:q} --jobs {params.jobs:q} --out {params.out:q} --log {log:q}"
 
 
 onstart:
-    begin_run()
-    watch_run()
+    RULES.begin()
 
 
 onsuccess:
-    if status := end_run("finished"):
+    if status := RULES.end("finished"):
         sys.exit(status)
 
 
 onerror:
-    end_run("failed")
+    RULES.end("failed")

@@ -5,8 +5,8 @@ evaluation count: tiles, images, bound on false islands, models to compare with.
 """
 
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.train import pair_files
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
     parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
-    add_options(parser, TrainOptions)
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         from radiounet.network.inference import use_threads
 
         use_threads(args.threads)
-        options = trained_options(args.curve, options_from(args, TrainOptions))
+        options = trained_options(args.curve, settings_from(args).train)
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
         made = (args.weights, args.curve, options, args.name, args.out)
         others = compared_models(held_out, calibration, options)

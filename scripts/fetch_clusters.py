@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radiounet.images.writing import write_ecsv
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.archive import DownloadOptions
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.archive import fetch
 from radiounet.survey.cluster_tables import PUBLISHED, convert_catalogue
 
@@ -14,15 +14,13 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("url",), writes=("out",))
     parser.add_argument("--catalogue", choices=tuple(PUBLISHED), required=True, help="which catalogue")
     parser.add_argument("--url", required=True, help="VOTable, or a local table with the same columns")
-    parser.add_argument(
-        "--download", required=True, help="section archive.download of the configuration, as JSON"
-    )
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
         raw = Path(args.out).with_suffix(".download")
-        fetch(args.url, raw, DownloadOptions.model_validate_json(args.download), check=lambda _: None)
+        fetch(args.url, raw, settings_from(args).archive.download, check=lambda _: None)
         try:
             write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
         finally:

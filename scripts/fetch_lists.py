@@ -2,7 +2,7 @@
 
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.archive import Archive
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.lists import fetch_lists
 from radiounet.survey.survey import list_paths
 
@@ -10,18 +10,16 @@ from radiounet.survey.survey import list_paths
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--release", choices=("dr2", "dr3"), required=True, help="data release")
-    parser.add_argument("--archive", required=True, help="section archive of the configuration, as JSON")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        archive = Archive.model_validate_json(args.archive)
-        claim_outputs(
-            list_paths(archive.list_folder, args.release).values(), archive.lists.model_dump().values()
-        )
-        fetch_lists(archive, args.release)
+        settings = settings_from(args)
+        archive, release = settings.archive, settings.release
+        claim_outputs(list_paths(archive.list_folder, release).values(), archive.lists.model_dump().values())
+        fetch_lists(archive, release)
 
-    run_stage(args, work, outputs=[], name=args.release)
+    run_stage(args, work, outputs=[])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from radiounet.images.writing import write_json
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.archive import DownloadOptions, ReleaseArchive
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.archive import fetch_candidates
 from radiounet.survey.cells import cell_pixel
 from radiounet.survey.lists import read_checksums
@@ -14,19 +14,15 @@ def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("checksums",), writes=("image", "source"))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
-    parser.add_argument(
-        "--archive", required=True, help="section archive.<release> of the configuration, as JSON"
-    )
-    parser.add_argument(
-        "--download", required=True, help="section archive.download of the configuration, as JSON"
-    )
     parser.add_argument("--checksums", nargs="*", default=[], help="tables of known checksums")
     parser.add_argument("--image", required=True, help="FITS image to write")
     parser.add_argument("--source", required=True, help="record of its origin to write (JSON)")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        archive = ReleaseArchive.model_validate_json(args.archive)
+        settings = settings_from(args)
+        archive = settings.release_archive
         names = {"mosaic": args.mosaic}
         if "{pixel}" in archive.mosaic:
             names["pixel"] = cell_pixel(args.mosaic)
@@ -34,7 +30,7 @@ def main() -> None:
             archive.mosaic,
             archive.mosaic_files,
             args.image,
-            DownloadOptions.model_validate_json(args.download),
+            settings.archive.download,
             read_checksums(args.checksums, args.mosaic),
             **names,
         )

@@ -2,8 +2,7 @@
 
 from radiounet.measuring.islands import find_islands
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -16,12 +15,12 @@ def main() -> None:
     parser.add_argument("--mask", required=True, help="its mask")
     add_survey_options(parser)
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
-    add_options(parser, MeasureOptions)
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
         survey = survey_from(args)
-        options = options_from(args, MeasureOptions)
+        options = settings_from(args).measure
         find_islands(args.image, args.probability, args.mask, survey, args.mosaic, options, args.out)
 
     run_stage(args, work, inputs=[args.mask], outputs=[args.out], name=args.mosaic)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from radiounet.network.model_cards import model_folder
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.segmentation import Segmentation
+from radiounet.settings.command_line import add_settings, settings_from
 
 
 def main() -> None:
@@ -21,7 +20,7 @@ def main() -> None:
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
     parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--threads", type=whole(1), default=2, help="CPU threads (default: %(default)s)")
-    add_options(parser, Segmentation, "batch", "precision")
+    add_settings(parser)
     args = parser.parse_args()
     if len(set(args.out)) != len(args.tiles):
         parser.error(f"{len(args.tiles)} tiles files, but {len(set(args.out))} files to write")
@@ -31,7 +30,7 @@ def main() -> None:
         from radiounet.network.inference import open_model, use_threads
 
         use_threads(args.threads)
-        options = options_from(args, Segmentation, "batch", "precision")
+        options = settings_from(args).segmentation
         return open_model(model_folder(args.model), options.batch, options.precision)
 
     status = 0

@@ -4,8 +4,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -18,14 +17,14 @@ def main() -> None:
     parser.add_argument("--clusters", help="cluster table; none writes an empty table")
     parser.add_argument("--model", required=True, help="its card holds the calibration of p_diffuse")
     add_survey_options(parser)
-    add_options(parser, MeasureOptions)
+    add_settings(parser)
     args = parser.parse_args()
 
     products = Products(args.root)
     mask, target = products.mask(args.mosaic), products.clusters(args.mosaic)
 
     def work() -> None:
-        options = options_from(args, MeasureOptions)
+        options = settings_from(args).measure
         names = [args.mosaic, *(n for n in args.touched if not read_rejection(products.mask(n)))]
         planes = [
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names

@@ -5,16 +5,18 @@ from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.command_line import add_settings, settings_from
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--config", required=True, help="configuration that the tables depend on, as JSON")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        graph = JobGraph.from_json(args.config)  # ten thousand names are too long for a command line
+        graph = JobGraph(settings_from(args), CHECKOUT)  # ten thousand names are too long for a command line
         files = [graph.products.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES]
         claim_outputs(files, graph.cluster_table)
         merge_catalogues(

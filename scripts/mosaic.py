@@ -4,8 +4,7 @@ import os
 
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.mosaics import MosaicOptions
+from radiounet.settings.command_line import add_settings, settings_from
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--out", help="image to write")
     parser.add_argument("--out-weight", help="summed weights to write")
     parser.add_argument("--threads", type=whole(1), help="threads (default: as many as cores)")
-    add_options(parser, MosaicOptions)
+    add_settings(parser)
     args = parser.parse_args()
     needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
     if not all(getattr(args, one) for one in needed) or any(getattr(args, one) for one in other):
@@ -46,7 +45,7 @@ def main() -> None:
         from radiounet.survey.survey import read_survey
 
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
-        return mosaic_fields(*where, options_from(args, MosaicOptions), threads)
+        return mosaic_fields(*where, settings_from(args).mosaics.options, threads)
 
     products = Products(args.root or "")
     # nothing could stand in for a file of the user's own

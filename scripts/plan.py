@@ -7,13 +7,15 @@ from radiounet.images.writing import atomic
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.plan import COSTS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.survey.cells import FIELD_PX
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("costs",), writes=("out",))
-    parser.add_argument("--config", required=True, help="the whole configuration, as JSON")
+    add_settings(parser)
     parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
     parser.add_argument(
         "--jobs", type=whole(1), default=200, help="at once on a cluster (default: %(default)s)"
@@ -26,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        graph = JobGraph.from_json(args.config)
+        graph = JobGraph(settings_from(args), CHECKOUT)
         plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:

@@ -1,8 +1,7 @@
 """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it."""
 
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.command_line import add_settings, settings_from
 from radiounet.simulation.simulate import write_pair
 
 
@@ -13,11 +12,11 @@ def main() -> None:
     parser.add_argument(
         "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
     )
-    add_options(parser, SimulateOptions)
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        write_pair(args.out, options_from(args, SimulateOptions), args.pair)
+        write_pair(args.out, settings_from(args).simulate, args.pair)
 
     run_stage(args, work, outputs=[args.out], name=f"pair {args.pair}")
 

@@ -2,7 +2,7 @@
 
 from radiounet.network.masks import stitch_cores
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.segmentation import Segmentation
+from radiounet.settings.command_line import add_settings, settings_from
 
 
 def main() -> None:
@@ -12,16 +12,13 @@ def main() -> None:
     parser.add_argument("--cores", required=True, help="cores file of scripts/infer.py")
     parser.add_argument("--image", required=True, help="image the tiles were made from")
     parser.add_argument("--model", required=True, help="model: its name or its folder")
-    parser.add_argument("--threshold", type=float, help="where the mask begins (default: the model's own)")
-    parser.add_argument(
-        "--min-island-beams", type=float, default=1.0, help="smallest island, beams (default: 1)"
-    )
     parser.add_argument("--probability", required=True, help="probability map to write (FITS)")
     parser.add_argument("--mask", required=True, help="mask to write (FITS)")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        options = Segmentation(threshold=args.threshold, min_island_beams=args.min_island_beams)
+        options = settings_from(args).segmentation
         stitch_cores(args.cores, args.image, args.model, options, args.probability, args.mask)
 
     run_stage(args, work, inputs=[args.cores], outputs=[args.probability, args.mask], name=args.mosaic)

@@ -2,6 +2,7 @@
 
 from radiounet.network.tiling import tile_image
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.command_line import add_settings, settings_from
 
 
 def main() -> None:
@@ -10,12 +11,12 @@ def main() -> None:
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
     parser.add_argument("--model", required=True, help="model: its name or its folder")
-    parser.add_argument("--mode", choices=("exact", "reference"), default="exact", help="tiling mode")
     parser.add_argument("--out", required=True, help="tiles file to write (HDF5)")
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        tile_image(args.image, args.model, args.mode, args.out)
+        tile_image(args.image, args.model, settings_from(args).segmentation.mode, args.out)
 
     run_stage(args, work, inputs=[args.image], outputs=[args.out], name=args.mosaic)
 

@@ -8,8 +8,8 @@ its last checkpoint when the same command is given again.
 
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.train import pair_files
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
     parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
-    add_options(parser, TrainOptions)
+    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
         from radiounet.network.architectures import save_weights
         from radiounet.network.inference import use_threads
 
-        options = options_from(args, TrainOptions)
+        options = settings_from(args).train
         for model in options.compare:
             read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
         if args.threads:

@@ -2,9 +2,7 @@
 
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.archive import DownloadOptions
-from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.segmentation import VerifyOptions
+from radiounet.settings.command_line import add_settings, settings_from
 
 
 def main() -> None:
@@ -12,19 +10,16 @@ def main() -> None:
     parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
-    parser.add_argument(
-        "--download", default="{}", help="section archive.download of the configuration, as JSON"
-    )
     parser.add_argument("--out", required=True, help="result to write (JSON)")
-    add_options(parser, VerifyOptions)
+    add_settings(parser)
     args = parser.parse_args()
     products = Products(args.root)
 
     def work() -> None:
         from radiounet.publishing.verification import verify_mosaic
 
-        download = DownloadOptions.model_validate_json(args.download)
-        verify_mosaic(args.mosaic, products, options_from(args, VerifyOptions), download, args.out)
+        settings = settings_from(args)
+        verify_mosaic(args.mosaic, products, settings.verify, settings.archive.download, args.out)
 
     inputs = [products.mask(args.mosaic), products.probability(args.mosaic)]
     run_stage(args, work, inputs=inputs, outputs=[args.out], name=args.mosaic)

@@ -11,12 +11,12 @@ rule lists:
 
 rule fetch_lists:
     output:
-        **LISTS,
+        **RULES.lists,
     log:
         PRODUCTS.log("fetch_lists"),
     benchmark:
         PRODUCTS.benchmark("fetch_lists")
-    localrule: beside_snakemake("fetch_lists")
+    localrule: RULES.runs_beside_snakemake("fetch_lists")
     conda:
         ENVIRONMENT
     threads: 1
@@ -25,11 +25,10 @@ rule fetch_lists:
         runtime=30,
         connections=1,
     params:
-        release=CONFIG.release,
-        archive=as_json(CONFIG.archive),
+        settings=RULES.settings("release", "archive.list_folder", "archive.lists"),
         code=code_hash("fetch_lists"),
     shell:
-        "stage fetch_lists --release {params.release:q} --archive {params.archive:q} --log {log:q}"
+        "stage fetch_lists --settings {params.settings:q} --log {log:q}"
 
 
 rule fetch_clusters:
@@ -39,7 +38,7 @@ rule fetch_clusters:
         PRODUCTS.log("fetch_clusters", "{catalogue}"),
     benchmark:
         PRODUCTS.benchmark("fetch_clusters", "{catalogue}")
-    localrule: beside_snakemake("fetch_clusters")
+    localrule: RULES.runs_beside_snakemake("fetch_clusters")
     conda:
         ENVIRONMENT
     threads: 1
@@ -52,7 +51,7 @@ rule fetch_clusters:
         code=code_hash("fetch_clusters"),
     shell:
         "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
-        ' --download "$DOWNLOAD" --out {output.table:q} --log {log:q}'
+        ' --settings "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 
 
 rule fetch_model:
@@ -65,7 +64,7 @@ rule fetch_model:
         PRODUCTS.benchmark("fetch_model", "{model}")
     wildcard_constraints:
         model="|".join(map(re.escape, CONFIG.archive.models)) or "none",
-    localrule: beside_snakemake("fetch_model")
+    localrule: RULES.runs_beside_snakemake("fetch_model")
     conda:
         NETWORK_ENVIRONMENT
     threads: 1
@@ -74,10 +73,10 @@ rule fetch_model:
         runtime=30,
         connections=1,
     params:
-        model=lambda wildcards: options_to(CONFIG.archive.models[wildcards.model]),
+        settings=lambda wildcards: settings_to(CONFIG, f"archive.models.{wildcards.model}"),
     shell:
-        "stage fetch_model --name {wildcards.model:q} {params.model}"
-        ' --download "$DOWNLOAD" --log {log:q}'
+        "stage fetch_model --name {wildcards.model:q} --settings {params.settings:q}"
+        ' --settings "$DOWNLOAD" --log {log:q}'
 
 
 if CONFIG.mosaics.source == "published":
@@ -90,7 +89,7 @@ if CONFIG.mosaics.source == "published":
             PRODUCTS.log("fetch_mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("fetch_mosaic", "{mosaic}")
-        localrule: beside_snakemake("fetch_mosaic")
+        localrule: RULES.runs_beside_snakemake("fetch_mosaic")
         conda:
             ENVIRONMENT
         threads: 1
@@ -100,11 +99,11 @@ if CONFIG.mosaics.source == "published":
             connections=1,
         params:
             mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
-            archive=as_json(CONFIG.release_archive),
+            settings=RULES.settings("release", f"archive.{CONFIG.release}"),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
-            "stage fetch_mosaic --mosaic {params.mosaic:q} --archive {params.archive:q}"
-            ' --download "$DOWNLOAD" --checksums {params.checksums:q}'
+            "stage fetch_mosaic --mosaic {params.mosaic:q} --settings {params.settings:q}"
+            ' --settings "$DOWNLOAD" --checksums {params.checksums:q}'
             " --image {output.image:q} --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -119,7 +118,7 @@ if CONFIG.mosaics.source == "fields":
             PRODUCTS.log("fetch_field", "{field}"),
         benchmark:
             PRODUCTS.benchmark("fetch_field", "{field}")
-        localrule: beside_snakemake("fetch_field")
+        localrule: RULES.runs_beside_snakemake("fetch_field")
         conda:
             ENVIRONMENT
         threads: 1
@@ -128,11 +127,11 @@ if CONFIG.mosaics.source == "fields":
             runtime=doubling(60),
             connections=1,
         params:
-            archive=as_json(CONFIG.release_archive),
+            settings=RULES.settings("release", f"archive.{CONFIG.release}"),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
-            "stage fetch_field --field {wildcards.field:q} --archive {params.archive:q}"
-            ' --download "$DOWNLOAD" --checksums {params.checksums:q}'
+            "stage fetch_field --field {wildcards.field:q} --settings {params.settings:q}"
+            ' --settings "$DOWNLOAD" --checksums {params.checksums:q}'
             " --int-image {output.int_image:q} --app-image {output.app_image:q}"
             " --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 

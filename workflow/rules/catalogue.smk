@@ -19,17 +19,17 @@ rule find_islands:
     params:
         cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
         cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
-        options=options_to(CONFIG.measure, "calibration_error", "galactic_latitude_deg"),
+        settings=RULES.settings("measure.calibration_error", "measure.galactic_latitude_deg"),
         code=FRESHNESS.code("find_islands"),
     shell:
         "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"
         " --probability {input.probability:q} --mask {input.mask:q} {params.cell:q}"
-        " --out {output.table:q} {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --out {output.table:q} --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
     input:
-        unpack(cluster_products),
+        unpack(RULES.around_clusters),
         card=fixed(GRAPH.model_card),
         clusters=as_inputs(*GRAPH.cluster_table),
     output:
@@ -55,20 +55,20 @@ rule measure_clusters:
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
-        options=options_to(CONFIG.measure),
+        settings=RULES.settings("measure"),
         code=FRESHNESS.code("measure_clusters"),
     shell:
         "stage measure_clusters --root {params.root:q} --mosaic {wildcards.mosaic:q}"
         " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} {params.cell:q}"
-        " {params.options} --on-reject $ON_REJECT --log {log:q}"
+        " --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule merge_catalogue:
     input:
-        unpack(run_tables),
+        unpack(RULES.tables),
         cluster_table=as_inputs(*GRAPH.cluster_table),
     output:
-        **CATALOGUES,
+        **RULES.catalogues,
     log:
         PRODUCTS.log("merge_catalogue"),
     benchmark:
@@ -80,7 +80,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=lambda wildcards: GRAPH.settings_of_tables(),
+        settings=RULES.settings(*GRAPH.keys_of_tables),
         code=FRESHNESS.code("merge_catalogue"),
     shell:
-        "stage merge_catalogue --config {params.config:q} --log {log:q}"
+        "stage merge_catalogue --settings {params.settings:q} --log {log:q}"

@@ -4,7 +4,7 @@ if CONFIG.mosaics.source == "fields":
     rule mosaic:
         input:
             sources=lambda wildcards: [
-                PRODUCTS.field_source(field) for field in fields_of(wildcards)
+                PRODUCTS.field_source(field) for field in RULES.fields(wildcards)
             ],
             images=lambda wildcards: [
                 PRODUCTS.field_image(field, kind)
@@ -39,13 +39,12 @@ if CONFIG.mosaics.source == "fields":
                 GRAPH.files_beside_fields(wildcards.mosaic)
             ),
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
-            # a function, since Snakemake takes braces in text for wildcards
-            options=lambda wildcards: options_to(CONFIG.mosaics.options),
+            settings=RULES.settings("mosaics.options"),
             code=FRESHNESS.code("mosaic"),
         shell:
             "stage mosaic --root {params.root:q} --release {params.release:q}"
             " --list {params.list:q} --mosaic {wildcards.mosaic:q} --fields {params.fields:q}"
-            " {params.options} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
+            " --settings {params.settings:q} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
 if CONFIG.mosaics.compare_to:
@@ -106,11 +105,11 @@ if CONFIG.mosaics.source == "images":
             model=CONFIG.segmentation.model,
             card=lambda wildcards: GRAPH.model_state,
             image=lambda wildcards: GRAPH.own_image(wildcards.mosaic).path,
-            beam=lambda wildcards: options_to(GRAPH.own_image(wildcards.mosaic), "beam"),
+            beam=lambda wildcards: GRAPH.beam_options(wildcards.mosaic),
             source=lambda wildcards: FRESHNESS.fingerprints.of(
                 GRAPH.own_image(wildcards.mosaic).path
             ),
             code=FRESHNESS.code("prepare_image"),
         shell:
             "stage prepare_image --name {wildcards.mosaic:q} --image {params.image:q}"
-            " {params.beam} --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"
+            " {params.beam:q} --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

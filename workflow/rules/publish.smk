@@ -2,7 +2,7 @@
 rule report:
     input:
         catalogue=[PRODUCTS.catalogue(kind, "vot") for kind in CATALOGUE_KINDS],
-        masks=run_masks,
+        masks=RULES.masks,
         mosaics=fixed(GRAPH.list_made_here),
     output:
         page=report(
@@ -21,11 +21,11 @@ rule report:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        config=as_json(CONFIG),
+        settings=RULES.settings(),
         template=sha256_of(TEMPLATES / "report.html.j2"),
         code=FRESHNESS.code("report"),
     shell:
-        "stage report --config {params.config:q} --out {output.page:q} --log {log:q}"
+        "stage report --settings {params.settings:q} --out {output.page:q} --log {log:q}"
 
 
 if CONFIG.verify.masks or CONFIG.verify.probabilities:
@@ -42,7 +42,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             PRODUCTS.log("verify_mosaic", "{mosaic}"),
         benchmark:
             PRODUCTS.benchmark("verify_mosaic", "{mosaic}")
-        localrule: beside_snakemake("verify_mosaic")
+        localrule: RULES.runs_beside_snakemake("verify_mosaic")
         conda:
             ENVIRONMENT
         threads: 1
@@ -52,19 +52,18 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             connections=1,
         params:
             root=fixed(PRODUCTS.root),
-            # a function, since Snakemake takes braces in text for wildcards
-            options=lambda wildcards: options_to(CONFIG.verify),
+            settings=RULES.settings("verify"),
             references=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.reference_files(wildcards.mosaic)
             ),
             code=FRESHNESS.code("verify_mosaic"),
         shell:
-            "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.options}"
-            ' --download "$DOWNLOAD" --out {output:q} --on-reject $ON_REJECT --log {log:q}'
+            "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} --settings {params.settings:q}"
+            ' --settings "$DOWNLOAD" --out {output:q} --on-reject $ON_REJECT --log {log:q}'
 
     rule verify:
         input:
-            verifications,
+            RULES.verifications,
         output:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict_page(),
@@ -79,7 +78,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
-            config=lambda wildcards: GRAPH.settings_of_tables(),
+            settings=RULES.settings(*GRAPH.keys_of_tables),
             code=FRESHNESS.code("verify"),
         shell:
-            "stage verify --config {params.config:q} --out {output.verdict:q} --log {log:q}"
+            "stage verify --settings {params.settings:q} --out {output.verdict:q} --log {log:q}"

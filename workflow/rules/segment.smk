@@ -1,7 +1,7 @@
 # From image to mask. Tiles are an array axis of one file, never a wildcard.
 rule tile:
     input:
-        image=image_of,
+        image=RULES.image,
         card=fixed(GRAPH.model_card),
     output:
         tiles=temp(PRODUCTS.tiles("{mosaic}")),
@@ -18,11 +18,11 @@ rule tile:
     params:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
-        mode=CONFIG.segmentation.mode,
+        settings=RULES.settings("segmentation.mode"),
         code=FRESHNESS.code("tile"),
     shell:
         "stage tile --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
-        " --mode {params.mode:q} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
+        " --settings {params.settings:q} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
 
 
 rule infer:
@@ -45,10 +45,10 @@ rule infer:
     params:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
-        options=options_to(CONFIG.segmentation, "batch", "precision"),
+        settings=RULES.settings("segmentation.batch", "segmentation.precision"),
         code=FRESHNESS.code("infer"),
     shell:
-        "stage infer {input.tiles:q} --out {output.cores:q} --model {params.model:q} {params.options}"
+        "stage infer {input.tiles:q} --out {output.cores:q} --model {params.model:q} --settings {params.settings:q}"
         " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -73,9 +73,9 @@ rule stitch:
     params:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
-        mask=options_to(CONFIG.segmentation, "threshold", "min_island_beams"),
+        settings=RULES.settings("segmentation.threshold", "segmentation.min_island_beams"),
         code=FRESHNESS.code("stitch"),
     shell:
         "stage stitch --mosaic {wildcards.mosaic:q} --cores {input.cores:q} --image {input.image:q}"
-        " --model {params.model:q} {params.mask} --probability {output.probability:q}"
+        " --model {params.model:q} --settings {params.settings:q} --probability {output.probability:q}"
         " --mask {output.mask:q} --on-reject $ON_REJECT --log {log:q}"

@@ -27,10 +27,10 @@ rule simulate:
         mem_mb=doubling(1000),
         runtime=doubling(10),
     params:
-        options=options_to(CONFIG.simulate),
+        settings=RULES.settings("simulate"),
         code=code_hash("simulate"),
     shell:
-        "stage simulate --pair {wildcards.pair:q} --out {output.pair:q} {params.options} --log {log:q}"
+        "stage simulate --pair {wildcards.pair:q} --out {output.pair:q} --settings {params.settings:q} --log {log:q}"
 
 
 rule train:
@@ -52,12 +52,12 @@ rule train:
         mem_mb=doubling(6000),
         runtime=doubling(240),
     params:
-        options=options_to(CONFIG.train),
+        settings=RULES.settings("train"),
         code=code_hash("train"),
     shell:
         "stage train --pairs {input.pairs:q} --validation {input.validation:q}"
         " --weights {output.weights:q} --curve {output.curve:q} --threads {threads}"
-        " {params.options} --log {log:q}"
+        " --settings {params.settings:q} --log {log:q}"
 
 
 rule evaluate:
@@ -80,12 +80,12 @@ rule evaluate:
         runtime=doubling(60),
     params:
         name=CONFIG.segmentation.model,
-        options=options_to(CONFIG.train),
+        settings=RULES.settings("train"),
         code=code_hash("evaluate"),
     shell:
         "stage evaluate --calibration-pairs {input.calibration:q}"
         " --held-out-pairs {input.held_out:q} --weights {input.weights:q} --curve {input.curve:q}"
-        " --name {params.name:q} --out {output.folder:q} --threads {threads} {params.options} --log {log:q}"
+        " --name {params.name:q} --out {output.folder:q} --threads {threads} --settings {params.settings:q} --log {log:q}"
 
 
 rule model:

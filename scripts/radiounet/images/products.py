@@ -93,10 +93,9 @@ class Products:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"
 
-    def lasting(self, mosaic: str) -> list[str]:
-        """Everything of one mosaic that stays after a run, whatever its image was made from."""
-        kinds = (self.probability, self.mask, self.islands, self.clusters)
-        return [kind(mosaic) for kind in kinds]
+    def merged(self) -> str:
+        """Catalogue that shows that all mosaics are merged."""
+        return self.catalogue("clusters", "fits")
 
     def image_list(self) -> str:
         """Places of own images (CSV)."""

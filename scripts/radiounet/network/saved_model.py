@@ -4,6 +4,7 @@ Only the checkpoint of its variables is read: no code in the SavedModel is run, 
 no legacy Keras is needed.
 """
 
+import re
 import shutil
 import stat
 import tempfile
@@ -16,13 +17,17 @@ from pathlib import Path, PurePosixPath
 import keras
 import numpy as np
 
-from radiounet.errors import ModelError
+from radiounet.errors import ConfigError, ModelError
+from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
 from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.settings.archive import DownloadOptions, PublishedModel
+from radiounet.settings.section import LONGEST_NAME
 from radiounet.settings.urls import public_text
+from radiounet.survey.archive import MAX_BYTES, fetch
 
 TILE_PX, CORE_PX = 192, 96
 PARAMETERS = 12_401_122
@@ -33,6 +38,37 @@ MOST_BYTES = 2_000_000_000
 WANTED = ("saved_model.pb", "keras_metadata.pb", "fingerprint.pb")
 INDEX = "variables/variables.index"
 KEY = "layer_with_weights-{number}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def fetch_model(name: str, model: PublishedModel, download: DownloadOptions, out: str | Path) -> None:
+    """Fetch published weights and import them; see `import_saved_model`.
+
+    Parameters
+    ----------
+    name : str
+    model : PublishedModel
+        Its `url` may also be a local zip, or the folder of an unpacked SavedModel.
+    download : DownloadOptions
+    out : path
+        Folder of the model.
+
+    Raises
+    ------
+    ConfigError
+        A checksum is given for a folder, or the name cannot be that of a model.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
+        raise ConfigError(f"{name!r} cannot be the name of a model")
+    is_folder = Path(model.url).is_dir()
+    if is_folder and model.checksum:
+        raise ConfigError("a folder has no checksum: give the zip")
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
+        if not is_folder:
+            accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
+            fetch(model.url, source, download, checksum=model.checksum, **accept)
+        log10 = LogNormalisation(kind="log10", low=model.low, high=model.high, floor=model.floor)
+        import_saved_model(source, name, out, log10, model.threshold, model.url)
 
 
 def import_saved_model(

@@ -13,7 +13,10 @@ __all__ = [
     "plan",
     "progress",
     "rerun",
+    "rules",
     "scratch",
     "segmentation",
+    "snakemake_adapter",
     "stage",
+    "stages",
 ]

@@ -10,7 +10,6 @@ is put back before the next one: jobs are told which code their run began with, 
 mark where they find another, see `EditMark`. The settings of a run are kept for its jobs, which
 would read an edited configuration otherwise.
 
-All that touches Snakemake's inside for this stands in `Freshness`.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import write_json
+from radiounet.running.snakemake_adapter import SnakemakeRun
+from radiounet.running.stages import lasting_products
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow
-
     from radiounet.running.job_graph import JobGraph
     from radiounet.settings.config import Config
 
@@ -135,15 +134,12 @@ class Freshness:
 
     Parameters
     ----------
-    workflow : snakemake.workflow.Workflow
+    run : SnakemakeRun
     products : Products
     """
 
-    def __init__(self, workflow: Workflow, products: Products):
-        from snakemake_interface_executor_plugins.settings import ExecMode
-
-        self.is_main = workflow.exec_mode == ExecMode.DEFAULT
-        self._workflow, self._products = workflow, products
+    def __init__(self, run: SnakemakeRun, products: Products):
+        self._run, self._products = run, products
         self.fingerprints = Fingerprints(products.input_record())
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
@@ -169,14 +165,14 @@ class Freshness:
         Path(self._told["settings"]).unlink(missing_ok=True)
 
     def _tell(self) -> None:
-        if self.is_main:
+        if self._run.is_main:
             os.environ[RUN_CODE] = json.dumps(self._told)
 
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
         source = self._products.mosaic_source(mosaic)
         self._check([self._products.image(mosaic)], source)
-        self._check(self._products.lasting(mosaic))
+        self._check(lasting_products(self._products, mosaic))
 
     def check_field(self, field: str) -> None:
         """The same of a field's images."""
@@ -185,12 +181,12 @@ class Freshness:
 
     def check_model(self, graph: JobGraph) -> None:
         """Have a fetched model fetched again whose files do not belong together."""
-        if not self.is_main or self._is_model_checked:
+        if not self._run.is_main or self._is_model_checked:
             return
         self._is_model_checked = True
         if spoiled := graph.spoiled_model:
             logger.warning("not whole, fetched again: %s", ", ".join(spoiled))
-            self._workflow.dag.forcefiles.update(spoiled)
+            self._run.make_again(spoiled)
 
     def check_verdict(self, mosaics: Iterable[str]) -> None:
         """Have what was replaced of comparisons with references made again."""
@@ -202,13 +198,13 @@ class Freshness:
         self._check([*self._products.of_survey(), self._products.image_list()])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
-        if not self.is_main:
+        if not self._run.is_main:
             return
         self._check_edits()
         for path in paths:
             if self._was_replaced(path) and not _is_download(path, source):
                 logger.warning("%s differs from what its job wrote: it is made again", path)
-                self._workflow.dag.forcefiles.add(path)
+                self._run.make_again([path])
 
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""
@@ -222,16 +218,14 @@ class Freshness:
                 "%s: made with code that was edited during the run; made again where this run needs it",
                 ", ".join(products),
             )
-            self._workflow.dag.forcefiles.update(products)
+            self._run.make_again(products)
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
         if not Path(path).is_file():
             return False
-        record = self._workflow.persistence._read_record(path)
-        if record is None or record.endtime is None:
-            return False
-        return abs(Path(path).stat().st_mtime - record.endtime) > DATE_TOLERANCE_S
+        ended = self._run.ended(path)
+        return ended is not None and abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
 
 
 def _is_download(path: str, source: str | None) -> bool:

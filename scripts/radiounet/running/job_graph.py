@@ -9,7 +9,6 @@ import hashlib
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
@@ -17,7 +16,6 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.archive import PUBLISHED_CATALOGUES
-from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import Config
 from radiounet.settings.mosaics import OwnImage
 from radiounet.settings.urls import local_path
@@ -44,11 +42,6 @@ class JobGraph:
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
         self.fields_of = cache(self.fields_of)
-
-    @classmethod
-    def from_json(cls, config: str) -> "JobGraph":
-        """Make it from a configuration as JSON, for scripts that work on a whole run."""
-        return cls(Config.model_validate_json(config), CHECKOUT)
 
     @property
     def model_folder(self) -> str:
@@ -123,6 +116,11 @@ class JobGraph:
             return [*options, "--list", self.mosaic_list]
         place = self.survey.mosaics[self.known(mosaic)]
         return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
+
+    def beam_options(self, mosaic: str) -> list[str]:
+        """Option that gives the beam of an own image, where its header lacks it."""
+        beam = self.own_image(mosaic).beam
+        return [] if beam is None else ["--beam", beam]
 
     def cells(self, *mosaics: str) -> str:
         """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
@@ -309,21 +307,17 @@ class JobGraph:
         paths = [template.format(field=field) for template in templates for field in fields]
         return [*paths, *filter(None, [options.flux_scale])]
 
-    def settings_of_tables(self) -> str:
-        """Configuration that the merged tables and the verdict depend on, as JSON; see `from_json`."""
+    @property
+    def keys_of_tables(self) -> list[str]:
+        """Keys of the configuration that the merged tables and the verdict depend on."""
         config = self.config
-        mosaics: set[str] | dict[str, Any] = {"source"}
-        wanted: dict[str, Any] = {"results": True, "select": True, "clusters": True}
-        wanted["measure"] = {"galactic_latitude_deg", "h0", "omega_m", "unit"}
-        wanted["archive"] = {"list_folder": True}
+        keys = ["results", "select", "clusters", "archive.list_folder", "mosaics.source"]
+        keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
         if config.survey == "images":
-            mosaics = {"source": True, "images": {"__all__": {"name", "path"}}}
-        else:
-            wanted["release"] = True
+            return [*keys, "mosaics.images"]
         if config.mosaics.source == "fields":
-            mosaics = {"source", "field_radius_deg"}
-            wanted["archive"][config.release] = {"field"}
-        return config.model_dump_json(include=wanted | {"mosaics": mosaics})
+            keys += ["mosaics.field_radius_deg", f"archive.{config.release}.field"]
+        return [*keys, "release"]
 
     @property
     def checksum_tables(self) -> list[str]:

@@ -7,7 +7,6 @@ benchmark files already.
 
 import csv
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from radiounet.images.products import Products
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.progress import duration
+from radiounet.running.stages import Stage, are_done, stages_of
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import Config
 
@@ -22,7 +22,6 @@ COSTS = CHECKOUT / "resources" / "costs.csv"
 ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
 CONNECTIONS = 4  # of the profiles
 FLOAT_BYTES = 4
-ON_GPU = ("infer",)
 SLURM = "slurm_job"
 STATUS_S = 40.0  # between two looks of the Slurm executor at its jobs; a job that ended waits for half of it
 
@@ -38,10 +37,10 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One rule of the plan."""
+class PlannedStage:
+    """One stage of the plan."""
 
-    rule: str
+    stage: Stage
     jobs: int
     done: int
     seconds: float  # of one job, mean
@@ -85,34 +84,23 @@ class Plan:
         self._field_px = field_px
         self._products = Products(f"{config.results}/{config.survey}")
         self._mosaics = [*graph.selected, *graph.neighbours]
-        self.stages = [self._stage(rule, *about) for rule, about in self._rules().items()]
+        self.stages = [self._planned(stage) for stage in stages_of(config.mosaics.source)]
 
-    def _rules(self) -> dict[str, tuple[list[str], Callable[[str], str], Callable[[str], float]]]:
-        """Names of each rule's jobs, a product of each, and its size in units of the costs."""
-        products, selected, made = self._products, self._graph.selected, self._mosaics
-        rules: dict[str, tuple] = {}
-        source = self._config.mosaics.source
-        if source == "fields":
-            field_gb = 2 * self._field_px**2 * FLOAT_BYTES / 1e9
-            rules["fetch_field"] = (self._graph.fields_used, products.field_source, lambda _: field_gb)
-            rules["mosaic"] = (made, products.image, self._field_mpx)
-        elif source == "published":
-            image_gb = FLOAT_BYTES / 1e3
-            rules["fetch_mosaic"] = (made, products.mosaic_source, lambda name: image_gb * self.mpx(name))
-        else:
-            rules["prepare_image"] = (made, products.image, self.mpx)
-        rules["tile"] = (made, products.mask, self.mpx)
-        rules["infer"] = (made, products.mask, self.mpx)
-        rules["stitch"] = (made, products.mask, self.mpx)
-        rules["find_islands"] = (selected, products.islands, self.mpx)
-        rules["measure_clusters"] = (selected, products.clusters, self._aperture_mpx)
-        survey = [self._config.survey]
-        rules["merge_catalogue"] = (
-            survey, lambda _: products.catalogue("clusters", "fits"), lambda _: len(selected)
-        )  # fmt: skip
-        pictures = min(self._graph.cluster_count, self._config.report.max_pictures)
-        rules["report"] = (survey, lambda _: products.report(), lambda _: pictures)
-        return rules
+    def _names(self, stage: Stage) -> list[str]:
+        names = {"field": self._graph.fields_used, "mosaic": self._mosaics, "selected": self._graph.selected}
+        return names.get(stage.each, [self._config.survey])
+
+    def _units(self, stage: Stage, name: str) -> float:
+        """Size of one job, in units of the costs."""
+        if stage.unit == "GB":
+            pixels = 2e-6 * self._field_px**2 if stage.each == "field" else self.mpx(name)
+            return pixels * FLOAT_BYTES / 1e3
+        if stage.unit == "picture":
+            return min(self._graph.cluster_count, self._config.report.max_pictures)
+        if stage.unit == "mosaic":
+            return len(self._graph.selected)
+        sizes = {"Mpx": self.mpx, "Mpx of fields": self._field_mpx, "Mpx of apertures": self._aperture_mpx}
+        return sizes[stage.unit](name)
 
     def mpx(self, mosaic: str) -> float:
         """Millions of pixels of a mosaic."""
@@ -127,16 +115,17 @@ class Plan:
             return 0.0
         return sum(self.mpx(name) for name in (mosaic, *self._graph.touched_by_clusters_of(mosaic)))
 
-    def _stage(self, rule: str, names: list[str], product: Callable, units: Callable) -> Stage:
-        cost = self._costs[rule]
-        predicted = {name: cost.seconds + cost.seconds_per_unit * units(name) for name in names}
-        if rule.startswith("fetch") and self._over_network():
-            size = {name: units(name) for name in names}
-            predicted = {name: predicted[name] + 1e3 * size[name] / ASSUMED_MB_PER_S for name in names}
-        stretch = self._stretch(rule, predicted)
+    def _planned(self, stage: Stage) -> PlannedStage:
+        cost, names = self._costs[stage.rule], self._names(stage)
+        units = {name: self._units(stage, name) for name in names}
+        predicted = {name: cost.seconds + cost.seconds_per_unit * units[name] for name in names}
+        if stage.fetches and self._over_network():
+            predicted = {name: predicted[name] + 1e3 * units[name] / ASSUMED_MB_PER_S for name in names}
+        stretch = self._stretch(stage.rule, predicted)
         times = [seconds * (stretch or 1) for seconds in predicted.values()] or [0.0]
-        done = sum(Path(product(name)).is_file() for name in names)
-        return Stage(rule, len(names), done, statistics.fmean(times), max(times), cost.cores, stretch)
+        done = are_done(stage, self._products, names)
+        mean = statistics.fmean(times)
+        return PlannedStage(stage, len(names), done, mean, max(times), cost.cores, stretch)
 
     def _over_network(self) -> bool:
         if self._config.mosaics.source == "images":
@@ -181,8 +170,8 @@ class Plan:
         or the downloads if those take longer, then one whole chain of the largest
         mosaic, the catalogue and the report.
         """
-        chain = [stage for stage in self.stages if stage.rule not in ("merge_catalogue", "report")]
-        fetch = [stage for stage in chain if stage.rule.startswith("fetch")]
+        chain = [planned for planned in self.stages if planned.stage.each != "survey"]
+        fetch = [planned for planned in chain if planned.stage.fetches]
         rest = [stage for stage in chain if stage not in fetch]
         ends = [stage for stage in self.stages if stage not in chain]
         at_once = min(CONNECTIONS, jobs)
@@ -215,7 +204,8 @@ class Plan:
         for s in self.stages:
             stretch = f"{s.stretch:.2f}, measured here" if s.stretch else "none run here"
             lines.append(
-                f"| {s.rule} | {s.jobs:,} | {s.done:,} | {s.seconds:.1f} | {s.core_hours:.2f} | {stretch} |"
+                f"| {s.stage.rule} | {s.jobs:,} | {s.done:,} | {s.seconds:.1f} | {s.core_hours:.2f} "
+                f"| {stretch} |"
             )
         total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
         hours = sum(s.core_hours for s in self.stages)
@@ -237,7 +227,7 @@ class Plan:
         ]
 
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
-        infer = next(stage for stage in self.stages if stage.rule in ON_GPU)
+        infer = next(planned for planned in self.stages if planned.stage.on_gpu)
         gpu = infer.jobs * (infer.seconds + self._costs[SLURM].seconds) / 3600
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"

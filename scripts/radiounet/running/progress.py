@@ -1,8 +1,7 @@
 """How a run stands: one line in the terminal, a status file and a page, from Snakemake's own log events.
 
-A handler on Snakemake's logger, hung in by the Snakefile when jobs begin to run,
-and not a logger plugin: a plugin must be installed in Python before Snakemake
-starts, this comes with the workflow and knows its mosaics.
+A handler of Snakemake's logger, which the Snakefile attaches when jobs begin to run. It is no
+logger plugin: it comes with the workflow and knows its mosaics.
 """
 
 import json
@@ -22,6 +21,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
+from radiounet.running.stages import made_by
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Status:
 
 
 def duration(hours: float) -> str:
-    """Hours as a person says them."""
+    """Format a duration for people ("3 h 20 min")."""
     if hours >= 48:
         return f"{hours / 24:.1f} d"
     minutes = round(60 * hours)
@@ -144,7 +144,7 @@ class Progress(logging.Handler):
         self._ticker = threading.Thread(target=self._tick, daemon=True, name="progress")
 
     def start(self, logger: logging.Logger) -> "Progress":
-        """Hang this into Snakemake's logger, and begin to write."""
+        """Attach this handler to Snakemake's logger, and begin to write."""
         for handler in logger.handlers if self._quiet else []:
             # a log file is a stream handler, too
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
@@ -177,7 +177,7 @@ class Progress(logging.Handler):
         if job:
             job.state = "done"
             self._spent[job.rule].append(time.time() - job.began)
-            if job.rule == "stitch" and job.mosaic:
+            if job.rule == made_by("mask").rule and job.mosaic:
                 self._look_for_rejection(job.mosaic)
 
     def _look_for_rejection(self, mosaic: str) -> None:

@@ -100,7 +100,7 @@ class Rerun:
             for path in (self._products.islands(name), self._products.clusters(name))
         } - tables
         if _all_there(sorted(others)):
-            tables |= {self._products.catalogue("clusters", "fits"), self._products.report()}
+            tables |= {self._products.merged(), self._products.report()}
         return sorted(tables)
 
 

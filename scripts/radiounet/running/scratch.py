@@ -5,9 +5,7 @@ from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import OWNER_FILE, Products
-
-BULKY = ("fields", "mosaics", "tiles", "cores")
-"""Folders of products that can be fetched or made again."""
+from radiounet.running.stages import bulky_folders
 
 WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ has links to here.\n"
 
@@ -41,7 +39,7 @@ def link_scratch(products: Products, scratch: str) -> None:
     root = Path(products.root)
     root.mkdir(parents=True, exist_ok=True)
     _own(Path(scratch).resolve() / root.name, root.resolve())
-    for name in BULKY:
+    for name in bulky_folders():
         link, target = root / name, Path(scratch).resolve() / root.name / name
         target.mkdir(parents=True, exist_ok=True)
         # Snakemake removes folders that it finds empty, and fails at a link to one

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from radiounet.errors import ConfigError
-from radiounet.settings.config import Config
+from radiounet.settings.config import Config, load_config
 from radiounet.settings.config_faults import explain, model_in
 from radiounet.settings.section import Section
 
@@ -29,7 +29,7 @@ def reference_text() -> str:
 
 REFERENCE_HEAD = """# Configuration
 
-Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
+Generated from the classes of `scripts/radiounet/settings` (`make schema`); the same text feeds
 `workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
 
 Names have at most 100 letters, digits and `+ _ . -`, and begin with a letter or digit. Numbers are finite.
@@ -111,6 +111,58 @@ def options_from(args: argparse.Namespace, section: type[Section], *only: str) -
         return section.model_validate({name: getattr(args, name) for name in only or section.model_fields})
     except ValidationError as error:
         raise ConfigError(f"these options cannot be used:\n{explain(error, section)}") from None
+
+
+def settings_to(config: Config, *keys: str) -> str:
+    """Settings for a stage: JSON of some keys, such as ``measure.h0``, or of the whole configuration."""
+    wanted: dict[str, Any] = {}
+    for key in keys:
+        *sections, last = key.split(".")
+        place = wanted
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = True
+    return config.model_dump_json(include=wanted if keys else None)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Give a script the option that takes settings; see `settings_from`."""
+    parser.add_argument(
+        "--settings",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="keys of the configuration, the others have their default; given again, it is merged over: "
+        '\'{"segmentation": {"threshold": 0.3}}\'',
+    )
+
+
+def settings_from(args: argparse.Namespace) -> Config:
+    """Configuration that a script was given.
+
+    Raises
+    ------
+    ConfigError
+        It is no JSON, or holds a key or value that the configuration has not.
+    """
+    merged: dict[str, Any] = {}
+    for text in args.settings:
+        try:
+            given = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"--settings {text[:100]} is no JSON: {error}") from None
+        if not isinstance(given, dict):
+            raise ConfigError(f"--settings {text[:100]}: keys of the configuration are expected in braces")
+        _merge(merged, given)
+    return load_config(merged)
+
+
+def _merge(into: dict[str, Any], given: dict[str, Any]) -> None:
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
 
 
 def shell_word(text: str) -> str:

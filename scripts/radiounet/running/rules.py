@@ -1,0 +1,195 @@
+"""What the rules of the workflow ask for: inputs, params, and what a run does at its begin and end.
+
+``workflow/rules/common.smk`` makes one `Rules`; no logic stands in a Snakefile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from radiounet.errors import BadDataError
+from radiounet.images.products import (
+    CATALOGUE_KINDS,
+    CATALOGUE_SUFFIXES,
+    Products,
+)
+from radiounet.images.writing import remove_leftovers
+from radiounet.running.freshness import Freshness, settings_of_run
+from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.running.locks import hold, is_held, let_go
+from radiounet.running.progress import Progress, settle_status
+from radiounet.running.rerun import Rerun
+from radiounet.running.scratch import link_scratch
+from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
+from radiounet.running.stages import lasting_products
+from radiounet.settings.command_line import settings_to, shell_word
+from radiounet.settings.config import Config, load_config
+from radiounet.settings.yaml_file import require_single_keys
+from radiounet.survey.survey import list_paths
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+
+class Rules:
+    """Everything that the rules of one run share.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    raw : dict
+        Configuration as Snakemake read it.
+
+    Raises
+    ------
+    ConfigError
+        The configuration, or a file that it names, cannot be used.
+    """
+
+    def __init__(self, workflow: Workflow, raw: dict[str, Any]):
+        self.run = run = SnakemakeRun(workflow)
+        if run.is_main:  # not again in every job
+            require_single_keys(run.config_files)
+        self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
+        self.products = Products(f"{self.config.results}/{self.config.survey}")
+        self.graph = JobGraph(self.config, run.folder)
+        self.freshness = Freshness(run, self.products)
+        self._progress: Progress | None = None
+        if run.is_main:
+            self.graph.check()
+            settle_status(self.products, is_held(self.products.root))
+
+    @property
+    def catalogues(self) -> dict[str, str]:
+        """Merged catalogues, by kind and suffix."""
+        return {
+            f"{kind}_{suffix}": self.products.catalogue(kind, suffix)
+            for kind in CATALOGUE_KINDS
+            for suffix in CATALOGUE_SUFFIXES
+        }
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Lists of the release."""
+        return list_paths(self.config.archive.list_folder, self.config.release)
+
+    @property
+    def shell_prefix(self) -> str:
+        """Words that come before each shell command; nothing of this changes a product."""
+        script = f'{shell_word(self.run.python)} {shell_word(f"{self.run.folder}/scripts")}/"$1.py"'
+        download = shell_word(settings_to(self.config, "archive.download"))
+        return (
+            f'stage() {{{{ {script} "${{{{@:2}}}}"; }}}};'
+            f" ON_REJECT={self.config.on_reject}; DOWNLOAD={download};"
+            " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
+        )
+
+    def settings(self, *keys: str) -> Callable:
+        """Settings that a stage is given, as a param: JSON of these keys of the configuration.
+
+        A function, since Snakemake takes braces in text for wildcards.
+        """
+        text = settings_to(self.config, *keys)
+        return lambda wildcards: text
+
+    def image(self, wildcards) -> str:
+        """A mosaic's image; what was replaced of that mosaic is marked to be made again."""
+        self.freshness.check_mosaic(wildcards.mosaic)
+        self.freshness.check_model(self.graph)
+        return self.products.image(wildcards.mosaic)
+
+    def fields(self, wildcards) -> list[str]:
+        """The fields of a mosaic, looked at in the same way."""
+        names = self.graph.fields_of(wildcards.mosaic)
+        for name in names:
+            self.freshness.check_field(name)
+        return names
+
+    def masks(self, wildcards) -> list[str]:
+        """Masks of the run."""
+        self.graph.check_model()
+        return [self.products.mask(mosaic) for mosaic in self.graph.selected]
+
+    def lasting(self, wildcards) -> list[str]:
+        """All that stays of each mosaic of the run."""
+        return [path for mosaic in self.graph.selected for path in lasting_products(self.products, mosaic)]
+
+    def around_clusters(self, wildcards) -> dict[str, list[str]]:
+        """Products of a mosaic and of those that the apertures of its clusters touch."""
+        names = [wildcards.mosaic, *self.graph.touched_by_clusters_of(wildcards.mosaic)]
+        return {
+            "images": [self.products.image(name) for name in names],
+            "probabilities": [self.products.probability(name) for name in names],
+            "masks": [self.products.mask(name) for name in names],
+        }
+
+    def tables(self, wildcards) -> dict[str, list[str]]:
+        """What the catalogue is merged from."""
+        self.freshness.check_survey()
+        graph, products = self.graph, self.products
+        made = [*graph.selected, *graph.neighbours] if graph.fields_used else []
+        return {
+            "islands": [products.islands(mosaic) for mosaic in graph.selected],
+            "clusters": [products.clusters(mosaic) for mosaic in graph.selected],
+            "neighbours": [products.mask(mosaic) for mosaic in graph.neighbours],
+            "sources": [products.field_source(field) for field in graph.fields_used],
+            "left_out": [products.left_out(mosaic) for mosaic in made],
+        }
+
+    def verifications(self, wildcards) -> list[str]:
+        """Comparisons with reference masks, of all mosaics."""
+        self.freshness.check_verdict(self.graph.selected)
+        return [self.products.verification(mosaic) for mosaic in self.graph.selected]
+
+    def rerun_targets(self, wildcards) -> list[str]:
+        """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
+        rerun = Rerun(self.config, self.graph, self.products)
+        self.run.make_again(rerun.starts())
+        return rerun.targets()
+
+    def runs_beside_snakemake(self, rule: str) -> bool:
+        """Whether a download runs beside Snakemake, since no profile names a partition for it."""
+        return not self.run.has_partition(rule)
+
+    def begin(self) -> None:
+        """Have the products for this run alone, clear up after one that was killed, and show progress."""
+        hold(self.products.root)
+        self.freshness.fingerprints.keep()
+        self.freshness.keep_settings(self.config)
+        if self.config.scratch:
+            link_scratch(self.products, self.config.scratch)
+        lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
+        for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
+            for path in remove_leftovers(folder):
+                snakemake_logger().info(f"removed {path}, which a killed job left")
+        jobs = list(self.run.jobs())
+        needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
+        mosaics = {job.mosaic for job in jobs if job.mosaic}
+        before = mosaics - {mosaic for _, mosaic in needed.values()}
+        if mosaics:
+            progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)
+            self._progress = progress.start(snakemake_logger())
+
+    def end(self, state: str) -> int:
+        """Say how the run ended; returns its exit status: bad data has one of its own."""
+        progress = self._progress
+        if progress is not None:
+            progress.end(state)
+        self.freshness.forget_settings()
+        let_go(self.products.root)
+        if progress is None or not progress.finished("merge_catalogue"):
+            return 0
+        rejected, text = summary(self.products)
+        snakemake_logger().info(text)
+        return BadDataError.exit_status if rejected else 0
+
+
+def fixed(value: Any) -> Callable:
+    """A param as a function, since Snakemake takes braces in text for wildcards."""
+    return lambda wildcards: value
+
+
+def doubling(base: int) -> Callable:
+    """A resource that doubles with every attempt."""
+    return lambda wildcards, attempt: base * 2 ** (attempt - 1)

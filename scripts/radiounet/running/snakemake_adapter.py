@@ -1,0 +1,110 @@
+"""All that touches the inside of Snakemake; tested against the version that pyproject.toml pins."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiounet.errors import ConfigError
+from radiounet.images.provenance import PACKAGE
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job of the graph."""
+
+    number: int
+    rule: str
+    mosaic: str | None
+    needed: bool
+    """Whether it is to run."""
+
+
+class SnakemakeRun:
+    """The workflow object of Snakemake, as far as it is used here.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+        The global of that name in a Snakefile.
+
+    Raises
+    ------
+    ConfigError
+        The installed package is not that of this checkout, whose scripts would use another one.
+    """
+
+    def __init__(self, workflow: Workflow):
+        self._workflow = workflow
+        own = Path(self.folder, "scripts", "radiounet")
+        if own.is_dir() and own.resolve() != PACKAGE.resolve():
+            raise ConfigError(
+                f"Python has radiounet from {PACKAGE}, but this workflow is that of {self.folder}: "
+                f"run `make env` there and use its .venv, or `pip install --editable {self.folder}`"
+            )
+
+    @property
+    def folder(self) -> str:
+        """Folder of the Snakefile."""
+        return str(self._workflow.basedir)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process decides what is run; a job reads the Snakefile as well."""
+        return self._workflow.is_main_process
+
+    @property
+    def config_files(self) -> list[str]:
+        """Configuration files, in the order in which they are merged."""
+        return self._workflow.configfiles
+
+    @property
+    def python(self) -> str:
+        """The Python of the jobs: this one, or that of the environment which Snakemake makes for them."""
+        return "python" if self._workflow.deployment_settings.deployment_method else sys.executable
+
+    @property
+    def jobs_at_once(self) -> int | None:
+        """Jobs that are submitted at once; None without a cluster."""
+        return self._workflow.resource_settings.nodes
+
+    @property
+    def prints_jobs(self) -> bool:
+        """Whether the user asked to see every job."""
+        asked = self._workflow.output_settings
+        return bool(asked.verbose or asked.printshellcmds)
+
+    def has_partition(self, rule: str) -> bool:
+        """Whether a profile or the command line names a partition for a rule."""
+        return "slurm_partition" in self._workflow.resource_settings.overwrite_resources.get(rule, {})
+
+    def make_again(self, paths: Iterable[str]) -> None:
+        """Have files made again even where they are; call while the job graph is built."""
+        self._workflow.dag.forcefiles.update(paths)
+
+    def ended(self, path: str) -> float | None:
+        """Date that a product had when its job ended (Unix time); None where that is not on record."""
+        record = self._workflow.persistence._read_record(path)
+        return None if record is None else record.endtime
+
+    def jobs(self) -> Iterator[PlannedJob]:
+        """Jobs of the graph, each after those that it depends on."""
+        dag = self._workflow.dag
+        for level in dag.toposorted():
+            for job in level:
+                mosaic = job.wildcards_dict.get("mosaic")
+                yield PlannedJob(dag.jobid(job), job.rule.name, mosaic, bool(dag.needrun(job)))
+
+
+def snakemake_logger() -> logging.Logger:
+    """The logger of Snakemake, whose records tell how jobs fare."""
+    from snakemake.logging import logger
+
+    return logger

@@ -1,0 +1,98 @@
+"""The stages of a survey, one row each: what plan, rerun, progress, scratch and `segment` know of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from radiounet.images.products import Products
+
+Source = Literal["published", "fields", "images"]
+EVERY: tuple[Source, ...] = ("published", "fields", "images")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes
+    ----------
+    rule : str
+        Name of its rule and of its script.
+    each : str
+        What one of its jobs works on: a ``field``, a ``mosaic`` that is made, a ``selected`` one
+        (not a neighbour that is made only to measure clusters), or the whole ``survey``.
+    shows : str
+        Product that shows that a job is done: a method of `Products`, of the field or mosaic.
+    unit : str
+        What its cost in ``resources/costs.csv`` counts.
+    sources : tuple of str
+        Values of ``mosaics.source`` with which it runs.
+    lasting : tuple of str
+        Products of a mosaic that stay after a run, methods of `Products`.
+    bulky : tuple of str
+        Folders of products that can be fetched or made again, and may lie on scratch.
+    on_gpu : bool
+    """
+
+    rule: str
+    each: Literal["field", "mosaic", "selected", "survey"]
+    shows: str
+    unit: str
+    sources: tuple[Source, ...] = EVERY
+    lasting: tuple[str, ...] = ()
+    bulky: tuple[str, ...] = ()
+    on_gpu: bool = False
+
+    @property
+    def fetches(self) -> bool:
+        """Whether it downloads."""
+        return self.rule.startswith("fetch")
+
+
+STAGES = [
+    Stage("fetch_field", "field", "field_source", "GB", ("fields",), bulky=("fields",)),
+    Stage("fetch_mosaic", "mosaic", "mosaic_source", "GB", ("published",), bulky=("mosaics",)),
+    Stage("mosaic", "mosaic", "image", "Mpx of fields", ("fields",), bulky=("mosaics",)),
+    Stage("prepare_image", "mosaic", "image", "Mpx", ("images",), bulky=("mosaics",)),
+    # tiles and cores vanish when they are used: the mask shows that they were made
+    Stage("tile", "mosaic", "mask", "Mpx", bulky=("tiles",)),
+    Stage("infer", "mosaic", "mask", "Mpx", bulky=("cores",), on_gpu=True),
+    Stage("stitch", "mosaic", "mask", "Mpx", lasting=("probability", "mask")),
+    Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
+    Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters",)),
+    Stage("merge_catalogue", "survey", "merged", "mosaic"),
+    Stage("report", "survey", "report", "picture"),
+]
+"""In the order of the walk."""
+
+
+def stages_of(source: Source) -> list[Stage]:
+    """Stages of a run whose mosaics come from `source`."""
+    return [stage for stage in STAGES if source in stage.sources]
+
+
+def lasting_products(products: Products, mosaic: str) -> list[str]:
+    """All of one mosaic that stays after a run, whatever its image was made from."""
+    return [getattr(products, kind)(mosaic) for stage in STAGES for kind in stage.lasting]
+
+
+def bulky_folders() -> list[str]:
+    """Folders of products that can be fetched or made again."""
+    return list(dict.fromkeys(folder for stage in STAGES for folder in stage.bulky))
+
+
+def made_by(kind: str) -> Stage:
+    """The stage that leaves a lasting product of this kind."""
+    return next(stage for stage in STAGES if kind in stage.lasting)
+
+
+def are_done(stage: Stage, products: Products, names: Iterable[str]) -> int:
+    """How many of a stage's jobs have left the product that shows it."""
+    return sum(Path(product_that_shows(stage, products, name)).is_file() for name in names)
+
+
+def product_that_shows(stage: Stage, products: Products, name: str) -> str:
+    """Path of the product that shows that a job of a stage is done."""
+    product = getattr(products, stage.shows)
+    return product() if stage.each == "survey" else product(name)
