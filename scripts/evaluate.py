@@ -5,7 +5,7 @@ evaluation count: tiles, images, bound on false islands, models to compare with.
 """
 
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.settings.train import pair_files
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         from radiounet.network.inference import use_threads
 
         use_threads(args.threads)
-        options = trained_options(args.curve, settings_from(args).train)
+        options = trained_options(args.curve, args.settings.train)
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
         made = (args.weights, args.curve, options, args.name, args.out)
         others = compared_models(held_out, calibration, options)

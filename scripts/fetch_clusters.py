@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radiounet.images.writing import write_ecsv
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.archive import fetch
 from radiounet.survey.cluster_tables import PUBLISHED, convert_catalogue
 
@@ -20,7 +20,7 @@ def main() -> None:
 
     def work() -> None:
         raw = Path(args.out).with_suffix(".download")
-        fetch(args.url, raw, settings_from(args).archive.download, check=lambda _: None)
+        fetch(args.url, raw, args.settings.archive.download, check=lambda _: None)
         try:
             write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
         finally:

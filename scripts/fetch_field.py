@@ -5,7 +5,7 @@ from dataclasses import asdict
 from radiounet.errors import ConfigError
 from radiounet.images.writing import write_json
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.archive import fetch_candidates
 from radiounet.survey.lists import read_checksums
 
@@ -22,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        settings = settings_from(args)
+        settings = args.settings
         archive = settings.release_archive
         if archive.field is None:
             raise ConfigError("archive.<release> has no field: set it to the URL of a field's files")

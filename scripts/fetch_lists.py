@@ -2,7 +2,7 @@
 
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.lists import fetch_lists
 from radiounet.survey.survey import list_paths
 
@@ -14,7 +14,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        settings = settings_from(args)
+        settings = args.settings
         archive, release = settings.archive, settings.release
         claim_outputs(list_paths(archive.list_folder, release).values(), archive.lists.model_dump().values())
         fetch_lists(archive, release)

@@ -2,7 +2,7 @@
 
 from radiounet.network.model_cards import MODELS
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     def work() -> None:
         from radiounet.network.saved_model import fetch_model
 
-        archive = settings_from(args).archive
+        archive = args.settings.archive
         fetch_model(args.name, archive.models[args.name], archive.download, out)
 
     writes = [out / "network.weights.h5", out / "card.yaml"]

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from radiounet.images.writing import write_json
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.archive import fetch_candidates
 from radiounet.survey.cells import cell_pixel
 from radiounet.survey.lists import read_checksums
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        settings = settings_from(args)
+        settings = args.settings
         archive = settings.release_archive
         names = {"mosaic": args.mosaic}
         if "{pixel}" in archive.mosaic:

@@ -2,7 +2,7 @@
 
 from radiounet.measuring.islands import find_islands
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -20,7 +20,7 @@ def main() -> None:
 
     def work() -> None:
         survey = survey_from(args)
-        options = settings_from(args).measure
+        options = args.settings.measure
         find_islands(args.image, args.probability, args.mask, survey, args.mosaic, options, args.out)
 
     run_stage(args, work, inputs=[args.mask], outputs=[args.out], name=args.mosaic)

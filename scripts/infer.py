@@ -10,7 +10,7 @@ from pathlib import Path
 
 from radiounet.network.model_cards import model_folder
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         from radiounet.network.inference import open_model, use_threads
 
         use_threads(args.threads)
-        options = settings_from(args).segmentation
+        options = args.settings.segmentation
         return open_model(model_folder(args.model), options.batch, options.precision)
 
     status = 0

@@ -4,7 +4,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     mask, target = products.mask(args.mosaic), products.clusters(args.mosaic)
 
     def work() -> None:
-        options = settings_from(args).measure
+        options = args.settings.measure
         names = [args.mosaic, *(n for n in args.touched if not read_rejection(products.mask(n)))]
         planes = [
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names

@@ -6,7 +6,7 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        graph = JobGraph(settings_from(args), CHECKOUT)  # ten thousand names are too long for a command line
+        graph = JobGraph(args.settings, CHECKOUT)  # ten thousand names are too long for a command line
         files = [graph.products.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES]
         claim_outputs(files, graph.cluster_table)
         merge_catalogues(

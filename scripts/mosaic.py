@@ -4,7 +4,7 @@ import os
 
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -12,9 +12,7 @@ ANY = ("image", "weight", "like", "out", "out_weight")
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(
-        __doc__, reads=("list", "image", "weight", "like", "flux_scale"), writes=("out", "out_weight")
-    )
+    parser = stage_parser(__doc__, reads=("list", "image", "weight", "like"), writes=("out", "out_weight"))
     parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
     parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
     parser.add_argument("--list", help="list of the release's mosaics (CSV)")
@@ -45,13 +43,15 @@ def main() -> None:
         from radiounet.survey.survey import read_survey
 
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
-        return mosaic_fields(*where, settings_from(args).mosaics.options, threads)
+        return mosaic_fields(*where, args.settings.mosaics.options, threads)
 
     products = Products(args.root or "")
     # nothing could stand in for a file of the user's own
     args.on_reject = "stop" if args.image else args.on_reject
     kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)
-    run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], name=args.mosaic or args.out)
+    scales = list(filter(None, [args.settings.mosaics.options.flux_scale]))
+    outputs = [kind(args.mosaic) for kind in kinds]
+    run_stage(args, work, outputs=outputs, reads=scales, name=args.mosaic or args.out)
 
 
 if __name__ == "__main__":

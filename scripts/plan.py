@@ -8,7 +8,7 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.running.plan import COSTS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.cells import FIELD_PX
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        graph = JobGraph(settings_from(args), CHECKOUT)
+        graph = JobGraph(args.settings, CHECKOUT)
         plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:

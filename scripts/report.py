@@ -4,7 +4,7 @@ from radiounet.publishing.report import write_report
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        graph = JobGraph(settings_from(args), CHECKOUT)
+        graph = JobGraph(args.settings, CHECKOUT)
         write_report(graph.products.root, graph.config, graph.survey, graph.selected, args.out)
 
     run_stage(args, work, outputs=[])

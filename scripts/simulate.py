@@ -1,7 +1,7 @@
 """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it."""
 
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.simulation.simulate import write_pair
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        write_pair(args.out, settings_from(args).simulate, args.pair)
+        write_pair(args.out, args.settings.simulate, args.pair)
 
     run_stage(args, work, outputs=[args.out], name=f"pair {args.pair}")
 

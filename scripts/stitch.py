@@ -2,7 +2,7 @@
 
 from radiounet.network.masks import stitch_cores
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        options = settings_from(args).segmentation
+        options = args.settings.segmentation
         stitch_cores(args.cores, args.image, args.model, options, args.probability, args.mask)
 
     run_stage(args, work, inputs=[args.cores], outputs=[args.probability, args.mask], name=args.mosaic)

@@ -2,7 +2,7 @@
 
 from radiounet.network.tiling import tile_image
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        tile_image(args.image, args.model, settings_from(args).segmentation.mode, args.out)
+        tile_image(args.image, args.model, args.settings.segmentation.mode, args.out)
 
     run_stage(args, work, inputs=[args.image], outputs=[args.out], name=args.mosaic)
 

@@ -8,7 +8,7 @@ its last checkpoint when the same command is given again.
 
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 from radiounet.settings.train import pair_files
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         from radiounet.network.architectures import save_weights
         from radiounet.network.inference import use_threads
 
-        options = settings_from(args).train
+        options = args.settings.train
         for model in options.compare:
             read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
         if args.threads:

@@ -5,7 +5,7 @@ from pathlib import Path
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     def work() -> None:
         from radiounet.publishing.verification import merge_verifications
 
-        graph = JobGraph(settings_from(args), CHECKOUT)
+        graph = JobGraph(args.settings, CHECKOUT)
         merge_verifications([graph.products.verification(name) for name in graph.selected], args.out)
 
     run_stage(args, work, outputs=[], writes=[str(Path(args.out).with_suffix(".md"))])

@@ -2,7 +2,7 @@
 
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings, settings_from
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     def work() -> None:
         from radiounet.publishing.verification import verify_mosaic
 
-        settings = settings_from(args)
+        settings = args.settings
         verify_mosaic(args.mosaic, products, settings.verify, settings.archive.download, args.out)
 
     inputs = [products.mask(args.mosaic), products.probability(args.mosaic)]

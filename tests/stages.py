@@ -1,5 +1,6 @@
 """The stages of a survey on small images, one after another: what a stage's test reads, they wrote."""
 
+import json
 import runpy
 import shutil
 from functools import cache
@@ -92,7 +93,7 @@ def fetch_field(products: Products, field: str, folder: Path) -> None:
     images = {kind: products.field_image(field, kind) for kind in ("int", "app")}
     run_script(
         "fetch_field",
-        *("--field", field, "--archive", archive.model_dump_json(), "--download", "{}"),
+        *("--field", field, "--settings", json.dumps({"archive": {"dr2": archive.model_dump()}})),
         *("--int-image", images["int"], "--app-image", images["app"]),
         *("--source", products.field_source(field)),
     )

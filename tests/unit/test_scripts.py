@@ -147,7 +147,7 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
     )
     out = tmp_path / "psz2.ecsv"
     done = start(
-        *("fetch_clusters", "--catalogue", "psz2", "--url", tmp_path / "answer", "--download", "{}"),
+        *("fetch_clusters", "--catalogue", "psz2", "--url", tmp_path / "answer"),
         *("--out", out),
     )
     assert done.returncode == 75
@@ -205,13 +205,13 @@ COMMANDS = {
     "simulate": ("simulate", "--pair", "1", "--out", "a.fits"),
     "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
     "fetch_clusters": (
-        *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv", "--download", "{}"),
+        *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv"),
         *("--out", "clusters.ecsv"),
     ),
     "fetch_model": ("fetch_model", "--name", "mine", "--from", "a.fits", "--out", "model"),
     "train": ("train", "--pairs", "a.fits:mask.fits", "--weights", "mask.fits", "--curve", "c.csv"),
     "train_leg": ("train_leg", "--folder", "notes.txt"),
-    "plan": ("plan", "--config", "{}", "--out", "notes.txt"),
+    "plan": ("plan", "--out", "notes.txt"),
     "demo": ("demo", "--out", "."),
 }
 
@@ -244,10 +244,12 @@ def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
 def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     table = tmp_path / "t.ecsv"
     done = start(
-        "fetch_clusters", "--catalogue", "psz2", "--url", "x", "--download", '{"attempts": 0}', "--out", table
+        *("fetch_clusters", "--catalogue", "psz2", "--url", "x", "--out", table),
+        *("--settings", '{"archive": {"download": {"attempts": 0}}}'),
     )
-    assert done.returncode == 78
-    assert "DownloadOptions cannot be used: attempts: Input should be greater than" in done.stderr
+    assert done.returncode == 2
+    assert "argument --settings" in done.stderr
+    assert "- archive.download.attempts: 0 is not allowed" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -271,16 +273,15 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         ),
         (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
         (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
-        (("plan", "--config", "[1]", "--out", "p.md"), "Config cannot be used: "),
+        (("plan", "--settings", "[1]", "--out", "p.md"), "keys of the configuration are expected, in braces"),
+        (("plan", "--settings", "{", "--out", "p.md"), "argument --settings: Expecting property name"),
+        (("tile", "--settings", '{"segmentation": {"mod": "exact"}}'), "segmentation.mod"),
         (("segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
         (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
         (("compare_mosaic", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
         (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
         (
-            (
-                *("fetch_field", "--field", "f", "--download", "{}", "--int-image", "i", "--app-image", "a"),
-                *("--source", "s", "--archive", '{"mosaic": "x/{mosaic}", "mosaic_files": ["a"]}'),
-            ),
+            (*("fetch_field", "--field", "f", "--int-image", "i", "--app-image", "a", "--source", "s"),),
             "archive.<release> has no field",
         ),
     ],

@@ -63,7 +63,7 @@ class SnakemakeRun:
     @property
     def config_files(self) -> list[str]:
         """Configuration files, in the order in which they are merged."""
-        return self._workflow.configfiles
+        return [str(path) for path in self._workflow.configfiles]
 
     @property
     def python(self) -> str:

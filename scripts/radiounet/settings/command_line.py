@@ -126,35 +126,29 @@ def settings_to(config: Config, *keys: str) -> str:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Give a script the option that takes settings; see `settings_from`."""
+    """Give a script the option that takes settings; ``args.settings`` is a `Config`."""
     parser.add_argument(
         "--settings",
-        action="append",
-        default=[],
+        action=_MergeSettings,
+        default=Config(),
         metavar="JSON",
         help="keys of the configuration, the others have their default; given again, it is merged over: "
         '\'{"segmentation": {"threshold": 0.3}}\'',
     )
 
 
-def settings_from(args: argparse.Namespace) -> Config:
-    """Configuration that a script was given.
-
-    Raises
-    ------
-    ConfigError
-        It is no JSON, or holds a key or value that the configuration has not.
-    """
-    merged: dict[str, Any] = {}
-    for text in args.settings:
+class _MergeSettings(argparse.Action):
+    def __call__(self, parser, namespace, text, option_string=None) -> None:
+        merged = getattr(namespace, "given_settings", {})
         try:
             given = json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"--settings {text[:100]} is no JSON: {error}") from None
-        if not isinstance(given, dict):
-            raise ConfigError(f"--settings {text[:100]}: keys of the configuration are expected in braces")
-        _merge(merged, given)
-    return load_config(merged)
+            if not isinstance(given, dict):
+                raise ValueError("keys of the configuration are expected, in braces")
+            _merge(merged, given)
+            namespace.settings = load_config(merged)
+        except (ValueError, ConfigError) as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        namespace.given_settings = merged
 
 
 def _merge(into: dict[str, Any], given: dict[str, Any]) -> None:

@@ -22,10 +22,16 @@ print(_sorted.stats.cache_path)
 def place(tmp_path):
     """A copy of the modules that are compiled, whose folder takes no cache, as for a user without rights."""
     package = tmp_path / "lib" / "radiounet"
-    package.mkdir(parents=True)
-    for name in ("__init__", "kernels", "compiled"):
-        shutil.copy(PACKAGE / f"{name}.py", package)
-    (package / "__pycache__").write_text("no folder")
+    for name in (
+        "__init__",
+        "mosaicking/__init__",
+        "mosaicking/kernels",
+        "images/__init__",
+        "images/compiled",
+    ):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PACKAGE / f"{name}.py", package / f"{name}.py")
+    (package / "mosaicking" / "__pycache__").write_text("no folder")
     (tmp_path / "tmp").mkdir()
     return tmp_path
 

@@ -156,7 +156,7 @@ CONVERSIONS = {
 ALLOWED = {
     "geometry.py": "the one place",
     "facets.py": "DDFacet writes polygons in the field's own frame",
-    "demo.py": "its own ICRS grids",
+    "small_survey.py": "its own ICRS grids",
     "scenes.py": "simulated scenes, on ICRS grids",
 }
 

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.images import products
+from radiounet.images import provenance as provenance_module
 from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.writing import atomic, remove_leftovers, write_ecsv, write_fits, write_json
@@ -69,7 +69,7 @@ def test_atomic_does_not_replace_the_old_file_when_the_body_raises(tmp_path):
 def test_a_killed_writer_leaves_no_half_product(tmp_path):
     path = tmp_path / "a.txt"
     body = (
-        "import os, sys; from radiounet.images.products import atomic\n"
+        "import os, sys; from radiounet.images.writing import atomic\n"
         "with atomic(sys.argv[1]) as temporary:\n"
         "    temporary.write_text('half')\n"
         "    os._exit(9)"
@@ -164,7 +164,7 @@ def library(tmp_path, monkeypatch):
     shutil.copytree(SCRIPTS / "radiounet", folder, ignore=shutil.ignore_patterns("__pycache__"))
     for script in SCRIPTS.glob("*.py"):
         shutil.copy(script, folder.parent)
-    monkeypatch.setattr(products, "__file__", str(folder / "products.py"))
+    monkeypatch.setattr(provenance_module, "PACKAGE", folder)
     return folder
 
 
@@ -180,18 +180,18 @@ def hash_after_change(path, script):
 @pytest.mark.parametrize(
     ("script", "changed", "differs"),
     [
-        ("find_islands", "masks", True),  # by way of segmentation
-        ("find_islands", "noise", True),  # by way of masks
-        ("find_islands", "products", True),
-        ("find_islands", "stage", True),
+        ("find_islands", "network/masks", True),  # by way of separation
+        ("find_islands", "images/noise", True),  # by way of masks
+        ("find_islands", "images/products", True),
+        ("find_islands", "running/stage", True),
         ("find_islands", "errors", True),
-        ("find_islands", "mosaic", False),
-        ("find_islands", "simulate", False),
-        ("merge_catalogue", "catalogue", True),
-        ("merge_catalogue", "archive", False),
-        ("merge_catalogue", "network", False),
-        ("segment", "network", True),  # imported inside a function
-        (None, "simulate", True),
+        ("find_islands", "mosaicking/mosaic", False),
+        ("find_islands", "simulation/simulate", False),
+        ("merge_catalogue", "measuring/catalogue", True),
+        ("merge_catalogue", "survey/archive", False),
+        ("merge_catalogue", "network/inference", False),
+        ("infer", "network/inference", True),  # imported inside a function
+        (None, "simulation/simulate", True),
     ],
 )
 def test_hash_follows_the_modules_a_script_imports(library, script, changed, differs):
@@ -205,7 +205,7 @@ def test_hash_follows_the_script_itself(library, changed, differs):
 
 def test_hash_follows_the_name_of_a_module(library):
     before = code_hash.__wrapped__(None)
-    (library / "noise.py").rename(library / "noises.py")
+    (library / "images" / "noise.py").rename(library / "images" / "noises.py")
     assert code_hash.__wrapped__(None) != before
 
 
@@ -258,7 +258,7 @@ def test_files_of_others_are_never_removed(tmp_path, name):
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_products_have_the_permissions_that_the_user_gives(tmp_path, umask, mode):
-    program = "import sys; from radiounet.images.products import write_json; write_json(sys.argv[1], {})"
+    program = "import sys; from radiounet.images.writing import write_json; write_json(sys.argv[1], {})"
     command = [sys.executable, "-c", program, str(tmp_path / "a.json")]
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     subprocess.run(command, check=True, env=environment, umask=umask)

@@ -1,5 +1,6 @@
 """The report page, made of what the stages write."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -48,8 +49,8 @@ def write_run(folder, names, unit, sent):
     products = Products(str(folder / "images"))
     survey = run_stages(products, images, folder / "clusters.ecsv")
     (folder / "sent.fits").write_bytes(sent)
-    archive = Dr2Archive(mosaic=f"{folder}/{{mosaic}}.fits", mosaic_files=["sent.fits"]).model_dump_json()
-    asked = ("--mosaic", "sent", "--archive", archive, "--download", "{}")
+    archive = Dr2Archive(mosaic=f"{folder}/{{mosaic}}.fits", mosaic_files=["sent.fits"]).model_dump()
+    asked = ("--mosaic", "sent", "--settings", json.dumps({"archive": {"dr2": archive}}))
     image, source = products.image("sent"), products.mosaic_source("sent")
     run_script("fetch_mosaic", *asked, "--image", image, "--source", source)
     pass_on(products, "sent")

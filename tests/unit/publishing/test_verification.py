@@ -284,9 +284,10 @@ def test_references_that_can_not_be_had_or_compared(survey, tmp_path):
 def run_verify(survey, tmp_path, mosaic):
     ours, reference = survey
     result = tmp_path / "out" / f"{mosaic}.json"
-    masks = ("--masks", f"{reference.root}/masks/{{mosaic}}.fits")
-    maps = ("--probabilities", f"{reference.root}/probability/{{mosaic}}.fits")
-    run_script("verify_mosaic", "--root", ours.root, "--mosaic", mosaic, *masks, *maps, "--out", result)
+    maps = {"masks": "masks", "probabilities": "probability"}
+    verify = {key: f"{reference.root}/{folder}/{{mosaic}}.fits" for key, folder in maps.items()}
+    settings = ("--settings", json.dumps({"verify": verify}))
+    run_script("verify_mosaic", "--root", ours.root, "--mosaic", mosaic, *settings, "--out", result)
     return result
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from snakemake_interface_executor_plugins.settings import ExecMode
 
 import radiounet
 from radiounet.images.products import Products
@@ -129,7 +128,7 @@ def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch,
     config = load_config(read_yaml(path))
     edited = {"segmentation": {"threshold": 0.9}}
     assert settings_of_run(edited) is edited
-    run = Freshness(SimpleNamespace(exec_mode=ExecMode.DEFAULT), Products(str(tmp_path)))
+    run = Freshness(SimpleNamespace(is_main=True), Products(str(tmp_path)))
     run.code("tile")
     assert settings_of_run(edited) is edited  # as in a dry run, which writes nothing
     run.keep_settings(config)

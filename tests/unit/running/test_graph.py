@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from models import write_tiny_model
 from radiounet.running.job_graph import JobGraph
+from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
 from radiounet.survey.cells import Field, cell_geometry, pointing_geometry
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -100,13 +102,17 @@ def test_files_that_a_run_reads_beside_images(graph, tmp_path):
     assert found.files_beside_fields(name) == [*expected, "/scales.csv"]
 
 
+def settings_of_tables(graph):
+    return settings_to(graph.config, *graph.keys_of_tables)
+
+
 def test_tables_do_not_depend_on_how_they_are_downloaded_or_shown(graph, tmp_path):
-    first = graph().settings_of_tables()
+    first = settings_of_tables(graph())
     others = {"report": {"max_pictures": 3}, "scratch": str(tmp_path / "scratch")}
     archive = {"list_folder": str(tmp_path), "download": {"attempts": 9}}
-    assert graph(**others, archive=archive).settings_of_tables() == first
-    assert graph(measure={"h0": 71.0}).settings_of_tables() != first
-    assert JobGraph.from_json(first).selected == graph().selected
+    assert settings_of_tables(graph(**others, archive=archive)) == first
+    assert settings_of_tables(graph(measure={"h0": 71.0})) != first
+    assert JobGraph(load_config(json.loads(first)), ".").selected == graph().selected
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_tables_do_not_depend_on_how_they_are_downloaded_or_shown(graph, tmp_pat
 )
 def test_tables_of_published_mosaics_do_not_depend_on_what_only_other_jobs_use(graph, tmp_path, more):
     more["archive"] = more.get("archive", {}) | {"list_folder": str(tmp_path)}
-    assert graph(**more).settings_of_tables() == graph().settings_of_tables()
+    assert settings_of_tables(graph(**more)) == settings_of_tables(graph())
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,7 @@ def test_tables_of_published_mosaics_do_not_depend_on_what_only_other_jobs_use(g
     ],
 )
 def test_tables_depend_on_what_selects_and_names_their_rows(graph, more):
-    assert graph(**more).settings_of_tables() != graph().settings_of_tables()
+    assert settings_of_tables(graph(**more)) != settings_of_tables(graph())
 
 
 def test_a_run_is_told_whole_by_the_settings_of_its_tables(graph, tmp_path):
@@ -148,7 +154,7 @@ def test_a_run_is_told_whole_by_the_settings_of_its_tables(graph, tmp_path):
     archive = {"list_folder": str(tmp_path), "dr2": template, "dr3": template}
     fields = graph(mosaics={"source": "fields", "field_radius_deg": 60.0}, archive=archive)
     for run in (fields, own_images(tmp_path, a=150.0, b=151.0)):
-        again = JobGraph.from_json(run.settings_of_tables())
+        again = JobGraph(load_config(json.loads(settings_of_tables(run))), ".")
         for name in ("selected", "neighbours", "fields_used", "cluster_table", "mosaic_list", "clusters"):
             assert repr(getattr(again, name)) == repr(getattr(run, name)), name
 

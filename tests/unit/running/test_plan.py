@@ -151,6 +151,6 @@ def test_own_images_are_downloaded_from_nowhere(tmp_path):
     config = load_config({"results": str(tmp_path), "mosaics": {"source": "images", "images": images}})
     costs = COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}
     plan = Plan(config, JobGraph(config, tmp_path), costs, 1000)
-    assert [one.rule for one in plan.stages][0] == "prepare_image"
+    assert [one.planned.stage.rule for one in plan.stages][0] == "prepare_image"
     assert plan.gigabytes()["download"] == 0
     assert "assumed" not in plan.text(200, 2)

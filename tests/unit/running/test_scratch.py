@@ -2,7 +2,8 @@ import pytest
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
-from radiounet.running.scratch import BULKY, link_scratch
+from radiounet.running.scratch import link_scratch
+from radiounet.running.stages import bulky_folders
 from radiounet.settings.config import load_config
 
 
@@ -10,7 +11,8 @@ def test_bulky_folders_lie_on_scratch_and_are_found_from_results(tmp_path):
     products = Products(str(tmp_path / "results/dr3"))
     for _ in range(2):  # a later run finds its links
         link_scratch(products, str(tmp_path / "scratch"))
-    for name in BULKY:
+    assert bulky_folders() == ["fields", "mosaics", "tiles", "cores"]
+    for name in bulky_folders():
         link = tmp_path / "results/dr3" / name
         assert link.is_symlink()
         assert link.resolve() == tmp_path / "scratch/dr3" / name

@@ -10,7 +10,6 @@ import yaml
 
 from configs import refusal
 from radiounet.errors import ConfigError
-from radiounet.settings import config
 from radiounet.settings.command_line import add_options, options_from, options_to, reference_text, schema_text
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.config_faults import model_in
@@ -31,7 +30,7 @@ def corrected(message: str) -> dict:
 
 def all_sections(section=Section):
     for child in section.__subclasses__():
-        if child.__module__ in (config.__name__, SimulateOptions.__module__):
+        if child.__module__.startswith("radiounet.settings."):
             yield child
             yield from all_sections(child)
 

@@ -194,7 +194,8 @@ def test_no_file_of_a_stage_holds_a_secret(archive, target, send):
     with server(archive, repeat(send)) as (url, asked):
         options = {"mosaic": f"{url}/{{mosaic}}/{{file}}?token=hunter2", "mosaic_files": ["a.fits", "b.fits"]}
         command = [sys.executable, SCRIPTS / "fetch_mosaic.py", "--mosaic", "P1", "--on-reject", "continue"]
-        command += ["--archive", json.dumps(options), "--download", ONCE.model_dump_json()]
+        archive = {"dr2": options, "download": ONCE.model_dump()}
+        command += ["--settings", json.dumps({"archive": archive})]
         done = subprocess.run(
             [*command, *outputs, "--log", folder / "log.txt"], capture_output=True, text=True, check=False
         )

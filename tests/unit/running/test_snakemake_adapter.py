@@ -1,0 +1,99 @@
+"""What is asked of the inside of Snakemake, on a small workflow of the pinned version."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+SNAKEFILE = """
+import json
+from pathlib import Path
+from radiounet.running.snakemake_adapter import SnakemakeRun
+
+RUN = SnakemakeRun(workflow)
+
+def first_file(wildcards):
+    if config.get("again"):
+        RUN.make_again(["one.txt"])
+    return "one.txt"
+
+rule all:
+    input: "two.txt"
+
+rule second:
+    input: first_file
+    output: "two.txt"
+    shell: "cat one.txt > two.txt"
+
+rule first:
+    output: "{mosaic}.txt"
+    resources: runtime=10
+    run:
+        assert not RUN.is_main
+        Path(output[0]).write_text("1")
+
+onstart:
+    jobs = [(job.rule, job.mosaic, job.needed) for job in RUN.jobs()]
+    said = {"jobs": jobs, "main": RUN.is_main, "files": RUN.config_files, "at_once": RUN.jobs_at_once}
+    said |= {"python": RUN.python, "shown": RUN.prints_jobs, "ended": RUN.ended("one.txt")}
+    said["partition"] = RUN.has_partition("first")
+    said["numbers"] = [job.number for job in RUN.jobs()]
+    Path("said.json").write_text(json.dumps(said))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+
+    def start(*arguments, status=0):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        path = tmp_path / "said.json"
+        return json.loads(path.read_text()) if path.is_file() else done.stdout + done.stderr
+
+    return start
+
+
+def test_the_pinned_version_is_the_one_that_is_tested():
+    pinned = re.search(r"snakemake==([\d.]+)", (ROOT / "pyproject.toml").read_text())[1]
+    assert version("snakemake") == pinned
+
+
+def test_a_run_is_told(run, tmp_path):
+    (tmp_path / "more.yaml").write_text("colour: blue\n")
+    said = run("--configfile", "more.yaml", "--set-resources", "first:slurm_partition=far")
+    assert said["jobs"] == [["first", "one", True], ["second", None, True], ["all", None, True]]
+    assert len(set(said["numbers"])) == 3
+    assert said["main"] is True
+    assert [Path(path).name for path in said["files"]] == ["more.yaml"]
+    assert said["python"] == sys.executable
+    assert said["partition"] is True
+    assert (said["at_once"], said["shown"], said["ended"]) == (None, False, None)
+
+
+def test_products_are_made_again_when_told(run, tmp_path):
+    run()
+    before = (tmp_path / "one.txt").stat().st_mtime
+    assert (
+        "Nothing to be done"
+        in subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1"], cwd=tmp_path, capture_output=True, text=True
+        ).stderr
+    )
+    said = run("--config", "again=1", "--printshellcmds")
+    assert said["ended"] == pytest.approx(before, abs=1e-3)
+    assert said["shown"] is True
+    assert (tmp_path / "one.txt").stat().st_mtime > before
+
+
+def test_a_checkout_with_another_package_is_refused(run, tmp_path):
+    (tmp_path / "scripts" / "radiounet").mkdir(parents=True)
+    text = run(status=1)
+    assert f"this workflow is that of {tmp_path}: run `make env` there" in text
