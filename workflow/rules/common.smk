@@ -13,8 +13,8 @@ from radiounet.settings.command_line import settings_to
 RULES = Rules(workflow, config)
 CONFIG, PRODUCTS, GRAPH, FRESHNESS = RULES.config, RULES.products, RULES.graph, RULES.freshness
 
-ENVIRONMENT = f"{workflow.basedir}/envs/cpu.yaml"
-NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{CONFIG.environment}.yaml"
+ENVIRONMENT = f"{RULES.run.folder}/envs/cpu.yaml"
+NETWORK_ENVIRONMENT = f"{RULES.run.folder}/envs/{CONFIG.environment}.yaml"
 
 shell.prefix(RULES.shell_prefix)
 

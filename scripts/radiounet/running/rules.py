@@ -48,7 +48,7 @@ class Rules:
     """
 
     def __init__(self, workflow: Workflow, raw: dict[str, Any]):
-        self.run = run = SnakemakeRun(workflow)
+        self.run = run = SnakemakeRun(workflow, levels=2)  # of workflow/rules
         if run.is_main:  # not again in every job
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))

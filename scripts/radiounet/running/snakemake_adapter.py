@@ -34,26 +34,33 @@ class SnakemakeRun:
     ----------
     workflow : snakemake.workflow.Workflow
         The global of that name in a Snakefile.
+    levels : int
+        How far below the workflow's folder the Snakefile lies that is read now.
+
+    Attributes
+    ----------
+    folder : str
+        Of this workflow, also where it is a module of another one.
 
     Raises
     ------
     ConfigError
-        The installed package is not that of this checkout, whose scripts would use another one.
+        The workflow is no folder here, or the installed package is not that of this checkout, whose
+        scripts would use another one.
     """
 
-    def __init__(self, workflow: Workflow):
+    def __init__(self, workflow: Workflow, levels: int = 0):
         self._workflow = workflow
-        own = Path(self.folder, "scripts", "radiounet")
+        here = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).absolute()
+        self.folder = folder = str([here, *here.parents][levels])
+        own = Path(folder, "scripts", "radiounet")
+        if not Path(folder).is_dir():
+            raise ConfigError(f"{folder} is no folder: a module must be a clone on this file system")
         if own.is_dir() and own.resolve() != PACKAGE.resolve():
             raise ConfigError(
-                f"Python has radiounet from {PACKAGE}, but this workflow is that of {self.folder}: "
-                f"run `make env` there and use its .venv, or `pip install --editable {self.folder}`"
+                f"Python has radiounet from {PACKAGE}, but this workflow is that of {folder}: "
+                f"run `make env` there and use its .venv, or `pip install --editable {folder}`"
             )
-
-    @property
-    def folder(self) -> str:
-        """Folder of the Snakefile."""
-        return str(self._workflow.basedir)
 
     @property
     def is_main(self) -> bool:
