@@ -34,7 +34,7 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
 test: env
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml)
 
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
