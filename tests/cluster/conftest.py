@@ -41,7 +41,8 @@ class ClusterRun(Run):
             else:
                 shutil.copy(source, self.folder / name, follow_symlinks=False)
         self.config = self.folder / "mine.yaml"
-        self.environment |= SITE
+        # its own package, which tests edit, in place of the installed one
+        self.environment |= SITE | {"PYTHONPATH": str(self.folder / "scripts")}
         self.extra: tuple[str, ...] = ()
         self.before = {job.number for job in slurm.jobs()}
 

@@ -31,10 +31,20 @@ def code_hash(script: str | None = None) -> str:
         or not. Snakemake does not see a change in an imported module; with this
         among a rule's params it does, and reruns only the stages concerned.
     """
-    wanted = _imported(PACKAGE.parent / f"{script}.py") if script else set(PACKAGE.rglob("*.py"))
+    if script is None:
+        return hash_of_package(PACKAGE)
+    return _hash(PACKAGE.parent, _imported(PACKAGE.parent / f"{script}.py"))
+
+
+def hash_of_package(folder: Path) -> str:
+    """First 12 digits of the SHA-256 over the source of the package in a folder."""
+    return _hash(folder.parent, set(folder.rglob("*.py")))
+
+
+def _hash(folder: Path, sources: set[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(wanted):
-        digest.update(path.relative_to(PACKAGE.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(sources):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiounet.errors import ConfigError
-from radiounet.images.provenance import PACKAGE
+from radiounet.images.provenance import PACKAGE, code_hash, hash_of_package
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -45,8 +45,8 @@ class SnakemakeRun:
     Raises
     ------
     ConfigError
-        The workflow is no folder here, or the installed package is not that of this checkout, whose
-        scripts would use another one.
+        The workflow is no folder here, or the installed package has other code than that of this
+        checkout, which its scripts would use.
     """
 
     def __init__(self, workflow: Workflow, levels: int = 0):
@@ -56,7 +56,7 @@ class SnakemakeRun:
         own = Path(folder, "scripts", "radiounet")
         if not Path(folder).is_dir():
             raise ConfigError(f"{folder} is no folder: a module must be a clone on this file system")
-        if own.is_dir() and own.resolve() != PACKAGE.resolve():
+        if own.is_dir() and own.resolve() != PACKAGE.resolve() and hash_of_package(own) != code_hash():
             raise ConfigError(
                 f"Python has radiounet from {PACKAGE}, but this workflow is that of {folder}: "
                 f"run `make env` there and use its .venv, or `pip install --editable {folder}`"

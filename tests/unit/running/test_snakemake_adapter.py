@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from radiounet.images.provenance import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[3]
 SNAKEFILE = """
@@ -93,7 +96,11 @@ def test_products_are_made_again_when_told(run, tmp_path):
     assert (tmp_path / "one.txt").stat().st_mtime > before
 
 
-def test_a_checkout_with_another_package_is_refused(run, tmp_path):
-    (tmp_path / "scripts" / "radiounet").mkdir(parents=True)
-    text = run(status=1)
-    assert f"this workflow is that of {tmp_path}: run `make env` there" in text
+def test_a_checkout_with_other_code_is_refused_and_a_copy_is_not(run, tmp_path):
+    copy = tmp_path / "scripts" / "radiounet"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert run()["main"] is True
+    with open(copy / "errors.py", "a") as stream:
+        stream.write("# edited\n")
+    (tmp_path / "said.json").unlink()
+    assert f"this workflow is that of {tmp_path}: run `make env` there" in run(status=1)
