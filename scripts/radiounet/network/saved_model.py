@@ -4,6 +4,7 @@ Only the checkpoint of its variables is read: no code in the SavedModel is run, 
 no legacy Keras is needed.
 """
 
+import re
 import shutil
 import stat
 import tempfile
@@ -16,13 +17,17 @@ from pathlib import Path, PurePosixPath
 import keras
 import numpy as np
 
-from radiounet.errors import ModelError
+from radiounet.errors import ConfigError, ModelError
+from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
 from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.settings.archive import DownloadOptions, PublishedModel
+from radiounet.settings.section import LONGEST_NAME
 from radiounet.settings.urls import public_text
+from radiounet.survey.archive import MAX_BYTES, fetch
 
 TILE_PX, CORE_PX = 192, 96
 PARAMETERS = 12_401_122
@@ -79,6 +84,32 @@ def import_saved_model(
             shutil.copyfile(weights, temporary)
     write_card(out, card)
     return card
+
+
+def fetch_saved_model(
+    name: str, published: PublishedModel, download: DownloadOptions, folder: str | Path
+) -> None:
+    """Fetch a model's zip, or take a local zip or folder, and write its model folder.
+
+    Raises
+    ------
+    ConfigError
+        A name that no model can have, or a checksum of a folder.
+    ModelError
+        See `import_saved_model`.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
+        raise ConfigError(f"{name!r} cannot be the name of a model")
+    is_folder = Path(published.url).is_dir()
+    if is_folder and published.checksum:
+        raise ConfigError("a folder has no checksum: give the zip")
+    with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
+        source = Path(published.url) if is_folder else Path(scratch) / "model.zip"
+        if not is_folder:
+            accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
+            fetch(published.url, source, download, checksum=published.checksum, **accept)
+        log10 = LogNormalisation(kind="log10", low=published.low, high=published.high, floor=published.floor)
+        import_saved_model(source, name, folder, log10, published.threshold, published.url)
 
 
 def _card(

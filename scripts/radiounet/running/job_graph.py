@@ -6,6 +6,7 @@ before it is asked for.
 
 import csv
 import hashlib
+import os
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.archive import PUBLISHED_CATALOGUES
-from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.checkout import CHECKOUT, MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.mosaics import OwnImage
 from radiounet.settings.urls import local_path
@@ -39,7 +40,7 @@ class JobGraph:
 
     def __init__(self, config: Config, base: str | Path):
         self.config = config
-        self._models = Path(base) / "resources" / "models"
+        self._models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
         self.products = Products(f"{config.results}/{config.survey}")
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
