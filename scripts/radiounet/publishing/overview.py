@@ -98,8 +98,8 @@ def _draw_mask(axes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D
     inside = coarser(mask == 1, step) > 0
     if inside.any():
         y, x = (step * np.arange(length) + (step - 1) / 2 for length in inside.shape)
-        axes.contour(x, y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1)
-    return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission ({len(islands)} islands)")]
+        axes.contour(x, y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1.2)
+    return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission (islands: {len(islands)})")]
 
 
 def _number_islands(axes, islands: Table, plane: Plane) -> list[Line2D]:
@@ -135,11 +135,12 @@ def _draw_clusters(axes, clusters: Table, plane: Plane) -> list[Line2D]:
         )
         if number < MOST_NAMES:
             name = textwrap.shorten(one_line(row["name"]), 40, placeholder="…")
-            top = min(y + radius_px, 0.96 * ny)
-            place = np.clip(x, 0.1 * nx, 0.9 * nx), top
+            # inside the picture, also where the circle is not
+            side = "left" if x < 0.25 * nx else "right" if x > 0.75 * nx else "center"
+            place = np.clip([x, y + radius_px], 0, 0.96 * np.array([nx, ny]))
             text = OUTLINED | {"color": CLUSTER_COLOUR}
-            axes.text(*place, name, fontsize=8, ha="center", va="bottom", clip_on=True, **text)
-    label = f"R500 of clusters ({len(clusters)})"
+            axes.text(*place, name, fontsize=8, ha=side, va="bottom", clip_on=True, **text)
+    label = f"R500 (clusters: {len(clusters)})"
     return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if len(clusters) else []
 
 
@@ -178,8 +179,8 @@ def _draw_measures(axes, plane: Plane) -> None:
     draw_compass(axes, place, *(length * one / np.hypot(*one) for one in arrows))
     arcmin_px = 60 / plane.pixel_arcsec
     arcmin = next((one for one in reversed(BARS_ARCMIN) if one * arcmin_px < 0.3 * nx), BARS_ARCMIN[0])
-    bar = arcmin * arcmin_px
-    draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, f"{arcmin:g}'", 0.01 * ny)
+    bar, label = arcmin * arcmin_px, f"{arcmin:g}'" if arcmin < 60 else f"{arcmin / 60:g}°"
+    draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, label, 0.01 * ny)
 
 
 def _label_axes(axes, shape: tuple[int, int]) -> None:
