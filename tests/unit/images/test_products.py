@@ -190,7 +190,7 @@ def hash_after_change(path, script):
         ("merge_catalogue", "catalogue", True),
         ("merge_catalogue", "archive", False),
         ("merge_catalogue", "network", False),
-        ("segment", "network", True),  # imported inside a function
+        ("infer", "network", True),  # imported inside a function
         (None, "simulate", True),
     ],
 )
