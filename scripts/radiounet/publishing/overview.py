@@ -107,7 +107,7 @@ def _number_islands(axes, islands: Table, plane: Plane) -> list[Line2D]:
     largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
     for row in largest:
         x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
-        right = x + 30 * islands["las_arcmin"][row] / plane.pixel_arcsec
+        right = min(x + 30 * islands["las_arcmin"][row] / plane.pixel_arcsec, 0.96 * plane.data.shape[1])
         axes.text(right, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []
@@ -162,6 +162,8 @@ def _draw_beam(axes, plane: Plane) -> Line2D:
         )
     )
     size = f'beam (lower left): {beam.major_arcsec:.3g}" x {beam.minor_arcsec:.3g}"'
+    if beam != plane.beam:
+        size += f'; brightness is per beam of {plane.beam.major_arcsec:.3g}"'
     return Line2D([], [], color="none", marker="o", mec="black", mfc="white", label=size)
 
 

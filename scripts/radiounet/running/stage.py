@@ -156,12 +156,13 @@ def run_stage(
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
-        if error.name not in BACKENDS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in BACKENDS:
             raise
         logger.error(
             "the networks need %s, which is not installed: install radiounet[cpu], or radiounet[gpu] "
             "for an NVIDIA GPU, for instance with: pip install 'radiounet[cpu]'",
-            error.name,
+            missing,
         )
         sys.exit(ConfigError.exit_status)
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
