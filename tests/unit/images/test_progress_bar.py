@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from contextlib import redirect_stderr
 
 import pytest
