@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ from astropy.io import fits
 import radiounet
 from programs import start
 from radiounet.images.image import grid_wcs
+from radiounet.images.products import model_files
+from radiounet.network.model_cards import read_card
 from radiounet.running.cli import VERBS, main
 from radiounet.settings.archive import PUBLISHED_MODELS
+from radiounet.settings.simulate import SimulateOptions
+from simulated import write_simulated
 
 GUARDED = """
 import sys
@@ -137,6 +142,43 @@ def test_two_images_are_joined_by_their_weights(tmp_path):
     # (3 x 1 + 1 x 2) / (3 + 1)
     np.testing.assert_allclose(fits.getdata(out)[1:-1, 1:-1], 1.25, rtol=1e-6)
     np.testing.assert_allclose(fits.getdata(out_weight)[1:-1, 1:-1], 4, rtol=1e-6)
+
+
+SKY = {"n_px": 128, "clusters_per_deg2": (120.0, 120.0), "diffuse_fraction": (0.5, 0.5)}
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_and_evaluated_on_simulated_pairs(tmp_path):
+    pairs = [write_simulated(tmp_path / f"{seed}.fits", SimulateOptions(**SKY), seed) for seed in range(4)]
+    sky = ["--n-px", "128", "--clusters-per-deg2", "120", "120", "--diffuse-fraction", "0.5", "0.5"]
+    done = start("radiounet simulate", "--pair", 2, *sky, "--out", tmp_path / "again.fits")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.fits").read_bytes() == Path(pairs[2]).read_bytes()
+    made = ("--weights", tmp_path / "new.weights.h5", "--curve", tmp_path / "new.csv")
+    network = [
+        "--widths",
+        "4",
+        "8",
+        "--crop-px",
+        "64",
+        "--batch",
+        "2",
+        "--steps",
+        "2",
+        "--checkpoint-steps",
+        "2",
+        "--buffer",
+        "2",
+    ]
+    done = start("radiounet train", "--pairs", *pairs[:2], *made, *network, "--precision", "float32")
+    assert done.returncode == 0, done.stderr
+    assert "step 2 of 2" in done.stderr
+    images = ("--calibration-pairs", pairs[2], "--held-out-pairs", pairs[3])
+    where = ("--name", "new", "--out", tmp_path / "new", "--tile-px", 128, "--core-px", 64)
+    done = start("radiounet evaluate", *images, *made, *where)
+    assert done.returncode == 0, done.stderr
+    assert sorted(map(str, (tmp_path / "new").iterdir())) == sorted(model_files(str(tmp_path / "new")))
+    assert read_card(tmp_path / "new").widths == (4, 8)
 
 
 def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
