@@ -4,6 +4,7 @@ How the weights were trained is read from their learning curve; of the options, 
 evaluation count: tiles, images, bound on false islands, models to compare with.
 """
 
+from radiounet.images.products import model_files
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.train import pair_files
@@ -28,31 +29,14 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
-        from radiounet.learning.evaluation_report import publish_model, write_evaluation
-        from radiounet.learning.learning_curve import trained_options
-        from radiounet.network.inference import use_threads
+        from radiounet.learning.runs import run_evaluation
 
-        use_threads(args.threads)
-        options = trained_options(args.curve, args.settings.train)
-        held_out, calibration = args.held_out_pairs, args.calibration_pairs
-        made = (args.weights, args.curve, options, args.name, args.out)
-        others = compared_models(held_out, calibration, options)
-        scores = [publish_model(held_out, calibration, *made)]
-        for method, settled in [*others, *settled_baselines(calibration, options)]:
-            scores.append(evaluate(method, held_out, options, settled))
-        write_evaluation(scores, args.out)
+        images = args.held_out_pairs, args.calibration_pairs
+        made = args.weights, args.curve, args.name, args.out
+        run_evaluation(*images, args.settings.train, *made, args.threads)
 
-    files = (
-        "network.weights.h5",
-        "learning_curve.csv",
-        "metrics.json",
-        "card.yaml",
-        "evaluation.md",
-        "evaluation.png",
-    )
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
-    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.out}/{file}" for file in files])
+    run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))
 
 
 if __name__ == "__main__":

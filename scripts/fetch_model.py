@@ -1,7 +1,7 @@
 """Import published weights that the configuration names."""
 
-from radiounet.network.model_cards import MODELS
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_settings
 
 
@@ -11,13 +11,13 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the model: an entry of archive.models")
     add_settings(parser)
     args = parser.parse_args()
-    out = MODELS / args.name
+    out = models_folder() / args.name
 
     def work() -> None:
-        from radiounet.network.saved_model import fetch_model
+        from radiounet.network.saved_model import fetch_saved_model
 
         archive = args.settings.archive
-        fetch_model(args.name, archive.models[args.name], archive.download, out)
+        fetch_saved_model(args.name, archive.models[args.name], archive.download, out)
 
     writes = [out / "network.weights.h5", out / "card.yaml"]
     run_stage(args, work, outputs=[], writes=writes, name=args.name)

@@ -1,4 +1,4 @@
-"""Mosaic fields onto a mosaic's grid, or any images with --image A --weight A [--image B ...] --like GRID."""
+"""Mosaic fields onto a mosaic's grid."""
 
 import os
 
@@ -6,52 +6,31 @@ from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
 
-SURVEY = ("root", "release", "list", "mosaic", "fields")
-ANY = ("image", "weight", "like", "out", "out_weight")
-
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("list", "image", "weight", "like"), writes=("out", "out_weight"))
-    parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
-    parser.add_argument("--list", help="list of the release's mosaics (CSV)")
-    parser.add_argument("--mosaic", help="name of the mosaic")
-    parser.add_argument("--fields", nargs="+", help="names of the fields, already fetched")
-    parser.add_argument("--image", action="append", help="image to add (FITS); repeat for more")
-    parser.add_argument("--weight", action="append", help="its weights, in the same order")
-    parser.add_argument("--like", help="FITS file with the grid wanted")
-    parser.add_argument("--out", help="image to write")
-    parser.add_argument("--out-weight", help="summed weights to write")
+    parser = stage_parser(__doc__, reads=("list",))
+    parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
+    parser.add_argument("--release", required=True, choices=("dr2", "dr3"), help="data release")
+    parser.add_argument("--list", required=True, help="list of the release's mosaics (CSV)")
+    parser.add_argument("--mosaic", required=True, help="name of the mosaic")
+    parser.add_argument("--fields", required=True, nargs="+", help="names of the fields, already fetched")
     parser.add_argument("--threads", type=whole(1), help="threads (default: as many as cores)")
     add_settings(parser)
     args = parser.parse_args()
-    needed, other = (ANY, SURVEY) if args.image else (SURVEY, ANY)
-    if not all(getattr(args, one) for one in needed) or any(getattr(args, one) for one in other):
-        parser.error(f"give all of {', '.join(needed)}, and none of {', '.join(other)}")
-    if args.image and len(args.image) != len(args.weight):
-        parser.error(f"{len(args.image)} images, but {len(args.weight)} weights")
-    threads = args.threads or len(os.sched_getaffinity(0))
+    products = Products(args.root)
 
     def work() -> None:
-        if args.image:
-            from radiounet.mosaicking.coadd import coadd_files
-
-            pairs = list(zip(args.image, args.weight, strict=True))
-            return coadd_files(pairs, args.like, args.out, args.out_weight, threads)
         from radiounet.mosaicking.mosaic_products import mosaic_fields
         from radiounet.survey.survey import read_survey
 
+        threads = args.threads or len(os.sched_getaffinity(0))
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
-        return mosaic_fields(*where, args.settings.mosaics.options, threads)
+        mosaic_fields(*where, args.settings.mosaics.options, threads)
 
-    products = Products(args.root or "")
-    # nothing could stand in for a file of the user's own
-    args.on_reject = "stop" if args.image else args.on_reject
-    kinds = () if args.image else (products.image, products.weights, products.sigma, products.left_out)
+    kinds = (products.image, products.weights, products.sigma, products.left_out)
     scales = list(filter(None, [args.settings.mosaics.options.flux_scale]))
-    outputs = [kind(args.mosaic) for kind in kinds]
-    run_stage(args, work, outputs=outputs, reads=scales, name=args.mosaic or args.out)
+    run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], reads=scales, name=args.mosaic)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,5 @@
-"""Train or fine-tune a network on pairs of image and truth.
+"""Train a network on pairs of image and truth; a training that was stopped goes on from its checkpoint."""
 
-A pair is a file of scripts/simulate.py, or IMAGE.fits:TRUTH.fits: an image in
-Jy/pixel and its noise-free model, or an image in Jy/beam (20", 4.5" pixels) and
-its labels (0 no, 1 diffuse, 255 no data). A run that was stopped goes on from
-its last checkpoint when the same command is given again.
-"""
-
-from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.train import pair_files
@@ -24,28 +17,10 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.learning.training import hard_negatives, train
-        from radiounet.network.architectures import save_weights
-        from radiounet.network.inference import use_threads
+        from radiounet.learning.runs import run_training
 
         options = args.settings.train
-        for model in options.compare:
-            read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
-        if args.threads:
-            use_threads(args.threads)
-        hard = None
-        if options.hard_from:
-            hard = hard_negatives(model_folder(options.hard_from), args.pairs, options, args.weights)
-        model = train(
-            args.pairs,
-            options,
-            f"{args.weights}.checkpoint.npz",
-            args.curve,
-            validation=args.validation,
-            initial=options.initial and model_folder(options.initial),
-            hard=hard,
-        )
-        save_weights(model, args.weights)
+        run_training(args.pairs, args.validation, options, args.weights, args.curve, args.threads)
 
     pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
     run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])

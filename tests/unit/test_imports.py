@@ -72,7 +72,7 @@ def test_a_room_lists_its_modules(room):
 
 
 def test_programs_are_looked_at():
-    assert {"benchmarks/outside_scores.py", "scripts/segment.py"} <= {
+    assert {"benchmarks/outside_scores.py", "scripts/train.py"} <= {
         str(path.relative_to(ROOT)) for path in PROGRAMS
     }
     assert ("radiounet.errors", "ConfigError") in set(imported(PACKAGE / "settings/config.py"))

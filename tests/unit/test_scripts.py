@@ -1,8 +1,6 @@
 import hashlib
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +9,14 @@ from astropy.io import fits
 from astropy.table import Table
 
 from models import write_tiny_model
+from programs import SCRIPTS as FOLDER
+from programs import start
 from radiounet.images.image import grid_wcs
 from radiounet.simulation.small_survey import _header
 from skies import add_halo, draw_noise
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
-
-
-def start(script, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+SCRIPTS = sorted(FOLDER.glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -43,7 +38,8 @@ def test_every_rule_has_a_script_of_its_name():
 
 
 def test_modules_stay_below_500_lines():
-    sizes = {p.name: len(p.read_text().splitlines()) for p in (ROOT / "scripts/radiounet").glob("*.py")}
+    sizes = {str(p): len(p.read_text().splitlines()) for p in FOLDER.glob("radiounet/*/*.py")}
+    assert sizes
     assert {name: size for name, size in sizes.items() if size > 500} == {}
 
 
@@ -63,13 +59,13 @@ def test_one_image_from_the_command_line(tmp_path):
     clusters["R500"].unit = "arcmin"
     clusters.write(tmp_path / "clusters.ecsv")
     done = start(
-        "segment",
+        "radiounet segment",
         *(image(tmp_path / "a.fits"), "--model", "lotss-unet", "--mode", "exact"),
         *("--clusters", tmp_path / "clusters.ecsv", "--out", tmp_path / "out"),
     )
     assert done.returncode == 0, done.stderr
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert made == ["clusters.ecsv", "islands.ecsv", "mask.fits", "probability.fits"]
+    assert made == ["clusters.ecsv", "islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
     probability = fits.getdata(tmp_path / "out" / "probability.fits")
     mask = fits.getdata(tmp_path / "out" / "mask.fits")
     assert probability.shape == mask.shape == (300, 300)
@@ -120,7 +116,7 @@ def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
 def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_path):
     write_tiny_model(tmp_path / "own")
     path, out = image(tmp_path / "a.fits"), tmp_path / "out"
-    options = ("segment", path, "--model", tmp_path / "own", "--out", out)
+    options = ("radiounet segment", path, "--model", tmp_path / "own", "--out", out)
     done = start(*options, "--clusters", tmp_path / "absent.ecsv")
     assert done.returncode == 78
     assert "there is no cluster table" in done.stderr
@@ -137,7 +133,8 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
         os.utime(out / name, (1e9, 1e9))
     done = start(*options)
     assert done.returncode == 0, done.stderr
-    assert sorted(one.name for one in out.iterdir()) == ["islands.ecsv", "mask.fits", "probability.fits"]
+    left = sorted(one.name for one in out.iterdir())
+    assert left == ["islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
 
 
 def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path):
@@ -157,13 +154,13 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
 
 
 COMMANDS = {
-    "segment, clusters": ("segment", "a.fits", "--clusters", "clusters.ecsv", "--out", "."),
-    "segment, image": ("segment", "mask.fits", "--out", "."),
-    "segment, a file of another program": ("segment", "a.fits", "--out", "."),
-    "segment, log": ("segment", "a.fits", "--out", "new", "--log", "a.fits"),
-    "segment, out is a file": ("segment", "a.fits", "--out", "notes.txt"),
+    "segment, clusters": ("radiounet segment", "a.fits", "--clusters", "clusters.ecsv", "--out", "."),
+    "segment, image": ("radiounet segment", "mask.fits", "--out", "."),
+    "segment, a file of another program": ("radiounet segment", "a.fits", "--out", "."),
+    "segment, log": ("radiounet segment", "a.fits", "--out", "new", "--log", "a.fits"),
+    "segment, out is a file": ("radiounet segment", "a.fits", "--out", "notes.txt"),
     "segment, the model": (
-        "segment",
+        "radiounet segment",
         "a.fits",
         "--model",
         "model",
@@ -186,15 +183,15 @@ COMMANDS = {
     "tile": ("tile", "--mosaic", "m", "--image", "a.fits", "--model", "m", "--out", "notes.txt"),
     "infer": ("infer", "notes.txt", "--out", "./notes.txt", "--model", "m"),
     "mosaic": (
-        *("mosaic", "--image", "a.fits", "--weight", "mask.fits", "--like", "a.fits"),
+        *("radiounet mosaic", "--image", "a.fits", "--weight", "mask.fits", "--like", "a.fits"),
         *("--out", "new.fits", "--out-weight", "mask.fits"),
     ),
     "mosaic, twice the same": (
-        *("mosaic", "--image", "a.fits", "--weight", "a.fits", "--like", "a.fits"),
+        *("radiounet mosaic", "--image", "a.fits", "--weight", "a.fits", "--like", "a.fits"),
         *("--out", "new.fits", "--out-weight", "new.fits"),
     ),
-    "compare_mosaic": (
-        "compare_mosaic",
+    "compare": (
+        "radiounet compare",
         "--ours",
         "a.fits",
         "--published",
@@ -202,14 +199,14 @@ COMMANDS = {
         "--out",
         "notes.txt",
     ),
-    "simulate": ("simulate", "--pair", "1", "--out", "a.fits"),
+    "simulate": ("radiounet simulate", "--pair", "1", "--out", "a.fits"),
     "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
     "fetch_clusters": (
         *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv"),
         *("--out", "clusters.ecsv"),
     ),
-    "fetch_model": ("fetch_model", "--name", "mine", "--from", "a.fits", "--out", "model"),
-    "train": ("train", "--pairs", "a.fits:mask.fits", "--weights", "mask.fits", "--curve", "c.csv"),
+    "fetch-model": ("radiounet fetch-model", "--name", "mine", "--from", "a.fits", "--out", "model"),
+    "train": ("radiounet train", "--pairs", "a.fits:mask.fits", "--weights", "mask.fits", "--curve", "c.csv"),
     "train_leg": ("train_leg", "--folder", "notes.txt"),
     "plan": ("plan", "--out", "notes.txt"),
     "demo": ("demo", "--out", "."),
@@ -226,14 +223,7 @@ def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "card.yaml").write_text("a card of the user")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    script, *arguments = command
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = start(*command, cwd=tmp_path)
     assert done.returncode in (2, 78), done.stderr
     assert "Traceback" not in done.stderr
     said = done.stderr.strip().splitlines()[-1]
@@ -255,9 +245,9 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("simulate", "--pair", "-1", "--out", "p.fits"), "argument --pair: -1 is less than 0"),
+        (("radiounet simulate", "--pair", "-1", "--out", "p.fits"), "argument --pair: -1 is less than 0"),
         (
-            ("simulate", "--pair", "1.5", "--out", "p.fits"),
+            ("radiounet simulate", "--pair", "1.5", "--out", "p.fits"),
             "argument --pair: invalid whole number value: '1.5'",
         ),
         (("infer", "t.h5", "--out", "c.h5", "--model", "m", "--threads", "0"), "0 is less than 1"),
@@ -266,19 +256,19 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
             ("tile", "--mosaic", "m", "--image", "no.fits", "--model", "m", "--out", "t"),
             "there is no file no.fits",
         ),
-        (("segment", "no.fits", "--out", "new", "--h0", "inf"), "h0: inf is not allowed"),
+        (("radiounet segment", "no.fits", "--out", "new", "--h0", "inf"), "h0: inf is not allowed"),
         (
-            ("segment", "no.fits", "--out", "new", "--model", "/etc/passwd"),
+            ("radiounet segment", "no.fits", "--out", "new", "--model", "/etc/passwd"),
             "no model card at /etc/passwd/card.yaml",
         ),
-        (("fetch_model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
+        (("radiounet fetch-model", "--name", "a" * 240, "--url", "x"), "cannot be the name of a model"),
         (("fetch_model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
         (("plan", "--settings", "[1]", "--out", "p.md"), "keys of the configuration are expected, in braces"),
         (("plan", "--settings", "{", "--out", "p.md"), "argument --settings: Expecting property name"),
         (("tile", "--settings", '{"segmentation": {"mod": "exact"}}'), "segmentation.mod"),
-        (("segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
+        (("radiounet segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
         (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
-        (("compare_mosaic", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
+        (("radiounet compare", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
         (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
         (
             (*("fetch_field", "--field", "f", "--int-image", "i", "--app-image", "a", "--source", "s"),),
@@ -287,13 +277,7 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     ],
 )
 def test_mistakes_of_the_command_line_are_named(tmp_path, command, said):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{command[0]}.py"), *command[1:]],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = start(*command, cwd=tmp_path)
     assert done.returncode in (2, 78), done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -56,8 +56,8 @@ rule fetch_clusters:
 
 rule fetch_model:
     output:
-        card=f"{RULES.run.folder}/resources/models/{{model}}/card.yaml",
-        weights=f"{RULES.run.folder}/resources/models/{{model}}/network.weights.h5",
+        card=f"{GRAPH.models}/{{model}}/card.yaml",
+        weights=f"{GRAPH.models}/{{model}}/network.weights.h5",
     log:
         PRODUCTS.log("fetch_model", "{model}"),
     benchmark:

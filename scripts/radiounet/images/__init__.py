@@ -17,6 +17,7 @@ __all__ = [
     "noise",
     "origins",
     "products",
+    "progress_bar",
     "provenance",
     "reading",
     "rejections",

@@ -156,6 +156,31 @@ def comparison_files(folder: str) -> dict[str, str]:
     return {kind: f"{folder}/{name}" for kind, name in names.items()}
 
 
+def segment_files(folder: str) -> dict[str, str]:
+    """Files of the command ``radiounet segment``."""
+    names = {
+        "probability": "probability.fits",
+        "mask": "mask.fits",
+        "islands": "islands.ecsv",
+        "clusters": "clusters.ecsv",
+        "overview": "overview.png",
+    }
+    return {kind: f"{folder}/{name}" for kind, name in names.items()}
+
+
+def model_files(folder: str) -> list[str]:
+    """Files of an evaluated model's folder."""
+    names = (
+        "network.weights.h5",
+        "learning_curve.csv",
+        "metrics.json",
+        "card.yaml",
+        "evaluation.md",
+        "evaluation.png",
+    )
+    return [f"{folder}/{name}" for name in names]
+
+
 LOCK_FILE = ".radiounet.lock"
 """Who works in a folder of products."""
 OWNER_FILE = "owner.txt"

@@ -126,12 +126,17 @@ def _readable(value: object) -> object:
 def save_figure(figure: Figure, target: Path | BinaryIO, dpi: int) -> None:
     """Write a figure as PNG; its titles, labels, legends and annotations are plain text.
 
+    Its entry ``Software`` names the version of this library and the hash of its code.
+
     Matplotlib takes text between two dollar signs for mathematics, and stops at what it
     cannot parse. Only its own tick labels, such as powers of ten, stay what they are.
     """
     from matplotlib import rc_context
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation, Text
+
+    from radiounet import __version__
+    from radiounet.images.provenance import code_hash
 
     ticks = {
         label
@@ -145,4 +150,5 @@ def save_figure(figure: Figure, target: Path | BinaryIO, dpi: int) -> None:
             text.set_parse_math(False)
             text.set_text(visible(text.get_text().expandtabs(1)))
     with rc_context({"text.usetex": False}):
-        figure.savefig(target, dpi=dpi, format="png")
+        made_with = {"Software": f"radiounet {__version__}, code {code_hash()}"}
+        figure.savefig(target, dpi=dpi, format="png", metadata=made_with)

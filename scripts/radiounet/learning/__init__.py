@@ -11,6 +11,7 @@ __all__ = [
     "legs",
     "outside",
     "pairs",
+    "runs",
     "samples",
     "scenes",
     "torch_training",

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import beam_area_px
+from radiounet.images.progress_bar import with_bar
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.learning.baselines import multiscale_filter, smoothed_threshold
 from radiounet.learning.learning_curve import require_unseen
@@ -220,7 +221,7 @@ def calibrate(
         Threshold and peak, where these are settled already.
     """
     counts, scores = _MaskCounts(), []
-    for path in paths:
+    for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, options.truth_sigma)
         scores.append(_score(method, scene))
         if mask is None:
@@ -353,7 +354,7 @@ def evaluate(
     calibration = calibration or Calibration(method.threshold)
     counts, cases, causes = PixelCounts(), _Cases(), Counter()
     results, area, masks = [], 0.0, np.zeros(3)
-    for path in paths:
+    for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, options.truth_sigma)
         score = _score(method, scene)
         predicted = _mask(score, calibration.threshold, calibration.peak)

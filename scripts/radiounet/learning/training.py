@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.gaussian import beam_area_px
+from radiounet.images.progress_bar import with_bar
 from radiounet.images.writing import atomic
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.pairs import Crops, check_pairs, fixed_crops, read_pair
@@ -167,7 +168,8 @@ def train(
     crops = Crops(paths, options, hard, normalisation)
     started, recent = time.monotonic() - progress.seconds, []
     watch = _Watch(progress.step, options.steps)
-    for planes, truth in watch.waiting(crops.stream(progress.step, options.steps)):
+    batches = watch.waiting(crops.stream(progress.step, options.steps))
+    for planes, truth in with_bar(batches, "steps", options.steps, done=progress.step):
         recent.append(float(model.train_on_batch(*_dealt((planes, truth), strategy))))
         progress.step += 1
         last = progress.step % options.checkpoint_steps == 0 or progress.step == options.steps

@@ -18,6 +18,7 @@ from astropy.wcs import WCS
 from radiounet.errors import CelestialError, NoOverlapError, UnitError
 from radiounet.images.geometry import pixels_in
 from radiounet.images.image import open_plane, require_same_grid
+from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits
@@ -179,7 +180,9 @@ class Coadd:
 
         # blocks share no pixel, so their order does not matter
         with ThreadPoolExecutor(self._threads) as pool:
-            inside, added = zip(*pool.map(add_to, self._blocks()), strict=True)
+            blocks = list(self._blocks())
+            counts = with_bar(pool.map(add_to, blocks), "blocks of the mosaic", len(blocks))
+            inside, added = zip(*counts, strict=True)
         return sum(inside), sum(added)
 
     def _blocks(self) -> Iterator[Window]:

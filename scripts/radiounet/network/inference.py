@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from radiounet.errors import ModelError
+from radiounet.images.progress_bar import with_bar
 from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import atomic
 from radiounet.network.architectures import load_model
@@ -315,7 +316,8 @@ def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_
                 stores.append(out.create_dataset("classes", (len(card.classes), *shape), np.uint8))
             # closed, so that nothing reads a file that a failed write has closed
             with closing(predictor.cores(store["plane"], starts, where)) as parts:
-                _write_all(stores, kept, parts)
+                shown = with_bar(parts, "tiles", len(starts), size=lambda part: len(part[0]))
+                _write_all(stores, kept, shown)
             out["starts"] = kept
     seconds = time.monotonic() - started
     logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)

@@ -17,7 +17,7 @@ from radiounet.images.background import background_arcmin, normalise, subtract_b
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.cluster_probability import HostCalibration
-from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.checkout import MODELS_VARIABLE, models_folder
 from radiounet.settings.section import LogScale, Section
 from radiounet.settings.yaml_file import read_yaml
 
@@ -188,11 +188,12 @@ def tile_step(architecture: str, levels: int) -> int:
     return 2 ** (levels + (architecture == "lotss_unet"))
 
 
-MODELS = CHECKOUT / "resources" / "models"
+MODELS = models_folder()
+"""Folder of the models that are given by name."""
 
 
 def model_folder(name: str) -> Path:
-    """Folder of a model: a name in ``resources/models``, or a path."""
+    """Folder of a model: a name in `MODELS`, or a path."""
     return MODELS / name if (MODELS / name).is_dir() else Path(name)
 
 
@@ -215,9 +216,10 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     try:
         card = Card.model_validate(read_yaml(path))
     except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml")))
+        known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml"))) or "none"
         raise ModelError(
-            f"no model card at {path}; models by name: {known}; or give a model's folder"
+            f"no model card at {path}; models by name in {MODELS}: {known}; give one of these, or the folder "
+            f"of a model; or fetch one (radiounet fetch-model); or set {MODELS_VARIABLE} to another folder"
         ) from None
     except ValueError as error:  # of YAML or of pydantic
         raise ModelError(f"{path} is not a valid model card: {error}") from error

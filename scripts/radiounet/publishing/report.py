@@ -14,20 +14,25 @@ from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
-from astropy.visualization import AsinhStretch, ImageNormalize
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 
 from radiounet import __version__
 from radiounet.images.image import Plane, grid_wcs, read_plane
-from radiounet.images.noise import robust_sigma
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
 from radiounet.images.words import one_line, save_figure, write_page
 from radiounet.measuring.catalogue import number_formats
+from radiounet.publishing.pictures import (
+    CLUSTER_COLOUR,
+    CONTOUR_COLOURS,
+    draw_brightness,
+    draw_compass,
+    draw_scale_bar,
+)
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
 from radiounet.survey.cells import cell_pixel
@@ -181,26 +186,20 @@ def picture_cluster(row: Table.Row, products: Products, config: Config):
     probability = fits.getdata(products.probability(mosaic))
     threshold = float(fits.getheader(products.mask(mosaic))["THRESH"])
     cut, chance = _cutout(plane, probability, row)
-    sigma = robust_sigma(cut.data)
     figure = Figure(figsize=(5.6, 5.2), layout="tight")
     axes = figure.add_subplot()
     half = cut.data.shape[1] * cut.pixel_arcsec / 120
     extent = (half, -half, -half, half)
-    norm = ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
-    axes.set_facecolor("#888888")
-    shown = axes.imshow(1e3 * cut.data, origin="lower", extent=extent, norm=norm, cmap="inferno")
-    bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02)
-    bar.set_label("Brightness (mJy/beam)")
+    draw_brightness(axes, cut.data, extent, pad=0.02)
     if np.nanmax(np.nan_to_num(chance)) > threshold / 2:
         x = np.linspace(half, -half, cut.data.shape[1])
         y = np.linspace(-half, half, cut.data.shape[0])
         levels = sorted({threshold / 2, threshold, (1 + threshold) / 2})
-        colours = ["#7fdbff", "#00b4d8", "white"]
-        axes.contour(x, y, np.nan_to_num(chance), levels, colors=colours, linewidths=0.9)
+        axes.contour(x, y, np.nan_to_num(chance), levels, colors=CONTOUR_COLOURS, linewidths=0.9)
     radius = float(row["r500_arcmin"])
-    axes.add_patch(Circle((0, 0), radius, fill=False, color="#8aff80", linestyle="--"))
-    axes.annotate("R500", (0.71 * radius, 0.71 * radius), color="#8aff80", fontsize=8)
-    _compass(axes, half)
+    axes.add_patch(Circle((0, 0), radius, fill=False, color=CLUSTER_COLOUR, linestyle="--"))
+    axes.annotate("R500", (0.71 * radius, 0.71 * radius), color=CLUSTER_COLOUR, fontsize=8)
+    draw_compass(axes, half * np.array([-0.78, 0.68]), half * np.array([0, 0.16]), half * np.array([0.16, 0]))
     _scale_bar(axes, half, float(row["redshift"]), config)
     axes.set_xlabel("Offset east (arcmin)")
     axes.set_ylabel("Offset north (arcmin)")
@@ -224,14 +223,6 @@ def _cutout(plane: Plane, probability: np.ndarray, row: Table.Row) -> tuple[Plan
     return Plane(image, grid, plane.beam), chance
 
 
-def _compass(axes, half: float) -> None:
-    x, y, length = -0.78 * half, 0.68 * half, 0.16 * half
-    style = {"arrowstyle": "-|>", "color": "white", "lw": 1}
-    for dx, dy, label in ((0, length, "N"), (length, 0, "E")):
-        axes.annotate("", (x + dx, y + dy), (x, y), arrowprops=style)
-        axes.text(x + 1.25 * dx, y + 1.25 * dy, label, color="white", ha="center", va="center", fontsize=9)
-
-
 def _scale_bar(axes, half: float, redshift: float, config: Config) -> None:
     if redshift > 0:
         cosmology = FlatLambdaCDM(config.measure.h0, config.measure.omega_m)
@@ -240,6 +231,5 @@ def _scale_bar(axes, half: float, redshift: float, config: Config) -> None:
         arcmin, label = length / kpc, f"{length} kpc = {length / kpc:.1f}'"
     else:
         arcmin, label = 0.5 * half, f"{0.5 * half:.1f}'"
-    x, y = 0.9 * half, -0.88 * half
-    axes.plot([x, x - arcmin], [y, y], color="white", linewidth=2)
-    axes.text(x, y + 0.04 * half, label, color="white", fontsize=8, ha="left")
+    # east, to the left, is positive
+    draw_scale_bar(axes, half * np.array([0.9, -0.88]), -arcmin, label, 0.04 * half)

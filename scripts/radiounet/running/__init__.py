@@ -1,14 +1,17 @@
-"""The run: job graph, plan, progress, freshness, locks, scratch, and what every stage script shares.
+"""The run: job graph, plan, progress, freshness, locks, scratch, what every stage script shares, the command.
 
 The highest room: it may use all others.
 """
 
 __all__ = [
+    "cli",
     "freshness",
+    "image_verbs",
     "inputs",
     "job_graph",
     "locks",
     "log",
+    "model_verbs",
     "outputs",
     "plan",
     "progress",

@@ -6,6 +6,7 @@ before it is asked for.
 
 import csv
 import hashlib
+import os
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.archive import PUBLISHED_CATALOGUES
+from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.mosaics import OwnImage
 from radiounet.settings.urls import local_path
@@ -37,7 +39,7 @@ class JobGraph:
 
     def __init__(self, config: Config, base: str | Path):
         self.config = config
-        self._models = Path(base) / "resources" / "models"
+        self.models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
         self.products = Products(f"{config.results}/{config.survey}")
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
@@ -46,7 +48,7 @@ class JobGraph:
     @property
     def model_folder(self) -> str:
         """Folder of the configured model."""
-        return str(self._models / self.config.segmentation.model)
+        return str(self.models / self.config.segmentation.model)
 
     def check(self) -> None:
         """Look at all that the configuration names, before Snakemake does.
@@ -60,7 +62,7 @@ class JobGraph:
         """
         check_inputs(self.config, self.products.root)
         if "train" in self.config.model_fields_set:
-            check_training_models(self.config, self._models)
+            check_training_models(self.config, self.models)
         else:
             self.check_model()
 
@@ -72,7 +74,7 @@ class JobGraph:
         ConfigError
             It is not there and cannot be fetched, or its card or weights cannot be used.
         """
-        check_model(self.config, self._models)
+        check_model(self.config, self.models)
 
     @property
     def model_card(self) -> str:

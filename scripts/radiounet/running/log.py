@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from radiounet.errors import RadioUNetError
+from radiounet.images.progress_bar import bars_aside
 from radiounet.images.words import one_line, visible
 
 _begun: set[str] = set()
@@ -27,6 +28,15 @@ class LineFormatter(logging.Formatter):
         return visible(super().formatException(ei))
 
 
+class ConsoleHandler(logging.StreamHandler):
+    """Standard error, where a progress bar may stand."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record above the bars."""
+        with bars_aside():
+            super().emit(record)
+
+
 def configure(path: str | Path | None) -> None:
     """Send every record to `path` (replaced by the first call of a process) and warnings to standard error.
 
@@ -35,7 +45,7 @@ def configure(path: str | Path | None) -> None:
     path : path or None
         Log file of the job; None logs everything to standard error.
     """
-    console = logging.StreamHandler()
+    console = ConsoleHandler()
     handlers: list[logging.Handler] = [console]
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

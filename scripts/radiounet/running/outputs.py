@@ -21,6 +21,7 @@ MARKS = (
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
     rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
+    rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )

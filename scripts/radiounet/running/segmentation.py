@@ -7,6 +7,7 @@ from pathlib import Path
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import place_of
+from radiounet.images.products import segment_files
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import remove_leftovers
@@ -15,6 +16,7 @@ from radiounet.measuring.islands import find_islands
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.network.tiling import tile_image
+from radiounet.publishing.overview import write_overview
 from radiounet.running.locks import hold, let_go
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.measure import MeasureOptions
@@ -24,7 +26,6 @@ from radiounet.survey.survey import Survey
 
 SCRATCH = ".segment."
 """How the folder of what is not kept begins; `tempfile` adds eight letters."""
-PRODUCTS = ("probability.fits", "mask.fits", "islands.ecsv", "clusters.ecsv")
 
 
 def segment_image(
@@ -38,8 +39,8 @@ def segment_image(
 ) -> None:
     """Run every stage on one image, and leave its products in a folder.
 
-    Writes ``probability.fits``, ``mask.fits``, ``islands.ecsv`` and, given
-    clusters, ``clusters.ecsv``; those of another image that lie there are removed first.
+    Writes the files of `segment_files`, the table of clusters only if clusters are given; those of
+    another image that lie there are removed first.
     A `beam` given here counts instead of that of the image's header.
 
     Raises
@@ -53,14 +54,15 @@ def segment_image(
     if clusters is not None:
         read_clusters(clusters, measure)  # a mistake in it is found before the work
     out = Path(folder)
-    made = [out / name for name in PRODUCTS]
+    files = segment_files(folder)
+    made = [Path(file) for file in files.values()]
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
     hold(out)
     try:
         _clear_up(out)
         for path in made:
             path.unlink(missing_ok=True)
-        probability, mask = str(out / "probability.fits"), str(out / "mask.fits")
+        probability, mask = files["probability"], files["mask"]
         with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
             prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
             prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
@@ -69,11 +71,13 @@ def segment_image(
             write_cores(tiles, predictor, card, cores)
             stitch_cores(cores, prepared, model, segmentation, probability, mask)
             survey = Survey("images", [Mosaic("image", *place_of(prepared))])
-            find_islands(prepared, probability, mask, survey, "image", measure, str(out / "islands.ecsv"))
+            find_islands(prepared, probability, mask, survey, "image", measure, files["islands"])
             if clusters is not None:
                 products = [MosaicProducts("image", prepared, probability, mask)]
-                target = str(out / "clusters.ecsv")
+                target = files["clusters"]
                 measure_clusters(clusters, survey, "image", products, model, measure, target, unplaced=True)
+            title = f"{Path(image).name}, model {card.name}"
+            write_overview(prepared, files, title)
     finally:
         let_go(out)
 

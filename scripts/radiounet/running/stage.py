@@ -1,4 +1,4 @@
-"""What every stage script shares: its standard options, its log, and its exit.
+"""What scripts of rules and verbs of the command share: their standard options, their log, and their exit.
 
 Bad data becomes a rejected product and exit 0, so that the survey goes on;
 anything else becomes a non-zero exit, so that Snakemake tries again.
@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from radiounet.running.outputs import claim_outputs
 
 logger = logging.getLogger("radiounet.running.stage")
 
+BACKENDS = ("tensorflow", "jax", "torch")
+"""What Keras computes with: one of these is an extra of the package."""
+
 
 def stage_parser(
     description: str | None, *, reads: Sequence[str] = (), writes: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """Return a parser with the options that all stages have.
+    """Return a parser with the options that all scripts of rules have.
 
     Parameters
     ----------
@@ -35,17 +39,57 @@ def stage_parser(
     reads, writes : sequence of str
         Names of the options whose values are files that are read, and that are written.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
-    parser.add_argument("--log", help="log file (default: standard error)")
+    parser = _parser(None, description, None, reads, writes)
+    parser.set_defaults(stage=Path(sys.argv[0]).stem)
     parser.add_argument(
         "--on-reject",
         choices=("continue", "stop"),
         default="stop",
         help="bad data: write rejected products and exit 0, or stop with an error (default: %(default)s)",
     )
+    return parser
+
+
+def verb_parser(
+    verb: str, description: str, examples: str, *, reads: Sequence[str] = (), writes: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that all verbs of the command ``radiounet`` have.
+
+    Bad data always stops a verb: nothing could stand in for a file of the user's own.
+
+    Parameters
+    ----------
+    verb : str
+    description : str
+        What it does, for its help.
+    examples : str
+        Command lines, for the end of its help.
+    reads, writes : sequence of str
+        See `stage_parser`.
+    """
+    program = f"radiounet {verb}"
+    epilog = f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}"
+    parser = _parser(program, description, epilog, reads, writes)
+    # not the name of a rule: a run of the workflow has nothing to say about the code of a verb
+    parser.set_defaults(stage=program, on_reject="stop")
+    return parser
+
+
+def _parser(
+    program: str | None,
+    description: str | None,
+    epilog: str | None,
+    reads: Sequence[str],
+    writes: Sequence[str],
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        program,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
+    parser.add_argument("--log", help="log file (default: standard error)")
     return parser
 
 
@@ -77,7 +121,7 @@ def run_stage(
     Parameters
     ----------
     args : Namespace
-        From a parser made by `stage_parser`.
+        From a parser made by `stage_parser` or `verb_parser`.
     work : callable
         Does the work and writes all outputs.
     outputs : sequence of str
@@ -89,7 +133,6 @@ def run_stage(
     name : str
         Field or mosaic, for the row in ``rejected``.
     """
-    stage = Path(sys.argv[0]).stem
     named = _values(args, args.writes)
     derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
     try:
@@ -100,10 +143,10 @@ def run_stage(
         configure(None)
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(getattr(error, "exit_status", TransientError.exit_status))
-    logger.info("%s %s, code %s", stage, name, code_hash())
-    mark = EditMark(stage, name)
+    logger.info("%s %s, code %s", args.stage, name, code_hash())
+    mark = EditMark(args.stage, name)
     try:
-        _work_or_reject(args, work, outputs, inputs, stage, name)
+        _work_or_reject(args, work, outputs, inputs, name)
         mark.settle([*named, *derived])
     except ValidationError as error:  # a section given as JSON
         faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
@@ -112,6 +155,16 @@ def run_stage(
     except RadioUNetError as error:
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in BACKENDS:
+            raise
+        logger.error(
+            "the networks need %s, which is not installed: install radiounet[cpu], or radiounet[gpu] "
+            "for an NVIDIA GPU, for instance with: pip install 'radiounet[cpu]'",
+            missing,
+        )
+        sys.exit(ConfigError.exit_status)
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(TransientError.exit_status)
@@ -122,7 +175,6 @@ def _work_or_reject(
     work: Callable[[], object],
     outputs: Sequence[str],
     inputs: Sequence[str],
-    stage: str,
     name: str,
 ) -> None:
     try:
@@ -137,7 +189,7 @@ def _work_or_reject(
     except BadDataError as error:
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
         kind = type(error).__name__
-        _reject(args, Rejection(name, stage, str(culprit), f"{kind}: {error}"), outputs, error)
+        _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
 
 
 def _require_words(args: argparse.Namespace) -> None:

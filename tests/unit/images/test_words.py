@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from radiounet.images import products as products_module
 from radiounet.images.products import Products, comparison_files
@@ -178,7 +179,8 @@ def drawn(change=lambda text: None, **options):
     change(figure.text(0.1, 0.5, "$x^2$"))
     stream = io.BytesIO()
     options.get("save", lambda f, to: f.savefig(to, dpi=50, format="png"))(figure, stream)
-    return stream.getvalue()
+    with Image.open(stream) as picture:
+        return picture.convert("RGB").tobytes()
 
 
 def test_a_figure_shows_dollar_signs():

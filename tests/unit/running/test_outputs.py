@@ -28,13 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 NO_STAGE = ("demo", "train_leg")
 WORDS = {
-    "unit",
-    "beam",
-    *("archive", "catalogue", "config", "download", "field", "fields", "mosaic", "name", "names", "release"),
-    *("checksum", "mode", "model", "touched", "log", "on_reject", "precision", "blank", "missing_field"),
-    *("noise_map", "facets", "facet_offsets", "bad_facets", "masks", "probabilities"),  # templates, or URLs
-    *("initial", "hard_from", "compare", "architecture", "normalisation", "loss"),
-    *("root", "help", "out"),
+    *("settings", "release", "catalogue", "beam", "touched", "log"),
+    *("field", "fields", "mosaic", "model", "name", "names", "root", "out"),
 }
 """Options with text that is no file of its own: ``root`` and ``out`` of folders stand for what is derived."""
 PAIRS = {"pairs", "validation", "held_out_pairs", "calibration_pairs"}

@@ -1,0 +1,87 @@
+"""A training and an evaluation from beginning to end, as the command and the rules run them."""
+
+from collections.abc import Sequence
+
+from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
+from radiounet.learning.evaluation_report import publish_model, write_evaluation
+from radiounet.learning.learning_curve import trained_options
+from radiounet.learning.training import hard_negatives, train
+from radiounet.network.architectures import save_weights
+from radiounet.network.inference import use_threads
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.settings.train import TrainOptions
+
+
+def run_training(
+    pairs: Sequence[str],
+    validation: Sequence[str],
+    options: TrainOptions,
+    weights: str,
+    curve: str,
+    threads: int | None = None,
+) -> None:
+    """Train a network and write its weights and learning curve.
+
+    Parameters
+    ----------
+    pairs, validation : sequence of str
+        See `radiounet.learning.training.train`.
+    options : TrainOptions
+    weights, curve : str
+        Written; the checkpoint ``WEIGHTS.checkpoint.npz``, too.
+    threads : int, optional
+        CPU threads; by default all.
+    """
+    for model in options.compare:
+        read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
+    if threads:
+        use_threads(threads)
+    hard = None
+    if options.hard_from:
+        hard = hard_negatives(model_folder(options.hard_from), pairs, options, weights)
+    model = train(
+        pairs,
+        options,
+        f"{weights}.checkpoint.npz",
+        curve,
+        validation=validation,
+        initial=options.initial and model_folder(options.initial),
+        hard=hard,
+    )
+    save_weights(model, weights)
+
+
+def run_evaluation(
+    held_out: Sequence[str],
+    calibration: Sequence[str],
+    options: TrainOptions,
+    weights: str,
+    curve: str,
+    name: str,
+    folder: str,
+    threads: int,
+) -> None:
+    """Evaluate trained weights beside other methods and write the model's folder.
+
+    See `radiounet.images.products.model_files` for what is written.
+
+    Parameters
+    ----------
+    held_out, calibration : sequence of str
+        Images to measure on, and images to settle thresholds on.
+    options : TrainOptions
+        Of evaluation; how the weights were trained is read from their curve.
+    weights, curve : str
+        Of `run_training`.
+    name, folder : str
+        Of the model.
+    threads : int
+        CPU threads.
+    """
+    use_threads(threads)
+    options = trained_options(curve, options)
+    others = compared_models(held_out, calibration, options)
+    scores = [publish_model(held_out, calibration, weights, curve, options, name, folder)]
+    for method, settled in [*others, *settled_baselines(calibration, options)]:
+        scores.append(evaluate(method, held_out, options, settled))
+    write_evaluation(scores, folder)

@@ -1,0 +1,194 @@
+"""A picture of one image, and of all that was found on it."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table
+from astropy.visualization.wcsaxes import SphericalCircle
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
+
+from radiounet.images.geometry import jacobian, to_pixels
+from radiounet.images.image import Plane, read_plane
+from radiounet.images.reading import ecsv_table, fits_plane
+from radiounet.images.words import one_line, save_figure
+from radiounet.images.writing import atomic
+from radiounet.publishing.pictures import (
+    CLUSTER_COLOUR,
+    MASK_COLOUR,
+    OUTLINED,
+    draw_brightness,
+    draw_compass,
+    draw_scale_bar,
+)
+
+LARGEST_PX = 1200
+"""A larger image is drawn with fewer pixels, each the mean of several."""
+MOST_NUMBERS = 10
+"""Islands that have a number: the largest."""
+MOST_NAMES = 30
+"""Clusters that have a name: the first of the table."""
+BARS_ARCMIN = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> None:
+    """Draw an image, the mask, the islands, the clusters, the beam, north and a scale.
+
+    Parameters
+    ----------
+    image : path
+        On the grid of the mask.
+    files : mapping of str to str
+        From `radiounet.images.products.segment_files`: mask and islands are read, the table of
+        clusters where it is there, and the overview is written.
+    title : str
+    """
+    plane, mask = read_plane(image), fits_plane(files["mask"])
+    islands = ecsv_table(files["islands"])
+    clusters = ecsv_table(files["clusters"]) if Path(files["clusters"]).is_file() else Table({"name": []})
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    axes = figure.add_subplot(projection=plane.wcs)
+    step = -(-max(mask.shape) // LARGEST_PX)
+    small = coarser(plane.data, step)
+    # the last of the coarse pixels may reach beyond the image
+    extent = (-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5)
+    draw_brightness(axes, small, extent, pad=0.03)
+    handles = [
+        *_draw_mask(axes, mask, step, islands),
+        *_number_islands(axes, islands, plane),
+        *_draw_clusters(axes, clusters, plane),
+        _draw_beam(axes, plane),
+    ]
+    _draw_measures(axes, plane)
+    _label_axes(axes, mask.shape)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    axes.set_title(textwrap.fill(one_line(title), 80, max_lines=2, placeholder="…"), fontsize=11)
+    with atomic(files["overview"]) as temporary:
+        save_figure(figure, temporary, dpi=130)
+
+
+def coarser(plane: np.ndarray, step: int) -> np.ndarray:
+    """Mean of each block of ``step`` by ``step`` pixels, the last ones smaller; NaN where all are NaN.
+
+    Parameters
+    ----------
+    plane : ndarray, ``[y, x]``
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+    """
+    if step == 1:
+        return plane.astype(np.float32)
+    rows = []
+    for start in range(0, len(plane), step):  # in strips, which need little memory
+        strip = plane[start : start + step].astype(np.float32)
+        strip = np.pad(strip, ((0, 0), (0, -strip.shape[1] % step)), constant_values=np.nan)
+        blocks = strip.reshape(len(strip), -1, step)
+        seen = np.isfinite(blocks).sum(axis=(0, 2))
+        rows.append(np.where(seen > 0, np.nansum(blocks, axis=(0, 2)) / np.maximum(seen, 1), np.nan))
+    return np.array(rows, np.float32)
+
+
+def _draw_mask(axes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D]:
+    inside = coarser(mask == 1, step) > 0
+    if inside.any():
+        y, x = (step * np.arange(length) + (step - 1) / 2 for length in inside.shape)
+        axes.contour(x, y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1.2)
+    return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission (islands: {len(islands)})")]
+
+
+def _number_islands(axes, islands: Table, plane: Plane) -> list[Line2D]:
+    """Number the largest islands beside their right edge."""
+    largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
+    for row in largest:
+        x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
+        right = min(x + 30 * islands["las_arcmin"][row] / plane.pixel_arcsec, 0.96 * plane.data.shape[1])
+        axes.text(right, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
+    if not len(largest):
+        return []
+    which = "" if len(largest) == len(islands) else f" of the {len(largest)} largest islands"
+    return [
+        Line2D(
+            [], [], color="none", marker="$1$", mec="black", mfc="black", label=f"row in islands.ecsv{which}"
+        )
+    ]
+
+
+def _draw_clusters(axes, clusters: Table, plane: Plane) -> list[Line2D]:
+    """Draw R500 of the clusters that touch the image, and their names."""
+    ny, nx = plane.data.shape
+    for number, row in enumerate(clusters):
+        radius = float(row["r500_arcmin"])
+        x, y = (float(one) for one in to_pixels(plane.wcs, row["ra_deg"], row["dec_deg"]))
+        radius_px = 60 * radius / plane.pixel_arcsec
+        if not (-radius_px < x < nx + radius_px and -radius_px < y < ny + radius_px):  # NaN, too
+            continue
+        centre = [row["ra_deg"], row["dec_deg"]] * u.deg
+        style = {"edgecolor": CLUSTER_COLOUR, "facecolor": "none", "linestyle": "--"}
+        axes.add_patch(
+            SphericalCircle(centre, radius * u.arcmin, transform=axes.get_transform("icrs"), **style)
+        )
+        if number < MOST_NAMES:
+            name = textwrap.shorten(one_line(row["name"]), 40, placeholder="…")
+            # inside the picture, also where the circle is not
+            side = "left" if x < 0.25 * nx else "right" if x > 0.75 * nx else "center"
+            place = np.clip([x, y + radius_px], 0, 0.96 * np.array([nx, ny]))
+            text = OUTLINED | {"color": CLUSTER_COLOUR}
+            axes.text(*place, name, fontsize=8, ha=side, va="bottom", clip_on=True, **text)
+    label = f"R500 (clusters: {len(clusters)})"
+    return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if len(clusters) else []
+
+
+def _draw_beam(axes, plane: Plane) -> Line2D:
+    """Draw the beam in the lower left corner."""
+    beam = plane.resolution or plane.beam
+    place = 0.06 * np.array(plane.data.shape[::-1])
+    angle = np.radians(beam.angle_deg)
+    along = _arrow(plane, place, np.array([np.sin(angle), np.cos(angle)]))
+    scale = np.hypot(*along)
+    axes.add_patch(
+        Ellipse(
+            place,
+            beam.major_arcsec * scale,
+            beam.minor_arcsec * scale,
+            angle=np.degrees(np.arctan2(along[1], along[0])),
+            facecolor="white",
+            edgecolor="black",
+        )
+    )
+    size = f'beam (lower left): {beam.major_arcsec:.3g}" x {beam.minor_arcsec:.3g}"'
+    if beam != plane.beam:
+        size += f'; brightness is per beam of {plane.beam.major_arcsec:.3g}"'
+    return Line2D([], [], color="none", marker="o", mec="black", mfc="white", label=size)
+
+
+def _arrow(plane: Plane, place: np.ndarray, east_north: np.ndarray) -> np.ndarray:
+    """Pixels, along x and y, of a step on the sky from a place, per arcsec."""
+    return np.linalg.inv(jacobian(plane.wcs, *place)) @ east_north
+
+
+def _draw_measures(axes, plane: Plane) -> None:
+    """Draw the compass in the upper left corner and the scale bar in the lower right one."""
+    ny, nx = plane.data.shape
+    length = 0.08 * min(ny, nx)
+    place = np.array([0.16 * nx, 0.84 * ny])
+    arrows = [_arrow(plane, place, np.array(one)) for one in ((0.0, 1.0), (1.0, 0.0))]
+    draw_compass(axes, place, *(length * one / np.hypot(*one) for one in arrows))
+    arcmin_px = 60 / plane.pixel_arcsec
+    arcmin = next((one for one in reversed(BARS_ARCMIN) if one * arcmin_px < 0.3 * nx), BARS_ARCMIN[0])
+    bar, label = arcmin * arcmin_px, f"{arcmin:g}'" if arcmin < 60 else f"{arcmin / 60:g}°"
+    draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, label, 0.01 * ny)
+
+
+def _label_axes(axes, shape: tuple[int, int]) -> None:
+    ny, nx = shape
+    axes.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
+    for coordinate, name in zip(axes.coords, ("Right ascension", "Declination"), strict=True):
+        coordinate.set_axislabel(f"{name} (ICRS)")
+        coordinate.set_ticklabel(exclude_overlapping=True, fontsize=9)
+    axes.coords.grid(color="white", alpha=0.2, linewidth=0.5)

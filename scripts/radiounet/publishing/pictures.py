@@ -1,0 +1,71 @@
+"""What pictures of the sky share: brightness, a compass, a scale bar, and the colours of what is drawn."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy.visualization import AsinhStretch, ImageNormalize
+from matplotlib.patheffects import withStroke
+
+from radiounet.images.noise import robust_sigma
+
+# told apart on a dark map, by the colour-blind too
+CLUSTER_COLOUR = "#8aff80"
+MASK_COLOUR = "#00b4d8"
+CONTOUR_COLOURS = ("#7fdbff", MASK_COLOUR, "white")
+"""Of half the threshold, the threshold, and half way from there to 1."""
+
+OUTLINED = {"color": "white", "path_effects": [withStroke(linewidth=2, foreground="black")]}
+"""Of lines and texts that are seen on bright emission, too."""
+
+
+def draw_brightness(axes, image: np.ndarray, extent: Sequence[float], **bar: Any) -> None:
+    """Draw an image with a stretch that shows noise and sources, and a colour bar beside it.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    image : ndarray, ``[y, x]``
+        Jy/beam; NaN, where blank, is grey.
+    extent : sequence of 4 float
+        Left, right, bottom and top, in the units of the axes.
+    **bar
+        Further arguments of ``Figure.colorbar``.
+    """
+    sigma = robust_sigma(image) or float(np.nanmax(np.abs(image))) / 30  # an image without noise
+    norm = ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
+    axes.set_facecolor("#888888")
+    shown = axes.imshow(1e3 * image, origin="lower", extent=extent, norm=norm, cmap="inferno")
+    axes.figure.colorbar(shown, ax=axes, fraction=0.046, **bar).set_label("Brightness (mJy/beam)")
+
+
+def draw_compass(axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:
+    """Draw arrows that point north and east.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    place, north, east : ndarray of 2
+        Where the arrows begin, and the arrows, in the units of the axes.
+    """
+    style = {"arrowstyle": "-|>", "lw": 1, **OUTLINED}
+    for arrow, label in ((north, "N"), (east, "E")):
+        axes.annotate("", place + arrow, place, arrowprops=style)
+        axes.text(*(place + 1.25 * arrow), label, ha="center", va="center", fontsize=9, **OUTLINED)
+
+
+def draw_scale_bar(axes, start: np.ndarray, length: float, label: str, rise: float) -> None:
+    """Draw a horizontal bar and what it measures.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    start : ndarray of 2
+        Its left end as it is seen, in the units of the axes.
+    length, rise : float
+        From there to the right end, and up to the text.
+    label : str
+    """
+    x, y = start
+    axes.plot([x, x + length], [y, y], linewidth=2, **OUTLINED)
+    axes.text(x, y + rise, label, fontsize=8, ha="left", **OUTLINED)

@@ -1,0 +1,56 @@
+"""The command ``radiounet``: what people do without the workflow.
+
+Each verb is a function of a module of this room, which is imported for that verb only.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from importlib import import_module
+
+from radiounet import __version__
+from radiounet.images.progress_bar import show_bars
+
+VERBS = {
+    "segment": ("image_verbs", "mark diffuse emission in one image, and measure it"),
+    "mosaic": ("image_verbs", "join images with given weights on one grid"),
+    "compare": ("image_verbs", "compare two images of the same sky"),
+    "fetch-model": ("model_verbs", "fetch the published weights, or import a SavedModel"),
+    "simulate": ("model_verbs", "simulate one image and the diffuse emission in it"),
+    "train": ("model_verbs", "train or fine-tune a network"),
+    "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
+}
+
+EXAMPLES = """examples:
+  radiounet segment IMAGE.fits --out OUT
+  radiounet fetch-model --name radio-unet-original
+  radiounet segment --help
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the verb that the command line names.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Of the command line; by default those of this process.
+    """
+    verbs = "\n".join(f"  {verb:<13}{summary}" for verb, (_, summary) in VERBS.items())
+    parser = argparse.ArgumentParser(
+        "radiounet",
+        usage="radiounet [--help] [--version] VERB ...",
+        description=f"Diffuse radio emission with Radio U-Net.\n\nverbs:\n{verbs}",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"radiounet {__version__}")
+    parser.add_argument("verb", metavar="VERB", choices=tuple(VERBS), help="what to do, see above")
+    parser.add_argument(
+        "rest", metavar="...", nargs=argparse.REMAINDER, help="its options, see radiounet VERB --help"
+    )
+    args = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow tells of every start otherwise
+    show_bars()
+    module = import_module(f"radiounet.running.{VERBS[args.verb][0]}")
+    getattr(module, args.verb.replace("-", "_"))(args.rest)

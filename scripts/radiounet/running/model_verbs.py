@@ -1,0 +1,144 @@
+"""Verbs of the command that make models: fetch-model, simulate, train, evaluate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from radiounet.images.products import model_files
+from radiounet.running.stage import run_stage, verb_parser, whole
+from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, PublishedModel
+from radiounet.settings.checkout import models_folder
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.train import TrainOptions, pair_files
+
+FETCH = f"""Fetch the published weights of Radio U-Net, or import a TensorFlow SavedModel of the same network.
+
+Known by name: {", ".join(PUBLISHED_MODELS)}. For another name give --url or --from."""
+FETCH_EXAMPLES = """
+radiounet fetch-model --name radio-unet-original
+radiounet fetch-model --name mine --from model.ckpt.zip --low 1e-7 --high 1e-2
+"""
+
+
+def fetch_model(arguments: Sequence[str]) -> None:
+    """Run ``radiounet fetch-model``."""
+    parser = verb_parser("fetch-model", FETCH, FETCH_EXAMPLES, reads=("url",))
+    parser.add_argument("--name", required=True, help="name of the model")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="where its zip is")
+    where.add_argument("--from", dest="url", help="local zip or folder of a SavedModel")
+    add_options(parser, PublishedModel, "checksum", "low", "high", "floor", "threshold")
+    parser.add_argument("--out", help=f"folder to write (default: {models_folder()}/NAME)".replace("%", "%%"))
+    args = parser.parse_args(arguments)
+    if not args.url:
+        if args.name not in PUBLISHED_MODELS:
+            parser.error(f"no published model is called {args.name}: give --url or --from")
+        known = PUBLISHED_MODELS[args.name]
+        args.url, args.checksum = known["url"], args.checksum or known["checksum"]
+    out = Path(args.out or models_folder() / args.name)
+
+    def work() -> None:
+        from radiounet.network.saved_model import fetch_saved_model
+
+        fetch_saved_model(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
+
+    run_stage(args, work, outputs=[], writes=[out / "network.weights.h5", out / "card.yaml"], name=args.name)
+
+
+SIMULATE = """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it.
+
+The same number of the pair, with the same options, gives the same pair."""
+SIMULATE_EXAMPLES = """
+radiounet simulate --pair 7 --out 7.fits
+radiounet simulate --pair 8 --n-px 1024 --out 8.fits
+"""
+
+
+def simulate(arguments: Sequence[str]) -> None:
+    """Run ``radiounet simulate``."""
+    parser = verb_parser("simulate", SIMULATE, SIMULATE_EXAMPLES, writes=("out",))
+    parser.add_argument("--pair", type=whole(0), required=True, help="number of the pair: its own seed")
+    parser.add_argument(
+        "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
+    )
+    add_options(parser, SimulateOptions)
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        from radiounet.simulation.simulate import write_pair
+
+        write_pair(args.out, options_from(args, SimulateOptions), args.pair)
+
+    run_stage(args, work, outputs=[args.out], name=f"pair {args.pair}")
+
+
+TRAIN = """Train or fine-tune a network on pairs of image and truth.
+
+A pair is a file of radiounet simulate, or IMAGE.fits:TRUTH.fits: an image in Jy/pixel and its noise-free
+model, or an image in Jy/beam (20", 4.5" pixels) and its labels (0 no, 1 diffuse, 255 no data). A run that
+was stopped goes on from its last checkpoint when you give the same command again."""
+TRAIN_EXAMPLES = r"""
+radiounet train --pairs *.fits --weights new.weights.h5 --curve new.csv
+radiounet train --pairs A.fits:A.mask.fits B.fits:B.mask.fits --initial lotss-unet --frozen-layers 20 \
+    --steps 500 --weights tuned.weights.h5 --curve tuned.csv
+"""
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Run ``radiounet train``."""
+    parser = verb_parser("train", TRAIN, TRAIN_EXAMPLES, writes=("weights", "curve"))
+    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
+    parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
+    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
+    parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
+    parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
+    add_options(parser, TrainOptions)
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        from radiounet.learning.runs import run_training
+
+        options = options_from(args, TrainOptions)
+        run_training(args.pairs, args.validation, options, args.weights, args.curve, args.threads)
+
+    pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
+    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
+
+
+EVALUATE = """Evaluate trained weights on held-out images beside other methods, and write the model's folder.
+
+How the weights were trained is read from their learning curve; of the options, only those of evaluation
+count: tiles, images, bound on false islands, models to compare with."""
+EVALUATE_EXAMPLES = r"""
+radiounet evaluate --calibration-pairs C*.fits --held-out-pairs H*.fits --weights tuned.weights.h5 \
+    --curve tuned.csv --name tuned --out tuned
+"""
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Run ``radiounet evaluate``."""
+    parser = verb_parser("evaluate", EVALUATE, EVALUATE_EXAMPLES, reads=("weights", "curve"))
+    images = (
+        "files of radiounet simulate, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
+    )
+    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {images}")
+    parser.add_argument(
+        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
+    )
+    parser.add_argument("--weights", required=True, help="weights of radiounet train")
+    parser.add_argument("--curve", required=True, help="learning curve of radiounet train")
+    parser.add_argument("--name", required=True, help="name of the model")
+    parser.add_argument("--out", required=True, help="folder of the model to write")
+    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
+    add_options(parser, TrainOptions)
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        from radiounet.learning.runs import run_evaluation
+
+        options = options_from(args, TrainOptions)
+        images = args.held_out_pairs, args.calibration_pairs
+        run_evaluation(*images, options, args.weights, args.curve, args.name, args.out, args.threads)
+
+    pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
+    run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))

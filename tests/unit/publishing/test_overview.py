@@ -1,0 +1,94 @@
+"""The picture of one image, made of what the stages write."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+from radiounet.images.products import Products, segment_files
+from radiounet.publishing.overview import coarser, write_overview
+from radiounet.running.outputs import made_here
+from stages import DEC, RA, run_stages, write_image
+
+
+@pytest.fixture(scope="module")
+def halo(tmp_path_factory):
+    """Files of an image with a halo and two clusters, one of them at its border and with an odd name."""
+    folder = tmp_path_factory.mktemp("halo")
+    table = Table({"name": ["A", "$\\frac{$ <b>" + 90 * "y"], "ra": [RA, RA + 0.15], "dec": [DEC, DEC]})
+    table["z"], table["R500"] = [0.2, 0.3], [2.0, 4.0]
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": write_image(folder / "a.fits")}, folder / "clusters.ecsv")
+    files = segment_files(str(folder)) | {
+        "mask": products.mask("a"),
+        "islands": products.islands("a"),
+        "clusters": products.clusters("a"),
+    }
+    return products.image("a"), files
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_the_same_products_make_the_same_bytes_and_are_known_again(halo, tmp_path):
+    image, files = halo
+    made = []
+    for name in ("one", "two"):
+        overview = tmp_path / f"{name}.png"
+        write_overview(image, files | {"overview": str(overview)}, "a $1 <b>.fits, model m")
+        made.append(overview.read_bytes())
+        assert made_here(overview)
+    assert made[0] == made[1]
+    assert b"radiounet" in made[0][:200]
+
+
+def test_mask_and_clusters_are_drawn(halo, tmp_path):
+    image, files = halo
+    drawn = {}
+    for name, clusters in (("all", files["clusters"]), ("no clusters", str(tmp_path / "absent.ecsv"))):
+        overview = tmp_path / f"{name}.png"
+        write_overview(image, files | {"overview": str(overview), "clusters": clusters}, "a")
+        drawn[name] = pixels(overview)
+    cyan, green = np.array([0x00, 0xB4, 0xD8]), np.array([0x8A, 0xFF, 0x80])
+
+    def amount(picture, colour):
+        return int((np.abs(drawn[picture] - colour).max(axis=2) < 12).sum())
+
+    assert amount("all", cyan) > 200
+    assert amount("no clusters", cyan) > 200
+    assert amount("all", green) > 200
+    assert amount("no clusters", green) == 0
+
+
+def test_an_image_without_islands_and_noise_is_drawn(halo, tmp_path):
+    _, files = halo
+    image = tmp_path / "flat.fits"
+    write_image(image, peak_sigma=0.0)
+    products = Products(str(tmp_path / "images"))
+    run_stages(products, {"b": image})
+    files = files | {
+        "mask": products.mask("b"),
+        "islands": products.islands("b"),
+        "clusters": str(tmp_path / "absent.ecsv"),
+        "overview": str(tmp_path / "flat.png"),
+    }
+    assert len(Table.read(files["islands"])) == 0
+    write_overview(products.image("b"), files, "flat.fits")
+    assert pixels(files["overview"]).std() > 10
+
+
+def test_coarse_pixels_are_means_of_what_is_there():
+    plane = np.array(
+        [
+            [1.0, 2.0, 3.0, np.nan, 5.0],
+            [3.0, 2.0, np.nan, np.nan, 7.0],
+            [0.0, 4.0, np.nan, np.nan, 9.0],
+        ]
+    )
+    expected = [[2.0, 3.0, 6.0], [2.0, np.nan, 9.0]]
+    np.testing.assert_array_equal(coarser(plane, 2), np.array(expected, np.float32))
+    np.testing.assert_array_equal(coarser(plane, 1), plane.astype(np.float32))
