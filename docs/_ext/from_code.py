@@ -4,6 +4,7 @@ They are written to ``docs/reference/_generated``, which git ignores.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import os
