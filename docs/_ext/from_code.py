@@ -35,10 +35,17 @@ def columns_page() -> str:
     """Every column of every catalogue, one table for each catalogue."""
     lines = []
     for kind, columns in COLUMNS.items():
-        lines += [f"## Table `{kind}`", "", "| column | type | unit | meaning | UCD |", "|---|---|---|---|---|"]
+        lines += [f"## Table `{kind}`", ""]
+        lines += ["| column | type | unit | meaning | UCD |", "|---|---|---|---|---|"]
         for name, column in columns.items():
-            unit = column.unit or ""
-            lines.append(f"| `{name}` | {TYPES[column.kind]} | {unit} | {column.description} | `{column.ucd}` |")
+            cells = (
+                f"`{name}`",
+                TYPES[column.kind],
+                column.unit or "",
+                column.description,
+                f"`{column.ucd}`",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -92,6 +99,11 @@ def room_page(room: str) -> str:
     return "\n".join(lines)
 
 
+def errors_page() -> str:
+    """The named errors."""
+    return "\n".join([*_heading("Errors", "="), ".. automodule:: radiounet.errors", "   :members:"])
+
+
 def _heading(text: str, line: str) -> list[str]:
     return [text, line * len(text), ""]
 
@@ -103,7 +115,7 @@ def write_pages(app: Sphinx) -> None:
         "verbs.md": verbs_page(),
         "scripts.md": scripts_page(),
         **{f"{room}.rst": room_page(room) for room in ROOMS},
-        "errors.rst": "\n".join([*_heading("Errors", "="), ".. automodule:: radiounet.errors", "   :members:"]),
+        "errors.rst": errors_page(),
     }
     GENERATED.mkdir(exist_ok=True)
     for name, text in pages.items():

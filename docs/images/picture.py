@@ -15,7 +15,7 @@ from PIL import Image
 
 MOSAIC = "SIM-A"
 ROWS, COLUMNS = slice(20, 690), slice(40, 690)
-FLUX_LIMITS = (-1.5, 6.0)  # S/N
+SNR_LIMITS = (-1.5, 6.0)
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
     figure, axes = plt.subplots(
         1, 2, figsize=(10, 4.3), subplot_kw={"projection": wcs}, layout="constrained", sharey=True
     )
-    seen = axes[0].imshow(data / noise, origin="lower", cmap="gray_r", vmin=FLUX_LIMITS[0], vmax=FLUX_LIMITS[1])
+    low, high = SNR_LIMITS
+    seen = axes[0].imshow(data / noise, origin="lower", cmap="gray_r", vmin=low, vmax=high)
     axes[0].contour(mask, [0.5], colors="tab:red", linewidths=1.2)
     found = axes[1].imshow(probability, origin="lower", cmap="viridis", vmin=0, vmax=1)
     arcmin = 60 * proj_plane_pixel_scales(wcs)[0]
@@ -53,7 +54,8 @@ def main() -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=90)
     # 256 colours take half of the space
-    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(Path(__file__).with_name("found.png"), optimize=True)
+    small = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+    small.save(Path(__file__).with_name("found.png"), optimize=True)
 
 
 if __name__ == "__main__":
