@@ -9,7 +9,6 @@ import importlib.util
 import io
 import os
 import pkgutil
-import re
 import runpy
 import sys
 from pathlib import Path
@@ -54,11 +53,10 @@ def verbs_page() -> str:
     """What ``radiounet --help`` prints, and the help of each verb."""
     if importlib.util.find_spec("radiounet.running.cli") is None:
         return ""
-    main = importlib.import_module("radiounet.running.cli").main
-    overview = help_of("radiounet", main)
-    lines = ["## `radiounet`", "", *_fenced(overview)]
-    for verb in re.search(r"\{([a-z,-]+)\}", overview)[1].split(","):
-        lines += [f"### `radiounet {verb}`", "", *_fenced(help_of("radiounet", main, verb))]
+    cli = importlib.import_module("radiounet.running.cli")
+    lines = ["## `radiounet`", "", *_fenced(help_of("radiounet", cli.main))]
+    for verb in cli.VERBS:
+        lines += [f"### `radiounet {verb}`", "", *_fenced(help_of("radiounet", cli.main, verb))]
     return "\n".join(lines)
 
 
