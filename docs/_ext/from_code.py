@@ -37,13 +37,8 @@ def columns_page() -> str:
         lines += [f"## Table `{kind}`", ""]
         lines += ["| column | type | unit | meaning | UCD |", "|---|---|---|---|---|"]
         for name, column in columns.items():
-            cells = (
-                f"`{name}`",
-                TYPES[column.kind],
-                column.unit or "",
-                column.description,
-                f"`{column.ucd}`",
-            )
+            ucd = "; ".join(f"`{word}`" for word in column.ucd.split(";"))
+            cells = (f"`{name}`", TYPES[column.kind], column.unit or "", column.description, ucd)
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
