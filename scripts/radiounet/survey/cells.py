@@ -115,7 +115,7 @@ def nearest_fields(distances_deg: np.ndarray) -> np.ndarray:
 def pointing_geometry(pointing: Field, grid: Sequence[Field]) -> Mosaic:
     """Centre and side of a DR2 mosaic: R is half the largest neighbour distance.
 
-    Tested against four published headers (`tests/unit/survey/test_sky.py`).
+    Tested against four published headers (`tests/unit/test_sky.py`).
     """
     distances = _distances(pointing, grid)
     chosen = distances[nearest_fields(distances)]
