@@ -17,10 +17,10 @@ SITE = [page for page in PAGES if DOCS in page.parents]
 
 
 def fenced(text):
-    """Lines of commands in fenced blocks, joined where they go on."""
-    blocks = re.findall(r"^ *```(?:sh|bash|console)?\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines]
+    """Lines of fenced blocks without a language, joined where they go on."""
+    blocks = re.findall(r"^ *```(.*)\n((?:.*\n)*?) *```$", text, re.MULTILINE)
+    lines = "\n".join(body for language, body in blocks if not language)
+    return [line.split("  #")[0].strip() for line in lines.replace("\\\n", " ").splitlines()]
 
 
 def in_tables(text):
