@@ -24,6 +24,7 @@ exclude_patterns = ["_build", "reference/_generated/*.md"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+highlight_language = "none"
 smartquotes = False  # 20" is an angle, not the end of a quotation
 default_role = "py:obj"
 autodoc_mock_imports = ["torch"]
