@@ -1,6 +1,6 @@
 """Designs of a network of several classes, each trained for the same time on the same fields.
 
-With PyTorch: see ``benchmarks/README.md``. A trial on a CPU: ``python benchmarks/designs.py 0 3
+With PyTorch: see ``docs/method/class_network.md``. A trial on a CPU: ``python benchmarks/designs.py 0 3
 --seconds 20 --workers 1 --samples 4 --held-out 1 --batch 4 --crop 128``.
 """
 

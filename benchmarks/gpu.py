@@ -1,4 +1,4 @@
-"""Ten minutes of a GPU: simulate on its cores while it trains; see ``benchmarks/README.md``.
+"""Ten minutes of a GPU: simulate on its cores while it trains; see ``docs/method/class_network.md``.
 
 Needs PyTorch, NumPy, SciPy, numba, astropy, h5py, PyYAML and pydantic, no Keras. Rehearse on a CPU: ``python
 benchmarks/gpu.py --minutes 1 --workers 1 --first 4 --batch 4 --crop 128 --held-out 2 --pool 32``.

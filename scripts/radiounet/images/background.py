@@ -20,7 +20,7 @@ LOW_PERCENT = 30.0
 """Percentile of the boxes' medians: emission may fill more than half of the neighbourhood."""
 PERCENTILE_BIAS = 0.7
 """How far that lies below the level of blank sky, over the noise divided by the square root of the
-beams in a box; `tests/unit/test_background.py` holds it to 0.03 of the noise."""
+beams in a box; `tests/unit/images/test_background.py` holds it to 0.03 of the noise."""
 FILTER_BEAMS = 5.0
 """Side of the box whose mean is removed before the noise is measured, beams."""
 CLIP_SIGMA = 4.0

@@ -36,7 +36,7 @@ ADVICE = re.compile(r" If this is really a FITS file.*")
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Let `BadDataError`s raised inside say which file is bad, unless they do."""
+    """Give a `BadDataError` raised inside the name of the bad file, unless it has one."""
     try:
         yield
     except BadDataError as error:

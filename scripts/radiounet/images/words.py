@@ -17,7 +17,7 @@ catalogues         `writable`          spaces for what ends a line or no XML can
 =================  ==================  ===============================================
 
 JSON, VOTable and CSV are then escaped by the libraries that write them.
-`tests/unit/test_words.py` checks that no other module escapes text.
+`tests/unit/images/test_words.py` checks that no other module escapes text.
 """
 
 from __future__ import annotations

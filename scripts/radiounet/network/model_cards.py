@@ -80,7 +80,7 @@ Normalisation = Annotated[
 
 
 LEVEL_ERROR = 0.15
-"""Error of a measured background over the noise, see `tests/unit/test_background.py`."""
+"""Error of a measured background over the noise, see `tests/unit/images/test_background.py`."""
 
 
 def network_input(

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 VERDICTS = ("identical", "equal", "different", "not compared")
 """From the best to the worst."""
 
+# ours and the reference, by kind: mask and probability
 Planes = dict[str, tuple[StoredPlane, StoredPlane]]
-"""Ours and the reference's, by kind: ``mask`` and ``probability``."""
 
 
 @dataclass(frozen=True)

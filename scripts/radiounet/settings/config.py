@@ -53,7 +53,7 @@ class Config(Section):
     )
     environment: Literal["cpu", "gpu"] = Field(
         "cpu",
-        description="with --software-deployment-method conda: envs/<this>.yaml for infer, train, evaluate",
+        description="with --software-deployment-method conda: envs/cpu.yaml or gpu.yaml for networks",
     )
     pointing: Annotated[Names, BeforeValidator(_listed)] = Field(
         [],

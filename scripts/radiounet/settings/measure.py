@@ -10,7 +10,7 @@ class MeasureOptions(Section):
 
     calibration_error: float = Field(0.1, ge=0, lt=1, description="flux scale error, fraction")
     galactic_latitude_deg: float = Field(
-        10.0, ge=0, le=90, description="islands below this |b| are flagged galactic, deg"
+        10.0, ge=0, le=90, description="islands nearer to the Galactic plane are flagged galactic, deg"
     )
     h0: float = Field(70.0, ge=20, le=200, description="Hubble constant, km/s/Mpc")
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
