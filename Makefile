@@ -54,7 +54,7 @@ docs: env
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 schema: env
-	$(BIN)/python -m pytest tests/unit/test_config.py --fix-schema
+	$(BIN)/python -m pytest tests/unit/settings/test_config.py --fix-schema
 
 model: env
 	for recipe in $(sort $(wildcard config/models/$(MODEL)-*.yaml)) config/models/$(MODEL).yaml; do \

@@ -29,7 +29,7 @@ def reference_text() -> str:
 
 REFERENCE_HEAD = """# Configuration
 
-Generated from `scripts/radiounet/config.py` (`make schema`); the same text feeds
+Generated from `scripts/radiounet/settings` (`make schema`); the same text feeds
 `workflow/schemas/config.schema.json`. Unknown keys are refused. Working examples: `config/examples/`.
 
 Names have at most 100 letters, digits and `+ _ . -`, and begin with a letter or digit. Numbers are finite.
