@@ -3,17 +3,21 @@
 from pathlib import Path
 
 from radiounet.images.writing import write_ecsv
+from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.archive import DownloadOptions
+from radiounet.settings.catalogues import ClusterCatalogue
 from radiounet.survey.archive import fetch
-from radiounet.survey.cluster_tables import PUBLISHED, convert_catalogue
+from radiounet.survey.catalogues import convert_catalogue
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("url",), writes=("out",))
-    parser.add_argument("--catalogue", choices=tuple(PUBLISHED), required=True, help="which catalogue")
-    parser.add_argument("--url", required=True, help="VOTable, or a local table with the same columns")
+    parser = stage_parser(__doc__, writes=("out",))
+    parser.add_argument("--name", required=True, help="name of the catalogue")
+    parser.add_argument(
+        "--catalogue", required=True, help="entry of archive.clusters of the configuration, as JSON"
+    )
     parser.add_argument(
         "--download", required=True, help="section archive.download of the configuration, as JSON"
     )
@@ -21,14 +25,16 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
+        catalogue = ClusterCatalogue.model_validate_json(args.catalogue)
+        claim_outputs([args.out], [catalogue.url])
         raw = Path(args.out).with_suffix(".download")
-        fetch(args.url, raw, DownloadOptions.model_validate_json(args.download), check=lambda _: None)
+        fetch(catalogue.url, raw, DownloadOptions.model_validate_json(args.download), check=lambda _: None)
         try:
-            write_ecsv(args.out, convert_catalogue(raw, args.catalogue))
+            write_ecsv(args.out, convert_catalogue(raw, args.name, catalogue))
         finally:
             raw.unlink()
 
-    run_stage(args, work, outputs=[], name=args.catalogue)
+    run_stage(args, work, outputs=[], name=args.name)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def main() -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="where its zip is")
     where.add_argument("--from", dest="url", help="local zip or folder of a SavedModel")
-    add_options(parser, PublishedModel, "checksum", "low", "high", "floor", "threshold")
+    add_options(
+        parser, PublishedModel, "checksum", "low", "high", "floor", "threshold", "pixel_arcsec", "beam_arcsec"
+    )
     parser.add_argument(
         "--download", default="{}", help="section archive.download of the configuration, as JSON"
     )
@@ -46,7 +48,8 @@ def main() -> None:
                 fetch(model.url, source, options, checksum=model.checksum, **accept)
             scale = {name: getattr(model, name) for name in ("low", "high", "floor")}
             log10 = LogNormalisation(kind="log10", **scale)
-            import_saved_model(source, args.name, out, log10, model.threshold, model.url)
+            grid = {"pixel_arcsec": model.pixel_arcsec, "beam_arcsec": model.beam_arcsec}
+            import_saved_model(source, args.name, out, log10, model.threshold, model.url, **grid)
 
     writes = [out / "network.weights.h5", out / "card.yaml"]
     run_stage(args, work, outputs=[], writes=writes, name=args.name)

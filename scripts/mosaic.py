@@ -6,6 +6,7 @@ from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.mosaics import MosaicOptions
+from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
 
 SURVEY = ("root", "release", "list", "mosaic", "fields")
 ANY = ("image", "weight", "like", "out", "out_weight")
@@ -17,7 +18,7 @@ def main() -> None:
         __doc__, reads=("list", "image", "weight", "like", "flux_scale"), writes=("out", "out_weight")
     )
     parser.add_argument("--root", help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--release", choices=("dr2", "dr3"), help="data release")
+    parser.add_argument("--release", type=release_option, help=RELEASE_HELP)
     parser.add_argument("--list", help="list of the release's mosaics (CSV)")
     parser.add_argument("--mosaic", help="name of the mosaic")
     parser.add_argument("--fields", nargs="+", help="names of the fields, already fetched")
@@ -43,7 +44,6 @@ def main() -> None:
             pairs = list(zip(args.image, args.weight, strict=True))
             return coadd_files(pairs, args.like, args.out, args.out_weight, threads)
         from radiounet.mosaicking.mosaic_products import mosaic_fields
-        from radiounet.survey.survey import read_survey
 
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
         return mosaic_fields(*where, options_from(args, MosaicOptions), threads)

@@ -7,7 +7,6 @@ from radiounet.images.writing import atomic
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.plan import COSTS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.survey.cells import FIELD_PX
 
 
 def main() -> None:
@@ -20,14 +19,14 @@ def main() -> None:
     )
     parser.add_argument("--cores", type=whole(1), default=os.cpu_count(), help="here (default: %(default)s)")
     parser.add_argument(
-        "--field-px", type=whole(1), default=FIELD_PX, help="side of a field's image (default: %(default)s)"
+        "--field-px", type=whole(1), help="side of a field's image (default: as the release says)"
     )
     parser.add_argument("--out", required=True, help="page to write (Markdown)")
     args = parser.parse_args()
 
     def work() -> None:
         graph = JobGraph.from_json(args.config)
-        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px)
+        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:
             temporary.write_text(text)

@@ -25,7 +25,7 @@ rule fetch_lists:
         runtime=30,
         connections=1,
     params:
-        release=CONFIG.release,
+        release=as_json(CONFIG.published_release),
         archive=as_json(CONFIG.archive),
         code=code_hash("fetch_lists"),
     shell:
@@ -48,10 +48,10 @@ rule fetch_clusters:
         runtime=30,
         connections=1,
     params:
-        url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
+        catalogue=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue].model_dump_json(),
         code=code_hash("fetch_clusters"),
     shell:
-        "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
+        "stage fetch_clusters --name {wildcards.catalogue:q} --catalogue {params.catalogue:q}"
         ' --download "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 
 

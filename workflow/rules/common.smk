@@ -50,7 +50,7 @@ shell.prefix(
 wildcard_constraints:
     mosaic=NAME_PATTERN,
     field=NAME_PATTERN,
-    catalogue="psz2|mcxc",
+    catalogue="|".join(map(re.escape, CONFIG.archive.clusters)),
 
 
 def fixed(value):

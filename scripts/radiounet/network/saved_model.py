@@ -18,10 +18,10 @@ import numpy as np
 
 from radiounet.errors import ModelError
 from radiounet.images.provenance import sha256_of
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
 from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.settings.releases import DR2
 from radiounet.settings.urls import public_text
 
 TILE_PX, CORE_PX = 192, 96
@@ -42,6 +42,9 @@ def import_saved_model(
     normalisation: LogNormalisation,
     threshold: float = 0.5,
     origin: str = "",
+    *,
+    pixel_arcsec: float = DR2.pixel_arcsec,
+    beam_arcsec: float = DR2.beam_arcsec,
 ) -> Card:
     """Make a model folder of a SavedModel of the published architecture.
 
@@ -59,6 +62,8 @@ def import_saved_model(
         Probability where the mask begins.
     origin : str
         Where the file came from, for the card.
+    pixel_arcsec, beam_arcsec : float
+        Pixel scale, and FWHM of the beam, of the images that it was trained on.
 
     Raises
     ------
@@ -74,7 +79,7 @@ def import_saved_model(
         weights = Path(scratch) / "network.weights.h5"
         save_weights(model, weights)
         # the card is made before anything is written where a good model may be
-        card = _card(name, normalisation, threshold, weights, source, origin)
+        card = _card(name, normalisation, threshold, weights, source, origin, (pixel_arcsec, beam_arcsec))
         with atomic(out / weights.name) as temporary:
             shutil.copyfile(weights, temporary)
     write_card(out, card)
@@ -82,7 +87,13 @@ def import_saved_model(
 
 
 def _card(
-    name: str, normalisation: LogNormalisation, threshold: float, weights: Path, source: Path, origin: str
+    name: str,
+    normalisation: LogNormalisation,
+    threshold: float,
+    weights: Path,
+    source: Path,
+    origin: str,
+    grid: tuple[float, float],
 ) -> Card:
     return Card(
         name=name,
@@ -92,8 +103,8 @@ def _card(
         core_px=CORE_PX,
         normalisation=normalisation,
         unit="Jy/beam",
-        beam_arcsec=BEAM_ARCSEC,
-        pixel_arcsec=PIXEL_ARCSEC,
+        beam_arcsec=grid[1],
+        pixel_arcsec=grid[0],
         threshold=threshold,
         training={
             "data": "as published; see citation",

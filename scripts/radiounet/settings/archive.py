@@ -81,6 +81,8 @@ PUBLISHED_MODELS = {
         "checksum": "gitblob:0457ad60c3f4cd0af2a3f56f61a29360f07ee6ef",
     },
 }
+
+
 def added_to(published: Mapping[str, Any], short: str | None = None) -> Callable[[Any], Any]:
     """Make a function that puts the entries of a user beside, or into, the published ones.
 

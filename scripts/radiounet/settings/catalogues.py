@@ -18,7 +18,8 @@ class ClusterCatalogue(Section):
         {}, description="our name of each column: its name in the table; empty: the same names"
     )
     units: dict[Literal["ra", "dec", "M500", "R500"], str] = Field(
-        {}, description="our name of a column: its unit, such as 1e14 solMass, where the table states none"
+        {},
+        description="our name of a column: its unit, such as 1e14 solMass, in place of what the table states",
     )
 
 

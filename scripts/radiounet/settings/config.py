@@ -88,7 +88,9 @@ class Config(Section):
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()
     clusters: FilePath | None = Field(
-        None, description="psz2, mcxc, or a table with name, ra, dec, z and M500 or R500; null for none"
+        None,
+        description="psz2, mcxc, another of archive.clusters, or a table with name, ra, dec, z and M500 or R500; "
+        "null for none",
     )
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
@@ -108,7 +110,9 @@ class Config(Section):
                 raise ValueError(f"{name}: its name is its key, not {release.name!r}")
             shipped = PUBLISHED_RELEASES.get(name)
             if shipped and any(getattr(release, one) != getattr(shipped, one) for one in SOURCES):
-                raise ValueError(f"{name}: set where its lists and files are in archive.{name}, archive.lists")
+                raise ValueError(
+                    f"{name}: set where its lists and files are in archive.{name}, archive.lists"
+                )
         return {name: release.model_copy(update={"name": name}) for name, release in releases.items()}
 
     @field_validator("release", mode="after")
@@ -173,6 +177,11 @@ class Config(Section):
     def survey_release(self) -> Release:
         """What the run works on: the published release, or the user's own images."""
         return OWN_IMAGES if self.mosaics.source == "images" else self.published_release
+
+    @property
+    def fetched_clusters(self) -> bool:
+        """Whether the clusters are a catalogue that is fetched, not a file."""
+        return self.clusters in self.archive.clusters
 
     @property
     def release_archive(self) -> ReleaseArchive:
