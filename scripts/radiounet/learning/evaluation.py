@@ -143,10 +143,8 @@ def _score(method: Method, scene: Scene) -> np.ndarray:
 
 def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    return (
-        make_mask(score, threshold, beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec), peak)
-        == 1
-    )
+    area_px = beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec)
+    return make_mask(score, threshold, area_px, peak) == 1
 
 
 class _MaskCounts:

@@ -89,8 +89,8 @@ class Config(Section):
     select: Selection = Selection()
     clusters: FilePath | None = Field(
         None,
-        description="psz2, mcxc, another of archive.clusters, or a table with name, ra, dec, z and M500 or R500; "
-        "null for none",
+        description="psz2, mcxc or another of archive.clusters, or a table with name, ra, dec, z and M500 or "
+        "R500; null for none",
     )
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
