@@ -52,12 +52,12 @@ NOT_IN = {"fields": ("fetch_mosaic",), "published": ("fetch_field", "mosaic")}
 
 def write_fields(folder: Path, n_px: int) -> None:
     """Simulate three fields; a square of sky is drawn once and repeated to fill the grid."""
-    tile = draw_region(*CENTRES[0], 1.5, seed=1).plane
+    tile = draw_region(*CENTRES[0], 1.5, seed=1, release=DR2).plane
     repeats = -(-n_px // len(tile))
     for index, (ra, dec) in enumerate(CENTRES):
-        noise = draw_noise(n_px, np.random.default_rng(index))
+        noise = draw_noise(n_px, np.random.default_rng(index), DR2)
         data = (np.tile(tile, (repeats, repeats))[:n_px, :n_px] + noise).astype(np.float32)
-        header = _header(grid_wcs(ra, dec, n_px, DR2.pixel_arcsec), f"F{index}")
+        header = _header(grid_wcs(ra, dec, n_px, DR2.pixel_arcsec), f"F{index}", DR2)
         for kind in ("int", "app"):
             write_fits(folder / f"F{index}" / f"image_full_low_m.{kind}.restored.fits", data, header)
 

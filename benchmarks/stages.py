@@ -28,10 +28,10 @@ def write_image(path: str) -> None:
     place = HealpixCells(DR3).geometry(LARGEST)
     n_px = place.n_px
     rng = np.random.default_rng(1)
-    tile = draw_region(150.0, 35.0, 1.5, seed=1).plane
+    tile = draw_region(150.0, 35.0, 1.5, seed=1, release=DR2).plane
     repeats = -(-n_px // len(tile))
-    data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng)
-    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, DR2.pixel_arcsec), place.name))
+    data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng, DR2)
+    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, DR2.pixel_arcsec), place.name, DR2))
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -147,8 +148,8 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
     )
     out = tmp_path / "psz2.ecsv"
     done = start(
-        *("fetch_clusters", "--catalogue", "psz2", "--url", tmp_path / "answer", "--download", "{}"),
-        *("--out", out),
+        *("fetch_clusters", "--name", "psz2", "--catalogue", json.dumps({"url": str(tmp_path / "answer")})),
+        *("--download", "{}", "--out", out),
     )
     assert done.returncode == 75
     assert "come back at noon" in done.stderr
@@ -205,7 +206,7 @@ COMMANDS = {
     "simulate": ("simulate", "--pair", "1", "--out", "a.fits"),
     "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
     "fetch_clusters": (
-        *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv", "--download", "{}"),
+        *("fetch_clusters", "--name", "psz2", "--catalogue", '{"url": "clusters.ecsv"}', "--download", "{}"),
         *("--out", "clusters.ecsv"),
     ),
     "fetch_model": ("fetch_model", "--name", "mine", "--from", "a.fits", "--out", "model"),
@@ -244,7 +245,8 @@ def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
 def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     table = tmp_path / "t.ecsv"
     done = start(
-        "fetch_clusters", "--catalogue", "psz2", "--url", "x", "--download", '{"attempts": 0}', "--out", table
+        *("fetch_clusters", "--name", "psz2", "--catalogue", '{"url": "x"}'),
+        *("--download", '{"attempts": 0}', "--out", table),
     )
     assert done.returncode == 78
     assert "DownloadOptions cannot be used: attempts: Input should be greater than" in done.stderr

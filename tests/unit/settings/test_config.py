@@ -10,7 +10,6 @@ import yaml
 
 from configs import refusal
 from radiounet.errors import ConfigError
-from radiounet.settings import config
 from radiounet.settings.command_line import add_options, options_from, options_to, reference_text, schema_text
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.config_faults import model_in
@@ -49,7 +48,9 @@ def test_survey_follows_the_release_or_the_images():
 
 def test_unknown_key_is_refused_with_the_allowed_ones_and_the_nearest():
     message = refusal({"relase": "dr3"})
-    assert "- relase: unknown key (value 'dr3'); allowed keys: releases, release, results, scratch," in message
+    assert (
+        "- relase: unknown key (value 'dr3'); allowed keys: releases, release, results, scratch," in message
+    )
     assert corrected(message) == {"release": "..."}
 
 
