@@ -5,7 +5,8 @@ from dataclasses import asdict
 from radiounet.errors import ConfigError
 from radiounet.images.writing import write_json
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.archive import DownloadOptions, ReleaseArchive
+from radiounet.settings.archive import DownloadOptions
+from radiounet.settings.releases import ReleaseArchive
 from radiounet.survey.archive import fetch_candidates
 from radiounet.survey.lists import read_checksums
 
