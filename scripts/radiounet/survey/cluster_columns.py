@@ -31,7 +31,7 @@ class Limit:
         return (values < self.low) | (values > self.high)
 
     @property
-    def unitcolumn_texts(self) -> str:
+    def unit_text(self) -> str:
         """Its unit after a space; nothing for pure numbers."""
         return f" {self.unit}" if str(self.unit) else ""
 
@@ -236,10 +236,10 @@ def _sexagesimal(text: str, written: u.UnitBase, wanted: u.UnitBase) -> float | 
 def column_texts(column) -> list[str]:
     """Texts of a column, '' where masked."""
     mask = np.broadcast_to(getattr(column, "mask", False), column.shape)
-    return ["" if gone else _plaincolumn_texts(value) for value, gone in zip(column, mask, strict=True)]
+    return ["" if gone else _plain_text(value) for value, gone in zip(column, mask, strict=True)]
 
 
-def _plaincolumn_texts(value: object) -> str:
+def _plain_text(value: object) -> str:
     if isinstance(value, bytes):
         try:
             value = value.decode()

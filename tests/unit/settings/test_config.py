@@ -48,9 +48,7 @@ def test_survey_follows_the_release_or_the_images():
 
 def test_unknown_key_is_refused_with_the_allowed_ones_and_the_nearest():
     message = refusal({"relase": "dr3"})
-    assert (
-        "- relase: unknown key (value 'dr3'); allowed keys: releases, release, results," in message
-    )
+    assert "- relase: unknown key (value 'dr3'); allowed keys: releases, release, results," in message
     assert corrected(message) == {"release": "..."}
 
 
