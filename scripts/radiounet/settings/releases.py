@@ -74,8 +74,8 @@ class Release(Section):
 
     @property
     def title(self) -> str:
-        """Its name for people."""
-        return self.name.upper() if self.is_listed else "own images"
+        """Its name and frequency for people."""
+        return f"{self.name.upper()} ({self.frequency_mhz:g} MHz)" if self.is_listed else "own images"
 
     def for_stage(self) -> str:
         """What a stage needs to know of it, as JSON: all but its sources, which may move."""

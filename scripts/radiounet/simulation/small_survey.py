@@ -162,7 +162,7 @@ def write_archive(root: Path) -> None:
     region = draw_region(150.7, 35.45, 3.6, seed=1, release=DR2)
     for name in FIELD_CENTRES:
         write_field(root / "fields", name, region, rng)
-    write_clusters(root / "clusters_dr2.ecsv", region, [*FIELD_CENTRES.values()], 0.6)
+    _write_clusters(root / "clusters_dr2.ecsv", region, [*FIELD_CENTRES.values()], 0.6)
     rows = [(name, *centre) for name, centre in FIELD_CENTRES.items()]
     pointings = Table(rows=rows, names=("mosaic_id", "centeralpha", "centerdelta"))
     (root / "tap").mkdir(parents=True, exist_ok=True)
@@ -174,8 +174,8 @@ def write_archive(root: Path) -> None:
     (root / "grid.txt").write_text("\n".join(lines) + "\n")
 
     centre, region = write_edge(root / "cells", EDGE_CELLS, DR3, rng)
-    write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
-    write_footprint(root / "footprint.moc.fits", centre)
+    _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
+    write_footprint(root / "footprint.moc.fits", centre, 0.9 * EDGE_RADIUS_DEG)
 
 
 def write_edge(
@@ -198,16 +198,18 @@ def write_edge(
     return centre, region
 
 
-def write_footprint(path: Path, centre: tuple[float, float]) -> None:
-    """Write a footprint (FITS MOC) of the data around an edge."""
+def write_footprint(path: Path, centre: tuple[float, float], radius_deg: float) -> None:
+    """Write a footprint (FITS MOC): a disc."""
     from mocpy import MOC
 
-    radius = 0.9 * EDGE_RADIUS_DEG * u.deg
-    footprint = MOC.from_cone(lon=centre[0] * u.deg, lat=centre[1] * u.deg, radius=radius, max_depth=9)
+    lon, lat, radius = (angle * u.deg for angle in (*centre, radius_deg))
+    footprint = MOC.from_cone(lon=lon, lat=lat, radius=radius, max_depth=9)
     footprint.save(str(path), format="fits", overwrite=True)
 
 
-def write_clusters(path: Path, region: Region, centres: list[tuple[float, float]], radius_deg: float) -> None:
+def _write_clusters(
+    path: Path, region: Region, centres: list[tuple[float, float]], radius_deg: float
+) -> None:
     """Table of the clusters put near some centres; ``simulated_diffuse`` is the truth."""
     ra, dec = region.grid.wcs_pix2world([(c.x_px, c.y_px) for c in region.clusters], 0).T
     places = unit_vectors(ra, dec)

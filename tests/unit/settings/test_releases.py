@@ -29,7 +29,12 @@ def test_section_archive_sets_the_sources_of_shipped_releases():
 
 def test_a_release_of_the_user():
     release = load_config({"release": "mine", "releases": {"mine": HEALPIX | FILES}}).survey_release
-    assert (release.name, release.nside, release.prefix, release.title) == ("mine", 8, "hp", "MINE")
+    assert (release.name, release.nside, release.prefix, release.title) == (
+        "mine",
+        8,
+        "hp",
+        "MINE (1300 MHz)",
+    )
     assert release.fields == DR2.fields
     raw = {"release": "mine", "releases": {"mine": HEALPIX | FILES | {"fields": "own.csv"}}}
     assert load_config(raw).survey_release.fields == "own.csv"
@@ -58,7 +63,10 @@ def test_a_shipped_release_changes_in_what_is_named_alone():
         ({"releases": {"x": HEALPIX | {"name": "y"}}}, "x: its name is its key, not 'y'"),
         ({"releases": {"images": HEALPIX}}, "own images are no release"),
         ({"releases": {"x": {"cells": "images", **GRID}}}, "own images are no release"),
-        ({"releases": {"dr2": {"mosaics": "a.csv"}}}, "dr2: set where its lists and files are in archive.dr2"),
+        (
+            {"releases": {"dr2": {"mosaics": "a.csv"}}},
+            "dr2: set where its lists and files are in archive.dr2",
+        ),
         ({"releases": {"x": {"cells": "healpix"}}}, "releases.x.pixel_arcsec: is needed"),
         (
             {"release": "x", "releases": {"x": HEALPIX}},
