@@ -1,4 +1,4 @@
-"""A made-up release and cluster catalogue, added by configuration alone, from their lists to the catalogue."""
+"""A made-up release and cluster catalogue, added by configuration alone: from lists to a catalogue."""
 
 import csv
 import os
@@ -105,7 +105,7 @@ def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkou
     assert sorted(clusters["name"].tolist()) == ["C0", "C1"]
     assert clusters["r500_arcmin"].tolist() == [4.0, 4.0]
     assert (clusters["coverage"] > 0.9).all()
-    owners = healpy.ang2pix(NSIDE, clusters["ra"], clusters["dec"], lonlat=True)
+    owners = healpy.ang2pix(NSIDE, clusters["ra_deg"], clusters["dec_deg"], lonlat=True)
     assert clusters["mosaic"].tolist() == [f"sq{cell:05d}" for cell in owners]
     assert not len(Table.read(products.catalogue("rejected", "fits")))
     for name in names:
