@@ -36,7 +36,7 @@ def check_inputs(config: Config, root: str) -> None:
         fault for key, path in _files(config) if (fault := _file_fault(key, path, root, names.get(key, ())))
     ]
     folders = [fault for key, path in _templates(config) if (fault := _folder_fault(key, path))]
-    _raise([*_place_faults(config), *files, *folders])
+    _raise([*_release_faults(config), *_place_faults(config), *files, *folders])
 
 
 def check_model(config: Config, models: Path) -> None:
@@ -103,6 +103,19 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
     for key, template in named.items():
         if template is not None and (path := local_path(template)) is not None:
             yield key, path
+
+
+def _release_faults(config: Config) -> list[str]:
+    """What the release lacks of what the run fetches."""
+    release, faults = config.survey_release, []
+    if config.mosaics.source == "published" and release.archive.mosaic is None:
+        faults.append(f"release: {release.name} has no mosaics to fetch: set {config.archive_key}.mosaic")
+    if release.is_listed and release.footprint is None and release.mosaics is None:
+        faults.append(
+            f"release: {release.name} has no list of its mosaics: set releases.{release.name}.footprint "
+            f"where its cells are healpix, releases.{release.name}.mosaics where they are pointings"
+        )
+    return faults
 
 
 def _place_faults(config: Config) -> list[str]:

@@ -142,29 +142,14 @@ class Config(Section):
             raise ValueError("mosaics.source is 'images' but mosaics.images lists none")
         if self.mosaics.source != "images" and self.mosaics.images:
             raise ValueError(f"mosaics.images is given but mosaics.source is {self.mosaics.source!r}")
-        self._require_sources()
+        if self.mosaics.source == "fields" and self.release_archive.field is None:
+            raise ValueError(f"mosaics.source is 'fields' but {self.archive_key}.field has no URL")
         if self.select.with_clusters and self.clusters is None:
             raise ValueError("select.with_clusters is true but clusters names no catalogue")
         names = [image.name for image in self.mosaics.images]
         if len(names) != len(set(names)):
             raise ValueError("mosaics.images: two images have the same name")
         return self
-
-    def _require_sources(self) -> None:
-        """Raise where the release lacks a source that the run needs."""
-        release, source = self.survey_release, self.mosaics.source
-        if not release.is_listed:
-            return
-        is_shipped = self.release in PUBLISHED_RELEASES
-        files = f"archive.{self.release}" if is_shipped else f"releases.{self.release}.archive"
-        wanted = {"fields": "field", "published": "mosaic"}[source]
-        if getattr(release.archive, wanted) is None:
-            raise ValueError(f"mosaics.source is {source!r} but {files}.{wanted} has no URL")
-        if release.footprint is None and release.mosaics is None:
-            raise ValueError(
-                f"releases.{self.release} has no list of its mosaics: set footprint where cells is healpix, "
-                "mosaics where it is pointing"
-            )
 
     @property
     def published_release(self) -> Release:
@@ -182,6 +167,15 @@ class Config(Section):
     def fetched_clusters(self) -> bool:
         """Whether the clusters are a catalogue that is fetched, not a file."""
         return self.clusters in self.archive.clusters
+
+    @property
+    def archive_key(self) -> str:
+        """Key of the section that says where the files of the published release are."""
+        return (
+            f"archive.{self.release}"
+            if self.release in PUBLISHED_RELEASES
+            else f"releases.{self.release}.archive"
+        )
 
     @property
     def release_archive(self) -> ReleaseArchive:

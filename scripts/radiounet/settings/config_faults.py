@@ -28,8 +28,6 @@ CORRECTIONS = {
     },
     "mosaics.source is 'fields' but releases": "releases:\n  my-release:\n    archive:\n"
     "      field: https://your.server/{field}/{file}",
-    "mosaics.source is 'published' but releases": "releases:\n  my-release:\n    archive:\n"
-    "      mosaic: https://your.server/{mosaic}/{file}",
     "facet_offsets and bad_facets need facets": "mosaics:\n  options:\n"
     '    facets: "/data/{field}/image_full_low_m.tessel.reg"',
     "select.with_clusters": "clusters: psz2",

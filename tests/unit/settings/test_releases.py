@@ -69,16 +69,8 @@ def test_a_shipped_release_changes_in_what_is_named_alone():
         ),
         ({"releases": {"x": {"cells": "healpix"}}}, "releases.x.pixel_arcsec: is needed"),
         (
-            {"release": "x", "releases": {"x": HEALPIX}},
-            "mosaics.source is 'published' but releases.x.archive.mosaic has no URL",
-        ),
-        (
             {"release": "x", "releases": {"x": HEALPIX | FILES}, "mosaics": {"source": "fields"}},
             "mosaics.source is 'fields' but releases.x.archive.field has no URL",
-        ),
-        (
-            {"release": "x", "releases": {"x": HEALPIX | FILES | {"footprint": None}}},
-            "releases.x has no list of its mosaics: set footprint where cells is healpix",
         ),
     ],
 )
