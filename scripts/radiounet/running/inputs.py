@@ -31,7 +31,7 @@ def check_inputs(config: Config, root: str) -> None:
     ConfigError
         Names every file that is missing, empty, not readable or in the run's own folder.
     """
-    names = {"clusters": config.archive.clusters}
+    names: dict[str, Iterable[str]] = {"clusters": config.archive.clusters}
     files = [
         fault for key, path in _files(config) if (fault := _file_fault(key, path, root, names.get(key, ())))
     ]

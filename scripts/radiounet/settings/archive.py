@@ -34,7 +34,7 @@ class DownloadOptions(Section):
 class Dr2Archive(ReleaseArchive):
     """DR2: one mosaic per pointing."""
 
-    mosaic: MosaicUrl = Field(DR2.archive.mosaic, description="URL of a mosaic's files")
+    mosaic: MosaicUrl = Field(str(DR2.archive.mosaic), description="URL of a mosaic's files")
     mosaic_files: FileNames = Field(
         DR2.archive.mosaic_files, description="candidate file names, tried in order"
     )
@@ -43,7 +43,7 @@ class Dr2Archive(ReleaseArchive):
 class Dr3Archive(ReleaseArchive):
     """DR3: one mosaic per HEALPix cell; which of the names is public is not known yet."""
 
-    mosaic: CellUrl = Field(DR3.archive.mosaic, description="URL of a mosaic's files")
+    mosaic: CellUrl = Field(str(DR3.archive.mosaic), description="URL of a mosaic's files")
     mosaic_files: FileNames = Field(
         DR3.archive.mosaic_files, description="candidate file names, tried in order"
     )
@@ -53,9 +53,9 @@ class Lists(Section):
     """Where the lists of the survey are read from: a URL, or a local file."""
 
     dr2_mosaics: Source = Field(
-        DR2.mosaics, description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)"
+        str(DR2.mosaics), description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)"
     )
-    dr3_footprint: Source = Field(DR3.footprint, description="DR3 footprint (FITS MOC)")
+    dr3_footprint: Source = Field(str(DR3.footprint), description="DR3 footprint (FITS MOC)")
     fields: Source = Field(LOTSS_FIELDS, description="grid of LoTSS fields: name, ra, dec (deg)")
 
 

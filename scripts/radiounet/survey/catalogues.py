@@ -34,7 +34,7 @@ def convert_catalogue(path: str | Path, name: str, catalogue: ClusterCatalogue) 
         The service answered with an error.
     """
     table = read_table(path)
-    result, units = QTable(), dict[str, str](catalogue.units)
+    result, units = QTable(), {str(ours): unit for ours, unit in catalogue.units.items()}
     for ours, theirs in (catalogue.columns or _same_names(table)).items():
         if theirs not in table.colnames:
             raise ConfigError(f"{path}: {name} has no column {theirs}; it has {table.colnames}")

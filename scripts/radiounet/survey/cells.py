@@ -5,7 +5,7 @@ What differs between releases in this stands here, one class for each kind of ce
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -192,12 +192,12 @@ class HealpixCells(Cells):
     ) -> np.ndarray:
         """Fields whose disc meets the mosaic's square, bool ``[field]``."""
         half = self.half_deg(place)
-        near = np.flatnonzero(distances_deg < np.sqrt(2) * half + radius_deg + 1)
+        near = np.flatnonzero(distances_deg < np.sqrt(2) * half + radius_deg + 1).tolist()
         ra = np.array([grid[index].ra_deg for index in near])
         dec = np.array([grid[index].dec_deg for index in near])
         beyond = [np.maximum(np.abs(o) - half, 0) for o in offsets_deg(place.ra_deg, place.dec_deg, ra, dec)]
         chosen = np.zeros(len(distances_deg), bool)
-        chosen[near[np.hypot(*beyond) < radius_deg]] = True
+        chosen[np.asarray(near, int)[np.hypot(*beyond) < radius_deg]] = True
         return chosen
 
 
@@ -286,7 +286,11 @@ class OwnImages(Cells):
 
 def cells_of(release: Release, mosaics: Iterable[Mosaic] = ()) -> Cells:
     """Cells of a release, of the kind that it names."""
-    kinds = {"pointing": NearestPointing, "healpix": HealpixCells, "images": OwnImages}
+    kinds: dict[str, Callable[[Release, Iterable[Mosaic]], Cells]] = {
+        "pointing": NearestPointing,
+        "healpix": HealpixCells,
+        "images": OwnImages,
+    }
     return kinds[release.cells](release, mosaics)
 
 
