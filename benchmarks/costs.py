@@ -20,16 +20,16 @@ from common import ROOT, run, snakemake
 from radiounet import __version__
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products
-from radiounet.images.squares import PIXEL_ARCSEC, Mosaic
+from radiounet.images.squares import Mosaic
 from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.running.plan import FLOAT_BYTES, read_costs, seconds_of
 from radiounet.settings.config import load_config
+from radiounet.settings.releases import DR2
 from radiounet.simulation.small_survey import _header, draw_noise, draw_region
-from radiounet.survey.cells import FIELD_PX
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 
-SIZES = (1500, FIELD_PX)
+SIZES = (1500, DR2.field_px)
 CENTRES = [(150.0, 35.0), (151.0, 35.0), (150.5, 35.8)]
 MANY = 300  # mosaics of the catalogue, beside three
 PICTURES = 60  # most that a report shows, by default
@@ -52,12 +52,12 @@ NOT_IN = {"fields": ("fetch_mosaic",), "published": ("fetch_field", "mosaic")}
 
 def write_fields(folder: Path, n_px: int) -> None:
     """Simulate three fields; a square of sky is drawn once and repeated to fill the grid."""
-    tile = draw_region(*CENTRES[0], 1.5, seed=1).plane
+    tile = draw_region(*CENTRES[0], 1.5, seed=1, release=DR2).plane
     repeats = -(-n_px // len(tile))
     for index, (ra, dec) in enumerate(CENTRES):
-        noise = draw_noise(n_px, np.random.default_rng(index))
+        noise = draw_noise(n_px, np.random.default_rng(index), DR2)
         data = (np.tile(tile, (repeats, repeats))[:n_px, :n_px] + noise).astype(np.float32)
-        header = _header(grid_wcs(ra, dec, n_px, PIXEL_ARCSEC), f"F{index}")
+        header = _header(grid_wcs(ra, dec, n_px, DR2.pixel_arcsec), f"F{index}", DR2)
         for kind in ("int", "app"):
             write_fits(folder / f"F{index}" / f"image_full_low_m.{kind}.restored.fits", data, header)
 
@@ -120,7 +120,7 @@ def measure_many(folder: Path) -> dict[str, float]:
         islands.meta["footprints"] = [" ".join(map(str, one)) for one in moved]
         write_ecsv(products.islands(name), islands)
     paths = list_paths(str(folder / "lists"), "dr2")
-    places = [Mosaic(name, *CENTRES[0], FIELD_PX) for name in names]
+    places = [Mosaic(name, *CENTRES[0], DR2.field_px) for name in names]
     write_mosaic_list(paths["mosaics"], places)
     config = load_config(yaml.safe_load((folder / "published.yaml").read_text()))
     # all mosaics have the same centre, and would be neighbours of each other for the clusters
@@ -155,7 +155,7 @@ def main() -> None:
     for rule, (unit, scale, cores) in RULES.items():
         small, large = ((scale * mpx[n_px], times[n_px][rule]) for n_px in SIZES)
         print(line(rule, small, large, unit, cores))
-    few = times[FIELD_PX]
+    few = times[DR2.field_px]
     print(line("merge_catalogue", (3, few["merge_catalogue"]), (MANY, many["merge_catalogue"]), "mosaic", 1))
     print(line("report", (3, few["report"]), (PICTURES, many["report"]), "picture", 1))
     print(f"slurm_job,{read_costs()['slurm_job'].seconds:.1f},0,,0")

@@ -21,9 +21,10 @@ from scipy import ndimage
 from common import ROOT, Cost, print_table, run
 from radiounet.images.image import grid_wcs, mosaic_wcs
 from radiounet.images.products import Products
-from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.mosaicking.coadd import exact_pixels, lattice_of
-from radiounet.survey.cells import cell_geometry
+from radiounet.settings.releases import DR2, DR3
+from radiounet.survey.cells import HealpixCells
 from radiounet.survey.lists import write_mosaic_list
 
 REPEATS = 5
@@ -32,7 +33,7 @@ LARGEST, LARGE_PX = 543, 6075
 PRIMARY_BEAM_DEG = 3.96  # full width at 144 MHz
 SPACING_DEG = 2.6  # of the survey's fields
 CLOSE_DEG = 1.0  # so that fields of 3000 px all reach most of the small grid
-BEAM_PX = 20 / PIXEL_ARCSEC
+BEAM_PX = 20 / DR2.pixel_arcsec
 SIGMA_PX = BEAM_PX / np.sqrt(8 * np.log(2))
 CENTRE = (150.0, 55.0)
 PLACES = {"dec 35": (150.0, 35.0), "across RA 0": (359.9, 3.0), "dec 84": (12.0, 84.0), "pole": (200.0, 89.6)}
@@ -71,7 +72,7 @@ def add_sources(plane: np.ndarray, wcs, sky: np.ndarray) -> None:
 
 def primary_beam(n_px: int) -> np.ndarray:
     """Gaussian primary beam around a field's middle."""
-    line = ((np.arange(n_px) + 1 - n_px / 2) * PIXEL_ARCSEC / 3600 / PRIMARY_BEAM_DEG) ** 2
+    line = ((np.arange(n_px) + 1 - n_px / 2) * DR2.pixel_arcsec / 3600 / PRIMARY_BEAM_DEG) ** 2
     return np.exp(-4 * np.log(2) * (line[:, None] + line)).astype(np.float32)
 
 
@@ -86,14 +87,14 @@ def write_seven(folder: Path) -> list[tuple[str, str]]:
     """Seven fields with their weights, and the grid they go to."""
     pairs = []
     for n, (ra, dec) in enumerate(around(*CENTRE, 7, CLOSE_DEG)):
-        wcs = grid_wcs(ra, dec, FIELD_PX, PIXEL_ARCSEC)
+        wcs = grid_wcs(ra, dec, FIELD_PX, DR2.pixel_arcsec)
         plane = noise(FIELD_PX, n)
         add_sources(plane, wcs, sources(*CENTRE, 1.5))
         pair = str(folder / f"f{n}.fits"), str(folder / f"f{n}.weight.fits")
         for path, data in zip(pair, (plane, (primary_beam(FIELD_PX) / 1e-4) ** 2), strict=True):
             fits.PrimaryHDU(data.astype(np.float32), header_of(wcs)).writeto(path)
         pairs.append(pair)
-    grid = grid_wcs(*CENTRE, GRID_PX, PIXEL_ARCSEC)
+    grid = grid_wcs(*CENTRE, GRID_PX, DR2.pixel_arcsec)
     fits.PrimaryHDU(np.zeros((GRID_PX, GRID_PX), np.float32), grid.to_header()).writeto(folder / "grid.fits")
     return pairs
 
@@ -235,11 +236,11 @@ def coordinates() -> None:
     rows = []
     rng = np.random.default_rng(1)
     for name, (ra, dec) in PLACES.items():
-        grid = grid_wcs(ra, dec, 5916, PIXEL_ARCSEC)
+        grid = grid_wcs(ra, dec, 5916, DR2.pixel_arcsec)
         y, x = rng.uniform(0, 5915, (2, 100_000))
         errors, steps = [], set()
         for field_ra, field_dec in around(ra, min(dec, 87.0), 7, SPACING_DEG):
-            field = grid_wcs(field_ra, min(field_dec, 89.9), LARGE_PX, PIXEL_ARCSEC)
+            field = grid_wcs(field_ra, min(field_dec, 89.9), LARGE_PX, DR2.pixel_arcsec)
             lattice = lattice_of(grid, field)
             errors.append(np.abs(lattice.at(y, x) - exact_pixels(grid, field, y, x)).max())
             steps.add(lattice.step)
@@ -253,7 +254,7 @@ def write_large(products: Products, ra: float, dec: float) -> list[str]:
     beam = primary_beam(LARGE_PX)
     names = []
     for n, (field_ra, field_dec) in enumerate(around(ra, dec, 12, SPACING_DEG)):
-        wcs = grid_wcs(field_ra, field_dec, LARGE_PX, PIXEL_ARCSEC)
+        wcs = grid_wcs(field_ra, field_dec, LARGE_PX, DR2.pixel_arcsec)
         plane = beam * 0
         add_sources(plane, wcs, sources(ra, dec, 2.0))
         apparent = beam * plane + noise(LARGE_PX, n).astype(np.float32)
@@ -270,7 +271,7 @@ def write_large(products: Products, ra: float, dec: float) -> list[str]:
 
 def survey_mosaic(folder: Path, repeats: int) -> None:
     """Print time, memory and flux densities of a DR3 mosaic of the largest size."""
-    place = cell_geometry(LARGEST)
+    place = HealpixCells(DR3).geometry(LARGEST)
     products = Products(str(folder / "dr3"))
     run([sys.executable, __file__, "--write-large", products.root])
     names = [f"F{n:02d}" for n in range(12)]
@@ -281,7 +282,7 @@ def survey_mosaic(folder: Path, repeats: int) -> None:
     costs = [run(command) for _ in range(repeats)]
     seconds, memory = statistics.median(one.seconds for one in costs), max(one.gigabytes for one in costs)
     image, header = fits.getdata(products.image(place.name), header=True)
-    ratios = fluxes(image, mosaic_wcs(place, PIXEL_ARCSEC), sources(place.ra_deg, place.dec_deg, 2.0))
+    ratios = fluxes(image, mosaic_wcs(place, DR2.pixel_arcsec), sources(place.ra_deg, place.dec_deg, 2.0))
     print(
         f"\nTwelve fields of {LARGE_PX} px onto a DR3 mosaic of {place.n_px} px, the survey's method with "
         f"all checksums and products: {seconds:.1f} s (median of {repeats}; goal 40), {memory:.2f} GB "
@@ -317,7 +318,7 @@ def main() -> None:
         reproject_seven(Path(args.reproject[0]), args.reproject[1:])
         return
     if args.write_large:
-        place = cell_geometry(LARGEST)
+        place = HealpixCells(DR3).geometry(LARGEST)
         write_large(Products(args.write_large), place.ra_deg, place.dec_deg)
         return
     with tempfile.TemporaryDirectory() as folder:

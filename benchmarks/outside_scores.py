@@ -15,7 +15,6 @@ from astropy.table import Table
 from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.resampling import to_model_grid
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.learning.outside import (
     BEAM_PX,
     MIN_AREA_PX,
@@ -29,6 +28,7 @@ from radiounet.learning.outside import (
     find_islands,
 )
 from radiounet.measuring.scores import PixelCounts, divide, roc_auc
+from radiounet.settings.releases import DR2
 
 Score = Callable[[np.ndarray, float], np.ndarray]
 """Image in Jy/beam, ``[y, x]``, and FWHM of its beam in px, to a probability per pixel."""
@@ -98,14 +98,14 @@ def _measure(fields: list[Field], threshold: float, peak: float | None) -> dict[
     for field in fields:
         truth = field.truth
         counts.add(np.where(truth.known, field.probability, np.nan), truth.mask)
-        scan.add(field.probability, truth, PIXEL_ARCSEC)
+        scan.add(field.probability, truth, DR2.pixel_arcsec)
         islands = find_islands(field.probability, threshold)
         kept, judgement = islands.kept(peak), truth.judge(islands)
         mask, true = kept[islands.labels] & truth.known, truth.mask & truth.known
         marked += [(mask & true).sum(), mask.sum(), true.sum()]
         found.append(judgement.found(kept))
         false += judgement.false(kept)
-        area += area_deg2(truth.known, PIXEL_ARCSEC)
+        area += area_deg2(truth.known, DR2.pixel_arcsec)
     dice = float(divide(2 * marked[0], marked[1] + marked[2]))
     return {
         "dice": dice,
@@ -139,7 +139,7 @@ def _clusters(fields: list[Field]) -> dict[str, float]:
     values, hosts = [], []
     for field in fields:
         for row in field.clusters:
-            place = row["y"], row["x"], row["R500"] * 60 / PIXEL_ARCSEC
+            place = row["y"], row["x"], row["R500"] * 60 / DR2.pixel_arcsec
             values.append(aperture(field.probability, field.truth.known, *place))
             hosts.append(row["has_diffuse"])
     largest, mean = np.array(values).T
@@ -178,7 +178,7 @@ def measure_nvss(score: Score, threshold: float, peak: float | None, folder: Pat
 def on_grid(image: Plane, way: str) -> Plane:
     """Image as the workflow regrids it (``as_is``), or with the survey's pixels per beam (``beam``)."""
     if way == "as_is":
-        return to_model_grid(image, PIXEL_ARCSEC, BEAM_ARCSEC)
+        return to_model_grid(image, DR2.beam_arcsec)
     return to_model_grid(image, image.beam.major_arcsec / BEAM_PX, image.beam.major_arcsec)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from common import ROOT, print_table, run
 from radiounet.images.image import mosaic_wcs
 from radiounet.images.products import Products
-from radiounet.images.squares import PIXEL_ARCSEC
 from radiounet.images.writing import write_fits
+from radiounet.settings.releases import DR2, DR3
 from radiounet.simulation.small_survey import _header, draw_noise, draw_region
-from radiounet.survey.cells import cell_geometry
+from radiounet.survey.cells import HealpixCells
 from radiounet.survey.lists import write_mosaic_list
 
 LARGEST = 543
@@ -25,13 +25,13 @@ REPEATS = 3
 
 def write_image(path: str) -> None:
     """Simulate the mosaic; a square of sky is drawn once and repeated to fill the grid."""
-    place = cell_geometry(LARGEST)
+    place = HealpixCells(DR3).geometry(LARGEST)
     n_px = place.n_px
     rng = np.random.default_rng(1)
-    tile = draw_region(150.0, 35.0, 1.5, seed=1).plane
+    tile = draw_region(150.0, 35.0, 1.5, seed=1, release=DR2).plane
     repeats = -(-n_px // len(tile))
-    data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng)
-    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, PIXEL_ARCSEC), place.name))
+    data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng, DR2)
+    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, DR2.pixel_arcsec), place.name, DR2))
 
 
 def main() -> None:
@@ -41,9 +41,9 @@ def main() -> None:
         name = "hp00543"
         # in a process of its own: a child counts the memory its parent had when it was started
         run([sys.executable, __file__, products.image(name)])
-        n_px = cell_geometry(LARGEST).n_px
+        n_px = HealpixCells(DR3).geometry(LARGEST).n_px
         mosaics = f"{folder}/mosaics.csv"
-        write_mosaic_list(mosaics, [cell_geometry(LARGEST)])
+        write_mosaic_list(mosaics, [HealpixCells(DR3).geometry(LARGEST)])
         model = str(ROOT / "resources" / "models" / "lotss-unet")
         stages = {
             "tile": ["--image", products.image(name), "--model", model, "--out", products.tiles(name)],

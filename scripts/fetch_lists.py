@@ -14,9 +14,9 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        settings = args.settings
-        archive, release = settings.archive, settings.release
-        claim_outputs(list_paths(archive.list_folder, release).values(), archive.lists.model_dump().values())
+        archive, release = args.settings.archive, args.settings.published_release
+        sources = release.mosaics, release.footprint, release.fields
+        claim_outputs(list_paths(archive.list_folder, release.name).values(), filter(None, sources))
         fetch_lists(archive, release)
 
     run_stage(args, work, outputs=[])

@@ -3,6 +3,7 @@
 from radiounet.images.image import place_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.releases import OWN_IMAGES
 from radiounet.survey.lists import write_mosaic_list
 
 
@@ -16,7 +17,9 @@ def main() -> None:
 
     def work() -> None:
         named = zip(args.names, args.images, strict=True)
-        write_mosaic_list(args.out, [Mosaic(name, *place_of(path)) for name, path in named])
+        write_mosaic_list(
+            args.out, [Mosaic(name, *place_of(path, OWN_IMAGES.pixel_arcsec)) for name, path in named]
+        )
 
     run_stage(args, work, outputs=[])
 

@@ -5,13 +5,14 @@ import os
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
+from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("list",))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--release", required=True, choices=("dr2", "dr3"), help="data release")
+    parser.add_argument("--release", required=True, type=release_option, help=RELEASE_HELP)
     parser.add_argument("--list", required=True, help="list of the release's mosaics (CSV)")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--fields", required=True, nargs="+", help="names of the fields, already fetched")
@@ -22,7 +23,6 @@ def main() -> None:
 
     def work() -> None:
         from radiounet.mosaicking.mosaic_products import mosaic_fields
-        from radiounet.survey.survey import read_survey
 
         threads = args.threads or len(os.sched_getaffinity(0))
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products

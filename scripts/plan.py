@@ -9,7 +9,6 @@ from radiounet.running.plan import COSTS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
-from radiounet.survey.cells import FIELD_PX
 
 
 def main() -> None:
@@ -22,14 +21,14 @@ def main() -> None:
     )
     parser.add_argument("--cores", type=whole(1), default=os.cpu_count(), help="here (default: %(default)s)")
     parser.add_argument(
-        "--field-px", type=whole(1), default=FIELD_PX, help="side of a field's image (default: %(default)s)"
+        "--field-px", type=whole(1), help="side of a field's image (default: as the release says)"
     )
     parser.add_argument("--out", required=True, help="page to write (Markdown)")
     args = parser.parse_args()
 
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
-        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px)
+        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:
             temporary.write_text(text)

@@ -26,6 +26,7 @@ from radiounet.network.tiling import tile_image
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.mosaics import MosaicOptions
+from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.survey import Survey
 from skies import BEAM_PX, add_halo, draw_noise, write_field
@@ -109,7 +110,7 @@ def leave_out(products: Products, mosaic: Mosaic, folder: Path, fault: str, beyo
     fields = ["good", beyond, fault]
     for name in fields:
         fetch_field(products, name, folder)
-    mosaic_fields(mosaic.name, Survey("dr3", [mosaic]), fields, products, MosaicOptions(sigma_box_px=120))
+    mosaic_fields(mosaic.name, Survey(DR3, [mosaic]), fields, products, MosaicOptions(sigma_box_px=120))
 
 
 @cache
@@ -125,7 +126,7 @@ def run_stages(
 ) -> Survey:
     """Every stage on own images by name, as the rules run them; bad data is rejected."""
     predictor, card = _opened(segmentation.model, segmentation.batch, segmentation.precision)
-    survey = Survey("images", [Mosaic(name, *place_of(path)) for name, path in images.items()])
+    survey = Survey(OWN_IMAGES, [Mosaic(name, *place_of(path, 4.5)) for name, path in images.items()])
     for name, source in images.items():
         tiles, cores = products.tiles(name), products.cores(name)
         image, probability, mask = (

@@ -137,6 +137,10 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     assert left == ["islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
 
 
+def catalogue_at(url):
+    return "--settings", json.dumps({"archive": {"clusters": {"psz2": {"url": str(url)}}}})
+
+
 def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path):
     (tmp_path / "answer").write_text(
         '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE>'
@@ -144,7 +148,7 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
     )
     out = tmp_path / "psz2.ecsv"
     done = start(
-        *("fetch_clusters", "--catalogue", "psz2", "--url", tmp_path / "answer"),
+        *("fetch_clusters", "--name", "psz2", *catalogue_at(tmp_path / "answer")),
         *("--out", out),
     )
     assert done.returncode == 75
@@ -202,7 +206,7 @@ COMMANDS = {
     "simulate": ("radiounet simulate", "--pair", "1", "--out", "a.fits"),
     "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
     "fetch_clusters": (
-        *("fetch_clusters", "--catalogue", "psz2", "--url", "clusters.ecsv"),
+        *("fetch_clusters", "--name", "psz2", *catalogue_at("clusters.ecsv")),
         *("--out", "clusters.ecsv"),
     ),
     "fetch-model": ("radiounet fetch-model", "--name", "mine", "--from", "a.fits", "--out", "model"),
@@ -234,7 +238,7 @@ def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
 def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     table = tmp_path / "t.ecsv"
     done = start(
-        *("fetch_clusters", "--catalogue", "psz2", "--url", "x", "--out", table),
+        *("fetch_clusters", "--name", "psz2", "--out", table),
         *("--settings", '{"archive": {"download": {"attempts": 0}}}'),
     )
     assert done.returncode == 2

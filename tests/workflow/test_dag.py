@@ -12,10 +12,13 @@ from astropy.table import Table
 
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv
+from radiounet.settings.archive import Archive
 from radiounet.settings.config import load_config
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cells import Field, cell_geometry, pointing_geometry
-from radiounet.survey.cluster_tables import convert_catalogue, read_clusters
+from radiounet.settings.releases import DR2, DR3
+from radiounet.survey.catalogues import convert_catalogue
+from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pixel
+from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 
@@ -45,11 +48,13 @@ def write_lists(run, folder="resources/footprints"):
     paths = {release: list_paths(str(root), release) for release in ("dr2", "dr3")}
     near = [
         place
-        for place in map(cell_geometry, range(1400))
+        for place in map(HealpixCells(DR3).geometry, range(1400))
         if separation_deg(COMA, unit_vectors(place.ra_deg, place.dec_deg)) < 14
     ]
     fields = [Field(f"F{i:02d}", place.ra_deg, place.dec_deg) for i, place in enumerate(near)]
-    write_mosaic_list(paths["dr2"]["mosaics"], [pointing_geometry(p, POINTINGS) for p in POINTINGS])
+    write_mosaic_list(
+        paths["dr2"]["mosaics"], [NearestPointing(DR2).geometry(p, POINTINGS) for p in POINTINGS]
+    )
     write_mosaic_list(paths["dr3"]["mosaics"], near)
     for release, grid in (("dr2", POINTINGS), ("dr3", fields)):
         rows = [(f.name, f.ra_deg, f.dec_deg, 1) for f in grid]
@@ -60,7 +65,7 @@ def write_lists(run, folder="resources/footprints"):
         rows = [(*place, size) for place, size in zip(PLACES, sizes, strict=True)]
         Table(rows=rows, names=columns).write(there)
         target = run.folder / "resources" / "clusters" / f"{name}.ecsv"
-        write_ecsv(target, convert_catalogue(there, name))
+        write_ecsv(target, convert_catalogue(there, name, Archive().clusters[name]))
     return len(near)
 
 
@@ -315,7 +320,8 @@ def test_complete_releases_print_a_plan(run, release, source, expected):
     assert {rule: counts[rule] for rule in expected} == expected
     if release == "dr3":
         with open(run.folder / "resources/footprints/dr3_mosaics.csv", newline="") as stream:
-            sides = [cell_geometry(int(row["name"][2:]), 1.5).n_px for row in csv.DictReader(stream)]
+            cells = HealpixCells(DR3.model_copy(update={"pixel_arcsec": 1.5}))
+            sides = [cells.geometry(cell_pixel(row["name"])).n_px for row in csv.DictReader(stream)]
         assert (min(sides), max(sides)) == (14390, 17752)
     clusters = read_clusters(run.folder / "resources/clusters/psz2.ecsv", MeasureOptions())
     assert len(clusters) == 1653

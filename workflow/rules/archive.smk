@@ -25,7 +25,7 @@ rule fetch_lists:
         runtime=30,
         connections=1,
     params:
-        settings=RULES.settings("release", "archive.list_folder", "archive.lists"),
+        settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
         code=code_hash("fetch_lists"),
     shell:
         "stage fetch_lists --settings {params.settings:q} --log {log:q}"
@@ -47,10 +47,10 @@ rule fetch_clusters:
         runtime=30,
         connections=1,
     params:
-        url=lambda wildcards: CONFIG.archive.clusters[wildcards.catalogue],
+        settings=lambda wildcards: settings_to(CONFIG, f"archive.clusters.{wildcards.catalogue}"),
         code=code_hash("fetch_clusters"),
     shell:
-        "stage fetch_clusters --catalogue {wildcards.catalogue:q} --url {params.url:q}"
+        "stage fetch_clusters --name {wildcards.catalogue:q} --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 
 
@@ -99,7 +99,7 @@ if CONFIG.mosaics.source == "published":
             connections=1,
         params:
             mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
-            settings=RULES.settings("release", f"archive.{CONFIG.release}"),
+            settings=RULES.settings(*CONFIG.keys_of_release),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
             "stage fetch_mosaic --mosaic {params.mosaic:q} --settings {params.settings:q}"
@@ -127,7 +127,7 @@ if CONFIG.mosaics.source == "fields":
             runtime=doubling(60),
             connections=1,
         params:
-            settings=RULES.settings("release", f"archive.{CONFIG.release}"),
+            settings=RULES.settings(*CONFIG.keys_of_release),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
             "stage fetch_field --field {wildcards.field:q} --settings {params.settings:q}"

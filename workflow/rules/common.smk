@@ -22,4 +22,4 @@ shell.prefix(RULES.shell_prefix)
 wildcard_constraints:
     mosaic=NAME_PATTERN,
     field=NAME_PATTERN,
-    catalogue="psz2|mcxc",
+    catalogue="|".join(map(re.escape, CONFIG.archive.clusters)),

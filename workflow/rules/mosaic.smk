@@ -32,7 +32,7 @@ if CONFIG.mosaics.source == "fields":
             # noise maps and facet files are no inputs: a field without them is left out and reported,
             # where a missing input would stop the survey
             root=fixed(PRODUCTS.root),
-            release=CONFIG.release,
+            release=fixed(GRAPH.release.for_stage()),
             list=fixed(GRAPH.mosaic_list),
             cells=lambda wildcards: GRAPH.cells_of_mosaicking(wildcards.mosaic),
             files=lambda wildcards: FRESHNESS.fingerprints.of_all(

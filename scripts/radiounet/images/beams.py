@@ -10,8 +10,8 @@ from astropy.table import Table
 
 from radiounet.errors import BeamError, ConfigError
 from radiounet.images.gaussian import FWHM_AREA, beam_numbers
+from radiounet.images.squares import BEAM_TOLERANCE
 
-BEAM_TOLERANCE = 0.02
 WIDEST_BEAM_ARCSEC = 3600.0
 """A wider beam is one that was written in arcsec."""
 SMALLEST_BEAM_PX = 0.5

@@ -46,13 +46,12 @@ from radiounet.images.headers import (
     without_blank,
 )
 from radiounet.images.reading import naming, reading
-from radiounet.images.squares import PIXEL_ARCSEC, Mosaic, offsets_deg
+from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
 from radiounet.images.words import printable
 
 logger = logging.getLogger(__name__)
 
-SCALE_TOLERANCE = 0.01
 BRIGHTEST_JY = 1e10
 """Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
 WIDEST_DEG = 60.0
@@ -356,8 +355,8 @@ def covering_square(wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path=
     return Mosaic("image", ra, dec, int(np.ceil(2 * half * 3600 / pixel_arcsec - 0.1)))
 
 
-def place_of(path: str | Path) -> tuple[float, float, int]:
-    """Centre (ICRS deg) and side in 4.5" pixels of the square that an image covers, from its header alone.
+def place_of(path: str | Path, pixel_arcsec: float) -> tuple[float, float, int]:
+    """Centre (ICRS deg) and side in pixels of the square that an image covers, from its header alone.
 
     An image that cannot be read gets a place that owns no sky; reading it
     later says why.
@@ -371,7 +370,7 @@ def place_of(path: str | Path) -> tuple[float, float, int]:
         with naming(path):
             data, header, _ = _open(path)
             wcs, plane = _celestial(data, header, path)
-            place = covering_square(wcs, plane.shape, PIXEL_ARCSEC, path)
+            place = covering_square(wcs, plane.shape, pixel_arcsec, path)
     except BadDataError as error:
         logger.warning("%s", error)
         return 0.0, -90.0, 0

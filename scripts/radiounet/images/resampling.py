@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from scipy import ndimage
 
 from radiounet.errors import GridError
-from radiounet.images.beams import BEAM_TOLERANCE, Beam
+from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels
 from radiounet.images.image import (
@@ -20,6 +20,7 @@ from radiounet.images.image import (
     scales_over,
 )
 from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.squares import BEAM_TOLERANCE
 from radiounet.images.writing import write_fits
 
 logger = logging.getLogger(__name__)

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PIXEL_ARCSEC = 4.5
-BEAM_ARCSEC = 20.0
+SCALE_TOLERANCE = 0.01
+"""Part by which pixels may differ from a pixel scale."""
+BEAM_TOLERANCE = 0.02
+"""Part by which a beam may differ from another, and its axes from each other."""
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """One square of sky: name, centre (ICRS deg) and side in 4.5" pixels."""
+    """One square of sky: name, centre (ICRS deg) and side in pixels of its release."""
 
     name: str
     ra_deg: float

@@ -16,7 +16,6 @@ from scipy import ndimage
 
 from radiounet.images.gaussian import beam_area_px
 from radiounet.images.progress_bar import with_bar
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.learning.baselines import multiscale_filter, smoothed_threshold
 from radiounet.learning.learning_curve import require_unseen
 from radiounet.learning.scenes import Scene, read_scene
@@ -36,7 +35,7 @@ from radiounet.network.cluster_probability import HostCalibration, field_feature
 from radiounet.network.inference import Predictor, open_model
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import Normalisation, model_folder, network_input, read_card
-from radiounet.settings.train import TrainOptions
+from radiounet.settings.train import TRAINED_FOR, TrainOptions
 from radiounet.simulation.simulate import CAUSES
 
 logger = logging.getLogger(__name__)
@@ -139,13 +138,14 @@ BY_HAND = Method("smoothed threshold, 3 sigma", smoothed_threshold)
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
     """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
-    score = method.score(scene.image, scene.noise, PIXEL_ARCSEC, scene.beam_arcsec)
+    score = method.score(scene.image, scene.noise, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec)
     return np.where(scene.known, score, np.nan).astype(np.float32)
 
 
 def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    return make_mask(score, threshold, beam_area_px(BEAM_ARCSEC, PIXEL_ARCSEC), peak) == 1
+    area_px = beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec)
+    return make_mask(score, threshold, area_px, peak) == 1
 
 
 class _MaskCounts:
@@ -296,7 +296,7 @@ class _Cases:
         self._catalogue: list[bool] = []
 
     def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, options: TrainOptions) -> None:
-        radii_px = scene.clusters["r500_arcmin"] * 60 / PIXEL_ARCSEC
+        radii_px = scene.clusters["r500_arcmin"] * 60 / TRAINED_FOR.pixel_arcsec
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
         labels = [cluster_label(scene.strength, scene.known, *p, options.truth_sigma) for p in places]
         self._labels += labels
@@ -305,7 +305,7 @@ class _Cases:
             return
         self._catalogue += clusters["diffuse"].tolist()
         planes = (score, mask, scene.image, scene.noise)
-        self._features.append(field_features(*planes, clusters, PIXEL_ARCSEC, scene.beam_arcsec))
+        self._features.append(field_features(*planes, clusters, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec))
 
     def decided(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features ``[cluster, feature]``, who hosts detectable emission, who does by the catalogue."""

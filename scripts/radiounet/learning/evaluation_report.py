@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from radiounet.images.provenance import sha256_of
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.words import markdown_table, save_figure
 from radiounet.images.writing import atomic, write_json
 from radiounet.learning.evaluation import calibrate, evaluate, network_method
@@ -24,7 +23,7 @@ from radiounet.network.inference import Predictor
 from radiounet.network.model_cards import Card, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import options_to
-from radiounet.settings.train import TrainOptions
+from radiounet.settings.train import TRAINED_FOR, TrainOptions
 from radiounet.settings.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
@@ -418,8 +417,8 @@ def publish_model(
         core_px=options.core_px,
         normalisation=normalisation,
         unit="Jy/beam",
-        beam_arcsec=BEAM_ARCSEC,
-        pixel_arcsec=PIXEL_ARCSEC,
+        beam_arcsec=TRAINED_FOR.beam_arcsec,
+        pixel_arcsec=TRAINED_FOR.pixel_arcsec,
         threshold=found.threshold,
         peak=found.peak,
         hosts=found.hosts,

@@ -10,12 +10,12 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.measuring.scores import FOUND_FLUX, FOUND_OVERLAP, divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
+from radiounet.settings.train import TRAINED_FOR
 
-BEAM_PX = BEAM_ARCSEC / PIXEL_ARCSEC
-MIN_AREA_PX = beam_area_px(BEAM_ARCSEC, PIXEL_ARCSEC)
+BEAM_PX = TRAINED_FOR.beam_arcsec / TRAINED_FOR.pixel_arcsec
+MIN_AREA_PX = beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec)
 """Islands of a mask are a beam of the survey or more, as in the workflow."""
 
 THRESHOLDS = np.array(

@@ -30,10 +30,9 @@ from radiounet.errors import (
 )
 from radiounet.images.image import check_grid, read_plane
 from radiounet.images.noise import local_rms
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, Normalisation
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.train import TRAINED_FOR, TrainOptions, pair_files
 
 TARGETS = 2000
 UNKNOWN = -1
@@ -149,7 +148,7 @@ def _simulated(path: str, truth_sigma: float) -> Pair:
     _require_shape(image, rms, path, "RMS")
     level = np.float32(truth_sigma) * rms
     with _opened(path, "PRIMARY") as (hdu,):
-        fine = abs(3600 * hdu.header["BMAJ"] - BEAM_ARCSEC) < 0.1
+        fine = abs(3600 * hdu.header["BMAJ"] - TRAINED_FOR.beam_arcsec) < 0.1
     targets = _targets(image, truth, level)
     return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
 
@@ -164,7 +163,7 @@ def _published(image_path: str, truth_path: str) -> Pair:
 
 def _labelled(image_path: str, label_path: str) -> Pair:
     plane = read_plane(image_path)
-    check_grid(plane, PIXEL_ARCSEC, BEAM_ARCSEC, image_path)
+    check_grid(plane, TRAINED_FOR.pixel_arcsec, TRAINED_FOR.beam_arcsec, image_path)
     (label,) = _planes(label_path, "PRIMARY")
     _require_shape(plane.data, label, image_path, label_path)
     label[label == NO_DATA] = np.nan
@@ -476,7 +475,7 @@ def _noise_pool(options: TrainOptions) -> np.ndarray:
     rng = np.random.default_rng([options.seed, 2])
     noise = rng.standard_normal((NOISE_PLANES, side, side), dtype=np.float32)
     # noise is correlated like the beam where white noise was convolved with the beam itself
-    sigma = BEAM_ARCSEC / PIXEL_ARCSEC / np.sqrt(8 * np.log(2))
+    sigma = TRAINED_FOR.beam_arcsec / TRAINED_FOR.pixel_arcsec / np.sqrt(8 * np.log(2))
     noise = ndimage.gaussian_filter(noise, (0, sigma, sigma), mode="wrap")
     return noise / noise.std(axis=(1, 2), keepdims=True)
 

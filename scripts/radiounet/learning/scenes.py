@@ -12,11 +12,10 @@ from scipy import ndimage
 from radiounet.errors import BadDataError
 from radiounet.images.gaussian import beam_area_px
 from radiounet.images.image import read_plane
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.learning.pairs import UNKNOWN, read_files
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 from radiounet.settings.measure import MeasureOptions
-from radiounet.settings.train import pair_files
+from radiounet.settings.train import TRAINED_FOR, pair_files
 from radiounet.survey.cluster_tables import log_notes, read_clusters
 
 
@@ -60,12 +59,12 @@ class Scene:
     @property
     def beam_area_px(self) -> float:
         """Solid angle of the beam, px."""
-        return beam_area_px(self.beam_arcsec, PIXEL_ARCSEC)
+        return beam_area_px(self.beam_arcsec, TRAINED_FOR.pixel_arcsec)
 
     @property
     def area_deg2(self) -> float:
         """Solid angle of the pixels that count, deg2."""
-        return float(self.known.sum() * (PIXEL_ARCSEC / 3600) ** 2)
+        return float(self.known.sum() * (TRAINED_FOR.pixel_arcsec / 3600) ** 2)
 
 
 def read_scene(path: str, truth_sigma: float) -> Scene:
@@ -100,7 +99,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
         objects, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
         table = _labelled(objects, count)
         clusters = _clusters(image_path, others[1] if others[1:] else None, mask)
-        return Scene(*planes, truth, objects, table, None, clusters, BEAM_ARCSEC)
+        return Scene(*planes, truth, objects, table, None, clusters, TRAINED_FOR.beam_arcsec)
     try:
         with fits.open(image_path) as hdus:
             beam_arcsec = 3600 * hdus[0].header["BMAJ"]
@@ -144,7 +143,7 @@ def _clusters(image_path: str, path: str | None, mask: np.ndarray) -> Table:
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
             continue
         dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
-        inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / PIXEL_ARCSEC
+        inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / TRAINED_FOR.pixel_arcsec
         latitude = SkyCoord(one.ra_deg, one.dec_deg, unit="deg").galactic.b.deg
         galactic = abs(latitude) < options.galactic_latitude_deg
         rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), bool(galactic)))

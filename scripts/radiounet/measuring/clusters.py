@@ -14,7 +14,7 @@ from radiounet.images.noise import local_rms
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_plane
-from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.catalogue import make_table, unmeasured_cluster
 from radiounet.measuring.islands import integrate
@@ -255,6 +255,6 @@ def measure_clusters(
         "clusters_rows": len(clusters),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
-        "background_arcmin": background_arcmin(PIXEL_ARCSEC),
+        "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
     }
     write_ecsv(target, make_table("clusters", rows, meta))

@@ -235,7 +235,7 @@ def find_islands(
         "calibration_error": options.calibration_error,
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
     }
-    if survey.release != "images":  # own images are not compared with each other
+    if survey.cells.disjoint:  # own images are not compared with each other
         meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]
     write_ecsv(target, make_table("islands", [rows[number] for number in kept], meta))
 

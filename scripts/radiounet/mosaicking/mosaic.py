@@ -24,7 +24,6 @@ from radiounet.images.beams import Beam
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, StoredPlane, open_plane, require_same_grid
 from radiounet.images.rejections import Rejection
-from radiounet.images.squares import BEAM_ARCSEC
 from radiounet.images.units import unit_factor
 from radiounet.mosaicking.coadd import Coadd, Window
 from radiounet.mosaicking.facets import Facets, read_facets
@@ -154,6 +153,8 @@ def make_mosaic(
     options: MosaicOptions,
     outside: Callable[[slice], np.ndarray] | None = None,
     threads: int = 1,
+    *,
+    beam_arcsec: float,
 ) -> Mosaicked:
     """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / sigma)^2``.
 
@@ -163,11 +164,13 @@ def make_mosaic(
     ----------
     fields : sequence of FieldImages
     grid : astropy.wcs.WCS
-        With ``array_shape``, 4.5" pixels.
+        With ``array_shape``.
     options : MosaicOptions
     outside : callable, optional
         Rows of the grid to what of them is to be blanked, bool ``[y, x]``.
     threads : int
+    beam_arcsec : float
+        FWHM of the round beam of every field.
 
     Raises
     ------
@@ -182,7 +185,7 @@ def make_mosaic(
     elsewhere: dict[str, Rejection] = {}
     for field in sorted(fields, key=lambda one: one.name):
         try:
-            used.append(_add_field(field, coadd, options))
+            used.append(_add_field(field, coadd, options, beam_arcsec))
         except BadDataError as error:
             nothing_here = isinstance(error, NoOverlapError | BeamCutError)
             if options.missing_field == "reject" and not nothing_here:
@@ -203,19 +206,19 @@ def make_mosaic(
         weights[rows][np.isnan(image[rows])] = 0
     if not weights.any():
         raise AllBlankError(f"nothing is left of the mosaic of {', '.join(one.images.name for one in used)}")
-    beam = Beam(BEAM_ARCSEC, BEAM_ARCSEC)
+    beam = Beam(beam_arcsec, beam_arcsec)
     return Mosaicked(Plane(image, grid, beam), weights, used, missing, elsewhere)
 
 
-def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions) -> FieldUsed:
+def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_arcsec: float) -> FieldUsed:
     """Add one field to the sums."""
     true, app = open_plane(field.int_path), open_plane(field.app_path)
     require_same_grid(true, app, f"int and app of field {field.name}")
     for plane in (true, app):
-        if not plane.beam.matches(BEAM_ARCSEC):
+        if not plane.beam.matches(beam_arcsec):
             raise BeamError(
                 f"{plane.path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
-                f"fields must have {BEAM_ARCSEC}"
+                f"fields must have {beam_arcsec}"
             )
     noise = _Noise(field, app, options)
     facets = None

@@ -15,7 +15,6 @@ from radiounet.images.image import copy_frequency, mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection
-from radiounet.images.squares import PIXEL_ARCSEC
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits, write_json
 from radiounet.mosaicking.mosaic import (
@@ -59,10 +58,13 @@ def mosaic_fields(
     threads : int
     """
     if name not in survey.mosaics:
-        raise ConfigError(f"there is no mosaic {name} among the {len(survey.mosaics)} of {survey.release}")
+        raise ConfigError(
+            f"there is no mosaic {name} among the {len(survey.mosaics)} of {survey.release.name}"
+        )
     usable, rejected = _usable(sorted(set(fields)), products, options)
-    grid = mosaic_wcs(survey.mosaics[name], PIXEL_ARCSEC)
-    result = make_mosaic(usable, grid, options, _outside(name, survey, grid, options), threads)
+    grid = mosaic_wcs(survey.mosaics[name], survey.release.pixel_arcsec)
+    outside = _outside(name, survey, grid, options)
+    result = make_mosaic(usable, grid, options, outside, threads, beam_arcsec=survey.release.beam_arcsec)
     result.missing.update(rejected)
     tables = {"FIELDS": _fields_table(result), "FACETS": _facets_table(result)}
     header = _header(name, result, tables["FIELDS"], options)
@@ -129,7 +131,7 @@ def _outside(
     name: str, survey: Survey, grid: WCS, options: MosaicOptions
 ) -> Callable[[slice], np.ndarray] | None:
     """What is to be blanked."""
-    blank = {"dr2": "circle", "dr3": "none"}[survey.release] if options.blank == "survey" else options.blank
+    blank = survey.release.blank if options.blank == "survey" else options.blank
     if blank == "circle":
         return outside_circle(grid.array_shape[0])
     if blank == "cell":

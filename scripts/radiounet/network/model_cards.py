@@ -18,10 +18,11 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.cluster_probability import HostCalibration
 from radiounet.settings.checkout import MODELS_VARIABLE, models_folder
+from radiounet.settings.releases import DR2
 from radiounet.settings.section import LogScale, Section
 from radiounet.settings.yaml_file import read_yaml
 
-BEAM_PX = 20 / 4.5
+BEAM_PX = DR2.beam_arcsec / DR2.pixel_arcsec
 """FWHM of the survey's beam."""
 
 

@@ -20,11 +20,11 @@ import numpy as np
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
-from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
 from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
 from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
 from radiounet.settings.archive import DownloadOptions, PublishedModel
+from radiounet.settings.releases import DR2
 from radiounet.settings.section import LONGEST_NAME
 from radiounet.settings.urls import public_text
 from radiounet.survey.archive import MAX_BYTES, fetch
@@ -47,6 +47,9 @@ def import_saved_model(
     normalisation: LogNormalisation,
     threshold: float = 0.5,
     origin: str = "",
+    *,
+    pixel_arcsec: float = DR2.pixel_arcsec,
+    beam_arcsec: float = DR2.beam_arcsec,
 ) -> Card:
     """Make a model folder of a SavedModel of the published architecture.
 
@@ -64,6 +67,8 @@ def import_saved_model(
         Probability where the mask begins.
     origin : str
         Where the file came from, for the card.
+    pixel_arcsec, beam_arcsec : float
+        Pixel scale, and FWHM of the beam, of the images that it was trained on.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def import_saved_model(
         weights = Path(scratch) / "network.weights.h5"
         save_weights(model, weights)
         # the card is made before anything is written where a good model may be
-        card = _card(name, normalisation, threshold, weights, source, origin)
+        card = _card(name, normalisation, threshold, weights, source, origin, (pixel_arcsec, beam_arcsec))
         with atomic(out / weights.name) as temporary:
             shutil.copyfile(weights, temporary)
     write_card(out, card)
@@ -109,11 +114,18 @@ def fetch_saved_model(
             accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
             fetch(published.url, source, download, checksum=published.checksum, **accept)
         log10 = LogNormalisation(kind="log10", low=published.low, high=published.high, floor=published.floor)
-        import_saved_model(source, name, folder, log10, published.threshold, published.url)
+        grid = {"pixel_arcsec": published.pixel_arcsec, "beam_arcsec": published.beam_arcsec}
+        import_saved_model(source, name, folder, log10, published.threshold, published.url, **grid)
 
 
 def _card(
-    name: str, normalisation: LogNormalisation, threshold: float, weights: Path, source: Path, origin: str
+    name: str,
+    normalisation: LogNormalisation,
+    threshold: float,
+    weights: Path,
+    source: Path,
+    origin: str,
+    grid: tuple[float, float],
 ) -> Card:
     return Card(
         name=name,
@@ -123,8 +135,8 @@ def _card(
         core_px=CORE_PX,
         normalisation=normalisation,
         unit="Jy/beam",
-        beam_arcsec=BEAM_ARCSEC,
-        pixel_arcsec=PIXEL_ARCSEC,
+        beam_arcsec=grid[1],
+        pixel_arcsec=grid[0],
         threshold=threshold,
         training={
             "data": "as published; see citation",

@@ -23,7 +23,6 @@ from radiounet.images.image import Plane, grid_wcs, read_plane
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import read_rejection
-from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
 from radiounet.images.words import one_line, save_figure, write_page
 from radiounet.measuring.catalogue import number_formats
 from radiounet.publishing.pictures import (
@@ -35,10 +34,11 @@ from radiounet.publishing.pictures import (
 )
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
-from radiounet.survey.cells import cell_pixel
 from radiounet.survey.survey import Survey
 
 MAP_NSIDE = 64
+SMALLEST_DEG = 0.6
+"""Radius of the smallest disc of the map, of about a pixel."""
 MIN_HALF_ARCMIN = 8.0
 MAX_ISLANDS = 200
 FEW_MOSAICS = 20
@@ -74,7 +74,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     write_page(
         target,
         "report.html.j2",
-        survey=survey.release.upper() if survey.release != "images" else "own images",
+        survey=survey.release.title,
         version=__version__,
         code=code_hash(),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -134,17 +134,8 @@ def coverage_map(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> np.nd
 
     ra, dec = healpy.pix2ang(MAP_NSIDE, np.arange(healpy.nside2npix(MAP_NSIDE)), lonlat=True)
     status = np.full(ra.size, np.nan)
-    vectors = unit_vectors(ra, dec)
-    cells = healpy.ang2pix(16, ra, dec, lonlat=True) if survey.release == "dr3" else None
-    for name in mosaics:
-        place = survey.mosaics[name]
-        if not place.n_px:  # an own image that cannot be read has no place
-            continue
-        if cells is not None:
-            mine = cells == cell_pixel(name)
-        else:
-            radius = max(place.n_px / 2 * PIXEL_ARCSEC / 3600, 0.6)
-            mine = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), vectors) < radius
+    placed = [name for name in mosaics if survey.mosaics[name].n_px]  # an image that cannot be read has none
+    for name, mine in survey.cells.on_map(placed, ra, dec, SMALLEST_DEG):
         status[mine & ~(status == 1)] = 2 if name in bad else 1
     return status
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
-from radiounet.settings.archive import PUBLISHED_CATALOGUES
+from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
 from radiounet.settings.config import Config
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
@@ -31,9 +31,12 @@ def check_inputs(config: Config, root: str) -> None:
     ConfigError
         Names every file that is missing, empty, not readable or in the run's own folder.
     """
-    files = [fault for key, path in _files(config) if (fault := _file_fault(key, path, root))]
+    names: dict[str, Iterable[str]] = {"clusters": config.archive.clusters}
+    files = [
+        fault for key, path in _files(config) if (fault := _file_fault(key, path, root, names.get(key, ())))
+    ]
     folders = [fault for key, path in _templates(config) if (fault := _folder_fault(key, path))]
-    _raise([*_place_faults(config), *files, *folders])
+    _raise([*_release_faults(config), *_place_faults(config), *files, *folders])
 
 
 def check_model(config: Config, models: Path) -> None:
@@ -49,7 +52,8 @@ def check_model(config: Config, models: Path) -> None:
     ------
     ConfigError
         It is not there and cannot be fetched; its card is none; its weights are not there, or
-        not those of the card; or one to be fetched would overwrite another.
+        not those of the card; one to be fetched would overwrite another; or it was made for another
+        pixel scale or beam than the release has.
     """
     _raise(_model_faults(config, models))
 
@@ -82,7 +86,7 @@ def _raise(faults: list[str]) -> None:
 def _files(config: Config) -> Iterator[tuple[str, str]]:
     for number, image in enumerate(config.mosaics.images):
         yield f"mosaics.images.{number}.path", image.path
-    if config.clusters is not None and config.clusters not in PUBLISHED_CATALOGUES:
+    if config.clusters is not None and not config.fetched_clusters:
         yield "clusters", config.clusters
     if config.archive.checksums is not None:
         yield "archive.checksums", config.archive.checksums
@@ -101,6 +105,19 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
             yield key, path
 
 
+def _release_faults(config: Config) -> list[str]:
+    """What the release lacks of what the run fetches."""
+    release, faults = config.survey_release, []
+    if config.mosaics.source == "published" and release.archive.mosaic is None:
+        faults.append(f"release: {release.name} has no mosaics to fetch: set {config.archive_key}.mosaic")
+    if release.is_listed and release.footprint is None and release.mosaics is None:
+        faults.append(
+            f"release: {release.name} has no list of its mosaics: set releases.{release.name}.footprint "
+            f"where its cells are healpix, releases.{release.name}.mosaics where they are pointings"
+        )
+    return faults
+
+
 def _place_faults(config: Config) -> list[str]:
     """What stands where folders are to be made, and two that would be one."""
     places = {"results": config.results, "archive.list_folder": config.archive.list_folder}
@@ -115,11 +132,12 @@ def _place_faults(config: Config) -> list[str]:
     return faults
 
 
-def _file_fault(key: str, path: str, root: str) -> str | None:
+def _file_fault(key: str, path: str, root: str, names: Iterable[str]) -> str | None:
+    """What is wrong with a file, for which one of some names may have been meant."""
     if not os.path.lexists(path):
         folder, name = os.path.split(path)
         beside = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
-        beside += PUBLISHED_CATALOGUES if key == "clusters" else []
+        beside += names
         return f"{key}: there is no file {path} (from {Path.cwd()}){_nearest(name, beside)}"
     if os.path.isdir(path):
         return f"{key}: {path} is a folder, not a file"
@@ -145,6 +163,8 @@ def _model_faults(config: Config, models: Path) -> list[str]:
     own = [_own_model_fault(one, models / one) for one in fetched]
     faults = [fault for fault in own if fault]
     folder = models / name
+    if name in fetched:
+        faults += _grid_faults(config, fetched[name].pixel_arcsec, fetched[name].beam_arcsec)
     if not (folder / "card.yaml").is_file():
         if name not in fetched:
             known = [*_known(models), *fetched]
@@ -153,8 +173,9 @@ def _model_faults(config: Config, models: Path) -> list[str]:
     if name in fetched:  # fetched again, where it is not whole
         return faults
     try:
-        weights = read_yaml(folder / "card.yaml")["weights"]
-        file, recorded = folder / str(weights["file"]), weights["sha256"]
+        card = read_yaml(folder / "card.yaml")
+        file, recorded = folder / str(card["weights"]["file"]), card["weights"]["sha256"]
+        faults += _grid_faults(config, float(card["pixel_arcsec"]), float(card["beam_arcsec"]))
     except (ValueError, TypeError, KeyError) as error:
         return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
     if not file.is_file() or file.stat().st_size == 0:
@@ -165,6 +186,21 @@ def _model_faults(config: Config, models: Path) -> list[str]:
             "restore the file, or the card that belongs to it"
         )
     return faults
+
+
+def _grid_faults(config: Config, pixel_arcsec: float, beam_arcsec: float) -> list[str]:
+    """Whether a model takes the mosaics of the release as they are; own images are brought to its grid."""
+    release = config.survey_release
+    same_pixels = abs(release.pixel_arcsec - pixel_arcsec) <= SCALE_TOLERANCE * pixel_arcsec
+    same_beam = abs(release.beam_arcsec - beam_arcsec) <= BEAM_TOLERANCE * beam_arcsec
+    if not release.is_listed or (same_pixels and same_beam):
+        return []
+    return [
+        f"segmentation.model: {config.segmentation.model} needs pixels of {pixel_arcsec:g} arcsec and a beam "
+        f"of {beam_arcsec:g} arcsec, but the mosaics of {release.name} have {release.pixel_arcsec:g} and "
+        f"{release.beam_arcsec:g}: name a model made for these, or give the mosaics as own images "
+        "(mosaics.source: images), which are brought to the model's pixels and beam"
+    ]
 
 
 def _own_model_fault(name: str, folder: Path) -> str | None:

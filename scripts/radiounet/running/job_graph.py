@@ -16,10 +16,10 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
-from radiounet.settings.archive import PUBLISHED_CATALOGUES
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.mosaics import OwnImage
+from radiounet.settings.releases import PUBLISHED_RELEASES, Release
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
 from radiounet.survey.survey import Cluster, Survey, list_paths, read_survey
@@ -44,6 +44,15 @@ class JobGraph:
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
         self.fields_of = cache(self.fields_of)
+
+    @cached_property
+    def release(self) -> Release:
+        """What the run works on: a published release, or the user's own images."""
+        return self.config.survey_release
+
+    @property
+    def _lists(self) -> dict[str, str]:
+        return list_paths(self.config.archive.list_folder, self.config.release)
 
     @property
     def model_folder(self) -> str:
@@ -113,8 +122,8 @@ class JobGraph:
         An own image is given its place, not the list of all: another image that moves does not
         concern it.
         """
-        options = ["--release", self.config.survey]
-        if self.config.survey != "images":
+        options = ["--release", self.release.for_stage()]
+        if self.release.is_listed:
             return [*options, "--list", self.mosaic_list]
         place = self.survey.mosaics[self.known(mosaic)]
         return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
@@ -132,9 +141,9 @@ class JobGraph:
     @property
     def mosaic_list(self) -> str:
         """List of all mosaics of the survey (CSV)."""
-        if self.config.survey == "images":
+        if not self.release.is_listed:
             return self.products.image_list()
-        return list_paths(self.config.archive.list_folder, self.config.release)["mosaics"]
+        return self._lists["mosaics"]
 
     @property
     def list_made_here(self) -> list[str]:
@@ -144,7 +153,7 @@ class JobGraph:
         or moved does not redo them. Never as ``ancient``: Snakemake 9.27 leaves out all that follows
         from such an input alone when the job that makes it is to run.
         """
-        return [self.mosaic_list] if self.config.survey == "images" else []
+        return [] if self.release.is_listed else [self.mosaic_list]
 
     @property
     def cluster_table(self) -> list[str]:
@@ -152,15 +161,13 @@ class JobGraph:
         name = self.config.clusters
         if name is None:
             return []
-        return [f"{CLUSTER_FOLDER}/{name}.ecsv" if name in PUBLISHED_CATALOGUES else name]
+        return [f"{CLUSTER_FOLDER}/{name}.ecsv" if self.config.fetched_clusters else name]
 
     @property
     def fetched_lists(self) -> list[str]:
         """Lists that must be fetched before the job graph can be made."""
-        published = self.cluster_table if self.config.clusters in PUBLISHED_CATALOGUES else []
-        if self.config.survey == "images":
-            return published
-        return [*list_paths(self.config.archive.list_folder, self.config.release).values(), *published]
+        published = self.cluster_table if self.config.fetched_clusters else []
+        return [*(self._lists.values() if self.release.is_listed else ()), *published]
 
     @cached_property
     def survey(self) -> Survey:
@@ -172,15 +179,18 @@ class JobGraph:
             Its lists are not there yet.
         """
         config = self.config
-        if config.survey == "images":
+        if not self.release.is_listed:
             from radiounet.images.image import place_of
 
-            return Survey("images", [Mosaic(i.name, *place_of(i.path)) for i in config.mosaics.images])
-        paths = list_paths(config.archive.list_folder, config.release)
+            pixel = self.release.pixel_arcsec
+            return Survey(
+                self.release, [Mosaic(one.name, *place_of(one.path, pixel)) for one in config.mosaics.images]
+            )
+        paths = self._lists
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
             raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {_hint('lists')}")
-        return read_survey(config.release, paths["mosaics"], paths["fields"])
+        return read_survey(self.release, paths["mosaics"], paths["fields"])
 
     @cached_property
     def clusters(self) -> list[Cluster]:
@@ -196,7 +206,7 @@ class JobGraph:
         from radiounet.survey.cluster_tables import read_clusters
 
         path = self.cluster_table[0]
-        if self.config.clusters in PUBLISHED_CATALOGUES and not Path(path).is_file():
+        if self.config.fetched_clusters and not Path(path).is_file():
             raise ConfigError(f"{path} is not there: fetch it once, {_hint('lists')}")
         return read_clusters(path, self.config.measure)
 
@@ -212,7 +222,7 @@ class JobGraph:
     @cached_property
     def _clusters_by_owner(self) -> dict[str, list[Cluster]]:
         owned = defaultdict(list)
-        if self._measurable and self.config.survey != "images":
+        if self._measurable and self.survey.cells.disjoint:
             places = ([c.ra_deg for c in self._measurable], [c.dec_deg for c in self._measurable])
             for cluster, owner in zip(self._measurable, self.survey.owner(*places), strict=True):
                 owned[str(owner)].append(cluster)
@@ -221,7 +231,7 @@ class JobGraph:
     @property
     def cluster_count(self) -> int:
         """Clusters to measure in this run; all of them for own images, which own all they show."""
-        if self.config.survey == "images":
+        if not self.survey.cells.disjoint:
             return len(self._measurable)
         return sum(len(self._clusters_by_owner[name]) for name in self.selected if self.has_clusters(name))
 
@@ -315,17 +325,20 @@ class JobGraph:
         config = self.config
         keys = ["results", "select", "clusters", "archive.list_folder", "mosaics.source"]
         keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
-        if config.survey == "images":
+        if config.fetched_clusters:
+            keys += [f"archive.clusters.{config.clusters}"]
+        if not self.release.is_listed:
             return [*keys, "mosaics.images"]
         if config.mosaics.source == "fields":
-            keys += ["mosaics.field_radius_deg", f"archive.{config.release}.field"]
-        return [*keys, "release"]
+            keys += ["mosaics.field_radius_deg"]
+            if config.release in PUBLISHED_RELEASES:
+                keys += [f"archive.{config.release}.field"]
+        return [*keys, "release", f"releases.{config.release}"]
 
     @property
     def checksum_tables(self) -> list[str]:
         """Tables of known checksums."""
-        lists = list_paths(self.config.archive.list_folder, self.config.release)
-        return [lists["checksums"], *filter(None, [self.config.archive.checksums])]
+        return [self._lists["checksums"], *filter(None, [self.config.archive.checksums])]
 
 
 def _hint(rule: str) -> str:

@@ -20,6 +20,7 @@ from radiounet.publishing.overview import write_overview
 from radiounet.running.locks import hold, let_go
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.survey import Survey
@@ -70,7 +71,7 @@ def segment_image(
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
             write_cores(tiles, predictor, card, cores)
             stitch_cores(cores, prepared, model, segmentation, probability, mask)
-            survey = Survey("images", [Mosaic("image", *place_of(prepared))])
+            survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
             find_islands(prepared, probability, mask, survey, "image", measure, files["islands"])
             if clusters is not None:
                 products = [MosaicProducts("image", prepared, probability, mask)]

@@ -6,12 +6,14 @@ Uses `radiounet.images`.
 
 __all__ = [
     "archive",
+    "catalogues",
     "checkout",
     "command_line",
     "config",
     "config_faults",
     "measure",
     "mosaics",
+    "releases",
     "section",
     "segmentation",
     "simulate",

@@ -8,14 +8,28 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from radiounet.errors import ConfigError
-from radiounet.settings.archive import Archive, ReleaseArchive
+from radiounet.settings.archive import Archive, added_to
 from radiounet.settings.config_faults import explain, require_moderate
 from radiounet.settings.measure import MeasureOptions, ReportOptions
 from radiounet.settings.mosaics import MosaicSource, Selection
-from radiounet.settings.section import FilePath, Folder, Names, Section
+from radiounet.settings.releases import (
+    OWN_IMAGES,
+    PUBLISHED_RELEASES,
+    SOURCES,
+    Release,
+    ReleaseArchive,
+)
+from radiounet.settings.section import FilePath, Folder, Name, Names, Section
 from radiounet.settings.segmentation import Segmentation, VerifyOptions
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
@@ -41,7 +55,15 @@ def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 class Config(Section):
     """The whole configuration of a run."""
 
-    release: Literal["dr2", "dr3"] = Field("dr2", description="data release")
+    releases: Annotated[
+        dict[Name, Release],
+        BeforeValidator(added_to({name: one.model_dump() for name, one in PUBLISHED_RELEASES.items()})),
+    ] = Field(
+        PUBLISHED_RELEASES,
+        description="further data releases that release can name; of dr2 and dr3, where lists and files are "
+        "is set in archive",
+    )
+    release: Name = Field("dr2", description="data release: dr2, dr3, or one of releases")
     results: Folder = Field("results", description="folder of all products; may hold $VARIABLES")
     scratch: Folder | None = Field(
         None,
@@ -66,7 +88,9 @@ class Config(Section):
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()
     clusters: FilePath | None = Field(
-        None, description="psz2, mcxc, or a table with name, ra, dec, z and M500 or R500; null for none"
+        None,
+        description="psz2, mcxc or another of archive.clusters, or a table with name, ra, dec, z and M500 or "
+        "R500; null for none",
     )
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
@@ -75,6 +99,29 @@ class Config(Section):
     report: ReportOptions = ReportOptions()
     simulate: SimulateOptions = SimulateOptions()
     train: TrainOptions = TrainOptions()
+
+    @field_validator("releases", mode="after")
+    @classmethod
+    def _releases_have_their_names(cls, releases: dict[str, Release]) -> dict[str, Release]:
+        for name, release in releases.items():
+            if name == OWN_IMAGES.name or not release.is_listed:
+                raise ValueError(f"{name}: own images are no release, write mosaics.source: images")
+            if release.name not in ("", name):
+                raise ValueError(f"{name}: its name is its key, not {release.name!r}")
+            shipped = PUBLISHED_RELEASES.get(name)
+            if shipped and any(getattr(release, one) != getattr(shipped, one) for one in SOURCES):
+                raise ValueError(
+                    f"{name}: set where its lists and files are in archive.{name}, archive.lists"
+                )
+        return {name: release.model_copy(update={"name": name}) for name, release in releases.items()}
+
+    @field_validator("release", mode="after")
+    @classmethod
+    def _release_is_known(cls, name: str, info: ValidationInfo) -> str:
+        known = info.data.get("releases")
+        if known is not None and name not in known:
+            raise ValueError(f"known releases are {', '.join(known)}")
+        return name
 
     @model_validator(mode="after")
     def _no_credentials(self) -> "Config":
@@ -96,7 +143,7 @@ class Config(Section):
         if self.mosaics.source != "images" and self.mosaics.images:
             raise ValueError(f"mosaics.images is given but mosaics.source is {self.mosaics.source!r}")
         if self.mosaics.source == "fields" and self.release_archive.field is None:
-            raise ValueError(f"mosaics.source is 'fields' but archive.{self.release}.field has no URL")
+            raise ValueError(f"mosaics.source is 'fields' but {self.archive_key}.field has no URL")
         if self.select.with_clusters and self.clusters is None:
             raise ValueError("select.with_clusters is true but clusters names no catalogue")
         names = [image.name for image in self.mosaics.images]
@@ -105,14 +152,46 @@ class Config(Section):
         return self
 
     @property
+    def published_release(self) -> Release:
+        """The release that `release` names, with its sources as section `archive` sets them."""
+        release = self.releases[self.release]
+        sources = {"fields": release.fields or self.archive.lists.fields}
+        return release.model_copy(update=sources | self.archive.sources_of(self.release))
+
+    @property
+    def survey_release(self) -> Release:
+        """What the run works on: the published release, or the user's own images."""
+        return OWN_IMAGES if self.mosaics.source == "images" else self.published_release
+
+    @property
+    def fetched_clusters(self) -> bool:
+        """Whether the clusters are a catalogue that is fetched, not a file."""
+        return self.clusters in self.archive.clusters
+
+    @property
+    def archive_key(self) -> str:
+        """Key of the section that says where the files of the published release are."""
+        return (
+            f"archive.{self.release}"
+            if self.release in PUBLISHED_RELEASES
+            else f"releases.{self.release}.archive"
+        )
+
+    @property
+    def keys_of_release(self) -> list[str]:
+        """Keys that say what the published release is and where its files are."""
+        keys = ["release", f"releases.{self.release}"]
+        return [*keys, self.archive_key] if self.release in PUBLISHED_RELEASES else keys
+
+    @property
     def release_archive(self) -> ReleaseArchive:
-        """The archive of the chosen release."""
-        return getattr(self.archive, self.release)
+        """Where the files of the published release are."""
+        return self.published_release.archive
 
     @property
     def survey(self) -> str:
         """Folder of the products below `results`: the release, or ``images``."""
-        return "images" if self.mosaics.source == "images" else self.release
+        return self.survey_release.name
 
 
 def load_config(raw: dict[str, Any]) -> Config:

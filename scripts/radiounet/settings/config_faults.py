@@ -26,6 +26,8 @@ CORRECTIONS = {
         "    field: https://your.server/{field}/{file}   # or file:///folder/{field}/{file}"
         for release in ("dr2", "dr3")
     },
+    "mosaics.source is 'fields' but releases": "releases:\n  my-release:\n    archive:\n"
+    "      field: https://your.server/{field}/{file}",
     "facet_offsets and bad_facets need facets": "mosaics:\n  options:\n"
     '    facets: "/data/{field}/image_full_low_m.tessel.reg"',
     "select.with_clusters": "clusters: psz2",
@@ -44,6 +46,10 @@ LISTS = {
 EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
 EXAMPLES |= {
     "url": "https://your.server/model.zip",
+    "cells": "pointing",
+    "pixel_arcsec": 6.0,
+    "beam_arcsec": 25.0,
+    "frequency_mhz": 1300.0,
     "noise_map": "/data/{field}/image_full_low_m.app.restored_facetnoise.fits",
     "facets": "/data/{field}/image_full_low_m.tessel.reg",
     "facet_offsets": "/data/{field}/pslocal-facet_offsets.fits",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from radiounet.settings.releases import DR2
 from radiounet.settings.section import FractionRange, NumberRange, PositiveRange, Range, Section
 from radiounet.settings.yaml_file import read_yaml
 
@@ -17,8 +18,8 @@ class SimulateOptions(Section):
 
     seed: int = Field(20261, ge=0, description="seed of the whole set")
     n_px: int = Field(960, ge=64, description="side of an image, px")
-    pixel_arcsec: float = Field(4.5, gt=0, description="pixel scale, arcsec")
-    beam_arcsec: float = Field(20.0, gt=0, description="FWHM of the restoring beam, arcsec")
+    pixel_arcsec: float = Field(DR2.pixel_arcsec, gt=0, description="pixel scale, arcsec")
+    beam_arcsec: float = Field(DR2.beam_arcsec, gt=0, description="FWHM of the restoring beam, arcsec")
 
     declination_deg: Range = Field((5.0, 75.0), description="declination of the field, deg")
     hours: PositiveRange = Field((6.0, 8.5), description="length of the track, h")

@@ -7,7 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from radiounet.errors import ConfigError
+from radiounet.settings.releases import DR2
 from radiounet.settings.section import NumberRange, PositiveRange, Section
+
+TRAINED_FOR = DR2
+"""Release whose pixel scale and beam the images have that networks are trained and evaluated on."""
 
 
 def pair_files(path: str) -> tuple[str, ...]:

@@ -20,17 +20,17 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
 from radiounet.images.image import grid_wcs, mosaic_wcs
-from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv, write_fits
+from radiounet.settings.releases import DR2, DR3, Release
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.clusters import SimulatedCluster
 from radiounet.simulation.instrument import Instrument, Observation
 from radiounet.simulation.simulate import draw_sky
-from radiounet.survey.cells import cell_geometry
+from radiounet.survey.cells import HealpixCells
 
 SEED = 20141
 RMS_JY = 1e-4
-BEAM_DEG = 20 / 3600
 
 FIELD_CENTRES = {"SIM-A": (150.0, 35.0), "SIM-B": (151.4, 35.0), "SIM-C": (150.7, 35.98)}
 FIELD_PX = 1500
@@ -63,62 +63,75 @@ class Region:
         )
 
 
-def _instrument(n_px: int) -> tuple[Instrument, SimulateOptions]:
+def _instrument(n_px: int, release: Release) -> tuple[Instrument, SimulateOptions]:
     # bright enough that a demo shows something
     options = SimulateOptions(
-        seed=SEED, n_px=n_px, diffuse_fraction=(0.5, 0.6), empty_fraction=0.0, peak_sigma=(5.0, 20.0)
+        seed=SEED,
+        n_px=n_px,
+        pixel_arcsec=release.pixel_arcsec,
+        beam_arcsec=release.beam_arcsec,
+        diffuse_fraction=(0.5, 0.6),
+        empty_fraction=0.0,
+        peak_sigma=(5.0, 20.0),
     )
     return Instrument(options, OBSERVATION, options.beam_arcsec), options
 
 
-def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int) -> Region:
-    """Draw a square of simulated sky around a centre."""
-    n_px = 2 * int(side_deg * 1800 / PIXEL_ARCSEC)
-    instrument, options = _instrument(n_px)
+def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int, release: Release) -> Region:
+    """Draw a square of simulated sky around a centre, with the pixel scale and beam of a release."""
+    n_px = 2 * int(side_deg * 1800 / release.pixel_arcsec)
+    instrument, options = _instrument(n_px, release)
     rms = np.full((instrument.size,) * 2, RMS_JY, np.float32)
     layers, target, clusters = draw_sky(options, instrument, rms, np.random.default_rng([SEED, seed]))
     sky = layers.compact + layers.galaxies + layers.remnants + layers.spirals + layers.galactic + target.sky
     plane = instrument.image(sky, np.zeros_like(sky), rms, CLEAN_SIGMA, MISSED)
-    return Region(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, PIXEL_ARCSEC))
+    return Region(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, release.pixel_arcsec))
 
 
-def draw_noise(n_px: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of the demo's fields, ``[y, x]``, Jy/beam."""
-    return RMS_JY * _instrument(n_px)[0].noise(rng)[:n_px, :n_px]
+def draw_noise(n_px: int, rng: np.random.Generator, release: Release) -> np.ndarray:
+    """Noise of the images of a release, ``[y, x]``, Jy/beam."""
+    return RMS_JY * _instrument(n_px, release)[0].noise(rng)[:n_px, :n_px]
 
 
-def _header(wcs: WCS, name: str) -> fits.Header:
+def _header(wcs: WCS, name: str, release: Release) -> fits.Header:
     header = wcs.to_header()
-    header.update(BMAJ=BEAM_DEG, BMIN=BEAM_DEG, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name, RESTFRQ=1.44e8)
+    beam_deg = release.beam_arcsec / 3600
+    header.update(BMAJ=beam_deg, BMIN=beam_deg, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name)
+    header["RESTFRQ"] = _frequency_hz(release)
     header["ORIGIN"] = "simulated by radiounet.simulation.small_survey"
     return header
+
+
+def _frequency_hz(release: Release) -> float:
+    return release.frequency_mhz * 1e6
 
 
 def write_field(folder: Path, name: str, region: Region, rng: np.random.Generator) -> None:
     """Write one field as the survey's imager does: 4-D, apparent and true flux."""
     ra, dec = FIELD_CENTRES[name]
-    wcs = grid_wcs(ra, dec, FIELD_PX, PIXEL_ARCSEC)
+    wcs = grid_wcs(ra, dec, FIELD_PX, DR2.pixel_arcsec)
     y, x = np.indices((FIELD_PX, FIELD_PX)) - (FIELD_PX / 2 - 1)
-    distance = np.hypot(x, y) * PIXEL_ARCSEC / 3600
+    distance = np.hypot(x, y) * DR2.pixel_arcsec / 3600
     beam = np.exp(-4 * np.log(2) * (distance / PRIMARY_BEAM_DEG) ** 2)
-    noise = draw_noise(FIELD_PX, rng)
+    noise = draw_noise(FIELD_PX, rng, DR2)
     apparent = beam * region.on(wcs, (FIELD_PX, FIELD_PX)) + noise
-    header = _header(wcs, name)
-    for key, value in (("CTYPE3", "STOKES"), ("CRVAL3", 1.0), ("CTYPE4", "FREQ"), ("CRVAL4", 1.44e8)):
-        header[key] = value
+    header = _header(wcs, name, DR2)
+    header.update(CTYPE3="STOKES", CRVAL3=1.0, CTYPE4="FREQ", CRVAL4=_frequency_hz(DR2))
     for kind, data in (("app", apparent), ("int", apparent / beam)):
         cube = data.astype(np.float32)[None, None]
         write_fits(folder / name / f"image_full_low_m.{kind}.restored.fits", cube, header)
 
 
-def write_cell(folder: Path, pixel: int, centre: tuple[float, float], region: Region, noise) -> None:
-    """Write one DR3 mosaic on its real grid, blank except around the common edge."""
-    place = cell_geometry(pixel)
-    wcs = mosaic_wcs(place, PIXEL_ARCSEC)
+def write_cell(
+    folder: Path, pixel: int, centre: tuple[float, float], region: Region, noise: np.ndarray, release: Release
+) -> None:
+    """Write the mosaic of a HEALPix cell on its real grid, blank except around the common edge."""
+    place = HealpixCells(release).geometry(pixel)
+    wcs = mosaic_wcs(place, release.pixel_arcsec)
     shape = (place.n_px, place.n_px)
     data = np.full(shape, np.nan, np.float32)
     x, y = wcs.wcs_world2pix([centre], 0)[0]
-    half = int(EDGE_RADIUS_DEG * 3600 / PIXEL_ARCSEC) + 40
+    half = int(EDGE_RADIUS_DEG * 3600 / release.pixel_arcsec) + 40
     part = tuple(
         slice(max(int(c) - half, 0), min(int(c) + half, side)) for c, side in zip((y, x), shape, strict=True)
     )
@@ -127,15 +140,16 @@ def write_cell(folder: Path, pixel: int, centre: tuple[float, float], region: Re
     distance = separation_deg(unit_vectors(*centre), unit_vectors(ra, dec)).reshape(rows.shape)
     image = region.on(wcs[part], rows.shape) + noise[: rows.shape[0], : rows.shape[1]]
     data[part] = np.where(distance < EDGE_RADIUS_DEG, image, np.nan)
-    write_fits(folder / str(pixel) / "low-mosaic.fits", data, _header(wcs, f"HP-{pixel}"))
+    write_fits(folder / str(pixel) / "low-mosaic.fits", data, _header(wcs, f"HP-{pixel}", release))
 
 
-def common_edge(first: int, second: int) -> tuple[float, float]:
+def common_edge(first: int, second: int, nside: int) -> tuple[float, float]:
     """Middle of the edge that two HEALPix cells share, ICRS deg."""
     import healpy
 
     corners = [
-        {tuple(v) for v in np.round(healpy.boundaries(16, pixel, step=1).T, 9)} for pixel in (first, second)
+        {tuple(v) for v in np.round(healpy.boundaries(nside, pixel, step=1).T, 9)}
+        for pixel in (first, second)
     ]
     shared = np.array(sorted(corners[0] & corners[1]))
     ra, dec = healpy.vec2ang(shared.sum(axis=0), lonlat=True)
@@ -144,10 +158,8 @@ def common_edge(first: int, second: int) -> tuple[float, float]:
 
 def write_archive(root: Path) -> None:
     """Write the whole sample archive below a folder, with its lists and cluster tables."""
-    from mocpy import MOC
-
     rng = np.random.default_rng([SEED, 99])
-    region = draw_region(150.7, 35.45, 3.6, seed=1)
+    region = draw_region(150.7, 35.45, 3.6, seed=1, release=DR2)
     for name in FIELD_CENTRES:
         write_field(root / "fields", name, region, rng)
     _write_clusters(root / "clusters_dr2.ecsv", region, [*FIELD_CENTRES.values()], 0.6)
@@ -161,15 +173,38 @@ def write_archive(root: Path) -> None:
     ]
     (root / "grid.txt").write_text("\n".join(lines) + "\n")
 
-    centre = common_edge(*EDGE_CELLS)
-    region = draw_region(*centre, 2 * EDGE_RADIUS_DEG + 0.2, seed=2)
-    noise = draw_noise(2 * int(EDGE_RADIUS_DEG * 3600 / PIXEL_ARCSEC) + 90, rng)
-    for pixel in EDGE_CELLS:
-        write_cell(root / "cells", pixel, centre, region, noise)
+    centre, region = write_edge(root / "cells", EDGE_CELLS, DR3, rng)
     _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
-    radius = 0.9 * EDGE_RADIUS_DEG * u.deg
-    footprint = MOC.from_cone(lon=centre[0] * u.deg, lat=centre[1] * u.deg, radius=radius, max_depth=9)
-    footprint.save(str(root / "footprint.moc.fits"), format="fits", overwrite=True)
+    write_footprint(root / "footprint.moc.fits", centre, 0.9 * EDGE_RADIUS_DEG)
+
+
+def write_edge(
+    folder: Path, cells: tuple[int, int], release: Release, rng: np.random.Generator
+) -> tuple[tuple[float, float], Region]:
+    """Write the mosaics of two adjacent HEALPix cells of a release, with data around their common edge.
+
+    Returns
+    -------
+    centre : tuple of float
+        Middle of the edge, ICRS deg.
+    region : Region
+        The sky around it.
+    """
+    centre = common_edge(*cells, HealpixCells(release).nside)
+    region = draw_region(*centre, 2 * EDGE_RADIUS_DEG + 0.2, seed=2, release=release)
+    noise = draw_noise(2 * int(EDGE_RADIUS_DEG * 3600 / release.pixel_arcsec) + 90, rng, release)
+    for pixel in cells:
+        write_cell(folder, pixel, centre, region, noise, release)
+    return centre, region
+
+
+def write_footprint(path: Path, centre: tuple[float, float], radius_deg: float) -> None:
+    """Write a footprint (FITS MOC): a disc."""
+    from mocpy import MOC
+
+    lon, lat, radius = (angle * u.deg for angle in (*centre, radius_deg))
+    footprint = MOC.from_cone(lon=lon, lat=lat, radius=radius, max_depth=9)
+    footprint.save(str(path), format="fits", overwrite=True)
 
 
 def _write_clusters(

@@ -3,4 +3,15 @@
 Uses `radiounet.settings` and the rooms below it.
 """
 
-__all__ = ["archive", "cells", "cluster_tables", "cosmology", "http_client", "lists", "survey", "transfer"]
+__all__ = [
+    "archive",
+    "catalogues",
+    "cells",
+    "cluster_columns",
+    "cluster_tables",
+    "cosmology",
+    "http_client",
+    "lists",
+    "survey",
+    "transfer",
+]

@@ -7,27 +7,23 @@ import csv
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
-from radiounet.errors import NotFitsError
+from radiounet.errors import ConfigError, NotFitsError
 from radiounet.images.fits_check import check_fits
 from radiounet.images.products import NAME_PATTERN
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import IncompleteTableError, TableError, read_table
 from radiounet.images.writing import atomic
 from radiounet.settings.archive import Archive
+from radiounet.settings.releases import Release
 from radiounet.settings.urls import public_text
 from radiounet.survey.archive import fetch
-from radiounet.survey.cells import (
-    Field,
-    cell_geometry,
-    cells_of_footprint,
-    fields_in_footprint,
-    pointing_geometry,
-)
+from radiounet.survey.cells import Field, HealpixCells, NearestPointing, fields_in_footprint
 from radiounet.survey.survey import list_paths, read_list
 
 logger = logging.getLogger(__name__)
@@ -40,8 +36,19 @@ class ListError(NotFitsError):
     """A list that cannot be read; says which columns it must have."""
 
 
-def fetch_lists(archive: Archive, release: str) -> None:
+@dataclass
+class _Lists:
+    """What is written of one release: its mosaics, which fields of the grid it has, known checksums."""
+
+    mosaics: list[Mosaic]
+    members: list[bool]
+    checksums: list[tuple[str, str, str]]
+
+
+def fetch_lists(archive: Archive, release: Release) -> None:
     """Fetch and write the lists of one release: its mosaics, and the grid of fields.
+
+    Its mosaics are the HEALPix cells that its footprint reaches, or the pointings of its table.
 
     Raises
     ------
@@ -49,31 +56,41 @@ def fetch_lists(archive: Archive, release: str) -> None:
         An answer that is not a list, or not the whole one.
     TransientError, NotInArchiveError
         From the download, or in the words of the service.
+    ConfigError
+        The release has no source of a list, or a footprint coarser than its cells.
     """
     folder = Path(archive.list_folder)
-    grid = read_grid(_bring(archive, archive.lists.fields, folder / "grid.download"))
-    paths = list_paths(archive.list_folder, release)
-    checksums = []
-    if release == "dr3":
-        from mocpy import MOC
-
-        moc = MOC.from_fits(
-            _bring(archive, archive.lists.dr3_footprint, folder / "dr3_footprint.fits", check_fits)
-        )
-        members = fields_in_footprint(grid, moc)
-        mosaics = [cell_geometry(pixel) for pixel in cells_of_footprint(moc)]
-    else:
-        table = _read_table(_bring(archive, archive.lists.dr2_mosaics, folder / "dr2.download"))
-        rows_used = _all_fields(table, public_text(archive.lists.dr2_mosaics))
-        pointings = [pointing for pointing in rows_used if pointing]
-        names = {pointing.name for pointing in pointings}
-        members = [field.name in names for field in grid]
-        mosaics = [pointing_geometry(pointing, grid) for pointing in pointings]
-        checksums = _checksums(table, rows_used)
-    rows = [(field.name, field.ra_deg, field.dec_deg, int(m)) for field, m in zip(grid, members, strict=True)]
+    if release.fields is None or (release.footprint is None and release.mosaics is None):
+        raise ConfigError(f"release {release.name} has no source of its fields, or of its mosaics")
+    grid = read_grid(_bring(archive, release.fields, folder / "grid.download"))
+    found = _of_footprint(archive, release, grid) if release.footprint else _of_table(archive, release, grid)
+    members = zip(grid, found.members, strict=True)
+    rows = [(field.name, field.ra_deg, field.dec_deg, int(is_member)) for field, is_member in members]
+    paths = list_paths(archive.list_folder, release.name)
     write_list(paths["fields"], FIELD_COLUMNS, sorted(rows))
-    write_list(paths["checksums"], CHECKSUM_COLUMNS, sorted(checksums))
-    write_mosaic_list(paths["mosaics"], mosaics)
+    write_list(paths["checksums"], CHECKSUM_COLUMNS, sorted(found.checksums))
+    write_mosaic_list(paths["mosaics"], found.mosaics)
+
+
+def _of_footprint(archive: Archive, release: Release, grid: Sequence[Field]) -> _Lists:
+    from mocpy import MOC
+
+    path = Path(archive.list_folder) / f"{release.name}_footprint.fits"
+    moc = MOC.from_fits(_bring(archive, str(release.footprint), path, check_fits))
+    cells = HealpixCells(release)
+    mosaics = [cells.geometry(pixel) for pixel in cells.of_footprint(moc)]
+    return _Lists(mosaics, fields_in_footprint(grid, moc), [])
+
+
+def _of_table(archive: Archive, release: Release, grid: Sequence[Field]) -> _Lists:
+    source = str(release.mosaics)
+    table = _read_table(_bring(archive, source, Path(archive.list_folder) / f"{release.name}.download"))
+    rows_used = _all_fields(table, public_text(source))
+    pointings = [pointing for pointing in rows_used if pointing]
+    names = {pointing.name for pointing in pointings}
+    cells = NearestPointing(release)
+    mosaics = [cells.geometry(pointing, grid) for pointing in pointings]
+    return _Lists(mosaics, [field.name in names for field in grid], _checksums(table, rows_used))
 
 
 def write_mosaic_list(path: str | Path, mosaics: Sequence[Mosaic]) -> None:

@@ -1,8 +1,7 @@
-"""Releases, fields, mosaics, cells: what covers which part of the sky.
+"""A survey: the mosaics and fields of one release, and what covers which part of the sky.
 
-A DR2 mosaic belongs to a pointing and its cell holds the points nearest to
-that pointing; a DR3 mosaic belongs to a HEALPix cell (nside 16, RING, ICRS).
-Every sky position is owned by exactly one mosaic of a release.
+Every sky position is owned by exactly one mosaic of a published release; how, its cells say
+(`radiounet.survey.cells`).
 """
 
 import argparse
@@ -16,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from radiounet.errors import ConfigError
-from radiounet.images.squares import PIXEL_ARCSEC, Mosaic, offsets_deg, separation_deg, unit_vectors
+from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.settings.mosaics import Selection
-from radiounet.survey.cells import NSIDE, Field, cell_pixel, nearest_fields
-
-NEAREST = 8  # pointings that can own a position: more never overlap there
+from radiounet.settings.releases import Release, parse_release
+from radiounet.survey.cells import Field, cells_of
 
 
 @dataclass(frozen=True)
@@ -46,39 +44,28 @@ class Survey:
 
     Parameters
     ----------
-    release : {'dr2', 'dr3', 'images'}
-        Decides the shape of cells: nearest centre, or HEALPix for ``dr3``.
+    release : Release
     mosaics : iterable of Mosaic
         The whole release, not only those selected: ownership does not depend
         on the selection.
     fields : iterable of Field
         Fields of the release.
     grid : iterable of Field
-        Every field of the LoTSS grid, for neighbour distances.
+        Every field of the release's grid, for neighbour distances.
     """
 
     def __init__(
         self,
-        release: str,
+        release: Release,
         mosaics: Iterable[Mosaic],
         fields: Iterable[Field] = (),
         grid: Iterable[Field] = (),
     ):
         self.release = release
-        self.mosaics = {mosaic.name: mosaic for mosaic in mosaics}
+        self.cells = cells_of(release, mosaics)
+        self.mosaics = self.cells.mosaics
         self.fields = {field.name: field for field in fields}
         self._grid = list(grid)
-
-    @cached_property
-    def _names(self) -> np.ndarray:
-        return np.array(list(self.mosaics))
-
-    @cached_property
-    def _centre_tree(self):
-        from scipy.spatial import cKDTree
-
-        places = self.mosaics.values()
-        return cKDTree(unit_vectors([m.ra_deg for m in places], [m.dec_deg for m in places]))
 
     @cached_property
     def _grid_vectors(self) -> np.ndarray:
@@ -87,37 +74,20 @@ class Survey:
     def owner(self, ra_deg, dec_deg) -> np.ndarray:
         """Name of the mosaic whose cell holds each position; '' where no mosaic does, and for NaN.
 
-        Own images have no cells; see `owned`.
-
         Parameters
         ----------
         ra_deg, dec_deg : array_like
             ICRS; any shape.
+
+        Raises
+        ------
+        ConfigError
+            Own images, which have no cells; see `owned`.
         """
         ra_deg, dec_deg = np.broadcast_arrays(np.asarray(ra_deg, float), np.asarray(dec_deg, float))
         known = np.isfinite(ra_deg) & np.isfinite(dec_deg)
         ra_deg, dec_deg = (np.where(known, axis, 0.0) for axis in (ra_deg, dec_deg))
-        if self.release == "dr3":
-            import healpy
-
-            names = np.char.mod("hp%05d", healpy.ang2pix(NSIDE, ra_deg, dec_deg, lonlat=True))
-            return np.where(known & np.isin(names, self._names), names, "")
-        index = self._nearest(ra_deg, dec_deg)
-        return np.where(known & (index >= 0), self._names[index], "")
-
-    def _nearest(self, ra_deg, dec_deg) -> np.ndarray:
-        """Index of the nearest mosaic among those whose data reach a position; -1 where none does."""
-        count = min(NEAREST, len(self.mosaics))
-        chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg), k=list(range(1, count + 1)))
-        reached = chord <= self._reach[index]
-        first = np.take_along_axis(index, np.argmax(reached, axis=-1)[..., None], axis=-1)[..., 0]
-        return np.where(reached.any(axis=-1), first, -1)
-
-    @cached_property
-    def _reach(self) -> np.ndarray:
-        """Radius of the disc of data around each DR2 centre, as a chord."""
-        half_px = np.array([mosaic.n_px / 2 for mosaic in self.mosaics.values()])
-        return 2 * np.sin(np.radians(half_px * PIXEL_ARCSEC / 3600) / 2)
+        return np.where(known, self.cells.owner(ra_deg, dec_deg), "")
 
     def owned(self, mosaic: str, ra_deg, dec_deg) -> np.ndarray:
         """Whether a mosaic's cell holds each position; NaN positions are owned by none.
@@ -126,31 +96,12 @@ class Survey:
         measurement of its own.
         """
         inside = np.isfinite(ra_deg) & np.isfinite(dec_deg)
-        if self.release == "dr3":
-            import healpy
-
-            inside[inside] = healpy.ang2pix(
-                NSIDE, ra_deg[inside], dec_deg[inside], lonlat=True
-            ) == cell_pixel(mosaic)
-        elif self.release == "images":
-            place = self.mosaics[mosaic]
-            half = (place.n_px / 2 + 2) * PIXEL_ARCSEC / 3600  # rounding of the image's own grid
-            east, north = offsets_deg(place.ra_deg, place.dec_deg, ra_deg[inside], dec_deg[inside])
-            inside[inside] = np.maximum(np.abs(east), np.abs(north)) <= half
-        else:
-            index = self._names.tolist().index(mosaic)
-            inside[inside] = self._nearest(ra_deg[inside], dec_deg[inside]) == index
+        inside[inside] = self.cells.owned(mosaic, ra_deg[inside], dec_deg[inside])
         return inside
 
     def around(self, mosaic: str) -> list[Mosaic]:
-        """Mosaics that decide which sky one owns: itself, and in DR2 those whose data may meet its own."""
-        own = self.mosaics[mosaic]
-        if self.release != "dr2":
-            return [own]
-        half_px = own.n_px / 2 + max(one.n_px for one in self.mosaics.values()) / 2
-        chord = 2 * np.sin(np.radians(min(half_px * PIXEL_ARCSEC / 3600, 180)) / 2)
-        near = self._centre_tree.query_ball_point(unit_vectors(own.ra_deg, own.dec_deg), chord)
-        return sorted((self.mosaics[str(self._names[index])] for index in near), key=lambda one: one.name)
+        """Mosaics that decide which sky one owns: itself, and those whose data may meet its own."""
+        return self.cells.around(mosaic)
 
     def touched_by(self, ra_deg: float, dec_deg: float, radius_arcmin: float) -> list[str]:
         """Names of mosaics whose cells hold part of a disc, the centre's owner first.
@@ -175,27 +126,14 @@ class Survey:
     def fields_of(self, mosaic: str, field_radius_deg: float) -> list[str]:
         """Names of the fields that make a mosaic.
 
-        Pointing mode: see `nearest_fields`. HEALPix mode: fields whose disc of
+        Pointings: see `radiounet.survey.cells.nearest_fields`. HEALPix cells: fields whose disc of
         `field_radius_deg` meets the mosaic's square.
         """
         place = self.mosaics[mosaic]
         distances = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), self._grid_vectors)
-        if self.release == "dr3":
-            chosen = self._meets_square(place, distances, field_radius_deg)
-        else:
-            chosen = nearest_fields(distances)
+        chosen = self.cells.fields_of(place, self._grid, distances, field_radius_deg)
         names = (self._grid[index].name for index in np.flatnonzero(chosen))
         return sorted(name for name in names if name in self.fields)
-
-    def _meets_square(self, place: Mosaic, distances: np.ndarray, radius_deg: float) -> np.ndarray:
-        half = place.n_px / 2 * PIXEL_ARCSEC / 3600
-        near = np.flatnonzero(distances < np.sqrt(2) * half + radius_deg + 1)
-        ra = np.array([self._grid[index].ra_deg for index in near])
-        dec = np.array([self._grid[index].dec_deg for index in near])
-        beyond = [np.maximum(np.abs(o) - half, 0) for o in offsets_deg(place.ra_deg, place.dec_deg, ra, dec)]
-        chosen = np.zeros(len(distances), bool)
-        chosen[near[np.hypot(*beyond) < radius_deg]] = True
-        return chosen
 
     def members(self, mosaics: Sequence[str], ra_deg, dec_deg) -> dict[str, list[int]]:
         """Indices of the positions that each of some mosaics owns; own images may share one.
@@ -207,7 +145,7 @@ class Survey:
             ICRS; NaN belongs to none.
         """
         ra_deg, dec_deg = np.asarray(ra_deg, float), np.asarray(dec_deg, float)
-        if self.release == "images":
+        if not self.cells.disjoint:
             return {name: np.flatnonzero(self.owned(name, ra_deg, dec_deg)).tolist() for name in mosaics}
         found: dict[str, list[int]] = {name: [] for name in mosaics}
         for index, owner in enumerate(self.owner(ra_deg, dec_deg).tolist() if ra_deg.size else ()):
@@ -226,7 +164,7 @@ class Survey:
         unknown = sorted(set(selection.mosaics) - set(self.mosaics))
         if unknown:
             raise ConfigError(
-                f"select.mosaics: {', '.join(unknown)} not in {self.release} "
+                f"select.mosaics: {', '.join(unknown)} not in {self.release.name} "
                 f"({len(self.mosaics)} mosaics, such as {next(iter(self.mosaics))})"
             )
         names = set(selection.mosaics or self.mosaics)
@@ -243,7 +181,7 @@ class Survey:
             ra, dec = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2).T
             names = {name for name in names if self.owned(name, ra, dec).any()}
         if not names:
-            raise ConfigError(f"select: no mosaic of {self.release} fits {selection.model_dump()}")
+            raise ConfigError(f"select: no mosaic of {self.release.name} fits {selection.model_dump()}")
         return sorted(names)
 
 
@@ -262,12 +200,12 @@ def list_paths(folder: str, release: str) -> dict[str, str]:
     }
 
 
-def read_survey(release: str, mosaics_path: str | Path, fields_path: str | Path | None = None) -> Survey:
+def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | Path | None = None) -> Survey:
     """Read a survey's lists.
 
     Parameters
     ----------
-    release : {'dr2', 'dr3', 'images'}
+    release : Release
     mosaics_path : path
         CSV with name, ra_deg, dec_deg, n_px.
     fields_path : path, optional
@@ -283,17 +221,26 @@ def read_survey(release: str, mosaics_path: str | Path, fields_path: str | Path 
     return Survey(release, mosaics, members, grid)
 
 
+RELEASE_HELP = "release: the name of a published one, images for own images, or an entry of releases as JSON"
+
+
+def release_option(text: str) -> Release:
+    """Value of an option ``--release``; see `radiounet.settings.releases.parse_release`."""
+    try:
+        return parse_release(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_survey_options(parser: argparse.ArgumentParser) -> None:
     """Give a stage the options that say which sky its mosaic owns."""
-    parser.add_argument(
-        "--release", choices=("dr2", "dr3", "images"), required=True, help="shape of the cells"
-    )
+    parser.add_argument("--release", type=release_option, required=True, help=RELEASE_HELP)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--list", help="list of all mosaics (CSV)")
     where.add_argument(
         "--place",
         type=_place,
-        help='of an own image, in place of a list: RA,DEC,SIDE, ICRS deg and 4.5" px',
+        help="of an own image, in place of a list: RA,DEC,SIDE, ICRS deg and px of the release",
     )
 
 

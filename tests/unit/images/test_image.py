@@ -18,6 +18,7 @@ from radiounet.errors import (
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, check_grid, grid_wcs, place_of, read_plane, require_same_grid
 from radiounet.images.resampling import to_model_grid
+from radiounet.settings.releases import DR2
 from skies import convolve_with_beam
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -105,7 +106,7 @@ def test_negative_right_ascension(tmp_path):
     cards.update(BMAJ=20 / 3600, BMIN=20 / 3600, BUNIT="JY/BEAM", CRVAL1=-83.71)
     plane = read_plane(write(tmp_path / "a.fits", noise(), cards))
     assert plane.wcs.wcs.crval[0] == pytest.approx(276.29)
-    ra, dec, n_px = place_of(tmp_path / "a.fits")
+    ra, dec, n_px = place_of(tmp_path / "a.fits", 4.5)
     assert (ra, dec) == (pytest.approx(276.29, abs=0.001), pytest.approx(30.4, abs=0.001))
     assert n_px == 40
 
@@ -148,7 +149,7 @@ def test_not_fits_truncated_and_missing(tmp_path):
 
 def test_an_unreadable_image_owns_no_sky(tmp_path):
     (tmp_path / "page.fits").write_text("<html>")
-    assert place_of(tmp_path / "page.fits") == (0.0, -90.0, 0)
+    assert place_of(tmp_path / "page.fits", 4.5) == (0.0, -90.0, 0)
 
 
 def plane_of(data, pixel_arcsec, beam, ra=150.0, dec=35.0):
@@ -238,7 +239,7 @@ def test_a_south_up_image_is_turned_north_up():
 def test_grids_of_four_published_headers(field):
     import csv
 
-    from radiounet.survey.cells import Field, pointing_geometry
+    from radiounet.survey.cells import Field, NearestPointing
 
     with tarfile.open(SHARED / "headers" / f"{field}.fits_headers.tar") as archive:
         name = next(n for n in archive.getnames() if "low-mosaic-blanked" in n)
@@ -247,7 +248,7 @@ def test_grids_of_four_published_headers(field):
     with open(SHARED / "tables" / "lotss_grid_fields.csv", newline="") as stream:
         grid = [Field(r["name"], float(r["ra"]), float(r["dec"])) for r in csv.DictReader(stream)]
     pointing = next(one for one in grid if one.name == field)
-    place = pointing_geometry(pointing, grid)
+    place = NearestPointing(DR2).geometry(pointing, grid)
     assert place.n_px == cards["NAXIS1"] == cards["NAXIS2"]
     ours = grid_wcs(cards["CRVAL1"], cards["CRVAL2"], place.n_px, 4.5).to_header()
     for key in ("CRPIX1", "CRPIX2", "CDELT1", "CDELT2", "CRVAL1", "CRVAL2"):

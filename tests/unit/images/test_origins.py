@@ -16,11 +16,12 @@ from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.tiling import tile_image
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.survey import Survey
 
 N_PX = 150
-SURVEY = Survey("images", [Mosaic("a", 150.0, 35.0, N_PX)])
+SURVEY = Survey(OWN_IMAGES, [Mosaic("a", 150.0, 35.0, N_PX)])
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_what_is_no_file_is_bad_data(image, name):
     with pytest.raises(NotFitsError) as caught:
         read_plane(image.parent / name)
     assert caught.value.file == str(image.parent / name)
-    assert place_of(image.parent / name) == (0.0, -90.0, 0)
+    assert place_of(image.parent / name, 4.5) == (0.0, -90.0, 0)
 
 
 @pytest.mark.parametrize("work", [read_plane, open_plane, fits_header])
@@ -130,5 +130,5 @@ def test_one_bad_image_of_three_is_named_and_owns_no_sky(image, caplog):
     cards["CTYPE1"] = 5
     fits.writeto(bad, np.ones((40, 40), np.float32), cards)
     with caplog.at_level(logging.WARNING):
-        assert [place_of(path)[2] for path in (image, bad, image)] == [40, 0, 40]
+        assert [place_of(path, 4.5)[2] for path in (image, bad, image)] == [40, 0, 40]
     assert str(bad) in caplog.text

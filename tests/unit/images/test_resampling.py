@@ -89,7 +89,7 @@ def test_a_turned_image_keeps_its_corners(tmp_path, turn, shape):
     assert (np.minimum(x, y) >= 0).all()
     assert (np.maximum(x, y) < len(result.data)).all()
     # the list of own images speaks of the same square
-    ra, dec, n_px = place_of(tmp_path / "a.fits")
+    ra, dec, n_px = place_of(tmp_path / "a.fits", 4.5)
     assert abs(n_px - len(result.data)) <= 2
     assert (ra, dec) == pytest.approx(tuple(map(float, to_sky(wcs, *middle(shape)))))
 

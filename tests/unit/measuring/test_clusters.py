@@ -10,6 +10,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.clusters import ClusterMeter, MosaicProducts
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import DR2
 from radiounet.survey.survey import Cluster, Survey
 
 OPTIONS = MeasureOptions()
@@ -41,7 +42,7 @@ class Mosaics:
     def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None):
         # their discs reach everywhere here: who owns a pixel is the nearest centre
         places = [replace(place, n_px=3 * N_PX) for place in self.places]
-        meter = ClusterMeter(Survey("dr2", places), self.products, hosts, OPTIONS)
+        meter = ClusterMeter(Survey(DR2, places), self.products, hosts, OPTIONS)
         return meter.measure(Cluster("C", ra, dec, 0.2, r500_arcmin), self.places[0].name)
 
 

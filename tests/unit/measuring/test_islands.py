@@ -12,10 +12,11 @@ from radiounet.measuring.catalogue import drop_duplicates
 from radiounet.measuring.islands import find_islands, footprint
 from radiounet.network.masks import make_mask
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import DR2
 from radiounet.survey.survey import Survey
 
 N_PX = 900
-SURVEY = Survey("dr2", [Mosaic("west", 150.25, 35.0, N_PX), Mosaic("east", 149.75, 35.0, N_PX)])
+SURVEY = Survey(DR2, [Mosaic("west", 150.25, 35.0, N_PX), Mosaic("east", 149.75, 35.0, N_PX)])
 BORDER = 150.0
 
 

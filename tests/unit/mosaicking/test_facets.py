@@ -1,3 +1,5 @@
+from functools import partial
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -7,11 +9,13 @@ from astropy.table import Table
 
 from radiounet.errors import FacetError
 from radiounet.images.image import grid_wcs
+from radiounet.mosaicking import mosaic
 from radiounet.mosaicking.facets import read_facets
-from radiounet.mosaicking.mosaic import FieldImages, make_mosaic
+from radiounet.mosaicking.mosaic import FieldImages
 from radiounet.settings.mosaics import MosaicOptions
 from skies import write_field
 
+make_mosaic = partial(mosaic.make_mosaic, beam_arcsec=20.0)
 WCS = grid_wcs(150.0, 35.0, 160, 4.5)
 EQUATOR = grid_wcs(150.0, 0.0, 160, 4.5)
 # column, row of the corners; labels in another order than polygons, as DDFacet writes them

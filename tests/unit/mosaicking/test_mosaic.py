@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,17 +9,18 @@ from test_facets import write_offsets, write_regions
 
 from radiounet.errors import AllBlankError, BadDataError, BeamError, NotConvergedError, ShapeMismatchError
 from radiounet.images.image import grid_wcs
+from radiounet.mosaicking import mosaic
 from radiounet.mosaicking.kernels import primary_beam
 from radiounet.mosaicking.mosaic import (
     FieldImages,
     _blank_small_islands,
     clipped_rms,
-    make_mosaic,
     outside_circle,
 )
 from radiounet.settings.mosaics import MosaicOptions
 from skies import BEAM_PX, FWHM_TO_SIGMA, write_field
 
+make_mosaic = partial(mosaic.make_mosaic, beam_arcsec=20.0)
 OPTIONS = MosaicOptions(sigma_box_px=120)
 STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")
 GRID = grid_wcs(150.0, 35.0, 100, 4.5)

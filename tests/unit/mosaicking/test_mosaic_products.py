@@ -14,6 +14,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.mosaicking.mosaic_products import mosaic_fields
 from radiounet.settings.mosaics import MosaicOptions
+from radiounet.settings.releases import DR2, DR3
 from radiounet.survey.survey import Survey
 from skies import write_field
 from stages import fetch_field
@@ -33,7 +34,7 @@ def products(tmp_path):
     return products
 
 
-def make(products, options=OPTIONS, release="dr3", fields=("a", "b", "c", "far")):
+def make(products, options=OPTIONS, release=DR3, fields=("a", "b", "c", "far")):
     mosaic_fields("m", Survey(release, [PLACE]), fields, products, options)
     return fits.getdata(products.image("m"))
 
@@ -74,12 +75,12 @@ def test_a_missing_neighbour_rejects_where_the_config_says_so(products):
 
 def test_blanking(products):
     assert np.isfinite(make(products)).all()
-    assert np.isfinite(make(products, release="dr2")).mean() == pytest.approx(np.pi / 4, abs=0.01)
+    assert np.isfinite(make(products, release=DR2)).mean() == pytest.approx(np.pi / 4, abs=0.01)
     everything = OPTIONS.model_copy(update={"blank": "none"})
-    assert np.isfinite(make(products, everything, release="dr2")).all()
+    assert np.isfinite(make(products, everything, release=DR2)).all()
     neighbour = Mosaic("other", 150.0, 35.02, 100)  # 16 px to the north
     cell = OPTIONS.model_copy(update={"blank": "cell"})
-    mosaic_fields("m", Survey("dr2", [PLACE, neighbour]), ["a"], products, cell)
+    mosaic_fields("m", Survey(DR2, [PLACE, neighbour]), ["a"], products, cell)
     image = fits.getdata(products.image("m"))
     # the border lies 8 px north of the centre, row 49
     assert np.isfinite(image[56, 49])
@@ -158,7 +159,7 @@ def test_a_field_never_fetched_and_a_mosaic_unknown(products):
     make(products, fields=["a", "absent"])
     assert fits.getheader(products.image("m"))["NMISSING"] == 1
     with pytest.raises(ConfigError, match="no mosaic elsewhere among the 1 of dr3"):
-        mosaic_fields("elsewhere", Survey("dr3", [PLACE]), ["a"], products, OPTIONS)
+        mosaic_fields("elsewhere", Survey(DR3, [PLACE]), ["a"], products, OPTIONS)
 
 
 def test_files_of_a_field_by_their_templates(products, tmp_path):

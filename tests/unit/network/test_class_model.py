@@ -26,6 +26,7 @@ from radiounet.network.masks import make_mask, stitch_cores
 from radiounet.network.model_cards import MODELS, OTHER_CLASSES, Card, half_precision, network_input
 from radiounet.network.tiling import layout, sides, stitch, tile_image
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.survey import Survey
 
@@ -246,7 +247,7 @@ def test_classes_go_from_cores_to_the_catalogue(tmp_path, shipped):
         assert store["classes"].shape == (3, *store["cores"].shape)
     chance, _ = predicted(shipped, plane)
     np.testing.assert_allclose(probability, chance, atol=1e-4)
-    survey = Survey("images", [Mosaic("image", 150.0, 50.0, 480)])
+    survey = Survey(OWN_IMAGES, [Mosaic("image", 150.0, 50.0, 480)])
     find_islands(
         image, paths["p.fits"], paths["mask.fits"], survey, "image", MeasureOptions(), paths["islands.ecsv"]
     )

@@ -8,7 +8,8 @@ from models import write_tiny_model
 from radiounet.running.job_graph import JobGraph
 from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
-from radiounet.survey.cells import Field, cell_geometry, pointing_geometry
+from radiounet.settings.releases import DR2, DR3
+from radiounet.survey.cells import Field, HealpixCells, NearestPointing
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 from stages import write_image
@@ -25,9 +26,9 @@ ROWS = (
 def graph(request, tmp_path):
     """A run on two mosaics with a cluster table of which one row can be measured."""
     paths = list_paths(str(tmp_path), request.param)
-    mosaics = [cell_geometry(cell) for cell in CELLS]
+    mosaics = [HealpixCells(DR3).geometry(cell) for cell in CELLS]
     if request.param == "dr2":
-        mosaics = [pointing_geometry(field, GRID) for field in (GRID[2], GRID[8])]
+        mosaics = [NearestPointing(DR2).geometry(field, GRID) for field in (GRID[2], GRID[8])]
     write_mosaic_list(paths["mosaics"], mosaics)
     write_list(paths["fields"], FIELD_COLUMNS, [(f.name, f.ra_deg, f.dec_deg, 1) for f in GRID])
     write_list(paths["checksums"], CHECKSUM_COLUMNS, [])
@@ -198,9 +199,9 @@ def test_a_list_that_changes_touches_the_cells_around_that_place_only(graph, tmp
     found = graph()
     paths = list_paths(str(tmp_path), found.config.release)
     fields = [GRID[1], GRID[2], Field("far", 250.0, 35.0)]
-    places = [replace(pointing_geometry(field, GRID), n_px=3000) for field in fields]
+    places = [replace(NearestPointing(DR2).geometry(field, GRID), n_px=3000) for field in fields]
     if found.config.release == "dr3":
-        places = [cell_geometry(cell) for cell in (634, 635, 643)]
+        places = [HealpixCells(DR3).geometry(cell) for cell in (634, 635, 643)]
         changed = [index == moved for index in range(3)]
     write_mosaic_list(paths["mosaics"], places)
     names = [place.name for place in places]

@@ -241,3 +241,31 @@ def test_keys_of_different_mappings_may_be_the_same(tmp_path):
     require_single_keys([path, Path(__file__).parents[3] / "config/config.yaml"])
     path.write_text('{\n\t"release": "dr2",\n\t"measure": {"h0": 70}\n}\n')
     require_single_keys([path])
+
+
+GRID = {"cells": "healpix", "nside": 8, "pixel_arcsec": 6.0, "beam_arcsec": 25.0, "frequency_mhz": 1300.0}
+
+
+def release(place, model, **entry):
+    raw = {"release": "mine", "releases": {"mine": GRID | entry}, "segmentation": {"model": model}}
+    JobGraph(load_config(raw), place / "workflow").check()
+
+
+def test_a_release_without_lists_or_mosaics_is_refused(place):
+    with pytest.raises(ConfigError) as caught:
+        release(place, "tiny")
+    assert "mine has no mosaics to fetch: set releases.mine.archive.mosaic" in str(caught.value)
+    assert "mine has no list of its mosaics: set releases.mine.footprint" in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"pixel_arcsec": 6.0}, {"beam_arcsec": 25.0}])
+def test_a_model_for_another_release_is_refused_before_the_run(place, changes):
+    sources = {"footprint": "moc.fits", "archive": {"mosaic": "https://there/{pixel}/{file}"}}
+    write_tiny_model(place / "workflow/resources/models/other", **changes)
+    for model in ("tiny", "other", "radio-unet-new"):
+        with pytest.raises(
+            ConfigError, match=f"segmentation.model: {model} needs pixels of .* have 6 and 25"
+        ):
+            release(place, model, **sources)
+    write_tiny_model(place / "workflow/resources/models/right", pixel_arcsec=6.0, beam_arcsec=25.0)
+    release(place, "right", **sources)

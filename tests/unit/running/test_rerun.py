@@ -11,7 +11,8 @@ from radiounet.images.squares import Mosaic
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.rerun import Rerun
 from radiounet.settings.config import load_config
-from radiounet.survey.cells import Field, pointing_geometry
+from radiounet.settings.releases import DR2
+from radiounet.survey.cells import Field, NearestPointing
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 from stages import fetch_field, leave_out, pass_on, reject_mosaic
@@ -27,7 +28,7 @@ CLUSTERS = ("name,ra,dec,z,M500", "AB,151.15,35,0.06,3", "CN,155.95,35,0.06,3")
 @pytest.fixture
 def products(tmp_path):
     paths = list_paths(str(tmp_path / "lists"), "dr2")
-    write_mosaic_list(paths["mosaics"], [pointing_geometry(one, LINE) for one in LINE])
+    write_mosaic_list(paths["mosaics"], [NearestPointing(DR2).geometry(one, LINE) for one in LINE])
     rows = [(f.name, f.ra_deg, f.dec_deg, int(f.name != "N")) for f in LINE]
     rows += [
         (f"{f.name}{n}", f.ra_deg, f.dec_deg + n / 10, 0) for f in LINE for n in range(1, OTHERS[f.name] + 1)

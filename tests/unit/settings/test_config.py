@@ -48,7 +48,7 @@ def test_survey_follows_the_release_or_the_images():
 
 def test_unknown_key_is_refused_with_the_allowed_ones_and_the_nearest():
     message = refusal({"relase": "dr3"})
-    assert "- relase: unknown key (value 'dr3'); allowed keys: release, results, scratch," in message
+    assert "- relase: unknown key (value 'dr3'); allowed keys: releases, release, results," in message
     assert corrected(message) == {"release": "..."}
 
 
@@ -81,7 +81,7 @@ def test_value_out_of_range_is_refused_with_the_limit_and_the_default():
         ({"release": "dr4"}, "release: 'dr4'"),
         ({"archive": {"download": {"attempts": 0}}}, "archive.download.attempts: 0"),
         ({"archive": {"dr3": {"mosaic_files": []}}}, "archive.dr3.mosaic_files: []"),
-        ({"archive": {"clusters": {"abell": "x"}}}, "archive.clusters.abell.[key]: 'abell'"),
+        ({"archive": {"clusters": {"a/b": "x"}}}, "archive.clusters.a/b.[key]: 'a/b'"),
         ({"simulate": {"rms_ujy": [1, 2, 3]}}, "simulate.rms_ujy: [1, 2, 3]"),
         ({"segmentation": {"threshold": 1}}, "segmentation.threshold: 1 "),
         ({"select": {"region": {"ra_deg": 360, "dec_deg": 0, "radius_deg": 1}}}, "select.region.ra_deg: 360"),
@@ -455,7 +455,8 @@ def test_own_models_and_catalogues_stand_beside_the_published_ones():
         {"archive": {"models": {"mine": BELOW_MODELS}, "clusters": {"psz2": "https://mirror/psz2"}}}
     ).archive
     assert made.models == default.models | {"mine": made.models["mine"]}
-    assert made.clusters == default.clusters | {"psz2": "https://mirror/psz2"}
+    psz2 = default.clusters["psz2"].model_copy(update={"url": "https://mirror/psz2"})
+    assert made.clusters == default.clusters | {"psz2": psz2}
     changed = load_config({"archive": {"models": {"radio-unet-new": {"low": 1e-9}}}}).archive.models
     assert changed["radio-unet-new"] == default.models["radio-unet-new"].model_copy(update={"low": 1e-9})
     assert load_config({"archive": {"models": {}}}).archive == default

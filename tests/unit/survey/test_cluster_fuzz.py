@@ -30,6 +30,7 @@ from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.tiling import tile_image
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.survey import Survey
@@ -213,7 +214,7 @@ def measure(tmp_path_factory):
     tile_image(image, model, settings.mode, tiles)
     write_cores(tiles, open_model(folder / "tiny", None, "float32")[0], card, cores)
     stitch_cores(cores, image, model, settings, probability, mask)
-    survey = Survey("images", [Mosaic("image", *place_of(image))])
+    survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(image, 4.5))])
     products = [MosaicProducts("image", image, probability, mask)]
 
     def work(path):

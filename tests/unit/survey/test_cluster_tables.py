@@ -11,8 +11,10 @@ from astropy.utils.masked import Masked
 
 from radiounet.errors import ConfigError
 from radiounet.images.tables import TableError
+from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import convert_catalogue, log_notes, read_clusters
+from radiounet.survey.catalogues import convert_catalogue
+from radiounet.survey.cluster_tables import log_notes, read_clusters
 from radiounet.survey.cosmology import r500
 
 # H0 = 70, Om = 0.3, z = 0.2, M500 = 5e14 Msun, G = 4.30091e-9 Mpc (km/s)^2 / Msun:
@@ -23,6 +25,12 @@ R500_MPC = 1.12945
 R500_ARCMIN = 5.705
 
 OPTIONS = MeasureOptions()
+
+
+def entry_of(catalogue: str) -> ClusterCatalogue:
+    return ClusterCatalogue.model_validate(PUBLISHED_CATALOGUES[catalogue])
+
+
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
@@ -172,7 +180,7 @@ def test_published_catalogue_becomes_a_cluster_table(tmp_path, suffix, kind):
     rows = {"Name": ["PSZ2 G1 ", "PSZ2 G2"], "RAdeg": [150.0, 10.0], "DEdeg": [40.0, 5.0]}
     published = Table({**rows, "z": MaskedColumn([0.2, 0], mask=[False, True]), "MSZ": [5.0, 5.0]})
     published.write(tmp_path / f"psz2.{suffix}", format=kind)
-    table = convert_catalogue(tmp_path / f"psz2.{suffix}", "psz2")
+    table = convert_catalogue(tmp_path / f"psz2.{suffix}", "psz2", entry_of("psz2"))
     assert table["name"].tolist() == ["PSZ2 G1", "PSZ2 G2"]
     first, second = read_back(tmp_path, table)
     assert first.name == "PSZ2 G1"
@@ -183,7 +191,7 @@ def test_published_catalogue_becomes_a_cluster_table(tmp_path, suffix, kind):
 def test_published_catalogue_without_a_column(tmp_path):
     Table({"MCXC": ["J1"], "RAdeg": [150.0]}).write(tmp_path / "mcxc.ecsv")
     with pytest.raises(ConfigError, match="mcxc has no column DEdeg"):
-        convert_catalogue(tmp_path / "mcxc.ecsv", "mcxc")
+        convert_catalogue(tmp_path / "mcxc.ecsv", "mcxc", entry_of("mcxc"))
 
 
 ROW = "A,150,35,0.2,3"
@@ -453,10 +461,10 @@ def test_the_log_counts_and_names_what_cannot_be_measured(tmp_path, caplog):
 def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\n")
     with pytest.raises(TableError, match="psz2 has no rows"):
-        convert_catalogue(tmp_path / "a.csv", "psz2")
+        convert_catalogue(tmp_path / "a.csv", "psz2", entry_of("psz2"))
     (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\nA,150,x,0.2,3\n")
     with pytest.raises(TableError, match="DEdeg of psz2 must be a number: 'x'"):
-        convert_catalogue(tmp_path / "a.csv", "psz2")
+        convert_catalogue(tmp_path / "a.csv", "psz2", entry_of("psz2"))
 
 
 @pytest.mark.realdata
@@ -467,7 +475,7 @@ def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
 )
 def test_no_cluster_of_the_published_catalogues_is_refused(tmp_path, catalogue, file, rows, measurable):
     """PSZ2 has redshift -1 and mass 0 where it knows none."""
-    found = read_back(tmp_path, convert_catalogue(SHARED / "tables" / file, catalogue))
+    found = read_back(tmp_path, convert_catalogue(SHARED / "tables" / file, catalogue, entry_of(catalogue)))
     assert len(found) == rows
     assert sum(one.measurable for one in found) == measurable
     notes = {one.note for one in found if not one.measurable}

@@ -7,6 +7,8 @@ from radiounet.errors import NotFitsError
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import IncompleteTableError, ServiceError
 from radiounet.settings.archive import Archive
+from radiounet.settings.config import load_config
+from radiounet.settings.releases import DR2
 from radiounet.survey.cells import Field
 from radiounet.survey.lists import (
     ListError,
@@ -125,7 +127,7 @@ def test_mosaic_list_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "mosaics.csv"
     mosaics = [Mosaic("P2", 1 / 3, -0.1, 4000), Mosaic("P1", float(np.float64(359.9)), 1e-7, 3998)]
     write_mosaic_list(path, mosaics)
-    assert list(read_survey("dr2", path).mosaics.values()) == mosaics[::-1]
+    assert list(read_survey(DR2, path).mosaics.values()) == mosaics[::-1]
 
 
 def test_checksums_by_name_and_file(tmp_path):
@@ -155,8 +157,13 @@ def local_archive(tmp_path) -> Archive:
     return Archive.model_validate({"lists": lists, "list_folder": str(tmp_path / "lists")})
 
 
+def fetch(archive: Archive, release: str) -> None:
+    raw = {"release": release, "archive": archive.model_dump()}
+    fetch_lists(archive, load_config(raw).published_release)
+
+
 def test_lists_of_dr2_are_written(tmp_path):
-    fetch_lists(local_archive(tmp_path), "dr2")
+    fetch(local_archive(tmp_path), "dr2")
     folder = tmp_path / "lists"
     fields = {row["name"]: row["member"] for row in read_list(folder / "dr2_fields.csv")}
     assert fields == {"P005-01": "1", "P124+62": "1", "P12Hetdex11": "1", "P999": "0"}
@@ -172,7 +179,7 @@ def test_html_in_place_of_a_list_stops_before_anything_is_written(tmp_path, file
     archive = local_archive(tmp_path)
     (tmp_path / file).write_text(HTML)
     with pytest.raises(ListError):
-        fetch_lists(archive, "dr2")
+        fetch(archive, "dr2")
     assert not list((tmp_path / "lists").glob("*.csv"))
 
 
@@ -180,7 +187,7 @@ def test_html_in_place_of_the_footprint_is_refused(tmp_path):
     archive = local_archive(tmp_path)
     (tmp_path / "footprint").write_text(HTML)
     with pytest.raises(NotFitsError, match="an HTML page"):
-        fetch_lists(archive, "dr3")
+        fetch(archive, "dr3")
     assert not list((tmp_path / "lists").glob("*.csv"))
 
 
@@ -217,7 +224,7 @@ def test_checksums_stay_with_their_mosaics_where_a_row_is_left_out(tmp_path):
     table = pointings()
     table["centerdelta"][0] = 95.0
     from_table(table).to_xml(str(tmp_path / "answer"))
-    fetch_lists(archive, "dr2")
+    fetch(archive, "dr2")
     folder = tmp_path / "lists"
     assert [row["name"] for row in read_list(folder / "dr2_mosaics.csv")] == ["P005-01", "P12Hetdex11"]
     checksums = {row["name"]: row["checksum"] for row in read_list(folder / "dr2_checksums.csv")}
@@ -231,7 +238,7 @@ def test_what_the_service_says_of_its_list_stops_before_anything_is_written(tmp_
     info = f'<INFO name="QUERY_STATUS" value="{status}">at noon</INFO></RESOURCE>'
     (tmp_path / "answer").write_text(text.replace("</RESOURCE>", info))
     with pytest.raises(error, match="at noon"):
-        fetch_lists(archive, "dr2")
+        fetch(archive, "dr2")
     assert not list((tmp_path / "lists").glob("*.csv"))
 
 
@@ -239,4 +246,4 @@ def test_a_list_without_rows_says_so(tmp_path):
     archive = local_archive(tmp_path)
     from_table(pointings()[:0]).to_xml(str(tmp_path / "answer"))
     with pytest.raises(ListError, match="no rows"):
-        fetch_lists(archive, "dr2")
+        fetch(archive, "dr2")

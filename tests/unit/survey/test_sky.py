@@ -5,28 +5,22 @@ import pytest
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
 from radiounet.settings.mosaics import Region, Selection
-from radiounet.survey.cells import (
-    Field,
-    cell_geometry,
-    cell_name,
-    cell_pixel,
-    nearest_fields,
-    pointing_geometry,
-)
+from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
+from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pixel, nearest_fields
 from radiounet.survey.survey import Cluster, Survey
 
-PAIR = Survey("dr2", [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
+PAIR = Survey(DR2, [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
 
 
 def test_cell_1312_has_the_published_sides():
-    assert cell_geometry(1312).n_px == 5134
-    assert cell_geometry(1312, pixel_arcsec=1.5).n_px == 15402
-    assert cell_geometry(1312).ra_deg == pytest.approx(0.0)
-    assert cell_geometry(1312).dec_deg == pytest.approx(7.18076, abs=1e-5)
+    assert HealpixCells(DR3).geometry(1312).n_px == 5134
+    assert HealpixCells(DR3.model_copy(update={"pixel_arcsec": 1.5})).geometry(1312).n_px == 15402
+    assert HealpixCells(DR3).geometry(1312).ra_deg == pytest.approx(0.0)
+    assert HealpixCells(DR3).geometry(1312).dec_deg == pytest.approx(7.18076, abs=1e-5)
 
 
 def test_cell_names_go_both_ways():
-    assert cell_name(1312) == "hp01312"
+    assert HealpixCells(DR3).name(1312) == "hp01312"
     assert cell_pixel("hp01312") == 1312
 
 
@@ -65,7 +59,7 @@ def test_nearest_fields_without_a_seventh_close_one():
 def test_pointing_geometry_of_a_line_of_fields():
     grid = [Field(f"F{i}", 10.0, float(i)) for i in range(3)]
     # the farthest of the three lies 2 deg away: R = 1 deg, 1.15 * 800 px, twice
-    assert pointing_geometry(grid[0], grid).n_px == 2 * 920
+    assert NearestPointing(DR2).geometry(grid[0], grid).n_px == 2 * 920
 
 
 def test_every_position_of_a_patch_has_exactly_one_owner():
@@ -79,11 +73,11 @@ def test_every_position_of_a_patch_has_exactly_one_owner():
 
 def test_dr3_cells_own_their_healpix_pixels_also_across_ra_0():
     pixels = [928, 991]
-    survey = Survey("dr3", [cell_geometry(pixel) for pixel in pixels])
+    survey = Survey(DR3, [HealpixCells(DR3).geometry(pixel) for pixel in pixels])
     ra = np.array([0.1, 359.9, 354.4, 180.0])
     dec = np.array([22.0, 22.0, 22.0, 22.0])
     expected = healpy.ang2pix(16, ra, dec, lonlat=True)
-    names = [cell_name(p) if p in pixels else "" for p in expected]
+    names = [HealpixCells(DR3).name(p) if p in pixels else "" for p in expected]
     assert survey.owner(ra, dec).tolist() == names
     assert names[0] == names[1] == "hp00928"
 
@@ -96,14 +90,14 @@ def test_nobody_owns_what_no_mosaic_reaches():
 
 
 def test_between_pointings_the_nearest_that_reaches_owns():
-    survey = Survey("dr2", [Mosaic("small", 150.0, 40.0, 800), Mosaic("large", 152.0, 40.0, 4000)])
+    survey = Survey(DR2, [Mosaic("small", 150.0, 40.0, 800), Mosaic("large", 152.0, 40.0, 4000)])
     # 0.6 deg north of the small one (radius 0.5) and within 2.5 deg of the large one
     assert survey.owner(150.0, 40.6) == "large"
     assert survey.owner(150.0, 40.4) == "small"
 
 
 def test_own_images_each_own_all_they_show():
-    survey = Survey("images", [Mosaic("a", 150.0, 40.0, 1600), Mosaic("b", 150.0, 40.0, 800)])
+    survey = Survey(OWN_IMAGES, [Mosaic("a", 150.0, 40.0, 1600), Mosaic("b", 150.0, 40.0, 800)])
     ra, dec = np.array([150.0, 150.0, 150.0]), np.array([40.0, 40.7, 42.0])
     assert survey.owned("a", ra, dec).tolist() == [True, True, False]
     assert survey.owned("b", ra, dec).tolist() == [True, False, False]
@@ -120,12 +114,12 @@ def test_touched_by_a_disc_that_crosses_the_border():
 
 
 def test_touched_by_at_the_pole():
-    survey = Survey("dr3", [cell_geometry(pixel) for pixel in range(12)])
+    survey = Survey(DR3, [HealpixCells(DR3).geometry(pixel) for pixel in range(12)])
     assert len(survey.touched_by(10.0, 89.99, 6.0)) == 4
 
 
 def test_fields_of_a_cell_are_those_whose_disc_meets_the_square():
-    place = cell_geometry(1312)
+    place = HealpixCells(DR3).geometry(1312)
     half = place.n_px * 4.5 / 7200
     grid = [
         Field("inside", 0.5, 7.0),
@@ -133,13 +127,13 @@ def test_fields_of_a_cell_are_those_whose_disc_meets_the_square():
         Field("beyond", 0.0, place.dec_deg + half + 2.7),
         Field("antipode", 180.0, -place.dec_deg),
     ]
-    survey = Survey("dr3", [place], grid, grid)
+    survey = Survey(DR3, [place], grid, grid)
     assert survey.fields_of("hp01312", 2.6) == ["inside", "reaches"]
 
 
 def test_fields_of_a_release_leave_out_other_fields_of_the_grid():
     grid = [Field("a", 10.0, 40.0), Field("b", 11.0, 40.0), Field("other-release", 10.5, 40.0)]
-    survey = Survey("dr2", [Mosaic("a", 10.0, 40.0, 10)], grid[:2], grid)
+    survey = Survey(DR2, [Mosaic("a", 10.0, 40.0, 10)], grid[:2], grid)
     assert survey.fields_of("a", 2.6) == ["a", "b"]
 
 
@@ -159,12 +153,12 @@ def test_unknown_mosaic_is_named():
         PAIR.select(Selection(mosaics=["P999"]))
 
 
-@pytest.mark.parametrize("release", ["dr2", "dr3"])
+@pytest.mark.parametrize("release", [DR2, DR3])
 def test_positions_that_are_unknown_have_no_owner(release):
     mosaics = (
         PAIR.mosaics.values()
-        if release == "dr2"
-        else [cell_geometry(healpy.ang2pix(16, 151, 40, lonlat=True))]
+        if release is DR2
+        else [HealpixCells(DR3).geometry(healpy.ang2pix(16, 151, 40, lonlat=True))]
     )
     survey = Survey(release, mosaics)
     names = survey.owner([151.0, np.nan, 151.0, np.nan], [40.0, 40.0, np.nan, np.nan])
@@ -180,7 +174,7 @@ def test_members_are_those_that_each_mosaic_owns():
 
 
 def test_two_own_images_may_show_one_position():
-    images = Survey("images", [Mosaic("a", 150.0, 40.0, 100), Mosaic("b", 150.01, 40.0, 100)])
+    images = Survey(OWN_IMAGES, [Mosaic("a", 150.0, 40.0, 100), Mosaic("b", 150.01, 40.0, 100)])
     assert images.members(["a", "b"], [150.0, np.nan, 10.0], [40.0, 40.0, 40.0]) == {"a": [0], "b": [0]}
 
 

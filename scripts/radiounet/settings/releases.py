@@ -1,0 +1,142 @@
+"""Data releases: their cells, their images, and where their lists and files are.
+
+Those of the survey stand here, and the user's own images beside them; section ``releases`` of the
+configuration adds others.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from radiounet.errors import ConfigError
+from radiounet.settings.section import CellUrl, FieldUrl, FileNames, Section, Source
+
+
+class ReleaseArchive(Section):
+    """URL templates of one release; ``{mosaic}``, ``{field}``, ``{pixel}`` and ``{file}`` are filled in."""
+
+    mosaic: CellUrl | None = Field(None, description="URL of a mosaic's files")
+    mosaic_files: FileNames = Field(["low-mosaic.fits"], description="candidate file names, tried in order")
+    field: FieldUrl | None = Field(None, description="URL of a field's files; no anonymous one is known")
+    field_int_files: FileNames = Field(
+        ["image_full_low_m.int.restored.fits"], description="candidates, true flux"
+    )
+    field_app_files: FileNames = Field(
+        ["image_full_low_m.app.restored.fits"], description="candidates, apparent flux"
+    )
+
+
+class Release(Section):
+    """A data release of a survey."""
+
+    name: str = Field("", description="its name, which is its key; nobody has to write it")
+    cells: Literal["pointing", "healpix", "images"] = Field(
+        description="who owns which sky: the nearest pointing, or a HEALPix cell (RING, ICRS); "
+        "images: own images only, each of which owns all it shows"
+    )
+    nside: int | None = Field(None, ge=1, le=8192, description="healpix: nside of the cells, a power of 2")
+    prefix: str = Field(
+        "hp", pattern="^[A-Za-z]{1,20}$", description="healpix: beginning of a mosaic's name, such as hp01312"
+    )
+    pixel_arcsec: float = Field(gt=0, le=3600, description="pixel scale of its mosaics, arcsec")
+    beam_arcsec: float = Field(gt=0, le=3600, description="FWHM of the round beam of its mosaics, arcsec")
+    frequency_mhz: float = Field(gt=0, description="frequency of its images, MHz")
+    blank: Literal["circle", "none"] = Field(
+        "none", description="mosaics made here, with mosaics.options.blank survey: what is blanked"
+    )
+    field_px: int = Field(6075, gt=0, description="side of a field's image, px; for the plan")
+    mosaics: Source | None = Field(
+        None, description="pointing: table of its mosaics (name, ra, dec in deg), a URL or a file"
+    )
+    footprint: Source | None = Field(None, description="healpix: its footprint (FITS MOC), a URL or a file")
+    fields: Source | None = Field(
+        None, description="grid of fields (name, ra, dec in deg), a URL or a file; null: archive.lists.fields"
+    )
+    archive: ReleaseArchive = Field(ReleaseArchive(), description="URLs of its files")
+
+    @model_validator(mode="after")
+    def _cells_are_complete(self) -> "Release":
+        is_healpix = self.cells == "healpix"
+        if is_healpix and (self.nside is None or self.nside & (self.nside - 1)):
+            raise ValueError(f"cells is 'healpix', so that nside must be a power of 2, not {self.nside}")
+        wrong = ("mosaics",) if is_healpix else ("nside", "footprint")
+        for name in wrong:
+            if getattr(self, name) is not None:
+                raise ValueError(f"cells is {self.cells!r}, which has no {name}")
+        if not is_healpix and "{pixel}" in (self.archive.mosaic or ""):
+            raise ValueError(f"cells is {self.cells!r}, so that archive.mosaic cannot hold {{pixel}}")
+        return self
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether lists say what it has; of the user's own images the configuration does."""
+        return self.cells != "images"
+
+    @property
+    def title(self) -> str:
+        """Its name and frequency for people."""
+        return f"{self.name.upper()} ({self.frequency_mhz:g} MHz)" if self.is_listed else "own images"
+
+    def for_stage(self) -> str:
+        """What a stage needs to know of it, as JSON: all but its sources, which may move."""
+        return self.model_dump_json(exclude=set(SOURCES))
+
+
+SOURCES = ("mosaics", "footprint", "fields", "archive")
+"""Where a release comes from."""
+
+LOTSS: dict[str, Any] = {"pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
+LOTSS_FIELDS = (
+    "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
+    "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt"
+)
+DR2 = Release(
+    name="dr2",
+    cells="pointing",
+    **LOTSS,
+    blank="circle",
+    mosaics="https://vo.astron.nl/tap/sync?REQUEST=doQuery&LANG=ADQL&FORMAT=votable&QUERY="
+    "SELECT+mosaic_id,centeralpha,centerdelta,adler32+FROM+lotss_dr2.mosaics",
+    fields=LOTSS_FIELDS,
+    archive=ReleaseArchive(
+        mosaic="https://lofar-surveys.org/public/DR2/mosaics/{mosaic}/{file}",
+        mosaic_files=["low-mosaic-blanked.fits"],
+    ),
+)
+DR3 = Release(
+    name="dr3",
+    cells="healpix",
+    nside=16,
+    **LOTSS,
+    blank="none",  # the squares give the network context
+    footprint="https://lofar-surveys.org/public/DR3/catalogues/dr3-moc.moc",
+    fields=LOTSS_FIELDS,
+    archive=ReleaseArchive(
+        mosaic="https://lofar-surveys.org/public/DR3/healpix_mosaics/{pixel}/{file}",
+        mosaic_files=["low-mosaic.fits", "low-mosaic-blanked.fits"],
+    ),
+)
+OWN_IMAGES = Release(name="images", cells="images", **LOTSS)
+"""The user's own images; its pixel scale is the one in which the sides of their squares are counted."""
+
+PUBLISHED_RELEASES = {release.name: release for release in (DR2, DR3)}
+
+
+def parse_release(text: str) -> Release:
+    """Read a release that a stage is given: the name of a shipped one, or JSON.
+
+    Raises
+    ------
+    ConfigError
+        Neither.
+    """
+    known = PUBLISHED_RELEASES | {OWN_IMAGES.name: OWN_IMAGES}
+    if text in known:
+        return known[text]
+    try:
+        return Release.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{text!r} is no release: it is none of {', '.join(known)}, and no JSON of one "
+            f"({error.error_count()} faults)"
+        ) from None

@@ -1,0 +1,93 @@
+"""Releases and cluster catalogues that a configuration adds."""
+
+import pytest
+
+from configs import refusal
+from radiounet.settings.config import load_config
+from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
+
+GRID = {"pixel_arcsec": 6.0, "beam_arcsec": 25.0, "frequency_mhz": 1300.0}
+HEALPIX = {"cells": "healpix", "nside": 8, "footprint": "moc.fits", **GRID}
+FILES = {"archive": {"mosaic": "https://there/{pixel}/{file}"}}
+
+
+def test_shipped_releases_with_nothing_given():
+    assert load_config({}).survey_release.model_dump() == DR2.model_dump()
+    assert load_config({"release": "dr3"}).published_release.model_dump() == DR3.model_dump()
+    images = {"source": "images", "images": [{"name": "a", "path": "a.fits"}]}
+    assert load_config({"mosaics": images}).survey_release == OWN_IMAGES
+
+
+def test_section_archive_sets_the_sources_of_shipped_releases():
+    raw = {"archive": {"lists": {"dr2_mosaics": "a.csv", "fields": "b.csv"}}}
+    raw["archive"]["dr2"] = {"field": "https://there/{field}/{file}"}
+    release = load_config(raw).published_release
+    assert (release.mosaics, release.fields) == ("a.csv", "b.csv")
+    assert release.archive.field == "https://there/{field}/{file}"
+    assert release.archive.mosaic == DR2.archive.mosaic
+
+
+def test_a_release_of_the_user():
+    release = load_config({"release": "mine", "releases": {"mine": HEALPIX | FILES}}).survey_release
+    assert (release.name, release.nside, release.prefix, release.title) == (
+        "mine",
+        8,
+        "hp",
+        "MINE (1300 MHz)",
+    )
+    assert release.fields == DR2.fields
+    raw = {"release": "mine", "releases": {"mine": HEALPIX | FILES | {"fields": "own.csv"}}}
+    assert load_config(raw).survey_release.fields == "own.csv"
+
+
+def test_a_shipped_release_changes_in_what_is_named_alone():
+    release = load_config({"releases": {"dr2": {"beam_arcsec": 21.0}}}).published_release
+    assert release.model_dump() == DR2.model_dump() | {"beam_arcsec": 21.0}
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"release": "dr4"}, "release: 'dr4' is not allowed; known releases are dr2, dr3"),
+        (
+            {"release": "her", "releases": {"his": HEALPIX}},
+            "release: 'her' is not allowed; known releases are dr2, dr3, his",
+        ),
+        ({"releases": {"x": HEALPIX | {"nside": 12}}}, "nside must be a power of 2, not 12"),
+        ({"releases": {"x": HEALPIX | {"mosaics": "a.csv"}}}, "cells is 'healpix', which has no mosaics"),
+        ({"releases": {"x": {"cells": "pointing", "nside": 8, **GRID}}}, "'pointing', which has no nside"),
+        (
+            {"releases": {"x": {"cells": "pointing", **GRID, **FILES}}},
+            "cells is 'pointing', so that archive.mosaic cannot hold {pixel}",
+        ),
+        ({"releases": {"x": HEALPIX | {"name": "y"}}}, "x: its name is its key, not 'y'"),
+        ({"releases": {"images": HEALPIX}}, "own images are no release"),
+        ({"releases": {"x": {"cells": "images", **GRID}}}, "own images are no release"),
+        (
+            {"releases": {"dr2": {"mosaics": "a.csv"}}},
+            "dr2: set where its lists and files are in archive.dr2",
+        ),
+        ({"releases": {"x": {"cells": "healpix"}}}, "releases.x.pixel_arcsec: is needed"),
+        (
+            {"release": "x", "releases": {"x": HEALPIX | FILES}, "mosaics": {"source": "fields"}},
+            "mosaics.source is 'fields' but releases.x.archive.field has no URL",
+        ),
+    ],
+)
+def test_a_release_that_cannot_be_used_is_refused(raw, message):
+    assert message in refusal(raw)
+
+
+def test_a_cluster_catalogue_of_the_user():
+    entry = {"url": "https://there", "columns": {"name": "Id", "M500": "mass"}, "units": {"M500": "solMass"}}
+    made = load_config({"clusters": "mine", "archive": {"clusters": {"mine": entry, "short": "a.fits"}}})
+    assert made.fetched_clusters
+    assert list(made.archive.clusters) == ["psz2", "mcxc", "mine", "short"]
+    assert made.archive.clusters["mine"].model_dump() == entry
+    assert made.archive.clusters["short"].url == "a.fits"
+    assert not load_config({"clusters": "mine"}).fetched_clusters
+
+
+def test_a_column_that_clusters_do_not_have_is_refused():
+    entry = {"url": "https://there", "columns": {"mass": "M"}}
+    assert "archive.clusters.mine.columns.mass" in refusal({"archive": {"clusters": {"mine": entry}}})

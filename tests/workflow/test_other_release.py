@@ -1,0 +1,133 @@
+"""A made-up release and cluster catalogue, added by configuration alone: from lists to a catalogue."""
+
+import csv
+import os
+import shutil
+
+import healpy
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from models import write_tiny_model
+from radiounet.images.products import Products
+from radiounet.settings.config import load_config
+from radiounet.settings.releases import Release
+from radiounet.simulation.small_survey import serve, write_edge, write_footprint
+from workflow.conftest import ROOT, Run
+
+NAME = "high"
+PIXEL_ARCSEC, BEAM_ARCSEC, MHZ, NSIDE = 6.0, 25.0, 1300.0, 32
+FIRST = int(healpy.ang2pix(NSIDE, 150.0, 30.0, lonlat=True))
+CELLS = (FIRST, int(healpy.get_all_neighbours(NSIDE, FIRST)[0]))
+ENTRY = {
+    "cells": "healpix",
+    "nside": NSIDE,
+    "prefix": "sq",
+    "pixel_arcsec": PIXEL_ARCSEC,
+    "beam_arcsec": BEAM_ARCSEC,
+    "frequency_mhz": MHZ,
+}
+COLUMNS = {"name": "Cluster", "ra": "RAJ2000", "dec": "DEJ2000", "z": "zsp", "R500": "size"}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Mosaics of two cells, the footprint, a grid of fields, and a catalogue with columns of its own."""
+    root = tmp_path_factory.mktemp("archive")
+    release = Release(name=NAME, **ENTRY)
+    (ra, dec), _ = write_edge(root / "cells", CELLS, release, np.random.default_rng(1))
+    write_footprint(root / "footprint.fits", (ra, dec), 0.2)
+    (root / "grid.txt").write_text("name,ra,dec\nF1,10.0,10.0\n")
+    rows = [(f"C{number}", ra + offset, dec, 0.2, 4.0) for number, offset in enumerate((-0.2, 0.2))]
+    Table(rows=rows, names=list(COLUMNS.values())).write(root / "clusters.csv")
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the checkout whose only model has the pixels and the beam of the release."""
+    root = tmp_path_factory.mktemp("checkout")
+    for folder in ("workflow", "scripts", "envs"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "config").mkdir()
+    shutil.copy(ROOT / "config/config.yaml", root / "config")
+    shutil.copy(ROOT / "Snakefile", root)
+    grid = {"pixel_arcsec": PIXEL_ARCSEC, "beam_arcsec": BEAM_ARCSEC}
+    write_tiny_model(root / "resources/models/tiny", **grid)
+    return root
+
+
+class Elsewhere(Run):
+    """Runs the workflow of another checkout."""
+
+    def __init__(self, folder, checkout):
+        super().__init__(folder)
+        self.snakefile = checkout / "Snakefile"
+        self.environment |= {"PYTHONPATH": os.pathsep.join([str(checkout / "scripts")])}
+
+    def command(self, *arguments, **more):
+        command = super().command(*arguments, **more)
+        return [str(self.snakefile) if word == str(ROOT / "Snakefile") else word for word in command]
+
+
+def settings(url, **more):
+    entry = ENTRY | {"footprint": f"{url}/footprint.fits", "fields": f"{url}/grid.txt"}
+    entry["archive"] = {"mosaic": url + "/cells/{pixel}/{file}"}
+    catalogue = {"url": f"{url}/clusters.csv", "columns": COLUMNS, "units": {"R500": "arcmin"}}
+    return {
+        "releases": {NAME: entry},
+        "release": NAME,
+        "clusters": "mine",
+        "archive": {"clusters": {"mine": catalogue}, "list_folder": "lists"},
+        "segmentation": {"model": "tiny", "threshold": 0.9},
+        **more,
+    }
+
+
+@pytest.mark.slow
+def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkout, tmp_path):
+    run = Elsewhere(tmp_path, checkout)
+    names = sorted(f"sq{cell:05d}" for cell in CELLS)
+    with serve(archive) as url:
+        run.write_config(**settings(url))
+        run("lists")
+        with open(tmp_path / "lists" / f"{NAME}_mosaics.csv", newline="") as stream:
+            rows = {row["name"]: row for row in csv.DictReader(stream)}
+        assert sorted(rows) == names
+        counts = run.counts()
+        assert [counts[rule] for rule in ("fetch_mosaic", "infer", "measure_clusters")] == [2, 2, 2]
+        run()
+    assert run.counts() == {}
+    products = Products(f"{tmp_path}/results/{NAME}")
+    clusters = Table.read(products.catalogue("clusters", "fits"))
+    assert sorted(clusters["name"].tolist()) == ["C0", "C1"]
+    assert clusters["r500_arcmin"].tolist() == [4.0, 4.0]
+    assert (clusters["coverage"] > 0.9).all()
+    owners = healpy.ang2pix(NSIDE, clusters["ra_deg"], clusters["dec_deg"], lonlat=True)
+    assert clusters["mosaic"].tolist() == [f"sq{cell:05d}" for cell in owners]
+    assert not len(Table.read(products.catalogue("rejected", "fits")))
+    for name in names:
+        with fits.open(products.mask(name)) as hdus:
+            header = hdus[0].header
+        assert header["NAXIS1"] == int(rows[name]["n_px"])
+        assert abs(header["CDELT1"]) * 3600 == pytest.approx(PIXEL_ARCSEC)
+        assert header["BMAJ"] * 3600 == pytest.approx(BEAM_ARCSEC)
+        assert header["RESTFRQ"] == MHZ * 1e6
+    assert "HIGH (1300 MHz)" in (tmp_path / f"results/{NAME}/report.html").read_text()
+
+
+def test_a_model_for_other_images_is_refused_before_the_run(archive, tmp_path):
+    run = Run(tmp_path)
+    run.write_config(**settings("https://there", segmentation={"model": "lotss-unet"}))
+    said = run("-n", status=1)
+    assert "segmentation.model: lotss-unet needs pixels of 4.5 arcsec and a beam of 20 arcsec" in said
+    assert "the mosaics of high have 6 and 25" in said
+
+
+def test_the_settings_of_the_run_are_read_back_as_they_are():
+    made = load_config(settings("https://there"))
+    again = type(made).model_validate_json(made.model_dump_json())
+    assert again.survey_release == made.survey_release
+    assert again.archive == made.archive
