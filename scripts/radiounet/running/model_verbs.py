@@ -38,9 +38,9 @@ def fetch_model(arguments: Sequence[str]) -> None:
     out = Path(args.out or models_folder() / args.name)
 
     def work() -> None:
-        from radiounet.network.saved_model import fetch_saved_model
+        from radiounet.network.saved_model import fetch_model as fetch_and_import
 
-        fetch_saved_model(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
+        fetch_and_import(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
 
     run_stage(args, work, outputs=[], writes=[out / "network.weights.h5", out / "card.yaml"], name=args.name)
 
