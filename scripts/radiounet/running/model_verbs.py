@@ -42,7 +42,9 @@ def fetch_model(arguments: Sequence[str]) -> None:
 
         fetch_and_import(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
 
-    run_stage(args, work, outputs=[], writes=[out / "network.weights.h5", out / "card.yaml"], name=args.name)
+    run_stage(
+        args, work, outputs=[], writes=[f"{out}/network.weights.h5", f"{out}/card.yaml"], name=args.name
+    )
 
 
 SIMULATE = """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it.
