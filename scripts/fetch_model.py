@@ -14,10 +14,10 @@ def main() -> None:
     out = models_folder() / args.name
 
     def work() -> None:
-        from radiounet.network.saved_model import fetch_saved_model
+        from radiounet.network.saved_model import fetch_model
 
         archive = args.settings.archive
-        fetch_saved_model(args.name, archive.models[args.name], archive.download, out)
+        fetch_model(args.name, archive.models[args.name], archive.download, out)
 
     writes = [out / "network.weights.h5", out / "card.yaml"]
     run_stage(args, work, outputs=[], writes=writes, name=args.name)

@@ -40,6 +40,38 @@ INDEX = "variables/variables.index"
 KEY = "layer_with_weights-{number}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
+def fetch_model(name: str, model: PublishedModel, download: DownloadOptions, out: str | Path) -> None:
+    """Fetch published weights and import them; see `import_saved_model`.
+
+    Parameters
+    ----------
+    name : str
+    model : PublishedModel
+        Its `url` may also be a local zip, or the folder of an unpacked SavedModel.
+    download : DownloadOptions
+    out : path
+        Folder of the model.
+
+    Raises
+    ------
+    ConfigError
+        A checksum is given for a folder, or the name cannot be that of a model.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
+        raise ConfigError(f"{name!r} cannot be the name of a model")
+    is_folder = Path(model.url).is_dir()
+    if is_folder and model.checksum:
+        raise ConfigError("a folder has no checksum: give the zip")
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
+        if not is_folder:
+            accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
+            fetch(model.url, source, download, checksum=model.checksum, **accept)
+        log10 = LogNormalisation(kind="log10", low=model.low, high=model.high, floor=model.floor)
+        grid = {"pixel_arcsec": model.pixel_arcsec, "beam_arcsec": model.beam_arcsec}
+        import_saved_model(source, name, out, log10, model.threshold, model.url, **grid)
+
+
 def import_saved_model(
     source: str | Path,
     name: str,
@@ -89,33 +121,6 @@ def import_saved_model(
             shutil.copyfile(weights, temporary)
     write_card(out, card)
     return card
-
-
-def fetch_saved_model(
-    name: str, published: PublishedModel, download: DownloadOptions, folder: str | Path
-) -> None:
-    """Fetch a model's zip, or take a local zip or folder, and write its model folder.
-
-    Raises
-    ------
-    ConfigError
-        A name that no model can have, or a checksum of a folder.
-    ModelError
-        See `import_saved_model`.
-    """
-    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
-        raise ConfigError(f"{name!r} cannot be the name of a model")
-    is_folder = Path(published.url).is_dir()
-    if is_folder and published.checksum:
-        raise ConfigError("a folder has no checksum: give the zip")
-    with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
-        source = Path(published.url) if is_folder else Path(scratch) / "model.zip"
-        if not is_folder:
-            accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
-            fetch(published.url, source, download, checksum=published.checksum, **accept)
-        log10 = LogNormalisation(kind="log10", low=published.low, high=published.high, floor=published.floor)
-        grid = {"pixel_arcsec": published.pixel_arcsec, "beam_arcsec": published.beam_arcsec}
-        import_saved_model(source, name, folder, log10, published.threshold, published.url, **grid)
 
 
 def _card(

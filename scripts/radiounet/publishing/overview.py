@@ -153,7 +153,7 @@ def _draw_beam(axes, plane: Plane) -> Line2D:
     scale = np.hypot(*along)
     axes.add_patch(
         Ellipse(
-            place,
+            (place[0], place[1]),
             beam.major_arcsec * scale,
             beam.minor_arcsec * scale,
             angle=np.degrees(np.arctan2(along[1], along[0])),

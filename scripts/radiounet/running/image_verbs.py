@@ -49,7 +49,7 @@ def segment(arguments: Sequence[str]) -> None:
     from radiounet.network.model_cards import model_folder
 
     products = list(segment_files(args.out).values())
-    run_stage(args, work, outputs=[], writes=products, reads=[model_folder(args.model)], name=args.image)
+    run_stage(args, work, outputs=[], writes=products, reads=[str(model_folder(args.model))], name=args.image)
 
 
 MOSAIC = """Join images with given weights on one grid: the weighted mean of each pixel.
@@ -70,9 +70,9 @@ def mosaic(arguments: Sequence[str]) -> None:
         reads=("image", "weight", "like"),
         writes=("out", "out_weight"),
     )
-    repeated = {"action": "append", "required": True}
-    parser.add_argument("--image", **repeated, help="image to add (FITS); repeat for more")
-    parser.add_argument("--weight", **repeated, help="its weights, in the same order")
+    images = "image to add (FITS); repeat for more"
+    parser.add_argument("--image", action="append", required=True, help=images)
+    parser.add_argument("--weight", action="append", required=True, help="its weights, in the same order")
     parser.add_argument("--like", required=True, help="FITS file with the grid wanted")
     parser.add_argument("--out", required=True, help="image to write")
     parser.add_argument("--out-weight", required=True, help="summed weights to write")

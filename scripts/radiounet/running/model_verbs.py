@@ -38,11 +38,13 @@ def fetch_model(arguments: Sequence[str]) -> None:
     out = Path(args.out or models_folder() / args.name)
 
     def work() -> None:
-        from radiounet.network.saved_model import fetch_saved_model
+        from radiounet.network.saved_model import fetch_model as fetch_and_import
 
-        fetch_saved_model(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
+        fetch_and_import(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
 
-    run_stage(args, work, outputs=[], writes=[out / "network.weights.h5", out / "card.yaml"], name=args.name)
+    run_stage(
+        args, work, outputs=[], writes=[f"{out}/network.weights.h5", f"{out}/card.yaml"], name=args.name
+    )
 
 
 SIMULATE = """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it.

@@ -113,7 +113,7 @@ def test_wrong_use_is_named(capsys, arguments, said):
 def test_a_published_model_is_fetched_by_its_name(tmp_path, monkeypatch, name):
     asked = []
     monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)
-    monkeypatch.setattr("radiounet.network.saved_model.fetch_saved_model", lambda *given: asked.append(given))
+    monkeypatch.setattr("radiounet.network.saved_model.fetch_model", lambda *given: asked.append(given))
     main(["fetch-model", "--name", name, "--threshold", "0.4", "--out", str(tmp_path / "m")])
     ((found, published, _, folder),) = asked
     assert (found, folder) == (name, tmp_path / "m")
