@@ -47,8 +47,11 @@ def convert_catalogue(path: str | Path, name: str, catalogue: ClusterCatalogue) 
         values, wrong = column_numbers(column, unit, None)
         if wrong:
             raise TableError(f"{path}: {theirs} of {name} must be a number: {next(iter(wrong.values()))!r}")
-        # 1e14 solMass as solMass
-        result[ours] = values * unit.scale * (unit / unit.scale) if stated else values
+        if isinstance(unit, u.function.FunctionUnitBase):  # a logarithm
+            values, unit = unit.to(unit.physical_unit, values), unit.physical_unit
+        # solMass of 1e14 solMass
+        plain = unit if unit.scale == 1 else u.CompositeUnit(1, unit.bases, unit.powers)
+        result[ours] = values * unit.scale * plain if stated else values
     if not len(table):
         raise TableError(f"{path}: {name} has no rows")
     return result

@@ -467,6 +467,32 @@ def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
         convert_catalogue(tmp_path / "a.csv", "psz2", entry_of("psz2"))
 
 
+@pytest.mark.parametrize(
+    ("unit", "mass"), [("1e14 solMass", 5.0), ("solMass", 5e14), ("dex(solMass)", 14.69897)]
+)
+def test_a_catalogue_of_the_user_has_its_own_columns_and_units(tmp_path, unit, mass):
+    rows = [("A", 150.0, 40.0, 0.2, mass)]
+    Table(rows=rows, names=("Id", "lon", "lat", "zsp", "m")).write(tmp_path / "own.csv")
+    columns = {"name": "Id", "ra": "lon", "dec": "lat", "z": "zsp", "M500": "m"}
+    entry = ClusterCatalogue(url="own.csv", columns=columns, units={"M500": unit})
+    table = convert_catalogue(tmp_path / "own.csv", "own", entry)
+    assert table["M500"].to_value("solMass")[0] == pytest.approx(5e14, rel=1e-5)
+    (found,) = read_back(tmp_path, table)
+    assert (found.name, found.ra_deg, found.dec_deg) == ("A", 150.0, 40.0)
+    assert found.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
+
+
+def test_a_catalogue_with_our_columns_needs_no_names_of_them(tmp_path):
+    QTable({"name": ["A"], "ra": [150.0], "dec": [40.0], "z": [0.2], "R500": [5.0] * u.arcmin}).write(
+        tmp_path / "own.ecsv"
+    )
+    table = convert_catalogue(tmp_path / "own.ecsv", "own", ClusterCatalogue(url="own.ecsv"))
+    assert [one.r500_arcmin for one in read_back(tmp_path, table)] == [5.0]
+    Table({"name": ["A"], "ra": [150.0], "R500": [5.0]}).write(tmp_path / "less.csv")
+    with pytest.raises(ConfigError, match="own has no column dec"):
+        convert_catalogue(tmp_path / "less.csv", "own", ClusterCatalogue(url="less.csv"))
+
+
 @pytest.mark.realdata
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
 @pytest.mark.parametrize(
