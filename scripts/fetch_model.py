@@ -11,12 +11,14 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the model: an entry of archive.models")
     add_settings(parser)
     args = parser.parse_args()
+    archive = args.settings.archive
+    if args.name not in archive.models:
+        parser.error(f"archive.models has no {args.name}")
     out = models_folder() / args.name
 
     def work() -> None:
         from radiounet.network.saved_model import fetch_model
 
-        archive = args.settings.archive
         fetch_model(args.name, archive.models[args.name], archive.download, out)
 
     writes = [out / "network.weights.h5", out / "card.yaml"]
