@@ -11,6 +11,7 @@ from tests.workflow.conftest import ROOT, Run
 
 from .slurm import Slurm, obstacle
 
+QUICK_SNAKEMAKE = Path(__file__).with_name("quick_snakemake.py")
 QUICK = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10")
 SQUEUE = ("--slurm-status-command", "squeue")  # no accounting database here
 SITE = {"RADIOUNET_GPU_PARTITION": "gpu"}
@@ -49,7 +50,7 @@ class ClusterRun(Run):
     def command(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
         options = [word for word in arguments if word.startswith("-")]
         assert not options or arguments[0] == options[0], "options come first, targets after --"
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *QUICK, *SQUEUE, *self.extra]
+        command = [sys.executable, str(QUICK_SNAKEMAKE), "--profile", "slurm", *QUICK, *SQUEUE, *self.extra]
         command += ["--configfile", *map(str, (*configs, self.config))]
         return [*command, *arguments] if options else [*command, "--", *arguments]
 

@@ -1,0 +1,18 @@
+"""Snakemake whose Slurm executor looks at its jobs every two seconds.
+
+The executor waits 10 s longer after every look at which nothing had ended, which no option changes.
+"""
+
+import sys
+
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+LONGEST_S = 2
+known = RemoteExecutor.next_seconds_between_status_checks
+RemoteExecutor.next_seconds_between_status_checks = property(
+    known.fget, lambda executor, seconds: known.fset(executor, min(seconds, LONGEST_S))
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
