@@ -47,7 +47,7 @@ rule fetch_clusters:
         runtime=30,
         connections=1,
     params:
-        settings=lambda wildcards: settings_to(CONFIG, f"archive.clusters.{wildcards.catalogue}"),
+        settings=lambda wildcards: settings_to(CONFIG, ("archive", "clusters", wildcards.catalogue)),
         code=code_hash("fetch_clusters"),
     shell:
         "stage fetch_clusters --name {wildcards.catalogue:q} --settings {params.settings:q}"
@@ -73,7 +73,7 @@ rule fetch_model:
         runtime=30,
         connections=1,
     params:
-        settings=lambda wildcards: settings_to(CONFIG, f"archive.models.{wildcards.model}"),
+        settings=lambda wildcards: settings_to(CONFIG, ("archive", "models", wildcards.model)),
     shell:
         "stage fetch_model --name {wildcards.model:q} --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --log {log:q}'

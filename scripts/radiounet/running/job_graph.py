@@ -320,20 +320,21 @@ class JobGraph:
         return [*paths, *filter(None, [options.flux_scale])]
 
     @property
-    def keys_of_tables(self) -> list[str]:
+    def keys_of_tables(self) -> list[str | tuple[str, ...]]:
         """Keys of the configuration that the merged tables and the verdict depend on."""
         config = self.config
-        keys = ["results", "select", "clusters", "archive.list_folder", "mosaics.source"]
+        keys: list[str | tuple[str, ...]] = ["results", "select", "clusters", "archive.list_folder"]
+        keys += ["mosaics.source"]
         keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
-        if config.fetched_clusters:
-            keys += [f"archive.clusters.{config.clusters}"]
+        if config.fetched_clusters and config.clusters:
+            keys += [("archive", "clusters", config.clusters)]
         if not self.release.is_listed:
             return [*keys, "mosaics.images"]
         if config.mosaics.source == "fields":
             keys += ["mosaics.field_radius_deg"]
             if config.release in PUBLISHED_RELEASES:
-                keys += [f"archive.{config.release}.field"]
-        return [*keys, "release", f"releases.{config.release}"]
+                keys += [("archive", config.release, "field")]
+        return [*keys, "release", ("releases", config.release)]
 
     @property
     def checksum_tables(self) -> list[str]:

@@ -85,7 +85,7 @@ class Rules:
             " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
         )
 
-    def settings(self, *keys: str) -> Callable:
+    def settings(self, *keys: str | tuple[str, ...]) -> Callable:
         """Settings that a stage is given, as a param: JSON of these keys of the configuration.
 
         A function, since Snakemake takes braces in text for wildcards.

@@ -113,11 +113,17 @@ def options_from(args: argparse.Namespace, section: type[Section], *only: str) -
         raise ConfigError(f"these options cannot be used:\n{explain(error, section)}") from None
 
 
-def settings_to(config: Config, *keys: str) -> str:
-    """Settings for a stage: JSON of some keys, such as ``measure.h0``, or of the whole configuration."""
+def settings_to(config: Config, *keys: str | tuple[str, ...]) -> str:
+    """Settings for a stage: JSON of some keys, or of the whole configuration.
+
+    Parameters
+    ----------
+    keys : str or tuple of str
+        Such as ``measure.h0``, or ``("archive", "models", name)`` where a name may hold dots.
+    """
     wanted: dict[str, Any] = {}
     for key in keys:
-        *sections, last = key.split(".")
+        *sections, last = key.split(".") if isinstance(key, str) else key
         place = wanted
         for section in sections:
             place = place.setdefault(section, {})

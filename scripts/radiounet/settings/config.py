@@ -178,10 +178,10 @@ class Config(Section):
         )
 
     @property
-    def keys_of_release(self) -> list[str]:
+    def keys_of_release(self) -> list[tuple[str, ...]]:
         """Keys that say what the published release is and where its files are."""
-        keys = ["release", f"releases.{self.release}"]
-        return [*keys, self.archive_key] if self.release in PUBLISHED_RELEASES else keys
+        keys: list[tuple[str, ...]] = [("release",), ("releases", self.release)]
+        return [*keys, ("archive", self.release)] if self.release in PUBLISHED_RELEASES else keys
 
     @property
     def release_archive(self) -> ReleaseArchive:
