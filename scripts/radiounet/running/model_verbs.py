@@ -27,7 +27,8 @@ def fetch_model(arguments: Sequence[str]) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="where its zip is")
     where.add_argument("--from", dest="url", help="local zip or folder of a SavedModel")
-    add_options(parser, PublishedModel, "checksum", "low", "high", "floor", "threshold")
+    others = [name for name in PublishedModel.model_fields if name != "url"]
+    add_options(parser, PublishedModel, *others)
     parser.add_argument("--out", help=f"folder to write (default: {models_folder()}/NAME)".replace("%", "%%"))
     args = parser.parse_args(arguments)
     if not args.url:

@@ -15,7 +15,11 @@ from astropy.table import Table
 
 from radiounet.errors import ConfigError
 from radiounet.images import products
+from radiounet.images.provenance import code_hash, provenance, sha256_of
+from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
+from radiounet.images.words import TEMPLATES
+from radiounet.images.writing import write_ecsv, write_fits, write_json
 from radiounet.learning import learning_curve
 from radiounet.measuring import catalogue
 from radiounet.running.log import FORMAT
@@ -192,16 +196,16 @@ def test_files_of_others_are_not_taken_for_ours(tmp_path):
 
 def test_products_are_known_again(tmp_path):
     """As the functions that write them write them."""
-    rejection = products.Rejection("m", "tile", "f", "why")
+    rejection = Rejection("m", "tile", "f", "why")
     made = []
     for suffix in ("fits", "h5", "ecsv", "json"):
         made.append(tmp_path / f"rejected.{suffix}")
-        products.write_rejected(made[-1], rejection)
+        write_rejected(made[-1], rejection)
     for left_out in ([], [vars(rejection)]):
         made.append(tmp_path / f"left_out_{len(left_out)}.json")
-        products.write_json(made[-1], {"left_out": left_out})
+        write_json(made[-1], {"left_out": left_out})
     made.append(tmp_path / "image.fits")
-    products.write_fits(made[-1], np.zeros((2, 2)), fits.Header(products.provenance()))
+    write_fits(made[-1], np.zeros((2, 2)), fits.Header(provenance()))
     meta = catalogue._merge_provenance(1)
     rows = [{"name": "m", "stage": "tile", "file": "f", "reason": "why"}]
     table = catalogue.make_table("rejected", rows, meta)
@@ -209,7 +213,7 @@ def test_products_are_known_again(tmp_path):
         made.append(tmp_path / f"catalogue.{suffix}")
         catalogue.write_catalogue(table, made[-1])
     made.append(tmp_path / "table.ecsv")
-    products.write_ecsv(made[-1], table)
+    write_ecsv(made[-1], table)
     made.append(tmp_path / "mosaics.csv")
     lists.write_mosaic_list(made[-1], [Mosaic("m", 1.0, 2.0, 3.0)])
     made.append(tmp_path / "curve.csv")
@@ -229,8 +233,8 @@ def test_a_record_vouches_for_a_downloaded_image(tmp_path):
     record = tmp_path / "source.json"
     with pytest.raises(ConfigError, match="was not made"):
         claim_outputs([image, record])
-    entries = {"url": "u", "file": "f", "size": 1, "tried": [], "sha256": products.sha256_of(image)}
-    products.write_json(record, entries)
+    entries = {"url": "u", "file": "f", "size": 1, "tried": [], "sha256": sha256_of(image)}
+    write_json(record, entries)
     claim_outputs([image, record])
     user_file(image, b"something else")
     with pytest.raises(ConfigError, match="was not made"):
@@ -246,8 +250,8 @@ def test_shipped_models_and_the_report_are_known_again():
 
 def test_page_of_a_report_is_known_again(tmp_path):
     page = tmp_path / "report.html"
-    template = (ROOT / "workflow/report/report.html.j2").read_text()
-    page.write_text(template.replace("{{ version }}", "0.2.0").replace("{{ code }}", products.code_hash()))
+    template = (TEMPLATES / "report.html.j2").read_text()
+    page.write_text(template.replace("{{ version }}", "0.2.0").replace("{{ code }}", code_hash()))
     assert made_here(page)
     page.write_text(template)
     assert not made_here(page)
@@ -257,9 +261,9 @@ def test_source_of_a_download_is_known_again(tmp_path):
     image, record = tmp_path / "image.fits", tmp_path / "source.json"
     fits.writeto(tmp_path / "there.fits", np.zeros((4, 4), np.float32))
     found = fetch_candidates(f"{tmp_path}/{{file}}", ["there.fits"], image, DownloadOptions(), {})
-    products.write_json(record, asdict(found))
+    write_json(record, asdict(found))
     claim_outputs([image, record])
-    products.write_json(record, {"int": asdict(found), "app": asdict(found)})
+    write_json(record, {"int": asdict(found), "app": asdict(found)})
     claim_outputs([image, record])
     with pytest.raises(ConfigError, match="was not made"):
         claim_outputs([tmp_path / "there.fits"])

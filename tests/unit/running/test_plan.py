@@ -60,7 +60,7 @@ def make(tmp_path, source="fields", url="file:///data/{field}/{file}"):
 
 
 def stage(plan, rule):
-    return next(one for one in plan.stages if one.rule == rule)
+    return next(one for one in plan.stages if one.stage.rule == rule)
 
 
 def test_page_of_a_plan_is_known_again(tmp_path):
@@ -71,7 +71,7 @@ def test_page_of_a_plan_is_known_again(tmp_path):
 
 def test_jobs_and_times_of_every_rule(tmp_path):
     plan = make(tmp_path)
-    assert {one.rule: one.jobs for one in plan.stages} == {
+    assert {one.stage.rule: one.jobs for one in plan.stages} == {
         "fetch_field": 2, "mosaic": 2, "tile": 2, "infer": 2, "stitch": 2, "find_islands": 2,
         "measure_clusters": 2, "merge_catalogue": 1, "report": 1,
     }  # fmt: skip
@@ -151,6 +151,6 @@ def test_own_images_are_downloaded_from_nowhere(tmp_path):
     config = load_config({"results": str(tmp_path), "mosaics": {"source": "images", "images": images}})
     costs = COSTS | {"prepare_image": Cost(1.0, 0.5, "Mpx", 1)}
     plan = Plan(config, JobGraph(config, tmp_path), costs, 1000)
-    assert [one.planned.stage.rule for one in plan.stages][0] == "prepare_image"
+    assert [one.stage.rule for one in plan.stages][0] == "prepare_image"
     assert plan.gigabytes()["download"] == 0
     assert "assumed" not in plan.text(200, 2)

@@ -1,5 +1,6 @@
 import argparse
 import contextlib
+import json
 import math
 import shlex
 import typing
