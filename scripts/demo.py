@@ -9,24 +9,16 @@ from pathlib import Path
 
 import yaml
 
-from radiounet.simulation.small_survey import (
-    SECOND_RESULTS,
-    VERIFIED,
-    demo_config,
-    second_run_configs,
-    serve,
-    write_archive,
-)
-
-ROOT = Path(__file__).resolve().parents[1]
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.simulation import small_survey
 
 
 def snakemake(folder: Path, name: str, content: dict, *targets: str) -> None:
     """Run the workflow in a folder, with a configuration of this name; stop this program where it fails."""
     config = folder / f"{name}.yaml"
     config.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(config), "--cores", "all"]
+    where = ["--snakefile", str(CHECKOUT / "Snakefile"), "--directory", str(folder)]
+    command = [sys.executable, "-m", "snakemake", *where, "--configfile", str(config), "--cores", "all"]
     command += ["--quiet", "rules", "host", "--", *targets]
     if status := subprocess.run(command, check=False).returncode:
         sys.exit(status)
@@ -43,22 +35,23 @@ def main() -> None:
     started, archive = time.monotonic(), out / "archive"
     if not (archive / "footprint.moc.fits").is_file():
         print("Simulating the sample archive ...", flush=True)
-        write_archive(archive)
-    with serve(archive) as url:
-        configs = {release: demo_config(release, url, archive) for release in ("dr2", "dr3")}
+        small_survey.write_archive(archive)
+    with small_survey.serve(archive) as url:
+        configs = {release: small_survey.demo_config(release, url, archive) for release in ("dr2", "dr3")}
         for release, config in configs.items():
             snakemake(out, release, config, "lists")
             snakemake(out, release, config)
-        second, verify = second_run_configs(configs["dr2"])
-        snakemake(out, "second", second, f"{SECOND_RESULTS}/dr2/masks/{VERIFIED}.fits")
+        second, verify = small_survey.second_run_configs(configs["dr2"])
+        snakemake(
+            out, "second", second, f"{small_survey.SECOND_RESULTS}/dr2/masks/{small_survey.VERIFIED}.fits"
+        )
         snakemake(out, "verify", verify, "verify")
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
     for release in configs:
-        print(f"{release.upper()}: masks      {out}/results/{release}/masks/")
-        print(f"     catalogue  {out}/results/{release}/catalogue/")
-        print(f"     report     {out}/results/{release}/report.html")
+        for what in ("masks/", "catalogue/", "report.html"):
+            print(f"{release.upper()}: {out}/results/{release}/{what}")
     verdict = json.loads((out / "results/dr2/verification.json").read_text())["verdict"]
-    print(f"{VERIFIED} made twice: {verdict}, see {out}/results/dr2/verification.md")
+    print(f"{small_survey.VERIFIED} made twice: {verdict}, see {out}/results/dr2/verification.md")
     sys.exit(verdict != "identical")
 
 

@@ -98,7 +98,7 @@ def _header(wcs: WCS, name: str, release: Release) -> fits.Header:
     beam_deg = release.beam_arcsec / 3600
     header.update(BMAJ=beam_deg, BMIN=beam_deg, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name)
     header["RESTFRQ"] = _frequency_hz(release)
-    header["ORIGIN"] = "simulated by radiounet.simulation.small_survey"
+    header["ORIGIN"] = "simulated by radiounet"
     return header
 
 
