@@ -25,7 +25,7 @@ def main() -> None:
 
     def work() -> None:
         from radiounet.learning.training import hard_negatives, train
-        from radiounet.network.architectures import save_weights
+        from radiounet.network.architectures.keras_network import save_weights
         from radiounet.network.inference import use_threads
 
         options = options_from(args, TrainOptions)

@@ -35,11 +35,11 @@ def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
     import keras
     import numpy as np
 
-    from radiounet.network.architectures import ARCHITECTURES
+    from radiounet.network.architectures.graphs import graphs_of
 
     keras.utils.set_random_seed(seed)
     card = CARD | changes
-    network = ARCHITECTURES[card["architecture"]](card["tile_px"], card["widths"])
+    network = graphs_of(card["architecture"]).build(card["tile_px"], card["widths"])
     rng = np.random.default_rng(seed)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -123,7 +123,7 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     Raises
     ------
     ModelError
-        As `radiounet.network.architectures.load_model`.
+        As `radiounet.network.engine.load_model`.
     """
     predictor, card = open_model(folder)
     name = f"{card.name} ({note})" if note else card.name

@@ -19,7 +19,7 @@ from radiounet.learning.evaluation import calibrate, evaluate, network_method
 from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
 from radiounet.learning.pairs import NORMALISATIONS
 from radiounet.measuring.scores import card_metrics
-from radiounet.network.architectures import ARCHITECTURES
+from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.inference import Predictor
 from radiounet.network.model_cards import Card, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
@@ -389,7 +389,7 @@ def publish_model(
         The weights were trained on held-out images.
     """
     require_unseen(name, read_about(curve), held_out)
-    model = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
+    model = graphs_of(options.architecture).build(options.tile_px, options.widths)
     model.load_weights(weights)
     initial = options.initial and read_card(model_folder(options.initial))
     normalisation = initial.normalisation if initial else NORMALISATIONS[options.normalisation]

@@ -21,7 +21,9 @@ from radiounet.images.gaussian import beam_area_px
 from radiounet.images.writing import atomic
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.pairs import Crops, check_pairs, fixed_crops, read_pair
-from radiounet.network.architectures import ARCHITECTURES, load_model
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.registry import TRAINABLE
+from radiounet.network.engine import load_model
 from radiounet.network.inference import Predictor, devices
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import Card, read_card
@@ -212,7 +214,9 @@ def _shared_loss(name: str, truth, prediction):
 
 
 def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
-    model = ARCHITECTURES[options.architecture](options.crop_px, options.widths)
+    if options.architecture not in TRAINABLE:
+        raise ConfigError(f"no pairs train {options.architecture}: give one of {', '.join(TRAINABLE)}")
+    model = graphs_of(options.architecture).build(options.crop_px, options.widths)
     if initial is not None:
         with _precision("float32"):
             source, card = load_model(initial)
@@ -305,7 +309,7 @@ def _finished(model: keras.Model, crops: Crops, options: TrainOptions) -> keras.
     model.optimizer.finalize_variable_values(model.trainable_variables)
     _settle_batch_statistics(model, crops, options.steps)
     with _precision("float32"):
-        trained = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
+        trained = graphs_of(options.architecture).build(options.tile_px, options.widths)
     trained.set_weights(model.get_weights())  # without the optimiser's state
     return trained
 
@@ -414,7 +418,7 @@ def mine_hard_negatives(
     Parameters
     ----------
     model, card
-        From `radiounet.network.architectures.load_model`.
+        From `radiounet.network.engine.load_model`.
     paths : sequence of str
         Training pairs.
     truth_sigma : float

@@ -31,7 +31,7 @@ from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.tables import quote_number_signs
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.survey.cluster_tables import log_notes
 from radiounet.survey.survey import Cluster, Survey
 

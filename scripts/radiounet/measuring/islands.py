@@ -19,7 +19,7 @@ from radiounet.images.reading import fits_plane, reading
 from radiounet.images.writing import class_extension, write_ecsv
 from radiounet.measuring.catalogue import class_column, make_table
 from radiounet.measuring.separation import separate
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 

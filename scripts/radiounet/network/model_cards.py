@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
+from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture
 from radiounet.network.cluster_probability import HostCalibration
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.section import LogScale, Section
@@ -116,10 +117,6 @@ def network_input(
     return normalisation(image, rms, beam_px)
 
 
-OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
-"""Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
-
-
 class Weights(Section):
     """The weights file beside the card."""
 
@@ -131,7 +128,7 @@ class Card(Section):
     """A network with everything needed to use it and to cite it."""
 
     name: str
-    architecture: Literal["published_unet", "lotss_unet", "class_unet"]
+    architecture: Annotated[str, AfterValidator(known_architecture)]
     widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
     tile_px: int = Field(gt=0, description="side of one network input, px")
     core_px: int = Field(gt=0, description="side of the central part that is kept, px")
@@ -155,7 +152,7 @@ class Card(Section):
     @property
     def classes(self) -> tuple[str, ...]:
         """What the network tells apart from diffuse emission, in the order of its further outputs."""
-        return OTHER_CLASSES if self.architecture == "class_unet" else ()
+        return ARCHITECTURES[self.architecture].other_classes
 
     @property
     def background_arcmin(self) -> float | None:
@@ -165,27 +162,17 @@ class Card(Section):
     @property
     def surrounded(self) -> bool:
         """Whether its tiles lie on a plane surrounded by blanks, see `radiounet.network.tiling`."""
-        return is_surrounded(self.architecture)
+        return ARCHITECTURES[self.architecture].surrounded
 
     @property
     def step_px(self) -> int:
         """What the side of a tile must be a multiple of."""
-        return tile_step(self.architecture, len(self.widths))
+        return ARCHITECTURES[self.architecture].tile_step(len(self.widths))
 
     @property
     def margin_px(self) -> int:
         """Pixels of context around a core, on each side."""
         return (self.tile_px - self.core_px) // 2
-
-
-def is_surrounded(architecture: str) -> bool:
-    """Whether tiles of an architecture lie on a plane surrounded by blanks."""
-    return architecture == "class_unet"
-
-
-def tile_step(architecture: str, levels: int) -> int:
-    """What the side of a tile must be a multiple of, px; `lotss_unet` begins at a quarter of it."""
-    return 2 ** (levels + (architecture == "lotss_unet"))
 
 
 MODELS = CHECKOUT / "resources" / "models"

@@ -20,7 +20,8 @@ from radiounet.errors import ModelError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
-from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
+from radiounet.network.architectures.keras_network import save_weights
+from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
 from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
 from radiounet.settings.urls import public_text
 
@@ -64,7 +65,7 @@ def import_saved_model(
     ------
     ModelError
         Not a SavedModel, an unsafe zip, or variables that are not those of
-        `radiounet.network.architectures.published_unet`.
+        `radiounet.network.architectures.published_unet.published_unet`.
     """
     source, out = Path(source), Path(folder)
     with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:

@@ -5,9 +5,9 @@ without gap or overlap; at a border a tile slides inwards, so that it is full of
 image and the core's share comes from wherever it then lies in the tile. Tiles are
 never copied: the plane is stored once and a tile is a window on it.
 
-For `class_unet` the plane is surrounded by blanks instead, as wide as the network sees, and
-tiles lie where its levels have their pixels: so what it says of a sky position does not
-depend on the size of its tiles.
+For some architectures (`Architecture.surrounded`) the plane is surrounded by blanks instead, as
+wide as the network sees, and tiles lie where its levels have their pixels: so the probability at a
+sky position does not depend on the size of the tiles.
 """
 
 import math

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from radiounet.images.provenance import provenance
 from radiounet.images.writing import atomic
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.canvas import draw_from, happens
 from radiounet.simulation.clusters import SimulatedCluster, add_clusters

@@ -30,8 +30,9 @@ from radiounet.learning.evaluation_report import (
 )
 from radiounet.learning.learning_curve import origin_of, read_about
 from radiounet.learning.scenes import read_scene
-from radiounet.network.architectures import load_model, save_weights
+from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
+from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import network_input, read_card
 from radiounet.settings.simulate import SimulateOptions

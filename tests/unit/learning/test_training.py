@@ -21,7 +21,10 @@ from radiounet.learning.learning_curve import read_about
 from radiounet.learning.pairs import Crops
 from radiounet.learning.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
 from radiounet.network import inference
-from radiounet.network.architectures import ARCHITECTURES, load_model, lotss_unet, save_weights
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.keras_network import save_weights
+from radiounet.network.architectures.lotss_unet import lotss_unet
+from radiounet.network.engine import load_model
 from radiounet.network.model_cards import AsinhNormalisation, Card, LogNormalisation, Weights
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
@@ -248,7 +251,7 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
 
 
 def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
-    first = ARCHITECTURES["published_unet"](32, PUBLISHED.widths)
+    first = graphs_of("published_unet").build(32, PUBLISHED.widths)
     # a range of its own, as the second published model may have
     own = LogNormalisation(kind="log10", low=1e-9, high=1e-3)
     folder = write_model(tmp_path / "m", first, PUBLISHED, own)
