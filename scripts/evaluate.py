@@ -29,8 +29,9 @@ def main() -> None:
 
     def work() -> None:
         from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
-        from radiounet.learning.evaluation_report import publish_model, write_evaluation
+        from radiounet.learning.evaluation_report import write_evaluation
         from radiounet.learning.learning_curve import trained_options
+        from radiounet.learning.new_model import publish_model
         from radiounet.network.inference import use_threads
 
         use_threads(args.threads)

@@ -24,7 +24,8 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.learning.training import hard_negatives, train
+        from radiounet.learning.hard_negatives import hard_negatives
+        from radiounet.learning.training import train
         from radiounet.network.architectures.keras_network import save_weights
         from radiounet.network.inference import use_threads
 

@@ -19,18 +19,15 @@ from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.learning.baselines import multiscale_filter, smoothed_threshold
 from radiounet.learning.learning_curve import require_unseen
 from radiounet.learning.scenes import Scene, read_scene
-from radiounet.measuring.scores import (
+from radiounet.measuring.object_scores import (
     ObjectResult,
-    PixelCounts,
     cluster_label,
-    divide,
     false_islands,
-    plain,
-    score_decisions,
     score_objects,
     summarise_flux,
     summarise_objects,
 )
+from radiounet.measuring.scores import PixelCounts, divide, plain, score_decisions
 from radiounet.network.cluster_probability import HostCalibration, field_features, fit_hosts
 from radiounet.network.inference import Predictor, open_model
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask

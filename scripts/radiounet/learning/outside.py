@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
-from radiounet.measuring.scores import FOUND_FLUX, FOUND_OVERLAP, divide
+from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP
+from radiounet.measuring.scores import divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 
 BEAM_PX = BEAM_ARCSEC / PIXEL_ARCSEC

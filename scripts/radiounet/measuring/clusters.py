@@ -16,7 +16,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_plane
 from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv
-from radiounet.measuring.catalogue import make_table, unmeasured_cluster
+from radiounet.measuring.columns import make_table, unmeasured_cluster
 from radiounet.measuring.islands import integrate
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
@@ -85,7 +85,7 @@ class ClusterMeter:
         self._plane = self._planes[products[0].name][0]
 
     def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
-        """Return one row, keys as in `radiounet.measuring.catalogue.CLUSTERS`.
+        """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`.
 
         `p_diffuse` is the calibrated probability of the model's card (its largest
         beam-averaged probability where the card has no calibration); an aperture

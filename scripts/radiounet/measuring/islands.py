@@ -17,7 +17,7 @@ from radiounet.images.noise import local_rms
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.reading import fits_plane, reading
 from radiounet.images.writing import class_extension, write_ecsv
-from radiounet.measuring.catalogue import class_column, make_table
+from radiounet.measuring.columns import class_column, make_table
 from radiounet.measuring.separation import separate
 from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.measure import MeasureOptions
@@ -89,7 +89,7 @@ def measure_islands(
     Returns
     -------
     list of dict
-        One per island, from bottom to top; keys as in `radiounet.measuring.catalogue.ISLANDS`, and
+        One per island, from bottom to top; keys as in `radiounet.measuring.columns.ISLANDS`, and
         ``pixels`` (rows and columns) and ``region`` (number of the connected region).
         The position is the centroid weighted with probability.
 
@@ -206,7 +206,7 @@ def find_islands(
 
     An island across the border of two cells is found on both mosaics; the table's
     metadata hold every island's footprint, by which
-    `radiounet.measuring.catalogue.drop_duplicates` keeps one of them. Two mosaics may cut a region
+    `radiounet.measuring.duplicates.drop_duplicates` keeps one of them. Two mosaics may cut a region
     along different lines, so the pieces of a region stay together: those outside the
     cell are in the table as well, with an ``owned_fraction`` of 0.
 

@@ -27,7 +27,7 @@ from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import PIXEL_ARCSEC, separation_deg, unit_vectors
 from radiounet.images.words import one_line, save_figure, write_page
-from radiounet.measuring.catalogue import number_formats
+from radiounet.measuring.columns import number_formats
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
 from radiounet.survey.cells import cell_pixel

@@ -12,7 +12,7 @@ from radiounet.errors import BadDataError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.provenance import code_hash
-from radiounet.learning import evaluation, evaluation_report, training
+from radiounet.learning import evaluation, new_model, training
 from radiounet.learning.evaluation import (
     BASELINES,
     Calibration,
@@ -22,13 +22,10 @@ from radiounet.learning.evaluation import (
     model_method,
     settled_baselines,
 )
-from radiounet.learning.evaluation_report import (
-    draw_evaluation,
-    evaluation_table,
-    publish_model,
-    write_evaluation,
-)
+from radiounet.learning.evaluation_figure import draw_evaluation
+from radiounet.learning.evaluation_report import evaluation_table, write_evaluation
 from radiounet.learning.learning_curve import origin_of, read_about
+from radiounet.learning.new_model import publish_model
 from radiounet.learning.scenes import read_scene
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
@@ -386,7 +383,7 @@ def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tm
     told = read_card(folder).training
     assert told["command"].startswith("scripts/train.py --widths 4 8")
     assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
-    monkeypatch.setattr(evaluation_report, "RECIPES", tmp_path)
+    monkeypatch.setattr(new_model, "RECIPES", tmp_path)
     recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
     (tmp_path / "lotss-unet.yaml").write_text(json.dumps(recipe))
     publish([path], "lotss-unet")

@@ -17,9 +17,11 @@ import simulated
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
+from radiounet.learning.crops import Crops
+from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import read_about
-from radiounet.learning.pairs import Crops
-from radiounet.learning.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
+from radiounet.learning.losses import cross_entropy, dice_cross_entropy, focal
+from radiounet.learning.training import train
 from radiounet.network import inference
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.keras_network import save_weights

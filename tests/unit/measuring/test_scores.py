@@ -4,20 +4,16 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from radiounet.measuring.scores import (
-    EDGES,
+from radiounet.measuring.object_scores import (
     ObjectResult,
-    PixelCounts,
     cluster_label,
     false_islands,
-    plain,
     recall_in_bins,
-    roc_auc,
-    score_decisions,
     score_objects,
     summarise_flux,
     summarise_objects,
 )
+from radiounet.measuring.scores import EDGES, PixelCounts, plain, roc_auc, score_decisions
 
 CAUSES = ("noise", "compact source", "radio galaxy")
 
