@@ -38,10 +38,11 @@ def main() -> None:
         options = trained_options(args.curve, options_from(args, TrainOptions))
         held_out, calibration = args.held_out_pairs, args.calibration_pairs
         made = (args.weights, args.curve, options, args.name, args.out)
-        others = compared_models(held_out, calibration, options)
+        bounds = options.truth_sigma, options.max_false_per_deg2
+        others = compared_models(options.compare, held_out, calibration, *bounds)
         scores = [publish_model(held_out, calibration, *made)]
-        for method, settled in [*others, *settled_baselines(calibration, options)]:
-            scores.append(evaluate(method, held_out, options, settled))
+        for method, settled in [*others, *settled_baselines(calibration, *bounds)]:
+            scores.append(evaluate(method, held_out, options.truth_sigma, settled))
         write_evaluation(scores, args.out)
 
     files = (

@@ -36,7 +36,8 @@ def main() -> None:
             use_threads(args.threads)
         hard = None
         if options.hard_from:
-            hard = hard_negatives(model_folder(options.hard_from), args.pairs, options, args.weights)
+            first, sizes = model_folder(options.hard_from), (options.crop_px, options.truth_sigma)
+            hard = hard_negatives(first, args.pairs, *sizes, args.weights)
         model = train(
             args.pairs,
             options,

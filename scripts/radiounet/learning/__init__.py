@@ -13,6 +13,7 @@ __all__ = [
     "learning_curve",
     "legs",
     "losses",
+    "methods",
     "new_model",
     "outside",
     "pairs",

@@ -17,7 +17,6 @@ from radiounet.network.engine import load_model
 from radiounet.network.inference import Predictor
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import Card
-from radiounet.settings.train import TrainOptions
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def _false_islands(predictor: Predictor, card: Card, path: str, truth_sigma: flo
 
 
 def hard_negatives(
-    folder: str | Path, paths: Sequence[str], options: TrainOptions, beside: str | Path
+    folder: str | Path, paths: Sequence[str], crop_px: int, truth_sigma: float, beside: str | Path
 ) -> dict[str, np.ndarray]:
     """Return the false islands of a model folder's network, mined once.
 
@@ -71,10 +70,10 @@ def hard_negatives(
     tells model and pairs, and read from there the next time.
     """
     model, card = load_model(folder)
-    made_from = f"{card.weights.sha256} {check_pairs(paths, options.crop_px)} {options.truth_sigma}"
+    made_from = f"{card.weights.sha256} {check_pairs(paths, crop_px)} {truth_sigma}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
-        found = mine_hard_negatives(model, card, paths, options.truth_sigma)
+        found = mine_hard_negatives(model, card, paths, truth_sigma)
         rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
         with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
             csv.writer(stream).writerows([("pair", "y", "x"), *rows])

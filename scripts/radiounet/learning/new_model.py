@@ -10,8 +10,9 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic, write_json
 from radiounet.learning.crops import NORMALISATIONS
-from radiounet.learning.evaluation import calibrate, evaluate, network_method
+from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
+from radiounet.learning.methods import network_method
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.inference import Predictor
@@ -44,7 +45,7 @@ def publish_model(
     weights, curve : str
         From `radiounet.learning.training`.
     options : TrainOptions
-        As the weights were trained with.
+        As the weights were trained with; the card lists them all.
     name : str
         Name of the model.
     folder : str
@@ -69,14 +70,14 @@ def publish_model(
     method = network_method(
         name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
     )
-    found = calibrate(method, calibration, options)
+    found = calibrate(method, calibration, options.truth_sigma, options.max_false_per_deg2)
     if found.hosts is None:
         logger.warning(
             "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
             "it will be the bare maximum of the probability",
             name,
         )
-    scores = evaluate(method, held_out, options, found)
+    scores = evaluate(method, held_out, options.truth_sigma, found)
     out = Path(folder)
     weights_file = "network.weights.h5"
     for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):

@@ -320,13 +320,13 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
         return probability
 
     monkeypatch.setattr(inference.Predictor, "plane", predict)
-    found = hard_negatives(folder, [path], OPTIONS, tmp_path / "w.weights.h5")
+    found = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
     assert found[path].tolist() == [[60, 3]]
     assert calls == [(32, 16)]
-    again = hard_negatives(folder, [path], OPTIONS, tmp_path / "w.weights.h5")
+    again = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
     assert again[path].tolist() == [[60, 3]]
     assert len(calls) == 1
-    hard_negatives(folder, [path], OPTIONS.model_copy(update={"truth_sigma": 1.0}), tmp_path / "w.weights.h5")
+    hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
     assert len(calls) == 2
 
 

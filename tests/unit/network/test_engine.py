@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from models import randomise
 from radiounet.errors import ModelError
-from radiounet.learning.evaluation import network_method
+from radiounet.learning.methods import network_method
 from radiounet.network import inference
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.layers import Affine, doubled, needed, part, turned
