@@ -99,7 +99,11 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
         }
         if name == args.settle:
             card = read_card(model_folder(name))
-            settings = {"threshold": settled.threshold, "peak": settled.peak, "hosts": settled.hosts}
+            settings = {
+                "threshold": settled.threshold,
+                "peak": settled.peak,
+                "host_calibration": settled.host_calibration,
+            }
             write_card(model_folder(name), card.model_copy(update=settings))
     for sky in SKIES:
         images = columns[args.models[0]][sky]

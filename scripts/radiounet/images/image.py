@@ -40,6 +40,7 @@ from radiounet.images.units import unit_factor
 from radiounet.images.words import printable
 
 logger = logging.getLogger(__name__)
+
 SCALE_TOLERANCE = 0.01
 BRIGHTEST_JY = 1e10
 """Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""

@@ -70,7 +70,7 @@ class Crops:
         self._held: dict[str, Pair] = {}
         self._lock = threading.Lock()
 
-    def window(self, step: int) -> list[str]:
+    def pairs_at(self, step: int) -> list[str]:
         """Paths of the pairs that step `step`, counted from 0, may draw from."""
         if len(self._paths) <= self._options.buffer:
             return self._paths
@@ -89,7 +89,7 @@ class Crops:
             1 diffuse, 0 not, `UNKNOWN` where there is no data.
         """
         rng = np.random.default_rng([self._options.seed, 1, step])
-        window = self.window(step)
+        window = self.pairs_at(step)
         crops = []
         for _ in range(self._options.batch):
             path = window[rng.integers(len(window))]

@@ -26,22 +26,24 @@ from radiounet.measuring.object_scores import (
     summarise_objects,
 )
 from radiounet.measuring.scores import PixelCounts, divide, plain, score_decisions
-from radiounet.network.cluster_probability import HostCalibration, field_features, fit_hosts
+from radiounet.network.cluster_probability import HostCalibration, field_features, fit_host_calibration
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.simulation.simulate import CAUSES
 
 logger = logging.getLogger(__name__)
+
 # the steps that a network sure of itself leaves are at the upper end
 THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
 DICE_SHARE = 0.85
 """What a mask may lose of the highest Dice for the objects it finds."""
+
 FAINT_SIGMA = 0.1
 
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
     """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
-    score = method.score(scene.image, scene.noise, PIXEL_ARCSEC, scene.beam_arcsec)
+    score = method.score(scene.image, scene.rms, PIXEL_ARCSEC, scene.beam_arcsec)
     return np.where(scene.known, score, np.nan).astype(np.float32)
 
 
@@ -141,7 +143,7 @@ def calibrate(
         cases.add(read_scene(path, truth_sigma), score, _mask(score, threshold, peak), truth_sigma)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
-    return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
+    return Calibration(threshold, fit_host_calibration(features, hosts) if both else None, peak)
 
 
 def compared_models(
@@ -164,7 +166,7 @@ def compared_models(
         require_unseen(card.name, card.training, held_out)
     settled = []
     for method, known in [model_method(one, note="shipped") for one in folders]:
-        anew = known.hosts is None
+        anew = known.host_calibration is None
         bounds = truth_sigma, max_false_per_deg2
         settled.append((method, calibrate(method, calibration, *bounds) if anew else known))
     return settled
@@ -219,7 +221,7 @@ class _Cases:
         if not len(clusters):
             return
         self._catalogue += clusters["diffuse"].tolist()
-        planes = (score, mask, scene.image, scene.noise)
+        planes = (score, mask, scene.image, scene.rms)
         self._features.append(field_features(*planes, clusters, PIXEL_ARCSEC, scene.beam_arcsec))
 
     def decided(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -228,14 +230,14 @@ class _Cases:
         hosts = [label == "host" for label in self._labels if label in ("host", "empty")]
         return features, np.array(hosts, bool), np.array(self._catalogue, bool)
 
-    def summary(self, hosts: HostCalibration | None) -> dict[str, dict[str, object]]:
+    def summary(self, calibration: HostCalibration | None) -> dict[str, dict[str, object]]:
         """Return numbers of clusters and the scores of their probabilities, by either truth."""
         counts = Counter(self._labels)
         features, detectable, listed = self.decided()
         by_image = {name: counts[name] for name in ("host", "empty", "undetectable", "uncovered")}
         by_catalogue = {"host": int(listed.sum()), "empty": int((~listed).sum())}
-        if hosts is not None and detectable.size:
-            probability = np.asarray(hosts.probability(features))
+        if calibration is not None and detectable.size:
+            probability = np.asarray(calibration.probability(features))
             by_image |= score_decisions(probability, detectable)
             by_catalogue |= score_decisions(probability, listed)
         return {"clusters": by_image, "clusters_by_catalogue": by_catalogue}
@@ -305,7 +307,7 @@ def evaluate(
                 "per_deg2": divide(sum(causes.values()), area),
                 "by_cause": {name: divide(number, area) for name, number in sorted(causes.items())},
             },
-            **cases.summary(calibration.hosts),
+            **cases.summary(calibration.host_calibration),
         }
     )
 

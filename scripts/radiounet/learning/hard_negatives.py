@@ -16,13 +16,13 @@ from radiounet.learning.pairs import check_pairs, read_pair
 from radiounet.network.engine import load_model
 from radiounet.network.inference import Predictor
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
-from radiounet.network.model_cards import Card
+from radiounet.network.model_cards import ModelCard
 
 logger = logging.getLogger(__name__)
 
 
 def mine_hard_negatives(
-    model: keras.Model, card: Card, paths: Sequence[str], truth_sigma: float
+    model: keras.Model, card: ModelCard, paths: Sequence[str], truth_sigma: float
 ) -> dict[str, np.ndarray]:
     """Find where a first model sees diffuse emission that is not there.
 
@@ -45,7 +45,7 @@ def mine_hard_negatives(
     return {path: _false_islands(predictor, card, path, truth_sigma) for path in paths}
 
 
-def _false_islands(predictor: Predictor, card: Card, path: str, truth_sigma: float) -> np.ndarray:
+def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_sigma: float) -> np.ndarray:
     pair = read_pair(path, truth_sigma)
     plane = pair.normalised(pair.image, pair.rms, card.normalisation)
     probability = predictor.plane(plane, card.tile_px, card.core_px)

@@ -22,7 +22,7 @@ class Method:
     ----------
     name : str
     score : callable
-        Image and local noise in Jy/beam, ``[y, x]``, pixel scale and beam in arcsec,
+        Image and local rms in Jy/beam, ``[y, x]``, pixel scale and beam in arcsec,
         to a score 0..1 per pixel.
     threshold : float
         Where its mask begins as long as no calibration says otherwise.
@@ -63,13 +63,13 @@ class Calibration:
         Where the mask begins.
     peak : float or None
         What an island must reach somewhere, see `radiounet.network.masks.make_mask`.
-    hosts : HostCalibration or None
+    host_calibration : HostCalibration or None
         Turns what a cluster's aperture shows into its probability; None where the
         images hold no clusters, or only such with or without diffuse emission.
     """
 
     threshold: float
-    hosts: HostCalibration | None = None
+    host_calibration: HostCalibration | None = None
     peak: float | None = None
 
 
@@ -92,7 +92,7 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     name = f"{card.name} ({note})" if note else card.name
     sides = (card.tile_px, card.core_px)
     method = network_method(name, predictor, card.normalisation, *sides, card.threshold, flips)
-    return method, Calibration(card.threshold, card.hosts, card.peak)
+    return method, Calibration(card.threshold, card.host_calibration, card.peak)
 
 
 BASELINES = (Method("smoothed threshold", smoothed_threshold), Method("multiscale filter", multiscale_filter))

@@ -16,7 +16,7 @@ from radiounet.learning.methods import network_method
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.inference import Predictor
-from radiounet.network.model_cards import Card, Weights, model_folder, read_card, write_card
+from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import options_to
 from radiounet.settings.train import TrainOptions
@@ -24,7 +24,7 @@ from radiounet.settings.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
 
-RECIPES = CHECKOUT / "config" / "models"
+MODEL_CONFIGS = CHECKOUT / "config" / "models"
 
 
 def publish_model(
@@ -71,7 +71,7 @@ def publish_model(
         name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
     )
     found = calibrate(method, calibration, options.truth_sigma, options.max_false_per_deg2)
-    if found.hosts is None:
+    if found.host_calibration is None:
         logger.warning(
             "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
             "it will be the bare maximum of the probability",
@@ -84,7 +84,7 @@ def publish_model(
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)
     write_json(out / "metrics.json", scores)
-    card = Card(
+    card = ModelCard(
         name=name,
         architecture=options.architecture,
         widths=tuple(options.widths),
@@ -96,7 +96,7 @@ def publish_model(
         pixel_arcsec=PIXEL_ARCSEC,
         threshold=found.threshold,
         peak=found.peak,
-        hosts=found.hosts,
+        host_calibration=found.host_calibration,
         training={
             "command": _command(name, options),
             **read_about(curve),
@@ -116,10 +116,10 @@ def publish_model(
 
 
 def _command(name: str, options: TrainOptions) -> str:
-    """What trains such a model: a recipe that says the same, or the options that are not the default."""
-    recipe = RECIPES / f"{name}.yaml"
-    if recipe.is_file():
-        written = (read_yaml(recipe) or {}).get("train", {})
+    """What trains such a model: the configuration of its name in `MODEL_CONFIGS`, or the options that are not the default."""
+    config = MODEL_CONFIGS / f"{name}.yaml"
+    if config.is_file():
+        written = (read_yaml(config) or {}).get("train", {})
         # what it is compared with makes no other weights
         if TrainOptions.model_validate(written | {"compare": options.compare}) == options:
             return f"make model MODEL={name}"

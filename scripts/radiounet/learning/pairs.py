@@ -30,6 +30,7 @@ from radiounet.settings.train import pair_files
 TARGETS = 2000
 UNKNOWN = -1
 """Truth of a pixel without data: the losses leave it out."""
+
 PUBLISHED_NORMALISATION = LogNormalisation(kind="log10", low=1e-10, high=1e-5, floor=1e-12)
 PUBLISHED_LEVEL = 1e-8  # Jy/pixel
 

@@ -24,10 +24,11 @@ from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.engine import load_model
 from radiounet.network.inference import devices
-from radiounet.network.model_cards import Card, read_card
+from radiounet.network.model_cards import ModelCard, read_card
 from radiounet.settings.train import TrainOptions
 
 logger = logging.getLogger(__name__)
+
 LOG_STEPS = 50
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
@@ -177,7 +178,7 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
     return model
 
 
-def _require_fit(card: Card, options: TrainOptions, initial: str | Path) -> None:
+def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(

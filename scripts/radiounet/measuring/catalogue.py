@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 """What a catalogue may not mix."""
+
 PER_MOSAIC = ("footprints", "inputsha", "version", "codehash")
 
 

@@ -36,19 +36,19 @@ class FluxMeasurement:
 
 def integrate(
     image: np.ndarray,
-    sigma: np.ndarray,
+    rms: np.ndarray,
     plane: Plane,
     calibration_error: float,
     area: np.ndarray | float = 1.0,
 ) -> FluxMeasurement:
     """Flux density of pixels: ``sum(I pixel area) / beam area``.
 
-    The error adds the noise, ``sigma sqrt(number of beams)``, and the
+    The error adds the noise, ``rms sqrt(number of beams)``, and the
     calibration error in quadrature (Cassano et al. 2013, eq. 1).
 
     Parameters
     ----------
-    image, sigma : ndarray, ``[pixel]``
+    image, rms : ndarray, ``[pixel]``
         Brightness and local noise, Jy/beam.
     plane : Plane
         Gives the beam of the unit, and the resolution that makes pixels independent.
@@ -60,9 +60,9 @@ def integrate(
     """
     flux = float((image * area).sum(dtype=np.float64)) / plane.beam_area_px
     beams = max(float(np.broadcast_to(area, image.shape).sum()) / plane.resolution_area_px, 1.0)
-    # sigma in Jy/beam of the unit, times the beams of the unit in one independent element
-    sigma = sigma * (plane.resolution_area_px / plane.beam_area_px)
-    noise = float(np.sqrt(np.mean(np.square(sigma, dtype=np.float64)) * beams))
+    # rms in Jy/beam of the unit, times the beams of the unit in one independent element
+    rms = rms * (plane.resolution_area_px / plane.beam_area_px)
+    noise = float(np.sqrt(np.mean(np.square(rms, dtype=np.float64)) * beams))
     return FluxMeasurement(flux, float(np.hypot(noise, calibration_error * flux)))
 
 

@@ -182,7 +182,7 @@ def field_features(
     return np.array(rows).reshape(-1, len(FEATURES))
 
 
-def fit_hosts(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
+def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
     """Fit a ridge-penalised logistic regression (Hosmer & Lemeshow 2000).
 
     The mean of its probabilities is the share of hosts it was fitted on; how well

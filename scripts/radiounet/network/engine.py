@@ -8,10 +8,10 @@ import numpy as np
 from radiounet.errors import ModelError
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.registry import Precision, Span
-from radiounet.network.model_cards import Card, read_card
+from radiounet.network.model_cards import ModelCard, read_card
 
 
-def load_model(folder: str | Path) -> tuple[Any, Card]:
+def load_model(folder: str | Path) -> tuple[Any, ModelCard]:
     """Build the network of a model folder and load its verified weights.
 
     Raises

@@ -20,7 +20,7 @@ from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, Precision, Span
 from radiounet.network.engine import Engine, load_model
-from radiounet.network.model_cards import Card
+from radiounet.network.model_cards import ModelCard
 from radiounet.network.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
@@ -270,13 +270,15 @@ def _ahead(items: Iterator) -> Iterator:
 
 def open_model(
     folder: str | Path, batch: int | None = None, precision: Precision = "float32"
-) -> tuple[Predictor, Card]:
+) -> tuple[Predictor, ModelCard]:
     """Predictor and card of a model folder; see `radiounet.network.engine.load_model`."""
     model, card = load_model(folder)
     return Predictor(model, card.architecture, batch, precision), card
 
 
-def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_path: str | Path) -> None:
+def write_cores(
+    tiles_path: str | Path, predictor: Predictor, card: ModelCard, cores_path: str | Path
+) -> None:
     """Predict every tile that holds data and keep its core.
 
     Writes data sets ``cores`` (float32, ``[tile, y, x]``), ``starts``, and where the network

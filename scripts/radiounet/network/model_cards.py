@@ -48,7 +48,7 @@ class LogNormalisation(LogScale):
 
 
 class AsinhNormalisation(Section):
-    """``asinh(I / sigma)`` with the local noise: linear for noise, logarithmic for sources.
+    """``asinh(I / rms)`` with the local rms: linear for noise, logarithmic for sources.
 
     The sign of the noise is kept, so the network can average it down.
     """
@@ -89,7 +89,7 @@ def network_input(
 ) -> np.ndarray:
     """What a network sees of a whole image.
 
-    The published network sees the image with its background. Networks on ``asinh(I / sigma)`` were
+    The published network sees the image with its background. Networks on ``asinh(I / rms)`` were
     trained on images without one: a measured level is subtracted from their input with the weight of a
     Wiener filter, level^2 / (level^2 + variance), so that noise in the measurement is not.
 
@@ -98,7 +98,7 @@ def network_input(
     normalisation : Normalisation
         Of the model's card.
     image, rms : ndarray, ``[y, x]``
-        Brightness and its local noise, Jy/beam; NaN where blank.
+        Brightness and its local rms, Jy/beam; NaN where blank.
     beam_px : float
         FWHM of the beam that the image was made with, px.
 
@@ -124,7 +124,7 @@ class Weights(Section):
     sha256: str = Field(description="SHA-256 of that file", pattern="^[0-9a-f]{64}$")
 
 
-class Card(Section):
+class ModelCard(Section):
     """A network with everything needed to use it and to cite it."""
 
     name: str
@@ -140,7 +140,7 @@ class Card(Section):
     peak: float | None = Field(
         None, gt=0, lt=1, description="probability that an island must reach somewhere; null: the threshold"
     )
-    hosts: HostCalibration | None = Field(
+    host_calibration: HostCalibration | None = Field(
         None, description="from map to the probability that a cluster hosts diffuse emission"
     )
     training: dict[str, Any] = Field(description="data, seeds, command, date, wall time")
@@ -183,7 +183,7 @@ def model_folder(name: str) -> Path:
     return MODELS / name if (MODELS / name).is_dir() else Path(name)
 
 
-def read_card(folder: str | Path, check_weights: bool = True) -> Card:
+def read_card(folder: str | Path, check_weights: bool = True) -> ModelCard:
     """Read ``card.yaml`` of a model folder and check the weights' hash.
 
     Parameters
@@ -200,7 +200,7 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     """
     path = Path(folder) / "card.yaml"
     try:
-        card = Card.model_validate(read_yaml(path))
+        card = ModelCard.model_validate(read_yaml(path))
     except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml")))
         raise ModelError(
@@ -252,7 +252,7 @@ def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
         return {name.replace("|", "/"): store[name].astype(np.float32) for name in store}
 
 
-def write_card(folder: str | Path, card: Card) -> None:
+def write_card(folder: str | Path, card: ModelCard) -> None:
     """Write ``card.yaml`` of a model folder."""
     with atomic(Path(folder) / "card.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))

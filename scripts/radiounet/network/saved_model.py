@@ -22,7 +22,7 @@ from radiounet.images.squares import BEAM_ARCSEC, PIXEL_ARCSEC
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
-from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.network.model_cards import LogNormalisation, ModelCard, Weights, write_card
 from radiounet.settings.urls import public_text
 
 TILE_PX, CORE_PX = 192, 96
@@ -43,7 +43,7 @@ def import_saved_model(
     normalisation: LogNormalisation,
     threshold: float = 0.5,
     origin: str = "",
-) -> Card:
+) -> ModelCard:
     """Make a model folder of a SavedModel of the published architecture.
 
     Parameters
@@ -84,8 +84,8 @@ def import_saved_model(
 
 def _card(
     name: str, normalisation: LogNormalisation, threshold: float, weights: Path, source: Path, origin: str
-) -> Card:
-    return Card(
+) -> ModelCard:
+    return ModelCard(
         name=name,
         architecture="published_unet",
         widths=PUBLISHED_WIDTHS,

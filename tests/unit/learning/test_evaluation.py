@@ -162,17 +162,17 @@ def test_calibration_bounds_the_false_islands(scene):
 
 def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, scene):
     assert (
-        calibrate(METHOD, [scene], TRUTH_SIGMA, MOST_FALSE).hosts.clusters == 2
+        calibrate(METHOD, [scene], TRUTH_SIGMA, MOST_FALSE).host_calibration.clusters == 2
     )  # the undetectable one is left out
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
-    assert calibrate(METHOD, [alike], TRUTH_SIGMA, MOST_FALSE).hosts is None
+    assert calibrate(METHOD, [alike], TRUTH_SIGMA, MOST_FALSE).host_calibration is None
     none = write_scene(tmp_path / "none.fits", clusters=[])
-    assert calibrate(METHOD, [none], TRUTH_SIGMA, MOST_FALSE).hosts is None
+    assert calibrate(METHOD, [none], TRUTH_SIGMA, MOST_FALSE).host_calibration is None
 
 
 def test_calibration_scores_are_not_rounded(scene, hosts, monkeypatch):
     seen = []
-    monkeypatch.setattr(evaluation, "fit_hosts", lambda features, hosts: seen.append(features))
+    monkeypatch.setattr(evaluation, "fit_host_calibration", lambda features, hosts: seen.append(features))
     fine = Method("fine", lambda image, *_: np.where(image > 4e-4, np.float32(0.50004), 0).astype(np.float32))
     calibrate(fine, [scene], TRUTH_SIGMA, MOST_FALSE)
     # the nearest half-precision numbers are 0.5 and 0.5005
@@ -279,7 +279,7 @@ def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
 
 
 def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
-    write_tiny_model(tmp_path, threshold=0.4, hosts=HOSTS.model_dump(mode="json"))
+    write_tiny_model(tmp_path, threshold=0.4, host_calibration=HOSTS.model_dump(mode="json"))
     method, calibration = model_method(tmp_path)
     assert (method.name, method.threshold) == ("tiny", 0.4)
     assert calibration == Calibration(0.4, HOSTS)
@@ -302,7 +302,8 @@ def test_what_the_simulator_writes_can_be_measured(tmp_path):
     counts = scores["clusters"]
     assert sum(counts[key] for key in ("host", "empty", "undetectable", "uncovered")) == clusters > 0
     assert (
-        calibrate(METHOD, paths, TRUTH_SIGMA, MOST_FALSE).hosts.clusters == counts["host"] + counts["empty"]
+        calibrate(METHOD, paths, TRUTH_SIGMA, MOST_FALSE).host_calibration.clusters
+        == counts["host"] + counts["empty"]
     )
     assert 0 < scores["objects"]["all"]["count"] <= objects
     write_evaluation([scores], tmp_path)
@@ -362,7 +363,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert card.threshold == scores["threshold"]
     assert card.metrics["dice"] == scores["pixels"]["dice"]
     assert card.metrics["objects"] == 2
-    assert card.hosts is None
+    assert card.host_calibration is None
     loaded, _ = load_model(folder)
     for a, b in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -376,7 +377,7 @@ def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tm
     told = read_card(folder).training
     assert told["command"].startswith("scripts/train.py --widths 4 8")
     assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
-    monkeypatch.setattr(new_model, "RECIPES", tmp_path)
+    monkeypatch.setattr(new_model, "MODEL_CONFIGS", tmp_path)
     recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
     (tmp_path / "lotss-unet.yaml").write_text(json.dumps(recipe))
     publish([path], "lotss-unet")

@@ -406,7 +406,7 @@ def many(tmp_path):
 def test_every_pair_stays_in_the_window_for_as_many_steps(many):
     crops = Crops(many, OPTIONS.model_copy(update={"steps": 128}))
     assert crops.passes == 2  # 512 crops, 8 pairs, about 32 crops per visit
-    windows = [crops.window(step) for step in range(128)]
+    windows = [crops.pairs_at(step) for step in range(128)]
     assert {len(window) for window in windows} == {3}
     counts = {path: sum(window.count(path) for window in windows) for path in many}
     assert set(counts.values()) == {128 * 3 // 8}
@@ -416,12 +416,12 @@ def test_every_pair_stays_in_the_window_for_as_many_steps(many):
 
 def test_a_short_training_still_makes_one_pass(many):
     crops = Crops(many, OPTIONS.model_copy(update={"steps": 4, "batch": 1}))
-    assert set().union(*(crops.window(step) for step in range(4))) == set(many)
+    assert set().union(*(crops.pairs_at(step) for step in range(4))) == set(many)
 
 
 def test_a_small_set_is_held_whole(many):
     crops = Crops(many[:3], OPTIONS)
-    assert crops.window(0) == crops.window(39) == many[:3]
+    assert crops.pairs_at(0) == crops.pairs_at(39) == many[:3]
 
 
 def test_batches_depend_on_nothing_but_seed_and_step(many, monkeypatch):

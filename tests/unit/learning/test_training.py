@@ -27,7 +27,7 @@ from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.lotss_unet import lotss_unet
 from radiounet.network.engine import load_model
-from radiounet.network.model_cards import AsinhNormalisation, Card, LogNormalisation, Weights
+from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, ModelCard, Weights
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
@@ -88,7 +88,7 @@ def whole(pairs, tmp_path_factory):
 def write_model(folder, model, options, normalisation):
     folder.mkdir()
     save_weights(model, folder / "w.weights.h5")
-    card = Card(
+    card = ModelCard(
         name="m",
         architecture=options.architecture,
         widths=tuple(options.widths),

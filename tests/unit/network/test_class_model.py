@@ -25,7 +25,7 @@ from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import make_mask, stitch_cores
-from radiounet.network.model_cards import MODELS, Card, half_precision, network_input
+from radiounet.network.model_cards import MODELS, ModelCard, half_precision, network_input
 from radiounet.network.tiling import layout, sides, stitch, tile_image
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.segmentation import Segmentation
@@ -133,7 +133,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(value):
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[Predictor, Card]:
+def shipped() -> tuple[Predictor, ModelCard]:
     return open_model(MODELS / "lotss-classes")
 
 
