@@ -99,12 +99,7 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
         }
         if name == args.settle:
             card = read_card(model_folder(name))
-            settings = {
-                "threshold": settled.threshold,
-                "peak": settled.peak,
-                "host_calibration": settled.host_calibration,
-            }
-            write_card(model_folder(name), card.model_copy(update=settings))
+            write_card(model_folder(name), card.model_copy(update=vars(settled)))
     for sky in SKIES:
         images = columns[args.models[0]][sky]
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")

@@ -116,7 +116,7 @@ def publish_model(
 
 
 def _command(name: str, options: TrainOptions) -> str:
-    """What trains such a model: the configuration of its name in `MODEL_CONFIGS`, or the options that are not the default."""
+    """Command that trains such a model: with its own configuration, or with options that differ."""
     config = MODEL_CONFIGS / f"{name}.yaml"
     if config.is_file():
         written = (read_yaml(config) or {}).get("train", {})
