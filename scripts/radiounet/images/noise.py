@@ -11,7 +11,10 @@ MAD_TO_SIGMA = 1.4826  # for a normal distribution
 
 
 def robust_sigma(values: np.ndarray) -> float:
-    """Standard deviation of a normal core, from the median absolute deviation; ignores NaN."""
+    """Standard deviation of a normal core, from the median absolute deviation; ignores NaN.
+
+    Not `astropy.stats.mad_std`: it is as fast, but more digits of the factor make other bytes of masks.
+    """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return float("nan")

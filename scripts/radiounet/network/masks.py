@@ -26,7 +26,8 @@ def make_mask(
     """Threshold a probability map and drop islands that are small or nowhere certain.
 
     Two thresholds, as in Canny (1986): the lower one says how far emission reaches,
-    the higher one whether it is there.
+    the higher one whether it is there. On 35 Mpx scikit-image's hysteresis threshold and removal of small
+    objects take five times as long; its thresholds join 4 neighbours and exclude their own value.
 
     Parameters
     ----------
