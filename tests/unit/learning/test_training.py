@@ -287,6 +287,14 @@ def test_nothing_left_to_train_is_refused(pairs, tmp_path, short_of_all):
         train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
 
 
+def test_a_network_that_pairs_do_not_train_is_refused(pairs, tmp_path):
+    options = OPTIONS.model_copy(update={"architecture": "class_unet"})
+    with pytest.raises(
+        ConfigError, match="no pairs train class_unet: give one of published_unet, lotss_unet"
+    ):
+        train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
+
+
 def test_a_validation_pair_smaller_than_a_crop_is_refused(pairs, tmp_path):
     small = write_simulated(tmp_path / "small.fits")
     options = OPTIONS.model_copy(update={"crop_px": 96})
