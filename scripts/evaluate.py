@@ -45,14 +45,8 @@ def main() -> None:
             scores.append(evaluate(method, held_out, options.truth_sigma, settled))
         write_evaluation(scores, args.out)
 
-    files = (
-        "network.weights.h5",
-        "learning_curve.csv",
-        "metrics.json",
-        "card.yaml",
-        "evaluation.md",
-        "evaluation.png",
-    )
+    files = ["network.weights.h5", "learning_curve.csv", "metrics.json", "card.yaml"]
+    files += ["evaluation.md", "evaluation.png"]
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
     run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.out}/{file}" for file in files])
 
