@@ -21,7 +21,8 @@ from torch.nn import functional as tf
 
 import common  # noqa: F401
 from radiounet.learning.samples import Sample, be_nice, make_sample
-from radiounet.learning.torch_training import CLIP, Course, GpuPool
+from radiounet.learning.torch_training import Course, GpuPool
+from radiounet.network.architectures.class_unet_torch import CLIP
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 
 WARM_UP_STEPS = 3

@@ -41,8 +41,9 @@ def simulate(folder: Path, seed: int) -> None:
 
 def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
     """Scores of every model and of the ways without learning."""
-    from radiounet.learning.evaluation import evaluate, model_method, settled_baselines
+    from radiounet.learning.evaluation import evaluate, settled_baselines
     from radiounet.learning.learning_curve import require_unseen
+    from radiounet.learning.methods import model_method
     from radiounet.network.model_cards import read_card
 
     folders = [card.parent for card in sorted(MODELS.glob("*/card.yaml"))]
@@ -50,8 +51,8 @@ def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
         require_unseen(folder.name, read_card(folder).training, held_out)
     methods = [model_method(folder) for folder in folders]
     methods += [model_method(one, flips=True, note="flips") for one in folders if one.name == MIRRORED]
-    methods += settled_baselines(calibration, OPTIONS)
-    return [evaluate(method, held_out, OPTIONS, settled) for method, settled in methods]
+    methods += settled_baselines(calibration, OPTIONS.truth_sigma, OPTIONS.max_false_per_deg2)
+    return [evaluate(method, held_out, OPTIONS.truth_sigma, settled) for method, settled in methods]
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ import torch
 
 import common  # noqa: F401
 from radiounet.learning.samples import Sample, be_nice, make_sample
-from radiounet.learning.torch_training import ClassUnet, Course, GpuPool, loop
+from radiounet.learning.torch_training import Course, GpuPool, loop
+from radiounet.network.architectures.class_unet_torch import ClassUnet
 from radiounet.network.model_cards import read_named_weights
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.simulation.simulate import CLASSES

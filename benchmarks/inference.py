@@ -50,7 +50,7 @@ def speed() -> None:
     """Print the rates of plain Keras and of the engine."""
     import keras
 
-    from radiounet.network.architectures import published_unet
+    from radiounet.network.architectures.published_unet import published_unet
     from radiounet.network.engine import Engine
     from radiounet.network.inference import devices, use_threads
 

@@ -80,23 +80,26 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str]) -> None:
     """Calibrate and evaluate every model."""
-    from radiounet.learning.evaluation import calibrate, evaluate, model_method
+    from radiounet.learning.evaluation import calibrate, evaluate
+    from radiounet.learning.methods import model_method
 
-    options = TrainOptions(max_false_per_deg2=FALSE_PER_DEG2)
+    truth_sigma = TrainOptions().truth_sigma
     columns: dict[str, dict[str, dict]] = {}
     for name in args.models:
         method, _ = model_method(model_folder(name))
-        settled = calibrate(method, calibration, options)
+        settled = calibrate(method, calibration, truth_sigma, FALSE_PER_DEG2)
         columns[name] = {
             sky: evaluate(
-                method, [one for one in held_out if Path(one).name.startswith(f"{sky}-")], options, settled
+                method,
+                [one for one in held_out if Path(one).name.startswith(f"{sky}-")],
+                truth_sigma,
+                settled,
             )
             for sky in SKIES
         }
         if name == args.settle:
             card = read_card(model_folder(name))
-            settings = {"threshold": settled.threshold, "peak": settled.peak, "hosts": settled.hosts}
-            write_card(model_folder(name), card.model_copy(update=settings))
+            write_card(model_folder(name), card.model_copy(update=vars(settled)))
     for sky in SKIES:
         images = columns[args.models[0]][sky]
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")

@@ -24,7 +24,7 @@ def main() -> None:
 
     from radiounet.learning.legs import Leg, Scoreboard, Supply, held_out
     from radiounet.learning.samples import make_sample
-    from radiounet.network.architectures import class_unet
+    from radiounet.network.architectures.class_unet import class_unet
     from radiounet.network.inference import use_threads
     from radiounet.running.log import configure
 

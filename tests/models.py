@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from radiounet.images.provenance import sha256_of
-from radiounet.network.model_cards import Card
+from radiounet.network.model_cards import ModelCard
 
 CARD = {
     "name": "tiny",
@@ -26,20 +26,20 @@ CARD = {
 }
 
 
-def tiny_card(**changes) -> Card:
-    return Card.model_validate(CARD | changes)
+def tiny_card(**changes) -> ModelCard:
+    return ModelCard.model_validate(CARD | changes)
 
 
-def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
+def write_tiny_model(folder: Path, seed: int = 1, **changes) -> ModelCard:
     """Write a model folder with random weights and BatchNorm statistics."""
     import keras
     import numpy as np
 
-    from radiounet.network.architectures import ARCHITECTURES
+    from radiounet.network.architectures.graphs import graphs_of
 
     keras.utils.set_random_seed(seed)
     card = CARD | changes
-    network = ARCHITECTURES[card["architecture"]](card["tile_px"], card["widths"])
+    network = graphs_of(card["architecture"]).build(card["tile_px"], card["widths"])
     rng = np.random.default_rng(seed)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -49,7 +49,7 @@ def write_tiny_model(folder: Path, seed: int = 1, **changes) -> Card:
     network.save_weights(weights)
     card["weights"] = {"file": weights.name, "sha256": sha256_of(weights)}
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
-    return Card.model_validate(card)
+    return ModelCard.model_validate(card)
 
 
 def randomise(model, tiles, zero_scale: bool = False) -> None:

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from radiounet.network.architectures import load_model
-from radiounet.network.engine import Engine
+from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import default_batch, gpus
 from radiounet.network.model_cards import MODELS
 

@@ -39,10 +39,17 @@ def test_every_rule_has_a_script_of_its_name():
                 assert directive in body, (rule, directive)
 
 
-def test_modules_stay_below_500_lines():
-    sizes = {str(p): len(p.read_text().splitlines()) for p in FOLDER.glob("radiounet/*/*.py")}
-    assert sizes
-    assert {name: size for name, size in sizes.items() if size > 500} == {}
+def test_modules_stay_below_400_lines():
+    package = ROOT / "scripts/radiounet"
+    sizes = {
+        str(path.relative_to(package)): len(path.read_text().splitlines()) for path in package.rglob("*.py")
+    }
+    assert len(sizes) > 80
+    # these two are still to be split
+    assert {name for name, size in sizes.items() if size > 400} <= {
+        "survey/cluster_tables.py",
+        "publishing/verification.py",
+    }
 
 
 def image(path, **changes):

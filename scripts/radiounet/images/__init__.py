@@ -10,6 +10,7 @@ __all__ = [
     "blanks",
     "compiled",
     "fits_check",
+    "fits_planes",
     "gaussian",
     "geometry",
     "headers",

@@ -67,17 +67,17 @@ def measure_background(image: np.ndarray) -> np.ndarray:
 
 
 def subtract_background(
-    image: np.ndarray, noise: np.ndarray, beam_px: float, emission: np.ndarray | None = None
+    image: np.ndarray, rms: np.ndarray, beam_px: float, emission: np.ndarray | None = None
 ) -> np.ndarray:
-    """Image minus the level of blank sky, for flux densities and for detection by ``asinh(I / noise)``.
+    """Image minus the level of blank sky, for flux densities and for detection by ``asinh(I / rms)``.
 
     `measure_background` takes a low percentile, which lies below the level of blank sky. The
     difference is corrected (`PERCENTILE_BIAS`).
 
     Parameters
     ----------
-    image, noise : ndarray, ``[y, x]``
-        Brightness and its local noise, one unit; NaN where blank.
+    image, rms : ndarray, ``[y, x]``
+        Brightness and its local rms, one unit; NaN where blank.
     beam_px : float
         FWHM of the beam that the image was made with, px.
     emission : ndarray of bool, ``[y, x]``, optional
@@ -96,7 +96,7 @@ def subtract_background(
     sky = image if emission is None else np.where(emission, np.nan, image)
     level = measure_background(sky if np.isfinite(sky).any() else image)
     per_box = BOX_PX / (np.sqrt(FWHM_AREA) * beam_px)
-    return (image - level - PERCENTILE_BIAS / per_box * noise).astype(np.float32)
+    return (image - level - PERCENTILE_BIAS / per_box * rms).astype(np.float32)
 
 
 def background_arcmin(pixel_arcsec: float) -> float:

@@ -1,17 +1,13 @@
 """FITS images in and out: one celestial plane, its unit, beam and grid."""
 
 import logging
-import re
 import threading
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
-from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from radiounet.errors import (
@@ -21,12 +17,11 @@ from radiounet.errors import (
     BrightnessError,
     CelestialError,
     GridError,
-    NotFitsError,
     ShapeMismatchError,
-    TruncatedError,
 )
 from radiounet.images.beams import Beam, check_beam, read_beam
 from radiounet.images.blanks import solid_zeros
+from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
     middle,
     outline,
@@ -37,13 +32,7 @@ from radiounet.images.geometry import (
     to_sky,
 )
 from radiounet.images.headers import (
-    celestial_axes,
-    celestial_wcs,
     frequency_hz,
-    legible,
-    require_sane_axes,
-    require_sane_scale,
-    without_blank,
 )
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
@@ -178,8 +167,8 @@ class StoredPlane:
 def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> StoredPlane:
     """Open the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels."""
     with naming(path):
-        data, header, beams = _open(path, beams=brightness and beam is None)
-        wcs, plane = _celestial(data, header, path)
+        data, header, beams = open_image(path, beams=brightness and beam is None)
+        wcs, plane = celestial_plane(data, header, path)
         factor = unit_factor(header, path) if brightness else None
         if brightness:
             beam = beam or read_beam(header, beams, path)
@@ -255,78 +244,6 @@ def _resolution(header: fits.Header, beam: Beam, path) -> Beam:
     return Beam(given[0] * 3600, given[1] * 3600)
 
 
-def _open(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Header, Table | None]:
-    """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
-    with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
-        warnings.simplefilter("ignore", AstropyWarning)
-        # opened here, since astropy leaves a file open whose first header it cannot read
-        with open(path, "rb") as stream:
-            source = stream
-            if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
-                stream.seek(0)
-                header = legible(fits.Header.fromfile(stream))
-                require_sane_axes(header, path)
-                require_sane_scale(header, path)
-                if isinstance(header.get("BLANK"), str):
-                    source = without_blank(stream, stream.tell())
-            source.seek(0)
-            # unsigned integers as such would lose their BLANK
-            with fits.open(source, uint=False) as hdus:
-                return _choose(hdus, path, beams)
-
-
-def _choose(
-    hdus: fits.HDUList, path: str | Path, beams: bool
-) -> tuple[np.ndarray, fits.Header, Table | None]:
-    chosen, table = None, None
-    for hdu in hdus:
-        header = legible(hdu.header)
-        lengths = require_sane_axes(header, path)
-        if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
-            better = chosen is None or not celestial_axes(chosen[1])
-            if better and (chosen is None or celestial_axes(header)):
-                chosen = hdu, header
-        if chosen and not beams and celestial_axes(chosen[1]):
-            break
-        if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
-            table = Table.read(hdu)
-    if chosen is None:
-        raise CelestialError(f"{path} holds no image")
-    hdu, header = chosen
-    require_sane_scale(header, path)
-    _restore_micro(hdu, header, path)
-    return hdu.data, header, table
-
-
-def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:
-    """Put the micro sign back into BUNIT, where astropy has question marks for what is not ASCII."""
-    if "?" not in str(header.get("BUNIT", "")):
-        return
-    place = hdu.fileinfo()
-    with open(path, "rb") as stream:
-        stream.seek(place["hdrLoc"])
-        raw = stream.read(place["datLoc"] - place["hdrLoc"])
-    # as Latin-1 or as UTF-8, which has one more byte before it
-    found = re.search(rb"BUNIT   = '\s*\xc2?\xb5(Jy[ -&(-~]*)'", raw)
-    if found:
-        header["BUNIT"] = "u" + found[1].decode("ascii").strip()
-
-
-def _celestial(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.ndarray]:
-    axes = celestial_axes(header)
-    if axes is None:
-        kinds = [header.get(f"CTYPE{n}") for n in range(1, data.ndim + 1)]
-        raise CelestialError(f"{path}: no pair of celestial axes among {kinds}")
-    longitude, latitude = (data.ndim - axis for axis in axes)
-    others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]
-    if any(data.shape[axis] != 1 for axis in others):
-        raise CelestialError(
-            f"{path}: shape {data.shape} is more than one celestial plane; cut out the one that is meant"
-        )
-    plane = np.transpose(data, (*others, latitude, longitude))[(0,) * len(others)]
-    return celestial_wcs(header, axes, plane.shape, path), plane
-
-
 def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:
     """Raise `ShapeMismatchError` unless two planes share shape and coordinates (to 0.01 px)."""
     if first.data.shape != second.data.shape:
@@ -368,8 +285,8 @@ def place_of(path: str | Path, pixel_arcsec: float) -> tuple[float, float, int]:
     """
     try:
         with naming(path):
-            data, header, _ = _open(path)
-            wcs, plane = _celestial(data, header, path)
+            data, header, _ = open_image(path)
+            wcs, plane = celestial_plane(data, header, path)
             place = covering_square(wcs, plane.shape, pixel_arcsec, path)
     except BadDataError as error:
         logger.warning("%s", error)
@@ -432,7 +349,7 @@ def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path) -> N
 
 def copy_frequency(header: fits.Header, source: str | Path) -> None:
     """Give a product the frequency of the image it was made from, where that has one (Hz)."""
-    _, origin, _ = _open(source)
+    _, origin, _ = open_image(source)
     frequency = frequency_hz(origin)
     if frequency:
         header["RESTFRQ"] = (frequency, "Hz")

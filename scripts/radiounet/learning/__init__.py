@@ -5,10 +5,16 @@ Uses `radiounet.simulation`, `radiounet.measuring` and the rooms below them, not
 
 __all__ = [
     "baselines",
+    "crops",
     "evaluation",
+    "evaluation_figure",
     "evaluation_report",
+    "hard_negatives",
     "learning_curve",
     "legs",
+    "losses",
+    "methods",
+    "new_model",
     "outside",
     "pairs",
     "runs",

@@ -7,138 +7,44 @@ memory) and measured on held-out ones (`evaluate`, one image at a time).
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import beam_area_px
 from radiounet.images.progress_bar import with_bar
-from radiounet.learning.baselines import multiscale_filter, smoothed_threshold
 from radiounet.learning.learning_curve import require_unseen
+from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, model_method
 from radiounet.learning.scenes import Scene, read_scene
-from radiounet.measuring.scores import (
+from radiounet.measuring.object_scores import (
     ObjectResult,
-    PixelCounts,
     cluster_label,
-    divide,
     false_islands,
-    plain,
-    score_decisions,
     score_objects,
     summarise_flux,
     summarise_objects,
 )
-from radiounet.network.cluster_probability import HostCalibration, field_features, fit_hosts
-from radiounet.network.inference import Predictor, open_model
+from radiounet.measuring.scores import PixelCounts, divide, plain, score_decisions
+from radiounet.network.cluster_probability import HostCalibration, field_features, fit_host_calibration
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
-from radiounet.network.model_cards import Normalisation, model_folder, network_input, read_card
-from radiounet.settings.train import TRAINED_FOR, TrainOptions
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.settings.train import TRAINED_FOR
 from radiounet.simulation.simulate import CAUSES
 
 logger = logging.getLogger(__name__)
 
 # the steps that a network sure of itself leaves are at the upper end
 THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
-
 DICE_SHARE = 0.85
 """What a mask may lose of the highest Dice for the objects it finds."""
 
 FAINT_SIGMA = 0.1
 
-Score = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Method:
-    """Something that says how likely each pixel is diffuse emission.
-
-    Attributes
-    ----------
-    name : str
-    score : callable
-        Image and local noise in Jy/beam, ``[y, x]``, pixel scale and beam in arcsec,
-        to a score 0..1 per pixel.
-    threshold : float
-        Where its mask begins as long as no calibration says otherwise.
-    """
-
-    name: str
-    score: Score
-    threshold: float = 0.5
-
-
-def network_method(
-    name: str,
-    predictor: Predictor,
-    normalisation: Normalisation,
-    tile_px: int,
-    core_px: int,
-    threshold: float = 0.5,
-    flips: bool = False,
-) -> Method:
-    """Make a method of a network; with `flips`, of its mean over the image and its three mirrors."""
-
-    def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
-        plane = network_input(normalisation, image, rms, beam_arcsec / pixel_arcsec)
-        mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
-        parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
-        return np.mean(parts, axis=0)
-
-    return Method(name, score, threshold)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a method owes to the calibration images.
-
-    Attributes
-    ----------
-    threshold : float
-        Where the mask begins.
-    peak : float or None
-        What an island must reach somewhere, see `radiounet.network.masks.make_mask`.
-    hosts : HostCalibration or None
-        Turns what a cluster's aperture shows into its probability; None where the
-        images hold no clusters, or only such with or without diffuse emission.
-    """
-
-    threshold: float
-    hosts: HostCalibration | None = None
-    peak: float | None = None
-
-
-def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tuple[Method, Calibration]:
-    """Make a method of a model folder.
-
-    Returns
-    -------
-    method : Method
-        Called as the card is, with the note in brackets.
-    calibration : Calibration
-        Of the card.
-
-    Raises
-    ------
-    ModelError
-        As `radiounet.network.architectures.load_model`.
-    """
-    predictor, card = open_model(folder)
-    name = f"{card.name} ({note})" if note else card.name
-    sides = (card.tile_px, card.core_px)
-    method = network_method(name, predictor, card.normalisation, *sides, card.threshold, flips)
-    return method, Calibration(card.threshold, card.hosts, card.peak)
-
-
-BASELINES = (Method("smoothed threshold", smoothed_threshold), Method("multiscale filter", multiscale_filter))
-BY_HAND = Method("smoothed threshold, 3 sigma", smoothed_threshold)
-
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
     """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
-    score = method.score(scene.image, scene.noise, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec)
+    score = method.score(scene.image, scene.rms, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec)
     return np.where(scene.known, score, np.nan).astype(np.float32)
 
 
@@ -191,21 +97,25 @@ class _MaskCounts:
         return [(float(THRESHOLDS[t]), float(THRESHOLDS[p]), float(dice[t, p])) for t, p in places]
 
 
-def settled_baselines(paths: Sequence[str], options: TrainOptions) -> list[tuple[Method, Calibration]]:
+def settled_baselines(
+    paths: Sequence[str], truth_sigma: float, max_false_per_deg2: float
+) -> list[tuple[Method, Calibration]]:
     """Baselines with their calibration, and the first of them as a person uses it: cut at 3 sigma."""
-    settled = [(one, calibrate(one, paths, options)) for one in BASELINES]
-    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, options, mask=(BY_HAND.threshold, None)))]
+    bounds = truth_sigma, max_false_per_deg2
+    settled = [(one, calibrate(one, paths, *bounds)) for one in BASELINES]
+    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, *bounds, mask=(BY_HAND.threshold, None)))]
 
 
 def calibrate(
     method: Method,
     paths: Sequence[str],
-    options: TrainOptions,
+    truth_sigma: float,
+    max_false_per_deg2: float,
     mask: tuple[float, float | None] | None = None,
 ) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
-    Each threshold gets the lowest peak that leaves at most ``options.max_false_per_deg2``
+    Each threshold gets the lowest peak that leaves at most `max_false_per_deg2`
     false islands; of these masks, those whose Dice is at least `DICE_SHARE` of the
     highest, the one that finds most objects is taken. Where no mask leaves so few, the
     one of highest Dice.
@@ -215,44 +125,52 @@ def calibrate(
     method : Method
     paths : sequence of str
         Calibration images, see `read_scene`.
-    options : TrainOptions
-        Its `truth_sigma` counts.
+    truth_sigma : float
+        See `read_scene`.
+    max_false_per_deg2 : float
+        False islands in the calibration images, 1/deg2.
     mask : (float, float or None), optional
         Threshold and peak, where these are settled already.
     """
     counts, scores = _MaskCounts(), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, options.truth_sigma)
+        scene = read_scene(path, truth_sigma)
         scores.append(_score(method, scene))
         if mask is None:
             counts.add(scores[-1], scene)
         logger.info("%s: predicted calibration image %s", method.name, path)
-    threshold, peak = mask or _best_mask(counts, paths, scores, method, options)
+    threshold, peak = mask or _best_mask(counts, paths, scores, method, truth_sigma, max_false_per_deg2)
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
-        cases.add(read_scene(path, options.truth_sigma), score, _mask(score, threshold, peak), options)
+        cases.add(read_scene(path, truth_sigma), score, _mask(score, threshold, peak), truth_sigma)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
-    return Calibration(threshold, fit_hosts(features, hosts) if both else None, peak)
+    return Calibration(threshold, fit_host_calibration(features, hosts) if both else None, peak)
 
 
 def compared_models(
-    held_out: Sequence[str], calibration: Sequence[str], options: TrainOptions
+    names: Sequence[str],
+    held_out: Sequence[str],
+    calibration: Sequence[str],
+    truth_sigma: float,
+    max_false_per_deg2: float,
 ) -> list[tuple[Method, Calibration]]:
-    """Models of ``options.compare`` with the calibration of their cards, or a new one where there is none.
+    """Models by name or folder with the calibration of their cards, or a new one where there is none.
 
     Raises
     ------
     ModelError
         One is not there, or saw held-out images (`require_unseen`).
     """
-    folders = [model_folder(one) for one in options.compare]
+    folders = [model_folder(one) for one in names]
     for folder in folders:
         card = read_card(folder)
         require_unseen(card.name, card.training, held_out)
     settled = []
     for method, known in [model_method(one, note="shipped") for one in folders]:
-        settled.append((method, known if known.hosts else calibrate(method, calibration, options)))
+        anew = known.host_calibration is None
+        bounds = truth_sigma, max_false_per_deg2
+        settled.append((method, calibrate(method, calibration, *bounds) if anew else known))
     return settled
 
 
@@ -261,12 +179,13 @@ def _best_mask(
     paths: Sequence[str],
     scores: Sequence[np.ndarray],
     method: Method,
-    options: TrainOptions,
+    truth_sigma: float,
+    max_false_per_deg2: float,
 ) -> tuple[float, float | None]:
-    choices = counts.choices(options.max_false_per_deg2)
+    choices = counts.choices(max_false_per_deg2)
     found = np.zeros(len(choices))
     for path, score in zip(paths, scores, strict=True):
-        scene = read_scene(path, options.truth_sigma)
+        scene = read_scene(path, truth_sigma)
         for index, (threshold, peak, _) in enumerate(choices):
             results = _objects(_mask(score, threshold, peak), scene)
             found[index] += sum(one.found for one in results)
@@ -295,16 +214,16 @@ class _Cases:
         self._labels: list[str] = []
         self._catalogue: list[bool] = []
 
-    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, options: TrainOptions) -> None:
+    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, truth_sigma: float) -> None:
         radii_px = scene.clusters["r500_arcmin"] * 60 / TRAINED_FOR.pixel_arcsec
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
-        labels = [cluster_label(scene.strength, scene.known, *p, options.truth_sigma) for p in places]
+        labels = [cluster_label(scene.strength, scene.known, *p, truth_sigma) for p in places]
         self._labels += labels
         clusters = scene.clusters[[label in ("host", "empty") for label in labels]] if labels else ()
         if not len(clusters):
             return
         self._catalogue += clusters["diffuse"].tolist()
-        planes = (score, mask, scene.image, scene.noise)
+        planes = (score, mask, scene.image, scene.rms)
         self._features.append(field_features(*planes, clusters, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec))
 
     def decided(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -313,21 +232,21 @@ class _Cases:
         hosts = [label == "host" for label in self._labels if label in ("host", "empty")]
         return features, np.array(hosts, bool), np.array(self._catalogue, bool)
 
-    def summary(self, hosts: HostCalibration | None) -> dict[str, dict[str, object]]:
+    def summary(self, calibration: HostCalibration | None) -> dict[str, dict[str, object]]:
         """Return numbers of clusters and the scores of their probabilities, by either truth."""
         counts = Counter(self._labels)
         features, detectable, listed = self.decided()
         by_image = {name: counts[name] for name in ("host", "empty", "undetectable", "uncovered")}
         by_catalogue = {"host": int(listed.sum()), "empty": int((~listed).sum())}
-        if hosts is not None and detectable.size:
-            probability = np.asarray(hosts.probability(features))
+        if calibration is not None and detectable.size:
+            probability = np.asarray(calibration.probability(features))
             by_image |= score_decisions(probability, detectable)
             by_catalogue |= score_decisions(probability, listed)
         return {"clusters": by_image, "clusters_by_catalogue": by_catalogue}
 
 
 def evaluate(
-    method: Method, paths: Sequence[str], options: TrainOptions, calibration: Calibration | None = None
+    method: Method, paths: Sequence[str], truth_sigma: float, calibration: Calibration | None = None
 ) -> dict[str, object]:
     """Measure a method on held-out images.
 
@@ -336,8 +255,8 @@ def evaluate(
     method : Method
     paths : sequence of str
         Held-out images, see `read_scene`.
-    options : TrainOptions
-        Its `truth_sigma` counts.
+    truth_sigma : float
+        See `read_scene`.
     calibration : Calibration, optional
         From `calibrate`; without it the method's own threshold holds and clusters
         are counted but get no probability.
@@ -355,14 +274,14 @@ def evaluate(
     counts, cases, causes = PixelCounts(), _Cases(), Counter()
     results, area, masks = [], 0.0, np.zeros(3)
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, options.truth_sigma)
+        scene = read_scene(path, truth_sigma)
         score = _score(method, scene)
         predicted = _mask(score, calibration.threshold, calibration.peak)
         counts.add(score, scene.mask)
         masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
         results += _objects(predicted, scene)
         causes += _false(predicted, scene)
-        cases.add(scene, score, predicted, options)
+        cases.add(scene, score, predicted, truth_sigma)
         area += scene.area_deg2
         logger.info("%s: evaluated held-out image %s", method.name, path)
     hit, predicted_px, true_px = masks
@@ -390,7 +309,7 @@ def evaluate(
                 "per_deg2": divide(sum(causes.values()), area),
                 "by_cause": {name: divide(number, area) for name, number in sorted(causes.items())},
             },
-            **cases.summary(calibration.hosts),
+            **cases.summary(calibration.host_calibration),
         }
     )
 

@@ -24,7 +24,7 @@ from radiounet.errors import ConfigError, ModelError
 from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.measuring.scores import precision_summary
-from radiounet.network.architectures import set_named_weights
+from radiounet.network.architectures.keras_network import set_named_weights
 from radiounet.network.model_cards import half_precision, read_named_weights
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.settings.train import LegOptions
@@ -261,7 +261,7 @@ class Leg:
         self._resume()
 
     def _named(self) -> dict[str, np.ndarray]:
-        """Averaged weights by the names of `radiounet.network.architectures.named_weights`."""
+        """Averaged weights by the names of `radiounet.network.architectures.keras_network.named_weights`."""
         names = {id(w): f"{layer.name}/{w.name}" for layer in self.model.layers for w in layer.weights}
         order = [names[id(weight)] for weight in self.model.weights]
         return dict(zip(order, self.average, strict=True))

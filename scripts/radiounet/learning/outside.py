@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
-from radiounet.measuring.scores import FOUND_FLUX, FOUND_OVERLAP, divide
+from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP
+from radiounet.measuring.scores import divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.settings.train import TRAINED_FOR
 

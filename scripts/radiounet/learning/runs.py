@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
-from radiounet.learning.evaluation_report import publish_model, write_evaluation
+from radiounet.learning.evaluation_report import write_evaluation
+from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
-from radiounet.learning.training import hard_negatives, train
-from radiounet.network.architectures import save_weights
+from radiounet.learning.new_model import publish_model
+from radiounet.learning.training import train
+from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.inference import use_threads
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.train import TrainOptions
@@ -38,7 +40,8 @@ def run_training(
         use_threads(threads)
     hard = None
     if options.hard_from:
-        hard = hard_negatives(model_folder(options.hard_from), pairs, options, weights)
+        first, sizes = model_folder(options.hard_from), (options.crop_px, options.truth_sigma)
+        hard = hard_negatives(first, pairs, *sizes, weights)
     model = train(
         pairs,
         options,
@@ -80,8 +83,9 @@ def run_evaluation(
     """
     use_threads(threads)
     options = trained_options(curve, options)
-    others = compared_models(held_out, calibration, options)
+    bounds = options.truth_sigma, options.max_false_per_deg2
+    others = compared_models(options.compare, held_out, calibration, *bounds)
     scores = [publish_model(held_out, calibration, weights, curve, options, name, folder)]
-    for method, settled in [*others, *settled_baselines(calibration, options)]:
-        scores.append(evaluate(method, held_out, options, settled))
+    for method, settled in [*others, *settled_baselines(calibration, *bounds)]:
+        scores.append(evaluate(method, held_out, options.truth_sigma, settled))
     write_evaluation(scores, folder)

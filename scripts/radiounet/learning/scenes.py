@@ -25,8 +25,8 @@ class Scene:
 
     Attributes
     ----------
-    image, noise : ndarray of float32
-        Jy/beam, the image NaN where blank; the noise as measured on the image.
+    image, rms : ndarray of float32
+        Jy/beam, the image NaN where blank; the rms as measured on the image.
     known, mask : ndarray of bool
         Pixels that count, and among these the truth.
     truth, strength : ndarray of float32
@@ -45,7 +45,7 @@ class Scene:
     """
 
     image: np.ndarray
-    noise: np.ndarray
+    rms: np.ndarray
     known: np.ndarray
     mask: np.ndarray
     truth: np.ndarray

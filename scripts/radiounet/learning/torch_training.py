@@ -1,4 +1,4 @@
-"""Training of `radiounet.network.architectures.class_unet` on a GPU, with PyTorch.
+"""Training of `radiounet.network.architectures.class_unet_torch` on a GPU.
 
 Samples are simulated by other processes and stay on the GPU, where crops are cut from them; the
 GPU never waits. The learning rate follows the clock, since what counts is what can be had in
@@ -10,7 +10,6 @@ import copy
 import csv
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,100 +25,10 @@ from radiounet.network.model_cards import half_precision
 
 logger = logging.getLogger(__name__)
 
-CLIP = float(np.arcsinh(3.0))  # as radiounet.network.architectures.CLIP_SIGMA, which needs Keras
 BINS = 400
 DICE_FLOOR_PX = 100.0
 """Added to both sides of Dice, so that crops without diffuse emission have one."""
 SECONDS_BETWEEN_LINES = 20
-
-
-class _Block(nn.Module):
-    """Residual block of two 3x3 convolutions."""
-
-    def __init__(self, before: int, width: int):
-        super().__init__()
-        self.short = nn.Conv2d(before, width, 1, bias=False)
-        self.conv1 = nn.Conv2d(before, width, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return a tensor of the block's width."""
-        y = tf.relu(self.norm1(self.conv1(x)))
-        return tf.relu(self.norm2(self.conv2(y)) + self.short(x))
-
-
-class ClassUnet(nn.Module):
-    """`radiounet.network.architectures.class_unet` layer by layer.
-
-    From ``[tile, 1, y, x]`` to logits ``[tile, class, y, x]``.
-    """
-
-    def __init__(self, widths: Sequence[int], classes: int):
-        super().__init__()
-        self.stem = nn.Conv2d(1, widths[0], 5, stride=2, bias=False)
-        self.stem_norm = nn.BatchNorm2d(widths[0], eps=1e-3, momentum=0.01)
-        before = [widths[0], *(one + 1 for one in widths[:-1])]
-        self.down = nn.ModuleList(_Block(*one) for one in zip(before, widths, strict=True))
-        below = list(zip(widths[1:], widths[:-1], strict=True))
-        self.up = nn.ModuleList(_Block(low + here, here) for low, here in below)
-        self.logits = nn.Conv2d(widths[0], classes, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits of the classes, at full resolution."""
-        faint = tf.avg_pool2d(torch.sinh(x.clamp(-CLIP, CLIP)), 2)
-        # Keras pads a stride of 2 by one before and two after
-        x = tf.relu(self.stem_norm(self.stem(tf.pad(x, (1, 2, 1, 2)))))
-        skips: list[torch.Tensor] = []
-        for level, block in enumerate(self.down):
-            if level:
-                skips.append(x)
-                faint = tf.avg_pool2d(faint, 2)
-                x = torch.cat([tf.max_pool2d(x, 2), faint.to(x.dtype)], 1)
-            x = block(x)
-        for level in reversed(range(len(self.up))):
-            x = torch.cat([tf.interpolate(x, scale_factor=2), skips[level]], 1)
-            x = self.up[level](x)
-        logits = self.logits(x).float()
-        return tf.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-
-    def _by_name(self) -> dict[str, nn.Module]:
-        layers: dict[str, nn.Module] = {"stem_conv": self.stem, "stem_norm": self.stem_norm}
-        for kind, blocks in (("down", self.down), ("up", self.up)):
-            for level, block in enumerate(blocks):
-                name = f"{kind}{level}"
-                layers |= {f"{name}_short": block.short}
-                layers |= {f"{name}_1_conv": block.conv1, f"{name}_1_norm": block.norm1}
-                layers |= {f"{name}_2_conv": block.conv2, f"{name}_2_norm": block.norm2}
-        return layers | {"logits": self.logits}
-
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        tensors = {}
-        for name, layer in self._by_name().items():
-            if isinstance(layer, nn.BatchNorm2d):
-                tensors |= {f"{name}/gamma": layer.weight, f"{name}/beta": layer.bias}
-                tensors |= {f"{name}/moving_mean": layer.running_mean}
-                tensors |= {f"{name}/moving_variance": layer.running_var}
-            else:
-                tensors[f"{name}/kernel"] = layer.weight
-                if layer.bias is not None:
-                    tensors[f"{name}/bias"] = layer.bias
-        return tensors
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """As `radiounet.network.architectures.named_weights`."""
-        return {
-            name: (one.permute(2, 3, 1, 0) if one.ndim == 4 else one).detach().float().cpu().numpy()
-            for name, one in self._tensors().items()
-        }
-
-    def set_named_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """As `radiounet.network.architectures.set_named_weights`."""
-        with torch.no_grad():
-            for name, one in self._tensors().items():
-                value = torch.from_numpy(np.asarray(weights[name], np.float32))
-                one.copy_(value.permute(3, 2, 0, 1) if value.ndim == 4 else value)
 
 
 class GpuPool:

@@ -1,6 +1,5 @@
 """Training of a network on pairs, resumable at every checkpoint."""
 
-import csv
 import hashlib
 import json
 import logging
@@ -14,18 +13,19 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from scipy import ndimage
 
 from radiounet.errors import ConfigError, ModelError
-from radiounet.images.gaussian import beam_area_px
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.writing import atomic
+from radiounet.learning.crops import Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
-from radiounet.learning.pairs import Crops, check_pairs, fixed_crops, read_pair
-from radiounet.network.architectures import ARCHITECTURES, load_model
-from radiounet.network.inference import Predictor, devices
-from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
-from radiounet.network.model_cards import Card, read_card
+from radiounet.learning.losses import LOSSES
+from radiounet.learning.pairs import check_pairs
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.registry import TRAINABLE
+from radiounet.network.engine import load_model
+from radiounet.network.inference import devices
+from radiounet.network.model_cards import ModelCard, read_card
 from radiounet.settings.train import TrainOptions
 
 logger = logging.getLogger(__name__)
@@ -46,57 +46,6 @@ NOT_OF_TRAINING = {
     "hard_from",
 }
 """Options that leave the trained weights as they are."""
-
-
-def cross_entropy(truth, prediction):
-    """Mean cross-entropy of the pixels with data.
-
-    Parameters
-    ----------
-    truth : tensor, ``[crop, y, x]``
-        1 diffuse, 0 not, -1 no data: not counted.
-    prediction : tensor, ``[crop, y, x, 2]``
-        Softmax; channel 1 is the probability of diffuse emission.
-    """
-    known, truth, probability = _counted(truth, prediction)
-    right = truth * probability + (1 - truth) * (1 - probability)
-    return -_mean(ops.log(right), known)
-
-
-def focal(truth, prediction):
-    """Focal loss with gamma 2 and weight 0.75 for diffuse pixels (Lin et al. 2017).
-
-    Takes what `cross_entropy` takes.
-    """
-    known, truth, probability = _counted(truth, prediction)
-    right = truth * probability + (1 - truth) * (1 - probability)
-    weight = 0.75 * truth + 0.25 * (1 - truth)
-    return -_mean(weight * (1 - right) ** 2 * ops.log(right), known)
-
-
-def dice_cross_entropy(truth, prediction):
-    """Cross-entropy plus soft Dice of the diffuse class (Milletari et al. 2016).
-
-    Takes what `cross_entropy` takes; the Dice is that of the whole batch.
-    """
-    entropy = cross_entropy(truth, prediction)
-    known, truth, probability = _counted(truth, prediction)
-    overlap = ops.sum(known * truth * probability)
-    total = ops.sum(known * (truth + probability))
-    return entropy + 1 - (2 * overlap + 1) / (total + 1)
-
-
-LOSSES = {"cross_entropy": cross_entropy, "focal": focal, "dice_cross_entropy": dice_cross_entropy}
-
-
-def _counted(truth, prediction) -> tuple:
-    known = ops.cast(truth >= 0, "float32")
-    probability = ops.clip(ops.cast(prediction[..., 1], "float32"), 1e-6, 1 - 1e-6)
-    return known, ops.maximum(ops.cast(truth, "float32"), 0), probability
-
-
-def _mean(values, known):
-    return ops.sum(values * known) / ops.maximum(ops.sum(known), 1)
 
 
 @dataclass
@@ -214,7 +163,9 @@ def _shared_loss(name: str, truth, prediction):
 
 
 def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
-    model = ARCHITECTURES[options.architecture](options.crop_px, options.widths)
+    if options.architecture not in TRAINABLE:
+        raise ConfigError(f"no pairs train {options.architecture}: give one of {', '.join(TRAINABLE)}")
+    model = graphs_of(options.architecture).build(options.crop_px, options.widths)
     if initial is not None:
         with _precision("float32"):
             source, card = load_model(initial)
@@ -229,7 +180,7 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
     return model
 
 
-def _require_fit(card: Card, options: TrainOptions, initial: str | Path) -> None:
+def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(
@@ -307,7 +258,7 @@ def _finished(model: keras.Model, crops: Crops, options: TrainOptions) -> keras.
     model.optimizer.finalize_variable_values(model.trainable_variables)
     _settle_batch_statistics(model, crops, options.steps)
     with _precision("float32"):
-        trained = ARCHITECTURES[options.architecture](options.tile_px, options.widths)
+        trained = graphs_of(options.architecture).build(options.tile_px, options.widths)
     trained.set_weights(model.get_weights())  # without the optimiser's state
     return trained
 
@@ -406,64 +357,3 @@ def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
 def _origin_of_model(folder: str | Path) -> dict[str, object]:
     card = read_card(folder)
     return {"name": card.name, "sha256": card.weights.sha256, "training": card.training}
-
-
-def mine_hard_negatives(
-    model: keras.Model, card: Card, paths: Sequence[str], truth_sigma: float
-) -> dict[str, np.ndarray]:
-    """Find where a first model sees diffuse emission that is not there.
-
-    Parameters
-    ----------
-    model, card
-        From `radiounet.network.architectures.load_model`.
-    paths : sequence of str
-        Training pairs.
-    truth_sigma : float
-        See `radiounet.learning.pairs.read_pair`.
-
-    Returns
-    -------
-    dict of str to ndarray of int, ``[island, 2]``
-        Per path, y and x of the centres of the islands of the model's own mask that
-        hold no truth pixel.
-    """
-    predictor = Predictor(model, card.architecture)
-    return {path: _false_islands(predictor, card, path, truth_sigma) for path in paths}
-
-
-def _false_islands(predictor: Predictor, card: Card, path: str, truth_sigma: float) -> np.ndarray:
-    pair = read_pair(path, truth_sigma)
-    plane = pair.normalised(pair.image, pair.rms, card.normalisation)
-    probability = predictor.plane(plane, card.tile_px, card.core_px)
-    classes = pair.classes()
-    area_px = beam_area_px(card.beam_arcsec, card.pixel_arcsec)
-    probability[classes < 0] = np.nan
-    mask = make_mask(probability, card.threshold, area_px, card.peak) == 1
-    labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
-    index = np.arange(1, count + 1)
-    false = index[ndimage.sum_labels(classes == 1, labels, index) == 0]
-    centres = ndimage.center_of_mass(labels > 0, labels, false)
-    logger.info("%s: %d islands, %d of them false", path, count, len(false))
-    return np.round(np.reshape(centres, (-1, 2))).astype(int)
-
-
-def hard_negatives(
-    folder: str | Path, paths: Sequence[str], options: TrainOptions, beside: str | Path
-) -> dict[str, np.ndarray]:
-    """Return the false islands of a model folder's network, mined once.
-
-    They are kept in ``BESIDE.hard-HASH.csv`` (index of the pair, y, x), whose name
-    tells model and pairs, and read from there the next time.
-    """
-    model, card = load_model(folder)
-    made_from = f"{card.weights.sha256} {check_pairs(paths, options.crop_px)} {options.truth_sigma}"
-    table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
-    if not table.exists():
-        found = mine_hard_negatives(model, card, paths, options.truth_sigma)
-        rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
-        with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
-            csv.writer(stream).writerows([("pair", "y", "x"), *rows])
-    with open(table, newline="") as stream:
-        rows = np.array([[int(v) for v in row.values()] for row in csv.DictReader(stream)]).reshape(-1, 3)
-    return {path: rows[rows[:, 0] == n, 1:] for n, path in enumerate(paths)}

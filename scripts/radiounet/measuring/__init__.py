@@ -3,4 +3,13 @@
 Uses `radiounet.network` and the rooms below it, not `radiounet.simulation`.
 """
 
-__all__ = ["catalogue", "clusters", "islands", "scores", "separation"]
+__all__ = [
+    "catalogue",
+    "clusters",
+    "columns",
+    "duplicates",
+    "islands",
+    "object_scores",
+    "scores",
+    "separation",
+]

@@ -1,26 +1,17 @@
-"""Catalogues: their columns, and the merging of all mosaics into one.
-
-Tables are those of astropy and not of pandas, whose columns would lose their units, UCDs and
-descriptions.
-"""
+"""The merging of the tables of all mosaics into the catalogues of a run."""
 
 import io
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Column as TableColumn
 from astropy.table import Table
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -31,152 +22,17 @@ from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.tables import quote_number_signs
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.measuring.columns import make_table, number_formats, unmeasured_cluster
+from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.survey.cluster_tables import log_notes
 from radiounet.survey.survey import Cluster, Survey
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a catalogue."""
-
-    kind: type
-    unit: str | None
-    ucd: str
-    description: str
-    digits: int = 3  # after the decimal point, where a person reads it
-
-
-def class_column(name: str) -> str:
-    """Column of the mean probability of a class."""
-    return f"p_{name.lower().replace(' ', '_')}"
-
-
-_POSITION = {
-    "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS", 5),
-    "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS", 5),
-}
-_LATITUDE = {
-    "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
-    "galactic": Column(bool, None, "meta.code", "Close to the Galactic plane (limit in the configuration)"),
-}
-
-ISLANDS = {
-    "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
-    **_POSITION,
-    "parent": Column(
-        str,
-        None,
-        "meta.id.parent",
-        "Name of its connected region: that of the most probable piece",
-    ),
-    "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
-    "las_arcmin": Column(float, "arcmin", "phys.angSize", "Largest angular size"),
-    "p_mean": Column(float, None, "stat.probability;stat.mean", "Mean probability of diffuse emission"),
-    "p_max": Column(float, None, "stat.probability;stat.max", "Largest probability of diffuse emission"),
-    **{
-        class_column(name): Column(
-            float, None, "stat.probability;stat.mean", f"Mean probability of the class {name}"
-        )
-        for name in OTHER_CLASSES
-    },
-    "flux_mjy": Column(
-        float,
-        "mJy",
-        "phot.flux.density;em.radio.100-200MHz",
-        "Flux density in the mask, above the background",
-    ),
-    "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
-    "peak_sigma": Column(float, None, "stat.snr", "Brightest pixel over the local noise"),
-    **_LATITUDE,
-    "touches_edge": Column(bool, None, "meta.code", "The island reaches the edge of the data"),
-    "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
-    "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
-}
-
-CLUSTERS = {
-    "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
-    **_POSITION,
-    "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
-    "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
-    "mosaic": Column(str, None, "meta.id.part", "Mosaic whose cell holds the centre"),
-    "p_diffuse": Column(
-        float, None, "stat.probability", "Probability of hosting detectable diffuse emission"
-    ),
-    "p_max": Column(
-        float, None, "stat.probability;stat.max", "Largest beam-averaged probability of a pixel inside R500"
-    ),
-    "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
-    "flux_mjy": Column(
-        float,
-        "mJy",
-        "phot.flux.density;em.radio.100-200MHz",
-        "Flux density in the mask inside R500, above the background",
-    ),
-    "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
-    "island_distance_arcmin": Column(
-        float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
-    ),
-    "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
-    **_LATITUDE,
-    "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
-}
-
-REJECTED = {
-    "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
-    "stage": Column(str, None, "meta.code.class", "Stage that rejected it"),
-    "file": Column(str, None, "meta.file", "File that was at fault"),
-    "reason": Column(str, None, "meta.note", "Named error and what was found"),
-}
-
 ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 """What a catalogue may not mix."""
+
 PER_MOSAIC = ("footprints", "inputsha", "version", "codehash")
-COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
-
-
-def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
-    """Build a catalogue table with unit, UCD and description of every column.
-
-    Parameters
-    ----------
-    kind : {'islands', 'clusters', 'rejected'}
-    rows : sequence of dict
-        One value per column.
-    meta : dict
-        Provenance. Line ends and control characters become spaces in all texts.
-    """
-    table = Table(
-        meta={key: writable(value) if isinstance(value, str) else value for key, value in meta.items()}
-    )
-    for name, column in COLUMNS[kind].items():
-        values = [writable(str(row[name])) if column.kind is str else row[name] for row in rows]
-        table[name] = np.array(values, dtype=column.kind if rows or column.kind is not str else "U1")
-        table[name].unit = column.unit
-        table[name].description = column.description
-        table[name].info.meta = {"ucd": column.ucd}
-    return table
-
-
-def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: float) -> dict[str, object]:
-    """Row of a cluster that says what its input row does; all that is measured is NaN."""
-    row = {name: np.nan for name, column in CLUSTERS.items() if column.kind is float}
-    latitude = np.nan
-    if np.isfinite(cluster.ra_deg):
-        latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
-    return row | {
-        "name": cluster.name,
-        "ra_deg": cluster.ra_deg,
-        "dec_deg": cluster.dec_deg,
-        "redshift": cluster.redshift,
-        "r500_arcmin": cluster.r500_arcmin,
-        "mosaic": mosaic,
-        "galactic_latitude_deg": latitude,
-        "galactic": abs(latitude) < galactic_latitude_deg,
-        "note": cluster.note,
-    }
 
 
 def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:
@@ -236,103 +92,6 @@ def _name_lost_parents(rows: Sequence[dict]) -> None:
             best = max(islands, key=lambda row: (row["p_max"], row["area_arcmin2"]))
             for row in islands:
                 row["parent"] = best["name"]
-
-
-def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
-    """Keep one of the islands that several mosaics show of the same emission.
-
-    Islands of different mosaics are the same when they share half of the smaller
-    one's footprint (see `radiounet.measuring.islands.footprint`). Islands of one mosaic that were
-    cut from the same region (``parent``) are decided on together: another mosaic may
-    have cut it along other lines, and a mixture would hold some sky twice, some never.
-
-    Of a group of such islands those of one mosaic stay: the one whose cell owns the
-    largest part of the group. So that nothing is lost that it does not show, an island
-    of another mosaic stays as well if part of it lies in that one's cell and those kept
-    cover less than half of its footprint.
-
-    Parameters
-    ----------
-    tables : sequence of Table
-        Islands of one mosaic each, with ``footprints`` in the metadata.
-    """
-    where = [(number, row) for number, table in enumerate(tables) for row in range(len(table))]
-    prints = [
-        set(map(int, text.split()))
-        for table in tables
-        for text in table.meta.get("footprints") or [""] * len(table)
-    ]
-    parents = [str(parent) for table in tables for parent in table["parent"]]
-    owned = [float(row["owned_fraction"] * row["area_arcmin2"]) for table in tables for row in table]
-    mosaics = [number for number, _ in where]
-    kept: dict[int, list[int]] = defaultdict(list)
-    for group in _groups(_same_islands(where, prints, parents)):
-        for island in _keep(group, mosaics, prints, owned):
-            number, row = where[island]
-            kept[number].append(row)
-    return [table[np.array(sorted(kept[number]), int)] for number, table in enumerate(tables)]
-
-
-def _groups(labels: np.ndarray) -> list[list[int]]:
-    """Members of each label."""
-    members = defaultdict(list)
-    for island, label in enumerate(labels.tolist()):
-        members[label].append(island)
-    return list(members.values())
-
-
-def _keep(
-    group: Sequence[int], mosaics: Sequence[int], prints: Sequence[set[int]], owned: Sequence[float]
-) -> list[int]:
-    """Islands of a group that stay.
-
-    Parameters
-    ----------
-    group : sequence of int
-        Indices into the other three.
-    mosaics, prints, owned : sequence
-        By island: number of its mosaic, footprint, area inside that one's cell.
-    """
-    areas = Counter()
-    for island in group:
-        areas[mosaics[island]] += owned[island]
-    winner = min(areas, key=lambda number: (-areas[number], number))
-    kept = [island for island in group if mosaics[island] == winner]
-    covered = set().union(*(prints[island] for island in kept))
-
-    def share(island: int) -> float:
-        return len(prints[island] & covered) / len(prints[island])
-
-    others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
-    others = [island for island in others if share(island) < 0.5]
-    for island in sorted(others, key=lambda island: (-owned[island], island)):
-        if share(island) < 0.5:  # of what has been kept by now
-            kept.append(island)
-            covered |= prints[island]
-    return kept
-
-
-def _same_islands(
-    where: Sequence[tuple[int, int]], prints: Sequence[set[int]], parents: Sequence[str]
-) -> np.ndarray:
-    """Label islands that are the same, by their footprints, or were cut from the same region."""
-    at: dict[int, list[int]] = defaultdict(list)
-    for island, pixels in enumerate(prints):
-        for pixel in pixels:
-            at[pixel].append(island)
-    shared = Counter(
-        pair
-        for islands in at.values()
-        for pair in combinations(islands, 2)
-        if where[pair[0]][0] != where[pair[1]][0]
-    )
-    same = [p for p, count in shared.items() if count >= 0.5 * min(len(prints[p[0]]), len(prints[p[1]]))]
-    first_of: dict[tuple[int, str], int] = {}
-    for island, ((number, _), parent) in enumerate(zip(where, parents, strict=True)):
-        same.append((first_of.setdefault((number, parent), island), island))
-    first, second = np.array(same, int).reshape(-1, 2).T
-    links = coo_array((np.ones(len(same)), (first, second)), shape=(len(where), len(where)))
-    return connected_components(links, directed=False)[1]
 
 
 def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
@@ -473,12 +232,6 @@ def _write_fits(table: Table, path: Path) -> None:
     for key, value in table.meta.items():
         hdu.header.add_history(printable(f"{key}: {value}"))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
-
-
-def number_formats(table: Table) -> dict[str, str]:
-    """Format of every column of numbers, as a person reads them."""
-    known = ISLANDS | CLUSTERS | REJECTED
-    return {name: f"%.{known[name].digits}f" for name in table.colnames if known[name].kind is float}
 
 
 def _write_csv(table: Table, path: Path) -> None:

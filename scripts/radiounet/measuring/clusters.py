@@ -16,7 +16,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_plane
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv
-from radiounet.measuring.catalogue import make_table, unmeasured_cluster
+from radiounet.measuring.columns import make_table, unmeasured_cluster
 from radiounet.measuring.islands import integrate
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
@@ -51,7 +51,7 @@ class _Aperture:
     smooth: np.ndarray
     in_mask: np.ndarray
     offset_arcmin: np.ndarray
-    sigma: np.ndarray
+    rms: np.ndarray
     area: np.ndarray
 
     @property
@@ -67,11 +67,11 @@ class ClusterMeter:
         self,
         survey: Survey,
         products: Sequence[MosaicProducts],
-        hosts: HostCalibration | None,
+        host_calibration: HostCalibration | None,
         options: MeasureOptions,
     ):
         self._survey = survey
-        self._hosts = hosts
+        self._host_calibration = host_calibration
         self._options = options
         self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray, np.ndarray]] = {}
         for one in products:
@@ -85,7 +85,7 @@ class ClusterMeter:
         self._plane = self._planes[products[0].name][0]
 
     def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
-        """Return one row, keys as in `radiounet.measuring.catalogue.CLUSTERS`.
+        """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`.
 
         `p_diffuse` is the calibrated probability of the model's card (its largest
         beam-averaged probability where the card has no calibration); an aperture
@@ -113,7 +113,7 @@ class ClusterMeter:
         if one.in_mask.any():
             flux = integrate(
                 one.image[one.in_mask],
-                one.sigma[one.in_mask],
+                one.rms[one.in_mask],
                 self._plane,
                 self._options.calibration_error,
                 one.area[one.in_mask],
@@ -122,12 +122,12 @@ class ClusterMeter:
         return row
 
     def _p_diffuse(self, one: _Aperture, row: dict[str, object]) -> float:
-        if self._hosts is None or not one.image.size:
+        if self._host_calibration is None or not one.image.size:
             return row["p_max"]
         features = measure_aperture(
             one.probability,
             one.smooth,
-            one.image / one.sigma,
+            one.image / one.rms,
             one.in_mask,
             one.offset_arcmin,
             row["r500_arcmin"],
@@ -135,7 +135,7 @@ class ClusterMeter:
             row["coverage"],
             row["galactic"],
         )
-        return float(self._hosts.probability(features[None])[0])
+        return float(self._host_calibration.probability(features[None])[0])
 
     def _collect(self, cluster: Cluster, name: str, plane: Plane, rms, probability, mask) -> _Aperture | None:
         part = _box(plane, cluster)
@@ -232,8 +232,8 @@ def measure_clusters(
     owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
     mine = [clusters[index] for index in owned]
     if any(cluster.measurable for cluster in mine):
-        hosts = read_card(model_folder(model), check_weights=False).hosts
-        meter = ClusterMeter(survey, products, hosts, options)
+        calibration = read_card(model_folder(model), check_weights=False).host_calibration
+        meter = ClusterMeter(survey, products, calibration, options)
     latitude = options.galactic_latitude_deg
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]

@@ -17,9 +17,9 @@ from radiounet.images.noise import local_rms
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.reading import fits_plane, reading
 from radiounet.images.writing import class_extension, write_ecsv
-from radiounet.measuring.catalogue import class_column, make_table
+from radiounet.measuring.columns import class_column, make_table
 from radiounet.measuring.separation import separate
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
@@ -36,19 +36,19 @@ class FluxMeasurement:
 
 def integrate(
     image: np.ndarray,
-    sigma: np.ndarray,
+    rms: np.ndarray,
     plane: Plane,
     calibration_error: float,
     area: np.ndarray | float = 1.0,
 ) -> FluxMeasurement:
     """Flux density of pixels: ``sum(I pixel area) / beam area``.
 
-    The error adds the noise, ``sigma sqrt(number of beams)``, and the
+    The error adds the noise, ``rms sqrt(number of beams)``, and the
     calibration error in quadrature (Cassano et al. 2013, eq. 1).
 
     Parameters
     ----------
-    image, sigma : ndarray, ``[pixel]``
+    image, rms : ndarray, ``[pixel]``
         Brightness and local noise, Jy/beam.
     plane : Plane
         Gives the beam of the unit, and the resolution that makes pixels independent.
@@ -60,9 +60,9 @@ def integrate(
     """
     flux = float((image * area).sum(dtype=np.float64)) / plane.beam_area_px
     beams = max(float(np.broadcast_to(area, image.shape).sum()) / plane.resolution_area_px, 1.0)
-    # sigma in Jy/beam of the unit, times the beams of the unit in one independent element
-    sigma = sigma * (plane.resolution_area_px / plane.beam_area_px)
-    noise = float(np.sqrt(np.mean(np.square(sigma, dtype=np.float64)) * beams))
+    # rms in Jy/beam of the unit, times the beams of the unit in one independent element
+    rms = rms * (plane.resolution_area_px / plane.beam_area_px)
+    noise = float(np.sqrt(np.mean(np.square(rms, dtype=np.float64)) * beams))
     return FluxMeasurement(flux, float(np.hypot(noise, calibration_error * flux)))
 
 
@@ -89,7 +89,7 @@ def measure_islands(
     Returns
     -------
     list of dict
-        One per island, from bottom to top; keys as in `radiounet.measuring.catalogue.ISLANDS`, and
+        One per island, from bottom to top; keys as in `radiounet.measuring.columns.ISLANDS`, and
         ``pixels`` (rows and columns) and ``region`` (number of the connected region).
         The position is the centroid weighted with probability.
 
@@ -206,7 +206,7 @@ def find_islands(
 
     An island across the border of two cells is found on both mosaics; the table's
     metadata hold every island's footprint, by which
-    `radiounet.measuring.catalogue.drop_duplicates` keeps one of them. Two mosaics may cut a region
+    `radiounet.measuring.duplicates.drop_duplicates` keeps one of them. Two mosaics may cut a region
     along different lines, so the pieces of a region stay together: those outside the
     cell are in the table as well, with an ``owned_fraction`` of 0.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy import ndimage, optimize, special
+from scipy import ndimage, special
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.settings.section import Section
@@ -182,7 +182,7 @@ def field_features(
     return np.array(rows).reshape(-1, len(FEATURES))
 
 
-def fit_hosts(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
+def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
     """Fit a ridge-penalised logistic regression (Hosmer & Lemeshow 2000).
 
     The mean of its probabilities is the share of hosts it was fitted on; how well
@@ -198,25 +198,20 @@ def fit_hosts(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
     ValueError
         Hosts only, or none.
     """
-    hosts = np.asarray(hosts, float)
-    if not 0 < hosts.sum() < hosts.size:
-        raise ValueError(f"{int(hosts.sum())} of {hosts.size} clusters are hosts: both kinds are needed")
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale == 0] = 1
-    standard = np.column_stack([(features - mean) / scale, np.ones(len(features))])
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
-    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        score = standard @ weights
-        penalty = np.append(weights[:-1], 0)
-        value = np.sum(np.logaddexp(0, score) - hosts * score) + 0.5 * RIDGE * penalty @ penalty
-        return value, standard.T @ (special.expit(score) - hosts) + RIDGE * penalty
-
-    weights = optimize.minimize(cost, np.zeros(standard.shape[1]), jac=True, method="L-BFGS-B").x
+    hosts = np.asarray(hosts, bool)
+    if not hosts.any() or hosts.all():
+        raise ValueError(f"{hosts.sum()} of {hosts.size} clusters are hosts: both kinds are needed")
+    scaler = StandardScaler().fit(features)
+    fit = LogisticRegression(C=1 / RIDGE, solver="newton-cholesky", tol=1e-8)
+    fit.fit(scaler.transform(features), hosts)
     return HostCalibration(
         features=FEATURES,
-        mean=tuple(mean.tolist()),
-        scale=tuple(scale.tolist()),
-        weights=tuple(weights[:-1].tolist()),
-        intercept=float(weights[-1]),
+        mean=tuple(scaler.mean_.tolist()),
+        scale=tuple(scaler.scale_.tolist()),
+        weights=tuple(fit.coef_[0].tolist()),
+        intercept=float(fit.intercept_[0]),
         clusters=len(hosts),
     )

@@ -19,9 +19,9 @@ from radiounet.errors import ModelError
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import atomic
-from radiounet.network.architectures import load_model
-from radiounet.network.engine import Engine, Precision, Span
-from radiounet.network.model_cards import Card, is_surrounded
+from radiounet.network.architectures.registry import ARCHITECTURES, Precision, Span
+from radiounet.network.engine import Engine, load_model
+from radiounet.network.model_cards import ModelCard
 from radiounet.network.tiling import Layout, layout, read_layout, stitch
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Predictor:
     ----------
     model : keras.Model
     architecture : str
-        See `radiounet.network.architectures.ARCHITECTURES`.
+        See `radiounet.network.architectures.registry.ARCHITECTURES`.
     batch : int, optional
         Tiles per call, however many are left, so that the network always sees one shape
         and the same bytes come out twice. By default as many as make 2^20 pixels on a
@@ -169,7 +169,7 @@ class Predictor:
         ndarray of float32, ``[y, x]``
             Probability of diffuse emission.
         """
-        where = layout(plane.shape, tile_px, core_px, "exact", is_surrounded(self._architecture))
+        where = layout(plane.shape, tile_px, core_px, "exact", ARCHITECTURES[self._architecture].surrounded)
         padded = np.zeros(where.padded, plane.dtype)
         padded[where.place] = plane
         starts, cores = zip(*self.cores(padded, where.starts(), where), strict=True)
@@ -271,18 +271,20 @@ def _ahead(items: Iterator) -> Iterator:
 
 def open_model(
     folder: str | Path, batch: int | None = None, precision: Precision = "float32"
-) -> tuple[Predictor, Card]:
-    """Predictor and card of a model folder; see `radiounet.network.architectures.load_model`."""
+) -> tuple[Predictor, ModelCard]:
+    """Predictor and card of a model folder; see `radiounet.network.engine.load_model`."""
     model, card = load_model(folder)
     return Predictor(model, card.architecture, batch, precision), card
 
 
-def write_cores(tiles_path: str | Path, predictor: Predictor, card: Card, cores_path: str | Path) -> None:
+def write_cores(
+    tiles_path: str | Path, predictor: Predictor, card: ModelCard, cores_path: str | Path
+) -> None:
     """Predict every tile that holds data and keep its core.
 
     Writes data sets ``cores`` (float32, ``[tile, y, x]``), ``starts``, and where the network
     tells classes apart ``classes`` (uint8, ``[class, tile, y, x]``, 255 is a probability of 1;
-    those of `radiounet.network.model_cards.OTHER_CLASSES`). A few
+    those of `radiounet.network.architectures.registry.OTHER_CLASSES`). A few
     batches of tiles are held at a time: one is computed while the next are read
     and the last are written.
 

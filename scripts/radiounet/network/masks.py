@@ -10,7 +10,7 @@ from radiounet.images.origins import origin_error
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import write_fits
-from radiounet.network.model_cards import Card, model_folder, read_card
+from radiounet.network.model_cards import ModelCard, model_folder, read_card
 from radiounet.network.tiling import Layout, has_data, read_layout, stitch
 from radiounet.settings.segmentation import Segmentation
 
@@ -26,7 +26,8 @@ def make_mask(
     """Threshold a probability map and drop islands that are small or nowhere certain.
 
     Two thresholds, as in Canny (1986): the lower one says how far emission reaches,
-    the higher one whether it is there.
+    the higher one whether it is there. On 35 Mpx scikit-image's hysteresis threshold and removal of small
+    objects take five times as long; its thresholds join 4 neighbours and exclude their own value.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def write_maps(
     write_fits(mask_path, mask, header)
 
 
-def _check_cores(cores: str, attributes: Mapping[str, object], image: str, card: Card) -> None:
+def _check_cores(cores: str, attributes: Mapping[str, object], image: str, card: ModelCard) -> None:
     """Raise `OriginError` unless cores were predicted from this image with the weights of this card."""
     if attributes["model_sha256"] != card.weights.sha256:
         raise origin_error(cores, f"{cores} was predicted with other weights than those of {card.name}")

@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
+from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture
 from radiounet.network.cluster_probability import HostCalibration
 from radiounet.settings.checkout import MODELS_VARIABLE, models_folder
 from radiounet.settings.releases import DR2
@@ -48,7 +49,7 @@ class LogNormalisation(LogScale):
 
 
 class AsinhNormalisation(Section):
-    """``asinh(I / sigma)`` with the local noise: linear for noise, logarithmic for sources.
+    """``asinh(I / rms)`` with the local rms: linear for noise, logarithmic for sources.
 
     The sign of the noise is kept, so the network can average it down.
     """
@@ -89,7 +90,7 @@ def network_input(
 ) -> np.ndarray:
     """What a network sees of a whole image.
 
-    The published network sees the image with its background. Networks on ``asinh(I / sigma)`` were
+    The published network sees the image with its background. Networks on ``asinh(I / rms)`` were
     trained on images without one: a measured level is subtracted from their input with the weight of a
     Wiener filter, level^2 / (level^2 + variance), so that noise in the measurement is not.
 
@@ -98,7 +99,7 @@ def network_input(
     normalisation : Normalisation
         Of the model's card.
     image, rms : ndarray, ``[y, x]``
-        Brightness and its local noise, Jy/beam; NaN where blank.
+        Brightness and its local rms, Jy/beam; NaN where blank.
     beam_px : float
         FWHM of the beam that the image was made with, px.
 
@@ -117,10 +118,6 @@ def network_input(
     return normalisation(image, rms, beam_px)
 
 
-OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
-"""Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
-
-
 class Weights(Section):
     """The weights file beside the card."""
 
@@ -128,11 +125,11 @@ class Weights(Section):
     sha256: str = Field(description="SHA-256 of that file", pattern="^[0-9a-f]{64}$")
 
 
-class Card(Section):
+class ModelCard(Section):
     """A network with everything needed to use it and to cite it."""
 
     name: str
-    architecture: Literal["published_unet", "lotss_unet", "class_unet"]
+    architecture: Annotated[str, AfterValidator(known_architecture)]
     widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
     tile_px: int = Field(gt=0, description="side of one network input, px")
     core_px: int = Field(gt=0, description="side of the central part that is kept, px")
@@ -144,7 +141,7 @@ class Card(Section):
     peak: float | None = Field(
         None, gt=0, lt=1, description="probability that an island must reach somewhere; null: the threshold"
     )
-    hosts: HostCalibration | None = Field(
+    host_calibration: HostCalibration | None = Field(
         None, description="from map to the probability that a cluster hosts diffuse emission"
     )
     training: dict[str, Any] = Field(description="data, seeds, command, date, wall time")
@@ -156,7 +153,7 @@ class Card(Section):
     @property
     def classes(self) -> tuple[str, ...]:
         """What the network tells apart from diffuse emission, in the order of its further outputs."""
-        return OTHER_CLASSES if self.architecture == "class_unet" else ()
+        return ARCHITECTURES[self.architecture].other_classes
 
     @property
     def background_arcmin(self) -> float | None:
@@ -166,12 +163,12 @@ class Card(Section):
     @property
     def surrounded(self) -> bool:
         """Whether its tiles lie on a plane surrounded by blanks, see `radiounet.network.tiling`."""
-        return is_surrounded(self.architecture)
+        return ARCHITECTURES[self.architecture].surrounded
 
     @property
     def step_px(self) -> int:
         """What the side of a tile must be a multiple of."""
-        return tile_step(self.architecture, len(self.widths))
+        return ARCHITECTURES[self.architecture].tile_step(len(self.widths))
 
     @property
     def margin_px(self) -> int:
@@ -179,18 +176,7 @@ class Card(Section):
         return (self.tile_px - self.core_px) // 2
 
 
-def is_surrounded(architecture: str) -> bool:
-    """Whether tiles of an architecture lie on a plane surrounded by blanks."""
-    return architecture == "class_unet"
-
-
-def tile_step(architecture: str, levels: int) -> int:
-    """What the side of a tile must be a multiple of, px; `lotss_unet` begins at a quarter of it."""
-    return 2 ** (levels + (architecture == "lotss_unet"))
-
-
 MODELS = models_folder()
-"""Folder of the models that are given by name."""
 
 
 def model_folder(name: str) -> Path:
@@ -198,7 +184,7 @@ def model_folder(name: str) -> Path:
     return MODELS / name if (MODELS / name).is_dir() else Path(name)
 
 
-def read_card(folder: str | Path, check_weights: bool = True) -> Card:
+def read_card(folder: str | Path, check_weights: bool = True) -> ModelCard:
     """Read ``card.yaml`` of a model folder and check the weights' hash.
 
     Parameters
@@ -215,7 +201,7 @@ def read_card(folder: str | Path, check_weights: bool = True) -> Card:
     """
     path = Path(folder) / "card.yaml"
     try:
-        card = Card.model_validate(read_yaml(path))
+        card = ModelCard.model_validate(read_yaml(path))
     except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml"))) or "none"
         raise ModelError(
@@ -268,7 +254,7 @@ def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
         return {name.replace("|", "/"): store[name].astype(np.float32) for name in store}
 
 
-def write_card(folder: str | Path, card: Card) -> None:
+def write_card(folder: str | Path, card: ModelCard) -> None:
     """Write ``card.yaml`` of a model folder."""
     with atomic(Path(folder) / "card.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))

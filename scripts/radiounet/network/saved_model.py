@@ -21,8 +21,9 @@ from radiounet.errors import ConfigError, ModelError
 from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
-from radiounet.network.architectures import PUBLISHED_WIDTHS, published_unet, save_weights
-from radiounet.network.model_cards import Card, LogNormalisation, Weights, write_card
+from radiounet.network.architectures.keras_network import save_weights
+from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
+from radiounet.network.model_cards import LogNormalisation, ModelCard, Weights, write_card
 from radiounet.settings.archive import DownloadOptions, PublishedModel
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import LONGEST_NAME
@@ -82,7 +83,7 @@ def import_saved_model(
     *,
     pixel_arcsec: float = DR2.pixel_arcsec,
     beam_arcsec: float = DR2.beam_arcsec,
-) -> Card:
+) -> ModelCard:
     """Make a model folder of a SavedModel of the published architecture.
 
     Parameters
@@ -106,7 +107,7 @@ def import_saved_model(
     ------
     ModelError
         Not a SavedModel, an unsafe zip, or variables that are not those of
-        `radiounet.network.architectures.published_unet`.
+        `radiounet.network.architectures.published_unet.published_unet`.
     """
     source, out = Path(source), Path(folder)
     with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
@@ -131,8 +132,8 @@ def _card(
     source: Path,
     origin: str,
     grid: tuple[float, float],
-) -> Card:
-    return Card(
+) -> ModelCard:
+    return ModelCard(
         name=name,
         architecture="published_unet",
         widths=PUBLISHED_WIDTHS,

@@ -5,9 +5,9 @@ without gap or overlap; at a border a tile slides inwards, so that it is full of
 image and the core's share comes from wherever it then lies in the tile. Tiles are
 never copied: the plane is stored once and a tile is a window on it.
 
-For `class_unet` the plane is surrounded by blanks instead, as wide as the network sees, and
-tiles lie where its levels have their pixels: so what it says of a sky position does not
-depend on the size of its tiles.
+For some architectures (`Architecture.surrounded`) the plane is surrounded by blanks instead, as
+wide as the network sees, and tiles lie where its levels have their pixels: so the probability at a
+sky position does not depend on the size of the tiles.
 """
 
 import math
@@ -25,7 +25,7 @@ from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import atomic
-from radiounet.network.model_cards import BEAM_PX, Card, model_folder, network_input, read_card
+from radiounet.network.model_cards import BEAM_PX, ModelCard, model_folder, network_input, read_card
 
 Mode = Literal["exact", "reference"]
 
@@ -147,7 +147,7 @@ def layout(
     return Layout(tuple(shape), tile_px, core_px, first, counts)
 
 
-def sides(card: Card, shape: tuple[int, int]) -> tuple[int, int]:
+def sides(card: ModelCard, shape: tuple[int, int]) -> tuple[int, int]:
     """Side of tiles and cores: the model's own; a smaller one for a surrounded plane that is smaller."""
     if not card.surrounded:
         return card.tile_px, card.core_px
@@ -179,7 +179,7 @@ def has_data(image: np.ndarray, starts: np.ndarray, where: Layout, mode: Mode) -
 def write_tiles(
     path: str | Path,
     image: np.ndarray,
-    card: Card,
+    card: ModelCard,
     mode: Mode,
     meta: dict[str, str],
     beam_px: float = BEAM_PX,
@@ -235,7 +235,7 @@ def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
     write_tiles(target, plane.data, card, mode, meta, beam_px)
 
 
-def read_layout(store: h5py.File, card: Card) -> Layout:
+def read_layout(store: h5py.File, card: ModelCard) -> Layout:
     """Layout of a tiles file for the model it was made for."""
     shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
     return layout(shape, *sides(card, shape), mode, card.surrounded)

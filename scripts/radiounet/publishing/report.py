@@ -24,7 +24,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, save_figure, write_page
-from radiounet.measuring.catalogue import number_formats
+from radiounet.measuring.columns import number_formats
 from radiounet.publishing.pictures import (
     CLUSTER_COLOUR,
     CONTOUR_COLOURS,

@@ -12,6 +12,7 @@ from pathlib import Path
 from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
+from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.settings.config import Config
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
@@ -59,14 +60,18 @@ def check_model(config: Config, models: Path) -> None:
 
 
 def check_training_models(config: Config, models: Path) -> None:
-    """Look at the models by name that a training starts from, or is compared with.
+    """Look at the network that is to be trained, and at the models by name that it starts from or meets.
 
     Raises
     ------
     ConfigError
-        One that is not there; one given by its folder may still be made.
+        A network that pairs do not train. A model that is not there; one given by its folder may
+        still be made.
     """
     train = config.train
+    faults = []
+    if train.architecture not in TRAINABLE:
+        faults = [f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}"]
     named = {"initial": [train.initial], "hard_from": [train.hard_from], "compare": train.compare}
     wanted = [(f"train.{key}", name) for key, names in named.items() for name in names if name]
     absent = [
@@ -74,7 +79,8 @@ def check_training_models(config: Config, models: Path) -> None:
         for key, name in wanted
         if "/" not in name and not (models / name).is_dir() and not Path(name).is_dir()
     ]
-    _raise([f"{key}: there is no model {name}{_nearest(name, _known(models))}" for key, name in absent])
+    faults += [f"{key}: there is no model {name}{_nearest(name, _known(models))}" for key, name in absent]
+    _raise(faults)
 
 
 def _raise(faults: list[str]) -> None:

@@ -47,9 +47,7 @@ class TrainOptions(Section):
     """Training of a network; see `radiounet.learning.training`."""
 
     seed: int = Field(1, ge=0, description="seed of weights, crops and order")
-    architecture: Literal["lotss_unet", "published_unet"] = Field(
-        "lotss_unet", description="network to train"
-    )
+    architecture: str = Field("lotss_unet", description="network to train, such as published_unet")
     widths: list[int] = Field([32, 64, 128, 192, 192], min_length=2, description="filters per level")
     normalisation: Literal["asinh_sigma", "log10"] = Field("asinh_sigma", description="input of the network")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")

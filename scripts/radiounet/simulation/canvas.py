@@ -49,7 +49,9 @@ def _scatter(plane, rows, columns, flux) -> None:
         plane += counts.reshape(plane.shape).astype(np.float32)
 
 
-def window(shape: tuple[int, int], y: float, x: float, radius: float) -> tuple[Part, np.ndarray, np.ndarray]:
+def square_around(
+    shape: tuple[int, int], y: float, x: float, radius: float
+) -> tuple[Part, np.ndarray, np.ndarray]:
     """Return slices of a square around a point, and offsets dy ``[y, 1]`` and dx ``[1, x]`` from it."""
     low_y, high_y = max(int(y - radius), 0), min(int(y + radius) + 2, shape[0])
     low_x, high_x = max(int(x - radius), 0), min(int(x + radius) + 2, shape[1])

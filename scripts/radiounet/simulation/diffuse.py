@@ -12,7 +12,7 @@ from scipy import special
 
 from radiounet.images.gaussian import FWHM_AREA
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.simulation.canvas import Part, blurred, lognormal, power_law_field, rotated, window
+from radiounet.simulation.canvas import Part, blurred, lognormal, power_law_field, rotated, square_around
 
 HALO_REACH = 8.0  # e-folding lengths drawn
 NEGLIGIBLE = 0.05  # of the noise: fainter pixels belong to no object
@@ -69,9 +69,9 @@ class Target:
         """Rows and columns of the grid."""
         return self._rms.shape
 
-    def window(self, y: float, x: float, radius: float) -> tuple[Part, np.ndarray, np.ndarray]:
-        """Return a window about a place as `canvas.window` does, with room for the beam's wings."""
-        return window(self.shape, y, x, radius + 2.5 * self._beam_px)
+    def square_around(self, y: float, x: float, radius: float) -> tuple[Part, np.ndarray, np.ndarray]:
+        """Return a square about a place as `canvas.square_around` does, with room for the beam's wings."""
+        return square_around(self.shape, y, x, radius + 2.5 * self._beam_px)
 
     def add_object(self, kind: str, part: Part, shape: np.ndarray, peak_sigma: float) -> None:
         """Add a brightness distribution, given its peak in units of the noise.
@@ -121,7 +121,7 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
     Mini-halos differ by size only. Clumps are lognormal; an irregular halo follows
     the X-ray sloshing or merging gas rather than circles.
     """
-    part, dy, dx = target.window(y, x, HALO_REACH * radius_px)
+    part, dy, dx = target.square_around(y, x, HALO_REACH * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.5, 1))
     taper = special.expit((HALO_REACH - 1.5 - np.hypot(dy, dx) / radius_px) / 0.25)
@@ -135,7 +135,7 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
 
 def add_megahalo(target: Target, y: float, x: float, radius_px: float, peak_sigma: float, rng) -> None:
     """Megahalo: flat, faint, filling the cluster to about R500 (Cuciti et al. 2022, Nature 609, 911)."""
-    part, dy, dx = target.window(y, x, 1.6 * radius_px)
+    part, dy, dx = target.square_around(y, x, 1.6 * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.6, 1)) / radius_px
     profile = np.exp(-radius) / (1 + np.exp((radius - 1) / 0.1))
@@ -160,7 +160,7 @@ def add_relic(
     edge is the shock.
     """
     reach = distance_px + width_px * 3
-    part, dy, dx = target.window(y, x, np.hypot(reach, length_px / 2))
+    part, dy, dx = target.square_around(y, x, np.hypot(reach, length_px / 2))
     # the shock front is flatter or rounder than a circle about the cluster
     along, across = rotated(dy, dx, direction + np.pi / 2)
     radial = -across
@@ -177,7 +177,7 @@ def add_relic(
 
 def add_phoenix(target: Target, y: float, x: float, size_px: float, peak_sigma: float, rng) -> None:
     """Radio phoenix: small, irregular, filamentary, revived plasma (Mandal et al. 2020, A&A 634, A4)."""
-    part, dy, dx = target.window(y, x, 1.2 * size_px)
+    part, dy, dx = target.square_around(y, x, 1.2 * size_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.3, 0.8)) / (0.5 * size_px)
     field = power_law_field(radius.shape, 3.5, rng, size_px)
@@ -200,7 +200,7 @@ def add_bridge(
 
     The position is its middle; the cross section is a Gaussian of FWHM `width_px`.
     """
-    part, dy, dx = target.window(y, x, 0.75 * length_px + width_px)
+    part, dy, dx = target.square_around(y, x, 0.75 * length_px + width_px)
     along, across = rotated(dy, dx, angle)
     bend = rng.normal(0, 0.2) * along**2 / length_px
     wander = 0.2 * width_px * np.sin(along / length_px * rng.uniform(3, 9) + rng.uniform(0, 6))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.simulation.canvas import draw_from, power_law_field, window
+from radiounet.simulation.canvas import draw_from, power_law_field, square_around
 from radiounet.simulation.instrument import Instrument
 
 MOST_DEVIATIONS = 4.0
@@ -73,7 +73,7 @@ def add_shell(
     """
     radius = rng.uniform(*options.shell_radius_arcmin) * options.px_per_arcmin
     y, x = rng.uniform(0, plane.shape[0], 2)
-    part, dy, dx = window(plane.shape, y, x, radius)
+    part, dy, dx = square_around(plane.shape, y, x, radius)
     if 0 in plane[part].shape:
         return
     inner = radius * (1 - rng.uniform(0.05, 0.25))

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from radiounet.images.provenance import provenance
 from radiounet.images.writing import atomic
-from radiounet.network.model_cards import OTHER_CLASSES
+from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.canvas import draw_from, happens
 from radiounet.simulation.clusters import SimulatedCluster, add_clusters
@@ -55,7 +55,7 @@ ARTEFACT_SIGMA = 1.0
 
 
 @dataclass
-class Pair:
+class SimulatedPair:
     """One simulated pair, planes ``[y, x]``.
 
     Attributes
@@ -83,7 +83,7 @@ class Pair:
     clusters: list[SimulatedCluster]
 
 
-def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
+def simulate_pair(options: SimulateOptions, seed: int) -> SimulatedPair:
     """Draw a sky, observe it, and cut the image out of the grid.
 
     An image of another beam and pixel scale (``options.zoom``) is given as a model gets it,
@@ -122,7 +122,7 @@ def simulate_pair(options: SimulateOptions, seed: int) -> Pair:
     part = slice((instrument.size - options.n_px) // 2, (instrument.size + options.n_px) // 2)
     planes = (image, target.truth, rms, target.numbers, cause, classes)
     lists = _moved(target, clusters, part, zoom)
-    pair = Pair(*(plane[part, part] for plane in planes), beam_arcsec / zoom, *lists)
+    pair = SimulatedPair(*(plane[part, part] for plane in planes), beam_arcsec / zoom, *lists)
     pair.image[draw_blank(pair.image.shape, options, rng)] = np.nan
     return pair
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.stats import mad_std
 
 from radiounet.errors import AllBlankError
 from radiounet.images.noise import local_rms, robust_sigma
@@ -25,6 +26,11 @@ def test_sigma_by_hand():
 
 def test_sigma_of_nothing():
     assert np.isnan(robust_sigma(np.full(5, np.nan)))
+
+
+def test_robust_sigma_is_that_of_astropy_but_for_the_digits_of_its_factor():
+    values = normal(1000, 3.0)
+    assert robust_sigma(values) == pytest.approx(mad_std(values), rel=2e-6)
 
 
 def test_two_levels():

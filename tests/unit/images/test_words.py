@@ -31,7 +31,8 @@ from radiounet.images.words import (
     visible,
     write_page,
 )
-from radiounet.measuring.catalogue import CLUSTERS, make_table, write_catalogue
+from radiounet.measuring.catalogue import write_catalogue
+from radiounet.measuring.columns import CLUSTERS, make_table
 from radiounet.mosaicking.comparison import compare_mosaics
 from radiounet.running.log import FORMAT, LineFormatter
 from radiounet.running.progress import Progress

@@ -10,7 +10,8 @@ from radiounet.learning import legs
 from radiounet.learning.legs import Leg, Pool, Scoreboard, Supply, batches, class_loss
 from radiounet.learning.samples import KNOWN, TARGETS, Sample, make_sample
 from radiounet.measuring.scores import precision_summary
-from radiounet.network.architectures import class_unet, named_weights
+from radiounet.network.architectures.class_unet import class_unet
+from radiounet.network.architectures.keras_network import named_weights
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import LegOptions
 

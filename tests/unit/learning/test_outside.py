@@ -13,7 +13,7 @@ from radiounet.learning.outside import (
     blank_sky,
     find_islands,
 )
-from radiounet.measuring.scores import score_objects
+from radiounet.measuring.object_scores import score_objects
 from radiounet.network.masks import make_mask
 
 SHAPE = (40, 60)

@@ -17,9 +17,11 @@ from radiounet.errors import (
 )
 from radiounet.images.image import grid_wcs
 from radiounet.images.noise import local_rms
+from radiounet.learning import crops as crops_module
 from radiounet.learning import pairs as module
+from radiounet.learning.crops import Crops, draw_crop, fixed_crops
 from radiounet.learning.learning_curve import origin_of
-from radiounet.learning.pairs import Crops, Pair, check_pairs, draw_crop, fixed_crops, read_pair
+from radiounet.learning.pairs import Pair, check_pairs, read_pair
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions, pair_files
@@ -388,7 +390,7 @@ def test_crop_centres_keep_their_shares():
 
 
 def test_the_noise_pool_is_correlated_like_the_beam():
-    noise = module._noise_pool(TrainOptions(crop_px=256))
+    noise = crops_module._noise_pool(TrainOptions(crop_px=256))
     assert noise.shape == (4, 384, 384)
     assert noise.std(axis=(1, 2)) == pytest.approx(np.ones(4), rel=1e-4)
     # two pixels apart the autocorrelation of a Gaussian kernel is exp(-d^2 / 4 sigma^2)
@@ -404,7 +406,7 @@ def many(tmp_path):
 def test_every_pair_stays_in_the_window_for_as_many_steps(many):
     crops = Crops(many, OPTIONS.model_copy(update={"steps": 128}))
     assert crops.passes == 2  # 512 crops, 8 pairs, about 32 crops per visit
-    windows = [crops.window(step) for step in range(128)]
+    windows = [crops.pairs_at(step) for step in range(128)]
     assert {len(window) for window in windows} == {3}
     counts = {path: sum(window.count(path) for window in windows) for path in many}
     assert set(counts.values()) == {128 * 3 // 8}
@@ -414,19 +416,19 @@ def test_every_pair_stays_in_the_window_for_as_many_steps(many):
 
 def test_a_short_training_still_makes_one_pass(many):
     crops = Crops(many, OPTIONS.model_copy(update={"steps": 4, "batch": 1}))
-    assert set().union(*(crops.window(step) for step in range(4))) == set(many)
+    assert set().union(*(crops.pairs_at(step) for step in range(4))) == set(many)
 
 
 def test_a_small_set_is_held_whole(many):
     crops = Crops(many[:3], OPTIONS)
-    assert crops.window(0) == crops.window(39) == many[:3]
+    assert crops.pairs_at(0) == crops.pairs_at(39) == many[:3]
 
 
 def test_batches_depend_on_nothing_but_seed_and_step(many, monkeypatch):
     options = OPTIONS.model_copy(
         update={"added_noise_sigma": (0, 1), "diffuse_scale": (0.5, 2), "noise_scale": (0.5, 2)}
     )
-    monkeypatch.setattr(module, "WORKERS", 3)
+    monkeypatch.setattr(crops_module, "WORKERS", 3)
     first = list(Crops(many, options).stream(0, 40))
     late = list(Crops(many, options).stream(25, 40))
     assert len(first) == 40
@@ -471,5 +473,5 @@ def test_fixed_crops_are_always_the_same_and_plain(many):
 
 @pytest.mark.parametrize(("name", "kind"), [("asinh_sigma", AsinhNormalisation), ("log10", LogNormalisation)])
 def test_every_normalisation_of_the_options_exists(name, kind):
-    assert isinstance(module.NORMALISATIONS[name], kind)
-    assert module.NORMALISATIONS[name].kind == name
+    assert isinstance(crops_module.NORMALISATIONS[name], kind)
+    assert crops_module.NORMALISATIONS[name].kind == name

@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch")
 from radiounet.errors import ModelError
 from radiounet.learning import legs
 from radiounet.learning.samples import KNOWN, TARGETS, Sample
-from radiounet.learning.torch_training import ClassUnet, Course, GpuPool, class_loss, loop
-from radiounet.network.architectures import class_unet, named_weights, set_named_weights
+from radiounet.learning.torch_training import Course, GpuPool, class_loss, loop
+from radiounet.network.architectures.class_unet import class_unet
+from radiounet.network.architectures.class_unet_torch import ClassUnet
+from radiounet.network.architectures.keras_network import named_weights, set_named_weights
 from radiounet.settings.train import LegOptions
 
 CPU = torch.device("cpu")

@@ -17,12 +17,17 @@ import simulated
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
+from radiounet.learning.crops import Crops
+from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import read_about
-from radiounet.learning.pairs import Crops
-from radiounet.learning.training import cross_entropy, dice_cross_entropy, focal, hard_negatives, train
+from radiounet.learning.losses import cross_entropy, dice_cross_entropy, focal
+from radiounet.learning.training import train
 from radiounet.network import inference
-from radiounet.network.architectures import ARCHITECTURES, load_model, lotss_unet, save_weights
-from radiounet.network.model_cards import AsinhNormalisation, Card, LogNormalisation, Weights
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.keras_network import save_weights
+from radiounet.network.architectures.lotss_unet import lotss_unet
+from radiounet.network.engine import load_model
+from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, ModelCard, Weights
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
@@ -83,7 +88,7 @@ def whole(pairs, tmp_path_factory):
 def write_model(folder, model, options, normalisation):
     folder.mkdir()
     save_weights(model, folder / "w.weights.h5")
-    card = Card(
+    card = ModelCard(
         name="m",
         architecture=options.architecture,
         widths=tuple(options.widths),
@@ -248,7 +253,7 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
 
 
 def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
-    first = ARCHITECTURES["published_unet"](32, PUBLISHED.widths)
+    first = graphs_of("published_unet").build(32, PUBLISHED.widths)
     # a range of its own, as the second published model may have
     own = LogNormalisation(kind="log10", low=1e-9, high=1e-3)
     folder = write_model(tmp_path / "m", first, PUBLISHED, own)
@@ -279,6 +284,14 @@ def test_nothing_left_to_train_is_refused(pairs, tmp_path, short_of_all):
     layers = len(lotss_unet(32, OPTIONS.widths).layers)  # the last one, the softmax, holds no weights
     options = OPTIONS.model_copy(update={"frozen_layers": layers - short_of_all})
     with pytest.raises(ConfigError, match="nothing is left to train"):
+        train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
+
+
+def test_a_network_that_pairs_do_not_train_is_refused(pairs, tmp_path):
+    options = OPTIONS.model_copy(update={"architecture": "class_unet"})
+    with pytest.raises(
+        ConfigError, match="no pairs train class_unet: give one of published_unet, lotss_unet"
+    ):
         train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
 
 
@@ -315,13 +328,13 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
         return probability
 
     monkeypatch.setattr(inference.Predictor, "plane", predict)
-    found = hard_negatives(folder, [path], OPTIONS, tmp_path / "w.weights.h5")
+    found = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
     assert found[path].tolist() == [[60, 3]]
     assert calls == [(32, 16)]
-    again = hard_negatives(folder, [path], OPTIONS, tmp_path / "w.weights.h5")
+    again = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
     assert again[path].tolist() == [[60, 3]]
     assert len(calls) == 1
-    hard_negatives(folder, [path], OPTIONS.model_copy(update={"truth_sigma": 1.0}), tmp_path / "w.weights.h5")
+    hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
     assert len(calls) == 2
 
 

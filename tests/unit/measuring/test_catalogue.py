@@ -14,16 +14,10 @@ from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection, write_rejected
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import write_ecsv, write_json
-from radiounet.measuring.catalogue import (
-    COLUMNS,
-    drop_duplicates,
-    make_table,
-    merge_catalogues,
-    merge_tables,
-    unique_rejections,
-    write_catalogue,
-)
+from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections, write_catalogue
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.columns import COLUMNS, make_table
+from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.islands import find_islands
 from radiounet.settings.releases import DR2
 from radiounet.survey.cluster_tables import read_clusters

@@ -8,7 +8,7 @@ from maps import write_products
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
-from radiounet.measuring.catalogue import drop_duplicates
+from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.islands import find_islands, footprint
 from radiounet.network.masks import make_mask
 from radiounet.settings.measure import MeasureOptions

@@ -3,21 +3,19 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
-from radiounet.measuring.scores import (
-    EDGES,
+from radiounet.measuring.object_scores import (
     ObjectResult,
-    PixelCounts,
     cluster_label,
     false_islands,
-    plain,
     recall_in_bins,
-    roc_auc,
-    score_decisions,
     score_objects,
     summarise_flux,
     summarise_objects,
 )
+from radiounet.measuring.scores import EDGES, PixelCounts, plain, roc_auc, score_decisions
 
 CAUSES = ("noise", "compact source", "radio galaxy")
 
@@ -98,6 +96,23 @@ def test_decisions_by_hand():
     assert scores["reliability"][9]["probability"] == pytest.approx(0.95)
     assert scores["reliability"][6]["fraction"] == 0
     assert np.isnan(scores["reliability"][0]["fraction"])
+
+
+def test_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(3)
+    truth = rng.random(500) < 0.3
+    score = np.round(np.clip(rng.normal(0.35 + 0.2 * truth, 0.2), 0.002, 0.998), 2).astype(np.float32)
+    pixels = counted(score, truth)
+    assert pixels.roc_auc() == pytest.approx(metrics.roc_auc_score(truth, score))
+    assert pixels.average_precision() == pytest.approx(metrics.average_precision_score(truth, score))
+    # frozen: from the rank sum, before scikit-learn computed it
+    assert roc_auc(score, truth) == pytest.approx(0.777009523810)
+    # off the borders of the bins, where either rounds its own way
+    probability = np.minimum(score.astype(float) + 0.001, 0.999)
+    rows = [row for row in score_decisions(probability, truth)["reliability"] if row["count"]]
+    fraction, mean = calibration_curve(truth, probability, n_bins=10)
+    np.testing.assert_allclose([row["fraction"] for row in rows], fraction)
+    np.testing.assert_allclose([row["probability"] for row in rows], mean)
 
 
 def objects_table(*rows):

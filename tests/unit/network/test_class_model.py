@@ -19,11 +19,13 @@ from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.islands import find_islands
-from radiounet.network.architectures import class_unet, load_model, named_weights, set_named_weights
-from radiounet.network.engine import Engine
+from radiounet.network.architectures.class_unet import class_unet
+from radiounet.network.architectures.keras_network import named_weights, set_named_weights
+from radiounet.network.architectures.registry import OTHER_CLASSES
+from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import make_mask, stitch_cores
-from radiounet.network.model_cards import MODELS, OTHER_CLASSES, Card, half_precision, network_input
+from radiounet.network.model_cards import MODELS, ModelCard, half_precision, network_input
 from radiounet.network.tiling import layout, sides, stitch, tile_image
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import OWN_IMAGES
@@ -132,7 +134,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(value):
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[Predictor, Card]:
+def shipped() -> tuple[Predictor, ModelCard]:
     return open_model(MODELS / "lotss-classes")
 
 

@@ -7,10 +7,11 @@ from keras import layers, ops
 
 from models import randomise
 from radiounet.errors import ModelError
-from radiounet.learning.evaluation import network_method
+from radiounet.learning.methods import network_method
 from radiounet.network import inference
-from radiounet.network.architectures import ARCHITECTURES, load_model
-from radiounet.network.engine import Affine, Engine, doubled, needed, part, turned
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.layers import Affine, doubled, needed, part, turned
+from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import Predictor, default_batch
 from radiounet.network.model_cards import MODELS, AsinhNormalisation, network_input
 from radiounet.network.tiling import layout
@@ -110,7 +111,7 @@ CASES = [
 @pytest.mark.parametrize(("architecture", "tile_px", "widths", "core"), CASES)
 @pytest.mark.parametrize("zero_scale", [False, True])
 def test_an_engine_says_what_keras_says(architecture, tile_px, widths, core, zero_scale):
-    model = ARCHITECTURES[architecture](tile_px, widths)
+    model = graphs_of(architecture).build(tile_px, widths)
     tiles = np.random.default_rng(1).standard_normal((2, tile_px, tile_px, 1)).astype(np.float32)
     randomise(model, tiles, zero_scale=zero_scale)
     low, high = core
@@ -133,7 +134,7 @@ def test_shipped_models_say_the_same(name):
         Engine(model, card.architecture, card.tile_px, core, 1)(tiles), expected, atol=1e-5
     )
     # the same weights on a larger tile
-    larger = ARCHITECTURES[card.architecture](2 * card.tile_px, card.widths)
+    larger = graphs_of(card.architecture).build(2 * card.tile_px, card.widths)
     larger.set_weights(model.get_weights())
     wide = np.tile(tiles, (1, 2, 2, 1))
     whole = Engine(model, card.architecture, 2 * card.tile_px, (0, 2 * card.tile_px), 1)(wide)
@@ -145,12 +146,12 @@ def test_shipped_models_say_the_same(name):
 )
 def test_a_core_off_the_middle_is_refused(tile_px, core, message):
     with pytest.raises(ModelError, match=message):
-        Engine(ARCHITECTURES["lotss_unet"](64, (4, 8)), "lotss_unet", tile_px, core, 1)
+        Engine(graphs_of("lotss_unet").build(64, (4, 8)), "lotss_unet", tile_px, core, 1)
 
 
 def test_a_tile_that_the_levels_do_not_divide_is_refused():
     for architecture, widths in (("lotss_unet", (4, 8)), ("published_unet", (4, 8, 8))):
-        model = ARCHITECTURES[architecture](64, widths)
+        model = graphs_of(architecture).build(64, widths)
         with pytest.raises(ModelError, match="not a multiple of 8 px"):
             Engine(model, architecture, 68, (0, 68), 1)
 

@@ -3,6 +3,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from scipy import ndimage
+from skimage.morphology import remove_small_objects
 
 from radiounet.images.background import subtract_background
 from radiounet.images.beams import Beam
@@ -38,6 +40,15 @@ def test_threshold_itself_is_in(threshold):
     below = np.nextafter(np.float32(threshold), np.float32(0))
     probability = np.array([[threshold, below]], np.float32)
     assert make_mask(probability, threshold, 1).tolist() == [[1, 0]]
+
+
+def test_small_islands_are_those_of_scikit_image():
+    probability = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((300, 300)), 3)
+    probability = ((probability + 0.4) / 0.8).astype(np.float32)
+    above = probability >= np.float32(0.68)
+    expected = remove_small_objects(above, max_size=22, connectivity=2)
+    assert 0 < expected.sum() < above.sum()
+    np.testing.assert_array_equal(make_mask(probability, 0.68, 22.38) == 1, expected)
 
 
 def test_diagonal_neighbours_are_one_island():

@@ -11,7 +11,9 @@ from models import write_tiny_model
 from radiounet.errors import ModelError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
-from radiounet.network.architectures import PUBLISHED_WIDTHS, load_model, lotss_unet, published_unet
+from radiounet.network.architectures.lotss_unet import lotss_unet
+from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
+from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.model_cards import MODELS, AsinhNormalisation, LogNormalisation, read_card
 from radiounet.network.tiling import layout, read_layout, stitch, write_tiles

@@ -14,7 +14,8 @@ from test_scripts import start
 
 from radiounet.errors import ModelError
 from radiounet.network import saved_model
-from radiounet.network.architectures import PUBLISHED_WIDTHS, load_model
+from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS
+from radiounet.network.engine import load_model
 from radiounet.network.model_cards import LogNormalisation, read_card
 from radiounet.network.saved_model import import_saved_model
 from radiounet.survey.archive import check_checksum

@@ -193,6 +193,13 @@ def test_a_model_that_is_trained_need_not_be_there(place):
     assert "train.compare: there is no model tony" in message
 
 
+@pytest.mark.parametrize("network", ["resnet", "class_unet"])
+def test_a_network_that_pairs_do_not_train_is_named(place, network):
+    message = refused(place, model="next", train={"architecture": network, "initial": "tinny"})
+    assert f"train.architecture: {network} is none of published_unet, lotss_unet" in message
+    assert "train.initial: there is no model tinny" in message
+
+
 def test_yaml_is_read_within_bounds(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("a: &a [1]\nb: *a\n")

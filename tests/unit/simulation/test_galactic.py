@@ -3,7 +3,7 @@ import pytest
 
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation import galactic as module
-from radiounet.simulation.canvas import window
+from radiounet.simulation.canvas import square_around
 from radiounet.simulation.galactic import add_galactic, add_shell, filaments
 from radiounet.simulation.instrument import Instrument, Observation
 from skies import BEAM_AREA_PX
@@ -85,9 +85,9 @@ def shells(monkeypatch, count):
 
     def spy(shape, y, x, radius):
         asked.append((y, x, radius))
-        return window(shape, y, x, radius)
+        return square_around(shape, y, x, radius)
 
-    monkeypatch.setattr(module, "window", spy)
+    monkeypatch.setattr(module, "square_around", spy)
     options, seed = SimulateOptions(pixel_arcsec=30.0), 0
     while count:
         plane = np.zeros((320, 320), np.float32)
@@ -137,7 +137,7 @@ def test_column_through_a_shell_by_hand(monkeypatch):
 
 
 def test_shell_outside_the_plane_adds_nothing(monkeypatch):
-    monkeypatch.setattr(module, "window", lambda shape, *_: window(shape, -500.0, 50.0, 20.0))
+    monkeypatch.setattr(module, "square_around", lambda shape, *_: square_around(shape, -500.0, 50.0, 20.0))
     plane = np.zeros((100, 100), np.float32)
     add_shell(plane, 1e-4, BEAM_AREA_PX, OPTIONS, np.random.default_rng(1))
     assert not plane.any()

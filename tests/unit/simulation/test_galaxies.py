@@ -4,7 +4,14 @@ from scipy import integrate
 
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation import galaxies as module
-from radiounet.simulation.canvas import add_particles, add_points, lognormal, power_law_field, rotated, window
+from radiounet.simulation.canvas import (
+    add_particles,
+    add_points,
+    lognormal,
+    power_law_field,
+    rotated,
+    square_around,
+)
 from radiounet.simulation.galaxies import (
     CLUSTER_KINDS,
     COUNTS_JY15_SR,
@@ -67,18 +74,18 @@ def test_particles_share_the_flux(count):
 
 @pytest.mark.parametrize("place", [(-30, 5), (5, 60), (60, -30), (-6, 5)])
 def test_window_outside_is_empty_and_fits(place):
-    part, dy, dx = window((20, 20), *place, 3.0)
+    part, dy, dx = square_around((20, 20), *place, 3.0)
     assert np.zeros((20, 20))[part].shape == (dy.size, dx.size)
     assert dy.size * dx.size == 0
 
 
 def test_window_covers_the_radius():
-    part, dy, dx = window((40, 40), 20.3, 10.0, 5.0)
+    part, dy, dx = square_around((40, 40), 20.3, 10.0, 5.0)
     assert (part[0].start, part[1].start) == (15, 5)
     assert dy[0, 0] == pytest.approx(-5.3)
     assert dx[0, 0] == -5
     assert min(dy.max(), dx.max()) >= 5
-    assert window((40, 40), 1.0, 39.0, 5.0)[0] == (slice(0, 8), slice(34, 40))
+    assert square_around((40, 40), 1.0, 39.0, 5.0)[0] == (slice(0, 8), slice(34, 40))
 
 
 def test_rotation_by_hand():

@@ -36,7 +36,7 @@ def scene(array):
 
 
 def add_disc(target, y, x, radius, peak_sigma):
-    part, dy, dx = target.window(y, x, radius)
+    part, dy, dx = target.square_around(y, x, radius)
     target.add_object("halo", part, (np.hypot(dy, dx) < radius).astype(np.float32), peak_sigma)
 
 
@@ -79,7 +79,7 @@ def test_a_faint_object_beside_a_bright_one_is_diffuse_by_its_own_peak(scene):
 
 def test_a_halo_is_diffuse_out_to_four_e_folding_lengths(scene):
     _, target, *_ = scene
-    part, dy, dx = target.window(100, 100, 90)
+    part, dy, dx = target.square_around(100, 100, 90)
     target.add_object("halo", part, np.exp(-np.hypot(dy, dx) / 15), 40.0)
     radius = np.hypot(*(np.argwhere(classes_of(scene) & DIFFUSE) - 100).T).max()
     # the beam makes the peak a little lower, so that its 2 per cent are farther out

@@ -7,7 +7,8 @@ from astropy.table import QTable
 from radiounet.errors import ConfigError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
-from radiounet.learning.evaluation import Calibration, Method, evaluate
+from radiounet.learning.evaluation import evaluate
+from radiounet.learning.methods import Calibration, Method
 from radiounet.learning.scenes import read_scene
 from radiounet.settings.train import TrainOptions
 
@@ -40,7 +41,7 @@ def test_a_labelled_image_may_bring_its_clusters(labelled):
     assert clusters["diffuse"].tolist() == [True, False]
     assert clusters["galactic"].tolist() == [False, False]  # at a galactic latitude of 52 deg
     method = Method("nothing", lambda image, *_: np.zeros_like(image))
-    scores = evaluate(method, [labelled], TrainOptions(), Calibration(0.5))
+    scores = evaluate(method, [labelled], TrainOptions().truth_sigma, Calibration(0.5))
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 

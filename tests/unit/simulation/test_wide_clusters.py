@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radiounet.settings.simulate import SKY_FOLDER, SimulateOptions, read_sky
-from radiounet.simulation import clusters as clustering
+from radiounet.simulation import clusters as module
 from radiounet.simulation import diffuse
 from radiounet.simulation.clusters import _turned_about, add_emission, add_galaxies
 from radiounet.simulation.diffuse import Target
@@ -20,7 +20,7 @@ from wide import (
 @pytest.mark.parametrize(("fraction", "least", "most"), [(0.0, 0, 0), (0.4, 50, 110), (1.0, 200, 200)])
 def test_central_radio_galaxies_come_with_their_fraction(monkeypatch, fraction, least, most):
     places = []
-    monkeypatch.setattr(clustering, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
+    monkeypatch.setattr(module, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
     options = SimulateOptions(
         central_galaxy_fraction=fraction, cluster_galaxies=(0.0, 0.0), galaxy_flux_mjy=(1.0, 2.0)
     )
@@ -59,15 +59,15 @@ def orientation(plane):
 @pytest.mark.parametrize("turn", [25.0, 60.0, 90.0])
 def test_a_turned_relic_stays_where_it_is(monkeypatch, turn):
     monkeypatch.setattr(diffuse, "lognormal", lambda shape, *_: np.ones(shape))
-    monkeypatch.setattr(clustering, "KINDS", {"relic": 1.0})
+    monkeypatch.setattr(module, "KINDS", {"relic": 1.0})
     middles = []
-    original = clustering.add_relic
+    original = module.add_relic
 
     def note(target, y, x, distance, towards, *rest):
         middles.append((y + distance * np.sin(towards), x + distance * np.cos(towards), towards))
         original(target, y, x, distance, towards, *rest)
 
-    monkeypatch.setattr(clustering, "add_relic", note)
+    monkeypatch.setattr(module, "add_relic", note)
     for seed in range(4):
         options = SimulateOptions(
             peak_sigma=(10.0, 10.0),
@@ -98,10 +98,10 @@ def test_a_turned_relic_stays_where_it_is(monkeypatch, turn):
 
 @pytest.mark.parametrize(("fraction", "least", "most"), [(0.0, 0, 0), (0.5, 18, 42), (1.0, 60, 60)])
 def test_radio_galaxies_lie_beside_relics(monkeypatch, fraction, least, most):
-    monkeypatch.setattr(clustering, "KINDS", {"relic": 1.0})
-    monkeypatch.setattr(clustering, "add_relic", lambda *_: None)
+    monkeypatch.setattr(module, "KINDS", {"relic": 1.0})
+    monkeypatch.setattr(module, "add_relic", lambda *_: None)
     drawn = []
-    monkeypatch.setattr(clustering, "add_radio_galaxy", lambda layers, place, *_: drawn.append(place))
+    monkeypatch.setattr(module, "add_radio_galaxy", lambda layers, place, *_: drawn.append(place))
     options = SimulateOptions(
         relic_galaxy_fraction=fraction,
         relic_length_kpc=(600.0, 600.0),

@@ -8,7 +8,7 @@ from radiounet.network.cluster_probability import (
     HostCalibration,
     beam_average,
     field_features,
-    fit_hosts,
+    fit_host_calibration,
     measure_aperture,
 )
 
@@ -27,7 +27,7 @@ WEIGHTS = np.array([0.8, -0.5, 0.3, 0.0, 0.2, -0.7, 0.0, 0.4, -0.2, 0.1, 0.6, -0
 
 def test_known_weights_are_recovered_within_their_errors():
     features, hosts, chance = drawn(6000, WEIGHTS, 0.5, 1)
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     design = np.column_stack([features, np.ones(len(features))])
     information = design.T @ (design * (chance * (1 - chance))[:, None])
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
@@ -40,13 +40,13 @@ def test_known_weights_are_recovered_within_their_errors():
 
 def test_mean_probability_is_the_share_of_hosts():
     features, hosts, _ = drawn(500, WEIGHTS, -1.0, 2)
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     assert fit.probability(features).mean() == pytest.approx(hosts.mean(), abs=1e-4)
 
 
 def test_probabilities_are_calibrated_on_new_clusters():
     features, hosts, _ = drawn(3000, WEIGHTS, 0.5, 3)
-    fit = fit_hosts(features[:1500], hosts[:1500])
+    fit = fit_host_calibration(features[:1500], hosts[:1500])
     probability = fit.probability(features[1500:])
     for low, high in ((0, 0.25), (0.25, 0.75), (0.75, 1.01)):
         here = (probability >= low) & (probability < high)
@@ -56,13 +56,20 @@ def test_probabilities_are_calibrated_on_new_clusters():
 
 def test_fit_is_the_optimum_of_the_penalised_likelihood():
     features, hosts, _ = drawn(400, WEIGHTS, 0.5, 4)
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     np.testing.assert_allclose(fit.mean, features.mean(axis=0))
     np.testing.assert_allclose(fit.scale, features.std(axis=0))
     standard = (features - features.mean(axis=0)) / features.std(axis=0)
     excess = fit.probability(features) - hosts
     assert np.abs(standard.T @ excess + fit.weights).max() < 0.02
     assert abs(excess.sum()) < 0.02
+    # frozen: as L-BFGS-B of SciPy found it, before scikit-learn did
+    assert fit.weights == pytest.approx(
+        (0.91302, -1.21759, 1.33567, 0.20443, 0.56818, -2.39775)
+        + (0.15526, 0.81499, -0.64584, 0.51952, 1.56894, -0.35564),
+        abs=2e-5,
+    )
+    assert fit.intercept == pytest.approx(4.05133, abs=2e-5)
 
 
 def test_separable_clusters_give_finite_weights_and_the_right_order():
@@ -70,7 +77,7 @@ def test_separable_clusters_give_finite_weights_and_the_right_order():
     hosts = np.arange(200) % 3 == 0
     features = rng.normal(size=(200, N))
     features[:, 0] = np.where(hosts, 5, -5) + 0.1 * features[:, 0]
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     probability = fit.probability(features)
     assert np.isfinite(fit.weights).all()
     assert np.argmax(fit.weights) == 0
@@ -81,7 +88,7 @@ def test_separable_clusters_give_finite_weights_and_the_right_order():
 def test_constant_feature_has_no_weight():
     features, hosts, _ = drawn(200, WEIGHTS, 0.0, 6)
     features[:, 10] = 1.0
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     assert fit.weights[10] == 0
     assert fit.scale[10] == 1
     assert np.isfinite(fit.probability(features)).all()
@@ -90,12 +97,12 @@ def test_constant_feature_has_no_weight():
 @pytest.mark.parametrize("value", [True, False])
 def test_one_class_is_refused(value):
     with pytest.raises(ValueError, match="both kinds are needed"):
-        fit_hosts(np.random.default_rng(7).normal(size=(6, N)), np.full(6, value))
+        fit_host_calibration(np.random.default_rng(7).normal(size=(6, N)), np.full(6, value))
 
 
 def test_no_clusters_are_refused():
     with pytest.raises(ValueError, match="0 of 0"):
-        fit_hosts(np.zeros((0, N)), np.zeros(0, bool))
+        fit_host_calibration(np.zeros((0, N)), np.zeros(0, bool))
 
 
 def by_hand(**changes):
@@ -130,7 +137,7 @@ def test_calibration_of_other_features_is_refused(changes):
 
 def test_json_round_trip_is_exact():
     features, hosts, _ = drawn(100, WEIGHTS, 0.0, 8)
-    fit = fit_hosts(features, hosts)
+    fit = fit_host_calibration(features, hosts)
     again = HostCalibration.model_validate_json(fit.model_dump_json())
     assert again == fit
     np.testing.assert_array_equal(again.probability(features), fit.probability(features))

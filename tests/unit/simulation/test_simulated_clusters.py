@@ -6,7 +6,7 @@ from astropy.cosmology import FlatLambdaCDM
 from scipy import integrate
 
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.simulation import clusters as clustering
+from radiounet.simulation import clusters as module
 from radiounet.simulation.clusters import KINDS, add_clusters, add_emission, add_galaxies
 from radiounet.simulation.diffuse import Target
 from radiounet.simulation.galaxies import Layers
@@ -54,9 +54,9 @@ def clusters_of(options, seed=1, area=10.0, size=300):
 @pytest.fixture
 def bare(monkeypatch):
     """Clusters without galaxies or emission."""
-    monkeypatch.setattr(clustering, "add_galaxies", lambda *_: None)
-    monkeypatch.setattr(clustering, "add_emission", lambda *_: [])
-    monkeypatch.setattr(clustering, "draw_bridge", lambda *_: None)
+    monkeypatch.setattr(module, "add_galaxies", lambda *_: None)
+    monkeypatch.setattr(module, "add_emission", lambda *_: [])
+    monkeypatch.setattr(module, "draw_bridge", lambda *_: None)
 
 
 def test_clusters_have_their_number_share_and_places(bare):
@@ -90,7 +90,7 @@ def test_aperture_is_r500_on_the_sky(bare):
 
 def test_filaments_stand_alone_in_part_of_the_images(monkeypatch):
     drawn = []
-    monkeypatch.setattr(clustering, "draw_bridge", lambda target, y, x, scale, kind, *_: drawn.append(kind))
+    monkeypatch.setattr(module, "draw_bridge", lambda target, y, x, scale, kind, *_: drawn.append(kind))
     options = SimulateOptions(clusters_per_deg2=(0.0, 0.0), empty_fraction=0.0)
     for seed in range(300):
         assert clusters_of(options, seed)[0] == []
@@ -100,8 +100,8 @@ def test_filaments_stand_alone_in_part_of_the_images(monkeypatch):
 
 def test_cluster_galaxies_lie_within_r500(monkeypatch):
     places = []
-    monkeypatch.setattr(clustering, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
-    monkeypatch.setattr(clustering, "add_points", lambda plane, y, x, flux: places.append((y, x)))
+    monkeypatch.setattr(module, "add_radio_galaxy", lambda layers, place, *_: places.append(place))
+    monkeypatch.setattr(module, "add_points", lambda plane, y, x, flux: places.append((y, x)))
     layers, options, rng = Layers.empty(100), SimulateOptions(), np.random.default_rng(3)
     target = Target(np.full((100, 100), 1e-4, np.float32), BEAM_PX, options)
     for _ in range(300):
@@ -128,9 +128,9 @@ def test_fossil_plasma_is_as_bright_as_asked_in_the_beam_of_the_image(beam_px):
 
 def test_a_bridge_joins_two_clusters_of_one_redshift(monkeypatch):
     drawn, peopled = [], []
-    monkeypatch.setattr(clustering, "KINDS", {"bridge": 1.0})
-    monkeypatch.setattr(clustering, "add_bridge", lambda target, *given: drawn.append(given))
-    monkeypatch.setattr(clustering, "add_galaxies", lambda layers, target, y, x, *_: peopled.append((y, x)))
+    monkeypatch.setattr(module, "KINDS", {"bridge": 1.0})
+    monkeypatch.setattr(module, "add_bridge", lambda target, *given: drawn.append(given))
+    monkeypatch.setattr(module, "add_galaxies", lambda layers, target, y, x, *_: peopled.append((y, x)))
     options = SimulateOptions(
         clusters_per_deg2=(3.0, 3.0),
         diffuse_fraction=(1.0, 1.0),
@@ -161,9 +161,7 @@ def test_bridge_shines_from_one_cluster_to_the_other():
     options = SimulateOptions(peak_sigma=(6.0, 6.0), bridge_length_kpc=(1500.0, 1500.0))
     for seed in range(6):
         target = Target(np.full((600, 600), 1e-4, np.float32), BEAM_PX, options)
-        y, x = clustering.draw_bridge(
-            target, 300.0, 300.0, 0.1, "bridge", options, np.random.default_rng(seed)
-        )
+        y, x = module.draw_bridge(target, 300.0, 300.0, 0.1, "bridge", options, np.random.default_rng(seed))
         assert np.hypot(y - 300, x - 300) == pytest.approx(150)
         rows, columns = np.indices(target.shape)
         along = ((rows - 300) * (y - 300) + (columns - 300) * (x - 300)) / 150**2
@@ -174,7 +172,7 @@ def test_bridge_shines_from_one_cluster_to_the_other():
 
 
 def test_other_emission_makes_no_second_cluster(monkeypatch):
-    monkeypatch.setattr(clustering, "KINDS", {"halo": 0.5, "double relic": 0.5})
+    monkeypatch.setattr(module, "KINDS", {"halo": 0.5, "double relic": 0.5})
     target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, SimulateOptions())
     rng = np.random.default_rng(1)
     layers = Layers.empty(300)
@@ -190,7 +188,7 @@ def test_near_objects_fit_into_a_field(monkeypatch):
     sizes = {"halo": [], "megahalo": [], "relic": [], "phoenix": [], "bridge": []}
     at = {"halo": 3, "megahalo": 3, "relic": 5, "phoenix": 3, "bridge": 3}
     for kind, seen in sizes.items():
-        monkeypatch.setattr(clustering, f"add_{kind}", lambda *given, k=at[kind], s=seen: s.append(given[k]))
+        monkeypatch.setattr(module, f"add_{kind}", lambda *given, k=at[kind], s=seen: s.append(given[k]))
     options = SimulateOptions(
         largest_arcmin=3.0, halo_radius_kpc=(60.0, 90.0), mini_halo_radius_kpc=(25.0, 26.0)
     )

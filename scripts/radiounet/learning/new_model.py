@@ -1,0 +1,126 @@
+"""The folder of a trained model: weights, learning curve, metrics, card."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from radiounet.images.provenance import sha256_of
+from radiounet.images.writing import atomic, write_json
+from radiounet.learning.crops import NORMALISATIONS
+from radiounet.learning.evaluation import calibrate, evaluate
+from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
+from radiounet.learning.methods import network_method
+from radiounet.measuring.scores import card_metrics
+from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.inference import Predictor
+from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.command_line import options_to
+from radiounet.settings.train import TRAINED_FOR, TrainOptions
+from radiounet.settings.yaml_file import read_yaml
+
+logger = logging.getLogger(__name__)
+
+MODEL_CONFIGS = CHECKOUT / "config" / "models"
+
+
+def publish_model(
+    held_out: Sequence[str],
+    calibration: Sequence[str],
+    weights: str,
+    curve: str,
+    options: TrainOptions,
+    name: str,
+    folder: str,
+) -> dict[str, object]:
+    """Evaluate weights and write the model's folder: weights, learning curve, metrics, card.
+
+    Parameters
+    ----------
+    held_out, calibration : sequence of str
+        Images, see `read_scene`.
+    weights, curve : str
+        From `radiounet.learning.training`.
+    options : TrainOptions
+        As the weights were trained with; the card lists them all.
+    name : str
+        Name of the model.
+    folder : str
+        Written: ``network.weights.h5``, ``learning_curve.csv``, ``metrics.json`` and
+        ``card.yaml``.
+
+    Returns
+    -------
+    dict
+        As `evaluate`.
+
+    Raises
+    ------
+    ModelError
+        The weights were trained on held-out images.
+    """
+    require_unseen(name, read_about(curve), held_out)
+    model = graphs_of(options.architecture).build(options.tile_px, options.widths)
+    model.load_weights(weights)
+    initial = options.initial and read_card(model_folder(options.initial))
+    normalisation = initial.normalisation if initial else NORMALISATIONS[options.normalisation]
+    method = network_method(
+        name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
+    )
+    found = calibrate(method, calibration, options.truth_sigma, options.max_false_per_deg2)
+    if found.host_calibration is None:
+        logger.warning(
+            "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
+            "it will be the bare maximum of the probability",
+            name,
+        )
+    scores = evaluate(method, held_out, options.truth_sigma, found)
+    out = Path(folder)
+    weights_file = "network.weights.h5"
+    for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+    write_json(out / "metrics.json", scores)
+    card = ModelCard(
+        name=name,
+        architecture=options.architecture,
+        widths=tuple(options.widths),
+        tile_px=options.tile_px,
+        core_px=options.core_px,
+        normalisation=normalisation,
+        unit="Jy/beam",
+        beam_arcsec=TRAINED_FOR.beam_arcsec,
+        pixel_arcsec=TRAINED_FOR.pixel_arcsec,
+        threshold=found.threshold,
+        peak=found.peak,
+        host_calibration=found.host_calibration,
+        training={
+            "command": _command(name, options),
+            **read_about(curve),
+            "options": options.model_dump(mode="json"),
+            "calibration": origin_of(calibration),
+            "held_out": origin_of(held_out),
+            "parameters": model.count_params(),
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+        metrics={"on": f"{len(held_out)} held-out images", **card_metrics(scores)},
+        weights=Weights(file=weights_file, sha256=sha256_of(out / weights_file)),
+        licence="BSD-3-Clause",
+        citation="see CITATION.cff of this workflow",
+    )
+    write_card(out, card)
+    return scores
+
+
+def _command(name: str, options: TrainOptions) -> str:
+    """Command that trains such a model: with its own configuration, or with options that differ."""
+    config = MODEL_CONFIGS / f"{name}.yaml"
+    if config.is_file():
+        written = (read_yaml(config) or {}).get("train", {})
+        # what it is compared with makes no other weights
+        if TrainOptions.model_validate(written | {"compare": options.compare}) == options:
+            return f"make model MODEL={name}"
+    changed = options.model_dump(exclude_defaults=True)
+    return " ".join(["radiounet train", *([options_to(options, *changed)] if changed else [])])

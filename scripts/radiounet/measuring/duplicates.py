@@ -1,0 +1,107 @@
+"""Islands that several mosaics show of the same emission."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from astropy.table import Table
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
+    """Keep one of the islands that several mosaics show of the same emission.
+
+    Islands of different mosaics are the same when they share half of the smaller
+    one's footprint (see `radiounet.measuring.islands.footprint`). Islands of one mosaic that were
+    cut from the same region (``parent``) are decided on together: another mosaic may
+    have cut it along other lines, and a mixture would hold some sky twice, some never.
+
+    Of a group of such islands those of one mosaic stay: the one whose cell owns the
+    largest part of the group. So that nothing is lost that it does not show, an island
+    of another mosaic stays as well if part of it lies in that one's cell and those kept
+    cover less than half of its footprint.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        Islands of one mosaic each, with ``footprints`` in the metadata.
+    """
+    where = [(number, row) for number, table in enumerate(tables) for row in range(len(table))]
+    prints = [
+        set(map(int, text.split()))
+        for table in tables
+        for text in table.meta.get("footprints") or [""] * len(table)
+    ]
+    parents = [str(parent) for table in tables for parent in table["parent"]]
+    owned = [float(row["owned_fraction"] * row["area_arcmin2"]) for table in tables for row in table]
+    mosaics = [number for number, _ in where]
+    kept: dict[int, list[int]] = defaultdict(list)
+    for group in _groups(_same_islands(where, prints, parents)):
+        for island in _keep(group, mosaics, prints, owned):
+            number, row = where[island]
+            kept[number].append(row)
+    return [table[np.array(sorted(kept[number]), int)] for number, table in enumerate(tables)]
+
+
+def _groups(labels: np.ndarray) -> list[list[int]]:
+    """Members of each label."""
+    members = defaultdict(list)
+    for island, label in enumerate(labels.tolist()):
+        members[label].append(island)
+    return list(members.values())
+
+
+def _keep(
+    group: Sequence[int], mosaics: Sequence[int], prints: Sequence[set[int]], owned: Sequence[float]
+) -> list[int]:
+    """Islands of a group that stay.
+
+    Parameters
+    ----------
+    group : sequence of int
+        Indices into the other three.
+    mosaics, prints, owned : sequence
+        By island: number of its mosaic, footprint, area inside that one's cell.
+    """
+    areas = Counter()
+    for island in group:
+        areas[mosaics[island]] += owned[island]
+    winner = min(areas, key=lambda number: (-areas[number], number))
+    kept = [island for island in group if mosaics[island] == winner]
+    covered = set().union(*(prints[island] for island in kept))
+
+    def share(island: int) -> float:
+        return len(prints[island] & covered) / len(prints[island])
+
+    others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
+    others = [island for island in others if share(island) < 0.5]
+    for island in sorted(others, key=lambda island: (-owned[island], island)):
+        if share(island) < 0.5:  # of what has been kept by now
+            kept.append(island)
+            covered |= prints[island]
+    return kept
+
+
+def _same_islands(
+    where: Sequence[tuple[int, int]], prints: Sequence[set[int]], parents: Sequence[str]
+) -> np.ndarray:
+    """Label islands that are the same, by their footprints, or were cut from the same region."""
+    at: dict[int, list[int]] = defaultdict(list)
+    for island, pixels in enumerate(prints):
+        for pixel in pixels:
+            at[pixel].append(island)
+    shared = Counter(
+        pair
+        for islands in at.values()
+        for pair in combinations(islands, 2)
+        if where[pair[0]][0] != where[pair[1]][0]
+    )
+    same = [p for p, count in shared.items() if count >= 0.5 * min(len(prints[p[0]]), len(prints[p[1]]))]
+    first_of: dict[tuple[int, str], int] = {}
+    for island, ((number, _), parent) in enumerate(zip(where, parents, strict=True)):
+        same.append((first_of.setdefault((number, parent), island), island))
+    first, second = np.array(same, int).reshape(-1, 2).T
+    links = coo_array((np.ones(len(same)), (first, second)), shape=(len(where), len(where)))
+    return connected_components(links, directed=False)[1]
