@@ -17,11 +17,7 @@ from unittest import mock
 from sphinx.application import Sphinx
 
 import radiounet
-
-try:
-    from radiounet.measuring.columns import COLUMNS
-except ImportError:  # until columns are a module of their own
-    from radiounet.measuring.catalogue import COLUMNS
+from radiounet.measuring.columns import COLUMNS
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent

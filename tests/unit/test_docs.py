@@ -148,7 +148,6 @@ def test_pages_name_keys_of_the_configuration():
                 assert key in prefixes, f"{page.name}: {key}"
 
 
-@pytest.mark.xfail(reason="columns, releases, stages and architectures are not all modules of their own yet")
 def test_pages_name_files_of_the_repository():
     folders = "benchmarks|config|envs|resources|scripts|tests|workflow"
     made = ("resources/models/radio-unet-original", "resources/models/tuned")

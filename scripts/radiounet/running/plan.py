@@ -54,6 +54,9 @@ class PlannedStage:
         return self.jobs * self.seconds * self.cores / 3600
 
 
+UNMEASURED = Cost(0.0, 0.0, "", 1)
+
+
 def read_costs(path: str | Path = COSTS) -> dict[str, Cost]:
     """Read the shipped costs: rule, seconds, seconds_per_unit, unit, cores."""
     with open(path, newline="") as stream:
@@ -116,7 +119,7 @@ class Plan:
         return sum(self.mpx(name) for name in (mosaic, *self._graph.touched_by_clusters_of(mosaic)))
 
     def _planned(self, stage: Stage) -> PlannedStage:
-        cost, names = self._costs[stage.rule], self._names(stage)
+        cost, names = self._costs.get(stage.rule, UNMEASURED), self._names(stage)
         units = {name: self._units(stage, name) for name in names}
         predicted = {name: cost.seconds + cost.seconds_per_unit * units[name] for name in names}
         if stage.fetches and self._over_network():
@@ -203,6 +206,8 @@ class Plan:
         ]
         for s in self.stages:
             stretch = f"{s.stretch:.2f}, measured here" if s.stretch else "none run here"
+            if s.stage.rule not in self._costs:
+                stretch = "its cost is not measured"
             lines.append(
                 f"| {s.stage.rule} | {s.jobs:,} | {s.done:,} | {s.seconds:.1f} | {s.core_hours:.2f} "
                 f"| {stretch} |"

@@ -8,9 +8,11 @@ from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
 from radiounet.images.products import Products
 from radiounet.images.squares import Mosaic
+from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import made_here
 from radiounet.running.plan import Cost, Plan, read_costs
+from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
@@ -137,6 +139,16 @@ def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     text = plan.text(200, 2)
     assert "1.50, measured here" in text
     assert "1 of 16 jobs" in text
+
+
+def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkeypatch):
+    row = Stage("smooth", "mosaic", "mask", "Mpx")
+    monkeypatch.setattr(stages, "STAGES", [*stages.STAGES, row])
+    plan = make(tmp_path)
+    assert stage(plan, "smooth").jobs == stage(plan, "tile").jobs
+    assert stage(plan, "smooth").seconds == 0
+    (line,) = [line for line in plan.text(10, 2).splitlines() if line.startswith("| smooth |")]
+    assert line.endswith("| its cost is not measured |")
 
 
 def test_shipped_costs_cover_every_rule_of_the_walk():
