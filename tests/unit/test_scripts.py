@@ -13,6 +13,7 @@ from astropy.table import Table
 
 from models import write_tiny_model
 from radiounet.images.image import grid_wcs
+from radiounet.settings.releases import DR2
 from radiounet.simulation.small_survey import _header
 from skies import add_halo, draw_noise
 
@@ -52,7 +53,7 @@ def image(path, **changes):
     rng = np.random.default_rng(4)
     data = 1e-4 * draw_noise(300, 20 / 4.5, rng)
     add_halo(data, 150, 150, 1e-3, 20.0, rng)
-    header = _header(grid_wcs(150.0, 35.0, 300, 4.5), "test")
+    header = _header(grid_wcs(150.0, 35.0, 300, 4.5), "test", DR2)
     header.update(changes)
     fits.PrimaryHDU(data.astype(np.float32), header).writeto(path)
     return path
