@@ -108,7 +108,7 @@ class Config(Section):
                 raise ValueError(f"{name}: own images are no release, write mosaics.source: images")
             if release.name not in ("", name):
                 raise ValueError(f"{name}: its name is its key, not {release.name!r}")
-            shipped = PUBLISHED_RELEASES.get(name)
+            shipped = PUBLISHED_RELEASES.get(name) if name in Archive.model_fields else None
             if shipped and any(getattr(release, one) != getattr(shipped, one) for one in SOURCES):
                 raise ValueError(
                     f"{name}: set where its lists and files are in archive.{name}, archive.lists"
