@@ -19,7 +19,7 @@ from radiounet.running.inputs import check_inputs, check_model, check_training_m
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.mosaics import OwnImage
-from radiounet.settings.releases import PUBLISHED_RELEASES, Release
+from radiounet.settings.releases import Release
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
 from radiounet.survey.survey import Cluster, Survey, list_paths, read_survey
@@ -332,7 +332,7 @@ class JobGraph:
             return [*keys, "mosaics.images"]
         if config.mosaics.source == "fields":
             keys += ["mosaics.field_radius_deg"]
-            if config.release in PUBLISHED_RELEASES:
+            if config.has_archive_section:
                 keys += [("archive", config.release, "field")]
         return [*keys, "release", ("releases", config.release)]
 

@@ -17,6 +17,7 @@ from radiounet.settings.section import (
     Name,
     Section,
     Source,
+    merged,
 )
 
 
@@ -96,14 +97,9 @@ def added_to(published: Mapping[str, Any], short: str | None = None) -> Callable
     def add(given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        merged = dict(published)
-        for name, entry in given.items():
-            known = published.get(name)
-            if short and isinstance(entry, str):
-                entry = {short: entry}
-            both = isinstance(known, dict) and isinstance(entry, dict)
-            merged[name] = known | entry if both else entry
-        return merged
+        if short:
+            given = {name: {short: one} if isinstance(one, str) else one for name, one in given.items()}
+        return merged(published, given)
 
     return add
 

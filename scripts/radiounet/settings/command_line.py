@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from radiounet.errors import ConfigError
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.config_faults import explain, model_in
-from radiounet.settings.section import Section
+from radiounet.settings.section import Section, merged
 
 
 def schema_text() -> str:
@@ -145,24 +145,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 class _MergeSettings(argparse.Action):
     def __call__(self, parser, namespace, text, option_string=None) -> None:
-        merged = getattr(namespace, "given_settings", {})
+        before = getattr(namespace, "given_settings", {})
         try:
             given = json.loads(text)
             if not isinstance(given, dict):
                 raise ValueError("keys of the configuration are expected, in braces")
-            _merge(merged, given)
-            namespace.settings = load_config(merged)
+            namespace.given_settings = merged(before, given)
+            namespace.settings = load_config(namespace.given_settings)
         except (ValueError, ConfigError) as error:
             raise argparse.ArgumentError(self, str(error)) from None
-        namespace.given_settings = merged
-
-
-def _merge(into: dict[str, Any], given: dict[str, Any]) -> None:
-    for key, value in given.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def shell_word(text: str) -> str:

@@ -171,17 +171,18 @@ class Config(Section):
     @property
     def archive_key(self) -> str:
         """Key of the section that says where the files of the published release are."""
-        return (
-            f"archive.{self.release}"
-            if self.release in PUBLISHED_RELEASES
-            else f"releases.{self.release}.archive"
-        )
+        return f"archive.{self.release}" if self.has_archive_section else f"releases.{self.release}.archive"
+
+    @property
+    def has_archive_section(self) -> bool:
+        """Whether a section of `archive` says where the files of the release are, or its entry itself."""
+        return self.release in Archive.model_fields
 
     @property
     def keys_of_release(self) -> list[tuple[str, ...]]:
         """Keys that say what the published release is and where its files are."""
         keys: list[tuple[str, ...]] = [("release",), ("releases", self.release)]
-        return [*keys, ("archive", self.release)] if self.release in PUBLISHED_RELEASES else keys
+        return [*keys, ("archive", self.release)] if self.has_archive_section else keys
 
     @property
     def release_archive(self) -> ReleaseArchive:

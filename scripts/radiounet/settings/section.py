@@ -5,7 +5,7 @@ import os
 import string
 import typing
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -54,6 +54,15 @@ def _distinct(values: list[str]) -> list[str]:
         if count > 1:
             raise ValueError(f"{value!r} stands in the list {count} times")
     return values
+
+
+def merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of one mapping and of another, which counts where both have one; mappings in them alike."""
+    both = {**known, **given}
+    for name in known.keys() & given.keys():
+        if isinstance(known[name], Mapping) and isinstance(given[name], Mapping):
+            both[name] = merged(known[name], given[name])
+    return both
 
 
 def printable_path(path: str) -> str:
