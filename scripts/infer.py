@@ -33,13 +33,14 @@ def main() -> None:
         options = args.settings.segmentation
         return open_model(model_folder(args.model), options.batch, options.precision)
 
-    status = 0
+    status: str | int = 0
     for tiles, out in zip(args.tiles, args.out, strict=True):
 
         def work(tiles: str = tiles, out: str = out) -> None:
             from radiounet.network.inference import write_cores
 
-            write_cores(tiles, *loaded(), out)
+            predictor, card = loaded()
+            write_cores(tiles, predictor, card, out)
 
         try:
             run_stage(args, work, inputs=[tiles], outputs=[out], name=Path(tiles).stem)

@@ -33,9 +33,16 @@ class TransientError(RadioUNetError):
 
 
 class BadDataError(RadioUNetError):
-    """Input that no retry can mend; leads to a row in ``rejected``."""
+    """Input that no retry can mend; leads to a row in ``rejected``.
+
+    Attributes
+    ----------
+    file : str
+        Path or URL of the file at fault; not there until whoever knows the file sets it.
+    """
 
     exit_status = 65  # EX_DATAERR
+    file: str
 
 
 class NotInArchiveError(BadDataError):

@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 
 from radiounet.errors import CelestialError, NoOverlapError, UnitError
 from radiounet.images.geometry import pixels_in
-from radiounet.images.image import open_plane, require_same_grid
+from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import printable
@@ -253,11 +253,13 @@ def coadd_files(
     for paths in pairs:
         image, weight = (open_plane(path, brightness=False) for path in paths)
         require_same_grid(image, weight, f"{image.path} and {weight.path}")
-        _, added = coadd.add(
-            image.wcs,
-            image.data.shape,
-            lambda at, pair=(image, weight): tuple(one.window(*at) for one in pair),
-        )
+
+        def read(
+            at: Window, image: StoredPlane = image, weight: StoredPlane = weight
+        ) -> tuple[np.ndarray, np.ndarray]:
+            return image.window(*at), weight.window(*at)
+
+        _, added = coadd.add(image.wcs, image.data.shape, read)
         if not added:
             logger.warning("%s has nothing to give to the grid of %s", image.path, like)
             continue

@@ -163,7 +163,7 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     noise = _scatter(first.data[both]), _scatter(second.data[here & np.isfinite(second.data)])
     sources = match(first, second, noise, min_snr)
     difference = first.data - there
-    found = {
+    found: dict[str, object] = {
         "ours": ours,
         "published": published,
         "pixels_both": int(both.sum()),

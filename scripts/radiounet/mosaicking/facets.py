@@ -94,7 +94,8 @@ def read_facets(
     polygons, of_polygon = _read_regions(regions, wcs)
     labels = tuple(sorted(set(of_polygon)))
     numbers = np.array([labels.index(label) for label in of_polygon])
-    arcsec, replaced = np.zeros((len(labels), 2)), ()
+    arcsec = np.zeros((len(labels), 2))
+    replaced: tuple[int, ...] = ()
     if offsets is not None:
         arcsec, replaced = _read_offsets(offsets, labels)
     middles = []
@@ -128,18 +129,18 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
     polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
     if not all(np.isfinite(one).all() for one in polygons):
         raise FacetError(f"{path}: corners of facets lie where the image has no sky")
-    labels: list[int | None] = [None] * len(polygons)
+    labels: dict[int, int] = {}
     for ra, dec, label in marks:
         column, row = wcs.wcs_world2pix([[ra, dec]], 0)[0]
         for index, polygon in enumerate(polygons):
             if _holds(polygon, row, column):
                 labels[index] = label
-    if not polygons or None in labels:
+    without = len(polygons) - len(labels)
+    if not polygons or without:
         raise FacetError(
-            f"{path}: {labels.count(None)} of {len(polygons)} polygons hold no label; "
-            "DDFacet's *.tessel.reg is needed"
+            f"{path}: {without} of {len(polygons)} polygons hold no label; DDFacet's *.tessel.reg is needed"
         )
-    return polygons, labels
+    return polygons, [labels[index] for index in range(len(polygons))]
 
 
 def _holds(polygon: np.ndarray, row: float, column: float) -> bool:

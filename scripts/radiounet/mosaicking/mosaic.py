@@ -25,7 +25,7 @@ from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, StoredPlane, open_plane, require_same_grid
 from radiounet.images.rejections import Rejection
 from radiounet.images.units import unit_factor
-from radiounet.mosaicking.coadd import Coadd, Window
+from radiounet.mosaicking.coadd import NO_SHIFTS, Coadd, Window
 from radiounet.mosaicking.facets import Facets, read_facets
 from radiounet.mosaicking.kernels import primary_beam
 from radiounet.settings.mosaics import MosaicOptions
@@ -237,9 +237,9 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
         return image, weight
 
     shape = true.wcs.array_shape
-    by_facet = {"facets": facets.of_pixels, "shifts": facets.shifts} if facets else {}
+    numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)
     # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
-    inside, added = coadd.add(true.wcs, shape, read, scale=field.flux_scale, **by_facet)
+    inside, added = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
     if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:

@@ -155,7 +155,7 @@ def _fields_table(result: Mosaicked) -> Table:
         **{f"{kind}_sha256": "" for kind in KINDS},
         "reason": "",
     }
-    rows = sorted(({**columns, **row} for row in rows), key=lambda row: row["field"])
+    rows = sorted(({**columns, **row} for row in rows), key=lambda row: str(row["field"]))
     table = Table({name: [row[name] for row in rows] for name in columns})
     table["sigma"].unit = "Jy/beam"
     return table

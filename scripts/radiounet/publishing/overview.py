@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
-from astropy.visualization.wcsaxes import SphericalCircle
+from astropy.visualization.wcsaxes import SphericalCircle, WCSAxes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
@@ -94,7 +94,7 @@ def coarser(plane: np.ndarray, step: int) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-def _draw_mask(axes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D]:
+def _draw_mask(axes: WCSAxes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D]:
     inside = coarser(mask == 1, step) > 0
     if inside.any():
         y, x = (step * np.arange(length) + (step - 1) / 2 for length in inside.shape)
@@ -102,7 +102,7 @@ def _draw_mask(axes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D
     return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission (islands: {len(islands)})")]
 
 
-def _number_islands(axes, islands: Table, plane: Plane) -> list[Line2D]:
+def _number_islands(axes: WCSAxes, islands: Table, plane: Plane) -> list[Line2D]:
     """Number the largest islands beside their right edge."""
     largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
     for row in largest:
@@ -119,7 +119,7 @@ def _number_islands(axes, islands: Table, plane: Plane) -> list[Line2D]:
     ]
 
 
-def _draw_clusters(axes, clusters: Table, plane: Plane) -> list[Line2D]:
+def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:
     """Draw R500 of the clusters that touch the image, and their names."""
     ny, nx = plane.data.shape
     for number, row in enumerate(clusters):
@@ -144,7 +144,7 @@ def _draw_clusters(axes, clusters: Table, plane: Plane) -> list[Line2D]:
     return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if len(clusters) else []
 
 
-def _draw_beam(axes, plane: Plane) -> Line2D:
+def _draw_beam(axes: WCSAxes, plane: Plane) -> Line2D:
     """Draw the beam in the lower left corner."""
     beam = plane.resolution or plane.beam
     place = 0.06 * np.array(plane.data.shape[::-1])
@@ -172,7 +172,7 @@ def _arrow(plane: Plane, place: np.ndarray, east_north: np.ndarray) -> np.ndarra
     return np.linalg.inv(jacobian(plane.wcs, *place)) @ east_north
 
 
-def _draw_measures(axes, plane: Plane) -> None:
+def _draw_measures(axes: WCSAxes, plane: Plane) -> None:
     """Draw the compass in the upper left corner and the scale bar in the lower right one."""
     ny, nx = plane.data.shape
     length = 0.08 * min(ny, nx)
@@ -185,7 +185,7 @@ def _draw_measures(axes, plane: Plane) -> None:
     draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, label, 0.01 * ny)
 
 
-def _label_axes(axes, shape: tuple[int, int]) -> None:
+def _label_axes(axes: WCSAxes, shape: tuple[int, int]) -> None:
     ny, nx = shape
     axes.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
     for coordinate, name in zip(axes.coords, ("Right ascension", "Declination"), strict=True):

@@ -1,11 +1,11 @@
 """What pictures of the sky share: brightness, a compass, a scale bar, and the colours of what is drawn."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from astropy.visualization import AsinhStretch, ImageNormalize
-from matplotlib.patheffects import withStroke
+from matplotlib.axes import Axes
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from radiounet.images.noise import robust_sigma
 
@@ -15,11 +15,21 @@ MASK_COLOUR = "#00b4d8"
 CONTOUR_COLOURS = ("#7fdbff", MASK_COLOUR, "white")
 """Of half the threshold, the threshold, and half way from there to 1."""
 
-OUTLINED = {"color": "white", "path_effects": [withStroke(linewidth=2, foreground="black")]}
+
+class Style(TypedDict):
+    """Arguments of a line or a text."""
+
+    color: str
+    path_effects: list[AbstractPathEffect]
+
+
+OUTLINED: Style = {"color": "white", "path_effects": [withStroke(linewidth=2, foreground="black")]}
 """Of lines and texts that are seen on bright emission, too."""
 
 
-def draw_brightness(axes, image: np.ndarray, extent: Sequence[float], **bar: Any) -> None:
+def draw_brightness(
+    axes: Axes, image: np.ndarray, extent: tuple[float, float, float, float], **bar: Any
+) -> None:
     """Draw an image with a stretch that shows noise and sources, and a colour bar beside it.
 
     Parameters
@@ -27,7 +37,7 @@ def draw_brightness(axes, image: np.ndarray, extent: Sequence[float], **bar: Any
     axes : matplotlib.axes.Axes
     image : ndarray, ``[y, x]``
         Jy/beam; NaN, where blank, is grey.
-    extent : sequence of 4 float
+    extent : tuple of 4 float
         Left, right, bottom and top, in the units of the axes.
     **bar
         Further arguments of ``Figure.colorbar``.
@@ -39,7 +49,7 @@ def draw_brightness(axes, image: np.ndarray, extent: Sequence[float], **bar: Any
     axes.figure.colorbar(shown, ax=axes, fraction=0.046, **bar).set_label("Brightness (mJy/beam)")
 
 
-def draw_compass(axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:
+def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:
     """Draw arrows that point north and east.
 
     Parameters
@@ -50,11 +60,12 @@ def draw_compass(axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -
     """
     style = {"arrowstyle": "-|>", "lw": 1, **OUTLINED}
     for arrow, label in ((north, "N"), (east, "E")):
-        axes.annotate("", place + arrow, place, arrowprops=style)
-        axes.text(*(place + 1.25 * arrow), label, ha="center", va="center", fontsize=9, **OUTLINED)
+        axes.annotate("", place + arrow, (place[0], place[1]), arrowprops=style)
+        x, y = place + 1.25 * arrow
+        axes.text(x, y, label, ha="center", va="center", fontsize=9, **OUTLINED)
 
 
-def draw_scale_bar(axes, start: np.ndarray, length: float, label: str, rise: float) -> None:
+def draw_scale_bar(axes: Axes, start: np.ndarray, length: float, label: str, rise: float) -> None:
     """Draw a horizontal bar and what it measures.
 
     Parameters

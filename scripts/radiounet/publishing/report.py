@@ -101,7 +101,7 @@ def _rows(table: Table) -> list[dict[str, str]]:
     return [{name: _text(row[name], formats.get(name)) for name in table.colnames} for row in table]
 
 
-def _text(value: object, number: str | None) -> str:
+def _text(value: str | float | np.generic, number: str | None) -> str:
     if value is np.ma.masked or (number and np.isnan(value)):
         return "–"
     if number:
@@ -113,7 +113,7 @@ def _text(value: object, number: str | None) -> str:
 
 def _largest_first(table: Table, column: str) -> Table:
     """Sort rows by one column, rows without a value last."""
-    values = np.ma.filled(np.ma.asarray(table[column], float), np.nan)
+    values: np.ndarray = np.ma.filled(np.ma.asarray(table[column], float), np.nan)
     return table[np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")]
 
 

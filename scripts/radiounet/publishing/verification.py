@@ -125,7 +125,7 @@ def agreement(
     maps : (ndarray, ndarray) or None, ``[y, x]``
         Probabilities, NaN where there are none.
     """
-    found: dict[str, float | None] = {}
+    differing, iou, dice, largest_difference = None, None, None, None
     counts = []
     for pair in (masks, maps):
         if pair is None:
@@ -134,14 +134,15 @@ def agreement(
         counts.append([int(one.sum()) for one in (ours & theirs, ours & ~theirs, theirs & ~ours)])
         one, other = (values[ours & theirs] for values in pair)
         if pair is maps:
-            found["largest_difference"] = float(np.abs(one.astype(float) - other).max(initial=0))
+            largest_difference = float(np.abs(one.astype(float) - other).max(initial=0))
             continue
         both, either = int(((one > 0) & (other > 0)).sum()), int(((one > 0) | (other > 0)).sum())
-        found["differing"] = either - both
-        found["iou"] = divide(both, either) if either else None
-        found["dice"] = divide(2 * both, both + either) if either else None
+        differing = either - both
+        iou = divide(both, either) if either else None
+        dice = divide(2 * both, both + either) if either else None
     pixels, only_ours, only_reference = np.array(counts).T
-    return Agreement(int(pixels.min()), int(only_ours.max()), int(only_reference.max()), **found)
+    sums = int(pixels.min()), int(only_ours.max()), int(only_reference.max())
+    return Agreement(*sums, differing, iou, dice, largest_difference)
 
 
 def _defined(ours: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +190,7 @@ def verify_mosaic(
     places = _differences(planes, [row for row, *_ in apertures], _rows(products.islands(name)))
     for one in places:
         logger.info("%s: %s", name, _words_of(one))
-    found = {
+    found: dict[str, object] = {
         "name": name,
         "identical": identical,
         "mosaic": asdict(whole),
@@ -224,10 +225,9 @@ def _open_pairs(
             if rejection := read_rejection(reference):
                 raise NotInArchiveError(f"the reference of {name} is itself rejected: {rejection.reason}")
             identical[kind] = sha256_of(own) == sha256_of(reference)
-            pair = tuple(open_plane(path, brightness=False) for path in (own, reference))
-            what = f"{kind} of {name} and its reference"
-            require_same_grid(*pair, what)
-            planes[kind] = pair
+            ours, theirs = (open_plane(path, brightness=False) for path in (own, reference))
+            require_same_grid(ours, theirs, f"{kind} of {name} and its reference")
+            planes[kind] = ours, theirs
             # the file is mapped: what is open stays readable
         except BadDataError as error:
             if getattr(error, "file", None) != str(own):
@@ -239,14 +239,13 @@ def _open_pairs(
 
 
 def _of_window(planes: Planes, rows: slice, columns: slice, inside: np.ndarray | None = None) -> Agreement:
-    def parts(kind: str) -> tuple[np.ndarray, ...] | None:
+    def parts(kind: str) -> tuple[np.ndarray, np.ndarray] | None:
         if kind not in planes:
             return None
-        windows = [one.window(rows, columns) for one in planes[kind]]
+        ours, theirs = (one.window(rows, columns) for one in planes[kind])
         if inside is not None:
-            for window in windows:
-                window[~inside] = np.nan
-        return tuple(windows)
+            ours[~inside] = theirs[~inside] = np.nan
+        return ours, theirs
 
     return agreement(parts("mask"), parts("probability"))
 
@@ -301,7 +300,7 @@ def _differences(planes: Planes, clusters: Sequence[Table.Row], islands: Table) 
             if not differs.any():
                 continue
             y, x = (int(at) for at in np.unravel_index(np.argmax(order), order.shape))
-            values = [_value(plane[y, x]) for plane in (ours, theirs)]
+            values = _value(ours[y, x]), _value(theirs[y, x])
             place = SkyCoord(*to_sky(pair[0].wcs, x, y), unit="deg")
             inside = [str(row["name"]) for row in clusters if _distance(place, row) <= row["r500_arcmin"]]
             sky = float(place.ra.deg), float(place.dec.deg)
@@ -353,7 +352,7 @@ def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
         ``verdict`` (the worst of all; ``different`` where one could not be compared),
         ``counts``, and ``mosaics``, each with its verdict.
     """
-    mosaics = []
+    mosaics: list[dict] = []
     for path in paths:
         rejection = read_rejection(path)
         if rejection is not None:
@@ -362,16 +361,13 @@ def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
             mosaics.append(json.loads(Path(path).read_text()))
     verdicts = [one["verdict"] for one in mosaics]
     worst = max(verdicts, key=VERDICTS.index)
+    verdict = "different" if worst == "not compared" else worst
     counts = {rank: verdicts.count(rank) for rank in VERDICTS}
-    found = {
-        "verdict": "different" if worst == "not compared" else worst,
-        "counts": counts,
-        "mosaics": mosaics,
-    }
+    found = {"verdict": verdict, "counts": counts, "mosaics": mosaics}
     write_json(out, found)
     with atomic(Path(out).with_suffix(".md")) as temporary:
-        temporary.write_text(_page(found), encoding="utf-8")
-    logger.info("verdict: %s (%s)", found["verdict"], counts)
+        temporary.write_text(_page(verdict, counts, mosaics), encoding="utf-8")
+    logger.info("verdict: %s (%s)", verdict, counts)
     return found
 
 
@@ -397,14 +393,14 @@ MOSAIC_COLUMNS: dict[str, Callable[[dict], object]] = {
 """Columns of the page, by head; a cell without a value is empty."""
 
 
-def _page(found: dict[str, object]) -> str:
-    counts = ", ".join(f"{number} {rank}" for rank, number in found["counts"].items())
-    rows = [[_cell(of(one)) for of in MOSAIC_COLUMNS.values()] for one in found["mosaics"]]
-    lines = [f"# Verdict: {found['verdict']}", "", f"{counts} of all mosaics.", ""]
+def _page(verdict: str, counts: dict[str, int], mosaics: list[dict]) -> str:
+    counted = ", ".join(f"{number} {rank}" for rank, number in counts.items())
+    rows = [[_cell(of(one)) for of in MOSAIC_COLUMNS.values()] for one in mosaics]
+    lines = [f"# Verdict: {verdict}", "", f"{counted} of all mosaics.", ""]
     lines += markdown_table([*MOSAIC_COLUMNS], rows)
     places = [
         f"- {markdown(one['name'])}, {markdown(_words_of(Difference(**place)))}"
-        for one in found["mosaics"]
+        for one in mosaics
         for place in one.get("differences", ())
     ]
     if places:

@@ -72,8 +72,9 @@ def check_training_models(config: Config, models: Path) -> None:
     faults = []
     if train.architecture not in TRAINABLE:
         faults = [f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}"]
-    named = {"initial": [train.initial], "hard_from": [train.hard_from], "compare": train.compare}
-    wanted = [(f"train.{key}", name) for key, names in named.items() for name in names if name]
+    compared = [("compare", name) for name in train.compare]
+    named = [("initial", train.initial), ("hard_from", train.hard_from), *compared]
+    wanted = [(f"train.{key}", name) for key, name in named if name]
     absent = [
         (key, name)
         for key, name in wanted

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -35,6 +36,13 @@ class JobGraph:
     config : Config
     base : path
         Folder of the workflow.
+
+    Attributes
+    ----------
+    touched_by_clusters_of : callable
+        Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them.
+    fields_of : callable
+        Fields that make a mosaic.
     """
 
     def __init__(self, config: Config, base: str | Path):
@@ -42,8 +50,8 @@ class JobGraph:
         self.models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
         self.products = Products(f"{config.results}/{config.survey}")
         # inputs, params and targets ask for the same mosaic; work it out once
-        self.touched_by_clusters_of = cache(self.touched_by_clusters_of)
-        self.fields_of = cache(self.fields_of)
+        self.touched_by_clusters_of: Callable[[str], list[str]] = cache(self._touched_by_clusters_of)
+        self.fields_of: Callable[[str], list[str]] = cache(self._fields_of)
 
     @cached_property
     def release(self) -> Release:
@@ -239,8 +247,7 @@ class JobGraph:
         """Whether a mosaic owns any cluster that can be measured."""
         return mosaic in self._clusters_by_owner
 
-    def touched_by_clusters_of(self, mosaic: str) -> list[str]:
-        """Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them."""
+    def _touched_by_clusters_of(self, mosaic: str) -> list[str]:
         touched = {
             name
             for cluster in self._clusters_by_owner.get(self.known(mosaic), [])
@@ -254,8 +261,7 @@ class JobGraph:
         touched = {name for mosaic in self.selected for name in self.touched_by_clusters_of(mosaic)}
         return sorted(touched - set(self.selected))
 
-    def fields_of(self, mosaic: str) -> list[str]:
-        """Fields that make a mosaic."""
+    def _fields_of(self, mosaic: str) -> list[str]:
         names = self.survey.fields_of(self.known(mosaic), self.config.mosaics.field_radius_deg)
         if not names:
             raise ConfigError(f"no field of {self.config.release} reaches mosaic {mosaic}")
@@ -296,8 +302,17 @@ class JobGraph:
         return repr(self.survey.mosaics[self.known(mosaic)])
 
     def published_mosaic(self, mosaic: str) -> str:
-        """Path of the published mosaic that one is compared with."""
-        return self.config.mosaics.compare_to.format(mosaic=mosaic)
+        """Path of the published mosaic that one is compared with.
+
+        Raises
+        ------
+        ConfigError
+            The configuration names none.
+        """
+        template = self.config.mosaics.compare_to
+        if template is None:
+            raise ConfigError(f"mosaics.compare_to names no published mosaic to compare {mosaic} with")
+        return template.format(mosaic=mosaic)
 
     def reference_files(self, mosaic: str) -> list[str]:
         """Masks and maps that a mosaic is verified with, of those that are files here."""

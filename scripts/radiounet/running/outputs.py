@@ -60,13 +60,13 @@ def claim_outputs(
         An output is also an input, by whatever name or link; lies in a folder that is an input and is
         there; is there and was not made by this library; is a folder; lies below a file; or two are the same.
     """
-    outputs = [Path(one) for one in outputs]
+    paths = [Path(one) for one in outputs]
     if log is not None:
-        outputs.append(Path(log))
+        paths.append(Path(log))
     taken = {name: str(one) for one in inputs for name in _names(_local(one))}
     folders = [os.path.realpath(_local(one)) for one in inputs if os.path.isdir(_local(one))]
     written: dict[object, Path] = {}
-    for path in outputs:
+    for path in paths:
         names = _names(path)
         if source := next((taken[name] for name in names if name in taken), None):
             raise ConfigError(f"{path} would overwrite {source}, which is read: write somewhere else")
@@ -76,8 +76,8 @@ def claim_outputs(
         _require_place(path)
         if path.exists() and os.path.dirname(os.path.realpath(path)) in folders:
             raise ConfigError(f"{path} lies in a folder that is read: write somewhere else")
-    for path in outputs:
-        if path.exists() and not made_here(path, outputs):
+    for path in paths:
+        if path.exists() and not made_here(path, paths):
             raise ConfigError(
                 f"{path} is there and was not made by this program: move it away, or write somewhere else"
             )

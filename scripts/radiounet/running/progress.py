@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,14 +156,15 @@ class Progress(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one event."""
-        event = str(getattr(record, "event", ""))
+        told = vars(record)  # what Snakemake tells of an event is no part of Python's own record
+        event = str(told.get("event", ""))
         if event == "job_started":
-            for number in record.jobs:
+            for number in told["jobs"]:
                 self._job_started(number)
         elif event == "job_finished":
-            self._job_finished(record.job_id)
+            self._job_finished(told["job_id"])
         elif event == "job_error":
-            self._job_failed(record)
+            self._job_failed(told["jobid"], told["log"], told["rule_msg"])
 
     def _job_started(self, number: int) -> None:
         job = self._jobs.get(number)
@@ -185,17 +186,17 @@ class Progress(logging.Handler):
         if mask.is_file() and (found := read_rejection(mask)):
             self._rejected[mosaic] = asdict(found)
 
-    def _job_failed(self, record: logging.LogRecord) -> None:
-        job = self._jobs.get(record.jobid)
+    def _job_failed(self, number: int, paths: Sequence[str] | None, message: str | None) -> None:
+        job = self._jobs.get(number)
         if job:
             job.state = "failed"
-            logs = [str(path) for path in record.log or []]
-            self._failures[record.jobid] = {
+            logs = [str(path) for path in paths or []]
+            self._failures[number] = {
                 "rule": job.rule,
                 "name": job.mosaic or "",
                 "attempts": job.attempts,
                 "log": logs[0] if logs else "",
-                "last_words": last_words(logs) or record.rule_msg or "",
+                "last_words": last_words(logs) or message or "",
             }
 
     def finished(self, rule: str) -> bool:
@@ -204,7 +205,8 @@ class Progress(logging.Handler):
 
     def status(self, state: str) -> Status:
         """Say how things stand."""
-        with self.lock:
+        self.acquire()
+        try:
             jobs = Counter(job.state for job in self._jobs.values())
             stages: dict[str, Counter] = defaultdict(Counter)
             for job in self._jobs.values():
@@ -227,6 +229,8 @@ class Progress(logging.Handler):
                 failed=list(self._failures.values()),
                 rejected=list(self._rejected.values()),
             )
+        finally:
+            self.release()
 
     def _mosaic_state(self, name: str) -> str:
         states = {job.state for job in self._of_mosaic[name]}
@@ -242,7 +246,7 @@ class Progress(logging.Handler):
             return None
         means = {rule: sum(spent) / len(spent) for rule, spent in self._spent.items() if spent}
         typical = sum(means.values()) / len(means)
-        work = Counter()
+        work = {True: 0.0, False: 0.0}
         for job in self._jobs.values():
             work[job.state == "done"] += means.get(job.rule, typical)
         return hours * work[False] / work[True] if work[True] and work[False] else None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError
 from radiounet.images.products import (
@@ -30,6 +30,12 @@ from radiounet.survey.survey import list_paths
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
+
+
+class MosaicWildcards(Protocol):
+    """Wildcards of a rule that makes something of one mosaic."""
+
+    mosaic: str
 
 
 class Rules:
@@ -93,29 +99,29 @@ class Rules:
         text = settings_to(self.config, *keys)
         return lambda wildcards: text
 
-    def image(self, wildcards) -> str:
+    def image(self, wildcards: MosaicWildcards) -> str:
         """A mosaic's image; what was replaced of that mosaic is marked to be made again."""
         self.freshness.check_mosaic(wildcards.mosaic)
         self.freshness.check_model(self.graph)
         return self.products.image(wildcards.mosaic)
 
-    def fields(self, wildcards) -> list[str]:
+    def fields(self, wildcards: MosaicWildcards) -> list[str]:
         """The fields of a mosaic, looked at in the same way."""
         names = self.graph.fields_of(wildcards.mosaic)
         for name in names:
             self.freshness.check_field(name)
         return names
 
-    def masks(self, wildcards) -> list[str]:
+    def masks(self, wildcards: object) -> list[str]:
         """Masks of the run."""
         self.graph.check_model()
         return [self.products.mask(mosaic) for mosaic in self.graph.selected]
 
-    def lasting(self, wildcards) -> list[str]:
+    def lasting(self, wildcards: object) -> list[str]:
         """All that stays of each mosaic of the run."""
         return [path for mosaic in self.graph.selected for path in lasting_products(self.products, mosaic)]
 
-    def around_clusters(self, wildcards) -> dict[str, list[str]]:
+    def around_clusters(self, wildcards: MosaicWildcards) -> dict[str, list[str]]:
         """Products of a mosaic and of those that the apertures of its clusters touch."""
         names = [wildcards.mosaic, *self.graph.touched_by_clusters_of(wildcards.mosaic)]
         return {
@@ -124,7 +130,7 @@ class Rules:
             "masks": [self.products.mask(name) for name in names],
         }
 
-    def tables(self, wildcards) -> dict[str, list[str]]:
+    def tables(self, wildcards: object) -> dict[str, list[str]]:
         """What the catalogue is merged from."""
         self.freshness.check_survey()
         graph, products = self.graph, self.products
@@ -137,12 +143,12 @@ class Rules:
             "left_out": [products.left_out(mosaic) for mosaic in made],
         }
 
-    def verifications(self, wildcards) -> list[str]:
+    def verifications(self, wildcards: object) -> list[str]:
         """Comparisons with reference masks, of all mosaics."""
         self.freshness.check_verdict(self.graph.selected)
         return [self.products.verification(mosaic) for mosaic in self.graph.selected]
 
-    def rerun_targets(self, wildcards) -> list[str]:
+    def rerun_targets(self, wildcards: object) -> list[str]:
         """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
         rerun = Rerun(self.config, self.graph, self.products)
         self.run.make_again(rerun.starts())

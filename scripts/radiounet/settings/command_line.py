@@ -41,6 +41,7 @@ Files that are named here must be there before a run begins, outside the folder 
 
 def _reference(section: type[BaseModel], prefix: str) -> list[str]:
     lines = []
+    containers: dict[object, str] = {list: "[]", dict: ".NAME"}
     for name, field in section.model_fields.items():
         inner = model_in(field.annotation)
         nested = isinstance(inner, type) and issubclass(inner, BaseModel)
@@ -50,7 +51,7 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
         default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
         lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
         if nested:
-            many = {list: "[]", dict: ".NAME"}.get(typing.get_origin(field.annotation), "")
+            many = containers.get(typing.get_origin(field.annotation), "")
             lines += _reference(inner, f"{prefix}{name}{many}.")
     return lines
 

@@ -46,13 +46,14 @@ def refuse_credentials(url: str) -> None:
         Names the host only.
     """
     if has_credentials(url):
-        host = re.match(r"[^/?#\s]*", public_text(url).partition("//")[2])[0] or "not readable"
+        host = re.split(r"[/?#\s]", public_text(url).partition("//")[2], maxsplit=1)[0] or "not readable"
         raise ConfigError(f"credentials do not belong in a URL (host {host}): use ~/.netrc")
 
 
 def url_scheme(url: str) -> str:
     """Scheme of a URL in lower case; empty for a path, also one with a colon in it."""
-    return re.match(r"file(?=:/)|[a-z][a-z0-9+.-]*(?=://)|", url, re.IGNORECASE)[0].lower()
+    found = re.match(r"file(?=:/)|[a-z][a-z0-9+.-]*(?=://)", url, re.IGNORECASE)
+    return found[0].lower() if found else ""
 
 
 def local_path(url: str) -> str | None:

@@ -227,9 +227,9 @@ def fetch_candidates(
             return Fetched(tried[-1], name, path.stat().st_size, sha256_of(path), tuple(tried))
     if refused:
         raise refused[0]
-    error = NotInArchiveError(f"the archive has none of {', '.join(tried)}")
-    error.file = tried[-1]
-    raise error
+    absent = NotInArchiveError(f"the archive has none of {', '.join(tried)}")
+    absent.file = tried[-1]
+    raise absent
 
 
 def fill_template(template: str, **fields: str | int) -> str:

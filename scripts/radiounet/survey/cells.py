@@ -3,18 +3,24 @@
 What differs between releases in this stands here, one class for each kind of cell; `cells_of` chooses it.
 """
 
+from __future__ import annotations
+
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
 from radiounet.settings.releases import Release
+
+if TYPE_CHECKING:
+    from mocpy import MOC
+    from scipy.spatial import cKDTree
 
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
 NEAREST = 8  # pointings that can own a position: more never overlap there
@@ -134,7 +140,7 @@ class HealpixCells(Cells):
         side = grid_side(offsets.max(), self.release.pixel_arcsec)
         return Mosaic(self.name(pixel), float(ra), float(dec), side)
 
-    def of_footprint(self, moc) -> list[int]:
+    def of_footprint(self, moc: MOC) -> list[int]:
         """HEALPix pixels of the mosaics: those that a footprint reaches.
 
         The footprint is widened by one of its own pixels (7' for the published
@@ -216,7 +222,7 @@ class NearestPointing(Cells):
         return Mosaic(pointing.name, pointing.ra_deg, pointing.dec_deg, side)
 
     @cached_property
-    def _centre_tree(self):
+    def _centre_tree(self) -> cKDTree:
         from scipy.spatial import cKDTree
 
         places = self.mosaics.values()
@@ -228,7 +234,7 @@ class NearestPointing(Cells):
         half = np.array([self.half_deg(mosaic) for mosaic in self.mosaics.values()])
         return 2 * np.sin(np.radians(half) / 2)
 
-    def _nearest(self, ra_deg, dec_deg) -> np.ndarray:
+    def _nearest(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Index of the nearest mosaic among those whose data reach a position; -1 where none does."""
         count = min(NEAREST, len(self.mosaics))
         chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg), k=list(range(1, count + 1)))
@@ -313,7 +319,7 @@ def cell_pixel(name: str) -> int:
     return int(digits[0])
 
 
-def fields_in_footprint(fields: Sequence[Field], moc, radius_deg: float = 1.85) -> list[bool]:
+def fields_in_footprint(fields: Sequence[Field], moc: MOC, radius_deg: float = 1.85) -> list[bool]:
     """Tell which fields a footprint made of discs around its fields can contain.
 
     A field is in when the whole disc is. No list of DR3 fields is published;

@@ -240,9 +240,9 @@ def column_texts(column) -> list[str]:
 
 
 def _plain_text(value: object) -> str:
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError:
-            value = value.decode("latin-1")
-    return str(value).strip()
+    if not isinstance(value, bytes):
+        return str(value).strip()
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()

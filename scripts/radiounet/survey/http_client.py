@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from urllib.parse import SplitResult, urljoin, urlsplit
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -94,9 +95,11 @@ class Watch:
     def _end(self, reason: str) -> None:
         self._reason = reason
         self._ended.set()  # and with it the thread
+        if (connection := self.connection) is None:  # another request has begun in the meantime
+            return
         with contextlib.suppress(OSError):  # closed in the meantime
             # not SSLSocket's own, which takes the cipher from under the reader
-            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _WatchedAdapter(HTTPAdapter):
@@ -158,13 +161,13 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
         Anything else that went wrong.
     """
     place = _parsed(url)
-    shown, first = public_text(url), place.hostname
+    shown, first = public_text(url), place.host
     with _Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, _WatchedAdapter(watch))
         for hop in range(MAX_REDIRECTS + 1):
             watch.begin(None)
-            auth = _credentials(place.hostname, default=place.hostname == first)
+            auth = _credentials(place.host, default=place.host == first)
             try:
                 response = session.get(url, headers=headers, stream=True, timeout=timeout_s, auth=auth)
             except (requests.exceptions.InvalidURL, LocationParseError) as error:
@@ -203,7 +206,14 @@ def blocks(response: requests.Response, watch: Watch, unpack: bool) -> Iterator[
     watch.check()
 
 
-def _parsed(url: str) -> SplitResult:
+class _Place(NamedTuple):
+    """Where a URL leads: what decides on redirects and credentials."""
+
+    scheme: str
+    host: str
+
+
+def _parsed(url: str) -> _Place:
     try:
         place = urlsplit(url)
         _ = place.port
@@ -211,10 +221,10 @@ def _parsed(url: str) -> SplitResult:
         raise ConfigError(f"{shorten(url)} cannot be a URL: {shorten(str(error))}") from None
     if not place.hostname:
         raise ConfigError(f"{shorten(url)} cannot be a URL: it names no host")
-    return place
+    return _Place(place.scheme, place.hostname)
 
 
-def _redirected(url: str, place: SplitResult, location: str | None, shown: str) -> tuple[str, SplitResult]:
+def _redirected(url: str, place: _Place, location: str | None, shown: str) -> tuple[str, _Place]:
     """Where a redirect leads."""
     if not location:
         raise RedirectError(f"{shown}: a redirect that does not say where to")

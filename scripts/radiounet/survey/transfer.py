@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import NoReturn
 
 import requests
 import tenacity
@@ -142,10 +143,10 @@ class Transfer:
     def _take(self, response: requests.Response, begun: _Version | None, have: int, watch: Watch) -> None:
         """Write what an answer brings, or raise what it means."""
         if response.status_code == 416 and begun:
-            total = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if total == str(have):
+            said = response.headers.get("Content-Range", "").rpartition("/")[2]
+            if said == str(have):
                 return
-            self._start_again(f"cannot resume at byte {have} of {total[:20] or 'unknown'}")
+            self._start_again(f"cannot resume at byte {have} of {said[:20] or 'unknown'}")
         _check_status(response, self.shown)
         packed = _is_packed(response, self.shown)
         total = _length(response, self.shown)
@@ -165,7 +166,7 @@ class Transfer:
         if total not in (received, None):
             self._start_again(f"{received} bytes came, {total} were announced")
 
-    def _start_again(self, why: str) -> None:
+    def _start_again(self, why: str) -> NoReturn:
         discard(self.part)
         raise TransientError(f"{self.shown}: {why}; once more from the start")
 
@@ -294,7 +295,8 @@ def _pause(options: DownloadOptions) -> Callable[[tenacity.RetryCallState], floa
     )
 
     def pause(state: tenacity.RetryCallState) -> float:
-        asked = getattr(state.outcome.exception(), "retry_after_s", None)
+        failure = state.outcome.exception() if state.outcome else None
+        asked = getattr(failure, "retry_after_s", None)
         return min(asked, 10 * options.backoff_max_s) if asked is not None else backoff(state)
 
     return pause

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models import write_tiny_model
+from radiounet.errors import ConfigError
 from radiounet.running.job_graph import JobGraph
 from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
@@ -225,3 +226,10 @@ def test_a_list_that_changes_touches_the_cells_around_that_place_only(graph, tmp
 )
 def test_references_are_the_files_that_will_be_read(graph, template, path):
     assert graph(verify={"masks": template}).reference_files("x") == ([] if path is None else [path])
+
+
+def test_the_published_mosaic_that_one_is_compared_with(graph):
+    found = graph(mosaics={"compare_to": "lotss/{mosaic}.fits"})
+    assert found.published_mosaic("hp00634") == "lotss/hp00634.fits"
+    with pytest.raises(ConfigError, match=r"mosaics\.compare_to"):
+        graph().published_mosaic("hp00634")
