@@ -25,7 +25,7 @@ from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.running.plan import FLOAT_BYTES, read_costs, seconds_of
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2
-from radiounet.simulation.small_survey import _header, draw_noise, draw_region
+from radiounet.simulation.small_survey import draw_noise, draw_region, survey_header
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 
@@ -57,7 +57,7 @@ def write_fields(folder: Path, n_px: int) -> None:
     for index, (ra, dec) in enumerate(CENTRES):
         noise = draw_noise(n_px, np.random.default_rng(index), DR2)
         data = (np.tile(tile, (repeats, repeats))[:n_px, :n_px] + noise).astype(np.float32)
-        header = _header(grid_wcs(ra, dec, n_px, DR2.pixel_arcsec), f"F{index}", DR2)
+        header = survey_header(grid_wcs(ra, dec, n_px, DR2.pixel_arcsec), f"F{index}", DR2)
         for kind in ("int", "app"):
             write_fits(folder / f"F{index}" / f"image_full_low_m.{kind}.restored.fits", data, header)
 

@@ -101,7 +101,7 @@ def write_seven(folder: Path) -> list[tuple[str, str]]:
 
 def ours(folder: Path, pairs: list[tuple[str, str]]) -> list[str]:
     """Our command line for the seven fields."""
-    command = [sys.executable, str(ROOT / "scripts" / "mosaic.py"), "--threads", "2"]
+    command = [str(Path(sys.executable).with_name("radiounet")), "mosaic", "--threads", "2"]
     for image, weight in pairs:
         command += ["--image", image, "--weight", weight]
     names = ("--like", "grid.fits"), ("--out", "ours.fits"), ("--out-weight", "ours.weight.fits")

@@ -1,6 +1,7 @@
 """The demo's DR3 survey on a real Slurm of this machine: time of each job beside its work, and of the run.
 
-For throw-away machines only (root, Debian): `python tests/cluster/slurm.py install` first.
+For throw-away machines only (root, Debian): `python tests/cluster/slurm.py install` first, then
+`PYTHONPATH=. python benchmarks/slurm.py`.
 """
 
 import os
@@ -10,13 +11,9 @@ import tempfile
 from pathlib import Path
 
 import yaml
-
-from common import ROOT, print_table, run
-
-sys.path.insert(0, str(ROOT))
-
 from tests.cluster.slurm import Slurm, obstacle
 
+from common import ROOT, print_table, run
 from radiounet.images.products import Products
 from radiounet.running.plan import seconds_of
 from radiounet.simulation.small_survey import demo_config, serve, write_archive

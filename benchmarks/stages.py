@@ -15,7 +15,7 @@ from radiounet.images.image import mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.writing import write_fits
 from radiounet.settings.releases import DR2, DR3
-from radiounet.simulation.small_survey import _header, draw_noise, draw_region
+from radiounet.simulation.small_survey import draw_noise, draw_region, survey_header
 from radiounet.survey.cells import HealpixCells
 from radiounet.survey.lists import write_mosaic_list
 
@@ -31,7 +31,9 @@ def write_image(path: str) -> None:
     tile = draw_region(150.0, 35.0, 1.5, seed=1, release=DR2).plane
     repeats = -(-n_px // len(tile))
     data = np.tile(tile, (repeats, repeats))[:n_px, :n_px] + draw_noise(n_px, rng, DR2)
-    write_fits(path, data.astype(np.float32), _header(mosaic_wcs(place, DR2.pixel_arcsec), place.name, DR2))
+    write_fits(
+        path, data.astype(np.float32), survey_header(mosaic_wcs(place, DR2.pixel_arcsec), place.name, DR2)
+    )
 
 
 def main() -> None:

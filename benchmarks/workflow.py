@@ -1,4 +1,4 @@
-"""The demo, local: what the workflow adds to its stages' own times, and its plan held against the run."""
+"""The demo, local: what the workflow adds to its stages' own times, and its plan compared with the run."""
 
 import sys
 import tempfile

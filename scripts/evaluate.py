@@ -1,7 +1,7 @@
 """Evaluate trained weights on held-out images beside other methods, and write the model's folder.
 
-How the weights were trained is read from their learning curve; of the options, only those of
-evaluation count: tiles, images, bound on false islands, models to compare with.
+How the weights were trained is read from their learning curve; of section train, only what concerns
+evaluation counts: tiles, images, bound on false islands, models to compare with.
 """
 
 from radiounet.images.products import model_files

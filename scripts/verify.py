@@ -16,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
-        from radiounet.publishing.verification import merge_verifications
+        from radiounet.publishing.verdict import merge_verifications
 
         graph = JobGraph(args.settings, CHECKOUT)
         merge_verifications([graph.products.verification(name) for name in graph.selected], args.out)

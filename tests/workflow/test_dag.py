@@ -106,8 +106,8 @@ def test_mosaics_by_facet_and_their_comparison_with_published_ones(run):
     for pointing in POINTINGS:
         (run.folder / "published" / f"{pointing.name}.fits").touch()
     text = run("-n", "-p", "compare_mosaics")
-    assert f"--facets '{facets}'" in text
-    assert "--no-beam-median" in text
+    assert f'"facets":"{facets}"' in text
+    assert '"beam_median":false' in text
     assert f"--published {run.folder}/published/P126+65.fits" in text
     assert counts_in(text) == {
         "fetch_field": 4,
@@ -144,7 +144,8 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
     )
     text = run("-n", "-p")
     assert counts_in(text)["fetch_model"] == 1
-    assert "--name elsewhere --low 1e-09 --high 0.001 --floor 1e-09 --url https://there/model.zip" in text
+    assert "--name elsewhere --settings" in text
+    assert '"elsewhere":{"low":1e-09,"high":0.001,"floor":1e-09,"url":"https://there/model.zip"' in text
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,12 @@
 # Simulated pairs, training and evaluation of a model: `make model MODEL=NAME`, with
-# config/models/NAME.yaml. The numbers of the pairs are their seeds: training first,
-# then calibration, then held out.
-PAIRS = f"{CONFIG.results}/training/pairs/{{pair}}.fits"
-TRAINED = f"{CONFIG.results}/training/{CONFIG.segmentation.model}"
-LAST = [CONFIG.train.fields, CONFIG.train.calibrate, CONFIG.train.held_out]
+# config/models/NAME.yaml.
+TRAINING = TrainingFiles(CONFIG)
 TRAINING_THREADS = 16  # at most; Snakemake gives no more than --cores
-TRAIN_PAIRS = expand(PAIRS, pair=range(LAST[0]))
-CALIBRATION_PAIRS = expand(PAIRS, pair=range(LAST[0], sum(LAST[:2])))
-STARTS = [f"{folder}/card.yaml" for folder in CONFIG.train.model_folders]
-HELD_OUT_PAIRS = expand(PAIRS, pair=range(sum(LAST[:2]), sum(LAST)))
 
 
 rule simulate:
     output:
-        pair=PAIRS,
+        pair=TRAINING.pair,
     log:
         f"{CONFIG.results}/training/logs/simulate/{{pair}}.log",
     benchmark:
@@ -35,16 +28,16 @@ rule simulate:
 
 rule train:
     input:
-        pairs=TRAIN_PAIRS,
-        validation=CALIBRATION_PAIRS[:8],
-        starts=STARTS,
+        pairs=TRAINING.train,
+        validation=TRAINING.validation,
+        starts=TRAINING.starts,
     output:
-        weights=f"{TRAINED}/network.weights.h5",
-        curve=f"{TRAINED}/learning_curve.csv",
+        weights=f"{TRAINING.folder}/network.weights.h5",
+        curve=f"{TRAINING.folder}/learning_curve.csv",
     log:
-        f"{TRAINED}/logs/train.log",
+        f"{TRAINING.folder}/logs/train.log",
     benchmark:
-        f"{TRAINED}/benchmarks/train.tsv"
+        f"{TRAINING.folder}/benchmarks/train.tsv"
     conda:
         NETWORK_ENVIRONMENT
     threads: TRAINING_THREADS
@@ -62,16 +55,16 @@ rule train:
 
 rule evaluate:
     input:
-        calibration=CALIBRATION_PAIRS,
-        held_out=HELD_OUT_PAIRS,
-        weights=f"{TRAINED}/network.weights.h5",
-        curve=f"{TRAINED}/learning_curve.csv",
+        calibration=TRAINING.calibration,
+        held_out=TRAINING.held_out,
+        weights=f"{TRAINING.folder}/network.weights.h5",
+        curve=f"{TRAINING.folder}/learning_curve.csv",
     output:
-        folder=directory(f"{TRAINED}/model"),
+        folder=directory(f"{TRAINING.folder}/model"),
     log:
-        f"{TRAINED}/logs/evaluate.log",
+        f"{TRAINING.folder}/logs/evaluate.log",
     benchmark:
-        f"{TRAINED}/benchmarks/evaluate.tsv"
+        f"{TRAINING.folder}/benchmarks/evaluate.tsv"
     conda:
         NETWORK_ENVIRONMENT
     threads: TRAINING_THREADS
@@ -90,5 +83,5 @@ rule evaluate:
 
 rule model:
     input:
-        f"{TRAINED}/model",
+        f"{TRAINING.folder}/model",
     localrule: True

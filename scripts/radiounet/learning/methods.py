@@ -55,7 +55,7 @@ def network_method(
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a method owes to the calibration images.
+    """Thresholds derived from the calibration images.
 
     Attributes
     ----------

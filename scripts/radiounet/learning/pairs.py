@@ -189,7 +189,7 @@ def _opened(path: str, *names: str) -> Iterator[list]:
                     if name not in present:
                         raise BadDataError(
                             f"{path} has no extension {name}, only {present}; a single file must come from "
-                            "scripts/simulate.py, other pairs are given as IMAGE.fits:TRUTH.fits"
+                            "radiounet simulate, other pairs are given as IMAGE.fits:TRUTH.fits"
                         )
                 yield [hdus[name] for name in names]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Two mosaics of the same sky held against each other: flux densities, positions, noise, pixels."""
+"""Two mosaics of the same sky compared with each other: flux densities, positions, noise, pixels."""
 
 import logging
 

@@ -1,8 +1,7 @@
-"""Masks and probability maps held against reference ones of the same mosaics."""
+"""Masks and probability maps compared with reference ones of the same mosaics."""
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table
 from radiounet.images.rejections import RejectedInputError, read_rejection
 from radiounet.images.squares import separation_deg, unit_vectors
-from radiounet.images.words import markdown, markdown_table
-from radiounet.images.writing import atomic, write_json
+from radiounet.images.writing import write_json
 from radiounet.measuring.scores import divide
 from radiounet.network.masks import NO_DATA
 from radiounet.settings.archive import DownloadOptions
@@ -189,7 +187,7 @@ def verify_mosaic(
     verdict = "identical" if all(identical.values()) else "equal" if all(passed) else "different"
     places = _differences(planes, [row for row, *_ in apertures], _rows(products.islands(name)))
     for one in places:
-        logger.info("%s: %s", name, _words_of(one))
+        logger.info("%s: %s", name, words_of(one))
     found: dict[str, object] = {
         "name": name,
         "identical": identical,
@@ -327,7 +325,8 @@ def _nearest(place: SkyCoord, islands: Table) -> tuple[str | None, float | None]
     return str(islands["name"][nearest]), float(distances[nearest])
 
 
-def _words_of(one: Difference) -> str:
+def words_of(one: Difference) -> str:
+    """Say in words what differs, and where."""
     island = (
         "no island here"
         if one.island is None
@@ -339,76 +338,3 @@ def _words_of(one: Difference) -> str:
         f"{one.kind}: {one.pixels} pixels differ, {one.which} at RA {one.ra_deg:.5f}, Dec {one.dec_deg:+.5f} "
         f"(x {one.x_px}, y {one.y_px}, from 0): ours {ours}, reference {reference}; {island}{clusters}"
     )
-
-
-def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
-    """One verdict of all mosaics, as JSON and, beside it, as a page of Markdown.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        From `verify_mosaic`; a rejected one stands for a mosaic that could not be compared.
-    out : str
-        ``verdict`` (the worst of all; ``different`` where one could not be compared),
-        ``counts``, and ``mosaics``, each with its verdict.
-    """
-    mosaics: list[dict] = []
-    for path in paths:
-        rejection = read_rejection(path)
-        if rejection is not None:
-            mosaics.append({"name": rejection.name, "verdict": "not compared", "reason": rejection.reason})
-        else:
-            mosaics.append(json.loads(Path(path).read_text()))
-    verdicts = [one["verdict"] for one in mosaics]
-    worst = max(verdicts, key=VERDICTS.index)
-    verdict = "different" if worst == "not compared" else worst
-    counts = {rank: verdicts.count(rank) for rank in VERDICTS}
-    found = {"verdict": verdict, "counts": counts, "mosaics": mosaics}
-    write_json(out, found)
-    with atomic(Path(out).with_suffix(".md")) as temporary:
-        temporary.write_text(_page(verdict, counts, mosaics), encoding="utf-8")
-    logger.info("verdict: %s (%s)", verdict, counts)
-    return found
-
-
-def _of_whole(key: str) -> Callable[[dict], object]:
-    return lambda one: one["mosaic"][key] if "mosaic" in one else None
-
-
-def _worst_cluster(one: dict) -> float | None:
-    return min((c["iou"] for c in one.get("clusters", ()) if c["iou"] is not None), default=None)
-
-
-MOSAIC_COLUMNS: dict[str, Callable[[dict], object]] = {
-    "mosaic": lambda one: one["name"],
-    "verdict": lambda one: f"{one['verdict']}: {one['reason']}" if "reason" in one else one["verdict"],
-    "IoU": _of_whole("iou"),
-    "Dice": _of_whole("dice"),
-    "pixels that differ": _of_whole("differing"),
-    "pixels of ours alone": _of_whole("only_ours"),
-    "pixels of the reference alone": _of_whole("only_reference"),
-    "largest difference of probability": _of_whole("largest_difference"),
-    "worst cluster's IoU": _worst_cluster,
-}
-"""Columns of the page, by head; a cell without a value is empty."""
-
-
-def _page(verdict: str, counts: dict[str, int], mosaics: list[dict]) -> str:
-    counted = ", ".join(f"{number} {rank}" for rank, number in counts.items())
-    rows = [[_cell(of(one)) for of in MOSAIC_COLUMNS.values()] for one in mosaics]
-    lines = [f"# Verdict: {verdict}", "", f"{counted} of all mosaics.", ""]
-    lines += markdown_table([*MOSAIC_COLUMNS], rows)
-    places = [
-        f"- {markdown(one['name'])}, {markdown(_words_of(Difference(**place)))}"
-        for one in mosaics
-        for place in one.get("differences", ())
-    ]
-    if places:
-        lines += ["", "## Where they differ", "", *places]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.6g}"

@@ -65,4 +65,4 @@ def _log_uncaught(kind, error, traceback) -> None:
     if isinstance(error, RadioUNetError):  # raised on purpose: its words say all
         logger.error("%s: %s", kind.__name__, error)
     else:
-        logger.critical("died of %s", kind.__name__, exc_info=error)
+        logger.critical("failed with %s", kind.__name__, exc_info=error)

@@ -7,6 +7,7 @@ from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.stages import tables_of_mosaic
 from radiounet.settings.config import Config
 
 NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
@@ -88,17 +89,12 @@ class Rerun:
         made = set(self.mosaics)
         if self.fields:
             made |= {name for name in self._run_mosaics if self.fields & set(self._graph.fields_of(name))}
-        tables = set()
+        tables, others = set(), set()
         for name in self._graph.selected:
-            if name in made:
-                tables.add(self._products.islands(name))
-            if name in made or made & set(self._graph.touched_by_clusters_of(name)):
-                tables.add(self._products.clusters(name))
-        others = {
-            path
-            for name in self._graph.selected
-            for path in (self._products.islands(name), self._products.clusters(name))
-        } - tables
+            touched = made & set(self._graph.touched_by_clusters_of(name))
+            for kind in tables_of_mosaic():
+                depends = name in made or (touched and kind == "clusters")
+                (tables if depends else others).add(getattr(self._products, kind)(name))
         if _all_there(sorted(others)):
             tables |= {self._products.merged(), self._products.report()}
         return sorted(tables)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError
@@ -189,6 +190,41 @@ class Rules:
         rejected, text = summary(self.products)
         snakemake_logger().info(text)
         return BadDataError.exit_status if rejected else 0
+
+
+class TrainingFiles:
+    """Files of a training: simulated pairs by number, and what is made of them.
+
+    The numbers are the seeds of the pairs: training first, then calibration, then held out.
+
+    Parameters
+    ----------
+    config : Config
+
+    Attributes
+    ----------
+    pair : str
+        Any pair, with the wildcard ``{pair}``.
+    folder : str
+        Of the model that is trained.
+    starts : list of str
+        Cards of models that it starts from.
+    """
+
+    def __init__(self, config: Config):
+        folder, options = f"{config.results}/training", config.train
+        self.pair = f"{folder}/pairs/{{pair}}.fits"
+        self.folder = f"{folder}/{config.segmentation.model}"
+        self.starts = [f"{model}/card.yaml" for model in options.model_folders]
+        ends = list(accumulate((options.fields, options.calibrate, options.held_out), initial=0))
+        self.train, self.calibration, self.held_out = (
+            [self.pair.format(pair=number) for number in range(*limits)] for limits in pairwise(ends)
+        )
+
+    @property
+    def validation(self) -> list[str]:
+        """Pairs of the validation loss."""
+        return self.calibration[:8]
 
 
 def fixed(value: Any) -> Callable:

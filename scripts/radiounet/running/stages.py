@@ -1,4 +1,4 @@
-"""The stages of a survey, one row each: what plan, rerun, progress, scratch and `segment` know of them."""
+"""The stages of a survey, one row each: what plan, rerun, progress and scratch know of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Stage:
     rule: str
     each: Literal["field", "mosaic", "selected", "survey"]
     shows: str
-    unit: str
+    unit: Literal["GB", "Mpx", "Mpx of fields", "Mpx of apertures", "mosaic", "picture"]
     sources: tuple[Source, ...] = EVERY
     lasting: tuple[str, ...] = ()
     bulky: tuple[str, ...] = ()
@@ -75,6 +75,12 @@ def stages_of(source: Source) -> list[Stage]:
 def lasting_products(products: Products, mosaic: str) -> list[str]:
     """All of one mosaic that stays after a run, whatever its image was made from."""
     return [getattr(products, kind)(mosaic) for stage in STAGES for kind in stage.lasting]
+
+
+def tables_of_mosaic() -> list[str]:
+    """Lasting products that are made from a mask, and so after all others of a mosaic."""
+    first = STAGES.index(made_by("mask")) + 1
+    return [kind for stage in STAGES[first:] for kind in stage.lasting]
 
 
 def bulky_folders() -> list[str]:

@@ -8,6 +8,7 @@ import typing
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from radiounet.errors import ConfigError
 from radiounet.settings.config import Config, load_config
@@ -48,12 +49,18 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
         if nested and typing.get_origin(field.annotation) is None:
             lines += _reference(inner, f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default))}`"
+        default = _default(field)
         lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
         if nested:
             many = containers.get(typing.get_origin(field.annotation), "")
             lines += _reference(inner, f"{prefix}{name}{many}.")
     return lines
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "the published ones" if field.default_factory else f"`{json.dumps(_plain(field.default))}`"
 
 
 def _plain(value: Any) -> Any:
@@ -65,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: str) -> None:
-    """Give a script one option per field of a section, or some of them, named and documented alike."""
+    """Give a program one option per field of a section, or some of them, named and documented alike."""
     for name in only or section.model_fields:
         field = section.model_fields[name]
         option = f"--{name.replace('_', '-')}"

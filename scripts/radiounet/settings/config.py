@@ -1,7 +1,7 @@
 """The configuration: every option, its unit, its limits and its default.
 
 The classes are the single truth. ``workflow/schemas/config.schema.json`` is
-generated from them, and so are the options of the stage scripts (radiounet.settings.command_line).
+generated from them, and so are the options of the command (radiounet.settings.command_line).
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ class Config(Section):
         dict[Name, Release],
         BeforeValidator(added_to({name: one.model_dump() for name, one in PUBLISHED_RELEASES.items()})),
     ] = Field(
-        PUBLISHED_RELEASES,
+        default_factory=lambda: dict(PUBLISHED_RELEASES),
         description="further data releases that release can name; of dr2 and dr3, where lists and files are "
         "is set in archive",
     )

@@ -53,7 +53,7 @@ class MosaicOptions(Section):
     blank: Literal["survey", "none", "circle", "cell"] = Field(
         "survey",
         description="what to blank: all beyond the circle in the square, all beyond the cell, nothing; "
-        "survey: circle in DR2, nothing in DR3, whose squares give the network context",
+        "survey: as the release says (DR2: circle; DR3: nothing, since its squares are context)",
     )
     missing_field: Literal["skip", "reject"] = Field(
         "skip", description="a field that is missing: go on without it, or reject the mosaic"
@@ -77,7 +77,7 @@ class MosaicSource(Section):
         2.6,
         gt=0,
         le=90,
-        description="DR3: fields whose disc of this radius meets a mosaic are used, deg "
+        description="HEALPix cells: fields whose disc of this radius meets a mosaic are used, deg "
         "(where the LOFAR beam at 144 MHz falls to 0.3)",
     )
     options: MosaicOptions = MosaicOptions()

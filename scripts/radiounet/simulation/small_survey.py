@@ -93,7 +93,8 @@ def draw_noise(n_px: int, rng: np.random.Generator, release: Release) -> np.ndar
     return RMS_JY * _instrument(n_px, release)[0].noise(rng)[:n_px, :n_px]
 
 
-def _header(wcs: WCS, name: str, release: Release) -> fits.Header:
+def survey_header(wcs: WCS, name: str, release: Release) -> fits.Header:
+    """Header of an image of a release, Jy/beam."""
     header = wcs.to_header()
     beam_deg = release.beam_arcsec / 3600
     header.update(BMAJ=beam_deg, BMIN=beam_deg, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name)
@@ -115,7 +116,7 @@ def write_field(folder: Path, name: str, region: Region, rng: np.random.Generato
     beam = np.exp(-4 * np.log(2) * (distance / PRIMARY_BEAM_DEG) ** 2)
     noise = draw_noise(FIELD_PX, rng, DR2)
     apparent = beam * region.on(wcs, (FIELD_PX, FIELD_PX)) + noise
-    header = _header(wcs, name, DR2)
+    header = survey_header(wcs, name, DR2)
     header.update(CTYPE3="STOKES", CRVAL3=1.0, CTYPE4="FREQ", CRVAL4=_frequency_hz(DR2))
     for kind, data in (("app", apparent), ("int", apparent / beam)):
         cube = data.astype(np.float32)[None, None]
@@ -140,7 +141,7 @@ def write_cell(
     distance = separation_deg(unit_vectors(*centre), unit_vectors(ra, dec)).reshape(rows.shape)
     image = region.on(wcs[part], rows.shape) + noise[: rows.shape[0], : rows.shape[1]]
     data[part] = np.where(distance < EDGE_RADIUS_DEG, image, np.nan)
-    write_fits(folder / str(pixel) / "low-mosaic.fits", data, _header(wcs, f"HP-{pixel}", release))
+    write_fits(folder / str(pixel) / "low-mosaic.fits", data, survey_header(wcs, f"HP-{pixel}", release))
 
 
 def common_edge(first: int, second: int, nside: int) -> tuple[float, float]:
@@ -275,11 +276,15 @@ def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler) -> Iterato
         server.server_close()
 
 
+SOURCES = {"dr2": "fields", "dr3": "published"}
+"""Where the demo has the mosaics of each release from."""
+
+
 def demo_config(release: str, url: str, archive: Path) -> dict:
     """Configuration of a run on the sample survey."""
     return {
         "release": release,
-        "mosaics": {"source": "fields" if release == "dr2" else "published"},
+        "mosaics": {"source": SOURCES[release]},
         "clusters": str(archive / f"clusters_{release}.ecsv"),
         "archive": {
             "dr2": {"field": url + "/fields/{field}/{file}"},
@@ -295,7 +300,7 @@ def demo_config(release: str, url: str, archive: Path) -> dict:
 
 
 def second_run_configs(config: dict) -> tuple[dict, dict]:
-    """Configurations of a second run of one mosaic, and of the first run held against it (rule verify).
+    """Configurations of a second run of one mosaic, and of the first run compared with it (rule verify).
 
     Parameters
     ----------

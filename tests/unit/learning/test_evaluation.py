@@ -353,7 +353,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert told.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
     assert told == {
         **{key: about[key] for key in ("pairs", "initial", "backend", "devices", "wall_time_s")},
-        "command": "scripts/train.py --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
+        "command": "radiounet train --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
         f" --initial {other}",
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
@@ -375,7 +375,7 @@ def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tm
     path = write_labelled(tmp_path)
     folder, _, _ = publish([path], "lotss-unet")
     told = read_card(folder).training
-    assert told["command"].startswith("scripts/train.py --widths 4 8")
+    assert told["command"].startswith("radiounet train --widths 4 8")
     assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
     monkeypatch.setattr(new_model, "MODEL_CONFIGS", tmp_path)
     recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}

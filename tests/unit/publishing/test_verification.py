@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from radiounet.errors import CelestialError, ConfigError, NotInArchiveError, ShapeMismatchError
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
-from radiounet.publishing.verification import Agreement, agreement, merge_verifications, verify_mosaic
+from radiounet.publishing.verdict import merge_verifications
+from radiounet.publishing.verification import Agreement, agreement, verify_mosaic
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.segmentation import VerifyOptions

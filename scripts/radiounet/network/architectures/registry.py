@@ -35,11 +35,14 @@ class Architecture:
     other_classes : tuple of str
         What it tells apart from diffuse emission, in the order of its further outputs. With none, its
         output is the softmax of two classes, else the logits of diffuse emission and of these.
+    framework : str
+        What computes it.
     """
 
     finest_px: int
     surrounded: bool = False
     other_classes: tuple[str, ...] = ()
+    framework: Literal["keras", "torch"] = "keras"
 
     def tile_step(self, levels: int) -> int:
         """What the side of a tile must be a multiple of, px: a pixel of the coarsest level."""
@@ -56,11 +59,13 @@ ARCHITECTURES = {
     "published_unet": Architecture(finest_px=2),
     "lotss_unet": Architecture(finest_px=4),
     "class_unet": Architecture(finest_px=2, surrounded=True, other_classes=OTHER_CLASSES),
-    "class_unet_torch": Architecture(finest_px=2, surrounded=True, other_classes=OTHER_CLASSES),
+    "class_unet_torch": Architecture(2, surrounded=True, other_classes=OTHER_CLASSES, framework="torch"),
 }
 
-TRAINABLE = tuple(name for name, one in ARCHITECTURES.items() if not one.other_classes)
-"""Those that `radiounet.learning.training` can train: the others need samples with their classes."""
+TRAINABLE = tuple(
+    name for name, one in ARCHITECTURES.items() if one.framework == "keras" and not one.other_classes
+)
+"""Those that `radiounet.learning.training` can train: others need samples with classes, or another loop."""
 
 
 def known_architecture(name: str) -> str:
