@@ -270,7 +270,9 @@ def test_a_network_of_two_classes_leaves_the_columns_empty(tmp_path):
     write_image(tmp_path / "image.fits", field((200, 300)))
     mask = np.zeros((200, 300), np.uint8)
     mask[60:90, 100:140] = 1
-    (row,) = measure_islands(mask, np.full(mask.shape, 0.7), read_plane(tmp_path / "image.fits"), 0.1)
+    plane = read_plane(tmp_path / "image.fits")
+    (island,) = measure_islands(mask, np.full(mask.shape, 0.7), plane, MeasureOptions())
+    row = island.row
     assert np.isnan([row["p_radio_galaxy"], row["p_galactic"], row["p_artefact"]]).all()
 
 
