@@ -34,7 +34,7 @@ def compiled(**options: Any) -> Callable[[Callable], Any]:
             made = numba.njit(cache=True, **options)(function)
             _require_space(made.stats.cache_path)
         except (RuntimeError, OSError) as error:
-            numba.config.CACHE_DIR = _temporary_cache(str(error))
+            numba.config.CACHE_DIR = _temporary_cache(str(error))  # type: ignore[attr-defined]  # set at run time
             made = numba.njit(cache=True, **options)(function)
         return made
 

@@ -91,7 +91,7 @@ def _end_of_hdu(stream: BinaryIO, path: str | Path, length: int) -> int:
         text = cards.get(keyword)
         if text is None and default is not None:
             return default
-        if not re.fullmatch(r"[+-]?[0-9]+", text or "") or not low <= int(text) <= high:
+        if text is None or not re.fullmatch(r"[+-]?[0-9]+", text) or not low <= int(text) <= high:
             raise NotFitsError(f"{path} has no usable {keyword} in a header: {text!r}")
         return int(text)
 

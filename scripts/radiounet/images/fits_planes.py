@@ -3,6 +3,7 @@
 import re
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -32,7 +33,7 @@ def open_image(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.
         warnings.simplefilter("ignore", AstropyWarning)
         # opened here, since astropy leaves a file open whose first header it cannot read
         with open(path, "rb") as stream:
-            source = stream
+            source: BinaryIO = stream
             if stream.read(6) == b"SIMPLE":  # by lengths below 0 astropy goes astray before it shows them
                 stream.seek(0)
                 header = legible(fits.Header.fromfile(stream))

@@ -4,7 +4,7 @@ import io
 import logging
 import re
 import warnings
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 import astropy.units as u
 import numpy as np
@@ -342,6 +342,6 @@ def _axis_hz(header: fits.Header, axis: str) -> object:
         return value
 
 
-def _is_frequency(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and FREQUENCIES_HZ[0] <= value <= FREQUENCIES_HZ[1]
+def _is_frequency(value: object) -> TypeGuard[float]:
+    low, high = FREQUENCIES_HZ
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high

@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 from astropy.io import fits
@@ -54,12 +55,12 @@ class Plane:
     Attributes
     ----------
     data : ndarray of float32, ``[y, x]``
-        Jy/beam where a unit is required; NaN where blank.
+        Jy/beam; NaN where blank.
     wcs : astropy.wcs.WCS
         Celestial, 2-D, longitude first, in the image's own frame and projection. It is
         asked by `radiounet.images.geometry` only, whose positions are ICRS.
-    beam : Beam or None
-        What Jy/beam refers to; None only where none was required.
+    beam : Beam
+        What Jy/beam refers to.
     resolution : Beam or None
         The beam the image was made with, where that is coarser than `beam`
         (see `radiounet.images.resampling.to_model_grid`); it says how many pixels are independent.
@@ -69,7 +70,7 @@ class Plane:
 
     data: np.ndarray
     wcs: WCS
-    beam: Beam | None
+    beam: Beam
     resolution: Beam | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -97,10 +98,9 @@ class Plane:
         header = self.wcs.to_header()
         for key in ("DATE-REF", "MJDREF"):
             header.remove(key, ignore_missing=True)
-        if self.beam:
-            header["BMAJ"] = (self.beam.major_arcsec / 3600, "deg")
-            header["BMIN"] = (self.beam.minor_arcsec / 3600, "deg")
-            header["BPA"] = (self.beam.angle_deg, "deg")
+        header["BMAJ"] = (self.beam.major_arcsec / 3600, "deg")
+        header["BMIN"] = (self.beam.minor_arcsec / 3600, "deg")
+        header["BPA"] = (self.beam.angle_deg, "deg")
         if self.resolution and self.resolution != self.beam:
             header["RESBMAJ"] = (self.resolution.major_arcsec / 3600, "deg, resolution of the image")
             header["RESBMIN"] = (self.resolution.minor_arcsec / 3600, "deg, resolution of the image")
@@ -121,23 +121,38 @@ class StoredPlane:
         As in the file and mapped from there, unless its numbers are scaled integers.
     wcs : astropy.wcs.WCS
         Celestial, 2-D, longitude first, with ``array_shape``; see `Plane`.
-    beam : Beam or None
-    factor : float or None
-        Brings the numbers to Jy/beam; None where no brightness was required:
-        numbers as they are.
     header : astropy.io.fits.Header
         From `radiounet.images.headers.legible`.
-    zeros_may_be_blank : bool
-        Whether solid areas of 0 stand for a blank: not among integers, where 0 is a value.
     """
 
     path: str | Path
     data: np.ndarray
     wcs: WCS
-    beam: Beam | None
-    factor: float | None
     header: fits.Header
-    zeros_may_be_blank: bool = True
+
+    def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """Part of the plane as a new array of float32, ``[y, x]``, its numbers as they are."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.array(self.data[rows, columns], np.float32, order="C")
+
+
+@dataclass(frozen=True)
+class StoredImage(StoredPlane):
+    """A celestial plane of brightness in its file.
+
+    Attributes
+    ----------
+    beam : Beam
+        What Jy/beam refers to.
+    factor : float
+        Brings the numbers to Jy/beam.
+    zeros_may_be_blank : bool
+        Whether solid areas of 0 stand for a blank: not among integers, where 0 is a value.
+    """
+
+    beam: Beam
+    factor: float
+    zeros_may_be_blank: bool
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
@@ -146,11 +161,8 @@ class StoredPlane:
         return solid_zeros(self.data)
 
     def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
-        """Part of the plane as a new array of float32, ``[y, x]``, NaN where blank."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            plane = np.array(self.data[rows, columns], np.float32, order="C")
-        if self.factor is None:
-            return plane
+        """Part of the plane as a new array of float32, ``[y, x]`` Jy/beam, NaN where blank."""
+        plane = super().window(rows, columns)
         zero = plane == 0 if self.zeros_may_be_blank else None
         if self.factor != 1:
             with np.errstate(over="ignore"):
@@ -164,20 +176,37 @@ class StoredPlane:
         return plane
 
 
+@overload
+def open_plane(path: str | Path, *, brightness: Literal[False]) -> StoredPlane: ...
+@overload
+def open_plane(
+    path: str | Path, *, brightness: Literal[True] = True, beam: Beam | None = None
+) -> StoredImage: ...
 def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> StoredPlane:
-    """Open the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels."""
+    """Open the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels.
+
+    Parameters
+    ----------
+    path : path
+    brightness : bool
+        Require a Jy/beam unit and a beam; False for weights and noise maps,
+        whose headers often lack both.
+    beam : Beam, optional
+        Counts instead of that of the header.
+    """
     with naming(path):
         data, header, beams = open_image(path, beams=brightness and beam is None)
         wcs, plane = celestial_plane(data, header, path)
-        factor = unit_factor(header, path) if brightness else None
-        if brightness:
-            beam = beam or read_beam(header, beams, path)
-            longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
-            check_beam(beam, longest, plane.shape, path)
-    return StoredPlane(path, plane, wcs, beam, factor, header, header["BITPIX"] < 0)
+        if not brightness:
+            return StoredPlane(path, plane, wcs, header)
+        factor = unit_factor(header, path)
+        beam = beam or read_beam(header, beams, path)
+        longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
+        check_beam(beam, longest, plane.shape, path)
+    return StoredImage(path, plane, wcs, header, beam, factor, header["BITPIX"] < 0)
 
 
-def read_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None = None) -> Plane:
+def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
     """Read the celestial plane of a FITS image.
 
     Handles 2-D images and those with further axes of length 1, in any HDU, any BITPIX, any
@@ -188,9 +217,6 @@ def read_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
     Parameters
     ----------
     path : path
-    brightness : bool
-        Require a Jy/beam unit and a beam; False for weights and noise maps,
-        whose headers often lack both.
     beam : Beam, optional
         Counts instead of that of the header.
 
@@ -207,18 +233,16 @@ def read_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
     TransientError
         The file cannot be read now.
     """
-    stored = open_plane(path, brightness=brightness, beam=beam)
+    stored = open_plane(path, beam=beam)
     with reading(path):
         plane = stored.window()
-    if not brightness:
-        return Plane(plane, stored.wcs, stored.beam)
     with naming(path):
         _require_brightness(plane, stored)
         resolution = _resolution(stored.header, stored.beam, path)
     return Plane(plane, stored.wcs, stored.beam, resolution)
 
 
-def _require_brightness(plane: np.ndarray, stored: StoredPlane) -> None:
+def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
     blank = np.isnan(plane)
     values = stored.data[blank]
     if (np.isfinite(values) & (values != 0)).any():

@@ -61,12 +61,12 @@ def _imported(script: Path) -> set[Path]:
     return found
 
 
-def provenance(**entries: str | float | int | None) -> list[tuple[str, object, str]]:
+def provenance(**entries: str | float | int | None) -> list[tuple[str, object, str | None]]:
     """FITS cards that say how a product was made; None entries are left out.
 
     Keywords are the entries' names in upper case, at most 8 letters.
     """
-    cards = [
+    cards: list[tuple[str, object, str | None]] = [
         ("RUNETVER", __version__, "version of the workflow"),
         ("CODEHASH", code_hash(), "hash of radiounet's source"),
     ]

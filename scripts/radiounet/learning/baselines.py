@@ -126,13 +126,15 @@ def _under_beams(snr: np.ndarray, beam_px: float) -> np.ndarray:
         envelope = logs.copy()
         for step in range(1, min(reach, logs.shape[axis] - 1) + 1):
             drop = np.float32(4 * np.log(2) * (step / beam_px) ** 2)
-            ahead, behind = [slice(None)] * 2, [slice(None)] * 2
-            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
-            ahead, behind = tuple(ahead), tuple(behind)
+            ahead, behind = _along(axis, slice(step, None)), _along(axis, slice(None, -step))
             np.maximum(envelope[ahead], logs[behind] - drop, out=envelope[ahead])
             np.maximum(envelope[behind], logs[ahead] - drop, out=envelope[behind])
         logs = envelope
     return logs >= 0
+
+
+def _along(axis: int, part: slice) -> tuple[slice, slice]:
+    return (slice(None), part) if axis else (part, slice(None))
 
 
 def _smooth(plane: np.ndarray, widths_px: list[float]) -> list[np.ndarray]:

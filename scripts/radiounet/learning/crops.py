@@ -17,7 +17,7 @@ from radiounet.learning.pairs import Pair, pixel_classes, read_pair
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, Normalisation
 from radiounet.settings.train import TRAINED_FOR, TrainOptions
 
-NORMALISATIONS = {
+NORMALISATIONS: dict[str, Normalisation] = {
     "asinh_sigma": AsinhNormalisation(kind="asinh_sigma"),
     "log10": LogNormalisation(kind="log10"),
 }
@@ -25,6 +25,7 @@ CROPS_PER_VISIT = 32  # of a field's 9 places of 320 px in 8 turns each, those o
 WORKERS = max(1, min(4, (os.cpu_count() or 1) // 4))  # a GPU takes more than one thread makes
 LOOK_AHEAD = 2 * WORKERS + 2  # batches
 NOISE_PLANES = 4
+NOWHERE = np.empty((0, 2), int)
 
 
 class Crops:
@@ -93,7 +94,7 @@ class Crops:
         for _ in range(self._options.batch):
             path = window[rng.integers(len(window))]
             pair = self._pair(path, window)
-            places = self._hard.get(path, ())
+            places = self._hard.get(path, NOWHERE)
             crops.append(draw_crop(pair, self._options, rng, places, self._noise, self._normalisation))
         return _stack(crops)
 
@@ -147,7 +148,7 @@ def draw_crop(
     pair: Pair,
     options: TrainOptions,
     rng: np.random.Generator,
-    hard: np.ndarray | Sequence = (),
+    hard: np.ndarray = NOWHERE,
     noise: np.ndarray | None = None,
     normalisation: Normalisation | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +181,7 @@ def draw_crop(
         return _turned(plane[y : y + size, x : x + size], turns, flip)
 
     image, rms, truth = cut(pair.image), cut(pair.rms), cut(pair.truth)
-    level = cut(pair.level) if np.ndim(pair.level) else pair.level
+    level = cut(pair.level) if isinstance(pair.level, np.ndarray) else pair.level
     if pair.scalable:
         factor = np.float32(np.exp(rng.uniform(*np.log(options.diffuse_scale))))
         image = image + (factor - 1) * truth
@@ -195,7 +196,7 @@ def draw_crop(
     return pair.normalised(image, rms, wanted), pixel_classes(image, truth, level)
 
 
-def _corner(pair: Pair, options: TrainOptions, hard, rng: np.random.Generator) -> np.ndarray:
+def _corner(pair: Pair, options: TrainOptions, hard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = options.crop_px
     highest = np.array(pair.image.shape) - size
     chance = rng.random() - options.target_fraction
@@ -204,7 +205,7 @@ def _corner(pair: Pair, options: TrainOptions, hard, rng: np.random.Generator) -
     elif chance < options.hard_fraction:
         centres = hard
     else:
-        centres = ()
+        centres = NOWHERE
     if not len(centres):
         return rng.integers(0, highest + 1)
     centre = centres[rng.integers(len(centres))]

@@ -88,12 +88,13 @@ class _MaskCounts:
         # a peak below the threshold says nothing, an empty mask finds nothing
         usable = np.triu(right > 0)
         allowed = usable & (false <= max_false_per_deg2 * self._area_deg2)
-        places = [(row, int(np.argmax(allowed[row]))) for row in np.flatnonzero(allowed.any(axis=1))]
+        places = [(int(row), int(np.argmax(allowed[row]))) for row in np.flatnonzero(allowed.any(axis=1))]
         if usable.any() and not places:
             logger.warning(
                 "no mask that finds anything has %g false islands/deg2 or fewer", max_false_per_deg2
             )
-            places = [np.unravel_index(np.argmax(np.where(usable, dice, -1)), dice.shape)]
+            row, column = np.unravel_index(np.argmax(np.where(usable, dice, -1)), dice.shape)
+            places = [(int(row), int(column))]
         return [(float(THRESHOLDS[t]), float(THRESHOLDS[p]), float(dice[t, p])) for t, p in places]
 
 
@@ -219,9 +220,10 @@ class _Cases:
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
         labels = [cluster_label(scene.strength, scene.known, *p, truth_sigma) for p in places]
         self._labels += labels
-        clusters = scene.clusters[[label in ("host", "empty") for label in labels]] if labels else ()
-        if not len(clusters):
+        decided = [label in ("host", "empty") for label in labels]
+        if not any(decided):
             return
+        clusters = scene.clusters[decided]
         self._catalogue += clusters["diffuse"].tolist()
         planes = (score, mask, scene.image, scene.rms)
         self._features.append(field_features(*planes, clusters, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec))
@@ -236,8 +238,10 @@ class _Cases:
         """Return numbers of clusters and the scores of their probabilities, by either truth."""
         counts = Counter(self._labels)
         features, detectable, listed = self.decided()
-        by_image = {name: counts[name] for name in ("host", "empty", "undetectable", "uncovered")}
-        by_catalogue = {"host": int(listed.sum()), "empty": int((~listed).sum())}
+        by_image: dict[str, object] = {
+            name: counts[name] for name in ("host", "empty", "undetectable", "uncovered")
+        }
+        by_catalogue: dict[str, object] = {"host": int(listed.sum()), "empty": int((~listed).sum())}
         if calibration is not None and detectable.size:
             probability = np.asarray(calibration.probability(features))
             by_image |= score_decisions(probability, detectable)
@@ -271,7 +275,8 @@ def evaluate(
         ``clusters_by_catalogue`` (was emission put into that cluster?).
     """
     calibration = calibration or Calibration(method.threshold)
-    counts, cases, causes = PixelCounts(), _Cases(), Counter()
+    counts, cases = PixelCounts(), _Cases()
+    causes: Counter[str] = Counter()
     results, area, masks = [], 0.0, np.zeros(3)
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, truth_sigma)

@@ -1,6 +1,7 @@
 """The page of figures of an evaluation."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -68,8 +69,8 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
         axes.grid(color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
     names = [one["method"] for one in methods]
-    where = {"loc": "outside upper center", "ncols": min(len(methods), 4), "frameon": False}
-    figure.legend(panels[0].get_lines(), names, **where)
+    columns = min(len(methods), 4)
+    figure.legend(panels[0].get_lines(), names, loc="outside upper center", ncols=columns, frameon=False)
     return figure
 
 
@@ -91,7 +92,7 @@ def _with_value(name: str, value: float | None) -> str:
     return f"{name}: {number_text(value, '.3f')}"
 
 
-def _inner_legend(axes: Axes, where: str) -> None:
+def _inner_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
     axes.legend(fontsize=8, loc=where, framealpha=0.85)
 
 
@@ -165,14 +166,14 @@ def _draw_recall_of_size(axes: Axes, methods: Sequence[Scores]) -> None:
 
 def _draw_false_islands(axes: Axes, methods: Sequence[Scores]) -> None:
     left = np.zeros(len(methods))
-    places = np.arange(len(methods))
+    places = range(len(methods))
     for cause in causes_met(methods):
         width = np.array([one["false_islands"]["by_cause"].get(cause, 0.0) for one in methods])
         axes.barh(places, width, 0.45, left=left, color=CAUSE_COLOURS.get(cause, "#000000"), label=cause)
         left += width
     axes.set_yticks([])
     axes.set_xlim(0, 1.15 * max(left.max(), 0.1))
-    for place, total, (one, colour) in zip(places, left, _coloured(methods), strict=True):
+    for place, (total, (one, colour)) in enumerate(zip(left, _coloured(methods), strict=True)):
         axes.text(total, place, f" {total:.2f}", va="center", fontsize=9)
         axes.text(0, place - 0.25, f" {one['method']}", va="bottom", fontsize=9, color=colour)
     # room for the legend below the last bar
@@ -183,7 +184,7 @@ def _draw_false_islands(axes: Axes, methods: Sequence[Scores]) -> None:
 
 
 def _draw_reliability(axes: Axes, methods: Sequence[Scores]) -> None:
-    below = axes.inset_axes([0, 0, 1, 0.22], sharex=axes)
+    below = axes.inset_axes((0, 0, 1, 0.22), sharex=axes)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle="--")
     for one, colour in _coloured(methods):
         rows = one["clusters"].get("reliability", [])

@@ -78,5 +78,5 @@ def hard_negatives(
         with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
             csv.writer(stream).writerows([("pair", "y", "x"), *rows])
     with open(table, newline="") as stream:
-        rows = np.array([[int(v) for v in row.values()] for row in csv.DictReader(stream)]).reshape(-1, 3)
-    return {path: rows[rows[:, 0] == n, 1:] for n, path in enumerate(paths)}
+        places = np.array([[int(v) for v in row.values()] for row in csv.DictReader(stream)]).reshape(-1, 3)
+    return {path: places[places[:, 0] == n, 1:] for n, path in enumerate(paths)}

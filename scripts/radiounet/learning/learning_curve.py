@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 from astropy.io import fits
 
@@ -23,14 +24,23 @@ def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, obj
         csv.writer(stream).writerows([COLUMNS, *rows])
 
 
-def read_about(path: str | Path) -> dict[str, object]:
+def read_about(path: str | Path) -> dict[str, Any]:
     """What `write_curve` wrote above the columns; empty where there is nothing."""
     with open(path) as stream:
         first = stream.readline()
     return json.loads(first[1:]) if first.startswith("#") else {}
 
 
-def origin_of(paths: Sequence[str]) -> dict[str, object]:
+class Origin(TypedDict):
+    """Where images come from; seeds and code are those of simulated ones."""
+
+    number: int
+    set: str
+    seeds: NotRequired[list[int]]
+    code: NotRequired[list[str]]
+
+
+def origin_of(paths: Sequence[str]) -> Origin:
     """Number of images, the sets they are of, lowest and highest seed, and the code that simulated them.
 
     Parameters
@@ -42,7 +52,7 @@ def origin_of(paths: Sequence[str]) -> dict[str, object]:
     seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
     sets = [f"radiounet.simulation.simulate, base seed {seed}" for seed in seeds]
     given = ["images given with their truth"] if len(headers) < len(paths) else []
-    origin: dict[str, object] = {"number": len(paths), "set": "; ".join([*sets, *given])}
+    origin: Origin = {"number": len(paths), "set": "; ".join([*sets, *given])}
     if headers:
         numbers = [header["SEED"] for header in headers if "SEED" in header]
         origin["seeds"] = [min(numbers), max(numbers)] if numbers else []
@@ -50,7 +60,7 @@ def origin_of(paths: Sequence[str]) -> dict[str, object]:
     return origin
 
 
-def require_unseen(name: str, training: dict[str, object] | None, held_out: Sequence[str]) -> None:
+def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequence[str]) -> None:
     """Refuse a model on simulated images that it, or a model it began from, was made with.
 
     Parameters

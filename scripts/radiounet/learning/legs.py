@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +25,7 @@ from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.measuring.scores import precision_summary
 from radiounet.network.architectures.keras_network import set_named_weights
-from radiounet.network.model_cards import half_precision, read_named_weights
+from radiounet.network.model_cards import read_named_weights, write_named_weights
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.settings.train import LegOptions
 
@@ -124,7 +124,7 @@ class Supply:
 
 def batches(
     supply: Supply, options: LegOptions, n_px: int, first: int, last: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """Yield the batches of steps `first` to `last` - 1, cut in a thread of its own."""
     pool = Pool(options.pool, n_px)
     # what the pool would hold at this step
@@ -303,8 +303,7 @@ class Leg:
         arrays |= {f"a{n}": one for n, one in enumerate(self.average)}
         with atomic(self._checkpoint) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, about=np.array(json.dumps(about)), **arrays)
-        with atomic(self._folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **half_precision(self._named()))
+        write_named_weights(self._folder / "weights.npz", self._named())
         if self.rows:
             with atomic(self._folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
                 writer = csv.DictWriter(stream, list(self.rows[-1]))
@@ -346,7 +345,7 @@ class Leg:
 
     def _fold(self, steps: int) -> None:
         """Take the present weights into their average; a new network's forgets its first steps."""
-        reach = self.options.average_steps
+        reach: float = self.options.average_steps
         if not self._continued:
             reach = min(reach, max(self.step / 5, 1))
         share = np.float32(1 - np.exp(-steps / reach))

@@ -21,7 +21,7 @@ from torch.nn import functional as tf
 from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, TARGETS, Sample
 from radiounet.measuring.scores import precision_summary
-from radiounet.network.model_cards import half_precision
+from radiounet.network.model_cards import write_named_weights
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,8 @@ class Course:
 
     def measure(self, skies: dict[str, list[Sample]]) -> dict[str, float]:
         """Best Dice and average precision of the averaged weights, by sky."""
-        model, scores = self.averaged(), {}
+        model = self.averaged()
+        scores: dict[str, float] = {}
         for name, samples in skies.items():
             counts = np.zeros((2, BINS))
             for sample in samples:
@@ -209,12 +210,15 @@ class Course:
 
     def mark(self, skies: dict[str, list[Sample]], loss: float, seconds: float, folder: Path) -> None:
         """Measure, log, and write averaged weights and curve."""
-        row = {"step": self.step, "crops": self.step * self.batch, "samples": self.pool.count}
+        row: dict[str, float] = {
+            "step": self.step,
+            "crops": self.step * self.batch,
+            "samples": self.pool.count,
+        }
         row |= {"seconds": round(seconds), "loss": round(loss, 5)} | self.measure(skies)
         self.rows.append(row)
         logger.info("%s", row)
-        with atomic(folder / "weights.npz") as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **half_precision(self.averaged().named_weights()))
+        write_named_weights(folder / "weights.npz", self.averaged().named_weights())
         with atomic(folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()

@@ -131,7 +131,7 @@ def train(
         watch.report(progress.step, loss, seen)
         if last:
             _write_checkpoint(checkpoint, identity, model, progress)
-    about = {
+    about: dict[str, object] = {
         "options": options.model_dump(mode="json"),
         "pairs": origin_of(paths),
         "initial": _origin_of_model(initial) if initial else None,

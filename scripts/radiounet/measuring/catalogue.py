@@ -138,7 +138,7 @@ def add_unmeasured(
         why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
         for index in indices:
             row = unmeasured_cluster(clusters[index], mosaic, galactic_latitude_deg)
-            added.append(row | {"note": "; ".join(filter(None, (row["note"], why)))})
+            added.append(row | {"note": "; ".join(filter(None, (str(row["note"]), why)))})
     logger.info(
         "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
         "%d without a position, %d in the catalogue",

@@ -98,18 +98,23 @@ class ClusterMeter:
         ]
         one = _join(parts)
         full = np.pi * cluster.r500_arcmin**2
+        p_max = float(one.smooth.max()) if one.smooth.size else np.nan
+        coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
         row = unmeasured_cluster(cluster, mosaic, self._options.galactic_latitude_deg)
         row |= {
-            "p_max": float(one.smooth.max()) if one.smooth.size else np.nan,
+            "p_diffuse": p_max,
+            "p_max": p_max,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
-            "coverage": float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0)),
+            "coverage": coverage,
         }
         if not one.image.size:
             row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
-        row["p_diffuse"] = self._p_diffuse(one, row)
+        elif self._host_calibration is not None:
+            features = self._features(one, cluster.r500_arcmin, coverage, bool(row["galactic"]))
+            row["p_diffuse"] = float(self._host_calibration.probability(features[None])[0])
         if one.in_mask.any():
             flux = integrate(
                 one.image[one.in_mask],
@@ -121,21 +126,18 @@ class ClusterMeter:
             row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
         return row
 
-    def _p_diffuse(self, one: _Aperture, row: dict[str, object]) -> float:
-        if self._host_calibration is None or not one.image.size:
-            return row["p_max"]
-        features = measure_aperture(
+    def _features(self, one: _Aperture, r500_arcmin: float, coverage: float, galactic: bool) -> np.ndarray:
+        return measure_aperture(
             one.probability,
             one.smooth,
             one.image / one.rms,
             one.in_mask,
             one.offset_arcmin,
-            row["r500_arcmin"],
+            r500_arcmin,
             self._plane.resolution_area_px / one.area.mean(),
-            row["coverage"],
-            row["galactic"],
+            coverage,
+            galactic,
         )
-        return float(self._host_calibration.probability(features[None])[0])
 
     def _collect(self, cluster: Cluster, name: str, plane: Plane, rms, probability, mask) -> _Aperture | None:
         part = _box(plane, cluster)

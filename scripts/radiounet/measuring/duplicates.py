@@ -65,7 +65,7 @@ def _keep(
     mosaics, prints, owned : sequence
         By island: number of its mosaic, footprint, area inside that one's cell.
     """
-    areas = Counter()
+    areas: dict[int, float] = defaultdict(float)
     for island in group:
         areas[mosaics[island]] += owned[island]
     winner = min(areas, key=lambda number: (-areas[number], number))

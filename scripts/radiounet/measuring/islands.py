@@ -1,5 +1,6 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,26 @@ class FluxMeasurement:
 
     flux_jy: float
     error_jy: float
+
+
+@dataclass(frozen=True)
+class Island:
+    """One island of a mask.
+
+    Attributes
+    ----------
+    y, x : ndarray of int, ``[pixel]``
+        Its pixels.
+    region : int
+        Number of the connected region that it is, or was cut from.
+    row : dict
+        What was measured; keys as in `radiounet.measuring.columns.ISLANDS`.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    region: int
+    row: dict[str, object]
 
 
 def integrate(
@@ -70,9 +91,9 @@ def measure_islands(
     mask: np.ndarray,
     probability: np.ndarray,
     plane: Plane,
-    calibration_error: float,
+    options: MeasureOptions,
     classes: dict[str, np.ndarray] | None = None,
-) -> list[dict[str, object]]:
+) -> list[Island]:
     """Measure every island of a mask: a connected region, or a piece that was cut from one.
 
     Parameters
@@ -81,17 +102,15 @@ def measure_islands(
     probability : ndarray, ``[y, x]``
     plane : Plane
         The image, Jy/beam.
-    calibration_error : float
-        Fraction.
+    options : MeasureOptions
     classes : mapping of str to ndarray of uint8, ``[y, x]``, optional
         From `read_classes`; a class that is missing is NaN in the catalogue.
 
     Returns
     -------
-    list of dict
-        One per island, from bottom to top; keys as in `radiounet.measuring.columns.ISLANDS`, and
-        ``pixels`` (rows and columns) and ``region`` (number of the connected region).
-        The position is the centroid weighted with probability.
+    list of Island
+        From bottom to top; the position is the centroid weighted with probability. The columns
+        ``mosaic`` and ``owned_fraction`` are left to `find_islands`.
 
     See Also
     --------
@@ -103,16 +122,17 @@ def measure_islands(
     beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
     plane = replace(plane, data=subtract_background(plane.data, rms, beam_px, mask == 1))
     labels, regions = separate(mask, plane.data / rms, probability, beam_px)
-    rows = []
+    islands = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):
         y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
         if y.size == 0:  # reference mode also predicts blank pixels
             continue
         y, x = y + part[0].start, x + part[1].start
-        row = _measure(y, x, probability, plane, rms, calibration_error)
+        row = _measure(y, x, probability, plane, rms, options)
         row |= {class_column(name): _mean((classes or {}).get(name), y, x) for name in OTHER_CLASSES}
-        rows.append(row | {"region": int(regions[index - 1])})
-    return _with_parents(rows)
+        islands.append(Island(y, x, int(regions[index - 1]), row))
+    _name_parents(islands)
+    return islands
 
 
 def _mean(values: np.ndarray | None, y: np.ndarray, x: np.ndarray) -> float:
@@ -128,23 +148,32 @@ def read_classes(probability: str) -> dict[str, np.ndarray]:
         }
 
 
-def _with_parents(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _name_parents(islands: Sequence[Island]) -> None:
     """Name every region after its most probable island, of equally probable ones the largest."""
-    best: dict[object, dict[str, object]] = {}
-    for row in sorted(rows, key=lambda row: (row["p_max"], row["area_arcmin2"])):
-        best[row["region"]] = row
-    return [row | {"parent": best[row["region"]]["name"]} for row in rows]
+    best: dict[int, object] = {}
+    for one in sorted(islands, key=lambda one: (one.row["p_max"], one.row["area_arcmin2"])):
+        best[one.region] = one.row["name"]
+    for one in islands:
+        one.row["parent"] = best[one.region]
 
 
-def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, object]:
+def _measure(
+    y: np.ndarray,
+    x: np.ndarray,
+    probability: np.ndarray,
+    plane: Plane,
+    rms: np.ndarray,
+    options: MeasureOptions,
+) -> dict[str, object]:
     chance = probability[y, x].astype(np.float64)
     centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
     ra, dec = to_sky(plane.wcs, centre_x, centre_y)
     area = plane.relative_area(y, x)
-    flux = integrate(plane.data[y, x], rms[y, x], plane, calibration_error, area)
+    flux = integrate(plane.data[y, x], rms[y, x], plane, options.calibration_error, area)
     # on the sky around the centroid, in pixels of the middle of the image
     across, up = jacobian(plane.wcs, centre_x, centre_y) / plane.pixel_arcsec @ [x - centre_x, y - centre_y]
     place = SkyCoord(ra, dec, unit="deg")
+    latitude = float(place.galactic.b.deg)
     return {
         "name": designation(place),
         "ra_deg": float(ra),
@@ -156,9 +185,9 @@ def _measure(y, x, probability, plane, rms, calibration_error) -> dict[str, obje
         "flux_mjy": 1e3 * flux.flux_jy,
         "flux_err_mjy": 1e3 * flux.error_jy,
         "peak_sigma": float(np.max(plane.data[y, x] / rms[y, x])),
-        "galactic_latitude_deg": float(place.galactic.b.deg),
+        "galactic_latitude_deg": latitude,
+        "galactic": abs(latitude) < options.galactic_latitude_deg,
         "touches_edge": _touches_blank(y, x, plane.data),
-        "pixels": (y, x),
     }
 
 
@@ -217,27 +246,21 @@ def find_islands(
     """
     check_maps(image, probability, mask)
     plane = read_plane(image)
-    rows = measure_islands(
-        fits_plane(mask),
-        fits_plane(probability),
-        plane,
-        options.calibration_error,
-        read_classes(probability),
+    islands = measure_islands(
+        fits_plane(mask), fits_plane(probability), plane, options, read_classes(probability)
     )
-    places = [to_sky(plane.wcs, *row["pixels"][::-1]) for row in rows]
-    for row, (ra, dec) in zip(rows, places, strict=True):
-        row["owned_fraction"] = float(survey.owned(mosaic, ra, dec).mean())
-        row["mosaic"] = mosaic
-        row["galactic"] = abs(row["galactic_latitude_deg"]) < options.galactic_latitude_deg
-    reached = {row["region"] for row in rows if row["owned_fraction"] > 0}
-    kept = [number for number, row in enumerate(rows) if row["region"] in reached]
+    places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
+    owned = [float(survey.owned(mosaic, ra, dec).mean()) for ra, dec in places]
+    reached = {one.region for one, part in zip(islands, owned, strict=True) if part > 0}
+    kept = [number for number, one in enumerate(islands) if one.region in reached]
+    rows = [islands[number].row | {"mosaic": mosaic, "owned_fraction": owned[number]} for number in kept]
     meta = mask_provenance(mask) | {
         "calibration_error": options.calibration_error,
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
     }
     if survey.cells.disjoint:  # own images are not compared with each other
         meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]
-    write_ecsv(target, make_table("islands", [rows[number] for number in kept], meta))
+    write_ecsv(target, make_table("islands", rows, meta))
 
 
 def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

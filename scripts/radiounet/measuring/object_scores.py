@@ -105,7 +105,9 @@ def score_objects(
         results.append(
             ObjectResult(
                 str(row["kind"]),
-                *(float(row[name]) for name in ("peak_sigma", "las_arcmin", "flux_jy")),
+                float(row["peak_sigma"]),
+                float(row["las_arcmin"]),
+                float(row["flux_jy"]),
                 float(visible / beam_area_px),
                 bool(share >= FOUND_FLUX or overlap > FOUND_OVERLAP),
                 float(image[part][inside].sum() / beam_area_px),

@@ -77,8 +77,8 @@ def separate(
     pieces, first, parents = {}, [], []
     for region, part in enumerate(parts, start=1):
         inside = labels[part] == region
-        pieces[region] = _cut(inside, image_snr[part], probability[part], beam_px)
-        for y, x in _first_pixels(inside if pieces[region] is None else pieces[region]):
+        cut = pieces[region] = _cut(inside, image_snr[part], probability[part], beam_px)
+        for y, x in _first_pixels(inside if cut is None else cut):
             first.append((part[0].start + y, part[1].start + x))
             parents.append(region)
     order = sorted(range(len(first)), key=first.__getitem__)

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -116,7 +116,7 @@ class Predictor:
 
     def cores(
         self, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
         """Predict tiles of a plane batch by batch; tiles are read while others are computed.
 
         Parameters

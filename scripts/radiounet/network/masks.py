@@ -90,9 +90,9 @@ def stitch_cores(
         probability[np.isnan(plane.data)] = np.nan
     for one in classes:
         one[np.isnan(probability)] = 0
-    own = options.threshold is None
-    threshold = card.threshold if own else options.threshold
-    peak = card.peak if own else None
+    threshold, peak = options.threshold, None
+    if threshold is None:
+        threshold, peak = card.threshold, card.peak
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)
     made = {

@@ -225,8 +225,8 @@ def read_card(folder: str | Path, check_weights: bool = True) -> ModelCard:
     return card
 
 
-def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights as they are kept: half precision, names that a zip file can hold.
+def write_named_weights(path: str | Path, weights: dict[str, np.ndarray]) -> None:
+    """Write weights, ``layer/weight``, in half precision, under names that a zip file can hold.
 
     Raises
     ------
@@ -237,11 +237,13 @@ def half_precision(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, one in weights.items():
         if not (np.abs(one) <= largest).all():
             raise ModelError(f"{name} holds weights beyond {largest:g} or no numbers: half precision cannot")
-    return {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
+    kept = {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **kept)  # type: ignore[arg-type]  # its stub takes every name for allow_pickle
 
 
 def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Read weights that were kept in half precision, as ``layer/weight``.
+    """Read weights from `write_named_weights`, as ``layer/weight``.
 
     Raises
     ------

@@ -66,8 +66,14 @@ def fetch_model(name: str, model: PublishedModel, download: DownloadOptions, out
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
         if not is_folder:
-            accept = {"check": lambda _: None, "max_bytes": MAX_BYTES}
-            fetch(model.url, source, download, checksum=model.checksum, **accept)
+            fetch(
+                model.url,
+                source,
+                download,
+                checksum=model.checksum,
+                check=lambda _: None,
+                max_bytes=MAX_BYTES,
+            )
         log10 = LogNormalisation(kind="log10", low=model.low, high=model.high, floor=model.floor)
         grid = {"pixel_arcsec": model.pixel_arcsec, "beam_arcsec": model.beam_arcsec}
         import_saved_model(source, name, out, log10, model.threshold, model.url, **grid)

@@ -67,14 +67,17 @@ class Layout:
     def padded(self) -> tuple[int, int]:
         """Shape of the plane as it is stored: padded to one tile at least, or surrounded by blanks."""
         if self.surrounded:
-            return tuple(count * self.core_px + 2 * self.margin_px for count in self.counts)
-        return tuple(max(side, self.tile_px) for side in self.shape)
+            ny, nx = (count * self.core_px + 2 * self.margin_px for count in self.counts)
+        else:
+            ny, nx = (max(side, self.tile_px) for side in self.shape)
+        return ny, nx
 
     @property
     def place(self) -> tuple[slice, slice]:
         """Where the plane lies in what is stored."""
         low = self.margin_px if self.surrounded else 0
-        return tuple(slice(low, low + side) for side in self.shape)
+        ny, nx = self.shape
+        return slice(low, low + ny), slice(low, low + nx)
 
     def starts(self) -> np.ndarray:
         """Start of every core, ``[tile, 2]``."""
@@ -109,9 +112,12 @@ class Layout:
         low = np.maximum(start, 0)
         high = np.maximum(np.minimum(start + self.core_px, self.shape), low)
         moved = self._core_origins(start)
-        target = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        source = tuple(slice(int(a), int(b)) for a, b in zip(low - moved, high - moved, strict=True))
-        return target, source
+        return _box(low, high), _box(low - moved, high - moved)
+
+
+def _box(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
+    rows, columns = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return rows, columns
 
 
 def layout(
@@ -130,21 +136,22 @@ def layout(
     ConfigError
         In ``reference`` mode, a model that has no published tiles.
     """
+    ny, nx = shape
     if surrounded:
         if mode == "reference":
             raise ConfigError("mode reference reproduces the published network; this model has mode exact")
-        counts = tuple(-(-side // core_px) for side in shape)
-        return Layout(tuple(shape), tile_px, core_px, 0, counts, surrounded=True)
+        counts = -(-ny // core_px), -(-nx // core_px)
+        return Layout((ny, nx), tile_px, core_px, 0, counts, surrounded=True)
     margin = (tile_px - core_px) // 2
     if mode == "reference":
         if min(shape) < tile_px:
             raise GridError(f"an image of {shape} px holds no tile of {tile_px} px; use mode exact")
-        counts = tuple((side - tile_px) // core_px + 1 for side in shape)
-        return Layout(tuple(shape), tile_px, core_px, margin, counts)
+        counts = (ny - tile_px) // core_px + 1, (nx - tile_px) // core_px + 1
+        return Layout((ny, nx), tile_px, core_px, margin, counts)
     # whole cores before pixel 0 keep the tiles of the reference where they are
     first = margin - -(-margin // core_px) * core_px
-    counts = tuple(-(-(side - first) // core_px) for side in shape)
-    return Layout(tuple(shape), tile_px, core_px, first, counts)
+    counts = -(-(ny - first) // core_px), -(-(nx - first) // core_px)
+    return Layout((ny, nx), tile_px, core_px, first, counts)
 
 
 def sides(card: ModelCard, shape: tuple[int, int]) -> tuple[int, int]:
@@ -237,8 +244,8 @@ def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
 
 def read_layout(store: h5py.File, card: ModelCard) -> Layout:
     """Layout of a tiles file for the model it was made for."""
-    shape, mode = tuple(int(side) for side in store.attrs["shape"]), store.attrs["mode"]
-    return layout(shape, *sides(card, shape), mode, card.surrounded)
+    ny, nx = (int(side) for side in store.attrs["shape"])
+    return layout((ny, nx), *sides(card, (ny, nx)), store.attrs["mode"], card.surrounded)
 
 
 def stitch(cores: np.ndarray, starts: np.ndarray, where: Layout) -> np.ndarray:

@@ -23,7 +23,9 @@ def happens(chance: float, rng: np.random.Generator) -> bool:
     return chance > 0 and bool(rng.random() < chance)
 
 
-def add_points(plane: np.ndarray, y: np.ndarray, x: np.ndarray, flux: np.ndarray) -> None:
+def add_points(
+    plane: np.ndarray, y: np.ndarray | float, x: np.ndarray | float, flux: np.ndarray | float
+) -> None:
     """Share the flux of points among their four nearest pixels; what lies outside is lost."""
     y, x, flux = (np.atleast_1d(np.asarray(values, np.float64)) for values in (y, x, flux))
     low_y, low_x = np.floor(y).astype(int), np.floor(x).astype(int)

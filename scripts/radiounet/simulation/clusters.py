@@ -85,7 +85,8 @@ def add_clusters(
             clusters.append(SimulatedCluster(y, x, redshift, radius, diffuse, False))
     if share and rng.random() < options.filament_fraction:
         scale = arcmin_per_kpc(rng.uniform(0.05, 0.4), cosmology) * options.px_per_arcmin
-        draw_bridge(target, *rng.uniform(0, target.shape[0], 2), scale, "filament", options, rng)
+        y, x = rng.uniform(0, target.shape[0], 2)
+        draw_bridge(target, y, x, scale, "filament", options, rng)
     return clusters
 
 
@@ -187,8 +188,8 @@ def _add_kind(
         add_megahalo(target, *centre, radius, faint, rng)
     elif kind == "phoenix":
         size = _draw_px(options.phoenix_size_kpc, scale, options, rng)
-        place = (y, x) + rng.normal(0, 0.3 * radius_px, 2)
-        add_phoenix(target, *place, size, peak, rng)
+        jitter = rng.normal(0, 0.3 * radius_px, 2)
+        add_phoenix(target, y + jitter[0], x + jitter[1], size, peak, rng)
     else:
         direction = rng.uniform(0, 2 * np.pi)
         for turn in (0, np.pi) if kind == "double relic" else (0,):

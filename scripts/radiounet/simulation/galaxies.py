@@ -48,7 +48,10 @@ class Layers:
     @classmethod
     def empty(cls, size: int) -> "Layers":
         """Return planes without sources."""
-        return cls(*(np.zeros((size, size), np.float32) for _ in range(5)))
+        compact, galaxies, remnants, spirals, galactic = (
+            np.zeros((size, size), np.float32) for _ in range(5)
+        )
+        return cls(compact, galaxies, remnants, spirals, galactic)
 
 
 def draw_fluxes(

@@ -95,12 +95,19 @@ class Observation:
     @classmethod
     def draw(cls, options: SimulateOptions, rng: np.random.Generator) -> "Observation":
         """Draw an observation from the ranges of the configuration."""
-        ideal = bool(rng.random() < options.ideal_fraction)
-        ranges = (options.declination_deg, options.hours, options.inner_cut_m, options.robust)
-        drawn = [float(rng.uniform(*limits)) for limits in ranges]
-        names = ("taper", "shoulder", "shoulder_arcsec", "beam_noise", "stripe_noise")
-        more = {name: draw_from(getattr(options, name), rng) for name in names}
-        return cls(*drawn, ideal, **more)
+        # another order would draw another sky from the same seed
+        return cls(
+            ideal=bool(rng.random() < options.ideal_fraction),
+            declination_deg=float(rng.uniform(*options.declination_deg)),
+            hours=float(rng.uniform(*options.hours)),
+            inner_cut_m=float(rng.uniform(*options.inner_cut_m)),
+            robust=float(rng.uniform(*options.robust)),
+            taper=draw_from(options.taper, rng),
+            shoulder=draw_from(options.shoulder, rng),
+            shoulder_arcsec=draw_from(options.shoulder_arcsec, rng),
+            beam_noise=draw_from(options.beam_noise, rng),
+            stripe_noise=draw_from(options.stripe_noise, rng),
+        )
 
 
 class Instrument:
@@ -134,8 +141,10 @@ class Instrument:
         radius2 = ky[:, None] ** 2 + kx[None, :] ** 2
         self._restoring = np.exp(-exponent * radius2).astype(np.float32)
         self._taper = self._restoring ** np.float32(observation.taper**2)
-        parts = [self._weighted(one, radius2) for one in (observation, partner) if one is not None]
-        imaged, power = (sum(one) / len(parts) for one in zip(*parts, strict=True))
+        imaged, power = self._weighted(observation, radius2)
+        if partner is not None:
+            other_imaged, other_power = self._weighted(partner, radius2)
+            imaged, power = (imaged + other_imaged) / 2, (power + other_power) / 2
         if observation.shoulder != 1:
             scale_px = observation.shoulder_arcsec / options.pixel_arcsec
             broad = np.exp(-2 * (np.pi * scale_px * FWHM_TO_SIGMA) ** 2 * radius2)
@@ -297,8 +306,8 @@ class Instrument:
         residual = np.zeros(rows.size, np.complex64)
         wave = -2j * np.pi / self.size * np.fft.fftfreq(self.size) * self.size
         columns_of = np.broadcast_arrays(y, x, flux, phase_rad, gain)
-        for source_y, source_x, source_flux, *errors in zip(*columns_of, strict=True):
-            gains = _draw_gains(len(read_stations()), *errors, rng).astype(np.complex64)
+        for source_y, source_x, source_flux, phase, amplitude in zip(*columns_of, strict=True):
+            gains = _draw_gains(len(read_stations()), phase, amplitude, rng).astype(np.complex64)
             turn_y, turn_x = source_flux * np.exp(wave * source_y), np.exp(wave * source_x)
             _add_errors(residual, gains, *where, turn_y.astype(np.complex64), turn_x.astype(np.complex64))
         spectrum = self._grid(rows, columns, residual.real) + 1j * self._grid(rows, columns, residual.imag)

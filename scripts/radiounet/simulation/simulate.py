@@ -6,7 +6,7 @@ mask that the truth implies is where it exceeds ``train.truth_sigma`` times the
 noise. Physics: `radiounet.simulation.instrument`, `galaxies`, `galactic`, `diffuse`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -120,9 +120,19 @@ def simulate_pair(options: SimulateOptions, seed: int) -> SimulatedPair:
     image += draw_background(options, rms, rng)
     cause, classes = find_causes(layers, target, artefacts, instrument, rms)
     part = slice((instrument.size - options.n_px) // 2, (instrument.size + options.n_px) // 2)
-    planes = (image, target.truth, rms, target.numbers, cause, classes)
-    lists = _moved(target, clusters, part, zoom)
-    pair = SimulatedPair(*(plane[part, part] for plane in planes), beam_arcsec / zoom, *lists)
+    square = part, part
+    objects, clusters = _moved(target, clusters, part, zoom)
+    pair = SimulatedPair(
+        image[square],
+        target.truth[square],
+        rms[square],
+        target.numbers[square],
+        cause[square],
+        classes[square],
+        beam_arcsec / zoom,
+        objects,
+        clusters,
+    )
     pair.image[draw_blank(pair.image.shape, options, rng)] = np.nan
     return pair
 
@@ -247,7 +257,7 @@ def draw_rms(options: SimulateOptions, size: int, rng: np.random.Generator) -> n
     coarse = rng.uniform(*options.rms_variation, (6, 6))
     if rng.random() < options.edge_fraction:
         coarse *= np.linspace(1, rng.uniform(*options.edge_noise), 6)[:: rng.choice([-1, 1])]
-        coarse = np.rot90(coarse, rng.integers(4))
+        coarse = np.rot90(coarse, int(rng.integers(4)))
     smooth = ndimage.zoom(coarse, size / 6, order=1, grid_mode=True, mode="nearest")
     return (level * smooth[:size, :size]).astype(np.float32)
 
@@ -278,18 +288,21 @@ def draw_blank(shape: tuple[int, int], options: SimulateOptions, rng: np.random.
     return blank
 
 
-def _moved(target: Target, clusters: list[SimulatedCluster], part: slice, zoom: float):
+def _moved(
+    target: Target, clusters: list[SimulatedCluster], part: slice, zoom: float
+) -> tuple[list[DiffuseObject], list[SimulatedCluster]]:
     """Lists with positions counted from the corner of the cut-out, and angles as if `zoom` were 1.
 
     Clusters outside the cut-out are dropped.
     """
-    for one in (*target.objects, *clusters):
+    for one in target.objects:
         one.y_px -= part.start
         one.x_px -= part.start
-    for one in target.objects:
         one.las_arcmin /= zoom
-    for one in clusters:
-        one.r500_arcmin /= zoom
+    for cluster in clusters:
+        cluster.y_px -= part.start
+        cluster.x_px -= part.start
+        cluster.r500_arcmin /= zoom
     side = part.stop - part.start
     inside = [c for c in clusters if 0 <= c.y_px < side and 0 <= c.x_px < side]
     return target.objects, inside
@@ -320,8 +333,13 @@ def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
         fits.HDUList(planes).writeto(temporary, overwrite=True)
 
 
-def _table(kind: type, rows: list[dict], name: str, more: dict[str, type] | None = None) -> fits.BinTableHDU:
-    columns = (more or {}) | {key: one.type for key, one in kind.__dataclass_fields__.items()}
+def _table(
+    kind: type[SimulatedCluster] | type[DiffuseObject],
+    rows: list[dict],
+    name: str,
+    more: dict[str, type] | None = None,
+) -> fits.BinTableHDU:
+    columns = (more or {}) | {one.name: one.type for one in fields(kind)}
     table = Table(
         {
             key: np.array([row[key] for row in rows], "U16" if one is str else one)

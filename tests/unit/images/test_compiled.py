@@ -106,7 +106,7 @@ def test_a_place_that_is_given_is_used(place):
 
 @pytest.mark.parametrize("home", [None, "/dev/null", "/proc"])
 def test_without_a_home_the_code_stays_beside_its_source(place, home):
-    (place / "lib/radiounet/__pycache__").unlink()
+    (place / "lib/radiounet/mosaicking/__pycache__").unlink()
     folder, log = run(place, HOME=home, XDG_CACHE_HOME=None)
-    assert folder == place / "lib/radiounet/__pycache__"
+    assert folder == place / "lib/radiounet/mosaicking/__pycache__"
     assert log == ""

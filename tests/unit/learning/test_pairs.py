@@ -172,7 +172,7 @@ def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "noise_scale": (2, 2)}
     options = OPTIONS.model_copy(update=changes | {"normalisation": "log10"})
     noise = np.ones((1, 32, 32), np.float32)
-    plane, _ = draw_crop(pair, options, np.random.default_rng(1), (), noise)
+    plane, _ = draw_crop(pair, options, np.random.default_rng(1), noise=noise)
     np.testing.assert_allclose(plane, 2 / 5, atol=1e-3)  # 1e-8 between 1e-10 and 1e-5, nothing added
 
 
@@ -308,7 +308,7 @@ def test_added_noise_by_hand():
     pair = pair_of(np.zeros((32, 32), np.float32), truth, rms=2.0, survey_beam=True)
     options = OPTIONS.model_copy(update={"added_noise_sigma": (0.75, 0.75)})
     noise = np.full((1, 40, 40), 4, np.float32)
-    plane, classes = draw_crop(pair, options, np.random.default_rng(1), (), noise)
+    plane, classes = draw_crop(pair, options, np.random.default_rng(1), noise=noise)
     np.testing.assert_allclose(np.sinh(plane), 0.75 * 2 * 4 / (2 * 1.25), rtol=1e-5)
     assert (classes == 1).sum() == 1  # 0.65 lies above 0.5 * 1.25 = 0.625, 0.6 does not
 
@@ -319,7 +319,7 @@ def test_noise_of_another_beam_is_added_to_no_coarse_image(tmp_path):
     options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1)})
     noise = np.ones((1, 40, 40), np.float32)
     with_noise, without = (
-        draw_crop(pair, options, np.random.default_rng(1), (), one) for one in (noise, None)
+        draw_crop(pair, options, np.random.default_rng(1), noise=one) for one in (noise, None)
     )
     for one, other in zip(with_noise, without, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -367,7 +367,10 @@ def test_blank_pixels_are_nothing_and_do_not_count():
     noise = np.ones((1, 40, 40), np.float32)
     options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1), "diffuse_scale": (2, 2)})
     plane, classes = draw_crop(
-        pair_of(image, truth, scalable=True, survey_beam=True), options, np.random.default_rng(1), (), noise
+        pair_of(image, truth, scalable=True, survey_beam=True),
+        options,
+        np.random.default_rng(1),
+        noise=noise,
     )
     assert (classes == -1).sum() == 32
     assert (plane[classes == -1] == 0).all()

@@ -14,7 +14,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.network.architectures.graphs import _FINDERS, graphs_of
 from radiounet.network.architectures.registry import ARCHITECTURES, TRAINABLE
 from radiounet.network.engine import Engine, load_model
-from radiounet.network.model_cards import half_precision, read_card
+from radiounet.network.model_cards import read_card, write_named_weights
 
 OF_KERAS = ["published_unet", "lotss_unet", "class_unet"]
 
@@ -86,7 +86,7 @@ def test_the_network_in_pytorch_gives_what_that_in_keras_gives(tmp_path):
     network = graphs_of("class_unet").build(128, (4, 8, 8))
     randomise(network, tiles)
     file = tmp_path / "weights.npz"
-    np.savez(file, **half_precision(graphs_of("class_unet").named_weights(network)))
+    write_named_weights(file, graphs_of("class_unet").named_weights(network))
     card = CARD | {"widths": [4, 8, 8], "weights": {"file": file.name, "sha256": sha256_of(file)}}
     found = []
     for name in ("class_unet", "class_unet_torch"):

@@ -25,7 +25,7 @@ from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import make_mask, stitch_cores
-from radiounet.network.model_cards import MODELS, ModelCard, half_precision, network_input
+from radiounet.network.model_cards import MODELS, ModelCard, network_input, write_named_weights
 from radiounet.network.tiling import layout, sides, stitch, tile_image
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import OWN_IMAGES
@@ -112,7 +112,7 @@ def test_tiles_do_not_tell_where_they_lie():
 
 def test_weights_by_name_fit_or_are_refused(tmp_path):
     model = random_network(64, (4, 8))
-    np.savez(tmp_path / "weights.npz", **half_precision(named_weights(model)))
+    write_named_weights(tmp_path / "weights.npz", named_weights(model))
     card = CARD | {
         "architecture": "class_unet",
         "weights": {"file": "weights.npz", "sha256": sha256_of(tmp_path / "weights.npz")},
@@ -128,9 +128,9 @@ def test_weights_by_name_fit_or_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("value", [7e4, -1e6, np.inf, np.nan])
-def test_weights_that_half_precision_cannot_hold_are_refused(value):
+def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path, value):
     with pytest.raises(ModelError, match="stem_norm/moving_variance"):
-        half_precision({"stem_norm/moving_variance": np.array([1.0, value], np.float32)})
+        write_named_weights(tmp_path / "w.npz", {"stem_norm/moving_variance": np.array([1.0, value])})
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,9 @@ def test_a_network_of_two_classes_leaves_the_columns_empty(tmp_path):
     write_image(tmp_path / "image.fits", field((200, 300)))
     mask = np.zeros((200, 300), np.uint8)
     mask[60:90, 100:140] = 1
-    (row,) = measure_islands(mask, np.full(mask.shape, 0.7), read_plane(tmp_path / "image.fits"), 0.1)
+    plane = read_plane(tmp_path / "image.fits")
+    (island,) = measure_islands(mask, np.full(mask.shape, 0.7), plane, MeasureOptions())
+    row = island.row
     assert np.isnan([row["p_radio_galaxy"], row["p_galactic"], row["p_artefact"]]).all()
 
 

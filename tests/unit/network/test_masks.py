@@ -12,6 +12,7 @@ from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.noise import local_rms
 from radiounet.measuring.islands import designation, integrate, largest_size_px, measure_islands
 from radiounet.network.masks import make_mask
+from radiounet.settings.measure import MeasureOptions
 
 BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
 NOISE = 1e-4
@@ -25,7 +26,8 @@ def a_plane(n_px=200, ra=150.0, dec=40.0, noise=NOISE):
 def islands_of(mask, plane=None, probability=None, calibration_error=0.1):
     plane = plane or a_plane(len(mask))
     probability = np.full(mask.shape, 0.8, np.float32) if probability is None else probability
-    return measure_islands(mask, probability, plane, calibration_error)
+    options = MeasureOptions(calibration_error=calibration_error)
+    return [one.row for one in measure_islands(mask, probability, plane, options)]
 
 
 def mask_of(*parts, n_px=200):

@@ -84,7 +84,7 @@ class ClassUnet(nn.Module):
         return layers | {"logits": self.logits}
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        tensors = {}
+        tensors: dict[str, torch.Tensor] = {}
         for name, layer in self._by_name().items():
             if isinstance(layer, nn.BatchNorm2d):
                 tensors |= {f"{name}/gamma": layer.weight, f"{name}/beta": layer.bias}

@@ -113,8 +113,9 @@ def _two_convolutions(
 ):
     """Two of (convolution, ReLU, normalisation); of a part of a plane where `want` is given."""
     ((kernel, bias), norm), (second, last) = block
-    whole = want is None or want == (0, full)
-    middle = None if whole else (max(want[0] - 1, 0), min(want[1] + 1, full))
+    middle = None  # where the whole plane is wanted
+    if want is not None and want != (0, full):
+        middle = max(want[0] - 1, 0), min(want[1] + 1, full)
 
     def step(x, kernel, bias, have, want):
         return (
@@ -123,7 +124,7 @@ def _two_convolutions(
             else run.convolve_part(x, have, want, full, kernel, bias)
         )
 
-    if not whole and middle != (0, full):
+    if middle is not None and middle != (0, full):
         x = ops.relu(step(x, kernel, bias, have, middle))
         second = norm.before(*second)
     elif norm.divisible:
@@ -131,7 +132,8 @@ def _two_convolutions(
         second = second[0] * norm.scale[:, None], second[1]
     else:
         x = run.mapped(ops.relu(step(x, kernel, bias, have, middle)), norm)
-    x = ops.relu(step(x, *second, middle, None if whole else want))
+    kernel, bias = second
+    x = ops.relu(step(x, kernel, bias, middle, None if middle is None else want))
     return run.mapped(x, last)
 
 
