@@ -89,7 +89,8 @@ class Rerun:
         made = set(self.mosaics)
         if self.fields:
             made |= {name for name in self._run_mosaics if self.fields & set(self._graph.fields_of(name))}
-        tables, others = set(), set()
+        tables: set[str] = set()
+        others: set[str] = set()
         for name in self._graph.selected:
             touched = made & set(self._graph.touched_by_clusters_of(name))
             for kind in tables_of_mosaic():
