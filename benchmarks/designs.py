@@ -20,12 +20,14 @@ from torch import nn
 from torch.nn import functional as tf
 
 import common  # noqa: F401
-from radiounet.learning.samples import Sample, be_nice, make_sample
+from radiounet.images.writing import atomic
+from radiounet.learning.samples import Sample, be_nice, cached_sample, make_sample
 from radiounet.learning.torch_training import Course, GpuPool
 from radiounet.network.architectures.class_unet_torch import CLIP
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 
 WARM_UP_STEPS = 3
+SAVE_S = 300.0
 DROPOUT = 0.5
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 
@@ -209,6 +211,24 @@ DESIGNS = (
 )
 
 
+def _save(path: Path, course: Course, spent: float) -> None:
+    """Write all that a training needs to go on, and the seconds that it took."""
+    parts = {"model": course.model.state_dict(), "optimizer": course.optimizer.state_dict()}
+    parts |= {"generator": course.generator.get_state(), "average": course.average}
+    with atomic(path) as temporary:
+        torch.save(parts | {"step": course.step, "spent": spent}, temporary)
+
+
+def _restore(path: Path, course: Course) -> float:
+    """Continue a training that was stopped; returns the seconds that it took."""
+    parts = torch.load(path, map_location=course.device, weights_only=True)
+    course.model.load_state_dict(parts["model"])
+    course.optimizer.load_state_dict(parts["optimizer"])
+    course.generator.set_state(parts["generator"].cpu())
+    course.average, course.step = parts["average"], parts["step"]
+    return parts["spent"]
+
+
 def run_design(
     design: Design, args: argparse.Namespace, pool: GpuPool, skies: dict[str, list[Sample]], seed: int
 ) -> dict:
@@ -227,10 +247,16 @@ def run_design(
     del trial
     # on a CPU that others use too, the time of the processor is what two designs can have alike
     clock = time.monotonic if args.device.type == "cuda" else time.process_time
-    course, began = begin(), clock()
-    while (spent := clock() - began) < args.seconds:
+    course = begin()
+    state = args.state / f"{DESIGNS.index(design)}-{seed}.pt" if args.state else None
+    before = _restore(state, course) if state and state.is_file() else 0.0
+    began = saved = clock()
+    while (spent := before + clock() - began) < args.seconds:
         # waiting for the loss keeps the clock honest
         float(course.learn(spent / args.seconds))
+        if state and clock() - saved > SAVE_S:
+            _save(state, course, spent)
+            saved = clock()
     return {
         "name": design.name,
         "seed": seed,
@@ -264,6 +290,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--out", type=Path, default=Path("results/designs.jsonl"))
+    parser.add_argument("--state", type=Path, help="folder: a program that is stopped goes on from it")
     args = parser.parse_args()
     args.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.threads:
@@ -273,7 +300,8 @@ def main() -> None:
     with ProcessPoolExecutor(args.workers, get_context("spawn"), initializer=be_nice) as executor:
         numbers = range(HELD_OUT, HELD_OUT + args.held_out)
         skies = {name: list(executor.map(partial(make_sample, read_sky(name)), numbers)) for name in SKIES}
-        samples = executor.map(partial(make_sample, read_sky("wide")), range(args.samples))
+        make = partial(cached_sample, args.state / "samples") if args.state else make_sample
+        samples = executor.map(partial(make, read_sky("wide")), range(args.samples))
         pool = GpuPool(args.samples, skies["wide"][0].plane.shape[0], args.device)
         for sample in samples:
             pool.put(sample)

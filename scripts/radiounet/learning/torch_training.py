@@ -149,7 +149,7 @@ class Course:
             self.model.parameters(), self.learning_rate, weight_decay=1e-4, fused=fused
         )
         self.average = [one.detach().clone().float() for one in _state(self.model)]
-        self._generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.step = 0
 
     def rate(self, part: float) -> float:
@@ -164,7 +164,7 @@ class Course:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(part)
         planes, bits = self.pool.crops(
-            self.batch, self.crop_px, self.target_fraction, self.noise_scale, self._generator
+            self.batch, self.crop_px, self.target_fraction, self.noise_scale, self.generator
         )
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
