@@ -1,6 +1,7 @@
 import healpy
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
@@ -10,6 +11,18 @@ from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pi
 from radiounet.survey.survey import Cluster, Survey
 
 PAIR = Survey(DR2, [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
+
+
+def test_angles_are_those_of_astropy():
+    rng = np.random.default_rng(3)
+    ra, dec = rng.uniform(0, 360, 200), np.degrees(np.arcsin(rng.uniform(-1, 1, 200)))
+    places = SkyCoord(ra, dec, unit="deg")
+    for ra0, dec0 in ((0.0, 0.0), (359.9, 89.5), (150.0, -45.0)):
+        centre = SkyCoord(ra0, dec0, unit="deg")
+        angles = separation_deg(unit_vectors(ra0, dec0), unit_vectors(ra, dec))
+        np.testing.assert_allclose(angles, centre.separation(places).deg, atol=1e-12)
+        expected = [one.deg for one in centre.spherical_offsets_to(places)]
+        np.testing.assert_allclose(offsets_deg(ra0, dec0, ra, dec), expected, atol=1e-11)
 
 
 def test_cell_1312_has_the_published_sides():
