@@ -1,5 +1,4 @@
-import subprocess
-import sys
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from astropy.io import fits
 from astropy.table import Table
 from pydantic import ValidationError
 
+from programs import start
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation import simulate
 from radiounet.simulation.diffuse import Target
@@ -420,14 +420,13 @@ def test_tables_without_rows_keep_their_columns(tmp_path):
         assert hdus["OBJECT_LIST"].columns["kind"].format == "16A"
 
 
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "simulate.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(out, **simulate):
+    return start("simulate", "--pair", 3, "--out", out, "--settings", json.dumps({"simulate": simulate}))
 
 
-def test_script_writes_the_pair_of_its_options(tmp_path):
+def test_script_writes_the_pair_of_its_settings(tmp_path):
     out = tmp_path / "p.fits"
-    done = run("--pair", 3, "--out", out, "--n-px", 72, "--clusters-per-deg2", 100, 120, "--seed", 9)
+    done = run(out, n_px=72, clusters_per_deg2=[100, 120], seed=9)
     assert done.returncode == 0, done.stderr
     expected = simulate_pair(SimulateOptions(n_px=72, clusters_per_deg2=(100.0, 120.0), seed=9), 3)
     np.testing.assert_array_equal(fits.getdata(out), expected.image)
@@ -435,10 +434,11 @@ def test_script_writes_the_pair_of_its_options(tmp_path):
 
 @pytest.mark.parametrize(
     "bad",
-    [("--n-px", 10), ("--redshift", 0.8, 0.1), ("--blank-fraction", 1.5), ("--clusters-per-deg2", -1, 2)],
+    [{"n_px": 10}, {"redshift": [0.8, 0.1]}, {"blank_fraction": 1.5}, {"clusters_per_deg2": [-1, 2]}],
+    ids=lambda bad: next(iter(bad)),
 )
-def test_script_refuses_options_outside_their_limits(tmp_path, bad):
-    done = run("--pair", 3, "--out", tmp_path / "p.fits", *bad)
-    assert done.returncode != 0
-    assert "ConfigError" in done.stderr
+def test_script_refuses_settings_outside_their_limits(tmp_path, bad):
+    done = run(tmp_path / "p.fits", **bad)
+    assert done.returncode == 2
+    assert f"- simulate.{next(iter(bad))}" in done.stderr
     assert list(tmp_path.iterdir()) == []
