@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scripts import start
 
+from programs import start
 from radiounet.errors import ModelError
 from radiounet.network import saved_model
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS
@@ -86,7 +86,17 @@ def test_a_folder_is_imported_like_its_zip(tmp_path, published, pack):
 def test_the_script_imports_a_local_file(tmp_path, pack):
     out = tmp_path / "model"
     done = start(
-        "fetch_model", "--name", "m", "--from", pack, "--low", "1e-9", "--high", "1e-3", "--out", out
+        "radiounet fetch-model",
+        "--name",
+        "m",
+        "--from",
+        pack,
+        "--low",
+        "1e-9",
+        "--high",
+        "1e-3",
+        "--out",
+        out,
     )
     assert done.returncode == 0, done.stderr
     assert read_card(out).normalisation == LogNormalisation(kind="log10", low=1e-9, high=1e-3)
@@ -94,7 +104,9 @@ def test_the_script_imports_a_local_file(tmp_path, pack):
 
 def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
     out, wrong = tmp_path / "model", "gitblob:" + "0" * 40
-    done = start("fetch_model", "--name", "m", "--url", pack.as_uri(), "--checksum", wrong, "--out", out)
+    done = start(
+        "radiounet fetch-model", "--name", "m", "--url", pack.as_uri(), "--checksum", wrong, "--out", out
+    )
     assert done.returncode == 65
     assert "ChecksumError" in done.stderr
     assert not out.exists()
@@ -103,7 +115,15 @@ def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
     ).stdout.strip()
     check_checksum(pack, f"gitblob:{blob}")
     done = start(
-        "fetch_model", "--name", "m", "--url", pack.as_uri(), "--checksum", f"gitblob:{blob}", "--out", out
+        "radiounet fetch-model",
+        "--name",
+        "m",
+        "--url",
+        pack.as_uri(),
+        "--checksum",
+        f"gitblob:{blob}",
+        "--out",
+        out,
     )
     assert done.returncode == 0, done.stderr
     assert read_card(out).training["imported_from"] == pack.as_uri()
@@ -122,7 +142,9 @@ def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
 def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, options, message):
     import_saved_model(pack, "m", tmp_path / "model", LOG10)
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    done = start("fetch_model", "--name", "m", "--from", pack, "--out", tmp_path / "model", *options)
+    done = start(
+        "radiounet fetch-model", "--name", "m", "--from", pack, "--out", tmp_path / "model", *options
+    )
     assert done.returncode in (65, 78), done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
