@@ -5,9 +5,9 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from test_scripts import start
 
 from models import write_tiny_model
+from programs import start
 from radiounet.errors import ModelError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
