@@ -40,6 +40,7 @@ def change(run, text, other, path="mine.yaml"):
 
 
 def append(run, text, path="mine.yaml"):
+    assert (run.folder / path).is_file()
     with open(run.folder / path, "a") as stream:
         stream.write(text)
 
@@ -65,7 +66,7 @@ def test_changed_settings_redo_what_depends_on_them_and_nothing_else(finished):
     assert fits.getheader(finished.folder / "results/dr2/masks/one.fits")["THRESH"] == 0.31
     assert jobs_of(finished) == []
 
-    append(finished, "\n# another version\n", "scripts/radiounet/publish.py")
+    append(finished, "\n# another version\n", "scripts/radiounet/publishing/report.py")
     assert jobs_of(finished) == ["report"]
     finished.forget()
     write_clusters(finished.folder / "own.ecsv", "second")
@@ -81,7 +82,7 @@ def test_what_is_edited_during_a_run_starts_nothing_again(finished):
     append(finished, "segmentation: {threshold: 0.31}\n")
     process, _ = begin_and_hold(finished)
     # everything that has run, runs and will run
-    for module in ("tiling", "inference", "masks", "islands"):
+    for module in ("network/tiling", "network/inference", "network/masks", "measuring/islands"):
         append(finished, "\n# edited\n", f"scripts/radiounet/{module}.py")
     change(finished, "threshold: 0.31", "threshold: 0.62")
     for pid in processes_running("infer.py", str(finished.folder)):
