@@ -46,7 +46,7 @@ rule plan:
     params:
         settings=RULES.settings(),
         out=PRODUCTS.plan(),
-        jobs=RULES.run.jobs_at_once or 200,  # --jobs, or that of profiles/slurm
+        jobs=RULES.planned_jobs,  # --jobs, or that of profiles/slurm
     shell:
         "stage plan --settings {params.settings:q} --jobs {params.jobs:q} --out {params.out:q} --log {log:q}"
 

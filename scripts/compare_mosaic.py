@@ -3,22 +3,14 @@
 from pathlib import Path
 
 from radiounet.images.products import comparison_files
+from radiounet.running.arguments import add_comparison_arguments
 from radiounet.running.stage import run_stage, stage_parser
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("ours", "published"))
-    parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
-    parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
-    parser.add_argument(
-        "--out",
-        required=True,
-        help="folder for comparison.json and .png, sources.ecsv, difference.fits",
-    )
-    parser.add_argument(
-        "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"
-    )
+    add_comparison_arguments(parser)
     args = parser.parse_args()
 
     def work() -> None:

@@ -5,7 +5,8 @@ evaluation counts: tiles, images, bound on false islands, models to compare with
 """
 
 from radiounet.images.products import model_files
-from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.running.arguments import add_evaluation_arguments
+from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.train import pair_files
 
@@ -13,18 +14,7 @@ from radiounet.settings.train import pair_files
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("weights", "curve"))
-    images = (
-        "files of scripts/simulate.py, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
-    )
-    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {images}")
-    parser.add_argument(
-        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
-    )
-    parser.add_argument("--weights", required=True, help="weights of scripts/train.py")
-    parser.add_argument("--curve", required=True, help="learning curve of scripts/train.py")
-    parser.add_argument("--name", required=True, help="name of the model")
-    parser.add_argument("--out", required=True, help="folder of the model to write")
-    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
+    add_evaluation_arguments(parser)
     add_settings(parser)
     args = parser.parse_args()
 

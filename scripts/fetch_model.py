@@ -1,5 +1,6 @@
 """Import published weights that the configuration names."""
 
+from radiounet.images.products import imported_model_files
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_settings
@@ -21,8 +22,7 @@ def main() -> None:
 
         fetch_model(args.name, archive.models[args.name], archive.download, out)
 
-    writes = [out / "network.weights.h5", out / "card.yaml"]
-    run_stage(args, work, outputs=[], writes=writes, name=args.name)
+    run_stage(args, work, outputs=[], writes=imported_model_files(str(out)), name=args.name)
 
 
 if __name__ == "__main__":

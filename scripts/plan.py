@@ -5,7 +5,7 @@ import sys
 
 from radiounet.images.writing import atomic
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.plan import COSTS, Plan, read_costs
+from radiounet.running.plan import COSTS, JOBS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
@@ -17,7 +17,7 @@ def main() -> None:
     add_settings(parser)
     parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
     parser.add_argument(
-        "--jobs", type=whole(1), default=200, help="at once on a cluster (default: %(default)s)"
+        "--jobs", type=whole(1), default=JOBS, help="at once on a cluster (default: %(default)s)"
     )
     parser.add_argument("--cores", type=whole(1), default=os.cpu_count(), help="here (default: %(default)s)")
     parser.add_argument(

@@ -56,8 +56,8 @@ rule fetch_clusters:
 
 rule fetch_model:
     output:
-        card=f"{GRAPH.models}/{{model}}/card.yaml",
-        weights=f"{GRAPH.models}/{{model}}/network.weights.h5",
+        card=f"{GRAPH.models}/{{model}}/{MODEL_CARD}",
+        weights=f"{GRAPH.models}/{{model}}/{MODEL_WEIGHTS}",
     log:
         PRODUCTS.log("fetch_model", "{model}"),
     benchmark:

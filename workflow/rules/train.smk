@@ -32,7 +32,7 @@ rule train:
         validation=TRAINING.validation,
         starts=TRAINING.starts,
     output:
-        weights=f"{TRAINING.folder}/network.weights.h5",
+        weights=f"{TRAINING.folder}/{MODEL_WEIGHTS}",
         curve=f"{TRAINING.folder}/learning_curve.csv",
     log:
         f"{TRAINING.folder}/logs/train.log",
@@ -57,7 +57,7 @@ rule evaluate:
     input:
         calibration=TRAINING.calibration,
         held_out=TRAINING.held_out,
-        weights=f"{TRAINING.folder}/network.weights.h5",
+        weights=f"{TRAINING.folder}/{MODEL_WEIGHTS}",
         curve=f"{TRAINING.folder}/learning_curve.csv",
     output:
         folder=directory(f"{TRAINING.folder}/model"),

@@ -145,40 +145,36 @@ class Products:
         return f"{self.root}/report.html"
 
 
+MODEL_CARD = "card.yaml"
+MODEL_WEIGHTS = "network.weights.h5"
+
+
+def _files(folder: str, names: dict[str, str]) -> dict[str, str]:
+    return {kind: f"{folder}/{name}" for kind, name in names.items()}
+
+
 def comparison_files(folder: str) -> dict[str, str]:
     """Files of a comparison of two mosaics: what was found, sources, difference image, picture."""
-    names = {
-        "found": "comparison.json",
-        "sources": "sources.ecsv",
-        "difference": "difference.fits",
-        "picture": "comparison.png",
-    }
-    return {kind: f"{folder}/{name}" for kind, name in names.items()}
+    tables = {"found": "comparison.json", "sources": "sources.ecsv"}
+    return _files(folder, tables | {"difference": "difference.fits", "picture": "comparison.png"})
 
 
 def segment_files(folder: str) -> dict[str, str]:
     """Files of the command ``radiounet segment``."""
-    names = {
-        "probability": "probability.fits",
-        "mask": "mask.fits",
-        "islands": "islands.ecsv",
-        "clusters": "clusters.ecsv",
-        "overview": "overview.png",
-    }
-    return {kind: f"{folder}/{name}" for kind, name in names.items()}
+    maps = {"probability": "probability.fits", "mask": "mask.fits"}
+    tables = {"islands": "islands.ecsv", "clusters": "clusters.ecsv"}
+    return _files(folder, maps | tables | {"overview": "overview.png"})
+
+
+def imported_model_files(folder: str) -> list[str]:
+    """Files of the folder of a model whose weights were imported."""
+    return [f"{folder}/{MODEL_WEIGHTS}", f"{folder}/{MODEL_CARD}"]
 
 
 def model_files(folder: str) -> list[str]:
-    """Files of an evaluated model's folder."""
-    names = (
-        "network.weights.h5",
-        "learning_curve.csv",
-        "metrics.json",
-        "card.yaml",
-        "evaluation.md",
-        "evaluation.png",
-    )
-    return [f"{folder}/{name}" for name in names]
+    """Files of the folder of a model that was trained and evaluated here."""
+    others = ("learning_curve.csv", "metrics.json", "evaluation.md", "evaluation.png")
+    return [*imported_model_files(folder), *(f"{folder}/{name}" for name in others)]
 
 
 LOCK_FILE = ".radiounet.lock"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from radiounet.images.products import MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic, write_json
 from radiounet.learning.crops import NORMALISATIONS
@@ -78,7 +79,7 @@ def publish_model(
         )
     scores = evaluate(method, held_out, options.truth_sigma, found)
     out = Path(folder)
-    weights_file = "network.weights.h5"
+    weights_file = MODEL_WEIGHTS
     for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)

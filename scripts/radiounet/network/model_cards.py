@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
+from radiounet.images.products import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture
@@ -199,11 +200,11 @@ def read_card(folder: str | Path, check_weights: bool = True) -> ModelCard:
     ModelError
         Card missing or malformed, or weights that are not those it names.
     """
-    path = Path(folder) / "card.yaml"
+    path = Path(folder) / MODEL_CARD
     try:
         card = ModelCard.model_validate(read_yaml(path))
     except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(sorted(card.parent.name for card in MODELS.glob("*/card.yaml"))) or "none"
+        known = ", ".join(sorted(card.parent.name for card in MODELS.glob(f"*/{MODEL_CARD}"))) or "none"
         raise ModelError(
             f"no model card at {path}; models by name in {MODELS}: {known}; give one of these, or the folder "
             f"of a model; or fetch one (radiounet fetch-model); or set {MODELS_VARIABLE} to another folder"
@@ -258,5 +259,5 @@ def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
 
 def write_card(folder: str | Path, card: ModelCard) -> None:
     """Write ``card.yaml`` of a model folder."""
-    with atomic(Path(folder) / "card.yaml") as temporary:
+    with atomic(Path(folder) / MODEL_CARD) as temporary:
         temporary.write_text(yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False))

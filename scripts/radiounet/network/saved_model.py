@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from radiounet.errors import ConfigError, ModelError
-from radiounet.images.products import NAME_PATTERN
+from radiounet.images.products import MODEL_WEIGHTS, NAME_PATTERN
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.keras_network import save_weights
@@ -120,7 +120,7 @@ def import_saved_model(
         tree = source if source.is_dir() else unpack(source, Path(scratch))
         model = published_unet(TILE_PX)
         fill(model, read_variables(_root_of(tree, source)), source)
-        weights = Path(scratch) / "network.weights.h5"
+        weights = Path(scratch) / MODEL_WEIGHTS
         save_weights(model, weights)
         # the card is made before anything is written where a good model may be
         card = _card(name, normalisation, threshold, weights, source, origin, (pixel_arcsec, beam_arcsec))

@@ -9,7 +9,6 @@ Nor does it see that a job ran with code that was edited after the run had begun
 is put back before the next one: jobs are told which code their run began with, and leave a
 mark where they find another, see `EditMark`. The settings of a run are kept for its jobs, which
 would read an edited configuration otherwise.
-
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from radiounet.images.beams import BEAM_HELP, Beam
 from radiounet.images.products import comparison_files, segment_files
+from radiounet.running.arguments import add_comparison_arguments
 from radiounet.running.stage import run_stage, verb_parser, whole
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.measure import MeasureOptions
@@ -102,12 +103,7 @@ radiounet compare --ours MOSAIC.fits --published LOTSS.fits --out COMPARISON
 def compare(arguments: Sequence[str]) -> None:
     """Run ``radiounet compare``."""
     parser = verb_parser("compare", COMPARE, COMPARE_EXAMPLES, reads=("ours", "published"))
-    parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
-    parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
-    parser.add_argument("--out", required=True, help="folder to write to")
-    parser.add_argument(
-        "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"
-    )
+    add_comparison_arguments(parser)
     args = parser.parse_args(arguments)
 
     def work() -> None:

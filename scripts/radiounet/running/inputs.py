@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from radiounet.errors import ConfigError
+from radiounet.images.products import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
 from radiounet.network.architectures.registry import TRAINABLE
@@ -172,7 +173,7 @@ def _model_faults(config: Config, models: Path) -> list[str]:
     folder = models / name
     if name in fetched:
         faults += _grid_faults(config, fetched[name].pixel_arcsec, fetched[name].beam_arcsec)
-    if not (folder / "card.yaml").is_file():
+    if not (folder / MODEL_CARD).is_file():
         if name not in fetched:
             known = [*_known(models), *fetched]
             faults.append(f"segmentation.model: there is no model {name} in {models}{_nearest(name, known)}")
@@ -180,11 +181,11 @@ def _model_faults(config: Config, models: Path) -> list[str]:
     if name in fetched:  # fetched again, where it is not whole
         return faults
     try:
-        card = read_yaml(folder / "card.yaml")
+        card = read_yaml(folder / MODEL_CARD)
         file, recorded = folder / str(card["weights"]["file"]), card["weights"]["sha256"]
         faults += _grid_faults(config, float(card["pixel_arcsec"]), float(card["beam_arcsec"]))
     except (ValueError, TypeError, KeyError) as error:
-        return [*faults, f"segmentation.model: {folder}/card.yaml is no model card: {error}"]
+        return [*faults, f"segmentation.model: {folder}/{MODEL_CARD} is no model card: {error}"]
     if not file.is_file() or file.stat().st_size == 0:
         faults.append(f"segmentation.model: the weights {file} are missing or empty; restore them")
     elif sha256_of(file) != recorded:
@@ -212,21 +213,21 @@ def _grid_faults(config: Config, pixel_arcsec: float, beam_arcsec: float) -> lis
 
 def _own_model_fault(name: str, folder: Path) -> str | None:
     """Whether fetching a model would write over one that was not fetched."""
-    if not (folder / "card.yaml").is_file():
+    if not (folder / MODEL_CARD).is_file():
         return None
     try:
-        if "imported_from" in read_yaml(folder / "card.yaml")["training"]:
+        if "imported_from" in read_yaml(folder / MODEL_CARD)["training"]:
             return None
     except (ValueError, TypeError, KeyError):
         return (
-            f"archive.models.{name}: {folder}/card.yaml is no model card, so that nothing says whether this "
-            "model was fetched: remove the folder to have it fetched"
+            f"archive.models.{name}: {folder}/{MODEL_CARD} is no model card, so that nothing says whether "
+            "this model was fetched: remove the folder to have it fetched"
         )
     return f"archive.models.{name}: {folder} is a model that was not fetched, and fetching would overwrite it"
 
 
 def _known(models: Path) -> list[str]:
-    return sorted(card.parent.name for card in models.glob("*/card.yaml"))
+    return sorted(card.parent.name for card in models.glob(f"*/{MODEL_CARD}"))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

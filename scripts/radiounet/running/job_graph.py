@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import Products
+from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS, Products
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
@@ -96,13 +96,13 @@ class JobGraph:
     @property
     def model_card(self) -> str:
         """Card of the configured model."""
-        return f"{self.model_folder}/card.yaml"
+        return f"{self.model_folder}/{MODEL_CARD}"
 
     @property
     def fetched_weights(self) -> list[str]:
         """Weights of the configured model where the run fetches it: made again when they are lost."""
         fetched = self.config.segmentation.model in self.config.archive.models
-        return [f"{self.model_folder}/network.weights.h5"] if fetched else []
+        return [f"{self.model_folder}/{MODEL_WEIGHTS}"] if fetched else []
 
     @cached_property
     def spoiled_model(self) -> list[str]:

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from radiounet.images.products import model_files
-from radiounet.running.stage import run_stage, verb_parser, whole
+from radiounet.images.products import imported_model_files, model_files
+from radiounet.running.arguments import (
+    add_evaluation_arguments,
+    add_simulation_arguments,
+    add_training_arguments,
+)
+from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, PublishedModel
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_options, options_from
@@ -43,9 +48,7 @@ def fetch_model(arguments: Sequence[str]) -> None:
 
         fetch_and_import(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
 
-    run_stage(
-        args, work, outputs=[], writes=[f"{out}/network.weights.h5", f"{out}/card.yaml"], name=args.name
-    )
+    run_stage(args, work, outputs=[], writes=imported_model_files(str(out)), name=args.name)
 
 
 SIMULATE = """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it.
@@ -60,10 +63,7 @@ radiounet simulate --pair 8 --n-px 1024 --out 8.fits
 def simulate(arguments: Sequence[str]) -> None:
     """Run ``radiounet simulate``."""
     parser = verb_parser("simulate", SIMULATE, SIMULATE_EXAMPLES, writes=("out",))
-    parser.add_argument("--pair", type=whole(0), required=True, help="number of the pair: its own seed")
-    parser.add_argument(
-        "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
-    )
+    add_simulation_arguments(parser)
     add_options(parser, SimulateOptions)
     args = parser.parse_args(arguments)
 
@@ -90,11 +90,7 @@ radiounet train --pairs A.fits:A.mask.fits B.fits:B.mask.fits --initial lotss-un
 def train(arguments: Sequence[str]) -> None:
     """Run ``radiounet train``."""
     parser = verb_parser("train", TRAIN, TRAIN_EXAMPLES, writes=("weights", "curve"))
-    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
-    parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
-    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
-    parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
-    parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
+    add_training_arguments(parser)
     add_options(parser, TrainOptions)
     args = parser.parse_args(arguments)
 
@@ -121,18 +117,7 @@ radiounet evaluate --calibration-pairs C*.fits --held-out-pairs H*.fits --weight
 def evaluate(arguments: Sequence[str]) -> None:
     """Run ``radiounet evaluate``."""
     parser = verb_parser("evaluate", EVALUATE, EVALUATE_EXAMPLES, reads=("weights", "curve"))
-    images = (
-        "files of radiounet simulate, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
-    )
-    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {images}")
-    parser.add_argument(
-        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
-    )
-    parser.add_argument("--weights", required=True, help="weights of radiounet train")
-    parser.add_argument("--curve", required=True, help="learning curve of radiounet train")
-    parser.add_argument("--name", required=True, help="name of the model")
-    parser.add_argument("--out", required=True, help="folder of the model to write")
-    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
+    add_evaluation_arguments(parser)
     add_options(parser, TrainOptions)
     args = parser.parse_args(arguments)
 

@@ -21,6 +21,7 @@ from radiounet.settings.config import Config
 COSTS = CHECKOUT / "resources" / "costs.csv"
 ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
 CONNECTIONS = 4  # of the profiles
+JOBS = 200  # at once on a cluster: of the profile slurm
 FLOAT_BYTES = 4
 SLURM = "slurm_job"
 STATUS_S = 40.0  # between two looks of the Slurm executor at its jobs; a job that ended waits for half of it

@@ -10,15 +10,12 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError
-from radiounet.images.products import (
-    CATALOGUE_KINDS,
-    CATALOGUE_SUFFIXES,
-    Products,
-)
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph, summary
 from radiounet.running.locks import hold, is_held, let_go
+from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress, settle_status
 from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
@@ -92,6 +89,11 @@ class Rules:
             " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
         )
 
+    @property
+    def planned_jobs(self) -> int:
+        """Jobs at once that the plan counts with: as the profile or the command line says."""
+        return self.run.jobs_at_once or JOBS
+
     def settings(self, *keys: str | tuple[str, ...]) -> Callable:
         """Settings that a stage is given, as a param: JSON of these keys of the configuration.
 
@@ -107,7 +109,7 @@ class Rules:
         return self.products.image(wildcards.mosaic)
 
     def fields(self, wildcards: MosaicWildcards) -> list[str]:
-        """The fields of a mosaic, looked at in the same way."""
+        """The fields of a mosaic; images of fields that were replaced are marked to be made again."""
         names = self.graph.fields_of(wildcards.mosaic)
         for name in names:
             self.freshness.check_field(name)
@@ -215,7 +217,7 @@ class TrainingFiles:
         folder, options = f"{config.results}/training", config.train
         self.pair = f"{folder}/pairs/{{pair}}.fits"
         self.folder = f"{folder}/{config.segmentation.model}"
-        self.starts = [f"{model}/card.yaml" for model in options.model_folders]
+        self.starts = [f"{model}/{MODEL_CARD}" for model in options.model_folders]
         ends = list(accumulate((options.fields, options.calibrate, options.held_out), initial=0))
         self.train, self.calibration, self.held_out = (
             [self.pair.format(pair=number) for number in range(*limits)] for limits in pairwise(ends)

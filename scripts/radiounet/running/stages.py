@@ -95,10 +95,5 @@ def made_by(kind: str) -> Stage:
 
 def are_done(stage: Stage, products: Products, names: Iterable[str]) -> int:
     """How many of a stage's jobs have left the product that shows it."""
-    return sum(Path(product_that_shows(stage, products, name)).is_file() for name in names)
-
-
-def product_that_shows(stage: Stage, products: Products, name: str) -> str:
-    """Path of the product that shows that a job of a stage is done."""
     product = getattr(products, stage.shows)
-    return product() if stage.each == "survey" else product(name)
+    return sum(Path(product() if stage.each == "survey" else product(name)).is_file() for name in names)

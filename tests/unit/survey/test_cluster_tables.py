@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import astropy.units as u
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 
 from radiounet.errors import ConfigError
-from radiounet.images.tables import TableError
 from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.catalogues import convert_catalogue
@@ -29,9 +26,6 @@ OPTIONS = MeasureOptions()
 
 def entry_of(catalogue: str) -> ClusterCatalogue:
     return ClusterCatalogue.model_validate(PUBLISHED_CATALOGUES[catalogue])
-
-
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 def table_of(**columns):
@@ -456,54 +450,3 @@ def test_the_log_counts_and_names_what_cannot_be_measured(tmp_path, caplog):
     names = ", ".join(f"N{number}" for number in range(10))
     assert first == f"12 clusters of a.csv: no redshift ({names} and 2 more)"
     assert second == "1 cluster of a.csv: declination 95 deg is outside -90..90 deg (B)"
-
-
-def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\n")
-    with pytest.raises(TableError, match="psz2 has no rows"):
-        convert_catalogue(tmp_path / "a.csv", "psz2", entry_of("psz2"))
-    (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\nA,150,x,0.2,3\n")
-    with pytest.raises(TableError, match="DEdeg of psz2 must be a number: 'x'"):
-        convert_catalogue(tmp_path / "a.csv", "psz2", entry_of("psz2"))
-
-
-@pytest.mark.parametrize(
-    ("unit", "mass"), [("1e14 solMass", 5.0), ("solMass", 5e14), ("dex(solMass)", 14.69897)]
-)
-def test_a_catalogue_of_the_user_has_its_own_columns_and_units(tmp_path, unit, mass):
-    rows = [("A", 150.0, 40.0, 0.2, mass)]
-    Table(rows=rows, names=("Id", "lon", "lat", "zsp", "m")).write(tmp_path / "own.csv")
-    columns = {"name": "Id", "ra": "lon", "dec": "lat", "z": "zsp", "M500": "m"}
-    entry = ClusterCatalogue(url="own.csv", columns=columns, units={"M500": unit})
-    table = convert_catalogue(tmp_path / "own.csv", "own", entry)
-    assert table["M500"].to_value("solMass")[0] == pytest.approx(5e14, rel=1e-5)
-    (found,) = read_back(tmp_path, table)
-    assert (found.name, found.ra_deg, found.dec_deg) == ("A", 150.0, 40.0)
-    assert found.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
-
-
-def test_a_catalogue_with_our_columns_needs_no_names_of_them(tmp_path):
-    QTable({"name": ["A"], "ra": [150.0], "dec": [40.0], "z": [0.2], "R500": [5.0] * u.arcmin}).write(
-        tmp_path / "own.ecsv"
-    )
-    table = convert_catalogue(tmp_path / "own.ecsv", "own", ClusterCatalogue(url="own.ecsv"))
-    assert [one.r500_arcmin for one in read_back(tmp_path, table)] == [5.0]
-    Table({"name": ["A"], "ra": [150.0], "R500": [5.0]}).write(tmp_path / "less.csv")
-    with pytest.raises(ConfigError, match="own has no column dec"):
-        convert_catalogue(tmp_path / "less.csv", "own", ClusterCatalogue(url="less.csv"))
-
-
-@pytest.mark.realdata
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
-@pytest.mark.parametrize(
-    ("catalogue", "file", "rows", "measurable"),
-    [("psz2", "psz2.ecsv", 1653, 1094), ("mcxc", "mcxc.csv.gz", 1743, 1743)],
-)
-def test_no_cluster_of_the_published_catalogues_is_refused(tmp_path, catalogue, file, rows, measurable):
-    """PSZ2 has redshift -1 and mass 0 where it knows none."""
-    found = read_back(tmp_path, convert_catalogue(SHARED / "tables" / file, catalogue, entry_of(catalogue)))
-    assert len(found) == rows
-    assert sum(one.measurable for one in found) == measurable
-    notes = {one.note for one in found if not one.measurable}
-    assert notes <= {"redshift -1 is outside 0.001..5; M500 0 solMass is outside 1e+12..1e+16 solMass"}
-    assert not any(one.note for one in found if one.measurable)

@@ -6,7 +6,15 @@ import keras
 from keras import layers, ops
 
 from radiounet.network.architectures.keras_network import keras_graphs
-from radiounet.network.architectures.layers import Affine, Steps, clipped_snr, doubled, part, weights_of
+from radiounet.network.architectures.layers import (
+    Affine,
+    Steps,
+    clipped_snr,
+    doubled,
+    encode,
+    part,
+    weights_of,
+)
 from radiounet.network.architectures.registry import ARCHITECTURES, OTHER_CLASSES, Span
 
 
@@ -39,14 +47,7 @@ def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER
     faint = layers.AveragePooling2D(2, dtype="float32")(faint)
     x = _normalised(inputs, widths[0], 5, "stem", strides=2)
     x = layers.ReLU()(x)
-    skips = []
-    for level, width in enumerate(widths):
-        if level:
-            skips.append(x)
-            x = layers.MaxPooling2D(2)(x)
-            faint = layers.AveragePooling2D(2, dtype="float32")(faint)
-            x = layers.Concatenate()([x, faint])
-        x = _residual(x, width, f"down{level}")
+    x, skips = encode(x, faint, widths, lambda x, width, level: _residual(x, width, f"down{level}"))
     for level in reversed(range(len(widths) - 1)):
         x = layers.UpSampling2D(2)(x)
         x = layers.Concatenate()([x, skips[level]])

@@ -8,6 +8,7 @@ it, or into one after it that pads nothing, or into the ReLU before it and any c
 after it; and in the decoder only what the kept core depends on is computed.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -28,6 +29,36 @@ def clipped_snr(plane):
     """
     limit = float(np.arcsinh(CLIP_SIGMA))
     return ops.sinh(ops.clip(ops.cast(plane, "float32"), -limit, limit))
+
+
+def encode(x, faint, widths: Sequence[int], block: Callable):
+    """Encoder of a U-Net: halves the resolution from level to level, with the mean faint light beside it.
+
+    Parameters
+    ----------
+    x, faint : tensor, ``[tile, y, x, channel]``
+        At the resolution of the first level.
+    widths : sequence of int
+        Filters per level.
+    block : callable
+        From a tensor, its filters and the level to a tensor.
+
+    Returns
+    -------
+    x : tensor
+        Of the last level.
+    skips : list of tensor
+        Of the levels before it.
+    """
+    skips = []
+    for level, width in enumerate(widths):
+        if level:
+            skips.append(x)
+            x = keras.layers.MaxPooling2D(2)(x)
+            faint = keras.layers.AveragePooling2D(2, dtype="float32")(faint)
+            x = keras.layers.Concatenate()([x, faint])
+        x = block(x, width, level)
+    return x, skips
 
 
 def turned(kernel: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from radiounet.network.architectures.keras_network import keras_graphs
-from radiounet.network.architectures.layers import Steps, clipped_snr, doubled, part, weights_of
+from radiounet.network.architectures.layers import Steps, clipped_snr, doubled, encode, part, weights_of
 from radiounet.network.architectures.registry import ARCHITECTURES, Span
 
 
@@ -36,14 +36,7 @@ def lotss_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     faint = layers.AveragePooling2D(4, dtype="float32")(faint)
     x = layers.Conv2D(widths[0] // 2, 5, strides=2, padding="same", activation="relu")(inputs)
     x = layers.Conv2D(widths[0], 3, strides=2, padding="same", activation="relu")(x)
-    skips = []
-    for level, width in enumerate(widths):
-        if level:
-            skips.append(x)
-            x = layers.MaxPooling2D(2)(x)
-            faint = layers.AveragePooling2D(2, dtype="float32")(faint)
-            x = layers.Concatenate()([x, faint])
-        x = _convolve_twice(x, width)
+    x, skips = encode(x, faint, widths, lambda x, width, _: _convolve_twice(x, width))
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
         x = layers.UpSampling2D(2)(x)
         x = layers.Concatenate()([x, skip])

@@ -77,7 +77,7 @@ def known_architecture(name: str) -> str:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The graphs of an architecture in its framework, whose networks nobody else looks into.
+    """The graphs of an architecture in its framework; only its own module uses the networks themselves.
 
     Attributes
     ----------

@@ -1,0 +1,52 @@
+"""Options that a program of a rule and a verb of the command have in common.
+
+It imports no other room, so that the hash of a program's code holds no more than it uses.
+"""
+
+import argparse
+
+from radiounet.running.stage import whole
+
+EVALUATED = "files of `simulate`, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
+
+
+def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a comparison of two images."""
+    parser.add_argument("--ours", required=True, help="FITS image, Jy/beam")
+    parser.add_argument("--published", required=True, help="FITS image of the same sky, on any grid")
+    parser.add_argument(
+        "--out", required=True, help="folder for comparison.json and .png, sources.ecsv, difference.fits"
+    )
+    parser.add_argument(
+        "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"
+    )
+
+
+def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of one simulated pair."""
+    parser.add_argument("--pair", type=whole(0), required=True, help="number of the pair: its own seed")
+    parser.add_argument(
+        "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
+    )
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a training."""
+    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
+    parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
+    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
+    parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
+    parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
+
+
+def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an evaluation."""
+    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {EVALUATED}")
+    parser.add_argument(
+        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
+    )
+    parser.add_argument("--weights", required=True, help="weights of `train`")
+    parser.add_argument("--curve", required=True, help="learning curve of `train`")
+    parser.add_argument("--name", required=True, help="name of the model")
+    parser.add_argument("--out", required=True, help="folder of the model to write")
+    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
