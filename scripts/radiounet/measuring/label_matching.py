@@ -68,7 +68,7 @@ def match_labels(labels: Sequence[Label], entries: Sequence[Entry]) -> list[Matc
         taken = {row for row, _ in matched.values()}
         rows = defaultdict(list)
         for row, of_it in enumerate(names):
-            for name in set(map(plain_name, of_it)):
+            for name in set(map(plain_name, of_it)) - {""}:
                 if row not in taken:
                     rows[name].append(row)
         for number, label in enumerate(labels):

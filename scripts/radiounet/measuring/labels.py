@@ -154,7 +154,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     found = _columns(table, path, _assignments("--column", columns))
     meant = {key.lower(): value for key, value in _assignments("--class", meanings).items()}
     _understood("--class", list(meant), list(meant.values()), {})
-    names = [one or f"row {row}" for row, one in enumerate(column_texts(found["name"]), start=1)]
+    names = [one or f"(row {row})" for row, one in enumerate(column_texts(found["name"]), start=1)]
     _require_unique(path, names)
     classes = _understood(path, names, column_texts(found["class"]), meant)
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
