@@ -166,6 +166,13 @@ def segment_files(folder: str) -> dict[str, str]:
     return _files(folder, maps | tables | {"overview": "overview.png"})
 
 
+def catalogue_evaluation_files(folder: str) -> dict[str, str]:
+    """Files of the command ``radiounet evaluate-catalogue``; the last only where it recalibrates."""
+    scores = {"page": "evaluation.md", "evaluation": "evaluation.json", "picture": "evaluation.png"}
+    tables = {"matched": "labels_matched.ecsv", "recalibrated": "catalogue_recalibrated.ecsv"}
+    return _files(folder, scores | tables)
+
+
 def imported_model_files(folder: str) -> list[str]:
     """Files of the folder of a model whose weights were imported."""
     return [f"{folder}/{MODEL_WEIGHTS}", f"{folder}/{MODEL_CARD}"]

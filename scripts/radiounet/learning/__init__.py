@@ -5,6 +5,9 @@ Uses `radiounet.simulation`, `radiounet.measuring` and the rooms below them, not
 
 __all__ = [
     "baselines",
+    "catalogue_evaluation",
+    "catalogue_figure",
+    "catalogue_report",
     "crops",
     "evaluation",
     "evaluation_figure",
@@ -17,6 +20,7 @@ __all__ = [
     "new_model",
     "outside",
     "pairs",
+    "recalibration",
     "runs",
     "samples",
     "scenes",

@@ -5,6 +5,7 @@ The highest room: it may use all others.
 
 __all__ = [
     "arguments",
+    "catalogue_verbs",
     "cli",
     "freshness",
     "image_verbs",

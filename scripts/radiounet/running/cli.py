@@ -19,6 +19,7 @@ VERBS = {
     "simulate": ("model_verbs", "simulate one image and the diffuse emission in it"),
     "train": ("model_verbs", "train or fine-tune a network"),
     "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
+    "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 
 EXAMPLES = """examples:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, optional
         Of the command line; by default those of this process.
     """
-    verbs = "\n".join(f"  {verb:<13}{summary}" for verb, (_, summary) in VERBS.items())
+    verbs = "\n".join(f"  {verb:<20}{summary}" for verb, (_, summary) in VERBS.items())
     parser = argparse.ArgumentParser(
         "radiounet",
         usage="radiounet [--help] [--version] VERB ...",

@@ -36,6 +36,7 @@ JSON_KEYS = (
     {"verdict", "name", "mosaic"},
     {"rms_ratio", "difference_rms_jy"},
     {"images", "area_deg2", "objects", "clusters"},
+    {"origin", "counts", "names", "scores", "confusion"},
 )
 """Entries that products in JSON have, one of these sets each."""
 

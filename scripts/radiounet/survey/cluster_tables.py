@@ -60,7 +60,7 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
         raise ConfigError(f"there is no cluster table {path}") from None
     except (TableError, ServiceError) as error:
         raise ConfigError(f"the cluster table cannot be read: {error}") from error
-    _check_frame(table, path)
+    check_frame(table, path)
     columns = _columns(table, path)
     rows = Rows(path, len(table), _given_units(options.unit, columns))
     ra, no_ra = rows.values("ra", columns["ra"])
@@ -75,7 +75,7 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     return [Cluster(*cell) for cell in cells]
 
 
-def _check_frame(table: Table, path: str | Path) -> None:
+def check_frame(table: Table, path: str | Path) -> None:
     """Refuse a table that says its positions are neither ICRS nor FK5 J2000 (the same within 0.1 arcsec)."""
     stated = [table.meta[key] for key in ("RADESYS", "RADECSYS") if isinstance(table.meta.get(key), str)]
     frames = [

@@ -58,7 +58,7 @@ def test_every_verb_explains_itself_with_examples_and_without_a_network(verb):
 def test_the_command_names_its_verbs_and_its_version():
     text = helped("--help")
     for verb, (_, summary) in VERBS.items():
-        assert f"  {verb:<13}{summary}\n" in text
+        assert f"  {verb:<20}{summary}\n" in text
     assert "\nexamples:\n" in text
     assert helped("--version") == f"radiounet {radiounet.__version__}\n"
 
@@ -101,6 +101,7 @@ def test_the_command_names_its_verbs_and_its_version():
         (["simulate", "--pair", "-1", "--out", "p.fits"], "-1 is less than 0"),
         (["train", "--weights", "w", "--curve", "c"], "required: --pairs"),
         (["evaluate", "--name", "n"], "required: --held-out-pairs"),
+        (["evaluate-catalogue", "c.fits"], "required: labels, --out"),
     ],
 )
 def test_wrong_use_is_named(capsys, arguments, said):

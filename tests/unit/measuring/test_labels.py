@@ -1,0 +1,239 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from labelled import catalogue_table, write_clusters, write_lines
+from radiounet.errors import ConfigError
+from radiounet.measuring.label_matching import match_labels
+from radiounet.measuring.labels import (
+    Entry,
+    Label,
+    parse_classes,
+    read_catalogue,
+    read_entries,
+    read_labels,
+)
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [
+        ("RH", ("RH",)),
+        (" rh ", ("RH",)),
+        ("RH+RR", ("RH", "RR")),
+        ("RR + RH", ("RH", "RR")),
+        ("RH, 2 RR", ("RH", "RR")),
+        ("RH+2RR", ("RH", "RR")),
+        ("RH; RR (2)", ("RH", "RR")),
+        ("2x RR", ("RR",)),
+        ("RRs", ("RR",)),
+        ("RH/cRR", ("RH", "cRR")),
+        ("cRH and cRRs", ("cRH", "cRR")),
+        ("crh & U", ("cRH", "U")),
+        ("NDE", ("NDE",)),
+        ("N/A", ("N/A",)),
+        ("n/a", ("N/A",)),
+        ("NA", ("N/A",)),
+        ("", ()),
+        ("--", ()),
+        ("nan", ()),
+    ],
+)
+def test_classes_are_read_as_people_write_them(text, classes):
+    assert parse_classes(text) == classes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("halo", "'halo' is none of RH, RR"),
+        ("RH+mini", "'mini' is none of"),
+        ("RH?", "'rh\\?' is none of"),
+        ("RH+NDE", "NDE and RH exclude each other"),
+        ("N/A, U", "N/A and U exclude each other"),
+        ("2", "no class in '2'"),
+    ],
+)
+def test_other_words_are_no_classes(text, said):
+    with pytest.raises(ValueError, match=said):
+        parse_classes(text)
+
+
+def test_meanings_stand_for_texts_and_for_words():
+    meanings = {"radio halo": "RH", "relic": "RR", "1": "RH+RR", "crh": "U"}
+    assert parse_classes("Radio  Halo", meanings) == ("RH",)
+    assert parse_classes("RH + relic", meanings) == ("RH", "RR")
+    assert parse_classes("1", meanings) == ("RH", "RR")
+    assert parse_classes("cRH", meanings) == ("U",)
+    assert parse_classes("RR, cRH", meanings) == ("RR", "U")
+
+
+VIZIER = (
+    "#RESOURCE=yCat_36600078",
+    "Name\tRAJ2000\tDEJ2000\tClass",
+    '\t"h:m:s"\t"d:m:s"\t',
+    "------\t--------\t--------\t-----",
+    "PSZ2 G1\t10 00 00\t+30 30 00\tRH+cRR",
+    "PSZ2 G2\t\t\tN/A",
+)
+
+
+def test_a_table_as_vizier_writes_it_is_read(tmp_path):
+    first, second = read_labels(write_lines(tmp_path / "a.tsv", *VIZIER))
+    assert first == Label("PSZ2 G1", ("RH", "cRR"), pytest.approx(150), pytest.approx(30.5))
+    assert (second.name, second.classes) == ("PSZ2 G2", ("N/A",))
+    assert np.isnan([second.ra_deg, second.dec_deg]).all()
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "ecsv"])
+def test_tables_of_other_formats_are_read(tmp_path, suffix):
+    table = Table({"NAME": ["A", "B"], "CLASS": ["RH", "N/A"], "RAdeg": [150.0, 151.0], "DEdeg": [1.0, 2.0]})
+    table.write(tmp_path / f"a.{suffix}", format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(suffix, suffix))
+    assert read_labels(tmp_path / f"a.{suffix}") == [
+        Label("A", ("RH",), 150.0, 1.0),
+        Label("B", ("N/A",), 151.0, 2.0),
+    ]
+
+
+def test_columns_and_words_may_be_named(tmp_path):
+    path = write_lines(tmp_path / "a.csv", "cluster,Type,class", "A,halo,x", "B,NDE,y", "C,halo candidate,z")
+    columns = ["name=cluster", "class=type"]
+    found = read_labels(path, columns, ["Halo=RH", "candidate = cRH"])
+    assert [one.classes for one in found] == [("RH",), ("NDE",), ("RH", "cRH")]
+    assert all(np.isnan(one.ra_deg) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "said"),
+    [
+        (["name,type", "A,RH"], {}, r"no column class, but name, type; .*--column class=COLUMN"),
+        (["id,class", "A,RH"], {}, "no column name"),
+        (["name,class", "A,RH"], {"columns": ["class=type"]}, "no column type"),
+        (["name,class", "A,RH"], {"columns": ["z=redshift"]}, "--column z: give name, class, ra, dec"),
+        (["name,class", "A,RH"], {"columns": ["class"]}, "--column 'class': two words with = between them"),
+        (["name,class", "A,RH"], {"meanings": ["halo="]}, "--class 'halo='"),
+        (["name,class", "A,RH"], {"meanings": ["halo=big"]}, "--class: class of halo: 'big' is none of"),
+        (["name,class", "A,RH", "B,halo", "C,RH+x"], {}, "class of B: 'halo' is none .*; class of C: 'x'"),
+        (["name,class", "A 1,RH", "B,U", "a1,RR"], {}, r"several rows of one name: A 1 \(rows 1, 3\)"),
+        ([], {}, "cannot be read: .* is empty"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(tmp_path, lines, options, said):
+    path = write_lines(tmp_path / "a.csv", *lines)
+    with pytest.raises(ConfigError, match=said):
+        read_labels(path, **options)
+
+
+def test_labels_that_are_not_there_or_of_another_frame_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there is no table of labels"):
+        read_labels(tmp_path / "a.csv")
+    table = Table({"name": ["A"], "class": ["RH"], "ra": [150.0], "dec": [1.0]}, meta={"RADESYS": "FK4"})
+    table.write(tmp_path / "a.fits")
+    with pytest.raises(ConfigError, match="positions must be ICRS"):
+        read_labels(tmp_path / "a.fits")
+
+
+def test_rows_without_a_name_are_told_apart_by_their_place(tmp_path):
+    path = write_lines(tmp_path / "a.csv", "name,class", ",RH", ",RR")
+    assert [one.name for one in read_labels(path)] == ["(row 1)", "(row 2)"]
+
+
+def test_many_faults_are_counted(tmp_path):
+    path = write_lines(tmp_path / "a.csv", "name,class", *(f"A{n},word{n}" for n in range(13)))
+    with pytest.raises(ConfigError, match=r"'word9' is none of .* and 3 more$"):
+        read_labels(path)
+
+
+ROWS = [
+    {"name": "A", "ra_deg": 150.0, "dec_deg": 2.0, "p_diffuse": 0.5, "class": "cRH+cRR"}
+    | {"other_names": "RXC 1; Abell 7"},
+    {"name": "B", "p_diffuse": NAN, "class": "", "other_names": ""},
+]
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "csv"])
+def test_a_catalogue_of_any_format_has_the_same_entries(tmp_path, suffix):
+    path = write_clusters(tmp_path / f"c.{suffix}", ROWS)
+    first, second = read_entries(read_catalogue(path), path)
+    assert first == Entry("A", ("RXC 1", "Abell 7"), ("cRH", "cRR"), 150.0, 2.0, 0.5)
+    assert (second.name, second.other_names, second.classes) == ("B", (), ())
+    assert np.isnan([second.ra_deg, second.dec_deg, second.p_diffuse]).all()
+
+
+def test_a_catalogue_without_classes_says_so(tmp_path):
+    table = catalogue_table(ROWS)
+    table.remove_columns(["class", "other_names"])
+    first = read_entries(table, "c.fits")[0]
+    assert (first.other_names, first.classes) == ((), None)
+
+
+def test_a_catalogue_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no column dec_deg, p_diffuse, ra_deg"):
+        read_catalogue(write_lines(tmp_path / "c.csv", "name,p", "A,0.5"))
+    for value, said in ((1.5, r"p_diffuse is 1.5..1.5, not 0..1"), ("high", "p_diffuse has texts")):
+        path = write_lines(tmp_path / "c.csv", "name,ra_deg,dec_deg,p_diffuse", f"A,1,2,{value}")
+        with pytest.raises(ConfigError, match=said):
+            read_entries(read_catalogue(path), path)
+
+
+def label(name, ra=NAN, dec=NAN):
+    return Label(name, ("RH",), ra, dec)
+
+
+def entry(name, *others, ra=NAN, dec=NAN):
+    return Entry(name, others, None, ra, dec, 0.5)
+
+
+def found(labels, entries):
+    return {one.label.name: (one.entry.name, one.how) for one in match_labels(labels, entries)}
+
+
+def test_labels_are_matched_by_name_then_other_name_then_position():
+    entries = [
+        entry("PSZ2 G1-3", "Abell 1", ra=150.0, dec=0.0),
+        entry("X", "Abell 2", "abell  3", ra=151.0, dec=0.0),
+        entry("Y", ra=152.0, dec=60.0),
+        entry("Z", ra=153.0, dec=0.0),
+    ]
+    # at declination 60 deg, 3 arcmin of right ascension are 1.5 arcmin; 2.4 arcmin are too far
+    labels = [
+        label("psz2g1\u22123", ra=151.0, dec=0.0),
+        label("ABELL 3"),
+        label("other", ra=152.05, dec=60.0),
+        label("far", ra=153.0, dec=0.04),
+        label("no position"),
+    ]
+    assert found(labels, entries) == {
+        "psz2g1\u22123": ("PSZ2 G1-3", "name"),
+        "ABELL 3": ("X", "other name"),
+        "other": ("Y", "position"),
+    }
+    by_name, by_other, by_position = match_labels(labels, entries)
+    assert by_name.separation_arcmin == pytest.approx(60)
+    assert np.isnan(by_other.separation_arcmin)
+    assert by_position.separation_arcmin == pytest.approx(1.5, rel=1e-4)
+
+
+def test_the_closest_pairs_are_matched_first_and_each_row_once():
+    entries = [entry("X", ra=150.0, dec=0.0), entry("Y", ra=150.0, dec=0.02)]
+    near, nearer = label("near", ra=150.0, dec=0.012), label("nearer", ra=150.0, dec=0.019)
+    # nearer takes Y at 0.06 arcmin, so that near gets X, at 0.72, and not Y, at 0.48
+    assert found([near, nearer], entries) == {"near": ("X", "position"), "nearer": ("Y", "position")}
+    third = label("third", ra=150.0, dec=0.001)
+    assert found([near, nearer, third], entries) == {"nearer": ("Y", "position"), "third": ("X", "position")}
+
+
+def test_nothing_in_common_is_no_match():
+    assert match_labels([label("A")], [entry("B", ra=1.0, dec=1.0)]) == []
+    assert match_labels([label("", ra=1.0, dec=1.0)], [entry("", ra=2.0, dec=1.0)]) == []
+
+
+def test_names_that_are_not_unique_are_refused():
+    with pytest.raises(ConfigError, match=r"A is the name of 2 clusters \(A, a\): keep one"):
+        match_labels([label("A")], [entry("A"), entry("a")])
+    with pytest.raises(ConfigError, match=r"A is the other name of 2 clusters \(X, Y\)"):
+        match_labels([label("A")], [entry("X", "A"), entry("Y", "A")])
+    with pytest.raises(ConfigError, match="B and C are labels of one cluster, X: keep one"):
+        match_labels([label("B"), label("C")], [entry("X", "B", "C")])
