@@ -172,7 +172,7 @@ def _partners(
         return {}, set()
     sizes, row_sizes = (np.array([c.r500_arcmin for c in some], float) for some in (clusters, rows))
     redshifts, row_redshifts = (np.array([c.redshift for c in some], float) for some in (clusters, rows))
-    largest = min(np.nan_to_num(some).max() for some in (sizes, row_sizes))
+    largest = max(np.nan_to_num(some).max() for some in (sizes, row_sizes))
     reach = np.radians(max(RADIUS_ARCMIN, SIZE_PART * largest) / 60)
     pairs = cKDTree(vectors).sparse_distance_matrix(
         cKDTree(_vectors([rows[number] for number in placed])), 2 * np.sin(reach / 2), output_type="ndarray"

@@ -68,7 +68,9 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     except (TableError, ServiceError) as error:
         raise ConfigError(f"the cluster table cannot be read: {error}") from error
     if MERGED_LISTS in table.meta:
-        return [Cluster(*row) for row in zip(*(table[name].tolist() for name in MERGED_COLUMNS), strict=True)]
+        merged = (table[name] for name in MERGED_COLUMNS)
+        values = (np.ma.filled(one, "" if one.dtype.kind in TEXT else np.nan).tolist() for one in merged)
+        return [Cluster(*row) for row in zip(*values, strict=True)]
     _check_frame(table, path)
     columns = _columns(table, path)
     rows = Rows(path, len(table), _given_units(options.unit, columns))
