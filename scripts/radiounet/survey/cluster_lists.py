@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from radiounet import __version__
@@ -134,9 +133,9 @@ def merge_cluster_tables(lists: Mapping[str, MeasureOptions], target: str) -> No
             ", ..." if len(found.apart) > MAX_NAMED else "",
         )
     columns = zip(*(vars(cluster).values() for cluster in found.clusters), strict=True)
-    table = QTable(dict(zip(MERGED_COLUMNS, map(list, columns), strict=True)))
-    for name, unit in (("ra", u.deg), ("dec", u.deg), ("R500", u.arcmin)):
-        table[name] = table[name] * unit
+    table = Table(dict(zip(MERGED_COLUMNS, map(list, columns), strict=True)))
+    for name, unit in (("ra", "deg"), ("dec", "deg"), ("R500", "arcmin")):
+        table[name].unit = unit
     table.meta = {
         "version": __version__,
         "codehash": code_hash(),

@@ -12,6 +12,8 @@ from mocpy import MOC
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import unit_vectors
+from radiounet.measuring.catalogue import write_catalogue
+from radiounet.measuring.columns import make_table, unmeasured_cluster
 from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
@@ -24,6 +26,7 @@ from radiounet.survey.survey import Cluster, Survey
 TABLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "tables"
 NAN = float("nan")
 OPTIONS = MeasureOptions()
+READ = {"fits": {}, "vot": {}, "csv": {"format": "ascii.csv", "comment": "#"}}
 HEAD = "name,ra,dec,z,M500\n"
 
 
@@ -279,3 +282,12 @@ def test_the_309_clusters_of_psz2_in_dr2(tmp_path):
     centres = unit_vectors([one.ra_deg for one in pointings], [one.dec_deg for one in pointings])
     for one in outside:  # beyond 1.85 deg of every pointing
         assert np.degrees(np.arccos((centres @ unit_vectors(one.ra_deg, one.dec_deg)).max())) > 1.9
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "csv"])
+def test_all_names_reach_the_catalogue(tmp_path, suffix):
+    clusters = merged([A], [at(1)], [at(2, name="C")]).clusters
+    rows = [unmeasured_cluster(one, "P1", 10.0) for one in clusters]
+    write_catalogue(make_table("clusters", rows, {}), tmp_path / f"clusters.{suffix}")
+    (row,) = Table.read(tmp_path / f"clusters.{suffix}", **READ[suffix])
+    assert (row["name"], row["other_names"]) == ("A", "two: B; three: C")
