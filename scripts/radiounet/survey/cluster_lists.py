@@ -14,7 +14,7 @@ between those of two SZ catalogues, all three are one cluster.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +132,8 @@ def merge_cluster_tables(lists: Mapping[str, MeasureOptions], target: str) -> No
             *(len(found.apart), RADIUS_ARCMIN, ", ".join(found.apart[:MAX_NAMED])),
             ", ..." if len(found.apart) > MAX_NAMED else "",
         )
-    columns = zip(*(vars(cluster).values() for cluster in found.clusters), strict=True)
-    table = Table(dict(zip(MERGED_COLUMNS, map(list, columns), strict=True)))
+    kinds = [str if name in ("name", "note", "other_names") else float for name in MERGED_COLUMNS]
+    table = Table(rows=list(map(astuple, found.clusters)) or None, names=MERGED_COLUMNS, dtype=kinds)
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("R500", "arcmin")):
         table[name].unit = unit
     table.meta = {

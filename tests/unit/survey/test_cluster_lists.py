@@ -201,6 +201,13 @@ def test_a_table_of_merged_lists_tells_when_the_lists_change(tmp_path):
     assert not merged_from(next(iter(lists)), lists)
 
 
+@pytest.mark.parametrize("rows", [ROWS["one"], []])
+def test_a_list_without_rows(tmp_path, rows):
+    lists, target = write(tmp_path, one=rows, two=[]), tmp_path / "merged.ecsv"
+    merge_cluster_tables(lists, str(target))
+    assert [one.name for one in read_clusters(target, OPTIONS)] == [row.split(",")[0] for row in rows]
+
+
 def test_two_tables_of_one_name_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     lists = write(tmp_path, one=ROWS["one"]) | write(tmp_path / "other", one=ROWS["two"])
