@@ -124,7 +124,7 @@ def measure_many(folder: Path) -> dict[str, float]:
     write_mosaic_list(paths["mosaics"], places)
     config = load_config(yaml.safe_load((folder / "published.yaml").read_text()))
     # all mosaics have the same centre, and would be neighbours of each other for the clusters
-    config = ["--settings", config.model_copy(update={"clusters": None}).model_dump_json()]
+    config = ["--settings", config.model_copy(update={"clusters": []}).model_dump_json()]
     merge = run([sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), *config])
     report = [sys.executable, str(ROOT / "scripts" / "report.py"), *config, "--out", products.report()]
     report = run(report)

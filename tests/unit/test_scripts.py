@@ -214,6 +214,10 @@ COMMANDS = {
         *("fetch_clusters", "--name", "psz2", *catalogue_at("clusters.ecsv")),
         *("--out", "clusters.ecsv"),
     ),
+    "merge_clusters": (
+        *("merge_clusters", "--settings", json.dumps({"clusters": ["clusters.ecsv", "a.fits"]})),
+        *("--out", "clusters.ecsv"),
+    ),
     "fetch-model": ("radiounet fetch-model", "--name", "mine", "--from", "a.fits", "--out", "model"),
     "train": ("radiounet train", "--pairs", "a.fits:mask.fits", "--weights", "mask.fits", "--curve", "c.csv"),
     "train_leg": ("train_leg", "--folder", "notes.txt"),

@@ -203,6 +203,30 @@ def test_selection_by_clusters(run):
     assert run.counts()["find_islands"] == 2
 
 
+def test_several_lists_of_clusters_are_merged_by_the_target_lists(run):
+    """The list mcxc has the clusters of psz2 again; the user's own has one more, and one of them."""
+    write_lists(run)
+    own = run.folder / "own {1}.csv"
+    own.write_text("name,ra,dec,z,M500\nUrsa,124.68,61.99,0.2,3\nmine,126.2,64.5,0.1,3\n")
+    run.write_config(clusters=["psz2", "mcxc", str(own)])
+    text = run("-n", status=1)
+    assert "cluster_list.ecsv is not there" in text
+    assert "snakemake --cores 1 lists" in text
+    run("lists")
+    table = Table.read(run.folder / "results/dr2/cluster_list.ecsv")
+    assert table["name"].tolist() == ["inside", "border", "coma", "mine"]
+    assert table["other_names"][0] == "mcxc: inside; own {1}: Ursa"
+    counts = run.counts()
+    assert counts["measure_clusters"] == len(POINTINGS)
+    assert "merge_clusters" not in counts
+    with own.open("a") as stream:
+        stream.write("more,124.7,67.0,0.1,3\n")
+    assert "was merged from other lists" in run("-n", status=1)
+    run("lists")
+    assert len(Table.read(run.folder / "results/dr2/cluster_list.ecsv")) == 5
+    run("-n")
+
+
 def test_selection_by_region(run):
     write_lists(run)
     run.write_config(select={"region": {"ra_deg": 124.7, "dec_deg": 67.0, "radius_deg": 1.0}})

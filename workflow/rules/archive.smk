@@ -5,7 +5,7 @@
 
 rule lists:
     input:
-        GRAPH.fetched_lists,
+        GRAPH.lists_made_first,
     localrule: True
 
 
@@ -52,6 +52,34 @@ rule fetch_clusters:
     shell:
         "stage fetch_clusters --name {wildcards.catalogue:q} --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --out {output.table:q} --log {log:q}'
+
+
+if len(CONFIG.clusters) > 1:
+
+    rule merge_clusters:
+        input:
+            lists=as_inputs(*GRAPH.cluster_lists),
+        output:
+            table=PRODUCTS.cluster_list(),
+        log:
+            PRODUCTS.log("merge_clusters"),
+        benchmark:
+            PRODUCTS.benchmark("merge_clusters")
+        localrule: True
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            settings=RULES.settings(
+                *("clusters", "measure.h0", "measure.omega_m", "measure.unit"), *GRAPH.keys_of_fetched_clusters
+            ),
+            rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_lists),
+            code=FRESHNESS.code("merge_clusters"),
+        shell:
+            "stage merge_clusters --settings {params.settings:q} --out {output.table:q} --log {log:q}"
 
 
 rule fetch_model:

@@ -101,6 +101,10 @@ class Products:
         """Places of own images (CSV)."""
         return f"{self.root}/mosaics.csv"
 
+    def cluster_list(self) -> str:
+        """Clusters of several lists, merged."""
+        return f"{self.root}/cluster_list.ecsv"
+
     def of_survey(self) -> list[str]:
         """Catalogues and report."""
         catalogues = [

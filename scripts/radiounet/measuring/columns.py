@@ -73,6 +73,7 @@ ISLANDS = {
 }
 CLUSTERS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
+    "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
     **_POSITION,
     "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
@@ -138,6 +139,7 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
         latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
     return row | {
         "name": cluster.name,
+        "other_names": cluster.other_names,
         "ra_deg": cluster.ra_deg,
         "dec_deg": cluster.dec_deg,
         "redshift": cluster.redshift,

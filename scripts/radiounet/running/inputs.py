@@ -94,8 +94,9 @@ def _raise(faults: list[str]) -> None:
 def _files(config: Config) -> Iterator[tuple[str, str]]:
     for number, image in enumerate(config.mosaics.images):
         yield f"mosaics.images.{number}.path", image.path
-    if config.clusters is not None and not config.fetched_clusters:
-        yield "clusters", config.clusters
+    for path in config.clusters:
+        if path not in config.fetched_clusters:
+            yield "clusters", path
     if config.archive.checksums is not None:
         yield "archive.checksums", config.archive.checksums
     if config.mosaics.source == "fields" and config.mosaics.options.flux_scale is not None:

@@ -19,6 +19,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
+from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.mosaics import OwnImage
 from radiounet.settings.releases import Release
 from radiounet.settings.urls import local_path
@@ -164,18 +165,33 @@ class JobGraph:
         return [] if self.release.is_listed else [self.mosaic_list]
 
     @property
-    def cluster_table(self) -> list[str]:
-        """Table of input clusters; empty when the run has none."""
-        name = self.config.clusters
-        if name is None:
-            return []
-        return [f"{CLUSTER_FOLDER}/{name}.ecsv" if self.config.fetched_clusters else name]
+    def cluster_lists(self) -> dict[str, MeasureOptions]:
+        """Tables of clusters that the configuration names, in its order, and how each is read.
+
+        Where there are several, units that it gives are those of the user's own tables.
+        """
+        own, names = self.config.measure, self.config.clusters
+        fetched = own.model_copy(update={"unit": []}) if len(names) > 1 else own
+        return {
+            path: own if path == name else fetched
+            for name, path in zip(names, map(self._cluster_path, names), strict=True)
+        }
+
+    def _cluster_path(self, name: str) -> str:
+        return f"{CLUSTER_FOLDER}/{name}.ecsv" if name in self.config.fetched_clusters else name
 
     @property
-    def fetched_lists(self) -> list[str]:
-        """Lists that must be fetched before the job graph can be made."""
-        published = self.cluster_table if self.config.fetched_clusters else []
-        return [*(self._lists.values() if self.release.is_listed else ()), *published]
+    def cluster_table(self) -> list[str]:
+        """Table of input clusters, which several lists are merged into; empty when the run has none."""
+        lists = list(self.cluster_lists)
+        return [self.products.cluster_list()] if len(lists) > 1 else lists
+
+    @property
+    def lists_made_first(self) -> list[str]:
+        """Lists that must be fetched, and merged, before the job graph can be made."""
+        fetched = map(self._cluster_path, self.config.fetched_clusters)
+        merged = [table for table in self.cluster_table if table not in self.cluster_lists]
+        return [*(self._lists.values() if self.release.is_listed else ()), *fetched, *merged]
 
     @cached_property
     def survey(self) -> Survey:
@@ -207,15 +223,18 @@ class JobGraph:
         Raises
         ------
         ConfigError
-            A published catalogue that is not there yet.
+            A list that is not fetched yet, or lists that are not merged yet, or were others then.
         """
         if not self.cluster_table:
             return []
-        from radiounet.survey.cluster_tables import read_clusters
+        from radiounet.survey.cluster_tables import merged_from, read_clusters
 
-        path = self.cluster_table[0]
-        if self.config.fetched_clusters and not Path(path).is_file():
-            raise ConfigError(f"{path} is not there: fetch it once, {_hint('lists')}")
+        (path,), lists = self.cluster_table, self.cluster_lists
+        for made in self.lists_made_first:
+            if made in (*lists, path) and not Path(made).is_file():
+                raise ConfigError(f"{made} is not there: make it once, {_hint('lists')}")
+        if path not in lists and not merged_from(path, lists):
+            raise ConfigError(f"{path} was merged from other lists: make it again, {_hint('lists')}")
         return read_clusters(path, self.config.measure)
 
     @cached_property
@@ -341,8 +360,7 @@ class JobGraph:
         keys: list[str | tuple[str, ...]] = ["results", "select", "clusters", "archive.list_folder"]
         keys += ["mosaics.source"]
         keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
-        if config.fetched_clusters and config.clusters:
-            keys += [("archive", "clusters", config.clusters)]
+        keys += self.keys_of_fetched_clusters
         if not self.release.is_listed:
             return [*keys, "mosaics.images"]
         if config.mosaics.source == "fields":
@@ -350,6 +368,11 @@ class JobGraph:
             if config.has_archive_section:
                 keys += [("archive", config.release, "field")]
         return [*keys, "release", ("releases", config.release)]
+
+    @property
+    def keys_of_fetched_clusters(self) -> list[str | tuple[str, ...]]:
+        """Keys of the configuration that say which lists of clusters are fetched."""
+        return [("archive", "clusters", name) for name in self.config.fetched_clusters]
 
     @property
     def checksum_tables(self) -> list[str]:

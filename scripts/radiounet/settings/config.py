@@ -29,7 +29,7 @@ from radiounet.settings.releases import (
     Release,
     ReleaseArchive,
 )
-from radiounet.settings.section import FilePath, Folder, Name, Names, Section
+from radiounet.settings.section import FilePaths, Folder, Name, Names, Section
 from radiounet.settings.segmentation import Segmentation, VerifyOptions
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
@@ -38,6 +38,10 @@ from radiounet.settings.urls import has_credentials
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _none_listed(value: Any) -> Any:
+    return [] if value is None else _listed(value)
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -87,10 +91,12 @@ class Config(Section):
     )
     mosaics: MosaicSource = MosaicSource()
     select: Selection = Selection()
-    clusters: FilePath | None = Field(
-        None,
+    clusters: Annotated[
+        FilePaths, BeforeValidator(_none_listed, json_schema_input_type=str | FilePaths | None)
+    ] = Field(
+        [],
         description="psz2, mcxc or another of archive.clusters, or a table with name, ra, dec, z and M500 or "
-        "R500; null for none",
+        "R500; several are merged, and the first list that has a cluster decides on it; null for none",
     )
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
@@ -144,7 +150,7 @@ class Config(Section):
             raise ValueError(f"mosaics.images is given but mosaics.source is {self.mosaics.source!r}")
         if self.mosaics.source == "fields" and self.release_archive.field is None:
             raise ValueError(f"mosaics.source is 'fields' but {self.archive_key}.field has no URL")
-        if self.select.with_clusters and self.clusters is None:
+        if self.select.with_clusters and not self.clusters:
             raise ValueError("select.with_clusters is true but clusters names no catalogue")
         names = [image.name for image in self.mosaics.images]
         if len(names) != len(set(names)):
@@ -164,9 +170,9 @@ class Config(Section):
         return OWN_IMAGES if self.mosaics.source == "images" else self.published_release
 
     @property
-    def fetched_clusters(self) -> bool:
-        """Whether the clusters are a catalogue that is fetched, not a file."""
-        return self.clusters in self.archive.clusters
+    def fetched_clusters(self) -> list[str]:
+        """The lists of clusters that are fetched; the others are files."""
+        return [name for name in self.clusters if name in self.archive.clusters]
 
     @property
     def archive_key(self) -> str:

@@ -146,9 +146,10 @@ def _in_schema(needed: str) -> Any:
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=LONGEST_NAME)]
 Names = Annotated[list[Name], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
 FilePath = Annotated[str, AfterValidator(printable_path)]
-FileNames = Annotated[
-    list[FilePath], AfterValidator(_distinct), Field(min_length=1, json_schema_extra={"uniqueItems": True})
+FilePaths = Annotated[
+    list[FilePath], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})
 ]
+FileNames = Annotated[FilePaths, Field(min_length=1)]
 Folder = Annotated[str, AfterValidator(_expanded)]
 BeamText = Annotated[
     str,

@@ -8,6 +8,7 @@ __all__ = [
     "catalogues",
     "cells",
     "cluster_columns",
+    "cluster_lists",
     "cluster_tables",
     "cosmology",
     "http_client",

@@ -2,15 +2,18 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from astropy.table import Table
+from astropy.table.meta import get_header_from_yaml
 
 from radiounet.errors import ConfigError
+from radiounet.images.provenance import sha256_of
 from radiounet.images.tables import NUMBER, ServiceError, TableError, read_table
 from radiounet.images.words import writable
 from radiounet.settings.catalogues import CLUSTER_COLUMNS
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 MAX_NAMED = 10  # names in one line of the log
 MAX_NOTES = 50  # lines of it
 
+MERGED_LISTS = "cluster_lists"
+"""Key of the metadata that tells the table of merged lists from others."""
+
 
 def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     """Read a cluster table: every row of it.
@@ -33,7 +39,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     sexagesimal text (RA in hours). Sizes need units; a text table has none, and
     gives M500 in 1e14 solMass or takes ``--unit``. R500 is used where a row has
     both. A row that cannot be measured has NaN for R500, for its position where
-    that is at fault, and says why in `note`.
+    that is at fault, and says why in `note`. The table of lists that were merged
+    (`radiounet.survey.cluster_lists`) keeps the notes and sizes that it holds.
 
     Parameters
     ----------
@@ -60,6 +67,10 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
         raise ConfigError(f"there is no cluster table {path}") from None
     except (TableError, ServiceError) as error:
         raise ConfigError(f"the cluster table cannot be read: {error}") from error
+    if MERGED_LISTS in table.meta:
+        merged = (table[name] for name in MERGED_COLUMNS)
+        values = (np.ma.filled(one, "" if one.dtype.kind in TEXT else np.nan).tolist() for one in merged)
+        return [Cluster(*row) for row in zip(*values, strict=True)]
     check_frame(table, path)
     columns = _columns(table, path)
     rows = Rows(path, len(table), _given_units(options.unit, columns))
@@ -73,6 +84,46 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     names = _stable_names(column_texts(columns["name"]), ra, dec, rows)
     cells = zip(names, ra.tolist(), dec.tolist(), redshift.tolist(), size.tolist(), rows.notes(), strict=True)
     return [Cluster(*cell) for cell in cells]
+
+
+MERGED_COLUMNS = ("name", "ra", "dec", "z", "R500", "note", "other_names")
+"""Columns of the table of merged lists, in the order of the fields of `Cluster`."""
+
+
+def list_states(lists: Mapping[str, MeasureOptions]) -> list[dict[str, object]]:
+    """What tells lists that are merged from others: their content, and how they are read.
+
+    Parameters
+    ----------
+    lists : mapping of path to MeasureOptions
+    """
+    return [
+        {"list": list_name(path), "sha256": sha256_of(path)}
+        | options.model_dump(include={"h0", "omega_m", "unit"})
+        for path, options in lists.items()
+    ]
+
+
+def list_name(path: str | Path) -> str:
+    """Name of a list before the names of its clusters in `Cluster.other_names`."""
+    return Path(path).stem
+
+
+def merged_from(path: str | Path, lists: Mapping[str, MeasureOptions]) -> bool:
+    """Whether a table of merged lists was made of these lists as they are now, and as they are read now.
+
+    Parameters
+    ----------
+    path : path
+        ECSV; only its header is read.
+    lists : mapping of path to MeasureOptions
+    """
+    if not all(Path(one).is_file() for one in lists):
+        return False
+    with open(path, encoding="utf-8") as stream:
+        header = [line[2:].rstrip("\n") for line in takewhile(lambda line: line.startswith("# "), stream)]
+    meta = dict(get_header_from_yaml(header).get("meta", {}))
+    return meta.get(MERGED_LISTS) == list_states(lists)
 
 
 def check_frame(table: Table, path: str | Path) -> None:

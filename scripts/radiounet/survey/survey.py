@@ -32,6 +32,8 @@ class Cluster:
     r500_arcmin: float
     note: str = ""
     """Why it cannot be measured, or what of its row was not used."""
+    other_names: str = ""
+    """Names of the same cluster in other lists that were merged: ``mcxc: J0041.8-0918; own: A 85``."""
 
     @property
     def measurable(self) -> bool:

@@ -284,7 +284,7 @@ def rows_of(table):
     """Return rows of plain values; NaN and masked numbers are None, CSV's True and False are bool."""
     columns = []
     for name in table.colnames:
-        missing = "" if name == "note" else None
+        missing = "" if name in ("note", "other_names") else None
         values = [
             missing if one is None or one != one else one for one in np.ma.asarray(table[name]).tolist()
         ]

@@ -96,4 +96,4 @@ def test_the_report_counts_what_the_stages_wrote(pages):
 
 def test_the_report_shows_the_configuration_as_yaml(pages):
     shown = yaml.safe_load(pages[0].text[pages[0].text.index("Parameters") :].partition("\n")[2])
-    assert Config.model_validate(shown).clusters == NAMES[0]
+    assert Config.model_validate(shown).clusters == [NAMES[0]]

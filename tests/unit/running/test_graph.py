@@ -11,6 +11,7 @@ from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2, DR3
 from radiounet.survey.cells import Field, HealpixCells, NearestPointing
+from radiounet.survey.cluster_lists import merge_cluster_tables
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 from stages import write_image
@@ -52,6 +53,51 @@ def test_a_run_starts_with_rows_that_cannot_be_measured(graph):
     assert all(
         set(found.touched_by_clusters_of(name)) <= set(found.survey.mosaics) for name in found.selected
     )
+
+
+def test_several_lists_are_merged_before_the_graph_is_made(graph, tmp_path):
+    """The second table has A under another name, and the redshift and mass of "no z"."""
+    second = tmp_path / "second.csv"
+    second.write_text("name,ra,dec,z,M500\nB,150,35.01,0.2,4\nC,200,35,0.3,4\n")
+    run = graph(clusters=[str(tmp_path / "clusters.csv"), str(second)])
+    (merged,) = run.cluster_table
+    assert run.lists_made_first[-1] == merged
+    with pytest.raises(ConfigError, match=r"cluster_list.ecsv is not there: make it once[\s\S]* lists"):
+        _ = run.clusters
+    merge_cluster_tables(run.cluster_lists, merged)
+    names = {one.name: one.other_names for one in run.clusters}
+    assert (len(names), names["A"], names["no z"]) == (6, "second: B", "second: C")
+    assert [one.name for one in run.clusters if one.measurable] == ["A", "no z"]
+    second.write_text("name,ra,dec,z,M500\nC,200,35,0.3,4\n")
+    again = graph(clusters=run.config.clusters)
+    with pytest.raises(ConfigError, match=r"was merged from other lists: make it again"):
+        _ = again.clusters
+
+
+def test_units_of_several_lists_are_those_of_the_users_own(graph, tmp_path):
+    own = str(tmp_path / "clusters.csv")
+    run = graph(clusters=["psz2", own], measure={"unit": ["M500=solMass"]})
+    fetched = "resources/clusters/psz2.ecsv"
+    assert {path: one.unit for path, one in run.cluster_lists.items()} == {fetched: [], own: ["M500=solMass"]}
+    assert run.lists_made_first[-2:] == [fetched, *run.cluster_table]
+    assert own not in run.lists_made_first
+    assert settings_of_tables(run) != settings_of_tables(graph(clusters=[own, "psz2"]))
+
+
+def test_a_cluster_at_the_edge_of_the_survey(graph, tmp_path):
+    """The edge is found on the line to the pole: a centre a bit inside is measured, one outside is not."""
+    survey = graph().survey
+    inside, outside = 35.0, 60.0
+    while outside - inside > 1e-6:
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if survey.owner(150.0, middle) else (inside, middle)
+    rows = [f"in,150,{inside - 1e-4},0.2,5", f"out,150,{outside + 1e-4},0.2,5"]
+    (tmp_path / "edge.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
+    run = graph(clusters=str(tmp_path / "edge.csv"))
+    assert [one.measurable for one in run.clusters] == [True, True]
+    assert run.cluster_count == 1
+    (owner,) = [name for name in run.selected if run.has_clusters(name)]
+    assert run.touched_by_clusters_of(owner) == []
 
 
 def test_only_clusters_that_can_be_measured_select_a_mosaic(graph):

@@ -94,7 +94,7 @@ def test_value_out_of_range_is_refused_with_the_limit_and_the_default():
         ({"measure": None}, "measure: None"),
         ({"results": ""}, "results: ''"),
         ({"scratch": " "}, "scratch: ' '"),
-        ({"clusters": ""}, "clusters: ''"),
+        ({"clusters": ""}, "clusters.0: ''"),
         ({"mosaics": {"source": "images", "images": [IMAGE | {"path": ""}]}}, "mosaics.images.0.path: ''"),
         (
             {"mosaics": {"source": "images", "images": [IMAGE | {"path": "a\nb"}]}},

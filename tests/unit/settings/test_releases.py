@@ -3,6 +3,7 @@
 import pytest
 
 from configs import refusal
+from radiounet.settings.catalogues import PUBLISHED_CATALOGUES
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
 
@@ -81,8 +82,8 @@ def test_a_release_that_cannot_be_used_is_refused(raw, message):
 def test_a_cluster_catalogue_of_the_user():
     entry = {"url": "https://there", "columns": {"name": "Id", "M500": "mass"}, "units": {"M500": "solMass"}}
     made = load_config({"clusters": "mine", "archive": {"clusters": {"mine": entry, "short": "a.fits"}}})
-    assert made.fetched_clusters
-    assert list(made.archive.clusters) == ["psz2", "mcxc", "mine", "short"]
+    assert made.fetched_clusters == ["mine"]
+    assert list(made.archive.clusters) == [*PUBLISHED_CATALOGUES, "mine", "short"]
     assert made.archive.clusters["mine"].model_dump() == entry
     assert made.archive.clusters["short"].url == "a.fits"
     assert not load_config({"clusters": "mine"}).fetched_clusters
