@@ -21,7 +21,8 @@ def main() -> None:
     args = parser.parse_args()
 
     products = Products(args.root)
-    mask, target = products.mask(args.mosaic), products.clusters(args.mosaic)
+    mask = products.mask(args.mosaic)
+    table, cutouts = products.clusters(args.mosaic), products.cutouts(args.mosaic)
 
     def work() -> None:
         options = args.settings.measure
@@ -30,13 +31,13 @@ def main() -> None:
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
         ]
         survey = survey_from(args)
-        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, target)
+        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, table, cutouts)
 
     planes = [
         kind(n) for n in (args.mosaic, *args.touched) for kind in (products.image, products.probability)
     ]
     masks = [products.mask(n) for n in args.touched]
-    run_stage(args, work, inputs=[mask], outputs=[target], reads=[*planes, *masks], name=args.mosaic)
+    run_stage(args, work, inputs=[mask], outputs=[table, cutouts], reads=[*planes, *masks], name=args.mosaic)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ rule measure_clusters:
         clusters=as_inputs(*GRAPH.cluster_table),
     output:
         table=PRODUCTS.clusters("{mosaic}"),
+        cutouts=PRODUCTS.cutouts("{mosaic}"),
     log:
         PRODUCTS.log("measure_clusters", "{mosaic}"),
     benchmark:

@@ -89,6 +89,10 @@ class Products:
         """Clusters whose centre the mosaic's cell owns."""
         return f"{self.root}/clusters/{mosaic}.ecsv"
 
+    def cutouts(self, mosaic: str) -> str:
+        """Cut-outs of these clusters: residual, compact sources, islands."""
+        return f"{self.root}/cutouts/{mosaic}.fits"
+
     def catalogue(self, kind: str, suffix: str) -> str:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"
@@ -166,7 +170,7 @@ def comparison_files(folder: str) -> dict[str, str]:
 def segment_files(folder: str) -> dict[str, str]:
     """Files of the command ``radiounet segment``."""
     maps = {"probability": "probability.fits", "mask": "mask.fits"}
-    tables = {"islands": "islands.ecsv", "clusters": "clusters.ecsv"}
+    tables = {"islands": "islands.ecsv", "clusters": "clusters.ecsv", "cutouts": "cutouts.fits"}
     return _files(folder, maps | tables | {"overview": "overview.png"})
 
 

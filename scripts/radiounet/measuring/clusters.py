@@ -2,22 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from radiounet.images.background import background_arcmin, subtract_background
-from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
-from radiounet.images.image import Plane, read_plane
-from radiounet.images.noise import local_rms
+from radiounet.images.headers import frequency_hz
+from radiounet.images.image import Plane
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.provenance import sha256_of
-from radiounet.images.reading import fits_plane
-from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
+from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
 from radiounet.measuring.columns import make_table, unmeasured_cluster
-from radiounet.measuring.islands import integrate
+from radiounet.measuring.cutout_files import write_cutouts
+from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, cut_out
+from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
@@ -27,6 +28,7 @@ from radiounet.survey.survey import Cluster, Survey
 logger = logging.getLogger(__name__)
 
 BORDER_PX = 32
+LEAST_COVERAGE = 0.8
 
 
 @dataclass
@@ -61,7 +63,12 @@ class _Aperture:
 
 
 class ClusterMeter:
-    """Measures clusters on the mosaics their apertures touch; opens each mosaic once."""
+    """Measures clusters on the mosaics their apertures touch; opens each mosaic once.
+
+    Probabilities and the mask come from every mosaic, each pixel from the one that owns it. Flux
+    densities, profiles and islands are measured on a cut-out of the cluster's own mosaic, which
+    reaches far beyond its cell.
+    """
 
     def __init__(
         self,
@@ -69,62 +76,67 @@ class ClusterMeter:
         products: Sequence[MosaicProducts],
         host_calibration: HostCalibration | None,
         options: MeasureOptions,
+        neighbours: Sequence[Cluster] = (),
     ):
         self._survey = survey
         self._host_calibration = host_calibration
         self._options = options
-        self._planes: dict[str, tuple[Plane, np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._mosaics: dict[str, MeasuredMosaic] = {}
         for one in products:
             check_maps(one.image, one.probability, one.mask)
-            plane = read_plane(one.image)
-            maps = fits_plane(one.probability), fits_plane(one.mask)
-            rms = local_rms(plane.data)
-            beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
-            flat = subtract_background(plane.data, rms, beam_px, maps[1] == 1)
-            self._planes[one.name] = (replace(plane, data=flat), rms, *maps)
-        self._plane = self._planes[products[0].name][0]
+            self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask)
+        self._own = self._mosaics[products[0].name]
+        self._plane = self._own.plane
+        frequency = frequency_hz(fits_header(products[0].image))
+        self._neighbours = neighbours
+        self._sources = ClusterSources(
+            self._own, options, frequency or 1e6 * survey.release.frequency_mhz, neighbours
+        )
 
-    def measure(self, cluster: Cluster, mosaic: str) -> dict[str, object]:
-        """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`.
+    def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], Cutout | None]:
+        """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`, and the cut-out of the cluster.
 
         `p_diffuse` is the calibrated probability of the model's card (its largest
         beam-averaged probability where the card has no calibration); an aperture
-        without data has NaN.
+        without data has NaN, and no cut-out.
         """
         parts = [
             part
-            for name, planes in self._planes.items()
-            if (part := self._collect(cluster, name, *planes)) is not None
+            for name, one in self._mosaics.items()
+            if (part := self._collect(cluster, name, one)) is not None
         ]
         one = _join(parts)
         full = np.pi * cluster.r500_arcmin**2
         p_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
         row = unmeasured_cluster(cluster, mosaic, self._options.galactic_latitude_deg)
+        row |= cluster_sizes(cluster, self._options)
         row |= {
-            "p_diffuse": p_max,
-            "p_max": p_max,
+            "p_beam_max": p_max,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
             ),
             "coverage": coverage,
+            "flag_coverage": coverage < LEAST_COVERAGE,
         }
         if not one.image.size:
+            decision = classify_cluster([], np.nan, 0.0)
+            row |= {"class": decision.label, "reason": decision.reason}
             row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
-        elif self._host_calibration is not None:
-            features = self._features(one, cluster.r500_arcmin, coverage, bool(row["galactic"]))
-            row["p_diffuse"] = float(self._host_calibration.probability(features[None])[0])
-        if one.in_mask.any():
-            flux = integrate(
-                one.image[one.in_mask],
-                one.rms[one.in_mask],
-                self._plane,
-                self._options.calibration_error,
-                one.area[one.in_mask],
-            )
-            row |= {"flux_mjy": 1e3 * flux.flux_jy, "flux_err_mjy": 1e3 * flux.error_jy}
-        return row
+            return row, None
+        p_diffuse = p_max
+        row["rms_ujy"] = 1e6 * float(np.median(one.rms))
+        if self._host_calibration is not None:
+            low_latitude = bool(row["flag_galactic"])
+            features = self._features(one, cluster.r500_arcmin, coverage, low_latitude)
+            p_diffuse = float(self._host_calibration.probability(features[None])[0])
+        row["p_diffuse"] = p_diffuse
+        box = _box(self._plane, cluster, RELIC_R500)
+        if box is None or not np.isfinite(self._plane.data[box]).any():
+            return row, None
+        cutout = cut_out(self._own, box)
+        return row | self._sources.measure(cluster, cutout, p_diffuse, coverage), cutout
 
     def _features(self, one: _Aperture, r500_arcmin: float, coverage: float, galactic: bool) -> np.ndarray:
         return measure_aperture(
@@ -139,13 +151,14 @@ class ClusterMeter:
             galactic,
         )
 
-    def _collect(self, cluster: Cluster, name: str, plane: Plane, rms, probability, mask) -> _Aperture | None:
+    def _collect(self, cluster: Cluster, name: str, mosaic: MeasuredMosaic) -> _Aperture | None:
+        plane, rms, probability, mask = mosaic.plane, mosaic.rms, mosaic.probability, mosaic.mask
         part = _box(plane, cluster)
         if part is None:
             return None
         y, x = np.mgrid[part]
         ra, dec = to_sky(plane.wcs, x.ravel(), y.ravel())
-        offset = _offset_arcmin(cluster, ra, dec).reshape(2, *y.shape)
+        offset = offset_arcmin(cluster, ra, dec).reshape(2, *y.shape)
         inside = (
             (np.hypot(*offset) <= cluster.r500_arcmin)
             & ~np.isnan(probability[part])
@@ -169,19 +182,6 @@ class ClusterMeter:
         )
 
 
-def _offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
-    """Angles from a cluster towards east and north, ``[2, position]``; their hypotenuse is the distance."""
-    ra, dec = np.radians(cluster.ra_deg), np.radians(cluster.dec_deg)
-    centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
-    east = np.array([-np.sin(ra), np.cos(ra), 0])
-    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
-    places = unit_vectors(ra_deg, dec_deg)
-    flat = np.stack([places @ east, places @ north])
-    length = np.hypot(*flat)
-    distance = 60 * separation_deg(centre, places)
-    return flat * np.divide(distance, length, out=np.zeros_like(length), where=length > 0)
-
-
 def _join(parts: Sequence[_Aperture]) -> _Aperture:
     if not parts:
         empty, places = np.empty(0), np.empty((2, 0))
@@ -190,15 +190,15 @@ def _join(parts: Sequence[_Aperture]) -> _Aperture:
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
-def _box(plane: Plane, cluster: Cluster) -> tuple[slice, slice] | None:
-    """Pixels around a cluster, wide enough for its aperture and for averages over a beam."""
+def _box(plane: Plane, cluster: Cluster, reach: float = 1.1) -> tuple[slice, slice] | None:
+    """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
     x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):
         return None
     shortest = pixel_scales_arcsec(plane.wcs, x, y)[1]
     if not shortest > 0:  # off the sky half a pixel on
         return None
-    half = 1.1 * cluster.r500_arcmin * 60 / shortest + BORDER_PX
+    half = reach * cluster.r500_arcmin * 60 / shortest + BORDER_PX
     ny, nx = plane.data.shape
     rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
     columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
@@ -215,9 +215,12 @@ def measure_clusters(
     model: str,
     options: MeasureOptions,
     target: str,
+    cutouts: str,
     unplaced: bool = False,
 ) -> None:
     """Measure the clusters whose centre a mosaic's cell owns; those that cannot be have a note.
+
+    Writes the table, and the cut-outs that were measured, see `write_cutouts`.
 
     Parameters
     ----------
@@ -235,16 +238,20 @@ def measure_clusters(
     mine = [clusters[index] for index in owned]
     if any(cluster.measurable for cluster in mine):
         calibration = read_card(model_folder(model), check_weights=False).host_calibration
-        meter = ClusterMeter(survey, products, calibration, options)
+        near = [cluster for cluster in clusters if cluster.measurable]
+        meter = ClusterMeter(survey, products, calibration, options, near)
     latitude = options.galactic_latitude_deg
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
-    rows = [
-        meter.measure(one, mosaic)
-        if one.measurable
-        else unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else "", latitude)
-        for one in mine
-    ]
+    rows, shown = [], []
+    for one in mine:
+        if not one.measurable:
+            rows.append(unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else "", latitude))
+            continue
+        row, cutout = meter.measure(one, mosaic)
+        rows.append(row)
+        if cutout is not None:
+            shown.append((one.name, cutout))
     if table:
         logger.info(
             "%d of the %d clusters of %s lie in %s, %d of these can be measured",
@@ -257,6 +264,8 @@ def measure_clusters(
         "clusters_rows": len(clusters),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
+        "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",
         "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
     }
+    write_cutouts(cutouts, shown, meta)
     write_ecsv(target, make_table("clusters", rows, meta))

@@ -31,13 +31,69 @@ def class_column(name: str) -> str:
     return f"p_{name.lower().replace(' ', '_')}"
 
 
+_FLUX, _ERROR = "phot.flux.density;em.radio", "stat.error;phot.flux.density;em.radio"
 _POSITION = {
     "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS", 5),
     "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS", 5),
 }
+FIT = {
+    "fit_i0_ujy_arcsec2": Column(
+        float, "uJy/arcsec2", "phot.flux.density.sb;em.radio", "Central brightness I0 of the exponential fit"
+    ),
+    "fit_i0_err_ujy_arcsec2": Column(
+        float, "uJy/arcsec2", "stat.error;phot.flux.density.sb;em.radio", "Its error"
+    ),
+    "fit_re_arcmin": Column(
+        float, "arcmin", "phys.angSize", "E-folding radius of the fit, geometric mean of both axes"
+    ),
+    "fit_re_err_arcmin": Column(float, "arcmin", "stat.error;phys.angSize", "Its error"),
+    "fit_axis_ratio": Column(float, None, "phys.size.axisRatio", "Minor over major axis of the fit"),
+    "fit_angle_deg": Column(
+        float, "deg", "pos.posAng", "Position angle of the fit's major axis, north to east", 1
+    ),
+    "fit_flux_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit to infinity, 2 pi I0 a b"),
+    "fit_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "fit_flux_3re_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit within three e-folding radii"),
+    "fit_chi2": Column(float, None, "stat.fit.chi2", "Chi2 of the fit per degree of freedom"),
+    "fit_flag": Column(
+        int,
+        None,
+        "meta.code.qual;stat.fit",
+        "Of the fit: sum of 1 not converged, 2 at a bound, 4 below 3 errors, 8 chi2 above 2; -1 no fit",
+    ),
+}
+_TAKEN_AWAY = {
+    "compact_mjy": Column(float, "mJy", _FLUX, "Compact sources taken away there"),
+    "compact_count": Column(int, None, "meta.number", "Their number of components"),
+    "blanked_fraction": Column(
+        float, None, "stat.filling", "Part filled with the level around it: resolved radio galaxies"
+    ),
+}
+_CLASS = {
+    "class": Column(
+        str, None, "meta.code.class", "cRH, cRR (candidates: no X-ray image is used), U, NDE or N/A"
+    ),
+    "reason": Column(str, None, "meta.note", "Why this class"),
+}
+_FLAGS = {
+    "flag_galactic": Column(
+        bool,
+        None,
+        "meta.code.qual",
+        "Galactic emission: by the class map, or close to the plane where the network has none",
+    ),
+    "flag_artefact": Column(
+        bool, None, "meta.code.qual", "Perhaps an artefact: by the class map, or near a bright source"
+    ),
+    "flag_agn": Column(bool, None, "meta.code.qual", "Bright compact source or radio galaxy in its middle"),
+    "flag_edge": Column(bool, None, "meta.code.qual", "It reaches the edge of the data"),
+    "flag_blend": Column(bool, None, "meta.code.qual", "It was cut from a region with other islands"),
+    "flag_background": Column(
+        bool, None, "meta.code.qual", "A background above half the rms was taken away there"
+    ),
+}
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
-    "galactic": Column(bool, None, "meta.code", "Close to the Galactic plane (limit in the configuration)"),
 }
 ISLANDS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
@@ -48,8 +104,21 @@ ISLANDS = {
         "meta.id.parent",
         "Name of its connected region: that of the most probable piece",
     ),
+    **_CLASS,
     "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
-    "las_arcmin": Column(float, "arcmin", "phys.angSize", "Largest angular size"),
+    "extent_arcmin": Column(float, "arcmin", "phys.angSize", "Largest size of the island in the mask"),
+    "las_arcmin": Column(
+        float, "arcmin", "phys.angSize", "Largest angular size above 3 rms of the image smoothed to two beams"
+    ),
+    "width_arcmin": Column(
+        float, "arcmin", "phys.angSize", "FWHM across the long axis, from second moments, without the beam"
+    ),
+    "axis_ratio": Column(
+        float, None, "phys.size.axisRatio", "Long over short axis, from second moments, with the beam"
+    ),
+    "position_angle_deg": Column(
+        float, "deg", "pos.posAng", "Position angle of the long axis, north to east", 1
+    ),
     "p_mean": Column(float, None, "stat.probability;stat.mean", "Mean probability of diffuse emission"),
     "p_max": Column(float, None, "stat.probability;stat.max", "Largest probability of diffuse emission"),
     **{
@@ -58,46 +127,99 @@ ISLANDS = {
         )
         for name in OTHER_CLASSES
     },
-    "flux_mjy": Column(
+    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside the island"),
+    "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "total_flux_mjy": Column(
         float,
         "mJy",
-        "phot.flux.density;em.radio.100-200MHz",
-        "Flux density in the mask, above the background",
+        _FLUX,
+        "Best estimate of the whole: of the fit where one describes it, else of the island and a beam around",
     ),
-    "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
-    "peak_sigma": Column(float, None, "stat.snr", "Brightest pixel over the local noise"),
+    "total_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    **FIT,
+    **_TAKEN_AWAY,
+    "peak_snr": Column(float, None, "stat.snr", "Brightest pixel without compact sources over the rms"),
     **_LATITUDE,
-    "touches_edge": Column(bool, None, "meta.code", "The island reaches the edge of the data"),
+    **_FLAGS,
     "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
 }
+
+
+def _source(kind: str) -> dict[str, Column]:
+    """Columns of the halo or the relics of a cluster: flux densities at 150 MHz and powers."""
+    return {
+        f"{kind}_flux_mjy": Column(float, "mJy", _FLUX, f"Flux density of the {kind} candidate"),
+        f"{kind}_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+        f"{kind}_s150_mjy": Column(
+            float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"The same at 150 MHz, {kind}"
+        ),
+        f"{kind}_p150_w_hz": Column(
+            float,
+            "W/Hz",
+            "phys.luminosity;em.radio.100-200MHz",
+            f"Power of the {kind} at 150 MHz",
+        ),
+        f"{kind}_p150_err_w_hz": Column(
+            float,
+            "W/Hz",
+            "stat.error;phys.luminosity;em.radio.100-200MHz",
+            "Its error, with that of the spectral index",
+        ),
+        f"{kind}_las_arcmin": Column(
+            float, "arcmin", "phys.angSize", f"Largest angular size of the {kind}, above 3 rms at two beams"
+        ),
+        f"{kind}_lls_kpc": Column(float, "kpc", "phys.size", "The same at the cluster's redshift", 0),
+    }
+
+
 CLUSTERS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
-    "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
     **_POSITION,
     "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
+    "r500_kpc": Column(float, "kpc", "phys.size.radius", "R500 at its redshift", 0),
+    "m500_1e14_msun": Column(float, "1e14 Msun", "phys.mass", "Mass inside R500, from R500 and redshift"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic whose cell holds the centre"),
+    **_CLASS,
     "p_diffuse": Column(
         float, None, "stat.probability", "Probability of hosting detectable diffuse emission"
     ),
-    "p_max": Column(
+    "p_beam_max": Column(
         float, None, "stat.probability;stat.max", "Largest beam-averaged probability of a pixel inside R500"
     ),
     "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
-    "flux_mjy": Column(
-        float,
-        "mJy",
-        "phot.flux.density;em.radio.100-200MHz",
-        "Flux density in the mask inside R500, above the background",
+    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density in the mask inside R500"),
+    "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "flux_r500_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside R500, mask or not"),
+    "flux_r500_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    **_source("halo"),
+    **FIT,
+    "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 0),
+    **_source("relic"),
+    "relic_count": Column(int, None, "meta.number", "Relic candidates; the sizes are those of the brightest"),
+    "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 0),
+    "relic_distance_kpc": Column(float, "kpc", "phys.size", "Its centroid from the cluster's centre", 0),
+    "relic_distance_r500": Column(float, None, "phys.size", "The same in R500"),
+    "relic_tangential_deg": Column(
+        float, "deg", "pos.posAng", "Its long axis from the radial direction: 90 is tangential", 1
     ),
-    "flux_err_mjy": Column(float, "mJy", "stat.error;phot.flux.density", "Its error: noise and calibration"),
+    **_TAKEN_AWAY,
+    "island_count": Column(int, None, "meta.number", "Islands within 1.5 R500 that are this cluster's"),
+    "islands": Column(str, None, "meta.id.assoc", "Their names, separated by semicolons"),
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
     ),
+    "rms_ujy": Column(float, "uJy/beam", "stat.stdev;phot.flux.density;em.radio", "Median rms inside R500"),
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
+    **_FLAGS,
+    "flag_coverage": Column(bool, None, "meta.code.qual", "Less than 80 % of the aperture has data"),
+    "flag_shared": Column(
+        bool, None, "meta.code.qual", "An island of it reaches into R500 of another cluster, too"
+    ),
     "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
+    "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
 }
 REJECTED = {
     "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
@@ -131,9 +253,13 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
     return table
 
 
+EMPTY = {float: np.nan, int: 0, bool: False, str: ""}
+"""What a column holds where nothing was measured."""
+
+
 def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: float) -> dict[str, object]:
-    """Row of a cluster that says what its input row does; all that is measured is NaN."""
-    row = {name: np.nan for name, column in CLUSTERS.items() if column.kind is float}
+    """Row of a cluster that says what its input row does; what is measured is empty."""
+    row: dict[str, object] = {name: EMPTY[column.kind] for name, column in CLUSTERS.items()}
     latitude = np.nan
     if np.isfinite(cluster.ra_deg):
         latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
@@ -146,7 +272,8 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
         "r500_arcmin": cluster.r500_arcmin,
         "mosaic": mosaic,
         "galactic_latitude_deg": latitude,
-        "galactic": abs(latitude) < galactic_latitude_deg,
+        "flag_galactic": abs(latitude) < galactic_latitude_deg,
+        "fit_flag": -1,
         "note": cluster.note,
     }
 

@@ -1,38 +1,26 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist
 
-from radiounet.images.background import background_arcmin, subtract_background
-from radiounet.images.gaussian import FWHM_AREA
-from radiounet.images.geometry import jacobian, to_sky
-from radiounet.images.image import Plane, read_plane
-from radiounet.images.noise import local_rms
+from radiounet.images.background import background_arcmin
+from radiounet.images.geometry import to_sky
 from radiounet.images.origins import check_maps, mask_provenance
-from radiounet.images.reading import fits_plane, reading
-from radiounet.images.writing import class_extension, write_ecsv
-from radiounet.measuring.columns import class_column, make_table
-from radiounet.measuring.separation import separate
-from radiounet.network.architectures.registry import OTHER_CLASSES
+from radiounet.images.writing import write_ecsv
+from radiounet.measuring.columns import make_table
+from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
+from radiounet.measuring.diffuse_classes import FLAGS, classify_island, island_flags
+from radiounet.measuring.objects import measure_object
+from radiounet.measuring.rows import class_columns, class_means, fit_row, flux_columns
+from radiounet.measuring.shapes import largest_size_px, on_sky_arcmin
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
 FOOTPRINT_NSIDE = 8192
-
-
-@dataclass(frozen=True)
-class FluxMeasurement:
-    """Integrated flux density and its error, Jy."""
-
-    flux_jy: float
-    error_jy: float
 
 
 @dataclass(frozen=True)
@@ -55,56 +43,13 @@ class Island:
     row: dict[str, object]
 
 
-def integrate(
-    image: np.ndarray,
-    rms: np.ndarray,
-    plane: Plane,
-    calibration_error: float,
-    area: np.ndarray | float = 1.0,
-) -> FluxMeasurement:
-    """Flux density of pixels: ``sum(I pixel area) / beam area``.
-
-    The error adds the noise, ``rms sqrt(number of beams)``, and the
-    calibration error in quadrature (Cassano et al. 2013, eq. 1).
-
-    Parameters
-    ----------
-    image, rms : ndarray, ``[pixel]``
-        Brightness and local noise, Jy/beam.
-    plane : Plane
-        Gives the beam of the unit, and the resolution that makes pixels independent.
-    calibration_error : float
-        Fraction of the flux density.
-    area : ndarray, ``[pixel]``, or float
-        Solid angle of each pixel over that of one in the middle of the plane, see
-        `Plane.relative_area`.
-    """
-    flux = float((image * area).sum(dtype=np.float64)) / plane.beam_area_px
-    beams = max(float(np.broadcast_to(area, image.shape).sum()) / plane.resolution_area_px, 1.0)
-    # rms in Jy/beam of the unit, times the beams of the unit in one independent element
-    rms = rms * (plane.resolution_area_px / plane.beam_area_px)
-    noise = float(np.sqrt(np.mean(np.square(rms, dtype=np.float64)) * beams))
-    return FluxMeasurement(flux, float(np.hypot(noise, calibration_error * flux)))
-
-
-def measure_islands(
-    mask: np.ndarray,
-    probability: np.ndarray,
-    plane: Plane,
-    options: MeasureOptions,
-    classes: dict[str, np.ndarray] | None = None,
-) -> list[Island]:
+def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Island]:
     """Measure every island of a mask: a connected region, or a piece that was cut from one.
 
     Parameters
     ----------
-    mask : ndarray of uint8, ``[y, x]``
-    probability : ndarray, ``[y, x]``
-    plane : Plane
-        The image, Jy/beam.
+    mosaic : MeasuredMosaic
     options : MeasureOptions
-    classes : mapping of str to ndarray of uint8, ``[y, x]``, optional
-        From `read_classes`; a class that is missing is NaN in the catalogue.
 
     Returns
     -------
@@ -115,37 +60,24 @@ def measure_islands(
     See Also
     --------
     radiounet.measuring.separation.separate : how touching objects are cut apart.
+    radiounet.measuring.cutouts.cut_out : how compact sources are taken away.
     """
-    if not (mask == 1).any():
+    if not (mosaic.mask == 1).any():
         return []
-    rms = local_rms(plane.data)
-    beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
-    plane = replace(plane, data=subtract_background(plane.data, rms, beam_px, mask == 1))
-    labels, regions = separate(mask, plane.data / rms, probability, beam_px)
+    labels, regions = mosaic.islands
+    shared = np.bincount(regions) > 1
     islands = []
     for index, part in enumerate(ndimage.find_objects(labels), start=1):
-        y, x = np.nonzero((labels[part] == index) & np.isfinite(plane.data[part]))
-        if y.size == 0:  # reference mode also predicts blank pixels
+        cutout = cut_out(mosaic, mosaic.around(part, MARGIN_BEAMS * mosaic.beam_px))
+        island = (cutout.labels == index) & cutout.known
+        if not island.any():  # reference mode also predicts blank pixels
             continue
-        y, x = y + part[0].start, x + part[1].start
-        row = _measure(y, x, probability, plane, rms, options)
-        row |= {class_column(name): _mean((classes or {}).get(name), y, x) for name in OTHER_CLASSES}
-        islands.append(Island(y, x, int(regions[index - 1]), row))
+        region = int(regions[index - 1])
+        row = _measure(cutout, island, bool(shared[region]), options)
+        y, x = np.nonzero(island)
+        islands.append(Island(y + cutout.origin[0], x + cutout.origin[1], region, row))
     _name_parents(islands)
     return islands
-
-
-def _mean(values: np.ndarray | None, y: np.ndarray, x: np.ndarray) -> float:
-    return float("nan") if values is None else float(values[y, x].mean() / 255)
-
-
-def read_classes(probability: str) -> dict[str, np.ndarray]:
-    """Other classes in the extensions of a probability map, ``[y, x]`` uint8, 255 for a probability of 1."""
-    with reading(probability), fits.open(probability, do_not_scale_image_data=True) as hdus:
-        held = {hdu.name for hdu in hdus}
-        return {
-            name: hdus[class_extension(name)].data for name in OTHER_CLASSES if class_extension(name) in held
-        }
 
 
 def _name_parents(islands: Sequence[Island]) -> None:
@@ -157,41 +89,46 @@ def _name_parents(islands: Sequence[Island]) -> None:
         one.row["parent"] = best[one.region]
 
 
-def _measure(
-    y: np.ndarray,
-    x: np.ndarray,
-    probability: np.ndarray,
-    plane: Plane,
-    rms: np.ndarray,
-    options: MeasureOptions,
-) -> dict[str, object]:
-    chance = probability[y, x].astype(np.float64)
+def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureOptions) -> dict[str, object]:
+    mosaic, measured = cutout.mosaic, measure_object(cutout, island, options.calibration_error)
+    y, x = np.stack(np.nonzero(island)) + cutout.origin[:, None]
+    plane, shape = mosaic.plane, measured.shape
+    chance = mosaic.probability[y, x].astype(np.float64)
     centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
     ra, dec = to_sky(plane.wcs, centre_x, centre_y)
-    area = plane.relative_area(y, x)
-    flux = integrate(plane.data[y, x], rms[y, x], plane, options.calibration_error, area)
-    # on the sky around the centroid, in pixels of the middle of the image
-    across, up = jacobian(plane.wcs, centre_x, centre_y) / plane.pixel_arcsec @ [x - centre_x, y - centre_y]
     place = SkyCoord(ra, dec, unit="deg")
     latitude = float(place.galactic.b.deg)
+    centre = np.array([centre_y, centre_x]) - cutout.origin
+    east, north = on_sky_arcmin(cutout, y - centre_y, x - centre_x, centre)
+    side = plane.pixel_arcsec / 60
+    means = class_means(cutout, island)
+    low = abs(latitude) < options.galactic_latitude_deg
+    flags = island_flags(measured, means, low, touches_blank(y, x, plane.data), shares)
+    decision = classify_island(measured, flags, means)
     return {
         "name": designation(place),
         "ra_deg": float(ra),
         "dec_deg": float(dec),
-        "area_arcmin2": float(area.sum()) * plane.pixel_arcsec**2 / 3600,
-        "las_arcmin": largest_size_px(up, across) * plane.pixel_arcsec / 60,
+        "class": decision.label,
+        "reason": decision.reason,
+        "area_arcmin2": float(plane.relative_area(y, x).sum()) * side**2,
+        "extent_arcmin": largest_size_px(north / side, east / side) * side,
+        "las_arcmin": shape.las_arcmin,
+        "width_arcmin": shape.width_arcmin,
+        "axis_ratio": shape.axis_ratio,
+        "position_angle_deg": shape.angle_deg,
         "p_mean": float(chance.mean()),
         "p_max": float(chance.max()),
-        "flux_mjy": 1e3 * flux.flux_jy,
-        "flux_err_mjy": 1e3 * flux.error_jy,
-        "peak_sigma": float(np.max(plane.data[y, x] / rms[y, x])),
+        **class_columns(means),
+        **flux_columns(measured),
+        **fit_row(measured, options.calibration_error),
+        "peak_snr": float(np.max((cutout.filled / cutout.rms)[island])),
         "galactic_latitude_deg": latitude,
-        "galactic": abs(latitude) < options.galactic_latitude_deg,
-        "touches_edge": _touches_blank(y, x, plane.data),
+        **{f"flag_{name}": flags[name] for name in FLAGS},
     }
 
 
-def _touches_blank(y: np.ndarray, x: np.ndarray, data: np.ndarray) -> bool:
+def touches_blank(y: np.ndarray, x: np.ndarray, data: np.ndarray) -> bool:
     """Whether a pixel beside an island is blank, or beyond the image."""
     ny, nx = data.shape
     for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
@@ -208,24 +145,6 @@ def designation(place: SkyCoord) -> str:
     ra = place.ra.to_string("hourangle", sep="", precision=4, pad=True)[:8]
     dec = place.dec.to_string("deg", sep="", precision=3, pad=True, alwayssign=True)[:7]
     return f"RUN J{ra}{dec}"
-
-
-def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
-    """Largest distance between two pixels of an island, plus one pixel for their extent.
-
-    Parameters
-    ----------
-    y, x : ndarray, ``[pixel]``
-        Along two perpendicular directions, px.
-    """
-    points = np.stack([y, x], axis=1).astype(float)
-    if len(points) > 3:
-        try:
-            points = points[ConvexHull(points).vertices]
-        except QhullError:  # all on one line: its ends lie farthest apart
-            along = points[:, np.ptp(points, axis=0).argmax()]
-            points = points[[along.argmin(), along.argmax()]]
-    return 1.0 + (float(pdist(points).max()) if len(points) > 1 else 0.0)
 
 
 def find_islands(
@@ -245,10 +164,9 @@ def find_islands(
         Mask, probability map and image were not made from each other.
     """
     check_maps(image, probability, mask)
-    plane = read_plane(image)
-    islands = measure_islands(
-        fits_plane(mask), fits_plane(probability), plane, options, read_classes(probability)
-    )
+    measured = MeasuredMosaic.read(image, probability, mask)
+    plane = measured.plane
+    islands = measure_islands(measured, options)
     places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
     owned = [float(survey.owned(mosaic, ra, dec).mean()) for ra, dec in places]
     reached = {one.region for one, part in zip(islands, owned, strict=True) if part > 0}

@@ -7,7 +7,7 @@ image, whose basins are merged again unless both sides of a valley stand out fro
 How it is done, region by region:
 
 1. Compact sources are taken out, because they would make islands of their own. A pixel is
-   compact where it stands out from the median of the region within `MEDIAN_BEAMS`; it and its
+   compact where it stands out from the median of the region within `LEVEL_BEAMS`; it and its
    surroundings get the median. The median is that of the region's own pixels, so a narrow relic
    survives. It is used rather than a morphological opening (Rudnick 2002, PASP 114, 427), which
    takes the lowest of many noisy pixels and so loses faint emission.
@@ -23,16 +23,13 @@ How it is done, region by region:
 
 import numpy as np
 from scipy import ndimage
-from skimage.filters import rank
 from skimage.morphology import disk, local_maxima
 from skimage.segmentation import watershed
 
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
+from radiounet.measuring.compact import LEVEL_BEAMS, masked_median
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 
-MEDIAN_BEAMS = 5.0
-"""Diameter of the median. A source of 50 sigma exceeds the noise within 2.4 beams across, less than a
-quarter of this window, so even two of them do not reach the median."""
 COMPACT_RATIO, COMPACT_SIGMA = 2.5, 4.0
 """A compact pixel exceeds the median this many times, and by this many sigma."""
 SMOOTH_BEAMS = 2.0
@@ -43,9 +40,6 @@ SIGNIFICANCE = 6.0
 """It lies below it by at least this many sigma of the smoothed noise."""
 MIN_PIECE_BEAMS = 5.0
 """Smallest piece, beam areas."""
-
-# S/N is ranked in 1023 steps of its arcsinh, about 1 % each: the median filter needs small integers
-_LOWEST, _HIGHEST, _STEPS = np.arcsinh(-10.0), np.arcsinh(1e4), 1023
 
 
 def separate(
@@ -142,7 +136,7 @@ def smooth_brightness(
     """
     known = inside & np.isfinite(snr)
     values = np.where(known, snr, 0).astype(np.float32)
-    median = _masked_median(values, known, MEDIAN_BEAMS * beam_px)
+    median = masked_median(values, known, LEVEL_BEAMS * beam_px)
     compact = known & (values > np.maximum(COMPACT_RATIO * median, median + COMPACT_SIGMA))
     compact = ndimage.binary_dilation(compact, disk(round(beam_px / 2)))  # the wings of the beam
     weight = np.where(known, probability, 0).astype(np.float32)
@@ -152,14 +146,6 @@ def smooth_brightness(
         ndimage.gaussian_filter(plane, sigma, mode="constant", truncate=3) for plane in (values, weight)
     )
     return np.divide(summed, weight, out=np.zeros_like(summed), where=inside & (weight > 1e-6))
-
-
-def _masked_median(values: np.ndarray, known: np.ndarray, diameter_px: float) -> np.ndarray:
-    """Median of the known pixels inside a disc, to about 1 %; ``[y, x]``."""
-    scale = (_HIGHEST - _LOWEST) / _STEPS
-    steps = np.clip(np.rint((np.arcsinh(values) - _LOWEST) / scale), 0, _STEPS).astype(np.uint16)
-    median = rank.median(steps, disk(round(diameter_px / 2)), mask=known.astype(np.uint8))
-    return np.sinh(median * scale + _LOWEST)
 
 
 def _basins(inside: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, int]:

@@ -5,6 +5,7 @@ The only room beside `radiounet.learning` that imports Keras. Uses the rooms bel
 
 __all__ = [
     "architectures",
+    "class_maps",
     "cluster_probability",
     "engine",
     "inference",

@@ -107,7 +107,7 @@ def _number_islands(axes: WCSAxes, islands: Table, plane: Plane) -> list[Line2D]
     largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
     for row in largest:
         x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
-        right = min(x + 30 * islands["las_arcmin"][row] / plane.pixel_arcsec, 0.96 * plane.data.shape[1])
+        right = min(x + 30 * islands["extent_arcmin"][row] / plane.pixel_arcsec, 0.96 * plane.data.shape[1])
         axes.text(right, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []

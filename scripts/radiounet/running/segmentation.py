@@ -75,8 +75,10 @@ def segment_image(
             find_islands(prepared, probability, mask, survey, "image", measure, files["islands"])
             if clusters is not None:
                 products = [MosaicProducts("image", prepared, probability, mask)]
-                target = files["clusters"]
-                measure_clusters(clusters, survey, "image", products, model, measure, target, unplaced=True)
+                table, shown = files["clusters"], files["cutouts"]
+                measure_clusters(
+                    clusters, survey, "image", products, model, measure, table, shown, unplaced=True
+                )
             title = f"{Path(image).name}, model {card.name}"
             write_overview(prepared, files, title)
     finally:

@@ -60,7 +60,7 @@ STAGES = [
     Stage("infer", "mosaic", "mask", "Mpx", bulky=("cores",), on_gpu=True),
     Stage("stitch", "mosaic", "mask", "Mpx", lasting=("probability", "mask")),
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
-    Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters",)),
+    Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),
     Stage("merge_catalogue", "survey", "merged", "mosaic"),
     Stage("report", "survey", "report", "picture"),
 ]

@@ -1,0 +1,228 @@
+"""The halo and the relics of a cluster, from the islands of its cut-out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.cosmology import FlatLambdaCDM
+
+from radiounet.images.geometry import to_sky
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
+from radiounet.measuring.diffuse_classes import (
+    FLAGS,
+    RELIC_R500,
+    Decision,
+    Place,
+    classify_cluster,
+    classify_island,
+    island_flags,
+)
+from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
+from radiounet.measuring.islands import designation, touches_blank
+from radiounet.measuring.objects import DiffuseObject, measure_object
+from radiounet.measuring.rows import class_means, fit_row
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cosmology import arcmin_per_kpc
+from radiounet.survey.survey import Cluster
+
+
+@dataclass(frozen=True)
+class ClusterIsland:
+    """An island in its cluster."""
+
+    name: str
+    measured: DiffuseObject
+    place: Place
+    flags: dict[str, bool]
+    decision: Decision
+    shared: bool
+
+
+class ClusterSources:
+    """Measures the islands that belong to clusters of one mosaic.
+
+    Parameters
+    ----------
+    mosaic : MeasuredMosaic
+    options : MeasureOptions
+    frequency_hz : float
+        Of the image.
+    clusters : sequence of Cluster
+        All that can be measured; an island belongs to the one whose centre is nearest in units of R500.
+    """
+
+    def __init__(
+        self,
+        mosaic: MeasuredMosaic,
+        options: MeasureOptions,
+        frequency_hz: float,
+        clusters: Sequence[Cluster],
+    ):
+        self._mosaic, self._options, self._frequency_hz = mosaic, options, frequency_hz
+        self._clusters = clusters
+        self._vectors = unit_vectors([c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
+        self._radii_arcmin = np.array([c.r500_arcmin for c in clusters])
+
+    def measure(
+        self, cluster: Cluster, cutout: Cutout, p_diffuse: float, coverage: float
+    ) -> dict[str, object]:
+        """Columns of a cluster that follow from its cut-out, see `radiounet.measuring.columns.CLUSTERS`."""
+        options = self._options
+        y, x = np.indices(cutout.residual.shape)
+        ra, dec = to_sky(
+            self._mosaic.plane.wcs, (x + cutout.origin[1]).ravel(), (y + cutout.origin[0]).ravel()
+        )
+        distance = np.hypot(*offset_arcmin(cluster, ra, dec)).reshape(y.shape)
+        aperture = distance <= cluster.r500_arcmin
+        whole = region_flux(cutout, aperture, options.calibration_error)
+        islands = self._islands(cluster, cutout, distance)
+        masked = aperture & np.isin(cutout.labels, np.unique(cutout.labels[aperture])) & (cutout.labels > 0)
+        decision = classify_cluster([one.decision for one in islands], p_diffuse, coverage)
+        row: dict[str, object] = {
+            "class": decision.label,
+            "reason": decision.reason,
+            "flux_r500_mjy": 1e3 * whole.flux_jy,
+            "flux_r500_err_mjy": 1e3 * whole.error_jy,
+            "compact_mjy": 1e3 * whole.compact_jy,
+            "compact_count": whole.compact_count,
+            "blanked_fraction": whole.blanked_fraction,
+            "island_count": len(islands),
+            "islands": "; ".join(one.name for one in islands),
+            **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
+            "flag_shared": any(one.shared for one in islands),
+        }
+        if masked.any():
+            inside = region_flux(cutout, masked, options.calibration_error)
+            row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
+        return row | self._of_kinds(cluster, islands)
+
+    def _islands(self, cluster: Cluster, cutout: Cutout, distance: np.ndarray) -> list[ClusterIsland]:
+        """Islands of a cluster, the brightest first."""
+        labels, regions = self._mosaic.islands
+        counts = np.bincount(regions)
+        found = []
+        near = (cutout.labels > 0) & (distance <= RELIC_R500 * cluster.r500_arcmin)
+        for label in np.unique(cutout.labels[near]):
+            one = self._island(cluster, int(label), bool(counts[regions[label - 1]] > 1))
+            if one is not None and one.place.distance_r500 <= RELIC_R500:
+                found.append(one)
+        return sorted(found, key=lambda one: -one.measured.flux.flux_jy)
+
+    def _island(self, cluster: Cluster, label: int, blended: bool) -> ClusterIsland | None:
+        """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
+        mosaic = self._mosaic
+        y, x = np.nonzero(mosaic.islands[0] == label)
+        part = mosaic.around(
+            (slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1)), MARGIN_BEAMS * mosaic.beam_px
+        )
+        cutout = cut_out(mosaic, part)
+        island = (cutout.labels == label) & cutout.known
+        if not island.any():
+            return None
+        measured = measure_object(cutout, island, self._options.calibration_error)
+        shape = measured.shape
+        ra, dec = to_sky(mosaic.plane.wcs, shape.x + cutout.origin[1], shape.y + cutout.origin[0])
+        reach = self._distances_r500(float(ra), float(dec))
+        owner = self._clusters[int(np.argmin(reach))]
+        if (owner.ra_deg, owner.dec_deg) != (cluster.ra_deg, cluster.dec_deg):
+            return None
+        east, north = offset_arcmin(cluster, np.array([ra]), np.array([dec]))[:, 0]
+        radial = np.degrees(np.arctan2(east, north))
+        turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
+        place = Place(float(np.hypot(east, north) / cluster.r500_arcmin), float(turned))
+        means = class_means(cutout, island)
+        sky = SkyCoord(ra, dec, unit="deg")
+        low = bool(abs(sky.galactic.b.deg) < self._options.galactic_latitude_deg)
+        flags = island_flags(measured, means, low, touches_blank(y, x, mosaic.plane.data), blended)
+        decision = classify_island(measured, flags, means, place)
+        return ClusterIsland(designation(sky), measured, place, flags, decision, self._shared(cluster, y, x))
+
+    def _distances_r500(self, ra_deg: float, dec_deg: float) -> np.ndarray:
+        """Distances of a place from all clusters, R500."""
+        return 60 * separation_deg(unit_vectors(ra_deg, dec_deg), self._vectors) / self._radii_arcmin
+
+    def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
+        """Whether an island reaches into R500 of another cluster as well."""
+        ra, dec = to_sky(self._mosaic.plane.wcs, x[:: max(len(x) // 200, 1)], y[:: max(len(y) // 200, 1)])
+        places = unit_vectors(ra, dec)
+        for other, vector, radius in zip(self._clusters, self._vectors, self._radii_arcmin, strict=True):
+            same = (other.ra_deg, other.dec_deg) == (cluster.ra_deg, cluster.dec_deg)
+            if not same and (60 * separation_deg(vector, places) <= radius).any():
+                return True
+        return False
+
+    def _of_kinds(self, cluster: Cluster, islands: Sequence[ClusterIsland]) -> dict[str, object]:
+        halos = [one for one in islands if one.decision.label == "cRH"]
+        relics = [one for one in islands if one.decision.label == "cRR"]
+        row: dict[str, object] = {"relic_count": len(relics)}
+        kpc = _kpc_per_arcmin(cluster, self._options)
+        if halos:
+            row |= self._source("halo", halos, cluster, kpc)
+            measured = halos[0].measured
+            row |= fit_row(measured, self._options.calibration_error)
+            if measured.fit is not None:
+                row["halo_re_kpc"] = measured.fit.radius_px * self._mosaic.plane.pixel_arcsec / 60 * kpc
+        if relics:
+            row |= self._source("relic", relics, cluster, kpc)
+            first = relics[0]
+            arcmin = first.place.distance_r500 * cluster.r500_arcmin
+            row |= {
+                "relic_width_kpc": first.measured.shape.width_arcmin * kpc,
+                "relic_distance_kpc": arcmin * kpc,
+                "relic_distance_r500": first.place.distance_r500,
+                "relic_tangential_deg": first.place.tangential_deg,
+            }
+        return row
+
+    def _source(
+        self, kind: str, islands: Sequence[ClusterIsland], cluster: Cluster, kpc: float
+    ) -> dict[str, object]:
+        """Flux density of all islands of a kind, and the size of the brightest."""
+        totals = np.array([one.measured.total_jy for one in islands])
+        flux = float(totals[:, 0].sum())
+        noise = float(np.linalg.norm(totals[:, 2]))
+        error = float(np.hypot(noise, self._options.calibration_error * flux))
+        power, power_error = power_w_hz(flux, error, self._frequency_hz, cluster.redshift, self._options)
+        las = islands[0].measured.shape.las_arcmin
+        return {
+            f"{kind}_flux_mjy": 1e3 * flux,
+            f"{kind}_flux_err_mjy": 1e3 * error,
+            f"{kind}_s150_mjy": 1e3 * flux * scale_to_150(self._frequency_hz, self._options),
+            f"{kind}_p150_w_hz": power,
+            f"{kind}_p150_err_w_hz": power_error,
+            f"{kind}_las_arcmin": las,
+            f"{kind}_lls_kpc": las * kpc,
+        }
+
+
+def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:
+    """NaN for an unknown redshift."""
+    if not cluster.redshift > 0:
+        return float("nan")
+    return 1 / arcmin_per_kpc(cluster.redshift, FlatLambdaCDM(options.h0, options.omega_m))
+
+
+def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object]:
+    """R500 in kpc and the mass inside it, ``M500 = 500 rho_c 4 pi R500^3 / 3``; NaN without a redshift."""
+    radius = cluster.r500_arcmin * _kpc_per_arcmin(cluster, options)
+    if not np.isfinite(radius):
+        return {"r500_kpc": np.nan, "m500_1e14_msun": np.nan}
+    density = 500 * FlatLambdaCDM(options.h0, options.omega_m).critical_density(cluster.redshift)
+    mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(1e14 * u.solMass)
+    return {"r500_kpc": radius, "m500_1e14_msun": float(mass)}
+
+
+def offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
+    """Angles from a cluster towards east and north, ``[2, position]``; their hypotenuse is the distance."""
+    ra, dec = np.radians(cluster.ra_deg), np.radians(cluster.dec_deg)
+    centre = unit_vectors(cluster.ra_deg, cluster.dec_deg)
+    east = np.array([-np.sin(ra), np.cos(ra), 0])
+    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    places = unit_vectors(ra_deg, dec_deg)
+    flat = np.stack([places @ east, places @ north])
+    length = np.hypot(*flat)
+    distance = 60 * separation_deg(centre, places)
+    return flat * np.divide(distance, length, out=np.zeros_like(length), where=length > 0)

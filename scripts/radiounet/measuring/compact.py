@@ -1,0 +1,245 @@
+"""Compact sources of an image: found, fitted and taken away before diffuse emission is measured.
+
+A compact source is a peak of the shape of the beam that stands out from the diffuse level around it.
+The level is a median over `LEVEL_BEAMS`, so a source counts only for what it adds to a halo. A
+resolved source becomes several components, as in CLEAN (Hogbom 1974, A&AS 15, 417); all amplitudes
+are solved for together, so blends share their flux density as least squares has it.
+
+Not `photutils`: its groups of blended sources and its fits cost seconds per cluster (the table of
+own code in CONTRIBUTING has the figures), and a peak on a ridge, such as a relic's, must not be a source.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
+from skimage.filters import rank
+from skimage.morphology import disk
+
+from radiounet.images.gaussian import FWHM_TO_SIGMA
+
+LEVEL_BEAMS = 5.0
+"""Diameter of the median, beams: a source of 50 sigma fills less than a quarter of it."""
+DETECTION_SIGMA = 5.0
+"""What a peak adds to the level around it, local rms."""
+ROUNDS = 6
+"""Times that the residual is searched; a source of 100 sigma twice as wide as the beam is gone after five."""
+RING_BEAMS = 1.25
+"""Radius at which a beam-shaped peak has fallen to 1 %, beams."""
+RIDGE = 0.35
+"""A peak whose ring is as bright as this part of it in two opposite directions lies on a ridge."""
+PATCH_SIGMA = 4.0
+LARGEST_SHIFT_PX = 0.5
+OVERLAP_SIGMA = 5.3
+"""Beyond, two components share less than 1e-3."""
+
+# brightness over noise is ranked in 1023 steps of its arcsinh, about 1 % each: the median filter needs
+# small integers
+_LOWEST, _HIGHEST, _STEPS = np.arcsinh(-10.0), np.arcsinh(1e4), 1023
+
+
+def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.ndarray:
+    """Median of the known pixels inside a disc, to about 1 %.
+
+    Parameters
+    ----------
+    snr : ndarray, ``[y, x]``
+        Brightness over noise, finite.
+    known : ndarray of bool, ``[y, x]``
+    diameter_px : float
+
+    Returns
+    -------
+    ndarray, ``[y, x]``
+    """
+    scale = (_HIGHEST - _LOWEST) / _STEPS
+    steps = np.clip(np.rint((np.arcsinh(snr) - _LOWEST) / scale), 0, _STEPS).astype(np.uint16)
+    median = rank.median(steps, disk(round(diameter_px / 2)), mask=known.astype(np.uint8))
+    return np.sinh(median * scale + _LOWEST)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Compact components of an image.
+
+    Attributes
+    ----------
+    y, x : ndarray, ``[component]``
+        Positions, px.
+    peak, error : ndarray, ``[component]``
+        Amplitude and its error, both in the unit of the image.
+    covariance : ndarray, ``[2, 2]``
+        Of the beam, order y, x; px2.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    peak: np.ndarray
+    error: np.ndarray
+    covariance: np.ndarray
+
+    def draw(self, shape: tuple[int, int]) -> np.ndarray:
+        """Image of the components, float32 ``[y, x]``, in their unit."""
+        return _Patches(shape, np.stack([self.y, self.x], axis=-1), self.covariance).draw(self.peak)
+
+
+def fit_components(image: np.ndarray, rms: np.ndarray, covariance: np.ndarray) -> Components:
+    """Find and fit the compact sources of an image.
+
+    Parameters
+    ----------
+    image, rms : ndarray, ``[y, x]``
+        Brightness above the background and its local rms, one unit; the image NaN where blank.
+    covariance : ndarray, ``[2, 2]``
+        Of the beam, order y, x; px2.
+
+    Returns
+    -------
+    Components
+        The brightest first.
+    """
+    known = np.isfinite(image)
+    filled = np.where(known, image, 0).astype(np.float32)
+    width_px = np.sqrt(np.sqrt(np.linalg.det(covariance))) / FWHM_TO_SIGMA
+    places, peaks = np.empty((0, 2)), np.empty(0)
+    model, first = np.zeros_like(filled), None
+    for _ in range(ROUNDS):
+        level = rms * masked_median((filled - model) / rms, known, LEVEL_BEAMS * width_px)
+        excess = np.where(known, filled - model - level, 0)
+        first = excess if first is None else first
+        found = _peaks(excess, rms, first, width_px)
+        if not len(found):
+            break
+        places = np.concatenate([places, found])
+        places, peaks = _solve(filled - level, known, places, covariance)
+        kept = peaks > 0.5 * DETECTION_SIGMA * _at(rms, places)
+        places, peaks = places[kept], peaks[kept]
+        model = _Patches(filled.shape, places, covariance).draw(peaks)
+    error = _errors(places, covariance) * _at(rms, places)
+    order = np.argsort(-peaks)
+    y, x = places[order].T
+    return Components(y, x, peaks[order], error[order], covariance)
+
+
+def _peaks(excess: np.ndarray, rms: np.ndarray, first: np.ndarray, width_px: float) -> np.ndarray:
+    """Places ``[peak, (y, x)]`` of beam-shaped peaks, to a fraction of a pixel.
+
+    Ridges are looked for in what there was at `first`: one that has lost a knot has ends.
+    """
+    highest = ndimage.maximum_filter(excess, size=3)
+    rows = np.argwhere((excess == highest) & (excess > DETECTION_SIGMA * rms))
+    rows = rows[((rows > 0) & (rows < np.array(excess.shape) - 1)).all(axis=1)]
+    if not len(rows):
+        return np.empty((0, 2))
+    angles = np.arange(16) * np.pi / 8
+    ring = RING_BEAMS * width_px * np.stack([np.sin(angles), np.cos(angles)])
+    around = ndimage.map_coordinates(first, rows.T[:, :, None] + ring[:, None], order=1, mode="constant")
+    opposite = np.minimum(around[:, :8], around[:, 8:]).max(axis=1)
+    rows = rows[opposite < RIDGE * excess[tuple(rows.T)]]
+    return rows + np.stack([_vertex(excess, rows, axis) for axis in (0, 1)], axis=1)
+
+
+def _vertex(excess: np.ndarray, rows: np.ndarray, axis: int) -> np.ndarray:
+    """Where the parabola through a peak and its neighbours has its vertex, px from the peak."""
+    step = np.eye(2, dtype=int)[axis]
+    low, mid, high = (excess[tuple((rows + s * step).T)] for s in (-1, 0, 1))
+    bend = np.minimum(low + high - 2 * mid, -1e-12)
+    return np.clip((low - high) / (2 * bend), -LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
+
+
+def _at(plane: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Values of a plane at places ``[place, (y, x)]``."""
+    return ndimage.map_coordinates(plane, places.T, order=1, mode="nearest")
+
+
+class _Patches:
+    """Square patches around components, and the beam in them; arrays ``[component, y, x]``.
+
+    The planes are padded, so that a patch may reach over the border.
+    """
+
+    def __init__(self, shape: tuple[int, int], places: np.ndarray, covariance: np.ndarray):
+        reach = int(np.ceil(PATCH_SIGMA * np.sqrt(np.diag(covariance).max())))
+        steps = np.arange(-reach, reach + 1)
+        whole = np.rint(places).astype(int).reshape(-1, 2)
+        self._reach, self._shape, self._inverse = reach, shape, np.linalg.inv(covariance)
+        self._rows = (whole[:, 0, None] + steps + reach)[:, :, None]
+        self._columns = (whole[:, 1, None] + steps + reach)[:, None, :]
+        apart = (whole - places).reshape(-1, 2)
+        self._dy = (apart[:, 0, None] + steps)[:, :, None]
+        self._dx = (apart[:, 1, None] + steps)[:, None, :]
+        (yy, yx), (_, xx) = self._inverse
+        self.beam = np.exp(-0.5 * (yy * self._dy**2 + 2 * yx * self._dy * self._dx + xx * self._dx**2))
+
+    def slopes(self) -> np.ndarray:
+        """Derivatives of the beams by the places of their components, ``[2, component, y, x]``."""
+        (yy, yx), (_, xx) = self._inverse
+        by_y, by_x = yy * self._dy + yx * self._dx, yx * self._dy + xx * self._dx
+        return self.beam * np.stack(np.broadcast_arrays(by_y, by_x))
+
+    def cut(self, plane: np.ndarray) -> np.ndarray:
+        """Patches of a plane; 0 beyond its border."""
+        return np.pad(plane, self._reach)[self._rows, self._columns]
+
+    def draw(self, peaks: np.ndarray) -> np.ndarray:
+        """Sum of all components, float32 ``[y, x]``."""
+        padded = np.zeros([side + 2 * self._reach for side in self._shape])
+        np.add.at(padded, (self._rows, self._columns), self.beam * peaks[:, None, None])
+        inner = slice(self._reach, -self._reach)
+        return padded[inner, inner].astype(np.float32)
+
+
+def _solve(
+    image: np.ndarray, known: np.ndarray, places: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places, moved to where the image asks for, and amplitudes there.
+
+    One step of Gauss and Newton moves every component along its own gradient.
+    """
+    patches = _Patches(image.shape, places, covariance)
+    peaks = _amplitudes(patches, image, known, places, covariance)
+    residual = patches.cut(np.where(known, image - patches.draw(peaks), 0))
+    slopes = patches.slopes() * patches.cut(known)
+    square = np.einsum("ikyx,jkyx->kij", slopes, slopes) + 1e-9 * np.eye(2)
+    right = np.einsum("ikyx,kyx->ki", slopes, residual)
+    step = np.linalg.solve(square, right[..., None])[..., 0] / np.maximum(peaks, 1e-30)[:, None]
+    places = places + np.clip(step, -LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
+    places = np.clip(places, 0, np.array(image.shape) - 1)
+    patches = _Patches(image.shape, places, covariance)
+    return places, _amplitudes(patches, image, known, places, covariance)
+
+
+def _amplitudes(
+    patches: _Patches, image: np.ndarray, known: np.ndarray, places: np.ndarray, covariance: np.ndarray
+) -> np.ndarray:
+    """Least squares; the normal equations of Gaussians of one shape are Gaussians of their distances."""
+    beam = patches.beam * patches.cut(known)
+    scale = np.sqrt(np.maximum(np.einsum("kyx,kyx->k", beam, beam), 1e-9))
+    right = np.einsum("kyx,kyx->k", beam, patches.cut(image)) / scale
+    return spsolve(_overlap(places, covariance), right) / scale
+
+
+def _overlap(places: np.ndarray, covariance: np.ndarray) -> sparse.csc_array:
+    """Product of each two components of amplitude 1, over that of one with itself."""
+    white = places @ np.linalg.cholesky(np.linalg.inv(covariance))
+    pairs = cKDTree(white).query_pairs(OVERLAP_SIGMA, output_type="ndarray")
+    apart = white[pairs[:, 0]] - white[pairs[:, 1]]
+    product = np.exp(-0.25 * np.sum(apart**2, axis=1))
+    count = len(places)
+    half = sparse.coo_array((product, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    # the small term keeps two components at one place from taking opposite signs
+    return (half + half.T + (1 + 1e-3) * sparse.eye_array(count)).tocsc()
+
+
+def _errors(places: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Errors of the amplitudes over the rms: 1 alone, more in a blend (Condon 1997, PASP 109, 166)."""
+    matrix = _overlap(places, covariance).tocsr()
+    errors = np.ones(len(places))
+    for number in range(len(places)):
+        near = matrix.indices[matrix.indptr[number] : matrix.indptr[number + 1]]
+        if len(near) > 1:
+            block = np.linalg.inv(matrix[near][:, near].toarray())
+            errors[number] = np.sqrt(block[near == number, near == number][0])
+    return errors

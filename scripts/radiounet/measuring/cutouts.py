@@ -1,0 +1,194 @@
+"""Parts of a mosaic as they are measured: without background, compact sources and radio galaxies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import disk
+
+from radiounet.images.background import subtract_background
+from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
+from radiounet.images.geometry import jacobian, middle
+from radiounet.images.image import Plane, read_plane
+from radiounet.images.noise import local_rms
+from radiounet.images.reading import fits_plane
+from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components, masked_median
+from radiounet.measuring.separation import separate
+from radiounet.network.class_maps import read_classes
+
+Part = tuple[slice, slice]
+
+MARGIN_BEAMS = 10.0
+"""What a cut-out shows around an island, for the level of its surroundings and for fits."""
+SHARP_RATIO, SHARP_SNR = 2.5, 4.0
+"""A pixel is part of a resolved radio galaxy where it exceeds the level around it this many times, and by
+this many rms."""
+WINGS_BEAMS = 0.5
+RADIO_GALAXY = "radio galaxy"
+PROBABLE = 127
+"""Of 255."""
+
+
+@dataclass(frozen=True)
+class MeasuredMosaic:
+    """A mosaic above its background, with its mask cut into islands; planes ``[y, x]``.
+
+    Attributes
+    ----------
+    plane : Plane
+        Jy/beam, above the background.
+    level : ndarray of float32
+        What was taken away, Jy/beam.
+    rms : ndarray of float32
+        Jy/beam.
+    probability : ndarray of float32
+        0..1, NaN where there is no data.
+    mask : ndarray of uint8
+        0 no, 1 diffuse, 255 no data.
+    classes : mapping of str to ndarray of uint8
+        Other classes that the network tells, 255 for a probability of 1.
+    """
+
+    plane: Plane
+    level: np.ndarray
+    rms: np.ndarray
+    probability: np.ndarray
+    mask: np.ndarray
+    classes: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        plane: Plane,
+        probability: np.ndarray,
+        mask: np.ndarray,
+        classes: Mapping[str, np.ndarray] | None = None,
+    ) -> "MeasuredMosaic":
+        """Take the background of an image away, and measure its noise."""
+        rms = local_rms(plane.data)
+        beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+        flat = subtract_background(plane.data, rms, beam_px, mask == 1)
+        return cls(replace(plane, data=flat), plane.data - flat, rms, probability, mask, classes or {})
+
+    @classmethod
+    def read(cls, image: str, probability: str, mask: str) -> "MeasuredMosaic":
+        """Read a mosaic's products; see `of`."""
+        planes = fits_plane(probability), fits_plane(mask)
+        return cls.of(read_plane(image), *planes, read_classes(probability))
+
+    @property
+    def beam_px(self) -> float:
+        """FWHM of the beam that the image was made with, px."""
+        return float(np.sqrt(self.plane.resolution_area_px / FWHM_AREA))
+
+    @cached_property
+    def islands(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels ``[y, x]`` of the islands, from 1, and the region that each was cut from."""
+        return separate(self.mask, self.plane.data / self.rms, self.probability, self.beam_px)
+
+    def beam_covariance(self, y: float, x: float) -> np.ndarray:
+        """Covariance of the beam that the image was made with, order y, x; px2."""
+        beam = self.plane.resolution or self.plane.beam
+        angle = np.radians(beam.angle_deg)
+        axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])  # east, north
+        widths = FWHM_TO_SIGMA * np.array([beam.major_arcsec, beam.minor_arcsec])
+        on_sky = axes.T @ np.diag(widths**2) @ axes
+        to_pixels = np.linalg.inv(jacobian(self.plane.wcs, x, y))
+        return (to_pixels @ on_sky @ to_pixels.T)[::-1, ::-1]
+
+    def around(self, part: Part, margin_px: float) -> Part:
+        """A part and its surroundings, as far as there are any."""
+        margin = int(np.ceil(margin_px))
+        rows, columns = (
+            slice(max(one.start - margin, 0), min(one.stop + margin, side))
+            for one, side in zip(part, self.plane.data.shape, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A part of a mosaic whose compact sources were taken away; planes ``[y, x]``.
+
+    Attributes
+    ----------
+    mosaic : MeasuredMosaic
+    part : (slice, slice)
+    components : Components
+        Compact sources, positions counted from the corner of the part.
+    compact : ndarray of float32
+        Their image, Jy/beam.
+    residual : ndarray of float32
+        What is left, Jy/beam above the background; NaN where there is no data.
+    blanked : ndarray of bool
+        Resolved radio galaxies: not measured as diffuse.
+    filled : ndarray of float32
+        The residual, with the level of the surroundings where `blanked`; 0 where there is no data.
+    labels : ndarray of int32
+        Islands of the mosaic.
+    """
+
+    mosaic: MeasuredMosaic
+    part: Part
+    components: Components
+    compact: np.ndarray
+    residual: np.ndarray
+    blanked: np.ndarray
+    filled: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def rms(self) -> np.ndarray:
+        """Local noise, Jy/beam."""
+        return self.mosaic.rms[self.part]
+
+    @property
+    def known(self) -> np.ndarray:
+        """Where there is data."""
+        return np.isfinite(self.residual)
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Row and column of the corner in the mosaic."""
+        return np.array([one.start for one in self.part])
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the beam in the middle, order y, x; px2."""
+        return self.components.covariance
+
+    def others(self, island: np.ndarray) -> np.ndarray:
+        """Pixels of other islands than the given one, ``[y, x]`` bool."""
+        return (self.labels > 0) & ~island
+
+
+def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
+    """Cut a part out of a mosaic, and take its compact sources and radio galaxies away.
+
+    Compact sources: `radiounet.measuring.compact`. What then still stands out sharply from the median of
+    its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the network calls a
+    radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an island is that of
+    its own pixels, so that a narrow relic is not compared with the sky beside it.
+    """
+    image, rms = mosaic.plane.data[part], mosaic.rms[part]
+    corner = np.array([one.start for one in part])
+    centre = np.array(middle(image.shape))[::-1] + corner
+    components = fit_components(image, rms, mosaic.beam_covariance(*centre))
+    compact = components.draw(image.shape)
+    residual = image - compact
+    labels = mosaic.islands[0][part]
+    known = np.isfinite(residual)
+    snr = np.where(known, residual / rms, 0).astype(np.float32)
+    in_mask = labels > 0
+    levels = [masked_median(snr, known & side, LEVEL_BEAMS * mosaic.beam_px) for side in (in_mask, ~in_mask)]
+    level = np.where(in_mask, *levels)
+    sharp = known & (snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR))
+    blanked = known & ndimage.binary_dilation(sharp, disk(round(WINGS_BEAMS * mosaic.beam_px)))
+    if RADIO_GALAXY in mosaic.classes:
+        galaxy = mosaic.classes[RADIO_GALAXY][part]
+        # the wings of compact sources are radio galaxies for the network as well, and gone by now
+        blanked |= known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
+    filled = np.where(blanked, level * rms, np.where(known, residual, 0)).astype(np.float32)
+    return Cutout(mosaic, part, components, compact, residual, blanked, filled, labels)

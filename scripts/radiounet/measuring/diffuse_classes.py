@@ -1,0 +1,174 @@
+"""What kind of diffuse source an island or a cluster shows, and why: a written decision.
+
+The words are those of Botteon et al. (2022, A&A 660, A78): ``RH`` halo, ``RR`` relic, ``U`` uncertain,
+``NDE`` no diffuse emission, ``N/A`` not usable. Whether emission follows the X-ray gas is not known here, so
+halos and relics are always candidates, ``cRH`` and ``cRR``; a cluster with both is ``cRH+cRR``.
+
+The limits were read off detected objects of the simulated sky: nine of ten halos, mini-halos and megahalos
+have their centroid within `HALO_R500`, four of five relics beyond.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from radiounet.measuring.cutouts import RADIO_GALAXY
+from radiounet.measuring.objects import DiffuseObject, central_source_jy
+
+HALO_R500 = 0.3
+"""Centroids of halos lie nearer to the cluster's centre."""
+RELIC_R500 = 1.5
+"""Islands farther away are not the cluster's."""
+TANGENTIAL_DEG = 45.0
+ELONGATED = 1.5
+"""Long over short axis of what counts as elongated; below, an orientation says nothing."""
+THIN = 2.5
+"""Long over short axis of a relic without a cluster."""
+PROBABLE_HOST = 0.5
+GALACTIC = 0.3
+"""Mean probability of Galactic emission in an island; at 0.3, three of four islands on simulated Galactic
+emission are flagged, and one of ten others (`benchmarks/catalogue.py`)."""
+ARTEFACT = 0.5
+DYNAMIC_RANGE = 300.0
+"""An island fainter by this than a source within `NEAR_BEAMS` may be its artefact."""
+NEAR_BEAMS = 15.0
+AGN_SHARE = 0.5
+"""Flux density of sources in the middle of an island, over that of the island."""
+BACKGROUND_RMS = 0.5
+"""Background that was taken away, rms."""
+FLAGS = ("galactic", "artefact", "agn", "edge", "blend", "background")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an island lies in its cluster.
+
+    Attributes
+    ----------
+    distance_r500 : float
+        Centroid from the cluster's centre, R500.
+    tangential_deg : float
+        Angle of the long axis from the direction to the centre: 0 radial, 90 tangential.
+    """
+
+    distance_r500: float
+    tangential_deg: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A class with its reason in words."""
+
+    label: str
+    reason: str
+
+
+def island_flags(
+    measured: DiffuseObject, class_means: dict[str, float], low_latitude: bool, touches: bool, shares: bool
+) -> dict[str, bool]:
+    """Reasons to distrust an island, by the names of `FLAGS`.
+
+    Parameters
+    ----------
+    class_means : dict
+        Mean probability of the other classes; empty for a network without classes, for which
+        low Galactic latitude stands for Galactic emission.
+    touches, shares : bool
+        It reaches the edge of the data; it was cut from a region that other islands share.
+    """
+    cutout, island = measured.cutout, measured.island
+    galactic = class_means.get("Galactic")
+    level = np.abs(cutout.mosaic.level[cutout.part][island]) / cutout.rms[island]
+    flux = measured.flux.flux_jy
+    return {
+        "galactic": low_latitude if galactic is None else galactic > GALACTIC,
+        "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
+        "agn": bool(central_source_jy(measured) > AGN_SHARE * max(flux, 0)),
+        "edge": touches,
+        "blend": shares,
+        "background": bool(np.nanmean(level) > BACKGROUND_RMS),
+    }
+
+
+def _near_bright_source(measured: DiffuseObject) -> bool:
+    """Whether a source within `NEAR_BEAMS` is `DYNAMIC_RANGE` times as bright as the island's residual."""
+    cutout = measured.cutout
+    distance = np.hypot(cutout.components.y - measured.shape.y, cutout.components.x - measured.shape.x)
+    radius = NEAR_BEAMS * cutout.mosaic.beam_px + np.sqrt(measured.island.sum() / np.pi)
+    near = cutout.components.peak[distance < radius]
+    brightest = float(cutout.filled[measured.island].max(initial=0))
+    return bool(near.max(initial=0) > DYNAMIC_RANGE * brightest)
+
+
+def classify_island(
+    measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float], place: Place | None = None
+) -> Decision:
+    """Decide whether an island is a candidate halo or relic, or uncertain.
+
+    Parameters
+    ----------
+    flags : dict
+        From `island_flags`.
+    class_means : dict
+        Mean probability of the other classes.
+    place : Place, optional
+        Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
+    """
+    doubts = _doubts(flags, class_means)
+    if doubts:
+        return Decision("U", doubts)
+    shape = measured.shape
+    form = f"axis ratio {shape.axis_ratio:.1f}"
+    if place is None:
+        if measured.is_profile:
+            return Decision("cRH", f"no cluster of the list; an exponential profile fits; {form}")
+        if shape.axis_ratio >= THIN:
+            return Decision("cRR", f"no cluster of the list; elongated, {form}")
+        return Decision("U", f"no cluster of the list; neither an exponential profile nor elongated, {form}")
+    where = f"centroid at {place.distance_r500:.2f} R500"
+    if place.distance_r500 < HALO_R500:
+        profile = "exponential profile" if measured.is_profile else "no good exponential fit"
+        return Decision("cRH", f"{where}; {form}; {profile}")
+    if shape.axis_ratio < ELONGATED:
+        return Decision("cRR", f"{where}; {form}, so no orientation")
+    turned = f"long axis {place.tangential_deg:.0f} deg from radial"
+    if place.tangential_deg >= TANGENTIAL_DEG:
+        return Decision("cRR", f"{where}; {form}; {turned}")
+    return Decision("U", f"{where}, too far for a halo; {form}; {turned}, too little for a relic")
+
+
+def _doubts(flags: dict[str, bool], class_means: dict[str, float]) -> str:
+    """Why an island is uncertain whatever its form; '' for no reason."""
+    if flags["galactic"]:
+        known = class_means.get("Galactic")
+        return f"Galactic emission (p {known:.2f})" if known is not None else "close to the Galactic plane"
+    if flags["artefact"]:
+        return "perhaps an artefact of a bright source"
+    if class_means.get(RADIO_GALAXY, 0) > 0.5:
+        return f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})"
+    if flags["agn"]:
+        return "sources in its middle as bright as half of it"
+    return ""
+
+
+def classify_cluster(decisions: Sequence[Decision], p_diffuse: float, coverage: float) -> Decision:
+    """Class of a cluster from those of its islands, the brightest first.
+
+    Parameters
+    ----------
+    decisions : sequence of Decision
+        One per island.
+    p_diffuse, coverage : float
+        Probability of hosting diffuse emission; part of the aperture with data. NaN where unknown.
+    """
+    if not coverage > 0:
+        return Decision("N/A", "no data inside R500")
+    if not decisions:
+        return Decision("NDE", f"no island within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
+    labels = sorted({one.label for one in decisions} - {"U"})
+    named = [f"{one.label}: {one.reason}" for one in decisions]
+    if not p_diffuse >= PROBABLE_HOST:
+        why = f"p_diffuse {p_diffuse:.2f} below {PROBABLE_HOST:g}"
+        return Decision("U", "; ".join([why, *named]))
+    return Decision("+".join(labels) or "U", "; ".join(named))

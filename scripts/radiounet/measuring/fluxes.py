@@ -1,0 +1,124 @@
+"""Flux densities of regions, their errors, and radio powers."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+
+from radiounet.measuring.cutouts import Cutout
+from radiounet.settings.measure import MeasureOptions
+
+SUBTRACTION_ERROR = 0.05
+"""Of the flux density of compact sources that was taken away: what their fits leave or take too much,
+beside the errors of the amplitudes."""
+BLANKED_ERROR = 0.5
+"""Of the flux density that fills blanked pixels."""
+REFERENCE_HZ = 150e6
+"""Frequency of powers (Cuciti et al. 2023, A&A 680, A30)."""
+
+
+@dataclass(frozen=True)
+class Flux:
+    """A flux density and what belongs to it; Jy.
+
+    Attributes
+    ----------
+    flux_jy, error_jy : float
+    noise_jy : float
+        Error without that of the flux scale.
+    compact_jy : float
+        What was taken away as compact sources.
+    compact_count : int
+        Compact sources inside.
+    blanked_fraction : float
+        Part of the area that was filled with the level around it.
+    """
+
+    flux_jy: float
+    error_jy: float
+    noise_jy: float
+    compact_jy: float
+    compact_count: int
+    blanked_fraction: float
+
+
+def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) -> Flux:
+    """Flux density of diffuse emission in a region: ``sum(I pixel area) / beam area``.
+
+    The error adds in quadrature (Cassano et al. 2013, ApJ 777, 141, eq. 1, and the last two terms): the flux
+    scale; the noise, ``rms sqrt(2 number of beams)``, the factor 2 because noise with the beam's
+    correlation has an effective area of two beams; the compact sources that were taken away; and the pixels
+    that were filled.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    region : ndarray of bool, ``[y, x]``
+        Pixels without data do not count.
+    calibration_error : float
+        Of the flux scale, fraction.
+    """
+    plane = cutout.mosaic.plane
+    y, x = np.nonzero(region & cutout.known)
+    area = plane.relative_area(y + cutout.origin[0], x + cutout.origin[1]) if y.size else np.empty(0)
+
+    def total(image: np.ndarray) -> float:
+        return float((image[y, x] * area).sum(dtype=np.float64)) / plane.beam_area_px
+
+    flux, compact = total(cutout.filled), total(cutout.compact)
+    filled = total(np.where(cutout.blanked, cutout.filled, 0))
+    independent = plane.resolution_area_px
+    beams = max(float(area.sum()) / independent, 1.0)
+    # rms in Jy/beam of the unit, times the beams of the unit in one independent element
+    rms = cutout.rms[y, x] * (independent / plane.beam_area_px)
+    square = float(np.mean(np.square(rms, dtype=np.float64))) if y.size else 0.0
+    inside = components_inside(cutout, region)
+    # of a component all of its flux density is in doubt, or none
+    amplitudes = cutout.components.error[inside] * (independent / plane.beam_area_px)
+    parts = [square * 2 * beams, np.square(amplitudes).sum()]
+    parts += [(SUBTRACTION_ERROR * compact) ** 2, (BLANKED_ERROR * filled) ** 2]
+    noise = float(np.sqrt(np.sum(parts)))
+    blanked = float((area * cutout.blanked[y, x]).sum() / area.sum()) if y.size else np.nan
+    error = float(np.hypot(noise, calibration_error * flux))
+    return Flux(flux, error, noise, compact, int(inside.sum()), blanked)
+
+
+def components_inside(cutout: Cutout, region: np.ndarray) -> np.ndarray:
+    """Which compact sources lie in a region, ``[component]`` bool."""
+    places = np.rint(np.stack([cutout.components.y, cutout.components.x])).astype(int)
+    limits = np.array(region.shape)[:, None] - 1
+    return region[tuple(np.clip(places, 0, limits))] & ((places >= 0) & (places <= limits)).all(axis=0)
+
+
+def scale_to_150(frequency_hz: float, options: MeasureOptions) -> float:
+    """Factor from a flux density at a frequency to that at 150 MHz."""
+    return float((REFERENCE_HZ / frequency_hz) ** options.spectral_index)
+
+
+def power_w_hz(
+    flux_jy: float, error_jy: float, frequency_hz: float, redshift: float, options: MeasureOptions
+) -> tuple[float, float]:
+    """Radio power at 150 MHz in the frame of the source, and its error, W/Hz.
+
+    ``P = 4 pi D_L^2 S150 (1 + z)^-(alpha + 1)`` for ``S ~ nu^alpha`` (Cuciti et al. 2023). The error holds
+    that of the spectral index.
+
+    Parameters
+    ----------
+    flux_jy, error_jy : float
+        At `frequency_hz`.
+    redshift : float
+        NaN where it is not known; so are the results then.
+    """
+    if not np.isfinite(redshift) or not redshift > 0:
+        return np.nan, np.nan
+    cosmology = FlatLambdaCDM(options.h0, options.omega_m)
+    distance = cosmology.luminosity_distance(redshift).to_value(u.m)
+    index = options.spectral_index
+    at_150 = flux_jy * scale_to_150(frequency_hz, options)
+    power = 4 * np.pi * distance**2 * at_150 * 1e-26 * (1 + redshift) ** (-(index + 1))
+    # d ln P / d alpha = ln(150 / nu) - ln(1 + z)
+    by_index = abs(np.log(REFERENCE_HZ / frequency_hz) - np.log1p(redshift)) * options.spectral_index_error
+    by_flux = error_jy / abs(flux_jy) if flux_jy else np.inf
+    return float(power), float(abs(power) * np.hypot(by_flux, by_index)) if flux_jy else np.nan

@@ -1,0 +1,129 @@
+"""One diffuse object: its flux density, profile, shape and surroundings, as an island shows them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import disk
+
+from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.measuring.cutouts import Cutout
+from radiounet.measuring.fluxes import Flux, components_inside, region_flux
+from radiounet.measuring.profiles import ExponentialFit, fit_exponential
+from radiounet.measuring.shapes import Shape, island_shape
+
+GROWN_BEAMS = 1.0
+"""How far an object reaches beyond its island, beams."""
+START_GROWTH = 1.3
+"""E-folding radius of the start, over that of what the mask shows of a profile."""
+ROUND = 0.35
+"""Least axis ratio of a fit that stands for a halo."""
+OFFSET = 1.0
+"""Farthest centre of such a fit from the island's centroid, e-folding radii."""
+
+
+@dataclass(frozen=True)
+class DiffuseObject:
+    """An island as it was measured.
+
+    Attributes
+    ----------
+    island : ndarray of bool, ``[y, x]``
+        On the cut-out.
+    flux : Flux
+        Inside the island.
+    grown : Flux
+        Inside the island and `GROWN_BEAMS` around it.
+    fit : ExponentialFit or None
+    """
+
+    cutout: Cutout
+    island: np.ndarray
+    shape: Shape
+    flux: Flux
+    grown: Flux
+    fit: ExponentialFit | None
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether an exponential profile describes it: one that converged, is round enough and sits on it."""
+        fit = self.fit
+        if fit is None or fit.flag or fit.ratio < ROUND:
+            return False
+        return float(np.hypot(fit.y - self.shape.y, fit.x - self.shape.x)) < OFFSET * fit.radius_px
+
+    @property
+    def total_jy(self) -> tuple[float, float, float]:
+        """Best estimate of the whole flux density, its error, and the error without that of the flux scale.
+
+        That of the fitted profile, to infinity, where one describes the island; otherwise that of the
+        island and its surroundings.
+        """
+        if not self.is_profile or self.fit is None:
+            return self.grown.flux_jy, self.grown.error_jy, self.grown.noise_jy
+        flux, error = self.fit_jy
+        # what was taken away or filled is in doubt for a fit as well
+        more = self.flux.noise_jy
+        noise = float(np.hypot(error, more))
+        calibration = np.sqrt(max(self.flux.error_jy**2 - self.flux.noise_jy**2, 0))
+        calibration *= flux / self.flux.flux_jy if self.flux.flux_jy > 0 else 1.0
+        return flux, float(np.hypot(noise, calibration)), noise
+
+    @property
+    def fit_jy(self) -> tuple[float, float]:
+        """Total of the fit, to infinity, and its error without that of the flux scale; NaN without one."""
+        if self.fit is None:
+            return float("nan"), float("nan")
+        area = self.cutout.mosaic.plane.beam_area_px
+        return self.fit.total / area, self.fit.total_error / area
+
+
+def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> DiffuseObject:
+    """Measure one island of a cut-out.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        With a margin around the island.
+    island : ndarray of bool, ``[y, x]``
+    calibration_error : float
+        Of the flux scale, fraction.
+    """
+    others = cutout.others(island)
+    reach = disk(round(GROWN_BEAMS * cutout.mosaic.beam_px))
+    grown = island | (ndimage.binary_dilation(island, reach) & ~others & ~cutout.blanked)
+    shape = island_shape(cutout, island)
+    inside, around = (region_flux(cutout, region, calibration_error) for region in (island, grown))
+    return DiffuseObject(cutout, island, shape, inside, around, _fit(cutout, island, others, shape))
+
+
+def _fit(cutout: Cutout, island: np.ndarray, others: np.ndarray, shape: Shape) -> ExponentialFit | None:
+    y, x = np.nonzero(island & cutout.known)
+    weight = np.maximum(cutout.filled[y, x], 0)
+    if not weight.sum() > 0:
+        return None
+    square = np.average((y - shape.y) ** 2 + (x - shape.x) ** 2, weights=weight)
+    # the mean square of r over an exponential disc is 6 r_e^2
+    sigma = cutout.mosaic.beam_px * FWHM_TO_SIGMA
+    radius = START_GROWTH * float(np.sqrt(max(square - 2 * sigma**2, sigma**2) / 6))
+    used = cutout.known & ~cutout.blanked & ~others
+    start = shape.y, shape.x, radius
+    return fit_exponential(cutout.filled, cutout.rms, used, cutout.covariance, start)
+
+
+def central_source_jy(measured: DiffuseObject) -> float:
+    """Flux density of compact sources in the middle of an island, Jy; see `MIDDLE`."""
+    cutout, shape = measured.cutout, measured.shape
+    y, x = np.indices(measured.island.shape)
+    radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(measured.island.sum() / np.pi))
+    middle = np.hypot(y - shape.y, x - shape.x) < radius
+    inside = components_inside(cutout, middle)
+    plane = cutout.mosaic.plane
+    area = plane.resolution_area_px / plane.beam_area_px
+    blanked = middle & cutout.blanked & cutout.known
+    galaxies = (cutout.residual - cutout.filled)[blanked].sum() / plane.beam_area_px
+    return float(cutout.components.peak[inside].sum() * area + max(galaxies, 0))
+
+
+MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
+"""Radius of the middle of an island: of that of a disc of its area, but not less than a beam."""

@@ -1,0 +1,118 @@
+"""Sizes and orientations of islands on the sky."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+
+from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.images.geometry import to_sky
+from radiounet.measuring.cutouts import Cutout
+
+LEVEL_SNR = 3.0
+"""Where the largest angular size ends, rms of the smoothed image."""
+SMOOTH_BEAMS = 2.0
+"""FWHM of the smoothed image, beams; its rms is that of the image over this."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an island looks like on the sky.
+
+    Attributes
+    ----------
+    y, x : float
+        Centroid of the residual in the cut-out, px.
+    las_arcmin : float
+        Largest size above 3 rms of the image smoothed to two beams; NaN where nothing is.
+    width_arcmin : float
+        FWHM across the long axis, from second moments, without the beam.
+    axis_ratio : float
+        Long over short axis, from second moments, with the beam.
+    angle_deg : float
+        Position angle of the long axis, north to east, 0..180.
+    """
+
+    y: float
+    x: float
+    las_arcmin: float
+    width_arcmin: float
+    axis_ratio: float
+    angle_deg: float
+
+
+def island_shape(cutout: Cutout, island: np.ndarray) -> Shape:
+    """Measure the shape of an island on the residual image.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    island : ndarray of bool, ``[y, x]``
+    """
+    inside = island & cutout.known
+    y, x = np.nonzero(inside)
+    weight = np.maximum(cutout.filled[y, x], 0).astype(np.float64)
+    if not weight.sum() > 0:
+        weight = np.ones(y.size)
+    centre = np.array([np.average(y, weights=weight), np.average(x, weights=weight)])
+    east, north = on_sky_arcmin(cutout, y - centre[0], x - centre[1], centre)
+    moments = np.cov(np.stack([east, north]), aweights=weight) if y.size > 2 else np.zeros((2, 2))
+    (small, large), axes = np.linalg.eigh(moments)
+    beam = (cutout.mosaic.beam_px * FWHM_TO_SIGMA * cutout.mosaic.plane.pixel_arcsec / 60) ** 2
+    return Shape(
+        float(centre[0]),
+        float(centre[1]),
+        largest_size(cutout, inside, centre),
+        float(np.sqrt(max(small - beam, 0)) / FWHM_TO_SIGMA),
+        float(np.sqrt(large / max(small, 1e-9 * large, 1e-12))),
+        float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180),
+    )
+
+
+def on_sky_arcmin(cutout: Cutout, dy: np.ndarray, dx: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Offsets on the sky around a place of the cut-out, ``[(east, north), pixel]`` arcmin; ICRS."""
+    y, x = place + cutout.origin
+    half = 0.5 * np.array([[1, -1, 0, 0], [0, 0, 1, -1]])
+    ra, dec = to_sky(cutout.mosaic.plane.wcs, x + half[0], y + half[1])
+    east = ((ra[::2] - ra[1::2] + 180) % 360 - 180) * np.cos(np.radians(dec.mean()))
+    return 60 * np.stack([east, dec[::2] - dec[1::2]]) @ np.stack([dx, dy])
+
+
+def smoothed_snr(cutout: Cutout) -> np.ndarray:
+    """Residual smoothed to `SMOOTH_BEAMS` over its rms, ``[y, x]``.
+
+    A beam-correlated noise falls by the ratio of the widths.
+    """
+    sigma = np.sqrt(SMOOTH_BEAMS**2 - 1) * cutout.mosaic.beam_px * FWHM_TO_SIGMA
+    smooth = ndimage.gaussian_filter(cutout.filled, sigma, mode="constant", truncate=3)
+    return smooth * SMOOTH_BEAMS / cutout.rms
+
+
+def largest_size(cutout: Cutout, inside: np.ndarray, centre: np.ndarray) -> float:
+    """Largest angular size of what lies above `LEVEL_SNR` in a region, arcmin; NaN where nothing does."""
+    y, x = np.nonzero(inside & (smoothed_snr(cutout) > LEVEL_SNR))
+    if not y.size:
+        return float("nan")
+    side = cutout.mosaic.plane.pixel_arcsec / 60
+    east, north = on_sky_arcmin(cutout, y - centre[0], x - centre[1], centre) / side
+    return largest_size_px(north, east) * side
+
+
+def largest_size_px(y: np.ndarray, x: np.ndarray) -> float:
+    """Largest distance between two pixels of an island, plus one pixel for their extent.
+
+    Parameters
+    ----------
+    y, x : ndarray, ``[pixel]``
+        Along two perpendicular directions, px.
+    """
+    points = np.stack([y, x], axis=1).astype(float)
+    if len(points) > 3:
+        try:
+            points = points[ConvexHull(points).vertices]
+        except QhullError:  # all on one line: its ends lie farthest apart
+            along = points[:, np.ptp(points, axis=0).argmax()]
+            points = points[[along.argmin(), along.argmax()]]
+    return 1.0 + (float(pdist(points).max()) if len(points) > 1 else 0.0)
