@@ -30,14 +30,25 @@ GALACTIC = 0.3
 """Mean probability of Galactic emission in an island; at 0.3, three of four islands on simulated Galactic
 emission are flagged, and one of ten others (`benchmarks/catalogue.py`)."""
 ARTEFACT = 0.5
-DYNAMIC_RANGE = 300.0
+DYNAMIC_RANGE = 1000.0
 """An island fainter by this than a source within `NEAR_BEAMS` may be its artefact."""
 NEAR_BEAMS = 15.0
 AGN_SHARE = 0.5
 """Flux density of sources in the middle of an island, over that of the island."""
+OVERWHELMING = 3.0
+"""The same where it leaves an island that is no profile uncertain."""
 BACKGROUND_RMS = 0.5
 """Background that was taken away, rms."""
 FLAGS = ("galactic", "artefact", "agn", "edge", "blend", "background")
+
+
+WARNINGS = {
+    "artefact": "near a very bright source",
+    "agn": "a source in its middle",
+    "edge": "at the edge of the data",
+    "blend": "touches another island",
+}
+"""What a reason says of flags that do not decide."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +126,15 @@ def classify_island(
     place : Place, optional
         Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
     """
-    doubts = _doubts(flags, class_means)
+    doubts = _doubts(measured, flags, class_means)
     if doubts:
         return Decision("U", doubts)
+    decision = _by_form(measured, place)
+    warnings = [text for name, text in WARNINGS.items() if flags[name]]
+    return Decision(decision.label, "; ".join([decision.reason, *warnings]))
+
+
+def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
     shape = measured.shape
     form = f"axis ratio {shape.axis_ratio:.1f}"
     if place is None:
@@ -138,17 +155,17 @@ def classify_island(
     return Decision("U", f"{where}, too far for a halo; {form}; {turned}, too little for a relic")
 
 
-def _doubts(flags: dict[str, bool], class_means: dict[str, float]) -> str:
+def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
     """Why an island is uncertain whatever its form; '' for no reason."""
     if flags["galactic"]:
         known = class_means.get("Galactic")
         return f"Galactic emission (p {known:.2f})" if known is not None else "close to the Galactic plane"
-    if flags["artefact"]:
-        return "perhaps an artefact of a bright source"
+    if class_means.get("artefact", 0) > ARTEFACT:
+        return f"an artefact (p {class_means['artefact']:.2f})"
     if class_means.get(RADIO_GALAXY, 0) > 0.5:
         return f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})"
-    if flags["agn"]:
-        return "sources in its middle as bright as half of it"
+    if central_source_jy(measured) > OVERWHELMING * max(measured.flux.flux_jy, 0) and not measured.is_profile:
+        return "much brighter sources in its middle, and no exponential profile"
     return ""
 
 
