@@ -20,6 +20,7 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
 from radiounet.images.image import grid_wcs, mosaic_wcs
+from radiounet.images.provenance import code_hash
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.settings.releases import DR2, DR3, Release
@@ -99,7 +100,7 @@ def survey_header(wcs: WCS, name: str, release: Release) -> fits.Header:
     beam_deg = release.beam_arcsec / 3600
     header.update(BMAJ=beam_deg, BMIN=beam_deg, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name)
     header["RESTFRQ"] = _frequency_hz(release)
-    header["ORIGIN"] = "simulated by radiounet"
+    header["ORIGIN"] = f"simulated by radiounet, code {code_hash()}"
     return header
 
 
@@ -259,13 +260,13 @@ class ArchiveHandler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler) -> Iterator[str]:
-    """Serve a folder on 127.0.0.1 for as long as the context lasts; gives the URL."""
+def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler, port: int = 0) -> Iterator[str]:
+    """Serve a folder on 127.0.0.1 for as long as the context lasts; gives the URL. Port 0: any free one."""
 
     def make(*args):
         return handler(*args, directory=str(root))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), make)
+    server = ThreadingHTTPServer(("127.0.0.1", port), make)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
