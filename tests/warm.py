@@ -10,7 +10,8 @@ import sys
 
 from snakemake.cli import main as snakemake
 
-import radiounet.measuring.islands  # noqa: F401  what most programs import
+import radiounet.measuring.clusters  # noqa: F401  what most programs import, sooner or later
+import radiounet.publishing.report  # noqa: F401
 import radiounet.running.rules  # noqa: F401
 from radiounet.running.cli import main as radiounet_command
 
