@@ -332,16 +332,6 @@ def test_complete_releases_print_a_plan(run, release, source, expected):
     assert sum(cluster.measurable for cluster in clusters) == 1094  # those with a redshift
 
 
-def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):
-    write_lists(run)
-    run.write_config(
-        results=str(run.folder / "results"), archive={"list_folder": str(run.folder / "resources/footprints")}
-    )
-    text = snakemake("--profile", "slurm", "-n", "-p", "--configfile", str(run.config))
-    assert "gpu=1" in text
-    assert "infer" in text
-
-
 def test_training_on_slurm_asks_for_a_gpu_and_simulation_for_none(run):
     run.write_config(train={"fields": 3, "calibrate": 4, "held_out": 2})
     text = snakemake("--profile", "slurm", "-n", "--forceall", "--configfile", str(run.config), "--", "model")

@@ -54,7 +54,7 @@ def test_any_site_without_settings(asked):
     found = asked()
     assert set(found) == NETWORK | GPU | CPU
     assert set(partitions(found).values()) == {None}
-    assert {rule for rule, one in found.items() if "gpu" in one} == GPU
+    assert {rule: one["gpu"] for rule, one in found.items() if "gpu" in one} == dict.fromkeys(GPU, "1")
 
 
 def test_the_environment_sets_the_site(asked):
