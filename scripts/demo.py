@@ -33,7 +33,7 @@ def main() -> None:
     if out.exists() and not earlier and not (out.is_dir() and not any(out.iterdir())):
         parser.error(f"{out} is there and is no folder of an earlier demo: name another")
     started, archive = time.monotonic(), out / "archive"
-    if not (archive / "footprint.moc.fits").is_file():
+    if not small_survey.is_written_by_this_code(archive):
         print("Simulating the sample archive ...", flush=True)
         small_survey.write_archive(archive)
     with small_survey.serve(archive) as url:

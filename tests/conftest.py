@@ -4,9 +4,16 @@ def pytest_addoption(parser):
     )
 
 
-LONG = ("tests/workflow/", "tests/unit/learning/", "tests/unit/network/", "tests/unit/simulation/")
-"""Folders whose files take longest: begun first, so that no core waits at the end for one of them."""
+LONG = (
+    *("workflow/test_survey", "workflow/test_failures", "workflow/test_freshness", "workflow/test_dag"),
+    *("workflow/test_demo", "workflow/", "unit/learning/test_training", "unit/running/test_cli"),
+    *("unit/learning/", "unit/network/", "unit/"),
+)
+"""Files and folders of tests, the longest first, so that no core waits at the end for one of them."""
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if name in str(item.path)), len(LONG)))
+    def place(item):
+        return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG))
+
+    items.sort(key=place)

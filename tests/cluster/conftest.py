@@ -31,7 +31,6 @@ class ClusterRun(Run):
 
     def __init__(self, folder: Path, slurm: Slurm):
         super().__init__(folder / "project")
-        self.cwd = self.folder
         self.slurm = slurm
         self.folder.mkdir()
         for name in ("Snakefile", "workflow", "scripts", "envs", "resources", "config", "slurm", "profiles"):
@@ -47,12 +46,28 @@ class ClusterRun(Run):
         self.extra: tuple[str, ...] = ()
         self.before = {job.number for job in slurm.jobs()}
 
-    def command(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
+    def arguments(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
         options = [word for word in arguments if word.startswith("-")]
         assert not options or arguments[0] == options[0], "options come first, targets after --"
-        command = [sys.executable, str(QUICK_SNAKEMAKE), "--profile", "slurm", *QUICK, *SQUEUE, *self.extra]
-        command += ["--configfile", *map(str, (*configs, self.config))]
-        return [*command, *arguments] if options else [*command, "--", *arguments]
+        words = ["--profile", "slurm", *QUICK, *SQUEUE, *self.extra]
+        words += ["--configfile", *map(str, (*configs, self.config))]
+        return [*words, *arguments] if options else [*words, "--", *arguments]
+
+    def command(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
+        return [sys.executable, str(QUICK_SNAKEMAKE), *self.arguments(*arguments, configs=configs)]
+
+    def __call__(self, *arguments: str, status: int = 0, configs: tuple[Path, ...] = ()) -> str:
+        done = subprocess.run(
+            self.command(*arguments, configs=configs),
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=self.folder,
+            check=False,
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == status, text
+        return text
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a run and leave it running; its output goes to a file of the project."""

@@ -2,15 +2,23 @@
 
 import os
 import re
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from programs import ROOT, snakemake
+
 SHARED = ROOT.parent / "shared" / "data"
+CHAIN = {"tile": 1, "infer": 1, "stitch": 1, "find_islands": 1, "measure_clusters": 1}
+"""Jobs from the image of a mosaic to its tables."""
+
+
+def counted(**jobs: int) -> dict[str, int]:
+    """Jobs per rule, and their total."""
+    return jobs | {"total": sum(jobs.values())}
 
 
 def counts_in(text: str) -> dict[str, int]:
@@ -28,37 +36,30 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self.config = folder / "config.yaml"
-        self.cwd: Path | None = None
+        self.snakefile = ROOT / "Snakefile"
         self.environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def copy(self, folder: Path) -> "Run":
+        """Copy the folder of this run with all its dates; relative paths lead to files of the copy."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Run(folder)
 
     def write_config(self, **content) -> None:
         self.config.write_text(yaml.safe_dump({"clusters": None} | content))
 
-    def command(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
+    def arguments(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
+        """Words after ``snakemake``: options come first, targets after ``--``."""
         files = [str(path) for path in (*configs, self.config) if path.is_file()]
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--directory", str(self.folder), "--configfile", *files, "--cores", "2"]
-        return (
-            [*command, "--", *arguments]
-            if not arguments or arguments[0][0] != "-"
-            else [
-                *command,
-                *arguments,
-            ]
-        )
+        words = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
+        words += ["--configfile", *files, "--cores", "2"]
+        return [*words, *arguments] if arguments and arguments[0][0] == "-" else [*words, "--", *arguments]
+
+    def command(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
+        """What a user types."""
+        return [sys.executable, "-m", "snakemake", *self.arguments(*arguments, configs=configs)]
 
     def __call__(self, *arguments: str, status: int = 0, configs: tuple[Path, ...] = ()) -> str:
-        done = subprocess.run(
-            self.command(*arguments, configs=configs),
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            cwd=self.cwd,
-            check=False,
-        )
-        text = done.stdout + done.stderr
-        assert done.returncode == status, text
-        return text
+        return snakemake(*self.arguments(*arguments, configs=configs), status=status, env=self.environment)
 
     def counts(self, *arguments: str, configs: tuple[Path, ...] = ()) -> dict[str, int]:
         """Jobs per rule of a dry run; empty when nothing is to do."""

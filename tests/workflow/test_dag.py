@@ -3,13 +3,13 @@
 import csv
 import re
 import shutil
-import subprocess
-import sys
+from functools import cache
 
 import pytest
 import yaml
 from astropy.table import Table
 
+from programs import snakemake
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv
 from radiounet.settings.archive import Archive
@@ -42,15 +42,20 @@ CATALOGUES = {
 """Columns as VizieR has them, and the size of each cluster."""
 
 
-def write_lists(run, folder="resources/footprints"):
-    """Lists of a few pointings and of the cells within 14 deg of the Coma cluster."""
-    root = run.folder / folder
-    paths = {release: list_paths(str(root), release) for release in ("dr2", "dr3")}
-    near = [
+@cache
+def cells_near_coma():
+    return [
         place
         for place in map(HealpixCells(DR3).geometry, range(1400))
         if separation_deg(COMA, unit_vectors(place.ra_deg, place.dec_deg)) < 14
     ]
+
+
+def write_lists(run):
+    """Lists of a few pointings and of the cells within 14 deg of the Coma cluster."""
+    root = run.folder / "resources/footprints"
+    paths = {release: list_paths(str(root), release) for release in ("dr2", "dr3")}
+    near = cells_near_coma()
     fields = [Field(f"F{i:02d}", place.ra_deg, place.dec_deg) for i, place in enumerate(near)]
     write_mosaic_list(
         paths["dr2"]["mosaics"], [NearestPointing(DR2).geometry(p, POINTINGS) for p in POINTINGS]
@@ -308,11 +313,8 @@ def test_examples_print_a_plan(run, name):
 @pytest.mark.realdata
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
 def test_real_images_example_prints_a_plan(run):
-    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", "config/examples/real_images.yaml"]
-    command += ["--config", f"results={run.folder}/results"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "prepare_image" in done.stdout + done.stderr
+    example = ("--configfile", "config/examples/real_images.yaml")
+    assert "prepare_image" in snakemake("-n", *example, "--config", f"results={run.folder}/results")
 
 
 @pytest.mark.realdata
@@ -354,27 +356,9 @@ def test_complete_releases_print_a_plan(run, release, source, expected):
     assert sum(cluster.measurable for cluster in clusters) == 1094  # those with a redshift
 
 
-def test_slurm_profile_is_found_as_typed_and_asks_for_a_gpu(run):
-    write_lists(run)
-    run.write_config(
-        results=str(run.folder / "results"), archive={"list_folder": str(run.folder / "resources/footprints")}
-    )
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "-p"]
-    command += ["--configfile", str(run.config)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text
-    assert "gpu=1" in text
-    assert "infer" in text
-
-
 def test_training_on_slurm_asks_for_a_gpu_and_simulation_for_none(run):
     run.write_config(train={"fields": 3, "calibrate": 4, "held_out": 2})
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--forceall"]
-    command += ["--configfile", str(run.config), "--", "model"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text
+    text = snakemake("--profile", "slurm", "-n", "--forceall", "--configfile", str(run.config), "--", "model")
     jobs = re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]
     assert {job.split(":")[0] for job in jobs if "gpu=1" in job} == {"train", "evaluate"}
 

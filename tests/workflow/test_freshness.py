@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 
 import pytest
 from astropy.io import fits
@@ -11,19 +10,13 @@ from astropy.table import Table
 
 from radiounet.images.squares import Mosaic
 from radiounet.running.freshness import RUN_CODE, EditMark
-from radiounet.simulation.small_survey import serve
 
-from .conftest import ROOT, Run
-from .test_survey import hashes, header_at, image_of_a_halo, publish, write_survey
+from .conftest import CHAIN, ROOT, Run, counted
+from .test_survey import hashes, header_at, image_of_a_halo
 
 pytestmark = pytest.mark.slow
 
-CHAIN = {"tile": 1, "infer": 1, "stitch": 1, "find_islands": 1, "measure_clusters": 1}
 ENDS = {"merge_catalogue": 1, "report": 1, "all": 1}
-
-
-def counted(**jobs):
-    return jobs | {"total": sum(jobs.values())}
 
 
 def write_image(path, seed, ra=150.0):
@@ -48,18 +41,18 @@ def finished(tmp_path_factory):
         clusters="own.ecsv", mosaics={"source": "images", "images": [{"name": "a", "path": "own.fits"}]}
     )
     run()
-    assert run.counts() == {}
     assert not product(run, "sources/run.json").exists()
     return run
 
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """A copy of the finished run with all its dates; relative paths lead to its own files."""
-    shutil.copytree(finished.folder, tmp_path / "run", symlinks=True)
-    copy = Run(tmp_path / "run")
-    assert copy.counts() == {}
-    return copy
+    return finished.copy(tmp_path / "run")
+
+
+def test_nothing_is_to_be_done_in_a_finished_run_nor_in_its_copies(finished, run):
+    assert finished.counts() == {}
+    assert run.counts() == {}
 
 
 def product(run, name):
@@ -157,25 +150,6 @@ def test_another_cluster_table_with_an_older_date(run):
 def test_a_changed_value_redoes_what_depends_on_it_and_nothing_else(run, section, jobs):
     run.config.write_text(run.config.read_text() + section + "\n")
     assert run.counts() == (counted(**jobs) if jobs else {})
-
-
-def test_a_download_that_lost_its_date_is_kept_and_one_that_changed_is_fetched_again(tmp_path):
-    """As after a copy of the results without their dates: what the archive sent is told by its hash."""
-    run = Run(tmp_path / "run")
-    run.folder.mkdir()
-    with serve(tmp_path / "archive") as url:
-        places = write_survey(run, ["one"], url)
-        publish(tmp_path / "archive", places["one"], image_of_a_halo())
-        run("results/dr2/masks/one.fits")
-        image = run.folder / "results/dr2/mosaics/one/image.fits"
-        os.utime(image, (1e9, 1e9))
-        assert run.counts("results/dr2/masks/one.fits") == {}
-        with open(image, "r+b") as stream:
-            stream.seek(-100, os.SEEK_END)
-            stream.write(b"\x01")
-        os.utime(image, (1e9, 1e9))
-        again = counted(fetch_mosaic=1, tile=1, infer=1, stitch=1)
-        assert run.counts("results/dr2/masks/one.fits") == again
 
 
 def test_every_word_of_a_shell_command_is_quoted():

@@ -1,7 +1,6 @@
 """A made-up release and cluster catalogue, added by configuration alone: from lists to a catalogue."""
 
 import csv
-import os
 import shutil
 
 import healpy
@@ -59,17 +58,12 @@ def checkout(tmp_path_factory):
     return root
 
 
-class Elsewhere(Run):
-    """Runs the workflow of another checkout."""
-
-    def __init__(self, folder, checkout):
-        super().__init__(folder)
-        self.snakefile = checkout / "Snakefile"
-        self.environment |= {"PYTHONPATH": os.pathsep.join([str(checkout / "scripts")])}
-
-    def command(self, *arguments, **more):
-        command = super().command(*arguments, **more)
-        return [str(self.snakefile) if word == str(ROOT / "Snakefile") else word for word in command]
+def run_of(checkout, folder):
+    """Run the workflow of another checkout, with its own package."""
+    run = Run(folder)
+    run.snakefile = checkout / "Snakefile"
+    run.environment |= {"PYTHONPATH": str(checkout / "scripts")}
+    return run
 
 
 def settings(url, **more):
@@ -88,7 +82,7 @@ def settings(url, **more):
 
 @pytest.mark.slow
 def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkout, tmp_path):
-    run = Elsewhere(tmp_path, checkout)
+    run = run_of(checkout, tmp_path)
     names = sorted(f"sq{cell:05d}" for cell in CELLS)
     with serve(archive) as url:
         run.write_config(**settings(url))

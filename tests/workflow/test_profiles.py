@@ -2,11 +2,11 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yte
+
+from programs import snakemake
 
 from .conftest import ROOT
 from .test_dag import write_lists
@@ -32,14 +32,9 @@ def asked(run):
     )
 
     def ask(*options, **environment):
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *options, "-n"]
-        command += ["--configfile", str(run.config)]
         clean = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, env=clean | environment
-        )
-        text = done.stdout + done.stderr
-        assert done.returncode == 0, text
+        words = ("--profile", "slurm", *options, "-n", "--configfile", str(run.config))
+        text = snakemake(*words, env=clean | environment)
         found = {}
         for job in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
             resources = re.search(r"resources: (.*)", job)
@@ -59,7 +54,7 @@ def test_any_site_without_settings(asked):
     found = asked()
     assert set(found) == NETWORK | GPU | CPU
     assert set(partitions(found).values()) == {None}
-    assert {rule for rule, one in found.items() if "gpu" in one} == GPU
+    assert {rule: one["gpu"] for rule, one in found.items() if "gpu" in one} == dict.fromkeys(GPU, "1")
 
 
 def test_the_environment_sets_the_site(asked):

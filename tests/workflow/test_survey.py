@@ -1,11 +1,7 @@
-"""Small surveys end to end: known truth, bad data, a restless server, killed jobs."""
+"""Small surveys end to end: bad data, a restless server."""
 
 import hashlib
-import os
-import signal
-import subprocess
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -207,64 +203,3 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
     assert ("far", "mosaic", "ShapeMismatchError") in found
     clusters = read_csv(run.folder / "results/dr2/catalogue/clusters.csv")
     assert clusters["coverage"][0] > 0.9
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes_and_a_second_run_does_nothing(tmp_path):
-    root = tmp_path / "archive"
-    with serve(root) as url:
-        whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
-        for run in (whole, broken):
-            run.folder.mkdir()
-            places = write_survey(run, ["one", "two"], url)
-        for seed, name in enumerate(("one", "two")):
-            publish(root, places[name], image_of_a_halo(seed))
-        whole()
-        assert whole.counts() == {}
-
-        process = subprocess.Popen(
-            broken.command(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=broken.environment,
-            start_new_session=True,
-        )
-        first = broken.folder / "results/dr2/mosaics/one/image.fits"
-        deadline = time.monotonic() + 120
-        while not first.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        tiles = broken.folder / "results/dr2/tiles"
-        while not (tiles.is_dir() and any(tiles.iterdir())) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.5)  # while a plane is written, or tiles are predicted
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not (broken.folder / "results/dr2/catalogue").exists()
-        broken("--unlock")
-        broken()
-        for pattern in ("masks/*.fits", "probability/*.fits", "islands/*.ecsv", "catalogue/*.csv"):
-            expected = hashes(whole.folder / "results/dr2", pattern)
-            assert expected
-            assert hashes(broken.folder / "results/dr2", pattern) == expected
-        assert not list((broken.folder / "results").rglob(".*.fits"))
-
-        # one product gone: its branch alone is redone, from what is still there
-        before = hashes(whole.folder / "results/dr2", "masks/*.fits")
-        (whole.folder / "results/dr2/masks/one.fits").unlink()
-        counts = whole.counts()
-        assert {rule: counts[rule] for rule in ("tile", "infer", "stitch", "find_islands")} == {
-            "tile": 1,
-            "infer": 1,
-            "stitch": 1,
-            "find_islands": 1,
-        }
-        assert "fetch_mosaic" not in counts
-        whole()
-        assert hashes(whole.folder / "results/dr2", "masks/*.fits") == before
-
-        # another threshold: masks and what follows, neither download nor network
-        config = whole.config.read_text()
-        whole.config.write_text(config + "segmentation: {min_island_beams: 3.0}\n")
-        counts = whole.counts()
-        assert "fetch_mosaic" not in counts
-        assert counts["stitch"] == 2

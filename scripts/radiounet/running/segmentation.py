@@ -49,8 +49,6 @@ def segment_image(
     ConfigError
         A file of such a name in the folder is an input, or was not made by this library.
     """
-    from radiounet.network.inference import open_model, write_cores
-
     card = read_card(model_folder(model))
     if clusters is not None:
         read_clusters(clusters, measure)  # a mistake in it is found before the work
@@ -58,6 +56,8 @@ def segment_image(
     files = segment_files(folder)
     made = [Path(file) for file in files.values()]
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
+    from radiounet.network.inference import open_model, write_cores  # takes seconds, so after all mistakes
+
     hold(out)
     try:
         _clear_up(out)

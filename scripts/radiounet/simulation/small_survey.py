@@ -20,6 +20,7 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
 from radiounet.images.image import grid_wcs, mosaic_wcs
+from radiounet.images.provenance import code_hash
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.settings.releases import DR2, DR3, Release
@@ -40,6 +41,8 @@ VERIFIED = "SIM-A"
 """Mosaic that is made twice."""
 SECOND_RESULTS = "second"
 
+FOOTPRINT = "footprint.moc.fits"
+"""Of the DR3 mosaics; the last file of the sample archive that is written."""
 EDGE_CELLS = (900, 964)
 EDGE_RADIUS_DEG = 1.0
 OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.8)
@@ -99,8 +102,12 @@ def survey_header(wcs: WCS, name: str, release: Release) -> fits.Header:
     beam_deg = release.beam_arcsec / 3600
     header.update(BMAJ=beam_deg, BMIN=beam_deg, BPA=90.0, BUNIT="JY/BEAM ", OBJECT=name)
     header["RESTFRQ"] = _frequency_hz(release)
-    header["ORIGIN"] = "simulated by radiounet"
+    header["ORIGIN"] = _origin()
     return header
+
+
+def _origin() -> str:
+    return f"simulated by radiounet, code {code_hash()}"
 
 
 def _frequency_hz(release: Release) -> float:
@@ -176,7 +183,13 @@ def write_archive(root: Path) -> None:
 
     centre, region = write_edge(root / "cells", EDGE_CELLS, DR3, rng)
     _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)
-    write_footprint(root / "footprint.moc.fits", centre, 0.9 * EDGE_RADIUS_DEG)
+    write_footprint(root / FOOTPRINT, centre, 0.9 * EDGE_RADIUS_DEG)
+
+
+def is_written_by_this_code(root: Path) -> bool:
+    """Whether a folder holds the whole sample archive, and this code simulated its images."""
+    origins = {fits.getheader(path).get("ORIGIN") for path in root.glob("*/*/*.fits")}
+    return (root / FOOTPRINT).is_file() and origins == {_origin()}
 
 
 def write_edge(
@@ -259,13 +272,13 @@ class ArchiveHandler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler) -> Iterator[str]:
-    """Serve a folder on 127.0.0.1 for as long as the context lasts; gives the URL."""
+def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler, port: int = 0) -> Iterator[str]:
+    """Serve a folder on 127.0.0.1 for as long as the context lasts; gives the URL. Port 0: any free one."""
 
     def make(*args):
         return handler(*args, directory=str(root))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), make)
+    server = ThreadingHTTPServer(("127.0.0.1", port), make)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -291,7 +304,7 @@ def demo_config(release: str, url: str, archive: Path) -> dict:
             "dr3": {"mosaic": url + "/cells/{pixel}/{file}"},
             "lists": {
                 "dr2_mosaics": f"{url}/tap/sync?REQUEST=doQuery",
-                "dr3_footprint": f"{url}/footprint.moc.fits",
+                "dr3_footprint": f"{url}/{FOOTPRINT}",
                 "fields": f"{url}/grid.txt",
             },
             "list_folder": "lists",

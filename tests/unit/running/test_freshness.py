@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import radiounet
+from programs import start
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.running import freshness
@@ -80,18 +79,15 @@ def test_a_record_that_was_cut_short_costs_another_reading(tmp_path, text):
     assert Fingerprints(tmp_path / "record.json").of(tmp_path / "b") == "absent"
 
 
-LIST_IMAGES = Path(radiounet.__file__).parents[1] / "list_images.py"
-
-
 @pytest.mark.parametrize("image", ["image.fits", "not there.fits"])
 def test_a_stage_with_other_code_than_its_run_began_with_says_so_until_it_is_done_again(tmp_path, image):
     write_image(tmp_path / "image.fits", n_px=40)
     out = tmp_path / "list.csv"
-    command = [sys.executable, LIST_IMAGES, "--names", "a", "--images", tmp_path / image, "--out", out]
+    command = ("list_images", "--names", "a", "--images", tmp_path / image, "--out", out)
     found = []
     for code in ("of the run", "of the run", code_hash("list_images")):
         told = json.dumps({"marks": str(tmp_path / "marks"), "stages": {"list_images": code}})
-        subprocess.run(command, env=os.environ | {RUN_CODE: told}, check=True)
+        assert start(*command, env=os.environ | {RUN_CODE: told}).returncode == 0
         found.append([json.loads(path.read_text()) for path in (tmp_path / "marks").glob("*")])
     noted = [{"products": [str(out)]}]
     assert found == [noted, noted, []]

@@ -2,19 +2,16 @@ import io
 import json
 import logging
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from programs import snakemake, start
 from radiounet.errors import BadDataError
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.running.progress import Progress, duration, last_words
 from stages import reject_mosaic, write_image
-
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 JOBS = {
     1: ("fetch_mosaic", "one"),
@@ -70,9 +67,7 @@ def events(tmp_path_factory):
     """Snakemake's own records of a run in which one job ends well and one does not, by event."""
     folder = tmp_path_factory.mktemp("snakemake")
     (folder / "Snakefile").write_text(SNAKEFILE)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--directory", str(folder)]
-    command += ["--snakefile", str(folder / "Snakefile"), "--", "good", "bad"]
-    assert subprocess.run(command, capture_output=True).returncode == 1
+    snakemake("--cores", "1", "--keep-going", "--", "good", "bad", cwd=folder, status=1)
     return pickle.loads((folder / "events").read_bytes())
 
 
@@ -240,9 +235,9 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
 
 def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tmp_path):
     image, log = write_image(tmp_path / "a.fits", BUNIT="<b>$K$"), tmp_path / "tile.log"
-    command = [sys.executable, SCRIPTS / "tile.py", "--mosaic", "two", "--image", image, "--log", log]
+    command = ["tile", "--mosaic", "two", "--image", image, "--log", log]
     command += ["--model", "lotss-unet", "--out", tmp_path / "a.h5"]
-    assert subprocess.run([*map(str, command)], capture_output=True).returncode == BadDataError.exit_status
+    assert start(*command).returncode == BadDataError.exit_status
     tell(progress, "job_started", jobs=[4])
     tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
     words = progress.status("failed").failed[0]["last_words"]

@@ -3,13 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from programs import snakemake
 from radiounet.images.provenance import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,11 +55,9 @@ def run(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
 
     def start(*arguments, status=0):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == status, done.stderr
+        text = snakemake("--cores", "1", *arguments, cwd=tmp_path, status=status)
         path = tmp_path / "said.json"
-        return json.loads(path.read_text()) if path.is_file() else done.stdout + done.stderr
+        return json.loads(path.read_text()) if path.is_file() else text
 
     return start
 
@@ -84,12 +82,7 @@ def test_a_run_is_told(run, tmp_path):
 def test_products_are_made_again_when_told(run, tmp_path):
     run()
     before = (tmp_path / "one.txt").stat().st_mtime
-    assert (
-        "Nothing to be done"
-        in subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1"], cwd=tmp_path, capture_output=True, text=True
-        ).stderr
-    )
+    assert "Nothing to be done" in snakemake("--cores", "1", cwd=tmp_path)
     said = run("--config", "again=1", "--printshellcmds")
     assert said["ended"] == pytest.approx(before, abs=1e-3)
     assert said["shown"] is True
