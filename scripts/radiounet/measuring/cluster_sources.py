@@ -209,10 +209,10 @@ def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object
     """R500 in kpc and the mass inside it, ``M500 = 500 rho_c 4 pi R500^3 / 3``; NaN without a redshift."""
     radius = cluster.r500_arcmin * _kpc_per_arcmin(cluster, options)
     if not np.isfinite(radius):
-        return {"r500_kpc": np.nan, "m500_1e14_msun": np.nan}
+        return {"r500_kpc": np.nan, "m500_msun": np.nan}
     density = 500 * FlatLambdaCDM(options.h0, options.omega_m).critical_density(cluster.redshift)
-    mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(1e14 * u.solMass)
-    return {"r500_kpc": radius, "m500_1e14_msun": float(mass)}
+    mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(u.solMass)
+    return {"r500_kpc": radius, "m500_msun": float(mass)}
 
 
 def offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class ClusterMeter:
         products: Sequence[MosaicProducts],
         host_calibration: HostCalibration | None,
         options: MeasureOptions,
-        neighbours: Sequence[Cluster] = (),
+        clusters: Sequence[Cluster],
     ):
         self._survey = survey
         self._host_calibration = host_calibration
@@ -88,10 +88,8 @@ class ClusterMeter:
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
         frequency = frequency_hz(fits_header(products[0].image))
-        self._neighbours = neighbours
-        self._sources = ClusterSources(
-            self._own, options, frequency or 1e6 * survey.release.frequency_mhz, neighbours
-        )
+        frequency = frequency or 1e6 * survey.release.frequency_mhz
+        self._sources = ClusterSources(self._own, options, frequency, clusters)
 
     def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], Cutout | None]:
         """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`, and the cut-out of the cluster.

@@ -23,7 +23,10 @@ class Column:
     unit: str | None
     ucd: str
     description: str
-    digits: int = 3  # after the decimal point, where a person reads it
+    digits: int = 3
+    """After the decimal point, where a person reads it."""
+    exponent: bool = False
+    """Whether a person reads it as a power of ten."""
 
 
 def class_column(name: str) -> str:
@@ -38,10 +41,13 @@ _POSITION = {
 }
 FIT = {
     "fit_i0_ujy_arcsec2": Column(
-        float, "uJy/arcsec2", "phot.flux.density.sb;em.radio", "Central brightness I0 of the exponential fit"
+        float,
+        "uJy / arcsec2",
+        "phot.flux.density.sb;em.radio",
+        "Central brightness I0 of the exponential fit",
     ),
     "fit_i0_err_ujy_arcsec2": Column(
-        float, "uJy/arcsec2", "stat.error;phot.flux.density.sb;em.radio", "Its error"
+        float, "uJy / arcsec2", "stat.error;phot.flux.density.sb;em.radio", "Its error"
     ),
     "fit_re_arcmin": Column(
         float, "arcmin", "phys.angSize", "E-folding radius of the fit, geometric mean of both axes"
@@ -156,20 +162,21 @@ def _source(kind: str) -> dict[str, Column]:
         ),
         f"{kind}_p150_w_hz": Column(
             float,
-            "W/Hz",
+            "W / Hz",
             "phys.luminosity;em.radio.100-200MHz",
             f"Power of the {kind} at 150 MHz",
         ),
         f"{kind}_p150_err_w_hz": Column(
             float,
-            "W/Hz",
+            "W / Hz",
             "stat.error;phys.luminosity;em.radio.100-200MHz",
             "Its error, with that of the spectral index",
+            exponent=True,
         ),
         f"{kind}_las_arcmin": Column(
             float, "arcmin", "phys.angSize", f"Largest angular size of the {kind}, above 3 rms at two beams"
         ),
-        f"{kind}_lls_kpc": Column(float, "kpc", "phys.size", "The same at the cluster's redshift", 0),
+        f"{kind}_lls_kpc": Column(float, "kpc", "phys.size", "The same at the cluster's redshift", 1),
     }
 
 
@@ -178,8 +185,10 @@ CLUSTERS = {
     **_POSITION,
     "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
-    "r500_kpc": Column(float, "kpc", "phys.size.radius", "R500 at its redshift", 0),
-    "m500_1e14_msun": Column(float, "1e14 Msun", "phys.mass", "Mass inside R500, from R500 and redshift"),
+    "r500_kpc": Column(float, "kpc", "phys.size.radius", "R500 at its redshift", 1),
+    "m500_msun": Column(
+        float, "solMass", "phys.mass", "Mass inside R500, from R500 and redshift", exponent=True
+    ),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic whose cell holds the centre"),
     **_CLASS,
     "p_diffuse": Column(
@@ -195,11 +204,11 @@ CLUSTERS = {
     "flux_r500_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
     **_source("halo"),
     **FIT,
-    "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 0),
+    "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 1),
     **_source("relic"),
     "relic_count": Column(int, None, "meta.number", "Relic candidates; the sizes are those of the brightest"),
-    "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 0),
-    "relic_distance_kpc": Column(float, "kpc", "phys.size", "Its centroid from the cluster's centre", 0),
+    "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 1),
+    "relic_distance_kpc": Column(float, "kpc", "phys.size", "Its centroid from the cluster's centre", 1),
     "relic_distance_r500": Column(float, None, "phys.size", "The same in R500"),
     "relic_tangential_deg": Column(
         float, "deg", "pos.posAng", "Its long axis from the radial direction: 90 is tangential", 1
@@ -210,7 +219,7 @@ CLUSTERS = {
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
     ),
-    "rms_ujy": Column(float, "uJy/beam", "stat.stdev;phot.flux.density;em.radio", "Median rms inside R500"),
+    "rms_ujy": Column(float, "uJy / beam", "stat.stdev;phot.flux.density;em.radio", "Median rms inside R500"),
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
     **_FLAGS,
@@ -281,4 +290,5 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
 def number_formats(table: Table) -> dict[str, str]:
     """Format of every column of numbers, as a person reads them."""
     known = ISLANDS | CLUSTERS | REJECTED
-    return {name: f"%.{known[name].digits}f" for name in table.colnames if known[name].kind is float}
+    chosen = {name: known[name] for name in table.colnames if known[name].kind is float}
+    return {name: f"%.{one.digits}{'e' if one.exponent else 'f'}" for name, one in chosen.items()}

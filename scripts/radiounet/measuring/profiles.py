@@ -23,6 +23,7 @@ UNEQUAL = 0.05
 LARGEST_GROWTH = 3.0
 """Largest e-folding radius, over that of the start."""
 EVALUATIONS = 100
+PARAMETERS = 6
 BINS = 4
 """Bins in an e-folding radius, where that is larger than the beam."""
 
@@ -115,8 +116,11 @@ def fit_exponential(
     centre = [(start[axis] - offset[axis] + 0.5) / step - 0.5 for axis in (0, 1)]
     y, x = np.indices(data.shape)
     near = (weight > 0.5) & (np.hypot(y - centre[0], x - centre[1]) < REACH * start[2] / step)
-    beam_px = 4 * np.pi * np.sqrt(np.linalg.det(covariance)) / step**2  # area of the noise's correlation
-    if near.sum() < 6 * beam_px:
+    share = _variance_kept(step, covariance)
+    noise *= np.sqrt(share)
+    # bins that are one for their noise: the area of its correlation, over that which a bin averages
+    beam_px = max(4 * np.pi * np.sqrt(np.linalg.det(covariance)) / step**2 / share, 1.0)
+    if near.sum() < PARAMETERS * beam_px:
         return None
     beam = _Beam(data.shape, covariance / step**2)
     peak = max(float(np.percentile(data[near], 90)), 0.1 * float(np.median(noise)))
@@ -181,6 +185,16 @@ def _window(shape, start, step) -> tuple[tuple[slice, slice], tuple[int, int]]:
         slices.append(slice(low, low + max((high - low) // step, 1) * step))
     rows, columns = slices
     return (rows, columns), (rows.start, columns.start)
+
+
+def _variance_kept(step: int, covariance: np.ndarray) -> float:
+    """Variance of the mean over a bin, over that of a pixel, for noise with the beam's correlation."""
+    apart = np.arange(1 - step, step)
+    dy, dx = np.meshgrid(apart, apart, indexing="ij")
+    (yy, yx), (_, xx) = np.linalg.inv(covariance)
+    correlation = np.exp(-0.25 * (yy * dy**2 + 2 * yx * dy * dx + xx * dx**2))
+    pairs = (step - np.abs(dy)) * (step - np.abs(dx))
+    return float((pairs * correlation).sum() / step**4)
 
 
 def _binned(image: np.ndarray, used: np.ndarray, rms: np.ndarray, step: int):

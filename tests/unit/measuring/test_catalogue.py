@@ -3,6 +3,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -44,7 +45,8 @@ def walk(tmp_path_factory):
     find_islands(*maps, SURVEY, "P1", MEASURE, products.islands("P1"))
     planes = [MosaicProducts("P1", *maps)]
     table, model = str(folder / "in.csv"), SEGMENTATION.model
-    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, products.clusters("P1"))
+    made = products.clusters("P1"), products.cutouts("P1")
+    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, *made)
     rejected = {"P3": reject_mosaic(products, "P3", BUNIT="# 'unit' is \"Jy\" " + "x" * 40)}
     rejected["P4"] = reject_mosaic(products, "P4", BUNIT="K")
     fetch_field(products, "P10+20", folder)
@@ -102,21 +104,22 @@ def test_all_columns_are_described(kind, count):
         assert table[name].description == column.description
         assert table[name].info.meta["ucd"] == column.ucd
         assert str(table[name].unit or "") == (column.unit or "")
-        assert table[name].dtype.kind == {float: "f", bool: "b", str: "U"}[column.kind]
+        assert table[name].dtype.kind == {float: "f", int: "i", bool: "b", str: "U"}[column.kind]
 
 
 def test_units_by_hand():
     table = make_table("islands", [], {})
     units = {name: str(table[name].unit) for name in table.colnames if table[name].unit}
-    assert units == {
-        "ra_deg": "deg",
-        "dec_deg": "deg",
-        "area_arcmin2": "arcmin2",
-        "las_arcmin": "arcmin",
-        "flux_mjy": "mJy",
-        "flux_err_mjy": "mJy",
-        "galactic_latitude_deg": "deg",
+    by_suffix = {
+        "_deg": "deg",
+        "_arcmin": "arcmin",
+        "_arcmin2": "arcmin2",
+        "_mjy": "mJy",
+        "_ujy_arcsec2": "uJy / arcsec2",
     }
+    assert len(units) == 21
+    for name, unit in units.items():
+        assert unit == next(one for end, one in by_suffix.items() if name.endswith(end)), name
 
 
 def test_table_lives_through_ecsv(tmp_path):
@@ -254,7 +257,7 @@ def merged(walk, tmp_path_factory):
     root = str(tmp_path_factory.mktemp("merged") / "results")
     products = Products(root)
     a, b, a2 = (island(*one) for one in (("a", [1, 2], 0.9), ("b", [7], 1.0), ("a2", [1, 2], 0.1)))
-    c = (a_row("islands", name="c", parent="c", touches_edge=True), "9")
+    c = (a_row("islands", name="c", parent="c", flag_edge=True), "9")
     for name, islands in (("P1", (a, b)), ("P2", (a2, c))):
         write_ecsv(products.islands(name), mosaic(*islands))
     left_out = json.loads(Path(MADE["left out"].left_out("P1")).read_text())
@@ -284,7 +287,7 @@ def rows_of(table):
     """Return rows of plain values; NaN and masked numbers are None, CSV's True and False are bool."""
     columns = []
     for name in table.colnames:
-        missing = "" if name in ("note", "other_names") else None
+        missing = "" if any(name in one and one[name].kind is str for one in COLUMNS.values()) else None
         values = [
             missing if one is None or one != one else one for one in np.ma.asarray(table[name]).tolist()
         ]
@@ -298,14 +301,15 @@ def plain(kind, row, suffix=""):
     for name, value in row.items():
         value = None if value != value else value
         if suffix == "csv" and isinstance(value, float):
-            value = float(f"{value:.{COLUMNS[kind][name].digits}f}")
+            column = COLUMNS[kind][name]
+            value = float(f"{value:.{column.digits}{'e' if column.exponent else 'f'}}")
         values.append(value)
     return tuple(values)
 
 
 def expected_rows(kind, suffix):
     if kind == "islands":
-        c = a_row("islands", name="c", parent="c", touches_edge=True)
+        c = a_row("islands", name="c", parent="c", flag_edge=True)
         rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
     elif kind == "clusters":
         blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)
@@ -330,7 +334,7 @@ def test_fits_has_units_ucds_and_descriptions(merged, kind):
         assert header[f"TTYPE{number}"] == name
         assert header[f"TUCD{number}"] == column.ucd
         assert header[f"TCOMM{number}"] == column.description
-        assert header.get(f"TUNIT{number}", "").replace("**", "") == (column.unit or "")
+        assert u.Unit(header.get(f"TUNIT{number}", "")) == u.Unit(column.unit or "")
     assert any(line.startswith("codehash: ") for line in header["HISTORY"])
     assert "mosaics: 3" in list(header["HISTORY"])
 
@@ -340,7 +344,8 @@ def test_votable_has_units_ucds_and_descriptions(merged, kind):
     table = read_catalogue(merged, kind, "vot")
     for name, column in COLUMNS[kind].items():
         assert table[name].info.meta["ucd"] == column.ucd
-        assert table[name].description == column.description
+        # a long text is wrapped in XML
+        assert " ".join(table[name].description.split()) == column.description
         assert str(table[name].unit or "") == (column.unit or "")
 
 

@@ -17,6 +17,9 @@ OPTIONS = MeasureOptions()
 BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2  # 22.38 px in a 20" beam
 RA, DEC, N_PX = 150.0, 40.0, 300
 CENTRE_PX = 149  # FITS 150, counted from 0
+RMS_JY = 1e-4
+FAINT = 4e-4
+"""Brightness of a patch: four times the noise, so that no pixel of it stands out as a source."""
 
 
 class Mosaics:
@@ -26,24 +29,25 @@ class Mosaics:
         self.folder = folder
         self.places, self.products = [], []
 
-    def add(self, image=1e-3, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0):
+    def add(self, image=0.0, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0):
         """Add a mosaic; a number for `image` is the brightness around the cluster, which may lie higher."""
         if np.isscalar(image):
             image = glow(image, above_px)
         plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
-        # noise cannot be measured on a constant image: a nanojansky of it
-        plane.data[...] += 1e-9 * np.random.default_rng(1).standard_normal(plane.data.shape)
+        plane.data[...] += RMS_JY * np.random.default_rng(1).standard_normal(plane.data.shape)
         write_products(paths, plane, spread(probability, np.float32), spread(mask, np.uint8))
         self.places.append(Mosaic(name, RA, dec, N_PX))
         self.products.append(MosaicProducts(name, *paths))
         return self
 
-    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None):
+    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None, others=()):
         # their discs reach everywhere here: who owns a pixel is the nearest centre
         places = [replace(place, n_px=3 * N_PX) for place in self.places]
-        meter = ClusterMeter(Survey(DR2, places), self.products, hosts, OPTIONS)
-        return meter.measure(Cluster("C", ra, dec, 0.2, r500_arcmin), self.places[0].name)
+        cluster = Cluster("C", ra, dec, 0.2, r500_arcmin)
+        meter = ClusterMeter(Survey(DR2, places), self.products, hosts, OPTIONS, [cluster, *others])
+        row, self.cutout = meter.measure(cluster, self.places[0].name)
+        return row
 
 
 def spread(layer, kind):
@@ -77,7 +81,7 @@ def test_p_diffuse_comes_from_the_calibration_of_the_card(tmp_path):
     row = Mosaics(tmp_path).add(mask=mask, probability=0.9 * mask).measure(hosts=calibration)
     beams = 40 * 40 / (1.1330900354567985 * (20 / 4.5) ** 2)
     assert row["p_diffuse"] == pytest.approx(1 / (1 + np.exp(1 - 2 * np.log10(1 + beams))), rel=1e-6)
-    assert row["p_max"] == pytest.approx(0.9, abs=1e-3)
+    assert row["p_beam_max"] == pytest.approx(0.9, abs=1e-3)
 
 
 # an aperture of 3' holds pi 40^2 = 5027 pixels of 4.5"
@@ -104,7 +108,7 @@ def test_row_repeats_the_cluster(mosaics):
 def test_nothing_found(mosaics):
     row = mosaics.add(probability=0.1).measure()
     assert row["mask_fraction"] == 0
-    assert row["p_diffuse"] == row["p_max"] == pytest.approx(0.1)
+    assert row["p_diffuse"] == row["p_beam_max"] == pytest.approx(0.1)
     assert np.isnan([row["flux_mjy"], row["flux_err_mjy"], row["island_distance_arcmin"]]).all()
 
 
@@ -144,28 +148,41 @@ def test_no_data_is_not_in_the_mask(mosaics):
     assert mosaics.add(mask=255).measure()["mask_fraction"] == 0
 
 
+def patch():
+    """A disc inside the aperture, as a mask."""
+    return disc_px(25, 0)
+
+
+PATCH_MJY = 1e3 * FAINT * np.pi * 25**2 / BEAM_PX
+
+
 def test_flux_of_a_patch(mosaics):
-    mask = zeros(np.uint8)
-    mask[140:150, 130:140] = 1
-    image = np.where(mask, 2e-3, 0)
-    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(200 / BEAM_PX, rel=1e-4)
+    row = mosaics.add(image=FAINT * patch(), mask=patch()).measure()
+    assert row["flux_mjy"] == pytest.approx(PATCH_MJY, rel=0.03)
+    # the aperture holds nothing else
+    assert row["flux_r500_mjy"] == pytest.approx(PATCH_MJY, abs=row["flux_r500_err_mjy"])
 
 
 def test_flux_is_counted_above_the_background(mosaics):
-    mask = zeros(np.uint8)
-    mask[140:150, 130:140] = 1
-    image = np.where(mask, 2e-3, 5e-4)  # 1.5 mJy/beam above a pedestal, in 100 px
-    assert mosaics.add(image=image, mask=mask).measure()["flux_mjy"] == pytest.approx(150 / BEAM_PX, rel=1e-4)
+    row = mosaics.add(image=5e-4 + FAINT * patch(), mask=patch()).measure()
+    assert row["flux_mjy"] == pytest.approx(PATCH_MJY, rel=0.03)
+
+
+def test_compact_sources_in_the_mask_do_not_count(mosaics):
+    y, x = np.mgrid[:N_PX, :N_PX]
+    sigma = 20 / 4.5 / np.sqrt(8 * np.log(2))
+    points = [(150, 150, 5e-3), (140, 161, 2e-3)]
+    sources = sum(peak * np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * sigma**2)) for a, b, peak in points)
+    row = mosaics.add(image=sources + FAINT * patch(), mask=patch()).measure()
+    assert row["compact_mjy"] == pytest.approx(7, rel=0.1)
+    assert row["compact_count"] == 2
+    assert row["flux_mjy"] == pytest.approx(PATCH_MJY, rel=0.08)
 
 
 def test_flux_error(mosaics):
-    mask = zeros(np.uint8)
-    mask[140:160, 130:150] = 1
-    noise = np.random.default_rng(1).normal(0, 1e-3, (N_PX, N_PX))
-    row = mosaics.add(image=noise + 3e-3 * mask, mask=mask).measure()
-    expected = np.hypot(np.sqrt(400 / BEAM_PX), 0.1 * row["flux_mjy"])  # sigma 1 mJy/beam
-    assert row["flux_err_mjy"] == pytest.approx(expected, rel=0.03)
-    assert row["flux_mjy"] == pytest.approx(3 * 400 / BEAM_PX, rel=0.05)
+    row = mosaics.add(image=FAINT * patch(), mask=patch()).measure()
+    noise = 1e3 * RMS_JY * np.sqrt(2 * np.pi * 25**2 / BEAM_PX)
+    assert row["flux_err_mjy"] == pytest.approx(np.hypot(noise, 0.1 * row["flux_mjy"]), rel=0.05)
 
 
 def test_island_distance(mosaics):
@@ -188,14 +205,14 @@ def test_half_off_the_image(mosaics):
 
 
 def test_half_blank(mosaics):
-    probability, mask, image = zeros() + 0.4, zeros(np.uint8), glow(1e-3)
+    probability, mask, image = zeros() + 0.4, zeros(np.uint8), glow(FAINT)
     probability[:, :CENTRE_PX], image[:, :CENTRE_PX], mask[:, :CENTRE_PX] = np.nan, np.nan, 255
     mask[:, CENTRE_PX:] = 1
     row = mosaics.add(image, probability, mask).measure()
     assert row["coverage"] == pytest.approx(0.5, abs=0.01)
     assert row["mask_fraction"] == 1
     assert row["p_diffuse"] == pytest.approx(0.4)
-    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / 2 / BEAM_PX, rel=0.02)
+    assert row["flux_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 2 / BEAM_PX, rel=0.04)
 
 
 def nothing_measured(row):
@@ -230,10 +247,16 @@ def two(mosaics, **layers):
     return mosaics.add(**layers, name="P2", dec=DEC + NORTH, above_px=-75.5)
 
 
+def disc_px(radius, above_px):
+    """A disc as a mask, some pixels above the middle of the image."""
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    return (np.hypot(x, y - above_px) < radius).astype(np.uint8)
+
+
 def test_aperture_on_two_mosaics_counts_no_pixel_twice(mosaics):
-    row = two(mosaics, mask=1, probability=0.3).measure(dec=MIDDLE)
+    row = two(mosaics, image=FAINT, mask=disc_px(60, 75.5), probability=0.3).measure(dec=MIDDLE)
     assert row["coverage"] == pytest.approx(1, abs=0.01)
-    assert row["flux_mjy"] == pytest.approx(APERTURE_PX / BEAM_PX, rel=0.01)
+    assert row["flux_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / BEAM_PX, rel=0.03)
     assert row["p_diffuse"] == pytest.approx(0.3)
 
 
@@ -245,20 +268,17 @@ def test_coverage_of_two_mosaics_counts_no_pixel_twice(mosaics):
 
 
 def test_patch_on_two_mosaics_is_counted_once(mosaics):
-    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
-    # a disc of 20 px around the middle, 75.5 px above one centre and below the other
-    lower, upper = (np.hypot(x, y - shift) < 20 for shift in (75.5, -75.5))
-    mosaics.add(mask=lower, image=np.where(lower, 2e-3, 0))
-    mosaics.add(mask=upper, image=np.where(upper, 2e-3, 0), name="P2", dec=DEC + NORTH)
+    mosaics.add(mask=disc_px(20, 75.5), image=FAINT * disc_px(20, 75.5))
+    mosaics.add(mask=disc_px(20, -75.5), image=FAINT * disc_px(20, -75.5), name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
-    assert row["flux_mjy"] == pytest.approx(2 * np.pi * 20**2 / BEAM_PX, rel=0.02)
+    assert row["flux_mjy"] == pytest.approx(1e3 * FAINT * np.pi * 20**2 / BEAM_PX, rel=0.05)
     assert row["mask_fraction"] == pytest.approx(0.25, rel=0.02)
 
 
-def test_each_half_comes_from_its_owner(mosaics):
-    mosaics.add(mask=1, image=1e-3, above_px=75.5)
-    mosaics.add(mask=1, image=3e-3, name="P2", dec=DEC + NORTH, above_px=-75.5)
-    assert mosaics.measure(dec=MIDDLE)["flux_mjy"] == pytest.approx(2 * APERTURE_PX / BEAM_PX, rel=0.02)
+def test_each_half_of_the_mask_comes_from_its_owner(mosaics):
+    mosaics.add(mask=1)
+    mosaics.add(mask=0, name="P2", dec=DEC + NORTH)
+    assert mosaics.measure(dec=MIDDLE)["mask_fraction"] == pytest.approx(0.5, rel=0.02)
 
 
 def test_part_owned_by_a_mosaic_that_is_not_given(mosaics):

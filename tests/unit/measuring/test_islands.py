@@ -92,7 +92,7 @@ def test_an_island_of_another_cell_is_left_to_its_owner(tmp_path):
     assert len(found["west"]) == 1
     assert len(found["east"]) == 0
     assert found["west"]["owned_fraction"][0] == 1
-    assert not found["west"]["touches_edge"][0]
+    assert not found["west"]["flag_edge"][0]
 
 
 def gaussians(*places):

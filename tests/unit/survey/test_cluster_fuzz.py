@@ -219,7 +219,8 @@ def measure(tmp_path_factory):
 
     def work(path):
         target = folder / "clusters.ecsv"
-        measure_clusters(str(path), survey, "image", products, model, OPTIONS, str(target), unplaced=True)
+        made = str(target), str(folder / "cutouts.fits")
+        measure_clusters(str(path), survey, "image", products, model, OPTIONS, *made, unplaced=True)
         return Table.read(target, format="ascii.ecsv")
 
     return work
@@ -241,10 +242,12 @@ def nonsense(rows, clusters):
             found.append("redshift")
         if not measured and not row["note"]:
             found.append("not measured, and no reason")
-        if not measured and np.isfinite([row["p_diffuse"], row["p_max"], row["flux_mjy"]]).any():
+        if not measured and np.isfinite([row["p_diffuse"], row["p_beam_max"], row["flux_mjy"]]).any():
             found.append("a measurement of nothing")
         if any(
-            not (0 <= row[name] <= 1) for name in ("p_diffuse", "p_max", "coverage") if row[name] == row[name]
+            not (0 <= row[name] <= 1)
+            for name in ("p_diffuse", "p_beam_max", "coverage")
+            if row[name] == row[name]
         ):
             found.append("fraction")
     if len(rows) > len(clusters):
