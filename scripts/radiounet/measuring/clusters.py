@@ -130,7 +130,7 @@ class ClusterMeter:
             features = self._features(one, cluster.r500_arcmin, coverage, low_latitude)
             p_diffuse = float(self._host_calibration.probability(features[None])[0])
         row["p_diffuse"] = p_diffuse
-        box = _box(self._plane, cluster, RELIC_R500)
+        box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not np.isfinite(self._plane.data[box]).any():
             return row, None
         cutout = cut_out(self._own, box)
@@ -151,7 +151,7 @@ class ClusterMeter:
 
     def _collect(self, cluster: Cluster, name: str, mosaic: MeasuredMosaic) -> _Aperture | None:
         plane, rms, probability, mask = mosaic.plane, mosaic.rms, mosaic.probability, mosaic.mask
-        part = _box(plane, cluster)
+        part = box_around(plane, cluster)
         if part is None:
             return None
         y, x = np.mgrid[part]
@@ -188,7 +188,7 @@ def _join(parts: Sequence[_Aperture]) -> _Aperture:
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
-def _box(plane: Plane, cluster: Cluster, reach: float = 1.1) -> tuple[slice, slice] | None:
+def box_around(plane: Plane, cluster: Cluster, reach: float = 1.1) -> tuple[slice, slice] | None:
     """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
     x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):
