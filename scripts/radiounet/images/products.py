@@ -89,6 +89,10 @@ class Products:
         """Clusters whose centre the mosaic's cell owns."""
         return f"{self.root}/clusters/{mosaic}.ecsv"
 
+    def limits(self, mosaic: str) -> str:
+        """Upper limits and completeness of those clusters."""
+        return f"{self.root}/limits/{mosaic}.ecsv"
+
     def catalogue(self, kind: str, suffix: str) -> str:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"

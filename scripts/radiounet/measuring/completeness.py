@@ -21,6 +21,8 @@ GRID_BEYOND = 3.0
 """How far places reach beyond the trials, natural logarithm."""
 FIRST_OCTAVES = 3.0
 """The first trials reach from this many octaves below to as many above what is expected."""
+MOST_OCTAVES = 6.0
+"""No trial is so many octaves brighter than expected: networks take very bright light for something else."""
 TARGETS = 0.15, 0.93
 """Further trials are placed where between these parts of them should be found."""
 
@@ -82,7 +84,7 @@ def fit_completeness(flux: np.ndarray, found: np.ndarray, expected: float) -> Co
 
 
 def next_fluxes(flux: np.ndarray, found: np.ndarray, expected: float, count: int) -> np.ndarray:
-    """Flux densities of the next trials, from faint to bright.
+    """Flux densities of the next trials, from faint to bright, none above `brightest`.
 
     Parameters
     ----------
@@ -95,9 +97,16 @@ def next_fluxes(flux: np.ndarray, found: np.ndarray, expected: float, count: int
     """
     octaves = np.linspace(-FIRST_OCTAVES, FIRST_OCTAVES, count)
     if not flux.size:
-        return expected * 2**octaves
-    if found.all():
-        return flux.min() * 2 ** (octaves - FIRST_OCTAVES)
-    if not found.any():
-        return flux.max() * 2 ** (octaves + FIRST_OCTAVES)
-    return fit_completeness(flux, found, expected).flux(np.linspace(*TARGETS, count))
+        wanted = expected * 2.0**octaves
+    elif found.all():
+        wanted = flux.min() * 2 ** (octaves - FIRST_OCTAVES)
+    elif not found.any():
+        wanted = flux.max() * 2 ** (octaves / 2)
+    else:
+        wanted = fit_completeness(flux, found, expected).flux(np.linspace(*TARGETS, count))
+    return np.minimum(wanted, brightest(expected))
+
+
+def brightest(expected: float) -> float:
+    """Flux density that no trial exceeds, in the unit of `expected`."""
+    return expected * 2**MOST_OCTAVES

@@ -24,8 +24,8 @@ from radiounet.network.tiling import Layout, layout, sides
 
 BOX_PX = 96
 """Cut-outs begin and end at multiples of this: those of the boxes of noise and background."""
-MARGIN_PX = 4 * BOX_PX
-"""Of the image around a mock; within it lie the boxes that share the level of the background."""
+LEAST_HALF_PX = 4 * BOX_PX
+"""A cut-out reaches so far from the middle of its mock; within it lie the boxes of the background there."""
 AROUND_PX = 64
 """Of the map around the predicted cores that is masked with them, so that islands are whole."""
 TILES_AT_ONCE = 64
@@ -93,7 +93,7 @@ class Scene:
         self._input = np.full(self._where.padded, card.normalisation.blank, np.float32)
         self._input[self._where.place] = self._normalised(self.plane.data, self.rms)
         # neighbouring mocks share their cut-out
-        self._input_of = lru_cache(maxsize=16)(self._cut_input)
+        self._input_of = lru_cache(maxsize=96)(self._cut_input)
 
     @property
     def canvas(self) -> Canvas:
@@ -113,7 +113,9 @@ class Scene:
             starts = self._touched(trial.mock.region)
             waiting.append((trial, starts, self._tiles(trial, starts)))
             if sum(len(one) for _, one, _ in waiting) >= TILES_AT_ONCE or number == len(trials):
-                cores = self._predict(*(np.concatenate(part) for part in list(zip(*waiting, strict=True))[1:]))
+                cores = self._predict(
+                    *(np.concatenate(part) for part in list(zip(*waiting, strict=True))[1:])
+                )
                 for one, own, _ in waiting:
                     found.append(self._is_found(one, own, cores[: len(own)]))
                     cores = cores[len(own) :]
@@ -152,14 +154,8 @@ class Scene:
         mock raises both. What the cut-out lacks of the whole image is lacking in both.
         """
         mock = trial.mock
-        box = tuple(
-            slice(
-                max(part.start - MARGIN_PX, 0) // BOX_PX * BOX_PX,
-                min(-(-(part.stop + MARGIN_PX) // BOX_PX) * BOX_PX, side),
-            )
-            for part, side in zip(mock.box, self.plane.data.shape, strict=True)
-        )
-        limits = tuple((part.start, part.stop) for part in box)
+        limits = tuple(map(_cut_out, mock.box, self.plane.data.shape))
+        box = slice(*limits[0]), slice(*limits[1])
         image = self.plane.data[box].copy()
         image[_within(mock.box, box)] += np.float32(trial.flux_jy) * mock.light
         return box, self._normalised(image, local_rms(image)) - self._input_of(limits)
@@ -216,6 +212,13 @@ class Scene:
         return bool(share >= FOUND_FLUX)
 
 
+def _cut_out(part: slice, side: int) -> tuple[int, int]:
+    """First row and end of the cut-out around a part of an image of so many rows; the same of columns."""
+    middle = (part.start + part.stop) // 2
+    half = max(LEAST_HALF_PX, (part.stop - part.start + 1) // 2)
+    return max(middle - half, 0) // BOX_PX * BOX_PX, min(-(-(middle + half) // BOX_PX) * BOX_PX, side)
+
+
 def _common(one: slice, other: slice) -> slice:
     low = max(one.start, other.start)
     return slice(low, max(min(one.stop, other.stop), low))
@@ -224,7 +227,6 @@ def _common(one: slice, other: slice) -> slice:
 def _within(part: Sequence[slice], whole: Sequence[slice]) -> Box:
     """Part of an image as seen from another part that holds it."""
     rows, columns = (
-        slice(one.start - other.start, one.stop - other.start)
-        for one, other in zip(part, whole, strict=True)
+        slice(one.start - other.start, one.stop - other.start) for one, other in zip(part, whole, strict=True)
     )
     return rows, columns

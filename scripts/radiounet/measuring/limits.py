@@ -16,12 +16,12 @@ from radiounet.images.words import writable
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import Column
-from radiounet.measuring.completeness import Completeness, fit_completeness, next_fluxes
+from radiounet.measuring.completeness import brightest, fit_completeness, next_fluxes
 from radiounet.measuring.injection import Predictor, Scene, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
+from radiounet.settings.config import Config
 from radiounet.settings.limits import LimitOptions
-from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Cluster, Survey
@@ -34,6 +34,8 @@ NEAR_R500, FAR_R500 = 0.1, 0.5
 """How far from the cluster the centre of a mock halo lies at first, and where that place is not free."""
 PLACES = 20
 """Further places that are tried."""
+PARTS = 50, 90
+"""Percent that are found at the flux densities of the columns."""
 LEAST_PLACED = 0.5
 """Part of the mocks that must find a place."""
 TYPICAL_R500_KPC = 1200.0
@@ -90,8 +92,7 @@ class _Series:
         """
         flux = next_fluxes(self.flux_jy, self.found, self.expected_jy, count)
         parts = np.stack([self.rng.permutation(count) for _ in range(2)], axis=1)
-        parts = (parts + self.rng.random((count, 2))) / count
-        mocks = [self.draw(self.rng, one) for one in parts]
+        mocks = [self.draw(self.rng, one) for one in (parts + self.rng.random((count, 2))) / count]
         self.placeless += sum(mock is None for mock in mocks)
         return [Trial(mock, float(one)) for mock, one in zip(mocks, flux, strict=True) if mock is not None]
 
@@ -100,16 +101,30 @@ class _Series:
         self.flux_jy = np.append(self.flux_jy, [trial.flux_jy for trial in trials])
         self.found = np.append(self.found, np.array(found, bool))
 
-    def result(self) -> tuple[Completeness | None, str]:
-        """The completeness, or None; and a note."""
-        placed = len(self.found)
-        if placed < LEAST_PLACED * (placed + self.placeless):
-            return None, f"{self.placeless} of {placed + self.placeless} found no free place"
-        note = f"{self.placeless} of {placed + self.placeless} found no free place" if self.placeless else ""
-        if self.found.all() or not self.found.any():
-            outcome = "all were found" if self.found.all() else "none was found"
-            return None, "; ".join(filter(None, (note, outcome)))
-        return fit_completeness(self.flux_jy, self.found, self.expected_jy), note
+    def fluxes_mjy(self) -> tuple[dict[int, tuple[float, float]], str]:
+        """Flux densities and their errors at which 50 and 90 % are found, mJy; and a note.
+
+        Those that cannot be measured are left out.
+        """
+        tried = len(self.found) + self.placeless
+        note = f"{self.placeless} of {tried} found no free place" if self.placeless else ""
+        if len(self.found) < LEAST_PLACED * tried:
+            return {}, note
+        limit = 1e3 * brightest(self.expected_jy)
+        if self.found.all():
+            return {}, _joined(note, "all were found")
+        if not self.found.any():
+            return {}, _joined(note, f"none was found up to {limit:.3g} mJy")
+        fit = fit_completeness(self.flux_jy, self.found, self.expected_jy)
+        fluxes = {part: (float(1e3 * fit.flux(part / 100)), 1e3 * fit.error(part / 100)) for part in PARTS}
+        within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
+        if missing := [f"{part} %" for part in PARTS if part not in within]:
+            note = _joined(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")
+        return within, note
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 class _Site:
@@ -152,8 +167,8 @@ class _Site:
         """
         plane = self._scene.plane
         beam = plane.resolution or plane.beam
-        rows, columns = (np.clip(round(one), 0, side - 1) for one, side in zip(self._place, self._scene.rms.shape, strict=True))
-        rms = self._scene.rms[rows, columns] * beam.area_arcsec2 / plane.beam.area_arcsec2
+        y, x = np.clip(np.round(self._place), 0, np.array(self._scene.rms.shape) - 1).astype(int)
+        rms = self._scene.rms[y, x] * beam.area_arcsec2 / plane.beam.area_arcsec2
         beams = area_px * plane.pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)
         return float(10**-0.091 * rms * beams**0.789)
 
@@ -162,8 +177,9 @@ class _Site:
         halos = _Series(self.bruno_jy, np.random.default_rng([*self._seed, 0]), self._halo)
         if not self._options.relics:
             return {"halo": halos}
-        area_px = self._middling_px(RELIC_LENGTH_KPC) * self._middling_px(RELIC_WIDTH_KPC)
-        relics = _Series(self._bruno_jy(area_px), np.random.default_rng([*self._seed, 1]), self._relic)
+        # as a halo of its length: a thin arc is harder to find than its area says
+        expected_jy = self._bruno_jy(self._middling_px(RELIC_LENGTH_KPC) ** 2)
+        relics = _Series(expected_jy, np.random.default_rng([*self._seed, 1]), self._relic)
         return {"halo": halos, "relic": relics}
 
     def _halo(self, rng: np.random.Generator, parts: np.ndarray) -> Mock | None:
@@ -231,17 +247,16 @@ def _row(cluster: Cluster, site: _Site, all_series: dict[str, _Series]) -> dict[
     }
     notes = [cluster.note, *site.notes]
     for kind, series in all_series.items():
-        fit, note = series.result()
+        fluxes, note = series.fluxes_mjy()
         notes.append(note and f"{kind}s: {note}")
-        if fit is None:
-            continue
         prefix = "" if kind == "halo" else f"{kind}_"
-        row |= {f"{prefix}flux_{part}_mjy": float(1e3 * fit.flux(part / 100)) for part in (50, 90)}
-        if kind == "halo":
-            row |= {f"flux_{part}_err_mjy": 1e3 * fit.error(part / 100) for part in (50, 90)}
-            if not row["detected"]:
-                row["upper_limit_mjy"] = row["flux_90_mjy"]
-    return row | {"limit_note": "; ".join(filter(None, notes))}
+        for part, (flux, error) in fluxes.items():
+            row[f"{prefix}flux_{part}_mjy"] = flux
+            if kind == "halo":
+                row[f"flux_{part}_err_mjy"] = error
+    if not row["detected"]:
+        row["upper_limit_mjy"] = row["flux_90_mjy"]
+    return row | {"limit_note": _joined(*notes)}
 
 
 def unlimited(cluster: Cluster) -> dict[str, object]:
@@ -257,8 +272,7 @@ def measure_limits(
     products: MosaicProducts,
     card: ModelCard,
     open_predictor: Callable[[], Predictor],
-    options: LimitOptions,
-    measure: MeasureOptions,
+    config: Config,
     target: str,
 ) -> None:
     """Measure the limits of the clusters whose centre a mosaic's cell owns, on that mosaic alone.
@@ -273,14 +287,15 @@ def measure_limits(
         Of the model that made its mask.
     open_predictor : callable
         Loads its network; called only where there is a cluster to measure.
-    measure : MeasureOptions
-        Units of the table, and the cosmology.
+    config : Config
+        Its sections `limits`, and `measure` for units of the table and the cosmology.
 
     Raises
     ------
     OriginError
         The products do not belong together, or to another model.
     """
+    options, measure = config.limits, config.measure
     clusters = read_clusters(table, measure) if table else []
     places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]

@@ -124,9 +124,7 @@ def relic(
         tuple(np.array(cluster) + distance_px * towards), length_px / 2 + width_px + 4 * canvas.blur_px
     )
     dy, dx = y - cluster[0], x - cluster[1]
-    from_middle = np.arctan2(
-        dy * towards[1] - dx * towards[0], dx * towards[1] + dy * towards[0]
-    )
+    from_middle = np.arctan2(dy * towards[1] - dx * towards[0], dx * towards[1] + dy * towards[0])
     half = min(length_px / 2 / distance_px, np.pi / 2)
     across = (np.hypot(dy, dx) - distance_px) / width_px
     light = np.exp(-4 * np.log(2) * across**2) * (np.abs(from_middle) <= half)
@@ -136,7 +134,8 @@ def relic(
 def _around(centre: tuple[float, float], reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows ``[y, 1]`` and columns ``[1, x]`` of a square around a place, whatever the image holds."""
     low, high = (np.floor(np.array(centre) + sign * reach).astype(int) for sign in (-1, 1))
-    return np.ogrid[low[0] : high[0] + 2, low[1] : high[1] + 2]
+    y, x = np.ogrid[low[0] : high[0] + 2, low[1] : high[1] + 2]
+    return y, x
 
 
 def _finished(canvas: Canvas, light: np.ndarray, y: np.ndarray, x: np.ndarray) -> Mock:

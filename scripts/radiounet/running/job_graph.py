@@ -247,6 +247,10 @@ class JobGraph:
         """Whether a mosaic owns any cluster that can be measured."""
         return mosaic in self._clusters_by_owner
 
+    def clusters_of(self, mosaic: str) -> int:
+        """Clusters of a mosaic that can be measured; of own images all, which need not show them."""
+        return len(self._clusters_by_owner[mosaic] if self.survey.cells.disjoint else self._measurable)
+
     def _touched_by_clusters_of(self, mosaic: str) -> list[str]:
         touched = {
             name

@@ -58,7 +58,7 @@ class Rules:
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = Products(f"{self.config.results}/{self.config.survey}")
         self.graph = JobGraph(self.config, run.folder)
-        self.freshness = Freshness(run, self.products)
+        self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
         if run.is_main:
             self.graph.check()
@@ -122,7 +122,11 @@ class Rules:
 
     def lasting(self, wildcards: object) -> list[str]:
         """All that stays of each mosaic of the run."""
-        return [path for mosaic in self.graph.selected for path in lasting_products(self.products, mosaic)]
+        return [
+            path
+            for mosaic in self.graph.selected
+            for path in lasting_products(self.config, self.products, mosaic)
+        ]
 
     def around_clusters(self, wildcards: MosaicWildcards) -> dict[str, list[str]]:
         """Products of a mosaic and of those that the apertures of its clusters touch."""
@@ -141,6 +145,7 @@ class Rules:
         return {
             "islands": [products.islands(mosaic) for mosaic in graph.selected],
             "clusters": [products.clusters(mosaic) for mosaic in graph.selected],
+            "limits": [products.limits(mosaic) for mosaic in graph.selected if self.config.limits.enabled],
             "neighbours": [products.mask(mosaic) for mosaic in graph.neighbours],
             "sources": [products.field_source(field) for field in graph.fields_used],
             "left_out": [products.left_out(mosaic) for mosaic in made],
@@ -165,7 +170,7 @@ class Rules:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
         hold(self.products.root)
         self.freshness.fingerprints.keep()
-        self.freshness.keep_settings(self.config)
+        self.freshness.keep_settings()
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
         lists, training = self.config.archive.list_folder, f"{self.config.results}/training"

@@ -10,7 +10,7 @@ class LimitOptions(Section):
 
     enabled: bool = Field(
         False,
-        description="add mock halos to the image around each cluster, and measure which flux density is found",
+        description="add mock halos to the image at each cluster, and measure which flux densities are found",
     )
     trials: int = Field(48, ge=24, le=10_000, description="mock halos, and mock relics, of each cluster")
     radius_kpc: PositiveRange = Field(
