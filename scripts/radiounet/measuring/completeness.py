@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-WIDTH = 0.45
+WIDTH = 0.5
 """Width of the logistic function that is expected, natural logarithm of flux density."""
 WIDTH_SPREAD = 0.7
 """How far it may differ: standard deviation of the logarithm of the width."""
 PLACE_SPREAD = np.log(30)
 """How far the middle may lie from where it is expected, natural logarithm; so weak that it only matters
 where all trials have the same outcome."""
-GRID = 240, 40
+GRID = 160, 24
 """Places and widths at which the posterior probability is computed."""
 GRID_BEYOND = 3.0
 """How far places reach beyond the trials, natural logarithm."""
@@ -23,6 +23,8 @@ FIRST_OCTAVES = 3.0
 """The first trials reach from this many octaves below to as many above what is expected."""
 MOST_OCTAVES = 6.0
 """No trial is so many octaves brighter than expected: networks take very bright light for something else."""
+LEAST_FOUND, LEAST_MISSED = 4, 6
+"""So many more trials found than missed, and then so many more missed than found, are a rise and a fall."""
 TARGETS = 0.15, 0.93
 """Further trials are placed where between these parts of them should be found."""
 
@@ -83,6 +85,28 @@ def fit_completeness(flux: np.ndarray, found: np.ndarray, expected: float) -> Co
     return Completeness(float(mean[0]), float(mean[1]), covariance)
 
 
+def is_rising(flux: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Which trials lie before mocks become so bright that the network takes them for something else.
+
+    All, unless many are found and then many that are brighter are not.
+
+    Parameters
+    ----------
+    flux : ndarray, ``[trial]``
+    found : ndarray of bool, ``[trial]``
+    """
+    if not flux.size:
+        return found
+    order = np.argsort(flux, kind="stable")
+    balance = np.cumsum(np.where(found[order], 1, -1))
+    rise = balance - np.minimum.accumulate(np.minimum(balance, 0))
+    top = int(np.argmax(rise))
+    kept = np.ones(len(flux), bool)
+    if rise[top] >= LEAST_FOUND and balance[top] - balance[-1] >= LEAST_MISSED:
+        kept[order[top + 1 :]] = False
+    return kept
+
+
 def next_fluxes(flux: np.ndarray, found: np.ndarray, expected: float, count: int) -> np.ndarray:
     """Flux densities of the next trials, from faint to bright, none above `brightest`.
 
@@ -95,6 +119,8 @@ def next_fluxes(flux: np.ndarray, found: np.ndarray, expected: float, count: int
         See `fit_completeness`.
     count : int
     """
+    kept = is_rising(flux, found)
+    flux, found = flux[kept], found[kept]
     octaves = np.linspace(-FIRST_OCTAVES, FIRST_OCTAVES, count)
     if not flux.size:
         wanted = expected * 2.0**octaves

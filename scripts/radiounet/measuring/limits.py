@@ -16,7 +16,7 @@ from radiounet.images.words import writable
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import Column
-from radiounet.measuring.completeness import brightest, fit_completeness, next_fluxes
+from radiounet.measuring.completeness import brightest, fit_completeness, is_rising, next_fluxes
 from radiounet.measuring.injection import Predictor, Scene, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
@@ -110,12 +110,15 @@ class _Series:
         note = f"{self.placeless} of {tried} found no free place" if self.placeless else ""
         if len(self.found) < LEAST_PLACED * tried:
             return {}, note
-        limit = 1e3 * brightest(self.expected_jy)
+        kept = is_rising(self.flux_jy, self.found)
+        limit = 1e3 * (brightest(self.expected_jy) if kept.all() else self.flux_jy[kept].max())
+        if not kept.all():
+            note = _joined(note, f"fewer were found above {limit:.3g} mJy, which do not count")
         if self.found.all():
             return {}, _joined(note, "all were found")
         if not self.found.any():
             return {}, _joined(note, f"none was found up to {limit:.3g} mJy")
-        fit = fit_completeness(self.flux_jy, self.found, self.expected_jy)
+        fit = fit_completeness(self.flux_jy[kept], self.found[kept], self.expected_jy)
         fluxes = {part: (float(1e3 * fit.flux(part / 100)), 1e3 * fit.error(part / 100)) for part in PARTS}
         within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
         if missing := [f"{part} %" for part in PARTS if part not in within]:
