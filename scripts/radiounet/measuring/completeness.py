@@ -25,6 +25,8 @@ MOST_OCTAVES = 6.0
 """No trial is so many octaves brighter than expected: networks take very bright light for something else."""
 LEAST_FOUND, LEAST_MISSED = 4, 6
 """So many more trials found than missed, and then so many more missed than found, are a rise and a fall."""
+LOCAL_WIDTH, LOCAL_FITS = 0.8, 3
+"""Trials count by a Gaussian of this width, natural logarithm, around the flux density; and repetitions."""
 TARGETS = 0.15, 0.93
 """Further trials are placed where between these parts of them should be found."""
 
@@ -56,7 +58,9 @@ class Completeness:
         return float(self.flux(part) * np.sqrt(slope @ self.covariance @ slope))
 
 
-def fit_completeness(flux: np.ndarray, found: np.ndarray, expected: float) -> Completeness:
+def fit_completeness(
+    flux: np.ndarray, found: np.ndarray, expected: float, weights: np.ndarray | float = 1.0
+) -> Completeness:
     """Fit a logistic function by its posterior mean.
 
     The mean and not the most probable function: of few trials the latter is too narrow. Priors
@@ -70,19 +74,41 @@ def fit_completeness(flux: np.ndarray, found: np.ndarray, expected: float) -> Co
     found : ndarray of bool, ``[trial]``
     expected : float
         Flux density at which about half should be found, in that unit.
+    weights : ndarray, ``[trial]``, or float
+        How much each trial counts.
     """
     log_flux, sign = np.log(flux), np.where(found, 1.0, -1.0)
     place = np.linspace(log_flux.min() - GRID_BEYOND, log_flux.max() + GRID_BEYOND, GRID[0])[:, None]
     spread = np.linspace(-3, 3, GRID[1])
     width = WIDTH * np.exp(WIDTH_SPREAD * spread)
     belief = -0.5 * (spread**2 + ((place - np.log(expected)) / PLACE_SPREAD) ** 2)
-    for one, outcome in zip(log_flux, sign, strict=True):
-        belief += special.log_expit(outcome * (one - place) / width)
+    counts = np.broadcast_to(weights, log_flux.shape)
+    for one, outcome, count in zip(log_flux, sign, counts, strict=True):
+        belief += count * special.log_expit(outcome * (one - place) / width)
     belief = np.exp(belief - belief.max())
     values = np.stack([part.ravel() for part in np.broadcast_arrays(place, width)])
     mean = np.average(values, axis=1, weights=belief.ravel())
     covariance = np.cov(values, aweights=belief.ravel(), ddof=0)
     return Completeness(float(mean[0]), float(mean[1]), covariance)
+
+
+def flux_found(flux: np.ndarray, found: np.ndarray, expected: float, part: float) -> tuple[float, float]:
+    """Flux density at which a part of the objects is found, and its standard error.
+
+    Objects of many sizes do not follow one logistic function. So the function is fitted again to
+    the trials near that flux density (local likelihood, Loader 1999).
+
+    Parameters
+    ----------
+    flux, found, expected
+        See `fit_completeness`.
+    part : float
+    """
+    fit = fit_completeness(flux, found, expected)
+    for _ in range(LOCAL_FITS):
+        away = np.log(flux / fit.flux(part)) / LOCAL_WIDTH
+        fit = fit_completeness(flux, found, expected, np.exp(-0.5 * away**2))
+    return float(fit.flux(part)), fit.error(part)
 
 
 def is_rising(flux: np.ndarray, found: np.ndarray) -> np.ndarray:

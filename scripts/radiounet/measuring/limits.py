@@ -16,7 +16,7 @@ from radiounet.images.words import writable
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import Column
-from radiounet.measuring.completeness import brightest, fit_completeness, is_rising, next_fluxes
+from radiounet.measuring.completeness import brightest, flux_found, is_rising, next_fluxes
 from radiounet.measuring.injection import Predictor, Scene, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
@@ -118,8 +118,8 @@ class _Series:
             return {}, _joined(note, "all were found")
         if not self.found.any():
             return {}, _joined(note, f"none was found up to {limit:.3g} mJy")
-        fit = fit_completeness(self.flux_jy[kept], self.found[kept], self.expected_jy)
-        fluxes = {part: (float(1e3 * fit.flux(part / 100)), 1e3 * fit.error(part / 100)) for part in PARTS}
+        trials = 1e3 * self.flux_jy[kept], self.found[kept], 1e3 * self.expected_jy
+        fluxes = {part: flux_found(*trials, part / 100) for part in PARTS}
         within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
         if missing := [f"{part} %" for part in PARTS if part not in within]:
             note = _joined(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")

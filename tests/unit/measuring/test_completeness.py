@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from radiounet.measuring.completeness import brightest, fit_completeness, is_rising, next_fluxes
+from radiounet.measuring.completeness import brightest, fit_completeness, flux_found, is_rising, next_fluxes
 
 EXPECTED = 10.0
 
@@ -113,3 +113,25 @@ def test_mocks_that_are_found_in_a_window_only_have_the_flux_where_it_begins():
         kept = is_rising(flux, found)
         halves.append(fit_completeness(flux[kept], found[kept], EXPECTED).flux(0.5))
     assert np.median(halves) == pytest.approx(12, rel=0.15)
+
+
+def test_a_part_that_is_found_at_last_only_does_not_move_the_half():
+    """A third needs eight times the flux density of the others."""
+
+    def part_found(flux):
+        score = np.log(flux / EXPECTED) / 0.2
+        return (2 * expit(score) + expit(score - np.log(8) / 0.2)) / 3
+
+    rng = np.random.default_rng(4)
+    at = []
+    for _ in range(30):
+        flux = EXPECTED * np.exp(rng.uniform(-2, 4, 60))
+        found = rng.random(60) < part_found(flux)
+        fluxes = [
+            fit_completeness(flux, found, EXPECTED).flux(0.5),
+            flux_found(flux, found, EXPECTED, 0.5)[0],
+        ]
+        at.append([part_found(one) for one in fluxes])
+    whole, local = np.mean(at, axis=0)
+    assert abs(local - 0.5) < abs(whole - 0.5)
+    assert local == pytest.approx(0.5, abs=0.1)
