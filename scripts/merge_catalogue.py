@@ -24,6 +24,7 @@ def main() -> None:
             clusters=graph.clusters,
             survey=graph.survey,
             galactic_latitude_deg=graph.config.measure.galactic_latitude_deg,
+            limits=graph.config.limits.enabled,
         )
 
     run_stage(args, work, outputs=[])

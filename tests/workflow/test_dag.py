@@ -87,6 +87,16 @@ def test_published_mosaics_take_one_job_of_each_stage(run):
     }
 
 
+def test_limits_are_measured_where_they_are_switched_on(run):
+    write_lists(run)
+    run.write_config(clusters="psz2", limits={"enabled": True})
+    counts = run.counts()
+    assert counts["measure_limits"] == counts["measure_clusters"] == 4
+    assert '"limits":{"enabled":true' in run("-n", "-p", "results/dr2/catalogue/clusters.fits")
+    run.write_config(clusters="psz2")
+    assert "measure_limits" not in run.counts()
+
+
 def test_fields_are_fetched_once_however_many_mosaics_use_them(run):
     write_lists(run)
     run.write_config(mosaics={"source": "fields"}, archive={"dr2": {"field": "file:///data/{field}/{file}"}})

@@ -64,6 +64,48 @@ rule measure_clusters:
         " --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
 
 
+if CONFIG.limits.enabled:
+
+    rule measure_limits:
+        input:
+            image=PRODUCTS.image("{mosaic}"),
+            probability=PRODUCTS.probability("{mosaic}"),
+            mask=PRODUCTS.mask("{mosaic}"),
+            card=fixed(GRAPH.model_card),
+            weights=fixed(GRAPH.fetched_weights),
+            clusters=as_inputs(*GRAPH.cluster_table),
+        output:
+            table=PRODUCTS.limits("{mosaic}"),
+        log:
+            PRODUCTS.log("measure_limits", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("measure_limits", "{mosaic}")
+        conda:
+            NETWORK_ENVIRONMENT
+        threads: 2
+        resources:
+            mem_mb=doubling(4000),
+            runtime=doubling(60),
+        params:
+            root=fixed(PRODUCTS.root),
+            cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+            cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
+            clusters=fixed(
+                [word for table in GRAPH.cluster_table for word in ("--clusters", table)]
+            ),
+            rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
+            model=CONFIG.segmentation.model,
+            card=lambda wildcards: GRAPH.model_state,
+            settings=RULES.settings(
+                "limits", "measure", "segmentation.batch", "segmentation.precision"
+            ),
+            code=FRESHNESS.code("measure_limits"),
+        shell:
+            "stage measure_limits --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.clusters:q}"
+            " --model {params.model:q} {params.cell:q} --settings {params.settings:q}"
+            " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
+
+
 rule merge_catalogue:
     input:
         unpack(RULES.tables),

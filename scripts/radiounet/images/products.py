@@ -93,6 +93,10 @@ class Products:
         """Cut-outs of these clusters: residual, compact sources, islands."""
         return f"{self.root}/cutouts/{mosaic}.fits"
 
+    def limits(self, mosaic: str) -> str:
+        """Upper limits and completeness of those clusters."""
+        return f"{self.root}/limits/{mosaic}.ecsv"
+
     def catalogue(self, kind: str, suffix: str) -> str:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"

@@ -94,6 +94,25 @@ def _name_lost_parents(rows: Sequence[dict]) -> None:
                 row["parent"] = best["name"]
 
 
+def join_limits(clusters: Table, limits: Table) -> Table:
+    """Clusters with their limits, by name and position.
+
+    The upper limit of a cluster is the flux density at which nine of ten mock halos are found, where
+    the mask holds nothing inside R500.
+    """
+    keys = ("name", "ra_deg", "dec_deg")
+    known = {tuple(row[key] for key in keys): row for row in _rows(limits)}
+    rows = []
+    for row in _rows(clusters):
+        limit = known.get(tuple(row[key] for key in keys), {})
+        row |= {name: limit[name] for name in limits.colnames if limit and name in row}
+        if row["mask_fraction"] == 0 and np.isfinite(row["flux_90_mjy"]):
+            row |= {"upper_limit_mjy": row["flux_90_mjy"], "flag_upper_limit": True}
+        rows.append(row)
+    meta = clusters.meta | {key: limits.meta[key] for key in ("limits",) if key in limits.meta}
+    return make_table("clusters", rows, meta)
+
+
 def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
     """Rows of ``rejected``, each once, sorted by name."""
     rows = {(r.name, r.stage, r.file, r.reason): vars(r) for r in rejections}
@@ -158,6 +177,7 @@ def merge_catalogues(
     clusters: Sequence[Cluster] = (),
     survey: Survey | None = None,
     galactic_latitude_deg: float = 10.0,
+    limits: bool = False,
 ) -> None:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -175,10 +195,15 @@ def merge_catalogues(
         All rows of the input table; see `add_unmeasured`.
     survey : Survey, optional
         Who owns them.
+    limits : bool
+        Join the tables of upper limits.
     """
     products = Products(root)
     islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
     measured, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    if limits:
+        found, _ = merge_tables("limits", map(products.limits, mosaics))
+        measured = join_limits(measured, found)
     if clusters and survey:
         measured = add_unmeasured(measured, clusters, survey, mosaics, products, galactic_latitude_deg)
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]

@@ -151,6 +151,27 @@ ISLANDS = {
     "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
 }
 
+_LIMITS = {
+    "flux_50_mjy": Column(float, "mJy", _FLUX, "Flux density at which half of the mock halos are found"),
+    "flux_50_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+    "flux_90_mjy": Column(float, "mJy", _FLUX, "Flux density at which 90 % of the mock halos are found"),
+    "flux_90_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+    "relic_flux_50_mjy": Column(
+        float, "mJy", _FLUX, "Flux density at which half of the mock relics at R500 are found"
+    ),
+    "relic_flux_90_mjy": Column(
+        float, "mJy", _FLUX, "Flux density at which 90 % of the mock relics at R500 are found"
+    ),
+    "bruno_limit_mjy": Column(
+        float,
+        "mJy",
+        "phot.flux.density;em.radio;stat.max",
+        "Upper limit by the relation of Bruno et al. (2023)",
+    ),
+    "limit_trials": Column(int, None, "meta.number", "Mock halos and relics that were placed"),
+    "limit_note": Column(str, None, "meta.note", "Why limits are missing, or what is special about them"),
+}
+
 
 def _source(kind: str) -> dict[str, Column]:
     """Columns of the halo or the relics of a cluster: flux densities at 150 MHz and powers."""
@@ -227,8 +248,22 @@ CLUSTERS = {
     "flag_shared": Column(
         bool, None, "meta.code.qual", "An island of it reaches into R500 of another cluster, too"
     ),
+    **_LIMITS,
+    "upper_limit_mjy": Column(
+        float,
+        "mJy",
+        "phot.flux.density;em.radio;stat.max",
+        "Upper limit on the flux density of a halo: flux_90_mjy, where the mask is empty inside R500",
+    ),
+    "flag_upper_limit": Column(bool, None, "meta.code.qual", "There is an upper limit and no flux density"),
     "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
     "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
+}
+LIMITS = {
+    "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
+    **_POSITION,
+    "detected": Column(bool, None, "meta.code", "The mask of its mosaic holds a pixel inside R500"),
+    **_LIMITS,
 }
 REJECTED = {
     "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
@@ -236,7 +271,7 @@ REJECTED = {
     "file": Column(str, None, "meta.file", "File that was at fault"),
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
-COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
+COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "limits": LIMITS, "rejected": REJECTED}
 
 
 def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
@@ -244,7 +279,7 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
 
     Parameters
     ----------
-    kind : {'islands', 'clusters', 'rejected'}
+    kind : {'islands', 'clusters', 'limits', 'rejected'}
     rows : sequence of dict
         One value per column.
     meta : dict
@@ -289,6 +324,6 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
 
 def number_formats(table: Table) -> dict[str, str]:
     """Format of every column of numbers, as a person reads them."""
-    known = ISLANDS | CLUSTERS | REJECTED
+    known = ISLANDS | CLUSTERS | LIMITS | REJECTED
     chosen = {name: known[name] for name in table.colnames if known[name].kind is float}
     return {name: f"%.{one.digits}{'e' if one.exponent else 'f'}" for name, one in chosen.items()}

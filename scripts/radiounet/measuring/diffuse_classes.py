@@ -26,6 +26,8 @@ ELONGATED = 1.5
 THIN = 2.5
 """Long over short axis of a relic without a cluster."""
 PROBABLE_HOST = 0.5
+LEAST_SNR = 3.0
+"""Flux density over its error, without that of the flux scale, of what can be classified."""
 GALACTIC = 0.3
 """Mean probability of Galactic emission in an island; at 0.3, three of four islands on simulated Galactic
 emission are flagged, and one of ten others (`benchmarks/catalogue.py`)."""
@@ -157,6 +159,8 @@ def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
 
 def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
     """Why an island is uncertain whatever its form; '' for no reason."""
+    if not measured.flux.flux_jy > LEAST_SNR * measured.flux.noise_jy:
+        return f"flux density below {LEAST_SNR:g} times its error"
     if flags["galactic"]:
         known = class_means.get("Galactic")
         return f"Galactic emission (p {known:.2f})" if known is not None else "close to the Galactic plane"

@@ -134,11 +134,12 @@ class Freshness:
     Parameters
     ----------
     run : SnakemakeRun
+    config : Config
     products : Products
     """
 
-    def __init__(self, run: SnakemakeRun, products: Products):
-        self._run, self._products = run, products
+    def __init__(self, run: SnakemakeRun, config: Config, products: Products):
+        self._run, self._config, self._products = run, config, products
         self.fingerprints = Fingerprints(products.input_record())
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
@@ -150,13 +151,13 @@ class Freshness:
         self._tell()
         return found
 
-    def keep_settings(self, config: Config) -> None:
+    def keep_settings(self) -> None:
         """Write the configuration that the run began with, for its jobs; see `settings_of_run`.
 
         For nobody else to read, since its URLs may hold tokens.
         """
         path = Path(self._told["settings"])
-        write_json(path, config.model_dump(mode="json"))
+        write_json(path, self._config.model_dump(mode="json"))
         path.chmod(0o600)
 
     def forget_settings(self) -> None:
@@ -171,7 +172,7 @@ class Freshness:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
         source = self._products.mosaic_source(mosaic)
         self._check([self._products.image(mosaic)], source)
-        self._check(lasting_products(self._products, mosaic))
+        self._check(lasting_products(self._config, self._products, mosaic))
 
     def check_field(self, field: str) -> None:
         """The same of a field's images."""

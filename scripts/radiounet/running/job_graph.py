@@ -4,7 +4,6 @@ Imported while the Snakefile is parsed, in every job: nothing heavy is loaded
 before it is asked for.
 """
 
-import csv
 import hashlib
 import os
 from collections import defaultdict
@@ -266,6 +265,10 @@ class JobGraph:
         """Whether a mosaic owns any cluster that can be measured."""
         return mosaic in self._clusters_by_owner
 
+    def clusters_of(self, mosaic: str) -> int:
+        """Clusters of a mosaic that can be measured; of own images all, which need not show them."""
+        return len(self._clusters_by_owner[mosaic] if self.survey.cells.disjoint else self._measurable)
+
     def _touched_by_clusters_of(self, mosaic: str) -> list[str]:
         touched = {
             name
@@ -357,7 +360,13 @@ class JobGraph:
     def keys_of_tables(self) -> list[str | tuple[str, ...]]:
         """Keys of the configuration that the merged tables and the verdict depend on."""
         config = self.config
-        keys: list[str | tuple[str, ...]] = ["results", "select", "clusters", "archive.list_folder"]
+        keys: list[str | tuple[str, ...]] = [
+            "results",
+            "select",
+            "clusters",
+            "archive.list_folder",
+            "limits.enabled",
+        ]
         keys += ["mosaics.source"]
         keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
         keys += self.keys_of_fetched_clusters
@@ -382,14 +391,3 @@ class JobGraph:
 
 def _hint(rule: str) -> str:
     return f"with the same configuration:\n    snakemake --cores 1 {rule}"
-
-
-def summary(products: Products) -> tuple[int, str]:
-    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
-    path = Path(products.catalogue("rejected", "csv"))
-    with open(path, newline="") as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
-    stages = ", ".join(sorted({row["stage"] for row in rows}))
-    if not rows:
-        return 0, f"Nothing was rejected. Report: {products.report()}"
-    return len(rows), f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

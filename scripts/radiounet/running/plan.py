@@ -88,7 +88,7 @@ class Plan:
         self._field_px = field_px
         self._products = Products(f"{config.results}/{config.survey}")
         self._mosaics = [*graph.selected, *graph.neighbours]
-        self.stages = [self._planned(stage) for stage in stages_of(config.mosaics.source)]
+        self.stages = [self._planned(stage) for stage in stages_of(config)]
 
     def _names(self, stage: Stage) -> list[str]:
         names = {"field": self._graph.fields_used, "mosaic": self._mosaics, "selected": self._graph.selected}
@@ -103,6 +103,8 @@ class Plan:
             return min(self._graph.cluster_count, self._config.report.max_pictures)
         if stage.unit == "mosaic":
             return len(self._graph.selected)
+        if stage.unit == "cluster":
+            return self._graph.clusters_of(name)
         sizes = {"Mpx": self.mpx, "Mpx of fields": self._field_mpx, "Mpx of apertures": self._aperture_mpx}
         return sizes[stage.unit](name)
 

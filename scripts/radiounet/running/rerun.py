@@ -93,7 +93,7 @@ class Rerun:
         others: set[str] = set()
         for name in self._graph.selected:
             touched = made & set(self._graph.touched_by_clusters_of(name))
-            for kind in tables_of_mosaic():
+            for kind in tables_of_mosaic(self._graph.config):
                 depends = name in made or (touched and kind == "clusters")
                 (tables if depends else others).add(getattr(self._products, kind)(name))
         if _all_there(sorted(others)):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +14,7 @@ from radiounet.errors import BadDataError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
-from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph, summary
+from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go
 from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress, settle_status
@@ -58,7 +59,7 @@ class Rules:
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = Products(f"{self.config.results}/{self.config.survey}")
         self.graph = JobGraph(self.config, run.folder)
-        self.freshness = Freshness(run, self.products)
+        self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
         if run.is_main:
             self.graph.check()
@@ -122,7 +123,11 @@ class Rules:
 
     def lasting(self, wildcards: object) -> list[str]:
         """All that stays of each mosaic of the run."""
-        return [path for mosaic in self.graph.selected for path in lasting_products(self.products, mosaic)]
+        return [
+            path
+            for mosaic in self.graph.selected
+            for path in lasting_products(self.config, self.products, mosaic)
+        ]
 
     def around_clusters(self, wildcards: MosaicWildcards) -> dict[str, list[str]]:
         """Products of a mosaic and of those that the apertures of its clusters touch."""
@@ -141,6 +146,7 @@ class Rules:
         return {
             "islands": [products.islands(mosaic) for mosaic in graph.selected],
             "clusters": [products.clusters(mosaic) for mosaic in graph.selected],
+            "limits": [products.limits(mosaic) for mosaic in graph.selected if self.config.limits.enabled],
             "neighbours": [products.mask(mosaic) for mosaic in graph.neighbours],
             "sources": [products.field_source(field) for field in graph.fields_used],
             "left_out": [products.left_out(mosaic) for mosaic in made],
@@ -165,7 +171,7 @@ class Rules:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
         hold(self.products.root)
         self.freshness.fingerprints.keep()
-        self.freshness.keep_settings(self.config)
+        self.freshness.keep_settings()
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
         lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
@@ -189,7 +195,7 @@ class Rules:
         let_go(self.products.root)
         if progress is None or not progress.finished("merge_catalogue"):
             return 0
-        rejected, text = summary(self.products)
+        rejected, text = _summary(self.products)
         snakemake_logger().info(text)
         return BadDataError.exit_status if rejected else 0
 
@@ -237,3 +243,14 @@ def fixed(value: Any) -> Callable:
 def doubling(base: int) -> Callable:
     """A resource that doubles with every attempt."""
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
+
+
+def _summary(products: Products) -> tuple[int, str]:
+    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
+    path = Path(products.catalogue("rejected", "csv"))
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    stages = ", ".join(sorted({row["stage"] for row in rows}))
+    if not rows:
+        return 0, f"Nothing was rejected. Report: {products.report()}"
+    return len(rows), f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

@@ -1,11 +1,16 @@
 """The stages of a survey, one row each: what plan, rerun, progress and scratch know of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from radiounet.images.products import Products
+
+if TYPE_CHECKING:
+    from radiounet.settings.config import Config
 
 Source = Literal["published", "fields", "images"]
 EVERY: tuple[Source, ...] = ("published", "fields", "images")
@@ -33,16 +38,19 @@ class Stage:
     bulky : tuple of str
         Folders of products that can be fetched or made again, and may lie on scratch.
     on_gpu : bool
+    switch : str or None
+        Section of the configuration whose key ``enabled`` says whether it runs.
     """
 
     rule: str
     each: Literal["field", "mosaic", "selected", "survey"]
     shows: str
-    unit: Literal["GB", "Mpx", "Mpx of fields", "Mpx of apertures", "mosaic", "picture"]
+    unit: Literal["GB", "Mpx", "Mpx of fields", "Mpx of apertures", "cluster", "mosaic", "picture"]
     sources: tuple[Source, ...] = EVERY
     lasting: tuple[str, ...] = ()
     bulky: tuple[str, ...] = ()
     on_gpu: bool = False
+    switch: Literal["limits"] | None = None
 
     @property
     def fetches(self) -> bool:
@@ -61,26 +69,33 @@ STAGES = [
     Stage("stitch", "mosaic", "mask", "Mpx", lasting=("probability", "mask")),
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
     Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),
+    Stage("measure_limits", "selected", "limits", "cluster", lasting=("limits",), switch="limits"),
     Stage("merge_catalogue", "survey", "merged", "mosaic"),
     Stage("report", "survey", "report", "picture"),
 ]
 """In the order of the walk."""
 
 
-def stages_of(source: Source) -> list[Stage]:
-    """Stages of a run whose mosaics come from `source`."""
-    return [stage for stage in STAGES if source in stage.sources]
+def stages_of(config: Config) -> list[Stage]:
+    """Stages of a run."""
+    return [
+        stage
+        for stage in STAGES
+        if config.mosaics.source in stage.sources
+        and (stage.switch is None or getattr(config, stage.switch).enabled)
+    ]
 
 
-def lasting_products(products: Products, mosaic: str) -> list[str]:
+def lasting_products(config: Config, products: Products, mosaic: str) -> list[str]:
     """All of one mosaic that stays after a run, whatever its image was made from."""
-    return [getattr(products, kind)(mosaic) for stage in STAGES for kind in stage.lasting]
+    return [getattr(products, kind)(mosaic) for stage in stages_of(config) for kind in stage.lasting]
 
 
-def tables_of_mosaic() -> list[str]:
+def tables_of_mosaic(config: Config) -> list[str]:
     """Lasting products that are made from a mask, and so after all others of a mosaic."""
-    first = STAGES.index(made_by("mask")) + 1
-    return [kind for stage in STAGES[first:] for kind in stage.lasting]
+    stages = stages_of(config)
+    first = stages.index(made_by("mask")) + 1
+    return [kind for stage in stages[first:] for kind in stage.lasting]
 
 
 def bulky_folders() -> list[str]:

@@ -11,6 +11,7 @@ __all__ = [
     "command_line",
     "config",
     "config_faults",
+    "limits",
     "measure",
     "mosaics",
     "releases",

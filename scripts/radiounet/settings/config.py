@@ -20,6 +20,7 @@ from pydantic import (
 from radiounet.errors import ConfigError
 from radiounet.settings.archive import Archive, added_to
 from radiounet.settings.config_faults import explain, require_moderate
+from radiounet.settings.limits import LimitOptions
 from radiounet.settings.measure import MeasureOptions, ReportOptions
 from radiounet.settings.mosaics import MosaicSource, Selection
 from radiounet.settings.releases import (
@@ -101,6 +102,7 @@ class Config(Section):
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
     measure: MeasureOptions = MeasureOptions()
+    limits: LimitOptions = LimitOptions()
     verify: VerifyOptions = VerifyOptions()
     report: ReportOptions = ReportOptions()
     simulate: SimulateOptions = SimulateOptions()

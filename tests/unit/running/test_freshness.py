@@ -124,10 +124,10 @@ def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch,
     config = load_config(read_yaml(path))
     edited = {"segmentation": {"threshold": 0.9}}
     assert settings_of_run(edited) is edited
-    run = Freshness(SimpleNamespace(is_main=True), Products(str(tmp_path)))
+    run = Freshness(SimpleNamespace(is_main=True), config, Products(str(tmp_path)))
     run.code("tile")
     assert settings_of_run(edited) is edited  # as in a dry run, which writes nothing
-    run.keep_settings(config)
+    run.keep_settings()
     assert load_config(settings_of_run(edited)) == config
     (kept,) = (tmp_path / "sources").glob("*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
