@@ -247,7 +247,7 @@ def doubling(base: int) -> Callable:
 
 def _summary(products: Products) -> tuple[int, str]:
     """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
-    path = Path(products.catalogue("rejected", "csv"))
+    path = products.catalogue("rejected", "csv")
     with open(path, newline="") as stream:
         rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
     stages = ", ".join(sorted({row["stage"] for row in rows}))
