@@ -1,0 +1,161 @@
+"""Classes of islands and clusters, decided on images with hand-made sources."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes
+from radiounet.measuring.clusters import box_around
+from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
+from radiounet.measuring.diffuse_classes import Decision, classify_cluster
+from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.survey import Cluster
+
+RA, DEC, N_PX = 150.0, 40.0, 500
+MIDDLE = 249
+RMS = 1e-4
+OPTIONS = MeasureOptions()
+FREQUENCY_HZ = 144e6
+SIGMA = 20 / 4.5 / np.sqrt(8 * np.log(2))
+CLUSTER = Cluster("C", RA, DEC, 0.2, 6.0)  # R500 of 80 px
+SHAPES = np.mgrid[:N_PX, :N_PX] - MIDDLE
+
+
+def halo(y0=0.0, x0=0.0, radius=14.0, peak=12e-4):
+    y, x = SHAPES
+    return ndimage.gaussian_filter(peak * np.exp(-np.hypot(y - y0, x - x0) / radius), SIGMA)
+
+
+def bar(y0, x0, length, width, angle_deg, peak=6e-4):
+    """A ridge at some pixels from the middle; its angle from the y axis towards smaller x."""
+    y, x = SHAPES
+    angle = np.radians(angle_deg)
+    along = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    across = (y - y0) * np.sin(angle) + (x - x0) * np.cos(angle)
+    return peak * np.exp(-0.5 * (across / width) ** 2) * (np.abs(along) < length / 2)
+
+
+def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None):
+    white = np.random.default_rng(5).standard_normal((N_PX, N_PX))
+    smooth = ndimage.gaussian_filter(white, SIGMA)
+    plane = Plane(
+        (emission + RMS * smooth / smooth.std()).astype(np.float32),
+        grid_wcs(RA, DEC, N_PX, 4.5),
+        Beam(20, 20),
+    )
+    mask = (emission > 0.7 * RMS).astype(np.uint8)
+    mosaic = MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, classes)
+    sources = ClusterSources(mosaic, OPTIONS, FREQUENCY_HZ, clusters or [cluster])
+    return sources.measure(cluster, cut_out(mosaic, box_around(plane, cluster, 1.5)), p_diffuse, 1.0)
+
+
+def test_a_halo():
+    row = measured(halo())
+    assert row["class"] == "cRH"
+    assert "exponential profile" in row["reason"]
+    total = 1e3 * 2 * np.pi * 12e-4 * 14**2 / (np.pi / (4 * np.log(2)) * 20**2 / 4.5**2)
+    assert row["halo_flux_mjy"] == pytest.approx(total, rel=0.12)
+    assert row["fit_re_arcmin"] == pytest.approx(14 * 4.5 / 60, rel=0.1)
+    # 198 kpc per arcmin at z 0.2
+    assert row["halo_re_kpc"] == pytest.approx(198 * row["fit_re_arcmin"], rel=0.01)
+    assert row["relic_count"] == 0
+    assert row["island_count"] == 1
+
+
+def test_a_relic_is_tangential():
+    row = measured(bar(70, 0, 60, 5, 90))
+    assert row["class"] == "cRR"
+    assert row["relic_distance_r500"] == pytest.approx(70 / 80, rel=0.03)
+    assert row["relic_distance_kpc"] == pytest.approx(70 * 4.5 / 60 * 198, rel=0.03)
+    assert row["relic_tangential_deg"] == pytest.approx(90, abs=4)
+    # FWHM of 2.355 x 5 px
+    assert row["relic_width_kpc"] == pytest.approx(2.355 * 5 * 4.5 / 60 * 198, rel=0.25)
+
+
+def test_a_radial_bar_is_uncertain():
+    row = measured(bar(70, 0, 60, 5, 0))
+    assert row["class"] == "U"
+    assert "too little for a relic" in row["reason"]
+
+
+def test_a_halo_and_a_relic():
+    row = measured(halo() + bar(0, 75, 60, 5, 0))
+    assert row["class"] == "cRH+cRR"
+    assert row["relic_count"] == 1
+    assert "cRH: " in row["reason"]
+    assert "cRR: " in row["reason"]
+
+
+def test_nothing():
+    row = measured(np.zeros((N_PX, N_PX)))
+    assert row["class"] == "NDE"
+    assert row["island_count"] == 0
+    assert row["flux_r500_mjy"] == pytest.approx(0, abs=3 * row["flux_r500_err_mjy"])
+
+
+def test_an_improbable_host_is_uncertain():
+    row = measured(halo(), p_diffuse=0.3)
+    assert row["class"] == "U"
+    assert row["reason"].startswith("p_diffuse 0.30 below 0.5; cRH: ")
+
+
+def test_a_radio_galaxy_of_the_class_map():
+    classes = {"radio galaxy": np.full((N_PX, N_PX), 180, np.uint8)}
+    row = measured(halo(peak=3.5e-4, radius=20), classes=classes)
+    assert row["class"] == "U"
+    assert "radio galaxy more than diffuse (p 0.71)" in row["reason"]
+
+
+def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
+    near = replace(CLUSTER, name="near")
+    far = Cluster("far", RA, DEC + 70 * 4.5 / 3600, 0.2, 6.0)
+    one, other = (measured(halo(), cluster, [near, far]) for cluster in (near, far))
+    assert (one["class"], one["island_count"], one["flag_shared"]) == ("cRH", 1, True)
+    assert (other["class"], other["island_count"]) == ("NDE", 0)
+
+
+def test_an_island_larger_than_r500():
+    small = replace(CLUSTER, r500_arcmin=1.0)  # 13 px
+    row = measured(halo(), small)
+    assert row["class"] == "cRH"
+    whole = measured(halo())
+    assert row["halo_flux_mjy"] == pytest.approx(whole["halo_flux_mjy"], rel=0.02)
+    assert row["flux_r500_mjy"] < 0.5 * whole["flux_r500_mjy"]
+
+
+def test_without_a_redshift_there_are_flux_densities_and_no_kpc():
+    unknown = replace(CLUSTER, redshift=np.nan)
+    row = measured(halo(), unknown)
+    assert row["halo_flux_mjy"] > 0
+    assert np.isnan([row["halo_lls_kpc"], row["halo_p150_w_hz"], row["halo_re_kpc"]]).all()
+    assert np.isnan([*cluster_sizes(unknown, OPTIONS).values()]).all()
+
+
+def test_mass_of_r500_by_hand():
+    # H(z)^2 = 70^2 (0.3 1.2^3 + 0.7); rho_c = 3 H^2 / (8 pi G); 6' at 198.0 kpc per arcmin
+    sizes = cluster_sizes(CLUSTER, OPTIONS)
+    assert sizes["r500_kpc"] == pytest.approx(6 * 198.0, rel=1e-3)
+    hubble = 70e3 / 3.0857e22 * np.sqrt(0.3 * 1.2**3 + 0.7)
+    density = 3 * hubble**2 / (8 * np.pi * 6.6743e-11)
+    mass = 500 * density * 4 / 3 * np.pi * (sizes["r500_kpc"] * 3.0857e19) ** 3 / 1.98841e30
+    assert sizes["m500_msun"] == pytest.approx(mass, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "p_diffuse", "coverage", "expected"),
+    [
+        ([], 0.1, 1.0, "NDE"),
+        ([], 0.9, 0.0, "N/A"),
+        (["cRH"], 0.9, 1.0, "cRH"),
+        (["cRR", "cRH", "U"], 0.9, 1.0, "cRH+cRR"),
+        (["U"], 0.9, 1.0, "U"),
+        (["cRH"], np.nan, 1.0, "U"),
+    ],
+)
+def test_class_of_a_cluster(labels, p_diffuse, coverage, expected):
+    decisions = [Decision(label, "why") for label in labels]
+    assert classify_cluster(decisions, p_diffuse, coverage).label == expected

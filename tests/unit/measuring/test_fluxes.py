@@ -1,0 +1,144 @@
+"""Flux densities of regions, and powers."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.measuring.catalogue import join_limits
+from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS, make_table
+from radiounet.measuring.cutout_files import write_cutouts
+from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
+from radiounet.measuring.fluxes import power_w_hz, region_flux
+from radiounet.settings.measure import MeasureOptions
+
+N_PX, RMS = 240, 1e-4
+BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2
+SIGMA = 20 / 4.5 / np.sqrt(8 * np.log(2))
+
+
+def cutout(emission=0.0, mask=None, resolution=None, classes=None):
+    data = emission + RMS * np.random.default_rng(3).standard_normal((N_PX, N_PX))
+    plane = Plane(data.astype(np.float32), grid_wcs(150.0, 40.0, N_PX, 4.5), Beam(20, 20), resolution)
+    mask = np.zeros((N_PX, N_PX), np.uint8) if mask is None else mask.astype(np.uint8)
+    mosaic = MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, classes)
+    return cut_out(mosaic, np.s_[20:220, 20:220])
+
+
+def disc(radius, y0=120, x0=120):
+    y, x = np.mgrid[:N_PX, :N_PX]
+    return np.hypot(y - y0, x - x0) < radius
+
+
+def test_flux_and_error_by_hand():
+    region = disc(40)
+    found = region_flux(cutout(4e-4 * region, region), region[20:220, 20:220], 0.1)
+    area = region.sum()
+    assert found.flux_jy == pytest.approx(4e-4 * area / BEAM_PX, rel=0.04)
+    assert found.noise_jy == pytest.approx(RMS * np.sqrt(2 * area / BEAM_PX), rel=0.1)
+    assert found.error_jy == pytest.approx(np.hypot(found.noise_jy, 0.1 * found.flux_jy))
+    assert found.blanked_fraction == 0
+
+
+def test_noise_of_a_coarser_image_counts_its_own_beams():
+    region = disc(40)
+    fine, coarse = (cutout(resolution=beam) for beam in (None, Beam(60, 60)))
+    noise = [region_flux(one, region[20:220, 20:220], 0.0).noise_jy for one in (fine, coarse)]
+    # nine times the beam: each independent element has nine times the flux density, and there are a ninth
+    assert noise[1] / noise[0] == pytest.approx(3, rel=0.1)
+
+
+def test_pixels_without_data_do_not_count():
+    image = 4e-4 * disc(40)
+    image[:, 120:] = np.nan
+    region = disc(40)[20:220, 20:220]
+    whole, half = (region_flux(cutout(one, disc(40)), region, 0.1) for one in (4e-4 * disc(40), image))
+    assert half.flux_jy == pytest.approx(whole.flux_jy / 2, rel=0.06)
+
+
+def test_a_resolved_radio_galaxy_is_blanked_and_filled():
+    y, x = np.mgrid[:N_PX, :N_PX]
+    lobes = sum(np.exp(-((y - 120) ** 2 / 18 + (x - x0) ** 2 / 60)) for x0 in (105, 135))
+    region = disc(45)
+    with_galaxy = cutout(4e-4 * region + 8e-3 * lobes, region)
+    inside = region[20:220, 20:220]
+    found = region_flux(with_galaxy, inside, 0.1)
+    alone = region_flux(cutout(4e-4 * region, region), inside, 0.1)
+    total = 8e-3 * lobes.sum() / BEAM_PX
+    # its wings below 2.5 times the level stay
+    assert abs(found.flux_jy - alone.flux_jy) < 0.35 * total
+    assert found.noise_jy > alone.noise_jy
+
+
+def test_the_class_map_blanks_a_radio_galaxy():
+    region, galaxy = disc(45), disc(12, x0=130)
+    classes = {"radio galaxy": np.where(galaxy, 250, 0).astype(np.uint8)}
+    image = 4e-4 * region + 4e-4 * galaxy
+    told, untold = (cutout(image, region, classes=one) for one in (classes, None))
+    fluxes = [region_flux(one, region[20:220, 20:220], 0.1).flux_jy for one in (told, untold)]
+    assert fluxes[0] < fluxes[1] - 0.3 * 4e-4 * galaxy.sum() / BEAM_PX
+
+
+def test_power_by_hand():
+    # D_L at z 0.2 is 979.9 Mpc; S150 = 10 mJy (144/150)^1.3; (1+z)^0.3
+    power, error = power_w_hz(0.01, 0.001, 144e6, 0.2, MeasureOptions())
+    distance = 979.9 * 3.08568e22
+    expected = 4 * np.pi * distance**2 * 0.01 * (150 / 144) ** -1.3 * 1e-26 * 1.2**0.3
+    assert power == pytest.approx(expected, rel=2e-3)
+    by_index = abs(np.log(150 / 144) - np.log(1.2)) * 0.4
+    assert error / power == pytest.approx(np.hypot(0.1, by_index), rel=1e-3)
+
+
+@pytest.mark.parametrize("redshift", [np.nan, 0.0, -0.1])
+def test_no_power_without_a_redshift(redshift):
+    assert np.isnan(power_w_hz(0.01, 0.001, 144e6, redshift, MeasureOptions())).all()
+
+
+def test_cutouts_add_up_to_the_image(tmp_path):
+    image = cutout(
+        4e-4 * disc(30) + 5e-3 * np.exp(-((np.mgrid[:N_PX, :N_PX] - 90) ** 2).sum(0) / 7), disc(30)
+    )
+    write_cutouts(tmp_path / "a.fits", [("Abell 1 é", image), ("B", image)], {"model": "m"})
+    with fits.open(tmp_path / "a.fits") as hdus:
+        assert [(hdu.name, hdu.ver) for hdu in hdus[1:]] == [
+            (kind, number) for number in (1, 2) for kind in ("RESIDUAL", "COMPACT", "ISLANDS")
+        ]
+        residual, compact, islands = (hdus[kind, 1].data for kind in ("RESIDUAL", "COMPACT", "ISLANDS"))
+        whole = image.mosaic.plane.data[image.part]
+        np.testing.assert_allclose(residual + compact, whole, atol=1e-7)
+        assert set(np.unique(islands)) <= {-1, 0, 1}
+        header = hdus["RESIDUAL", 1].header
+        assert (header["BUNIT"], header["BMAJ"]) == ("JY/BEAM", pytest.approx(20 / 3600))
+        assert hdus["RESIDUAL", 2].header["CLUSTER"] == "B"
+        here, there = WCS(header).wcs_pix2world(5, 7, 0), image.mosaic.plane.wcs.wcs_pix2world(25, 27, 0)
+        np.testing.assert_allclose(here, there, atol=1e-9)
+
+
+def blank_row(columns, **values):
+    return {name: EMPTY[column.kind] for name, column in columns.items()} | values
+
+
+def test_limits_are_joined_by_name_and_position():
+    place = {"ra_deg": 10.0, "dec_deg": 20.0}
+    clusters = [
+        blank_row(CLUSTERS, name="A", mask_fraction=0.0, **place),
+        blank_row(CLUSTERS, name="B", mask_fraction=0.2, **place),
+        blank_row(CLUSTERS, name="C", mask_fraction=0.0, **place),
+        blank_row(CLUSTERS, name="A", mask_fraction=0.0, ra_deg=11.0, dec_deg=20.0),
+    ]
+    limits = [
+        blank_row(LIMITS, name="A", flux_50_mjy=5.0, flux_90_mjy=9.0, limit_trials=48, **place),
+        blank_row(LIMITS, name="B", flux_50_mjy=4.0, flux_90_mjy=8.0, limit_trials=48, **place),
+    ]
+    tables = (
+        make_table("clusters", clusters, {"version": "1"}),
+        make_table("limits", limits, {"limits": "{}"}),
+    )
+    joined = join_limits(*tables)
+    assert joined["flux_90_mjy"].tolist()[:2] == [9.0, 8.0]
+    assert np.isnan(joined["flux_90_mjy"][2:]).all()
+    assert joined["flag_upper_limit"].tolist() == [True, False, False, False]
+    assert joined["upper_limit_mjy"][0] == 9.0
+    assert joined.meta == {"version": "1", "limits": "{}"}
