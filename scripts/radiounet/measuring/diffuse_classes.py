@@ -18,6 +18,8 @@ from radiounet.measuring.objects import DiffuseObject, central_source_jy
 
 HALO_R500 = 0.3
 """Centroids of halos lie nearer to the cluster's centre."""
+OFFSET_HALO_R500 = 0.5
+"""The same for round islands with an exponential profile."""
 RELIC_R500 = 1.5
 """Islands farther away are not the cluster's."""
 TANGENTIAL_DEG = 45.0
@@ -150,6 +152,8 @@ def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
         profile = "exponential profile" if measured.is_profile else "no good exponential fit"
         return Decision("cRH", f"{where}; {form}; {profile}")
     if shape.axis_ratio < ELONGATED:
+        if measured.is_profile and place.distance_r500 < OFFSET_HALO_R500:
+            return Decision("cRH", f"{where}; {form}; exponential profile")
         return Decision("cRR", f"{where}; {form}, so no orientation")
     turned = f"long axis {place.tangential_deg:.0f} deg from radial"
     if place.tangential_deg >= TANGENTIAL_DEG:

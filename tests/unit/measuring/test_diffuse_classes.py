@@ -159,3 +159,8 @@ def test_mass_of_r500_by_hand():
 def test_class_of_a_cluster(labels, p_diffuse, coverage, expected):
     decisions = [Decision(label, "why") for label in labels]
     assert classify_cluster(decisions, p_diffuse, coverage).label == expected
+
+
+def test_a_round_profile_may_lie_off_the_middle():
+    assert measured(halo(y0=32))["class"] == "cRH"  # 0.4 R500
+    assert measured(halo(y0=56))["class"] == "cRR"  # 0.7 R500
