@@ -80,7 +80,8 @@ class ClusterSources:
         whole = region_flux(cutout, aperture, options.calibration_error)
         islands = self._islands(cluster, cutout, distance)
         masked = aperture & np.isin(cutout.labels, np.unique(cutout.labels[aperture])) & (cutout.labels > 0)
-        decision = classify_cluster([one.decision for one in islands], p_diffuse, coverage)
+        fluxes = [one.measured.flux.flux_jy for one in islands]
+        decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage)
         row: dict[str, object] = {
             "class": decision.label,
             "reason": decision.reason,

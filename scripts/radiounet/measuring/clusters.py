@@ -119,7 +119,7 @@ class ClusterMeter:
             "flag_coverage": coverage < LEAST_COVERAGE,
         }
         if not one.image.size:
-            decision = classify_cluster([], np.nan, 0.0)
+            decision = classify_cluster([], [], np.nan, 0.0)
             row |= {"class": decision.label, "reason": decision.reason}
             row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
             return row, None

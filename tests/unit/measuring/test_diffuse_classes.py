@@ -158,9 +158,16 @@ def test_mass_of_r500_by_hand():
 )
 def test_class_of_a_cluster(labels, p_diffuse, coverage, expected):
     decisions = [Decision(label, "why") for label in labels]
-    assert classify_cluster(decisions, p_diffuse, coverage).label == expected
+    fluxes = [10.0, 3.0, 1.0][: len(labels)]
+    assert classify_cluster(decisions, fluxes, p_diffuse, coverage).label == expected
+
+
+def test_a_much_fainter_candidate_does_not_count():
+    decisions = [Decision("cRH", "why"), Decision("cRR", "why")]
+    assert classify_cluster(decisions, [10.0, 2.4], 0.9, 1.0).label == "cRH"
+    assert classify_cluster(decisions, [10.0, 2.6], 0.9, 1.0).label == "cRH+cRR"
 
 
 def test_a_round_profile_may_lie_off_the_middle():
-    assert measured(halo(y0=32))["class"] == "cRH"  # 0.4 R500
+    assert measured(halo(y0=28))["class"] == "cRH"  # 0.35 R500
     assert measured(halo(y0=56))["class"] == "cRR"  # 0.7 R500
