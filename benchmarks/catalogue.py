@@ -30,9 +30,9 @@ from radiounet.measuring.islands import measure_islands
 from radiounet.measuring.objects import DiffuseObject, measure_object
 from radiounet.network.architectures.registry import ARCHITECTURES
 from radiounet.network.inference import Predictor, open_model
-from radiounet.network.masks import make_mask, stitch
+from radiounet.network.masks import make_mask
 from radiounet.network.model_cards import ModelCard, model_folder, network_input
-from radiounet.network.tiling import layout
+from radiounet.network.tiling import layout, stitch
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
 from radiounet.settings.simulate import HELD_OUT, SimulateOptions, read_sky

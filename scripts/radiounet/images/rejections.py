@@ -87,7 +87,10 @@ def read_rejection(path: str | Path) -> Rejection | None:
         with hdf5_store(path) as store:
             entries = json.loads(store.attrs.get("rejected", "null"))
     elif suffix == ".ecsv":
-        entries = ecsv_table(path).meta.get("rejected")
+        with reading(path):
+            text = Path(path).read_text()
+        # a table of a survey is read by whoever needs it, and its long header need not be read twice
+        entries = ecsv_table(path).meta.get("rejected") if "rejected" in text else None
     else:
         entries = _json(path).get("rejected")
     return Rejection(**entries) if entries else None

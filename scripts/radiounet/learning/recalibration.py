@@ -121,6 +121,8 @@ def _values(column: TableColumn, kind: type) -> np.ndarray:
         return column
     if kind is float:
         return column_numbers(column, u.dimensionless_unscaled, None)[0]
+    if kind is int:
+        return column_numbers(column, u.dimensionless_unscaled, None)[0].astype(int)
     texts = column_texts(column)
     return np.array([one == "True" for one in texts] if kind is bool else texts)
 

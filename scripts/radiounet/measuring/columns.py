@@ -271,7 +271,10 @@ REJECTED = {
     "file": Column(str, None, "meta.file", "File that was at fault"),
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
-COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "limits": LIMITS, "rejected": REJECTED}
+COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
+"""Of the catalogues of a run."""
+TABLES = COLUMNS | {"limits": LIMITS}
+"""Of the tables of a mosaic, too."""
 
 
 def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
@@ -288,7 +291,7 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
     table = Table(
         meta={key: writable(value) if isinstance(value, str) else value for key, value in meta.items()}
     )
-    for name, column in COLUMNS[kind].items():
+    for name, column in TABLES[kind].items():
         values = [writable(str(row[name])) if column.kind is str else row[name] for row in rows]
         table[name] = np.array(values, dtype=column.kind if rows or column.kind is not str else "U1")
         table[name].unit = column.unit

@@ -147,7 +147,7 @@ def test_a_card_holds_any_text(tmp_path, text):
 @hostile
 def test_a_votable_holds_any_line_of_text(tmp_path, text):
     name = one_line(text)
-    values = {float: 1.0, bool: True, str: "m"}
+    values = {float: 1.0, int: 1, bool: True, str: "m"}
     row = {key: values[column.kind] for key, column in CLUSTERS.items()} | {"name": name}
     write_catalogue(make_table("clusters", [row], {"clusters": name}), tmp_path / "a.vot")
     assert Table.read(tmp_path / "a.vot")["name"].tolist() == [name]

@@ -265,13 +265,15 @@ def test_classes_go_from_cores_to_the_catalogue(tmp_path, shipped):
 
 def test_a_network_of_two_classes_leaves_the_columns_empty(tmp_path):
     from radiounet.images.image import read_plane
+    from radiounet.measuring.cutouts import MeasuredMosaic
     from radiounet.measuring.islands import measure_islands
 
     write_image(tmp_path / "image.fits", field((200, 300)))
     mask = np.zeros((200, 300), np.uint8)
     mask[60:90, 100:140] = 1
     plane = read_plane(tmp_path / "image.fits")
-    (island,) = measure_islands(mask, np.full(mask.shape, 0.7), plane, MeasureOptions())
+    mosaic = MeasuredMosaic.of(plane, np.full(mask.shape, 0.7, np.float32), mask)
+    (island,) = measure_islands(mosaic, MeasureOptions())
     row = island.row
     assert np.isnan([row["p_radio_galaxy"], row["p_galactic"], row["p_artefact"]]).all()
 

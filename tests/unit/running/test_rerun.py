@@ -59,14 +59,17 @@ def names(paths, root):
 def test_a_published_mosaic_and_the_neighbours_whose_clusters_it_touches(products):
     found = rerun("published", products, pointing="B")
     assert names(found.starts(), products.root) == {"mosaics/B/image.fits"}
-    assert names(found.targets(), products.root) == {"islands/B.ecsv", "clusters/B.ecsv", "clusters/A.ecsv"}
+    assert names(found.targets(), products.root) == {
+        "islands/B.ecsv", "clusters/B.ecsv", "cutouts/B.fits", "clusters/A.ecsv", "cutouts/A.fits",
+    }  # fmt: skip
 
 
 def test_a_field_and_every_mosaic_it_goes_into(products):
     found = rerun("fields", products, pointing=["A"])
     assert names(found.starts(), products.root) == {"fields/A/int.fits"}
     assert names(found.targets(), products.root) == {
-        "islands/A.ecsv", "clusters/A.ecsv", "islands/B.ecsv", "clusters/B.ecsv",
+        "islands/A.ecsv", "clusters/A.ecsv", "cutouts/A.fits",
+        "islands/B.ecsv", "clusters/B.ecsv", "cutouts/B.fits",
     }  # fmt: skip
 
 
