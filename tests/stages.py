@@ -145,5 +145,6 @@ def run_stages(
         find_islands(image, probability, mask, survey, name, MEASURE, products.islands(name))
         planes = [MosaicProducts(name, image, probability, mask)]
         table = clusters and str(clusters)
-        measure_clusters(table, survey, name, planes, segmentation.model, MEASURE, products.clusters(name))
+        made = products.clusters(name), products.cutouts(name)
+        measure_clusters(table, survey, name, planes, segmentation.model, MEASURE, *made)
     return survey

@@ -198,4 +198,4 @@ OWNER_FILE = "owner.txt"
 """Whose run a folder on scratch belongs to."""
 
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")
-CATALOGUE_SUFFIXES = ("fits", "vot", "csv")
+CATALOGUE_SUFFIXES = ("fits", "vot", "csv", "parquet")

@@ -14,6 +14,7 @@ __all__ = [
     "diffuse_classes",
     "duplicates",
     "fluxes",
+    "island_cutouts",
     "islands",
     "label_matching",
     "label_scores",

@@ -28,6 +28,7 @@ MARKS = (
 """How products begin, or what they hold."""
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+PARQUET = b"PAR1"
 
 JSON_KEYS = (
     {"url", "file", "size", "sha256", "tried"},
@@ -102,6 +103,8 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
         return True
     if head.startswith(HDF5) and _is_marked_hdf5(path):
         return True
+    if head.startswith(PARQUET) and _is_marked_parquet(path):
+        return True
     if _is_checkpoint(path):
         return True
     beside = [one for one in together if one != path and one.exists()]
@@ -153,6 +156,15 @@ def _is_marked_hdf5(path: Path) -> bool:
         with h5py.File(path, "r") as store:
             return bool({"model_sha256", "rejected"} & set(store.attrs))
     except OSError:
+        return False
+
+
+def _is_marked_parquet(path: Path) -> bool:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return b"codehash" in (parquet.read_schema(path).metadata or {})
+    except ArrowException:
         return False
 
 
