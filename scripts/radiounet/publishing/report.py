@@ -36,6 +36,8 @@ SMALLEST_DEG = 0.6
 """Radius of the smallest disc of the map, of about a pixel."""
 MAX_ISLANDS = 200
 FEW_MOSAICS = 20
+LARGE = 1e5
+"""Larger numbers have a power of ten."""
 STATUS_COLOURS = {"done": "#2b7a78", "rejected": "#c0392b"}
 
 
@@ -97,8 +99,27 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
+    """Texts of a table; behind a value with an error column stands its error."""
     formats = number_formats(table)
-    return [{name: _text(row[name], formats.get(name)) for name in table.colnames} for row in table]
+    errors = {name.replace("_err_", "_"): name for name in formats if "_err_" in name}
+    return [
+        {
+            name: _with_error(row[name], row[errors[name]])
+            if name in errors
+            else _text(row[name], formats.get(name))
+            for name in table.colnames
+        }
+        for row in table
+    ]
+
+
+def _with_error(value: float, error: float) -> str:
+    if not (np.isfinite(np.ma.filled(value, np.nan)) and np.ma.filled(error, np.nan) > 0):
+        return "–"
+    if abs(value) >= LARGE:
+        return f"{value:.2e} ± {error:.1e}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 3))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _text(value: str | float | np.generic, number: str | None) -> str:
@@ -125,7 +146,7 @@ def _pictures(rows: Sequence[Table.Row], draw: Callable[[Table.Row], Figure | No
 
 def _figure(figure: Figure) -> str:
     stream = io.BytesIO()
-    save_figure(figure, stream, dpi=94)
+    save_figure(figure, stream, dpi=80)
     return base64.b64encode(stream.getvalue()).decode()
 
 

@@ -23,6 +23,7 @@ MARKS = (
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
+    rb"\A# Region file format: DS9[^\n]*\n# radiounet \S+, code [0-9a-f]{12}",
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )
 """How products begin, or what they hold."""
@@ -38,6 +39,7 @@ JSON_KEYS = (
     {"rms_ratio", "difference_rms_jy"},
     {"images", "area_deg2", "objects", "clusters"},
     {"origin", "counts", "names", "scores", "confusion"},
+    {"kit", "products", "files"},
 )
 """Entries that products in JSON have, one of these sets each."""
 

@@ -44,7 +44,8 @@ def walk(tmp_path_factory):
     find_islands(*maps, SURVEY, "P1", MEASURE, products.islands("P1"))
     planes = [MosaicProducts("P1", *maps)]
     table, model = str(folder / "in.csv"), SEGMENTATION.model
-    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, products.clusters("P1"))
+    made = products.clusters("P1"), products.cutouts("P1")
+    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, *made)
     rejected = {"P3": reject_mosaic(products, "P3", BUNIT="# 'unit' is \"Jy\" " + "x" * 40)}
     rejected["P4"] = reject_mosaic(products, "P4", BUNIT="K")
     fetch_field(products, "P10+20", folder)
