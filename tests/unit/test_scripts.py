@@ -72,7 +72,8 @@ def test_one_image_from_the_command_line(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert made == ["clusters.ecsv", "islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
+    planes = ["mask.fits", "overview.png", "prepared.fits", "probability.fits"]
+    assert made == ["clusters.ecsv", "cutouts.fits", "islands.ecsv", *planes]
     probability = fits.getdata(tmp_path / "out" / "probability.fits")
     mask = fits.getdata(tmp_path / "out" / "mask.fits")
     assert probability.shape == mask.shape == (300, 300)
@@ -141,7 +142,7 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     done = start(*options)
     assert done.returncode == 0, done.stderr
     left = sorted(one.name for one in out.iterdir())
-    assert left == ["islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
+    assert left == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]
 
 
 def catalogue_at(url):

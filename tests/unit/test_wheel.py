@@ -84,7 +84,7 @@ def test_segment_of_a_wheel_makes_what_the_stages_make(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "\r" not in done.stderr  # no progress bar
     made = sorted(one.name for one in (tmp_path / "out").iterdir())
-    assert made == ["islands.ecsv", "mask.fits", "overview.png", "probability.fits"]
+    assert made == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]
     model = ("--model", "lotss-unet")
     files = {name: tmp_path / f"stage.{name}.fits" for name in ("image", "probability", "mask")}
     tiles, cores = tmp_path / "tiles.h5", tmp_path / "cores.h5"

@@ -238,8 +238,16 @@ def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
         plane = stored.window()
     with naming(path):
         _require_brightness(plane, stored)
-        resolution = _resolution(stored.header, stored.beam, path)
+        resolution = read_resolution(stored.header, stored.beam, path)
     return Plane(plane, stored.wcs, stored.beam, resolution)
+
+
+def read_part(path: str | Path, rows: slice, columns: slice) -> Plane:
+    """Read a part of the celestial plane of a FITS image; see `read_plane`, but for errors in its pixels."""
+    stored = open_plane(path)
+    with naming(path):
+        resolution = read_resolution(stored.header, stored.beam, path)
+    return Plane(stored.window(rows, columns), stored.wcs[rows, columns], stored.beam, resolution)
 
 
 def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
@@ -258,7 +266,7 @@ def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
         )
 
 
-def _resolution(header: fits.Header, beam: Beam, path) -> Beam:
+def read_resolution(header: fits.Header, beam: Beam, path) -> Beam:
     """Beam that the image was made with, where an earlier stage wrote that it is another."""
     given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
     if given == [None, None]:

@@ -175,7 +175,13 @@ def segment_files(folder: str) -> dict[str, str]:
     """Files of the command ``radiounet segment``."""
     maps = {"probability": "probability.fits", "mask": "mask.fits"}
     tables = {"islands": "islands.ecsv", "clusters": "clusters.ecsv", "cutouts": "cutouts.fits"}
-    return _files(folder, maps | tables | {"overview": "overview.png"})
+    return _files(folder, maps | tables | {"prepared": "prepared.fits", "overview": "overview.png"})
+
+
+def kit_files(folder: str) -> dict[str, str]:
+    """Files of one cluster or island of the command ``radiounet kit``."""
+    planes = {kind: f"{kind}.fits" for kind in ("image", "residual", "probability", "mask", "clean_mask")}
+    return _files(folder, planes | {"regions": "regions.reg", "kit": "kit.json"})
 
 
 def catalogue_evaluation_files(folder: str) -> dict[str, str]:
@@ -202,4 +208,4 @@ OWNER_FILE = "owner.txt"
 """Whose run a folder on scratch belongs to."""
 
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")
-CATALOGUE_SUFFIXES = ("fits", "vot", "csv")
+CATALOGUE_SUFFIXES = ("fits", "vot", "csv", "parquet")

@@ -16,6 +16,7 @@ __all__ = [
     "duplicates",
     "fluxes",
     "injection",
+    "island_cutouts",
     "islands",
     "label_matching",
     "label_scores",

@@ -12,6 +12,7 @@ from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Column as TableColumn
 from astropy.table import Table
+from astropy.table.meta import get_yaml_from_table
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 """What a catalogue may not mix."""
+
+_PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
 
 PER_MOSAIC = ("footprints", "inputsha", "version", "codehash")
 
@@ -219,10 +222,11 @@ def merge_catalogues(
 
 
 def write_catalogue(table: Table, path: str | Path) -> None:
-    """Write FITS, VOTable (``.vot``) or CSV, by the suffix of `path`.
+    """Write FITS, VOTable (``.vot``), CSV or Parquet, by the suffix of `path`.
 
     In FITS the description and UCD of column n are the cards ``TCOMMn`` and
-    ``TUCDn``; CSV has them in comment lines before the header. FITS holds ASCII
+    ``TUCDn``; CSV has them in comment lines before the header, Parquet in the
+    metadata of its fields (``unit``, ``ucd``, ``description``). FITS holds ASCII
     only: any other letter is a question mark there.
     """
     suffix = Path(path).suffix
@@ -231,6 +235,8 @@ def write_catalogue(table: Table, path: str | Path) -> None:
             _write_votable(table, temporary)
         elif suffix == ".fits":
             _write_fits(table, temporary)
+        elif suffix == ".parquet":
+            _write_parquet(table, temporary)
         else:
             _write_csv(table, temporary)
 
@@ -257,6 +263,30 @@ def _write_fits(table: Table, path: Path) -> None:
     for key, value in table.meta.items():
         hdu.header.add_history(printable(f"{key}: {value}"))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    fields, columns = [], []
+    for name in table.colnames:
+        column = table[name]
+        entries = {"unit": str(column.unit or ""), "ucd": column.info.meta["ucd"]}
+        columns.append(pyarrow.array(column.tolist(), _PARQUET_TYPES[column.dtype.kind]))
+        fields.append(
+            pyarrow.field(name, columns[-1].type, metadata=entries | {"description": column.description})
+        )
+    # astropy's own entries, from which its reader takes units, descriptions, metadata and lengths of texts
+    whole = {"table_meta_yaml": "\n".join(get_yaml_from_table(table))}
+    whole |= {
+        f"table::len::{name}": str(max([1, *map(len, table[name])]))
+        for name in table.colnames
+        if table[name].dtype.kind == "U"
+    }
+    whole |= {key: writable(str(value)) for key, value in table.meta.items()}
+    schema = pyarrow.schema(fields, metadata=whole)
+    parquet.write_table(pyarrow.table(columns, schema=schema), path)
 
 
 def _write_csv(table: Table, path: Path) -> None:

@@ -1,18 +1,101 @@
 """Files of the cut-outs that clusters were measured on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 
+from radiounet.images.beams import read_beam
+from radiounet.images.fits_planes import celestial_plane
+from radiounet.images.geometry import middle, to_pixels, to_sky
+from radiounet.images.headers import legible
+from radiounet.images.image import Plane, read_resolution
 from radiounet.images.provenance import provenance
+from radiounet.images.reading import reading
 from radiounet.images.words import printable
 from radiounet.images.writing import atomic
 from radiounet.measuring.cutouts import Cutout
 
 PLANES = ("RESIDUAL", "COMPACT", "ISLANDS")
 """Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked."""
+COMPONENTS = "COMPONENTS"
+"""Extension of each cluster: its compact sources as a table."""
+
+
+@dataclass(frozen=True)
+class StoredCutout:
+    """A cut-out without the rest of its mosaic, as its file has it; planes ``[y, x]``.
+
+    Attributes
+    ----------
+    residual : Plane
+        Jy/beam above the background, without compact sources; NaN where there is no data.
+    compact : ndarray of float32
+        Compact sources that were taken away, Jy/beam.
+    islands : ndarray of int32
+        Islands of the mosaic from 1, 0 outside, -1 where a resolved radio galaxy was blanked.
+    components : Table
+        Compact sources: ``ra_deg``, ``dec_deg`` (ICRS), ``peak_jy``, ``error_jy`` (per beam).
+    rms_jy : float
+        Median of the local noise, Jy/beam.
+    part : (slice, slice)
+        Rows and columns of the mosaic.
+    """
+
+    residual: Plane
+    compact: np.ndarray
+    islands: np.ndarray
+    components: Table
+    rms_jy: float
+    part: tuple[slice, slice]
+
+    @classmethod
+    def of(cls, cutout: Cutout) -> "StoredCutout":
+        """Keep of a cut-out what its file holds."""
+        plane, rows, columns = cutout.mosaic.plane, *cutout.part
+        residual = Plane(cutout.residual, plane.wcs[rows, columns], plane.beam, plane.resolution)
+        islands = np.where(cutout.blanked, -1, cutout.labels).astype(np.int32)
+        found = cutout.components
+        ra, dec = to_sky(residual.wcs, found.x, found.y)
+        components = Table(
+            {"ra_deg": ra, "dec_deg": dec, "peak_jy": found.peak, "error_jy": found.error},
+            units={"ra_deg": "deg", "dec_deg": "deg", "peak_jy": "Jy/beam", "error_jy": "Jy/beam"},
+        )
+        rms = float(np.median(cutout.rms[cutout.known])) if cutout.known.any() else np.nan
+        return cls(residual, cutout.compact, islands, components, rms, cutout.part)
+
+    @property
+    def image(self) -> np.ndarray:
+        """Jy/beam above the background, ``[y, x]``."""
+        return self.residual.data + self.compact
+
+    def header(self) -> fits.Header:
+        """Header with the grid, beam and unit, and where in the mosaic this is."""
+        header = self.residual.header()
+        if np.isfinite(self.rms_jy):
+            header["RMS"] = (self.rms_jy, "Jy/beam, median of the local noise")
+        for axis, one in zip((2, 1), self.part, strict=True):
+            header[f"CORNER{axis}"] = (one.start, "first pixel in the mosaic, from 0")
+        return header
+
+    def hdus(self, name: str, number: int) -> list[fits.hdu.base.ExtensionHDU]:
+        """Extensions of one cluster (`PLANES` and `COMPONENTS`), numbered as ``EXTVER``."""
+        header = self.header()
+        header["CLUSTER"] = printable(name)
+        planes = (self.residual.data, self.compact, self.islands)
+        hdus: list[fits.hdu.base.ExtensionHDU] = [
+            fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES, planes, strict=True)
+        ]
+        del hdus[PLANES.index("ISLANDS")].header["BUNIT"]
+        hdus.append(fits.table_to_hdu(self.components))
+        hdus[-1].header["CLUSTER"] = header["CLUSTER"]
+        hdus[-1].name = COMPONENTS
+        for hdu in hdus:
+            hdu.ver = number
+        return hdus
 
 
 def write_cutouts(
@@ -20,8 +103,9 @@ def write_cutouts(
 ) -> None:
     """Write the cut-outs of the clusters of a mosaic as one FITS file.
 
-    Each cluster has three image extensions (`PLANES`) of one ``EXTVER``, with its name in ``CLUSTER`` and
-    their WCS; residual and compact sources add up to the image without its background.
+    Each cluster has three image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
+    its name in ``CLUSTER`` and their WCS; residual and compact sources add up to the image without its
+    background.
 
     Parameters
     ----------
@@ -33,18 +117,55 @@ def write_cutouts(
     primary = fits.PrimaryHDU(header=fits.Header(provenance()))
     for key, value in meta.items():
         primary.header.add_history(printable(f"{key}: {value}"))
-    hdus: list[fits.hdu.base.ExtensionHDU] = []
-    for number, (name, cutout) in enumerate(cutouts, start=1):
-        header = cutout.mosaic.plane.header()
-        for axis, start in zip((2, 1), cutout.origin, strict=True):
-            header[f"CRPIX{axis}"] -= int(start)
-        header["CLUSTER"] = printable(name)
-        islands = np.where(cutout.blanked, -1, cutout.labels).astype(np.int32)
-        for kind, plane in zip(PLANES, (cutout.residual, cutout.compact, islands), strict=True):
-            hdu = fits.ImageHDU(plane, header, name=kind)
-            hdu.ver = number
-            if kind == "ISLANDS":
-                del hdu.header["BUNIT"]
-            hdus.append(hdu)
+    hdus = [
+        hdu
+        for number, (name, cutout) in enumerate(cutouts, start=1)
+        for hdu in StoredCutout.of(cutout).hdus(name, number)
+    ]
     with atomic(path) as temporary:
         fits.HDUList([primary, *hdus]).writeto(temporary, overwrite=True)
+
+
+def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> StoredCutout | None:
+    """Read the cut-out of a cluster; None where the file has none.
+
+    Parameters
+    ----------
+    path : path
+        From `write_cutouts`.
+    name : str
+    ra_deg, dec_deg : float
+        Of the cluster, ICRS: of several clusters of one name the nearest is meant.
+    """
+    with reading(path), fits.open(path, memmap=False) as hdus:
+        found = [
+            hdu for hdu in hdus[1:] if hdu.name == PLANES[0] and hdu.header["CLUSTER"] == printable(name)
+        ]
+        places = [celestial_plane(hdu.data, legible(hdu.header), path)[0] for hdu in found]
+        if not found:
+            return None
+        offsets = [
+            np.hypot(*np.subtract(to_pixels(wcs, ra_deg, dec_deg), middle(hdu.shape)))
+            for wcs, hdu in zip(places, found, strict=True)
+        ]
+        first = found[int(np.argmin(offsets))]
+        compact, islands, components = (hdus[kind, first.ver] for kind in (*PLANES[1:], COMPONENTS))
+        header = legible(first.header)
+        wcs, data = celestial_plane(first.data, header, path)
+        beam = read_beam(header, None, path)
+        residual = Plane(_native(data), wcs, beam, read_resolution(header, beam, path))
+        starts = [int(header[f"CORNER{axis}"]) for axis in (2, 1)]
+        rows, columns = (slice(start, start + side) for start, side in zip(starts, data.shape, strict=True))
+        return StoredCutout(
+            residual,
+            _native(compact.data),
+            _native(islands.data),
+            Table.read(components),
+            float(header.get("RMS", np.nan)),
+            (rows, columns),
+        )
+
+
+def _native(plane: np.ndarray) -> np.ndarray:
+    """Numbers in the machine's own order of bytes."""
+    return plane.astype(plane.dtype.newbyteorder("="))

@@ -88,16 +88,6 @@ class MeasuredMosaic:
         """Labels ``[y, x]`` of the islands, from 1, and the region that each was cut from."""
         return separate(self.mask, self.plane.data / self.rms, self.probability, self.beam_px)
 
-    def beam_covariance(self, y: float, x: float) -> np.ndarray:
-        """Covariance of the beam that the image was made with, order y, x; px2."""
-        beam = self.plane.resolution or self.plane.beam
-        angle = np.radians(beam.angle_deg)
-        axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])  # east, north
-        widths = FWHM_TO_SIGMA * np.array([beam.major_arcsec, beam.minor_arcsec])
-        on_sky = axes.T @ np.diag(widths**2) @ axes
-        to_pixels = np.linalg.inv(jacobian(self.plane.wcs, x, y))
-        return (to_pixels @ on_sky @ to_pixels.T)[::-1, ::-1]
-
     def around(self, part: Part, margin_px: float) -> Part:
         """A part and its surroundings, as far as there are any."""
         margin = int(np.ceil(margin_px))
@@ -164,6 +154,17 @@ class Cutout:
         return (self.labels > 0) & ~island
 
 
+def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
+    """Covariance, at a pixel, of the beam that an image was made with, order y, x; px2."""
+    beam = plane.resolution or plane.beam
+    angle = np.radians(beam.angle_deg)
+    axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])  # east, north
+    widths = FWHM_TO_SIGMA * np.array([beam.major_arcsec, beam.minor_arcsec])
+    on_sky = axes.T @ np.diag(widths**2) @ axes
+    to_pixels = np.linalg.inv(jacobian(plane.wcs, x, y))
+    return (to_pixels @ on_sky @ to_pixels.T)[::-1, ::-1]
+
+
 def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     """Cut a part out of a mosaic, and take its compact sources and radio galaxies away.
 
@@ -175,7 +176,7 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     image, rms = mosaic.plane.data[part], mosaic.rms[part]
     corner = np.array([one.start for one in part])
     centre = np.array(middle(image.shape))[::-1] + corner
-    components = fit_components(image, rms, mosaic.beam_covariance(*centre))
+    components = fit_components(image, rms, beam_covariance(mosaic.plane, *centre))
     compact = components.draw(image.shape)
     residual = image - compact
     labels = mosaic.islands[0][part]

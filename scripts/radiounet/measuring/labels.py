@@ -197,7 +197,7 @@ def read_entries(table: Table, path: str | Path) -> list[Entry]:
     if "class" in table.colnames:
         classes = _understood(path, names, column_texts(table["class"]), {})
     return [
-        Entry(name, tuple(filter(None, map(str.strip, other.split(";")))), of_it, *cells)
+        Entry(name, _names_of(other), of_it, *cells)
         for name, other, of_it, *cells in zip(
             names, others, classes, *(one.tolist() for one in numbers.values()), strict=True
         )
@@ -296,3 +296,9 @@ def _understood(
 def _listed(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
     return "; ".join(texts[:MAX_NAMED]) + more
+
+
+def _names_of(other_names: str) -> tuple[str, ...]:
+    """Names in a text such as ``mcxc: J1259.7+2756; own: Coma``; a list need not be named."""
+    parts = (part.strip() for part in other_names.split(";"))
+    return tuple(part.partition(": ")[2] or part for part in parts if part)

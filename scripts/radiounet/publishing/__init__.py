@@ -3,4 +3,4 @@
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
 
-__all__ = ["overview", "pictures", "report", "verdict", "verification"]
+__all__ = ["kit", "overview", "panels", "pictures", "report", "verdict", "verification"]

@@ -22,8 +22,10 @@ from radiounet.publishing.pictures import (
     MASK_COLOUR,
     OUTLINED,
     draw_brightness,
+    draw_colour_bar,
     draw_compass,
     draw_scale_bar,
+    stretch,
 )
 
 LARGEST_PX = 1200
@@ -56,7 +58,8 @@ def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> N
     small = coarser(plane.data, step)
     # the last of the coarse pixels may reach beyond the image
     extent = (-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5)
-    draw_brightness(axes, small, extent, pad=0.03)
+    shown = draw_brightness(axes, small, extent, stretch(small))
+    draw_colour_bar(figure, shown, ax=axes, fraction=0.046, pad=0.03)
     handles = [
         *_draw_mask(axes, mask, step, islands),
         *_number_islands(axes, islands, plane),

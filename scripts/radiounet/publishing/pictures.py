@@ -5,6 +5,8 @@ from typing import Any, TypedDict
 import numpy as np
 from astropy.visualization import AsinhStretch, ImageNormalize
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from radiounet.images.noise import robust_sigma
@@ -12,8 +14,6 @@ from radiounet.images.noise import robust_sigma
 # told apart on a dark map, by the colour-blind too
 CLUSTER_COLOUR = "#8aff80"
 MASK_COLOUR = "#00b4d8"
-CONTOUR_COLOURS = ("#7fdbff", MASK_COLOUR, "white")
-"""Of half the threshold, the threshold, and half way from there to 1."""
 
 
 class Style(TypedDict):
@@ -27,10 +27,16 @@ OUTLINED: Style = {"color": "white", "path_effects": [withStroke(linewidth=2, fo
 """Of lines and texts that are seen on bright emission, too."""
 
 
+def stretch(image: np.ndarray) -> ImageNormalize:
+    """Stretch that shows noise and sources of an image ``[y, x]`` in Jy/beam; of values in mJy/beam."""
+    sigma = robust_sigma(image) or float(np.nanmax(np.abs(image))) / 30  # an image without noise
+    return ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
+
+
 def draw_brightness(
-    axes: Axes, image: np.ndarray, extent: tuple[float, float, float, float], **bar: Any
-) -> None:
-    """Draw an image with a stretch that shows noise and sources, and a colour bar beside it.
+    axes: Axes, image: np.ndarray, extent: tuple[float, float, float, float], norm: ImageNormalize
+) -> AxesImage:
+    """Draw an image.
 
     Parameters
     ----------
@@ -39,14 +45,16 @@ def draw_brightness(
         Jy/beam; NaN, where blank, is grey.
     extent : tuple of 4 float
         Left, right, bottom and top, in the units of the axes.
-    **bar
-        Further arguments of ``Figure.colorbar``.
+    norm : ImageNormalize
+        From `stretch`.
     """
-    sigma = robust_sigma(image) or float(np.nanmax(np.abs(image))) / 30  # an image without noise
-    norm = ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
     axes.set_facecolor("#888888")
-    shown = axes.imshow(1e3 * image, origin="lower", extent=extent, norm=norm, cmap="inferno")
-    axes.figure.colorbar(shown, ax=axes, fraction=0.046, **bar).set_label("Brightness (mJy/beam)")
+    return axes.imshow(1e3 * image, origin="lower", extent=extent, norm=norm, cmap="inferno")
+
+
+def draw_colour_bar(figure: Figure, shown: AxesImage, **where: Any) -> None:
+    """Draw the colour bar of an image; ``where`` are further arguments of ``Figure.colorbar``."""
+    figure.colorbar(shown, **where).set_label("Brightness (mJy/beam)")
 
 
 def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:

@@ -2,46 +2,42 @@
 
 import base64
 import io
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 import yaml
 from astropy.cosmology import FlatLambdaCDM
-from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch
+from matplotlib.patches import Patch
 
 from radiounet import __version__
-from radiounet.images.image import Plane, grid_wcs, read_plane
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import read_rejection
-from radiounet.images.words import one_line, save_figure, write_page
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.images.words import save_figure, write_page
 from radiounet.measuring.columns import number_formats
-from radiounet.publishing.pictures import (
-    CLUSTER_COLOUR,
-    CONTOUR_COLOURS,
-    draw_brightness,
-    draw_compass,
-    draw_scale_bar,
-)
+from radiounet.measuring.cutout_files import read_cutout
+from radiounet.measuring.diffuse_classes import RELIC_R500
+from radiounet.measuring.island_cutouts import cut_out_island
+from radiounet.publishing.panels import Subject, draw_panels
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
+from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Survey
 
 MAP_NSIDE = 64
 SMALLEST_DEG = 0.6
 """Radius of the smallest disc of the map, of about a pixel."""
-MIN_HALF_ARCMIN = 8.0
 MAX_ISLANDS = 200
 FEW_MOSAICS = 20
+LARGE = 1e5
+"""Larger numbers have a power of ten."""
 STATUS_COLOURS = {"done": "#2b7a78", "rejected": "#c0392b"}
 
 
@@ -67,10 +63,14 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     infos = parse_single_table(products.catalogue("clusters", "vot")).infos
     counts = {info.name: info.value for info in infos}
     bad = {name for name in mosaics if read_rejection(products.mask(name))}
-    shown = _shown(clusters, config)
-    # a purged scratch has no images; a run that needs none does not fetch them again for the page
-    there = [row for row in shown if Path(products.image(str(row["mosaic"]))).is_file()]
-    pictures = [(row["name"], _figure(picture_cluster(row, products, config))) for row in there]
+    # a purged scratch has no mosaics; a run that needs none does not fetch them again for the page
+    limit = config.report.max_pictures
+    probable = _largest_first(clusters, "p_diffuse")
+    shown = [row for row in probable if np.isfinite(row["p_diffuse"])][:limit]
+    pictures = _pictures(shown, lambda row: picture_cluster(row, products, config))
+    brightest = _largest_first(islands, "flux_mjy")
+    others = [*away_from_clusters(brightest, clusters)[:limit]]
+    island_pictures = _pictures(others, lambda row: picture_island(row, products))
     write_page(
         target,
         "report.html.j2",
@@ -84,12 +84,14 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         sky=_figure(draw_coverage(survey, mosaics, bad)),
         measured=int(np.isfinite(np.ma.filled(clusters["p_diffuse"], np.nan)).sum()),
         outside=int(counts.get("clusters_outside", 0)),
-        clusters=_rows(_largest_first(clusters, "p_diffuse")),
-        islands=_rows(_largest_first(islands, "flux_mjy")[:MAX_ISLANDS]),
+        clusters=_rows(probable),
+        islands=_rows(brightest[:MAX_ISLANDS]),
         island_count=len(islands),
         columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
         pictures=pictures,
-        unpictured=len(shown) - len(there),
+        island_pictures=island_pictures,
+        unpictured=len(shown) - len(pictures),
+        islands_unpictured=len(others) - len(island_pictures),
         config=public_text(
             yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         ),
@@ -97,8 +99,27 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
+    """Texts of a table; behind a value with an error column stands its error."""
     formats = number_formats(table)
-    return [{name: _text(row[name], formats.get(name)) for name in table.colnames} for row in table]
+    errors = {name.replace("_err_", "_"): name for name in formats if "_err_" in name}
+    return [
+        {
+            name: _with_error(row[name], row[errors[name]])
+            if name in errors
+            else _text(row[name], formats.get(name))
+            for name in table.colnames
+        }
+        for row in table
+    ]
+
+
+def _with_error(value: float, error: float) -> str:
+    if not (np.isfinite(np.ma.filled(value, np.nan)) and np.ma.filled(error, np.nan) > 0):
+        return "–"
+    if abs(value) >= LARGE:
+        return f"{value:.2e} ± {error:.1e}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 3))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _text(value: str | float | np.generic, number: str | None) -> str:
@@ -117,14 +138,15 @@ def _largest_first(table: Table, column: str) -> Table:
     return table[np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")]
 
 
-def _shown(clusters: Table, config: Config) -> list[Table.Row]:
-    ordered = _largest_first(clusters, "p_diffuse")
-    return [row for row in ordered if np.isfinite(row["p_diffuse"])][: config.report.max_pictures]
+def _pictures(rows: Sequence[Table.Row], draw: Callable[[Table.Row], Figure | None]) -> list[tuple[str, str]]:
+    """Names, and pictures of those that can be drawn."""
+    drawn = ((str(row["name"]), draw(row)) for row in rows)
+    return [(name, _figure(figure)) for name, figure in drawn if figure is not None]
 
 
-def _figure(figure) -> str:
+def _figure(figure: Figure) -> str:
     stream = io.BytesIO()
-    save_figure(figure, stream, dpi=110)
+    save_figure(figure, stream, dpi=80)
     return base64.b64encode(stream.getvalue()).decode()
 
 
@@ -170,57 +192,41 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
     return figure
 
 
-def picture_cluster(row: Table.Row, products: Products, config: Config):
-    """Image of a cluster with probability contours, R500, north, east and a scale bar."""
-    mosaic = str(row["mosaic"])
-    plane = read_plane(products.image(mosaic))
-    probability = fits.getdata(products.probability(mosaic))
-    threshold = float(fits.getheader(products.mask(mosaic))["THRESH"])
-    cut, chance = _cutout(plane, probability, row)
-    figure = Figure(figsize=(5.6, 5.2), layout="tight")
-    axes = figure.add_subplot()
-    half = cut.data.shape[1] * cut.pixel_arcsec / 120
-    extent = (half, -half, -half, half)
-    draw_brightness(axes, cut.data, extent, pad=0.02)
-    if np.nanmax(np.nan_to_num(chance)) > threshold / 2:
-        x = np.linspace(half, -half, cut.data.shape[1])
-        y = np.linspace(-half, half, cut.data.shape[0])
-        levels = sorted({threshold / 2, threshold, (1 + threshold) / 2})
-        axes.contour(x, y, np.nan_to_num(chance), levels, colors=CONTOUR_COLOURS, linewidths=0.9)
-    radius = float(row["r500_arcmin"])
-    axes.add_patch(Circle((0, 0), radius, fill=False, color=CLUSTER_COLOUR, linestyle="--"))
-    axes.annotate("R500", (0.71 * radius, 0.71 * radius), color=CLUSTER_COLOUR, fontsize=8)
-    draw_compass(axes, half * np.array([-0.78, 0.68]), half * np.array([0, 0.16]), half * np.array([0.16, 0]))
-    _scale_bar(axes, half, float(row["redshift"]), config)
-    axes.set_xlabel("Offset east (arcmin)")
-    axes.set_ylabel("Offset north (arcmin)")
-    text = f"p_diffuse {float(row['p_diffuse']):.2f}, z {float(row['redshift']):.3f}, {mosaic}"
-    name = textwrap.wrap(one_line(row["name"]), 60, max_lines=2, placeholder="…")
-    axes.set_title("\n".join([*name, text]), fontsize=10)
-    return figure
-
-
-def _cutout(plane: Plane, probability: np.ndarray, row: Table.Row) -> tuple[Plane, np.ndarray]:
-    """Square around a cluster on a north-up grid; NaN beyond the mosaic."""
-    from reproject import reproject_interp
-
-    half_arcmin = max(1.6 * float(row["r500_arcmin"]), MIN_HALF_ARCMIN)
-    n_px = 2 * int(half_arcmin * 60 / plane.pixel_arcsec)
-    grid = grid_wcs(float(row["ra_deg"]), float(row["dec_deg"]), n_px, plane.pixel_arcsec)
-    # the centre of the picture is the cluster, not half a pixel beside it
-    grid.wcs.crpix = [(n_px + 1) / 2] * 2
-    stack = np.stack([plane.data, probability])
-    image, chance = reproject_interp((stack, plane.wcs), grid, (n_px, n_px), return_footprint=False)
-    return Plane(image, grid, plane.beam), chance
-
-
-def _scale_bar(axes, half: float, redshift: float, config: Config) -> None:
+def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figure | None:
+    """Image, residual and model of a cluster; None where its cut-out is not there."""
+    path, place = products.cutouts(str(row["mosaic"])), (float(row["ra_deg"]), float(row["dec_deg"]))
+    cutout = read_cutout(path, str(row["name"]), *place) if Path(path).is_file() else None
+    if cutout is None:
+        return None
+    radius, redshift = float(row["r500_arcmin"]), float(row["redshift"])
+    title = f"{row['name']}: {row['class']}, p_diffuse {float(row['p_diffuse']):.2f}, z {redshift:.3f}"
+    bar = 0.5 * radius, f"{0.5 * radius:.1f}'"
     if redshift > 0:
         cosmology = FlatLambdaCDM(config.measure.h0, config.measure.omega_m)
-        kpc = cosmology.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcmin)
-        length = next((one for one in (2000, 1000, 500, 200, 100) if one / kpc < 0.8 * half), 50)
-        arcmin, label = length / kpc, f"{length} kpc = {length / kpc:.1f}'"
-    else:
-        arcmin, label = 0.5 * half, f"{0.5 * half:.1f}'"
-    # east, to the left, is positive
-    draw_scale_bar(axes, half * np.array([0.9, -0.88]), -arcmin, label, 0.04 * half)
+        bar = 1000 * arcmin_per_kpc(redshift, cosmology), "1 Mpc"
+    return draw_panels(cutout, Subject(row, title, None, radius, *bar))
+
+
+def picture_island(row: Table.Row, products: Products) -> Figure | None:
+    """Image, residual and model of an island; None where its mosaic is not there."""
+    mosaic = str(row["mosaic"])
+    paths = products.image(mosaic), products.probability(mosaic), products.mask(mosaic)
+    if not all(Path(path).is_file() for path in paths):
+        return None
+    found = cut_out_island(*paths, *(float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin")))
+    if found is None:
+        return None
+    cutout, number = found
+    title = f"{row['name']}: {row['class']}, p_max {float(row['p_max']):.2f}, {mosaic}"
+    return draw_panels(cutout, Subject(row, title, number, np.nan, 2.0, "2'"))
+
+
+def away_from_clusters(islands: Table, clusters: Table) -> Table:
+    """Islands farther than 1.5 R500 from every cluster."""
+    vectors = [
+        unit_vectors(*(np.ma.filled(np.ma.asarray(one[key], float), np.nan) for key in ("ra_deg", "dec_deg")))
+        for one in (islands, clusters)
+    ]
+    radius = RELIC_R500 * np.ma.filled(np.ma.asarray(clusters["r500_arcmin"], float), np.nan) / 60
+    far = [not (separation_deg(one, vectors[1]) <= radius).any() for one in vectors[0]]
+    return islands[np.array(far, bool)]

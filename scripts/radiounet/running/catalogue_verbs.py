@@ -1,10 +1,46 @@
-"""Verbs of the command that work on catalogues: evaluate-catalogue."""
+"""Verbs of the command that work on catalogues: kit, evaluate-catalogue."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from radiounet.images.products import catalogue_evaluation_files
+from radiounet.images.products import catalogue_evaluation_files, kit_files
 from radiounet.running.stage import run_stage, verb_parser
+
+KIT = """Write what is needed to look at clusters or islands of a catalogue again.
+
+Each gets a folder with image.fits, residual.fits, probability.fits and mask.fits on the pixels of its
+mosaic, regions.reg for DS9, clean_mask.fits for WSClean or DDFacet, and kit.json."""
+KIT_EXAMPLES = """
+radiounet kit results/dr2 "PSZ2 G112.48+56.99" --out kits
+radiounet kit results/dr2 "RUN J100050.0+343021" "RUN J100410.5+350626" --out kits
+radiounet kit OUT "Abell 2255" --out kits
+"""
+
+
+def kit(arguments: Sequence[str]) -> None:
+    """Run ``radiounet kit``."""
+    parser = verb_parser("kit", KIT, KIT_EXAMPLES, reads=("results",))
+    parser.add_argument(
+        "results", help="folder of a release's products, such as results/dr2, or of radiounet segment"
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="cluster or island, as in the catalogue")
+    parser.add_argument("--out", required=True, help="folder to write to: one folder in it for each name")
+    args = parser.parse_args(arguments)
+    folders = {
+        name: f"{args.out}/{re.sub(r'[^A-Za-z0-9+.-]+', '_', name).lstrip('.')}" for name in args.names
+    }
+
+    def work() -> None:
+        from radiounet.publishing.kit import find_sources, write_kit
+
+        sources = find_sources(args.results, list(folders))
+        for source, folder in zip(sources, folders.values(), strict=True):
+            write_kit(source, folder)
+
+    writes = [path for folder in folders.values() for path in kit_files(folder).values()]
+    run_stage(args, work, outputs=[], writes=writes, name=", ".join(args.names))
+
 
 EVALUATE_CATALOGUE = """Compare a catalogue of clusters with classes that people gave to the same clusters.
 

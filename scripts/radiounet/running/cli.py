@@ -19,6 +19,7 @@ VERBS = {
     "simulate": ("model_verbs", "simulate one image and the diffuse emission in it"),
     "train": ("model_verbs", "train or fine-tune a network"),
     "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
+    "kit": ("catalogue_verbs", "write cut-outs, regions and a mask for CLEAN of clusters or islands"),
     "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 

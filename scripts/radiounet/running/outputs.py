@@ -23,11 +23,13 @@ MARKS = (
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
+    rb"\A# Region file format: DS9[^\n]*\n# radiounet \S+, code [0-9a-f]{12}",
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )
 """How products begin, or what they hold."""
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+PARQUET = b"PAR1"
 
 JSON_KEYS = (
     {"url", "file", "size", "sha256", "tried"},
@@ -37,6 +39,7 @@ JSON_KEYS = (
     {"rms_ratio", "difference_rms_jy"},
     {"images", "area_deg2", "objects", "clusters"},
     {"origin", "counts", "names", "scores", "confusion"},
+    {"kit", "products", "files"},
 )
 """Entries that products in JSON have, one of these sets each."""
 
@@ -102,6 +105,8 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
         return True
     if head.startswith(HDF5) and _is_marked_hdf5(path):
         return True
+    if head.startswith(PARQUET) and _is_marked_parquet(path):
+        return True
     if _is_checkpoint(path):
         return True
     beside = [one for one in together if one != path and one.exists()]
@@ -153,6 +158,15 @@ def _is_marked_hdf5(path: Path) -> bool:
         with h5py.File(path, "r") as store:
             return bool({"model_sha256", "rejected"} & set(store.attrs))
     except OSError:
+        return False
+
+
+def _is_marked_parquet(path: Path) -> bool:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return b"codehash" in (parquet.read_schema(path).metadata or {})
+    except ArrowException:
         return False
 
 

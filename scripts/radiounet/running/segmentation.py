@@ -65,7 +65,7 @@ def segment_image(
             path.unlink(missing_ok=True)
         probability, mask = files["probability"], files["mask"]
         with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
-            prepared, tiles, cores = (f"{scratch}/{name}" for name in ("image.fits", "tiles.h5", "cores.h5"))
+            prepared, tiles, cores = files["prepared"], f"{scratch}/tiles.h5", f"{scratch}/cores.h5"
             prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
             tile_image(prepared, model, segmentation.mode, tiles)
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)

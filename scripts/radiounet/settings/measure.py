@@ -28,5 +28,8 @@ class ReportOptions(Section):
     """The report page."""
 
     max_pictures: int = Field(
-        60, ge=0, le=100_000, description="clusters shown as pictures, most probable first"
+        60,
+        ge=0,
+        le=100_000,
+        description="clusters, and islands away from clusters, shown as pictures at most",
     )

@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
+from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
@@ -357,6 +358,32 @@ def test_csv_has_units_ucds_and_descriptions(merged, kind):
         unit = f" [{column.unit}]" if column.unit else ""
         assert f"# {name}{unit}: {column.description} ({column.ucd})" in comments
     assert "# mosaics: 3" in comments
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_parquet_has_units_ucds_and_descriptions(merged, kind):
+    schema = parquet.read_schema(merged.catalogue(kind, "parquet"))
+    assert schema.names == list(COLUMNS[kind])
+    for name, column in COLUMNS[kind].items():
+        entries = {"unit": column.unit or "", "ucd": column.ucd, "description": column.description}
+        assert schema.field(name).metadata == {key.encode(): one.encode() for key, one in entries.items()}
+    assert schema.metadata[b"mosaics"] == b"3"
+    # astropy reads them from its own entry
+    table = read_catalogue(merged, kind, "parquet")
+    assert table.meta["mosaics"] == 3
+    assert [str(table[name].unit or "") for name in table.colnames] == [
+        column.unit or "" for column in COLUMNS[kind].values()
+    ]
+
+
+@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
+def test_the_same_table_makes_the_same_bytes(tmp_path, suffix):
+    table = make_table("clusters", [a_row("clusters")], MADE["clusters"].meta)
+    written = []
+    for _ in range(2):
+        write_catalogue(table, tmp_path / f"a.{suffix}")
+        written.append((tmp_path / f"a.{suffix}").read_bytes())
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

@@ -103,7 +103,7 @@ def test_cutouts_add_up_to_the_image(tmp_path):
     write_cutouts(tmp_path / "a.fits", [("Abell 1 é", image), ("B", image)], {"model": "m"})
     with fits.open(tmp_path / "a.fits") as hdus:
         assert [(hdu.name, hdu.ver) for hdu in hdus[1:]] == [
-            (kind, number) for number in (1, 2) for kind in ("RESIDUAL", "COMPACT", "ISLANDS")
+            (kind, number) for number in (1, 2) for kind in ("RESIDUAL", "COMPACT", "ISLANDS", "COMPONENTS")
         ]
         residual, compact, islands = (hdus[kind, 1].data for kind in ("RESIDUAL", "COMPACT", "ISLANDS"))
         whole = image.mosaic.plane.data[image.part]

@@ -101,6 +101,7 @@ def test_the_command_names_its_verbs_and_its_version():
         (["simulate", "--pair", "-1", "--out", "p.fits"], "-1 is less than 0"),
         (["train", "--weights", "w", "--curve", "c"], "required: --pairs"),
         (["evaluate", "--name", "n"], "required: --held-out-pairs"),
+        (["kit", "results/dr2", "--out", "o"], "required: NAME"),
         (["evaluate-catalogue", "c.fits"], "required: labels, --out"),
     ],
 )

@@ -1,0 +1,72 @@
+"""The cut-out of one island, made again from the products of its mosaic."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from radiounet.images.geometry import pixel_scales_arcsec, to_pixels
+from radiounet.images.image import open_plane, read_part
+from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
+
+BOX_PX = 96
+"""The window begins at a multiple of it, so that background and rms have the boxes of the whole mosaic."""
+MARGIN_PX = 4 * BOX_PX
+"""What the level of the background depends on, around an island."""
+
+
+def cut_out_island(
+    image: str | Path, probability: str | Path, mask: str | Path, ra_deg: float, dec_deg: float, extent: float
+) -> tuple[StoredCutout, int] | None:
+    """Cut an island out of its mosaic as it was measured, but for its class planes.
+
+    Only a window of the mosaic is read. Its background and noise are those of the whole mosaic to about
+    1 % of the rms.
+
+    Parameters
+    ----------
+    image, probability, mask : path
+        Products of the mosaic.
+    ra_deg, dec_deg : float
+        Of the island in its table, ICRS.
+    extent : float
+        Its largest size, arcmin.
+
+    Returns
+    -------
+    cutout : StoredCutout
+        Its islands have numbers of their own, not those of the mosaic.
+    number : int
+        That of the island.
+    None
+        The mask has no island there.
+    """
+    maps = [open_plane(path, brightness=False) for path in (probability, mask)]
+    x, y = to_pixels(maps[1].wcs, ra_deg, dec_deg)
+    half = 60 * extent / float(pixel_scales_arcsec(maps[1].wcs, x, y)[1])
+    ny, nx = maps[1].data.shape
+    window = _window(float(y), half, ny), _window(float(x), half, nx)
+    chance, marked = (one.window(*window) for one in maps)
+    mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8))
+    labels = mosaic.islands[0]
+    rows, columns = np.nonzero(labels)
+    if not len(rows):
+        return None
+    corner = [one.start for one in window]
+    nearest = np.argmin(np.hypot(rows + corner[0] - y, columns + corner[1] - x))
+    number = int(labels[rows[nearest], columns[nearest]])
+    part = ndimage.find_objects(labels)[number - 1]
+    cutout = cut_out(mosaic, mosaic.around(part, MARGIN_BEAMS * mosaic.beam_px))
+    stored = StoredCutout.of(cutout)
+    rows_there, columns_there = (
+        slice(inner.start + outer.start, inner.stop + outer.start)
+        for inner, outer in zip(stored.part, window, strict=True)
+    )
+    return replace(stored, part=(rows_there, columns_there)), number
+
+
+def _window(centre: float, half: float, side: int) -> slice:
+    low, high = int(centre - half) - MARGIN_PX, int(centre + half) + MARGIN_PX
+    return slice(max(low // BOX_PX * BOX_PX, 0), min(-(-high // BOX_PX) * BOX_PX, side))

@@ -1,0 +1,243 @@
+"""What is needed to look at a cluster or an island again: cut-outs, regions, a mask for CLEAN."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
+from skimage.measure import find_contours
+
+from radiounet import __version__
+from radiounet.errors import ConfigError
+from radiounet.images.geometry import to_sky
+from radiounet.images.headers import frequency_hz
+from radiounet.images.image import open_plane
+from radiounet.images.products import Products, kit_files, segment_files
+from radiounet.images.provenance import code_hash, provenance, sha256_of
+from radiounet.images.reading import ecsv_table, fits_header, reading
+from radiounet.images.words import one_line, printable
+from radiounet.images.writing import atomic, write_fits, write_json
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout
+from radiounet.measuring.island_cutouts import cut_out_island
+from radiounet.publishing.panels import filled
+from radiounet.settings.releases import OWN_IMAGES
+
+COMPACT_RMS = 5.0
+"""Where compact sources are in the mask for CLEAN, rms."""
+NEAR_NAMES = 5
+REGION_LABEL = str.maketrans({letter: " " for letter in "{}\"'"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of a catalogue, and the files of its mosaic.
+
+    Attributes
+    ----------
+    kind : str
+        ``cluster`` or ``island``.
+    row : Table.Row
+    files : dict of str to str
+        ``image``, ``probability``, ``mask``, ``cutouts``.
+    """
+
+    kind: str
+    row: Table.Row
+    files: dict[str, str]
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Right ascension and declination, ICRS, deg."""
+        return float(self.row["ra_deg"]), float(self.row["dec_deg"])
+
+
+def find_sources(results: str, names: Sequence[str]) -> list[Source]:
+    """Find clusters and islands by their names.
+
+    Parameters
+    ----------
+    results : path
+        Products of a survey, such as ``results/dr2``, or a folder of ``radiounet segment``.
+    names : sequence of str
+
+    Raises
+    ------
+    ConfigError
+        There are no catalogues, or none has such a name; those nearest to it are named.
+    """
+    tables = _catalogues(results)
+    known = {kind: [one_line(name) for name in table["name"]] for kind, table in tables.items()}
+    found = []
+    for name in names:
+        # several own images may show one cluster: the one that has most of it counts
+        rows = [
+            (kind, tables[kind][index])
+            for kind, all_names in known.items()
+            for index, other in enumerate(all_names)
+            if other == one_line(name)
+        ]
+        if not rows:
+            every = sorted({one for all_names in known.values() for one in all_names})
+            near = difflib.get_close_matches(one_line(name), every, NEAR_NAMES, 0.5)
+            said = f"; did you mean {', '.join(near)}?" if near else ""
+            raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
+        kind, row = max(rows, key=_coverage)
+        found.append(Source(kind, row, _files(results, str(row["mosaic"]))))
+    return found
+
+
+def _coverage(found: tuple[str, Table.Row]) -> float:
+    kind, row = found
+    return float(np.nan_to_num(np.ma.filled(row["coverage"], 0.0))) if kind == "cluster" else 0.0
+
+
+def _catalogues(results: str) -> dict[str, Table]:
+    own = segment_files(results)
+    tables = {}
+    for kind in ("cluster", "island"):
+        merged = Products(results).catalogue(f"{kind}s", "vot")
+        if Path(merged).is_file():
+            with reading(merged):
+                tables[kind] = Table.read(merged)
+        elif Path(own[f"{kind}s"]).is_file():
+            tables[kind] = ecsv_table(own[f"{kind}s"])
+    if not tables:
+        raise ConfigError(
+            f"{results} has no catalogues: give the folder of a release, such as results/dr2, "
+            "or one of radiounet segment"
+        )
+    return tables
+
+
+def _files(results: str, mosaic: str) -> dict[str, str]:
+    products, own = Products(results), segment_files(results)
+    if Path(own["mask"]).is_file():
+        return {"image": own["prepared"], **{kind: own[kind] for kind in ("probability", "mask", "cutouts")}}
+    return {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "mask", "cutouts")}
+
+
+def write_kit(source: Source, folder: str) -> None:
+    """Write the kit of one cluster or island, see `radiounet.images.products.kit_files`.
+
+    All planes have the same pixels, those of the mosaic: nothing is resampled.
+
+    Parameters
+    ----------
+    source : Source
+    folder : path
+
+    Raises
+    ------
+    ConfigError
+        The source was not measured, or its mosaic is not there any more.
+    """
+    files, name = kit_files(folder), one_line(source.row["name"])
+    cutout, read = _cut(source)
+    chance, marked = (_part(source.files[kind], cutout) for kind in ("probability", "mask"))
+    header = _header(cutout, source, name)
+    write_fits(files["image"], cutout.image, header)
+    write_fits(files["residual"], cutout.residual.data, header)
+    del header["BUNIT"]
+    write_fits(files["probability"], chance, header)
+    write_fits(files["mask"], marked.astype(np.uint8), header)
+    _write_clean_mask(files["clean_mask"], _emission(cutout, marked == 1), header)
+    _write_regions(files["regions"], cutout, source, name)
+    ra, dec = source.place
+    content = {
+        "kit": name,
+        "kind": source.kind,
+        "ra_deg": ra,
+        "dec_deg": dec,
+        **{key: str(source.row[key]) for key in ("class", "reason", "mosaic")},
+        "rms_jy": cutout.rms_jy,
+        "version": __version__,
+        "codehash": code_hash(),
+        "products": {path: sha256_of(path) for path in read},
+        "files": {Path(path).name: sha256_of(path) for kind, path in files.items() if kind != "kit"},
+    }
+    write_json(files["kit"], content)
+
+
+def _cut(source: Source) -> tuple[StoredCutout, list[str]]:
+    """Cut-out of a source, and the products that it was made from."""
+    name, files = one_line(source.row["name"]), source.files
+    maps = files["probability"], files["mask"]
+    if source.kind == "cluster":
+        path = files["cutouts"]
+        cutout = read_cutout(path, str(source.row["name"]), *source.place) if Path(path).is_file() else None
+        if cutout is None:
+            raise ConfigError(f"{path} has no cut-out of {name}: it was not measured ({source.row['note']})")
+        return cutout, [path, *maps]
+    if not Path(files["image"]).is_file():
+        raise ConfigError(f"{files['image']} is not there any more: run the workflow again for {name}")
+    extent = float(source.row["extent_arcmin"])
+    found = cut_out_island(files["image"], *maps, *source.place, extent)
+    if found is None:
+        raise ConfigError(f"{files['mask']} has no island where {name} is: it belongs to another catalogue")
+    return found[0], [files["image"], *maps]
+
+
+def _part(path: str, cutout: StoredCutout) -> np.ndarray:
+    """Part of a map that a cut-out shows, ``[y, x]``."""
+    stored = open_plane(path, brightness=False)
+    return stored.window(*cutout.part)
+
+
+def _header(cutout: StoredCutout, source: Source, name: str) -> fits.Header:
+    header = cutout.header()
+    header["OBJECT"] = printable(name)
+    made = fits_header(source.files["mask"])
+    keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH")
+    header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
+    frequency = frequency_hz(made)
+    if frequency:
+        header["RESTFRQ"] = (frequency, "Hz")
+    return header
+
+
+def _emission(cutout: StoredCutout, diffuse: np.ndarray) -> np.ndarray:
+    """Where CLEAN has something to do: diffuse emission, compact sources and radio galaxies."""
+    return diffuse | (cutout.compact > COMPACT_RMS * cutout.rms_jy) | (cutout.islands < 0)
+
+
+def _write_clean_mask(path: str, emission: np.ndarray, header: fits.Header) -> None:
+    """Write 0 and 1 as float32 on the axes of WSClean's images: RA, Dec, frequency, Stokes."""
+    full = header.copy()
+    full["WCSAXES"] = 4
+    axes = {
+        3: ("FREQ", header.get("RESTFRQ", 1e6 * OWN_IMAGES.frequency_mhz), 1e6, "Hz"),
+        4: ("STOKES", 1.0, 1.0, ""),
+    }
+    for axis, (kind, value, step, unit) in axes.items():
+        full[f"CTYPE{axis}"], full[f"CRPIX{axis}"], full[f"CRVAL{axis}"] = kind, 1.0, value
+        full[f"CDELT{axis}"], full[f"CUNIT{axis}"] = step, unit
+    write_fits(path, emission[None, None].astype(np.float32), full)
+
+
+def _write_regions(path: str, cutout: StoredCutout, source: Source, name: str) -> None:
+    """Write DS9 regions in ICRS: R500, outlines of islands, compact sources."""
+    wcs, found = cutout.residual.wcs, []
+    if source.kind == "cluster":
+        centre = SkyCoord(*source.place, unit="deg")
+        label = {"text": printable(f"R500 of {name}").translate(REGION_LABEL)}
+        radius = float(source.row["r500_arcmin"]) * u.arcmin
+        found.append(CircleSkyRegion(centre, radius, label, {"color": "green", "dash": 1}))
+    for number in np.unique(cutout.islands[cutout.islands > 0]):
+        inside = np.pad(filled(cutout.islands, number), 1)
+        for line in find_contours(inside.astype(float), 0.5):
+            ra, dec = to_sky(wcs, line[:-1, 1] - 1, line[:-1, 0] - 1)
+            vertices = SkyCoord(ra, dec, unit="deg")
+            found.append(PolygonSkyRegion(vertices, visual={"color": "cyan"}))
+    for one in cutout.components:
+        place = SkyCoord(one["ra_deg"], one["dec_deg"], unit="deg")
+        found.append(PointSkyRegion(place, visual={"color": "red", "marker": "x"}))
+    first, _, rest = Regions(found).serialize(format="ds9", precision=7).partition("\n")
+    made_with = f"# radiounet {__version__}, code {code_hash()}"
+    with atomic(path) as temporary:
+        temporary.write_text("\n".join([first, made_with, rest]), encoding="ascii")

@@ -1,0 +1,98 @@
+"""Cut-outs in files, and those of islands made again, on what the stages write."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.images.geometry import to_sky
+from radiounet.images.image import read_plane
+from radiounet.images.products import Products
+from radiounet.images.reading import ecsv_table
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
+from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
+from radiounet.measuring.island_cutouts import cut_out_island
+from stages import DEC, HALO, RA, run_stages, write_image
+
+NAMES = ["A 1", "twin", "twin"]
+OFFSETS = [0.0, 0.06, -0.06]
+"""Right ascension, deg."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Products of a mosaic with three clusters, two of one name."""
+    folder = tmp_path_factory.mktemp("cutouts")
+    table = Table({"name": NAMES, "ra": RA + np.array(OFFSETS), "dec": [DEC] * 3, "z": [0.2] * 3})
+    table["R500"] = [2.0] * 3
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": write_image(folder / "a.fits", n_px=300)}, folder / "clusters.ecsv")
+    mosaic = MeasuredMosaic.read(products.image("a"), products.probability("a"), products.mask("a"))
+    return products, mosaic
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_cutout_comes_back_as_it_was_measured(run, number):
+    products, mosaic = run
+    found = read_cutout(products.cutouts("a"), NAMES[number], RA + OFFSETS[number], DEC)
+    made = cut_out(mosaic, found.part)
+    np.testing.assert_array_equal(found.residual.data, made.residual)
+    np.testing.assert_array_equal(found.compact, made.compact)
+    np.testing.assert_array_equal(found.islands, np.where(made.blanked, -1, made.labels))
+    np.testing.assert_array_equal(found.image, made.residual + made.compact)
+    assert found.residual.beam == mosaic.plane.beam
+    assert found.rms_jy == np.median(made.rms[made.known])
+    rows, columns = found.part
+    x = columns.start + 10, rows.start + 20
+    np.testing.assert_allclose(to_sky(found.residual.wcs, 10, 20), to_sky(mosaic.plane.wcs, *x), atol=1e-12)
+    # the cluster is in the middle
+    middle = to_sky(found.residual.wcs, *(0.5 * (one.stop - one.start) for one in (columns, rows)))
+    assert abs(middle[0] - RA - OFFSETS[number]) < 0.01
+
+
+def test_compact_sources_are_listed_where_they_are(tmp_path):
+    image = write_image(tmp_path / "a.fits", peak_sigma=0.0, n_px=200)
+
+    plane = read_plane(image)
+    y, x = np.indices(plane.data.shape)
+    sigma = 20 / 4.5 / 2.3548
+    plane.data += (5e-3 * np.exp(-((y - 140) ** 2 + (x - 60) ** 2) / (2 * sigma**2))).astype(np.float32)
+    mosaic = MeasuredMosaic.of(plane, np.zeros_like(plane.data), np.zeros(plane.data.shape, np.uint8))
+    whole = tuple(slice(0, side) for side in plane.data.shape)
+    write_cutouts(tmp_path / "c.fits", [("one", cut_out(mosaic, whole))], {"made": "here"})
+    (row,) = read_cutout(tmp_path / "c.fits", "one", RA, DEC).components
+    np.testing.assert_allclose(row["peak_jy"], 5e-3, rtol=0.1)
+    there = to_sky(plane.wcs, 60, 140)
+    np.testing.assert_allclose([row["ra_deg"], row["dec_deg"]], there, atol=0.5 * 4.5 / 3600)
+    assert fits.getheader(tmp_path / "c.fits")["HISTORY"][0] == "made: here"
+
+
+def test_a_cluster_that_was_not_measured_has_none(run):
+    products, _ = run
+    assert read_cutout(products.cutouts("a"), "A 2", RA, DEC) is None
+
+
+def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
+    products = Products(str(tmp_path))
+    run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=1100)})
+    paths = products.image("a"), products.probability("a"), products.mask("a")
+    row = max(ecsv_table(products.islands("a")), key=lambda row: row["flux_mjy"])
+    found, number = cut_out_island(*paths, row["ra_deg"], row["dec_deg"], row["extent_arcmin"])
+    mosaic = MeasuredMosaic.read(*paths)
+    whole = StoredCutout.of(cut_out(mosaic, found.part))
+    assert found.rms_jy == pytest.approx(whole.rms_jy, rel=1e-3)
+    np.testing.assert_allclose(found.residual.data, whole.residual.data, atol=0.02 * whole.rms_jy)
+    np.testing.assert_array_equal(found.residual.wcs.wcs.crpix, whole.residual.wcs.wcs.crpix)
+    y, x = HALO[0] - found.part[0].start, HALO[1] - found.part[1].start
+    assert found.islands[y, x] == number
+    area = row["area_arcmin2"] / (4.5 / 60) ** 2
+    assert (found.islands == number).sum() == pytest.approx(area, rel=0.05)
+
+
+def test_where_the_mask_has_no_island_there_is_no_cutout(tmp_path):
+    products = Products(str(tmp_path))
+    run_stages(products, {"a": write_image(tmp_path / "a.fits", peak_sigma=0.0)})
+    paths = products.image("a"), products.probability("a"), products.mask("a")
+    assert cut_out_island(*paths, RA, DEC, 2.0) is None

@@ -1,0 +1,210 @@
+"""The kit of a cluster and of an island, made of what the stages write."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
+
+from radiounet.errors import ConfigError
+from radiounet.images.image import grid_wcs
+from radiounet.images.products import Products, kit_files, segment_files
+from radiounet.images.provenance import sha256_of
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.measuring.cutout_files import read_cutout
+from radiounet.publishing.kit import find_sources, write_kit
+from radiounet.running.cli import main
+from radiounet.running.outputs import made_here
+from stages import DEC, HALO, RA, run_stages, write_image
+
+N_PX = 300
+SOURCE = (175, 165)
+"""Row and column of a compact source."""
+
+
+def halo_place():
+    return SkyCoord.from_pixel(HALO[1], HALO[0], grid_wcs(RA, DEC, N_PX, 4.5))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Products of a mosaic with a halo in a cluster, a compact source, and a cluster that is not measured."""
+    folder = tmp_path_factory.mktemp("kit")
+    image = write_image(folder / "a.fits", n_px=N_PX)
+    with fits.open(image, mode="update") as hdus:
+        y, x = np.indices((N_PX, N_PX))
+        sigma = 20 / 4.5 / 2.3548
+        hdus[0].data += 5e-3 * np.exp(-((y - SOURCE[0]) ** 2 + (x - SOURCE[1]) ** 2) / (2 * sigma**2))
+    place = halo_place()
+    table = Table({"name": ["Abell {1}", "no z"], "ra": [place.ra.deg, RA], "dec": [place.dec.deg, DEC]})
+    table["z"], table["R500"] = [0.2, np.nan], [4.0, np.nan]
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": image}, folder / "clusters.ecsv")
+    merge_catalogues(products.root, ["a"])
+    return products
+
+
+def island_name(products):
+    islands = Table.read(products.catalogue("islands", "vot"))
+    return str(islands["name"][np.argmax(islands["flux_mjy"])])
+
+
+@pytest.fixture(scope="module", params=["cluster", "island"])
+def kit(request, run, tmp_path_factory):
+    name = "Abell {1}" if request.param == "cluster" else island_name(run)
+    folder = tmp_path_factory.mktemp(request.param)
+    (source,) = find_sources(run.root, [name])
+    assert source.kind == request.param
+    write_kit(source, str(folder))
+    return request.param, kit_files(str(folder))
+
+
+def test_the_cutouts_are_pixels_of_the_mosaic(run, kit):
+    kind, files = kit
+    header = fits.getheader(files["image"])
+    left, low = header["CORNER1"], header["CORNER2"]
+    part = slice(low, low + header["NAXIS2"]), slice(left, left + header["NAXIS1"])
+    for one in ("probability", "mask"):
+        np.testing.assert_array_equal(fits.getdata(files[one]), fits.getdata(getattr(run, one)("a"))[part])
+        assert "BUNIT" not in fits.getheader(files[one])
+    whole = fits.getdata(run.image("a"))[part]
+    image, residual = fits.getdata(files["image"]), fits.getdata(files["residual"])
+    level = whole - image
+    # a background without structure on the scale of the image
+    assert np.nanstd(level) < 1e-5
+    np.testing.assert_array_equal(np.isnan(image), np.isnan(whole))
+    if kind == "cluster":
+        taken = (image - residual)[SOURCE[0] - low, SOURCE[1] - left]
+        assert taken == pytest.approx(5e-3, rel=0.15)
+    for one in ("image", "residual", "probability", "mask"):
+        wcs = WCS(fits.getheader(files[one]))
+        np.testing.assert_allclose(
+            wcs.wcs_pix2world([[7, 9]], 0),
+            WCS(fits.getheader(run.image("a"))).wcs_pix2world([[7 + left, 9 + low]], 0),
+            atol=1e-10,
+        )
+    assert header["BUNIT"] == "JY/BEAM"
+    assert (header["BMAJ"], header["BMIN"], header["BPA"]) == (20 / 3600, 20 / 3600, 0)
+
+
+def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
+    """WSClean: RA---SIN, one frequency, EQUINOX 2000 or none; DDFacet: one HDU, 4 axes, not empty."""
+    _, files = kit
+    with fits.open(files["clean_mask"]) as hdus:
+        assert len(hdus) == 1
+        header, mask = hdus[0].header, hdus[0].data
+    shape = fits.getdata(files["image"]).shape
+    assert mask.shape == (1, 1, *shape)
+    assert header["BITPIX"] == -32
+    assert [header[f"CTYPE{n}"] for n in range(1, 5)] == ["RA---SIN", "DEC--SIN", "FREQ", "STOKES"]
+    assert [header[f"CRVAL{n}"] for n in (3, 4)] == [1.44e8, 1]
+    assert {"CDELT3", "CDELT4"} <= set(header)
+    assert not {"EQUINOX", "BSCALE", "BZERO", "BUNIT"} & set(header)
+    assert set(np.unique(mask)) == {0, 1}
+    assert mask[0, 0][fits.getdata(files["mask"]) == 1].all()
+    image, residual = fits.getdata(files["image"]), fits.getdata(files["residual"])
+    assert mask[0, 0][image - residual > 2e-3].all()
+    assert mask.mean() < 0.5
+
+
+def test_the_regions_show_r500_the_island_and_the_compact_source(run, kit):
+    kind, files = kit
+    found = Regions.read(files["regions"], format="ds9")
+    circles, polygons, points = (
+        [one for one in found if isinstance(one, shape)]
+        for shape in (CircleSkyRegion, PolygonSkyRegion, PointSkyRegion)
+    )
+    assert len(circles) + len(polygons) + len(points) == len(found)
+    wcs, place = grid_wcs(RA, DEC, N_PX, 4.5), halo_place()
+    assert sum(bool(one.contains(place, wcs)) for one in polygons) == 1
+    if kind == "cluster":
+        (circle,) = circles
+        assert circle.center.separation(place) < 0.01 * u.arcsec
+        assert circle.radius.to_value(u.arcmin) == pytest.approx(4.0)
+        assert circle.meta["text"] == "R500 of Abell  1 "
+        source = SkyCoord.from_pixel(SOURCE[1], SOURCE[0], wcs)
+        assert min(one.center.separation(source) for one in points) < 3 * u.arcsec
+        cutout = read_cutout(run.cutouts("a"), "Abell {1}", place.ra.deg, place.dec.deg)
+        assert len(points) == len(cutout.components)
+    else:
+        assert circles == []
+
+
+def test_the_kit_names_its_products_and_is_known_again(run, kit):
+    kind, files = kit
+    content = json.loads(Path(files["kit"]).read_text())
+    used = run.cutouts("a") if kind == "cluster" else run.image("a")
+    assert content["products"] == {
+        path: sha256_of(path) for path in (used, run.probability("a"), run.mask("a"))
+    }
+    written = {key: path for key, path in files.items() if key != "kit"}
+    assert content["files"] == {Path(path).name: sha256_of(path) for path in written.values()}
+    assert all(made_here(Path(path)) for path in files.values())
+
+
+def test_the_same_products_make_the_same_kit(run, tmp_path):
+    made = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        for source in find_sources(run.root, ["Abell {1}"]):
+            write_kit(source, str(folder))
+        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert made[0] == made[1]
+
+
+def test_a_folder_of_segment_will_do_as_well(run, kit, tmp_path):
+    kind, files = kit
+    own = segment_files(str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+    for name in ("probability", "mask", "cutouts", "islands", "clusters"):
+        shutil.copyfile(getattr(run, name)("a"), own[name])
+    shutil.copyfile(run.image("a"), own["prepared"])
+    name = json.loads(Path(files["kit"]).read_text())["kit"]
+    (source,) = find_sources(str(tmp_path / "own"), [name])
+    write_kit(source, str(tmp_path / "kit"))
+    for key, path in kit_files(str(tmp_path / "kit")).items():
+        if key != "kit":
+            assert Path(path).read_bytes() == Path(files[key]).read_bytes(), (kind, key)
+
+
+def test_an_unknown_name_is_an_error_that_names_near_ones(run):
+    with pytest.raises(ConfigError, match=r"is called Abel 1; did you mean Abell \{1\}"):
+        find_sources(run.root, ["Abel 1"])
+    with pytest.raises(ConfigError, match="has no catalogues"):
+        find_sources(run.root + "/catalogue", ["Abell {1}"])
+
+
+def test_what_was_not_measured_has_no_kit(run, tmp_path):
+    (source,) = find_sources(run.root, ["no z"])
+    with pytest.raises(ConfigError, match=r"no cut-out of no z: it was not measured \(.*no redshift"):
+        write_kit(source, str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_island_of_a_purged_mosaic_says_so(run, tmp_path):
+    shutil.copytree(run.root, tmp_path / "images")
+    Path(Products(str(tmp_path / "images")).image("a")).unlink()
+    (source,) = find_sources(str(tmp_path / "images"), [island_name(run)])
+    with pytest.raises(ConfigError, match="is not there any more"):
+        write_kit(source, str(tmp_path / "kit"))
+
+
+def test_the_verb_writes_a_folder_for_each_name_and_nothing_over_files_of_others(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)
+    out = tmp_path / "kits"
+    command = ["kit", run.root, "Abell {1}", island_name(run), "--out", str(out)]
+    main(command)
+    main(command)  # over its own
+    assert sorted(one.name for one in out.iterdir()) == ["Abell_1_", island_name(run).replace(" ", "_")]
+    (out / "Abell_1_" / "regions.reg").write_text("my own notes")
+    with pytest.raises(SystemExit, match="78"):
+        main(command)
+    assert (out / "Abell_1_" / "regions.reg").read_text() == "my own notes"

@@ -1,0 +1,148 @@
+"""Pictures of clusters and islands, of cut-outs that are known."""
+
+import io
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.words import save_figure
+from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.measuring.cutouts import beam_covariance
+from radiounet.measuring.profiles import ExponentialFit
+from radiounet.publishing.panels import Subject, _model, _View, draw_panels
+from radiounet.publishing.report import _with_error, away_from_clusters
+
+N_PX = 160
+RA, DEC = 150.0, 35.0
+PLACE = 95.0, 70.0
+"""Row and column of the halo; the cluster is elsewhere."""
+NO_DATA = dict.fromkeys(("peak_error", "radius_error_px", "total", "total_error", "chi2"), np.nan)
+FIT = ExponentialFit(
+    peak=2e-3, y=PLACE[0], x=PLACE[1], radius_px=12.0, ratio=0.6, angle_deg=30.0, flag=0, **NO_DATA
+)
+
+
+def cutout_of(n_px=N_PX, fit=FIT):
+    """A halo with its island, a compact source, a corner without data, in noise of 0.1 mJy/beam."""
+    plane = Plane(np.zeros((n_px, n_px), np.float32), grid_wcs(RA, DEC, n_px, 4.5), Beam(20, 20, 0))
+    covariance = beam_covariance(plane, n_px / 2, n_px / 2)
+    halo = fit.draw((n_px, n_px), covariance)
+    plane.data += halo + np.random.default_rng(1).normal(0, 1e-4, halo.shape)
+    plane.data[-20:, -20:] = np.nan
+    compact = np.zeros_like(plane.data)
+    compact[30:35, 120:125] = 8e-3
+    islands = np.where(halo > 3e-4, 7, 0).astype(np.int32)
+    components = Table({"ra_deg": [RA], "dec_deg": [DEC], "peak_jy": [8e-3], "error_jy": [1e-4]})
+    part = slice(0, n_px), slice(0, n_px)
+    return StoredCutout(plane, compact, islands, components, 1e-4, part), halo
+
+
+def row_of(fit=FIT, **changes):
+    beam_arcsec2 = Beam(20, 20, 0).area_arcsec2
+    values = {
+        "ra_deg": RA,
+        "dec_deg": DEC,
+        "reason": "cRH: centroid at 0.30 R500 $x$ <b>",
+        "fit_i0_ujy_arcsec2": 1e6 * fit.peak / beam_arcsec2,
+        "fit_re_arcmin": fit.radius_px * 4.5 / 60,
+        "fit_axis_ratio": fit.ratio,
+        "fit_angle_deg": fit.angle_deg,
+        "fit_flag": fit.flag,
+    }
+    return Table([values | changes])[0]
+
+
+def subject_of(row, island=None, r500_arcmin=4.0):
+    return Subject(row, "A 1: cRH", island, r500_arcmin, 2.0, "1 Mpc")
+
+
+@pytest.mark.parametrize(("island", "r500_arcmin"), [(None, 4.0), (7, np.nan)])
+def test_the_model_is_the_profile_of_the_catalogue_where_it_fits_best(island, r500_arcmin):
+    cutout, halo = cutout_of()
+    view = _View(cutout, RA, DEC)
+    model, name = _model(view, subject_of(row_of(), island, r500_arcmin))
+    assert name == "Exponential fit"
+    # within a pixel
+    np.testing.assert_allclose(np.unravel_index(np.argmax(model), model.shape), PLACE, atol=1)
+    np.testing.assert_allclose(model.max(), halo.max(), rtol=0.01)
+    np.testing.assert_allclose(model.sum(), halo.sum(), rtol=0.02)
+
+
+def test_a_large_cutout_is_drawn_with_fewer_pixels_at_the_same_place():
+    fit = ExponentialFit(
+        peak=2e-3, y=590, x=400, radius_px=60.0, ratio=0.6, angle_deg=30.0, flag=4, **NO_DATA
+    )
+    cutout, halo = cutout_of(1000, fit)
+    view = _View(cutout, RA, DEC)
+    assert view.residual.shape == (334, 334)
+    model, name = _model(view, subject_of(row_of(fit), None, 40.0))
+    assert name == "Exponential fit (flag 4)"
+    place = 3 * np.array(np.unravel_index(np.argmax(model), model.shape)) + 1
+    np.testing.assert_allclose(place, (590, 400), atol=5)
+    np.testing.assert_allclose(model.max(), halo.max(), rtol=0.05)
+    # offsets in arcmin from the reference pixel, x to the east
+    x, y = view.offsets([400 / 3], [590 / 3])[:, 0]
+    np.testing.assert_allclose([x, y], [(499 - 400) * 4.5 / 60, (590 - 499) * 4.5 / 60], atol=0.05)
+
+
+@pytest.mark.parametrize("changes", [{"fit_flag": -1}, {}])
+def test_without_a_fit_or_its_island_the_compact_sources_are_the_model(changes):
+    cutout, _ = cutout_of()
+    subject = subject_of(row_of(**changes), None if changes else 8, 4.0 if changes else np.nan)
+    model, name = _model(_View(cutout, RA, DEC), subject)
+    assert name == "Compact sources"
+    np.testing.assert_array_equal(model, cutout.compact)
+
+
+def test_a_picture_has_three_panels_of_one_stretch_and_says_why():
+    cutout, _ = cutout_of()
+    figure = draw_panels(cutout, subject_of(row_of()))
+    *panels, _ = figure.axes
+    assert [axes.get_title() for axes in panels] == ["Image", "Without compact sources", "Exponential fit"]
+    limits = {axes.images[0].get_clim() for axes in panels}
+    assert len(limits) == 1
+    texts = [text.get_text() for text in figure.texts]
+    assert texts == ["A 1: cRH", "cRH: centroid at 0.30 R500 $x$ <b>"]
+
+
+def test_the_same_cutout_makes_the_same_bytes():
+    made = []
+    for _ in range(2):
+        stream = io.BytesIO()
+        save_figure(draw_panels(cutout_of()[0], subject_of(row_of())), stream, dpi=80)
+        made.append(stream.getvalue())
+    assert made[0] == made[1]
+
+
+def test_an_island_without_noise_and_data_at_its_border_is_drawn():
+    cutout, _ = cutout_of()
+    cutout.residual.data[:] = np.where(np.isnan(cutout.residual.data), np.nan, 0)
+    save_figure(draw_panels(cutout, subject_of(row_of(), 7, np.nan)), io.BytesIO(), dpi=80)
+
+
+def test_islands_near_a_cluster_are_not_away_from_it():
+    clusters = Table({"ra_deg": [10.0, np.nan], "dec_deg": [0.0, np.nan], "r500_arcmin": [4.0, np.nan]})
+    # 1.5 R500 are 6', 0.1 deg
+    islands = Table(
+        {"name": ["in", "out", "far"], "ra_deg": [10.0, 10.0, 200.0], "dec_deg": [0.099, 0.101, 5.0]}
+    )
+    assert list(away_from_clusters(islands, clusters)["name"]) == ["out", "far"]
+    assert len(away_from_clusters(islands, clusters[:0])) == 3
+    assert len(away_from_clusters(islands[:0], clusters)) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (455.604, 66.153, "456 ± 66"),
+        (4.5678, 0.1234, "4.57 ± 0.12"),
+        (1.13e25, 3.6e24, "1.13e+25 ± 3.6e+24"),
+        (np.nan, np.nan, "–"),
+        (np.ma.masked, 1.0, "–"),
+    ],
+)
+def test_a_value_is_rounded_as_its_error(value, error, text):
+    assert _with_error(value, error) == text
