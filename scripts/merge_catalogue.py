@@ -23,7 +23,6 @@ def main() -> None:
             *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
             clusters=graph.clusters,
             survey=graph.survey,
-            galactic_latitude_deg=graph.config.measure.galactic_latitude_deg,
             limits=graph.config.limits.enabled,
         )
 

@@ -128,7 +128,6 @@ def add_unmeasured(
     survey: Survey,
     mosaics: Sequence[str],
     products: Products,
-    galactic_latitude_deg: float,
 ) -> Table:
     """Add the clusters that no mosaic could measure, so that every row of the input is accounted for.
 
@@ -150,7 +149,7 @@ def add_unmeasured(
     with_rows = set(table["mosaic"])
     unplaced = [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
     log_notes(unplaced, "the input")
-    added = [unmeasured_cluster(cluster, "", galactic_latitude_deg) for cluster in unplaced]
+    added = [unmeasured_cluster(cluster, "") for cluster in unplaced]
     inside = {index for indices in held.values() for index in indices}
     outside = len(clusters) - len(inside) - len(unplaced)
     for mosaic, indices in held.items():
@@ -159,7 +158,7 @@ def add_unmeasured(
         rejection = read_rejection(products.clusters(mosaic))
         why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
         for index in indices:
-            row = unmeasured_cluster(clusters[index], mosaic, galactic_latitude_deg)
+            row = unmeasured_cluster(clusters[index], mosaic)
             added.append(row | {"note": "; ".join(filter(None, (str(row["note"]), why)))})
     logger.info(
         "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
@@ -179,7 +178,6 @@ def merge_catalogues(
     neighbours: Sequence[str] = (),
     clusters: Sequence[Cluster] = (),
     survey: Survey | None = None,
-    galactic_latitude_deg: float = 10.0,
     limits: bool = False,
 ) -> None:
     """Merge the tables of a run into its catalogues, in every format.
@@ -208,7 +206,7 @@ def merge_catalogues(
         found, _ = merge_tables("limits", map(products.limits, mosaics))
         measured = join_limits(measured, found)
     if clusters and survey:
-        measured = add_unmeasured(measured, clusters, survey, mosaics, products, galactic_latitude_deg)
+        measured = add_unmeasured(measured, clusters, survey, mosaics, products)
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
     rejections = [*from_islands, *from_clusters, *filter(None, map(read_rejection, others))]
     if fields:

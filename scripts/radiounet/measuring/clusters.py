@@ -15,7 +15,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
-from radiounet.measuring.columns import make_table, unmeasured_cluster
+from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
 from radiounet.measuring.cutout_files import write_cutouts
 from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
@@ -107,7 +107,7 @@ class ClusterMeter:
         full = np.pi * cluster.r500_arcmin**2
         p_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
-        row = unmeasured_cluster(cluster, mosaic, self._options.galactic_latitude_deg)
+        row = unmeasured_cluster(cluster, mosaic)
         row |= cluster_sizes(cluster, self._options)
         row |= {
             "p_beam_max": p_max,
@@ -126,7 +126,8 @@ class ClusterMeter:
         p_diffuse = p_max
         row["rms_ujy"] = 1e6 * float(np.median(one.rms))
         if self._host_calibration is not None:
-            low_latitude = bool(row["flag_galactic"])
+            latitude = galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg)
+            low_latitude = abs(latitude) < self._options.galactic_latitude_deg
             features = self._features(one, cluster.r500_arcmin, coverage, low_latitude)
             p_diffuse = float(self._host_calibration.probability(features[None])[0])
         row["p_diffuse"] = p_diffuse
@@ -238,13 +239,12 @@ def measure_clusters(
         calibration = read_card(model_folder(model), check_weights=False).host_calibration
         near = [cluster for cluster in clusters if cluster.measurable]
         meter = ClusterMeter(survey, products, calibration, options, near)
-    latitude = options.galactic_latitude_deg
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
     rows, shown = [], []
     for one in mine:
         if not one.measurable:
-            rows.append(unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else "", latitude))
+            rows.append(unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else ""))
             continue
         row, cutout = meter.measure(one, mosaic)
         rows.append(row)

@@ -86,7 +86,7 @@ _FLAGS = {
         bool,
         None,
         "meta.code.qual",
-        "Galactic emission: by the class map, or close to the plane where the network has none",
+        "Galactic emission: by the class map, or wide and close to the plane where the network has none",
     ),
     "flag_artefact": Column(
         bool, None, "meta.code.qual", "Perhaps an artefact: by the class map, or near a bright source"
@@ -304,12 +304,16 @@ EMPTY = {float: np.nan, int: 0, bool: False, str: ""}
 """What a column holds where nothing was measured."""
 
 
-def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: float) -> dict[str, object]:
+def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
+    """Galactic latitude of an ICRS position; NaN for NaN."""
+    if not np.isfinite([ra_deg, dec_deg]).all():
+        return float("nan")
+    return float(SkyCoord(ra_deg, dec_deg, unit="deg").galactic.b.deg)
+
+
+def unmeasured_cluster(cluster: Cluster, mosaic: str) -> dict[str, object]:
     """Row of a cluster that says what its input row does; what is measured is empty."""
     row: dict[str, object] = {name: EMPTY[column.kind] for name, column in CLUSTERS.items()}
-    latitude = np.nan
-    if np.isfinite(cluster.ra_deg):
-        latitude = float(SkyCoord(cluster.ra_deg, cluster.dec_deg, unit="deg").galactic.b.deg)
     return row | {
         "name": cluster.name,
         "other_names": cluster.other_names,
@@ -318,8 +322,7 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, galactic_latitude_deg: flo
         "redshift": cluster.redshift,
         "r500_arcmin": cluster.r500_arcmin,
         "mosaic": mosaic,
-        "galactic_latitude_deg": latitude,
-        "flag_galactic": abs(latitude) < galactic_latitude_deg,
+        "galactic_latitude_deg": galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg),
         "fit_flag": -1,
         "note": cluster.note,
     }

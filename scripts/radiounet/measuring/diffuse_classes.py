@@ -32,6 +32,9 @@ SECOND_SHARE = 0.25
 GALACTIC = 0.3
 """Mean probability of Galactic emission in an island; at 0.3, three of four islands on simulated Galactic
 emission are flagged, and one of ten others (`benchmarks/catalogue.py`)."""
+GALACTIC_ARCMIN = 15.0
+"""Least extent of an island close to the Galactic plane that may be Galactic, where the network has no
+such class."""
 ARTEFACT = 0.5
 DYNAMIC_RANGE = 1000.0
 """An island fainter by this than a source within `NEAR_BEAMS` may be its artefact."""
@@ -87,7 +90,7 @@ def island_flags(
     ----------
     class_means : dict
         Mean probability of the other classes; empty for a network without classes, for which
-        low Galactic latitude stands for Galactic emission.
+        low Galactic latitude and a wide island stand for Galactic emission.
     touches, shares : bool
         It reaches the edge of the data; it was cut from a region that other islands share.
     """
@@ -96,13 +99,19 @@ def island_flags(
     level = np.abs(cutout.mosaic.level[cutout.part][island]) / cutout.rms[island]
     flux = measured.flux.flux_jy
     return {
-        "galactic": low_latitude if galactic is None else galactic > GALACTIC,
+        "galactic": (low_latitude and _is_wide(measured)) if galactic is None else galactic > GALACTIC,
         "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
         "agn": bool(central_source_jy(measured) > AGN_SHARE * max(flux, 0)),
         "edge": touches,
         "blend": shares,
         "background": bool(np.nanmean(level) > BACKGROUND_RMS),
     }
+
+
+def _is_wide(measured: DiffuseObject) -> bool:
+    """Whether an island is as wide as Galactic emission, `GALACTIC_ARCMIN` or more."""
+    sides = [np.ptp(one) for one in np.nonzero(measured.island)]
+    return bool(max(sides) * measured.cutout.mosaic.plane.pixel_arcsec / 60 > GALACTIC_ARCMIN)
 
 
 def _near_bright_source(measured: DiffuseObject) -> bool:
@@ -166,7 +175,11 @@ def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[s
         return "nothing left without compact sources"
     if flags["galactic"]:
         known = class_means.get("Galactic")
-        return f"Galactic emission (p {known:.2f})" if known is not None else "close to the Galactic plane"
+        return (
+            f"Galactic emission (p {known:.2f})"
+            if known is not None
+            else "wide, and close to the Galactic plane"
+        )
     if class_means.get("artefact", 0) > ARTEFACT:
         return f"an artefact (p {class_means['artefact']:.2f})"
     if class_means.get(RADIO_GALAXY, 0) > 0.5:

@@ -368,7 +368,7 @@ class JobGraph:
             "limits.enabled",
         ]
         keys += ["mosaics.source"]
-        keys += [f"measure.{name}" for name in ("galactic_latitude_deg", "h0", "omega_m", "unit")]
+        keys += [f"measure.{name}" for name in ("h0", "omega_m", "unit")]
         keys += self.keys_of_fetched_clusters
         if not self.release.is_listed:
             return [*keys, "mosaics.images"]

@@ -146,14 +146,15 @@ def test_flags_of_classes():
     assert row["reason"] == "Galactic emission (p 0.39)"
 
 
-def test_low_latitude_stands_for_galactic_emission_where_the_network_has_no_classes():
-    mask = mask_of(np.s_[50:90, 60:110])
-    plane = a_plane(ra=303.4, dec=36.4)  # l 74.6, b 1.2
+@pytest.mark.parametrize(("side", "is_galactic"), [(40, False), (220, True)])
+def test_low_latitude_and_width_stand_for_galactic_emission(side, is_galactic):
+    mask = mask_of(np.s_[60:100, :side], n_px=250)
+    plane = a_plane(250, ra=303.4, dec=36.4)  # l 74.6, b 1.2
     plane.data[mask == 1] += 4e-4
     (row,) = islands_of(mask, plane)
     assert abs(row["galactic_latitude_deg"]) < 3
-    assert row["flag_galactic"]
-    assert row["reason"] == "close to the Galactic plane"
+    assert row["flag_galactic"] is is_galactic
+    assert (row["reason"] == "wide, and close to the Galactic plane") is is_galactic
 
 
 @pytest.mark.parametrize(
