@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from skimage.filters import rank
 from skimage.morphology import disk
 
@@ -224,7 +224,7 @@ def _amplitudes(
 def _overlap(places: np.ndarray, covariance: np.ndarray) -> sparse.csc_array:
     """Product of each two components of amplitude 1, over that of one with itself."""
     white = places @ np.linalg.cholesky(np.linalg.inv(covariance))
-    pairs = cKDTree(white).query_pairs(OVERLAP_SIGMA, output_type="ndarray")
+    pairs = KDTree(white).query_pairs(OVERLAP_SIGMA, output_type="ndarray")
     apart = white[pairs[:, 0]] - white[pairs[:, 1]]
     product = np.exp(-0.25 * np.sum(apart**2, axis=1))
     count = len(places)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -173,8 +173,8 @@ def _partners(
     redshifts, row_redshifts = (np.array([c.redshift for c in some], float) for some in (clusters, rows))
     largest = max(np.nan_to_num(some).max() for some in (sizes, row_sizes))
     reach = np.radians(max(RADIUS_ARCMIN, SIZE_PART * largest) / 60)
-    pairs = cKDTree(vectors).sparse_distance_matrix(
-        cKDTree(_vectors([rows[number] for number in placed])), 2 * np.sin(reach / 2), output_type="ndarray"
+    pairs = KDTree(vectors).sparse_distance_matrix(
+        KDTree(_vectors([rows[number] for number in placed])), 2 * np.sin(reach / 2), output_type="ndarray"
     )
     group, row = owners[pairs["i"]], placed[pairs["j"]]
     distance = np.degrees(2 * np.arcsin(pairs["v"] / 2)) * 60

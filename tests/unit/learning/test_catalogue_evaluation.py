@@ -166,7 +166,7 @@ def test_a_recalibrated_copy_has_one_more_column(tmp_path, suffix):
     for name, column in CLUSTERS.items():
         assert copy[name].info.meta["ucd"] == column.ucd
         assert copy[name].unit == column.unit
-        assert copy[name].dtype.kind == {float: "f", bool: "b", str: "U"}[column.kind]
+        assert copy[name].dtype.kind == {float: "f", int: "i", bool: "b", str: "U"}[column.kind]
     assert copy.meta["labels"] == "labels.csv"
     assert copy.meta["labels_sha256"] == sha256_of(labels)
     assert copy.meta["catalogue_sha256"] == before

@@ -237,3 +237,10 @@ def test_names_that_are_not_unique_are_refused():
         match_labels([label("A")], [entry("X", "A"), entry("Y", "A")])
     with pytest.raises(ConfigError, match="B and C are labels of one cluster, X: keep one"):
         match_labels([label("B"), label("C")], [entry("X", "B", "C")])
+
+
+def test_other_names_of_merged_lists():
+    from radiounet.measuring.labels import _names_of
+
+    assert _names_of("mcxc: J1259.7+2756; own: Coma; Abell 1656") == ("J1259.7+2756", "Coma", "Abell 1656")
+    assert _names_of("") == ()
