@@ -294,7 +294,7 @@ def test_the_309_clusters_of_psz2_in_dr2(tmp_path):
 @pytest.mark.parametrize("suffix", ["fits", "vot", "csv"])
 def test_all_names_reach_the_catalogue(tmp_path, suffix):
     clusters = merged([A], [at(1)], [at(2, name="C")]).clusters
-    rows = [unmeasured_cluster(one, "P1", 10.0) for one in clusters]
+    rows = [unmeasured_cluster(one, "P1") for one in clusters]
     write_catalogue(make_table("clusters", rows, {}), tmp_path / f"clusters.{suffix}")
     (row,) = Table.read(tmp_path / f"clusters.{suffix}", **READ[suffix])
     assert (row["name"], row["other_names"]) == ("A", "two: B; three: C")
