@@ -13,11 +13,15 @@ SHARED = ROOT.parent / "shared" / "data"
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall time in s and peak resident memory in GB of one process and its children's maximum."""
+    """Wall time in s, peak resident memory in GB and CPU time in s of one process.
+
+    The memory is the larger of its own and its children's; the CPU time is the sum.
+    """
 
     seconds: float
     gigabytes: float
     output: str
+    cpu_seconds: float
 
 
 def run(command: list[str], **environment: str) -> Cost:
@@ -32,7 +36,8 @@ def run(command: list[str], **environment: str) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output[-3000:]}")
-    return Cost(time.monotonic() - started, usage.ru_maxrss / 1e6, output)
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Cost(time.monotonic() - started, usage.ru_maxrss / 1e6, output, cpu_seconds)
 
 
 def snakemake(folder: Path, config: Path, *arguments: str) -> Cost:
