@@ -74,7 +74,8 @@ if len(CONFIG.clusters) > 1:
             runtime=10,
         params:
             settings=RULES.settings(
-                *("clusters", "measure.h0", "measure.omega_m", "measure.unit"), *GRAPH.keys_of_fetched_clusters
+                *("clusters", "measure.h0", "measure.omega_m", "measure.unit"),
+                *GRAPH.keys_of_fetched_clusters,
             ),
             rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_lists),
             code=FRESHNESS.code("merge_clusters"),
