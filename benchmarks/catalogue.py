@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from scipy import ndimage
 
 from common import SHARED, print_table
 from radiounet.images.beams import Beam
@@ -27,6 +26,7 @@ from radiounet.measuring.clusters import box_around
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.islands import measure_islands
+from radiounet.measuring.mocks import Canvas, halo
 from radiounet.measuring.objects import DiffuseObject, measure_object
 from radiounet.network.architectures.registry import ARCHITECTURES
 from radiounet.network.inference import Predictor, open_model
@@ -245,22 +245,17 @@ def halo_rows(one: Truth, seed: int, predictor: Predictor, card: ModelCard) -> l
     """True and fitted e-folding radius and flux density of one halo added to an image where it is found."""
     rng = np.random.default_rng([2026, seed])
     radius, snr = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in (HALO_PX, HALO_SNR))
-    free = one.plane.data.copy()
-    side = len(free)
-    y0, x0 = rng.uniform(0.2 * side, 0.8 * side, 2)
-    ratio, angle = rng.uniform(0.6, 1), rng.uniform(0, np.pi)
-    y, x = np.mgrid[:side, :side].astype(float)
-    along = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
-    across = (y - y0) * np.sin(angle) + (x - x0) * np.cos(angle)
-    shape = np.exp(-np.hypot(along * np.sqrt(ratio), across / np.sqrt(ratio)) / radius)
-    sigma = DR2.beam_arcsec / DR2.pixel_arcsec * FWHM_TO_SIGMA
-    shape = ndimage.gaussian_filter(shape, sigma)
-    rms = float(local_rms(free)[int(y0), int(x0)])
-    area = one.plane.beam_area_px
-    # S/N of the flux density within the e-folding radius
-    peak = snr * rms * np.sqrt(2 * np.pi * radius**2 / area) * area / (2 * np.pi * radius**2 * (1 - 2 / np.e))
-    flux_mjy = 1e3 * 2 * np.pi * peak * radius**2 / area
-    mosaic = segment(replace(one.plane, data=(free + peak * shape).astype(np.float32)), predictor, card)
+    image, area = one.plane.data, one.plane.beam_area_px
+    y0, x0 = rng.uniform(0.2, 0.8, 2) * len(image)
+    blur_px = DR2.beam_arcsec / DR2.pixel_arcsec * FWHM_TO_SIGMA
+    canvas = Canvas(image.shape, area, blur_px)
+    mock = halo(canvas, (y0, x0), radius, rng.uniform(0.6, 1), rng.uniform(0, np.pi))
+    rms = float(local_rms(image)[int(y0), int(x0)])
+    # S/N of the flux density within the e-folding radius, which is 1 - 2 / e of the whole
+    flux_mjy = 1e3 * snr * rms * np.sqrt(2 * np.pi * radius**2 / area) / (1 - 2 / np.e)
+    shown = image.copy()
+    shown[mock.box] += np.float32(1e-3 * flux_mjy) * mock.light
+    mosaic = segment(replace(one.plane, data=shown), predictor, card)
     label = mosaic.islands[0][int(y0), int(x0)] if (mosaic.mask == 1).any() else 0
     if label == 0 or (one.owner[mosaic.islands[0] == label] > 0).mean() > 0.1:
         return []

@@ -76,6 +76,7 @@ def settings(url, **more):
         "clusters": "mine",
         "archive": {"clusters": {"mine": catalogue}, "list_folder": "lists"},
         "segmentation": {"model": "tiny", "threshold": 0.9},
+        "limits": {"enabled": True, "trials": 24, "relics": False},
         **more,
     }
 
@@ -91,7 +92,8 @@ def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkou
             rows = {row["name"]: row for row in csv.DictReader(stream)}
         assert sorted(rows) == names
         counts = run.counts()
-        assert [counts[rule] for rule in ("fetch_mosaic", "infer", "measure_clusters")] == [2, 2, 2]
+        rules = ("fetch_mosaic", "infer", "measure_clusters", "measure_limits")
+        assert [counts[rule] for rule in rules] == [2, 2, 2, 2]
         run()
     assert run.counts() == {}
     products = Products(f"{tmp_path}/results/{NAME}")
@@ -99,6 +101,13 @@ def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkou
     assert sorted(clusters["name"].tolist()) == ["C0", "C1"]
     assert clusters["r500_arcmin"].tolist() == [4.0, 4.0]
     assert (clusters["coverage"] > 0.9).all()
+    # a network without training finds nothing: the note says so
+    limits = [Table.read(products.limits(name), format="ascii.ecsv") for name in names]
+    trials = {row["name"]: int(row["limit_trials"]) for table in limits for row in table}
+    assert dict(zip(clusters["name"], clusters["limit_trials"], strict=True)) == trials
+    assert (clusters["bruno_limit_mjy"] > 0).all()
+    known = np.isfinite(np.ma.filled(clusters["flux_90_mjy"], np.nan))
+    assert [bool(note) for note in clusters["limit_note"][~known]] == [True] * int((~known).sum())
     owners = healpy.ang2pix(NSIDE, clusters["ra_deg"], clusters["dec_deg"], lonlat=True)
     assert clusters["mosaic"].tolist() == [f"sq{cell:05d}" for cell in owners]
     assert not len(Table.read(products.catalogue("rejected", "fits")))

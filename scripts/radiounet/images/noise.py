@@ -8,6 +8,8 @@ from scipy import ndimage
 from radiounet.errors import AllBlankError
 
 MAD_TO_SIGMA = 1.4826  # for a normal distribution
+BOX_PX = 96
+"""Side of the boxes that the noise is measured in; those of the background divide it."""
 
 
 def robust_sigma(values: np.ndarray) -> float:
@@ -21,7 +23,7 @@ def robust_sigma(values: np.ndarray) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(finite - np.median(finite))))
 
 
-def local_rms(image: np.ndarray, box_px: int = 96) -> np.ndarray:
+def local_rms(image: np.ndarray, box_px: int = BOX_PX) -> np.ndarray:
     """Noise map from the median absolute deviation in boxes.
 
     Parameters
@@ -51,6 +53,14 @@ def local_rms(image: np.ndarray, box_px: int = 96) -> np.ndarray:
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     grid = ndimage.median_filter(grid[tuple(nearest)], size=3, mode="nearest")
     return _join_boxes(grid, image.shape, box_px)
+
+
+def whole_boxes(low: int, high: int, side: int) -> slice:
+    """Rows or columns from `low` to `high`, widened to whole boxes as far as an image of `side` reaches.
+
+    A cut-out of whole boxes has the noise and the background of the whole image, but near its border.
+    """
+    return slice(max(low, 0) // BOX_PX * BOX_PX, min(-(-high // BOX_PX) * BOX_PX, side))
 
 
 def _strips(image: np.ndarray, box_px: int) -> Iterator[np.ndarray]:

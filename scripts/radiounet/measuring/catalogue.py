@@ -202,13 +202,14 @@ def merge_catalogues(
     products = Products(root)
     islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
     measured, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    from_limits: list[Rejection] = []
     if limits:
-        found, _ = merge_tables("limits", map(products.limits, mosaics))
+        found, from_limits = merge_tables("limits", map(products.limits, mosaics))
         measured = join_limits(measured, found)
     if clusters and survey:
         measured = add_unmeasured(measured, clusters, survey, mosaics, products)
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
-    rejections = [*from_islands, *from_clusters, *filter(None, map(read_rejection, others))]
+    rejections = [*from_islands, *from_clusters, *from_limits, *filter(None, map(read_rejection, others))]
     if fields:
         rejections += [
             one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))

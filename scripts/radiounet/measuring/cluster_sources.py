@@ -79,7 +79,7 @@ class ClusterSources:
         aperture = distance <= cluster.r500_arcmin
         whole = region_flux(cutout, aperture, options.calibration_error)
         islands = self._islands(cluster, cutout, distance)
-        masked = aperture & np.isin(cutout.labels, np.unique(cutout.labels[aperture])) & (cutout.labels > 0)
+        masked = aperture & (cutout.labels > 0)
         fluxes = [one.measured.flux.flux_jy for one in islands]
         decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage)
         row: dict[str, object] = {
@@ -115,21 +115,18 @@ class ClusterSources:
     def _island(self, cluster: Cluster, label: int, blended: bool) -> ClusterIsland | None:
         """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
         mosaic = self._mosaic
-        y, x = np.nonzero(mosaic.islands[0] == label)
-        part = mosaic.around(
-            (slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1)), MARGIN_BEAMS * mosaic.beam_px
-        )
-        cutout = cut_out(mosaic, part)
+        box = mosaic.boxes[label - 1]
+        y, x = np.nonzero(mosaic.islands[0][box] == label)
+        y, x = y + box[0].start, x + box[1].start
+        if not self._is_of(cluster, *to_sky(mosaic.plane.wcs, x.mean(), y.mean())):
+            return None
+        cutout = cut_out(mosaic, mosaic.around(box, MARGIN_BEAMS * mosaic.beam_px))
         island = (cutout.labels == label) & cutout.known
         if not island.any():
             return None
         measured = measure_object(cutout, island, self._options.calibration_error)
         shape = measured.shape
         ra, dec = to_sky(mosaic.plane.wcs, shape.x + cutout.origin[1], shape.y + cutout.origin[0])
-        reach = self._distances_r500(float(ra), float(dec))
-        owner = self._clusters[int(np.argmin(reach))]
-        if (owner.ra_deg, owner.dec_deg) != (cluster.ra_deg, cluster.dec_deg):
-            return None
         east, north = offset_arcmin(cluster, np.array([ra]), np.array([dec]))[:, 0]
         radial = np.degrees(np.arctan2(east, north))
         turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
@@ -141,9 +138,11 @@ class ClusterSources:
         decision = classify_island(measured, flags, means, place)
         return ClusterIsland(designation(sky), measured, place, flags, decision, self._shared(cluster, y, x))
 
-    def _distances_r500(self, ra_deg: float, dec_deg: float) -> np.ndarray:
-        """Distances of a place from all clusters, R500."""
-        return 60 * separation_deg(unit_vectors(ra_deg, dec_deg), self._vectors) / self._radii_arcmin
+    def _is_of(self, cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> bool:
+        """Whether the centre of no other cluster is nearer to a place, in units of R500."""
+        apart = 60 * separation_deg(unit_vectors(float(ra_deg), float(dec_deg)), self._vectors)
+        owner = self._clusters[int(np.argmin(apart / self._radii_arcmin))]
+        return (owner.ra_deg, owner.dec_deg) == (cluster.ra_deg, cluster.dec_deg)
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 BORDER_PX = 32
 LEAST_COVERAGE = 0.8
+COVERAGE_SEEN = 0.02
+"""Part of R500 that other mosaics show beyond its own without a note: pixels at the border of R500."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ class ClusterMeter:
         if not one.image.size:
             decision = classify_cluster([], [], np.nan, 0.0)
             row |= {"class": decision.label, "reason": decision.reason}
-            row["note"] = "; ".join(filter(None, (cluster.note, "no data inside R500")))
+            row["note"] = _joined(cluster.note, "no data inside R500")
             return row, None
         p_diffuse = p_max
         row["rms_ujy"] = 1e6 * float(np.median(one.rms))
@@ -133,9 +135,29 @@ class ClusterMeter:
         row["p_diffuse"] = p_diffuse
         box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not np.isfinite(self._plane.data[box]).any():
+            why = "its own mosaic has no data there"
+            row |= {"class": "N/A", "reason": why, "note": _joined(cluster.note, why)}
             return row, None
         cutout = cut_out(self._own, box)
-        return row | self._sources.measure(cluster, cutout, p_diffuse, coverage), cutout
+        row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
+        own = self._own_coverage(cluster)
+        if own < coverage - COVERAGE_SEEN:
+            why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
+            row["note"] = _joined(cluster.note, why)
+        return row, cutout
+
+    def _own_coverage(self, cluster: Cluster) -> float:
+        """Part of the aperture for which the cluster's own mosaic has data, whoever owns it."""
+        part = box_around(self._plane, cluster)
+        if part is None:
+            return 0.0
+        y, x = np.nonzero(np.isfinite(self._plane.data[part]))
+        y, x = y + part[0].start, x + part[1].start
+        if not y.size:
+            return 0.0
+        inside = np.hypot(*offset_arcmin(cluster, *to_sky(self._plane.wcs, x, y))) <= cluster.r500_arcmin
+        area = self._plane.relative_area(y[inside], x[inside]).sum() if inside.any() else 0.0
+        return float(area * (self._plane.pixel_arcsec / 60) ** 2 / (np.pi * cluster.r500_arcmin**2))
 
     def _features(self, one: _Aperture, r500_arcmin: float, coverage: float, galactic: bool) -> np.ndarray:
         return measure_aperture(
@@ -179,6 +201,10 @@ class ClusterMeter:
             rms[part][inside],
             area_arcsec2 / self._plane.pixel_arcsec**2,
         )
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _join(parts: Sequence[_Aperture]) -> _Aperture:

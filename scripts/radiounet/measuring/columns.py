@@ -40,6 +40,8 @@ _POSITION = {
     "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS", 5),
 }
 FIT = {
+    "fit_ra_deg": Column(float, "deg", "pos.eq.ra;stat.fit", "Centre of the fit: right ascension, ICRS", 5),
+    "fit_dec_deg": Column(float, "deg", "pos.eq.dec;stat.fit", "Centre of the fit: declination, ICRS", 5),
     "fit_i0_ujy_arcsec2": Column(
         float,
         "uJy / arcsec2",

@@ -5,8 +5,8 @@ The level is a median over `LEVEL_BEAMS`, so a source counts only for what it ad
 resolved source becomes several components, as in CLEAN (Hogbom 1974, A&AS 15, 417); all amplitudes
 are solved for together, so blends share their flux density as least squares has it.
 
-Not `photutils`: its groups of blended sources and its fits cost seconds per cluster (the table of
-own code in CONTRIBUTING has the figures), and a peak on a ridge, such as a relic's, must not be a source.
+Not `photutils`: a peak on a ridge, such as that of a relic, must not be a source, and a blend must not be
+split into groups that are fitted one after the other.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LEVEL_BEAMS = 5.0
 DETECTION_SIGMA = 5.0
 """What a peak adds to the level around it, local rms."""
 ROUNDS = 6
-"""Times that the residual is searched; a source of 100 sigma twice as wide as the beam is gone after five."""
+"""How often the residual is searched at most."""
 RING_BEAMS = 1.25
 """Radius at which a beam-shaped peak has fallen to 1 %, beams."""
 RIDGE = 0.35

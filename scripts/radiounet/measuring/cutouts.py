@@ -88,6 +88,11 @@ class MeasuredMosaic:
         """Labels ``[y, x]`` of the islands, from 1, and the region that each was cut from."""
         return separate(self.mask, self.plane.data / self.rms, self.probability, self.beam_px)
 
+    @cached_property
+    def boxes(self) -> list[Part]:
+        """The rows and columns of each island, ``[island - 1]``."""
+        return ndimage.find_objects(self.islands[0])
+
     def around(self, part: Part, margin_px: float) -> Part:
         """A part and its surroundings, as far as there are any."""
         margin = int(np.ceil(margin_px))
@@ -144,7 +149,7 @@ class Cutout:
         """Row and column of the corner in the mosaic."""
         return np.array([one.start for one in self.part])
 
-    @cached_property
+    @property
     def covariance(self) -> np.ndarray:
         """Covariance of the beam in the middle, order y, x; px2."""
         return self.components.covariance

@@ -4,7 +4,7 @@ The words are those of Botteon et al. (2022, A&A 660, A78): ``RH`` halo, ``RR`` 
 ``NDE`` no diffuse emission, ``N/A`` not usable. Whether emission follows the X-ray gas is not known here, so
 halos and relics are always candidates, ``cRH`` and ``cRR``; a cluster with both is ``cRH+cRR``.
 
-The limits were chosen on clusters of 40 simulated images that nothing else uses.
+The limits were chosen on clusters of 40 simulated images that are used for nothing else.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiounet.measuring.cutouts import RADIO_GALAXY
-from radiounet.measuring.objects import DiffuseObject, central_source_jy
+from radiounet.measuring.objects import DiffuseObject
 
 HALO_R500 = 0.3
 """Centroids of halos lie nearer to the cluster's centre."""
@@ -30,8 +30,7 @@ PROBABLE_HOST = 0.5
 SECOND_SHARE = 0.25
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
 GALACTIC = 0.3
-"""Mean probability of Galactic emission in an island; at 0.3, three of four islands on simulated Galactic
-emission are flagged, and one of ten others (`benchmarks/catalogue.py`)."""
+"""Mean probability of Galactic emission in an island; `benchmarks/catalogue.py` counts what it flags."""
 GALACTIC_ARCMIN = 15.0
 """Least extent of an island close to the Galactic plane that may be Galactic, where the network has no
 such class."""
@@ -101,7 +100,7 @@ def island_flags(
     return {
         "galactic": (low_latitude and _is_wide(measured)) if galactic is None else galactic > GALACTIC,
         "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
-        "agn": bool(central_source_jy(measured) > AGN_SHARE * max(flux, 0)),
+        "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
         "blend": shares,
         "background": bool(np.nanmean(level) > BACKGROUND_RMS),
@@ -162,11 +161,11 @@ def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
     if shape.axis_ratio < ELONGATED:
         if measured.is_profile and place.distance_r500 < OFFSET_HALO_R500:
             return Decision("cRH", f"{where}; {form}; exponential profile")
-        return Decision("cRR", f"{where}; {form}, so no orientation")
+        return Decision("cRR", f"{where}; {form}: too round to have an orientation")
     turned = f"long axis {place.tangential_deg:.0f} deg from radial"
     if place.tangential_deg >= TANGENTIAL_DEG:
         return Decision("cRR", f"{where}; {form}; {turned}")
-    return Decision("U", f"{where}, too far for a halo; {form}; {turned}, too little for a relic")
+    return Decision("U", f"{where}: too far out for a halo; {form}; {turned}: not tangential, as a relic is")
 
 
 def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
@@ -184,7 +183,7 @@ def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[s
         return f"an artefact (p {class_means['artefact']:.2f})"
     if class_means.get(RADIO_GALAXY, 0) > 0.5:
         return f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})"
-    if central_source_jy(measured) > OVERWHELMING * max(measured.flux.flux_jy, 0) and not measured.is_profile:
+    if measured.central_jy > OVERWHELMING * max(measured.flux.flux_jy, 0) and not measured.is_profile:
         return "much brighter sources in its middle, and no exponential profile"
     return ""
 

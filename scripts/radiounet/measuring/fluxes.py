@@ -111,7 +111,7 @@ def power_w_hz(
     redshift : float
         NaN where it is not known; so are the results then.
     """
-    if not np.isfinite(redshift) or not redshift > 0:
+    if not redshift > 0:
         return np.nan, np.nan
     cosmology = FlatLambdaCDM(options.h0, options.omega_m)
     distance = cosmology.luminosity_distance(redshift).to_value(u.m)
@@ -120,5 +120,5 @@ def power_w_hz(
     power = 4 * np.pi * distance**2 * at_150 * 1e-26 * (1 + redshift) ** (-(index + 1))
     # d ln P / d alpha = ln(150 / nu) - ln(1 + z)
     by_index = abs(np.log(REFERENCE_HZ / frequency_hz) - np.log1p(redshift)) * options.spectral_index_error
-    by_flux = error_jy / abs(flux_jy) if flux_jy else np.inf
-    return float(power), float(abs(power) * np.hypot(by_flux, by_index)) if flux_jy else np.nan
+    per_jy = power / flux_jy if flux_jy else np.nan
+    return float(power), float(np.hypot(per_jy * error_jy, power * by_index))

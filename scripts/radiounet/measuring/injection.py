@@ -13,7 +13,7 @@ import numpy as np
 
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.images.image import read_plane
-from radiounet.images.noise import local_rms
+from radiounet.images.noise import BOX_PX, local_rms, whole_boxes
 from radiounet.images.origins import check_maps, origin_error
 from radiounet.images.reading import fits_header, fits_plane
 from radiounet.measuring.mocks import Box, Canvas, Mock
@@ -22,8 +22,6 @@ from radiounet.network.masks import make_mask
 from radiounet.network.model_cards import ModelCard, network_input
 from radiounet.network.tiling import Layout, layout, sides
 
-BOX_PX = 96
-"""Cut-outs begin and end at multiples of this: those of the boxes of noise and background."""
 LEAST_HALF_PX = 4 * BOX_PX
 """A cut-out reaches so far from the middle of its mock; within it lie the boxes of the background there."""
 AROUND_PX = 64
@@ -154,14 +152,16 @@ class Scene:
         mock raises both. What the cut-out lacks of the whole image is lacking in both.
         """
         mock = trial.mock
-        limits = tuple(map(_cut_out, mock.box, self.plane.data.shape))
-        box = slice(*limits[0]), slice(*limits[1])
+        rows, columns = map(_cut_out, mock.box, self.plane.data.shape)
+        box = rows, columns
         image = self.plane.data[box].copy()
         image[_within(mock.box, box)] += np.float32(trial.flux_jy) * mock.light
-        return box, self._normalised(image, local_rms(image)) - self._input_of(limits)
+        return box, self._normalised(image, local_rms(image)) - self._input_of(
+            rows.start, rows.stop, columns.start, columns.stop
+        )
 
-    def _cut_input(self, limits: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
-        image = self.plane.data[tuple(slice(*part) for part in limits)]
+    def _cut_input(self, low_y: int, high_y: int, low_x: int, high_x: int) -> np.ndarray:
+        image = self.plane.data[low_y:high_y, low_x:high_x]
         return self._normalised(image, local_rms(image))
 
     def _predict(self, starts: np.ndarray, tiles: np.ndarray) -> np.ndarray:
@@ -212,11 +212,11 @@ class Scene:
         return bool(share >= FOUND_FLUX)
 
 
-def _cut_out(part: slice, side: int) -> tuple[int, int]:
-    """First row and end of the cut-out around a part of an image of so many rows; the same of columns."""
+def _cut_out(part: slice, side: int) -> slice:
+    """Rows of the cut-out around a part of an image of so many rows; the same of columns."""
     middle = (part.start + part.stop) // 2
     half = max(LEAST_HALF_PX, (part.stop - part.start + 1) // 2)
-    return max(middle - half, 0) // BOX_PX * BOX_PX, min(-(-(middle + half) // BOX_PX) * BOX_PX, side)
+    return whole_boxes(middle - half, middle + half, side)
 
 
 def _common(one: slice, other: slice) -> slice:

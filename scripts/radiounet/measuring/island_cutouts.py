@@ -4,23 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from radiounet.images.geometry import pixel_scales_arcsec, to_pixels
 from radiounet.images.image import open_plane, read_part
+from radiounet.images.noise import BOX_PX, whole_boxes
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
+from radiounet.network.class_maps import read_classes
 
-BOX_PX = 96
-"""The window begins at a multiple of it, so that background and rms have the boxes of the whole mosaic."""
 MARGIN_PX = 4 * BOX_PX
 """What the level of the background depends on, around an island."""
 
 
 def cut_out_island(
     image: str | Path, probability: str | Path, mask: str | Path, ra_deg: float, dec_deg: float, extent: float
-) -> tuple[StoredCutout, int] | None:
-    """Cut an island out of its mosaic as it was measured, but for its class planes.
+) -> StoredCutout | None:
+    """Cut an island out of its mosaic as it was measured.
 
     Only a window of the mosaic is read. Its background and noise are those of the whole mosaic to about
     1 % of the rms.
@@ -36,12 +35,8 @@ def cut_out_island(
 
     Returns
     -------
-    cutout : StoredCutout
-        Its islands have numbers of their own, not those of the mosaic.
-    number : int
-        That of the island.
-    None
-        The mask has no island there.
+    StoredCutout or None
+        Its islands have numbers of their own, not those of the mosaic. None where the mask has no island.
     """
     maps = [open_plane(path, brightness=False) for path in (probability, mask)]
     x, y = to_pixels(maps[1].wcs, ra_deg, dec_deg)
@@ -49,7 +44,8 @@ def cut_out_island(
     ny, nx = maps[1].data.shape
     window = _window(float(y), half, ny), _window(float(x), half, nx)
     chance, marked = (one.window(*window) for one in maps)
-    mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8))
+    classes = {name: plane[window] for name, plane in read_classes(str(probability)).items()}
+    mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes)
     labels = mosaic.islands[0]
     rows, columns = np.nonzero(labels)
     if not len(rows):
@@ -57,16 +53,14 @@ def cut_out_island(
     corner = [one.start for one in window]
     nearest = np.argmin(np.hypot(rows + corner[0] - y, columns + corner[1] - x))
     number = int(labels[rows[nearest], columns[nearest]])
-    part = ndimage.find_objects(labels)[number - 1]
-    cutout = cut_out(mosaic, mosaic.around(part, MARGIN_BEAMS * mosaic.beam_px))
+    cutout = cut_out(mosaic, mosaic.around(mosaic.boxes[number - 1], MARGIN_BEAMS * mosaic.beam_px))
     stored = StoredCutout.of(cutout)
     rows_there, columns_there = (
         slice(inner.start + outer.start, inner.stop + outer.start)
         for inner, outer in zip(stored.part, window, strict=True)
     )
-    return replace(stored, part=(rows_there, columns_there)), number
+    return replace(stored, part=(rows_there, columns_there))
 
 
 def _window(centre: float, half: float, side: int) -> slice:
-    low, high = int(centre - half) - MARGIN_PX, int(centre + half) + MARGIN_PX
-    return slice(max(low // BOX_PX * BOX_PX, 0), min(-(-high // BOX_PX) * BOX_PX, side))
+    return whole_boxes(int(centre - half) - MARGIN_PX, int(centre + half) + MARGIN_PX, side)

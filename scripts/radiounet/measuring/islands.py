@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from scipy import ndimage
 
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import to_sky
@@ -64,10 +63,10 @@ def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Isl
     """
     if not (mosaic.mask == 1).any():
         return []
-    labels, regions = mosaic.islands
+    _, regions = mosaic.islands
     shared = np.bincount(regions) > 1
     islands = []
-    for index, part in enumerate(ndimage.find_objects(labels), start=1):
+    for index, part in enumerate(mosaic.boxes, start=1):
         cutout = cut_out(mosaic, mosaic.around(part, MARGIN_BEAMS * mosaic.beam_px))
         island = (cutout.labels == index) & cutout.known
         if not island.any():  # reference mode also predicts blank pixels

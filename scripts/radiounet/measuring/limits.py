@@ -45,7 +45,7 @@ DIAMETER = 6.0
 
 @dataclass
 class _Series:
-    """Trials of one kind at one cluster; see `_Site.draw`."""
+    """Trials of one kind at one cluster; see `Site`."""
 
     expected_jy: float
     rng: np.random.Generator
@@ -99,7 +99,7 @@ def _joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
-class _Site:
+class Site:
     """One cluster on the image."""
 
     def __init__(self, cluster: Cluster, scene: Scene, options: LimitOptions, cosmology: FlatLambdaCDM):
@@ -201,7 +201,7 @@ def find_limits(
     options : LimitOptions
     cosmology : FlatLambdaCDM
     """
-    sites = [_Site(cluster, scene, options, cosmology) for cluster in clusters]
+    sites = [Site(cluster, scene, options, cosmology) for cluster in clusters]
     all_series = [site.series() for site in sites]
     for count in (len(one) for one in np.array_split(np.arange(options.trials), ROUNDS)):
         drawn = [(series, series.next_trials(count)) for one in all_series for series in one.values()]
@@ -211,7 +211,7 @@ def find_limits(
     return [_row(*one) for one in zip(clusters, sites, all_series, strict=True)]
 
 
-def _row(cluster: Cluster, site: _Site, all_series: dict[str, _Series]) -> dict[str, object]:
+def _row(cluster: Cluster, site: Site, all_series: dict[str, _Series]) -> dict[str, object]:
     row = unlimited(cluster) | {
         "detected": site.detected,
         "bruno_limit_mjy": 1e3 * site.bruno_jy,

@@ -1,6 +1,7 @@
 """One diffuse object: its flux density, profile, shape and surroundings, as an island shows them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -18,6 +19,8 @@ START_GROWTH = 1.3
 """E-folding radius of the start, over that of what the mask shows of a profile."""
 ROUND = 0.35
 """Least axis ratio of a fit that stands for a halo."""
+MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
+"""Radius of the middle of an island: of that of a disc of its area, but not less than a beam."""
 OFFSET = 1.0
 """Farthest centre of such a fit from the island's centroid, e-folding radii."""
 
@@ -77,6 +80,18 @@ class DiffuseObject:
         area = self.cutout.mosaic.plane.beam_area_px
         return self.fit.total / area, self.fit.total_error / area
 
+    @cached_property
+    def central_jy(self) -> float:
+        """Flux density of compact sources and radio galaxies in the middle of the island, see `MIDDLE`."""
+        cutout, plane = self.cutout, self.cutout.mosaic.plane
+        y, x = np.indices(self.island.shape)
+        radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(self.island.sum() / np.pi))
+        middle = np.hypot(y - self.shape.y, x - self.shape.x) < radius
+        peaks = cutout.components.peak[components_inside(cutout, middle)]
+        galaxies = (cutout.residual - cutout.filled)[middle & cutout.blanked & cutout.known]
+        compact = peaks.sum() * plane.resolution_area_px / plane.beam_area_px
+        return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
+
 
 def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> DiffuseObject:
     """Measure one island of a cut-out.
@@ -109,21 +124,3 @@ def _fit(cutout: Cutout, island: np.ndarray, others: np.ndarray, shape: Shape) -
     used = cutout.known & ~cutout.blanked & ~others
     start = shape.y, shape.x, radius
     return fit_exponential(cutout.filled, cutout.rms, used, cutout.covariance, start)
-
-
-def central_source_jy(measured: DiffuseObject) -> float:
-    """Flux density of compact sources in the middle of an island, Jy; see `MIDDLE`."""
-    cutout, shape = measured.cutout, measured.shape
-    y, x = np.indices(measured.island.shape)
-    radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(measured.island.sum() / np.pi))
-    middle = np.hypot(y - shape.y, x - shape.x) < radius
-    inside = components_inside(cutout, middle)
-    plane = cutout.mosaic.plane
-    area = plane.resolution_area_px / plane.beam_area_px
-    blanked = middle & cutout.blanked & cutout.known
-    galaxies = (cutout.residual - cutout.filled)[blanked].sum() / plane.beam_area_px
-    return float(cutout.components.peak[inside].sum() * area + max(galaxies, 0))
-
-
-MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
-"""Radius of the middle of an island: of that of a disc of its area, but not less than a beam."""

@@ -25,7 +25,11 @@ def fit_row(measured: DiffuseObject, calibration_error: float) -> dict[str, obje
     side = plane.pixel_arcsec / 60
     flux, noise = measured.fit_jy
     error = np.linalg.norm([noise, measured.flux.noise_jy, calibration_error * flux])
+    y, x = measured.cutout.origin + [fit.y, fit.x]
+    ra, dec = to_sky(plane.wcs, x, y)
     return {
+        "fit_ra_deg": float(ra),
+        "fit_dec_deg": float(dec),
         "fit_i0_ujy_arcsec2": brightness * fit.peak,
         "fit_i0_err_ujy_arcsec2": brightness * fit.peak_error,
         "fit_re_arcmin": side * fit.radius_px,

@@ -180,7 +180,7 @@ def _cut(source: Source) -> tuple[StoredCutout, list[str]]:
     found = cut_out_island(files["image"], *maps, *source.place, extent)
     if found is None:
         raise ConfigError(f"{files['mask']} has no island where {name} is: it belongs to another catalogue")
-    return found[0], [files["image"], *maps]
+    return found, [files["image"], *maps]
 
 
 def _part(path: str, cutout: StoredCutout) -> np.ndarray:

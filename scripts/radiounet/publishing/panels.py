@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
@@ -47,8 +47,6 @@ class Subject:
     row : Table.Row
         Of the catalogue.
     title : str
-    island : int or None
-        Number of the island; None for a cluster.
     r500_arcmin : float
         NaN for an island.
     bar_arcmin : float
@@ -58,7 +56,6 @@ class Subject:
 
     row: Table.Row
     title: str
-    island: int | None
     r500_arcmin: float
     bar_arcmin: float
     bar_label: str
@@ -75,12 +72,18 @@ class _View:
         )
         self.islands = cutout.islands[::step, ::step]
         self.arcmin = step * plane.pixel_arcsec / 60
-        self.centre = np.array([float(one) / step for one in to_pixels(plane.wcs, ra_deg, dec_deg)][::-1])
+        self._wcs = plane.wcs
+        self.centre = np.array(self.place(ra_deg, dec_deg)[::-1])
         where = middle(plane.data.shape)
         self.covariance = beam_covariance(plane, *where[::-1]) / step**2
         # pixels, along x and y, of an arcmin on the sky towards east and north
         self.to_pixels = np.linalg.inv(jacobian(plane.wcs, *where)) * 60 / step
         self.beam_arcsec2 = plane.beam.area_arcsec2
+
+    def place(self, ra_deg: float, dec_deg: float) -> tuple[float, float]:
+        """Pixel of a position, x and y."""
+        x, y = ((float(one) + 0.5) / self.step - 0.5 for one in to_pixels(self._wcs, ra_deg, dec_deg))
+        return x, y
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -112,7 +115,7 @@ def draw_panels(cutout: StoredCutout, subject: Subject) -> Figure:
     figure = Figure(figsize=(12.6, 4.75))
     left, middle_one, right = panels = figure.subplots(1, 3, sharex=True, sharey=True)
     figure.subplots_adjust(left=0.05, right=0.915, bottom=0.2, top=0.85, wspace=0.04)
-    model, name = _model(view, subject)
+    model, name = _model(view, row)
     norm = stretch(view.image)
     for axes, plane, title in (
         (left, view.image, "Image"),
@@ -192,32 +195,22 @@ def _draw_measures(axes: Axes, view: _View, subject: Subject) -> None:
     draw_scale_bar(axes, start, -subject.bar_arcmin, subject.bar_label, 0.02 * height)
 
 
-def _model(view: _View, subject: Subject) -> tuple[np.ndarray, str]:
+def _model(view: _View, row: Table.Row) -> tuple[np.ndarray, str]:
     """Image of the exponential profile in a row or, where there is none, of the compact sources."""
-    row, shape = subject.row, view.residual.shape
-    allowed = view.islands > 0 if subject.island is None else view.islands == subject.island
-    if np.isfinite(subject.r500_arcmin):
-        allowed &= np.hypot(*view.offsets(*np.indices(shape)[::-1])) <= subject.r500_arcmin
-    if not (row["fit_flag"] >= 0 and allowed.any()):
+    if not row["fit_flag"] >= 0:
         return view.compact, "Compact sources"
     angle = np.radians(float(row["fit_angle_deg"]))
     x, y = view.to_pixels @ [np.sin(angle), np.cos(angle)]
-    centre = [side // 2 for side in shape]
+    centre_x, centre_y = view.place(float(row["fit_ra_deg"]), float(row["fit_dec_deg"]))
     fit = ExponentialFit(
         peak=1e-6 * float(row["fit_i0_ujy_arcsec2"]) * view.beam_arcsec2,
-        y=centre[0],
-        x=centre[1],
+        y=centre_y,
+        x=centre_x,
         radius_px=float(row["fit_re_arcmin"]) / view.arcmin,
         ratio=float(row["fit_axis_ratio"]),
         angle_deg=float(np.degrees(np.arctan2(-x, y))),
         flag=int(row["fit_flag"]),
         **dict.fromkeys(("peak_error", "radius_error_px", "total", "total_error", "chi2"), np.nan),
     )
-    # the catalogue has no centre: with all else given, it is where model and residual correlate best
-    spectrum = np.fft.rfft2(np.nan_to_num(view.residual)) * np.conj(
-        np.fft.rfft2(fit.draw(shape, view.covariance))
-    )
-    match = np.roll(np.fft.irfft2(spectrum, shape), centre, axis=(0, 1))
-    best_y, best_x = np.unravel_index(np.argmax(np.where(allowed, match, -np.inf)), shape)
     name = "Exponential fit" + (f" (flag {fit.flag})" if fit.flag else "")
-    return replace(fit, y=float(best_y), x=float(best_x)).draw(shape, view.covariance), name
+    return fit.draw(view.residual.shape, view.covariance), name

@@ -204,7 +204,7 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     if redshift > 0:
         cosmology = FlatLambdaCDM(config.measure.h0, config.measure.omega_m)
         bar = 1000 * arcmin_per_kpc(redshift, cosmology), "1 Mpc"
-    return draw_panels(cutout, Subject(row, title, None, radius, *bar))
+    return draw_panels(cutout, Subject(row, title, radius, *bar))
 
 
 def picture_island(row: Table.Row, products: Products) -> Figure | None:
@@ -213,12 +213,11 @@ def picture_island(row: Table.Row, products: Products) -> Figure | None:
     paths = products.image(mosaic), products.probability(mosaic), products.mask(mosaic)
     if not all(Path(path).is_file() for path in paths):
         return None
-    found = cut_out_island(*paths, *(float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin")))
-    if found is None:
+    cutout = cut_out_island(*paths, *(float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin")))
+    if cutout is None:
         return None
-    cutout, number = found
     title = f"{row['name']}: {row['class']}, p_max {float(row['p_max']):.2f}, {mosaic}"
-    return draw_panels(cutout, Subject(row, title, number, np.nan, 2.0, "2'"))
+    return draw_panels(cutout, Subject(row, title, np.nan, 2.0, "2'"))
 
 
 def away_from_clusters(islands: Table, clusters: Table) -> Table:

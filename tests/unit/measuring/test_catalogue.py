@@ -7,76 +7,22 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
-from radiounet.images.rejections import Rejection, read_left_out, read_rejection, write_rejected
-from radiounet.images.squares import Mosaic
+from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.writing import write_ecsv, write_json
 from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections, write_catalogue
-from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.duplicates import drop_duplicates
-from radiounet.measuring.islands import find_islands
-from radiounet.settings.releases import DR2
-from radiounet.survey.cluster_tables import read_clusters
-from radiounet.survey.survey import Survey
-from stages import MEASURE, SEGMENTATION, fetch_field, leave_out, reject_mosaic, run_stages, write_image
-
-SURVEY = Survey(DR2, [Mosaic(name, ra, 30.0, 200) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))])
-ROWS = (
-    *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
-    *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
-)
-MADE = {}
-"""What the stages wrote: products, a table of each kind, input clusters, rejections by name."""
+from walk import MADE, a_row, copy_of, make_walk, read_catalogue, rows_of
 
 
 @pytest.fixture(scope="module", autouse=True)
 def walk(tmp_path_factory):
-    """Mosaic P1 with a halo, P3 and P4 in no unit of brightness; field P10+20 is not there, P12 unlike."""
-    folder = tmp_path_factory.mktemp("walk")
-    products = Products(str(folder / "dr2"))
-    (folder / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *ROWS]) + "\n")
-    run_stages(products, {"P1": write_image(folder / "a.fits", CRVAL1=10.0, CRVAL2=30.0)})
-    maps = products.image("P1"), products.probability("P1"), products.mask("P1")
-    find_islands(*maps, SURVEY, "P1", MEASURE, products.islands("P1"))
-    planes = [MosaicProducts("P1", *maps)]
-    table, model = str(folder / "in.csv"), SEGMENTATION.model
-    made = products.clusters("P1"), products.cutouts("P1")
-    measure_clusters(table, SURVEY, "P1", planes, model, MEASURE, *made)
-    rejected = {"P3": reject_mosaic(products, "P3", BUNIT="# 'unit' is \"Jy\" " + "x" * 40)}
-    rejected["P4"] = reject_mosaic(products, "P4", BUNIT="K")
-    fetch_field(products, "P10+20", folder)
-    rejected["P10+20"] = read_rejection(products.field_source("P10+20"))
-    other = Products(str(folder / "fields"))
-    leave_out(other, Mosaic("P1", 10.0, 30.0, 100), folder, "P12", "P13")
-    MADE["left out"] = other
-    rejected["P12"], rejected["P13"] = sorted(read_left_out(other.left_out("P1")), key=lambda one: one.name)
-    MADE["islands"], MADE["clusters"] = (
-        Table.read(one("P1"), format="ascii.ecsv") for one in (products.islands, products.clusters)
-    )
-    MADE["rejected"] = make_table("rejected", unique_rejections(rejected.values()), {})
-    MADE.update(products=products, rejections=rejected, input=read_clusters(table, MEASURE))
-
-
-def a_row(kind, **values):
-    """First row of a table, with these values."""
-    row = next(iter(zip(*(MADE[kind].filled("")[name].tolist() for name in COLUMNS[kind]), strict=True)))
-    row = dict(zip(COLUMNS[kind], row, strict=True))
-    assert set(values) <= set(row)
-    return row | values
-
-
-def copy_of(products, *kinds_and_names):
-    """Copy products of the walk."""
-    for kind, name in kinds_and_names:
-        target = Path(getattr(products, kind)(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(getattr(MADE["products"], kind)(name), target)
+    make_walk(tmp_path_factory.mktemp("walk"))
 
 
 def island(name, pixels, owned=1.0, area=1.0, parent=None, **values):
@@ -118,7 +64,7 @@ def test_units_by_hand():
         "_mjy": "mJy",
         "_ujy_arcsec2": "uJy / arcsec2",
     }
-    assert len(units) == 21
+    assert len(units) == 23
     for name, unit in units.items():
         assert unit == next(one for end, one in by_suffix.items() if name.endswith(end)), name
 
@@ -277,25 +223,6 @@ def merged(walk, tmp_path_factory):
     return products
 
 
-def read_catalogue(products, kind, suffix):
-    options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
-    table = Table.read(products.catalogue(kind, suffix), **options)
-    table.convert_bytestring_to_unicode()  # as FITS has texts
-    return table
-
-
-def rows_of(table):
-    """Return rows of plain values; NaN and masked numbers are None, CSV's True and False are bool."""
-    columns = []
-    for name in table.colnames:
-        missing = "" if any(name in one and one[name].kind is str for one in COLUMNS.values()) else None
-        values = [
-            missing if one is None or one != one else one for one in np.ma.asarray(table[name]).tolist()
-        ]
-        columns.append([{"True": True, "False": False}.get(value, value) for value in values])
-    return list(zip(*columns, strict=True))
-
-
 def plain(kind, row, suffix=""):
     """Values of a row as `rows_of` gives them; CSV rounds numbers."""
     values = []
@@ -430,59 +357,6 @@ def test_cluster_name_in_any_script(tmp_path, suffix):
 
 
 ODD = '#A <b>&"x"\'|$é\n{y}\x07'  # one line of it: "#A <b>&\"x\"'|$é {y} "
-
-
-@pytest.fixture
-def accounted(tmp_path):
-    """Two mosaics, of which one was rejected, and a cluster table whose rows lie everywhere."""
-    root = str(tmp_path / "results")
-    products = Products(root)
-    copy_of(products, ("islands", "P1"), ("clusters", "P3"), ("islands", "P3"))
-    table = MADE["clusters"].copy()
-    table["p_diffuse"][0] = 0.5
-    write_ecsv(products.clusters("P1"), table)
-    merge_catalogues(root, ["P1", "P3"], clusters=MADE["input"], survey=SURVEY)
-    return products
-
-
-@pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
-def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
-    rows = {row[0]: row for row in rows_of(read_catalogue(accounted, "clusters", suffix))}
-    assert set(rows) == {"in P1", "no z", "in P3", "dec 95", "row 7"}
-    column = list(COLUMNS["clusters"]).index
-    notes = {name: row[column("note")] or "" for name, row in rows.items()}
-    assert notes == {
-        "in P1": "",
-        "no z": "no redshift",
-        "in P3": f"rejected: {MADE['rejections']['P3'].reason}",
-        "dec 95": "declination 95 deg is outside -90..90 deg",
-        "row 7": "no position; neither M500 nor R500; no redshift; no name in the table",
-    }
-    mosaics = {name: row[column("mosaic")] or "" for name, row in rows.items()}
-    assert mosaics == {"in P1": "P1", "no z": "P1", "in P3": "P3", "dec 95": "", "row 7": ""}
-    assert rows["in P1"][column("p_diffuse")] == 0.5
-    assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
-
-
-def test_clusters_without_a_position_are_counted_and_named_in_the_log(caplog, accounted):
-    text = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
-    assert "1 cluster of the input: declination 95 deg is outside -90..90 deg (dec 95)" in text
-    assert "no name in the table (row 7)" in text
-
-
-def test_the_counts_of_clusters_add_up(accounted):
-    history = list(fits.getheader(accounted.catalogue("clusters", "fits"), 1)["HISTORY"])
-    assert {"clusters_rows: 7", "clusters_outside: 2"} <= set(history)
-    comments = open_lines(accounted.catalogue("clusters", "csv"))
-    assert {"# clusters_rows: 7", "# clusters_outside: 2"} <= set(comments)
-    infos = parse_single_table(accounted.catalogue("clusters", "vot")).infos
-    assert {("clusters_rows", "7"), ("clusters_outside", "2")} <= {(one.name, one.value) for one in infos}
-    assert len(read_catalogue(accounted, "clusters", "csv")) + 2 == 7
-
-
-def open_lines(path):
-    with open(path, encoding="utf-8") as stream:
-        return stream.read().splitlines()
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

@@ -284,3 +284,27 @@ def test_each_half_of_the_mask_comes_from_its_owner(mosaics):
 def test_part_owned_by_a_mosaic_that_is_not_given(mosaics):
     mosaics.add(probability=0.3).places.append(Mosaic("P2", RA, DEC + NORTH, N_PX))
     assert mosaics.measure(dec=MIDDLE)["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics):
+    image = FAINT * disc_px(60, 75.5).astype(float)
+    image[CENTRE_PX + 76 :] = np.nan
+    probability = np.where(np.isnan(image), np.nan, 0.3)
+    mosaics.add(image=image, probability=probability, mask=disc_px(60, 75.5))
+    mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
+    row = mosaics.measure(dec=MIDDLE)
+    assert row["coverage"] == pytest.approx(1, abs=0.01)
+    assert row["note"] == "flux densities and islands cover 50 % of R500: that of its own mosaic"
+    assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 2 / BEAM_PX, rel=0.06)
+
+
+def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics):
+    image = np.full((N_PX, N_PX), np.nan)
+    image[:100] = 0  # far from the aperture
+    mosaics.add(image=image, probability=np.where(np.isnan(image), np.nan, 0.3))
+    mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
+    row = mosaics.measure(dec=MIDDLE)
+    assert mosaics.cutout is None
+    assert (row["class"], row["reason"]) == ("N/A", "its own mosaic has no data there")
+    assert row["note"] == "its own mosaic has no data there"
+    assert row["coverage"] == pytest.approx(0.5, abs=0.01)

@@ -79,14 +79,15 @@ def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
     run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=1100)})
     paths = products.image("a"), products.probability("a"), products.mask("a")
     row = max(ecsv_table(products.islands("a")), key=lambda row: row["flux_mjy"])
-    found, number = cut_out_island(*paths, row["ra_deg"], row["dec_deg"], row["extent_arcmin"])
+    found = cut_out_island(*paths, row["ra_deg"], row["dec_deg"], row["extent_arcmin"])
     mosaic = MeasuredMosaic.read(*paths)
     whole = StoredCutout.of(cut_out(mosaic, found.part))
     assert found.rms_jy == pytest.approx(whole.rms_jy, rel=1e-3)
     np.testing.assert_allclose(found.residual.data, whole.residual.data, atol=0.02 * whole.rms_jy)
     np.testing.assert_array_equal(found.residual.wcs.wcs.crpix, whole.residual.wcs.wcs.crpix)
     y, x = HALO[0] - found.part[0].start, HALO[1] - found.part[1].start
-    assert found.islands[y, x] == number
+    number = found.islands[y, x]
+    assert number > 0
     area = row["area_arcmin2"] / (4.5 / 60) ** 2
     assert (found.islands == number).sum() == pytest.approx(area, rel=0.05)
 

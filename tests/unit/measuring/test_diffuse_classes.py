@@ -79,7 +79,7 @@ def test_a_relic_is_tangential():
 def test_a_radial_bar_is_uncertain():
     row = measured(bar(70, 0, 60, 5, 0))
     assert row["class"] == "U"
-    assert "too little for a relic" in row["reason"]
+    assert "not tangential, as a relic is" in row["reason"]
 
 
 def test_a_halo_and_a_relic():

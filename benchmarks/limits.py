@@ -1,0 +1,115 @@
+"""Limits against a direct test: how many new mock halos are found at the flux densities of 50 and 90 %.
+
+On a simulated image of the default sky with clusters of several redshifts, without diffuse emission of
+its own, segmented by the shipped model.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+from astropy.io import fits
+
+from common import print_table
+from radiounet.images.geometry import to_sky
+from radiounet.images.image import grid_wcs, read_plane
+from radiounet.images.resampling import prepare_image
+from radiounet.measuring.injection import Scene, Trial
+from radiounet.measuring.limits import Site, find_limits
+from radiounet.network.inference import open_model, write_cores
+from radiounet.network.masks import stitch_cores
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.network.tiling import tile_image
+from radiounet.settings.limits import LimitOptions
+from radiounet.settings.releases import DR2
+from radiounet.settings.segmentation import Segmentation
+from radiounet.settings.simulate import HELD_OUT, SimulateOptions
+from radiounet.simulation.simulate import simulate_pair
+from radiounet.survey.survey import Cluster
+
+SEED = HELD_OUT + 90_000
+REDSHIFTS = (0.1, 0.2, 0.35, 0.5)
+R500_KPC = 1000.0
+COSMOLOGY = FlatLambdaCDM(70, 0.3)
+
+
+def write_image(path: Path, n_px: int) -> None:
+    """Write an image without diffuse emission."""
+    options = SimulateOptions(
+        n_px=n_px, coarse_fraction=0, blank_fraction=0, empty_fraction=1, galactic_fraction=0
+    )
+    header = grid_wcs(180.0, 45.0, n_px, DR2.pixel_arcsec).to_header()
+    header.update(BMAJ=DR2.beam_arcsec / 3600, BMIN=DR2.beam_arcsec / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    fits.writeto(path, simulate_pair(options, SEED).image, header)
+
+
+def open_scene(folder: Path, model: str, n_px: int) -> Scene:
+    """Segment the image by the stages, and open it for mocks."""
+    write_image(folder / "sky.fits", n_px)
+    image, tiles, cores, chance, mask = (
+        str(folder / name) for name in ("i.fits", "t.h5", "c.h5", "p.fits", "m.fits")
+    )
+    card, settings = read_card(model_folder(model)), Segmentation(model=model)
+    prepare_image(str(folder / "sky.fits"), image, card.pixel_arcsec, card.beam_arcsec)
+    tile_image(image, model, settings.mode, tiles)
+    predictor, _ = open_model(model_folder(model))
+    write_cores(tiles, predictor, card, cores)
+    stitch_cores(cores, image, model, settings, chance, mask)
+    return Scene(image, chance, mask, card, predictor)
+
+
+def clusters_of(image: str, count: int) -> list[Cluster]:
+    """Clusters at random places inside an image."""
+    plane, rng = read_plane(image), np.random.default_rng(SEED)
+    found = []
+    for number in range(count):
+        redshift = REDSHIFTS[number % len(REDSHIFTS)]
+        radius = R500_KPC / COSMOLOGY.kpc_proper_per_arcmin(redshift).value
+        ra, dec = to_sky(plane.wcs, *rng.uniform(0.2, 0.8, 2) * plane.data.shape[0])
+        found.append(Cluster(f"C{number}", float(ra), float(dec), redshift, float(radius)))
+    return found
+
+
+def main() -> None:
+    """Measure the limits, try new mocks at them, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="lotss-unet")
+    parser.add_argument("--clusters", type=int, default=12)
+    parser.add_argument("--mocks", type=int, default=20, help="new ones for each flux density and cluster")
+    parser.add_argument("--size", type=int, default=1500, help="side of the image, px")
+    args = parser.parse_args()
+    options = LimitOptions(relics=False)
+    with tempfile.TemporaryDirectory() as folder:
+        scene = open_scene(Path(folder), args.model, args.size)
+        clusters = clusters_of(f"{folder}/i.fits", args.clusters)
+        started = time.process_time()
+        rows = find_limits(clusters, scene, options, COSMOLOGY)
+        seconds = time.process_time() - started
+        found = {part: [0, 0] for part in (50, 90)}
+        for number, (cluster, row) in enumerate(zip(clusters, rows, strict=True)):
+            draw = Site(cluster, scene, options, COSMOLOGY).series()["halo"].draw
+            rng = np.random.default_rng([SEED, number])
+            for part, counts in found.items():
+                flux_jy = 1e-3 * float(row[f"flux_{part}_mjy"])
+                if not np.isfinite(flux_jy):
+                    continue
+                mocks = [draw(rng, parts) for parts in rng.random((args.mocks, 2))]
+                trials = [Trial(mock, flux_jy) for mock in mocks if mock is not None]
+                counts[0] += sum(scene.look(trials))
+                counts[1] += len(trials)
+    both = sum(np.isfinite(float(row["flux_90_mjy"])) for row in rows)
+    table: list[list[object]] = [["clusters; with both flux densities", f"{len(rows)}; {both}"]]
+    for part, (yes, all_of) in found.items():
+        share = 100 * yes / max(all_of, 1)
+        table.append([f"new halos found at flux_{part}_mjy", f"{yes} of {all_of} ({share:.0f} %)"])
+    ratio = np.array([float(r["bruno_limit_mjy"]) / float(r["flux_50_mjy"]) for r in rows])
+    table.append(["relation of Bruno et al. over flux_50_mjy, median", f"{np.nanmedian(ratio):.2f}"])
+    table.append(["CPU s per cluster, halos alone", f"{seconds / len(clusters):.1f}"])
+    print_table([f"{args.model}, {args.size} px", ""], table)
+
+
+if __name__ == "__main__":
+    main()
