@@ -172,6 +172,7 @@ def test_tables_do_not_depend_on_how_they_are_downloaded_or_shown(graph, tmp_pat
         {"mosaics": {"field_radius_deg": 1.0}},
         {"mosaics": {"compare_to": "/there/{mosaic}.fits"}},
         {"measure": {"calibration_error": 0.2}},
+        {"measure": {"galactic_latitude_deg": 20.0}},
         {"archive": {"clusters": {"psz2": "https://there"}}},
         {"archive": {"dr2": {"mosaic": "https://there/{mosaic}/{file}"}}},
         {"archive": {"lists": {"fields": "https://there"}}},
@@ -187,7 +188,6 @@ def test_tables_of_published_mosaics_do_not_depend_on_what_only_other_jobs_use(g
     "more",
     [
         {"measure": {"unit": ["M500=solMass"]}},
-        {"measure": {"galactic_latitude_deg": 20.0}},
         {"clusters": None},
         {"select": {"with_clusters": True}},
         {"results": "elsewhere"},
