@@ -26,7 +26,7 @@ from radiounet.images.writing import atomic
 from radiounet.measuring.columns import make_table, number_formats, unmeasured_cluster
 from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.survey.cluster_tables import log_notes
-from radiounet.survey.survey import Cluster, Survey
+from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def add_unmeasured(
         why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
         for index in indices:
             row = unmeasured_cluster(clusters[index], mosaic)
-            added.append(row | {"note": "; ".join(filter(None, (str(row["note"]), why)))})
+            added.append(row | {"note": join_notes(str(row["note"]), why)})
     logger.info(
         "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
         "%d without a position, %d in the catalogue",

@@ -23,7 +23,7 @@ from radiounet.network.cluster_probability import HostCalibration, beam_average,
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_tables import log_notes, read_clusters
-from radiounet.survey.survey import Cluster, Survey
+from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class ClusterMeter:
         if not one.image.size:
             decision = classify_cluster([], [], np.nan, 0.0)
             row |= {"class": decision.label, "reason": decision.reason}
-            row["note"] = _joined(cluster.note, "no data inside R500")
+            row["note"] = join_notes(cluster.note, "no data inside R500")
             return row, None
         p_diffuse = p_max
         row["rms_ujy"] = 1e6 * float(np.median(one.rms))
@@ -136,14 +136,14 @@ class ClusterMeter:
         box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not np.isfinite(self._plane.data[box]).any():
             why = "its own mosaic has no data there"
-            row |= {"class": "N/A", "reason": why, "note": _joined(cluster.note, why)}
+            row |= {"class": "N/A", "reason": why, "note": join_notes(cluster.note, why)}
             return row, None
         cutout = cut_out(self._own, box)
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
         own = self._own_coverage(cluster)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
-            row["note"] = _joined(cluster.note, why)
+            row["note"] = join_notes(cluster.note, why)
         return row, cutout
 
     def _own_coverage(self, cluster: Cluster) -> float:
@@ -201,10 +201,6 @@ class ClusterMeter:
             rms[part][inside],
             area_arcsec2 / self._plane.pixel_arcsec**2,
         )
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
 
 
 def _join(parts: Sequence[_Aperture]) -> _Aperture:

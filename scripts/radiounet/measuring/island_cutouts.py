@@ -44,7 +44,7 @@ def cut_out_island(
     ny, nx = maps[1].data.shape
     window = _window(float(y), half, ny), _window(float(x), half, nx)
     chance, marked = (one.window(*window) for one in maps)
-    classes = {name: plane[window] for name, plane in read_classes(str(probability)).items()}
+    classes = read_classes(str(probability), *window)
     mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes)
     labels = mosaic.islands[0]
     rows, columns = np.nonzero(labels)

@@ -22,7 +22,7 @@ from radiounet.settings.config import Config
 from radiounet.settings.limits import LimitOptions
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.cosmology import arcmin_per_kpc
-from radiounet.survey.survey import Cluster, Survey
+from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
@@ -82,21 +82,17 @@ class _Series:
         kept = is_rising(self.flux_jy, self.found)
         limit = 1e3 * (brightest(self.expected_jy) if kept.all() else self.flux_jy[kept].max())
         if not kept.all():
-            note = _joined(note, f"fewer were found above {limit:.3g} mJy, which do not count")
+            note = join_notes(note, f"fewer were found above {limit:.3g} mJy, which do not count")
         if self.found.all():
-            return {}, _joined(note, "all were found")
+            return {}, join_notes(note, "all were found")
         if not self.found.any():
-            return {}, _joined(note, f"none was found up to {limit:.3g} mJy")
+            return {}, join_notes(note, f"none was found up to {limit:.3g} mJy")
         trials = 1e3 * self.flux_jy[kept], self.found[kept], 1e3 * self.expected_jy
         fluxes = {part: flux_found(*trials, part / 100) for part in PARTS}
         within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
         if missing := [f"{part} %" for part in PARTS if part not in within]:
-            note = _joined(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")
+            note = join_notes(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")
         return within, note
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
 
 
 class Site:
@@ -226,7 +222,7 @@ def _row(cluster: Cluster, site: Site, all_series: dict[str, _Series]) -> dict[s
             row[f"{prefix}flux_{part}_mjy"] = flux
             if kind == "halo":
                 row[f"flux_{part}_err_mjy"] = error
-    return row | {"limit_note": _joined(*notes)}
+    return row | {"limit_note": join_notes(*notes)}
 
 
 def unlimited(cluster: Cluster) -> dict[str, object]:

@@ -35,7 +35,7 @@ from radiounet.survey.cluster_tables import (
     list_states,
     read_clusters,
 )
-from radiounet.survey.survey import Cluster
+from radiounet.survey.survey import Cluster, join_notes
 
 logger = logging.getLogger(__name__)
 
@@ -202,8 +202,8 @@ def _joined(kept: Cluster, other: Cluster, name: str) -> Cluster:
     return replace(
         kept,
         **{key: getattr(other, key) for key in lacks},
-        note="; ".join(filter(None, (kept.note, note))),
-        other_names="; ".join(filter(None, (kept.other_names, named))),
+        note=join_notes(kept.note, note),
+        other_names=join_notes(kept.other_names, named),
     )
 
 
@@ -211,7 +211,7 @@ def _with_shared_names_noted(clusters: list[Cluster]) -> list[Cluster]:
     """Clusters, with a note where several that are not the same have one name."""
     count = Counter(cluster.name for cluster in clusters)
     return [
-        replace(one, note="; ".join(filter(None, (one.note, f"{count[one.name]} clusters have this name"))))
+        replace(one, note=join_notes(one.note, f"{count[one.name]} clusters have this name"))
         if count[one.name] > 1 and "rows have this name" not in one.note
         else one
         for one in clusters

@@ -41,6 +41,11 @@ class Cluster:
         return math.isfinite(self.ra_deg) and math.isfinite(self.dec_deg) and math.isfinite(self.r500_arcmin)
 
 
+def join_notes(*notes: str) -> str:
+    """Notes on one row as one text; empty ones are left out."""
+    return "; ".join(filter(None, notes))
+
+
 class Survey:
     """All mosaics and fields of a release, and who owns what.
 

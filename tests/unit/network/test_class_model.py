@@ -22,6 +22,7 @@ from radiounet.measuring.islands import find_islands
 from radiounet.network.architectures.class_unet import class_unet
 from radiounet.network.architectures.keras_network import named_weights, set_named_weights
 from radiounet.network.architectures.registry import OTHER_CLASSES
+from radiounet.network.class_maps import read_classes
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import make_mask, stitch_cores
@@ -245,6 +246,11 @@ def test_classes_go_from_cores_to_the_catalogue(tmp_path, shipped):
         probability, galaxies = hdus[0].data.copy(), hdus["RADIO_GALAXY"].data.copy()
         assert hdus["RADIO_GALAXY"].data.shape == plane.shape
     assert np.isnan(probability[:40]).all()
+    rows, columns = slice(96, 301), slice(50, 480)
+    part = read_classes(paths["p.fits"], rows, columns)["radio galaxy"]
+    assert part.dtype == np.uint8
+    np.testing.assert_allclose(part / 255, galaxies[rows, columns], atol=1e-6)
+    assert part.any()
     with h5py.File(paths["cores.h5"]) as store:
         assert store["classes"].shape == (3, *store["cores"].shape)
     chance, _ = predicted(shipped, plane)
