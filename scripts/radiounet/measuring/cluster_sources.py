@@ -80,8 +80,10 @@ class ClusterSources:
         whole = region_flux(cutout, aperture, options.calibration_error)
         islands = self._islands(cluster, cutout, distance)
         masked = aperture & (cutout.labels > 0)
+        owners = [self._owner(int(label)) for label in np.unique(cutout.labels[masked])]
+        others = sorted({owner.name for owner in owners if _place(owner) != _place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
-        decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage)
+        decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage, others)
         row: dict[str, object] = {
             "class": decision.label,
             "reason": decision.reason,
@@ -93,7 +95,7 @@ class ClusterSources:
             "island_count": len(islands),
             "islands": "; ".join(one.name for one in islands),
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
-            "flag_shared": any(one.shared for one in islands),
+            "flag_shared": bool(others) or any(one.shared for one in islands),
         }
         if masked.any():
             inside = region_flux(cutout, masked, options.calibration_error)
@@ -116,9 +118,8 @@ class ClusterSources:
         """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
         mosaic = self._mosaic
         box = mosaic.boxes[label - 1]
-        y, x = np.nonzero(mosaic.islands[0][box] == label)
-        y, x = y + box[0].start, x + box[1].start
-        if not self._is_of(cluster, *to_sky(mosaic.plane.wcs, x.mean(), y.mean())):
+        y, x = self._pixels(label)
+        if _place(self._owner(label)) != _place(cluster):
             return None
         cutout = cut_out(mosaic, mosaic.around(box, MARGIN_BEAMS * mosaic.beam_px))
         island = (cutout.labels == label) & cutout.known
@@ -138,11 +139,18 @@ class ClusterSources:
         decision = classify_island(measured, flags, means, place)
         return ClusterIsland(designation(sky), measured, place, flags, decision, self._shared(cluster, y, x))
 
-    def _is_of(self, cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> bool:
-        """Whether the centre of no other cluster is nearer to a place, in units of R500."""
-        apart = 60 * separation_deg(unit_vectors(float(ra_deg), float(dec_deg)), self._vectors)
-        owner = self._clusters[int(np.argmin(apart / self._radii_arcmin))]
-        return (owner.ra_deg, owner.dec_deg) == (cluster.ra_deg, cluster.dec_deg)
+    def _pixels(self, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of an island in the mosaic."""
+        rows, columns = self._mosaic.boxes[label - 1]
+        y, x = np.nonzero(self._mosaic.islands[0][rows, columns] == label)
+        return y + rows.start, x + columns.start
+
+    def _owner(self, label: int) -> Cluster:
+        """The cluster whose centre is nearest to that of an island, in units of R500."""
+        y, x = self._pixels(label)
+        ra, dec = to_sky(self._mosaic.plane.wcs, x.mean(), y.mean())
+        apart = 60 * separation_deg(unit_vectors(float(ra), float(dec)), self._vectors)
+        return self._clusters[int(np.argmin(apart / self._radii_arcmin))]
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""
@@ -196,6 +204,11 @@ class ClusterSources:
             f"{kind}_las_arcmin": las,
             f"{kind}_lls_kpc": las * kpc,
         }
+
+
+def _place(cluster: Cluster) -> tuple[float, float]:
+    """What tells clusters apart: two rows at one place share their islands."""
+    return cluster.ra_deg, cluster.dec_deg
 
 
 def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:

@@ -248,7 +248,7 @@ CLUSTERS = {
     **_FLAGS,
     "flag_coverage": Column(bool, None, "meta.code.qual", "Less than 80 % of the aperture has data"),
     "flag_shared": Column(
-        bool, None, "meta.code.qual", "An island of it reaches into R500 of another cluster, too"
+        bool, None, "meta.code.qual", "An island reaches into R500 of this cluster and of another one"
     ),
     **_LIMITS,
     "upper_limit_mjy": Column(

@@ -189,7 +189,11 @@ def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[s
 
 
 def classify_cluster(
-    decisions: Sequence[Decision], fluxes: Sequence[float], p_diffuse: float, coverage: float
+    decisions: Sequence[Decision],
+    fluxes: Sequence[float],
+    p_diffuse: float,
+    coverage: float,
+    others: Sequence[str] = (),
 ) -> Decision:
     """Class of a cluster from those of its islands.
 
@@ -202,11 +206,15 @@ def classify_cluster(
         count.
     p_diffuse, coverage : float
         Probability of hosting diffuse emission; part of the aperture with data. NaN where unknown.
+    others : sequence of str
+        Names of clusters that are nearer to islands that reach into R500 of this one.
     """
     if not coverage > 0:
         return Decision("N/A", "no data inside R500")
+    if not decisions and others:
+        return Decision("U", f"the emission inside R500 is nearer to {', '.join(others)}")
     if not decisions:
-        return Decision("NDE", f"no island within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
+        return Decision("NDE", f"no island of its own within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
     candidates = [(one.label, flux) for one, flux in zip(decisions, fluxes, strict=True) if one.label != "U"]
     least = SECOND_SHARE * max((flux for _, flux in candidates), default=0.0)
     labels = sorted({label for label, flux in candidates if flux >= least})

@@ -115,7 +115,14 @@ def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     far = Cluster("far", RA, DEC + 70 * 4.5 / 3600, 0.2, 6.0)
     one, other = (measured(halo(), cluster, [near, far]) for cluster in (near, far))
     assert (one["class"], one["island_count"], one["flag_shared"]) == ("cRH", 1, True)
-    assert (other["class"], other["island_count"]) == ("NDE", 0)
+    assert (other["class"], other["island_count"], other["flag_shared"]) == ("U", 0, True)
+    assert other["reason"] == "the emission inside R500 is nearer to near"
+
+
+def test_two_rows_at_one_place_share_an_island():
+    rows = [replace(CLUSTER, name=name) for name in ("first", "second")]
+    both = [measured(halo(), cluster, rows) for cluster in rows]
+    assert [(row["class"], row["island_count"]) for row in both] == [("cRH", 1)] * 2
 
 
 def test_an_island_larger_than_r500():
