@@ -16,6 +16,7 @@ from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
 from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import write_cutouts
 from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
@@ -79,6 +80,7 @@ class ClusterMeter:
         host_calibration: HostCalibration | None,
         options: MeasureOptions,
         clusters: Sequence[Cluster],
+        compact: CompactFiles | None = None,
     ):
         self._survey = survey
         self._host_calibration = host_calibration
@@ -86,7 +88,9 @@ class ClusterMeter:
         self._mosaics: dict[str, MeasuredMosaic] = {}
         for one in products:
             check_maps(one.image, one.probability, one.mask)
-            self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask)
+            # cut-outs are of the cluster's own mosaic
+            own = compact if one is products[0] else None
+            self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask, own)
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
         frequency = frequency_hz(fits_header(products[0].image))
@@ -140,10 +144,11 @@ class ClusterMeter:
             return row, None
         cutout = cut_out(self._own, box)
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
+        row["note"] = _joined(cluster.note, str(row["note"]))
         own = self._own_coverage(cluster)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
-            row["note"] = _joined(cluster.note, why)
+            row["note"] = _joined(str(row["note"]), why)
         return row, cutout
 
     def _own_coverage(self, cluster: Cluster) -> float:
@@ -242,6 +247,7 @@ def measure_clusters(
     target: str,
     cutouts: str,
     unplaced: bool = False,
+    compact: CompactFiles | None = None,
 ) -> None:
     """Measure the clusters whose centre a mosaic's cell owns; those that cannot be have a note.
 
@@ -257,6 +263,8 @@ def measure_clusters(
         Whose card holds the calibration of `p_diffuse`.
     unplaced : bool
         List clusters without a position too; for an image that is all there is.
+    compact : CompactFiles, optional
+        Where compact sources come from, beside the image itself.
     """
     clusters = read_clusters(table, options) if table else []
     owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
@@ -264,7 +272,7 @@ def measure_clusters(
     if any(cluster.measurable for cluster in mine):
         calibration = read_card(model_folder(model), check_weights=False).host_calibration
         near = [cluster for cluster in clusters if cluster.measurable]
-        meter = ClusterMeter(survey, products, calibration, options, near)
+        meter = ClusterMeter(survey, products, calibration, options, near, compact)
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
     rows, shown = [], []
@@ -290,6 +298,7 @@ def measure_clusters(
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",
         "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
+        **(compact.provenance() if compact else {}),
     }
     write_cutouts(cutouts, shown, meta)
     write_ecsv(target, make_table("clusters", rows, meta))
