@@ -132,9 +132,7 @@ def _add_gaussian(plane: np.ndarray, y: float, x: float, peak: float, covariance
     part = plane[rows, columns]
     dy, dx = np.ogrid[rows.start : rows.start + part.shape[0], columns.start : columns.start + part.shape[1]]
     (yy, yx), (_, xx) = np.linalg.inv(covariance)
-    part += peak * np.exp(
-        -0.5 * (yy * (dy - y) ** 2 + 2 * yx * (dy - y) * (dx - x) + xx * (dx - x) ** 2)
-    )
+    part += peak * np.exp(-0.5 * (yy * (dy - y) ** 2 + 2 * yx * (dy - y) * (dx - x) + xx * (dx - x) ** 2))
 
 
 def fit_components(image: np.ndarray, rms: np.ndarray, covariance: np.ndarray) -> Components:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from radiounet.errors import NoOverlapError
+from radiounet.errors import ConfigError, NoOverlapError
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane
 from radiounet.images.geometry import middle, outline, to_pixels, to_sky
@@ -34,7 +34,8 @@ from radiounet.measuring.cutouts import (
 )
 from radiounet.settings.components import ComponentTable
 from radiounet.settings.config import Config
-from radiounet.settings.urls import public_text
+from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.urls import local_path, public_text
 from radiounet.survey.component_tables import ComponentList, read_components
 
 logger = logging.getLogger(__name__)
@@ -75,10 +76,22 @@ class CompactFiles:
     @classmethod
     def of_run(cls, config: Config, products: Products, mosaic: str) -> "CompactFiles":
         """Those of a mosaic of a run."""
-        options = config.measure.components
-        table = options.file(mosaic, products) if options else None
-        high = products.high_resolution(mosaic) if config.mosaics.high_resolution else None
-        return cls(mosaic, options, table, high)
+        files = config.compact_files(products, mosaic)
+        return cls(mosaic, config.measure.components, files.get("components"), files.get("high_resolution"))
+
+    @classmethod
+    def of_image(cls, options: MeasureOptions) -> "CompactFiles":
+        """Those of a single image.
+
+        Raises
+        ------
+        ConfigError
+            The table is not a file.
+        """
+        components = options.components
+        if components is not None and (components.is_fetched or components.is_of_mosaic):
+            raise ConfigError(f"{components.url}: the components of one image are a file: fetch it first")
+        return cls("the image", components, components and local_path(components.url))
 
     def sources(self, plane: Plane) -> list[ComponentSource]:
         """What they hold of the sky of an image.
@@ -284,9 +297,7 @@ class HighResolution:
     def components(self, mosaic: MeasuredMosaic, part: Part, found: Components) -> Components:
         """Compact sources of a part; raises `NotCoveredError` unless one cut-out shows `COVERED` of it."""
         rows, columns = np.nonzero(np.isfinite(mosaic.plane.data[part][::STEP_PX, ::STEP_PX]))
-        places = to_sky(
-            mosaic.plane.wcs, part[1].start + STEP_PX * columns, part[0].start + STEP_PX * rows
-        )
+        places = to_sky(mosaic.plane.wcs, part[1].start + STEP_PX * columns, part[0].start + STEP_PX * rows)
         shares = [one.share(*places) for one in self._shown]
         best = int(np.argmax(shares)) if shares else -1
         if not shares or shares[best] < COVERED:
@@ -296,4 +307,3 @@ class HighResolution:
         if best not in self._fitted:
             self._fitted[best] = self._shown[best].fitted()
         return _Placed.of(mosaic, part, self._fitted[best]).components(HIGH_RESOLUTION)
-

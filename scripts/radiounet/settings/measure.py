@@ -34,7 +34,7 @@ class MeasureOptions(Section):
     ] = Field(
         None,
         description="table of components, such as those of LoTSS or PyBDSF, of which the compact ones are "
-        "taken away: url, columns, units, or a path or URL alone; null: compact sources are found on the image",
+        "taken away: url, columns, units, or a path or URL alone; null: they are found on the image",
     )
 
 

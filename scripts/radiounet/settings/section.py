@@ -165,9 +165,7 @@ BeamText = Annotated[
     AfterValidator(_beam),
     Field(json_schema_extra={"pattern": r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$"}),
 ]
-FieldFile = Annotated[
-    str, AfterValidator(template(("field",))), AfterValidator(_no_url), _in_schema("field")
-]
+FieldFile = Annotated[str, AfterValidator(template(("field",))), AfterValidator(_no_url), _in_schema("field")]
 MosaicFile = Annotated[
     str, AfterValidator(template(("mosaic",))), AfterValidator(_no_url), _in_schema("mosaic")
 ]

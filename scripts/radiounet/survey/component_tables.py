@@ -137,23 +137,26 @@ def _open(path: str | Path) -> Table:
 
 
 def _checked(
-    path: str | Path, reader: "_Reader", rows: np.ndarray, ra: np.ndarray, dec: np.ndarray, options: ComponentTable
+    path: str | Path,
+    reader: "_Reader",
+    rows: np.ndarray,
+    ra: np.ndarray,
+    dec: np.ndarray,
+    options: ComponentTable,
 ) -> ComponentList:
     flux, major, minor, angle = (reader.values(name, rows) for name in ("flux", "major", "minor", "angle"))
     _require(path, flux > 0, rows, "no flux density above 0")
-    _require(path, (minor >= 0) & (major >= minor) & np.isfinite(major), rows, "no size, the longer axis first")
+    _require(
+        path, (minor >= 0) & (major >= minor) & np.isfinite(major), rows, "no size, the longer axis first"
+    )
     angle = np.where(np.isfinite(angle), angle, 0.0)
     lone = np.full(len(rows), np.nan)
     error = reader.values("flux_error", rows) if "flux_error" in reader.columns else lone
     error = np.where(error >= 0, error, options.flux_error * flux)
     if options.beam_arcsec is not None:
-        major, minor = (
-            np.sqrt(np.maximum(one**2 - options.beam_arcsec**2, 0)) for one in (major, minor)
-        )
+        major, minor = (np.sqrt(np.maximum(one**2 - options.beam_arcsec**2, 0)) for one in (major, minor))
     same = np.round(np.stack([ra / SAME_DEG, dec / SAME_DEG]))
-    _, first, count = np.unique(
-        np.vstack([same, flux]), axis=1, return_index=True, return_counts=True
-    )
+    _, first, count = np.unique(np.vstack([same, flux]), axis=1, return_index=True, return_counts=True)
     if (count > 1).any():
         places = ", ".join(f"{rows[one] + 1}" for one in sorted(first[count > 1])[:MAX_NAMED])
         raise TableError(
