@@ -9,7 +9,7 @@ import numpy as np
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import Plane
+from radiounet.images.image import Plane, StoredImage
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
@@ -220,7 +220,9 @@ def _join(parts: Sequence[_Aperture]) -> _Aperture:
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
-def box_around(plane: Plane, cluster: Cluster, reach: float = 1.1) -> tuple[slice, slice] | None:
+def box_around(
+    plane: Plane | StoredImage, cluster: Cluster, reach: float = 1.1
+) -> tuple[slice, slice] | None:
     """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
     x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):

@@ -91,7 +91,7 @@ class CompactFiles:
         components = options.components
         if components is not None and (components.is_fetched or components.is_of_mosaic):
             raise ConfigError(f"{components.url}: the components of one image are a file: fetch it first")
-        return cls("the image", components, components and local_path(components.url))
+        return cls("the image", components, local_path(components.url) if components else None)
 
     def sources(self, plane: Plane) -> list[ComponentSource]:
         """What they hold of the sky of an image.
@@ -226,8 +226,8 @@ class _Placed:
         compact = compact[np.argsort(-listed.flux_jy[compact], kind="stable")]
         centre = centre_of(self.part)
         covariance = beam_covariance(plane, *centre)
-        axes = (one[compact] for one in (listed.major_arcsec, listed.minor_arcsec, listed.angle_deg))
-        own = [shape_covariance(plane, *centre, Beam(*map(float, one))) for one in zip(*axes, strict=True)]
+        axes = np.stack([listed.major_arcsec, listed.minor_arcsec, listed.angle_deg], axis=-1)[compact]
+        own = [shape_covariance(plane, centre[0], centre[1], Beam(*one)) for one in axes.tolist()]
         shapes = covariance + np.array(own).reshape(-1, 2, 2)
         # of 1 Jy, per beam of the unit
         share = plane.beam.area_arcsec2 / beam.area_arcsec2

@@ -205,10 +205,10 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     """Cut a part out of a mosaic, and take its compact sources and radio galaxies away.
 
     Compact sources: those of the first of the mosaic's sources that covers the part, else those that are
-    found on the image itself (`radiounet.measuring.compact`). What then
-    still stands out sharply from the median of its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the network calls a
-    radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an island is that of
-    its own pixels, so that a narrow relic is not compared with the sky beside it.
+    found on the image itself (`radiounet.measuring.compact`). What then still stands out sharply from the
+    median of its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the
+    network calls a radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an
+    island is that of its own pixels, so that a narrow relic is not compared with the sky beside it.
     """
     image, rms = mosaic.plane.data[part], mosaic.rms[part]
     components = _components(mosaic, part)

@@ -214,8 +214,9 @@ def picture_island(row: Table.Row, products: Products, config: Config) -> Figure
     paths = products.image(mosaic), products.probability(mosaic), products.mask(mosaic)
     if not all(Path(path).is_file() for path in paths):
         return None
-    place = (float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin"))
-    cutout = cut_out_island(*paths, *place, compact=CompactFiles.of_run(config, products, mosaic))
+    ra, dec, extent = (float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin"))
+    compact = CompactFiles.of_run(config, products, mosaic)
+    cutout = cut_out_island(*paths, ra, dec, extent, compact)
     if cutout is None:
         return None
     title = f"{row['name']}: {row['class']}, p_max {float(row['p_max']):.2f}, {mosaic}"
