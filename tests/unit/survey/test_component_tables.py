@@ -135,7 +135,7 @@ def test_a_table_that_cannot_be_used_is_refused_by_name(tmp_path, changes, error
     [
         (None, ConfigError, "there is no table of components .*see measure.components"),
         (b"SIMPLE  =", TableError, "a.fits"),
-        (b"<html>busy</html>", TableError, "cannot be read as a table"),
+        (b"<html>busy</html>", TableError, "is not a VOTable"),
         (b"ra,dec,flux\n", TableError, "has no rows: leave measure.components out"),
     ],
 )
