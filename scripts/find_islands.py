@@ -1,18 +1,23 @@
 """Measure the islands of a mask: position, size, probability, flux density."""
 
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
 
+READS = ("image", "probability", "mask", "list", "components", "high_resolution")
+
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("image", "probability", "mask", "list"), writes=("out",))
+    parser = stage_parser(__doc__, reads=READS, writes=("out",))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="its image")
     parser.add_argument("--probability", required=True, help="its probability map")
     parser.add_argument("--mask", required=True, help="its mask")
+    parser.add_argument("--components", help="table of components; none: without")
+    parser.add_argument("--high-resolution", help="cut-outs of a 6 arcsec image; none: without")
     add_survey_options(parser)
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
     add_settings(parser)
@@ -21,7 +26,9 @@ def main() -> None:
     def work() -> None:
         survey = survey_from(args)
         options = args.settings.measure
-        find_islands(args.image, args.probability, args.mask, survey, args.mosaic, options, args.out)
+        compact = CompactFiles(args.mosaic, options.components, args.components, args.high_resolution)
+        maps = args.image, args.probability, args.mask
+        find_islands(*maps, survey, args.mosaic, options, args.out, compact)
 
     run_stage(args, work, inputs=[args.mask], outputs=[args.out], name=args.mosaic)
 

@@ -3,6 +3,7 @@
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.components import CompactFiles
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
@@ -10,12 +11,14 @@ from radiounet.survey.survey import add_survey_options, survey_from
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("clusters", "list"))
+    parser = stage_parser(__doc__, reads=("clusters", "list", "components", "high_resolution"))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
     parser.add_argument("--clusters", help="cluster table; none writes an empty table")
     parser.add_argument("--model", required=True, help="its card holds the calibration of p_diffuse")
+    parser.add_argument("--components", help="table of components; none: without")
+    parser.add_argument("--high-resolution", help="cut-outs of a 6 arcsec image; none: without")
     add_survey_options(parser)
     add_settings(parser)
     args = parser.parse_args()
@@ -31,7 +34,9 @@ def main() -> None:
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
         ]
         survey = survey_from(args)
-        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, options, table, cutouts)
+        compact = CompactFiles(args.mosaic, options.components, args.components, args.high_resolution)
+        written = options, table, cutouts
+        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, *written, compact=compact)
 
     planes = [
         kind(n) for n in (args.mosaic, *args.touched) for kind in (products.image, products.probability)

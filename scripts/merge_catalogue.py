@@ -24,6 +24,7 @@ def main() -> None:
             clusters=graph.clusters,
             survey=graph.survey,
             limits=graph.config.limits.enabled,
+            compact=graph.config.fetched_compact(graph.products, *graph.selected),
         )
 
     run_stage(args, work, outputs=[])

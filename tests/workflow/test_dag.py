@@ -97,6 +97,32 @@ def test_limits_are_measured_where_they_are_switched_on(run):
     assert "measure_limits" not in run.counts()
 
 
+def test_compact_sources_from_a_table_and_from_6_arcsec_images(run):
+    """Each selected mosaic has cut-outs of its own; one table at a URL is fetched once for all."""
+    write_lists(run)
+    run.write_config(clusters="psz2")
+    plain = run.counts()
+    high = {"high_resolution": "https://there/{mosaic}/mosaic-blanked.fits"}
+    for url, fetched in (("https://there/gaul.fits", 1), ("https://there/{mosaic}.fits", 4), (None, 0)):
+        components = {"components": {"url": url}} if url else {}
+        run.write_config(clusters="psz2", mosaics=high, measure=components)
+        text = run("-n", "-p")
+        counts = counts_in(text)
+        assert (counts.pop("fetch_high_resolution"), counts.pop("fetch_components", 0)) == (4, fetched)
+        assert counts | {"total": plain["total"]} == plain
+        assert "--high-resolution results/dr2/high_resolution/P126+65.fits" in text
+    assert "--components" not in text
+    run.write_config(clusters="psz2", measure={"components": "gaul.fits"})
+    assert "measure.components: there is no file gaul.fits" in run("-n", status=1)
+    run.write_config(mosaics=high)
+    assert "clusters names no catalogue" in run("-n", status=1)
+    (run.folder / "gaul.fits").write_text("a table")
+    run.write_config(clusters="psz2", measure={"components": "gaul.fits"})
+    text = run("-n", "-p")
+    assert "--components gaul.fits" in text
+    assert counts_in(text) == plain
+
+
 def test_fields_are_fetched_once_however_many_mosaics_use_them(run):
     write_lists(run)
     run.write_config(mosaics={"source": "fields"}, archive={"dr2": {"field": "file:///data/{field}/{file}"}})

@@ -136,6 +136,61 @@ if CONFIG.mosaics.source == "published":
             " --image {output.image:q} --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
+if CONFIG.mosaics.high_resolution:
+
+    rule fetch_high_resolution:
+        output:
+            cutouts=PRODUCTS.high_resolution("{mosaic}"),
+        log:
+            PRODUCTS.log("fetch_high_resolution", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("fetch_high_resolution", "{mosaic}")
+        localrule: RULES.runs_beside_snakemake("fetch_high_resolution")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=doubling(2000),
+            runtime=doubling(60),
+            connections=1,
+        params:
+            # the clusters of this mosaic only: a list that grows elsewhere fetches nothing anew
+            cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+            places=lambda wildcards: GRAPH.places_of_clusters(wildcards.mosaic),
+            clusters=fixed(GRAPH.cluster_table),
+            settings=RULES.settings(
+                *("mosaics.high_resolution", "measure.h0", "measure.omega_m", "measure.unit")
+            ),
+        shell:
+            "stage fetch_high_resolution --mosaic {wildcards.mosaic:q} --clusters {params.clusters:q}"
+            ' {params.cell:q} --settings {params.settings:q} --settings "$DOWNLOAD"'
+            " --out {output.cutouts:q} --on-reject $ON_REJECT --log {log:q}"
+
+
+if CONFIG.measure.components and CONFIG.measure.components.is_fetched:
+
+    rule fetch_components:
+        output:
+            table=PRODUCTS.components("{mosaic}"),
+        log:
+            PRODUCTS.log("fetch_components", "{mosaic}"),
+        benchmark:
+            PRODUCTS.benchmark("fetch_components", "{mosaic}")
+        localrule: RULES.runs_beside_snakemake("fetch_components")
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=doubling(3000),
+            runtime=doubling(60),
+            connections=1,
+        params:
+            settings=RULES.settings("measure.components"),
+        shell:
+            "stage fetch_components --mosaic {wildcards.mosaic:q} --settings {params.settings:q}"
+            ' --settings "$DOWNLOAD" --out {output.table:q} --on-reject $ON_REJECT --log {log:q}'
+
+
 if CONFIG.mosaics.source == "fields":
 
     rule fetch_field:

@@ -4,6 +4,7 @@ rule find_islands:
         image=PRODUCTS.image("{mosaic}"),
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
+        compact=RULES.compact,
     output:
         table=PRODUCTS.islands("{mosaic}"),
     log:
@@ -19,12 +20,19 @@ rule find_islands:
     params:
         cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
         cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
-        settings=RULES.settings("measure.calibration_error", "measure.galactic_latitude_deg"),
+        compact=RULES.compact_options,
+        components=lambda wildcards: FRESHNESS.fingerprints.of_all(
+            CONFIG.own_components(PRODUCTS, wildcards.mosaic)
+        ),
+        settings=RULES.settings(
+            "measure.calibration_error", "measure.galactic_latitude_deg", "measure.components"
+        ),
         code=FRESHNESS.code("find_islands"),
     shell:
         "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"
         " --probability {input.probability:q} --mask {input.mask:q} {params.cell:q}"
-        " --out {output.table:q} --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
+        " {params.compact:q} --out {output.table:q} --settings {params.settings:q}"
+        " --on-reject $ON_REJECT --log {log:q}"
 
 
 rule measure_clusters:
@@ -32,6 +40,7 @@ rule measure_clusters:
         unpack(RULES.around_clusters),
         card=fixed(GRAPH.model_card),
         clusters=as_inputs(*GRAPH.cluster_table),
+        compact=RULES.compact,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
         cutouts=PRODUCTS.cutouts("{mosaic}"),
@@ -56,11 +65,16 @@ rule measure_clusters:
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
+        compact=RULES.compact_options,
+        components=lambda wildcards: FRESHNESS.fingerprints.of_all(
+            CONFIG.own_components(PRODUCTS, wildcards.mosaic)
+        ),
         settings=RULES.settings("measure"),
         code=FRESHNESS.code("measure_clusters"),
     shell:
         "stage measure_clusters --root {params.root:q} --mosaic {wildcards.mosaic:q}"
         " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} {params.cell:q}"
+        " {params.compact:q}"
         " --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -97,7 +111,8 @@ if CONFIG.limits.enabled:
             model=CONFIG.segmentation.model,
             card=lambda wildcards: GRAPH.model_state,
             settings=RULES.settings(
-                "limits", "measure", "segmentation.batch", "segmentation.precision"
+                *("limits", "measure.h0", "measure.omega_m", "measure.unit"),
+                *("segmentation.batch", "segmentation.precision"),
             ),
             code=FRESHNESS.code("measure_limits"),
         shell:

@@ -33,6 +33,14 @@ class Products:
         """20" image of a mosaic, Jy/beam."""
         return f"{self.root}/mosaics/{mosaic}/image.fits"
 
+    def high_resolution(self, mosaic: str) -> str:
+        """Cut-outs of a 6" image around the clusters of a mosaic, Jy/beam."""
+        return f"{self.root}/high_resolution/{mosaic}.fits"
+
+    def components(self, name: str) -> str:
+        """Fetched table of components: of a mosaic, or of all."""
+        return f"{self.root}/components/{name}.fits"
+
     def weights(self, mosaic: str) -> str:
         """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
         return f"{self.root}/mosaics/{mosaic}/weights.fits"

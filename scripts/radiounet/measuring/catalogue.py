@@ -179,6 +179,7 @@ def merge_catalogues(
     clusters: Sequence[Cluster] = (),
     survey: Survey | None = None,
     limits: bool = False,
+    compact: Sequence[str] = (),
 ) -> None:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -198,6 +199,8 @@ def merge_catalogues(
         Who owns them.
     limits : bool
         Join the tables of upper limits.
+    compact : sequence of str
+        Fetched files of compact sources, whose rejections are listed.
     """
     products = Products(root)
     islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
@@ -209,6 +212,7 @@ def merge_catalogues(
     if clusters and survey:
         measured = add_unmeasured(measured, clusters, survey, mosaics, products)
     others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
+    others += compact
     rejections = [*from_islands, *from_clusters, *from_limits, *filter(None, map(read_rejection, others))]
     if fields:
         rejections += [

@@ -23,10 +23,10 @@ from radiounet.measuring.diffuse_classes import (
 from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
 from radiounet.measuring.islands import designation, touches_blank
 from radiounet.measuring.objects import DiffuseObject, measure_object
-from radiounet.measuring.rows import class_means, fit_row
+from radiounet.measuring.rows import class_means, fit_row, origin_columns
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cosmology import arcmin_per_kpc
-from radiounet.survey.survey import Cluster
+from radiounet.survey.survey import Cluster, join_notes
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class ClusterSources:
             "compact_mjy": 1e3 * whole.compact_jy,
             "compact_count": whole.compact_count,
             "blanked_fraction": whole.blanked_fraction,
+            **origin_columns(cutout, aperture),
+            "note": join_notes(*_notes(cutout, *(one.measured.cutout for one in islands))),
             "island_count": len(islands),
             "islands": "; ".join(one.name for one in islands),
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
@@ -209,6 +211,11 @@ class ClusterSources:
 def _place(cluster: Cluster) -> tuple[float, float]:
     """What tells clusters apart: two rows at one place share their islands."""
     return cluster.ra_deg, cluster.dec_deg
+
+
+def _notes(*cutouts: Cutout) -> list[str]:
+    """What is to be said of the compact sources of some cut-outs, each once."""
+    return list(dict.fromkeys(one.components.note for one in cutouts if one.components.note))
 
 
 def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:

@@ -9,13 +9,14 @@ import numpy as np
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import Plane
+from radiounet.images.image import Plane, StoredImage
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
 from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import write_cutouts
 from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
@@ -79,6 +80,7 @@ class ClusterMeter:
         host_calibration: HostCalibration | None,
         options: MeasureOptions,
         clusters: Sequence[Cluster],
+        compact: CompactFiles | None = None,
     ):
         self._survey = survey
         self._host_calibration = host_calibration
@@ -86,7 +88,9 @@ class ClusterMeter:
         self._mosaics: dict[str, MeasuredMosaic] = {}
         for one in products:
             check_maps(one.image, one.probability, one.mask)
-            self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask)
+            # cut-outs are of the cluster's own mosaic
+            own = compact if one is products[0] else None
+            self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask, own)
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
         frequency = frequency_hz(fits_header(products[0].image))
@@ -140,10 +144,11 @@ class ClusterMeter:
             return row, None
         cutout = cut_out(self._own, box)
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
+        row["note"] = join_notes(cluster.note, str(row["note"]))
         own = self._own_coverage(cluster)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
-            row["note"] = join_notes(cluster.note, why)
+            row["note"] = join_notes(str(row["note"]), why)
         return row, cutout
 
     def _own_coverage(self, cluster: Cluster) -> float:
@@ -211,7 +216,9 @@ def _join(parts: Sequence[_Aperture]) -> _Aperture:
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
 
-def box_around(plane: Plane, cluster: Cluster, reach: float = 1.1) -> tuple[slice, slice] | None:
+def box_around(
+    plane: Plane | StoredImage, cluster: Cluster, reach: float = 1.1
+) -> tuple[slice, slice] | None:
     """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
     x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):
@@ -238,6 +245,7 @@ def measure_clusters(
     target: str,
     cutouts: str,
     unplaced: bool = False,
+    compact: CompactFiles | None = None,
 ) -> None:
     """Measure the clusters whose centre a mosaic's cell owns; those that cannot be have a note.
 
@@ -253,6 +261,8 @@ def measure_clusters(
         Whose card holds the calibration of `p_diffuse`.
     unplaced : bool
         List clusters without a position too; for an image that is all there is.
+    compact : CompactFiles, optional
+        Where compact sources come from, beside the image itself.
     """
     clusters = read_clusters(table, options) if table else []
     owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
@@ -260,7 +270,7 @@ def measure_clusters(
     if any(cluster.measurable for cluster in mine):
         calibration = read_card(model_folder(model), check_weights=False).host_calibration
         near = [cluster for cluster in clusters if cluster.measurable]
-        meter = ClusterMeter(survey, products, calibration, options, near)
+        meter = ClusterMeter(survey, products, calibration, options, near, compact)
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
     rows, shown = [], []
@@ -286,6 +296,7 @@ def measure_clusters(
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",
         "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
+        **(compact.provenance() if compact else {}),
     }
     write_cutouts(cutouts, shown, meta)
     write_ecsv(target, make_table("clusters", rows, meta))

@@ -76,6 +76,12 @@ _TAKEN_AWAY = {
     "blanked_fraction": Column(
         float, None, "stat.filling", "Part filled with the level around it: resolved radio galaxies"
     ),
+    "compact_origin": Column(
+        str, None, "meta.note", "Where the compact sources come from: image, table or high resolution"
+    ),
+    "extended_count": Column(
+        int, None, "meta.number", "Components of the table that are too large to be compact, and were left"
+    ),
 }
 _CLASS = {
     "class": Column(
@@ -151,6 +157,7 @@ ISLANDS = {
     **_FLAGS,
     "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
+    "note": Column(str, None, "meta.note", "What of the settings could not be used"),
 }
 
 _LIMITS = {

@@ -9,7 +9,7 @@ Not `photutils`: a peak on a ridge, such as that of a relic, must not be a sourc
 split into groups that are fitted one after the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -34,6 +34,10 @@ PATCH_SIGMA = 4.0
 LARGEST_SHIFT_PX = 0.5
 OVERLAP_SIGMA = 5.3
 """Beyond, two components share less than 1e-3."""
+DRAWN_SIGMA = 5.0
+"""How far a component of a shape of its own is drawn: it has fallen to 4e-6 there."""
+IMAGE = "image"
+"""Origin of components that were fitted on the image itself."""
 
 # brightness over noise is ranked in 1023 steps of its arcsinh, about 1 % each: the median filter needs
 # small integers
@@ -62,16 +66,24 @@ def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.
 
 @dataclass(frozen=True)
 class Components:
-    """Compact components of an image.
+    """Compact components of an image, whatever their origin.
 
     Attributes
     ----------
     y, x : ndarray, ``[component]``
-        Positions, px.
+        Positions, px; of a shape of their own they may lie outside the image.
     peak, error : ndarray, ``[component]``
         Amplitude and its error, both in the unit of the image.
     covariance : ndarray, ``[2, 2]``
         Of the beam, order y, x; px2.
+    shapes : ndarray, ``[component, 2, 2]``, or None
+        Covariance of each component with the beam; None where all have that of the beam.
+    origin : str
+        Where they come from: `IMAGE`, or as `radiounet.measuring.components` names it.
+    extended : ndarray, ``[2, component]``
+        Positions, y and x, of components that are too large to be compact, and were left.
+    note : str
+        Why other components than these could not be used, and what they lack.
     """
 
     y: np.ndarray
@@ -79,10 +91,48 @@ class Components:
     peak: np.ndarray
     error: np.ndarray
     covariance: np.ndarray
+    shapes: np.ndarray | None = None
+    origin: str = IMAGE
+    extended: np.ndarray = field(default_factory=lambda: np.empty((2, 0)))
+    note: str = ""
+
+    @property
+    def flux(self) -> np.ndarray:
+        """Flux densities, ``[component]``: unit of the image times the solid angle of its beam."""
+        return self._spread(self.peak)
+
+    @property
+    def flux_error(self) -> np.ndarray:
+        """Their errors."""
+        return self._spread(self.error)
+
+    def _spread(self, amplitudes: np.ndarray) -> np.ndarray:
+        if self.shapes is None:
+            return amplitudes
+        return amplitudes * np.sqrt(np.linalg.det(self.shapes) / np.linalg.det(self.covariance))
 
     def draw(self, shape: tuple[int, int]) -> np.ndarray:
         """Image of the components, float32 ``[y, x]``, in their unit."""
-        return _Patches(shape, np.stack([self.y, self.x], axis=-1), self.covariance).draw(self.peak)
+        if self.shapes is None:
+            places = np.stack([self.y, self.x], axis=-1)
+            return _Patches(shape, places, self.covariance).draw(self.peak)
+        plane = np.zeros(shape)
+        for component in zip(self.y, self.x, self.peak, self.shapes, strict=True):
+            _add_gaussian(plane, *component)
+        return plane.astype(np.float32)
+
+
+def _add_gaussian(plane: np.ndarray, y: float, x: float, peak: float, covariance: np.ndarray) -> None:
+    """Add one component to a plane, as far as it lies on it."""
+    reach = DRAWN_SIGMA * np.sqrt(np.diag(covariance))
+    rows, columns = (
+        slice(max(int(np.ceil(at - far)), 0), max(int(at + far) + 1, 0))
+        for at, far in zip((y, x), reach, strict=True)
+    )
+    part = plane[rows, columns]
+    dy, dx = np.ogrid[rows.start : rows.start + part.shape[0], columns.start : columns.start + part.shape[1]]
+    (yy, yx), (_, xx) = np.linalg.inv(covariance)
+    part += peak * np.exp(-0.5 * (yy * (dy - y) ** 2 + 2 * yx * (dy - y) * (dx - x) + xx * (dx - x) ** 2))
 
 
 def fit_components(image: np.ndarray, rms: np.ndarray, covariance: np.ndarray) -> Components:

@@ -1,14 +1,16 @@
 """Parts of a mosaic as they are measured: without background, compact sources and radio galaxies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.images.background import subtract_background
+from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.images.geometry import jacobian, middle
 from radiounet.images.image import Plane, read_plane
@@ -31,6 +33,24 @@ PROBABLE = 127
 """Of 255."""
 
 
+class NotCoveredError(Exception):
+    """Why components from elsewhere cannot be used for a part of an image."""
+
+
+class ComponentSource(Protocol):
+    """Compact sources from elsewhere than the image; see `radiounet.measuring.components`."""
+
+    def components(self, mosaic: "MeasuredMosaic", part: Part, found: Components) -> Components:
+        """Those of a part of a mosaic, on which `found` were found; or raises `NotCoveredError`."""
+
+
+class ComponentFiles(Protocol):
+    """Files that a mosaic's compact sources come from."""
+
+    def sources(self, plane: Plane) -> Sequence[ComponentSource]:
+        """What they hold of the sky of an image; the first that covers a part is used."""
+
+
 @dataclass(frozen=True)
 class MeasuredMosaic:
     """A mosaic above its background, with its mask cut into islands; planes ``[y, x]``.
@@ -49,6 +69,8 @@ class MeasuredMosaic:
         0 no, 1 diffuse, 255 no data.
     classes : mapping of str to ndarray of uint8
         Other classes that the network tells, 255 for a probability of 1.
+    sources : sequence of ComponentSource
+        Compact sources from elsewhere than the image.
     """
 
     plane: Plane
@@ -57,6 +79,7 @@ class MeasuredMosaic:
     probability: np.ndarray
     mask: np.ndarray
     classes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sources: Sequence[ComponentSource] = ()
 
     @classmethod
     def of(
@@ -65,18 +88,22 @@ class MeasuredMosaic:
         probability: np.ndarray,
         mask: np.ndarray,
         classes: Mapping[str, np.ndarray] | None = None,
+        compact: ComponentFiles | None = None,
     ) -> "MeasuredMosaic":
         """Take the background of an image away, and measure its noise."""
         rms = local_rms(plane.data)
         beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
         flat = subtract_background(plane.data, rms, beam_px, mask == 1)
-        return cls(replace(plane, data=flat), plane.data - flat, rms, probability, mask, classes or {})
+        level, sources = plane.data - flat, compact.sources(plane) if compact else ()
+        return cls(replace(plane, data=flat), level, rms, probability, mask, classes or {}, sources)
 
     @classmethod
-    def read(cls, image: str, probability: str, mask: str) -> "MeasuredMosaic":
+    def read(
+        cls, image: str, probability: str, mask: str, compact: ComponentFiles | None = None
+    ) -> "MeasuredMosaic":
         """Read a mosaic's products; see `of`."""
         planes = fits_plane(probability), fits_plane(mask)
-        return cls.of(read_plane(image), *planes, read_classes(probability))
+        return cls.of(read_plane(image), *planes, read_classes(probability), compact)
 
     @property
     def beam_px(self) -> float:
@@ -161,10 +188,14 @@ class Cutout:
 
 def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
     """Covariance, at a pixel, of the beam that an image was made with, order y, x; px2."""
-    beam = plane.resolution or plane.beam
-    angle = np.radians(beam.angle_deg)
+    return shape_covariance(plane, y, x, plane.resolution or plane.beam)
+
+
+def shape_covariance(plane: Plane, y: float, x: float, shape: Beam) -> np.ndarray:
+    """Covariance, at a pixel, of a Gaussian of other axes, as of `beam_covariance`; an axis may be 0."""
+    angle = np.radians(shape.angle_deg)
     axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])  # east, north
-    widths = FWHM_TO_SIGMA * np.array([beam.major_arcsec, beam.minor_arcsec])
+    widths = FWHM_TO_SIGMA * np.array([shape.major_arcsec, shape.minor_arcsec])
     on_sky = axes.T @ np.diag(widths**2) @ axes
     to_pixels = np.linalg.inv(jacobian(plane.wcs, x, y))
     return (to_pixels @ on_sky @ to_pixels.T)[::-1, ::-1]
@@ -173,15 +204,14 @@ def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
 def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     """Cut a part out of a mosaic, and take its compact sources and radio galaxies away.
 
-    Compact sources: `radiounet.measuring.compact`. What then still stands out sharply from the median of
-    its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the network calls a
-    radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an island is that of
-    its own pixels, so that a narrow relic is not compared with the sky beside it.
+    Compact sources: those of the first of the mosaic's sources that covers the part, else those that are
+    found on the image itself (`radiounet.measuring.compact`). What then still stands out sharply from the
+    median of its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the
+    network calls a radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an
+    island is that of its own pixels, so that a narrow relic is not compared with the sky beside it.
     """
     image, rms = mosaic.plane.data[part], mosaic.rms[part]
-    corner = np.array([one.start for one in part])
-    centre = np.array(middle(image.shape))[::-1] + corner
-    components = fit_components(image, rms, beam_covariance(mosaic.plane, *centre))
+    components = _components(mosaic, part)
     compact = components.draw(image.shape)
     residual = image - compact
     labels = mosaic.islands[0][part]
@@ -198,3 +228,24 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
         blanked |= known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
     filled = np.where(blanked, level * rms, np.where(known, residual, 0)).astype(np.float32)
     return Cutout(mosaic, part, components, compact, residual, blanked, filled, labels)
+
+
+def _components(mosaic: MeasuredMosaic, part: Part) -> Components:
+    """Compact sources of a part, positions counted from its corner."""
+    image = mosaic.plane.data[part]
+    found = fit_components(image, mosaic.rms[part], beam_covariance(mosaic.plane, *centre_of(part)))
+    notes = []
+    for source in mosaic.sources:
+        try:
+            chosen = source.components(mosaic, part, found)
+        except NotCoveredError as why:
+            notes.append(str(why))
+        else:
+            return replace(chosen, note=join_notes(*notes, chosen.note))
+    return replace(found, note=join_notes(*notes))
+
+
+def centre_of(part: Part) -> np.ndarray:
+    """Row and column of the middle of a part."""
+    corner = np.array([one.start for one in part])
+    return np.array(middle((part[0].stop - part[0].start, part[1].stop - part[1].start)))[::-1] + corner

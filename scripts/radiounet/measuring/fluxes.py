@@ -75,7 +75,7 @@ def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) ->
     square = float(np.mean(np.square(rms, dtype=np.float64))) if y.size else 0.0
     inside = components_inside(cutout, region)
     # of a component all of its flux density is in doubt, or none
-    amplitudes = cutout.components.error[inside] * (independent / plane.beam_area_px)
+    amplitudes = cutout.components.flux_error[inside] * (independent / plane.beam_area_px)
     parts = [square * 2 * beams, np.square(amplitudes).sum()]
     parts += [(SUBTRACTION_ERROR * compact) ** 2, (BLANKED_ERROR * filled) ** 2]
     noise = float(np.sqrt(np.sum(parts)))

@@ -8,6 +8,7 @@ import numpy as np
 from radiounet.images.geometry import pixel_scales_arcsec, to_pixels
 from radiounet.images.image import open_plane, read_part
 from radiounet.images.noise import BOX_PX, whole_boxes
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.network.class_maps import read_classes
@@ -17,7 +18,13 @@ MARGIN_PX = 4 * BOX_PX
 
 
 def cut_out_island(
-    image: str | Path, probability: str | Path, mask: str | Path, ra_deg: float, dec_deg: float, extent: float
+    image: str | Path,
+    probability: str | Path,
+    mask: str | Path,
+    ra_deg: float,
+    dec_deg: float,
+    extent: float,
+    compact: CompactFiles | None = None,
 ) -> StoredCutout | None:
     """Cut an island out of its mosaic as it was measured.
 
@@ -32,6 +39,8 @@ def cut_out_island(
         Of the island in its table, ICRS.
     extent : float
         Its largest size, arcmin.
+    compact : CompactFiles, optional
+        Where its compact sources come from, beside the image itself.
 
     Returns
     -------
@@ -45,7 +54,7 @@ def cut_out_island(
     window = _window(float(y), half, ny), _window(float(x), half, nx)
     chance, marked = (one.window(*window) for one in maps)
     classes = read_classes(str(probability), *window)
-    mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes)
+    mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes, compact)
     labels = mosaic.islands[0]
     rows, columns = np.nonzero(labels)
     if not len(rows):

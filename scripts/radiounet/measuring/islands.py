@@ -11,6 +11,7 @@ from radiounet.images.geometry import to_sky
 from radiounet.images.origins import check_maps, mask_provenance
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.columns import make_table
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import FLAGS, classify_island, island_flags
 from radiounet.measuring.objects import measure_object
@@ -120,6 +121,7 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
         "p_max": float(chance.max()),
         **class_columns(means),
         **flux_columns(measured),
+        "note": cutout.components.note,
         **fit_row(measured, options.calibration_error),
         "peak_snr": float(np.max((cutout.filled / cutout.rms)[island])),
         "galactic_latitude_deg": latitude,
@@ -147,7 +149,14 @@ def designation(place: SkyCoord) -> str:
 
 
 def find_islands(
-    image: str, probability: str, mask: str, survey: Survey, mosaic: str, options: MeasureOptions, target: str
+    image: str,
+    probability: str,
+    mask: str,
+    survey: Survey,
+    mosaic: str,
+    options: MeasureOptions,
+    target: str,
+    compact: CompactFiles | None = None,
 ) -> None:
     """Measure the islands of all connected regions that reach into a mosaic's cell.
 
@@ -157,13 +166,15 @@ def find_islands(
     along different lines, so the pieces of a region stay together: those outside the
     cell are in the table as well, with an ``owned_fraction`` of 0.
 
+    Compact sources are those of the files `compact`, where these cover an island.
+
     Raises
     ------
     OriginError
         Mask, probability map and image were not made from each other.
     """
     check_maps(image, probability, mask)
-    measured = MeasuredMosaic.read(image, probability, mask)
+    measured = MeasuredMosaic.read(image, probability, mask, compact)
     plane = measured.plane
     islands = measure_islands(measured, options)
     places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
@@ -174,6 +185,7 @@ def find_islands(
     meta = mask_provenance(mask) | {
         "calibration_error": options.calibration_error,
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
+        **(compact.provenance() if compact else {}),
     }
     if survey.cells.disjoint:  # own images are not compared with each other
         meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]

@@ -87,9 +87,9 @@ class DiffuseObject:
         y, x = np.indices(self.island.shape)
         radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(self.island.sum() / np.pi))
         middle = np.hypot(y - self.shape.y, x - self.shape.x) < radius
-        peaks = cutout.components.peak[components_inside(cutout, middle)]
+        sources = cutout.components.flux[components_inside(cutout, middle)]
         galaxies = (cutout.residual - cutout.filled)[middle & cutout.blanked & cutout.known]
-        compact = peaks.sum() * plane.resolution_area_px / plane.beam_area_px
+        compact = sources.sum() * plane.resolution_area_px / plane.beam_area_px
         return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
 
 

@@ -77,4 +77,11 @@ def flux_columns(measured: DiffuseObject) -> dict[str, object]:
         "compact_mjy": 1e3 * measured.flux.compact_jy,
         "compact_count": measured.flux.compact_count,
         "blanked_fraction": measured.flux.blanked_fraction,
+        **origin_columns(measured.cutout, measured.island),
     }
+
+
+def origin_columns(cutout: Cutout, region: np.ndarray) -> dict[str, object]:
+    """Columns of the origin of compact sources; `region` is bool ``[y, x]``."""
+    y, x = np.rint(cutout.components.extended).astype(int)
+    return {"compact_origin": cutout.components.origin, "extended_count": int(region[y, x].sum())}

@@ -1,6 +1,7 @@
 """What is needed to look at a cluster or an island again: cut-outs, regions, a mask for CLEAN."""
 
 import difflib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,13 @@ from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.reading import ecsv_table, fits_header, reading
 from radiounet.images.words import one_line, printable
 from radiounet.images.writing import atomic, write_fits, write_json
+from radiounet.measuring.compact import IMAGE
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.measuring.island_cutouts import cut_out_island
 from radiounet.publishing.panels import filled
 from radiounet.settings.releases import OWN_IMAGES
+
+logger = logging.getLogger(__name__)
 
 COMPACT_RMS = 5.0
 """Where compact sources are in the mask for CLEAN, rms."""
@@ -177,6 +181,11 @@ def _cut(source: Source) -> tuple[StoredCutout, list[str]]:
     if not Path(files["image"]).is_file():
         raise ConfigError(f"{files['image']} is not there any more: run the workflow again for {name}")
     extent = float(source.row["extent_arcmin"])
+    origin = str(source.row["compact_origin"])
+    if origin != IMAGE:
+        logger.warning(
+            "%s: compact sources are those of the image here, in the catalogue of: %s", name, origin
+        )
     found = cut_out_island(files["image"], *maps, *source.place, extent)
     if found is None:
         raise ConfigError(f"{files['mask']} has no island where {name} is: it belongs to another catalogue")

@@ -22,6 +22,7 @@ from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.words import save_figure, write_page
 from radiounet.measuring.columns import number_formats
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import read_cutout
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.island_cutouts import cut_out_island
@@ -70,7 +71,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     pictures = _pictures(shown, lambda row: picture_cluster(row, products, config))
     brightest = _largest_first(islands, "flux_mjy")
     others = [*away_from_clusters(brightest, clusters)[:limit]]
-    island_pictures = _pictures(others, lambda row: picture_island(row, products))
+    island_pictures = _pictures(others, lambda row: picture_island(row, products, config))
     write_page(
         target,
         "report.html.j2",
@@ -207,13 +208,15 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     return draw_panels(cutout, Subject(row, title, radius, *bar))
 
 
-def picture_island(row: Table.Row, products: Products) -> Figure | None:
+def picture_island(row: Table.Row, products: Products, config: Config) -> Figure | None:
     """Image, residual and model of an island; None where its mosaic is not there."""
     mosaic = str(row["mosaic"])
     paths = products.image(mosaic), products.probability(mosaic), products.mask(mosaic)
     if not all(Path(path).is_file() for path in paths):
         return None
-    cutout = cut_out_island(*paths, *(float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin")))
+    ra, dec, extent = (float(row[key]) for key in ("ra_deg", "dec_deg", "extent_arcmin"))
+    compact = CompactFiles.of_run(config, products, mosaic)
+    cutout = cut_out_island(*paths, ra, dec, extent, compact)
     if cutout is None:
         return None
     title = f"{row['name']}: {row['class']}, p_max {float(row['p_max']):.2f}, {mosaic}"

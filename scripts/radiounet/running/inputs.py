@@ -99,12 +99,17 @@ def _files(config: Config) -> Iterator[tuple[str, str]]:
             yield "clusters", path
     if config.archive.checksums is not None:
         yield "archive.checksums", config.archive.checksums
+    components = config.measure.components
+    if components is not None and not components.is_of_mosaic and not components.is_fetched:
+        yield "measure.components", local_path(components.url) or ""
     if config.mosaics.source == "fields" and config.mosaics.options.flux_scale is not None:
         yield "mosaics.options.flux_scale", config.mosaics.options.flux_scale
 
 
 def _templates(config: Config) -> Iterator[tuple[str, str]]:
+    components = config.measure.components
     named = {
+        "measure.components": components.url if components and components.is_of_mosaic else None,
         "mosaics.compare_to": config.mosaics.compare_to,
         "verify.masks": config.verify.masks,
         "verify.probabilities": config.verify.probabilities,
@@ -117,6 +122,10 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
 def _release_faults(config: Config) -> list[str]:
     """What the release lacks of what the run fetches."""
     release, faults = config.survey_release, []
+    if config.mosaics.high_resolution and not config.clusters:
+        faults.append("mosaics.high_resolution: it is for clusters, but clusters names no catalogue")
+    if "{pixel}" in (config.mosaics.high_resolution or "") and release.cells != "healpix":
+        faults.append(f"mosaics.high_resolution: the mosaics of {release.name} have no {{pixel}}")
     if config.mosaics.source == "published" and release.archive.mosaic is None:
         faults.append(f"release: {release.name} has no mosaics to fetch: set {config.archive_key}.mosaic")
     if release.is_listed and release.footprint is None and release.mosaics is None:

@@ -383,6 +383,11 @@ class JobGraph:
         """Keys of the configuration that say which lists of clusters are fetched."""
         return [("archive", "clusters", name) for name in self.config.fetched_clusters]
 
+    def places_of_clusters(self, mosaic: str) -> str:
+        """What cut-outs around the clusters of a mosaic depend on."""
+        owned = self._clusters_by_owner[mosaic] if self.survey.cells.disjoint else self._measurable
+        return repr([(one.name, one.ra_deg, one.dec_deg, one.r500_arcmin) for one in owned])
+
     @property
     def checksum_tables(self) -> list[str]:
         """Tables of known checksums."""

@@ -125,7 +125,7 @@ class Plan:
         cost, names = self._costs.get(stage.rule, UNMEASURED), self._names(stage)
         units = {name: self._units(stage, name) for name in names}
         predicted = {name: cost.seconds + cost.seconds_per_unit * units[name] for name in names}
-        if stage.fetches and self._over_network():
+        if stage.unit == "GB" and self._over_network():
             predicted = {name: predicted[name] + 1e3 * units[name] / ASSUMED_MB_PER_S for name in names}
         stretch = self._stretch(stage.rule, predicted)
         times = [seconds * (stretch or 1) for seconds in predicted.values()] or [0.0]

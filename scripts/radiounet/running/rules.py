@@ -138,6 +138,15 @@ class Rules:
             "masks": [self.products.mask(name) for name in names],
         }
 
+    def compact(self, wildcards: MosaicWildcards) -> list[str]:
+        """Files of compact sources of a mosaic that the run fetches."""
+        return self.config.fetched_compact(self.products, wildcards.mosaic)
+
+    def compact_options(self, wildcards: MosaicWildcards) -> list[str]:
+        """Options that give a stage the files of compact sources."""
+        files = self.config.compact_files(self.products, wildcards.mosaic)
+        return [word for name, path in files.items() for word in (f"--{name.replace('_', '-')}", path)]
+
     def tables(self, wildcards: object) -> dict[str, list[str]]:
         """What the catalogue is merged from."""
         self.freshness.check_survey()
@@ -147,6 +156,7 @@ class Rules:
             "islands": [products.islands(mosaic) for mosaic in graph.selected],
             "clusters": [products.clusters(mosaic) for mosaic in graph.selected],
             "limits": [products.limits(mosaic) for mosaic in graph.selected if self.config.limits.enabled],
+            "compact": self.config.fetched_compact(products, *graph.selected),
             "neighbours": [products.mask(mosaic) for mosaic in graph.neighbours],
             "sources": [products.field_source(field) for field in graph.fields_used],
             "left_out": [products.left_out(mosaic) for mosaic in made],

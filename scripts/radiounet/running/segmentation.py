@@ -12,6 +12,7 @@ from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import remove_leftovers
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import model_folder, read_card
@@ -71,13 +72,16 @@ def segment_image(
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
             write_cores(tiles, predictor, card, cores)
             stitch_cores(cores, prepared, model, segmentation, probability, mask)
+            compact = CompactFiles.of_image(measure)
             survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
-            find_islands(prepared, probability, mask, survey, "image", measure, files["islands"])
+            find_islands(prepared, probability, mask, survey, "image", measure, files["islands"], compact)
             if clusters is not None:
                 products = [MosaicProducts("image", prepared, probability, mask)]
                 table, shown = files["clusters"], files["cutouts"]
                 measure_clusters(
-                    clusters, survey, "image", products, model, measure, table, shown, unplaced=True
+                    *(clusters, survey, "image", products, model, measure, table, shown),
+                    unplaced=True,
+                    compact=compact,
                 )
             title = f"{Path(image).name}, model {card.name}"
             write_overview(prepared, files, title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +40,7 @@ class Stage:
         Folders of products that can be fetched or made again, and may lie on scratch.
     on_gpu : bool
     switch : str or None
-        Section of the configuration whose key ``enabled`` says whether it runs.
+        Key of the configuration without which it does not run.
     """
 
     rule: str
@@ -50,7 +51,7 @@ class Stage:
     lasting: tuple[str, ...] = ()
     bulky: tuple[str, ...] = ()
     on_gpu: bool = False
-    switch: Literal["limits"] | None = None
+    switch: Literal["limits.enabled", "mosaics.high_resolution"] | None = None
 
     @property
     def fetches(self) -> bool:
@@ -63,13 +64,21 @@ STAGES = [
     Stage("fetch_mosaic", "mosaic", "mosaic_source", "GB", ("published",), bulky=("mosaics",)),
     Stage("mosaic", "mosaic", "image", "Mpx of fields", ("fields",), bulky=("mosaics",)),
     Stage("prepare_image", "mosaic", "image", "Mpx", ("images",), bulky=("mosaics",)),
+    Stage(
+        "fetch_high_resolution",
+        "selected",
+        "high_resolution",
+        "cluster",
+        bulky=("high_resolution",),
+        switch="mosaics.high_resolution",
+    ),
     # tiles and cores vanish when they are used: the mask shows that they were made
     Stage("tile", "mosaic", "mask", "Mpx", bulky=("tiles",)),
     Stage("infer", "mosaic", "mask", "Mpx", bulky=("cores",), on_gpu=True),
     Stage("stitch", "mosaic", "mask", "Mpx", lasting=("probability", "mask")),
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
     Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),
-    Stage("measure_limits", "selected", "limits", "cluster", lasting=("limits",), switch="limits"),
+    Stage("measure_limits", "selected", "limits", "cluster", lasting=("limits",), switch="limits.enabled"),
     Stage("merge_catalogue", "survey", "merged", "mosaic"),
     Stage("report", "survey", "report", "picture"),
 ]
@@ -82,7 +91,7 @@ def stages_of(config: Config) -> list[Stage]:
         stage
         for stage in STAGES
         if config.mosaics.source in stage.sources
-        and (stage.switch is None or getattr(config, stage.switch).enabled)
+        and (stage.switch is None or attrgetter(stage.switch)(config))
     ]
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "catalogues",
     "checkout",
     "command_line",
+    "components",
     "config",
     "config_faults",
     "limits",

@@ -102,7 +102,8 @@ def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
         return args[0], "+"
     if origin in (types.UnionType, typing.Union, typing.Annotated):
         return _option_type(args[0])
-    if origin is Literal:
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    if origin is Literal or is_section:  # a section by its short form
         return str, None
     return annotation, None
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from radiounet.errors import ConfigError
+from radiounet.images.products import Products
 from radiounet.settings.archive import Archive, added_to
 from radiounet.settings.config_faults import explain, require_moderate
 from radiounet.settings.limits import LimitOptions
@@ -175,6 +176,30 @@ class Config(Section):
     def fetched_clusters(self) -> list[str]:
         """The lists of clusters that are fetched; the others are files."""
         return [name for name in self.clusters if name in self.archive.clusters]
+
+    def compact_files(self, products: Products, mosaic: str) -> dict[str, str]:
+        """Files that the compact sources of a mosaic come from, beside its image, by option of a stage."""
+        components, found = self.measure.components, {}
+        if components is not None:
+            found["components"] = components.file(mosaic, products)
+        if self.mosaics.high_resolution is not None:
+            found["high_resolution"] = products.high_resolution(mosaic)
+        return found
+
+    def own_components(self, products: Products, mosaic: str) -> list[str]:
+        """The user's own table of components of a mosaic; empty where there is none, or it is fetched."""
+        options = self.measure.components
+        return [options.file(mosaic, products)] if options and not options.is_fetched else []
+
+    def fetched_compact(self, products: Products, *mosaics: str) -> list[str]:
+        """Those of `compact_files` of some mosaics that the run fetches, each once."""
+        found = {
+            path: None
+            for mosaic in mosaics
+            for path in self.compact_files(products, mosaic).values()
+            if path not in self.own_components(products, mosaic)
+        }
+        return list(found)
 
     @property
     def archive_key(self) -> str:

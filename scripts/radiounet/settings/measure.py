@@ -1,8 +1,15 @@
 """Settings of what is measured and shown."""
 
-from pydantic import Field
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field
+
+from radiounet.settings.components import ComponentTable
 from radiounet.settings.section import Section
+
+
+def _short(given: Any) -> Any:
+    return {"url": given} if isinstance(given, str) else given
 
 
 class MeasureOptions(Section):
@@ -21,6 +28,13 @@ class MeasureOptions(Section):
     unit: list[str] = Field(
         [],
         description="units of the cluster table that it does not say: M500=1e14solMass R500=Mpc",
+    )
+    components: Annotated[
+        ComponentTable | None, BeforeValidator(_short, json_schema_input_type=str | ComponentTable | None)
+    ] = Field(
+        None,
+        description="table of components, such as those of LoTSS or PyBDSF, of which the compact ones are "
+        "taken away: url, columns, units, or a path or URL alone; null: they are found on the image",
     )
 
 

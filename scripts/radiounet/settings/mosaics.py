@@ -1,10 +1,34 @@
 """Settings of mosaics: where they come from, how they are made, which of them are run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from radiounet.settings.section import BeamText, FieldFile, FilePath, MosaicFile, Name, Names, Section
+from radiounet.settings.section import (
+    BeamText,
+    FieldFile,
+    FilePath,
+    MosaicFile,
+    Name,
+    Names,
+    Section,
+    fetchable,
+    template,
+)
+
+
+def _whole_place(url: str) -> str:
+    if ("{ra_deg}" in url) != ("{dec_deg}" in url):
+        raise ValueError("{ra_deg} and {dec_deg} belong together")
+    return url
+
+
+CutoutUrl = Annotated[
+    str,
+    AfterValidator(template(("mosaic", "pixel", "ra_deg"), "dec_deg", "size_deg", "size_arcmin")),
+    AfterValidator(_whole_place),
+    AfterValidator(fetchable),
+]
 
 
 class OwnImage(Section):
@@ -84,6 +108,12 @@ class MosaicSource(Section):
     compare_to: MosaicFile | None = Field(
         None,
         description="published mosaics for rule compare_mosaics, a path with {mosaic}; null for none",
+    )
+    high_resolution: CutoutUrl | None = Field(
+        None,
+        description="6 arcsec images that the compact sources around clusters are found on, a path or URL "
+        "with {mosaic} or {pixel}, or with {ra_deg}, {dec_deg} and {size_deg} or {size_arcmin} of a service "
+        "of cut-outs; null: they are found on the 20 arcsec image",
     )
 
 

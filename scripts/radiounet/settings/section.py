@@ -93,8 +93,11 @@ def _expanded(path: str) -> str:
     return os.path.abspath(path) if path == os.curdir else path
 
 
-def _template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
-    """Make a check that a path or URL holds one of the `needed` names in braces, and else only `others`."""
+def template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
+    """Make a check that a path or URL holds one of the `needed` names in braces, and else only `others`.
+
+    With no `needed` ones it need not hold any.
+    """
     known = (*needed, *others)
     allowed = ", ".join(f"{{{name}}}" for name in known)
 
@@ -110,7 +113,7 @@ def _template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
             raise ValueError(f"unknown {{{strange[0]}}}; known: {allowed}")
         if any(spec or conversion for _, _, spec, conversion in parts):
             raise ValueError(f"a name in braces is filled in as it is, without : or !; known: {allowed}")
-        if not names & set(needed):
+        if needed and not names & set(needed):
             wanted = " or ".join(f"{{{name}}}" for name in needed)
             raise ValueError(f"must hold {wanted}: else all have the same file")
         return printable_path(template)
@@ -126,7 +129,13 @@ def _beam(text: str) -> str:
     return text
 
 
-def _fetchable(url: str) -> str:
+def fetchable(url: str) -> str:
+    """Refuse what nothing can fetch.
+
+    Raises
+    ------
+    ValueError
+    """
     scheme = url_scheme(url)
     if scheme not in ("", "file", "http", "https"):
         raise ValueError(f"{scheme}:// cannot be fetched: give an http(s):// or file:// URL, or a path")
@@ -156,23 +165,21 @@ BeamText = Annotated[
     AfterValidator(_beam),
     Field(json_schema_extra={"pattern": r"^[-+.eE\d]+(,[-+.eE\d]+,[-+.eE\d]+)?$"}),
 ]
-FieldFile = Annotated[
-    str, AfterValidator(_template(("field",))), AfterValidator(_no_url), _in_schema("field")
-]
+FieldFile = Annotated[str, AfterValidator(template(("field",))), AfterValidator(_no_url), _in_schema("field")]
 MosaicFile = Annotated[
-    str, AfterValidator(_template(("mosaic",))), AfterValidator(_no_url), _in_schema("mosaic")
+    str, AfterValidator(template(("mosaic",))), AfterValidator(_no_url), _in_schema("mosaic")
 ]
 Reference = Annotated[
-    str, AfterValidator(_template(("mosaic",))), AfterValidator(_fetchable), _in_schema("mosaic")
+    str, AfterValidator(template(("mosaic",))), AfterValidator(fetchable), _in_schema("mosaic")
 ]
-Source = Annotated[FilePath, AfterValidator(_fetchable)]
+Source = Annotated[FilePath, AfterValidator(fetchable)]
 FieldUrl = Annotated[
-    str, AfterValidator(_template(("field",), "file")), AfterValidator(_fetchable), _in_schema("field")
+    str, AfterValidator(template(("field",), "file")), AfterValidator(fetchable), _in_schema("field")
 ]
 MosaicUrl = Annotated[
-    str, AfterValidator(_template(("mosaic",), "file")), AfterValidator(_fetchable), _in_schema("mosaic")
+    str, AfterValidator(template(("mosaic",), "file")), AfterValidator(fetchable), _in_schema("mosaic")
 ]
-CellUrl = Annotated[str, AfterValidator(_template(("mosaic", "pixel"), "file")), AfterValidator(_fetchable)]
+CellUrl = Annotated[str, AfterValidator(template(("mosaic", "pixel"), "file")), AfterValidator(fetchable)]
 
 
 NOT_A_SWITCH = PydanticCustomError(

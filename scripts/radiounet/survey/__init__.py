@@ -10,6 +10,7 @@ __all__ = [
     "cluster_columns",
     "cluster_lists",
     "cluster_tables",
+    "component_tables",
     "cosmology",
     "http_client",
     "lists",

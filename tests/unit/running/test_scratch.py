@@ -11,7 +11,7 @@ def test_bulky_folders_lie_on_scratch_and_are_found_from_results(tmp_path):
     products = Products(str(tmp_path / "results/dr3"))
     for _ in range(2):  # a later run finds its links
         link_scratch(products, str(tmp_path / "scratch"))
-    assert bulky_folders() == ["fields", "mosaics", "tiles", "cores"]
+    assert bulky_folders() == ["fields", "mosaics", "high_resolution", "tiles", "cores"]
     for name in bulky_folders():
         link = tmp_path / "results/dr3" / name
         assert link.is_symlink()
