@@ -165,7 +165,7 @@ MosaicFile = Annotated[
 Reference = Annotated[
     str, AfterValidator(_template(("mosaic",))), AfterValidator(_fetchable), _in_schema("mosaic")
 ]
-Source = Annotated[FilePath, AfterValidator(_fetchable)]
+FileOrUrl = Annotated[FilePath, AfterValidator(_fetchable)]
 FieldUrl = Annotated[
     str, AfterValidator(_template(("field",), "file")), AfterValidator(_fetchable), _in_schema("field")
 ]
