@@ -27,7 +27,7 @@ from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.islands import measure_islands
 from radiounet.measuring.mocks import Canvas, halo
-from radiounet.measuring.objects import DiffuseObject, measure_object
+from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.network.architectures.registry import ARCHITECTURES
 from radiounet.network.inference import Predictor, open_model
 from radiounet.network.masks import make_mask
@@ -147,7 +147,7 @@ def segment(plane: Plane, predictor: Predictor, card: ModelCard) -> MeasuredMosa
     return MeasuredMosaic.of(plane, probability, mask, classes)
 
 
-def measured_islands(mosaic: MeasuredMosaic) -> Iterator[tuple[np.ndarray, DiffuseObject]]:
+def measured_islands(mosaic: MeasuredMosaic) -> Iterator[tuple[np.ndarray, MeasuredObject]]:
     """Pixels ``[2, pixel]`` of each island, and what was measured."""
     labels, _ = mosaic.islands
     for label in range(1, labels.max() + 1):

@@ -79,7 +79,7 @@ def touch_products(folder: Path, config: Path) -> None:
     for field in graph.fields_used:
         _touch(p.field_image(field, "int"), p.field_image(field, "app"), p.field_source(field))
     for paths_of in (
-        (p.image, p.weights, p.sigma, p.left_out, p.mosaic_source),
+        (p.image, p.weights, p.rms, p.left_out, p.mosaic_source),
         (p.probability, p.mask),
         (p.islands, p.clusters),
     ):

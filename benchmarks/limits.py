@@ -17,7 +17,7 @@ from common import print_table
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import grid_wcs, read_plane
 from radiounet.images.resampling import prepare_image
-from radiounet.measuring.injection import Scene, Trial
+from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.limits import Site, find_limits
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
@@ -46,7 +46,7 @@ def write_image(path: Path, n_px: int) -> None:
     fits.writeto(path, simulate_pair(options, SEED).image, header)
 
 
-def open_scene(folder: Path, model: str, n_px: int) -> Scene:
+def open_scene(folder: Path, model: str, n_px: int) -> MockedImage:
     """Segment the image by the stages, and open it for mocks."""
     write_image(folder / "sky.fits", n_px)
     image, tiles, cores, chance, mask = (
@@ -58,7 +58,7 @@ def open_scene(folder: Path, model: str, n_px: int) -> Scene:
     predictor, _ = open_model(model_folder(model))
     write_cores(tiles, predictor, card, cores)
     stitch_cores(cores, image, model, settings, chance, mask)
-    return Scene(image, chance, mask, card, predictor)
+    return MockedImage(image, chance, mask, card, predictor)
 
 
 def clusters_of(image: str, count: int) -> list[Cluster]:

@@ -286,7 +286,7 @@ def survey_mosaic(folder: Path, repeats: int) -> None:
     print(
         f"\nTwelve fields of {LARGE_PX} px onto a DR3 mosaic of {place.n_px} px, the survey's method with "
         f"all checksums and products: {seconds:.1f} s (median of {repeats}; goal 40), {memory:.2f} GB "
-        f"(goal 1.5).\nImage noise over sigma map: {header['NOISERAT']:.3f}. Flux densities of {len(ratios)} "
+        f"(goal 1.5).\nImage noise over rms map: {header['NOISERAT']:.3f}. Flux densities of {len(ratios)} "
         f"point sources with no other near, in squares of eight beams: {ratios.min():.4f} to "
         f"{ratios.max():.4f} of the true ones (goal 0.5 %)."
     )

@@ -21,11 +21,11 @@ from radiounet.learning.outside import (
     ObjectTruth,
     RegionTruth,
     Scan,
-    agreement,
     aperture,
     area_deg2,
     blank_sky,
     find_islands,
+    overlap_and_difference,
 )
 from radiounet.measuring.scores import PixelCounts, divide, roc_auc
 from radiounet.settings.releases import DR2
@@ -205,7 +205,7 @@ def measure_consistency(
     for name, part in (("crop", CROP), ("shift", (slice(SHIFT_PX, None),) * 2)):
         again = _predicted(score, threshold, peak, image[part])
         pairs = [(first[part][INNER], second[INNER]) for first, second in zip(whole, again, strict=True)]
-        result[name] = agreement(*pairs)
+        result[name] = overlap_and_difference(*pairs)
     return result
 
 

@@ -28,7 +28,7 @@ def main() -> None:
         where = args.mosaic, read_survey(args.release, args.list), args.fields, products
         mosaic_fields(*where, args.settings.mosaics.options, threads)
 
-    kinds = (products.image, products.weights, products.sigma, products.left_out)
+    kinds = (products.image, products.weights, products.rms, products.left_out)
     scales = list(filter(None, [args.settings.mosaics.options.flux_scale]))
     run_stage(args, work, outputs=[kind(args.mosaic) for kind in kinds], reads=scales, name=args.mosaic)
 

@@ -110,7 +110,7 @@ def leave_out(products: Products, mosaic: Mosaic, folder: Path, fault: str, beyo
     fields = ["good", beyond, fault]
     for name in fields:
         fetch_field(products, name, folder)
-    mosaic_fields(mosaic.name, Survey(DR3, [mosaic]), fields, products, MosaicOptions(sigma_box_px=120))
+    mosaic_fields(mosaic.name, Survey(DR3, [mosaic]), fields, products, MosaicOptions(rms_box_px=120))
 
 
 @cache

@@ -1,7 +1,12 @@
-"""A made-up release and cluster catalogue, added by configuration alone: from lists to a catalogue."""
+"""A made-up release, a cluster catalogue and a stage after `stitch`: from lists to a catalogue.
+
+Release and catalogue are added by configuration alone, the stage in a copy of the checkout.
+"""
 
 import csv
+import json
 import shutil
+from pathlib import Path
 
 import healpy
 import numpy as np
@@ -14,7 +19,8 @@ from radiounet.images.products import Products
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import Release
 from radiounet.simulation.small_survey import serve, write_edge, write_footprint
-from workflow.conftest import ROOT, Run
+from workflow.added_stage import add_stage
+from workflow.conftest import ROOT, Run, counted
 
 NAME = "high"
 PIXEL_ARCSEC, BEAM_ARCSEC, MHZ, NSIDE = 6.0, 25.0, 1300.0, 32
@@ -46,7 +52,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of the checkout whose only model has the pixels and the beam of the release."""
+    """A copy of the checkout with another stage; its only model has the pixels and beam of the release."""
     root = tmp_path_factory.mktemp("checkout")
     for folder in ("workflow", "scripts", "envs"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -55,6 +61,8 @@ def checkout(tmp_path_factory):
     shutil.copy(ROOT / "Snakefile", root)
     grid = {"pixel_arcsec": PIXEL_ARCSEC, "beam_arcsec": BEAM_ARCSEC}
     write_tiny_model(root / "resources/models/tiny", **grid)
+    shutil.copy(ROOT / "resources/costs.csv", root / "resources")
+    add_stage(root)
     return root
 
 
@@ -81,8 +89,33 @@ def settings(url, **more):
     }
 
 
+def check_stage(run, products, names, checkout):
+    """The added stage in a finished run: product, progress, plan, rerun, and what is made again."""
+    assert run.counts() == {}
+    areas = [Path(f"{products.root}/areas/{name}.ecsv") for name in names]
+    for name, area in zip(names, areas, strict=True):
+        (row,) = Table.read(area, format="ascii.ecsv")
+        mask = fits.getdata(products.mask(name))
+        assert tuple(row) == ((mask == 1).sum(), (mask != 255).sum())
+    status = json.loads(Path(products.status_file()).read_text())
+    assert status["stages"]["measure_area"]["done"] == 2
+    assert status["mosaics"]["done"] == 2
+    run("plan")
+    assert "| measure_area | 2 | 2 |" in Path(products.plan()).read_text()
+    again = run.counts("--config", f"pointing={names[0]}", "--", "rerun")
+    assert [again[rule] for rule in ("fetch_mosaic", "stitch", "measure_area")] == [1, 1, 1]
+    kept = areas[0].read_bytes()
+    areas[0].unlink()
+    assert run.counts() == counted(measure_area=1, all=1)
+    run()
+    assert areas[0].read_bytes() == kept
+    with open(checkout / "scripts/radiounet/measuring/areas.py", "a") as stream:
+        stream.write("\nCHANGED = True\n")
+    assert run.counts() == counted(measure_area=2, all=1)
+
+
 @pytest.mark.slow
-def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkout, tmp_path):
+def test_a_new_release_catalogue_and_stage_run_together(archive, checkout, tmp_path):
     run = run_of(checkout, tmp_path)
     names = sorted(f"sq{cell:05d}" for cell in CELLS)
     with serve(archive) as url:
@@ -92,11 +125,13 @@ def test_a_new_release_and_catalogue_run_by_configuration_alone(archive, checkou
             rows = {row["name"]: row for row in csv.DictReader(stream)}
         assert sorted(rows) == names
         counts = run.counts()
-        rules = ("fetch_mosaic", "infer", "measure_clusters", "measure_limits")
-        assert [counts[rule] for rule in rules] == [2, 2, 2, 2]
+        rules = ("fetch_mosaic", "infer", "measure_area", "measure_clusters", "measure_limits")
+        assert [counts[rule] for rule in rules] == [2, 2, 2, 2, 2]
+        products = Products(f"{tmp_path}/results/{NAME}")
+        run("plan")
+        assert "| measure_area | 2 | 0 |" in Path(products.plan()).read_text()
         run()
-    assert run.counts() == {}
-    products = Products(f"{tmp_path}/results/{NAME}")
+    check_stage(run, products, names, checkout)
     clusters = Table.read(products.catalogue("clusters", "fits"))
     assert sorted(clusters["name"].tolist()) == ["C0", "C1"]
     assert clusters["r500_arcmin"].tolist() == [4.0, 4.0]

@@ -186,7 +186,7 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
 
     def rejected(**options):
         run.write_config(
-            mosaics={"source": "fields", "options": {"sigma_box_px": 300, **options}},
+            mosaics={"source": "fields", "options": {"rms_box_px": 300, **options}},
             select={"mosaics": ["one"]},
             clusters="clusters.ecsv",
             archive={"dr2": {"field": f"file://{root}/{{field}}/{{file}}"}},

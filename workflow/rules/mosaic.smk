@@ -15,7 +15,7 @@ if CONFIG.mosaics.source == "fields":
         output:
             image=PRODUCTS.image("{mosaic}"),
             weights=PRODUCTS.weights("{mosaic}"),
-            sigma=PRODUCTS.sigma("{mosaic}"),
+            rms=PRODUCTS.rms("{mosaic}"),
             left_out=PRODUCTS.left_out("{mosaic}"),
         log:
             PRODUCTS.log("mosaic", "{mosaic}"),

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from radiounet.errors import AllBlankError
 from radiounet.images.gaussian import FWHM_AREA
-from radiounet.images.noise import local_rms, robust_sigma
+from radiounet.images.noise import local_rms, robust_rms
 
 BOX_PX = 48
 """Side of the boxes whose medians the background is made of; 3.6' at 4.5 arcsec."""
@@ -157,7 +157,7 @@ def measure_noise(image: np.ndarray, beam_px: float) -> np.ndarray:
         No part of the image holds enough varying data.
     """
     known = np.isfinite(image)
-    limit = CLIP_SIGMA * robust_sigma(image)
+    limit = CLIP_SIGMA * robust_rms(image)
     clipped = np.clip(np.where(known, image, 0), -limit, limit).astype(np.float32)
     side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
     weight = ndimage.uniform_filter(known.astype(np.float32), side)

@@ -12,7 +12,7 @@ BOX_PX = 96
 """Side of the boxes that the noise is measured in; those of the background divide it."""
 
 
-def robust_sigma(values: np.ndarray) -> float:
+def robust_rms(values: np.ndarray) -> float:
     """Standard deviation of a normal core, from the median absolute deviation; ignores NaN.
 
     Not `astropy.stats.mad_std`: it is as fast, but more digits of the factor make other bytes of masks.
@@ -76,7 +76,7 @@ def _box_rms(strip: np.ndarray, box_px: int) -> np.ndarray:
     enough = np.isfinite(boxes).sum(axis=1) >= boxes.shape[1] // 10
     rms = np.full(len(boxes), np.nan, np.float32)
     for index in np.flatnonzero(enough):
-        rms[index] = robust_sigma(boxes[index])
+        rms[index] = robust_rms(boxes[index])
     return rms
 
 

@@ -45,9 +45,9 @@ class Products:
         """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
         return f"{self.root}/mosaics/{mosaic}/weights.fits"
 
-    def sigma(self, mosaic: str) -> str:
+    def rms(self, mosaic: str) -> str:
         """Noise of a mosaic made from fields by its weights, Jy/beam."""
-        return f"{self.root}/mosaics/{mosaic}/sigma.fits"
+        return f"{self.root}/mosaics/{mosaic}/rms.fits"
 
     def left_out(self, mosaic: str) -> str:
         """Fields that a mosaic was made without, and why (JSON)."""

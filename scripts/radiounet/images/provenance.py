@@ -92,5 +92,5 @@ PROVENANCE_COMMENTS = {
     "NFIELDS": "fields in the mosaic",
     "NMISSING": "fields selected but missing or rejected",
     "BEAMCUT": "primary beam below which a field is cut",
-    "NOISERAT": "robust noise of the image over its sigma map",
+    "NOISERAT": "robust rms of the image over its rms map",
 }

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
-from radiounet.images.noise import local_rms, robust_sigma
+from radiounet.images.noise import local_rms, robust_rms
 
 COMPACT_SIGMA = 4.0
 COMPACT_BEAMS = 1.5
@@ -76,7 +76,7 @@ def multiscale_filter(
     smooth = _smooth(diffuse, widths)
     bands = np.array([fine - coarse for fine, coarse in zip(smooth[:-1], smooth[1:], strict=True)])
     bands[:, np.isnan(diffuse)] = np.nan
-    return _score(np.max([band / robust_sigma(band) for band in bands], axis=0), SCALE_SIGMA)
+    return _score(np.max([band / robust_rms(band) for band in bands], axis=0), SCALE_SIGMA)
 
 
 def remove_compact(image: np.ndarray, rms: np.ndarray, beam_px: float) -> np.ndarray:

@@ -272,7 +272,7 @@ def aperture(
     return (float(values.max()), float(values.mean(dtype=float))) if values.size else (np.nan, np.nan)
 
 
-def agreement(
+def overlap_and_difference(
     probabilities: tuple[np.ndarray, np.ndarray], masks: tuple[np.ndarray, np.ndarray]
 ) -> tuple[float, float]:
     """Compare two predictions of the same sky.

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "training on a GPU needs PyTorch, which is not installed: pip install 'radiounet[torch]'",
+        name="torch",
+    ) from error
 from torch import nn
 from torch.nn import functional as tf
 

@@ -22,7 +22,7 @@ from radiounet.measuring.diffuse_classes import (
 )
 from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
 from radiounet.measuring.islands import designation, touches_blank
-from radiounet.measuring.objects import DiffuseObject, measure_object
+from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, origin_columns
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cosmology import arcmin_per_kpc
@@ -34,7 +34,7 @@ class ClusterIsland:
     """An island in its cluster."""
 
     name: str
-    measured: DiffuseObject
+    measured: MeasuredObject
     place: Place
     flags: dict[str, bool]
     decision: Decision

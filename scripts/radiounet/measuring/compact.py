@@ -21,7 +21,7 @@ from skimage.morphology import disk
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 
 LEVEL_BEAMS = 5.0
-"""Diameter of the median, beams: a source of 50 sigma fills less than a quarter of it."""
+"""Diameter of the median, beams: a source of 50 rms fills less than a quarter of it."""
 DETECTION_SIGMA = 5.0
 """What a peak adds to the level around it, local rms."""
 ROUNDS = 6

@@ -19,6 +19,7 @@ from radiounet.images.reading import fits_plane
 from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components, masked_median
 from radiounet.measuring.separation import separate
 from radiounet.network.class_maps import read_classes
+from radiounet.survey.survey import join_notes
 
 Part = tuple[slice, slice]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiounet.measuring.cutouts import RADIO_GALAXY
-from radiounet.measuring.objects import DiffuseObject
+from radiounet.measuring.objects import MeasuredObject
 
 HALO_R500 = 0.3
 """Centroids of halos lie nearer to the cluster's centre."""
@@ -81,7 +81,7 @@ class Decision:
 
 
 def island_flags(
-    measured: DiffuseObject, class_means: dict[str, float], low_latitude: bool, touches: bool, shares: bool
+    measured: MeasuredObject, class_means: dict[str, float], low_latitude: bool, touches: bool, shares: bool
 ) -> dict[str, bool]:
     """Reasons to distrust an island, by the names of `FLAGS`.
 
@@ -107,13 +107,13 @@ def island_flags(
     }
 
 
-def _is_wide(measured: DiffuseObject) -> bool:
+def _is_wide(measured: MeasuredObject) -> bool:
     """Whether an island is as wide as Galactic emission, `GALACTIC_ARCMIN` or more."""
     sides = [np.ptp(one) for one in np.nonzero(measured.island)]
     return bool(max(sides) * measured.cutout.mosaic.plane.pixel_arcsec / 60 > GALACTIC_ARCMIN)
 
 
-def _near_bright_source(measured: DiffuseObject) -> bool:
+def _near_bright_source(measured: MeasuredObject) -> bool:
     """Whether a source within `NEAR_BEAMS` is `DYNAMIC_RANGE` times as bright as the island's residual."""
     cutout = measured.cutout
     distance = np.hypot(cutout.components.y - measured.shape.y, cutout.components.x - measured.shape.x)
@@ -124,7 +124,10 @@ def _near_bright_source(measured: DiffuseObject) -> bool:
 
 
 def classify_island(
-    measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float], place: Place | None = None
+    measured: MeasuredObject,
+    flags: dict[str, bool],
+    class_means: dict[str, float],
+    place: Place | None = None,
 ) -> Decision:
     """Decide whether an island is a candidate halo or relic, or uncertain.
 
@@ -145,7 +148,7 @@ def classify_island(
     return Decision(decision.label, "; ".join([decision.reason, *warnings]))
 
 
-def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
+def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
     shape = measured.shape
     form = f"axis ratio {shape.axis_ratio:.1f}"
     if place is None:
@@ -168,7 +171,7 @@ def _by_form(measured: DiffuseObject, place: Place | None) -> Decision:
     return Decision("U", f"{where}: too far out for a halo; {form}; {turned}: not tangential, as a relic is")
 
 
-def _doubts(measured: DiffuseObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
+def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
     """Why an island is uncertain whatever its form; '' for no reason."""
     if not measured.flux.flux_jy > 0:
         return "nothing left without compact sources"

@@ -4,10 +4,12 @@ Only the tiles are predicted whose cores a mock's region touches; elsewhere the 
 map of the image stands.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,21 +24,15 @@ from radiounet.network.masks import make_mask
 from radiounet.network.model_cards import ModelCard, network_input
 from radiounet.network.tiling import Layout, layout, sides
 
+if TYPE_CHECKING:
+    from radiounet.network.inference import Predictor
+
 LEAST_HALF_PX = 4 * BOX_PX
 """A cut-out reaches so far from the middle of its mock; within it lie the boxes of the background there."""
 AROUND_PX = 64
 """Of the map around the predicted cores that is masked with them, so that islands are whole."""
 TILES_AT_ONCE = 64
 """Held in memory; those of many trials, so that calls of the network are filled."""
-
-
-class Predictor(Protocol):
-    """What predicts tiles: `radiounet.network.inference.Predictor`."""
-
-    def cores(
-        self, plane: np.ndarray, starts: np.ndarray, where: Layout
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Probabilities of cores, batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Trial:
     flux_jy: float
 
 
-class Scene:
+class MockedImage:
     """An image with its maps, to which mocks are added.
 
     Parameters

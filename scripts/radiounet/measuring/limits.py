@@ -1,9 +1,12 @@
 """Upper limits and completeness of clusters: which flux density would have been found there."""
 
+from __future__ import annotations
+
 import logging
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
@@ -15,7 +18,7 @@ from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS, make_table
 from radiounet.measuring.completeness import brightest, flux_found, is_rising, next_fluxes
-from radiounet.measuring.injection import Predictor, Scene, Trial
+from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
 from radiounet.settings.config import Config
@@ -23,6 +26,9 @@ from radiounet.settings.limits import LimitOptions
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Cluster, Survey, join_notes
+
+if TYPE_CHECKING:
+    from radiounet.network.inference import Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +104,7 @@ class _Series:
 class Site:
     """One cluster on the image."""
 
-    def __init__(self, cluster: Cluster, scene: Scene, options: LimitOptions, cosmology: FlatLambdaCDM):
+    def __init__(self, cluster: Cluster, scene: MockedImage, options: LimitOptions, cosmology: FlatLambdaCDM):
         self._scene, self._options = scene, options
         x, y = to_pixels(scene.plane.wcs, cluster.ra_deg, cluster.dec_deg)
         self._place = float(y), float(x)
@@ -185,7 +191,7 @@ def _between(limits: tuple[float, float], part: float) -> float:
 
 
 def find_limits(
-    clusters: Sequence[Cluster], scene: Scene, options: LimitOptions, cosmology: FlatLambdaCDM
+    clusters: Sequence[Cluster], scene: MockedImage, options: LimitOptions, cosmology: FlatLambdaCDM
 ) -> list[dict[str, object]]:
     """Rows of clusters, keys as in `LIMITS`; the trials of all of them are predicted together.
 
@@ -193,7 +199,7 @@ def find_limits(
     ----------
     clusters : sequence of Cluster
         With a position and a size.
-    scene : Scene
+    scene : MockedImage
     options : LimitOptions
     cosmology : FlatLambdaCDM
     """
@@ -268,7 +274,7 @@ def measure_limits(
     chosen = [cluster for cluster in mine if cluster.measurable]
     rows = [unlimited(cluster) for cluster in mine if not cluster.measurable]
     if chosen:
-        scene = Scene(products.image, products.probability, products.mask, card, open_predictor())
+        scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
         rows += find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m))
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     rows.sort(key=lambda row: (row["ra_deg"], row["dec_deg"], row["name"]))

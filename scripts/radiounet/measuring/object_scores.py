@@ -170,7 +170,7 @@ def summarise_objects(results: Sequence[ObjectResult]) -> dict[str, object]:
 
 
 def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
-    """Measured over true flux density of the objects found that peak above 2 sigma.
+    """Measured over true flux density of the objects found that peak above 2 rms.
 
     Only objects of which 80 % of the flux density lie on their pixels with data.
 
@@ -256,7 +256,7 @@ def cluster_label(
     Returns
     -------
     str
-        ``host`` where the strongest emission inside R500 reaches 1 sigma, ``empty``
+        ``host`` where the strongest emission inside R500 reaches 1 rms, ``empty``
         where it is below `truth_sigma`, else ``undetectable``; ``uncovered`` where
         half the aperture has no data.
     """

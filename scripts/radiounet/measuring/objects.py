@@ -26,7 +26,7 @@ OFFSET = 1.0
 
 
 @dataclass(frozen=True)
-class DiffuseObject:
+class MeasuredObject:
     """An island as it was measured.
 
     Attributes
@@ -93,7 +93,7 @@ class DiffuseObject:
         return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
 
 
-def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> DiffuseObject:
+def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> MeasuredObject:
     """Measure one island of a cut-out.
 
     Parameters
@@ -109,7 +109,7 @@ def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float)
     grown = island | (ndimage.binary_dilation(island, reach) & ~others & ~cutout.blanked)
     shape = island_shape(cutout, island)
     inside, around = (region_flux(cutout, region, calibration_error) for region in (island, grown))
-    return DiffuseObject(cutout, island, shape, inside, around, _fit(cutout, island, others, shape))
+    return MeasuredObject(cutout, island, shape, inside, around, _fit(cutout, island, others, shape))
 
 
 def _fit(cutout: Cutout, island: np.ndarray, others: np.ndarray, shape: Shape) -> ExponentialFit | None:

@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 from radiounet.images.geometry import to_sky
 from radiounet.measuring.columns import FIT, class_column
 from radiounet.measuring.cutouts import Cutout
-from radiounet.measuring.objects import DiffuseObject
+from radiounet.measuring.objects import MeasuredObject
 from radiounet.measuring.profiles import WITHIN_3, ExponentialFit
 from radiounet.network.architectures.registry import OTHER_CLASSES
 
@@ -14,7 +14,7 @@ NO_FIT: dict[str, object] = {name: -1 if name == "fit_flag" else np.nan for name
 """Columns of a fit that was not made."""
 
 
-def fit_row(measured: DiffuseObject, calibration_error: float) -> dict[str, object]:
+def fit_row(measured: MeasuredObject, calibration_error: float) -> dict[str, object]:
     """Columns of the exponential fit of an island."""
     fit = measured.fit
     if fit is None:
@@ -66,7 +66,7 @@ def class_columns(means: dict[str, float]) -> dict[str, object]:
     return {class_column(name): means.get(name, np.nan) for name in OTHER_CLASSES}
 
 
-def flux_columns(measured: DiffuseObject) -> dict[str, object]:
+def flux_columns(measured: MeasuredObject) -> dict[str, object]:
     """Columns of the flux densities of an island."""
     total, error, _ = measured.total_jy
     return {

@@ -31,13 +31,13 @@ from radiounet.measuring.compact import LEVEL_BEAMS, masked_median
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 
 COMPACT_RATIO, COMPACT_SIGMA = 2.5, 4.0
-"""A compact pixel exceeds the median this many times, and by this many sigma."""
+"""A compact pixel exceeds the median this many times, and by this many rms."""
 SMOOTH_BEAMS = 2.0
 """FWHM of the Gaussian."""
 VALLEY = 0.6
 """The saddle lies below the fainter maximum by at least this fraction of it."""
 SIGNIFICANCE = 6.0
-"""It lies below it by at least this many sigma of the smoothed noise."""
+"""It lies below it by at least this many times the rms of the smoothed noise."""
 MIN_PIECE_BEAMS = 5.0
 """Smallest piece, beam areas."""
 

@@ -228,7 +228,7 @@ def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path
         interpolation="nearest",
     )
     figure.colorbar(shown, ax=view, label="mJy/beam", shrink=0.8)
-    view.set(title="ours minus published, to 5 sigma", xlabel="RA (ICRS)", ylabel="Dec (ICRS)")
+    view.set(title="ours minus published, to 5 rms", xlabel="RA (ICRS)", ylabel="Dec (ICRS)")
     ratio = figure.add_subplot(2, 2, 2)
     ratio.semilogx(1e3 * sources["peak_ours"], sources["ratio"], ".", markersize=4)
     ratio.axhline(1, color="0.5", linewidth=0.8)

@@ -69,13 +69,13 @@ class FieldUsed:
     Attributes
     ----------
     images : FieldImages
-    sigma_jy : float
+    rms_jy : float
         Noise, Jy/beam; of a noise map the median where the field was read.
     facets : Facets or None
     """
 
     images: FieldImages
-    sigma_jy: float
+    rms_jy: float
     facets: Facets | None
 
 
@@ -88,7 +88,7 @@ class Mosaicked:
     image : Plane
         Jy/beam, ``[y, x]``, NaN where no field contributes.
     weights : ndarray of float32, ``[y, x]``
-        Sum of (B/sigma)^2, 1/(Jy/beam)^2; 0 where no field contributes.
+        Sum of (B/rms)^2, 1/(Jy/beam)^2; 0 where no field contributes.
     used : list of FieldUsed
     missing : dict
         Fields that could not be used, and why.
@@ -102,15 +102,15 @@ class Mosaicked:
     missing: dict[str, Rejection]
     outside: dict[str, Rejection]
 
-    def sigma(self) -> np.ndarray:
+    def rms(self) -> np.ndarray:
         """Noise that the weights imply, Jy/beam, float32 ``[y, x]``, NaN where no field contributes."""
         with np.errstate(divide="ignore"):
-            sigma = 1 / np.sqrt(self.weights)
-        sigma[np.isinf(sigma)] = np.nan
-        return sigma
+            rms = 1 / np.sqrt(self.weights)
+        rms[np.isinf(rms)] = np.nan
+        return rms
 
     def noise_ratio(self) -> float:
-        """Robust noise of the image, by the median absolute deviation, over its sigma map.
+        """Robust noise of the image, by the median absolute deviation, over its rms map.
 
         1 for independent noise in the fields; above it where sources, sidelobes and
         confusion are part of the image's noise, as in every deep mosaic.
@@ -121,7 +121,7 @@ class Mosaicked:
         return float(1.4826 * np.median(np.abs(ratio - np.median(ratio))))
 
 
-def clipped_rms(image: np.ndarray, clip_sigma: float) -> float:
+def clipped_rms(image: np.ndarray, clip_rms: float) -> float:
     """Noise of an image: rms about zero of its data, clipped iteratively.
 
     At most 20 rounds, until the value changes by less than 1e-6.
@@ -140,7 +140,7 @@ def clipped_rms(image: np.ndarray, clip_sigma: float) -> float:
         if rms > 0 and abs(rms - previous) / rms < CLIP_TOLERANCE:
             return rms
         previous = rms
-        values = values[np.abs(values) < clip_sigma * rms]
+        values = values[np.abs(values) < clip_rms * rms]
     raise NotConvergedError(
         f"the noise of the central {' x '.join(map(str, image.shape))} px did not settle in {CLIP_ROUNDS} "
         f"rounds ({values.size} px left)"
@@ -156,7 +156,7 @@ def make_mosaic(
     *,
     beam_arcsec: float,
 ) -> Mosaicked:
-    """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / sigma)^2``.
+    """Combine fields on a grid: ``I = sum(w r) / sum(w)``, ``w = (B / rms)^2``.
 
     The result does not depend on the order in which fields are given.
 
@@ -264,9 +264,9 @@ class _Noise:
             require_same_grid(app, self._map, f"app and noise map of field {field.name}")
             self._factor = np.float32(unit_factor(self._map.header, field.noise_path, default="Jy/beam"))
             return
-        half = options.sigma_box_px // 2
+        half = options.rms_box_px // 2
         box = [slice(max(n // 2 - half, 0), n // 2 + half) for n in app.data.shape]
-        self._medians.append(clipped_rms(app.window(*box), options.clip_sigma))
+        self._medians.append(clipped_rms(app.window(*box), options.clip_rms))
 
     def of(self, window: Window) -> np.ndarray | np.float32:
         """Noise of a window, NaN where a map has none."""

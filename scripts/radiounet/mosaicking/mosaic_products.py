@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 KINDS = ("int", "app", "noise", "facets", "offsets", "bad")
 """Files of a field, as `FieldImages` has them."""
-WEIGHTS_UNIT = ("(Jy/beam)**-2", "sum of (primary beam / sigma)^2")
+WEIGHTS_UNIT = ("(Jy/beam)**-2", "sum of (primary beam / rms)^2")
 
 
 def mosaic_fields(
@@ -43,7 +43,7 @@ def mosaic_fields(
     options: MosaicOptions,
     threads: int = 1,
 ) -> None:
-    """Make a mosaic from fetched fields; write its image, weights and sigma map, and what was left out.
+    """Make a mosaic from fetched fields; write its image, weights and rms map, and what was left out.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def mosaic_fields(
     left_out = result.missing | result.outside
     write_json(products.left_out(name), {"left_out": [asdict(left_out[one]) for one in sorted(left_out)]})
     write_fits(products.image(name), result.image.data, header, tables)
-    write_fits(products.sigma(name), result.sigma(), header)
+    write_fits(products.rms(name), result.rms(), header)
     header["BUNIT"] = WEIGHTS_UNIT
     write_fits(products.weights(name), result.weights, header)
 
@@ -147,7 +147,7 @@ def _fields_table(result: Mosaicked) -> Table:
     columns = {
         "field": "",
         "used": False,
-        "sigma": np.nan,
+        "rms": np.nan,
         "flux_scale": np.nan,
         "facets": 0,
         "facets_left_out": 0,
@@ -157,13 +157,13 @@ def _fields_table(result: Mosaicked) -> Table:
     }
     rows = sorted(({**columns, **row} for row in rows), key=lambda row: str(row["field"]))
     table = Table({name: [row[name] for row in rows] for name in columns})
-    table["sigma"].unit = "Jy/beam"
+    table["rms"].unit = "Jy/beam"
     return table
 
 
 def _row_of(one: FieldUsed) -> dict[str, object]:
     images = one.images
-    row = {"field": images.name, "used": True, "sigma": one.sigma_jy, "flux_scale": images.flux_scale}
+    row = {"field": images.name, "used": True, "rms": one.rms_jy, "flux_scale": images.flux_scale}
     for kind in KINDS:
         path = getattr(images, f"{kind}_path")
         row[f"{kind}_sha256"] = sha256_of(path) if path else ""
@@ -195,7 +195,7 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
     header["OBJECT"] = name
     copy_frequency(header, result.used[0].images.int_path)
     ratio = result.noise_ratio()
-    logger.info("noise of the image is %.3f times its sigma map", ratio)
+    logger.info("noise of the image is %.3f times its rms map", ratio)
     header.extend(
         provenance(
             nfields=len(result.used),
@@ -212,7 +212,7 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
             continue
         facets = f", {row['facets']} facets, offsets in extension FACETS" if row["facets"] else ""
         header.add_history(
-            f"field {row['field']} sigma {row['sigma']:.4e} Jy/beam, f {row['flux_scale']:.4f}{facets}"
+            f"field {row['field']} rms {row['rms']:.4e} Jy/beam, f {row['flux_scale']:.4f}{facets}"
         )
         for kind in KINDS:
             if row[f"{kind}_sha256"]:

@@ -39,7 +39,7 @@ REGION_LABEL = str.maketrans({letter: " " for letter in "{}\"'"})
 
 
 @dataclass(frozen=True)
-class Source:
+class CatalogueObject:
     """A row of a catalogue, and the files of its mosaic.
 
     Attributes
@@ -61,7 +61,7 @@ class Source:
         return float(self.row["ra_deg"]), float(self.row["dec_deg"])
 
 
-def find_sources(results: str, names: Sequence[str]) -> list[Source]:
+def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     """Find clusters and islands by their names.
 
     Parameters
@@ -92,7 +92,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[Source]:
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
         kind, row = max(rows, key=_coverage)
-        found.append(Source(kind, row, _files(results, str(row["mosaic"]))))
+        found.append(CatalogueObject(kind, row, _files(results, str(row["mosaic"]))))
     return found
 
 
@@ -126,14 +126,14 @@ def _files(results: str, mosaic: str) -> dict[str, str]:
     return {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "mask", "cutouts")}
 
 
-def write_kit(source: Source, folder: str) -> None:
+def write_kit(source: CatalogueObject, folder: str) -> None:
     """Write the kit of one cluster or island, see `radiounet.images.products.kit_files`.
 
     All planes have the same pixels, those of the mosaic: nothing is resampled.
 
     Parameters
     ----------
-    source : Source
+    source : CatalogueObject
     folder : path
 
     Raises
@@ -168,7 +168,7 @@ def write_kit(source: Source, folder: str) -> None:
     write_json(files["kit"], content)
 
 
-def _cut(source: Source) -> tuple[StoredCutout, list[str]]:
+def _cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
     """Cut-out of a source, and the products that it was made from."""
     name, files = one_line(source.row["name"]), source.files
     maps = files["probability"], files["mask"]
@@ -198,7 +198,7 @@ def _part(path: str, cutout: StoredCutout) -> np.ndarray:
     return stored.window(*cutout.part)
 
 
-def _header(cutout: StoredCutout, source: Source, name: str) -> fits.Header:
+def _header(cutout: StoredCutout, source: CatalogueObject, name: str) -> fits.Header:
     header = cutout.header()
     header["OBJECT"] = printable(name)
     made = fits_header(source.files["mask"])
@@ -229,7 +229,7 @@ def _write_clean_mask(path: str, emission: np.ndarray, header: fits.Header) -> N
     write_fits(path, emission[None, None].astype(np.float32), full)
 
 
-def _write_regions(path: str, cutout: StoredCutout, source: Source, name: str) -> None:
+def _write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name: str) -> None:
     """Write DS9 regions in ICRS: R500, outlines of islands, compact sources."""
     wcs, found = cutout.residual.wcs, []
     if source.kind == "cluster":

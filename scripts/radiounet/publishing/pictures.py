@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
-from radiounet.images.noise import robust_sigma
+from radiounet.images.noise import robust_rms
 
 # told apart on a dark map, by the colour-blind too
 CLUSTER_COLOUR = "#8aff80"
@@ -29,8 +29,8 @@ OUTLINED: Style = {"color": "white", "path_effects": [withStroke(linewidth=2, fo
 
 def stretch(image: np.ndarray) -> ImageNormalize:
     """Stretch that shows noise and sources of an image ``[y, x]`` in Jy/beam; of values in mJy/beam."""
-    sigma = robust_sigma(image) or float(np.nanmax(np.abs(image))) / 30  # an image without noise
-    return ImageNormalize(vmin=-2e3 * sigma, vmax=3e4 * sigma, stretch=AsinhStretch(0.1))
+    rms = robust_rms(image) or float(np.nanmax(np.abs(image))) / 30  # an image without noise
+    return ImageNormalize(vmin=-2e3 * rms, vmax=3e4 * rms, stretch=AsinhStretch(0.1))
 
 
 def draw_brightness(

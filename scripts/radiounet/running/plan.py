@@ -100,7 +100,9 @@ class Plan:
             pixels = 2e-6 * self._field_px**2 if stage.each == "field" else self.mpx(name)
             return pixels * FLOAT_BYTES / 1e3
         if stage.unit == "picture":
-            return min(self._graph.cluster_count, self._config.report.max_pictures)
+            # and at most as many of islands away from clusters, which nobody knows before the run
+            most = self._config.report.max_pictures
+            return min(self._graph.cluster_count, most) + most
         if stage.unit == "mosaic":
             return len(self._graph.selected)
         if stage.unit == "cluster":

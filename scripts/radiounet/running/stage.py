@@ -159,11 +159,14 @@ def run_stage(
         missing = (error.name or "").partition(".")[0]
         if missing not in BACKENDS:
             raise
-        logger.error(
-            "the networks need %s, which is not installed: install radiounet[cpu], or radiounet[gpu] "
-            "for an NVIDIA GPU, for instance with: pip install 'radiounet[cpu]'",
-            missing,
-        )
+        if missing == "torch":
+            extra = "install radiounet[torch]: pip install 'radiounet[torch]'"
+        else:
+            extra = (
+                "install radiounet[cpu], or radiounet[gpu] for an NVIDIA GPU, for instance with: "
+                "pip install 'radiounet[cpu]'"
+            )
+        logger.error("the networks need %s, which is not installed: %s", missing, extra)
         sys.exit(ConfigError.exit_status)
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
         logger.error("%s: %s", type(error).__name__, error)

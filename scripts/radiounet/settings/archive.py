@@ -10,13 +10,13 @@ from radiounet.settings.releases import DR2, DR3, LOTSS_FIELDS, ReleaseArchive
 from radiounet.settings.section import (
     CellUrl,
     FileNames,
+    FileOrUrl,
     FilePath,
     Folder,
     LogScale,
     MosaicUrl,
     Name,
     Section,
-    Source,
     merged,
 )
 
@@ -53,17 +53,17 @@ class Dr3Archive(ReleaseArchive):
 class Lists(Section):
     """Where the lists of the survey are read from: a URL, or a local file."""
 
-    dr2_mosaics: Source = Field(
+    dr2_mosaics: FileOrUrl = Field(
         str(DR2.mosaics), description="DR2 mosaics: TAP answer, or a table with name, ra, dec (deg)"
     )
-    dr3_footprint: Source = Field(str(DR3.footprint), description="DR3 footprint (FITS MOC)")
-    fields: Source = Field(LOTSS_FIELDS, description="grid of LoTSS fields: name, ra, dec (deg)")
+    dr3_footprint: FileOrUrl = Field(str(DR3.footprint), description="DR3 footprint (FITS MOC)")
+    fields: FileOrUrl = Field(LOTSS_FIELDS, description="grid of LoTSS fields: name, ra, dec (deg)")
 
 
 class PublishedModel(LogScale):
     """Published weights of Radio U-Net: where their zip is, and what belongs to them."""
 
-    url: Source = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
+    url: FileOrUrl = Field(description="zip of a TensorFlow SavedModel: a URL, or a local file")
     checksum: str | None = Field(None, description="of the zip, written gitblob:HEX or sha256:HEX")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability where the mask begins")
     pixel_arcsec: float = Field(DR2.pixel_arcsec, gt=0, description="pixel scale of its images, arcsec")

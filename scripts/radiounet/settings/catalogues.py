@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from radiounet.settings.section import Section, Source
+from radiounet.settings.section import FileOrUrl, Section
 
 CLUSTER_COLUMNS = ("name", "ra", "dec", "z", "M500", "R500")
 """Columns of a cluster table, by our names."""
@@ -13,7 +13,7 @@ CLUSTER_COLUMNS = ("name", "ra", "dec", "z", "M500", "R500")
 class ClusterCatalogue(Section):
     """A cluster catalogue that a run fetches."""
 
-    url: Source = Field(description="VOTable, or another table: a URL, or a local file")
+    url: FileOrUrl = Field(description="VOTable, or another table: a URL, or a local file")
     columns: dict[Literal["name", "ra", "dec", "z", "M500", "R500"], str] = Field(
         {}, description="our name of each column: its name in the table; empty: the same names"
     )

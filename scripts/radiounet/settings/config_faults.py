@@ -35,6 +35,9 @@ CORRECTIONS = {
 }
 """YAML that mends a contradiction, by the beginning of its message."""
 
+RENAMED = {"sigma_box_px": "rms_box_px", "clip_sigma": "clip_rms"}
+"""Keys of older versions, and what they are called now."""
+
 LISTS = {
     "mosaics.images": [{"name": "my-cluster", "path": "my.fits"}],
     "select.mosaics": ["P124+62"],
@@ -97,8 +100,9 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
     key = ".".join(map(str, path))
     if fault["type"] == "extra_forbidden":
         known = list(_type_at(path[:-1], section).model_fields)
-        near = difflib.get_close_matches(str(path[-1]), known, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        now = RENAMED.get(str(path[-1]), "")
+        near = [now] if now in known else difflib.get_close_matches(str(path[-1]), known, 1)
+        meant = f"; it is now called {now}" if now in known else f"; did you mean {near[0]}?" if near else ""
         allowed = f"allowed keys: {', '.join(known)}"
         right = _as_yaml([*path[:-1], near[0] if near else known[0]], "...")
         return (

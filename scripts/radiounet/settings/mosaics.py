@@ -54,8 +54,8 @@ class MosaicOptions(Section):
         description="noise map of a field's apparent image (FITS, Jy/beam), a path with {field}; "
         "null: one number, from the central box",
     )
-    sigma_box_px: int = Field(1500, ge=10, le=100_000, description="central box for a field's noise, px")
-    clip_sigma: float = Field(5.0, gt=1, le=1000, description="clipping about zero for that noise, sigma")
+    rms_box_px: int = Field(1500, ge=10, le=100_000, description="central box for a field's noise, px")
+    clip_rms: float = Field(5.0, gt=1, le=1000, description="clipping about zero for that noise, rms")
     facets: FieldFile | None = Field(
         None,
         description="a field's facets (DDFacet's *.tessel.reg), a path with {field}; null: none",
@@ -117,7 +117,7 @@ class MosaicSource(Section):
     )
 
 
-class Region(Section):
+class Disc(Section):
     """A disc on the sky."""
 
     ra_deg: float = Field(ge=0, lt=360, description="centre, ICRS deg")
@@ -129,5 +129,5 @@ class Selection(Section):
     """Which mosaics to run; with nothing given all of the release. Conditions combine."""
 
     mosaics: Names = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
-    region: Region | None = Field(None, description="mosaics whose centre lies in this disc")
+    region: Disc | None = Field(None, description="mosaics whose centre lies in this disc")
     with_clusters: bool = Field(False, description="only mosaics whose cell holds a listed cluster")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from radiounet.errors import ConfigError
-from radiounet.settings.section import CellUrl, FieldUrl, FileNames, Section, Source
+from radiounet.settings.section import CellUrl, FieldUrl, FileNames, FileOrUrl, Section
 
 
 class ReleaseArchive(Section):
@@ -45,11 +45,13 @@ class Release(Section):
         "none", description="mosaics made here, with mosaics.options.blank survey: what is blanked"
     )
     field_px: int = Field(6075, gt=0, description="side of a field's image, px; for the plan")
-    mosaics: Source | None = Field(
+    mosaics: FileOrUrl | None = Field(
         None, description="pointing: table of its mosaics (name, ra, dec in deg), a URL or a file"
     )
-    footprint: Source | None = Field(None, description="healpix: its footprint (FITS MOC), a URL or a file")
-    fields: Source | None = Field(
+    footprint: FileOrUrl | None = Field(
+        None, description="healpix: its footprint (FITS MOC), a URL or a file"
+    )
+    fields: FileOrUrl | None = Field(
         None, description="grid of fields (name, ra, dec in deg), a URL or a file; null: archive.lists.fields"
     )
     archive: ReleaseArchive = Field(ReleaseArchive(), description="URLs of its files")

@@ -172,7 +172,7 @@ MosaicFile = Annotated[
 Reference = Annotated[
     str, AfterValidator(template(("mosaic",))), AfterValidator(fetchable), _in_schema("mosaic")
 ]
-Source = Annotated[FilePath, AfterValidator(fetchable)]
+FileOrUrl = Annotated[FilePath, AfterValidator(fetchable)]
 FieldUrl = Annotated[
     str, AfterValidator(template(("field",), "file")), AfterValidator(fetchable), _in_schema("field")
 ]

@@ -19,7 +19,7 @@ NEGLIGIBLE = 0.05  # of the noise: fainter pixels belong to no object
 
 
 @dataclass
-class DiffuseObject:
+class SimulatedObject:
     """One diffuse source as kept in the list of a pair.
 
     Attributes
@@ -51,7 +51,7 @@ class Target:
         Object that dominates a pixel, from 1; 0 where none reaches `NEGLIGIBLE`.
     relative : ndarray, ``[y, x]``
         Brightness over the peak of the object for which this is largest.
-    objects : list of DiffuseObject
+    objects : list of SimulatedObject
     """
 
     def __init__(self, rms: np.ndarray, beam_px: float, options: SimulateOptions):
@@ -59,7 +59,7 @@ class Target:
         self.truth = np.zeros(rms.shape, np.float32)
         self.numbers = np.zeros(rms.shape, np.int16)
         self.relative = np.zeros(rms.shape, np.float32)
-        self.objects: list[DiffuseObject] = []
+        self.objects: list[SimulatedObject] = []
         self._strongest = np.zeros(rms.shape, np.float32)
         self.beam_area_px = FWHM_AREA * beam_px**2
         self._rms, self._beam_px, self._options = rms, beam_px, options
@@ -98,7 +98,7 @@ class Target:
         self._strongest[part][wins] = smooth[wins]
         extent = _largest_extent(*np.nonzero(smooth > 0.1 * smooth[top]))
         self.objects.append(
-            DiffuseObject(
+            SimulatedObject(
                 kind,
                 float(part[0].start + top[0]),
                 float(part[1].start + top[1]),

@@ -21,7 +21,7 @@ from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.canvas import draw_from, happens
 from radiounet.simulation.clusters import SimulatedCluster, add_clusters
-from radiounet.simulation.diffuse import DiffuseObject, Target
+from radiounet.simulation.diffuse import SimulatedObject, Target
 from radiounet.simulation.galactic import add_galactic
 from radiounet.simulation.galaxies import (
     Layers,
@@ -79,7 +79,7 @@ class SimulatedPair:
     cause: np.ndarray
     classes: np.ndarray
     beam_arcsec: float
-    objects: list[DiffuseObject]
+    objects: list[SimulatedObject]
     clusters: list[SimulatedCluster]
 
 
@@ -290,7 +290,7 @@ def draw_blank(shape: tuple[int, int], options: SimulateOptions, rng: np.random.
 
 def _moved(
     target: Target, clusters: list[SimulatedCluster], part: slice, zoom: float
-) -> tuple[list[DiffuseObject], list[SimulatedCluster]]:
+) -> tuple[list[SimulatedObject], list[SimulatedCluster]]:
     """Lists with positions counted from the corner of the cut-out, and angles as if `zoom` were 1.
 
     Clusters outside the cut-out are dropped.
@@ -327,14 +327,14 @@ def write_pair(path: str | Path, options: SimulateOptions, seed: int) -> None:
         fits.ImageHDU(pair.cause, name="CAUSE"),
         fits.ImageHDU(pair.classes, name="CLASSES"),
         _table(SimulatedCluster, [asdict(one) for one in pair.clusters], "CLUSTERS"),
-        _table(DiffuseObject, objects, "OBJECT_LIST", {"object": int}),
+        _table(SimulatedObject, objects, "OBJECT_LIST", {"object": int}),
     ]
     with atomic(path) as temporary:
         fits.HDUList(planes).writeto(temporary, overwrite=True)
 
 
 def _table(
-    kind: type[SimulatedCluster] | type[DiffuseObject],
+    kind: type[SimulatedCluster] | type[SimulatedObject],
     rows: list[dict],
     name: str,
     more: dict[str, type] | None = None,

@@ -50,7 +50,7 @@ CLEAN_SIGMA, MISSED = 4.0, 0.1
 
 
 @dataclass
-class Region:
+class SimulatedSky:
     """One simulated piece of sky as imaged without noise, and the grid it is drawn on."""
 
     plane: np.ndarray
@@ -80,7 +80,7 @@ def _instrument(n_px: int, release: Release) -> tuple[Instrument, SimulateOption
     return Instrument(options, OBSERVATION, options.beam_arcsec), options
 
 
-def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int, release: Release) -> Region:
+def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int, release: Release) -> SimulatedSky:
     """Draw a square of simulated sky around a centre, with the pixel scale and beam of a release."""
     n_px = 2 * int(side_deg * 1800 / release.pixel_arcsec)
     instrument, options = _instrument(n_px, release)
@@ -88,7 +88,7 @@ def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int, relea
     layers, target, clusters = draw_sky(options, instrument, rms, np.random.default_rng([SEED, seed]))
     sky = layers.compact + layers.galaxies + layers.remnants + layers.spirals + layers.galactic + target.sky
     plane = instrument.image(sky, np.zeros_like(sky), rms, CLEAN_SIGMA, MISSED)
-    return Region(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, release.pixel_arcsec))
+    return SimulatedSky(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, release.pixel_arcsec))
 
 
 def draw_noise(n_px: int, rng: np.random.Generator, release: Release) -> np.ndarray:
@@ -114,7 +114,7 @@ def _frequency_hz(release: Release) -> float:
     return release.frequency_mhz * 1e6
 
 
-def write_field(folder: Path, name: str, region: Region, rng: np.random.Generator) -> None:
+def write_field(folder: Path, name: str, region: SimulatedSky, rng: np.random.Generator) -> None:
     """Write one field as the survey's imager does: 4-D, apparent and true flux."""
     ra, dec = FIELD_CENTRES[name]
     wcs = grid_wcs(ra, dec, FIELD_PX, DR2.pixel_arcsec)
@@ -131,7 +131,12 @@ def write_field(folder: Path, name: str, region: Region, rng: np.random.Generato
 
 
 def write_cell(
-    folder: Path, pixel: int, centre: tuple[float, float], region: Region, noise: np.ndarray, release: Release
+    folder: Path,
+    pixel: int,
+    centre: tuple[float, float],
+    region: SimulatedSky,
+    noise: np.ndarray,
+    release: Release,
 ) -> None:
     """Write the mosaic of a HEALPix cell on its real grid, blank except around the common edge."""
     place = HealpixCells(release).geometry(pixel)
@@ -194,14 +199,14 @@ def is_written_by_this_code(root: Path) -> bool:
 
 def write_edge(
     folder: Path, cells: tuple[int, int], release: Release, rng: np.random.Generator
-) -> tuple[tuple[float, float], Region]:
+) -> tuple[tuple[float, float], SimulatedSky]:
     """Write the mosaics of two adjacent HEALPix cells of a release, with data around their common edge.
 
     Returns
     -------
     centre : tuple of float
         Middle of the edge, ICRS deg.
-    region : Region
+    region : SimulatedSky
         The sky around it.
     """
     centre = common_edge(*cells, HealpixCells(release).nside)
@@ -222,7 +227,7 @@ def write_footprint(path: Path, centre: tuple[float, float], radius_deg: float) 
 
 
 def _write_clusters(
-    path: Path, region: Region, centres: list[tuple[float, float]], radius_deg: float
+    path: Path, region: SimulatedSky, centres: list[tuple[float, float]], radius_deg: float
 ) -> None:
     """Table of the clusters put near some centres; ``simulated_diffuse`` is the truth."""
     ra, dec = region.grid.wcs_pix2world([(c.x_px, c.y_px) for c in region.clusters], 0).T

@@ -3,7 +3,7 @@ import pytest
 from astropy.stats import mad_std
 
 from radiounet.errors import AllBlankError
-from radiounet.images.noise import local_rms, robust_sigma
+from radiounet.images.noise import local_rms, robust_rms
 
 
 def normal(shape, sigma=1.0, seed=1):
@@ -16,21 +16,21 @@ def gaussian(shape, y, x, fwhm_px):
 
 
 def test_sigma_of_normal_numbers():
-    assert robust_sigma(normal(100_000, 3.0) + 7) == pytest.approx(3.0, rel=0.02)
+    assert robust_rms(normal(100_000, 3.0) + 7) == pytest.approx(3.0, rel=0.02)
 
 
 def test_sigma_by_hand():
     # median 3, deviations 2 1 0 1 97, their median 1
-    assert robust_sigma(np.array([1, 2, np.nan, 3, 4, np.inf, 100])) == pytest.approx(1.4826)
+    assert robust_rms(np.array([1, 2, np.nan, 3, 4, np.inf, 100])) == pytest.approx(1.4826)
 
 
 def test_sigma_of_nothing():
-    assert np.isnan(robust_sigma(np.full(5, np.nan)))
+    assert np.isnan(robust_rms(np.full(5, np.nan)))
 
 
 def test_robust_sigma_is_that_of_astropy_but_for_the_digits_of_its_factor():
     values = normal(1000, 3.0)
-    assert robust_sigma(values) == pytest.approx(mad_std(values), rel=2e-6)
+    assert robust_rms(values) == pytest.approx(mad_std(values), rel=2e-6)
 
 
 def test_two_levels():

@@ -7,11 +7,11 @@ from radiounet.learning.outside import (
     ObjectTruth,
     RegionTruth,
     Scan,
-    agreement,
     aperture,
     area_deg2,
     blank_sky,
     find_islands,
+    overlap_and_difference,
 )
 from radiounet.measuring.object_scores import score_objects
 from radiounet.network.masks import make_mask
@@ -212,12 +212,12 @@ def test_aperture_by_hand():
     assert np.isnan(aperture(probability, np.zeros(SHAPE, bool), 5.0, 5.0, 2.0)).all()
 
 
-def test_agreement_by_hand():
+def test_overlap_and_difference_by_hand():
     first, second = np.array([[0.1, 0.8, np.nan]]), np.array([[0.3, 0.7, np.nan]])
     masks = np.array([[True, True, False]]), np.array([[False, True, True]])
-    assert agreement((first, second), masks) == pytest.approx((1 / 3, 0.2))
+    assert overlap_and_difference((first, second), masks) == pytest.approx((1 / 3, 0.2))
     empty = np.zeros((1, 3), bool)
-    assert np.isnan(agreement((first, second), (empty, empty))[0])
+    assert np.isnan(overlap_and_difference((first, second), (empty, empty))[0])
 
 
 def test_blank_sky():

@@ -17,7 +17,7 @@ from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS
-from radiounet.measuring.injection import Scene, Trial
+from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.limits import find_limits, measure_limits
 from radiounet.measuring.mocks import halo
 from radiounet.network.inference import open_model, write_cores
@@ -81,9 +81,9 @@ class Walk:
         stitch_cores(cores, image, str(self.model), Segmentation(), probability, mask)
         return MosaicProducts(name, image, probability, mask)
 
-    def scene(self) -> Scene:
+    def scene(self) -> MockedImage:
         one = self.products
-        return Scene(one.image, one.probability, one.mask, self.card, self.network)
+        return MockedImage(one.image, one.probability, one.mask, self.card, self.network)
 
     def limits(self, *clusters: Cluster, options=OPTIONS) -> list[dict]:
         return find_limits(clusters, self.scene(), options, COSMOLOGY)
@@ -252,7 +252,7 @@ def test_no_network_is_loaded_where_there_is_no_cluster(walk):
 def test_maps_of_another_model_are_refused(walk):
     one, other = walk.products, tiny_card()
     with pytest.raises(OriginError, match="other weights"):
-        Scene(one.image, one.probability, one.mask, other, walk.network)
+        MockedImage(one.image, one.probability, one.mask, other, walk.network)
 
 
 def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
@@ -260,7 +260,7 @@ def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400, peak_sigma=0.0)})
     predictor, _ = open_model(model_folder("lotss-unet"))
     maps = products.image("a"), products.probability("a"), products.mask("a")
-    scene = Scene(*maps, read_card(model_folder("lotss-unet")), predictor)
+    scene = MockedImage(*maps, read_card(model_folder("lotss-unet")), predictor)
     ra, dec = (float(one) for one in scene.plane.wcs.all_pix2world([[200, 210]], 0)[0])
     (row,) = find_limits([Cluster("C", ra, dec, 0.2, 4.0)], scene, OPTIONS, COSMOLOGY)
     assert 0.3 < row["flux_50_mjy"] / row["bruno_limit_mjy"] < 5

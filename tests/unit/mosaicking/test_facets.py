@@ -206,7 +206,7 @@ def test_a_mosaic_by_facet_puts_sources_where_they_belong(tmp_path):
         "a", field.int_path, field.app_path, 1.0, None, regions, offsets, str(tmp_path / "bad.txt")
     )
     grid = grid_wcs(150.0, 35.0, 160, 4.5)
-    image = make_mosaic([by_facet], grid, MosaicOptions(sigma_box_px=60)).image.data
+    image = make_mosaic([by_facet], grid, MosaicOptions(rms_box_px=60)).image.data
     # 9" too far east are 2 columns, 13.5" too far north 3 rows
     assert np.unravel_index(np.nanargmax(image), image.shape) == (row - 3, column + 2)
     assert np.isnan(image[:, 85:]).all()
@@ -216,5 +216,5 @@ def test_a_broken_facet_file_leaves_the_field_out(tmp_path):
     good, field = write_field(tmp_path, "a", sky=1e-3), write_field(tmp_path, "b", sky=1e-3)
     (tmp_path / "f.reg").write_text("<html>")
     broken = FieldImages("b", field.int_path, field.app_path, facets_path=str(tmp_path / "f.reg"))
-    result = make_mosaic([good, broken], grid_wcs(150.0, 35.0, 80, 4.5), MosaicOptions(sigma_box_px=60))
+    result = make_mosaic([good, broken], grid_wcs(150.0, 35.0, 80, 4.5), MosaicOptions(rms_box_px=60))
     assert result.missing["b"].reason.startswith("FacetError")

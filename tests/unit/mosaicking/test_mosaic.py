@@ -21,13 +21,13 @@ from radiounet.settings.mosaics import MosaicOptions
 from skies import BEAM_PX, FWHM_TO_SIGMA, write_field
 
 make_mosaic = partial(mosaic.make_mosaic, beam_arcsec=20.0)
-OPTIONS = MosaicOptions(sigma_box_px=120)
-STRICT = MosaicOptions(sigma_box_px=120, missing_field="reject")
+OPTIONS = MosaicOptions(rms_box_px=120)
+STRICT = MosaicOptions(rms_box_px=120, missing_field="reject")
 GRID = grid_wcs(150.0, 35.0, 100, 4.5)
 
 
 def sigmas(result):
-    return {one.images.name: one.sigma_jy for one in result.used}
+    return {one.images.name: one.rms_jy for one in result.used}
 
 
 def test_primary_beam_is_the_median_ratio_cut_and_zero_where_blank():
@@ -60,7 +60,7 @@ def test_noise_is_that_of_the_central_box(tmp_path):
     field = write_field(tmp_path, "a", n_px=400)
     with fits.open(field.app_path, mode="update") as hdus:
         hdus[0].data[:100] *= 1e3
-    result = make_mosaic([field], GRID, MosaicOptions(sigma_box_px=150))
+    result = make_mosaic([field], GRID, MosaicOptions(rms_box_px=150))
     assert sigmas(result)["a"] == pytest.approx(1e-4, rel=0.1)
 
 
@@ -332,7 +332,7 @@ def test_circle_by_hand():
 def test_sigma_map_is_the_noise_of_the_image(tmp_path):
     fields = [write_field(tmp_path, f"f{i}", seed=i, n_px=400) for i in range(4)]
     result = make_mosaic(fields, grid_wcs(150.0, 35.0, 300, 4.5), OPTIONS)
-    assert np.nanmedian(result.sigma()) == pytest.approx(0.5e-4, rel=0.05)
+    assert np.nanmedian(result.rms()) == pytest.approx(0.5e-4, rel=0.05)
     # resampling bilinearly takes a few per cent of the noise away
     assert result.noise_ratio() == pytest.approx(1, abs=0.1)
 
@@ -383,5 +383,5 @@ def test_neighbouring_mosaics_agree_in_their_overlap(tmp_path, dec):
     assert inside.sum() > 50
     there = ndimage.map_coordinates(other.image.data, [v[inside], u[inside]], order=1)
     here = one.image.data[y.ravel()[inside], x.ravel()[inside]]
-    assert np.std(there - here) < 0.2 * np.nanmedian(one.sigma())
-    assert np.mean(there - here) == pytest.approx(0, abs=0.05 * float(np.nanmedian(one.sigma())))
+    assert np.std(there - here) < 0.2 * np.nanmedian(one.rms())
+    assert np.mean(there - here) == pytest.approx(0, abs=0.05 * float(np.nanmedian(one.rms())))

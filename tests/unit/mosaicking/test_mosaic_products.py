@@ -19,7 +19,7 @@ from radiounet.survey.survey import Survey
 from skies import write_field
 from stages import fetch_field
 
-OPTIONS = MosaicOptions(sigma_box_px=120)
+OPTIONS = MosaicOptions(rms_box_px=120)
 PLACE = Mosaic("m", 150.0, 35.0, 100)
 
 
@@ -45,7 +45,7 @@ def test_products_say_what_they_are_made_of(products):
     assert (header["NFIELDS"], header["NMISSING"], header["OBJECT"]) == (2, 1, "m")
     assert header["NOISERAT"] > 0
     history = str(header["HISTORY"])
-    assert "field a sigma" in history
+    assert "field a rms" in history
     assert "without c" in history
     table = Table.read(products.image("m"), hdu="FIELDS")
     assert table["field"].tolist() == ["a", "b", "c", "far"]
@@ -55,18 +55,18 @@ def test_products_say_what_they_are_made_of(products):
     assert table["int_sha256"][1] != table["app_sha256"][1]
     assert table["reason"][2].startswith("NotInArchiveError: ")
     assert table["reason"][3].startswith("NoOverlapError")
-    assert str(table["sigma"].unit) == "Jy / beam"
-    weights, sigma = (fits.getdata(path) for path in (products.weights("m"), products.sigma("m")))
-    np.testing.assert_allclose(sigma, 1 / np.sqrt(weights), rtol=1e-6)
+    assert str(table["rms"].unit) == "Jy / beam"
+    weights, rms = (fits.getdata(path) for path in (products.weights("m"), products.rms("m")))
+    np.testing.assert_allclose(rms, 1 / np.sqrt(weights), rtol=1e-6)
     assert image.dtype.itemsize == weights.dtype.itemsize == 4
     assert fits.getheader(products.weights("m"))["BUNIT"] == "(Jy/beam)**-2"
-    assert fits.getheader(products.sigma("m"))["BUNIT"] == "JY/BEAM"
+    assert fits.getheader(products.rms("m"))["BUNIT"] == "JY/BEAM"
     left_out = json.loads(Path(products.left_out("m")).read_text())["left_out"]
     assert [one["name"] for one in left_out] == ["c", "far"]
 
 
 def test_a_missing_neighbour_rejects_where_the_config_says_so(products):
-    strict = MosaicOptions(sigma_box_px=120, missing_field="reject")
+    strict = MosaicOptions(rms_box_px=120, missing_field="reject")
     with pytest.raises(BadDataError):
         make(products, strict, fields=["a", "c"])
     # a field that has nothing to give here is no missing neighbour
@@ -171,5 +171,5 @@ def test_files_of_a_field_by_their_templates(products, tmp_path):
     make(products, options, fields=["a", "b"])
     table = Table.read(products.image("m"), hdu="FIELDS")
     assert table["used"].tolist() == [True, False]
-    assert table["sigma"][0] == pytest.approx(3e-4)
+    assert table["rms"][0] == pytest.approx(3e-4)
     assert "b/noise.fits" in table["reason"][1]

@@ -193,8 +193,8 @@ def through_a_script(section: Section, *only: str) -> Section:
         MosaicOptions(),
         MosaicOptions(
             beam_cut=0.25,
-            sigma_box_px=800,
-            clip_sigma=4.5,
+            rms_box_px=800,
+            clip_rms=4.5,
             min_island_px=0,
             missing_field="reject",
             flux_scale="scales.csv",
@@ -311,6 +311,14 @@ def test_unknown_key_at_every_place_says_where_and_what_was_meant(raw, key, near
     assert f"- {key}: unknown key" in message
     assert f"did you mean {near}?" in message
     assert near in str(corrected(message))
+
+
+@pytest.mark.parametrize(("old", "new"), [("sigma_box_px", "rms_box_px"), ("clip_sigma", "clip_rms")])
+def test_a_renamed_key_is_refused_with_its_new_name(old, new):
+    message = refusal({"mosaics": {"options": {old: 300}}})
+    assert f"- mosaics.options.{old}: unknown key" in message
+    assert f"it is now called {new}" in message
+    assert new in str(corrected(message))
 
 
 def test_item_of_a_list_is_shown_as_it_should_be():

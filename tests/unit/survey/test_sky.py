@@ -5,7 +5,7 @@ from astropy.coordinates import SkyCoord
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
-from radiounet.settings.mosaics import Region, Selection
+from radiounet.settings.mosaics import Disc, Selection
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
 from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pixel, nearest_fields
 from radiounet.survey.survey import Cluster, Survey
@@ -155,7 +155,7 @@ def test_selection_conditions_combine():
     assert PAIR.select(Selection()) == ["east", "west"]
     assert PAIR.select(Selection(mosaics=["east"])) == ["east"]
     assert PAIR.select(Selection(with_clusters=True), clusters) == ["west"]
-    region = Region(ra_deg=149.0, dec_deg=40.0, radius_deg=0.5)
+    region = Disc(ra_deg=149.0, dec_deg=40.0, radius_deg=0.5)
     assert PAIR.select(Selection(region=region)) == ["east"]
     with pytest.raises(ConfigError, match="no mosaic"):
         PAIR.select(Selection(region=region, with_clusters=True), clusters)
