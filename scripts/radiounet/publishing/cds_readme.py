@@ -59,7 +59,8 @@ def cds_files(tables: Mapping[str, Table], release: Release) -> dict[str, bytes]
         "Description:",
         *_wrapped(
             "Clusters of galaxies, and islands of diffuse radio emission found blindly, with positions, flux "
-            "densities, classes and flags. Positions are ICRS. Blank fields are values that were not measured."
+            "densities, classes and flags. Positions are ICRS. Blank fields are values that were not "
+            "measured."
         ),
         "",
         "File Summary:",

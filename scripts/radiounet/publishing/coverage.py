@@ -114,7 +114,7 @@ def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
     covered : sequence of int
         HEALPix cells of `COVERAGE_ORDER`, NESTED.
     """
-    limits = np.ma.filled(np.ma.asarray(clusters["flux_90_mjy"], float), np.nan) if len(clusters) else []
+    limits: np.ndarray = np.ma.filled(np.ma.asarray(clusters["flux_90_mjy"], float), np.nan)
     known = np.isfinite(limits)
     if not np.any(known):
         return None
@@ -124,7 +124,7 @@ def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
     ra, dec = (np.asarray(clusters[key], float)[known] for key in ("ra_deg", "dec_deg"))
     place = healpy.ang2pix(COMPLETENESS_NSIDE, ra, dec, nest=True, lonlat=True)
     pixels = np.flatnonzero((part > 0) | (np.bincount(place, minlength=count) > 0))
-    values = np.asarray(limits)[known]
+    values = limits[known]
     found = [values[place == pixel] for pixel in pixels]
     table = Table(
         {

@@ -15,6 +15,7 @@ from radiounet.publishing.coverage import moc_bytes
 from radiounet.publishing.hips import (
     BRIGHT_RMS,
     EMPTY,
+    HALVED,
     SOFT_RMS,
     TOP_ORDER,
     WIDTH,
@@ -38,7 +39,7 @@ TITLES = {
 
 
 def allsky(publication: Publication, layer: str) -> np.ndarray:
-    """Preview of all tiles of `TOP_ORDER`, ``[y, x]`` as in FITS: 27 columns of 64 pixels, first tile on top."""
+    """Preview of all tiles of `TOP_ORDER`, ``[y, x]`` as in FITS: 27 columns, the first tile top left."""
     count = healpy.nside2npix(2**TOP_ORDER)
     rows = -(-count // ALLSKY_COLUMNS)
     whole = np.full((rows * ALLSKY_WIDTH, ALLSKY_COLUMNS * ALLSKY_WIDTH), EMPTY[layer])
@@ -52,8 +53,6 @@ def allsky(publication: Publication, layer: str) -> np.ndarray:
 
 
 def _reduced(layer: str, plane: np.ndarray) -> np.ndarray:
-    from radiounet.publishing.hips import HALVED
-
     while plane.shape[0] > ALLSKY_WIDTH:
         plane = HALVED[layer](plane)
     return plane

@@ -135,11 +135,11 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str)
                     **row,
                 }
             )
-    empty = {str: "", float: np.nan, int: 0}
+    empty: dict[type, object] = {str: "", float: np.nan, int: 0}
     table = Table()
-    for name, (kind, unit, ucd, text) in COLUMNS.items():
-        values = [row.get(name, empty[kind]) for row in full]
-        table[name] = np.array(values, kind if full or kind is not str else "U1")
+    for name, (numbers, unit, ucd, text) in COLUMNS.items():
+        values = [row.get(name, empty[numbers]) for row in full]
+        table[name] = np.array(values, numbers if full or numbers is not str else "U1")
         table[name].unit, table[name].description = unit or None, text
         table[name].info.meta = {"ucd": ucd}
     return table

@@ -153,7 +153,7 @@ def publish_survey(
         for suffix, content in obscore_bytes(obscore_table(rows, release, publisher_id(release))).items():
             shelf.put(Publication.obscore(suffix), content)
         rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
-        widest = max(rows, key=lambda row: row["owned_area"], default={})
+        widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
         frequency = C_M_S / widest["em_min"] if widest else 1e6 * release.frequency_mhz
         return {
             # two digits: a mosaic more does not change the grey scale of all

@@ -44,8 +44,8 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     -------
     dict
         ``rejected`` and the reason; or ``sources`` (SHA-256 of image, probability and mask),
-        ``coverage``, ``reached`` and ``mask`` (HEALPix cells, see `radiounet.publishing.coverage`), ``row`` (see
-        `radiounet.publishing.obscore`), ``date``, ``rms_jy``.
+        ``coverage``, ``reached`` and ``mask`` (HEALPix cells, see `radiounet.publishing.coverage`),
+        ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``.
 
     Raises
     ------

@@ -104,7 +104,7 @@ def _checked(paths: dict[tuple[str, str], str], kind: str) -> Table:
 
 def _agree(ours, theirs, suffix: str) -> bool:
     if ours.dtype.kind == "f":
-        one, other = (np.ma.filled(np.ma.asarray(column, float), np.nan) for column in (ours, theirs))
+        one, other = (_numbers(column) for column in (ours, theirs))
         if suffix != "csv":
             return np.array_equal(one, other, equal_nan=True)
         # CSV is rounded: its numbers are there where ours are
@@ -117,6 +117,10 @@ def _agree(ours, theirs, suffix: str) -> bool:
             texts[0] = [one.encode("ascii", "replace").decode() for one in texts[0]]
         return [one.strip() for one in texts[0]] == [one.strip() for one in texts[1]]
     return [str(one) for one in ours] == [str(one) for one in theirs]
+
+
+def _numbers(column) -> np.ndarray:
+    return np.ma.filled(np.ma.asarray(column, float), np.nan)
 
 
 def _text(value: object) -> str:
@@ -151,9 +155,9 @@ def _add_links(document: VOTableFile, kind: str, mosaics: set[str]) -> None:
         else "Mask of the island's mosaic, relative to this table"
     )
     content.fields.append(field)
-    rows = np.ma.zeros(len(old), dtype=[*old.dtype.descr, (LINK, "O")])
+    rows: np.ma.MaskedArray = np.ma.zeros(len(old), dtype=[*old.dtype.descr, (LINK, "O")])
     for name in old.dtype.names:
         rows[name] = old[name]
-        rows.mask[name] = np.ma.getmaskarray(old[name])
+        rows[name][np.ma.getmaskarray(old[name])] = np.ma.masked
     rows[LINK] = links
     content.array = rows

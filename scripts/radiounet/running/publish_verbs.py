@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
 from radiounet.running.stage import run_stage, verb_parser, whole
 from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
@@ -35,7 +36,12 @@ def publish(arguments: Sequence[str]) -> None:
     )
     args = parser.parse_args(arguments)
 
+    record = Publication(args.out).record("summary", "all")
+
     def work() -> None:
+        folder = Path(args.out)
+        if folder.is_dir() and any(folder.iterdir()) and not Path(record).parents[1].is_dir():
+            raise ConfigError(f"{args.out} is not empty and no publication: write somewhere else")
         from radiounet.publishing.publication import publish as publish_run
         from radiounet.publishing.publication import run_mosaics, survey_of_run
 
@@ -45,4 +51,4 @@ def publish(arguments: Sequence[str]) -> None:
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         publish_run(products, Publication(args.out), survey, mosaics, args.threads)
 
-    run_stage(args, work, outputs=[], writes=[Publication(args.out).at(Publication.checksums())])
+    run_stage(args, work, outputs=[], writes=[record])
