@@ -18,7 +18,7 @@ UNITS = {
     "arcmin2": "arcmin2",
     "W / Hz": "W/Hz",
     "uJy / arcsec2": "uJy/arcsec2",
-    "uJy / beam": "uJy/beam",
+    "uJy / beam": "uJy",
 }
 NOTHING = "---"
 WIDTH = 80
@@ -98,6 +98,8 @@ def _field(column: Column) -> _Field:
     width = max([1, *map(len, texts)])
     digits = max([len(one.partition("e")[0].partition(".")[2]) for one in texts] or [0])
     described = column.description + (" (1 yes, 0 no)" if kind == "b" else "")
+    if str(column.unit).endswith("/ beam"):  # which is no unit of CDS
+        described += ", per beam"
     return _Field(
         column.name,
         texts,

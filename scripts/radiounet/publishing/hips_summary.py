@@ -48,8 +48,15 @@ def allsky(publication: Publication, layer: str) -> np.ndarray:
         if path.is_file():
             row, column = rows - 1 - number // ALLSKY_COLUMNS, number % ALLSKY_COLUMNS
             y, x = row * ALLSKY_WIDTH, column * ALLSKY_WIDTH
-            whole[y : y + ALLSKY_WIDTH, x : x + ALLSKY_WIDTH] = _reduced(layer, fits.getdata(path))
+            whole[y : y + ALLSKY_WIDTH, x : x + ALLSKY_WIDTH] = _reduced(layer, _tile(path))
     return whole
+
+
+def _tile(path: Path) -> np.ndarray:
+    """Plane of a tile; of a mask with its 255, which astropy would make NaN."""
+    with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
+        plane = hdus[0].data
+    return plane.astype(plane.dtype.newbyteorder("="))
 
 
 def _reduced(layer: str, plane: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 from mocpy import MOC
 
 from radiounet.errors import ConfigError
+from radiounet.images.geometry import to_sky
 from radiounet.images.image import covering_square, open_plane
 from radiounet.images.products import CATALOGUE_KINDS, Products, Publication
 from radiounet.images.rejections import read_rejection
@@ -110,10 +111,19 @@ def survey_of_run(products: Products, release: Release, mosaics: Sequence[str]) 
             places.append(Mosaic(name, 0.0, -90.0, 0))
             continue
         require_files([products.image(name)])
-        image = open_plane(products.image(name))
-        place = covering_square(image.wcs, image.data.shape, release.pixel_arcsec, products.image(name))
-        places.append(Mosaic(name, place.ra_deg, place.dec_deg, place.n_px))
+        places.append(_place(products.image(name), name, release))
     return Survey(release, places)
+
+
+def _place(path: str, name: str, release: Release) -> Mosaic:
+    """Square of a mosaic: of a survey's, with the reference pixel of its grid as its centre."""
+    image = open_plane(path)
+    shape = image.data.shape
+    if release.is_listed:
+        ra, dec = (float(one) for one in to_sky(image.wcs, shape[1] / 2 - 1, shape[0] / 2 - 1))
+        return Mosaic(name, ra, dec, max(shape))
+    place = covering_square(image.wcs, shape, release.pixel_arcsec, path)
+    return Mosaic(name, place.ra_deg, place.dec_deg, place.n_px)
 
 
 def _found(publication: Publication, job: str, name: str) -> dict:
