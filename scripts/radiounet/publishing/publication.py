@@ -29,11 +29,12 @@ from radiounet.images.writing import atomic
 from radiounet.publishing.coverage import (
     COVERAGE_ORDER,
     MASK_ORDER,
+    REACHED_ORDER,
     completeness_map,
     moc_bytes,
     moc_of,
 )
-from radiounet.publishing.hips import REACHED_ORDER, TOP_ORDER, TileMaker, tile_order
+from radiounet.publishing.hips import TOP_ORDER, TileMaker, tile_order
 from radiounet.publishing.hips_summary import publisher_id, release_date, write_summary
 from radiounet.publishing.obscore import C_M_S, obscore_bytes, obscore_table
 from radiounet.publishing.published_maps import publish_mosaic, require_files
