@@ -21,8 +21,8 @@ from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.records import Shelf, do_once
 from radiounet.survey.survey import Survey
 
-PROBABILITY_STEP = 2e-5
-"""Published probabilities are whole multiples of this: an error of 1e-5 at most."""
+PROBABILITY_STEP = 4e-5
+"""Published probabilities are whole multiples of this: an error of 2e-5 at most. 1 is 25000, in 16 bits."""
 BLANK = -32768
 TILE_ROWS = 16
 CHECKED = ("islands", "clusters")
@@ -95,7 +95,7 @@ def _publish(
     _check_mask(paths, header, probability, mask)
     _check_tables(paths, header, sources)
     shelf.put(Publication.mask(mosaic), compressed(mask, header))
-    shelf.put(Publication.probability(mosaic), _quantised(probability, fits_header(paths["probability"])))
+    shelf.put(Publication.probability(mosaic), quantised(probability, fits_header(paths["probability"])))
     shelf.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
     coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
     return {
@@ -144,7 +144,8 @@ def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mappin
                 )
 
 
-def _quantised(probability: np.ndarray, header: fits.Header) -> bytes:
+def quantised(probability: np.ndarray, header: fits.Header) -> bytes:
+    """Tile-compressed FITS file of a probability map, ``[y, x]`` 0..1, NaN where there is no data."""
     whole = np.full(probability.shape, BLANK, np.int16)
     known = np.isfinite(probability)
     whole[known] = np.round(np.clip(probability[known], 0, 1) / PROBABILITY_STEP).astype(np.int16)

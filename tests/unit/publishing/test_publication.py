@@ -17,20 +17,21 @@ from PIL import Image
 
 from radiounet.errors import ConfigError, OriginError
 from radiounet.images.geometry import to_pixels
-from radiounet.images.image import open_plane
+from radiounet.images.image import grid_wcs, open_plane
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
-from radiounet.publishing.hips import tile_places
+from radiounet.publishing.hips import TileMaker, sample, tile_places
 from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
-from radiounet.publishing.published_maps import BLANK, PROBABILITY_STEP
+from radiounet.publishing.published_maps import BLANK, PROBABILITY_STEP, quantised
 from radiounet.publishing.published_tables import read_votable
+from radiounet.publishing.records import Shelf
 from radiounet.running.cli import main
-from radiounet.settings.releases import DR2
+from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.survey.survey import Survey
 from stages import DEC, MEASURE, N_PX, RA, SEGMENTATION, reject_mosaic, run_stages, write_image
 
@@ -110,6 +111,14 @@ def test_masks_are_exact_and_probabilities_have_their_precision(run, published):
         assert (header["ZCMPTYPE"], header["ZBITPIX"], header["BLANK"]) == ("RICE_1", 16, BLANK)
         assert {"CHECKSUM", "DATASUM"} <= set(header)
         assert not re.search(r"\d{4}-\d\d-\d\dT", header.comments["CHECKSUM"])
+
+
+def test_probabilities_from_0_to_1_keep_their_place(tmp_path):
+    plane = np.array([[0, 1, np.nan, 0.5, 0.66, 4e-5, 1.5e-5, 2.5e-5]] * 3, np.float32)
+    (tmp_path / "p.fits.fz").write_bytes(quantised(plane, grid_wcs(RA, DEC, 8, 4.5).to_header()))
+    found = fits.getdata(tmp_path / "p.fits.fz", 1)
+    expected = [0, 1, np.nan, 0.5, 0.66, 4e-5, 0, 4e-5]
+    np.testing.assert_allclose(found, [expected] * 3, rtol=0, atol=1e-7)
 
 
 def test_checksums_are_of_every_file(published):
@@ -420,3 +429,19 @@ def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
     Path(products.islands("b")).unlink()
     with pytest.raises(ConfigError, match=re.escape(products.islands("b"))):
         run_mosaics(products)
+
+
+def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_path):
+    """The first shows all it has data of, also where the middle of the other is nearer."""
+    own = Survey(OWN_IMAGES, [Mosaic("a", RA, DEC, N_PX), Mosaic("b", SECOND_RA, DEC, N_PX)])
+    number = int(healpy.ang2pix(2**7, SECOND_RA - 0.02, DEC, nest=True, lonlat=True))
+    cells = list(range(4 * number, 4 * number + 4))
+    shelf = Shelf(Publication(str(tmp_path)))
+    TileMaker(own, run, {"a": cells, "b": cells}, 1e-4, 7).write(number >> 8, shelf)
+    tile = raw(next(tmp_path.glob(f"hips/image/Norder7/*/Npix{number}.fits")))
+    ra, dec = tile_places(7, number)
+    values = {name: sample(run, name, ra.ravel(), dec.ravel())["image"].reshape(ra.shape) for name in NAMES}
+    first = np.isfinite(values["a"])
+    assert (first & np.isfinite(values["b"])).any()
+    assert (first & (SURVEY.owner(ra, dec) == "b")).any()
+    np.testing.assert_array_equal(tile, np.where(first, values["a"], values["b"]))
