@@ -28,6 +28,134 @@ rule report:
         "stage report --settings {params.settings:q} --out {output.page:q} --log {log:q}"
 
 
+rule publish_mosaic:
+    input:
+        image=PRODUCTS.image("{mosaic}"),
+        probability=PRODUCTS.probability("{mosaic}"),
+        mask=PRODUCTS.mask("{mosaic}"),
+        islands=PRODUCTS.islands("{mosaic}"),
+        clusters=PRODUCTS.clusters("{mosaic}"),
+        cutouts=PRODUCTS.cutouts("{mosaic}"),
+    output:
+        record=RULES.publication_record("mosaic", "{mosaic}"),
+    log:
+        PRODUCTS.log("publish_mosaic", "{mosaic}"),
+    benchmark:
+        PRODUCTS.benchmark("publish_mosaic", "{mosaic}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
+        settings=RULES.settings(),
+        code=FRESHNESS.code("publish_mosaic"),
+    shell:
+        "stage publish_mosaic --settings {params.settings:q} --mosaic {wildcards.mosaic:q}"
+        " --record {output.record:q} --log {log:q}"
+
+
+rule publish_catalogues:
+    input:
+        catalogues=RULES.catalogues.values(),
+        mosaics=RULES.published_mosaics,
+    output:
+        record=RULES.publication_record("catalogues"),
+    log:
+        PRODUCTS.log("publish_catalogues"),
+    benchmark:
+        PRODUCTS.benchmark("publish_catalogues")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=doubling(2000),
+        runtime=doubling(60),
+    params:
+        settings=RULES.settings(),
+        code=FRESHNESS.code("publish_catalogues"),
+    shell:
+        "stage publish_catalogues --settings {params.settings:q}"
+        " --record {output.record:q} --log {log:q}"
+
+
+rule publish_survey:
+    input:
+        catalogue=PRODUCTS.catalogue("clusters", "vot"),
+        mosaics=RULES.published_mosaics,
+    output:
+        record=RULES.publication_record("survey"),
+    log:
+        PRODUCTS.log("publish_survey"),
+    benchmark:
+        PRODUCTS.benchmark("publish_survey")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        settings=RULES.settings(),
+        code=FRESHNESS.code("publish_survey"),
+    shell:
+        "stage publish_survey --settings {params.settings:q}"
+        " --record {output.record:q} --log {log:q}"
+
+
+rule publish_tiles:
+    input:
+        unpack(RULES.mosaics_of_tiles),
+        survey=RULES.publication_record("survey"),
+    output:
+        record=RULES.publication_record("tiles", "{part}"),
+    log:
+        PRODUCTS.log("publish_tiles", "{part}"),
+    benchmark:
+        PRODUCTS.benchmark("publish_tiles", "{part}")
+    wildcard_constraints:
+        part=r"\d{3}",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=doubling(2000),
+        runtime=doubling(60),
+    params:
+        settings=RULES.settings(),
+        code=FRESHNESS.code("publish_tiles"),
+    shell:
+        "stage publish_tiles --settings {params.settings:q} --part {wildcards.part:q}"
+        " --record {output.record:q} --log {log:q}"
+
+
+rule publish:
+    input:
+        mosaics=RULES.published_mosaics,
+        tiles=RULES.published_tiles,
+        catalogues=RULES.publication_record("catalogues"),
+        survey=RULES.publication_record("survey"),
+    output:
+        record=RULES.publication_record("summary"),
+    log:
+        PRODUCTS.log("publish"),
+    benchmark:
+        PRODUCTS.benchmark("publish")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=doubling(4000),
+        runtime=doubling(60),
+    params:
+        settings=RULES.settings(),
+        code=FRESHNESS.code("publish"),
+    shell:
+        "stage publish --settings {params.settings:q}" " --record {output.record:q} --log {log:q}"
+
+
 if CONFIG.verify.masks or CONFIG.verify.probabilities:
 
     rule verify_mosaic:

@@ -30,6 +30,14 @@ def check_maps(image: str, probability: str, mask: str) -> None:
         )
 
 
+def maps_provenance(probability: str, mask: str) -> dict[str, object]:
+    """Provenance of a table made from a mask and its map, with the checksums of both."""
+    return mask_provenance(mask) | {
+        "mask_sha256": sha256_of(mask),
+        "probability_sha256": sha256_of(probability),
+    }
+
+
 def mask_provenance(mask: str) -> dict[str, object]:
     """Provenance of a table made from a mask."""
     header = fits_header(mask)

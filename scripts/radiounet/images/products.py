@@ -164,6 +164,85 @@ class Products:
         """The run's report page."""
         return f"{self.root}/report.html"
 
+    def publication(self) -> str:
+        """Folder that can be put on a web server, see `Publication`."""
+        return f"{self.root}/publication"
+
+
+HIPS_LAYERS = ("image", "probability", "mask")
+"""What a publication shows as a HiPS each."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Names of all files of a publication, from its folder.
+
+    Parameters
+    ----------
+    root : str
+        Its folder, `Products.publication` in a run.
+    """
+
+    root: str
+
+    def at(self, name: str) -> str:
+        """Path of one of the files below."""
+        return f"{self.root}/{name}"
+
+    def record(self, job: str, name: str) -> str:
+        """What one job made, of what, with checksums (JSON)."""
+        return self.at(f".made/{job}/{name}.json")
+
+    @staticmethod
+    def mask(mosaic: str) -> str:
+        """Mask, tile-compressed."""
+        return f"masks/{mosaic}.fits.fz"
+
+    @staticmethod
+    def probability(mosaic: str) -> str:
+        """Probability map, tile-compressed integers."""
+        return f"probabilities/{mosaic}.fits.fz"
+
+    @staticmethod
+    def cutouts(mosaic: str) -> str:
+        """Cut-outs of the clusters of a mosaic."""
+        return f"cutouts/{mosaic}.fits"
+
+    @staticmethod
+    def catalogue(kind: str, suffix: str) -> str:
+        """A catalogue of the run."""
+        return f"catalogue/{kind}.{suffix}"
+
+    @staticmethod
+    def cds(name: str) -> str:
+        """ReadMe of the catalogues in the format of CDS, or one of their tables of fixed width."""
+        return f"cds/{name}"
+
+    @staticmethod
+    def obscore(suffix: str) -> str:
+        """Table of the images."""
+        return f"obscore.{suffix}"
+
+    @staticmethod
+    def moc(kind: str, suffix: str) -> str:
+        """``coverage`` or ``mask``, as a MOC."""
+        return f"moc/{kind}.{suffix}"
+
+    @staticmethod
+    def completeness() -> str:
+        """HEALPix map of the flux density at which 90 % are found."""
+        return "completeness.fits"
+
+    @staticmethod
+    def hips(layer: str) -> str:
+        """Folder of a HiPS, see `HIPS_LAYERS`."""
+        return f"hips/{layer}"
+
+    @staticmethod
+    def checksums() -> str:
+        """SHA-256 of every other file."""
+        return "SHA256SUMS"
+
 
 MODEL_CARD = "card.yaml"
 MODEL_WEIGHTS = "network.weights.h5"

@@ -10,7 +10,7 @@ from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.headers import frequency_hz
 from radiounet.images.image import Plane, StoredImage
-from radiounet.images.origins import check_maps, mask_provenance
+from radiounet.images.origins import check_maps, maps_provenance
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
@@ -288,7 +288,7 @@ def measure_clusters(
             *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
         )
         log_notes(mine, table)
-    meta = mask_provenance(products[0].mask) | {
+    meta = maps_provenance(products[0].probability, products[0].mask) | {
         "clusters": table or "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "clusters_rows": len(clusters),

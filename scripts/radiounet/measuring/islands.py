@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import to_sky
-from radiounet.images.origins import check_maps, mask_provenance
+from radiounet.images.origins import check_maps, maps_provenance
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.columns import make_table
 from radiounet.measuring.components import CompactFiles
@@ -182,7 +182,7 @@ def find_islands(
     reached = {one.region for one, part in zip(islands, owned, strict=True) if part > 0}
     kept = [number for number, one in enumerate(islands) if one.region in reached]
     rows = [islands[number].row | {"mosaic": mosaic, "owned_fraction": owned[number]} for number in kept]
-    meta = mask_provenance(mask) | {
+    meta = maps_provenance(probability, mask) | {
         "calibration_error": options.calibration_error,
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
         **(compact.provenance() if compact else {}),

@@ -3,4 +3,22 @@
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
 
-__all__ = ["kit", "overview", "panels", "pictures", "report", "verdict", "verification"]
+__all__ = [
+    "cds_readme",
+    "coverage",
+    "hips",
+    "hips_summary",
+    "kit",
+    "obscore",
+    "overview",
+    "panels",
+    "pictures",
+    "publication",
+    "published_maps",
+    "published_tables",
+    "records",
+    "report",
+    "research_object",
+    "verdict",
+    "verification",
+]

@@ -17,6 +17,7 @@ __all__ = [
     "outputs",
     "plan",
     "progress",
+    "publish_verbs",
     "rerun",
     "rules",
     "scratch",

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiounet.images.products import Products
+from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import write_json
 from radiounet.running.snakemake_adapter import SnakemakeRun
@@ -144,6 +144,7 @@ class Freshness:
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
         self._is_edit_checked = self._is_model_checked = False
+        self._seen_records: set[str] = set()
 
     def code(self, stage: str) -> str:
         """Hash of a stage's code as the run begins; its jobs are told."""
@@ -196,6 +197,17 @@ class Freshness:
     def check_survey(self) -> None:
         """The same of the merged catalogue and the report, and of the list of own images."""
         self._check([*self._products.of_survey(), self._products.image_list()])
+
+    def check_publication(self, publication: Publication, records: Iterable[str]) -> None:
+        """Have jobs of a publication done again whose files are gone."""
+        for record in records:
+            if record in self._seen_records:
+                continue
+            self._seen_records.add(record)
+            files = _json(Path(record)).get("files", {})
+            if not all(Path(publication.at(name)).is_file() for name in files):
+                logger.warning("%s: files of it are gone, they are made again", record)
+                self._run.make_again([record])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self._run.is_main:

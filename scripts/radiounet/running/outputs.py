@@ -40,6 +40,7 @@ JSON_KEYS = (
     {"images", "area_deg2", "objects", "clusters"},
     {"origin", "counts", "names", "scores", "confusion"},
     {"kit", "products", "files"},
+    {"made_of", "files", "found"},
 )
 """Entries that products in JSON have, one of these sets each."""
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
@@ -161,6 +161,38 @@ class Rules:
             "sources": [products.field_source(field) for field in graph.fields_used],
             "left_out": [products.left_out(mosaic) for mosaic in made],
         }
+
+    def publication_record(self, job: str, name: str = "all") -> str:
+        """Record of a job of the publication."""
+        return Publication(self.products.publication()).record(job, name)
+
+    def published_mosaics(self, wildcards: object) -> list[str]:
+        """Records of all mosaics; those whose published files are gone are marked to be made again."""
+        return self._records("mosaic", self.graph.selected)
+
+    def published_tiles(self, wildcards: object) -> list[str]:
+        """Records of all parts of the sky that have tiles."""
+        from radiounet.publishing.publication import regions_of
+
+        regions = regions_of(self.graph.survey, self.graph.selected)
+        return self._records("tiles", [f"{region:03d}" for region in sorted(regions)])
+
+    def mosaics_of_tiles(self, wildcards: Any) -> dict[str, list[str]]:
+        """What the tiles of one part of the sky are made from."""
+        from radiounet.publishing.publication import regions_of
+
+        names = regions_of(self.graph.survey, self.graph.selected)[int(wildcards.part)]
+        kinds = ("image", "probability", "mask")
+        return {
+            "records": self._records("mosaic", names),
+            "planes": [getattr(self.products, kind)(name) for name in names for kind in kinds],
+        }
+
+    def _records(self, job: str, names: Iterable[str]) -> list[str]:
+        records = [self.publication_record(job, name) for name in names]
+        if self.run.is_main:
+            self.freshness.check_publication(Publication(self.products.publication()), records)
+        return records
 
     def verifications(self, wildcards: object) -> list[str]:
         """Comparisons with reference masks, of all mosaics."""

@@ -1,0 +1,27 @@
+"""Publish MOCs, the map of completeness and the table of images of a run."""
+
+from radiounet.images.products import Publication
+from radiounet.publishing.publication import publish_survey
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.command_line import add_settings
+
+
+def main() -> None:
+    """Parse the command line and run the stage."""
+    parser = stage_parser(__doc__, writes=("record",))
+    add_settings(parser)
+    parser.add_argument("--record", required=True, help="record of the job to write (JSON)")
+    args = parser.parse_args()
+
+    def work() -> None:
+        graph = JobGraph(args.settings, CHECKOUT)
+        publication = Publication(graph.products.publication())
+        publish_survey(graph.products, publication, graph.release, graph.selected)
+
+    run_stage(args, work, outputs=[])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Which sky a run covers and marks: MOCs, and the map of completeness."""
+
+import io
+from collections.abc import Iterable, Sequence
+
+import healpy
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from mocpy import MOC
+
+from radiounet.images.geometry import middle, outline, to_pixels, to_sky
+from radiounet.images.provenance import provenance
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.survey.survey import Survey
+
+COVERAGE_ORDER = 12
+"""HEALPix order of the coverage: cells of 52 arcsec."""
+REACHED_ORDER = 8
+"""Of the cells in which a HiPS may have something to show: 14 arcmin."""
+MARGIN_PX = 20
+"""More than a cell of the coverage, in pixels of 4.5 arcsec."""
+MASK_ORDER = 14
+"""Of the masks: 13 arcsec."""
+COMPLETENESS_NSIDE = 64
+"""Of the map of completeness: pixels of 55 arcmin."""
+
+
+def covered_cells(
+    wcs: WCS, probability: np.ndarray, survey: Survey, mosaic: str
+) -> tuple[list[int], list[int]]:
+    """HEALPix cells that a mosaic owns and has data in, and tiles that may show anything of it.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+    probability : ndarray, ``[y, x]``
+        NaN where there is no data.
+    survey : Survey
+    mosaic : str
+
+    Returns
+    -------
+    covered : list of int
+        Cells of `COVERAGE_ORDER`, NESTED, whose centre is owned and has data.
+    reached : list of int
+        Cells of `REACHED_ORDER` that hold sky which the mosaic owns, within its square or a cell beside.
+    """
+    nside, shape = 2**COVERAGE_ORDER, probability.shape
+    centre = unit_vectors(*to_sky(wcs, *middle(shape)))
+    corners = unit_vectors(*to_sky(wcs, *outline(shape)))
+    reach = np.radians(np.nanmax(separation_deg(centre, corners)))
+    cells = np.sort(healpy.query_disc(nside, centre, reach, inclusive=True, fact=1, nest=True))
+    ra, dec = healpy.pix2ang(nside, cells, nest=True, lonlat=True)
+    mine = survey.owned(mosaic, ra, dec)
+    near = np.unique(np.append(cells[mine], healpy.get_all_neighbours(nside, cells[mine], nest=True)))
+    near = near[near >= 0]
+    x, y = to_pixels(wcs, *healpy.pix2ang(nside, near, nest=True, lonlat=True))
+    beside = _within(x, y, shape, MARGIN_PX)
+    reached = np.unique(near[beside] >> 2 * (COVERAGE_ORDER - REACHED_ORDER))
+    cells, ra, dec = cells[mine], ra[mine], dec[mine]
+    x, y = to_pixels(wcs, ra, dec)
+    inside = _within(x, y, shape, 0)
+    cells, x, y = cells[inside], np.rint(x[inside]).astype(int), np.rint(y[inside]).astype(int)
+    return cells[np.isfinite(probability[y, x])].tolist(), reached.tolist()
+
+
+def _within(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], margin: float) -> np.ndarray:
+    """Whether places lie on an image or so many pixels beside it; NaN is outside."""
+    (ny, nx), least = shape, -0.5 - margin
+    return (x > least) & (y > least) & (x < nx - 0.5 + margin) & (y < ny - 0.5 + margin)
+
+
+def diffuse_cells(wcs: WCS, mask: np.ndarray, survey: Survey, mosaic: str) -> list[int]:
+    """HEALPix cells (`MASK_ORDER`, NESTED) that hold the centre of a masked pixel that a mosaic owns."""
+    y, x = np.nonzero(mask == 1)
+    if not y.size:
+        return []
+    ra, dec = to_sky(wcs, x, y)
+    mine = survey.owned(mosaic, ra, dec)
+    return np.unique(healpy.ang2pix(2**MASK_ORDER, ra[mine], dec[mine], nest=True, lonlat=True)).tolist()
+
+
+def moc_of(cells: Iterable[int], order: int) -> MOC:
+    """MOC of some cells of one order, which need not be sorted."""
+    numbers = np.fromiter(cells, np.uint64)
+    return MOC.from_healpix_cells(numbers, np.full(numbers.shape, order, np.uint8), order)
+
+
+def moc_bytes(moc: MOC) -> dict[str, bytes]:
+    """A MOC as FITS and as JSON, by suffix."""
+    stream = io.BytesIO()
+    hdus = moc.serialize(format="fits")
+    for hdu in hdus:
+        for key in ("DATE", "CREATOR"):
+            hdu.header.remove(key, ignore_missing=True)
+    hdus.writeto(stream)
+    return {"fits": stream.getvalue(), "json": (moc.to_string(format="json").strip() + "\n").encode("ascii")}
+
+
+def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
+    """HEALPix map (FITS) of the flux density of a halo at which 90 % are found; None without limits.
+
+    Limits are measured at clusters, by mock halos of their size. A pixel has the median of the
+    clusters in it that have a limit; their number; and the part of it that is covered. Pixels without
+    such a cluster are NaN: nothing is interpolated, since limits depend on the size of the halo and on
+    neighbours as much as on the noise.
+
+    Parameters
+    ----------
+    clusters : Table
+        Merged catalogue.
+    covered : sequence of int
+        HEALPix cells of `COVERAGE_ORDER`, NESTED.
+    """
+    limits: np.ndarray = np.ma.filled(np.ma.asarray(clusters["flux_90_mjy"], float), np.nan)
+    known = np.isfinite(limits)
+    if not np.any(known):
+        return None
+    shift = 2 * (COVERAGE_ORDER - int(np.log2(COMPLETENESS_NSIDE)))
+    count = healpy.nside2npix(COMPLETENESS_NSIDE)
+    part = np.bincount(np.asarray(covered, np.int64) >> shift, minlength=count) / 2**shift
+    ra, dec = (np.asarray(clusters[key], float)[known] for key in ("ra_deg", "dec_deg"))
+    place = healpy.ang2pix(COMPLETENESS_NSIDE, ra, dec, nest=True, lonlat=True)
+    pixels = np.flatnonzero((part > 0) | (np.bincount(place, minlength=count) > 0))
+    values = limits[known]
+    found = [values[place == pixel] for pixel in pixels]
+    table = Table(
+        {
+            "PIXEL": pixels.astype(np.int64),
+            "FLUX_90": np.array([np.median(one) if one.size else np.nan for one in found], np.float32),
+            "CLUSTERS": np.array([one.size for one in found], np.int32),
+            "COVERAGE": part[pixels].astype(np.float32),
+        }
+    )
+    hdu = fits.table_to_hdu(table)
+    hdu.name = "COMPLETENESS"
+    hdu.header["TUNIT2"] = "mJy"
+    cards = {"PIXTYPE": "HEALPIX", "ORDERING": "NESTED", "NSIDE": COMPLETENESS_NSIDE, "COORDSYS": "C"}
+    hdu.header.update(cards | {"INDXSCHM": "EXPLICIT", "OBJECT": "PARTIAL"})
+    hdu.header.extend(provenance())
+    stream = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
+    return stream.getvalue()

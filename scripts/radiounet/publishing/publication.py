@@ -1,0 +1,288 @@
+"""A publication: its jobs, one after another or, in the workflow, side by side.
+
+1. each mosaic: maps and cut-outs, and what it covers (`radiounet.publishing.published_maps`)
+2. the catalogues (`radiounet.publishing.published_tables`)
+3. the survey: MOCs, completeness, table of images
+4. each part of the sky: tiles of the HiPS (`radiounet.publishing.hips`)
+5. what stands beside the tiles, the research object, citation texts, checksums
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import healpy
+import numpy as np
+from mocpy import MOC
+
+from radiounet.errors import ConfigError
+from radiounet.images.geometry import to_sky
+from radiounet.images.image import covering_square, open_plane
+from radiounet.images.products import CATALOGUE_KINDS, Products, Publication
+from radiounet.images.rejections import read_rejection
+from radiounet.images.squares import Mosaic
+from radiounet.images.writing import atomic
+from radiounet.publishing.coverage import (
+    COVERAGE_ORDER,
+    MASK_ORDER,
+    REACHED_ORDER,
+    completeness_map,
+    moc_bytes,
+    moc_of,
+)
+from radiounet.publishing.hips import TOP_ORDER, TileMaker, tile_order
+from radiounet.publishing.hips_summary import publisher_id, release_date, write_summary
+from radiounet.publishing.obscore import C_M_S, obscore_bytes, obscore_table
+from radiounet.publishing.published_maps import publish_mosaic, require_files
+from radiounet.publishing.published_tables import publish_catalogues, read_votable
+from radiounet.publishing.records import Shelf, do_once, read_record, spoiled
+from radiounet.publishing.research_object import research_files
+from radiounet.settings.releases import Release
+from radiounet.survey.survey import Survey
+
+REGION_MARGIN_DEG = 0.2
+
+
+def publish(
+    products: Products, publication: Publication, survey: Survey, mosaics: Sequence[str], processes: int
+) -> None:
+    """Publish a finished run: all jobs, those of mosaics and tiles side by side.
+
+    Parameters
+    ----------
+    products : Products
+    publication : Publication
+    survey : Survey
+    mosaics : sequence of str
+        Of the run.
+    processes : int
+    """
+    _side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
+    shown = published_mosaics(publication, mosaics)
+    publish_catalogues(products, publication, survey.release, shown)
+    publish_survey(products, publication, survey.release, mosaics)
+    regions = regions_of(survey, mosaics)
+    make = partial(publish_region, products, publication, survey, mosaics)
+    _side_by_side(make, sorted(regions), processes)
+    finish(products, publication, survey.release, mosaics, sorted(regions))
+
+
+def _side_by_side(work: Callable, names: Iterable, processes: int) -> None:
+    if processes == 1:
+        for name in names:
+            work(name)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for _ in pool.map(work, names):
+            pass
+
+
+def run_mosaics(products: Products) -> list[str]:
+    """Names of the mosaics of a finished run, by its products.
+
+    Raises
+    ------
+    ConfigError
+        There are none, or fewer or more than were merged into the catalogue.
+    """
+    names = sorted(path.stem for path in Path(products.islands("x")).parent.glob("*.ecsv"))
+    catalogue = products.catalogue("islands", "vot")
+    require_files([catalogue])
+    merged = int(str(read_votable(catalogue).meta.get("mosaics", 0)))
+    if not names or merged != len(names):
+        known = {path.stem for path in Path(products.mask("x")).parent.glob("*.fits")}
+        lost = sorted(known - set(names))
+        raise ConfigError(
+            f"{products.root} has tables of {len(names)} mosaics, its catalogue is of {merged}"
+            + (f"; missing are perhaps {', '.join(map(products.islands, lost))}" if lost else "")
+        )
+    return names
+
+
+def survey_of_run(products: Products, release: Release, mosaics: Sequence[str]) -> Survey:
+    """Survey of the mosaics of a run alone, from their images: other mosaics have no say."""
+    places = []
+    for name in mosaics:
+        require_files([products.mask(name)])
+        if read_rejection(products.mask(name)):
+            places.append(Mosaic(name, 0.0, -90.0, 0))
+            continue
+        require_files([products.image(name)])
+        places.append(_place(products.image(name), name, release))
+    return Survey(release, places)
+
+
+def _place(path: str, name: str, release: Release) -> Mosaic:
+    """Square of a mosaic: of a survey's, with the reference pixel of its grid as its centre."""
+    image = open_plane(path)
+    shape = image.data.shape
+    if release.is_listed:
+        ra, dec = (float(one) for one in to_sky(image.wcs, shape[1] / 2 - 1, shape[0] / 2 - 1))
+        return Mosaic(name, ra, dec, max(shape))
+    place = covering_square(image.wcs, shape, release.pixel_arcsec, path)
+    return Mosaic(name, place.ra_deg, place.dec_deg, place.n_px)
+
+
+def _found(publication: Publication, job: str, name: str) -> dict:
+    return read_record(publication.record(job, name))["found"]
+
+
+def published_mosaics(publication: Publication, mosaics: Iterable[str]) -> list[str]:
+    """Mosaics that were published, and not rejected by the run."""
+    return [name for name in mosaics if "rejected" not in _found(publication, "mosaic", name)]
+
+
+def publish_survey(
+    products: Products, publication: Publication, release: Release, mosaics: Sequence[str]
+) -> None:
+    """Write MOCs, map of completeness and table of images; note what the tiles must know."""
+    found = {name: _found(publication, "mosaic", name) for name in published_mosaics(publication, mosaics)}
+    catalogue = products.catalogue("clusters", "vot")
+    require_files([catalogue])
+    made_of = {name: one["sources"] for name, one in found.items()}
+
+    def make(shelf: Shelf) -> dict:
+        cells = {
+            kind: sorted({cell for one in found.values() for cell in one[kind]})
+            for kind in ("coverage", "mask")
+        }
+        mocs = {
+            "coverage": moc_of(cells["coverage"], COVERAGE_ORDER),
+            "mask": moc_of(cells["mask"], MASK_ORDER),
+        }
+        for kind, moc in mocs.items():
+            for suffix, content in moc_bytes(moc).items():
+                shelf.put(Publication.moc(kind, suffix), content)
+        completeness = completeness_map(read_votable(catalogue), cells["coverage"])
+        if completeness is not None:
+            shelf.put(Publication.completeness(), completeness)
+        rows = [one["row"] for one in found.values()]
+        for suffix, content in obscore_bytes(obscore_table(rows, release, publisher_id(release))).items():
+            shelf.put(Publication.obscore(suffix), content)
+        rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
+        widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
+        frequency = C_M_S / widest["em_min"] if widest else 1e6 * release.frequency_mhz
+        return {
+            # two digits: a mosaic more does not change the grey scale of all
+            "rms_jy": float(f"{np.median(rms) if rms else 1.0:.2g}"),
+            "date": release_date(one["date"] for one in found.values()),
+            "ra_deg": widest.get("s_ra", 0.0),
+            "dec_deg": widest.get("s_dec", 0.0),
+            "fov_deg": widest.get("s_fov", 1.0),
+            "frequency_hz": frequency,
+            "progenitors": f"{release.title}, {len(rows)} mosaics",
+        }
+
+    made_of["clusters"] = hashlib.sha256(Path(catalogue).read_bytes()).hexdigest()
+    do_once(publication, "survey", "all", made_of, make)
+
+
+def regions_of(survey: Survey, mosaics: Iterable[str]) -> dict[int, list[str]]:
+    """Tiles of the coarsest order, and the mosaics that may show something of each."""
+    regions: dict[int, list[str]] = {}
+    for name in sorted(mosaics):
+        place = survey.mosaics[name]
+        if not place.n_px:
+            continue
+        radius = np.radians(np.sqrt(2) * survey.cells.half_deg(place) + REGION_MARGIN_DEG)
+        centre = healpy.ang2vec(place.ra_deg, place.dec_deg, lonlat=True)
+        for number in healpy.query_disc(2**TOP_ORDER, centre, radius, inclusive=True, nest=True).tolist():
+            regions.setdefault(number, []).append(name)
+    return regions
+
+
+def publish_region(
+    products: Products, publication: Publication, survey: Survey, mosaics: Sequence[str], region: int
+) -> None:
+    """Write all tiles below one of the coarsest order, itself included."""
+    near = published_mosaics(publication, regions_of(survey, mosaics).get(region, []))
+    found = {name: _found(publication, "mosaic", name) for name in near}
+    shift = 2 * (REACHED_ORDER - TOP_ORDER)
+    reached = {
+        name: [cell for cell in one["reached"] if cell >> shift == region] for name, one in found.items()
+    }
+    about = _found(publication, "survey", "all")
+    order = tile_order(survey.release.pixel_arcsec)
+    made_of = {
+        "sources": {name: found[name]["sources"] for name in near if reached[name]},
+        "reached": {name: cells for name, cells in reached.items() if cells},
+        "rms_jy": about["rms_jy"],
+        "order": order,
+    }
+    maker = TileMaker(survey, products, reached, about["rms_jy"], order)
+    name = f"{region:03d}"
+    do_once(publication, "tiles", name, made_of, lambda shelf: {"tiles": maker.write(region, shelf)})
+
+
+def finish(
+    products: Products,
+    publication: Publication,
+    release: Release,
+    mosaics: Sequence[str],
+    regions: Sequence[int],
+) -> None:
+    """Write what stands beside the tiles, the research object, citation texts and checksums.
+
+    Raises
+    ------
+    ConfigError
+        A file that another job made is missing or was changed.
+    """
+    about = _found(publication, "survey", "all")
+    jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
+    jobs += [("catalogues", "all"), ("survey", "all")]
+    files: dict[str, str] = {}
+    for job, name in jobs:
+        record = read_record(publication.record(job, name))
+        if changed := spoiled(publication, record):
+            raise ConfigError(
+                f"{publication.at(changed[0])} is missing or was changed since it was published: "
+                f"remove {publication.record(job, name)} and publish again"
+            )
+        files |= record["files"]
+    meta = read_votable(products.catalogue("clusters", "vot")).meta
+
+    def make(shelf: Shelf) -> dict:
+        moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
+        if len(published_mosaics(publication, mosaics)):
+            write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), shelf)
+        for name, content in research_files(
+            release, meta, {**files, **shelf.files}, about["date"], CATALOGUE_KINDS
+        ).items():
+            shelf.put(name, content)
+        return {}
+
+    do_once(publication, "summary", "all", {"files": files, "about": about, "meta": meta}, make)
+    files |= read_record(publication.record("summary", "all"))["files"]
+    _remove_others(publication, jobs, files)
+    _write_checksums(publication, files)
+
+
+def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], files: dict[str, str]) -> None:
+    """Remove what earlier jobs left that are none of this publication any more."""
+    kept = {publication.record(job, name) for job, name in [*jobs, ("summary", "all")]}
+    for path in sorted(Path(publication.at(".made")).glob("*/*.json")):
+        if str(path) not in kept:
+            for name in read_record(path)["files"].keys() - files.keys():
+                Path(publication.at(name)).unlink(missing_ok=True)
+            path.unlink()
+
+
+def _write_checksums(publication: Publication, files: dict[str, str]) -> None:
+    """Write SHA256SUMS, of the results site too where one stands beside."""
+    known = dict(files)
+    for folder, folders, names in os.walk(publication.root):
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        for one in names:
+            name = Path(folder, one).relative_to(publication.root).as_posix()
+            if name not in known and name != Publication.checksums() and not one.startswith("."):
+                known[name] = hashlib.sha256(Path(folder, one).read_bytes()).hexdigest()
+    text = "".join(f"{known[name]}  {name}\n" for name in sorted(known))
+    path = Path(publication.at(Publication.checksums()))
+    if not (path.is_file() and path.read_text() == text):
+        with atomic(path) as temporary:
+            temporary.write_text(text)

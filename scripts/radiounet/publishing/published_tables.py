@@ -1,0 +1,163 @@
+"""The catalogues as they are published: as the run left them, with links, and in the format of CDS."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.io.votable import parse
+from astropy.io.votable.tree import Field, VOTableFile
+from astropy.table import Table
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products, Publication
+from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import reading
+from radiounet.publishing.cds_readme import cds_files
+from radiounet.publishing.published_maps import require_files
+from radiounet.publishing.records import Shelf, do_once
+from radiounet.settings.releases import Release
+
+LINK = "cutouts_url"
+"""Column of the VOTables that leads to the cut-outs, or to the mask, of a row."""
+
+
+def publish_catalogues(
+    products: Products, publication: Publication, release: Release, mosaics: Sequence[str]
+):
+    """Publish the catalogues of a run.
+
+    FITS, CSV and Parquet are those of the run. The VOTables have one more column, the address of the
+    row's cut-outs (clusters) or mask (islands) from their own folder. The ReadMe of CDS describes
+    tables of fixed width with the same rows.
+
+    Parameters
+    ----------
+    products : Products
+    publication : Publication
+    release : Release
+    mosaics : sequence of str
+        Mosaics that were published, and so have files to link to.
+
+    Raises
+    ------
+    ConfigError
+        A catalogue is missing, or one of its formats differs from another.
+    """
+    paths = {
+        (kind, suffix): products.catalogue(kind, suffix)
+        for kind in CATALOGUE_KINDS
+        for suffix in CATALOGUE_SUFFIXES
+    }
+    require_files(paths.values())
+    made_of = {"/".join(key): sha256_of(path) for key, path in paths.items()}
+
+    def make(shelf: Shelf) -> dict:
+        tables = {}
+        for kind in CATALOGUE_KINDS:
+            tables[kind] = _checked(paths, kind)
+            for suffix in CATALOGUE_SUFFIXES:
+                path = paths[kind, suffix]
+                content = _linked(path, kind, set(mosaics)) if suffix == "vot" else Path(path).read_bytes()
+                shelf.put(Publication.catalogue(kind, suffix), content)
+        for name, content in cds_files(tables, release).items():
+            shelf.put(Publication.cds(name), content)
+        return {"rows": {kind: len(table) for kind, table in tables.items()}}
+
+    return do_once(publication, "catalogues", "all", {**made_of, "mosaics": sorted(mosaics)}, make)
+
+
+def read_votable(path: str | Path) -> Table:
+    """Catalogue of a run with units, descriptions and UCDs, texts as str; its metadata as `meta`."""
+    with reading(path):
+        content = parse(str(path)).get_first_table()
+        table = content.to_table()
+    table.meta = {info.name: info.value for info in content.infos}
+    for field in content.fields:
+        column = table[field.name]
+        if column.dtype.kind in "OSU":
+            text = np.array([str(one) if one is not np.ma.masked else "" for one in column], str)
+            table.replace_column(
+                field.name, type(column)(text, name=field.name, description=column.description)
+            )
+        table[field.name].info.meta = {"ucd": field.ucd}
+    return table
+
+
+def _checked(paths: dict[tuple[str, str], str], kind: str) -> Table:
+    """Return a catalogue; raise `ConfigError` where its formats do not have the same rows."""
+    table = read_votable(paths[kind, "vot"])
+    for suffix in ("fits", "csv", "parquet"):
+        path = paths[kind, suffix]
+        options = {"csv": {"format": "ascii.csv", "comment": "#"}}.get(suffix, {})
+        with reading(path):
+            other = Table.read(path, **options)
+        if len(other) != len(table) or other.colnames != table.colnames:
+            raise ConfigError(f"{path} was changed: it has other rows or columns than {paths[kind, 'vot']}")
+        for name in table.colnames if len(table) else ():
+            if not _agree(table[name], other[name], suffix):
+                raise ConfigError(
+                    f"{path} was changed: its column {name} differs from that of {paths[kind, 'vot']}"
+                )
+    return table
+
+
+def _agree(ours, theirs, suffix: str) -> bool:
+    if ours.dtype.kind == "f":
+        one, other = (_numbers(column) for column in (ours, theirs))
+        if suffix != "csv":
+            return np.array_equal(one, other, equal_nan=True)
+        # CSV is rounded: its numbers are there where ours are
+        return np.array_equal(np.isnan(one), np.isnan(other)) and bool(
+            np.allclose(one, other, rtol=1e-3, atol=0.06, equal_nan=True)
+        )
+    if ours.dtype.kind == "U":
+        texts = [["" if one is np.ma.masked else _text(one) for one in column] for column in (ours, theirs)]
+        if suffix == "fits":
+            texts[0] = [one.encode("ascii", "replace").decode() for one in texts[0]]
+        return [one.strip() for one in texts[0]] == [one.strip() for one in texts[1]]
+    return [str(one) for one in ours] == [str(one) for one in theirs]
+
+
+def _numbers(column) -> np.ndarray:
+    return np.ma.filled(np.ma.asarray(column, float), np.nan)
+
+
+def _text(value: object) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+def _linked(path: str, kind: str, mosaics: set[str]) -> bytes:
+    """VOTable of a run with the column `LINK`."""
+    with reading(path):
+        document = parse(path)
+    if kind != "rejected":
+        _add_links(document, kind, mosaics)
+    stream = io.BytesIO()
+    document.to_xml(stream)
+    return stream.getvalue()
+
+
+def _add_links(document: VOTableFile, kind: str, mosaics: set[str]) -> None:
+    content = document.get_first_table()
+    old = content.array
+    target = Publication.cutouts if kind == "clusters" else Publication.mask
+    links = [
+        f"../{target(str(name))}" if str(name) in mosaics else ""
+        for name in (old["mosaic"] if len(old) else [])
+    ]
+    field = Field(
+        document, name=LINK, ID=LINK, datatype="unicodeChar", arraysize="*", ucd="meta.ref.url;meta.file"
+    )
+    field.description = (
+        "Cut-outs of the cluster's mosaic, one EXTVER a cluster, relative to this table"
+        if kind == "clusters"
+        else "Mask of the island's mosaic, relative to this table"
+    )
+    content.fields.append(field)
+    rows: np.ma.MaskedArray = np.ma.zeros(len(old), dtype=[*old.dtype.descr, (LINK, "O")])
+    for name in old.dtype.names:
+        rows[name] = old[name]
+        rows[name][np.ma.getmaskarray(old[name])] = np.ma.masked
+    rows[LINK] = links
+    content.array = rows

@@ -1,0 +1,94 @@
+"""What jobs of a publication made, and of what: so that a second one does nothing again."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from radiounet.images.products import Publication
+from radiounet.images.provenance import code_hash
+from radiounet.images.writing import atomic, write_json
+
+
+class Shelf:
+    """Files of a publication that one job writes.
+
+    Parameters
+    ----------
+    publication : Publication
+
+    Attributes
+    ----------
+    files : dict of str to str
+        SHA-256 by name, of all that was put.
+    sizes : dict of str to int
+        Bytes, of the same.
+    """
+
+    def __init__(self, publication: Publication):
+        self._publication = publication
+        self.files: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file; one that has these bytes already is left alone, its date too."""
+        path = Path(self._publication.at(name))
+        if not (path.is_file() and path.read_bytes() == content):
+            with atomic(path) as temporary:
+                temporary.write_bytes(content)
+        self.files[name] = hashlib.sha256(content).hexdigest()
+        self.sizes[name] = len(content)
+
+
+def do_once(
+    publication: Publication,
+    job: str,
+    name: str,
+    made_of: Mapping[str, object],
+    make: Callable[[Shelf], dict[str, object]],
+) -> dict[str, object]:
+    """Do one job of a publication, unless it is done.
+
+    It is done where the record of the job says that it was made of the same with the same code,
+    and its files have the checksums of the record.
+
+    Parameters
+    ----------
+    publication : Publication
+    job, name : str
+        Kind of the job, and what it works on.
+    made_of : mapping
+        What decides the bytes of its files: checksums of products, numbers.
+    make : callable
+        Writes the files, and returns what later jobs must know (JSON).
+
+    Returns
+    -------
+    dict
+        What `make` returned, now or then.
+    """
+    path = Path(publication.record(job, name))
+    made = {"code": code_hash(), **made_of}
+    before = read_record(path) if path.is_file() else {}
+    if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
+        return before["found"]
+    shelf = Shelf(publication)
+    found = make(shelf)
+    for gone in before.get("files", {}).keys() - shelf.files.keys():
+        Path(publication.at(gone)).unlink(missing_ok=True)
+    write_json(path, {"made_of": made, "files": shelf.files, "found": found})
+    return json.loads(json.dumps(found))
+
+
+def read_record(path: str | Path) -> dict:
+    """Read a record: ``made_of``, ``files`` (SHA-256 by name) and ``found``."""
+    return json.loads(Path(path).read_text())
+
+
+def spoiled(publication: Publication, record: Mapping) -> list[str]:
+    """Files of a record that are absent, or do not have their checksum."""
+    return [name for name, checksum in record["files"].items() if not _has(publication.at(name), checksum)]
+
+
+def _has(path: str, checksum: str) -> bool:
+    return Path(path).is_file() and hashlib.sha256(Path(path).read_bytes()).hexdigest() == checksum

@@ -1,0 +1,252 @@
+"""The research object of a publication, and texts that say how to cite it.
+
+The metadata follow RO-Crate 1.1 and the profile Workflow Run Crate 0.5, written without a clock: the same
+publication has the same bytes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from radiounet.images.words import markdown, one_line
+from radiounet.publishing.hips_summary import UNKNOWN_DATE
+from radiounet.settings.releases import Release
+
+PROFILES = [
+    ("https://w3id.org/ro/wfrun/process/0.5", "Process Run Crate", "0.5"),
+    ("https://w3id.org/ro/wfrun/workflow/0.5", "Workflow Run Crate", "0.5"),
+    ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate", "1.0"),
+]
+CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
+LICENCE = "https://creativecommons.org/licenses/by/4.0/"
+DEVELOPERS = "the radiounet-lotss developers"
+PAPERS = {
+    "network": ("Stuardi et al. 2024, MNRAS, stae2014, arXiv:2408.10871", "10.48550/arXiv.2408.10871"),
+    "dr2": ("Shimwell et al. 2022, A&A 659, A1", "10.1051/0004-6361/202142484"),
+    "dr3": ("Shimwell et al. 2026, A&A", "10.1051/0004-6361/202557749"),
+}
+WORKFLOW = "workflow/Snakefile"
+WORKFLOW_TEXT = """# Made with radiounet {version}, code {code}: this file names the workflow; its rules are
+# in the repository of radiounet-lotss. Run it with the same configuration to make this publication again:
+#
+#     snakemake publish
+#
+rule publish:
+    shell:
+        "radiounet publish results/{release} --out publication"
+"""
+KINDS = {
+    "fz": "application/fits",
+    "fits": "application/fits",
+    "vot": "application/x-votable+xml",
+    "csv": "text/csv",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+def research_files(
+    release: Release, meta: Mapping[str, object], files: Mapping[str, str], date: str, kinds: Sequence[str]
+) -> dict[str, bytes]:
+    """Return RO-Crate metadata, ``.zenodo.json``, ``CITATION.md`` and the workflow's file, by name.
+
+    Parameters
+    ----------
+    release : Release
+    meta : mapping
+        Metadata of the catalogue of clusters: model, modelsha, version, codehash, clusters.
+    files : mapping of str to str
+        SHA-256 of the published files by name.
+    date : str
+        Of the data, '' if unknown.
+    kinds : sequence of str
+        Of the catalogues.
+    """
+    used = _used(release, meta)
+    title = f"{release.title}: diffuse radio emission by Radio U-Net"
+    workflow = WORKFLOW_TEXT.format(version=used["version"], code=used["code"], release=release.name).encode(
+        "ascii", "replace"
+    )
+    return {
+        WORKFLOW: workflow,
+        "ro-crate-metadata.json": _json(_crate(title, used, files, date or UNKNOWN_DATE, kinds)),
+        ".zenodo.json": _json(_zenodo(title, used, release)),
+        "CITATION.md": _citation(title, used, release).encode("utf-8"),
+    }
+
+
+def _json(content: Mapping) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _used(release: Release, meta: Mapping[str, object]) -> dict[str, str]:
+    known = {key: one_line(meta.get(key, "unknown")) for key in ("model", "modelsha", "clusters")}
+    return known | {
+        "clusters_sha": one_line(meta.get("clusters_sha256", "unknown")),
+        "survey": one_line(release.title),
+        "version": one_line(meta.get("version", "unknown")),
+        "code": one_line(meta.get("codehash", "unknown")),
+    }
+
+
+def _described(used: Mapping[str, str]) -> str:
+    return (
+        f"Masks, probability maps and catalogues of diffuse radio emission in {used['survey']}. "
+        f"Network: {used['model']}, SHA-256 of its weights {used['modelsha']}. "
+        f"Code: radiounet {used['version']}, hash {used['code']}. "
+        f"Clusters: {used['clusters'].rsplit('/', 1)[-1]}, SHA-256 {used['clusters_sha']}."
+    )
+
+
+def _papers(release: Release) -> list[tuple[str, str]]:
+    return [PAPERS[key] for key in ("network", release.name) if key in PAPERS]
+
+
+def _zenodo(title: str, used: Mapping[str, str], release: Release) -> dict:
+    return {
+        "title": title,
+        "upload_type": "dataset",
+        "description": _described(used),
+        "creators": [{"name": DEVELOPERS}],
+        "license": "cc-by-4.0",
+        "access_right": "open",
+        "keywords": ["radio astronomy", "galaxy clusters", "diffuse radio emission", "LOFAR", "LoTSS"],
+        "references": [text for text, _ in _papers(release)],
+        "related_identifiers": [
+            {"identifier": doi, "relation": "isDerivedFrom", "scheme": "doi"} for _, doi in _papers(release)
+        ],
+    }
+
+
+def _citation(title: str, used: Mapping[str, str], release: Release) -> str:
+    lines = [f"# {markdown(title)}", "", markdown(_described(used)), "", "If you use it, please cite:", ""]
+    lines += [f"- {markdown(text)}, doi {markdown(doi)}" for text, doi in _papers(release)]
+    lines += [
+        f"- radiounet {markdown(used['version'])} (code {markdown(used['code'])})",
+        f"- the list of clusters: {markdown(used['clusters'].rsplit('/', 1)[-1])}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _crate(
+    title: str, used: Mapping[str, str], files: Mapping[str, str], date: str, kinds: Sequence[str]
+) -> dict:
+    """RO-Crate: catalogues, MOCs and tables as files; maps and tiles, which are many, as folders."""
+    single = sorted(
+        name for name in files if "/" not in name or name.startswith(("catalogue/", "moc/", "cds/"))
+    )
+    folders = sorted({f"{name.split('/', 1)[0]}/" for name in files} - {"catalogue/", "moc/", "cds/"})
+    folders = [name for name in folders if name.rstrip("/") not in files]
+    parts = [{"@id": name} for name in (*single, *folders)]
+    papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in PAPERS.values()]
+    entities: list[dict] = [
+        {
+            "@id": "ro-crate-metadata.json",
+            "@type": "CreativeWork",
+            "about": {"@id": "./"},
+            "conformsTo": [
+                {"@id": "https://w3id.org/ro/crate/1.1"},
+                {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"},
+            ],
+        },
+        {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": title,
+            "description": _described(used),
+            "datePublished": date,
+            "license": {"@id": LICENCE},
+            "author": {"@id": "#developers"},
+            "conformsTo": [{"@id": one} for one, _, _ in PROFILES],
+            "mainEntity": {"@id": WORKFLOW},
+            "mentions": [{"@id": "#run"}],
+            "citation": papers,
+            "hasPart": [{"@id": WORKFLOW}, *parts],
+        },
+        *(
+            {"@id": one, "@type": "CreativeWork", "name": name, "version": version}
+            for one, name, version in PROFILES
+        ),
+        {"@id": LICENCE, "@type": "CreativeWork", "name": "CC BY 4.0", "identifier": LICENCE},
+        {"@id": "#developers", "@type": "Organization", "name": DEVELOPERS},
+        *(
+            {"@id": f"https://doi.org/{doi}", "@type": "ScholarlyArticle", "name": text}
+            for text, doi in PAPERS.values()
+        ),
+        {
+            "@id": WORKFLOW,
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+            "name": "radiounet-lotss",
+            "version": used["version"],
+            "programmingLanguage": {"@id": "#snakemake"},
+            "author": {"@id": "#developers"},
+            "license": {"@id": "https://spdx.org/licenses/BSD-3-Clause"},
+            "input": [{"@id": "#weights"}, {"@id": "#clusters"}],
+            "output": [{"@id": "#masks"}],
+        },
+        {
+            "@id": "https://spdx.org/licenses/BSD-3-Clause",
+            "@type": "CreativeWork",
+            "name": "BSD 3-Clause",
+        },
+        {
+            "@id": "#snakemake",
+            "@type": "ComputerLanguage",
+            "name": "Snakemake",
+            "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
+            "url": {"@id": "https://snakemake.readthedocs.io"},
+        },
+        *(
+            {
+                "@id": f"#{name}",
+                "@type": "FormalParameter",
+                "additionalType": kind,
+                "name": name,
+                "conformsTo": {"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
+            }
+            for name, kind in (("weights", "File"), ("clusters", "File"), ("masks", "Dataset"))
+        ),
+        {
+            "@id": "#run",
+            "@type": "CreateAction",
+            "name": f"Run of radiounet {used['version']} over {used['survey']}",
+            "instrument": {"@id": WORKFLOW},
+            "agent": {"@id": "#developers"},
+            "endTime": date,
+            "object": [{"@id": "#used-weights"}, {"@id": "#used-clusters"}],
+            "result": parts,
+        },
+        *(
+            {
+                "@id": f"#used-{name}",
+                "@type": "PropertyValue",
+                "name": name,
+                "value": value,
+                "exampleOfWork": {"@id": f"#{name}"},
+            }
+            for name, value in (
+                ("weights", f"{used['model']}, SHA-256 {used['modelsha']}"),
+                ("clusters", f"{used['clusters'].rsplit('/', 1)[-1]}, SHA-256 {used['clusters_sha']}"),
+            )
+        ),
+    ]
+    entities += [_file(name, files[name], kinds) for name in single]
+    entities += [
+        {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
+        for name in folders
+    ]
+    return {"@context": CONTEXT, "@graph": entities}
+
+
+FOLDERS = {
+    "masks/": "Masks of all mosaics, tile-compressed FITS: 0 no, 1 diffuse, 255 no data",
+    "probabilities/": "Probability of diffuse emission, tile-compressed FITS",
+    "cutouts/": "Cut-outs of the clusters of each mosaic",
+    "hips/": "HiPS of image, probability and mask",
+}
+
+
+def _file(name: str, checksum: str, kinds: Sequence[str]) -> dict:
+    stem, _, suffix = name.rpartition("/")[2].rpartition(".")
+    about = f"Catalogue of {stem}" if stem in kinds else name
+    entity = {"@id": name, "@type": "File", "name": about, "sha256": checksum}
+    return entity | ({"encodingFormat": KINDS[suffix]} if suffix in KINDS else {})

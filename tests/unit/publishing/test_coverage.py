@@ -1,0 +1,80 @@
+"""Coverage and completeness with answers by hand."""
+
+import io
+
+import healpy
+import numpy as np
+from astropy.table import Table
+
+from radiounet.images.image import grid_wcs
+from radiounet.images.squares import Mosaic
+from radiounet.publishing.coverage import completeness_map, covered_cells, diffuse_cells, moc_bytes, moc_of
+from radiounet.publishing.publication import regions_of
+from radiounet.settings.releases import DR3
+from radiounet.survey.survey import Survey
+
+CELL = 900
+RA, DEC = (float(one) for one in healpy.pix2ang(16, CELL, lonlat=True))
+CORNER = healpy.vec2ang(healpy.boundaries(16, CELL)[:, 2], lonlat=True)
+"""A corner of the cell, around which a quarter of the sky is the cell's own."""
+
+
+def test_cells_of_a_mosaic_end_where_its_own_cell_ends():
+    ra, dec = (float(one[0]) for one in CORNER)
+    wcs, survey = grid_wcs(ra, dec, 200, 4.5), Survey(DR3, [Mosaic("hp00900", RA, DEC, 4884)])
+    plane = np.zeros((200, 200))
+    covered, reached = covered_cells(wcs, plane, survey, "hp00900")
+    places = healpy.pix2ang(2**12, covered, nest=True, lonlat=True)
+    assert set(healpy.ang2pix(16, *places, lonlat=True)) == {CELL}
+    # the square is 15' wide, 225 arcmin2, and the corner of a cell is about a quarter of it
+    area = len(covered) * healpy.nside2pixarea(2**12, degrees=True) * 3600
+    assert 0.2 * 225 < area < 0.3 * 225
+    assert {cell >> 8 for cell in covered} <= set(reached)
+    plane[:] = np.nan
+    nothing, still = covered_cells(wcs, plane, survey, "hp00900")
+    assert (nothing, still) == ([], reached)
+
+
+def test_a_masked_pixel_marks_its_cell_only_where_it_is_owned():
+    ra, dec = (float(one[0]) for one in CORNER)
+    wcs, survey = grid_wcs(ra, dec, 200, 4.5), Survey(DR3, [Mosaic("hp00900", RA, DEC, 4884)])
+    y, x = np.indices((200, 200))
+    own = healpy.ang2pix(16, *wcs.all_pix2world(x, y, 0), lonlat=True) == CELL
+    mask = np.zeros((200, 200), np.uint8)
+    for inside in (own, ~own):
+        row, column = np.argwhere(inside)[len(np.argwhere(inside)) // 2]
+        mask[row, column] = 1
+    row, column = np.argwhere(own)[own.sum() // 2]
+    place = wcs.all_pix2world(column, row, 0)
+    assert diffuse_cells(wcs, mask, survey, "hp00900") == [
+        healpy.ang2pix(2**14, *place, nest=True, lonlat=True)
+    ]
+
+
+def test_every_part_of_the_sky_that_a_mosaic_reaches_is_a_region():
+    survey = Survey(DR3, [Mosaic("hp00900", RA, DEC, 4884), Mosaic("unreadable", 0.0, -90.0, 0)])
+    regions = regions_of(survey, ["hp00900", "unreadable"])
+    x, y = np.meshgrid(np.linspace(0, 4883, 200), np.linspace(0, 4883, 200))
+    sky = grid_wcs(RA, DEC, 4884, 4.5).all_pix2world(x, y, 0)
+    assert set(np.unique(healpy.ang2pix(8, *sky, nest=True, lonlat=True)).tolist()) <= set(regions)
+    assert set(map(tuple, regions.values())) == {("hp00900",)}
+
+
+def test_completeness_is_the_median_of_the_limits_in_a_pixel():
+    pixel = 5000
+    ra, dec = healpy.pix2ang(64, pixel, nest=True, lonlat=True)
+    table = Table({"ra_deg": [ra] * 4 + [10.0], "dec_deg": [dec] * 4 + [80.0]})
+    table["flux_90_mjy"] = [3.0, 1.0, 8.0, np.nan, np.nan]
+    covered = [pixel << 12, (pixel << 12) + 1, 7 << 12]
+    found = Table.read(io.BytesIO(completeness_map(table, covered)), hdu=1)
+    assert list(found["PIXEL"]) == [7, pixel]
+    assert list(found["CLUSTERS"]) == [0, 3]
+    assert found["FLUX_90"].mask.tolist() == [True, False]
+    assert found["FLUX_90"][1] == 3.0
+    np.testing.assert_array_equal(found["COVERAGE"], np.float32([1 / 4096, 2 / 4096]))
+    table["flux_90_mjy"] = np.nan
+    assert completeness_map(table, covered) is None
+
+
+def test_an_empty_moc_is_written():
+    assert moc_bytes(moc_of([], 14))["json"].startswith(b"{")

@@ -1,0 +1,447 @@
+"""A publication of two mosaics that share a border, made of what the stages write."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import healpy
+import numpy as np
+import pytest
+from astropy.io import ascii as text_tables
+from astropy.io import fits
+from astropy.io.votable import parse_single_table
+from astropy.table import Table
+from mocpy import MOC
+from PIL import Image
+
+from radiounet.errors import ConfigError, OriginError
+from radiounet.images.geometry import to_pixels
+from radiounet.images.image import grid_wcs, open_plane
+from radiounet.images.products import HIPS_LAYERS, Products, Publication
+from radiounet.images.provenance import sha256_of
+from radiounet.images.squares import Mosaic
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.islands import find_islands
+from radiounet.publishing.hips import TileMaker, sample, tile_places
+from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
+from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
+from radiounet.publishing.published_maps import BLANK, PROBABILITY_STEP, quantised
+from radiounet.publishing.published_tables import read_votable
+from radiounet.publishing.records import Shelf
+from radiounet.running.cli import main
+from radiounet.settings.releases import DR2, OWN_IMAGES
+from radiounet.survey.survey import Survey
+from stages import DEC, MEASURE, N_PX, RA, SEGMENTATION, reject_mosaic, run_stages, write_image
+
+NAMES = ["a", "b"]
+SECOND_RA = RA + 0.15
+"""Centre of the second mosaic: 0.15 deg of right ascension east, so that the two overlap by half."""
+HOSTILE = '<script>alert(1)</script> "x" \' ü ☃ ' + 270 * "y"
+SURVEY = Survey(DR2, [Mosaic("a", RA, DEC, N_PX), Mosaic("b", SECOND_RA, DEC, N_PX)])
+MANDATORY = {
+    *("creator_did", "obs_title", "dataproduct_type", "hips_version", "hips_release_date", "hips_status"),
+    *("hips_tile_format", "hips_order", "hips_tile_width", "hips_frame"),
+}
+"""What HiPS 1.0 asks of every properties file (section 4.4.1)."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Products of the two mosaics, with a cluster at the halo of the first; a third is rejected."""
+    folder = tmp_path_factory.mktemp("run")
+    dates = {"DATE-OBS": "2019-05-01T10:20:30", "OBJECT": "<b>'q'</b>"}
+    images = {
+        "a": write_image(folder / "a.fits", **dates),
+        "b": write_image(folder / "b.fits", seed=2, CRVAL1=SECOND_RA, **(dates | {"DATE-OBS": "2020-01-01"})),
+    }
+    products = Products(str(folder / "dr2"))
+    run_stages(products, images)
+    table = Table({"name": [HOSTILE], "ra": [RA], "dec": [DEC], "z": [0.2], "R500": [2.0]})
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    for name in NAMES:
+        maps = products.image(name), products.probability(name), products.mask(name)
+        find_islands(*maps, SURVEY, name, MEASURE, products.islands(name))
+        made = products.clusters(name), products.cutouts(name)
+        planes = [MosaicProducts(name, *maps)]
+        measure_clusters(
+            str(folder / "clusters.ecsv"), SURVEY, name, planes, SEGMENTATION.model, MEASURE, *made
+        )
+    reject_mosaic(products, "c", BUNIT="K")
+    merge_catalogues(products.root, [*NAMES, "c"])
+    return products
+
+
+@pytest.fixture(scope="module")
+def published(run, tmp_path_factory):
+    publication = Publication(str(tmp_path_factory.mktemp("out") / "publication"))
+    names = run_mosaics(run)
+    assert names == [*NAMES, "c"]
+    publish(run, publication, survey_of_run(run, DR2, names), names, 1)
+    return publication
+
+
+def state_of(folder):
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def copy_of(run, folder):
+    shutil.copytree(run.root, folder / "dr2")
+    return Products(str(folder / "dr2"))
+
+
+def test_masks_are_exact_and_probabilities_have_their_precision(run, published):
+    for name in NAMES:
+        mask, probability = fits.getdata(run.mask(name)), fits.getdata(run.probability(name))
+        with fits.open(published.at(published.mask(name)), checksum=True) as hdus:
+            np.testing.assert_array_equal(hdus[1].data, mask)
+            assert hdus[1].header["MODELSHA"] == fits.getheader(run.mask(name))["MODELSHA"]
+        with fits.open(published.at(published.probability(name)), checksum=True) as hdus:
+            found = hdus[1].data
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(probability))
+        assert np.nanmax(np.abs(found - probability)) <= PROBABILITY_STEP / 2 + 1e-7
+        with fits.open(published.at(published.probability(name)), disable_image_compression=True) as hdus:
+            header = hdus[1].header
+        assert (header["ZCMPTYPE"], header["ZBITPIX"], header["BLANK"]) == ("RICE_1", 16, BLANK)
+        assert {"CHECKSUM", "DATASUM"} <= set(header)
+        assert not re.search(r"\d{4}-\d\d-\d\dT", header.comments["CHECKSUM"])
+
+
+def test_probabilities_from_0_to_1_keep_their_place(tmp_path):
+    plane = np.array([[0, 1, np.nan, 0.5, 0.66, 4e-5, 1.5e-5, 2.5e-5]] * 3, np.float32)
+    (tmp_path / "p.fits.fz").write_bytes(quantised(plane, grid_wcs(RA, DEC, 8, 4.5).to_header()))
+    found = fits.getdata(tmp_path / "p.fits.fz", 1)
+    expected = [0, 1, np.nan, 0.5, 0.66, 4e-5, 0, 4e-5]
+    np.testing.assert_allclose(found, [expected] * 3, rtol=0, atol=1e-7)
+
+
+def test_checksums_are_of_every_file(published):
+    lines = Path(published.at(published.checksums())).read_text().splitlines()
+    listed = {line.split("  ", 1)[1]: line[:64] for line in lines}
+    there = {
+        str(path.relative_to(published.root))
+        for path in Path(published.root).rglob("*")
+        if path.is_file() and ".made" not in path.parts
+    }
+    assert there == {*listed, published.checksums()}
+    assert all(sha256_of(published.at(name)) == found for name, found in listed.items())
+
+
+def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(run, published, tmp_path):
+    before, names = state_of(published.root), run_mosaics(run)
+    publish(run, published, survey_of_run(run, DR2, names), names, 1)
+    assert state_of(published.root) == before
+    other = Publication(str(tmp_path / "other"))
+    publish(run, other, survey_of_run(run, DR2, names), names, 2)
+    assert {name: one for name, (_, one) in state_of(other.root).items()} == {
+        name: one for name, (_, one) in before.items()
+    }
+
+
+def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    tile = next((folder / "hips/mask").glob("Norder7/*/*.png"))
+    tile.unlink()
+    (folder / "moc/mask.json").write_text("{}")
+    names = run_mosaics(run)
+    publish(run, Publication(str(folder)), survey_of_run(run, DR2, names), names, 1)
+    assert {name: one for name, (_, one) in state_of(folder).items()} == {
+        name: one for name, (_, one) in state_of(published.root).items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
+def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
+    products = copy_of(run, tmp_path)
+    path = getattr(products, kind)("b")
+    Path(path).unlink()
+    names = ["a", "b", "c"]
+    with pytest.raises(ConfigError, match=re.escape(path)):
+        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+
+
+@pytest.mark.parametrize("kind", ["image", "probability", "mask"])
+def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
+    products = copy_of(run, tmp_path)
+    path = getattr(products, kind)("b")
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data[100, 100] = 0 if kind != "mask" else 1 - hdus[0].data[100, 100]
+    names = run_mosaics(products)
+    with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
+        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+
+
+def test_a_changed_catalogue_is_refused_by_name(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    path = Path(products.catalogue("clusters", "csv"))
+    path.write_text(path.read_text().replace(",cRH,", ",NDE,").replace(",U,", ",NDE,"))
+    names = run_mosaics(products)
+    changed = path.read_text() != Path(run.catalogue("clusters", "csv")).read_text()
+    assert changed
+    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its column class")):
+        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+
+
+def tiles(published, layer, order):
+    found = Path(published.at(published.hips(layer))).glob(f"Norder{order}/Dir*/Npix*.fits")
+    return {int(path.stem.removeprefix("Npix")): raw(path) for path in found}
+
+
+def raw(path):
+    """Numbers of a file as they are: 255 in a mask, which astropy makes NaN."""
+    with fits.open(path, do_not_scale_image_data=True, memmap=False) as hdus:
+        return hdus[0].data
+
+
+def test_every_hips_pixel_is_that_of_its_owner(run, published):
+    """By hand: the nearer of the two mosaics, its four pixels around weighted by their distances."""
+    images = {name: open_plane(run.image(name)) for name in NAMES}
+    planes = {name: image.window().astype(float) for name, image in images.items()}
+    masks = {name: fits.getdata(run.mask(name)) for name in NAMES}
+    found, marked, seen = tiles(published, "image", 7), tiles(published, "mask", 7), dict.fromkeys(NAMES, 0)
+    assert found.keys() == marked.keys()
+    pixels = 0
+    for number, tile in found.items():
+        ra, dec = tile_places(7, number)
+        own = SURVEY.owner(ra, dec)
+        expected, expected_mask = np.full(tile.shape, np.nan), np.full(tile.shape, 255)
+        for name in NAMES:
+            x, y = to_pixels(images[name].wcs, ra, dec)
+            mine = (own == name) & (x >= 0) & (y >= 0) & (x <= N_PX - 1) & (y <= N_PX - 1)
+            x, y, plane = x[mine], y[mine], planes[name]
+            left, low = (np.minimum(np.floor(one).astype(int), N_PX - 2) for one in (x, y))
+            east, north = x - left, y - low
+            expected[mine] = (1 - north) * (
+                (1 - east) * plane[low, left] + east * plane[low, left + 1]
+            ) + north * ((1 - east) * plane[low + 1, left] + east * plane[low + 1, left + 1])
+            expected_mask[mine] = masks[name][np.rint(y).astype(int), np.rint(x).astype(int)]
+            seen[name] += np.isfinite(expected[mine]).sum()
+        np.testing.assert_array_equal(np.isnan(tile), np.isnan(expected))
+        peak = np.nanmax(np.abs(expected))
+        assert np.nanmax(np.abs(tile - expected)) <= 1e-6 * peak
+        np.testing.assert_array_equal(marked[number], expected_mask)
+        pixels += np.isfinite(tile).sum()
+    assert min(seen.values()) > 10000
+    # no gap: the sky that is shown is the sky that the mosaics own and have data of, but for its rim
+    area = pixels * healpy.nside2pixarea(2**16, degrees=True)
+    covered = MOC.from_fits(published.at(published.moc("coverage", "fits"))).sky_fraction * 41252.96
+    assert area == pytest.approx(covered, rel=0.02)
+    assert set(found) == {n for n in range(12 * 4**7) if n in found}
+
+
+def test_tiles_of_coarser_orders_are_means_of_their_children(published):
+    for layer in HIPS_LAYERS:
+        fine, coarse = tiles(published, layer, 7), tiles(published, layer, 6)
+        assert {number // 4 for number in fine} == set(coarse)
+        number = next(iter(fine))
+        place = number % 4
+        # rows of FITS count from the bottom, numbers of children from the top, down first (HiPS 1.0)
+        y, x = (0 if place % 2 else 256), (256 if place > 1 else 0)
+        part = coarse[number // 4][y : y + 256, x : x + 256]
+        blocks = fine[number].reshape(256, 2, 256, 2).swapaxes(1, 2).reshape(256, 256, 4)
+        if layer == "mask":
+            known = (blocks != 255).any(axis=-1)
+            np.testing.assert_array_equal(part, np.where(known, (blocks == 1).any(axis=-1), 255))
+            continue
+        known = np.isfinite(blocks).any(axis=-1)
+        np.testing.assert_array_equal(known, np.isfinite(part))
+        np.testing.assert_allclose(part[known], np.nanmean(blocks[known], axis=-1), rtol=1e-5, atol=1e-9)
+
+
+def test_a_tile_lies_where_healpix_says():
+    """The first row of a PNG, the last of FITS, begins with pixel 0; pixel 1 is below it, 2 beside it."""
+    nside = 2**7 * 512
+    for (y, x), inside in {(511, 0): 0, (510, 0): 1, (511, 1): 2, (510, 1): 3, (0, 511): 512**2 - 1}.items():
+        ra, dec = tile_places(7, 20000)
+        assert healpy.ang2pix(nside, ra[y, x], dec[y, x], nest=True, lonlat=True) == 20000 * 512**2 + inside
+
+
+def test_pictures_and_allsky(published):
+    for layer in HIPS_LAYERS:
+        folder = Path(published.at(published.hips(layer)))
+        number, tile = next(iter(tiles(published, layer, 3).items()))
+        picture = np.array(Image.open(folder / f"Norder3/Dir0/Npix{number}.png"))
+        assert picture.shape == (512, 512, 4 if layer == "mask" else 2)
+        shown = (tile == 1) if layer == "mask" else np.isfinite(tile)
+        np.testing.assert_array_equal(picture[::-1, :, -1] > 0, shown)
+        whole = raw(folder / "Norder3/Allsky.fits")
+        assert whole.shape == (29 * 64, 27 * 64)
+        row, column = 28 - number // 27, number % 27
+        part = whole[64 * row : 64 * row + 64, 64 * column : 64 * column + 64]
+        shown = (part != 255) if layer == "mask" else np.isfinite(part)
+        assert shown.any()
+        assert shown.sum() == ((whole != 255) if layer == "mask" else np.isfinite(whole)).sum()
+
+
+def test_properties_follow_the_standard(published):
+    for layer in HIPS_LAYERS:
+        lines = Path(published.at(f"{published.hips(layer)}/properties")).read_text().splitlines()
+        found = dict(re.fullmatch(r"(\w+) += (.+)", line).groups() for line in lines)
+        assert len(found) == len(lines)
+        assert set(found) >= MANDATORY
+        assert re.fullmatch(r"ivo://[\w./-]+", found["creator_did"])
+        assert found["hips_release_date"] == "2020-01-01T00:00Z"
+        assert re.fullmatch(r"(public|private) (master|mirror) (un)?clonable(Once)?", found["hips_status"])
+        assert set(found["hips_tile_format"].split()) <= {"png", "jpeg", "fits", "tsv"}
+        assert found["hips_frame"] in ("equatorial", "galactic", "ecliptic")
+        assert (found["hips_order"], found["hips_tile_width"], found["dataproduct_type"]) == (
+            "7",
+            "512",
+            "image",
+        )
+        low, high = map(float, found["hips_pixel_cut"].split())
+        assert low < high
+        moc = MOC.from_fits(published.at(f"{published.hips(layer)}/Moc.fits"))
+        assert moc == MOC.from_fits(published.at(published.moc("coverage", "fits")))
+        assert float(found["moc_sky_fraction"]) == pytest.approx(moc.sky_fraction, rel=1e-5)
+
+
+def test_mocs_hold_what_is_covered_and_marked(run, published):
+    for kind in ("coverage", "mask"):
+        moc = MOC.from_fits(published.at(published.moc(kind, "fits")))
+        assert moc == MOC.from_json(json.loads(Path(published.at(published.moc(kind, "json"))).read_text()))
+    marked = MOC.from_fits(published.at(published.moc("mask", "fits")))
+    for name in NAMES:
+        plane = open_plane(run.mask(name), brightness=False)
+        y, x = np.nonzero(plane.data == 1)
+        ra, dec = plane.wcs.all_pix2world(x, y, 0)
+        mine = SURVEY.owned(name, ra, dec)
+        cells = healpy.ang2pix(2**14, ra[mine], dec[mine], nest=True, lonlat=True)
+        assert set(cells.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
+
+
+def test_catalogues_keep_their_bytes_and_the_votables_have_links(run, published):
+    for kind in ("clusters", "islands", "rejected"):
+        for suffix in ("fits", "csv", "parquet"):
+            assert (
+                Path(published.at(published.catalogue(kind, suffix))).read_bytes()
+                == Path(run.catalogue(kind, suffix)).read_bytes()
+            )
+    for kind in ("clusters", "islands"):
+        path = Path(published.at(published.catalogue(kind, "vot")))
+        table, before = read_votable(path), read_votable(run.catalogue(kind, "vot"))
+        assert table.colnames == [*before.colnames, "cutouts_url"]
+        assert list(table["name"]) == list(before["name"])
+        assert len(table)
+        assert all((path.parent / link).is_file() for link in table["cutouts_url"])
+        assert parse_single_table(path).fields[-1].ucd == "meta.ref.url;meta.file"
+
+
+def test_cds_readme_is_read_back_to_the_same_values(run, published):
+    for kind in ("clusters", "islands"):
+        reader = text_tables.get_reader(text_tables.Cds, readme=published.at(published.cds("ReadMe")))
+        found = reader.read(published.at(published.cds(f"{kind}.dat")))
+        expected = read_votable(run.catalogue(kind, "vot"))
+        assert found.colnames == expected.colnames
+        assert len(found) == len(expected) > 0
+        for name in expected.colnames:
+            ours, theirs = expected[name], found[name]
+            if ours.dtype.kind == "f":
+                numbers = [np.ma.filled(np.ma.asarray(one, float), np.nan) for one in (ours, theirs)]
+                np.testing.assert_array_equal(*numbers, err_msg=name)
+                unit = "uJy" if name == "rms_ujy" else ours.unit or ""  # CDS has no beam
+                assert (theirs.unit or "") == unit, name
+            elif ours.dtype.kind in "ib":
+                np.testing.assert_array_equal(np.asarray(ours).astype(int), theirs, err_msg=name)
+            else:
+                texts = ["" if one is np.ma.masked else str(one) for one in theirs]
+                plain = [" ".join(str(one).encode("ascii", "replace").decode().split()) for one in ours]
+                assert texts == plain, name
+        assert all(
+            len(line) <= 200 for line in Path(published.at(published.cds("ReadMe"))).read_text().split("\n")
+        )
+
+
+def test_obscore_has_a_row_for_each_file(published):
+    table = read_votable(published.at(published.obscore("vot")))
+    assert list(table["access_url"]) == [
+        name for one in NAMES for name in (published.mask(one), published.probability(one))
+    ]
+    for row in table:
+        path = Path(published.at(row["access_url"]))
+        assert row["access_estsize"] == -(-path.stat().st_size // 1024)
+        assert row["s_xel1"] == row["s_xel2"] == N_PX
+        assert row["s_resolution"] == 20
+        assert row["obs_title"].startswith("DR2 (144 MHz), ")
+    assert table["em_min"][0] == pytest.approx(299792458 / 144e6, rel=1e-4)
+    assert Table.read(published.at(published.obscore("fits"))).colnames == table.colnames
+
+
+def test_hostile_headers_stay_text(tmp_path):
+    image = write_image(tmp_path / "a.fits", OBJECT="<b onload='x'>\"q\"")
+    row = obscore_row(
+        open_plane(image), "a", DR2, {Publication.mask("a"): 1, Publication.probability("a"): 1025}, []
+    )
+    (tmp_path / "t.vot").write_bytes(obscore_bytes(obscore_table([row], DR2, "ivo://x"))["vot"])
+    assert "<b onload" not in (tmp_path / "t.vot").read_text()
+    table = read_votable(tmp_path / "t.vot")
+    assert list(table["obs_title"]) == ["DR2 (144 MHz), a (<b onload='x'>\"q\")"] * 2
+    assert list(table["access_estsize"]) == [1, 2]
+
+
+def test_research_object_names_what_was_used(run, published):
+    crate = json.loads(Path(published.at("ro-crate-metadata.json")).read_text())
+    entities = {one["@id"]: one for one in crate["@graph"]}
+    assert len(entities) == len(crate["@graph"])
+    meta = read_votable(run.catalogue("clusters", "vot")).meta
+    assert meta["modelsha"] in entities["#used-weights"]["value"]
+    assert meta["clusters_sha256"] in entities["#used-clusters"]["value"]
+    for part in entities["./"]["hasPart"]:
+        assert Path(published.at(part["@id"])).exists()
+        if "sha256" in entities[part["@id"]]:
+            assert entities[part["@id"]]["sha256"] == sha256_of(published.at(part["@id"]))
+    references = re.findall(r'"@id": "(#[^"]+)"', json.dumps(crate))
+    assert set(references) <= set(entities)
+    for name in (".zenodo.json", "CITATION.md"):
+        text = Path(published.at(name)).read_text()
+        assert all(str(meta[key]) in text.replace("\\", "") for key in ("model", "modelsha", "codehash"))
+
+
+def test_hostile_names_stay_text(published):
+    table = read_votable(published.at(published.catalogue("clusters", "vot")))
+    assert list(table["name"]) == [HOSTILE]
+    readme = Path(published.at(published.cds("clusters.dat"))).read_text()
+    assert '<script>alert(1)</script> "x" \' ? ?' in readme
+
+
+def test_the_verb(run, tmp_path, capsys):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        main(["publish", run.root, "--out", str(folder), "--threads", "1"])
+    assert end.value.code == ConfigError.exit_status
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    with pytest.raises(SystemExit) as end:
+        main(["publish", str(tmp_path / "none"), "--release", "dr2", "--out", str(tmp_path / "out")])
+    assert end.value.code == ConfigError.exit_status
+
+
+def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    Path(products.islands("b")).unlink()
+    with pytest.raises(ConfigError, match=re.escape(products.islands("b"))):
+        run_mosaics(products)
+
+
+def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_path):
+    """The first shows all it has data of, also where the middle of the other is nearer."""
+    own = Survey(OWN_IMAGES, [Mosaic("a", RA, DEC, N_PX), Mosaic("b", SECOND_RA, DEC, N_PX)])
+    number = int(healpy.ang2pix(2**7, SECOND_RA - 0.02, DEC, nest=True, lonlat=True))
+    cells = list(range(4 * number, 4 * number + 4))
+    shelf = Shelf(Publication(str(tmp_path)))
+    TileMaker(own, run, {"a": cells, "b": cells}, 1e-4, 7).write(number >> 8, shelf)
+    tile = raw(next(tmp_path.glob(f"hips/image/Norder7/*/Npix{number}.fits")))
+    ra, dec = tile_places(7, number)
+    values = {name: sample(run, name, ra.ravel(), dec.ravel())["image"].reshape(ra.shape) for name in NAMES}
+    first = np.isfinite(values["a"])
+    assert (first & np.isfinite(values["b"])).any()
+    assert (first & (SURVEY.owner(ra, dec) == "b")).any()
+    np.testing.assert_array_equal(tile, np.where(first, values["a"], values["b"]))
