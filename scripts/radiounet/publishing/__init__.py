@@ -1,6 +1,18 @@
-"""What people read at the end of a run: report, overview of one image, comparison with reference masks.
+"""What people read at the end of a run: report, results site, overview of one image, comparison with reference masks.
 
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
 
-__all__ = ["kit", "overview", "panels", "pictures", "report", "verdict", "verification"]
+__all__ = [
+    "kit",
+    "overview",
+    "panels",
+    "pictures",
+    "report",
+    "site",
+    "site_pictures",
+    "site_sources",
+    "site_tables",
+    "verdict",
+    "verification",
+]

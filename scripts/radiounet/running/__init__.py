@@ -21,6 +21,7 @@ __all__ = [
     "rules",
     "scratch",
     "segmentation",
+    "site_verbs",
     "snakemake_adapter",
     "stage",
     "stages",

@@ -20,6 +20,7 @@ VERBS = {
     "train": ("model_verbs", "train or fine-tune a network"),
     "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
     "kit": ("catalogue_verbs", "write cut-outs, regions and a mask for CLEAN of clusters or islands"),
+    "site": ("site_verbs", "write the results site of a finished run"),
     "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 
