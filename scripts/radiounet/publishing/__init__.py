@@ -1,10 +1,12 @@
-"""What people read at the end of a run: report, results site, overview of one image, comparison with reference masks.
+"""What people read at the end of a run: report, results site, overview of one image, comparison.
 
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
 
 __all__ = [
     "kit",
+    "label_server",
+    "labelling",
     "overview",
     "panels",
     "pictures",

@@ -1,4 +1,4 @@
-"""The results site of a finished run: one page, and data and pictures that it loads when they are looked at."""
+"""The results site of a finished run: one page, and data and pictures that it loads."""
 
 import json
 import logging
@@ -129,7 +129,9 @@ def _require_own(files: SiteFiles) -> None:
 def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:
     """Copy the page and what it loads; where they are now."""
     copies = {
-        files.page() if one.name == PAGE else files.code(one.name): one for one in sorted(ASSETS.iterdir())
+        files.page() if one.name == PAGE else files.code(one.name): one
+        for one in sorted(ASSETS.iterdir())
+        if not one.name.startswith("label")
     }
     if aladin is not None:
         if not Path(aladin).is_file():

@@ -63,7 +63,7 @@ const Source = (() => {
     const ticks = kind === "probability" ? [[0, "0"], [0.5, "0.5"], [1, "1"]] : brightness(view.range);
     return h("div", { class: `bar ${kind === "probability" ? "cividis" : "inferno"}` }, h("i"),
       ticks.map(([part, text]) => h("span", { style: `left:${100 * part}%` }, text)),
-      h("em", null, kind === "probability" ? "probability" : "mJy/beam"));
+      null);
   }
 
   // Where values are on an asinh scale of softness 0.1.
@@ -76,7 +76,7 @@ const Source = (() => {
   function pictures(list, row, entry) {
     const { view, row: cells } = entry;
     if (!view) return h("p", { class: "empty" }, cells.note ? `No picture: ${cells.note}` : "No picture: the image or the cut-out was not there when this site was made.");
-    const panels = Object.keys(TITLES).map((kind) => h("figure", null, h("figcaption", null, TITLES[kind]),
+    const panels = Object.keys(TITLES).map((kind) => h("figure", null, h("figcaption", null, TITLES[kind], kind === "probability" ? "" : ", mJy/beam"),
       h("div", { class: "panel", style: `aspect-ratio:${view.size[0]}/${view.size[1]}` },
         h("img", { src: list.file(row, "pictures", `${kind}.jpg`), alt: `${TITLES[kind]} of ${list.at("name", row)}`, width: view.size[0], height: view.size[1] }),
         over(view, cells, kind)), bar(view, kind)));
@@ -96,9 +96,9 @@ const Source = (() => {
     for (const [name, [units, description, digits]] of Object.entries(columns)) {
       if (ELSEWHERE.has(name) || name.includes("_err_") || name.startsWith("flag_") || cells[name] === undefined) continue;
       if (name === "fit_flag" && cells[name] < 0) continue;
-      const value = typeof cells[name] === "number" ? number(cells[name], digits, cells[errors[name]] ?? null) : String(cells[name]);
+      const value = typeof cells[name] === "number" ? /_(ra|dec)_deg$/.test(name) ? cells[name].toFixed(5).replace("-", "−") : number(cells[name], digits, cells[errors[name]] ?? null) : String(cells[name]);
       groups.get(GROUPS.find(([, pattern]) => pattern.test(name))[0]).push(h("tr", null,
-        h("th", { scope: "row", title: name }, description.replace(/^The same/, `${name.split("_")[0]}: the same`)), h("td", null, value), h("td", { class: "unit" }, unit(units))));
+        h("th", { scope: "row", title: name }, description.replace(/^The same/, `${name.split("_")[0]}: the same`).replace(/, (halo|relic)$/, "")), h("td", null, value), h("td", { class: "unit" }, unit(units))));
     }
     return h("div", { class: "numbers" }, [...groups].filter(([title, rows]) => rows.length && !(rows.length === 1 && title === "Relic candidate")).map(([title, rows]) =>
       h("section", null, h("h2", null, title), h("table", null, h("tbody", null, rows)))));
@@ -131,7 +131,7 @@ const Source = (() => {
       h("div", { class: "title" }, h("h1", null, cells.name), Site.badge(list.className(row)),
         h("span", { class: "chance" }, `p ${number(list.at(list.chance, row), 2)}`)),
       h("p", { class: "where" }, h("span", null, Site.position(cells.ra_deg ?? null, cells.dec_deg ?? null)),
-        cells.ra_deg === undefined ? null : h("span", { class: "soft" }, ` ${cells.ra_deg.toFixed(5)}°, ${number(cells.dec_deg, 5)}° (ICRS)`),
+        cells.ra_deg === undefined ? null : h("span", { class: "soft" }, ` ${cells.ra_deg.toFixed(5)}°, ${cells.dec_deg.toFixed(5).replace("-", "−")}° (ICRS)`),
         cells.redshift === undefined ? null : h("span", null, ` z ${number(cells.redshift, 4)}`),
         mosaic === "_" ? null : h("span", { class: "soft" }, ` mosaic ${mosaic}`),
         cells.other_names ? h("span", { class: "soft" }, ` also ${cells.other_names}`) : null),
