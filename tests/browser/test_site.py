@@ -29,6 +29,12 @@ pytestmark = [
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"> </script> 'q' \u202e Größe " + "y" * 230
 
 
+CELLS = """return [...document.querySelectorAll('tbody tr')].map(
+    (row) => parseFloat(row.cells[arguments[0]].textContent))"""
+SORT_BY_FLUX = """[...document.querySelectorAll('thead button')].find(
+    (one) => /^S (in mask|total)/.test(one.textContent)).click()"""
+
+
 @pytest.fixture(scope="module")
 def browser():
     options = webdriver.ChromeOptions()
@@ -169,7 +175,8 @@ def test_a_survey_opens_and_filters_at_once(browser, large):
     begun = time.monotonic()
     visit(browser, f"file://{large}/index.html")
     wait(browser, "return document.querySelector('.card')")
-    assert time.monotonic() - begun < 2
+    opened = time.monotonic() - begun
+    assert opened < 2
     names = [
         "index.html",
         "site/site.css",
@@ -192,16 +199,14 @@ def test_a_survey_opens_and_filters_at_once(browser, large):
         )
         assert took < 200
         column = browser.execute_script(
-            "return [...document.querySelectorAll('tbody tr')].map(r => parseFloat(r.cells[arguments[0]].textContent))",
+            CELLS,
             5 if kind == "clusters" else 4,
         )
         assert column
         assert min(column) >= low
-        browser.execute_script(
-            "[...document.querySelectorAll('thead button')].find(b => /^S (in mask|total)/.test(b.textContent)).click()"
-        )
+        browser.execute_script(SORT_BY_FLUX)
         column = browser.execute_script(
-            "return [...document.querySelectorAll('tbody tr')].map(r => parseFloat(r.cells[arguments[0]].textContent))",
+            CELLS,
             5 if kind == "clusters" else 4,
         )
         assert column == sorted(column, reverse=True)

@@ -27,7 +27,10 @@ STATIC = {
     "label.js": ("label.js", "text/javascript"),
     "site.css": ("site.css", "text/css"),
 }
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src data:; connect-src 'self'"
+)
 LONGEST_BODY = 10_000
 
 
@@ -132,7 +135,7 @@ def _handler(labelling: Labelling, token: str) -> type[BaseHTTPRequestHandler]:
 
         def _place(self) -> str | None:
             """What is asked for; None without the token, or under another name of this machine."""
-            names = {f"{name}:{self.server.server_address[1]}" for name in (HOST, "localhost")}
+            names = {f"{name}:{self.connection.getsockname()[1]}" for name in (HOST, "localhost")}
             begin, path = f"/{token}/", self.path.partition("?")[0]
             own = self.headers.get("Host") in names and secrets.compare_digest(
                 path[: len(begin)].encode(), begin.encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import healpy
+from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
@@ -188,7 +189,7 @@ def _run(
     """What the page says of the run as a whole."""
     release = PUBLISHED_RELEASES.get(Path(results).name)
     masks = [files_of(results, one["name"])["mask"] for one in mosaics if one["state"] == "done"]
-    header = next((fits_header(mask) for mask in masks if Path(mask).is_file()), {})
+    header = next((fits_header(mask) for mask in masks if Path(mask).is_file()), fits.Header())
     made = [[label, str(header[key])] for key, label in MADE_WITH.items() if key in header]
     rejected = Products(results).catalogue("rejected", "vot")
     rows: list[list[str]] = []

@@ -49,7 +49,6 @@ at once; the same command goes on where it stopped. Ctrl-C ends it."""
 LABEL_EXAMPLES = """
 radiounet label results/dr2 --out labels.ecsv
 radiounet label results/dr2 --of islands --order catalogue --out labels_islands.ecsv
-radiounet evaluate-catalogue results/dr2/catalogue/clusters.fits labels.ecsv --out evaluation
 """
 
 
