@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = ROOT / "scripts" / "radiounet"
-    kinds = (".py", ".j2", ".csv", ".yaml")
+    kinds = (".py", ".j2", ".csv", ".yaml", ".html", ".css", ".js")
     wanted = {f"radiounet/{path.relative_to(package)}" for path in package.rglob("*") if path.suffix in kinds}
     assert held == wanted
     assert {"radiounet/templates/report.html.j2", "radiounet/simulation/lofar_hba.csv"} <= held

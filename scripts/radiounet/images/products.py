@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9+_.-]*"
@@ -244,6 +246,69 @@ class Publication:
         return "SHA256SUMS"
 
 
+@dataclass(frozen=True)
+class SiteFiles:
+    """Names of the files of a results site, all below one folder.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the publication.
+    """
+
+    root: str
+
+    def page(self) -> str:
+        """The page itself, which shows everything."""
+        return f"{self.root}/index.html"
+
+    def folder(self) -> str:
+        """Folder of all other files of the site; nothing else lies in it."""
+        return f"{self.root}/site"
+
+    def code(self, name: str) -> str:
+        """Style sheet, program of the page, or a library beside it."""
+        return f"{self.folder()}/{name}"
+
+    def data(self, name: str) -> str:
+        """Data of the page, as a script: ``run``, ``clusters`` or ``islands``."""
+        return f"{self.folder()}/data/{name}.js"
+
+    def mosaic(self, mosaic: str) -> str:
+        """All numbers of the clusters and islands of a mosaic, as a script."""
+        return f"{self.folder()}/data/mosaics/{mosaic}.js"
+
+    def picture(self, mosaic: str, stem: str, kind: str) -> str:
+        """Picture of a cluster or island: `kind` is ``image``, ``residual`` or ``probability``."""
+        return f"{self.folder()}/pictures/{mosaic}/{stem}.{kind}.jpg"
+
+    def cutout(self, mosaic: str, stem: str) -> str:
+        """Cut-outs of a cluster or island, one FITS file."""
+        return f"{self.folder()}/cutouts/{mosaic}/{stem}.fits"
+
+    def regions(self, mosaic: str, stem: str) -> str:
+        """DS9 regions of a cluster or island."""
+        return f"{self.folder()}/cutouts/{mosaic}/{stem}.reg"
+
+
+def file_stems(names: Iterable[str]) -> list[str]:
+    """Names of files without suffix, one for each name of a cluster or island, in the same order.
+
+    Letters, digits, ``+``, ``-`` and ``.`` stay, anything else is an underscore. Names that would be the
+    same on a file system that ignores case get a number.
+    """
+    found, taken = [], set()
+    for name in names:
+        first = re.sub(r"[^A-Za-z0-9+.-]+", "_", name).strip("._")[:LONGEST_STEM] or "unnamed"
+        stem, number = first, 2
+        while stem.lower() in taken:
+            stem, number = f"{first}~{number}", number + 1
+        taken.add(stem.lower())
+        found.append(stem)
+    return found
+
+
+LONGEST_STEM = 80
 MODEL_CARD = "card.yaml"
 MODEL_WEIGHTS = "network.weights.h5"
 

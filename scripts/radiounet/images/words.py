@@ -9,6 +9,7 @@ which all of it goes:
 document           function            what it does
 =================  ==================  ===============================================
 HTML               `write_page`        renders a template, escapes every value
+data of a page     `write_script`      one call in ASCII; the page shows it as text
 Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
 figures            `save_figure`       draws every text as it is, none as mathematics
 FITS headers       `printable`         printable ASCII
@@ -22,6 +23,8 @@ JSON, VOTable and CSV are then escaped by the libraries that write them.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -116,6 +119,36 @@ def write_page(path: str | Path, template: str, **content: object) -> None:
     page = environment.get_template(template).render(**content)
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def write_script(path: str | Path, name: str, content: object) -> None:
+    """Write data for a page of the results site: a script that calls ``Site.load(name, content)``.
+
+    A page that was opened as a file may load scripts, and nothing else. The script is ASCII; control
+    characters in texts are written out. A file that would not change is left alone.
+    """
+    text = f"Site.load({json.dumps(name)},{json.dumps(_shown(content), separators=(',', ':'))});\n"
+    write_if_changed(path, text.encode("ascii"))
+
+
+def _shown(content: object) -> object:
+    """Data with every text as a reader can see it, and no number that JSON does not have."""
+    if isinstance(content, str):
+        return one_line(content)
+    if isinstance(content, dict):
+        return {one_line(key): _shown(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_shown(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def write_if_changed(path: str | Path, content: bytes) -> None:
+    """Write a file, unless it holds this already."""
+    from radiounet.images.writing import atomic
+
+    if not (Path(path).is_file() and Path(path).read_bytes() == content):
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
 
 
 def _readable(value: object) -> object:

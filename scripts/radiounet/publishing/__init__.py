@@ -1,4 +1,4 @@
-"""What people read at the end of a run: report, overview of one image, comparison with reference masks.
+"""What people read at the end of a run: report, results site, overview of one image, comparison.
 
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
@@ -9,6 +9,8 @@ __all__ = [
     "hips",
     "hips_summary",
     "kit",
+    "label_server",
+    "labelling",
     "obscore",
     "overview",
     "panels",
@@ -19,6 +21,10 @@ __all__ = [
     "records",
     "report",
     "research_object",
+    "site",
+    "site_pictures",
+    "site_sources",
+    "site_tables",
     "verdict",
     "verification",
 ]

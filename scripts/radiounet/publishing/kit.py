@@ -75,7 +75,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     ConfigError
         There are no catalogues, or none has such a name; those nearest to it are named.
     """
-    tables = _catalogues(results)
+    tables = read_catalogues(results)
     known = {kind: [one_line(name) for name in table["name"]] for kind, table in tables.items()}
     found = []
     for name in names:
@@ -92,7 +92,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
         kind, row = max(rows, key=_coverage)
-        found.append(CatalogueObject(kind, row, _files(results, str(row["mosaic"]))))
+        found.append(CatalogueObject(kind, row, files_of(results, str(row["mosaic"]))))
     return found
 
 
@@ -101,7 +101,14 @@ def _coverage(found: tuple[str, Table.Row]) -> float:
     return float(np.nan_to_num(np.ma.filled(row["coverage"], 0.0))) if kind == "cluster" else 0.0
 
 
-def _catalogues(results: str) -> dict[str, Table]:
+def read_catalogues(results: str) -> dict[str, Table]:
+    """Tables of the clusters (``cluster``) and the islands (``island``) of a run.
+
+    Raises
+    ------
+    ConfigError
+        There are none.
+    """
     own = segment_files(results)
     tables = {}
     for kind in ("cluster", "island"):
@@ -119,7 +126,8 @@ def _catalogues(results: str) -> dict[str, Table]:
     return tables
 
 
-def _files(results: str, mosaic: str) -> dict[str, str]:
+def files_of(results: str, mosaic: str) -> dict[str, str]:
+    """Files of a mosaic that a `CatalogueObject` names."""
     products, own = Products(results), segment_files(results)
     if Path(own["mask"]).is_file():
         return {"image": own["prepared"], **{kind: own[kind] for kind in ("probability", "mask", "cutouts")}}
@@ -142,16 +150,16 @@ def write_kit(source: CatalogueObject, folder: str) -> None:
         The source was not measured, or its mosaic is not there any more.
     """
     files, name = kit_files(folder), one_line(source.row["name"])
-    cutout, read = _cut(source)
-    chance, marked = (_part(source.files[kind], cutout) for kind in ("probability", "mask"))
-    header = _header(cutout, source, name)
+    cutout, read = cut(source)
+    chance, marked = (part_of(source.files[kind], cutout) for kind in ("probability", "mask"))
+    header = cutout_header(cutout, source, name)
     write_fits(files["image"], cutout.image, header)
     write_fits(files["residual"], cutout.residual.data, header)
     del header["BUNIT"]
     write_fits(files["probability"], chance, header)
     write_fits(files["mask"], marked.astype(np.uint8), header)
     _write_clean_mask(files["clean_mask"], _emission(cutout, marked == 1), header)
-    _write_regions(files["regions"], cutout, source, name)
+    write_regions(files["regions"], cutout, source, name)
     ra, dec = source.place
     content = {
         "kit": name,
@@ -168,8 +176,14 @@ def write_kit(source: CatalogueObject, folder: str) -> None:
     write_json(files["kit"], content)
 
 
-def _cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
-    """Cut-out of a source, and the products that it was made from."""
+def cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
+    """Cut-out of a source, and the products that it was made from.
+
+    Raises
+    ------
+    ConfigError
+        The source was not measured, or its mosaic is not there any more.
+    """
     name, files = one_line(source.row["name"]), source.files
     maps = files["probability"], files["mask"]
     if source.kind == "cluster":
@@ -192,13 +206,14 @@ def _cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
     return found, [files["image"], *maps]
 
 
-def _part(path: str, cutout: StoredCutout) -> np.ndarray:
+def part_of(path: str, cutout: StoredCutout) -> np.ndarray:
     """Part of a map that a cut-out shows, ``[y, x]``."""
     stored = open_plane(path, brightness=False)
     return stored.window(*cutout.part)
 
 
-def _header(cutout: StoredCutout, source: CatalogueObject, name: str) -> fits.Header:
+def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> fits.Header:
+    """Grid, beam and unit of a cut-out, its name, and how its mask was made."""
     header = cutout.header()
     header["OBJECT"] = printable(name)
     made = fits_header(source.files["mask"])
@@ -229,7 +244,7 @@ def _write_clean_mask(path: str, emission: np.ndarray, header: fits.Header) -> N
     write_fits(path, emission[None, None].astype(np.float32), full)
 
 
-def _write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name: str) -> None:
+def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name: str) -> None:
     """Write DS9 regions in ICRS: R500, outlines of islands, compact sources."""
     wcs, found = cutout.residual.wcs, []
     if source.kind == "cluster":

@@ -22,6 +22,7 @@ __all__ = [
     "rules",
     "scratch",
     "segmentation",
+    "site_verbs",
     "snakemake_adapter",
     "stage",
     "stages",

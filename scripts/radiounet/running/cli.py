@@ -21,6 +21,8 @@ VERBS = {
     "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
     "kit": ("catalogue_verbs", "write cut-outs, regions and a mask for CLEAN of clusters or islands"),
     "publish": ("publish_verbs", "make a folder for a web server of a finished run"),
+    "site": ("site_verbs", "write the results site of a finished run"),
+    "label": ("site_verbs", "give classes to clusters or islands by eye, in a browser"),
     "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 

@@ -24,6 +24,7 @@ MARKS = (
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
     rb"\A# Region file format: DS9[^\n]*\n# radiounet \S+, code [0-9a-f]{12}",
+    rb"\ASite\.load\(",  # data of the results site
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )
 """How products begin, or what they hold."""

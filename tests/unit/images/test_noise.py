@@ -28,7 +28,7 @@ def test_sigma_of_nothing():
     assert np.isnan(robust_rms(np.full(5, np.nan)))
 
 
-def test_robust_sigma_is_that_of_astropy_but_for_the_digits_of_its_factor():
+def test_robust_rms_is_that_of_astropy_but_for_the_digits_of_its_factor():
     values = normal(1000, 3.0)
     assert robust_rms(values) == pytest.approx(mad_std(values), rel=2e-6)
 

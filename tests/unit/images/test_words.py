@@ -38,6 +38,7 @@ from radiounet.running.log import FORMAT, LineFormatter
 from radiounet.running.progress import Progress
 
 ROOT = Path(__file__).parents[3]
+PAGES = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
 PACKAGE = sorted((ROOT / "scripts").rglob("*.py"))
 HOSTILE = {
     "element": "<script>alert(1)</script>",
@@ -289,7 +290,17 @@ def test_a_page_escapes_whatever_its_template_is_called(tmp_path, monkeypatch):
 
 def templates():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in listed.splitlines() if name.endswith((".j2", ".jinja", ".html", ".htm"))]
+    found = [ROOT / name for name in listed.splitlines() if name.endswith((".j2", ".jinja", ".html", ".htm"))]
+    return [path for path in found if path.parent != PAGES]
+
+
+def test_pages_of_the_site_hold_no_value_and_parse_none():
+    for path in PAGES.iterdir():
+        source = path.read_text()
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", source
+        ), path
+        assert path.suffix == ".js" or "{{" not in source, path
 
 
 def test_templates_put_values_into_text_and_harmless_attributes_only():

@@ -1,0 +1,127 @@
+"""Labels that people give to candidates by eye: which is next, and the table that holds them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from radiounet import __version__
+from radiounet.errors import ConfigError
+from radiounet.images.provenance import code_hash
+from radiounet.images.reading import ecsv_table
+from radiounet.images.words import one_line
+from radiounet.images.writing import write_ecsv
+from radiounet.measuring.labels import plain_name
+from radiounet.publishing.kit import CatalogueObject, files_of, read_catalogues
+
+LABELS = {
+    "halo": "RH",
+    "relic": "RR",
+    "halo and relic": "RH+RR",
+    "no emission": "NDE",
+    "radio galaxy": "NDE",
+    "artefact": "NDE",
+    "Galactic": "NDE",
+    "unsure": "U",
+}
+"""What a person may say, and the class of `radiounet.measuring.labels` that it means."""
+CHANCE = {"cluster": "p_diffuse", "island": "p_max"}
+UNDECIDED = 0.5
+COLUMNS = ("name", "class", "label", "ra_deg", "dec_deg", "kind", "mosaic", "p", "who", "when")
+
+
+def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
+    """Clusters or islands that can be labelled, in the order in which they are asked for.
+
+    Parameters
+    ----------
+    results : str
+        See `radiounet.publishing.kit.find_sources`.
+    kind : {'cluster', 'island'}
+    order : {'uncertain', 'catalogue'}
+        The probability nearest to 0.5 first, or the order of the catalogue.
+
+    Raises
+    ------
+    ConfigError
+        No cluster, or no island, was measured.
+    """
+    table = read_catalogues(results).get(kind, Table({"name": []}))
+    chance: np.ndarray = (
+        np.ma.filled(np.ma.asarray(table[CHANCE[kind]], float), np.nan) if len(table) else np.array([])
+    )
+    rows = np.flatnonzero(np.isfinite(chance))
+    if order == "uncertain":
+        rows = rows[np.argsort(np.abs(chance[rows] - UNDECIDED), kind="stable")]
+    found: dict[str, CatalogueObject] = {}
+    for row in rows:
+        # several own images may show one cluster, and a table of labels has each name once
+        name = plain_name(one_line(table["name"][row]))
+        found.setdefault(
+            name, CatalogueObject(kind, table[int(row)], files_of(results, str(table["mosaic"][row])))
+        )
+    if not found:
+        raise ConfigError(f"{results} has no {kind} that was measured")
+    return list(found.values())
+
+
+@dataclass
+class LabelTable:
+    """Labels of candidates, in the order in which they were given; each change is written at once.
+
+    Parameters
+    ----------
+    path : path
+        ECSV; labels that are there are kept.
+    who : str
+    """
+
+    path: str | Path
+    who: str
+    rows: list[dict[str, object]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if not Path(self.path).is_file():
+            return
+        table = ecsv_table(self.path)
+        if missing := set(COLUMNS) - set(table.colnames):
+            raise ConfigError(
+                f"{self.path} is no table of radiounet label: it has no {', '.join(sorted(missing))}"
+            )
+        full = table.filled("") if table.has_masked_columns else table
+        self.rows = [{name: row[name] for name in COLUMNS} for row in full]
+
+    @property
+    def names(self) -> set[str]:
+        """Labelled names, as `plain_name` compares them."""
+        return {plain_name(str(row["name"])) for row in self.rows}
+
+    def add(self, source: CatalogueObject, label: str) -> None:
+        """Give a candidate a label, one of `LABELS`."""
+        row, name = source.row, one_line(source.row["name"])
+        self.rows = [one for one in self.rows if plain_name(str(one["name"])) != plain_name(name)]
+        values = (name, LABELS[label], label, *source.place, source.kind, str(row["mosaic"]))
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.rows.append(
+            dict(zip(COLUMNS, (*values, float(row[CHANCE[source.kind]]), self.who, when), strict=True))
+        )
+        self._write()
+
+    def undo(self) -> str | None:
+        """Take the last label back; the name it was given to."""
+        if not self.rows:
+            return None
+        name = str(self.rows.pop()["name"])
+        self._write()
+        return name
+
+    def _write(self) -> None:
+        table = Table(meta={"version": __version__, "codehash": code_hash()})
+        for name in COLUMNS:
+            kind = float if name in ("ra_deg", "dec_deg", "p") else str
+            table[name] = np.array([row[name] for row in self.rows], kind)
+        for name in ("ra_deg", "dec_deg"):
+            table[name].unit = "deg"
+        write_ecsv(self.path, table)

@@ -1,0 +1,71 @@
+// Candidates one after another: a key for each label, undo, skip.
+"use strict";
+
+(() => {
+  const KEYS = { "halo": "h", "relic": "r", "halo and relic": "b", "no emission": "n", "radio galaxy": "g", "artefact": "a", "Galactic": "w", "unsure": "u" };
+  const TITLES = { image: "Image", residual: "Without compact sources", probability: "Probability of diffuse emission" };
+  const main = document.getElementById("main");
+  let state = null, busy = false;
+
+  function h(tag, attributes, ...children) {
+    const svg = ["svg", "path", "circle"].includes(tag);
+    const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) if (name.startsWith("on")) element.addEventListener(name.slice(2), value); else element.setAttribute(name, value);
+    element.append(...children.flat().filter((one) => one !== null));
+    return element;
+  }
+
+  async function ask(address, options) {
+    busy = true;
+    try {
+      const answer = await fetch(address, options);
+      if (!answer.ok) throw new Error(`the program refused (${answer.status})`);
+      state = await answer.json();
+      show();
+    } catch (error) {
+      main.prepend(h("p", { role: "alert" }, `Not saved: ${error.message}. Is radiounet label still running?`));
+    } finally {
+      busy = false;
+    }
+  }
+
+  const act = (action, label) => !busy && ask("act", {
+    method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ action, label, name: state.candidate ? state.candidate.row.name : "" }),
+  });
+
+  function panel(kind, { pictures, view, row }) {
+    const [nx, ny] = view.size;
+    const over = h("svg", { viewBox: `0 0 ${nx} ${ny}` }, kind === "image" ? null : h("path", { d: view.islands, class: "island" }),
+      kind === "residual" ? h("path", { d: view.contours, class: "contour" }) : null,
+      row.r500_arcmin ? h("circle", { cx: view.centre[0], cy: view.centre[1], r: row.r500_arcmin / view.scale, class: "r500" }) : null);
+    return h("figure", null, h("figcaption", null, TITLES[kind]),
+      h("div", { class: "panel", style: `aspect-ratio:${nx}/${ny}` }, h("img", { src: pictures[kind], alt: TITLES[kind] }), over));
+  }
+
+  function show() {
+    const { candidate, done, total, labels } = state;
+    const buttons = [...labels.map((label) => [KEYS[label], label, () => act("label", label)]), ["s", "skip", () => act("skip")], ["z", "undo", () => act("undo")]];
+    const row = candidate ? candidate.row : null;
+    const number = (value, digits) => (value === undefined ? "–" : value.toFixed(digits));
+    main.replaceChildren(
+      h("p", { class: "soft" }, `${done} of ${total} labelled`),
+      h("h1", null, row ? row.name : "All candidates have a label"),
+      row ? h("p", { class: "where" }, h("span", null, `p ${number(row.p_diffuse ?? row.p_max, 2)}`), row.redshift ? h("span", null, `z ${number(row.redshift, 3)}`) : null,
+        h("span", null, `S ${number(row.flux_mjy, 1)} ± ${number(row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",
+      h("p", { class: "options" }, buttons.filter(([key]) => row || key === "z").map(([key, label, go]) => h("button", { type: "button", "data-label": label, onclick: go }, h("b", null, key), ` ${label}`))),
+      row ? (candidate.view ? h("div", { class: "panels" }, Object.keys(TITLES).map((kind) => panel(kind, candidate))) : h("p", { class: "empty" }, `No picture: ${candidate.missing}`)) : "");
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || !state) return;
+    const label = Object.keys(KEYS).find((one) => KEYS[one] === event.key.toLowerCase());
+    if (label && state.candidate) act("label", label);
+    else if (event.key === "s" && state.candidate) act("skip");
+    else if (event.key === "z" || event.key === "Backspace") act("undo");
+    else return;
+    event.preventDefault();
+  });
+
+  ask("state");
+})();

@@ -1,0 +1,249 @@
+"""The results site of a finished run: one page, and data and pictures that it loads."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import healpy
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from radiounet.errors import ConfigError
+from radiounet.images.geometry import outline, to_sky
+from radiounet.images.products import Products, SiteFiles, segment_files
+from radiounet.images.reading import fits_header, reading
+from radiounet.images.rejections import read_rejection
+from radiounet.images.words import write_if_changed, write_script
+from radiounet.publishing.kit import files_of, read_catalogues
+from radiounet.publishing.site_sources import MosaicSources, write_mosaic
+from radiounet.publishing.site_tables import (
+    NOWHERE,
+    columns_of,
+    flag_names,
+    list_of,
+    rows_by_mosaic,
+    stems_of,
+)
+from radiounet.settings.releases import PUBLISHED_RELEASES
+from radiounet.survey.cells import cell_pixel
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).with_name("pages")
+PAGE = "index.html"
+ALADIN = "aladin.js"
+HIPS = ("image", "probability", "mask")
+FEW_MOSAICS = 4
+"""Mosaics for which starting other processes takes longer than it saves."""
+SIDE_POINTS = 3
+"""Points along each side of a mosaic's outline."""
+MADE_WITH = {
+    "MODEL": "Network",
+    "MODELSHA": "SHA-256 of its weights",
+    "SEGMODE": "Tiling mode",
+    "PRECIS": "Arithmetic",
+    "THRESH": "Threshold of the mask, probability",
+    "MASKPEAK": "Probability that an island must reach",
+    "MINBEAMS": "Smallest island, beam areas",
+    "BKGSCALE": "Scale of the background taken away, arcmin",
+    "RUNETVER": "Version of radiounet",
+    "CODEHASH": "Hash of its code",
+}
+"""Cards of a mask that say how it was made."""
+
+
+def write_site(results: str | Path, folder: str | Path, aladin: str | Path | None = None) -> None:
+    """Write the results site of a run; files that would not change are left alone.
+
+    It is ``index.html`` and the folder ``site``, which need no server. Other files of `folder` are not
+    touched; the page lists them for download.
+
+    Parameters
+    ----------
+    results : path
+        Products of a survey, such as ``results/dr2``, or a folder of ``radiounet segment``.
+    folder : path
+        Publication to write to.
+    aladin : path, optional
+        Aladin Lite (``aladin.js``), which is copied to the site to show its HiPS.
+
+    Raises
+    ------
+    ConfigError
+        There are no catalogues; `folder` has a folder ``site`` of something else; no file `aladin`.
+    """
+    results, files = str(results).rstrip("/"), SiteFiles(str(folder).rstrip("/"))
+    tables = read_catalogues(results)
+    clusters, islands = (
+        tables.get(kind, Table({"name": [], "mosaic": []})) for kind in ("cluster", "island")
+    )
+    _require_own(files)
+    mosaics = _mosaics(results, [clusters, islands])
+    names = [one["name"] for one in mosaics]
+    catalogues = {"clusters": clusters, "islands": islands}
+    stems = {kind: stems_of(table) for kind, table in catalogues.items()}
+    rows = {kind: rows_by_mosaic(table) for kind, table in catalogues.items()}
+    written = {files.data("run"), *_copy_assets(files, aladin)}
+    for kind, table in catalogues.items():
+        if len(table):
+            content = list_of(kind, table, stems[kind], names)
+            write_script(files.data(kind), kind, content)
+            written.add(files.data(kind))
+    jobs = []
+    for name in names:
+        mine = {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")}
+        own = {kind: catalogues[f"{kind}s"][found] for kind, found in mine.items()}
+        own_stems = {kind: [stems[f"{kind}s"][row] for row in found] for kind, found in mine.items()}
+        if any(mine.values()):
+            jobs.append(MosaicSources(results, files.root, name, own, own_stems))
+    for made in _write_mosaics(jobs):
+        written.update(made)
+    _remove_others(files, written)
+    write_script(files.data("run"), "run", _run(results, files, catalogues, mosaics, aladin is not None))
+    logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
+
+
+def _write_mosaics(jobs: Sequence[MosaicSources]) -> Iterable[list[str]]:
+    cores = len(os.sched_getaffinity(0))
+    if cores == 1 or len(jobs) < FEW_MOSAICS:
+        return map(write_mosaic, jobs)
+    with ProcessPoolExecutor(min(cores, len(jobs)), get_context("spawn")) as executor:
+        return list(executor.map(write_mosaic, jobs))
+
+
+def _require_own(files: SiteFiles) -> None:
+    page, folder = Path(files.page()), Path(files.folder())
+    mark = (ASSETS / PAGE).read_bytes().splitlines()[1]
+    is_ours = page.is_file() and mark in page.read_bytes()
+    if page.is_file() and not is_ours:
+        raise ConfigError(f"{page} is there and is no results site: name another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours:
+        raise ConfigError(f"{folder} is there and belongs to no results site: name another folder")
+
+
+def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:
+    """Copy the page and what it loads; where they are now."""
+    copies = {
+        files.page() if one.name == PAGE else files.code(one.name): one
+        for one in sorted(ASSETS.iterdir())
+        if not one.name.startswith("label")
+    }
+    if aladin is not None:
+        if not Path(aladin).is_file():
+            raise ConfigError(f"there is no file {aladin}")
+        copies[files.code(ALADIN)] = Path(aladin)
+    for target, source in copies.items():
+        write_if_changed(target, source.read_bytes())
+    return list(copies)
+
+
+def _remove_others(files: SiteFiles, written: set[str]) -> None:
+    """Remove what an earlier site had and this one has not."""
+    kept = {Path(one) for one in written}
+    for path in sorted(Path(files.folder()).rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in kept:
+            path.unlink()
+
+
+def _mosaics(results: str, tables: Iterable[Table]) -> list[dict[str, Any]]:
+    """Mosaics of the run: name, state, outline."""
+    named = {name for table in tables for name in rows_by_mosaic(table)}
+    if not Path(segment_files(results)["mask"]).is_file():
+        named |= {path.stem for path in Path(Products(results).mask("x")).parent.glob("*.fits")}
+    found = []
+    for name in sorted(named):
+        mask = files_of(results, name)["mask"]
+        rejection = read_rejection(mask) if Path(mask).is_file() else None
+        state = "rejected" if rejection else "none" if name == NOWHERE else "done"
+        found.append({"name": name, "state": state, "outline": _outline(results, name, mask)})
+    return found
+
+
+def _outline(results: str, name: str, mask: str) -> list[float]:
+    """Outline of a mosaic's cell or, where that is not known, its square: RA, Dec, RA, ... in deg."""
+    release = PUBLISHED_RELEASES.get(Path(results).name)
+    if name != NOWHERE and release and release.nside:
+        vectors = healpy.boundaries(release.nside, cell_pixel(name), SIDE_POINTS)
+        ra, dec = healpy.vec2ang(vectors.T, lonlat=True)
+    elif not Path(mask).is_file() or read_rejection(mask):
+        return []
+    else:
+        header = fits_header(mask)
+        x, y = outline((header["NAXIS2"], header["NAXIS1"]), SIDE_POINTS)
+        ra, dec = to_sky(WCS(header), x, y)
+    return [round(float(one), 3) for place in zip(ra, dec, strict=True) for one in place]
+
+
+def _run(
+    results: str, files: SiteFiles, catalogues: dict[str, Table], mosaics: list[dict[str, Any]], aladin: bool
+) -> dict[str, Any]:
+    """What the page says of the run as a whole."""
+    release = PUBLISHED_RELEASES.get(Path(results).name)
+    masks = [files_of(results, one["name"])["mask"] for one in mosaics if one["state"] == "done"]
+    header = next((fits_header(mask) for mask in masks if Path(mask).is_file()), fits.Header())
+    made = [[label, str(header[key])] for key, label in MADE_WITH.items() if key in header]
+    rejected = Products(results).catalogue("rejected", "vot")
+    rows: list[list[str]] = []
+    if Path(rejected).is_file():
+        with reading(rejected):
+            table = Table.read(rejected)
+        # where a file lay on the machine of the run is nobody's business
+        rows = [
+            [str(row["name"]), str(row["stage"]), Path(str(row["file"])).name, str(row["reason"])]
+            for row in table
+        ]
+    status = Products(results).status_file()
+    hips = [kind for kind in HIPS if Path(files.root, "hips", kind, "properties").is_file()]
+    return {
+        "title": release.title if release else Path(results).name,
+        "made": made,
+        "mosaics": mosaics,
+        "counts": {kind: len(table) for kind, table in catalogues.items()},
+        "columns": {kind: columns_of(kind, table) for kind, table in catalogues.items()},
+        "flags": {kind: flag_names(table) for kind, table in catalogues.items()},
+        "rejected": rows,
+        "status": _status(status),
+        "hips": [_hips(files, kind) for kind in hips],
+        "aladin": aladin,
+        "downloads": _downloads(files),
+    }
+
+
+def _status(path: str) -> dict[str, Any] | None:
+    """Jobs that failed, and the state of the latest run, without its times."""
+    if not Path(path).is_file():
+        return None
+    with reading(path):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    failed = [{key: one[key] for key in ("rule", "name", "last_words")} for one in content["failed"]]
+    return {"state": content["state"], "mosaics": content["mosaics"], "failed": failed}
+
+
+def _hips(files: SiteFiles, kind: str) -> dict[str, str]:
+    lines = Path(files.root, "hips", kind, "properties").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {"kind": kind} | {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _downloads(files: SiteFiles) -> list[list[Any]]:
+    """Folders and files beside the site: name, how many files, bytes."""
+    if not Path(files.root).is_dir():
+        return []
+    found = []
+    for path in sorted(Path(files.root).iterdir()):
+        if path.name.startswith(".") or str(path) in (files.page(), files.folder()):
+            continue
+        inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+        found.append(
+            [path.name + "/" * path.is_dir(), len(inside), sum(one.stat().st_size for one in inside)]
+        )
+    return found

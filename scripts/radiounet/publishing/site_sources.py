@@ -1,0 +1,147 @@
+"""Clusters and islands of one mosaic on the results site: numbers, pictures, cut-outs, regions."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.errors import BadDataError, ConfigError
+from radiounet.images.products import SiteFiles
+from radiounet.images.provenance import code_hash
+from radiounet.images.reading import fits_header
+from radiounet.images.words import one_line, write_if_changed, write_script
+from radiounet.images.writing import atomic
+from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, part_of, write_regions
+from radiounet.publishing.site_pictures import draw_pictures
+from radiounet.publishing.site_tables import row_of
+
+logger = logging.getLogger(__name__)
+
+PICTURES = ("image", "residual", "probability")
+NOISE_STEPS = 16
+"""Steps per rms of the compressed images."""
+PROBABILITY_STEP = 1e-3
+
+
+@dataclass(frozen=True)
+class MosaicSources:
+    """Rows of the catalogues that belong to one mosaic.
+
+    Attributes
+    ----------
+    results, out : str
+        Folder of the run's products, and of the publication.
+    mosaic : str
+    tables : dict of str to Table
+        ``cluster`` and ``island``.
+    stems : dict of str to list of str
+        Names of files of the rows.
+    """
+
+    results: str
+    out: str
+    mosaic: str
+    tables: dict[str, Table]
+    stems: dict[str, list[str]]
+
+
+def write_mosaic(sources: MosaicSources) -> list[str]:
+    """Write the files of all clusters and islands of a mosaic, unless they are there.
+
+    Returns
+    -------
+    list of str
+        Files of the site.
+    """
+    files, made_from = SiteFiles(sources.out), _fingerprint(sources)
+    script = files.mosaic(sources.mosaic)
+    known = _read(script)
+    if known.get("made_from") == made_from and all(
+        Path(sources.out, one).is_file() for one in known["files"]
+    ):
+        return [script, *(f"{sources.out}/{one}" for one in known["files"])]
+    content: dict[str, Any] = {"made_from": made_from, "clusters": {}, "islands": {}}
+    written: list[str] = []
+    for kind, table in sources.tables.items():
+        for row, stem in zip(table, sources.stems[kind], strict=True):
+            source = CatalogueObject(kind, row, files_of(sources.results, sources.mosaic))
+            content[f"{kind}s"][stem] = _write_source(source, files, sources.mosaic, stem, written)
+    content["files"] = [str(Path(one).relative_to(sources.out)) for one in written]
+    write_script(script, f"mosaics/{sources.mosaic}", content)
+    return [script, *written]
+
+
+def _write_source(
+    source: CatalogueObject, files: SiteFiles, mosaic: str, stem: str, written: list[str]
+) -> dict:
+    """Files of one cluster or island; what the page needs to know of it."""
+    entry: dict[str, Any] = {"row": row_of(source.row)}
+    try:
+        cutout, _ = cut(source)
+        maps = {kind: part_of(source.files[kind], cutout) for kind in ("probability", "mask")}
+    except (BadDataError, ConfigError, FileNotFoundError) as error:
+        # a purged scratch, or a cluster that was not measured: the page says so
+        logger.info("no picture of %s: %s", one_line(source.row["name"]), error)
+        return entry
+    pictures = draw_pictures(cutout, maps["probability"], *source.place)
+    for kind, content in pictures.files.items():
+        path = files.picture(mosaic, stem, kind)
+        write_if_changed(path, content)
+        written.append(path)
+    name, (planes, regions) = (
+        one_line(source.row["name"]),
+        (files.cutout(mosaic, stem), files.regions(mosaic, stem)),
+    )
+    _write_cutout(planes, cutout, maps, cutout_header(cutout, source, name))
+    write_regions(regions, cutout, source, name)
+    written += [planes, regions]
+    return entry | {"view": pictures.view}
+
+
+def _write_cutout(path: str, cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits.Header) -> None:
+    """Write image, residual, probability and mask as one tile-compressed FITS file."""
+    primary = fits.PrimaryHDU()
+    for key in ("OBJECT", "RUNETVER", "CODEHASH"):
+        primary.header.append(header.cards[key], end=True)
+    plain = header.copy()
+    del plain["BUNIT"]
+    brightness: dict[str, Any] = {"quantize_level": NOISE_STEPS, "quantize_method": 1, "dither_seed": 1}
+    probability: dict[str, Any] = brightness | {"quantize_level": -PROBABILITY_STEP}
+    hdus = [
+        primary,
+        fits.CompImageHDU(cutout.image, header, "IMAGE", **brightness),
+        fits.CompImageHDU(cutout.residual.data, header, "RESIDUAL", **brightness),
+        fits.CompImageHDU(maps["probability"].astype(np.float32), plain, "PROBABILITY", **probability),
+        fits.CompImageHDU(maps["mask"].astype(np.uint8), plain, "MASK"),
+    ]
+    with atomic(path) as temporary:
+        fits.HDUList(hdus).writeto(temporary, overwrite=True)
+
+
+def _fingerprint(sources: MosaicSources) -> str:
+    """What the files of a mosaic depend on: code, rows, and how and from what its products were made."""
+    paths = files_of(sources.results, sources.mosaic)
+    header = fits_header(paths["mask"]) if Path(paths["mask"]).is_file() else {}
+    made = {key: str(header.get(key)) for key in ("MODELSHA", "INPUTSHA", "IMAGESHA", "SEGMODE", "THRESH")}
+    sizes = {kind: Path(path).stat().st_size if Path(path).is_file() else -1 for kind, path in paths.items()}
+    rows = {kind: [row_of(row) for row in table] for kind, table in sources.tables.items()}
+    content = [code_hash(), made, sizes, rows, sources.stems]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _read(script: str) -> dict[str, Any]:
+    """Content of an earlier script of a mosaic; empty where there is none."""
+    if not Path(script).is_file():
+        return {}
+    _, _, rest = Path(script).read_text(encoding="ascii").partition(",")
+    try:
+        return json.loads(rest.removesuffix(");\n"))
+    except ValueError:
+        return {}
