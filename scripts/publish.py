@@ -1,9 +1,9 @@
-"""Finish the publication of a run: HiPS, research object, citation texts, checksums."""
+"""Finish the publication of a run: HiPS, research object, citation texts, results site, checksums."""
 
 from radiounet.images.products import Publication
 from radiounet.publishing.publication import finish, regions_of
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stage import run_stage, stage_parser
+from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
 
@@ -13,13 +13,15 @@ def main() -> None:
     parser = stage_parser(__doc__, writes=("record",))
     add_settings(parser)
     parser.add_argument("--record", required=True, help="record of the job to write (JSON)")
+    parser.add_argument("--threads", type=whole(1), default=1, help="processes (default: %(default)s)")
     args = parser.parse_args()
 
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         publication = Publication(graph.products.publication())
         regions = sorted(regions_of(graph.survey, graph.selected))
-        finish(graph.products, publication, graph.release, graph.selected, regions)
+        options = args.settings.publish
+        finish(graph.products, publication, graph.release, graph.selected, regions, options, args.threads)
 
     run_stage(args, work, outputs=[])
 

@@ -64,7 +64,7 @@ def products(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(products, tmp_path_factory):
     folder = tmp_path_factory.mktemp("publication")
-    write_site(products.root, folder)
+    write_site(products.root, folder, None, 1)
     return folder
 
 
@@ -132,7 +132,7 @@ def test_the_site_is_the_same_again_and_nothing_is_written(products, site):
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in site.rglob("*") if path.is_file()
     }
-    write_site(products.root, site)
+    write_site(products.root, site, None, 1)
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in site.rglob("*") if path.is_file()}
     assert after == before
 
@@ -166,7 +166,7 @@ def large(tmp_path_factory):
     folder = root.parent / "publication"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("radiounet.publishing.site._write_mosaics", lambda jobs: [])  # no mosaic is there
-        write_site(root, folder)
+        write_site(root, folder, None, 1)
     return folder
 
 

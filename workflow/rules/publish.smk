@@ -145,15 +145,16 @@ rule publish:
         PRODUCTS.benchmark("publish")
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: 8
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(60),
+        mem_mb=doubling(8000),
+        runtime=doubling(120),
     params:
         settings=RULES.settings(),
         code=FRESHNESS.code("publish"),
     shell:
-        "stage publish --settings {params.settings:q}" " --record {output.record:q} --log {log:q}"
+        "stage publish --settings {params.settings:q} --threads {threads}"
+        " --record {output.record:q} --log {log:q}"
 
 
 if CONFIG.verify.masks or CONFIG.verify.probabilities:

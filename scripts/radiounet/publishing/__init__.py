@@ -5,6 +5,7 @@ Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 
 __all__ = [
     "cds_readme",
+    "compressed_maps",
     "coverage",
     "hips",
     "hips_summary",

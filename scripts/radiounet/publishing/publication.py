@@ -4,7 +4,7 @@
 2. the catalogues (`radiounet.publishing.published_tables`)
 3. the survey: MOCs, completeness, table of images
 4. each part of the sky: tiles of the HiPS (`radiounet.publishing.hips`)
-5. what stands beside the tiles, the research object, citation texts, checksums
+5. what stands beside the tiles, the research object, citation texts, results site, checksums
 """
 
 import hashlib
@@ -41,6 +41,8 @@ from radiounet.publishing.published_maps import publish_mosaic, require_files
 from radiounet.publishing.published_tables import publish_catalogues, read_votable
 from radiounet.publishing.records import Shelf, do_once, read_record, spoiled
 from radiounet.publishing.research_object import research_files
+from radiounet.publishing.site import write_site
+from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import Release
 from radiounet.survey.survey import Survey
 
@@ -48,7 +50,12 @@ REGION_MARGIN_DEG = 0.2
 
 
 def publish(
-    products: Products, publication: Publication, survey: Survey, mosaics: Sequence[str], processes: int
+    products: Products,
+    publication: Publication,
+    survey: Survey,
+    mosaics: Sequence[str],
+    processes: int,
+    options: PublishOptions,
 ) -> None:
     """Publish a finished run: all jobs, those of mosaics and tiles side by side.
 
@@ -60,6 +67,7 @@ def publish(
     mosaics : sequence of str
         Of the run.
     processes : int
+    options : PublishOptions
     """
     _side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
@@ -68,7 +76,7 @@ def publish(
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
     _side_by_side(make, sorted(regions), processes)
-    finish(products, publication, survey.release, mosaics, sorted(regions))
+    finish(products, publication, survey.release, mosaics, sorted(regions), options, processes)
 
 
 def _side_by_side(work: Callable, names: Iterable, processes: int) -> None:
@@ -224,8 +232,10 @@ def finish(
     release: Release,
     mosaics: Sequence[str],
     regions: Sequence[int],
+    options: PublishOptions,
+    processes: int,
 ) -> None:
-    """Write what stands beside the tiles, the research object, citation texts and checksums.
+    """Write what stands beside the tiles, the research object, citation texts, results site and checksums.
 
     Raises
     ------
@@ -251,14 +261,21 @@ def finish(
         if len(published_mosaics(publication, mosaics)):
             write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), shelf)
         for name, content in research_files(
-            release, meta, {**files, **shelf.files}, about["date"], CATALOGUE_KINDS
+            release, meta, {**files, **shelf.files}, about["date"], CATALOGUE_KINDS, options
         ).items():
             shelf.put(name, content)
         return {}
 
-    do_once(publication, "summary", "all", {"files": files, "about": about, "meta": meta}, make)
+    made_of = {
+        "files": files,
+        "about": about,
+        "meta": meta,
+        "options": options.model_dump(include={"creators", "license"}),
+    }
+    do_once(publication, "summary", "all", made_of, make)
     files |= read_record(publication.record("summary", "all"))["files"]
     _remove_others(publication, jobs, files)
+    write_site(products.root, publication.root, options.aladin, processes, with_status=False)
     _write_checksums(publication, files)
 
 
@@ -273,7 +290,7 @@ def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], fi
 
 
 def _write_checksums(publication: Publication, files: dict[str, str]) -> None:
-    """Write SHA256SUMS, of the results site too where one stands beside."""
+    """Write SHA256SUMS, of the results site too."""
     known = dict(files)
     for folder, folders, names in os.walk(publication.root):
         folders[:] = [one for one in folders if not one.startswith(".")]

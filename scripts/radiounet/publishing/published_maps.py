@@ -1,6 +1,5 @@
 """The maps of one mosaic as they are published: checked, compressed, with FITS checksums."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,15 +15,12 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table, fits_header
 from radiounet.images.rejections import read_rejection
 from radiounet.network.masks import make_mask
+from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.coverage import covered_cells, diffuse_cells
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.records import Shelf, do_once
 from radiounet.survey.survey import Survey
 
-PROBABILITY_STEP = 4e-5
-"""Published probabilities are whole multiples of this: an error of 2e-5 at most. 1 is 25000, in 16 bits."""
-BLANK = -32768
-TILE_ROWS = 16
 CHECKED = ("islands", "clusters")
 """Tables of a mosaic that say which mask they were made from."""
 DATES = ("DATE-MAP", "DATE", "DATE-OBS")
@@ -94,8 +90,9 @@ def _publish(
         mask, header = hdus[0].data, hdus[0].header
     _check_mask(paths, header, probability, mask)
     _check_tables(paths, header, sources)
-    shelf.put(Publication.mask(mosaic), compressed(mask, header))
-    shelf.put(Publication.probability(mosaic), quantised(probability, fits_header(paths["probability"])))
+    shelf.put(Publication.mask(mosaic), compressed_file(compressed(mask, header)))
+    chances = rounded(probability, fits_header(paths["probability"]), PROBABILITY_STEP)
+    shelf.put(Publication.probability(mosaic), compressed_file(chances))
     shelf.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
     coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
     return {
@@ -142,54 +139,6 @@ def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mappin
                     f"{paths[source]} was changed after {paths[kind]} was made from it: "
                     f"its SHA-256 is {sources[source]}, not {known}"
                 )
-
-
-def quantised(probability: np.ndarray, header: fits.Header) -> bytes:
-    """Tile-compressed FITS file of a probability map, ``[y, x]`` 0..1, NaN where there is no data."""
-    whole = np.full(probability.shape, BLANK, np.int16)
-    known = np.isfinite(probability)
-    whole[known] = np.round(np.clip(probability[known], 0, 1) / PROBABILITY_STEP).astype(np.int16)
-    header = header.copy()
-    header.add_history(f"rounded to multiples of {PROBABILITY_STEP:g}; BLANK where there is no data")
-    return compressed(whole, header, scale=PROBABILITY_STEP)
-
-
-def compressed(plane: np.ndarray, header: fits.Header, scale: float | None = None) -> bytes:
-    """Tile-compressed FITS file of integers (Rice), with checksums that hold no date.
-
-    Parameters
-    ----------
-    plane : ndarray of uint8 or int16, ``[y, x]``
-    header : astropy.io.fits.Header
-    scale : float, optional
-        What 1 stands for; int16 has `BLANK` where there is no data then.
-    """
-    hdu = fits.CompImageHDU(
-        plane,
-        header,
-        name="COMPRESSED_IMAGE",
-        compression_type="RICE_1",
-        tile_shape=(min(TILE_ROWS, plane.shape[0]), plane.shape[1]),
-    )
-    if scale is not None:
-        hdu.header["BSCALE"], hdu.header["BZERO"] = scale, 0.0
-        hdu.header["BLANK"] = BLANK
-    stream = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
-    stream.seek(0)
-    with fits.open(stream, disable_image_compression=True, memmap=False) as hdus:
-        return with_checksums(hdus)
-
-
-def with_checksums(hdus: fits.HDUList) -> bytes:
-    """Bytes of a FITS file with CHECKSUM and DATASUM, whose comments are no dates as astropy's are."""
-    for hdu in hdus:
-        hdu.add_checksum(when="of the HDU")
-        hdu.header.comments["DATASUM"] = "of the data unit"
-        hdu.add_checksum(when="of the HDU", override_datasum=False)
-    stream = io.BytesIO()
-    hdus.writeto(stream)
-    return stream.getvalue()
 
 
 def _robust_rms(image: StoredImage) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from radiounet.images.words import markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
+from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import Release
 
 PROFILES = [
@@ -17,7 +18,9 @@ PROFILES = [
     ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate", "1.0"),
 ]
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
-LICENCE = "https://creativecommons.org/licenses/by/4.0/"
+SPDX = "https://spdx.org/licenses"
+UNNAMED = "not named"
+"""Creator of a publication for which none is named."""
 DEVELOPERS = "the radiounet-lotss developers"
 PAPERS = {
     "network": ("Stuardi et al. 2024, MNRAS, stae2014, arXiv:2408.10871", "10.48550/arXiv.2408.10871"),
@@ -45,7 +48,12 @@ KINDS = {
 
 
 def research_files(
-    release: Release, meta: Mapping[str, object], files: Mapping[str, str], date: str, kinds: Sequence[str]
+    release: Release,
+    meta: Mapping[str, object],
+    files: Mapping[str, str],
+    date: str,
+    kinds: Sequence[str],
+    options: PublishOptions,
 ) -> dict[str, bytes]:
     """Return RO-Crate metadata, ``.zenodo.json``, ``CITATION.md`` and the workflow's file, by name.
 
@@ -60,6 +68,8 @@ def research_files(
         Of the data, '' if unknown.
     kinds : sequence of str
         Of the catalogues.
+    options : PublishOptions
+        Creators and licence.
     """
     used = _used(release, meta)
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
@@ -68,9 +78,9 @@ def research_files(
     )
     return {
         WORKFLOW: workflow,
-        "ro-crate-metadata.json": _json(_crate(title, used, files, date or UNKNOWN_DATE, kinds)),
-        ".zenodo.json": _json(_zenodo(title, used, release)),
-        "CITATION.md": _citation(title, used, release).encode("utf-8"),
+        "ro-crate-metadata.json": _json(_crate(title, used, files, date or UNKNOWN_DATE, kinds, options)),
+        ".zenodo.json": _json(_zenodo(title, used, release, options)),
+        "CITATION.md": _citation(title, used, release, options).encode("utf-8"),
     }
 
 
@@ -101,13 +111,13 @@ def _papers(release: Release) -> list[tuple[str, str]]:
     return [PAPERS[key] for key in ("network", release.name) if key in PAPERS]
 
 
-def _zenodo(title: str, used: Mapping[str, str], release: Release) -> dict:
+def _zenodo(title: str, used: Mapping[str, str], release: Release, options: PublishOptions) -> dict:
     return {
         "title": title,
         "upload_type": "dataset",
         "description": _described(used),
-        "creators": [{"name": DEVELOPERS}],
-        "license": "cc-by-4.0",
+        "creators": [{"name": name} for name in _creators(options)],
+        "license": options.license.lower(),
         "access_right": "open",
         "keywords": ["radio astronomy", "galaxy clusters", "diffuse radio emission", "LOFAR", "LoTSS"],
         "references": [text for text, _ in _papers(release)],
@@ -117,8 +127,14 @@ def _zenodo(title: str, used: Mapping[str, str], release: Release) -> dict:
     }
 
 
-def _citation(title: str, used: Mapping[str, str], release: Release) -> str:
-    lines = [f"# {markdown(title)}", "", markdown(_described(used)), "", "If you use it, please cite:", ""]
+def _creators(options: PublishOptions) -> list[str]:
+    return [one_line(name) for name in options.creators] or [UNNAMED]
+
+
+def _citation(title: str, used: Mapping[str, str], release: Release, options: PublishOptions) -> str:
+    lines = [f"# {markdown(title)}", "", markdown(_described(used)), ""]
+    lines += [f"Creators: {markdown('; '.join(_creators(options)))}. Licence: {options.license}.", ""]
+    lines += ["If you use it, please cite:", ""]
     lines += [f"- {markdown(text)}, doi {markdown(doi)}" for text, doi in _papers(release)]
     lines += [
         f"- radiounet {markdown(used['version'])} (code {markdown(used['code'])})",
@@ -128,7 +144,12 @@ def _citation(title: str, used: Mapping[str, str], release: Release) -> str:
 
 
 def _crate(
-    title: str, used: Mapping[str, str], files: Mapping[str, str], date: str, kinds: Sequence[str]
+    title: str,
+    used: Mapping[str, str],
+    files: Mapping[str, str],
+    date: str,
+    kinds: Sequence[str],
+    options: PublishOptions,
 ) -> dict:
     """RO-Crate: catalogues, MOCs and tables as files; maps and tiles, which are many, as folders."""
     single = sorted(
@@ -137,6 +158,8 @@ def _crate(
     folders = sorted({f"{name.split('/', 1)[0]}/" for name in files} - {"catalogue/", "moc/", "cds/"})
     folders = [name for name in folders if name.rstrip("/") not in files]
     parts = [{"@id": name} for name in (*single, *folders)]
+    licence = f"{SPDX}/{options.license}"
+    creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(_creators(options))]
     papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in PAPERS.values()]
     entities: list[dict] = [
         {
@@ -154,8 +177,8 @@ def _crate(
             "name": title,
             "description": _described(used),
             "datePublished": date,
-            "license": {"@id": LICENCE},
-            "author": {"@id": "#developers"},
+            "license": {"@id": licence},
+            "author": creators,
             "conformsTo": [{"@id": one} for one, _, _ in PROFILES],
             "mainEntity": {"@id": WORKFLOW},
             "mentions": [{"@id": "#run"}],
@@ -166,7 +189,11 @@ def _crate(
             {"@id": one, "@type": "CreativeWork", "name": name, "version": version}
             for one, name, version in PROFILES
         ),
-        {"@id": LICENCE, "@type": "CreativeWork", "name": "CC BY 4.0", "identifier": LICENCE},
+        {"@id": licence, "@type": "CreativeWork", "name": options.license, "identifier": licence},
+        *(
+            {**one, "@type": "Person", "name": name}
+            for one, name in zip(creators, _creators(options), strict=True)
+        ),
         {"@id": "#developers", "@type": "Organization", "name": DEVELOPERS},
         *(
             {"@id": f"https://doi.org/{doi}", "@type": "ScholarlyArticle", "name": text}
@@ -179,12 +206,12 @@ def _crate(
             "version": used["version"],
             "programmingLanguage": {"@id": "#snakemake"},
             "author": {"@id": "#developers"},
-            "license": {"@id": "https://spdx.org/licenses/BSD-3-Clause"},
+            "license": {"@id": f"{SPDX}/BSD-3-Clause"},
             "input": [{"@id": "#weights"}, {"@id": "#clusters"}],
             "output": [{"@id": "#masks"}],
         },
         {
-            "@id": "https://spdx.org/licenses/BSD-3-Clause",
+            "@id": f"{SPDX}/BSD-3-Clause",
             "@type": "CreativeWork",
             "name": "BSD 3-Clause",
         },
@@ -210,7 +237,7 @@ def _crate(
             "@type": "CreateAction",
             "name": f"Run of radiounet {used['version']} over {used['survey']}",
             "instrument": {"@id": WORKFLOW},
-            "agent": {"@id": "#developers"},
+            "agent": creators,
             "endTime": date,
             "object": [{"@id": "#used-weights"}, {"@id": "#used-clusters"}],
             "result": parts,

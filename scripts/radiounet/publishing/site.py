@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,7 +15,7 @@ from astropy.wcs import WCS
 
 from radiounet.errors import ConfigError
 from radiounet.images.geometry import outline, to_sky
-from radiounet.images.products import Products, SiteFiles, segment_files
+from radiounet.images.products import Products, Publication, SiteFiles, segment_files
 from radiounet.images.reading import fits_header, reading
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import write_if_changed, write_script
@@ -58,7 +57,13 @@ MADE_WITH = {
 """Cards of a mask that say how it was made."""
 
 
-def write_site(results: str | Path, folder: str | Path, aladin: str | Path | None = None) -> None:
+def write_site(
+    results: str | Path,
+    folder: str | Path,
+    aladin: str | Path | None,
+    processes: int,
+    with_status: bool = True,
+) -> None:
     """Write the results site of a run; files that would not change are left alone.
 
     It is ``index.html`` and the folder ``site``, which need no server. Other files of `folder` are not
@@ -70,8 +75,12 @@ def write_site(results: str | Path, folder: str | Path, aladin: str | Path | Non
         Products of a survey, such as ``results/dr2``, or a folder of ``radiounet segment``.
     folder : path
         Publication to write to.
-    aladin : path, optional
+    aladin : path or None
         Aladin Lite (``aladin.js``), which is copied to the site to show its HiPS.
+    processes : int
+        At most, over mosaics.
+    with_status : bool
+        Show the state of the latest run and its failed jobs, which a finished survey does not have.
 
     Raises
     ------
@@ -102,18 +111,19 @@ def write_site(results: str | Path, folder: str | Path, aladin: str | Path | Non
         own_stems = {kind: [stems[f"{kind}s"][row] for row in found] for kind, found in mine.items()}
         if any(mine.values()):
             jobs.append(MosaicSources(results, files.root, name, own, own_stems))
-    for made in _write_mosaics(jobs):
+    for made in _write_mosaics(jobs, processes):
         written.update(made)
     _remove_others(files, written)
-    write_script(files.data("run"), "run", _run(results, files, catalogues, mosaics, aladin is not None))
+    run = _run(results, files, catalogues, mosaics)
+    status = _status(Products(results).status_file()) if with_status else None
+    write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
 
 
-def _write_mosaics(jobs: Sequence[MosaicSources]) -> Iterable[list[str]]:
-    cores = len(os.sched_getaffinity(0))
-    if cores == 1 or len(jobs) < FEW_MOSAICS:
+def _write_mosaics(jobs: Sequence[MosaicSources], processes: int) -> Iterable[list[str]]:
+    if processes == 1 or len(jobs) < FEW_MOSAICS:
         return map(write_mosaic, jobs)
-    with ProcessPoolExecutor(min(cores, len(jobs)), get_context("spawn")) as executor:
+    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn")) as executor:
         return list(executor.map(write_mosaic, jobs))
 
 
@@ -184,7 +194,7 @@ def _outline(results: str, name: str, mask: str) -> list[float]:
 
 
 def _run(
-    results: str, files: SiteFiles, catalogues: dict[str, Table], mosaics: list[dict[str, Any]], aladin: bool
+    results: str, files: SiteFiles, catalogues: dict[str, Table], mosaics: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the page says of the run as a whole."""
     release = PUBLISHED_RELEASES.get(Path(results).name)
@@ -201,7 +211,6 @@ def _run(
             [str(row["name"]), str(row["stage"]), Path(str(row["file"])).name, str(row["reason"])]
             for row in table
         ]
-    status = Products(results).status_file()
     hips = [kind for kind in HIPS if Path(files.root, "hips", kind, "properties").is_file()]
     return {
         "title": release.title if release else Path(results).name,
@@ -211,9 +220,7 @@ def _run(
         "columns": {kind: columns_of(kind, table) for kind, table in catalogues.items()},
         "flags": {kind: flag_names(table) for kind, table in catalogues.items()},
         "rejected": rows,
-        "status": _status(status),
         "hips": [_hips(files, kind) for kind in hips],
-        "aladin": aladin,
         "downloads": _downloads(files),
     }
 
@@ -235,12 +242,12 @@ def _hips(files: SiteFiles, kind: str) -> dict[str, str]:
 
 
 def _downloads(files: SiteFiles) -> list[list[Any]]:
-    """Folders and files beside the site: name, how many files, bytes."""
+    """Folders and files beside the site, but for their checksums: name, how many files, bytes."""
     if not Path(files.root).is_dir():
         return []
-    found = []
+    found, others = [], (files.page(), files.folder(), Publication(files.root).at(Publication.checksums()))
     for path in sorted(Path(files.root).iterdir()):
-        if path.name.startswith(".") or str(path) in (files.page(), files.folder()):
+        if path.name.startswith(".") or str(path) in others:
             continue
         inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
         found.append(

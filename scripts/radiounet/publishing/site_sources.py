@@ -16,8 +16,8 @@ from radiounet.images.products import SiteFiles
 from radiounet.images.provenance import code_hash
 from radiounet.images.reading import fits_header
 from radiounet.images.words import one_line, write_if_changed, write_script
-from radiounet.images.writing import atomic
 from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, part_of, write_regions
 from radiounet.publishing.site_pictures import draw_pictures
 from radiounet.publishing.site_tables import row_of
@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 
 PICTURES = ("image", "residual", "probability")
 NOISE_STEPS = 16
-"""Steps per rms of the compressed images."""
-PROBABILITY_STEP = 1e-3
+"""Steps per rms of the compressed images: rounding adds less than 0.02 % to the noise."""
 
 
 @dataclass(frozen=True)
@@ -99,30 +98,24 @@ def _write_source(
         one_line(source.row["name"]),
         (files.cutout(mosaic, stem), files.regions(mosaic, stem)),
     )
-    _write_cutout(planes, cutout, maps, cutout_header(cutout, source, name))
+    write_if_changed(planes, _cutout_file(cutout, maps, cutout_header(cutout, source, name)))
     write_regions(regions, cutout, source, name)
     written += [planes, regions]
     return entry | {"view": pictures.view}
 
 
-def _write_cutout(path: str, cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits.Header) -> None:
-    """Write image, residual, probability and mask as one tile-compressed FITS file."""
-    primary = fits.PrimaryHDU()
-    for key in ("OBJECT", "RUNETVER", "CODEHASH"):
-        primary.header.append(header.cards[key], end=True)
+def _cutout_file(cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits.Header) -> bytes:
+    """Image, residual, probability and mask as one tile-compressed FITS file."""
     plain = header.copy()
     del plain["BUNIT"]
-    brightness: dict[str, Any] = {"quantize_level": NOISE_STEPS, "quantize_method": 1, "dither_seed": 1}
-    probability: dict[str, Any] = brightness | {"quantize_level": -PROBABILITY_STEP}
-    hdus = [
-        primary,
-        fits.CompImageHDU(cutout.image, header, "IMAGE", **brightness),
-        fits.CompImageHDU(cutout.residual.data, header, "RESIDUAL", **brightness),
-        fits.CompImageHDU(maps["probability"].astype(np.float32), plain, "PROBABILITY", **probability),
-        fits.CompImageHDU(maps["mask"].astype(np.uint8), plain, "MASK"),
-    ]
-    with atomic(path) as temporary:
-        fits.HDUList(hdus).writeto(temporary, overwrite=True)
+    step = (cutout.rms_jy if cutout.rms_jy > 0 else 1.0) / NOISE_STEPS
+    return compressed_file(
+        rounded(cutout.image, header, step, np.int32, "IMAGE"),
+        rounded(cutout.residual.data, header, step, np.int32, "RESIDUAL"),
+        rounded(maps["probability"], plain, PROBABILITY_STEP, name="PROBABILITY"),
+        compressed(maps["mask"].astype(np.uint8), plain, "MASK"),
+        about=[header.cards[key] for key in ("OBJECT", "RUNETVER", "CODEHASH")],
+    )
 
 
 def _fingerprint(sources: MosaicSources) -> str:

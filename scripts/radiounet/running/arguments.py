@@ -4,6 +4,7 @@ It imports no other room, so that the hash of a program's code holds no more tha
 """
 
 import argparse
+import os
 
 from radiounet.running.stage import whole
 
@@ -50,3 +51,10 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
     parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Give a verb the number of processes that it works with."""
+    parser.add_argument(
+        "--threads", type=whole(1), default=os.cpu_count() or 1, help="processes (default: %(default)s)"
+    )

@@ -104,6 +104,8 @@ def _files(config: Config) -> Iterator[tuple[str, str]]:
         yield "measure.components", local_path(components.url) or ""
     if config.mosaics.source == "fields" and config.mosaics.options.flux_scale is not None:
         yield "mosaics.options.flux_scale", config.mosaics.options.flux_scale
+    if config.publish.aladin is not None:
+        yield "publish.aladin", config.publish.aladin
 
 
 def _templates(config: Config) -> Iterator[tuple[str, str]]:

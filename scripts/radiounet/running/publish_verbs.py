@@ -1,18 +1,21 @@
 """Verbs of the command that publish a finished run: publish."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
-from radiounet.running.stage import run_stage, verb_parser, whole
+from radiounet.running.arguments import add_processes
+from radiounet.running.stage import run_stage, verb_parser
+from radiounet.settings.command_line import add_options, options_from
+from radiounet.settings.publish import PublishOptions
 from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
 
 PUBLISH = """Make one folder of a finished run that can be put on a web server as it is.
 
 It holds compressed masks and probability maps, catalogues with a ReadMe for CDS, MOCs, HiPS of image,
-probability and mask, a table of the images, a research object (RO-Crate), citation texts and checksums.
+probability and mask, a table of the images, a research object (RO-Crate), citation texts, the results
+site and checksums.
 The same command again changes no file; one that was stopped goes on."""
 PUBLISH_EXAMPLES = """
 radiounet publish results/dr3 --out publication
@@ -22,7 +25,7 @@ radiounet publish results/dr2 --list resources/lists/dr2_mosaics.csv --out publi
 
 def publish(arguments: Sequence[str]) -> None:
     """Run ``radiounet publish``."""
-    parser = verb_parser("publish", PUBLISH, PUBLISH_EXAMPLES, reads=("results", "list"))
+    parser = verb_parser("publish", PUBLISH, PUBLISH_EXAMPLES, reads=("results", "list", "aladin"))
     parser.add_argument("results", help="folder of a release's products, such as results/dr2")
     parser.add_argument("--out", required=True, help="folder to write to")
     parser.add_argument("--release", type=release_option, help=f"{RELEASE_HELP} (default: the folder's name)")
@@ -31,9 +34,8 @@ def publish(arguments: Sequence[str]) -> None:
         help="list of all mosaics of the release (CSV), which decides who owns the sky at the border of the "
         "run (default: the mosaics of the run alone)",
     )
-    parser.add_argument(
-        "--threads", type=whole(1), default=os.cpu_count() or 1, help="processes (default: %(default)s)"
-    )
+    add_processes(parser)
+    add_options(parser, PublishOptions)
     args = parser.parse_args(arguments)
 
     record = Publication(args.out).record("summary", "all")
@@ -49,6 +51,7 @@ def publish(arguments: Sequence[str]) -> None:
         release = args.release or release_option(Path(args.results).resolve().name)
         mosaics = run_mosaics(products)
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
-        publish_run(products, Publication(args.out), survey, mosaics, args.threads)
+        options = options_from(args, PublishOptions)
+        publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
 
     run_stage(args, work, outputs=[], writes=[record])

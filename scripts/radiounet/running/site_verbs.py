@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.images.products import SiteFiles
+from radiounet.running.arguments import add_processes
 from radiounet.running.stage import run_stage, verb_parser, whole
 
 logger = logging.getLogger("radiounet.running.site_verbs")
@@ -31,12 +32,13 @@ def site(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--aladin", help="program of Aladin Lite, which shows the HiPS of the publication (a .js file)"
     )
+    add_processes(parser)
     args = parser.parse_args(arguments)
 
     def work() -> None:
         from radiounet.publishing.site import write_site
 
-        write_site(args.results, args.out, args.aladin)
+        write_site(args.results, args.out, args.aladin, args.threads)
 
     run_stage(args, work, outputs=[], writes=[SiteFiles(args.out).data("run")], name=Path(args.results).name)
 

@@ -15,6 +15,7 @@ __all__ = [
     "limits",
     "measure",
     "mosaics",
+    "publish",
     "releases",
     "section",
     "segmentation",

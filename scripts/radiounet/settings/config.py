@@ -24,6 +24,7 @@ from radiounet.settings.config_faults import explain, require_moderate
 from radiounet.settings.limits import LimitOptions
 from radiounet.settings.measure import MeasureOptions, ReportOptions
 from radiounet.settings.mosaics import MosaicSource, Selection
+from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import (
     OWN_IMAGES,
     PUBLISHED_RELEASES,
@@ -106,6 +107,7 @@ class Config(Section):
     limits: LimitOptions = LimitOptions()
     verify: VerifyOptions = VerifyOptions()
     report: ReportOptions = ReportOptions()
+    publish: PublishOptions = PublishOptions()
     simulate: SimulateOptions = SimulateOptions()
     train: TrainOptions = TrainOptions()
 

@@ -24,18 +24,20 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
+from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed_file, rounded
 from radiounet.publishing.hips import TileMaker, sample, tile_places
 from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
-from radiounet.publishing.published_maps import BLANK, PROBABILITY_STEP, quantised
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import Shelf
 from radiounet.running.cli import main
+from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.survey.survey import Survey
 from stages import DEC, MEASURE, N_PX, RA, SEGMENTATION, reject_mosaic, run_stages, write_image
 
 NAMES = ["a", "b"]
+OPTIONS = PublishOptions(creators=["Doe, Jane", "Roe, Rick"], license="CC0-1.0")
 SECOND_RA = RA + 0.15
 """Centre of the second mosaic: 0.15 deg of right ascension east, so that the two overlap by half."""
 HOSTILE = '<script>alert(1)</script> "x" \' ü ☃ ' + 270 * "y"
@@ -79,7 +81,7 @@ def published(run, tmp_path_factory):
     publication = Publication(str(tmp_path_factory.mktemp("out") / "publication"))
     names = run_mosaics(run)
     assert names == [*NAMES, "c"]
-    publish(run, publication, survey_of_run(run, DR2, names), names, 1)
+    publish(run, publication, survey_of_run(run, DR2, names), names, 1, OPTIONS)
     return publication
 
 
@@ -108,14 +110,15 @@ def test_masks_are_exact_and_probabilities_have_their_precision(run, published):
         assert np.nanmax(np.abs(found - probability)) <= PROBABILITY_STEP / 2 + 1e-7
         with fits.open(published.at(published.probability(name)), disable_image_compression=True) as hdus:
             header = hdus[1].header
-        assert (header["ZCMPTYPE"], header["ZBITPIX"], header["BLANK"]) == ("RICE_1", 16, BLANK)
+        assert (header["ZCMPTYPE"], header["ZBITPIX"], header["BLANK"]) == ("RICE_1", 16, -32768)
         assert {"CHECKSUM", "DATASUM"} <= set(header)
         assert not re.search(r"\d{4}-\d\d-\d\dT", header.comments["CHECKSUM"])
 
 
 def test_probabilities_from_0_to_1_keep_their_place(tmp_path):
     plane = np.array([[0, 1, np.nan, 0.5, 0.66, 4e-5, 1.5e-5, 2.5e-5]] * 3, np.float32)
-    (tmp_path / "p.fits.fz").write_bytes(quantised(plane, grid_wcs(RA, DEC, 8, 4.5).to_header()))
+    header = grid_wcs(RA, DEC, 8, 4.5).to_header()
+    (tmp_path / "p.fits.fz").write_bytes(compressed_file(rounded(plane, header, PROBABILITY_STEP)))
     found = fits.getdata(tmp_path / "p.fits.fz", 1)
     expected = [0, 1, np.nan, 0.5, 0.66, 4e-5, 0, 4e-5]
     np.testing.assert_allclose(found, [expected] * 3, rtol=0, atol=1e-7)
@@ -135,10 +138,10 @@ def test_checksums_are_of_every_file(published):
 
 def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(run, published, tmp_path):
     before, names = state_of(published.root), run_mosaics(run)
-    publish(run, published, survey_of_run(run, DR2, names), names, 1)
+    publish(run, published, survey_of_run(run, DR2, names), names, 1, OPTIONS)
     assert state_of(published.root) == before
     other = Publication(str(tmp_path / "other"))
-    publish(run, other, survey_of_run(run, DR2, names), names, 2)
+    publish(run, other, survey_of_run(run, DR2, names), names, 2, OPTIONS)
     assert {name: one for name, (_, one) in state_of(other.root).items()} == {
         name: one for name, (_, one) in before.items()
     }
@@ -151,7 +154,7 @@ def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     tile.unlink()
     (folder / "moc/mask.json").write_text("{}")
     names = run_mosaics(run)
-    publish(run, Publication(str(folder)), survey_of_run(run, DR2, names), names, 1)
+    publish(run, Publication(str(folder)), survey_of_run(run, DR2, names), names, 1, OPTIONS)
     assert {name: one for name, (_, one) in state_of(folder).items()} == {
         name: one for name, (_, one) in state_of(published.root).items()
     }
@@ -164,7 +167,14 @@ def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
     Path(path).unlink()
     names = ["a", "b", "c"]
     with pytest.raises(ConfigError, match=re.escape(path)):
-        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+        publish(
+            products,
+            Publication(str(tmp_path / "out")),
+            survey_of_run(products, DR2, names),
+            names,
+            1,
+            OPTIONS,
+        )
 
 
 @pytest.mark.parametrize("kind", ["image", "probability", "mask"])
@@ -175,7 +185,14 @@ def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
         hdus[0].data[100, 100] = 0 if kind != "mask" else 1 - hdus[0].data[100, 100]
     names = run_mosaics(products)
     with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
-        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+        publish(
+            products,
+            Publication(str(tmp_path / "out")),
+            survey_of_run(products, DR2, names),
+            names,
+            1,
+            OPTIONS,
+        )
 
 
 def test_a_changed_catalogue_is_refused_by_name(run, tmp_path):
@@ -186,7 +203,14 @@ def test_a_changed_catalogue_is_refused_by_name(run, tmp_path):
     changed = path.read_text() != Path(run.catalogue("clusters", "csv")).read_text()
     assert changed
     with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its column class")):
-        publish(products, Publication(str(tmp_path / "out")), survey_of_run(products, DR2, names), names, 1)
+        publish(
+            products,
+            Publication(str(tmp_path / "out")),
+            survey_of_run(products, DR2, names),
+            names,
+            1,
+            OPTIONS,
+        )
 
 
 def tiles(published, layer, order):
@@ -399,6 +423,11 @@ def test_research_object_names_what_was_used(run, published):
             assert entities[part["@id"]]["sha256"] == sha256_of(published.at(part["@id"]))
     references = re.findall(r'"@id": "(#[^"]+)"', json.dumps(crate))
     assert set(references) <= set(entities)
+    assert [entities[one["@id"]]["name"] for one in entities["./"]["author"]] == OPTIONS.creators
+    assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
+    zenodo = json.loads(Path(published.at(".zenodo.json")).read_text())
+    assert zenodo["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Rick"}]
+    assert zenodo["license"] == "cc0-1.0"
     for name in (".zenodo.json", "CITATION.md"):
         text = Path(published.at(name)).read_text()
         assert all(str(meta[key]) in text.replace("\\", "") for key in ("model", "modelsha", "codehash"))

@@ -1,0 +1,29 @@
+"""Settings of a publication."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from radiounet.settings.section import FilePath, Section
+
+Creator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class PublishOptions(Section):
+    """The folder that is put on a web server."""
+
+    creators: list[Creator] = Field(
+        [],
+        description="who publishes the masks and catalogues, as 'Family name, given names'; in the research "
+        "object, the texts for citation and .zenodo.json",
+    )
+    license: str = Field(
+        "CC-BY-4.0",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
+        description="licence of what is published, by its SPDX identifier",
+    )
+    aladin: FilePath | None = Field(
+        None,
+        description="program of Aladin Lite (a .js file), which the results site shows its HiPS with; null: "
+        "its sky map is a drawing of the mosaics",
+    )
