@@ -62,21 +62,22 @@
       box.replaceWith(h("p", { class: "empty" }, "A browser does not give the viewer tiles from files. Run “python -m http.server” in this folder, and open http://localhost:8000."));
       return;
     }
-    if (!window.A) await new Promise((resolve, reject) => document.head.append(Object.assign(document.createElement("script"), { src: "site/aladin.js", onload: resolve, onerror: () => reject(new Error("Aladin Lite cannot be loaded")) })));
-    await window.A.init;
+    // its package is a module, the copy for web pages sets window.A
+    const A = (await import(new URL("site/aladin.js", document.baseURI).href)).default || window.A;
+    await A.init;
     const clusters = await Site.list("clusters");
     const first = Catalogue.select(clusters, new URLSearchParams())[0];
     const format = (hips.hips_tile_format || "png").split(" ").includes("png") ? "png" : hips.hips_tile_format.split(" ")[0];
     const url = new URL(`hips/${hips.kind}`, location.href.split("#")[0]).href;
-    const aladin = window.A.aladin("#aladin", {
+    const aladin = A.aladin("#aladin", {
       survey: null, cooFrame: "ICRSd", fov: 3, target: first === undefined ? "0 0" : `${clusters.at("ra_deg", first)} ${clusters.at("dec_deg", first)}`,
       showReticle: false, showProjectionControl: false, showShareControl: false, showSimbadPointerControl: false, showContextMenu: false, showLayersControl: false,
     });
     const image = aladin.createImageSurvey(kind, hips.obs_title || hips.kind, url, hips.hips_frame === "equatorial" ? "equatorial" : hips.hips_frame, Number(hips.hips_order), { imgFormat: format, tileSize: Number(hips.hips_tile_width || 512) });
     aladin.setImageSurvey(image);
-    const layer = window.A.catalog({ name: "clusters", sourceSize: 14, color: "#8aff80", shape: "circle" });
+    const layer = A.catalog({ name: "clusters", sourceSize: 14, color: "#8aff80", shape: "circle" });
     aladin.addCatalog(layer);
-    for (let row = 0; row < clusters.count; row++) if (clusters.at("ra_deg", row) !== null) layer.addSources([window.A.source(clusters.at("ra_deg", row), clusters.at("dec_deg", row), { link: clusters.link(row) })]);
+    for (let row = 0; row < clusters.count; row++) if (clusters.at("ra_deg", row) !== null) layer.addSources([A.source(clusters.at("ra_deg", row), clusters.at("dec_deg", row), { link: clusters.link(row) })]);
     aladin.on("objectClicked", (one) => { if (one && one.data) location.hash = one.data.link; });
   }
 
