@@ -165,7 +165,9 @@ def large(tmp_path_factory):
     write_catalogue(make_table("islands", islands, {}), products.catalogue("islands", "vot"))
     folder = root.parent / "publication"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("radiounet.publishing.site._write_mosaics", lambda jobs, processes: [])  # no mosaic is there
+        patch.setattr(
+            "radiounet.publishing.site._write_mosaics", lambda jobs, processes: []
+        )  # no mosaic is there
         write_site(root, folder, None, 1)
     return folder
 

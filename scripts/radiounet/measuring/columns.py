@@ -147,9 +147,14 @@ ISLANDS = {
         float,
         "mJy",
         _FLUX,
-        "Best estimate of the whole: of the fit where one describes it, else of the island and a beam around",
+        "Best estimate of the whole: of the island and a beam around it, over held_fraction",
     ),
-    "total_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "total_flux_err_mjy": Column(
+        float, "mJy", _ERROR, "Its error: noise, calibration, subtraction, and 15 % for the edge of the mask"
+    ),
+    "held_fraction": Column(
+        float, None, "arith.factor", "Part of the flux density above the brightness at the edge of the island"
+    ),
     **FIT,
     **_TAKEN_AWAY,
     "peak_snr": Column(float, None, "stat.snr", "Brightest pixel without compact sources over the rms"),

@@ -74,6 +74,7 @@ def flux_columns(measured: MeasuredObject) -> dict[str, object]:
         "flux_err_mjy": 1e3 * measured.flux.error_jy,
         "total_flux_mjy": 1e3 * total,
         "total_flux_err_mjy": 1e3 * error,
+        "held_fraction": measured.held_fraction,
         "compact_mjy": 1e3 * measured.flux.compact_jy,
         "compact_count": measured.flux.compact_count,
         "blanked_fraction": measured.flux.blanked_fraction,

@@ -1,0 +1,82 @@
+"""The whole flux density of an island."""
+
+import numpy as np
+import pytest
+
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
+from radiounet.measuring.objects import (
+    LEAST_FRACTION,
+    MASK_ERROR,
+    gaussian_fraction,
+    measure_object,
+)
+
+N_PX, RMS = 240, 1e-5
+BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2
+Y, X = np.mgrid[:N_PX, :N_PX]
+
+
+@pytest.mark.parametrize("peak", [1.05, 2, 10, 1000])
+def test_a_gaussian_above_an_isophote(peak):
+    # over its level: a mean brightness of (I - 1) / ln I holds 1 - 1 / I of all
+    assert gaussian_fraction(np.log(peak) / (peak - 1)) == pytest.approx(1 - 1 / peak, rel=1e-6)
+
+
+@pytest.mark.parametrize(("level", "fraction"), [(-0.1, 1), (0, 1), (1, 0), (1.5, 0)])
+def test_an_edge_that_is_no_isophote(level, fraction):
+    assert gaussian_fraction(level) == fraction
+
+
+def measured(emission, island, compact=0.0):
+    noise = RMS * np.random.default_rng(3).standard_normal((N_PX, N_PX))
+    data = (emission + compact + noise).astype(np.float32)
+    plane = Plane(data, grid_wcs(150.0, 40.0, N_PX, 4.5), Beam(20, 20), None)
+    mask = island.astype(np.uint8)
+    mosaic = MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, None)
+    cutout = cut_out(mosaic, np.s_[20:220, 20:220])
+    return measure_object(cutout, island[20:220, 20:220], 0.1)
+
+
+def gaussian(sigma_px):
+    return np.exp(-(np.square(Y - 120) + np.square(X - 120)) / (2 * sigma_px**2))
+
+
+@pytest.mark.parametrize("level", [0.15, 0.3])
+def test_what_a_mask_leaves_out_is_added(level):
+    light = 1e-3 * gaussian(25)
+    found = measured(light, light > level * 1e-3)
+    # the edge, half a beam wide, is a little brighter than the isophote, and a beam more is summed
+    assert found.held_fraction == pytest.approx(1 - level, abs=0.07)
+    assert found.total_jy[0] == pytest.approx(light.sum() / BEAM_PX, rel=0.25)
+    assert abs(found.total_jy[0] - light.sum() / BEAM_PX) < abs(found.flux.flux_jy - light.sum() / BEAM_PX)
+
+
+def test_a_mask_that_holds_everything_adds_nothing():
+    light = 1e-3 * gaussian(12)
+    found = measured(light, light > 5e-6)
+    assert found.held_fraction == pytest.approx(1, abs=0.03)
+
+
+def test_an_island_on_a_plateau_is_not_made_endless():
+    light = 4e-4 * gaussian(60)
+    found = measured(light, light > 3e-4)
+    assert found.held_fraction == LEAST_FRACTION
+
+
+def test_the_error_holds_that_of_the_edge():
+    light = 1e-3 * gaussian(25)
+    found = measured(light, light > 2e-4)
+    flux, error, noise = found.total_jy
+    parts = found.grown.noise_jy / found.held_fraction, MASK_ERROR * flux
+    assert noise == pytest.approx(np.hypot(*parts))
+    assert error == pytest.approx(np.hypot(noise, 0.1 * flux))
+
+
+def test_where_compact_sources_outshine_the_island_its_edge_says_nothing():
+    light = 2e-4 * gaussian(25)
+    source = 0.2 * np.exp(-(np.square(Y - 120) + np.square(X - 120)) / (2 * (20 / 4.5 / 2.3548) ** 2))
+    found = measured(light, light > 6e-5, source)
+    assert found.flux.compact_jy > 2 * found.flux.flux_jy
+    assert found.held_fraction == 1
