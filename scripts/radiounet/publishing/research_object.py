@@ -6,6 +6,7 @@ publication has the same bytes.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from radiounet.images.words import markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
@@ -44,6 +45,9 @@ KINDS = {
     "csv": "text/csv",
     "json": "application/json",
     "parquet": "application/vnd.apache.parquet",
+    "dat": "text/plain",
+    "md": "text/markdown",
+    "": "text/plain",
 }
 
 
@@ -230,12 +234,17 @@ def _crate(
                 "name": name,
                 "conformsTo": {"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
             }
-            for name, kind in (("weights", "File"), ("clusters", "File"), ("masks", "Dataset"))
+            for name, kind in (
+                ("weights", "PropertyValue"),
+                ("clusters", "PropertyValue"),
+                ("masks", "Dataset"),
+            )
         ),
         {
             "@id": "#run",
             "@type": "CreateAction",
             "name": f"Run of radiounet {used['version']} over {used['survey']}",
+            "description": _described(used),
             "instrument": {"@id": WORKFLOW},
             "agent": creators,
             "endTime": date,
@@ -261,7 +270,15 @@ def _crate(
         {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
         for name in folders
     ]
-    return {"@context": CONTEXT, "@graph": entities}
+    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in entities]}
+
+
+def _unlisted(entity: Mapping) -> dict:
+    """An entity whose lists of one are the one, as RO-Crate asks."""
+    return {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for key, value in entity.items()
+    }
 
 
 FOLDERS = {
@@ -273,7 +290,7 @@ FOLDERS = {
 
 
 def _file(name: str, checksum: str, kinds: Sequence[str]) -> dict:
-    stem, _, suffix = name.rpartition("/")[2].rpartition(".")
-    about = f"Catalogue of {stem}" if stem in kinds else name
-    entity = {"@id": name, "@type": "File", "name": about, "sha256": checksum}
-    return entity | ({"encodingFormat": KINDS[suffix]} if suffix in KINDS else {})
+    path = PurePosixPath(name)
+    about = f"Catalogue of {path.stem}" if path.stem in kinds else name
+    kind = KINDS[path.suffix.removeprefix(".")]
+    return {"@id": name, "@type": "File", "name": about, "sha256": checksum, "encodingFormat": kind}

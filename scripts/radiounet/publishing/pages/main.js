@@ -69,12 +69,11 @@
     const first = Catalogue.select(clusters, new URLSearchParams())[0];
     const format = (hips.hips_tile_format || "png").split(" ").includes("png") ? "png" : hips.hips_tile_format.split(" ")[0];
     const url = new URL(`hips/${hips.kind}`, location.href.split("#")[0]).href;
+    const survey = A.HiPS(url, { name: hips.obs_title || hips.kind, imgFormat: format });
     const aladin = A.aladin("#aladin", {
-      survey: null, cooFrame: "ICRSd", fov: 3, target: first === undefined ? "0 0" : `${clusters.at("ra_deg", first)} ${clusters.at("dec_deg", first)}`,
-      showReticle: false, showProjectionControl: false, showShareControl: false, showSimbadPointerControl: false, showContextMenu: false, showLayersControl: false,
+      survey, hipsList: [], cooFrame: "ICRSd", fov: 3, target: first === undefined ? "0 0" : `${clusters.at("ra_deg", first)} ${clusters.at("dec_deg", first)}`,
+      log: false, showReticle: false, showProjectionControl: false, showShareControl: false, showSimbadPointerControl: false, showContextMenu: false, showLayersControl: false,
     });
-    const image = aladin.createImageSurvey(kind, hips.obs_title || hips.kind, url, hips.hips_frame === "equatorial" ? "equatorial" : hips.hips_frame, Number(hips.hips_order), { imgFormat: format, tileSize: Number(hips.hips_tile_width || 512) });
-    aladin.setImageSurvey(image);
     const layer = A.catalog({ name: "clusters", sourceSize: 14, color: "#8aff80", shape: "circle" });
     aladin.addCatalog(layer);
     for (let row = 0; row < clusters.count; row++) if (clusters.at("ra_deg", row) !== null) layer.addSources([A.source(clusters.at("ra_deg", row), clusters.at("dec_deg", row), { link: clusters.link(row) })]);
