@@ -4,10 +4,10 @@ import base64
 import json
 import logging
 import secrets
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from radiounet.errors import BadDataError, ConfigError
@@ -39,7 +39,7 @@ class Labelling:
 
     def __init__(self, sources: list[CatalogueObject], table: LabelTable):
         self._sources = {plain_name(one_line(source.row["name"])): source for source in sources}
-        self._table, self._lock = table, Lock()
+        self._table, self._lock = table, threading.Lock()
         self._skipped: list[str] = []
 
     def state(self) -> dict[str, Any]:
