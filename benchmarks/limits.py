@@ -1,7 +1,8 @@
 """Limits against a direct test: how many new mock halos are found at the flux densities of 50 and 90 %.
 
 On a simulated image of the default sky with clusters of several redshifts, without diffuse emission of
-its own, segmented by the shipped model.
+its own, segmented by the shipped model. With ``--hosts``: limits of simulated hosts that are not detected,
+against their true flux densities, on held-out images.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 
+from catalogue import Truth, simulated
 from common import print_table
-from radiounet.images.geometry import to_sky
+from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import grid_wcs, read_plane
 from radiounet.images.resampling import prepare_image
 from radiounet.measuring.injection import MockedImage, Trial
@@ -33,22 +35,24 @@ from radiounet.survey.survey import Cluster
 SEED = HELD_OUT + 90_000
 REDSHIFTS = (0.1, 0.2, 0.35, 0.5)
 R500_KPC = 1000.0
+HALO_R500 = 0.3
+"""Farthest centre of a cluster's halo."""
 COSMOLOGY = FlatLambdaCDM(70, 0.3)
 
 
-def write_image(path: Path, n_px: int) -> None:
-    """Write an image without diffuse emission."""
+def empty_sky(n_px: int) -> np.ndarray:
+    """An image without diffuse emission."""
     options = SimulateOptions(
         n_px=n_px, coarse_fraction=0, blank_fraction=0, empty_fraction=1, galactic_fraction=0
     )
-    header = grid_wcs(180.0, 45.0, n_px, DR2.pixel_arcsec).to_header()
+    return simulate_pair(options, SEED).image
+
+
+def open_image(folder: Path, model: str, data: np.ndarray) -> MockedImage:
+    """Segment an image by the stages, and open it for mocks."""
+    header = grid_wcs(180.0, 45.0, len(data), DR2.pixel_arcsec).to_header()
     header.update(BMAJ=DR2.beam_arcsec / 3600, BMIN=DR2.beam_arcsec / 3600, BPA=0.0, BUNIT="JY/BEAM")
-    fits.writeto(path, simulate_pair(options, SEED).image, header)
-
-
-def open_scene(folder: Path, model: str, n_px: int) -> MockedImage:
-    """Segment the image by the stages, and open it for mocks."""
-    write_image(folder / "sky.fits", n_px)
+    fits.writeto(folder / "sky.fits", data, header)
     image, tiles, cores, chance, mask = (
         str(folder / name) for name in ("i.fits", "t.h5", "c.h5", "p.fits", "m.fits")
     )
@@ -73,6 +77,37 @@ def clusters_of(image: str, count: int) -> list[Cluster]:
     return found
 
 
+def undetected_hosts(one: Truth, scene: MockedImage) -> list[tuple[Cluster, float]]:
+    """Clusters with a halo around their centre and nothing of the mask inside R500; flux density, mJy."""
+    found = []
+    halos = [row for row in one.objects if "halo" in row["kind"] and row["flux_mjy"] > 0]
+    for cluster in one.clusters:
+        x, y = to_pixels(one.plane.wcs, cluster.ra_deg, cluster.dec_deg)
+        reach = HALO_R500 * cluster.r500_arcmin * 60 / DR2.pixel_arcsec
+        inside = [row for row in halos if np.hypot(row["x_px"] - x, row["y_px"] - y) < reach]
+        if inside and not Site(cluster, scene, LimitOptions(), COSMOLOGY).detected:
+            found.append((cluster, float(sum(row["flux_mjy"] for row in inside))))
+    return found
+
+
+def check_hosts(model: str, images: int) -> list[list[object]]:
+    """Limits of undetected hosts over their flux densities."""
+    ratios = []
+    for one in simulated("own", images):
+        with tempfile.TemporaryDirectory() as folder:
+            scene = open_image(Path(folder), model, one.plane.data)
+            hosts = undetected_hosts(one, scene)
+            rows = find_limits([host for host, _ in hosts], scene, LimitOptions(relics=False), COSMOLOGY)
+            ratios += [float(row["flux_90_mjy"]) / flux for row, (_, flux) in zip(rows, hosts, strict=True)]
+    known = np.array([ratio for ratio in ratios if np.isfinite(ratio)])
+    share = 100 * np.mean(known > 1) if known.size else np.nan
+    return [
+        ["undetected hosts; with a limit", f"{len(ratios)}; {known.size}"],
+        ["limits above the true flux density", f"{np.count_nonzero(known > 1)} ({share:.0f} %)"],
+        ["limit over true flux density, median", f"{np.median(known) if known.size else np.nan:.1f}"],
+    ]
+
+
 def main() -> None:
     """Measure the limits, try new mocks at them, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,10 +115,16 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=12)
     parser.add_argument("--mocks", type=int, default=20, help="new ones for each flux density and cluster")
     parser.add_argument("--size", type=int, default=1500, help="side of the image, px")
+    parser.add_argument(
+        "--hosts", type=int, help="held-out images whose undetected hosts are looked at instead"
+    )
     args = parser.parse_args()
+    if args.hosts:
+        print_table([args.model, ""], check_hosts(args.model, args.hosts))
+        return
     options = LimitOptions(relics=False)
     with tempfile.TemporaryDirectory() as folder:
-        scene = open_scene(Path(folder), args.model, args.size)
+        scene = open_image(Path(folder), args.model, empty_sky(args.size))
         clusters = clusters_of(f"{folder}/i.fits", args.clusters)
         started = time.process_time()
         rows = find_limits(clusters, scene, options, COSMOLOGY)

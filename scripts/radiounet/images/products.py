@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9+_.-]*"
 """What a field or mosaic may be called: it becomes part of a path."""
@@ -169,6 +170,11 @@ class Products:
     def publication(self) -> str:
         """Folder that can be put on a web server, see `Publication`."""
         return f"{self.root}/publication"
+
+    def site_link(self) -> str:
+        """Address of the results site from the pages of a run; '' where there is none."""
+        page = Path(SiteFiles(self.publication()).page())
+        return page.relative_to(self.root).as_posix() if page.is_file() else ""
 
 
 HIPS_LAYERS = ("image", "probability", "mask")

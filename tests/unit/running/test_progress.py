@@ -170,6 +170,17 @@ def test_line_file_and_page(events, products):
     assert "http-equiv" not in page  # an ended run reloads nothing
 
 
+def test_the_page_leads_to_the_results_site_where_there_is_one(products):
+    progress = Progress(products, JOBS, stream=io.StringIO()).start(logging.Logger("snakemake"))
+    progress.end("finished")
+    assert "Results site" not in Path(products.status_page()).read_text()
+    site = Path(products.publication(), "index.html")
+    site.parent.mkdir()
+    site.write_text("")
+    progress.end("finished")
+    assert '<a href="publication/index.html">Results site</a>' in Path(products.status_page()).read_text()
+
+
 def test_on_a_terminal_the_line_stays_in_its_place(products):
     stream = Terminal()
     progress = Progress(products, JOBS, stream=stream)
