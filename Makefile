@@ -38,7 +38,7 @@ test: env
 
 # a throw-away machine only: the browser of the tests marked browser (Debian, root)
 chromium:
-	command -v chromium chromedriver || { apt-get -qq update && apt-get -qq install --yes chromium chromium-driver; }
+	command -v chromium && command -v chromedriver || { apt-get -qq update && apt-get -qq install --yes chromium chromium-driver; }
 
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
