@@ -35,7 +35,15 @@ ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 
 _PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
 
-PER_MOSAIC = ("footprints", "inputsha", "mask_sha256", "probability_sha256", "version", "codehash")
+PER_MOSAIC = (
+    "footprints",
+    "inputsha",
+    "mask_sha256",
+    "probability_sha256",
+    "cutouts_sha256",
+    "version",
+    "codehash",
+)
 
 
 def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:

@@ -282,7 +282,7 @@ LIMITS = {
 REJECTED = {
     "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
     "stage": Column(str, None, "meta.code.class", "Stage that rejected it"),
-    "file": Column(str, None, "meta.file", "File that was at fault"),
+    "file": Column(str, None, "meta.id;meta.file", "File that was at fault"),
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
 COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
