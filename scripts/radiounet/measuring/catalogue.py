@@ -18,13 +18,13 @@ from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
-from radiounet.images.reading import ecsv_table
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.tables import quote_number_signs
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
 from radiounet.measuring.columns import make_table, number_formats, unmeasured_cluster
 from radiounet.measuring.duplicates import drop_duplicates
+from radiounet.measuring.mosaic_tables import MosaicTable, read_mosaic_table
 from radiounet.survey.cluster_tables import log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
@@ -53,10 +53,10 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
         if rejection := read_rejection(path):
             rejections.append(rejection)
         else:
-            tables.append(ecsv_table(path))
+            tables.append(read_mosaic_table(kind, path))
     if kind == "islands":
         tables = drop_duplicates(tables)
-    rows = [row for table in tables for row in _rows(table)]
+    rows = [row for table in tables for row in table.rows]
     if kind == "islands":
         _name_lost_parents(rows)
     meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
@@ -66,16 +66,14 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
 
 
 def _rows(table: Table) -> list[dict]:
-    """Rows of a catalogue; ECSV has empty texts as masked."""
-    full = table.filled("") if table.has_masked_columns else table
-    return [dict(zip(full.colnames, row, strict=True)) for row in full]
+    return [dict(zip(table.colnames, row, strict=True)) for row in table]
 
 
 def _merge_provenance(mosaics: int) -> dict[str, object]:
     return {"version": __version__, "codehash": code_hash(), "mosaics": mosaics}
 
 
-def _common_meta(tables: Sequence[Table]) -> dict[str, object]:
+def _common_meta(tables: Sequence[MosaicTable]) -> dict[str, object]:
     """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
     keys = [key for table in tables[:1] for key in table.meta if key not in PER_MOSAIC]
     values = {key: sorted({str(table.meta.get(key)) for table in tables}) for key in keys}
