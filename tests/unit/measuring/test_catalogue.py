@@ -261,13 +261,14 @@ def test_every_format_has_the_same_rows(merged, kind, suffix):
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_fits_has_units_ucds_and_descriptions(merged, kind):
     header = fits.getheader(merged.catalogue(kind, "fits"), 1)
+    assert header["EXTNAME"] == kind.upper()
     for number, (name, column) in enumerate(COLUMNS[kind].items(), start=1):
         assert header[f"TTYPE{number}"] == name
         assert header[f"TUCD{number}"] == column.ucd
         assert header[f"TCOMM{number}"] == column.description
         assert u.Unit(header.get(f"TUNIT{number}", "")) == u.Unit(column.unit or "")
     assert any(line.startswith("codehash: ") for line in header["HISTORY"])
-    assert "mosaics: 3" in list(header["HISTORY"])
+    assert {"mosaics: 3", "documentation: docs/reference/columns.md"} <= set(header["HISTORY"])
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
