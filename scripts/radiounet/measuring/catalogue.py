@@ -225,10 +225,10 @@ def merge_catalogues(
 def write_catalogue(table: Table, path: str | Path) -> None:
     """Write FITS, VOTable (``.vot``), CSV or Parquet, by the suffix of `path`.
 
-    In FITS the extension is named after the file (``CLUSTERS``), and the description and
-    UCD of column n are the cards ``TCOMMn`` and ``TUCDn``; CSV has them in comment lines before the header, Parquet in the
-    metadata of its fields (``unit``, ``ucd``, ``description``). FITS holds ASCII
-    only: any other letter is a question mark there.
+    In FITS the extension is named after the file (``CLUSTERS``), and the description
+    and UCD of column n are the cards ``TCOMMn`` and ``TUCDn``; CSV has them in comment
+    lines before the header, Parquet in the metadata of its fields (``unit``, ``ucd``,
+    ``description``). FITS holds ASCII only: any other letter is a question mark there.
     """
     suffix = Path(path).suffix
     with atomic(path) as temporary:
