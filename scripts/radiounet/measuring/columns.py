@@ -289,6 +289,8 @@ COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
 """Of the catalogues of a run."""
 TABLES = COLUMNS | {"limits": LIMITS}
 """Of the tables of a mosaic, too."""
+PAGE = "docs/reference/columns.md"
+"""Page of the repository that describes every column."""
 
 
 def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
