@@ -14,8 +14,8 @@ from .slurm import kill, processes_running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CHAIN = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
-ONCE = ["tile", "infer", "stitch"]
+CHAIN = ("segment", "find_islands", "measure_clusters")
+ONCE = ["segment"]
 
 
 @pytest.fixture

@@ -1,41 +1,16 @@
-# From image to mask. Tiles are an array axis of one file, never a wildcard.
-rule tile:
+# From image to mask, in memory. The scripts tile, infer and stitch do the same one after another.
+rule segment:
     input:
         image=RULES.image,
         card=fixed(GRAPH.model_card),
-    output:
-        tiles=temp(PRODUCTS.tiles("{mosaic}")),
-    log:
-        PRODUCTS.log("tile", "{mosaic}"),
-    benchmark:
-        PRODUCTS.benchmark("tile", "{mosaic}")
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(20),
-    params:
-        model=CONFIG.segmentation.model,
-        card=lambda wildcards: GRAPH.model_state,
-        settings=RULES.settings("segmentation.mode"),
-        code=FRESHNESS.code("tile"),
-    shell:
-        "stage tile --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
-        " --settings {params.settings:q} --out {output.tiles:q} --on-reject $ON_REJECT --log {log:q}"
-
-
-rule infer:
-    input:
-        tiles=PRODUCTS.tiles("{mosaic}"),
-        card=fixed(GRAPH.model_card),
         weights=fixed(GRAPH.fetched_weights),
     output:
-        cores=temp(PRODUCTS.cores("{mosaic}")),
+        probability=PRODUCTS.probability("{mosaic}"),
+        mask=PRODUCTS.mask("{mosaic}"),
     log:
-        PRODUCTS.log("infer", "{mosaic}"),
+        PRODUCTS.log("segment", "{mosaic}"),
     benchmark:
-        PRODUCTS.benchmark("infer", "{mosaic}")
+        PRODUCTS.benchmark("segment", "{mosaic}")
     conda:
         NETWORK_ENVIRONMENT
     threads: 2
@@ -45,37 +20,12 @@ rule infer:
     params:
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
-        settings=RULES.settings("segmentation.batch", "segmentation.precision"),
-        code=FRESHNESS.code("infer"),
+        settings=RULES.settings(
+            *("segmentation.mode", "segmentation.batch", "segmentation.precision"),
+            *("segmentation.threshold", "segmentation.min_island_beams"),
+        ),
+        code=FRESHNESS.code("segment"),
     shell:
-        "stage infer {input.tiles:q} --out {output.cores:q} --model {params.model:q} --settings {params.settings:q}"
+        "stage segment --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
+        " --settings {params.settings:q} --probability {output.probability:q} --mask {output.mask:q}"
         " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
-
-
-rule stitch:
-    input:
-        cores=PRODUCTS.cores("{mosaic}"),
-        image=PRODUCTS.image("{mosaic}"),
-        card=fixed(GRAPH.model_card),
-    output:
-        probability=PRODUCTS.probability("{mosaic}"),
-        mask=PRODUCTS.mask("{mosaic}"),
-    log:
-        PRODUCTS.log("stitch", "{mosaic}"),
-    benchmark:
-        PRODUCTS.benchmark("stitch", "{mosaic}")
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(20),
-    params:
-        model=CONFIG.segmentation.model,
-        card=lambda wildcards: GRAPH.model_state,
-        settings=RULES.settings("segmentation.threshold", "segmentation.min_island_beams"),
-        code=FRESHNESS.code("stitch"),
-    shell:
-        "stage stitch --mosaic {wildcards.mosaic:q} --cores {input.cores:q} --image {input.image:q}"
-        " --model {params.model:q} --settings {params.settings:q} --probability {output.probability:q}"
-        " --mask {output.mask:q} --on-reject $ON_REJECT --log {log:q}"

@@ -166,11 +166,6 @@ class Plan:
             "scratch": fields + made * FLOAT_BYTES * planes,
         }
 
-    def tiles_gb(self, jobs: int) -> float:
-        """Size of tiles and cores, which vanish with their mosaic, while `jobs` are worked on, GB."""
-        sizes = sorted((self.mpx(name) for name in self._mosaics), reverse=True)
-        return 2 * FLOAT_BYTES * sum(sizes[:jobs]) / 1e3
-
     def wall_s(self, jobs: int, overhead_s: float = 0.0, cores: int | None = None) -> float:
         """Wall time with `jobs` at a time, s.
 
@@ -220,10 +215,10 @@ class Plan:
         total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
         hours = sum(s.core_hours for s in self.stages)
         lines += [f"| all | {total:,} | {done:,} | | {hours:.2f} | |", ""]
-        lines += [*self._data_lines(jobs), *self._time_lines(jobs, cores, overhead)]
+        lines += [*self._data_lines(), *self._time_lines(jobs, cores, overhead)]
         return "\n".join(lines) + "\n"
 
-    def _data_lines(self, jobs: int) -> list[str]:
+    def _data_lines(self) -> list[str]:
         size = self.gigabytes()
         return [
             "| | GB |",
@@ -231,14 +226,12 @@ class Plan:
             f"| to download | {size['download']:,.1f} |",
             f"| to keep (probability maps, masks) | {size['keep']:,.1f} |",
             f"| scratch (fields, mosaics) | {size['scratch']:,.1f} |",
-            f"| scratch at its peak, with tiles and cores of {jobs} mosaics | "
-            f"{size['scratch'] + self.tiles_gb(jobs):,.1f} |",
             "",
         ]
 
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
-        infer = next(planned for planned in self.stages if planned.stage.on_gpu)
-        gpu = infer.jobs * (infer.seconds + self._costs[SLURM].seconds) / 3600
+        segment = next(planned for planned in self.stages if planned.stage.on_gpu)
+        gpu = segment.jobs * (segment.seconds + self._costs[SLURM].seconds) / 3600
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -251,7 +244,7 @@ class Plan:
             f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
-            f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {infer.cores} cores "
+            f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "
             f"(none was measured). Waiting in the queue is not in the wall time{rate}.",
             "",
             f"Whole run, finished parts included: {sum(s.done for s in self.stages):,} of "
