@@ -1,7 +1,11 @@
-"""Normalise the image of a mosaic, predict it with a model, and write its probability map and mask."""
+"""Normalise the image of a mosaic, predict it with a model, and write its probability map and mask.
 
-from radiounet.network.model_cards import model_folder
-from radiounet.running.stage import run_stage, stage_parser, whole
+In a run, with --root and --beside, also those of the other mosaics of its job: they are laid on a
+shelf, where the programs of these mosaics take them.
+"""
+
+from radiounet.running.batch import segment_mosaics
+from radiounet.running.stage import stage_parser, whole
 from radiounet.settings.command_line import add_settings
 
 
@@ -13,22 +17,11 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--probability", required=True, help="probability map to write (FITS)")
     parser.add_argument("--mask", required=True, help="mask to write (FITS)")
+    parser.add_argument("--root", help="folder of the products of a run, which has the shelf")
+    parser.add_argument("--beside", nargs="*", default=[], help="all mosaics of its job")
     parser.add_argument("--threads", type=whole(1), default=2, help="CPU threads (default: %(default)s)")
     add_settings(parser)
-    args = parser.parse_args()
-
-    def work() -> None:
-        from radiounet.network.inference import open_model, use_threads
-        from radiounet.network.model_cards import read_card
-        from radiounet.network.segmenting import read_for, write_segmentation
-
-        options, folder = args.settings.segmentation, model_folder(args.model)
-        image = read_for(args.image, read_card(folder), options.mode)
-        use_threads(args.threads)
-        predictor, card = open_model(folder, options.batch, options.precision)
-        write_segmentation(image, predictor, card, options, args.probability, args.mask)
-
-    run_stage(args, work, inputs=[args.image], outputs=[args.probability, args.mask], name=args.mosaic)
+    segment_mosaics(parser.parse_args())
 
 
 if __name__ == "__main__":

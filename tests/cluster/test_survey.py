@@ -15,7 +15,7 @@ from .conftest import ClusterRun
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CHAIN = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
+CHAIN = ("segment", "find_islands", "measure_clusters")
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,9 @@ def _belongs(job, release):
 def test_inference_asks_for_a_gpu_and_its_cores_and_nothing_else_does(surveys):
     runs, _ = surveys
     jobs = runs["dr2"].submitted()
-    asked = {(job.partition, job.gpus, job.cores) for job in jobs if job.rule == "infer"}
+    asked = {(job.partition, job.gpus, job.cores) for job in jobs if job.rule == "segment"}
     assert asked == {("gpu", 1, 8)}
-    assert {job.gpus for job in jobs if job.rule != "infer"} == {0}
+    assert {job.gpus for job in jobs if job.rule != "segment"} == {0}
 
 
 def test_downloads_are_submitted_only_where_a_partition_with_network_is_named(surveys):

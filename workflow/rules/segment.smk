@@ -13,11 +13,15 @@ rule segment:
         PRODUCTS.benchmark("segment", "{mosaic}")
     conda:
         NETWORK_ENVIRONMENT
+    group:
+        RULES.group_of_segment
     threads: 2
     resources:
         mem_mb=doubling(4000),
-        runtime=doubling(60),
+        runtime=doubling(RULES.minutes_of_segment),
+        models=1,
     params:
+        root=fixed(PRODUCTS.root),
         model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         settings=RULES.settings(
@@ -28,4 +32,4 @@ rule segment:
     shell:
         "stage segment --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
         " --settings {params.settings:q} --probability {output.probability:q} --mask {output.mask:q}"
-        " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
+        " --root {params.root:q} --beside ${{RADIOUNET_BESIDE:-}} --threads {threads} --on-reject $ON_REJECT --log {log:q}"

@@ -131,6 +131,10 @@ class Products:
         """Configuration that a run began with (JSON), as long as it runs."""
         return f"{self.root}/sources/run.json"
 
+    def shelf(self) -> str:
+        """Folder of maps that a job made for others, see `radiounet.running.shelf`."""
+        return f"{self.root}/sources/shelf"
+
     def edit_marks(self) -> str:
         """Folder of notes on jobs whose code was edited during their run."""
         return f"{self.root}/sources/edited"
