@@ -15,7 +15,7 @@ from .conftest import ClusterRun
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CHAIN = ("segment", "find_islands", "measure_clusters")
+CHAIN = ("find_islands", "measure_clusters")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,15 @@ def surveys(tmp_path_factory, slurm):
 
 
 @pytest.mark.parametrize(("release", "mosaics"), [("dr2", 3), ("dr3", 2)])
-def test_every_stage_is_one_job_of_slurm_and_a_second_run_does_nothing(surveys, release, mosaics):
+def test_every_stage_of_a_mosaic_is_a_job_of_slurm_and_a_second_run_does_nothing(surveys, release, mosaics):
     runs, said = surveys
     jobs = [job for job in runs[release].submitted() if _belongs(job, release)]
     rules = [job.rule for job in jobs]
     assert {job.state for job in jobs} == {"COMPLETED"}
     for rule in CHAIN:
         assert rules.count(rule) == mosaics, rule
+    # all mosaics of a release that follow each other are one job
+    assert len(runs[release].submitted("segment")) == len(runs)
     assert "Nothing was rejected" in said[release]
     assert runs[release].counts() == {}
     assert runs[release].half_products() == []

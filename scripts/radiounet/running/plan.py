@@ -43,6 +43,7 @@ class PlannedStage:
 
     stage: Stage
     jobs: int
+    submissions: int  # jobs of a cluster
     done: int
     seconds: float  # of one job, mean
     longest: float
@@ -133,7 +134,13 @@ class Plan:
         times = [seconds * (stretch or 1) for seconds in predicted.values()] or [0.0]
         done = are_done(stage, self._products, names)
         mean = statistics.fmean(times)
-        return PlannedStage(stage, len(names), done, mean, max(times), cost.cores, stretch)
+        submissions = self._batches(names) if stage.on_gpu else len(names)
+        return PlannedStage(stage, len(names), submissions, done, mean, max(times), cost.cores, stretch)
+
+    def _batches(self, mosaics: list[str]) -> int:
+        """Jobs of a cluster that segment these mosaics."""
+        place, most = self._graph.survey.place_in_list, self._config.segmentation.mosaics_per_job
+        return len({place[name] // most for name in mosaics})
 
     def _over_network(self) -> bool:
         if self._config.mosaics.source == "images":
@@ -171,7 +178,7 @@ class Plan:
 
         The work of all chains spread over the jobs (or over `cores` of this machine),
         or the downloads if those take longer, then one whole chain of the largest
-        mosaic, the catalogue and the report.
+        mosaic (with those that share its jobs), the catalogue and the report.
         """
         chain = [planned for planned in self.stages if planned.stage.each != "survey"]
         fetch = [planned for planned in chain if planned.stage.fetches]
@@ -182,8 +189,10 @@ class Plan:
         if cores:
             working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in rest) / cores
         else:
-            working = sum(s.jobs * (s.seconds + overhead_s) for s in rest) / jobs
-        one = sum(stage.longest + (overhead_s if stage in rest else 0) for stage in chain)
+            working = sum(s.jobs * s.seconds + s.submissions * overhead_s for s in rest) / jobs
+        # a job of a cluster that does several mosaics does them one after another
+        together = {s.stage: 1 if cores else -(-s.jobs // max(s.submissions, 1)) for s in chain}
+        one = sum(s.longest * together[s.stage] + (overhead_s if s in rest else 0) for s in chain)
         last = sum(stage.longest + overhead_s for stage in ends)
         return max(downloading, working, one) + last
 
@@ -231,7 +240,8 @@ class Plan:
 
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
         segment = next(planned for planned in self.stages if planned.stage.on_gpu)
-        gpu = segment.jobs * (segment.seconds + self._costs[SLURM].seconds) / 3600
+        gpu = (segment.jobs * segment.seconds + segment.submissions * self._costs[SLURM].seconds) / 3600
+        submissions = sum(planned.submissions for planned in self.stages)
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -243,6 +253,9 @@ class Plan:
             f"| {cores} cores of this machine | {duration(self.wall_s(cores, cores=cores) / 3600)} |",
             f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
+            "",
+            f"Jobs of Slurm: {submissions:,}; the {segment.jobs:,} of rule {segment.stage.rule} are "
+            f"submitted as {segment.submissions:,}, which load the model once each.",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "
             f"(none was measured). Waiting in the queue is not in the wall time{rate}.",

@@ -69,7 +69,6 @@ class Rules:
         self.graph = JobGraph(self.config, run.folder)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
-        self._places: dict[str, int] = {}
         if run.is_main:
             self.graph.check()
             settle_status(self.products, is_held(self.products.root))
@@ -105,17 +104,12 @@ class Rules:
         on_cluster, stops = self.run.on_cluster, self.config.on_reject == "stop"
         return self.config.segmentation.mosaics_per_job if on_cluster and not stops else 1
 
-    def _batch_of(self, mosaic: str) -> int:
-        """Number of the job of a mosaic; the same whatever is selected from the release."""
-        if not self._places:
-            self._places = {name: index for index, name in enumerate(self.graph.survey.mosaics)}
-        return self._places[self.graph.known(mosaic)] // self._mosaics_per_job
-
     def group_of_segment(self, wildcards: MosaicWildcards) -> str | None:
         """Jobs of this group are submitted as one: mosaics that follow each other in the release."""
         if self._mosaics_per_job == 1:
             return None
-        group = f"segment{self._batch_of(wildcards.mosaic):04d}"
+        place = self.graph.survey.place_in_list[self.graph.known(wildcards.mosaic)]
+        group = f"segment{place // self._mosaics_per_job:04d}"
         self.run.join(group, self._mosaics_per_job, MODEL_RESOURCE)
         # no param: which mosaics share a job changes no product
         os.environ[BESIDE] = " ".join(

@@ -102,8 +102,11 @@ def test_wall_time_is_that_of_the_narrowest_place(tmp_path):
     chain = 1.08 + 4 + 20 + 1 + 9
     work = 7 + 40 + 2 + 10
     assert plan.wall_s(1) == pytest.approx(work + last)
-    assert plan.wall_s(1000) == pytest.approx(chain + last)  # one chain cannot be cut
-    assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 4 * 8 + last + 2 * 8)
+    # two jobs of each of three stages, and one of the stage that takes both mosaics at once
+    assert plan.wall_s(1, overhead_s=8) == pytest.approx(work + 7 * 8 + last + 2 * 8)
+    # one chain cannot be cut, and both mosaics are segmented one after the other
+    assert plan.wall_s(1000) == pytest.approx(chain + 20 + last)
+    assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 20 + 4 * 8 + last + 2 * 8)
     # on two cores: inference and mosaics take both, the rest go side by side
     assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 40 * 2 + 2 + 10) / 2, chain) + last)
 
@@ -135,6 +138,8 @@ def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     text = plan.text(200, 2)
     assert "1.50, measured here" in text
     assert "1 of 12 jobs" in text
+    # both mosaics are segmented by one job
+    assert "Jobs of Slurm: 11; the 2 of rule segment are submitted as 1" in text
 
 
 def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkeypatch):
