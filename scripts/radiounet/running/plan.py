@@ -241,7 +241,7 @@ class Plan:
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
         segment = next(planned for planned in self.stages if planned.stage.on_gpu)
         gpu = (segment.jobs * segment.seconds + segment.submissions * self._costs[SLURM].seconds) / 3600
-        submissions = sum(planned.submissions for planned in self.stages)
+        submissions = sum(planned.submissions for planned in self.stages if not planned.stage.fetches)
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -254,7 +254,7 @@ class Plan:
             f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
-            f"Jobs of Slurm: {submissions:,}; the {segment.jobs:,} of rule {segment.stage.rule} are "
+            f"Jobs of Slurm beside downloads: {submissions:,}; the {segment.jobs:,} of rule {segment.stage.rule} are "
             f"submitted as {segment.submissions:,}, which load the model once each.",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "

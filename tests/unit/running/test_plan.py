@@ -139,7 +139,7 @@ def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     assert "1.50, measured here" in text
     assert "1 of 12 jobs" in text
     # both mosaics are segmented by one job
-    assert "Jobs of Slurm: 11; the 2 of rule segment are submitted as 1" in text
+    assert "Jobs of Slurm beside downloads: 9; the 2 of rule segment are submitted as 1" in text
 
 
 def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkeypatch):
