@@ -106,10 +106,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
     deadline = time.monotonic() + 120
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    tiles = survey.folder / "results/dr2/tiles"
-    while not (tiles.is_dir() and any(tiles.iterdir())) and time.monotonic() < deadline:
+    log = survey.folder / "results/dr2/logs/segment/one.log"
+    while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.5)  # while a plane is written, or tiles are predicted
+    time.sleep(0.5)  # while the model is loaded
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (survey.folder / "results/dr2/catalogue").exists()
@@ -161,10 +161,10 @@ def test_a_full_disk_leaves_no_half_product_and_the_next_run_goes_on(survey):
         ballast = results / "ballast"
         with open(ballast, "wb") as stream:
             free = shutil.disk_usage(results).free
-            stream.write(b"0" * (free - 100_000))  # the tiles take 600 kB
+            stream.write(b"0" * (free - 100_000))  # a probability map takes 600 kB
         text = survey("--retries", "0", "--", "results/dr2/masks/one.fits", status=1)
         assert "No space left on device" in text
-        assert not (results / "dr2/tiles/one.h5").exists()
+        assert not (results / "dr2/probability/one.fits").exists()
         assert half_products(survey) == []
         ballast.unlink()
         assert survey.counts("--", "results/dr2/masks/one.fits") == counted(segment=1)

@@ -146,7 +146,7 @@ def write_maps(
     image: str,
     probability: np.ndarray,
     mask: np.ndarray,
-    made: Mapping[str, str],
+    made: Mapping[str, str | float | None],
     cleaned: Mapping[str, float],
     probability_path: str,
     mask_path: str,

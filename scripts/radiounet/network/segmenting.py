@@ -68,7 +68,7 @@ def predict(tiles: Tiles, predictor: Predictor, card: ModelCard) -> tuple[np.nda
     started, where = time.monotonic(), tiles.where
     starts = tiles.starts[tiles.has_data]
     probability = np.full(where.shape, np.nan, np.float32)
-    planes = [probability, *(np.zeros(where.shape, np.uint8) for _ in card.classes)]
+    planes: list[np.ndarray] = [probability, *(np.zeros(where.shape, np.uint8) for _ in card.classes)]
     with closing(predictor.cores(tiles.plane, starts, where)) as parts:
         for some, part in with_bar(parts, "tiles", len(starts), size=lambda part: len(part[0])):
             diffuse, classes = by_class(part)
