@@ -254,8 +254,8 @@ class Plan:
             f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
-            f"Jobs of Slurm beside downloads: {submissions:,}; the {segment.jobs:,} of rule {segment.stage.rule} are "
-            f"submitted as {segment.submissions:,}, which load the model once each.",
+            f"Jobs of Slurm beside downloads: {submissions:,}; the {segment.jobs:,} of rule "
+            f"{segment.stage.rule} are submitted as {segment.submissions:,}, which load the model once each.",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "
             f"(none was measured). Waiting in the queue is not in the wall time{rate}.",
