@@ -14,7 +14,7 @@ STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
 LEG := .leg/$(COMMIT)
 
-.PHONY: env demo plan test cluster lint docs schema lock model train-leg clean
+.PHONY: env demo plan test chromium cluster lint docs schema lock model train-leg clean
 
 env: $(VENV)/.installed
 
@@ -35,6 +35,10 @@ plan: env
 
 test: env
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml)
+
+# a throw-away machine only: the browser of the tests marked browser (Debian, root)
+chromium:
+	command -v chromium && command -v chromedriver || { apt-get -qq update && apt-get -qq install --yes chromium chromium-driver; }
 
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env

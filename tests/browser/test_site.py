@@ -1,8 +1,11 @@
 """The results site and the labelling page in a real Chromium, made of what the stages write."""
 
 import json
+import os
 import shutil
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.request import Request, urlopen
 
@@ -11,13 +14,16 @@ import pytest
 from astropy.table import Table
 
 from labelled import catalogue_table
-from radiounet.images.products import Products, SiteFiles
+from radiounet.images.products import Products, Publication, SiteFiles
 from radiounet.measuring.catalogue import merge_catalogues, write_catalogue
 from radiounet.measuring.columns import ISLANDS, make_table
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.label_server import Labelling, make_server
 from radiounet.publishing.labelling import LabelTable, candidates
+from radiounet.publishing.publication import publish, survey_of_run
 from radiounet.publishing.site import write_site
+from radiounet.settings.publish import PublishOptions
+from radiounet.settings.releases import OWN_IMAGES
 from stages import DEC, RA, run_stages, write_image
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -29,6 +35,9 @@ pytestmark = [
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"> </script> 'q' \u202e Größe " + "y" * 230
 
 
+WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+ALADIN = os.environ.get("ALADIN_LITE", "")
+"""Program of Aladin Lite, which is not part of this repository."""
 CELLS = """return [...document.querySelectorAll('tbody tr')].map(
     (row) => parseFloat(row.cells[arguments[0]].textContent))"""
 SORT_BY_FLUX = """[...document.querySelectorAll('thead button')].find(
@@ -39,7 +48,13 @@ SORT_BY_FLUX = """[...document.querySelectorAll('thead button')].find(
 def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for one in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,900"):
+    for one in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1300,900",
+        *WEBGL,
+    ):
         options.add_argument(one)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
@@ -126,6 +141,34 @@ def test_every_page_opens_without_an_error(browser, site, page):
         != "This page cannot be shown"
     )
     require_clean(browser, "file://")
+
+
+@pytest.fixture
+def served(products, tmp_path):
+    """Address of a publication with Aladin Lite on a server of static files."""
+    survey = survey_of_run(products, OWN_IMAGES, ["a"])
+    publish(products, Publication(str(tmp_path)), survey, ["a"], 1, PublishOptions(aladin=ALADIN))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.skipif(not ALADIN, reason="ALADIN_LITE does not name Aladin Lite's program")
+def test_the_viewer_draws_the_hips_of_the_run(browser, served):
+    visit(browser, f"{served}/index.html#/viewer/image")
+    seen, deadline = [], time.monotonic() + 60
+    while not any("/Dir0/Npix" in url and status == 200 for url, status in seen):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.5)
+        events = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
+        answers = [e["params"]["response"] for e in events if e["method"] == "Network.responseReceived"]
+        seen += [(one["url"], one["status"]) for one in answers]
+    assert [url for url, _ in seen if not url.startswith((served, "data:", "blob:"))] == []
+    # a HiPS has no tiles where it has no data, and Aladin Lite asks for them
+    errors = [one["message"] for one in browser.get_log("browser") if one["level"] == "SEVERE"]
+    assert [one for one in errors if "/hips/image/Norder" not in one and "favicon" not in one] == []
 
 
 def test_the_site_is_the_same_again_and_nothing_is_written(products, site):

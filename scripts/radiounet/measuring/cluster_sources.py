@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.cosmology import FlatLambdaCDM
 
 from radiounet.images.geometry import to_sky
@@ -21,7 +20,7 @@ from radiounet.measuring.diffuse_classes import (
     island_flags,
 )
 from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
-from radiounet.measuring.islands import designation, touches_blank
+from radiounet.measuring.islands import designation, island_centre, touches_blank
 from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, origin_columns
 from radiounet.settings.measure import MeasureOptions
@@ -120,7 +119,6 @@ class ClusterSources:
         """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
         mosaic = self._mosaic
         box = mosaic.boxes[label - 1]
-        y, x = self._pixels(label)
         if _place(self._owner(label)) != _place(cluster):
             return None
         cutout = cut_out(mosaic, mosaic.around(box, MARGIN_BEAMS * mosaic.beam_px))
@@ -135,7 +133,8 @@ class ClusterSources:
         turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
         place = Place(float(np.hypot(east, north) / cluster.r500_arcmin), float(turned))
         means = class_means(cutout, island)
-        sky = SkyCoord(ra, dec, unit="deg")
+        y, x = np.stack(np.nonzero(island)) + cutout.origin[:, None]
+        _, _, sky = island_centre(mosaic, y, x)
         low = bool(abs(sky.galactic.b.deg) < self._options.galactic_latitude_deg)
         flags = island_flags(measured, means, low, touches_blank(y, x, mosaic.plane.data), blended)
         decision = classify_island(measured, flags, means, place)

@@ -80,6 +80,13 @@ def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Isl
     return islands
 
 
+def island_centre(mosaic: MeasuredMosaic, y: np.ndarray, x: np.ndarray) -> tuple[float, float, SkyCoord]:
+    """Centre of an island, which it is named after: of its pixels `y`, `x`, weighted with the probability."""
+    chance = mosaic.probability[y, x].astype(np.float64)
+    centre_y, centre_x = float(np.average(y, weights=chance)), float(np.average(x, weights=chance))
+    return centre_y, centre_x, SkyCoord(*to_sky(mosaic.plane.wcs, centre_x, centre_y), unit="deg")
+
+
 def _name_parents(islands: Sequence[Island]) -> None:
     """Name every region after its most probable island, of equally probable ones the largest."""
     best: dict[int, object] = {}
@@ -94,9 +101,7 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
     y, x = np.stack(np.nonzero(island)) + cutout.origin[:, None]
     plane, shape = mosaic.plane, measured.shape
     chance = mosaic.probability[y, x].astype(np.float64)
-    centre_y, centre_x = np.average(y, weights=chance), np.average(x, weights=chance)
-    ra, dec = to_sky(plane.wcs, centre_x, centre_y)
-    place = SkyCoord(ra, dec, unit="deg")
+    centre_y, centre_x, place = island_centre(mosaic, y, x)
     latitude = float(place.galactic.b.deg)
     centre = np.array([centre_y, centre_x]) - cutout.origin
     east, north = on_sky_arcmin(cutout, y - centre_y, x - centre_x, centre)
@@ -107,8 +112,8 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
     decision = classify_island(measured, flags, means)
     return {
         "name": designation(place),
-        "ra_deg": float(ra),
-        "dec_deg": float(dec),
+        "ra_deg": float(place.ra.deg),
+        "dec_deg": float(place.dec.deg),
         "class": decision.label,
         "reason": decision.reason,
         "area_arcmin2": float(plane.relative_area(y, x).sum()) * side**2,

@@ -16,9 +16,14 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def shown(monkeypatch):
+@pytest.fixture(autouse=True)
+def hidden(monkeypatch):
+    """As in a new process: another test may have called the command."""
     monkeypatch.setattr("radiounet.images.progress_bar._shown", False)
+
+
+@pytest.fixture
+def shown(hidden):
     show_bars()
 
 

@@ -93,6 +93,13 @@ def state_of(folder):
     }
 
 
+def test_the_islands_of_a_cluster_are_those_of_the_catalogue(run):
+    clusters, islands = (read_votable(run.catalogue(kind, "vot")) for kind in ("clusters", "islands"))
+    named = {name for names in clusters["islands"] for name in str(names).split("; ")}
+    assert named
+    assert named <= set(islands["name"])
+
+
 def copy_of(run, folder):
     shutil.copytree(run.root, folder / "dr2")
     return Products(str(folder / "dr2"))
