@@ -36,7 +36,7 @@ def asked(run):
         words = ("--profile", "slurm", *options, "-n", "--configfile", str(run.config))
         text = snakemake(*words, env=clean | environment)
         found = {}
-        for job in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+        for job in re.split(r"^ *(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
             resources = re.search(r"resources: (.*)", job)
             if resources:
                 found[job.split(":")[0]] = dict(one.split("=", 1) for one in resources[1].split(", "))
