@@ -136,6 +136,7 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     mosaics.forget()
     mosaics("--", mask("one"))
     assert "fetch_mosaic" not in rules(mosaics.submitted())
+    mosaics.slurm.wait_for(lambda: all(job.state != "RUNNING" for job in mosaics.slurm.jobs()))
     check_masks(mosaics, "one")
 
 
