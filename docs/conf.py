@@ -21,7 +21,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "reference/_generated/*.md"]
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 highlight_language = "none"

@@ -17,7 +17,7 @@ from unittest import mock
 from sphinx.application import Sphinx
 
 import radiounet
-from radiounet.measuring.columns import COLUMNS
+from radiounet.measuring.columns import TABLES
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -31,14 +31,15 @@ TYPES = {str: "text", bool: "true or false", float: "number", int: "whole number
 
 
 def columns_page() -> str:
-    """Every column of every catalogue, one table for each catalogue."""
+    """Every column of every table; its name links to itself, so that readers can copy its address."""
     lines = []
-    for kind, columns in COLUMNS.items():
+    for kind, columns in TABLES.items():
         lines += [f"## Table `{kind}`", ""]
         lines += ["| column | type | unit | meaning | UCD |", "|---|---|---|---|---|"]
         for name, column in columns.items():
             ucd = "; ".join(f"`{word}`" for word in column.ucd.split(";"))
-            cells = (f"`{name}`", TYPES[column.kind], column.unit or "", column.description, ucd)
+            linked = f"[[`{name}`](#{kind}-{name})]{{#{kind}-{name}}}"
+            cells = (linked, TYPES[column.kind], column.unit or "", column.description, ucd)
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

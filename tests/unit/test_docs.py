@@ -1,9 +1,12 @@
 """The documentation: links, pages, and commands that it shows."""
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+
+from radiounet.measuring.columns import PAGE, TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -69,6 +72,23 @@ def test_every_page_is_in_one_contents():
             names = [line for line in body.splitlines() if line and not line.startswith(":")]
             shown += [(page.parent / f"{name}.md").resolve() for name in names if "_generated" not in name]
     assert sorted(shown) == [page for page in SITE if page != DOCS / "index.md"]
+
+
+def test_every_column_of_every_table_can_be_linked():
+    pytest.importorskip("sphinx")
+    spec = importlib.util.spec_from_file_location("from_code", DOCS / "_ext" / "from_code.py")
+    from_code = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(from_code)
+    page = from_code.columns_page()
+    assert (
+        "| [[`redshift`](#clusters-redshift)]{#clusters-redshift} | number |  "
+        "| Redshift of the input catalogue | `src.redshift` |"
+    ) in page.splitlines()
+    anchors = re.findall(r"^\| .*\{#([\w-]+)\} \|", page, re.MULTILINE)
+    assert anchors == [f"{kind}-{name}" for kind, columns in TABLES.items() for name in columns]
+    # addresses have hyphens for underscores
+    assert len({anchor.replace("_", "-") for anchor in anchors}) == len(anchors)
+    assert (ROOT / PAGE).is_file()
 
 
 @pytest.mark.parametrize(("page", "line"), commands("make"))

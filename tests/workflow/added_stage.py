@@ -74,9 +74,6 @@ EDITS = {
         '    Stage("measure_area", "selected", "area", "Mpx", lasting=("area",)),\n',
     ),
     "scripts/radiounet/images/products.py": ('        return f"{self.root}/report.html"\n\n', PRODUCT),
-        "    root: str\n\n    def field_image(",
-        f"    root: str\n\n{PRODUCT}    def field_image(",
-    ),
 }
 
 

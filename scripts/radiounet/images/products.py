@@ -167,10 +167,9 @@ class Products:
         """Folder that can be put on a web server, see `Publication`."""
         return f"{self.root}/publication"
 
-    def site_link(self) -> str:
-        """Address of the results site from the pages of a run; '' where there is none."""
-        page = Path(SiteFiles(self.publication()).page())
-        return page.relative_to(self.root).as_posix() if page.is_file() else ""
+    def has_site(self) -> bool:
+        """Whether a results site is there, to which the pages of a run lead."""
+        return Path(SiteFiles(self.publication()).page()).is_file()
 
 
 HIPS_LAYERS = ("image", "probability", "mask")

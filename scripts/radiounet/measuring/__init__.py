@@ -25,6 +25,7 @@ __all__ = [
     "labels",
     "limits",
     "mocks",
+    "mosaic_tables",
     "object_scores",
     "objects",
     "profiles",

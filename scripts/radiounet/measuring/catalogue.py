@@ -18,13 +18,13 @@ from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
-from radiounet.images.reading import ecsv_table
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.tables import quote_number_signs
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
-from radiounet.measuring.columns import make_table, number_formats, unmeasured_cluster
+from radiounet.measuring.columns import PAGE, make_table, number_formats, unmeasured_cluster
 from radiounet.measuring.duplicates import drop_duplicates
+from radiounet.measuring.mosaic_tables import MosaicTable, read_mosaic_table
 from radiounet.survey.cluster_tables import log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
@@ -35,7 +35,15 @@ ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 
 _PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
 
-PER_MOSAIC = ("footprints", "inputsha", "mask_sha256", "probability_sha256", "version", "codehash")
+PER_MOSAIC = (
+    "footprints",
+    "inputsha",
+    "mask_sha256",
+    "probability_sha256",
+    "cutouts_sha256",
+    "version",
+    "codehash",
+)
 
 
 def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:
@@ -53,10 +61,10 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
         if rejection := read_rejection(path):
             rejections.append(rejection)
         else:
-            tables.append(ecsv_table(path))
+            tables.append(read_mosaic_table(kind, path))
     if kind == "islands":
         tables = drop_duplicates(tables)
-    rows = [row for table in tables for row in _rows(table)]
+    rows = [row for table in tables for row in table.rows]
     if kind == "islands":
         _name_lost_parents(rows)
     meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
@@ -66,16 +74,14 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
 
 
 def _rows(table: Table) -> list[dict]:
-    """Rows of a catalogue; ECSV has empty texts as masked."""
-    full = table.filled("") if table.has_masked_columns else table
-    return [dict(zip(full.colnames, row, strict=True)) for row in full]
+    return [dict(zip(table.colnames, row, strict=True)) for row in table]
 
 
 def _merge_provenance(mosaics: int) -> dict[str, object]:
-    return {"version": __version__, "codehash": code_hash(), "mosaics": mosaics}
+    return {"version": __version__, "codehash": code_hash(), "documentation": PAGE, "mosaics": mosaics}
 
 
-def _common_meta(tables: Sequence[Table]) -> dict[str, object]:
+def _common_meta(tables: Sequence[MosaicTable]) -> dict[str, object]:
     """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
     keys = [key for table in tables[:1] for key in table.meta if key not in PER_MOSAIC]
     values = {key: sorted({str(table.meta.get(key)) for table in tables}) for key in keys}
@@ -227,17 +233,17 @@ def merge_catalogues(
 def write_catalogue(table: Table, path: str | Path) -> None:
     """Write FITS, VOTable (``.vot``), CSV or Parquet, by the suffix of `path`.
 
-    In FITS the description and UCD of column n are the cards ``TCOMMn`` and
-    ``TUCDn``; CSV has them in comment lines before the header, Parquet in the
-    metadata of its fields (``unit``, ``ucd``, ``description``). FITS holds ASCII
-    only: any other letter is a question mark there.
+    In FITS the extension is named after the file (``CLUSTERS``), and the description
+    and UCD of column n are the cards ``TCOMMn`` and ``TUCDn``; CSV has them in comment
+    lines before the header, Parquet in the metadata of its fields (``unit``, ``ucd``,
+    ``description``). FITS holds ASCII only: any other letter is a question mark there.
     """
     suffix = Path(path).suffix
     with atomic(path) as temporary:
         if suffix == ".vot":
             _write_votable(table, temporary)
         elif suffix == ".fits":
-            _write_fits(table, temporary)
+            _write_fits(table, temporary, Path(path).stem)
         elif suffix == ".parquet":
             _write_parquet(table, temporary)
         else:
@@ -252,17 +258,18 @@ def _write_votable(table: Table, path: Path) -> None:
     content.to_xml(str(path))
 
 
-def _write_fits(table: Table, path: Path) -> None:
+def _write_fits(table: Table, path: Path, name: str) -> None:
     plain = table.copy()
     plain.meta = {}
-    for name in plain.colnames:
-        if plain[name].dtype.kind == "U":  # FITS tables hold ASCII only
-            ascii_text = np.char.encode(np.asarray(plain[name]), "ascii", "replace")
-            plain.replace_column(name, TableColumn(ascii_text, unit=plain[name].unit))
+    for column in table.itercols():
+        if column.dtype.kind == "U":  # FITS tables hold ASCII only
+            ascii_text = np.char.encode(column, "ascii", "replace")
+            plain.replace_column(column.name, TableColumn(ascii_text, unit=column.unit))
     hdu = fits.table_to_hdu(plain)
-    for number, name in enumerate(table.colnames, start=1):
-        hdu.header[f"TCOMM{number}"] = table[name].description
-        hdu.header[f"TUCD{number}"] = table[name].info.meta["ucd"]
+    hdu.name = name
+    for number, column in enumerate(table.itercols(), start=1):
+        hdu.header[f"TCOMM{number}"] = column.description
+        hdu.header[f"TUCD{number}"] = column.info.meta["ucd"]
     for key, value in table.meta.items():
         hdu.header.add_history(printable(f"{key}: {value}"))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -289,7 +290,7 @@ def measure_clusters(
         )
         log_notes(mine, table)
     meta = maps_provenance(products[0].probability, products[0].mask) | {
-        "clusters": table or "none",
+        "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "clusters_rows": len(clusters),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
@@ -299,4 +300,4 @@ def measure_clusters(
         **(compact.provenance() if compact else {}),
     }
     write_cutouts(cutouts, shown, meta)
-    write_ecsv(target, make_table("clusters", rows, meta))
+    write_ecsv(target, make_table("clusters", rows, meta | {"cutouts_sha256": sha256_of(cutouts)}))

@@ -282,13 +282,15 @@ LIMITS = {
 REJECTED = {
     "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
     "stage": Column(str, None, "meta.code.class", "Stage that rejected it"),
-    "file": Column(str, None, "meta.file", "File that was at fault"),
+    "file": Column(str, None, "meta.id;meta.file", "File that was at fault"),
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
 COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}
 """Of the catalogues of a run."""
 TABLES = COLUMNS | {"limits": LIMITS}
 """Of the tables of a mosaic, too."""
+PAGE = "docs/reference/columns.md"
+"""Page of the repository that describes every column."""
 
 
 def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from astropy.table import Table
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from radiounet.measuring.mosaic_tables import MosaicTable
 
-def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
+
+def drop_duplicates(tables: Sequence[MosaicTable]) -> list[MosaicTable]:
     """Keep one of the islands that several mosaics show of the same emission.
 
     Islands of different mosaics are the same when they share half of the smaller
@@ -25,24 +26,28 @@ def drop_duplicates(tables: Sequence[Table]) -> list[Table]:
 
     Parameters
     ----------
-    tables : sequence of Table
+    tables : sequence of MosaicTable
         Islands of one mosaic each, with ``footprints`` in the metadata.
     """
-    where = [(number, row) for number, table in enumerate(tables) for row in range(len(table))]
+    where = [(number, row) for number, table in enumerate(tables) for row in range(len(table.rows))]
     prints = [
         set(map(int, text.split()))
         for table in tables
-        for text in table.meta.get("footprints") or [""] * len(table)
+        for text in table.meta.get("footprints") or [""] * len(table.rows)
     ]
-    parents = [str(parent) for table in tables for parent in table["parent"]]
-    owned = [float(row["owned_fraction"] * row["area_arcmin2"]) for table in tables for row in table]
+    rows = [row for table in tables for row in table.rows]
+    parents = [row["parent"] for row in rows]
+    owned = [row["owned_fraction"] * row["area_arcmin2"] for row in rows]
     mosaics = [number for number, _ in where]
     kept: dict[int, list[int]] = defaultdict(list)
     for group in _groups(_same_islands(where, prints, parents)):
         for island in _keep(group, mosaics, prints, owned):
             number, row = where[island]
             kept[number].append(row)
-    return [table[np.array(sorted(kept[number]), int)] for number, table in enumerate(tables)]
+    return [
+        MosaicTable([table.rows[row] for row in sorted(kept[number])], table.meta)
+        for number, table in enumerate(tables)
+    ]
 
 
 def _groups(labels: np.ndarray) -> list[list[int]]:

@@ -6,6 +6,7 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -279,7 +280,7 @@ def measure_limits(
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     rows.sort(key=lambda row: (row["ra_deg"], row["dec_deg"], row["name"]))
     meta = mask_provenance(products.mask) | {
-        "clusters": table or "none",
+        "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",
         "limits": options.model_dump_json(exclude={"enabled"}),

@@ -3,6 +3,7 @@
 `astropy.io.ascii` (format ``cds``) reads both back to the same values.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ UNITS = {
     "uJy / beam": "uJy",
 }
 NOTHING = "---"
+NO_BREAK = "\xa0"
 WIDTH = 80
 
 
@@ -105,7 +107,7 @@ def _field(column: Column) -> _Field:
         texts,
         f"{form}{width}" + (f".{digits}" if form in "FE" else ""),
         UNITS.get(str(column.unit), str(column.unit or NOTHING).replace(" ", "")),
-        printable(described),
+        printable(one_line(described)),
         "" in texts,
     )
 
@@ -135,7 +137,11 @@ def _described(kind: str, fields: list[_Field]) -> list[str]:
         place = f"{start:>5}-{end:>5}" if end > start else f"{start:>11}"
         head = f"{place} {field.form:<7} {field.unit:<{unit}} {field.name:<{longest}} "
         about = ("?" if field.may_lack and field.form[0] != "A" else "") + " " + field.about
-        first, *rest = textwrap.wrap(about.strip(), max(WIDTH - len(head), 30)) or [""]
+        # readers take a line that begins with a number for another column
+        kept = re.sub(r" (?=\d)", NO_BREAK, about.strip())
+        first, *rest = [
+            one.replace(NO_BREAK, " ") for one in textwrap.wrap(kept, max(WIDTH - len(head), 20))
+        ] or [""]
         lines.append(head + first)
         lines += [" " * len(head) + one for one in rest]
         start = end + 2

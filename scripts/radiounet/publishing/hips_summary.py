@@ -110,7 +110,7 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
     }[layer]
     entries = {
         "creator_did": f"{publisher_id(release)}/{layer}",
-        "obs_collection": release.title,
+        "obs_collection": release.collection,
         "obs_title": f"{release.title}: {TITLES[layer]}",
         "obs_description": f"Radio U-Net over {release.title}: {TITLES[layer]}; "
         "every position from the mosaic that owns it",
@@ -133,9 +133,9 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
         "hips_pixel_scale": f"{pixel_deg:.6g}",
         "s_pixel_scale": f"{release.pixel_arcsec / 3600:.6g}",
         "hips_pixel_cut": f"{low:.4g} {high:.4g}",
-        "hips_data_range": f"{low:.4g} {high:.4g}",
         "hips_pixel_function": "asinh" if layer == "image" else "linear",
-        "hips_hierarchy": "mean" if layer != "mask" else "first",
+        # a coarser pixel of the mask is diffuse where any below it is, for which there is no word
+        **({"hips_hierarchy": "mean"} if layer != "mask" else {}),
         "hips_sampling": "nearest" if layer == "mask" else "bilinear",
         "hips_initial_ra": f"{about['ra_deg']:.6f}",
         "hips_initial_dec": f"{about['dec_deg']:.6f}",

@@ -83,6 +83,10 @@ class LabelTable:
     rows: list[dict[str, object]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        self._read()
+
+    def _read(self) -> None:
+        """Take the labels of the file, to which another person may have added some."""
         if not Path(self.path).is_file():
             return
         table = ecsv_table(self.path)
@@ -100,6 +104,7 @@ class LabelTable:
 
     def add(self, source: CatalogueObject, label: str) -> None:
         """Give a candidate a label, one of `LABELS`."""
+        self._read()
         row, name = source.row, one_line(source.row["name"])
         self.rows = [one for one in self.rows if plain_name(str(one["name"])) != plain_name(name)]
         values = (name, LABELS[label], label, *source.place, source.kind, str(row["mosaic"]))
@@ -110,10 +115,12 @@ class LabelTable:
         self._write()
 
     def undo(self) -> str | None:
-        """Take the last label back; the name it was given to."""
-        if not self.rows:
+        """Take back the last label that `who` gave; the name it was given to."""
+        self._read()
+        mine = [number for number, row in enumerate(self.rows) if row["who"] == self.who]
+        if not mine:
             return None
-        name = str(self.rows.pop()["name"])
+        name = str(self.rows.pop(mine[-1])["name"])
         self._write()
         return name
 

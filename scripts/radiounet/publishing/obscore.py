@@ -119,7 +119,7 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str)
                     "dataproduct_type": "image",
                     "dataproduct_subtype": kind,
                     "calib_level": 4,
-                    "obs_collection": release.title,
+                    "obs_collection": release.collection,
                     "obs_publisher_did": f"{collection_id}/{kind}?{row['obs_id']}",
                     "access_url": name,
                     "access_format": "image/fits",
@@ -150,10 +150,7 @@ def obscore_bytes(table: Table) -> dict[str, bytes]:
     from astropy.io import fits
 
     stream, other = io.BytesIO(), io.BytesIO()
-    content = from_table(table)
-    for field in content.get_first_table().fields:
-        field.utype = f"obscore:{field.name}" if field.name != "owned_area" else None
-    content.to_xml(stream)
+    from_table(table).to_xml(stream)
     hdu = fits.table_to_hdu(_ascii(table))
     hdu.name = "OBSCORE"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(other)

@@ -132,11 +132,11 @@ def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mappin
                     f"{paths[kind]} was not made from {paths['mask']}: "
                     f"{key} {meta.get(key)}, not {header.get(key.upper())}"
                 )
-        for source in ("mask", "probability"):
-            known = meta.get(f"{source}_sha256", sources[source])  # results of earlier versions lack it
+        for source in ("mask", "probability", "cutouts"):
+            known = meta.get(f"{source}_sha256", sources[source])  # not all tables have all of them
             if known != sources[source]:
                 raise ConfigError(
-                    f"{paths[source]} was changed after {paths[kind]} was made from it: "
+                    f"{paths[source]} is not that which {paths[kind]} belongs to: "
                     f"its SHA-256 is {sources[source]}, not {known}"
                 )
 

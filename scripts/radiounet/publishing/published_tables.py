@@ -10,12 +10,13 @@ from astropy.io.votable.tree import Field, VOTableFile
 from astropy.table import Table
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products, Publication
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products, Publication, SiteFiles
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import reading
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.published_maps import require_files
 from radiounet.publishing.records import Shelf, do_once
+from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.releases import Release
 
 LINK = "cutouts_url"
@@ -28,7 +29,7 @@ def publish_catalogues(
     """Publish the catalogues of a run.
 
     FITS, CSV and Parquet are those of the run. The VOTables have one more column, the address of the
-    row's cut-outs (clusters) or mask (islands) from their own folder. The ReadMe of CDS describes
+    row's cut-outs from their own folder. The ReadMe of CDS describes
     tables of fixed width with the same rows.
 
     Parameters
@@ -132,28 +133,28 @@ def _linked(path: str, kind: str, mosaics: set[str]) -> bytes:
     with reading(path):
         document = parse(path)
     if kind != "rejected":
-        _add_links(document, kind, mosaics)
+        _add_links(document, _links(read_votable(path), kind, mosaics))
     stream = io.BytesIO()
     document.to_xml(stream)
     return stream.getvalue()
 
 
-def _add_links(document: VOTableFile, kind: str, mosaics: set[str]) -> None:
+def _links(table: Table, kind: str, mosaics: set[str]) -> list[str]:
+    """Addresses of the cut-outs on the results site, '' for a cluster that was not measured."""
+    files, links = SiteFiles(".."), []
+    for row, stem in zip(table, stems_of(table), strict=True):
+        is_shown = str(row["mosaic"]) in mosaics and (kind == "islands" or row["coverage"] > 0)
+        links.append(files.cutout(str(row["mosaic"]), stem) if is_shown else "")
+    return links
+
+
+def _add_links(document: VOTableFile, links: Sequence[str]) -> None:
     content = document.get_first_table()
     old = content.array
-    target = Publication.cutouts if kind == "clusters" else Publication.mask
-    links = [
-        f"../{target(str(name))}" if str(name) in mosaics else ""
-        for name in (old["mosaic"] if len(old) else [])
-    ]
     field = Field(
         document, name=LINK, ID=LINK, datatype="unicodeChar", arraysize="*", ucd="meta.ref.url;meta.file"
     )
-    field.description = (
-        "Cut-outs of the cluster's mosaic, one EXTVER a cluster, relative to this table"
-        if kind == "clusters"
-        else "Mask of the island's mosaic, relative to this table"
-    )
+    field.description = "Cut-outs of image, residual, probability and mask, relative to this table"
     content.fields.append(field)
     rows: np.ma.MaskedArray = np.ma.zeros(len(old), dtype=[*old.dtype.descr, (LINK, "O")])
     for name in old.dtype.names:

@@ -24,7 +24,7 @@ UNNAMED = "not named"
 """Creator of a publication for which none is named."""
 DEVELOPERS = "the radiounet-lotss developers"
 PAPERS = {
-    "network": ("Stuardi et al. 2024, MNRAS, stae2014, arXiv:2408.10871", "10.48550/arXiv.2408.10871"),
+    "network": ("Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"),
     "dr2": ("Shimwell et al. 2022, A&A 659, A1", "10.1051/0004-6361/202142484"),
     "dr3": ("Shimwell et al. 2026, A&A", "10.1051/0004-6361/202557749"),
 }
@@ -80,9 +80,10 @@ def research_files(
     workflow = WORKFLOW_TEXT.format(version=used["version"], code=used["code"], release=release.name).encode(
         "ascii", "replace"
     )
+    crate = _crate(title, used, release, files, date or UNKNOWN_DATE, kinds, options)
     return {
         WORKFLOW: workflow,
-        "ro-crate-metadata.json": _json(_crate(title, used, files, date or UNKNOWN_DATE, kinds, options)),
+        "ro-crate-metadata.json": _json(crate),
         ".zenodo.json": _json(_zenodo(title, used, release, options)),
         "CITATION.md": _citation(title, used, release, options).encode("utf-8"),
     }
@@ -107,7 +108,7 @@ def _described(used: Mapping[str, str]) -> str:
         f"Masks, probability maps and catalogues of diffuse radio emission in {used['survey']}. "
         f"Network: {used['model']}, SHA-256 of its weights {used['modelsha']}. "
         f"Code: radiounet {used['version']}, hash {used['code']}. "
-        f"Clusters: {used['clusters'].rsplit('/', 1)[-1]}, SHA-256 {used['clusters_sha']}."
+        f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}."
     )
 
 
@@ -136,20 +137,23 @@ def _creators(options: PublishOptions) -> list[str]:
 
 
 def _citation(title: str, used: Mapping[str, str], release: Release, options: PublishOptions) -> str:
-    lines = [f"# {markdown(title)}", "", markdown(_described(used)), ""]
+    lines = [f"# {markdown(title)}", ""]
     lines += [f"Creators: {markdown('; '.join(_creators(options)))}. Licence: {options.license}.", ""]
-    lines += ["If you use it, please cite:", ""]
-    lines += [f"- {markdown(text)}, doi {markdown(doi)}" for text, doi in _papers(release)]
-    lines += [
-        f"- radiounet {markdown(used['version'])} (code {markdown(used['code'])})",
-        f"- the list of clusters: {markdown(used['clusters'].rsplit('/', 1)[-1])}",
-    ]
+    lines += ["Masks, probability maps and catalogues of diffuse radio emission, made with", ""]
+    lines += [f"- images: {markdown(used['survey'])}"]
+    lines += [f"- network: {markdown(used['model'])}, SHA-256 of its weights `{used['modelsha']}`"]
+    lines += [f"- code: radiounet {markdown(used['version'])}, hash `{used['code']}`"]
+    lines += [f"- list of clusters: {markdown(used['clusters'])}, SHA-256 `{used['clusters_sha']}`", ""]
+    lines += ["If you use them, please cite this publication and", ""]
+    lines += [f"- {text}, doi:{doi}" for text, doi in _papers(release)]
+    lines += ["- the catalogues that the list of clusters was made from"]
     return "\n".join(lines) + "\n"
 
 
 def _crate(
     title: str,
     used: Mapping[str, str],
+    release: Release,
     files: Mapping[str, str],
     date: str,
     kinds: Sequence[str],
@@ -164,7 +168,7 @@ def _crate(
     parts = [{"@id": name} for name in (*single, *folders)]
     licence = f"{SPDX}/{options.license}"
     creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(_creators(options))]
-    papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in PAPERS.values()]
+    papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in _papers(release)]
     entities: list[dict] = [
         {
             "@id": "ro-crate-metadata.json",
@@ -201,7 +205,7 @@ def _crate(
         {"@id": "#developers", "@type": "Organization", "name": DEVELOPERS},
         *(
             {"@id": f"https://doi.org/{doi}", "@type": "ScholarlyArticle", "name": text}
-            for text, doi in PAPERS.values()
+            for text, doi in _papers(release)
         ),
         {
             "@id": WORKFLOW,
@@ -247,7 +251,6 @@ def _crate(
             "description": _described(used),
             "instrument": {"@id": WORKFLOW},
             "agent": creators,
-            "endTime": date,
             "object": [{"@id": "#used-weights"}, {"@id": "#used-clusters"}],
             "result": parts,
         },
@@ -261,7 +264,7 @@ def _crate(
             }
             for name, value in (
                 ("weights", f"{used['model']}, SHA-256 {used['modelsha']}"),
-                ("clusters", f"{used['clusters'].rsplit('/', 1)[-1]}, SHA-256 {used['clusters_sha']}"),
+                ("clusters", f"{used['clusters']}, SHA-256 {used['clusters_sha']}"),
             )
         ),
     ]

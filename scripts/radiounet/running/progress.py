@@ -334,5 +334,5 @@ def write_status(status: Status, products: Products) -> None:
     with atomic(products.status_file()) as temporary:
         temporary.write_text(json.dumps(asdict(status), indent=1) + "\n")
     left = status.hours_left and duration(status.hours_left)
-    site = products.site_link()
+    site = products.has_site()
     write_page(products.status_page(), "status.html.j2", **asdict(status), left=left, site=site)

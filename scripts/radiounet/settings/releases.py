@@ -30,6 +30,7 @@ class Release(Section):
     """A data release of a survey."""
 
     name: str = Field("", description="its name, which is its key; nobody has to write it")
+    survey: str = Field("", max_length=100, description="survey that it is a release of, such as LoTSS")
     cells: Literal["pointing", "healpix", "images"] = Field(
         description="who owns which sky: the nearest pointing, or a HEALPix cell (RING, ICRS); "
         "images: own images only, each of which owns all it shows"
@@ -75,9 +76,15 @@ class Release(Section):
         return self.cells != "images"
 
     @property
+    def collection(self) -> str:
+        """Survey and release, such as LoTSS DR2."""
+        return f"{self.survey} {self.name.upper()}".strip() if self.is_listed else "own images"
+
+    @property
     def title(self) -> str:
         """Its name and frequency for people."""
-        return f"{self.name.upper()} ({self.frequency_mhz:g} MHz)" if self.is_listed else "own images"
+        frequency = f" ({self.frequency_mhz:g} MHz)" if self.is_listed else ""
+        return f"{self.collection}{frequency}"
 
     def for_stage(self) -> str:
         """What a stage needs to know of it, as JSON: all but its sources, which may move."""
@@ -87,7 +94,7 @@ class Release(Section):
 SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
 
-LOTSS: dict[str, Any] = {"pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
+LOTSS: dict[str, Any] = {"survey": "LoTSS", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
 LOTSS_FIELDS = (
     "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
     "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt"

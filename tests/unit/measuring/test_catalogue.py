@@ -17,6 +17,7 @@ from radiounet.images.writing import write_ecsv, write_json
 from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections, write_catalogue
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.duplicates import drop_duplicates
+from radiounet.measuring.mosaic_tables import MosaicTable
 from walk import MADE, a_row, copy_of, make_walk, read_catalogue, rows_of
 
 
@@ -36,8 +37,12 @@ def mosaic(*islands):
     return make_table("islands", list(rows), MADE["islands"].meta | {"footprints": list(footprints)})
 
 
+def mosaic_table(table):
+    return MosaicTable([dict(zip(table.colnames, row, strict=True)) for row in table], table.meta)
+
+
 def kept(*mosaics):
-    return [table["name"].tolist() for table in drop_duplicates(mosaics)]
+    return [[row["name"] for row in one.rows] for one in drop_duplicates([*map(mosaic_table, mosaics)])]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -166,14 +171,12 @@ def test_equal_shares_go_to_the_first_mosaic():
 
 def test_islands_without_footprints_all_stay():
     meta = {key: value for key, value in MADE["islands"].meta.items() if key != "footprints"}
-    tables = [make_table("islands", [a_row("islands")], meta) for _ in range(2)]
-    assert [len(table) for table in drop_duplicates(tables)] == [1, 1]
+    tables = [make_table("islands", [a_row("islands", name=name)], meta) for name in ("a", "b")]
+    assert kept(*tables) == [["a"], ["b"]]
 
 
 def test_nothing_to_drop():
-    (table,) = drop_duplicates([make_table("islands", [], {})])
-    assert len(table) == 0
-    assert table.colnames == list(COLUMNS["islands"])
+    assert kept(make_table("islands", [], {})) == [[]]
 
 
 def test_rejections_are_listed_once_and_by_name():
@@ -258,13 +261,14 @@ def test_every_format_has_the_same_rows(merged, kind, suffix):
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_fits_has_units_ucds_and_descriptions(merged, kind):
     header = fits.getheader(merged.catalogue(kind, "fits"), 1)
+    assert header["EXTNAME"] == kind.upper()
     for number, (name, column) in enumerate(COLUMNS[kind].items(), start=1):
         assert header[f"TTYPE{number}"] == name
         assert header[f"TUCD{number}"] == column.ucd
         assert header[f"TCOMM{number}"] == column.description
         assert u.Unit(header.get(f"TUNIT{number}", "")) == u.Unit(column.unit or "")
     assert any(line.startswith("codehash: ") for line in header["HISTORY"])
-    assert "mosaics: 3" in list(header["HISTORY"])
+    assert {"mosaics: 3", "documentation: docs/reference/columns.md"} <= set(header["HISTORY"])
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

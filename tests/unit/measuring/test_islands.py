@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from astropy.table import Table
 
 from maps import write_products
 from radiounet.images.beams import Beam
@@ -10,6 +9,7 @@ from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.islands import find_islands, footprint
+from radiounet.measuring.mosaic_tables import read_mosaic_table
 from radiounet.network.masks import make_mask
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
@@ -40,7 +40,7 @@ def tables(tmp_path, sky, seed=1, brightness=None):
         write_products(paths.values(), plane, mask, mask)
         target = str(tmp_path / f"{name}.ecsv")
         find_islands(*paths.values(), SURVEY, name, MeasureOptions(), target)
-        found[name] = Table.read(target, format="ascii.ecsv")
+        found[name] = read_mosaic_table("islands", target)
     return found
 
 
@@ -56,7 +56,7 @@ def disc(ra0, dec0, radius_arcmin):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_island_near_the_border_is_in_the_catalogue_once(tmp_path, ra, seed):
     found = tables(tmp_path, disc(ra, 35.0, 2.0), seed)
-    kept = [row for table in drop_duplicates([*found.values()]) for row in table]
+    kept = [row for table in drop_duplicates([*found.values()]) for row in table.rows]
     assert len(kept) == 1
     assert kept[0]["mosaic"] == ("west" if ra > 150.0001 else "east" if ra < 149.9999 else kept[0]["mosaic"])
     assert kept[0]["area_arcmin2"] == pytest.approx(np.pi * 4, rel=0.08)
@@ -72,12 +72,12 @@ def test_every_owned_masked_position_lies_in_one_kept_island(tmp_path):
 
     found = tables(tmp_path, ridges)
     kept = drop_duplicates([*found.values()])
-    assert sum(len(table) for table in kept) == 2
+    assert sum(len(table.rows) for table in kept) == 2
     prints = [
         set(map(int, text.split()))
-        for table, rows in zip(found.values(), kept, strict=True)
-        for text, name in zip(table.meta["footprints"], table["name"], strict=True)
-        if name in rows["name"]
+        for table, those_kept in zip(found.values(), kept, strict=True)
+        for text, row in zip(table.meta["footprints"], table.rows, strict=True)
+        if row in those_kept.rows
     ]
     ra, dec = np.meshgrid(np.arange(149.84, 150.16, 0.0013), np.arange(34.85, 35.2, 0.0013))
     ra, dec = ra.ravel(), dec.ravel()
@@ -89,10 +89,10 @@ def test_every_owned_masked_position_lies_in_one_kept_island(tmp_path):
 
 def test_an_island_of_another_cell_is_left_to_its_owner(tmp_path):
     found = tables(tmp_path, disc(150.2, 35.0, 1.5))
-    assert len(found["west"]) == 1
-    assert len(found["east"]) == 0
-    assert found["west"]["owned_fraction"][0] == 1
-    assert not found["west"]["flag_edge"][0]
+    assert found["east"].rows == []
+    (row,) = found["west"].rows
+    assert row["owned_fraction"] == 1
+    assert not row["flag_edge"]
 
 
 def gaussians(*places):
@@ -118,9 +118,9 @@ def test_touching_objects_across_the_border_are_in_the_catalogue_once_each(tmp_p
 
     found = tables(tmp_path, sky, brightness=brightness)
     for table in found.values():
-        assert len(table) in (0, 2)  # a region as a whole, or not at all
+        assert len(table.rows) in (0, 2)  # a region as a whole, or not at all
     kept = drop_duplicates([*found.values()])
-    rows = [row for table in kept for row in table]
+    rows = [row for table in kept for row in table.rows]
     assert sorted(row["ra_deg"] for row in rows) == pytest.approx(
         [middle - APART / 2, middle + APART / 2], abs=0.004
     )
@@ -140,18 +140,18 @@ def test_a_piece_that_only_its_owner_joins_to_a_region_is_not_lost(tmp_path):
         return (brightness(ra, dec) > 1) & ~gap
 
     found = tables(tmp_path, sky, brightness=brightness)
-    assert found["west"]["parent"][0] == found["west"]["parent"][1]
+    assert len({row["parent"] for row in found["west"].rows}) == 1
     kept = drop_duplicates([*found.values()])
-    rows = [row for table in kept for row in table]
+    rows = [row for table in kept for row in table.rows]
     assert sorted(row["ra_deg"] for row in rows) == pytest.approx([east, west], abs=0.004)
 
 
 def test_pieces_name_the_most_probable_as_their_parent(tmp_path):
     brightness = gaussians(150.25 - APART / 2, 150.25 + APART / 2, 150.45)
-    found = tables(tmp_path, lambda ra, dec, rng: brightness(ra, dec) > 1, brightness=brightness)["west"]
+    found = tables(tmp_path, lambda ra, dec, rng: brightness(ra, dec) > 1, brightness=brightness)["west"].rows
     assert len(found) == 3
-    alone = found[found["ra_deg"] > 150.4]
-    assert alone["parent"].tolist() == alone["name"].tolist()
-    pieces = found[found["ra_deg"] < 150.4]
-    assert len(set(pieces["parent"])) == 1
-    assert pieces["parent"][0] in pieces["name"]
+    (alone,) = (row for row in found if row["ra_deg"] > 150.4)
+    assert alone["parent"] == alone["name"]
+    pieces = [row for row in found if row["ra_deg"] < 150.4]
+    (parent,) = {row["parent"] for row in pieces}
+    assert parent in [row["name"] for row in pieces]

@@ -184,12 +184,13 @@ def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
         )
 
 
-@pytest.mark.parametrize("kind", ["image", "probability", "mask"])
+@pytest.mark.parametrize("kind", ["image", "probability", "mask", "cutouts"])
 def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
     products = copy_of(run, tmp_path)
-    path = getattr(products, kind)("b")
+    path = getattr(products, kind)("a")
     with fits.open(path, mode="update") as hdus:
-        hdus[0].data[100, 100] = 0 if kind != "mask" else 1 - hdus[0].data[100, 100]
+        plane = hdus[0 if kind != "cutouts" else "RESIDUAL"].data
+        plane[20, 20] = 7 if kind != "mask" else 1 - plane[20, 20]
     names = run_mosaics(products)
     with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
         publish(
@@ -361,7 +362,9 @@ def test_catalogues_keep_their_bytes_and_the_votables_have_links(run, published)
         assert table.colnames == [*before.colnames, "cutouts_url"]
         assert list(table["name"]) == list(before["name"])
         assert len(table)
-        assert all((path.parent / link).is_file() for link in table["cutouts_url"])
+        for row in table:
+            with fits.open(path.parent / row["cutouts_url"]) as hdus:
+                assert hdus[0].header["OBJECT"].startswith(str(row["name"])[:10])
         assert parse_single_table(path).fields[-1].ucd == "meta.ref.url;meta.file"
 
 
@@ -386,7 +389,7 @@ def test_cds_readme_is_read_back_to_the_same_values(run, published):
                 plain = [" ".join(str(one).encode("ascii", "replace").decode().split()) for one in ours]
                 assert texts == plain, name
         assert all(
-            len(line) <= 200 for line in Path(published.at(published.cds("ReadMe"))).read_text().split("\n")
+            len(line) <= 80 for line in Path(published.at(published.cds("ReadMe"))).read_text().split("\n")
         )
 
 
@@ -400,7 +403,7 @@ def test_obscore_has_a_row_for_each_file(published):
         assert row["access_estsize"] == -(-path.stat().st_size // 1024)
         assert row["s_xel1"] == row["s_xel2"] == N_PX
         assert row["s_resolution"] == 20
-        assert row["obs_title"].startswith("DR2 (144 MHz), ")
+        assert row["obs_title"].startswith("LoTSS DR2 (144 MHz), ")
     assert table["em_min"][0] == pytest.approx(299792458 / 144e6, rel=1e-4)
     assert Table.read(published.at(published.obscore("fits"))).colnames == table.colnames
 
@@ -413,7 +416,7 @@ def test_hostile_headers_stay_text(tmp_path):
     (tmp_path / "t.vot").write_bytes(obscore_bytes(obscore_table([row], DR2, "ivo://x"))["vot"])
     assert "<b onload" not in (tmp_path / "t.vot").read_text()
     table = read_votable(tmp_path / "t.vot")
-    assert list(table["obs_title"]) == ["DR2 (144 MHz), a (<b onload='x'>\"q\")"] * 2
+    assert list(table["obs_title"]) == ["LoTSS DR2 (144 MHz), a (<b onload='x'>\"q\")"] * 2
     assert list(table["access_estsize"]) == [1, 2]
 
 

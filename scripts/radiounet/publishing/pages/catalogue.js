@@ -151,6 +151,11 @@ const Catalogue = (() => {
       go(page + 1, "Next ›", "Next page"), go(pages - 1, "»", "Last page"));
   }
 
+  /** What tells a button or a choice of a list from the others. */
+  function nameOf(element) {
+    return ["BUTTON", "SELECT"].includes(element?.tagName) ? element.dataset.key || element.getAttribute("aria-label") || element.textContent.replace(/[^a-z ]/gi, "").trim() : null;
+  }
+
   async function show(main, kind, query) {
     const [run, list] = [await Site.need("run"), await Site.list(kind)];
     let current = new URLSearchParams(query);
@@ -168,6 +173,7 @@ const Catalogue = (() => {
       if (turned) window.scrollTo(0, 0);
     };
     function update() {
+      const focused = nameOf(document.activeElement);
       const rows = select(list, current);
       const view = current.get("view") || "pictures", size = view === "table" ? ROWS : CARDS;
       const page = Math.min(Math.max(0, Number(current.get("page") || 1) - 1 || 0), Math.max(0, Math.ceil(rows.length / size) - 1));
@@ -180,6 +186,8 @@ const Catalogue = (() => {
       parts.result.replaceChildren(
         ...(rows.length ? [view === "table" ? table(list, shown, current, set, run) : h("div", { class: "cards" }, shown.map((row) => card(list, row)))] : [h("p", { class: "empty" }, `No ${kind} pass these filters.`)]),
         ...[pager(rows.length, size, page, set)].filter(Boolean));
+      // what was pressed has been made anew
+      if (focused && document.activeElement === document.body) [...main.querySelectorAll("button, select")].find((one) => nameOf(one) === focused)?.focus();
     }
     parts.filters.append(filters(list, current, set, run));
     update();

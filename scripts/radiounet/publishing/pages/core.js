@@ -168,5 +168,10 @@ const Site = (() => {
   };
   const flagName = (name) => FLAGS[name] || name.replace(/^flag_/, "").replace(/_/g, " ");
 
-  return { load, need, list, h, number, unit, position, bytes, badge, kindOf, SHAPES, flagName, raised };
+  /** A part of an address as text; as it is where it is none. */
+  function decoded(part) {
+    try { return decodeURIComponent(part); } catch { return part; }
+  }
+
+  return { load, need, decoded, list, h, number, unit, position, bytes, badge, kindOf, SHAPES, flagName, raised };
 })();

@@ -83,7 +83,7 @@
   async function route() {
     const main = document.getElementById("main");
     const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-    const [page, ...rest] = path.split("/").map(decodeURIComponent);
+    const [page, ...rest] = path.split("/").map(Site.decoded);
     const run = await Site.need("run");
     document.getElementById("title").textContent = run.title;
     document.title = run.title;
@@ -103,6 +103,8 @@
     document.body.dataset.page = page || "overview";
   }
 
+  // the address is that of a page of the site: a link to #main would leave it
+  document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("main").focus(); });
   window.addEventListener("hashchange", () => { route(); window.scrollTo(0, 0); });
   route();
 })();
