@@ -40,9 +40,7 @@ RULES = {
     "fetch_mosaic": ("GB", GB, 1),
     "mosaic": ("Mpx of fields", len(CENTRES), 2),
     "prepare_image": ("Mpx", 1, 1),
-    "tile": ("Mpx", 1, 1),
-    "infer": ("Mpx", 1, 2),
-    "stitch": ("Mpx", 1, 1),
+    "segment": ("Mpx", 1, 2),
     "find_islands": ("Mpx", 1, 1),
     "measure_clusters": ("Mpx", 1, 1),
 }

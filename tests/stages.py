@@ -19,10 +19,9 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
 from radiounet.mosaicking.mosaic_products import mosaic_fields
-from radiounet.network.inference import open_model, write_cores
-from radiounet.network.masks import stitch_cores
+from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder
-from radiounet.network.tiling import tile_image
+from radiounet.network.segmenting import read_for, write_segmentation
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.mosaics import MosaicOptions
@@ -66,15 +65,12 @@ def run_script(name: str, *arguments: object) -> None:
 
 
 def pass_on(products: Products, mosaic: str) -> None:
-    """Run the stages after an image that is rejected, or that `tile` rejects."""
-    image, tiles, cores = (one(mosaic) for one in (products.image, products.tiles, products.cores))
-    probability, mask = products.probability(mosaic), products.mask(mosaic)
+    """Run the stages after an image that is rejected, or that `segment` rejects."""
+    image, probability, mask = (one(mosaic) for one in (products.image, products.probability, products.mask))
     model, name = ("--model", SEGMENTATION.model), ("--mosaic", mosaic)
     survey = ("--release", "images", "--list", f"{products.root}/mosaics.csv")
-    run_script("tile", *name, *model, "--image", image, "--out", tiles)
-    run_script("infer", tiles, *model, "--out", cores)
     maps = ("--image", image, "--probability", probability, "--mask", mask)
-    run_script("stitch", *name, *model, "--cores", cores, *maps)
+    run_script("segment", *name, *model, *maps)
     run_script("find_islands", *name, *maps, *survey, "--out", products.islands(mosaic))
     run_script("measure_clusters", *name, *model, *survey, "--root", products.root)
 
@@ -128,7 +124,6 @@ def run_stages(
     predictor, card = _opened(segmentation.model, segmentation.batch, segmentation.precision)
     survey = Survey(OWN_IMAGES, [Mosaic(name, *place_of(path, 4.5)) for name, path in images.items()])
     for name, source in images.items():
-        tiles, cores = products.tiles(name), products.cores(name)
         image, probability, mask = (
             one(name) for one in (products.image, products.probability, products.mask)
         )
@@ -139,9 +134,8 @@ def run_stages(
             run_script("prepare_image", *prepared)
             pass_on(products, name)
             continue
-        tile_image(image, segmentation.model, segmentation.mode, tiles)
-        write_cores(tiles, predictor, card, cores)
-        stitch_cores(cores, image, segmentation.model, segmentation, probability, mask)
+        laid = read_for(image, card, segmentation.mode)
+        write_segmentation(laid, predictor, card, segmentation, probability, mask)
         find_islands(image, probability, mask, survey, name, MEASURE, products.islands(name))
         planes = [MosaicProducts(name, image, probability, mask)]
         table = clusters and str(clusters)

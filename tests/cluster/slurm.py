@@ -97,7 +97,7 @@ class SlurmJob:
     @property
     def rule(self) -> str:
         """Rule of the workflow, from the comment that the executor plugin leaves."""
-        return re.sub(r"^rule_|_wildcards_.*$", "", self.comment)
+        return re.sub(r"^rule_(segment\d{4}_)?|_wildcards_.*$", "", self.comment)
 
 
 class Slurm:

@@ -14,8 +14,8 @@ from .slurm import kill, processes_running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CHAIN = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
-ONCE = ["tile", "infer", "stitch"]
+CHAIN = ("segment", "find_islands", "measure_clusters")
+ONCE = ["segment"]
 
 
 @pytest.fixture
@@ -48,52 +48,54 @@ def begin_and_hold(run, *targets):
     process = run.start("--", *targets)
 
     def held():
-        found = processes_running("infer.py", str(run.folder))
+        found = processes_running("segment.py", str(run.folder))
         if found:
             os.kill(found[0], signal.SIGSTOP)
-        return found and [job for job in run.submitted("infer") if job.state == "RUNNING"]
+        return found and [job for job in run.submitted("segment") if job.state == "RUNNING"]
 
     return process, run.slurm.wait_for(held)[0]
 
 
 def test_a_job_killed_by_memory_is_tried_again_with_more_once(mosaics):
     # 300 MB are too little for TensorFlow, 2,400 are not
-    mosaics("--set-resources", "infer:mem_mb=300*8**(attempt-1)", "--", mask("one"))
-    assert [job.memory_mb for job in mosaics.submitted("infer")] == [300, 2400]
-    assert rules(mosaics.submitted()) == sorted([*ONCE, "infer"])
+    mosaics("--set-resources", "segment:mem_mb=300*8**(attempt-1)", "--", mask("one"))
+    assert [job.memory_mb for job in mosaics.submitted("segment")] == [300, 2400]
+    assert rules(mosaics.submitted()) == sorted([*ONCE, "segment"])
     check_masks(mosaics, "one")
     assert mosaics.counts("--", mask("one")) == {}
 
 
 def test_a_job_that_never_fits_is_tried_three_times_and_the_rest_goes_on(mosaics):
-    options = ("--set-resources", "infer:mem_mb=200 if wildcards.mosaic == 'one' else 4000")
+    # each by itself: a job of both would be given the memory of the larger
+    mosaics.config.write_text(mosaics.config.read_text() + "segmentation: {mosaics_per_job: 1}\n")
+    options = ("--set-resources", "segment:mem_mb=200 if wildcards.mosaic == 'one' else 4000")
     text = mosaics(*options, "--", mask("one"), mask("two"), status=1)
-    jobs = mosaics.submitted("infer")
-    assert [job.comment for job in jobs].count("rule_infer_wildcards_one") == 3
-    assert [job.comment for job in jobs].count("rule_infer_wildcards_two") == 1
-    assert "infer" in text
+    jobs = mosaics.submitted("segment")
+    assert [job.comment for job in jobs].count("rule_segment_wildcards_one") == 3
+    assert [job.comment for job in jobs].count("rule_segment_wildcards_two") == 1
+    assert "segment" in text
     check_masks(mosaics, "two")
     assert not (mosaics.folder / mask("one")).exists()
-    # what was made for it on the way is still there: the next run has two jobs
-    assert mosaics.counts("--", mask("one"), mask("two")) == {"infer": 1, "stitch": 1, "total": 2}
+    # its image is still there: the next run has one job
+    assert mosaics.counts("--", mask("one"), mask("two")) == {"segment": 1, "total": 1}
 
 
 def test_a_cancelled_job_is_tried_again_with_double_memory_and_time(mosaics):
     process, job = begin_and_hold(mosaics, mask("one"))
     mosaics.slurm.cancel(job)
     assert process.wait(120) == 0, mosaics.said()
-    assert rules(mosaics.submitted()) == sorted([*ONCE, "infer"])
-    first, second = mosaics.submitted("infer")
+    assert rules(mosaics.submitted()) == sorted([*ONCE, "segment"])
+    first, second = mosaics.submitted("segment")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
     assert (second.memory_mb, second.minutes) == (2 * first.memory_mb, 2 * first.minutes)
     check_masks(mosaics, "one")
 
 
 def test_a_job_over_its_time_limit_is_tried_again(mosaics):
-    mosaics.extra = ("--set-resources", "infer:runtime=1")
+    mosaics.extra = ("--set-resources", "segment:runtime=1")
     process, _ = begin_and_hold(mosaics, mask("one"))
     assert process.wait(200) == 0, mosaics.said()
-    assert [job.state for job in mosaics.submitted("infer")] == ["TIMEOUT", "COMPLETED"]
+    assert [job.state for job in mosaics.submitted("segment")] == ["TIMEOUT", "COMPLETED"]
     check_masks(mosaics, "one")
 
 
@@ -106,7 +108,7 @@ def test_a_node_that_goes_down_takes_its_job_and_nothing_more(mosaics):
         mosaics.slurm.mend_node(job.node)
     finished = [one for one in mosaics.submitted() if one.state == "COMPLETED"]
     assert rules(finished) == sorted(ONCE)
-    assert {one.node for one in finished if one.rule == "infer"} != {job.node}
+    assert {one.node for one in finished if one.rule == "segment"} != {job.node}
     check_masks(mosaics, "one")
 
 
@@ -120,7 +122,7 @@ def test_the_coordinator_is_killed_and_the_next_run_goes_on(mosaics):
     mosaics("--unlock")
     mosaics.forget()
     mosaics("--", mask("one"))
-    assert rules(mosaics.submitted()) == ["infer", "stitch"]
+    assert rules(mosaics.submitted()) == ["segment"]
     check_masks(mosaics, "one")
 
 
@@ -128,13 +130,13 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     process, _ = begin_and_hold(mosaics, mask("one"))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for pid in processes_running("infer.py", str(mosaics.folder)):
+    for pid in processes_running("segment.py", str(mosaics.folder)):
         kill(pid, signal.SIGCONT)
     mosaics("--unlock")
     mosaics.forget()
     mosaics("--", mask("one"))
     assert "fetch_mosaic" not in rules(mosaics.submitted())
-    assert mosaics.submitted("tile") == []
+    mosaics.slurm.wait_for(lambda: all(job.state != "RUNNING" for job in mosaics.slurm.jobs()))
     check_masks(mosaics, "one")
 
 
@@ -145,9 +147,9 @@ def test_a_bad_pointing_is_rejected_and_the_status_says_so(survey, tmp_path):
         publish(root, places["good"], image_of_a_halo())
         publish(root, places["blank"], np.full((384, 384), np.nan, np.float32))
         text = survey(status=65)
-        assert "1 rejected (in tile)" in text
+        assert "1 rejected (in segment)" in text
         assert all(job.state == "COMPLETED" for job in survey.submitted())
-        assert rules(survey.submitted()) == sorted([*2 * CHAIN, "merge_catalogue", "report"])
+        assert rules(survey.submitted()) == sorted(["segment", *2 * CHAIN[1:], "merge_catalogue", "report"])
         check_masks(survey, "good")
         assert survey.counts() == {}
 

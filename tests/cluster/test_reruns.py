@@ -85,7 +85,7 @@ def test_what_is_edited_during_a_run_starts_nothing_again(finished):
     for module in ("network/tiling", "network/inference", "network/masks", "measuring/islands"):
         append(finished, "\n# edited\n", f"scripts/radiounet/{module}.py")
     change(finished, "threshold: 0.31", "threshold: 0.62")
-    for pid in processes_running("infer.py", str(finished.folder)):
+    for pid in processes_running("segment.py", str(finished.folder)):
         os.kill(pid, signal.SIGCONT)
     assert process.wait(180) == 0, finished.said()
     assert rules(finished.submitted()) == sorted([*CHAIN, *SURVEY])

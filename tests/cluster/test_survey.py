@@ -15,7 +15,7 @@ from .conftest import ClusterRun
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CHAIN = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
+CHAIN = ("find_islands", "measure_clusters")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,15 @@ def surveys(tmp_path_factory, slurm):
 
 
 @pytest.mark.parametrize(("release", "mosaics"), [("dr2", 3), ("dr3", 2)])
-def test_every_stage_is_one_job_of_slurm_and_a_second_run_does_nothing(surveys, release, mosaics):
+def test_every_stage_of_a_mosaic_is_a_job_of_slurm_and_a_second_run_does_nothing(surveys, release, mosaics):
     runs, said = surveys
     jobs = [job for job in runs[release].submitted() if _belongs(job, release)]
     rules = [job.rule for job in jobs]
     assert {job.state for job in jobs} == {"COMPLETED"}
     for rule in CHAIN:
         assert rules.count(rule) == mosaics, rule
+    # all mosaics of a release that follow each other are one job
+    assert len(runs[release].submitted("segment")) == len(runs)
     assert "Nothing was rejected" in said[release]
     assert runs[release].counts() == {}
     assert runs[release].half_products() == []
@@ -64,9 +66,9 @@ def _belongs(job, release):
 def test_inference_asks_for_a_gpu_and_its_cores_and_nothing_else_does(surveys):
     runs, _ = surveys
     jobs = runs["dr2"].submitted()
-    asked = {(job.partition, job.gpus, job.cores) for job in jobs if job.rule == "infer"}
+    asked = {(job.partition, job.gpus, job.cores) for job in jobs if job.rule == "segment"}
     assert asked == {("gpu", 1, 8)}
-    assert {job.gpus for job in jobs if job.rule != "infer"} == {0}
+    assert {job.gpus for job in jobs if job.rule != "segment"} == {0}
 
 
 def test_downloads_are_submitted_only_where_a_partition_with_network_is_named(surveys):

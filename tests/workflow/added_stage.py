@@ -1,4 +1,4 @@
-"""A stage after `stitch`, added to a copy of the checkout as CONTRIBUTING.md says: six files."""
+"""A stage after `segment`, added to a copy of the checkout as CONTRIBUTING.md says: six files."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ PRODUCT = '''    def area(self, mosaic: str) -> str:
 EDITS = {
     "scripts/radiounet/measuring/__init__.py": ("__all__ = [\n", '    "areas",\n'),
     "scripts/radiounet/running/stages.py": (
-        'lasting=("probability", "mask")),\n',
+        'lasting=("probability", "mask"), on_gpu=True),\n',
         '    Stage("measure_area", "selected", "area", "Mpx", lasting=("area",)),\n',
     ),
     "scripts/radiounet/images/products.py": ('        return f"{self.root}/report.html"\n\n', PRODUCT),

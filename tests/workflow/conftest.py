@@ -12,7 +12,7 @@ import yaml
 from programs import ROOT, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"
-CHAIN = {"tile": 1, "infer": 1, "stitch": 1, "find_islands": 1, "measure_clusters": 1}
+CHAIN = {"segment": 1, "find_islands": 1, "measure_clusters": 1}
 """Jobs from the image of a mosaic to its tables."""
 
 

@@ -32,7 +32,7 @@ POINTINGS = [
     Field("P119+60", 119.9, 60.3),
 ]
 COMA = unit_vectors(194.95, 27.98)
-STAGES = ("tile", "infer", "stitch", "find_islands", "measure_clusters")
+STAGES = ("segment", "find_islands", "measure_clusters")
 PLACES = [("inside", 124.678, 61.9895, 0.2), ("border", 125.45, 63.25, 0.06), ("coma", 194.95, 27.98, 0.0231)]
 """Name, position and redshift of three clusters."""
 CATALOGUES = {
@@ -221,10 +221,8 @@ def test_one_mask_needs_one_chain_and_nothing_else(run):
     run.write_config(clusters="psz2")
     assert run.counts("results/dr2/masks/P124+62.fits") == {
         "fetch_mosaic": 1,
-        "tile": 1,
-        "infer": 1,
-        "stitch": 1,
-        "total": 4,
+        "segment": 1,
+        "total": 2,
     }
 
 
@@ -234,7 +232,7 @@ def test_a_cluster_on_a_border_needs_the_neighbour_mosaic_too(run):
     # 'border' lies 1.31 deg from both: its owner is P126+65, its aperture of 15' reaches P124+62
     counts = run.counts()
     assert counts["measure_clusters"] == 1
-    assert counts["stitch"] == 2
+    assert counts["segment"] == 2
     assert counts["find_islands"] == 1
 
 
@@ -359,7 +357,7 @@ def test_real_images_example_prints_a_plan(run):
 @pytest.mark.parametrize(
     ("release", "source", "expected"),
     [
-        ("dr2", "published", {"fetch_mosaic": 841, "measure_clusters": 841, "stitch": 841}),
+        ("dr2", "published", {"fetch_mosaic": 841, "measure_clusters": 841, "segment": 841}),
         ("dr3", "fields", {"mosaic": 1571, "measure_clusters": 1571, "fetch_field": 2577}),
     ],
 )

@@ -191,7 +191,7 @@ def test_flux_of_a_mosaic_source_is_that_of_the_sky(demo):
 
 @pytest.mark.slow
 def test_every_job_left_a_log_and_a_benchmark(demo):
-    for stage in ("fetch_field", "mosaic", "tile", "infer", "stitch", "find_islands", "measure_clusters"):
+    for stage in ("fetch_field", "mosaic", "segment", "find_islands", "measure_clusters"):
         for name in ("SIM-A", "SIM-B", "SIM-C"):
             assert (demo / f"results/dr2/logs/{stage}/{name}.log").stat().st_size > 0
             assert (demo / f"results/dr2/benchmarks/{stage}/{name}.tsv").stat().st_size > 0

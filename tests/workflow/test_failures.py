@@ -106,10 +106,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
     deadline = time.monotonic() + 120
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    tiles = survey.folder / "results/dr2/tiles"
-    while not (tiles.is_dir() and any(tiles.iterdir())) and time.monotonic() < deadline:
+    log = survey.folder / "results/dr2/logs/segment/one.log"
+    while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.5)  # while a plane is written, or tiles are predicted
+    time.sleep(0.5)  # while the model is loaded
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (survey.folder / "results/dr2/catalogue").exists()
@@ -134,7 +134,7 @@ def test_a_mask_that_is_gone_and_another_setting_need_no_download(survey):
     survey.config.write_text(survey.config.read_text() + "segmentation: {min_island_beams: 3.0}\n")
     counts = survey.counts()
     assert "fetch_mosaic" not in counts
-    assert counts["stitch"] == 2
+    assert counts["segment"] == 2
 
 
 def test_a_download_that_lost_its_date_is_kept_and_one_that_changed_is_fetched_again(survey):
@@ -146,7 +146,7 @@ def test_a_download_that_lost_its_date_is_kept_and_one_that_changed_is_fetched_a
         stream.seek(-100, os.SEEK_END)
         stream.write(b"\x01")
     os.utime(image, (1e9, 1e9))
-    again = counted(fetch_mosaic=1, tile=1, infer=1, stitch=1)
+    again = counted(fetch_mosaic=1, segment=1)
     assert survey.counts("results/dr2/masks/one.fits") == again
 
 
@@ -161,13 +161,13 @@ def test_a_full_disk_leaves_no_half_product_and_the_next_run_goes_on(survey):
         ballast = results / "ballast"
         with open(ballast, "wb") as stream:
             free = shutil.disk_usage(results).free
-            stream.write(b"0" * (free - 100_000))  # the tiles take 600 kB
+            stream.write(b"0" * (free - 100_000))  # a probability map takes 600 kB
         text = survey("--retries", "0", "--", "results/dr2/masks/one.fits", status=1)
-        assert "No space left on device" in text
-        assert not (results / "dr2/tiles/one.h5").exists()
+        assert "Not enough space on disk" in text
+        assert not (results / "dr2/probability/one.fits").exists()
         assert half_products(survey) == []
         ballast.unlink()
-        assert survey.counts("--", "results/dr2/masks/one.fits") == counted(tile=1, infer=1, stitch=1)
+        assert survey.counts("--", "results/dr2/masks/one.fits") == counted(segment=1)
         survey("results/dr2/masks/one.fits")
         assert (fits.getdata(results / "dr2/masks/one.fits") == 1).sum() > 500
     finally:

@@ -118,7 +118,7 @@ def test_another_own_image_beside_the_first_redoes_nothing_of_it(run):
 @pytest.mark.parametrize(
     ("stage", "made", "jobs"),
     [
-        ("infer", ["cores/a.h5"], CHAIN | ENDS),
+        ("segment", ["masks/a.fits"], CHAIN | ENDS),
         ("find_islands", ["islands/a.ecsv"], {"find_islands": 1} | ENDS),
         ("merge_catalogue", [], ENDS),
         ("report", ["report.html"], {"report": 1, "all": 1}),

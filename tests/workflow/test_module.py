@@ -1,4 +1,4 @@
-"""The workflow as a module of another one, which adds a stage of its own after `stitch`."""
+"""The workflow as a module of another one, which adds a stage of its own after `segment`."""
 
 import json
 
@@ -13,7 +13,7 @@ from radiounet.images.products import Products
 from radiounet.running.stages import STAGES, Stage
 
 Products.smoothed = lambda self, mosaic: f"{{self.root}}/smoothed/{{mosaic}}.fits"
-after = [stage.rule for stage in STAGES].index("stitch")
+after = [stage.rule for stage in STAGES].index("segment")
 STAGES.insert(after + 1, Stage("smooth", "mosaic", "smoothed", "Mpx", lasting=("smoothed",)))
 
 configfile: "mine.yaml"

@@ -1,4 +1,4 @@
-"""A made-up release, a cluster catalogue and a stage after `stitch`: from lists to a catalogue.
+"""A made-up release, a cluster catalogue and a stage after `segment`: from lists to a catalogue.
 
 Release and catalogue are added by configuration alone, the stage in a copy of the checkout.
 """
@@ -103,7 +103,7 @@ def check_stage(run, products, names, checkout):
     run("plan")
     assert "| measure_area | 2 | 2 |" in Path(products.plan()).read_text()
     again = run.counts("--config", f"pointing={names[0]}", "--", "rerun")
-    assert [again[rule] for rule in ("fetch_mosaic", "stitch", "measure_area")] == [1, 1, 1]
+    assert [again[rule] for rule in ("fetch_mosaic", "segment", "measure_area")] == [1, 1, 1]
     kept = areas[0].read_bytes()
     areas[0].unlink()
     assert run.counts() == counted(measure_area=1, all=1)
@@ -125,7 +125,7 @@ def test_a_new_release_catalogue_and_stage_run_together(archive, checkout, tmp_p
             rows = {row["name"]: row for row in csv.DictReader(stream)}
         assert sorted(rows) == names
         counts = run.counts()
-        rules = ("fetch_mosaic", "infer", "measure_area", "measure_clusters", "measure_limits")
+        rules = ("fetch_mosaic", "segment", "measure_area", "measure_clusters", "measure_limits")
         assert [counts[rule] for rule in rules] == [2, 2, 2, 2, 2]
         products = Products(f"{tmp_path}/results/{NAME}")
         run("plan")

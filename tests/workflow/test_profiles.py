@@ -13,8 +13,8 @@ from .test_dag import write_lists
 
 PROFILES = ROOT / "workflow" / "profiles"
 NETWORK = {"fetch_mosaic"}
-GPU = {"infer"}
-CPU = {"tile", "stitch", "find_islands", "measure_clusters", "merge_catalogue", "report"}
+GPU = {"segment"}
+CPU = {"find_islands", "measure_clusters", "merge_catalogue", "report"}
 SETTINGS = ("SBATCH_", "RADIOUNET_")
 
 
@@ -36,7 +36,7 @@ def asked(run):
         words = ("--profile", "slurm", *options, "-n", "--configfile", str(run.config))
         text = snakemake(*words, env=clean | environment)
         found = {}
-        for job in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+        for job in re.split(r"^ *(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
             resources = re.search(r"resources: (.*)", job)
             if resources:
                 found[job.split(":")[0]] = dict(one.split("=", 1) for one in resources[1].split(", "))
@@ -65,10 +65,10 @@ def test_the_environment_sets_the_site(asked):
         RADIOUNET_GPU_PARTITION="gpu",
         RADIOUNET_NETWORK_PARTITION="net",
     )
-    assert partitions(found) == dict.fromkeys(CPU, "cpu") | {"infer": "gpu", "fetch_mosaic": "net"}
+    assert partitions(found) == dict.fromkeys(CPU, "cpu") | {"segment": "gpu", "fetch_mosaic": "net"}
     assert {one["slurm_account"] for one in found.values()} == {"ME_0"}
     assert {one["qos"] for one in found.values()} == {"long"}
-    assert asked(RADIOUNET_GPUS="0")["infer"]["gpu"] == "0"
+    assert asked(RADIOUNET_GPUS="0")["segment"]["gpu"] == "0"
 
 
 def test_leonardo_has_a_partition_for_each_kind_of_work(asked):
@@ -81,13 +81,13 @@ def test_leonardo_has_a_partition_for_each_kind_of_work(asked):
         | dict.fromkeys(GPU, "boost_usr_prod")
         | dict.fromkeys(NETWORK, "lrd_all_serial")
     )
-    infer = found["infer"]
-    assert (infer["gpu"], infer["mem_mb"], infer["slurm_account"]) == ("1", "120000", "BOOST_0")
-    assert "tmpfs:10g" in infer["slurm_extra"]
-    assert (infer["qos"], found["tile"]["qos"], found["fetch_mosaic"]["qos"]) == (
+    segment = found["segment"]
+    assert (segment["gpu"], segment["mem_mb"], segment["slurm_account"]) == ("1", "120000", "BOOST_0")
+    assert "tmpfs:10g" in segment["slurm_extra"]
+    assert (segment["qos"], found["find_islands"]["qos"], found["fetch_mosaic"]["qos"]) == (
         "normal", "dcgp_qos_dbg", "normal",
     )  # fmt: skip
-    assert found["tile"]["slurm_account"] == "DCGP_0"
+    assert found["find_islands"]["slurm_account"] == "DCGP_0"
     assert int(found["fetch_mosaic"]["runtime"]) <= 240 / 4  # two doublings, within the 4 h of that partition
 
 

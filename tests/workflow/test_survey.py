@@ -128,7 +128,7 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
             "fine": "GridError",
             "beamless": "BeamError",
         }
-        assert {row["stage"] for row in rejected.values()} == {"fetch_mosaic", "tile"}
+        assert {row["stage"] for row in rejected.values()} == {"fetch_mosaic", "segment"}
         for name in ("good", "restless"):
             mask = fits.getdata(run.folder / f"results/dr2/masks/{name}.fits")
             assert (mask == 1).sum() > 500
@@ -145,9 +145,9 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
         # a rejected mosaic tried again, as the README says: its branch alone
         again = ("--forcerun", "results/dr2/mosaics/kelvin/image.fits")
         counts = run.counts(*again)
-        assert {rule: counts[rule] for rule in ("fetch_mosaic", "tile", "find_islands")} == {
+        assert {rule: counts[rule] for rule in ("fetch_mosaic", "segment", "find_islands")} == {
             "fetch_mosaic": 1,
-            "tile": 1,
+            "segment": 1,
             "find_islands": 1,
         }
         # asked to stop at bad data, the run says so

@@ -76,14 +76,6 @@ class Products:
         """Where a downloaded mosaic came from (JSON)."""
         return f"{self.root}/sources/mosaics/{mosaic}.json"
 
-    def tiles(self, mosaic: str) -> str:
-        """Normalised plane, starts of the cores and local noise (HDF5)."""
-        return f"{self.root}/tiles/{mosaic}.h5"
-
-    def cores(self, mosaic: str) -> str:
-        """Predicted cores (HDF5)."""
-        return f"{self.root}/cores/{mosaic}.h5"
-
     def probability(self, mosaic: str) -> str:
         """Probability of diffuse emission per pixel, 0..1, NaN where blank."""
         return f"{self.root}/probability/{mosaic}.fits"
@@ -138,6 +130,10 @@ class Products:
     def run_settings(self) -> str:
         """Configuration that a run began with (JSON), as long as it runs."""
         return f"{self.root}/sources/run.json"
+
+    def shelf(self) -> str:
+        """Folder of maps that a job made for others, see `radiounet.running.shelf`."""
+        return f"{self.root}/sources/shelf"
 
     def edit_marks(self) -> str:
         """Folder of notes on jobs whose code was edited during their run."""

@@ -12,5 +12,6 @@ __all__ = [
     "masks",
     "model_cards",
     "saved_model",
+    "segmenting",
     "tiling",
 ]

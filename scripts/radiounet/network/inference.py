@@ -321,8 +321,7 @@ def write_cores(
                 shown = with_bar(parts, "tiles", len(starts), size=lambda part: len(part[0]))
                 _write_all(stores, kept, shown)
             out["starts"] = kept
-    seconds = time.monotonic() - started
-    logger.info("%d tiles in %.1f s, %.1f tiles/s", len(starts), seconds, len(starts) / seconds)
+    log_speed(len(starts), time.monotonic() - started)
 
 
 def _write_all(
@@ -331,9 +330,10 @@ def _write_all(
     """Write cores as they come, in a thread of its own, and note their starts."""
 
     def write(rows: slice, part: np.ndarray) -> None:
-        stores[0][rows] = part[..., 0] if part.ndim == 4 else part
+        probability, classes = by_class(part)
+        stores[0][rows] = probability
         for store in stores[1:]:
-            store[:, rows] = np.rint(255 * np.moveaxis(part[..., 1:], -1, 0)).astype(np.uint8)
+            store[:, rows] = classes
 
     pending: deque = deque()
     first = 0
@@ -346,3 +346,26 @@ def _write_all(
                 pending.popleft().result()
         for one in pending:
             one.result()
+
+
+def by_class(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of diffuse emission of some cores, and as bytes that of the other classes.
+
+    Parameters
+    ----------
+    part : ndarray of float32, ``[tile, y, x]`` or ``[tile, y, x, class]``
+
+    Returns
+    -------
+    probability : ndarray of float32, ``[tile, y, x]``
+    classes : ndarray of uint8, ``[class, tile, y, x]``
+        255 is a probability of 1; empty where the network tells no classes apart.
+    """
+    if part.ndim == 3:
+        return part, np.empty((0, *part.shape), np.uint8)
+    return part[..., 0], np.rint(255 * np.moveaxis(part[..., 1:], -1, 0)).astype(np.uint8)
+
+
+def log_speed(tiles: int, seconds: float) -> None:
+    """Tell how fast tiles were predicted."""
+    logger.info("%d tiles in %.1f s, %.1f tiles/s", tiles, seconds, tiles / seconds)

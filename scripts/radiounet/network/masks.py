@@ -1,6 +1,6 @@
 """From cores to probability, and from probability to mask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -85,8 +85,40 @@ def stitch_cores(
         with reading(cores):
             probability = stitch(store["cores"], starts, where)
             classes = [stitch(one, starts, where) for one in store.get("classes", ())]
-    _check_probabilities(cores, probability, where, starts)
-    if attributes["mode"] != "reference":
+    check_probabilities(cores, probability, where, starts)
+    finish_maps(plane, image, probability, classes, attributes, card, options, probability_path, mask_path)
+
+
+def finish_maps(
+    plane: Plane,
+    image: str,
+    probability: np.ndarray,
+    classes: Sequence[np.ndarray],
+    made_from: Mapping[str, str],
+    card: ModelCard,
+    options: Segmentation,
+    probability_path: str,
+    mask_path: str,
+) -> None:
+    """Blank a stitched probability map as its image is, make its mask, and write both.
+
+    Parameters
+    ----------
+    plane : Plane
+        The image.
+    image : str
+        Its file.
+    probability : ndarray of float32, ``[y, x]``
+        NaN where no core lies; changed here.
+    classes : sequence of ndarray of uint8, ``[y, x]``
+        Of the classes of the card; changed here.
+    made_from : mapping
+        ``image_sha256``, ``input_sha256``, ``mode`` and ``precision``.
+    card : ModelCard
+    options : Segmentation
+    probability_path, mask_path : str
+    """
+    if made_from["mode"] != "reference":
         probability[np.isnan(plane.data)] = np.nan
     for one in classes:
         one[np.isnan(probability)] = 0
@@ -98,10 +130,10 @@ def stitch_cores(
     made = {
         "model": card.name,
         "modelsha": card.weights.sha256,
-        "imagesha": attributes["image_sha256"],
-        "inputsha": attributes["input_sha256"],
-        "segmode": attributes["mode"],
-        "precis": attributes["precision"],
+        "imagesha": made_from["image_sha256"],
+        "inputsha": made_from["input_sha256"],
+        "segmode": made_from["mode"],
+        "precis": made_from["precision"],
         "bkgscale": card.background_arcmin,
     }
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
@@ -114,7 +146,7 @@ def write_maps(
     image: str,
     probability: np.ndarray,
     mask: np.ndarray,
-    made: Mapping[str, str],
+    made: Mapping[str, str | float | None],
     cleaned: Mapping[str, float],
     probability_path: str,
     mask_path: str,
@@ -176,7 +208,7 @@ def _check_complete(cores: str, starts: np.ndarray, wanted: np.ndarray) -> None:
         )
 
 
-def _check_probabilities(cores: str, plane: np.ndarray, where: Layout, starts: np.ndarray) -> None:
+def check_probabilities(cores: str, plane: np.ndarray, where: Layout, starts: np.ndarray) -> None:
     """Raise `OriginError` where a core that was predicted holds no probabilities.
 
     Parameters

@@ -20,7 +20,7 @@ import numpy as np
 
 from radiounet.errors import ConfigError, GridError
 from radiounet.images.gaussian import FWHM_AREA
-from radiounet.images.image import check_grid, read_plane
+from radiounet.images.image import Plane, check_grid, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
@@ -183,6 +183,44 @@ def has_data(image: np.ndarray, starts: np.ndarray, where: Layout, mode: Mode) -
     return np.array([data[where.core_of(start)[0]].any() for start in starts])
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """A plane that is normalised for a model, and the cores that are predicted of it.
+
+    Attributes
+    ----------
+    plane : ndarray of float32, ``[y, x]``
+        As the network sees it, padded; see `Layout.padded`.
+    where : Layout
+    starts : ndarray, ``[tile, 2]``
+        Of all cores.
+    has_data : ndarray of bool, ``[tile]``
+        Which of them are predicted.
+    """
+
+    plane: np.ndarray
+    where: Layout
+    starts: np.ndarray
+    has_data: np.ndarray
+
+
+def lay_tiles(image: np.ndarray, card: ModelCard, mode: Mode, beam_px: float = BEAM_PX) -> Tiles:
+    """Normalise an image for a model and lay its tiles.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        Jy/beam, NaN where blank.
+    beam_px : float
+        FWHM of the beam that the image was made with.
+    """
+    where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
+    plane = np.full(where.padded, card.normalisation.blank, np.float32)
+    plane[where.place] = network_input(card.normalisation, image, local_rms(image), beam_px)
+    starts = where.starts().astype(np.int32)
+    return Tiles(plane, where, starts, has_data(image, starts, where, mode))
+
+
 def write_tiles(
     path: str | Path,
     image: np.ndarray,
@@ -198,47 +236,53 @@ def write_tiles(
 
     Parameters
     ----------
-    image : ndarray, ``[y, x]``
-        Jy/beam, NaN where blank.
+    image, beam_px
+        See `lay_tiles`.
     meta : dict
         Provenance, kept as attributes.
-    beam_px : float
-        FWHM of the beam that the image was made with.
     """
-    where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
-    plane = network_input(card.normalisation, image, local_rms(image), beam_px)
-    starts = where.starts()
+    tiles = lay_tiles(image, card, mode, beam_px)
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
-        padded = store.create_dataset("plane", where.padded, np.float32, fillvalue=card.normalisation.blank)
-        padded[where.place] = plane
-        store["starts"] = starts.astype(np.int32)
-        store["has_data"] = has_data(image, starts, where, mode)
+        store["plane"], store["starts"], store["has_data"] = tiles.plane, tiles.starts, tiles.has_data
         store.attrs["shape"] = image.shape
         store.attrs["mode"] = mode
         store.attrs.update(meta)
 
 
-def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
-    """Normalise an image for a model and write its tiles file.
-
-    Kept as provenance: ``image_sha256`` of the image, and ``input_sha256`` of what it was
-    prepared from (its card INPUTSHA), which is the same where it was used as it came.
+def image_for(path: str, card: ModelCard) -> tuple[Plane, float]:
+    """Image that a model can see, and the FWHM of its beam, pixels.
 
     Raises
     ------
     BadDataError
         The image is unreadable, or not at the model's beam and pixel scale.
     """
+    plane = read_plane(path)
+    check_grid(plane, card.pixel_arcsec, card.beam_arcsec, path)
+    return plane, float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+
+
+def origin_of(image: str) -> dict[str, str]:
+    """Provenance of what is made from an image.
+
+    ``image_sha256`` is that of the image, and ``input_sha256`` that of what it was prepared from (its
+    card INPUTSHA), which is the same where it was used as it came.
+    """
+    found = sha256_of(image)
+    return {"image_sha256": found, "input_sha256": fits_header(image).get("INPUTSHA", found)}
+
+
+def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
+    """Normalise an image for a model and write its tiles file, with its origin.
+
+    Raises
+    ------
+    BadDataError
+        See `image_for`.
+    """
     card = read_card(model_folder(model))
-    plane = read_plane(image)
-    check_grid(plane, card.pixel_arcsec, card.beam_arcsec, image)
-    meta = {
-        "model": card.name,
-        "model_sha256": card.weights.sha256,
-        "image_sha256": (found := sha256_of(image)),
-        "input_sha256": fits_header(image).get("INPUTSHA", found),
-    }
-    beam_px = float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
+    plane, beam_px = image_for(image, card)
+    meta = {"model": card.name, "model_sha256": card.weights.sha256} | origin_of(image)
     write_tiles(target, plane.data, card, mode, meta, beam_px)
 
 

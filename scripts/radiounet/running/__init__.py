@@ -5,6 +5,7 @@ The highest room: it may use all others.
 
 __all__ = [
     "arguments",
+    "batch",
     "catalogue_verbs",
     "cli",
     "freshness",
@@ -21,6 +22,7 @@ __all__ = [
     "rerun",
     "rules",
     "scratch",
+    "shelf",
     "segmentation",
     "site_verbs",
     "snakemake_adapter",

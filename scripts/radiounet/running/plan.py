@@ -43,6 +43,7 @@ class PlannedStage:
 
     stage: Stage
     jobs: int
+    submissions: int  # jobs of a cluster
     done: int
     seconds: float  # of one job, mean
     longest: float
@@ -133,7 +134,13 @@ class Plan:
         times = [seconds * (stretch or 1) for seconds in predicted.values()] or [0.0]
         done = are_done(stage, self._products, names)
         mean = statistics.fmean(times)
-        return PlannedStage(stage, len(names), done, mean, max(times), cost.cores, stretch)
+        submissions = self._batches(names) if stage.on_gpu else len(names)
+        return PlannedStage(stage, len(names), submissions, done, mean, max(times), cost.cores, stretch)
+
+    def _batches(self, mosaics: list[str]) -> int:
+        """Jobs of a cluster that segment these mosaics."""
+        place, most = self._graph.survey.place_in_list, self._config.segmentation.mosaics_per_job
+        return len({place[name] // most for name in mosaics})
 
     def _over_network(self) -> bool:
         if self._config.mosaics.source == "images":
@@ -166,17 +173,12 @@ class Plan:
             "scratch": fields + made * FLOAT_BYTES * planes,
         }
 
-    def tiles_gb(self, jobs: int) -> float:
-        """Size of tiles and cores, which vanish with their mosaic, while `jobs` are worked on, GB."""
-        sizes = sorted((self.mpx(name) for name in self._mosaics), reverse=True)
-        return 2 * FLOAT_BYTES * sum(sizes[:jobs]) / 1e3
-
     def wall_s(self, jobs: int, overhead_s: float = 0.0, cores: int | None = None) -> float:
         """Wall time with `jobs` at a time, s.
 
         The work of all chains spread over the jobs (or over `cores` of this machine),
         or the downloads if those take longer, then one whole chain of the largest
-        mosaic, the catalogue and the report.
+        mosaic (with those that share its jobs), the catalogue and the report.
         """
         chain = [planned for planned in self.stages if planned.stage.each != "survey"]
         fetch = [planned for planned in chain if planned.stage.fetches]
@@ -187,8 +189,10 @@ class Plan:
         if cores:
             working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in rest) / cores
         else:
-            working = sum(s.jobs * (s.seconds + overhead_s) for s in rest) / jobs
-        one = sum(stage.longest + (overhead_s if stage in rest else 0) for stage in chain)
+            working = sum(s.jobs * s.seconds + s.submissions * overhead_s for s in rest) / jobs
+        # a job of a cluster that does several mosaics does them one after another
+        together = {s.stage: 1 if cores else -(-s.jobs // max(s.submissions, 1)) for s in chain}
+        one = sum(s.longest * together[s.stage] + (overhead_s if s in rest else 0) for s in chain)
         last = sum(stage.longest + overhead_s for stage in ends)
         return max(downloading, working, one) + last
 
@@ -220,10 +224,10 @@ class Plan:
         total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
         hours = sum(s.core_hours for s in self.stages)
         lines += [f"| all | {total:,} | {done:,} | | {hours:.2f} | |", ""]
-        lines += [*self._data_lines(jobs), *self._time_lines(jobs, cores, overhead)]
+        lines += [*self._data_lines(), *self._time_lines(jobs, cores, overhead)]
         return "\n".join(lines) + "\n"
 
-    def _data_lines(self, jobs: int) -> list[str]:
+    def _data_lines(self) -> list[str]:
         size = self.gigabytes()
         return [
             "| | GB |",
@@ -231,14 +235,13 @@ class Plan:
             f"| to download | {size['download']:,.1f} |",
             f"| to keep (probability maps, masks) | {size['keep']:,.1f} |",
             f"| scratch (fields, mosaics) | {size['scratch']:,.1f} |",
-            f"| scratch at its peak, with tiles and cores of {jobs} mosaics | "
-            f"{size['scratch'] + self.tiles_gb(jobs):,.1f} |",
             "",
         ]
 
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
-        infer = next(planned for planned in self.stages if planned.stage.on_gpu)
-        gpu = infer.jobs * (infer.seconds + self._costs[SLURM].seconds) / 3600
+        segment = next(planned for planned in self.stages if planned.stage.on_gpu)
+        gpu = (segment.jobs * segment.seconds + segment.submissions * self._costs[SLURM].seconds) / 3600
+        submissions = sum(planned.submissions for planned in self.stages if not planned.stage.fetches)
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -251,7 +254,10 @@ class Plan:
             f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
             f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
-            f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {infer.cores} cores "
+            f"Jobs of Slurm beside downloads: {submissions:,}; the {segment.jobs:,} of rule "
+            f"{segment.stage.rule} are submitted as {segment.submissions:,}, which load the model once each.",
+            "",
+            f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "
             f"(none was measured). Waiting in the queue is not in the wall time{rate}.",
             "",
             f"Whole run, finished parts included: {sum(s.done for s in self.stages):,} of "

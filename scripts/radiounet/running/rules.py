@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,7 @@ from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress, settle_status
 from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
+from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products
 from radiounet.settings.command_line import settings_to, shell_word
@@ -29,6 +31,12 @@ from radiounet.survey.survey import list_paths
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
+
+
+BESIDE = "RADIOUNET_BESIDE"
+"""Environment variable that holds the mosaics which a job segments."""
+MODEL_RESOURCE = "models"
+"""Resource of which the jobs of one process that loads a model ask for one each."""
 
 
 class MosaicWildcards(Protocol):
@@ -89,6 +97,30 @@ class Rules:
             f" ON_REJECT={self.config.on_reject}; DOWNLOAD={download};"
             " export TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}; "
         )
+
+    @property
+    def _mosaics_per_job(self) -> int:
+        """Mosaics that one job segments: where bad data is to stop the run, it stops no other mosaic."""
+        on_cluster, stops = self.run.on_cluster, self.config.on_reject == "stop"
+        return self.config.segmentation.mosaics_per_job if on_cluster and not stops else 1
+
+    def group_of_segment(self, wildcards: MosaicWildcards) -> str | None:
+        """Jobs of this group are submitted as one: mosaics that follow each other in the release."""
+        if self._mosaics_per_job == 1:
+            return None
+        place = self.graph.survey.place_in_list[self.graph.known(wildcards.mosaic)]
+        group = f"segment{place // self._mosaics_per_job:04d}"
+        self.run.join(group, self._mosaics_per_job, MODEL_RESOURCE)
+        # no param: which mosaics share a job changes no product
+        os.environ[BESIDE] = " ".join(
+            mosaic for rule, mosaic in self.run.targets if rule == "segment" and mosaic
+        )
+        return group
+
+    @property
+    def minutes_of_segment(self) -> int:
+        """Time of one mosaic of a job: of 60 min, which hold a start, the share of each."""
+        return max(60 // self._mosaics_per_job, 5)
 
     @property
     def planned_jobs(self) -> int:
@@ -217,6 +249,7 @@ class Rules:
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
         lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
+        clear_shelf(self.products)
         for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
             for path in remove_leftovers(folder):
                 snakemake_logger().info(f"removed {path}, which a killed job left")
@@ -234,6 +267,7 @@ class Rules:
         if progress is not None:
             progress.end(state)
         self.freshness.forget_settings()
+        clear_shelf(self.products)
         let_go(self.products.root)
         if progress is None or not progress.finished("merge_catalogue"):
             return 0

@@ -1,8 +1,5 @@
 """All stages on one image, in one process."""
 
-import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from radiounet.images.beams import Beam
@@ -14,9 +11,7 @@ from radiounet.images.writing import remove_leftovers
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
-from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.network.tiling import tile_image
 from radiounet.publishing.overview import write_overview
 from radiounet.running.locks import hold, let_go
 from radiounet.running.outputs import claim_outputs
@@ -25,9 +20,6 @@ from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.survey import Survey
-
-SCRATCH = ".segment."
-"""How the folder of what is not kept begins; `tempfile` adds eight letters."""
 
 
 def segment_image(
@@ -57,41 +49,33 @@ def segment_image(
     files = segment_files(folder)
     made = [Path(file) for file in files.values()]
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
-    from radiounet.network.inference import open_model, write_cores  # takes seconds, so after all mistakes
+    # takes seconds, so after all mistakes
+    from radiounet.network.inference import open_model
+    from radiounet.network.segmenting import read_for, write_segmentation
 
     hold(out)
     try:
-        _clear_up(out)
+        remove_leftovers(out, below=False)
         for path in made:
             path.unlink(missing_ok=True)
         probability, mask = files["probability"], files["mask"]
-        with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
-            prepared, tiles, cores = files["prepared"], f"{scratch}/tiles.h5", f"{scratch}/cores.h5"
-            prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
-            tile_image(prepared, model, segmentation.mode, tiles)
-            predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
-            write_cores(tiles, predictor, card, cores)
-            stitch_cores(cores, prepared, model, segmentation, probability, mask)
-            compact = CompactFiles.of_image(measure)
-            survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
-            find_islands(prepared, probability, mask, survey, "image", measure, files["islands"], compact)
-            if clusters is not None:
-                products = [MosaicProducts("image", prepared, probability, mask)]
-                table, shown = files["clusters"], files["cutouts"]
-                measure_clusters(
-                    *(clusters, survey, "image", products, model, measure, table, shown),
-                    unplaced=True,
-                    compact=compact,
-                )
-            title = f"{Path(image).name}, model {card.name}"
-            write_overview(prepared, files, title)
+        prepared = files["prepared"]
+        prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
+        laid = read_for(prepared, card, segmentation.mode)
+        predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
+        write_segmentation(laid, predictor, card, segmentation, probability, mask)
+        compact = CompactFiles.of_image(measure)
+        survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
+        find_islands(prepared, probability, mask, survey, "image", measure, files["islands"], compact)
+        if clusters is not None:
+            products = [MosaicProducts("image", prepared, probability, mask)]
+            table, shown = files["clusters"], files["cutouts"]
+            measure_clusters(
+                *(clusters, survey, "image", products, model, measure, table, shown),
+                unplaced=True,
+                compact=compact,
+            )
+        title = f"{Path(image).name}, model {card.name}"
+        write_overview(prepared, files, title)
     finally:
         let_go(out)
-
-
-def _clear_up(folder: Path) -> None:
-    """Remove what a program left that was killed here; one that runs has the folder for itself."""
-    remove_leftovers(folder, below=False)
-    for path in folder.glob(f"{SCRATCH}*"):
-        if re.fullmatch(re.escape(SCRATCH) + r"\w{8}", path.name) and path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)

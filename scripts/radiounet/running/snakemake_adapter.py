@@ -92,6 +92,37 @@ class SnakemakeRun:
         """Whether a profile or the command line names a partition for a rule."""
         return "slurm_partition" in self._workflow.resource_settings.overwrite_resources.get(rule, {})
 
+    @property
+    def targets(self) -> list[tuple[str, str | None]]:
+        """Rule and mosaic of the jobs that this process was started for; none in the main one."""
+        return [
+            (spec.rulename, (spec.wildcards_dict or {}).get("mosaic"))
+            for spec in sorted(self._workflow.dag_settings.target_jobs, key=repr)
+        ]
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether jobs are submitted, or this is a job of those."""
+        return self.jobs_at_once is not None or not self.is_main
+
+    def join(self, group: str, most: int, one_at_a_time: str) -> None:
+        """Submit all jobs of a group together, at most so many, and run them one after another.
+
+        Without this, Snakemake joins only jobs of a group that depend on each other, and runs the
+        others at the same time.
+
+        Parameters
+        ----------
+        group : str
+        most : int
+        one_at_a_time : str
+            Resource of which each job asks for one.
+        """
+        settings = self._workflow.group_settings
+        settings.group_components = {**settings.group_components, group: most}
+        self._workflow.register_resource(one_at_a_time, 1)
+        self._workflow.resource_scopes[one_at_a_time] = "local"
+
     def make_again(self, paths: Iterable[str]) -> None:
         """Have files made again even where they are; call while the job graph is built."""
         self._workflow.dag.forcefiles.update(paths)

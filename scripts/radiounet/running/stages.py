@@ -72,10 +72,7 @@ STAGES = [
         bulky=("high_resolution",),
         switch="mosaics.high_resolution",
     ),
-    # tiles and cores vanish when they are used: the mask shows that they were made
-    Stage("tile", "mosaic", "mask", "Mpx", bulky=("tiles",)),
-    Stage("infer", "mosaic", "mask", "Mpx", bulky=("cores",), on_gpu=True),
-    Stage("stitch", "mosaic", "mask", "Mpx", lasting=("probability", "mask")),
+    Stage("segment", "mosaic", "mask", "Mpx", lasting=("probability", "mask"), on_gpu=True),
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
     Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),
     Stage("measure_limits", "selected", "limits", "cluster", lasting=("limits",), switch="limits.enabled"),

@@ -74,7 +74,7 @@ class Config(Section):
     results: Folder = Field("results", description="folder of all products; may hold $VARIABLES")
     scratch: Folder | None = Field(
         None,
-        description="folder for fields, mosaics, tiles and cores, linked from results: a large file system, "
+        description="folder for fields and mosaics, linked from results: a large file system, "
         "which may be purged; null: they stay in results",
     )
     on_reject: Literal["continue", "stop"] = Field(

@@ -25,6 +25,13 @@ class Segmentation(Section):
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32", description="of the network's multiplications; tf32 on a GPU only"
     )
+    mosaics_per_job: int = Field(
+        24,
+        ge=1,
+        le=1000,
+        description="mosaics that one job of a cluster segments with the model loaded once; "
+        "without a cluster each is a job",
+    )
     threshold: float | None = Field(
         None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
     )

@@ -78,6 +78,11 @@ class Survey:
     def _grid_vectors(self) -> np.ndarray:
         return unit_vectors([f.ra_deg for f in self._grid], [f.dec_deg for f in self._grid])
 
+    @cached_property
+    def place_in_list(self) -> dict[str, int]:
+        """Place of each mosaic among those of the release, from 0; it does not depend on the selection."""
+        return {name: place for place, name in enumerate(self.mosaics)}
+
     def owner(self, ra_deg, dec_deg) -> np.ndarray:
         """Name of the mosaic whose cell holds each position; '' where no mosaic does, and for NaN.
 

@@ -22,9 +22,7 @@ COSTS = {
     "fetch_field": Cost(1.0, 10.0, "GB", 1),
     "fetch_mosaic": Cost(1.0, 10.0, "GB", 1),
     "mosaic": Cost(2.0, 1.0, "Mpx of fields", 2),
-    "tile": Cost(1.0, 1.0, "Mpx", 1),
-    "infer": Cost(4.0, 2.0, "Mpx", 2),
-    "stitch": Cost(1.0, 0.5, "Mpx", 1),
+    "segment": Cost(6.0, 3.5, "Mpx", 2),
     "find_islands": Cost(1.0, 0.0, "Mpx", 1),
     "measure_clusters": Cost(1.0, 1.0, "Mpx", 1),
     "merge_catalogue": Cost(1.0, 0.5, "mosaic", 1),
@@ -74,15 +72,15 @@ def test_page_of_a_plan_is_known_again(tmp_path):
 def test_jobs_and_times_of_every_rule(tmp_path):
     plan = make(tmp_path)
     assert {one.stage.rule: one.jobs for one in plan.stages} == {
-        "fetch_field": 2, "mosaic": 2, "tile": 2, "infer": 2, "stitch": 2, "find_islands": 2,
-        "measure_clusters": 2, "merge_catalogue": 1, "report": 1,
+        "fetch_field": 2, "mosaic": 2, "segment": 2, "find_islands": 2, "measure_clusters": 2,
+        "merge_catalogue": 1, "report": 1,
     }  # fmt: skip
     # two images of 4 MB
     assert stage(plan, "fetch_field").seconds == pytest.approx(1 + 10 * 0.008)
     # fields of 1 Mpx: two of them, and one
     assert stage(plan, "mosaic").seconds == pytest.approx((2 + 2 + 2 + 1) / 2)
-    assert stage(plan, "infer").seconds == pytest.approx(4 + 2 * 4)
-    assert stage(plan, "infer").core_hours == pytest.approx(2 * 12 * 2 / 3600)
+    assert stage(plan, "segment").seconds == pytest.approx(6 + 3.5 * 4)
+    assert stage(plan, "segment").core_hours == pytest.approx(2 * 20 * 2 / 3600)
     # A and its neighbour for A's cluster; B has none
     assert stage(plan, "measure_clusters").longest == pytest.approx(1 + 8)
     assert stage(plan, "measure_clusters").seconds == pytest.approx((9 + 1) / 2)
@@ -96,20 +94,21 @@ def test_gigabytes(tmp_path):
     assert size["keep"] == pytest.approx(2 * 4e6 * 5 / 1e9)
     assert size["scratch"] == pytest.approx(size["download"] + 2 * 4e6 * 12 / 1e9)
     assert make(tmp_path, source="published").gigabytes()["download"] == pytest.approx(2 * 4e6 * 4 / 1e9)
-    assert make(tmp_path).tiles_gb(1) == pytest.approx(4e6 * 8 / 1e9)
-    assert make(tmp_path).tiles_gb(200) == pytest.approx(8e6 * 8 / 1e9)
 
 
 def test_wall_time_is_that_of_the_narrowest_place(tmp_path):
     plan = make(tmp_path)
     last = 2 + 3 + 60
-    chain = 1.08 + 4 + 5 + 12 + 3 + 1 + 9
-    work = 7 + 10 + 24 + 6 + 2 + 10
+    chain = 1.08 + 4 + 20 + 1 + 9
+    work = 7 + 40 + 2 + 10
     assert plan.wall_s(1) == pytest.approx(work + last)
-    assert plan.wall_s(1000) == pytest.approx(chain + last)  # one chain cannot be cut
-    assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 6 * 8 + last + 2 * 8)
+    # two jobs of each of three stages, and one of the stage that takes both mosaics at once
+    assert plan.wall_s(1, overhead_s=8) == pytest.approx(work + 7 * 8 + last + 2 * 8)
+    # one chain cannot be cut, and both mosaics are segmented one after the other
+    assert plan.wall_s(1000) == pytest.approx(chain + 20 + last)
+    assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 20 + 4 * 8 + last + 2 * 8)
     # on two cores: inference and mosaics take both, the rest go side by side
-    assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 10 + 24 * 2 + 6 + 2 + 10) / 2, chain) + last)
+    assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 40 * 2 + 2 + 10) / 2, chain) + last)
 
 
 def test_a_remote_archive_takes_longer_by_the_assumed_rate(tmp_path):
@@ -123,29 +122,31 @@ def test_a_remote_archive_takes_longer_by_the_assumed_rate(tmp_path):
 
 def test_jobs_that_ran_here_stretch_the_shipped_costs(tmp_path):
     products = Products(f"{tmp_path}/dr2")
-    path = tmp_path / "dr2/benchmarks/infer/A.tsv"
+    path = tmp_path / "dr2/benchmarks/segment/A.tsv"
     path.parent.mkdir(parents=True)
-    record = BenchmarkRecord(running_time=18.0)
+    record = BenchmarkRecord(running_time=30.0)
     write_benchmark_records([record], str(path), extended_fmt=False)
     other = Products(f"{tmp_path}/other")
     reject_mosaic(other, "A", BUNIT="K")
     Path(products.islands("A")).parent.mkdir()
     shutil.copyfile(other.islands("A"), products.islands("A"))
     plan = make(tmp_path)
-    assert stage(plan, "infer").stretch == pytest.approx(1.5)
-    assert stage(plan, "infer").seconds == pytest.approx(18)
-    assert stage(plan, "tile").stretch is None
+    assert stage(plan, "segment").stretch == pytest.approx(1.5)
+    assert stage(plan, "segment").seconds == pytest.approx(30)
+    assert stage(plan, "mosaic").stretch is None
     assert stage(plan, "find_islands").done == 1
     text = plan.text(200, 2)
     assert "1.50, measured here" in text
-    assert "1 of 16 jobs" in text
+    assert "1 of 12 jobs" in text
+    # both mosaics are segmented by one job
+    assert "Jobs of Slurm beside downloads: 9; the 2 of rule segment are submitted as 1" in text
 
 
 def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkeypatch):
     row = Stage("smooth", "mosaic", "mask", "Mpx")
     monkeypatch.setattr(stages, "STAGES", [*stages.STAGES, row])
     plan = make(tmp_path)
-    assert stage(plan, "smooth").jobs == stage(plan, "tile").jobs
+    assert stage(plan, "smooth").jobs == stage(plan, "segment").jobs
     assert stage(plan, "smooth").seconds == 0
     (line,) = [line for line in plan.text(10, 2).splitlines() if line.startswith("| smooth |")]
     assert line.endswith("| its cost is not measured |")
@@ -155,7 +156,7 @@ def test_shipped_costs_cover_every_rule_of_the_walk():
     shipped = read_costs()
     assert set(shipped) == set(COSTS) | {"prepare_image"}
     assert all(cost.seconds >= 0 and cost.seconds_per_unit >= 0 for cost in shipped.values())
-    assert shipped["infer"].seconds_per_unit > shipped["stitch"].seconds_per_unit
+    assert shipped["segment"].seconds_per_unit > shipped["find_islands"].seconds_per_unit
 
 
 def test_own_images_are_downloaded_from_nowhere(tmp_path):

@@ -11,7 +11,7 @@ def test_bulky_folders_lie_on_scratch_and_are_found_from_results(tmp_path):
     products = Products(str(tmp_path / "results/dr3"))
     for _ in range(2):  # a later run finds its links
         link_scratch(products, str(tmp_path / "scratch"))
-    assert bulky_folders() == ["fields", "mosaics", "high_resolution", "tiles", "cores"]
+    assert bulky_folders() == ["fields", "mosaics", "high_resolution"]
     for name in bulky_folders():
         link = tmp_path / "results/dr3" / name
         assert link.is_symlink()
@@ -24,12 +24,12 @@ def test_a_purged_scratch_is_made_again(tmp_path):
     for path in sorted((tmp_path / "old").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     link_scratch(products, str(tmp_path / "old"))
-    assert (tmp_path / "results/dr3/tiles").is_dir()
+    assert (tmp_path / "results/dr3/mosaics").is_dir()
 
 
 def test_folders_and_other_links_are_left_alone(tmp_path):
     products = Products(str(tmp_path / "results/dr3"))
-    (tmp_path / "results/dr3/tiles").mkdir(parents=True)
+    (tmp_path / "results/dr3/mosaics").mkdir(parents=True)
     with pytest.raises(ConfigError, match="tiles is there already"):
         link_scratch(products, str(tmp_path / "scratch"))
     other = Products(str(tmp_path / "results/dr2"))

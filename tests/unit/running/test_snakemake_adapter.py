@@ -38,6 +38,7 @@ rule first:
     resources: runtime=10
     run:
         assert not RUN.is_main
+        assert RUN.targets == [("first", "one")]
         Path(output[0]).write_text("1")
 
 onstart:

@@ -1,0 +1,72 @@
+"""Segmentation in memory against tile, infer and stitch, which exchange files."""
+
+import numpy as np
+import pytest
+
+from models import write_tiny_model
+from radiounet.errors import OriginError
+from radiounet.network.inference import Predictor, open_model, write_cores
+from radiounet.network.masks import stitch_cores
+from radiounet.network.model_cards import model_folder
+from radiounet.network.segmenting import read_for, write_segmentation
+from radiounet.network.tiling import tile_image
+from radiounet.settings.segmentation import Segmentation
+from stages import write_image
+
+
+def by_files(image: str, model: str, options: Segmentation, stem: str) -> None:
+    predictor, card = open_model(model_folder(model), options.batch)
+    tile_image(image, model, options.mode, f"{stem}.tiles.h5")
+    write_cores(f"{stem}.tiles.h5", predictor, card, f"{stem}.cores.h5")
+    maps = (f"{stem}.probability.fits", f"{stem}.mask.fits")
+    stitch_cores(f"{stem}.cores.h5", image, model, options, *maps)
+
+
+def in_memory(image: str, model: str, options: Segmentation, stem: str) -> None:
+    predictor, card = open_model(model_folder(model), options.batch)
+    maps = (f"{stem}.probability.fits", f"{stem}.mask.fits")
+    write_segmentation(read_for(image, card, options.mode), predictor, card, options, *maps)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "mode", "changes"),
+    [
+        ("lotss_unet", "exact", {}),
+        ("published_unet", "exact", {"threshold": 0.5}),
+        ("published_unet", "reference", {"min_island_beams": 3.0}),
+    ],
+)
+def test_the_same_bytes_as_by_files(tmp_path, architecture, mode, changes):
+    write_tiny_model(tmp_path / "model", architecture=architecture)
+    image = str(write_image(tmp_path / "image.fits"))
+    options = Segmentation(mode=mode, batch=4, **changes)
+    for way in (by_files, in_memory):
+        way(image, str(tmp_path / "model"), options, f"{tmp_path}/{way.__name__}")
+    for kind in ("probability", "mask"):
+        ours, theirs = (tmp_path / f"{way.__name__}.{kind}.fits" for way in (in_memory, by_files))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_network_of_several_classes_as_well(tmp_path):
+    image = str(write_image(tmp_path / "image.fits"))
+    for way in (by_files, in_memory):
+        way(image, "lotss-classes", Segmentation(batch=1), f"{tmp_path}/{way.__name__}")
+    for kind in ("probability", "mask"):
+        ours, theirs = (tmp_path / f"{way.__name__}.{kind}.fits" for way in (in_memory, by_files))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_numbers_that_are_no_probabilities_are_refused(tmp_path, monkeypatch):
+    card = write_tiny_model(tmp_path / "model")
+    image = str(write_image(tmp_path / "image.fits"))
+    predictor, _ = open_model(tmp_path / "model")
+    right = Predictor.cores
+
+    def wrong(self, plane, starts, where):
+        for some, part in right(self, plane, starts, where):
+            yield some, np.full_like(part, np.nan)
+
+    monkeypatch.setattr(Predictor, "cores", wrong)
+    maps = (f"{tmp_path}/probability.fits", f"{tmp_path}/mask.fits")
+    with pytest.raises(OriginError, match="no probabilities"):
+        write_segmentation(read_for(image, card, "exact"), predictor, card, Segmentation(), *maps)
