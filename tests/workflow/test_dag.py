@@ -83,7 +83,7 @@ def test_published_mosaics_take_one_job_of_each_stage(run):
         "merge_catalogue": 1,
         "report": 1,
         "all": 1,
-        "total": 4 + 5 * 4 + 3,
+        "total": 4 + 4 * len(STAGES) + 3,
     }
 
 
