@@ -15,9 +15,9 @@ from stages import reject_mosaic, write_image
 
 JOBS = {
     1: ("fetch_mosaic", "one"),
-    2: ("stitch", "one"),
+    2: ("segment", "one"),
     3: ("fetch_mosaic", "two"),
-    4: ("stitch", "two"),
+    4: ("segment", "two"),
     5: ("merge_catalogue", None),
 }
 
@@ -97,13 +97,13 @@ def test_a_mosaic_is_done_with_its_last_job(tell, progress):
     tell(progress, "job_finished", job_id=2)
     status = progress.status("running")
     assert (status.mosaics["done"], status.mosaics["running"]) == (2, 1)
-    assert status.stages["stitch"] == {"waiting": 1, "running": 0, "done": 1, "failed": 0}
+    assert status.stages["segment"] == {"waiting": 1, "running": 0, "done": 1, "failed": 0}
     assert status.line().startswith("dr3: 2 of 3 mosaics done, 1 running, 0 failed, 0 rejected")
     assert not progress.finished("merge_catalogue")
 
 
 def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(tell, progress, tmp_path):
-    log = tmp_path / "stitch.log"
+    log = tmp_path / "segment.log"
     log.write_text("... INFO begun\nOSError: [Errno 28] No space left on device\n\n")
     tell(progress, "job_started", jobs=[4])
     tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)
@@ -111,7 +111,7 @@ def test_a_failed_job_is_told_with_its_last_words_until_it_is_tried_again(tell, 
     assert status.mosaics["failed"] == 1
     assert status.failed == [
         {
-            "rule": "stitch",
+            "rule": "segment",
             "name": "two",
             "attempts": 1,
             "log": str(log),
@@ -151,7 +151,7 @@ def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch)
     now += 7200
     tell(progress, "job_finished", job_id=2)
     status = progress.status("running")
-    # 3 h for work of 1 + 1 + 2; left are a stitch of 2 and one of no known rule, taken for the mean of 1.5
+    # 3 h for work of 1 + 1 + 2; left are a segmentation of 2 and one of no known rule, taken for the mean of 1.5
     assert status.hours_left == pytest.approx(3 * 3.5 / 4)
     assert status.mosaics_per_hour == pytest.approx(1 / 3)
 
@@ -216,8 +216,8 @@ def test_durations(hours, text):
 
 
 def test_last_words_are_those_of_slurm_where_it_killed_the_job(tmp_path):
-    log, slurm = tmp_path / "infer.log", tmp_path / "5.log"
-    log.write_text("2026-11-25 06:19:48,511 INFO radiounet.running.stage: infer P126+65\n")
+    log, slurm = tmp_path / "segment.log", tmp_path / "5.log"
+    log.write_text("2026-11-25 06:19:48,511 INFO radiounet.running.stage: segment P126+65\n")
     killed = "slurmstepd-one: error: Exceeded job memory limit"
     slurm.write_text(f"{killed}\nsrun: error: one: task 0: Killed\nWorkflowError:\nAt least one job ...\n")
     assert last_words([str(log), str(slurm)]) == killed
