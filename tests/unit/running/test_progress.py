@@ -151,7 +151,7 @@ def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch)
     now += 7200
     tell(progress, "job_finished", job_id=2)
     status = progress.status("running")
-    # 3 h for work of 1 + 1 + 2; left are a segmentation of 2 and one of no known rule, taken for the mean of 1.5
+    # 3 h for work of 1 + 1 + 2; left are a mosaic of 2 and one of no known rule, taken for the mean of 1.5
     assert status.hours_left == pytest.approx(3 * 3.5 / 4)
     assert status.mosaics_per_hour == pytest.approx(1 / 3)
 
