@@ -83,7 +83,8 @@ def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Isl
 def island_centre(mosaic: MeasuredMosaic, y: np.ndarray, x: np.ndarray) -> tuple[float, float, SkyCoord]:
     """Centre of an island, which it is named after: of its pixels `y`, `x`, weighted with the probability."""
     chance = mosaic.probability[y, x].astype(np.float64)
-    centre_y, centre_x = float(np.average(y, weights=chance)), float(np.average(x, weights=chance))
+    weights = chance if chance.any() else None
+    centre_y, centre_x = (float(np.average(one, weights=weights)) for one in (y, x))
     return centre_y, centre_x, SkyCoord(*to_sky(mosaic.plane.wcs, centre_x, centre_y), unit="deg")
 
 

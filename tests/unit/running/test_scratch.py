@@ -30,7 +30,7 @@ def test_a_purged_scratch_is_made_again(tmp_path):
 def test_folders_and_other_links_are_left_alone(tmp_path):
     products = Products(str(tmp_path / "results/dr3"))
     (tmp_path / "results/dr3/mosaics").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="tiles is there already"):
+    with pytest.raises(ConfigError, match="mosaics is there already"):
         link_scratch(products, str(tmp_path / "scratch"))
     other = Products(str(tmp_path / "results/dr2"))
     link_scratch(other, str(tmp_path / "first"))
