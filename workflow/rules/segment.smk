@@ -11,10 +11,10 @@ rule segment:
         PRODUCTS.log("segment", "{mosaic}"),
     benchmark:
         PRODUCTS.benchmark("segment", "{mosaic}")
-    conda:
-        NETWORK_ENVIRONMENT
     group:
         RULES.group_of_segment
+    conda:
+        NETWORK_ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubling(4000),
