@@ -7,7 +7,7 @@
 5. what stands beside the tiles, the research object, citation texts, results site, checksums
 """
 
-import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +23,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import covering_square, open_plane
 from radiounet.images.products import CATALOGUE_KINDS, Products, Publication
+from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import atomic
@@ -45,6 +46,8 @@ from radiounet.publishing.site import write_site
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import Release
 from radiounet.survey.survey import Survey
+
+logger = logging.getLogger(__name__)
 
 REGION_MARGIN_DEG = 0.2
 
@@ -185,7 +188,7 @@ def publish_survey(
             "progenitors": f"{release.title}, {len(rows)} mosaics",
         }
 
-    made_of["clusters"] = hashlib.sha256(Path(catalogue).read_bytes()).hexdigest()
+    made_of["clusters"] = sha256_of(catalogue)
     do_once(publication, "survey", "all", made_of, make)
 
 
@@ -243,6 +246,10 @@ def finish(
         A file that another job made is missing or was changed.
     """
     about = _found(publication, "survey", "all")
+    if not about["date"]:
+        logger.warning("no image has a date: the HiPS and the research object are dated 1970")
+    if not options.creators:
+        logger.warning("publish.creators names nobody: the research object and the citation say so")
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}
@@ -297,7 +304,7 @@ def _write_checksums(publication: Publication, files: dict[str, str]) -> None:
         for one in names:
             name = Path(folder, one).relative_to(publication.root).as_posix()
             if name not in known and name != Publication.checksums() and not one.startswith("."):
-                known[name] = hashlib.sha256(Path(folder, one).read_bytes()).hexdigest()
+                known[name] = sha256_of(Path(folder, one))
     text = "".join(f"{known[name]}  {name}\n" for name in sorted(known))
     path = Path(publication.at(Publication.checksums()))
     if not (path.is_file() and path.read_text() == text):

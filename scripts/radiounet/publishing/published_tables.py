@@ -59,7 +59,11 @@ def publish_catalogues(
             tables[kind] = _checked(paths, kind)
             for suffix in CATALOGUE_SUFFIXES:
                 path = paths[kind, suffix]
-                content = _linked(path, kind, set(mosaics)) if suffix == "vot" else Path(path).read_bytes()
+                content = (
+                    _linked(path, tables[kind], kind, set(mosaics))
+                    if suffix == "vot"
+                    else Path(path).read_bytes()
+                )
                 shelf.put(Publication.catalogue(kind, suffix), content)
         for name, content in cds_files(tables, release).items():
             shelf.put(Publication.cds(name), content)
@@ -128,12 +132,12 @@ def _text(value: object) -> str:
     return value.decode("ascii") if isinstance(value, bytes) else str(value)
 
 
-def _linked(path: str, kind: str, mosaics: set[str]) -> bytes:
+def _linked(path: str, table: Table, kind: str, mosaics: set[str]) -> bytes:
     """VOTable of a run with the column `LINK`."""
     with reading(path):
         document = parse(path)
     if kind != "rejected":
-        _add_links(document, _links(read_votable(path), kind, mosaics))
+        _add_links(document, _links(table, kind, mosaics))
     stream = io.BytesIO()
     document.to_xml(stream)
     return stream.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from radiounet.images.products import Publication
-from radiounet.images.provenance import code_hash
+from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import atomic, write_json
 
 
@@ -91,4 +91,4 @@ def spoiled(publication: Publication, record: Mapping) -> list[str]:
 
 
 def _has(path: str, checksum: str) -> bool:
-    return Path(path).is_file() and hashlib.sha256(Path(path).read_bytes()).hexdigest() == checksum
+    return Path(path).is_file() and sha256_of(path) == checksum

@@ -206,7 +206,7 @@ def _run(
     if Path(rejected).is_file():
         with reading(rejected):
             table = Table.read(rejected)
-        # where a file lay on the machine of the run is nobody's business
+        # without the folder, which is one of the machine of the run
         rows = [
             [str(row["name"]), str(row["stage"]), Path(str(row["file"])).name, str(row["reason"])]
             for row in table
