@@ -51,8 +51,8 @@ def measure(calibration: list[str], held_out: list[str]) -> list[dict]:
         require_unseen(folder.name, read_card(folder).training, held_out)
     methods = [model_method(folder) for folder in folders]
     methods += [model_method(one, flips=True, note="flips") for one in folders if one.name == MIRRORED]
-    methods += settled_baselines(calibration, OPTIONS.truth_sigma, OPTIONS.max_false_per_deg2)
-    return [evaluate(method, held_out, OPTIONS.truth_sigma, settled) for method, settled in methods]
+    methods += settled_baselines(calibration, OPTIONS.truth_snr, OPTIONS.max_false_per_deg2)
+    return [evaluate(method, held_out, OPTIONS.truth_snr, settled) for method, settled in methods]
 
 
 def main() -> None:

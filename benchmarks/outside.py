@@ -84,7 +84,7 @@ def _of_kinds(scores: dict) -> dict[str, str]:
         "halo": "halos",
         "relic": "relics",
         "filament": "filaments and bridges",
-        "bright": "peak above 4 sigma",
+        "bright": "peak S/N above 4",
     }
     return {f"all fields: {text} found": _share(scores["objects"][kind]) for kind, text in names.items()}
 

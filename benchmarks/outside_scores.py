@@ -33,9 +33,9 @@ from radiounet.settings.releases import DR2
 Score = Callable[[np.ndarray, float], np.ndarray]
 """Image in Jy/beam, ``[y, x]``, and FWHM of its beam in px, to a probability per pixel."""
 GALACTIC = "field_11_00"
-TRUTH_SIGMA = 0.25
+TRUTH_SNR = 0.25
 DETECTABLE_SNR = 3.0
-BRIGHT_SIGMA = 4.0
+BRIGHT_SNR = 4.0
 CROP = (slice(200, 1100), slice(300, 1200))
 SHIFT_PX = 7
 INNER = (slice(100, -100),) * 2
@@ -76,7 +76,7 @@ def read_field(score: Score, folder: Path) -> Field:
     seen = (clusters["snr_true"] >= DETECTABLE_SNR) & (clusters["truth_px_r500"] >= MIN_AREA_PX)
     clusters = clusters[(seen | ~clusters["has_diffuse"]) & (clusters["nan_frac_r500"] < 0.5)]
     known = np.isfinite(image) & (ambiguous == 0)
-    mask = diffuse > TRUTH_SIGMA * 1e-7 * sigma
+    mask = diffuse > TRUTH_SNR * 1e-7 * sigma
     truth = ObjectTruth(known, diffuse, mask, owner, ambiguous > 0, np.array(objects["id"]))
     return Field(truth, objects, clusters, predict(score, image))
 
@@ -130,7 +130,7 @@ def _objects(fields: list[Field], found: np.ndarray) -> dict[str, tuple[int, int
         "halo": kind == "halo",
         "relic": kind == "relic",
         "filament": np.isin(kind, ("filament", "bridge")),
-        "bright": np.array(peak) > BRIGHT_SIGMA,
+        "bright": np.array(peak) > BRIGHT_SNR,
     }
     return {name: (int(found[chosen].sum()), int(chosen.sum())) for name, chosen in groups.items()}
 

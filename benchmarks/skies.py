@@ -83,16 +83,16 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
     from radiounet.learning.evaluation import calibrate, evaluate
     from radiounet.learning.methods import model_method
 
-    truth_sigma = TrainOptions().truth_sigma
+    truth_snr = TrainOptions().truth_snr
     columns: dict[str, dict[str, dict]] = {}
     for name in args.models:
         method, _ = model_method(model_folder(name))
-        settled = calibrate(method, calibration, truth_sigma, FALSE_PER_DEG2)
+        settled = calibrate(method, calibration, truth_snr, FALSE_PER_DEG2)
         columns[name] = {
             sky: evaluate(
                 method,
                 [one for one in held_out if Path(one).name.startswith(f"{sky}-")],
-                truth_sigma,
+                truth_snr,
                 settled,
             )
             for sky in SKIES

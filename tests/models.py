@@ -13,7 +13,7 @@ CARD = {
     "widths": [4, 8],
     "tile_px": 64,
     "core_px": 32,
-    "normalisation": {"kind": "asinh_sigma"},
+    "normalisation": {"kind": "asinh_snr"},
     "unit": "Jy/beam",
     "beam_arcsec": 20.0,
     "pixel_arcsec": 4.5,

@@ -49,10 +49,10 @@ def gaussian(size: int, fwhm_px: float) -> np.ndarray:
     return np.outer(line, line).astype(np.float32)
 
 
-def imaged(array, sky: np.ndarray, rms=1e-4, missed=0.2, clean_sigma=4.0) -> np.ndarray:
+def imaged(array, sky: np.ndarray, rms=1e-4, missed=0.2, clean_snr=4.0) -> np.ndarray:
     """Image of a sky without noise, Jy/beam."""
     level = np.full(sky.shape, rms, np.float32)
-    return array.image(sky, np.zeros_like(sky), level, clean_sigma, missed)
+    return array.image(sky, np.zeros_like(sky), level, clean_snr, missed)
 
 
 def write_field(

@@ -38,10 +38,10 @@ HALO = (105, 99)
 SEGMENTATION, MEASURE = Segmentation(), MeasureOptions()
 
 
-def write_image(path: Path, seed: int = 1, peak_sigma: float = 20.0, n_px: int = N_PX, **changes) -> Path:
+def write_image(path: Path, seed: int = 1, peak_snr: float = 20.0, n_px: int = N_PX, **changes) -> Path:
     """A halo in noise of 0.1 mJy/beam; rows 0 to 9 blank; `changes` are cards."""
     data = 1e-4 * draw_noise(n_px, BEAM_PX, np.random.default_rng(seed))
-    add_halo(data, *HALO, 1e-4 * peak_sigma, 6.0)
+    add_halo(data, *HALO, 1e-4 * peak_snr, 6.0)
     data[:10] = np.nan
     header = grid_wcs(RA, DEC, n_px, 4.5).to_header()
     header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM", RADESYS="ICRS")

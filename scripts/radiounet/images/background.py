@@ -23,7 +23,7 @@ PERCENTILE_BIAS = 0.7
 beams in a box; `tests/unit/images/test_background.py` holds it to 0.03 of the noise."""
 FILTER_BEAMS = 5.0
 """Side of the box whose mean is removed before the noise is measured, beams."""
-CLIP_SIGMA = 4.0
+CLIP_SNR = 4.0
 NOISE_KEPT = 0.947
 """What that leaves of noise that is correlated like the beam; measured."""
 LEAST_FILLED = 0.2
@@ -133,7 +133,7 @@ def _spread(levels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return (rows[:, low] * (1 - part) + rows[:, high] * part).astype(np.float32)
 
 
-def measure_noise(image: np.ndarray, beam_px: float) -> np.ndarray:
+def measure_rms(image: np.ndarray, beam_px: float) -> np.ndarray:
     """Local noise from what changes within `FILTER_BEAMS`.
 
     The mean over a box is taken away, bright sources clipped before; then the median
@@ -157,7 +157,7 @@ def measure_noise(image: np.ndarray, beam_px: float) -> np.ndarray:
         No part of the image holds enough varying data.
     """
     known = np.isfinite(image)
-    limit = CLIP_SIGMA * robust_rms(image)
+    limit = CLIP_SNR * robust_rms(image)
     clipped = np.clip(np.where(known, image, 0), -limit, limit).astype(np.float32)
     side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
     weight = ndimage.uniform_filter(known.astype(np.float32), side)
@@ -183,9 +183,9 @@ def normalise(image: np.ndarray, beam_px: float) -> np.ndarray:
     Raises
     ------
     AllBlankError
-        As `measure_background` and `measure_noise`.
+        As `measure_background` and `measure_rms`.
     """
     flat = image - measure_background(image)
-    plane = np.arcsinh(flat / measure_noise(flat, beam_px)).astype(np.float32)
+    plane = np.arcsinh(flat / measure_rms(flat, beam_px)).astype(np.float32)
     plane[~np.isfinite(plane)] = 0
     return plane

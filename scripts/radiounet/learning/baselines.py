@@ -11,12 +11,12 @@ from scipy import fft, ndimage
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.noise import local_rms, robust_rms
 
-COMPACT_SIGMA = 4.0
+COMPACT_SNR = 4.0
 COMPACT_BEAMS = 1.5
 SMOOTH_ARCSEC = 60.0
-SMOOTH_SIGMA = 3.0
+SMOOTH_SNR = 3.0
 SCALES_ARCMIN = (1.0, 2.0, 4.0, 8.0)
-SCALE_SIGMA = 5.0
+SCALE_SNR = 5.0
 LEAST_WEIGHT = 0.02
 
 
@@ -51,7 +51,7 @@ def smoothed_threshold(
     kernel_px = np.sqrt(max(SMOOTH_ARCSEC**2 - beam_arcsec**2, 0)) / pixel_arcsec
     (smooth,) = _smooth(diffuse, [kernel_px])
     smooth[np.isnan(diffuse)] = np.nan
-    return _score(smooth / local_rms(smooth), SMOOTH_SIGMA)
+    return _score(smooth / local_rms(smooth), SMOOTH_SNR)
 
 
 def multiscale_filter(
@@ -76,7 +76,7 @@ def multiscale_filter(
     smooth = _smooth(diffuse, widths)
     bands = np.array([fine - coarse for fine, coarse in zip(smooth[:-1], smooth[1:], strict=True)])
     bands[:, np.isnan(diffuse)] = np.nan
-    return _score(np.max([band / robust_rms(band) for band in bands], axis=0), SCALE_SIGMA)
+    return _score(np.max([band / robust_rms(band) for band in bands], axis=0), SCALE_SNR)
 
 
 def remove_compact(image: np.ndarray, rms: np.ndarray, beam_px: float) -> np.ndarray:
@@ -103,7 +103,7 @@ def remove_compact(image: np.ndarray, rms: np.ndarray, beam_px: float) -> np.nda
     snr = np.where(blank, 0, image / rms).astype(np.float32)
     box = max(round(COMPACT_BEAMS * beam_px), 3)
     height = snr - ndimage.grey_opening(snr, (box, box))
-    compact = _under_beams(np.where(height > COMPACT_SIGMA, np.maximum(snr, height), 0), beam_px)
+    compact = _under_beams(np.where(height > COMPACT_SNR, np.maximum(snr, height), 0), beam_px)
     kept = np.where(compact | blank, np.nan, image)
     filled, wider = _smooth(kept, [1.5 * beam_px, 6 * beam_px])
     filled = np.where(np.isfinite(filled), filled, np.nan_to_num(wider))

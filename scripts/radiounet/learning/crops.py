@@ -18,7 +18,7 @@ from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, 
 from radiounet.settings.train import TRAINED_FOR, TrainOptions
 
 NORMALISATIONS: dict[str, Normalisation] = {
-    "asinh_sigma": AsinhNormalisation(kind="asinh_sigma"),
+    "asinh_snr": AsinhNormalisation(kind="asinh_snr"),
     "log10": LogNormalisation(kind="log10"),
 }
 CROPS_PER_VISIT = 32  # of a field's 9 places of 320 px in 8 turns each, those of one pass
@@ -102,7 +102,7 @@ class Crops:
         with self._lock:
             if path not in self._held:
                 self._held = {one: self._held[one] for one in window if one in self._held}
-                self._held[path] = read_pair(path, self._options.truth_sigma)
+                self._held[path] = read_pair(path, self._options.truth_snr)
             return self._held[path]
 
     def stream(self, first: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -128,12 +128,12 @@ def fixed_crops(
     Only turned and flipped: for the validation loss.
     """
     plain = options.model_copy(
-        update={"diffuse_scale": (1.0, 1.0), "added_noise_sigma": (0.0, 0.0), "noise_scale": (1.0, 1.0)}
+        update={"diffuse_scale": (1.0, 1.0), "added_noise_rms": (0.0, 0.0), "noise_scale": (1.0, 1.0)}
     )
     rng = np.random.default_rng([options.seed, 3])
     crops = []
     for path in paths:
-        pair = read_pair(path, options.truth_sigma)
+        pair = read_pair(path, options.truth_snr)
         number = -(-count // len(paths))
         crops += [draw_crop(pair, plain, rng, normalisation=normalisation) for _ in range(number)]
     return [_stack(crops[first : first + options.batch]) for first in range(0, len(crops), options.batch)]
@@ -187,7 +187,7 @@ def draw_crop(
         image = image + (factor - 1) * truth
         truth = truth * factor
     if pair.survey_beam and noise is not None:
-        amplitude = np.float32(rng.uniform(*options.added_noise_sigma))
+        amplitude = np.float32(rng.uniform(*options.added_noise_rms))
         image = image + amplitude * rms * _piece(noise, size, rng)
         growth = np.sqrt(1 + amplitude**2)
         rms, level = rms * growth, level * growth

@@ -39,7 +39,7 @@ THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995
 DICE_SHARE = 0.85
 """What a mask may lose of the highest Dice for the objects it finds."""
 
-FAINT_SIGMA = 0.1
+FAINT_SNR = 0.1
 
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
@@ -99,10 +99,10 @@ class _MaskCounts:
 
 
 def settled_baselines(
-    paths: Sequence[str], truth_sigma: float, max_false_per_deg2: float
+    paths: Sequence[str], truth_snr: float, max_false_per_deg2: float
 ) -> list[tuple[Method, Calibration]]:
     """Baselines with their calibration, and the first of them as a person uses it: cut at 3 sigma."""
-    bounds = truth_sigma, max_false_per_deg2
+    bounds = truth_snr, max_false_per_deg2
     settled = [(one, calibrate(one, paths, *bounds)) for one in BASELINES]
     return [*settled, (BY_HAND, calibrate(BY_HAND, paths, *bounds, mask=(BY_HAND.threshold, None)))]
 
@@ -110,7 +110,7 @@ def settled_baselines(
 def calibrate(
     method: Method,
     paths: Sequence[str],
-    truth_sigma: float,
+    truth_snr: float,
     max_false_per_deg2: float,
     mask: tuple[float, float | None] | None = None,
 ) -> Calibration:
@@ -126,7 +126,7 @@ def calibrate(
     method : Method
     paths : sequence of str
         Calibration images, see `read_scene`.
-    truth_sigma : float
+    truth_snr : float
         See `read_scene`.
     max_false_per_deg2 : float
         False islands in the calibration images, 1/deg2.
@@ -135,15 +135,15 @@ def calibrate(
     """
     counts, scores = _MaskCounts(), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, truth_sigma)
+        scene = read_scene(path, truth_snr)
         scores.append(_score(method, scene))
         if mask is None:
             counts.add(scores[-1], scene)
         logger.info("%s: predicted calibration image %s", method.name, path)
-    threshold, peak = mask or _best_mask(counts, paths, scores, method, truth_sigma, max_false_per_deg2)
+    threshold, peak = mask or _best_mask(counts, paths, scores, method, truth_snr, max_false_per_deg2)
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
-        cases.add(read_scene(path, truth_sigma), score, _mask(score, threshold, peak), truth_sigma)
+        cases.add(read_scene(path, truth_snr), score, _mask(score, threshold, peak), truth_snr)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
     return Calibration(threshold, fit_host_calibration(features, hosts) if both else None, peak)
@@ -153,7 +153,7 @@ def compared_models(
     names: Sequence[str],
     held_out: Sequence[str],
     calibration: Sequence[str],
-    truth_sigma: float,
+    truth_snr: float,
     max_false_per_deg2: float,
 ) -> list[tuple[Method, Calibration]]:
     """Models by name or folder with the calibration of their cards, or a new one where there is none.
@@ -170,7 +170,7 @@ def compared_models(
     settled = []
     for method, known in [model_method(one, note="shipped") for one in folders]:
         anew = known.host_calibration is None
-        bounds = truth_sigma, max_false_per_deg2
+        bounds = truth_snr, max_false_per_deg2
         settled.append((method, calibrate(method, calibration, *bounds) if anew else known))
     return settled
 
@@ -180,13 +180,13 @@ def _best_mask(
     paths: Sequence[str],
     scores: Sequence[np.ndarray],
     method: Method,
-    truth_sigma: float,
+    truth_snr: float,
     max_false_per_deg2: float,
 ) -> tuple[float, float | None]:
     choices = counts.choices(max_false_per_deg2)
     found = np.zeros(len(choices))
     for path, score in zip(paths, scores, strict=True):
-        scene = read_scene(path, truth_sigma)
+        scene = read_scene(path, truth_snr)
         for index, (threshold, peak, _) in enumerate(choices):
             results = _objects(_mask(score, threshold, peak), scene)
             found[index] += sum(one.found for one in results)
@@ -215,10 +215,10 @@ class _Cases:
         self._labels: list[str] = []
         self._catalogue: list[bool] = []
 
-    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, truth_sigma: float) -> None:
+    def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, truth_snr: float) -> None:
         radii_px = scene.clusters["r500_arcmin"] * 60 / TRAINED_FOR.pixel_arcsec
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
-        labels = [cluster_label(scene.strength, scene.known, *p, truth_sigma) for p in places]
+        labels = [cluster_label(scene.strength, scene.known, *p, truth_snr) for p in places]
         self._labels += labels
         decided = [label in ("host", "empty") for label in labels]
         if not any(decided):
@@ -250,7 +250,7 @@ class _Cases:
 
 
 def evaluate(
-    method: Method, paths: Sequence[str], truth_sigma: float, calibration: Calibration | None = None
+    method: Method, paths: Sequence[str], truth_snr: float, calibration: Calibration | None = None
 ) -> dict[str, object]:
     """Measure a method on held-out images.
 
@@ -259,7 +259,7 @@ def evaluate(
     method : Method
     paths : sequence of str
         Held-out images, see `read_scene`.
-    truth_sigma : float
+    truth_snr : float
         See `read_scene`.
     calibration : Calibration, optional
         From `calibrate`; without it the method's own threshold holds and clusters
@@ -279,14 +279,14 @@ def evaluate(
     causes: Counter[str] = Counter()
     results, area, masks = [], 0.0, np.zeros(3)
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, truth_sigma)
+        scene = read_scene(path, truth_snr)
         score = _score(method, scene)
         predicted = _mask(score, calibration.threshold, calibration.peak)
         counts.add(score, scene.mask)
         masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
         results += _objects(predicted, scene)
         causes += _false(predicted, scene)
-        cases.add(scene, score, predicted, truth_sigma)
+        cases.add(scene, score, predicted, truth_snr)
         area += scene.area_deg2
         logger.info("%s: evaluated held-out image %s", method.name, path)
     hit, predicted_px, true_px = masks
@@ -320,4 +320,4 @@ def evaluate(
 
 
 def _false(predicted: np.ndarray, scene: Scene) -> Counter[str]:
-    return false_islands(predicted, scene.mask, scene.strength > FAINT_SIGMA, scene.cause, CAUSES)
+    return false_islands(predicted, scene.mask, scene.strength > FAINT_SNR, scene.cause, CAUSES)

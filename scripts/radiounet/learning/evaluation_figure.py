@@ -154,7 +154,7 @@ def _bin_name(low: float, high: float | None) -> str:
 
 
 def _draw_recall_of_peak(axes: Axes, methods: Sequence[Scores]) -> None:
-    _draw_recall(axes, methods, "by_peak_sigma")
+    _draw_recall(axes, methods, "by_peak_snr")
     _label(axes, "Objects found, by brightness", "peak in sigma (number of objects)", "fraction found")
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def mine_hard_negatives(
-    model: keras.Model, card: ModelCard, paths: Sequence[str], truth_sigma: float
+    model: keras.Model, card: ModelCard, paths: Sequence[str], truth_snr: float
 ) -> dict[str, np.ndarray]:
     """Find where a first model sees diffuse emission that is not there.
 
@@ -32,7 +32,7 @@ def mine_hard_negatives(
         From `radiounet.network.engine.load_model`.
     paths : sequence of str
         Training pairs.
-    truth_sigma : float
+    truth_snr : float
         See `radiounet.learning.pairs.read_pair`.
 
     Returns
@@ -42,11 +42,11 @@ def mine_hard_negatives(
         hold no truth pixel.
     """
     predictor = Predictor(model, card.architecture)
-    return {path: _false_islands(predictor, card, path, truth_sigma) for path in paths}
+    return {path: _false_islands(predictor, card, path, truth_snr) for path in paths}
 
 
-def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_sigma: float) -> np.ndarray:
-    pair = read_pair(path, truth_sigma)
+def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_snr: float) -> np.ndarray:
+    pair = read_pair(path, truth_snr)
     plane = pair.normalised(pair.image, pair.rms, card.normalisation)
     probability = predictor.plane(plane, card.tile_px, card.core_px)
     classes = pair.classes()
@@ -62,7 +62,7 @@ def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_sigma
 
 
 def hard_negatives(
-    folder: str | Path, paths: Sequence[str], crop_px: int, truth_sigma: float, beside: str | Path
+    folder: str | Path, paths: Sequence[str], crop_px: int, truth_snr: float, beside: str | Path
 ) -> dict[str, np.ndarray]:
     """Return the false islands of a model folder's network, mined once.
 
@@ -70,10 +70,10 @@ def hard_negatives(
     tells model and pairs, and read from there the next time.
     """
     model, card = load_model(folder)
-    made_from = f"{card.weights.sha256} {check_pairs(paths, crop_px)} {truth_sigma}"
+    made_from = f"{card.weights.sha256} {check_pairs(paths, crop_px)} {truth_snr}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
-        found = mine_hard_negatives(model, card, paths, truth_sigma)
+        found = mine_hard_negatives(model, card, paths, truth_snr)
         rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
         with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
             csv.writer(stream).writerows([("pair", "y", "x"), *rows])

@@ -70,14 +70,14 @@ def publish_model(
     method = network_method(
         name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
     )
-    found = calibrate(method, calibration, options.truth_sigma, options.max_false_per_deg2)
+    found = calibrate(method, calibration, options.truth_snr, options.max_false_per_deg2)
     if found.host_calibration is None:
         logger.warning(
             "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
             "it will be the bare maximum of the probability",
             name,
         )
-    scores = evaluate(method, held_out, options.truth_sigma, found)
+    scores = evaluate(method, held_out, options.truth_snr, found)
     out = Path(folder)
     weights_file = MODEL_WEIGHTS
     for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):

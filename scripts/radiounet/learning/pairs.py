@@ -87,7 +87,7 @@ def pixel_classes(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.f
     return classes
 
 
-def read_pair(path: str, truth_sigma: float) -> Pair:
+def read_pair(path: str, truth_snr: float) -> Pair:
     """Read one training pair.
 
     Parameters
@@ -98,7 +98,7 @@ def read_pair(path: str, truth_sigma: float) -> Pair:
         BUNIT) with its noise-free model, as Stuardi et al. (2024) published; or an
         image in Jy/beam with a label image, 0 no, 1 diffuse, 255 no data. See
         `radiounet.settings.train.pair_files`.
-    truth_sigma : float
+    truth_snr : float
         Simulated pairs: diffuse is what exceeds this many times the true noise.
 
     Raises
@@ -106,13 +106,13 @@ def read_pair(path: str, truth_sigma: float) -> Pair:
     NotFitsError, TruncatedError, ShapeMismatchError, UnitError, GridError, BadDataError
         The message names the file, what is wrong and what is expected.
     """
-    return read_files(pair_files(path), truth_sigma)
+    return read_files(pair_files(path), truth_snr)
 
 
-def read_files(files: Sequence[str], truth_sigma: float) -> Pair:
+def read_files(files: Sequence[str], truth_snr: float) -> Pair:
     """Read one training pair from its file or two files, see `read_pair`."""
     if len(files) == 1:
-        return _simulated(files[0], truth_sigma)
+        return _simulated(files[0], truth_snr)
     if len(files) > 2:
         raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
     image_path, truth_path = files
@@ -124,13 +124,13 @@ def read_files(files: Sequence[str], truth_sigma: float) -> Pair:
     raise UnitError(f"{image_path} has BUNIT {unit!r}; a training image is in Jy/beam or Jy/pixel")
 
 
-def _simulated(path: str, truth_sigma: float) -> Pair:
+def _simulated(path: str, truth_snr: float) -> Pair:
     if _unit(path) != "jy/beam":
         raise UnitError(f"{path} has BUNIT {_unit(path)!r}; a simulated image must be in Jy/beam")
     image, truth, rms = _planes(path, "PRIMARY", "TRUTH", "RMS")
     _require_shape(image, truth, path, "TRUTH")
     _require_shape(image, rms, path, "RMS")
-    level = np.float32(truth_sigma) * rms
+    level = np.float32(truth_snr) * rms
     with _opened(path, "PRIMARY") as (hdu,):
         fine = abs(3600 * hdu.header["BMAJ"] - TRAINED_FOR.beam_arcsec) < 0.1
     targets = _targets(image, truth, level)

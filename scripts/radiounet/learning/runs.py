@@ -40,7 +40,7 @@ def run_training(
         use_threads(threads)
     hard = None
     if options.hard_from:
-        first, sizes = model_folder(options.hard_from), (options.crop_px, options.truth_sigma)
+        first, sizes = model_folder(options.hard_from), (options.crop_px, options.truth_snr)
         hard = hard_negatives(first, pairs, *sizes, weights)
     model = train(
         pairs,
@@ -83,9 +83,9 @@ def run_evaluation(
     """
     use_threads(threads)
     options = trained_options(curve, options)
-    bounds = options.truth_sigma, options.max_false_per_deg2
+    bounds = options.truth_snr, options.max_false_per_deg2
     others = compared_models(options.compare, held_out, calibration, *bounds)
     scores = [publish_model(held_out, calibration, weights, curve, options, name, folder)]
     for method, settled in [*others, *settled_baselines(calibration, *bounds)]:
-        scores.append(evaluate(method, held_out, options.truth_sigma, settled))
+        scores.append(evaluate(method, held_out, options.truth_snr, settled))
     write_evaluation(scores, folder)

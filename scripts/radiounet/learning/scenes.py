@@ -35,7 +35,7 @@ class Scene:
     objects : ndarray of int
         Number of each pixel's object, 0 for none.
     table : Table
-        The objects: object, kind, y_px, x_px, peak_sigma, las_arcmin, flux_jy.
+        The objects: object, kind, y_px, x_px, peak_snr, las_arcmin, flux_jy.
     cause : ndarray of uint8 or None
         Index into `radiounet.simulation.simulate.CAUSES`; None for a labelled image.
     clusters : Table
@@ -67,7 +67,7 @@ class Scene:
         return float(self.known.sum() * (TRAINED_FOR.pixel_arcsec / 3600) ** 2)
 
 
-def read_scene(path: str, truth_sigma: float) -> Scene:
+def read_scene(path: str, truth_snr: float) -> Scene:
     """Read a simulated image, or ``IMAGE.fits:LABELS.fits[:CLUSTERS]``: an image, its labels, its clusters.
 
     Parameters
@@ -76,7 +76,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
         As for `radiounet.learning.pairs.read_pair`; a third file is a table of clusters as
         `radiounet.survey.cluster_tables.read_clusters` takes it. A cluster hosts diffuse emission
         where a labelled pixel lies inside its R500.
-    truth_sigma : float
+    truth_snr : float
         The truth mask of a simulated image begins at this many times its true noise.
 
     Raises
@@ -88,7 +88,7 @@ def read_scene(path: str, truth_sigma: float) -> Scene:
         As `radiounet.survey.cluster_tables.read_clusters`.
     """
     image_path, *others = pair_files(path)
-    pair = read_files([image_path, *others[:1]], truth_sigma)
+    pair = read_files([image_path, *others[:1]], truth_snr)
     if pair.normalisation is not None:
         raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
     classes = pair.classes()
@@ -123,7 +123,7 @@ def _labelled(objects: np.ndarray, count: int) -> Table:
             "kind": np.full(count, "labelled"),
             "y_px": first[:, 0],
             "x_px": first[:, 1],
-            "peak_sigma": unknown,
+            "peak_snr": unknown,
             "las_arcmin": unknown,
             "flux_jy": unknown,
         }

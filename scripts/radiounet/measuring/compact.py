@@ -22,7 +22,7 @@ from radiounet.images.gaussian import FWHM_TO_SIGMA
 
 LEVEL_BEAMS = 5.0
 """Diameter of the median, beams: a source of 50 rms fills less than a quarter of it."""
-DETECTION_SIGMA = 5.0
+DETECTION_SNR = 5.0
 """What a peak adds to the level around it, local rms."""
 ROUNDS = 6
 """How often the residual is searched at most."""
@@ -164,7 +164,7 @@ def fit_components(image: np.ndarray, rms: np.ndarray, covariance: np.ndarray) -
             break
         places = np.concatenate([places, found])
         places, peaks = _solve(filled - level, known, places, covariance)
-        kept = peaks > 0.5 * DETECTION_SIGMA * _at(rms, places)
+        kept = peaks > 0.5 * DETECTION_SNR * _at(rms, places)
         places, peaks = places[kept], peaks[kept]
         model = _Patches(filled.shape, places, covariance).draw(peaks)
     error = _errors(places, covariance) * _at(rms, places)
@@ -179,7 +179,7 @@ def _peaks(excess: np.ndarray, rms: np.ndarray, first: np.ndarray, width_px: flo
     Ridges are looked for in what there was at `first`: one that has lost a knot has ends.
     """
     highest = ndimage.maximum_filter(excess, size=3)
-    rows = np.argwhere((excess == highest) & (excess > DETECTION_SIGMA * rms))
+    rows = np.argwhere((excess == highest) & (excess > DETECTION_SNR * rms))
     rows = rows[((rows > 0) & (rows < np.array(excess.shape) - 1)).all(axis=1)]
     if not len(rows):
         return np.empty((0, 2))

@@ -46,7 +46,7 @@ COMPACT_BEAMS = 0.5
 """Largest compact component, FWHM of its long axis without the beam, in beams of the image: it widens the
 beam by 12 % at most. In a beam of 20" it has 10", which is less than 90 kpc at any redshift: no halo or relic
 is as small."""
-BRIGHT_SIGMA = 10.0
+BRIGHT_SNR = 10.0
 """A table that covers a part has those sources that exceed so many rms on the image, or at least half."""
 COVERED = 0.95
 """Part of the pixels with data that a 6" image must show."""
@@ -167,7 +167,7 @@ class TableOfComponents:
         """Compact components of a part; raises `NotCoveredError` where the table seems not to cover it.
 
         A table does not say which sky it covers: it does where it has a component, and has one, of any
-        size, at half or more of the sources that exceed `BRIGHT_SIGMA` on the image. What it lacks is in
+        size, at half or more of the sources that exceed `BRIGHT_SNR` on the image. What it lacks is in
         the note.
         """
         placed = _Placed.of(mosaic, part, self.listed)
@@ -175,11 +175,11 @@ class TableOfComponents:
             raise NotCoveredError("the table of components has none here")
         rms = mosaic.rms[part]
         places = np.rint([found.y, found.x]).astype(int)
-        bright = np.flatnonzero(found.peak > BRIGHT_SIGMA * rms[places[0], places[1]])
+        bright = np.flatnonzero(found.peak > BRIGHT_SNR * rms[places[0], places[1]])
         reach = np.maximum(placed.major_px, mosaic.beam_px)
         apart = np.hypot(found.y[bright, None] - placed.y, found.x[bright, None] - placed.x)
         lacks = int((apart > reach).all(axis=1).sum())
-        text = f"the table of components lacks {lacks} of {len(bright)} sources above {BRIGHT_SIGMA:g} rms"
+        text = f"the table of components lacks {lacks} of {len(bright)} sources above {BRIGHT_SNR:g} rms"
         if 2 * lacks > len(bright):
             raise NotCoveredError(text)
         return placed.components(TABLE, text if lacks else "")

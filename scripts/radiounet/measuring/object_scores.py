@@ -14,9 +14,9 @@ from radiounet.network.masks import EIGHT_NEIGHBOURS
 FOUND_FLUX = 0.3
 FOUND_OVERLAP = 0.1
 CAUSE_SHARE = 0.2
-FLUX_PEAK_SIGMA = 2.0
+FLUX_PEAK_SNR = 2.0
 FLUX_VISIBLE = 0.8
-DETECTABLE_SIGMA = 1.0
+DETECTABLE_SNR = 1.0
 MIN_COVERAGE = 0.5
 PEAK_BINS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, np.inf)
 SIZE_BINS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, np.inf)
@@ -31,7 +31,7 @@ class ObjectResult:
 
     Attributes
     ----------
-    kind, peak_sigma, las_arcmin : str, float, float
+    kind, peak_snr, las_arcmin : str, float, float
         From the list of objects; the size is the largest extent of
         what is above a tenth of the peak.
     flux_jy, visible_jy, measured_jy : float
@@ -41,7 +41,7 @@ class ObjectResult:
     """
 
     kind: str
-    peak_sigma: float
+    peak_snr: float
     las_arcmin: float
     flux_jy: float
     visible_jy: float
@@ -80,7 +80,7 @@ def score_objects(
     objects : ndarray of int, ``[y, x]``
         Number of the object a pixel belongs to, 0 for none.
     table : Table
-        Columns object, kind, y_px, x_px (of the peak), peak_sigma, las_arcmin,
+        Columns object, kind, y_px, x_px (of the peak), peak_snr, las_arcmin,
         flux_jy (NaN: what is on the object's pixels is all of it).
     beam_area_px : float
         Solid angle of the beam, px.
@@ -105,7 +105,7 @@ def score_objects(
         results.append(
             ObjectResult(
                 str(row["kind"]),
-                float(row["peak_sigma"]),
+                float(row["peak_snr"]),
                 float(row["las_arcmin"]),
                 float(row["flux_jy"]),
                 float(visible / beam_area_px),
@@ -156,14 +156,14 @@ def _recall(found: np.ndarray) -> dict[str, float]:
 def summarise_objects(results: Sequence[ObjectResult]) -> dict[str, object]:
     """Recall of all objects, by brightness, by size (see `ObjectResult`) and by kind."""
     found = np.array([one.found for one in results], bool)
-    peak = np.array([one.peak_sigma for one in results], float)
+    peak = np.array([one.peak_snr for one in results], float)
     size = np.array([one.las_arcmin for one in results], float)
     kind = np.array([one.kind for one in results], str)
     return {
         "all": _recall(found),
-        "above_4_sigma": _recall(found[peak > 4]),
-        "1_to_2_sigma": _recall(found[(peak >= 1) & (peak < 2)]),
-        "by_peak_sigma": recall_in_bins(peak, found, PEAK_BINS),
+        "snr_above_4": _recall(found[peak > 4]),
+        "snr_1_to_2": _recall(found[(peak >= 1) & (peak < 2)]),
+        "by_peak_snr": recall_in_bins(peak, found, PEAK_BINS),
         "by_las_arcmin": recall_in_bins(size, found, SIZE_BINS),
         "by_kind": {str(one): _recall(found[kind == one]) for one in np.unique(kind)},
     }
@@ -179,7 +179,7 @@ def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
     dict
         count; median, p16 and p84 of the ratio; true_jy and ratio of every object.
     """
-    found = [one for one in results if one.found and one.peak_sigma > FLUX_PEAK_SIGMA and one.flux_jy > 0]
+    found = [one for one in results if one.found and one.peak_snr > FLUX_PEAK_SNR and one.flux_jy > 0]
     chosen = [one for one in found if one.visible_jy >= FLUX_VISIBLE * one.flux_jy]
     ratios = [one.measured_jy / one.flux_jy for one in chosen]
     p16, median, p84 = np.percentile(ratios, (16, 50, 84)) if ratios else (np.nan,) * 3
@@ -238,7 +238,7 @@ def false_islands(
 
 
 def cluster_label(
-    strength: np.ndarray, known: np.ndarray, y: float, x: float, radius_px: float, truth_sigma: float
+    strength: np.ndarray, known: np.ndarray, y: float, x: float, radius_px: float, truth_snr: float
 ) -> str:
     """Tell what there was to be seen of a cluster.
 
@@ -250,14 +250,14 @@ def cluster_label(
         Pixels with data.
     y, x, radius_px : float
         Centre and R500, px.
-    truth_sigma : float
+    truth_snr : float
         Where the truth mask begins.
 
     Returns
     -------
     str
         ``host`` where the strongest emission inside R500 reaches 1 rms, ``empty``
-        where it is below `truth_sigma`, else ``undetectable``; ``uncovered`` where
+        where it is below `truth_snr`, else ``undetectable``; ``uncovered`` where
         half the aperture has no data.
     """
     low = np.maximum(np.floor([y - radius_px, x - radius_px]).astype(int), 0)
@@ -268,6 +268,6 @@ def cluster_label(
     if inside.sum() < MIN_COVERAGE * np.pi * radius_px**2:
         return "uncovered"
     strongest = strength[part][inside].max()
-    if strongest >= DETECTABLE_SIGMA:
+    if strongest >= DETECTABLE_SNR:
         return "host"
-    return "empty" if strongest < truth_sigma else "undetectable"
+    return "empty" if strongest < truth_snr else "undetectable"

@@ -55,7 +55,7 @@ class AsinhNormalisation(Section):
     The sign of the noise is kept, so the network can average it down.
     """
 
-    kind: Literal["asinh_sigma"]
+    kind: Literal["asinh_snr"]
     blank: ClassVar[float] = 0.0
 
     def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
@@ -113,7 +113,7 @@ def network_input(
     AllBlankError
         The background cannot be measured.
     """
-    if normalisation.kind == "asinh_sigma":
+    if normalisation.kind == "asinh_snr":
         level = image - subtract_background(image, rms, beam_px)
         image = image - level**3 / (level**2 + (LEVEL_ERROR * rms) ** 2)
     return normalisation(image, rms, beam_px)

@@ -35,7 +35,14 @@ CORRECTIONS = {
 }
 """YAML that mends a contradiction, by the beginning of its message."""
 
-RENAMED = {"sigma_box_px": "rms_box_px", "clip_sigma": "clip_rms"}
+RENAMED = {"sigma_box_px": "rms_box_px", "clip_sigma": "clip_rms", "added_noise_sigma": "added_noise_rms"}
+RENAMED |= {
+    f"{name}_sigma": f"{name}_snr"
+    for name in (
+        *("truth", "peak", "clean", "pedestal", "gradient", "remnant", "spiral", "galactic", "shell"),
+        *("mega_halo", "bridge"),
+    )
+}
 """Keys of older versions, and what they are called now."""
 
 LISTS = {

@@ -51,8 +51,8 @@ class SimulateOptions(Section):
         (1.0, 1.0), description="factor on beam and pixel scale alike, drawn by its logarithm"
     )
     zoom_fraction: float = Field(0.0, ge=0, le=1, description="images with another beam and pixel scale")
-    pedestal_sigma: Range = Field((0.0, 0.0), description="constant added to an image, rms")
-    gradient_sigma: NumberRange = Field(
+    pedestal_snr: Range = Field((0.0, 0.0), description="constant added to an image, rms")
+    gradient_snr: NumberRange = Field(
         (0.0, 0.0), description="linear background added to an image, from side to side, rms"
     )
     cutout_fraction: float = Field(
@@ -64,7 +64,7 @@ class SimulateOptions(Section):
     )
     rms_variation: PositiveRange = Field((0.88, 1.14), description="slow variation of the noise over a field")
     edge_noise: PositiveRange = Field((1.5, 3.5), description="noise at a noisy side, over that at the other")
-    clean_sigma: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local rms")
+    clean_snr: PositiveRange = Field((3.0, 5.0), description="depth of the deconvolution, local rms")
     missed_fraction: FractionRange = Field(
         (0.02, 0.25), description="flux left undeconvolved inside the clean mask"
     )
@@ -110,16 +110,16 @@ class SimulateOptions(Section):
     remnants_per_deg2: NumberRange = Field(
         (0.0, 1.0), description="remnant radio galaxies and fossil plasma, 1/deg2"
     )
-    remnant_sigma: PositiveRange = Field((0.5, 12.0), description="their brightness, rms per beam")
+    remnant_snr: PositiveRange = Field((0.5, 12.0), description="their brightness, rms per beam")
     remnant_size_arcmin: PositiveRange = Field((1.0, 8.0), description="their size, arcmin")
     spirals_per_deg2: NumberRange = Field((0.0, 1.5), description="resolved spiral galaxies, 1/deg2")
     spiral_size_arcmin: PositiveRange = Field((0.6, 6.0), description="their optical diameter, arcmin")
-    spiral_sigma: PositiveRange = Field((2.0, 40.0), description="their brightness, rms per beam")
+    spiral_snr: PositiveRange = Field((2.0, 40.0), description="their brightness, rms per beam")
     galactic_fraction: float = Field(0.2, ge=0, le=1, description="images with Galactic emission")
     galactic_flag_error: float = Field(
         0.25, ge=0, le=1, description="images whose clusters carry the wrong Galactic flag"
     )
-    galactic_sigma: PositiveRange = Field((0.2, 1.5), description="its fluctuations as observed, rms")
+    galactic_snr: PositiveRange = Field((0.2, 1.5), description="its fluctuations as observed, rms")
     galactic_slope: Range = Field((2.3, 3.3), description="its power falls as k to minus this")
     galactic_skew: NumberRange = Field(
         (0.0, 0.0),
@@ -131,7 +131,7 @@ class SimulateOptions(Section):
     shell_radius_arcmin: PositiveRange = Field(
         (3.0, 30.0), description="radius of supernova remnants, arcmin"
     )
-    shell_sigma: PositiveRange = Field((1.0, 10.0), description="their brightness, rms per beam")
+    shell_snr: PositiveRange = Field((1.0, 10.0), description="their brightness, rms per beam")
 
     clusters_per_deg2: NumberRange = Field((2.0, 8.0), description="clusters, 1/deg2")
     diffuse_fraction: FractionRange = Field((0.3, 0.9), description="clusters with diffuse emission")
@@ -159,7 +159,7 @@ class SimulateOptions(Section):
     second_fraction: float = Field(
         0.35, ge=0, le=1, description="clusters with diffuse emission that draw a second kind"
     )
-    peak_sigma: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, rms")
+    peak_snr: PositiveRange = Field((0.2, 15.0), description="peak of a diffuse object, rms")
     largest_arcmin: float = Field(
         20.0, gt=0, description="no object larger than about this, however near: a field must hold it"
     )
@@ -171,7 +171,7 @@ class SimulateOptions(Section):
         (25.0, 90.0), description="e-folding radius of mini-halos, kpc"
     )
     mega_halo_radius_kpc: PositiveRange = Field((700.0, 1600.0), description="extent of megahalos, kpc")
-    mega_halo_sigma: PositiveRange = Field((0.3, 3.0), description="megahalos are no brighter, rms")
+    mega_halo_snr: PositiveRange = Field((0.3, 3.0), description="megahalos are no brighter, rms")
     relic_length_kpc: PositiveRange = Field((300.0, 2500.0), description="length of relics, kpc")
     relic_width_kpc: PositiveRange = Field((40.0, 300.0), description="width of relics, kpc")
     relic_distance_r500: PositiveRange = Field((0.4, 1.3), description="distance of relics, R500")
@@ -186,7 +186,7 @@ class SimulateOptions(Section):
         (1000.0, 5000.0), description="length of bridges and filaments, kpc"
     )
     bridge_width_kpc: PositiveRange = Field((150.0, 900.0), description="their FWHM, kpc")
-    bridge_sigma: float = Field(6.0, gt=0, description="bridges and filaments are no brighter, rms")
+    bridge_snr: float = Field(6.0, gt=0, description="bridges and filaments are no brighter, rms")
 
     @property
     def px_per_arcmin(self) -> float:

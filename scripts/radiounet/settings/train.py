@@ -49,14 +49,14 @@ class TrainOptions(Section):
     seed: int = Field(1, ge=0, description="seed of weights, crops and order")
     architecture: str = Field("lotss_unet", description="network to train, such as published_unet")
     widths: list[int] = Field([32, 64, 128, 192, 192], min_length=2, description="filters per level")
-    normalisation: Literal["asinh_sigma", "log10"] = Field("asinh_sigma", description="input of the network")
+    normalisation: Literal["asinh_snr", "log10"] = Field("asinh_snr", description="input of the network")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     tile_px: int = Field(512, gt=0, description="side of a tile when the model is used, px")
     core_px: int = Field(256, gt=0, description="kept part of a tile, px")
     fields: int = Field(800, ge=1, description="simulated images to train on")
     calibrate: int = Field(128, ge=1, description="simulated images to calibrate threshold and p_diffuse on")
     held_out: int = Field(48, ge=1, description="simulated images to evaluate on")
-    truth_sigma: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, rms")
+    truth_snr: float = Field(0.25, gt=0, description="truth mask: diffuse emission above this, rms")
     max_false_per_deg2: float = Field(
         1.8, gt=0, description="threshold of the mask: no more false islands in calibration images, 1/deg2"
     )
@@ -75,7 +75,7 @@ class TrainOptions(Section):
     diffuse_scale: PositiveRange = Field(
         (0.5, 2.0), description="augmentation: factor on the diffuse emission"
     )
-    added_noise_sigma: NumberRange = Field((0.0, 0.7), description="augmentation: noise added, rms")
+    added_noise_rms: NumberRange = Field((0.0, 0.7), description="augmentation: noise added, rms")
     noise_scale: PositiveRange = Field((0.8, 1.25), description="augmentation: factor on the measured noise")
     buffer: int = Field(48, ge=1, description="images held in memory at a time")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(

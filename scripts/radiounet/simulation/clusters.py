@@ -151,7 +151,7 @@ def add_emission(
 
 
 def _draw_peak(options: SimulateOptions, rng) -> float:
-    return float(np.exp(rng.uniform(*np.log(options.peak_sigma))))
+    return float(np.exp(rng.uniform(*np.log(options.peak_snr))))
 
 
 def _draw_px(
@@ -183,7 +183,7 @@ def _add_kind(
             rng,
         )
     elif kind == "megahalo":
-        faint = min(peak, rng.uniform(*options.mega_halo_sigma))
+        faint = min(peak, rng.uniform(*options.mega_halo_snr))
         radius = _draw_px(options.mega_halo_radius_kpc, scale, options, rng, 0.5)
         add_megahalo(target, *centre, radius, faint, rng)
     elif kind == "phoenix":
@@ -225,6 +225,6 @@ def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions
     width = min(_draw_px(options.bridge_width_kpc, scale, options, rng), 0.4 * length)
     angle = rng.uniform(0, 2 * np.pi)
     middle = (y + 0.5 * length * np.sin(angle), x + 0.5 * length * np.cos(angle))
-    peak = min(_draw_peak(options, rng), options.bridge_sigma)
+    peak = min(_draw_peak(options, rng), options.bridge_snr)
     add_bridge(target, *middle, length, width, angle, kind, peak, rng)
     return 2 * middle[0] - y, 2 * middle[1] - x

@@ -24,7 +24,7 @@ class SimulatedObject:
 
     Attributes
     ----------
-    peak_sigma : float
+    peak_snr : float
         Peak at the survey's resolution over the noise there.
     flux_jy, las_arcmin : float
         Flux density; largest extent above a tenth of the peak.
@@ -33,7 +33,7 @@ class SimulatedObject:
     kind: str
     y_px: float
     x_px: float
-    peak_sigma: float
+    peak_snr: float
     flux_jy: float
     las_arcmin: float
 
@@ -73,7 +73,7 @@ class Target:
         """Return a square about a place as `canvas.square_around` does, with room for the beam's wings."""
         return square_around(self.shape, y, x, radius + 2.5 * self._beam_px)
 
-    def add_object(self, kind: str, part: Part, shape: np.ndarray, peak_sigma: float) -> None:
+    def add_object(self, kind: str, part: Part, shape: np.ndarray, peak_snr: float) -> None:
         """Add a brightness distribution, given its peak in units of the noise.
 
         Parameters
@@ -88,7 +88,7 @@ class Target:
         smooth = blurred(shape, self._beam_px)
         top = np.unravel_index(smooth.argmax(), smooth.shape)
         rms = self._rms[part]
-        scale = peak_sigma * rms[top] / smooth[top]
+        scale = peak_snr * rms[top] / smooth[top]
         smooth = scale * smooth
         self.sky[part] += scale * shape / self.beam_area_px
         self.truth[part] += smooth
@@ -102,7 +102,7 @@ class Target:
                 kind,
                 float(part[0].start + top[0]),
                 float(part[1].start + top[1]),
-                float(peak_sigma),
+                float(peak_snr),
                 float(smooth.sum() / self.beam_area_px),
                 extent / self._options.px_per_arcmin,
             )
@@ -115,7 +115,7 @@ def _largest_extent(y: np.ndarray, x: np.ndarray) -> float:
     return float(max(np.ptp(y * np.sin(angle) + x * np.cos(angle)) for angle in angles)) + 1
 
 
-def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, peak_sigma: float, rng) -> None:
+def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, peak_snr: float, rng) -> None:
     """Halo ``exp(-r / r_e)`` (Murgia et al. 2009), elliptical, clumpy, sometimes irregular.
 
     Mini-halos differ by size only. Clumps are lognormal; an irregular halo follows
@@ -130,17 +130,17 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
         radius = radius * np.exp(0.35 * power_law_field(radius.shape, 3.7, rng, 4 * radius_px))
     strength = rng.uniform(0.4, 0.9) if irregular else rng.uniform(0.1, 0.5)
     profile = taper * np.exp(-((radius / radius_px) ** rng.uniform(0.9, 1.2)))
-    target.add_object(kind, part, profile * lognormal(radius.shape, 2 * radius_px, strength, rng), peak_sigma)
+    target.add_object(kind, part, profile * lognormal(radius.shape, 2 * radius_px, strength, rng), peak_snr)
 
 
-def add_megahalo(target: Target, y: float, x: float, radius_px: float, peak_sigma: float, rng) -> None:
+def add_megahalo(target: Target, y: float, x: float, radius_px: float, peak_snr: float, rng) -> None:
     """Megahalo: flat, faint, filling the cluster to about R500 (Cuciti et al. 2022, Nature 609, 911)."""
     part, dy, dx = target.square_around(y, x, 1.6 * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.6, 1)) / radius_px
     profile = np.exp(-radius) / (1 + np.exp((radius - 1) / 0.1))
     shape = profile * lognormal(radius.shape, radius_px / 2, rng.uniform(0.2, 0.6), rng)
-    target.add_object("megahalo", part, shape, peak_sigma)
+    target.add_object("megahalo", part, shape, peak_snr)
 
 
 def add_relic(
@@ -151,7 +151,7 @@ def add_relic(
     direction: float,
     length_px: float,
     width_px: float,
-    peak_sigma: float,
+    peak_snr: float,
     rng: np.random.Generator,
 ) -> None:
     """Relic: an arc tangential to the cluster, sharp outside, fading inwards, with filaments.
@@ -172,17 +172,17 @@ def add_relic(
     )
     profile *= np.exp(-((np.abs(along) / (0.5 * length_px)) ** rng.uniform(3, 8)))
     strands = lognormal(profile.shape, width_px, rng.uniform(0.3, 0.9), rng)
-    target.add_object("relic", part, profile * strands, peak_sigma)
+    target.add_object("relic", part, profile * strands, peak_snr)
 
 
-def add_phoenix(target: Target, y: float, x: float, size_px: float, peak_sigma: float, rng) -> None:
+def add_phoenix(target: Target, y: float, x: float, size_px: float, peak_snr: float, rng) -> None:
     """Radio phoenix: small, irregular, filamentary, revived plasma (Mandal et al. 2020, A&A 634, A4)."""
     part, dy, dx = target.square_around(y, x, 1.2 * size_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
     radius = np.hypot(along, across / rng.uniform(0.3, 0.8)) / (0.5 * size_px)
     field = power_law_field(radius.shape, 3.5, rng, size_px)
     strands = np.exp(-np.abs(field) / rng.uniform(0.15, 0.5)) + 0.3
-    target.add_object("phoenix", part, np.exp(-(radius**3)) * strands, peak_sigma)
+    target.add_object("phoenix", part, np.exp(-(radius**3)) * strands, peak_snr)
 
 
 def add_bridge(
@@ -193,7 +193,7 @@ def add_bridge(
     width_px: float,
     angle: float,
     kind: str,
-    peak_sigma: float,
+    peak_snr: float,
     rng: np.random.Generator,
 ) -> None:
     """Bridge between clusters, or filament: long, gently bent, patchy (Govoni et al. 2019, Science 364, 981).
@@ -207,4 +207,4 @@ def add_bridge(
     shape = np.exp(-4 * np.log(2) * ((across - bend - wander) / width_px) ** 2)
     shape *= np.exp(-((np.abs(along) / (0.5 * length_px)) ** rng.uniform(4, 10)))
     shape = shape * lognormal(shape.shape, width_px, rng.uniform(0.2, 0.8), rng)
-    target.add_object(kind, part, shape, peak_sigma)
+    target.add_object(kind, part, shape, peak_snr)

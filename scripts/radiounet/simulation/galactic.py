@@ -27,7 +27,7 @@ def add_galactic(
     plane : ndarray, ``[y, x]``, Jy/px
         Added to in place.
     rms_jy : float
-        Noise, Jy/beam: the unit of ``options.galactic_sigma``.
+        Noise, Jy/beam: the unit of ``options.galactic_snr``.
     """
     if rng.random() < options.remnant_shell_fraction:
         add_shell(plane, rms_jy, instrument.beam_area_px, options, rng)
@@ -42,7 +42,7 @@ def add_galactic(
         emission = np.exp(skew * np.minimum(emission / emission.std(), MOST_DEVIATIONS))
         emission -= emission.mean()
     observed = instrument.dirty(emission)
-    wanted = rms_jy * np.exp(rng.uniform(*np.log(options.galactic_sigma)))
+    wanted = rms_jy * np.exp(rng.uniform(*np.log(options.galactic_snr)))
     plane += (emission * wanted / observed.std()).astype(np.float32)
 
 
@@ -82,5 +82,5 @@ def add_shell(
     angle = np.arctan2(dy, dx)
     sides = 1 + rng.uniform(0.2, 1) * np.cos(rng.integers(1, 4) * angle + rng.uniform(0, 2 * np.pi))
     column *= np.clip(sides, 0.05, None) * np.exp(0.5 * power_law_field(column.shape, 3.3, rng))
-    peak = rms_jy * np.exp(rng.uniform(*np.log(options.shell_sigma)))
+    peak = rms_jy * np.exp(rng.uniform(*np.log(options.shell_snr)))
     plane[part] += (column / column.max() * peak / beam_area_px).astype(np.float32)

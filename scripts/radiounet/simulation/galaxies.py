@@ -338,7 +338,7 @@ def remnant_flux(
     extent_px: float, rms_jy: float, beam_area_px: float, options: SimulateOptions, rng: np.random.Generator
 ) -> float:
     """Flux density that gives a remnant a brightness drawn from its range, Jy."""
-    brightness = rms_jy * np.exp(rng.uniform(*np.log(options.remnant_sigma)))
+    brightness = rms_jy * np.exp(rng.uniform(*np.log(options.remnant_snr)))
     return brightness * max(0.3 * extent_px**2 / beam_area_px, 1)
 
 
@@ -357,7 +357,7 @@ def add_spirals(
     size = layers.spirals.shape[0]
     for _ in range(rng.poisson(rng.uniform(*options.spirals_per_deg2) * area_deg2)):
         diameter = draw_size(options.spiral_size_arcmin, rng) * options.px_per_arcmin
-        brightness = rms_jy * np.exp(rng.uniform(*np.log(options.spiral_sigma)))
+        brightness = rms_jy * np.exp(rng.uniform(*np.log(options.spiral_snr)))
         flux = brightness * max(0.25 * diameter**2 / beam_area_px, 1)
         count = int(np.clip(6 * diameter**2, 500, 40000))
         radius = rng.gamma(2, diameter / 8, count)

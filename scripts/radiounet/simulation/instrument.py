@@ -244,11 +244,11 @@ class Instrument:
         return self._apply(white, self._noise_transfer)
 
     def image(
-        self, sky: np.ndarray, noise: np.ndarray, rms: np.ndarray, clean_sigma: float, missed: float
+        self, sky: np.ndarray, noise: np.ndarray, rms: np.ndarray, clean_snr: float, missed: float
     ) -> np.ndarray:
         """Image and deconvolve to a depth.
 
-        What stands above `clean_sigma` is moved from the dirty to the restoring
+        What stands above `clean_snr` is moved from the dirty to the restoring
         beam, but for a fraction and no more than about the noise; everything else
         keeps its sidelobes (CLEAN with a mask from the brightness; Hogbom 1974), and
         extended emission its brightness per dirty beam, whose volume is 0.8 to 1.2 of
@@ -268,8 +268,8 @@ class Instrument:
         -------
         ndarray of float32, Jy/beam
         """
-        found = self.dirty(sky) + noise > clean_sigma * rms
-        left = missed * np.minimum(1, clean_sigma * rms / np.maximum(self.restore(sky), rms))
+        found = self.dirty(sky) + noise > clean_snr * rms
+        left = missed * np.minimum(1, clean_snr * rms / np.maximum(self.restore(sky), rms))
         model = np.where(found, (1 - left) * sky, 0).astype(np.float32)
         return self.restore(model) + self.dirty(sky - model) + noise
 

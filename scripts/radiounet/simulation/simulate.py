@@ -2,7 +2,7 @@
 
 Each pair is an image (Jy/beam) and its truth: the noise-free diffuse emission of
 clusters and the cosmic web alone ("no AGN"), at the resolution of the image. The
-mask that the truth implies is where it exceeds ``train.truth_sigma`` times the
+mask that the truth implies is where it exceeds ``train.truth_snr`` times the
 noise. Physics: `radiounet.simulation.instrument`, `galaxies`, `galactic`, `diffuse`.
 """
 
@@ -42,16 +42,16 @@ CAUSES = (
     "Galactic emission",
     "artefact",
 )
-CAUSE_SIGMA = 0.5
+CAUSE_SNR = 0.5
 
 # what a pixel is; it may be several at once, or none: then it is background
 CLASSES = ("diffuse", *OTHER_CLASSES)
-DIFFUSE_SIGMA = 0.25
+DIFFUSE_SNR = 0.25
 DIFFUSE_FRACTION = 0.02
-RADIO_GALAXY_SIGMA = 1.0
-GALACTIC_SIGMA = 0.5
+RADIO_GALAXY_SNR = 1.0
+GALACTIC_SNR = 0.5
 GALACTIC_SCALE_ARCMIN = 2.0
-ARTEFACT_SIGMA = 1.0
+ARTEFACT_SNR = 1.0
 
 
 @dataclass
@@ -179,9 +179,9 @@ def observe(
         )
         artefacts = instrument.calibration_errors(y, x, flux, worse * phase, worse * gain, rng)
     noise = rms * instrument.noise(rng) + artefacts
-    clean_sigma = rng.uniform(*options.clean_sigma)
+    clean_snr = rng.uniform(*options.clean_snr)
     missed = rng.uniform(*options.missed_fraction)
-    return instrument.image(sky, noise, rms, clean_sigma, missed), artefacts
+    return instrument.image(sky, noise, rms, clean_snr, missed), artefacts
 
 
 def find_causes(
@@ -189,12 +189,12 @@ def find_causes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What confuses a pixel most, and what all it is.
 
-    A pixel is diffuse where the truth exceeds `DIFFUSE_SIGMA` of the noise and
+    A pixel is diffuse where the truth exceeds `DIFFUSE_SNR` of the noise and
     `DIFFUSE_FRACTION` of the peak of one of its objects (four e-folding lengths of a
     halo); radio galaxy where compact sources, galaxies, remnants and spirals together
-    exceed `RADIO_GALAXY_SIGMA`; Galactic where the root mean square of that emission over
-    `GALACTIC_SCALE_ARCMIN` exceeds `GALACTIC_SIGMA`; artefact where the envelope of rings
-    and spokes exceeds `ARTEFACT_SIGMA`.
+    exceed `RADIO_GALAXY_SNR`; Galactic where the root mean square of that emission over
+    `GALACTIC_SCALE_ARCMIN` exceeds `GALACTIC_SNR`; artefact where the envelope of rings
+    and spokes exceeds `ARTEFACT_SNR`.
 
     Returns
     -------
@@ -208,14 +208,14 @@ def find_causes(
     galactic = instrument.dirty(layers.galactic) if layers.galactic.any() else layers.galactic
     envelope = ndimage.maximum_filter(np.abs(artefacts), 5)
     # rings and spokes count above twice the noise
-    cause = _strongest([CAUSE_SIGMA * rms, *radio, np.abs(galactic), 0.25 * envelope])
-    diffuse = (target.truth > DIFFUSE_SIGMA * rms) & (target.relative > DIFFUSE_FRACTION)
+    cause = _strongest([CAUSE_SNR * rms, *radio, np.abs(galactic), 0.25 * envelope])
+    diffuse = (target.truth > DIFFUSE_SNR * rms) & (target.relative > DIFFUSE_FRACTION)
     foreground = _local_amplitude(galactic, GALACTIC_SCALE_ARCMIN * 60 / instrument.pixel_arcsec)
     classes = (
         diffuse,
-        sum(radio) > RADIO_GALAXY_SIGMA * rms,
-        foreground > GALACTIC_SIGMA * rms,
-        envelope > ARTEFACT_SIGMA * rms,
+        sum(radio) > RADIO_GALAXY_SNR * rms,
+        foreground > GALACTIC_SNR * rms,
+        envelope > ARTEFACT_SNR * rms,
     )
     bits = sum(one.astype(np.uint8) << number for number, one in enumerate(classes))
     return cause, bits
@@ -239,8 +239,8 @@ def _local_amplitude(plane: np.ndarray, scale_px: float) -> np.ndarray:
 def draw_background(options: SimulateOptions, rms: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Pedestal and linear gradient, Jy/beam, as missing or added short spacings leave them."""
     level = float(np.median(rms))
-    pedestal = draw_from(options.pedestal_sigma, rng)
-    slope = draw_from(options.gradient_sigma, rng)
+    pedestal = draw_from(options.pedestal_snr, rng)
+    slope = draw_from(options.gradient_snr, rng)
     angle = rng.uniform(0, 2 * np.pi) if slope else 0.0
     along = np.linspace(-0.5, 0.5, rms.shape[0], dtype=np.float32)
     plane = along[:, None] * np.sin(angle) + along[None, :] * np.cos(angle)

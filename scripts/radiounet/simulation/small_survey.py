@@ -46,7 +46,7 @@ FOOTPRINT = "footprint.moc.fits"
 EDGE_CELLS = (900, 964)
 EDGE_RADIUS_DEG = 1.0
 OBSERVATION = Observation(declination_deg=45.0, hours=8.0, inner_cut_m=100.0, robust=-0.8)
-CLEAN_SIGMA, MISSED = 4.0, 0.1
+CLEAN_SNR, MISSED = 4.0, 0.1
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _instrument(n_px: int, release: Release) -> tuple[Instrument, SimulateOption
         beam_arcsec=release.beam_arcsec,
         diffuse_fraction=(0.5, 0.6),
         empty_fraction=0.0,
-        peak_sigma=(5.0, 20.0),
+        peak_snr=(5.0, 20.0),
     )
     return Instrument(options, OBSERVATION, options.beam_arcsec), options
 
@@ -87,7 +87,7 @@ def draw_region(ra_deg: float, dec_deg: float, side_deg: float, seed: int, relea
     rms = np.full((instrument.size,) * 2, RMS_JY, np.float32)
     layers, target, clusters = draw_sky(options, instrument, rms, np.random.default_rng([SEED, seed]))
     sky = layers.compact + layers.galaxies + layers.remnants + layers.spirals + layers.galactic + target.sky
-    plane = instrument.image(sky, np.zeros_like(sky), rms, CLEAN_SIGMA, MISSED)
+    plane = instrument.image(sky, np.zeros_like(sky), rms, CLEAN_SNR, MISSED)
     return SimulatedSky(plane, clusters, grid_wcs(ra_deg, dec_deg, instrument.size, release.pixel_arcsec))
 
 

@@ -6,7 +6,7 @@ from radiounet.errors import AllBlankError
 from radiounet.images.background import (
     BOX_PX,
     measure_background,
-    measure_noise,
+    measure_rms,
     normalise,
     subtract_background,
 )
@@ -147,7 +147,7 @@ def test_blank_pixels_are_left_out(blank):
     assert np.isfinite(level).all()
     assert np.abs(level - 2).max() < 0.3
     assert np.abs(level - whole).mean() < 0.1
-    noise = measure_noise(image - level, BEAM_PX)
+    noise = measure_rms(image - level, BEAM_PX)
     assert np.isfinite(noise).all()
     assert noise.min() > 0.85
     assert noise.max() < 1.2
@@ -161,7 +161,7 @@ def test_less_data_than_a_box_gives_its_median():
     np.testing.assert_array_equal(measure_background(image), 4)
 
 
-@pytest.mark.parametrize("measure", [measure_background, lambda image: measure_noise(image, BEAM_PX)])
+@pytest.mark.parametrize("measure", [measure_background, lambda image: measure_rms(image, BEAM_PX)])
 def test_image_without_data_is_refused(measure):
     with pytest.raises(AllBlankError):
         measure(np.full((120, 120), np.nan, np.float32))
@@ -173,13 +173,13 @@ def test_image_without_data_is_refused(measure):
 @pytest.mark.parametrize("beam_px", [3.0, BEAM_PX, 8.0])
 @pytest.mark.parametrize("sigma", [1.0, 2e-4])
 def test_noise_is_that_of_the_image(beam_px, sigma):
-    measured = [measure_noise(sigma * noise_of(500, seed, beam_px), beam_px).mean() for seed in range(3)]
+    measured = [measure_rms(sigma * noise_of(500, seed, beam_px), beam_px).mean() for seed in range(3)]
     assert np.mean(measured) == pytest.approx(sigma, rel=0.03)
 
 
 def test_noise_follows_its_change_over_the_image():
     slope = np.linspace(1, 3, 600, dtype=np.float32)
-    measured = measure_noise(slope * noise_of(600), BEAM_PX).mean(axis=0)
+    measured = measure_rms(slope * noise_of(600), BEAM_PX).mean(axis=0)
     np.testing.assert_allclose(measured[50:-50], slope[50:-50], rtol=0.1)
 
 
@@ -191,15 +191,15 @@ def test_turbulence_does_not_raise_the_noise(seed):
         power_law_field((600, 600), 3.0, np.random.default_rng(seed)), 40 / 2.355, mode="wrap"
     )
     image = noise + waves * (3 / waves.std())
-    assert measure_noise(image - measure_background(image), BEAM_PX).mean() < 1.1
+    assert measure_rms(image - measure_background(image), BEAM_PX).mean() < 1.1
     assert local_rms(image).mean() > 1.4
 
 
 @pytest.mark.parametrize("radius_px", [10, 25, 50])
 def test_a_halo_does_not_raise_the_noise(radius_px):
     image = noise_of(500, 2) + halo_of(500, radius_px)
-    before = measure_noise(noise_of(500, 2), BEAM_PX)
-    after = measure_noise(image - measure_background(image), BEAM_PX)
+    before = measure_rms(noise_of(500, 2), BEAM_PX)
+    after = measure_rms(image - measure_background(image), BEAM_PX)
     assert (after / before).max() < 1.1
     assert (after / before).mean() < 1.03
 
@@ -211,13 +211,13 @@ def test_point_sources_do_not_raise_the_noise():
     sources[tuple(rng.integers(0, 500, (2, 120)))] = rng.uniform(5, 500, 120)
     sigma = BEAM_PX / np.sqrt(8 * np.log(2))
     image = noise + 2 * np.pi * sigma**2 * ndimage.gaussian_filter(sources, sigma)
-    assert measure_noise(image, BEAM_PX).mean() == pytest.approx(1, abs=0.1)
+    assert measure_rms(image, BEAM_PX).mean() == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("value", [0.0, 2.0, -1e-4])
 def test_noise_of_a_constant_image_is_refused(value):
     with pytest.raises(AllBlankError, match="no box of the image holds varying data"):
-        measure_noise(np.full((100, 100), value, np.float32), BEAM_PX)
+        measure_rms(np.full((100, 100), value, np.float32), BEAM_PX)
 
 
 # both

@@ -35,12 +35,12 @@ N_PX = 192
 RMS = 1e-4  # Jy/beam
 BEAM_AREA = np.pi / (4 * np.log(2)) * (20 / 4.5) ** 2  # px
 BRIGHT, FAINT, GALAXY = 5e-4, 0.6e-4, 8e-4  # Jy/beam
-TRUTH_SIGMA, MOST_FALSE = 0.3, 1.8
-OPTIONS = TrainOptions(widths=[4, 8], tile_px=64, core_px=32, truth_sigma=TRUTH_SIGMA)
+TRUTH_SNR, MOST_FALSE = 0.3, 1.8
+OPTIONS = TrainOptions(widths=[4, 8], tile_px=64, core_px=32, truth_snr=TRUTH_SNR)
 OBJECTS = {
     "object": np.array([1, 2], np.int16),
     "kind": ["halo", "relic"],
-    "peak_sigma": [5.0, 0.6],
+    "peak_snr": [5.0, 0.6],
     "flux_jy": [400 * BRIGHT / BEAM_AREA, 400 * FAINT / BEAM_AREA],
     "las_arcmin": [1.5, 1.5],
     "y_px": [30.0, 110.0],
@@ -142,7 +142,7 @@ def test_an_image_of_an_older_simulator_is_refused(tmp_path, scene):
 
 def test_calibration_takes_most_objects_of_the_masks_of_good_dice(scene, monkeypatch):
     # all objects: Dice 2 * 800 / (1000 + 800) up to 0.06; bright object alone: 2 * 400 / (600 + 800)
-    assert calibrate(METHOD, [scene], TRUTH_SIGMA, 1e9).threshold == pytest.approx(0.04)
+    assert calibrate(METHOD, [scene], TRUTH_SNR, 1e9).threshold == pytest.approx(0.04)
     # outside the truth, the faint one costs Dice: 0.57 against 0.8 without it, more than an object is worth
     assert calibrate(METHOD, [scene], 1.0, 1e9).peak == pytest.approx(0.08)
     monkeypatch.setattr(evaluation, "DICE_SHARE", 0.7)
@@ -152,35 +152,35 @@ def test_calibration_takes_most_objects_of_the_masks_of_good_dice(scene, monkeyp
 def test_calibration_bounds_the_false_islands(scene):
     # the galaxy is the only false island, 17.5 per deg2 here, and scores 0.3, less than the bright object
     method = Method("wiser", lambda image, *_: np.where(image > 6e-4, 0.3, brightness(image, *_)))
-    found = calibrate(method, [scene], TRUTH_SIGMA, 2.0)
+    found = calibrate(method, [scene], TRUTH_SNR, 2.0)
     assert (found.threshold, found.peak) == (pytest.approx(0.04), pytest.approx(0.32))
-    found = calibrate(method, [scene], TRUTH_SIGMA, 18.0)
+    found = calibrate(method, [scene], TRUTH_SNR, 18.0)
     assert (found.threshold, found.peak) == (pytest.approx(0.04), pytest.approx(0.04))
     # where nothing is right without the galaxy, the best Dice counts
-    assert calibrate(METHOD, [scene], TRUTH_SIGMA, 2.0).peak == pytest.approx(0.04)
+    assert calibrate(METHOD, [scene], TRUTH_SNR, 2.0).peak == pytest.approx(0.04)
 
 
 def test_calibration_fits_hosts_where_clusters_of_both_kinds_are(tmp_path, scene):
     assert (
-        calibrate(METHOD, [scene], TRUTH_SIGMA, MOST_FALSE).host_calibration.clusters == 2
+        calibrate(METHOD, [scene], TRUTH_SNR, MOST_FALSE).host_calibration.clusters == 2
     )  # the undetectable one is left out
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
-    assert calibrate(METHOD, [alike], TRUTH_SIGMA, MOST_FALSE).host_calibration is None
+    assert calibrate(METHOD, [alike], TRUTH_SNR, MOST_FALSE).host_calibration is None
     none = write_scene(tmp_path / "none.fits", clusters=[])
-    assert calibrate(METHOD, [none], TRUTH_SIGMA, MOST_FALSE).host_calibration is None
+    assert calibrate(METHOD, [none], TRUTH_SNR, MOST_FALSE).host_calibration is None
 
 
 def test_calibration_scores_are_not_rounded(scene, hosts, monkeypatch):
     seen = []
     monkeypatch.setattr(evaluation, "fit_host_calibration", lambda features, hosts: seen.append(features))
     fine = Method("fine", lambda image, *_: np.where(image > 4e-4, np.float32(0.50004), 0).astype(np.float32))
-    calibrate(fine, [scene], TRUTH_SIGMA, MOST_FALSE)
+    calibrate(fine, [scene], TRUTH_SNR, MOST_FALSE)
     # the nearest half-precision numbers are 0.5 and 0.5005
     assert seen[0][0, 0] == np.float32(0.50004)
 
 
 def test_evaluation_by_hand(scene, hosts):
-    scores = evaluate(METHOD, [scene], TRUTH_SIGMA, Calibration(0.3, hosts))
+    scores = evaluate(METHOD, [scene], TRUTH_SNR, Calibration(0.3, hosts))
     area = N_PX * (N_PX - 2) * (4.5 / 3600) ** 2
     assert scores["area_deg2"] == pytest.approx(area, rel=1e-4)
     assert scores["threshold"] == 0.3
@@ -192,8 +192,8 @@ def test_evaluation_by_hand(scene, hosts):
     assert pixels["roc_auc"] == pytest.approx(1 - 200 / (N_PX * (N_PX - 2) - 800), rel=1e-4)
     objects = scores["objects"]
     assert objects["all"] == {"count": 2, "found": 1, "recall": 0.5}
-    assert objects["above_4_sigma"] == {"count": 1, "found": 1, "recall": 1.0}
-    assert objects["1_to_2_sigma"]["recall"] is None
+    assert objects["snr_above_4"] == {"count": 1, "found": 1, "recall": 1.0}
+    assert objects["snr_1_to_2"]["recall"] is None
     assert objects["by_kind"]["relic"]["found"] == 0
     assert scores["flux"]["count"] == 1
     assert scores["flux"]["median"] == pytest.approx(1, abs=1e-3)
@@ -213,7 +213,7 @@ def test_the_catalogue_may_say_otherwise_than_the_image(scene, hosts):
     # the first cluster shines with what belongs to another; the third was given something unseen
     with fits.open(scene, mode="update") as hdus:
         hdus["CLUSTERS"].data["diffuse"] = [False, True, True, True]
-    scores = evaluate(METHOD, [scene], TRUTH_SIGMA, Calibration(0.3, hosts))
+    scores = evaluate(METHOD, [scene], TRUTH_SNR, Calibration(0.3, hosts))
     # probabilities 0.5 and 0 of the first and the third; the others are not judged
     assert [scores["clusters"][key] for key in ("accuracy", "roc_auc")] == [1, 1]
     listed = scores["clusters_by_catalogue"]
@@ -227,7 +227,7 @@ def test_the_catalogue_may_say_otherwise_than_the_image(scene, hosts):
 
 
 def test_curves_are_of_one_length_and_fall_with_the_threshold(scene):
-    curves = evaluate(METHOD, [scene], TRUTH_SIGMA)["pixels"]["curves"]
+    curves = evaluate(METHOD, [scene], TRUTH_SNR)["pixels"]["curves"]
     assert len({len(curve) for curve in curves.values()}) == 1
     rates = np.array([curves["false_rate"], curves["true_rate"], curves["recall"]])
     assert (np.diff(rates) <= 0).all()
@@ -235,7 +235,7 @@ def test_curves_are_of_one_length_and_fall_with_the_threshold(scene):
 
 
 def test_a_low_threshold_finds_the_faint_object_too(scene):
-    scores = evaluate(METHOD, [scene], TRUTH_SIGMA, Calibration(0.05))
+    scores = evaluate(METHOD, [scene], TRUTH_SNR, Calibration(0.05))
     assert scores["objects"]["all"]["found"] == 2
     assert "roc_auc" not in scores["clusters"]
     assert scores["clusters"]["host"] == 1
@@ -253,7 +253,7 @@ def test_islands_smaller_than_a_beam_do_not_count(scene):
         score[80:84, 120:126] = 1
         return score
 
-    scores = evaluate(Method("speck", speck), [scene], TRUTH_SIGMA)
+    scores = evaluate(Method("speck", speck), [scene], TRUTH_SNR)
     assert scores["false_islands"]["per_deg2"] * scores["area_deg2"] == pytest.approx(1, rel=1e-3)
 
 
@@ -269,7 +269,7 @@ def write_labelled(tmp_path):
 
 
 def test_a_labelled_image_gives_the_scores_it_can(tmp_path):
-    scores = evaluate(METHOD, [write_labelled(tmp_path)], TRUTH_SIGMA, Calibration(0.3))
+    scores = evaluate(METHOD, [write_labelled(tmp_path)], TRUTH_SNR, Calibration(0.3))
     assert scores["objects"]["all"] == {"count": 2, "found": 1, "recall": 0.5}
     assert scores["pixels"]["dice"] == pytest.approx(2 * 400 / (500 + 800), rel=1e-4)
     assert list(scores["false_islands"]["by_cause"]) == ["unknown"]
@@ -298,11 +298,11 @@ def test_what_the_simulator_writes_can_be_measured(tmp_path):
         sum(len(Table.read(path, hdu=hdu)) for path in paths) for hdu in ("CLUSTERS", "OBJECT_LIST")
     )
     assert origin_of(paths)["number"] == 2
-    scores = evaluate(METHOD, paths, TRUTH_SIGMA, Calibration(0.3))
+    scores = evaluate(METHOD, paths, TRUTH_SNR, Calibration(0.3))
     counts = scores["clusters"]
     assert sum(counts[key] for key in ("host", "empty", "undetectable", "uncovered")) == clusters > 0
     assert (
-        calibrate(METHOD, paths, TRUTH_SIGMA, MOST_FALSE).host_calibration.clusters
+        calibrate(METHOD, paths, TRUTH_SNR, MOST_FALSE).host_calibration.clusters
         == counts["host"] + counts["empty"]
     )
     assert 0 < scores["objects"]["all"]["count"] <= objects
@@ -342,7 +342,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
 ):
     with caplog.at_level(logging.WARNING):
         other = str(tmp_path / "other")
-        write_tiny_model(tmp_path / "other", normalisation={"kind": "asinh_sigma"})
+        write_tiny_model(tmp_path / "other", normalisation={"kind": "asinh_snr"})
         folder, network, scores = publish([scene], "m", OPTIONS.model_copy(update={"initial": other}))
     assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
@@ -385,7 +385,7 @@ def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tm
 
 
 def test_a_baseline_by_hand_keeps_its_threshold(scene):
-    settled = {method.name: found for method, found in settled_baselines([scene], TRUTH_SIGMA, MOST_FALSE)}
+    settled = {method.name: found for method, found in settled_baselines([scene], TRUTH_SNR, MOST_FALSE)}
     by_hand = settled["smoothed threshold, 3 sigma"]
     assert (by_hand.threshold, by_hand.peak) == (0.5, None)
     assert settled["smoothed threshold"].peak is not None
@@ -393,7 +393,7 @@ def test_a_baseline_by_hand_keeps_its_threshold(scene):
 
 def test_table_of_methods(scene, hosts):
     dim = Method("dim", lambda *planes: 0.9 * brightness(*planes))
-    methods = [evaluate(one, [scene], TRUTH_SIGMA, Calibration(0.3, hosts)) for one in (METHOD, dim)]
+    methods = [evaluate(one, [scene], TRUTH_SNR, Calibration(0.3, hosts)) for one in (METHOD, dim)]
     methods[1]["false_islands"]["by_cause"] = {"noise": 2.0}
     heads, rows = evaluation_table(methods)
     assert heads == ["", "brightness", "dim"]
@@ -408,8 +408,8 @@ def test_table_of_methods(scene, hosts):
 
 
 def test_report_is_a_table_and_a_picture(scene, hosts, tmp_path):
-    methods = [evaluate(METHOD, [scene], TRUTH_SIGMA, Calibration(0.3, hosts))]
-    methods += [evaluate(one, [scene], TRUTH_SIGMA) for one in BASELINES]
+    methods = [evaluate(METHOD, [scene], TRUTH_SNR, Calibration(0.3, hosts))]
+    methods += [evaluate(one, [scene], TRUTH_SNR) for one in BASELINES]
     write_evaluation(methods, tmp_path / "out")
     text = (tmp_path / "out" / "evaluation.md").read_text()
     heads, rows = evaluation_table(methods)
@@ -430,8 +430,8 @@ def panel(figure, start):
 def test_figures_show_the_scores(scene, hosts):
     dim = Method("dim", lambda *planes: 0.5 * brightness(*planes))
     methods = [
-        evaluate(METHOD, [scene], TRUTH_SIGMA, Calibration(0.3, hosts)),
-        evaluate(dim, [scene], TRUTH_SIGMA),
+        evaluate(METHOD, [scene], TRUTH_SNR, Calibration(0.3, hosts)),
+        evaluate(dim, [scene], TRUTH_SNR),
     ]
     methods[1]["false_islands"]["by_cause"] = {"noise": 2.0, "radio galaxy": 3.0}
     figure = draw_evaluation(methods)
@@ -466,5 +466,5 @@ def test_a_report_without_objects_clusters_and_false_islands_can_be_drawn(tmp_pa
     )
     fits.writeto(tmp_path / "l.fits", np.zeros(truth.shape, np.uint8))
     nothing = Method("nothing", lambda image, *_: np.zeros_like(image))
-    write_evaluation([evaluate(nothing, [f"{tmp_path}/i.fits:{tmp_path}/l.fits"], TRUTH_SIGMA)], tmp_path)
+    write_evaluation([evaluate(nothing, [f"{tmp_path}/i.fits:{tmp_path}/l.fits"], TRUTH_SNR)], tmp_path)
     assert (tmp_path / "evaluation.png").stat().st_size > 0

@@ -128,7 +128,7 @@ def test_the_same_objects_are_found_as_in_evaluation():
     numbers = np.unique(owner[owner > 0])
     first = np.array([np.argwhere(owner == one)[0] for one in numbers])
     unknown = np.full(len(numbers), np.nan)
-    columns = ("kind", "peak_sigma", "las_arcmin", "flux_jy")
+    columns = ("kind", "peak_snr", "las_arcmin", "flux_jy")
     table = Table(
         {"object": numbers, "y_px": first[:, 0], "x_px": first[:, 1]} | dict.fromkeys(columns, unknown)
     )

@@ -37,7 +37,7 @@ OPTIONS = TrainOptions(
     steps=40,
     buffer=3,
     diffuse_scale=(1, 1),
-    added_noise_sigma=(0, 0),
+    added_noise_rms=(0, 0),
     noise_scale=(1, 1),
 )
 SIDE = 64
@@ -169,7 +169,7 @@ def test_a_published_pair_brings_its_own_log10_range(tmp_path, unit):
     assert pair.image.shape == (SIDE, SIDE)
     assert {*map(tuple, pair.targets.tolist())} == {(1, 0)}  # above 1e-8 Jy/pixel, the second pixel is not
     assert not pair.scalable
-    changes = {"diffuse_scale": (2, 2), "added_noise_sigma": (1, 1), "noise_scale": (2, 2)}
+    changes = {"diffuse_scale": (2, 2), "added_noise_rms": (1, 1), "noise_scale": (2, 2)}
     options = OPTIONS.model_copy(update=changes | {"normalisation": "log10"})
     noise = np.ones((1, 32, 32), np.float32)
     plane, _ = draw_crop(pair, options, np.random.default_rng(1), noise=noise)
@@ -306,7 +306,7 @@ def test_added_noise_by_hand():
     truth = np.zeros((32, 32), np.float32)
     truth[0, 0], truth[31, 31] = 0.6, 0.65
     pair = pair_of(np.zeros((32, 32), np.float32), truth, rms=2.0, survey_beam=True)
-    options = OPTIONS.model_copy(update={"added_noise_sigma": (0.75, 0.75)})
+    options = OPTIONS.model_copy(update={"added_noise_rms": (0.75, 0.75)})
     noise = np.full((1, 40, 40), 4, np.float32)
     plane, classes = draw_crop(pair, options, np.random.default_rng(1), noise=noise)
     np.testing.assert_allclose(np.sinh(plane), 0.75 * 2 * 4 / (2 * 1.25), rtol=1e-5)
@@ -316,7 +316,7 @@ def test_added_noise_by_hand():
 def test_noise_of_another_beam_is_added_to_no_coarse_image(tmp_path):
     pair = read_pair(write_simulated(tmp_path / "p.fits", BMAJ=45 / 3600), 0.3)
     assert pair.scalable
-    options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1)})
+    options = OPTIONS.model_copy(update={"added_noise_rms": (1, 1)})
     noise = np.ones((1, 40, 40), np.float32)
     with_noise, without = (
         draw_crop(pair, options, np.random.default_rng(1), noise=one) for one in (noise, None)
@@ -352,7 +352,7 @@ def test_noise_factors_are_log_uniform():
     [
         ("noise_scale", (0, 1), r"both ends must be above 0, not \[0\.0, 1\.0\]"),
         ("diffuse_scale", (-1, 1), r"both ends must be above 0, not \[-1\.0, 1\.0\]"),
-        ("added_noise_sigma", (-0.1, 1), r"both ends must be 0 or more, not \[-0\.1, 1\.0\]"),
+        ("added_noise_rms", (-0.1, 1), r"both ends must be 0 or more, not \[-0\.1, 1\.0\]"),
         ("noise_scale", (1.2, 0.8), r"from low to high, not \[1\.2, 0\.8\]"),
     ],
 )
@@ -365,7 +365,7 @@ def test_blank_pixels_are_nothing_and_do_not_count():
     image, truth = np.ones((2, 32, 32), np.float32)
     image[3] = np.nan
     noise = np.ones((1, 40, 40), np.float32)
-    options = OPTIONS.model_copy(update={"added_noise_sigma": (1, 1), "diffuse_scale": (2, 2)})
+    options = OPTIONS.model_copy(update={"added_noise_rms": (1, 1), "diffuse_scale": (2, 2)})
     plane, classes = draw_crop(
         pair_of(image, truth, scalable=True, survey_beam=True),
         options,
@@ -429,7 +429,7 @@ def test_a_small_set_is_held_whole(many):
 
 def test_batches_depend_on_nothing_but_seed_and_step(many, monkeypatch):
     options = OPTIONS.model_copy(
-        update={"added_noise_sigma": (0, 1), "diffuse_scale": (0.5, 2), "noise_scale": (0.5, 2)}
+        update={"added_noise_rms": (0, 1), "diffuse_scale": (0.5, 2), "noise_scale": (0.5, 2)}
     )
     monkeypatch.setattr(crops_module, "WORKERS", 3)
     first = list(Crops(many, options).stream(0, 40))
@@ -463,7 +463,7 @@ def test_a_file_lost_on_the_way_raises_its_named_error_and_ends_the_threads(many
 
 
 def test_fixed_crops_are_always_the_same_and_plain(many):
-    changes = {"diffuse_scale": (9, 9), "added_noise_sigma": (9, 9), "noise_scale": (9, 9)}
+    changes = {"diffuse_scale": (9, 9), "added_noise_rms": (9, 9), "noise_scale": (9, 9)}
     options = OPTIONS.model_copy(update=changes)
     first, second = fixed_crops(many[:2], options, 6), fixed_crops(many[:2], options, 6)
     assert [len(planes) for planes, _ in first] == [4, 2]
@@ -474,7 +474,7 @@ def test_fixed_crops_are_always_the_same_and_plain(many):
     assert all(2.5 < planes.max() < 4 for planes, _ in first)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("asinh_sigma", AsinhNormalisation), ("log10", LogNormalisation)])
+@pytest.mark.parametrize(("name", "kind"), [("asinh_snr", AsinhNormalisation), ("log10", LogNormalisation)])
 def test_every_normalisation_of_the_options_exists(name, kind):
     assert isinstance(crops_module.NORMALISATIONS[name], kind)
     assert crops_module.NORMALISATIONS[name].kind == name

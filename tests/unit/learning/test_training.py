@@ -272,9 +272,9 @@ def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, t
 
 def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
     model = lotss_unet(32, OPTIONS.widths)
-    folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_sigma"))
+    folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
     with pytest.raises(
-        ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_sigma"
+        ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_snr"
     ):
         train(pairs, PUBLISHED, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
 
@@ -312,7 +312,7 @@ def test_a_loss_that_is_no_number_stops_the_training(pairs, tmp_path, monkeypatc
 def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
     path = write_simulated(tmp_path / "p.fits")
     folder = write_model(
-        tmp_path / "m", lotss_unet(32, OPTIONS.widths), OPTIONS, AsinhNormalisation(kind="asinh_sigma")
+        tmp_path / "m", lotss_unet(32, OPTIONS.widths), OPTIONS, AsinhNormalisation(kind="asinh_snr")
     )
     truth = fits.getdata(path, "TRUTH")
     y, x = np.unravel_index(truth.argmax(), truth.shape)
@@ -328,10 +328,10 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
         return probability
 
     monkeypatch.setattr(inference.Predictor, "plane", predict)
-    found = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
+    found = hard_negatives(folder, [path], 32, OPTIONS.truth_snr, tmp_path / "w.weights.h5")
     assert found[path].tolist() == [[60, 3]]
     assert calls == [(32, 16)]
-    again = hard_negatives(folder, [path], 32, OPTIONS.truth_sigma, tmp_path / "w.weights.h5")
+    again = hard_negatives(folder, [path], 32, OPTIONS.truth_snr, tmp_path / "w.weights.h5")
     assert again[path].tolist() == [[60, 3]]
     assert len(calls) == 1
     hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
@@ -340,5 +340,5 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
 
 def test_saved_weights_load_again(whole, tmp_path):
     model, _ = whole
-    folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_sigma"))
+    folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
     same_weights(load_model(folder)[0], model)

@@ -53,7 +53,7 @@ def test_a_cutout_comes_back_as_it_was_measured(run, number):
 
 
 def test_compact_sources_are_listed_where_they_are(tmp_path):
-    image = write_image(tmp_path / "a.fits", peak_sigma=0.0, n_px=200)
+    image = write_image(tmp_path / "a.fits", peak_snr=0.0, n_px=200)
 
     plane = read_plane(image)
     y, x = np.indices(plane.data.shape)
@@ -94,6 +94,6 @@ def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
 
 def test_where_the_mask_has_no_island_there_is_no_cutout(tmp_path):
     products = Products(str(tmp_path))
-    run_stages(products, {"a": write_image(tmp_path / "a.fits", peak_sigma=0.0)})
+    run_stages(products, {"a": write_image(tmp_path / "a.fits", peak_snr=0.0)})
     paths = products.image("a"), products.probability("a"), products.mask("a")
     assert cut_out_island(*paths, RA, DEC, 2.0) is None

@@ -57,8 +57,8 @@ class StandIn:
 class Walk:
     """An image and its maps by the stages, with the stand-in as the network."""
 
-    def __init__(self, folder, peak_sigma=0.0, normalisation=None, level=1.1, **cards):
-        self.card = tiny_card(normalisation=normalisation or {"kind": "asinh_sigma"})
+    def __init__(self, folder, peak_snr=0.0, normalisation=None, level=1.1, **cards):
+        self.card = tiny_card(normalisation=normalisation or {"kind": "asinh_snr"})
         self.folder, self.network = folder, StandIn(level)
         self.model = folder / "model"
         self.model.mkdir()
@@ -67,7 +67,7 @@ class Walk:
         raw = self.card.model_dump() | {"weights": {"file": "network.weights.h5", "sha256": digest}}
         self.card = ModelCard.model_validate(raw)
         write_card(self.model, self.card)
-        source = write_image(folder / "source.fits", n_px=N_PX, peak_sigma=peak_sigma, **cards)
+        source = write_image(folder / "source.fits", n_px=N_PX, peak_snr=peak_snr, **cards)
         self.products = self.segment(source, "a")
         self.survey = Survey(OWN_IMAGES, [Mosaic("a", *place_of(self.products.image, 4.5))])
 
@@ -113,14 +113,14 @@ def test_a_bright_mock_is_found_and_a_faint_one_is_not(walk):
 
 
 def test_what_the_mask_has_already_is_not_found(tmp_path):
-    walk = Walk(tmp_path, peak_sigma=20.0)  # a halo at row 105, column 99
+    walk = Walk(tmp_path, peak_snr=20.0)  # a halo at row 105, column 99
     scene = walk.scene()
     assert scene.mask[105, 99]
     there, elsewhere = a_halo(scene, 105.0, 99.0, 4.0), a_halo(scene, 200.0, 200.0, 4.0)
     assert scene.look([Trial(one, 0.02) for one in (there, elsewhere)]) == [False, True]
 
 
-@pytest.mark.parametrize("normalisation", [{"kind": "asinh_sigma"}, LOG10])
+@pytest.mark.parametrize("normalisation", [{"kind": "asinh_snr"}, LOG10])
 def test_mocks_are_found_as_in_an_image_that_holds_them(tmp_path, normalisation):
     """At the border and across cores, all stages on an image with the mock decide like the short way."""
     walk = Walk(tmp_path, normalisation=normalisation, level=0.7 if normalisation == LOG10 else 1.1)
@@ -179,7 +179,7 @@ def test_other_clusters_of_the_mosaic_change_nothing(walk):
 
 
 def test_a_cluster_whose_own_halo_fills_its_middle_has_no_free_place(tmp_path):
-    walk = Walk(tmp_path, peak_sigma=200.0)
+    walk = Walk(tmp_path, peak_snr=200.0)
     plane = walk.scene().plane
     ra, dec = (float(one) for one in plane.wcs.all_pix2world([[99, 105]], 0)[0])
     (row,) = walk.limits(Cluster("C", ra, dec, 0.3, 1.5))
@@ -257,7 +257,7 @@ def test_maps_of_another_model_are_refused(walk):
 
 def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     products = Products(str(tmp_path / "images"))
-    run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400, peak_sigma=0.0)})
+    run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400, peak_snr=0.0)})
     predictor, _ = open_model(model_folder("lotss-unet"))
     maps = products.image("a"), products.probability("a"), products.mask("a")
     scene = MockedImage(*maps, read_card(model_folder("lotss-unet")), predictor)

@@ -116,7 +116,7 @@ def test_scores_are_those_of_scikit_learn():
 
 
 def objects_table(*rows):
-    names = ("object", "kind", "peak_sigma", "flux_jy", "las_arcmin", "y_px", "x_px")
+    names = ("object", "kind", "peak_snr", "flux_jy", "las_arcmin", "y_px", "x_px")
     return Table(rows=list(rows), names=names)
 
 
@@ -160,7 +160,7 @@ def test_an_object_is_found_by_its_overlap():
 
 def test_an_object_keeps_its_entries_and_its_measured_flux():
     result = one_object(4)
-    assert (result.kind, result.peak_sigma, result.las_arcmin, result.flux_jy) == ("halo", 5.0, 2.5, 4.0)
+    assert (result.kind, result.peak_snr, result.las_arcmin, result.flux_jy) == ("halo", 5.0, 2.5, 4.0)
     assert result.measured_jy == pytest.approx(4 * 2 / 2.0)
     assert result.visible_jy == pytest.approx(10 * 1 / 2.0)
 
@@ -214,9 +214,9 @@ def test_summary_of_objects_and_fluxes():
     ]
     objects = summarise_objects(results)
     assert objects["all"] == {"count": 5, "found": 3, "recall": pytest.approx(0.6)}
-    assert objects["above_4_sigma"]["recall"] == pytest.approx(2 / 3)
-    assert objects["1_to_2_sigma"]["recall"] == 0.5
-    assert [row["count"] for row in objects["by_peak_sigma"]] == [0, 0, 2, 0, 2, 1]
+    assert objects["snr_above_4"]["recall"] == pytest.approx(2 / 3)
+    assert objects["snr_1_to_2"]["recall"] == 0.5
+    assert [row["count"] for row in objects["by_peak_snr"]] == [0, 0, 2, 0, 2, 1]
     assert [row["found"] for row in objects["by_las_arcmin"]] == [0, 0, 2, 0, 0, 1]
     assert objects["by_kind"]["relic"] == {"count": 3, "found": 1, "recall": pytest.approx(1 / 3)}
     flux = summarise_flux(results)

@@ -325,7 +325,7 @@ def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
 def test_flips_average_over_the_mirrors(shifting):
     image = np.sinh(np.random.default_rng(1).random((40, 60))).astype(np.float32)
     rms = np.ones_like(image)
-    sides = AsinhNormalisation(kind="asinh_sigma"), 64, 32
+    sides = AsinhNormalisation(kind="asinh_snr"), 64, 32
     method = network_method("m", Predictor(None, "lotss_unet"), *sides, flips=True)
     plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
     # two mirrors look left, two look right

@@ -63,7 +63,7 @@ def test_a_tile_must_fit_the_levels(build, step):
         build(100, (2, 4, 8))
 
 
-def test_coarse_levels_of_ours_see_the_mean_brightness_in_sigma():
+def test_coarse_levels_of_ours_see_the_mean_signal_to_noise():
     network = lotss_unet(64, (4, 8, 8))
     pools = [one for one in network.layers if isinstance(one, keras.layers.AveragePooling2D)]
     view = keras.Model(network.input, pools[-1].output)
@@ -101,7 +101,7 @@ def test_log_normalisation_by_hand():
 
 def test_asinh_normalisation_keeps_the_sign():
     image = np.array([[-2e-4, 0.0, 1e-4, np.nan]], np.float32)
-    result = AsinhNormalisation(kind="asinh_sigma")(image, np.full((1, 4), 1e-4, np.float32))
+    result = AsinhNormalisation(kind="asinh_snr")(image, np.full((1, 4), 1e-4, np.float32))
     np.testing.assert_allclose(result, [[-1.4436355, 0, 0.8813736, 0]], rtol=1e-6)
 
 

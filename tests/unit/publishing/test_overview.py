@@ -67,7 +67,7 @@ def test_mask_and_clusters_are_drawn(halo, tmp_path):
 def test_an_image_without_islands_and_noise_is_drawn(halo, tmp_path):
     _, files = halo
     image = tmp_path / "flat.fits"
-    write_image(image, peak_sigma=0.0)
+    write_image(image, peak_snr=0.0)
     products = Products(str(tmp_path / "images"))
     run_stages(products, {"b": image})
     files = files | {

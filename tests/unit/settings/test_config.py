@@ -313,10 +313,21 @@ def test_unknown_key_at_every_place_says_where_and_what_was_meant(raw, key, near
     assert near in str(corrected(message))
 
 
-@pytest.mark.parametrize(("old", "new"), [("sigma_box_px", "rms_box_px"), ("clip_sigma", "clip_rms")])
-def test_a_renamed_key_is_refused_with_its_new_name(old, new):
-    message = refusal({"mosaics": {"options": {old: 300}}})
-    assert f"- mosaics.options.{old}: unknown key" in message
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [
+        ("mosaics.options", "sigma_box_px", "rms_box_px"),
+        ("mosaics.options", "clip_sigma", "clip_rms"),
+        ("simulate", "peak_sigma", "peak_snr"),
+        ("train", "added_noise_sigma", "added_noise_rms"),
+    ],
+)
+def test_a_renamed_key_is_refused_with_its_new_name(section, old, new):
+    raw = {old: 300}
+    for name in reversed(section.split(".")):
+        raw = {name: raw}
+    message = refusal(raw)
+    assert f"- {section}.{old}: unknown key" in message
     assert f"it is now called {new}" in message
     assert new in str(corrected(message))
 

@@ -58,16 +58,16 @@ def test_objects_have_the_asked_peak_at_survey_resolution(number, peak):
     target = empty(rms=rms)
     kinds = []
 
-    def only(kind, part, shape, peak_sigma):
+    def only(kind, part, shape, peak_snr):
         kinds.append(kind)
         if len(kinds) == number + 1:
-            Target.add_object(target, kind, part, shape, peak_sigma)
+            Target.add_object(target, kind, part, shape, peak_snr)
 
     target.add_object = only
     every_kind(target, rng, peak)
     (one,) = target.objects
     assert one.kind == kinds[number]
-    assert one.peak_sigma == peak
+    assert one.peak_snr == peak
     top = np.unravel_index(target.truth.argmax(), target.shape)
     assert (one.y_px, one.x_px) == top
     assert target.truth[top] == pytest.approx(peak * rms[top], rel=0.01)

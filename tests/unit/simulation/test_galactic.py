@@ -8,7 +8,7 @@ from radiounet.simulation.galactic import add_galactic, add_shell, filaments
 from radiounet.simulation.instrument import Instrument, Observation
 from skies import BEAM_AREA_PX
 
-OPTIONS = SimulateOptions(n_px=160, remnant_shell_fraction=0.0, galactic_sigma=(3.0, 3.0))
+OPTIONS = SimulateOptions(n_px=160, remnant_shell_fraction=0.0, galactic_snr=(3.0, 3.0))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_emission_is_added_to_what_is_there(array):
 
 
 def test_levels_are_drawn_from_the_range(array):
-    options = OPTIONS.model_copy(update={"galactic_sigma": (0.5, 2.0)})
+    options = OPTIONS.model_copy(update={"galactic_snr": (0.5, 2.0)})
     levels = [array.dirty(emission(array, options, seed)).std() / 1e-4 for seed in range(12)]
     assert 0.499 < min(levels) < 0.9
     assert 1.1 < max(levels) < 2.001

@@ -353,7 +353,7 @@ def test_remnants_conserve_flux_have_their_extent_and_no_core():
 
 
 def test_remnant_flux_by_hand():
-    options = SimulateOptions(remnant_sigma=(3.0, 3.0))
+    options = SimulateOptions(remnant_snr=(3.0, 3.0))
     rng = np.random.default_rng(12)
     # 3 sigma over 0.3 x 100^2 / 22.38 = 134 beams of 20", or a ninth of them of 60"
     assert remnant_flux(100.0, 1e-4, BEAM_AREA_PX, options, rng) == pytest.approx(3e-4 * 134.04, rel=1e-3)

@@ -35,9 +35,9 @@ def scene(array):
     return Layers.empty(array.size), target, artefacts, array, rms
 
 
-def add_disc(target, y, x, radius, peak_sigma):
+def add_disc(target, y, x, radius, peak_snr):
     part, dy, dx = target.square_around(y, x, radius)
-    target.add_object("halo", part, (np.hypot(dy, dx) < radius).astype(np.float32), peak_sigma)
+    target.add_object("halo", part, (np.hypot(dy, dx) < radius).astype(np.float32), peak_snr)
 
 
 def classes_of(scene):
@@ -147,7 +147,7 @@ def test_galactic_emission_by_its_local_amplitude(scene, rms_sigma, seen):
 
 def test_pairs_carry_all_classes():
     options = changed(
-        CROWDED, **CALM | {"galactic_fraction": 1.0, "galactic_sigma": (3.0, 3.0)}, phase_error_deg=(0.5, 0.5)
+        CROWDED, **CALM | {"galactic_fraction": 1.0, "galactic_snr": (3.0, 3.0)}, phase_error_deg=(0.5, 0.5)
     )
     pairs = [simulate_pair(options, seed) for seed in range(4)]
     seen = np.bitwise_or.reduce([pair.classes.ravel() for pair in pairs], axis=None)

@@ -41,7 +41,7 @@ def test_a_labelled_image_may_bring_its_clusters(labelled):
     assert clusters["diffuse"].tolist() == [True, False]
     assert clusters["galactic"].tolist() == [False, False]  # at a galactic latitude of 52 deg
     method = Method("nothing", lambda image, *_: np.zeros_like(image))
-    scores = evaluate(method, [labelled], TrainOptions().truth_sigma, Calibration(0.5))
+    scores = evaluate(method, [labelled], TrainOptions().truth_snr, Calibration(0.5))
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 

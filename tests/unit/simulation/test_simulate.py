@@ -72,7 +72,7 @@ def test_planes_have_their_shape_and_type():
 
 def test_truth_is_noise_free_and_only_where_clusters_are():
     options = changed(CROWDED, **CALM)
-    with_noise, louder = simulate_pair(options, 3), simulate_pair(changed(options, clean_sigma=(9.0, 9.0)), 3)
+    with_noise, louder = simulate_pair(options, 3), simulate_pair(changed(options, clean_snr=(9.0, 9.0)), 3)
     np.testing.assert_array_equal(with_noise.truth, louder.truth)
     assert with_noise.truth.max() > 0
     # no noise: most of it is exactly nothing or smooth
@@ -92,7 +92,7 @@ def test_truth_is_zero_without_diffuse_emission(change):
 
 
 def test_positions_are_counted_from_the_corner_of_the_image():
-    options = changed(CROWDED, **CALM, clusters_per_deg2=(30.0, 30.0), peak_sigma=(10.0, 12.0))
+    options = changed(CROWDED, **CALM, clusters_per_deg2=(30.0, 30.0), peak_snr=(10.0, 12.0))
     checked = 0
     for seed in range(8):
         pair = simulate_pair(options, seed)
@@ -102,15 +102,15 @@ def test_positions_are_counted_from_the_corner_of_the_image():
             if inside and pair.numbers[int(one.y_px), int(one.x_px)] == number:
                 checked += 1
                 place = int(one.y_px), int(one.x_px)
-                assert pair.truth[place] >= one.peak_sigma * pair.rms[place] * 0.999
+                assert pair.truth[place] >= one.peak_snr * pair.rms[place] * 0.999
     assert checked >= 5
 
 
 def test_diffuse_emission_shows_in_the_image():
     # far clusters: in a field this small the shortest baselines cut away what is wide
-    options = changed(CROWDED, **CALM, peak_sigma=(12.0, 15.0), redshift=(0.4, 0.8))
+    options = changed(CROWDED, **CALM, peak_snr=(12.0, 15.0), redshift=(0.4, 0.8))
     pair, without = simulate_pair(options, 4), None
-    without = simulate_pair(changed(options, peak_sigma=(1e-3, 1e-3)), 4)
+    without = simulate_pair(changed(options, peak_snr=(1e-3, 1e-3)), 4)
     excess = pair.image - without.image
     bright = pair.truth > 8 * pair.rms
     assert bright.sum() > 20
@@ -119,9 +119,9 @@ def test_diffuse_emission_shows_in_the_image():
 
 
 def test_ideal_instrument_shows_all_diffuse_emission():
-    options = changed(CROWDED, **CALM, ideal_fraction=1.0, peak_sigma=(12.0, 15.0))
+    options = changed(CROWDED, **CALM, ideal_fraction=1.0, peak_snr=(12.0, 15.0))
     pair = simulate_pair(options, 4)
-    without = simulate_pair(changed(options, peak_sigma=(1e-3, 1e-3)), 4)
+    without = simulate_pair(changed(options, peak_snr=(1e-3, 1e-3)), 4)
     assert pair.truth.max() > 8 * pair.rms.min()
     # 120 m are less than half a cell of 229 wavelengths: only the mean is lost
     lost = pair.truth - (pair.image - without.image)
@@ -266,7 +266,7 @@ def ends():
         "cluster_sources": (0.0, 30.0),
         "cluster_source_ln_mjy": (-2.0, 6.0),
         "cluster_source_ln_scatter": (0.0, 3.0),
-        "bridge_sigma": (0.1, 50.0),
+        "bridge_snr": (0.1, 50.0),
         "error_rms_ujy": (0.0, 10.0, 1e4),
         # off by default, where both ends are the same
         "taper": ((0.2, 0.2), (1.5, 1.5)),
@@ -274,8 +274,8 @@ def ends():
         "shoulder_arcsec": ((30.0, 30.0), (600.0, 600.0)),
         "beam_noise": ((1.0, 1.0),),
         "stripe_noise": ((1.0, 1.0),),
-        "pedestal_sigma": ((-5.0, -5.0), (5.0, 5.0)),
-        "gradient_sigma": ((8.0, 8.0),),
+        "pedestal_snr": ((-5.0, -5.0), (5.0, 5.0)),
+        "gradient_snr": ((8.0, 8.0),),
         "counts_scale": ((0.05, 0.05), (5.0, 5.0)),
         "flux_scale": ((0.05, 0.05), (10.0, 10.0)),
         "clustered_fraction": ((1.0, 1.0),),
@@ -322,7 +322,7 @@ def test_every_end_of_every_option_makes_a_pair(name, value):
     ("name", "value", "says"),
     [
         ("gain_error", (0, 0), r"both ends must be above 0, not \[0\.0, 0\.0\]"),
-        ("peak_sigma", (-1, 2), r"both ends must be above 0, not \[-1\.0, 2\.0\]"),
+        ("peak_snr", (-1, 2), r"both ends must be above 0, not \[-1\.0, 2\.0\]"),
         ("clusters_per_deg2", (-1, 2), r"both ends must be 0 or more, not \[-1\.0, 2\.0\]"),
         ("robust", (0.1, -0.6), r"from low to high, not \[0\.1, -0\.6\]"),
         ("gain_error", (0.1, 0), r"from low to high, not \[0\.1, 0\.0\]"),
@@ -397,7 +397,7 @@ def test_tables_hold_clusters_and_objects(written):
             ("kind", "16A"),
             ("y_px", "D"),
             ("x_px", "D"),
-            ("peak_sigma", "D"),
+            ("peak_snr", "D"),
             ("flux_jy", "D"),
             ("las_arcmin", "D"),
         ]

@@ -117,7 +117,7 @@ def test_cluster_galaxies_lie_within_r500(monkeypatch):
 @pytest.mark.parametrize("beam_px", [BEAM_PX, 3 * BEAM_PX])
 def test_fossil_plasma_is_as_bright_as_asked_in_the_beam_of_the_image(beam_px):
     options = SimulateOptions(
-        pixel_arcsec=3.0, fossil_fraction=1.0, fossil_kpc=(100.0, 100.0), remnant_sigma=(3.0, 3.0)
+        pixel_arcsec=3.0, fossil_fraction=1.0, fossil_kpc=(100.0, 100.0), remnant_snr=(3.0, 3.0)
     )
     layers, target = Layers.empty(400), Target(np.full((400, 400), 1e-4, np.float32), beam_px, options)
     add_galaxies(layers, target, 200.0, 200.0, 30.0, 1.0, 1e-4, options, np.random.default_rng(5))
@@ -158,7 +158,7 @@ def test_a_bridge_joins_two_clusters_of_one_redshift(monkeypatch):
 
 
 def test_bridge_shines_from_one_cluster_to_the_other():
-    options = SimulateOptions(peak_sigma=(6.0, 6.0), bridge_length_kpc=(1500.0, 1500.0))
+    options = SimulateOptions(peak_snr=(6.0, 6.0), bridge_length_kpc=(1500.0, 1500.0))
     for seed in range(6):
         target = Target(np.full((600, 600), 1e-4, np.float32), BEAM_PX, options)
         y, x = module.draw_bridge(target, 300.0, 300.0, 0.1, "bridge", options, np.random.default_rng(seed))
@@ -207,7 +207,7 @@ def test_kinds_of_emission_add_up():
 
 
 def test_emission_has_one_or_two_kinds_and_peaks_in_range():
-    options = SimulateOptions(peak_sigma=(1.0, 10.0))
+    options = SimulateOptions(peak_snr=(1.0, 10.0))
     kinds, counts = set(), []
     for seed in range(120):
         target = Target(np.full((300, 300), 1e-4, np.float32), BEAM_PX, options)
@@ -216,7 +216,7 @@ def test_emission_has_one_or_two_kinds_and_peaks_in_range():
         kinds |= {one.kind for one in target.objects}
         counts.append(len(target.objects))
         for one in target.objects:
-            assert 0.3 <= one.peak_sigma <= 10
+            assert 0.3 <= one.peak_snr <= 10
             assert 0 <= min(one.y_px, one.x_px) <= max(one.y_px, one.x_px) < 300
     assert kinds == {"halo", "mini-halo", "megahalo", "relic", "bridge", "phoenix"}
     assert (min(counts), max(counts)) in {(1, 3), (1, 4)}

@@ -70,7 +70,7 @@ def test_a_turned_relic_stays_where_it_is(monkeypatch, turn):
     monkeypatch.setattr(module, "add_relic", note)
     for seed in range(4):
         options = SimulateOptions(
-            peak_sigma=(10.0, 10.0),
+            peak_snr=(10.0, 10.0),
             second_fraction=0.0,
             relic_length_kpc=(900.0, 900.0),
             relic_width_kpc=(50.0, 50.0),

@@ -66,10 +66,10 @@ def test_shoulder_brightens_broad_emission_and_keeps_a_point(field, factor):
     plain = array_of(FIELDS[field])
     broad = array_of(replace(FIELDS[field], shoulder=factor, shoulder_arcsec=120.0))
     halo = 1e-3 * gaussian(plain.size, 10 * 60 / 4.5)
-    seen, usual = (imaged(one, halo, clean_sigma=1e9).max() for one in (broad, plain))
+    seen, usual = (imaged(one, halo, clean_snr=1e9).max() for one in (broad, plain))
     assert seen / usual == pytest.approx(factor, rel=0.08)
     source = point(plain, 150, 120, 0.1)
-    assert imaged(broad, source, clean_sigma=1e9)[150, 120] == pytest.approx(0.1, rel=1e-4)
+    assert imaged(broad, source, clean_snr=1e9)[150, 120] == pytest.approx(0.1, rel=1e-4)
     # what is deconvolved, here all, is as bright as it is
     level = np.full_like(halo, 1e-4)
     deep = broad.image(halo, np.full_like(halo, 0.1), level, 4.0, 0.0) - np.float32(0.1)
@@ -237,7 +237,7 @@ def test_zoom_comes_with_its_fraction_and_range(monkeypatch):
 
 @pytest.mark.parametrize(("pedestal", "slope"), [(1.5, 0.0), (-1.5, 0.0), (0.0, 2.0), (-0.7, 1.3)])
 def test_background_by_hand(pedestal, slope):
-    options = SimulateOptions(pedestal_sigma=(pedestal, pedestal), gradient_sigma=(slope, slope))
+    options = SimulateOptions(pedestal_snr=(pedestal, pedestal), gradient_snr=(slope, slope))
     for seed in range(4):
         plane = draw_background(options, np.full((201, 201), 2e-4, np.float32), np.random.default_rng(seed))
         assert plane.dtype == np.float32
@@ -249,7 +249,7 @@ def test_background_by_hand(pedestal, slope):
 
 
 def test_gradients_point_anywhere():
-    options = SimulateOptions(gradient_sigma=(2.0, 2.0))
+    options = SimulateOptions(gradient_snr=(2.0, 2.0))
     rms = np.ones((65, 65), np.float32)
     rises = []
     for seed in range(60):
@@ -262,7 +262,7 @@ def test_gradients_point_anywhere():
 @pytest.mark.parametrize("pedestal", [-3e4, 2e4])
 def test_image_without_sources_is_its_pedestal(pedestal):
     options = SimulateOptions.model_validate(
-        DARK | {"n_px": 128, "rms_ujy": (1e-3, 1e-3), "pedestal_sigma": (pedestal, pedestal)}
+        DARK | {"n_px": 128, "rms_ujy": (1e-3, 1e-3), "pedestal_snr": (pedestal, pedestal)}
     )
     image = simulate_pair(options, 1).image
     np.testing.assert_allclose(image / 1e-9, pedestal, rtol=3e-4)
@@ -270,7 +270,7 @@ def test_image_without_sources_is_its_pedestal(pedestal):
 
 def test_image_without_sources_is_its_gradient():
     options = SimulateOptions.model_validate(
-        DARK | {"n_px": 128, "rms_ujy": (1e-3, 1e-3), "gradient_sigma": (1e4, 1e4)}
+        DARK | {"n_px": 128, "rms_ujy": (1e-3, 1e-3), "gradient_snr": (1e4, 1e4)}
     )
     for seed in range(3):
         image = simulate_pair(options, seed).image / 1e-9

@@ -11,7 +11,7 @@ from torch.nn import functional as tf
 from radiounet.errors import ModelError
 from radiounet.network.architectures.registry import (
     ARCHITECTURES,
-    CLIP_SIGMA,
+    CLIP_SNR,
     OTHER_CLASSES,
     Graphs,
     Precision,
@@ -19,7 +19,7 @@ from radiounet.network.architectures.registry import (
 )
 from radiounet.network.model_cards import read_named_weights
 
-CLIP = float(np.arcsinh(CLIP_SIGMA))
+CLIP = float(np.arcsinh(CLIP_SNR))
 
 
 class _Block(nn.Module):

@@ -15,19 +15,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from radiounet.network.architectures.registry import CLIP_SIGMA, Span
+from radiounet.network.architectures.registry import CLIP_SNR, Span
 
 LEAST_SCALE = 1e-3
 """A normalisation whose scale is smaller than this share of its largest is not divided by."""
 
 
 def clipped_snr(plane):
-    """``I / rms`` in float32, clipped at `CLIP_SIGMA`, of an input ``asinh(I / rms)``.
+    """``I / rms`` in float32, clipped at `CLIP_SNR`, of an input ``asinh(I / rms)``.
 
     Emission far below the noise of one beam shows in averages over many: coarse levels get the mean
     of this over their own pixel.
     """
-    limit = float(np.arcsinh(CLIP_SIGMA))
+    limit = float(np.arcsinh(CLIP_SNR))
     return ops.sinh(ops.clip(ops.cast(plane, "float32"), -limit, limit))
 
 

@@ -18,7 +18,7 @@ Span = tuple[int, int]
 OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
 """Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
 
-CLIP_SIGMA = 3.0
+CLIP_SNR = 3.0
 """``I / rms`` is clipped at this before it is averaged, so that point sources do not rule the mean."""
 
 
