@@ -24,7 +24,7 @@ from radiounet.learning.outside import (
     aperture,
     area_deg2,
     blank_sky,
-    find_islands,
+    islands_above,
     overlap_and_difference,
 )
 from radiounet.measuring.scores import PixelCounts, divide, roc_auc
@@ -99,7 +99,7 @@ def _measure(fields: list[Field], threshold: float, peak: float | None) -> dict[
         truth = field.truth
         counts.add(np.where(truth.known, field.probability, np.nan), truth.mask)
         scan.add(field.probability, truth, DR2.pixel_arcsec)
-        islands = find_islands(field.probability, threshold)
+        islands = islands_above(field.probability, threshold)
         kept, judgement = islands.kept(peak), truth.judge(islands)
         mask, true = kept[islands.labels] & truth.known, truth.mask & truth.known
         marked += [(mask & true).sum(), mask.sum(), true.sum()]
@@ -159,7 +159,7 @@ def measure_nvss(score: Score, threshold: float, peak: float | None, folder: Pat
             truth = RegionTruth(np.isfinite(moved.data), regions_on(path, image, moved))
             beam_px = float(np.sqrt(moved.resolution_area_px / FWHM_AREA))
             probability = predict(score, moved.data, beam_px)
-            islands = find_islands(probability, threshold)
+            islands = islands_above(probability, threshold)
             kept, judgement = islands.kept(peak), truth.judge(islands)
             found.append(judgement.found(kept))
             false += judgement.false(kept)
@@ -212,7 +212,7 @@ def measure_consistency(
 def _predicted(score: Score, threshold: float, peak: float | None, image: np.ndarray):
     """Probability and mask of an image."""
     probability = predict(score, image)
-    islands = find_islands(probability, threshold)
+    islands = islands_above(probability, threshold)
     return probability, islands.kept(peak)[islands.labels]
 
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 MODEL_CONFIGS = CHECKOUT / "config" / "models"
 
 
-def publish_model(
+def write_model(
     held_out: Sequence[str],
     calibration: Sequence[str],
     weights: str,

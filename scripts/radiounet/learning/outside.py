@@ -48,7 +48,7 @@ class Islands:
         return self.highest >= np.float32(peak or 0)
 
 
-def find_islands(probability: np.ndarray, threshold: float) -> Islands:
+def islands_above(probability: np.ndarray, threshold: float) -> Islands:
     """Islands of `radiounet.network.masks.make_mask` for the lowest peak there is."""
     mask = make_mask(probability, threshold, MIN_AREA_PX) == 1
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
@@ -224,7 +224,7 @@ class Scan:
         self._pixels += int(truth.known.sum())
         self._area_deg2 += area_deg2(truth.known, pixel_arcsec)
         for row, threshold in enumerate(THRESHOLDS):
-            islands = find_islands(probability, threshold)
+            islands = islands_above(probability, threshold)
             judgement = truth.judge(islands)
             for column in range(row, len(THRESHOLDS)):
                 kept = islands.kept(THRESHOLDS[column])

@@ -6,7 +6,7 @@ from radiounet.learning.evaluation import compared_models, evaluate, settled_bas
 from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
-from radiounet.learning.new_model import publish_model
+from radiounet.learning.new_model import write_model
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.inference import use_threads
@@ -85,7 +85,7 @@ def run_evaluation(
     options = trained_options(curve, options)
     bounds = options.truth_snr, options.max_false_per_deg2
     others = compared_models(options.compare, held_out, calibration, *bounds)
-    scores = [publish_model(held_out, calibration, weights, curve, options, name, folder)]
+    scores = [write_model(held_out, calibration, weights, curve, options, name, folder)]
     for method, settled in [*others, *settled_baselines(calibration, *bounds)]:
         scores.append(evaluate(method, held_out, options.truth_snr, settled))
     write_evaluation(scores, folder)

@@ -112,12 +112,12 @@ class ClusterMeter:
         ]
         one = _join(parts)
         full = np.pi * cluster.r500_arcmin**2
-        p_max = float(one.smooth.max()) if one.smooth.size else np.nan
+        p_beam_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
         row = unmeasured_cluster(cluster, mosaic)
         row |= cluster_sizes(cluster, self._options)
         row |= {
-            "p_beam_max": p_max,
+            "p_beam_max": p_beam_max,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,
             "island_distance_arcmin": (
                 float(one.distance_arcmin[one.in_mask].min()) if one.in_mask.any() else np.nan
@@ -130,7 +130,7 @@ class ClusterMeter:
             row |= {"class": decision.label, "reason": decision.reason}
             row["note"] = join_notes(cluster.note, "no data inside R500")
             return row, None
-        p_diffuse = p_max
+        p_diffuse = p_beam_max
         row["rms_ujy"] = 1e6 * float(np.median(one.rms))
         if self._host_calibration is not None:
             latitude = galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg)

@@ -51,7 +51,7 @@ def cut_out_island(
     x, y = to_pixels(maps[1].wcs, ra_deg, dec_deg)
     half = 60 * extent / float(pixel_scales_arcsec(maps[1].wcs, x, y)[1])
     ny, nx = maps[1].data.shape
-    window = _window(float(y), half, ny), _window(float(x), half, nx)
+    window = _span(float(y), half, ny), _span(float(x), half, nx)
     chance, marked = (one.window(*window) for one in maps)
     classes = read_classes(str(probability), *window)
     mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes, compact)
@@ -71,5 +71,5 @@ def cut_out_island(
     return replace(stored, part=(rows_there, columns_there))
 
 
-def _window(centre: float, half: float, side: int) -> slice:
+def _span(centre: float, half: float, side: int) -> slice:
     return whole_boxes(int(centre - half) - MARGIN_PX, int(centre + half) + MARGIN_PX, side)

@@ -110,7 +110,7 @@ def fit_exponential(
     """
     sigma = np.sqrt(np.sqrt(np.linalg.det(covariance)))
     step = max(int(max(sigma, start[2] / BINS)), 1)
-    part, offset = _window(image.shape, start, step)
+    part, offset = _fit_area(image.shape, start, step)
     used = used[part] & np.isfinite(image[part])
     data, weight, noise = _binned(np.where(used, image[part], 0), used, rms[part], step)
     centre = [(start[axis] - offset[axis] + 0.5) / step - 0.5 for axis in (0, 1)]
@@ -175,7 +175,7 @@ def _result(fit, full, free, bounds, pixels, beam_px, step, offset, elliptical) 
     )
 
 
-def _window(shape, start, step) -> tuple[tuple[slice, slice], tuple[int, int]]:
+def _fit_area(shape, start, step) -> tuple[tuple[slice, slice], tuple[int, int]]:
     """Part of an image around a start, of whole bins; and where it begins."""
     reach = 1.5 * REACH * start[2]
     slices = []

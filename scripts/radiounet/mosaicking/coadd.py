@@ -169,7 +169,7 @@ class Coadd:
 
         def add_to(block: Window) -> tuple[int, int]:
             nodes = lattice.of_block(*block)
-            window = _window(nodes, shape, margin)
+            window = _part_needed(nodes, shape, margin)
             if window is None:
                 return 0, 0
             corner = window[0].start, window[1].start
@@ -206,7 +206,7 @@ class Coadd:
         return image, weights
 
 
-def _window(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Window | None:
+def _part_needed(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Window | None:
     """The part of an image that a block needs; None where it meets none."""
     if np.isnan(nodes).all():
         return None

@@ -14,7 +14,7 @@ from radiounet.images.progress_bar import with_bar
 from radiounet.network.inference import Predictor, by_class, log_speed
 from radiounet.network.masks import check_probabilities, finish_maps
 from radiounet.network.model_cards import ModelCard
-from radiounet.network.tiling import Mode, Tiles, image_for, lay_tiles, origin_of
+from radiounet.network.tiling import Mode, Tiles, image_for, image_origin, lay_tiles
 from radiounet.settings.segmentation import Segmentation
 
 
@@ -28,7 +28,7 @@ class PreparedImage:
     plane : Plane
     tiles : Tiles
     origin : dict
-        See `radiounet.network.tiling.origin_of`.
+        See `radiounet.network.tiling.image_origin`.
     """
 
     path: str
@@ -46,7 +46,7 @@ def read_for(path: str, card: ModelCard, mode: Mode) -> PreparedImage:
         The image is unreadable, or not at the model's beam and pixel scale.
     """
     plane, beam_px = image_for(path, card)
-    return PreparedImage(path, plane, lay_tiles(plane.data, card, mode, beam_px), origin_of(path))
+    return PreparedImage(path, plane, lay_tiles(plane.data, card, mode, beam_px), image_origin(path))
 
 
 def predict(tiles: Tiles, predictor: Predictor, card: ModelCard) -> tuple[np.ndarray, list[np.ndarray]]:

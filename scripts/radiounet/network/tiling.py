@@ -262,7 +262,7 @@ def image_for(path: str, card: ModelCard) -> tuple[Plane, float]:
     return plane, float(np.sqrt(plane.resolution_area_px / FWHM_AREA))
 
 
-def origin_of(image: str) -> dict[str, str]:
+def image_origin(image: str) -> dict[str, str]:
     """Provenance of what is made from an image.
 
     ``image_sha256`` is that of the image, and ``input_sha256`` that of what it was prepared from (its
@@ -282,7 +282,7 @@ def tile_image(image: str, model: str, mode: Mode, target: str) -> None:
     """
     card = read_card(model_folder(model))
     plane, beam_px = image_for(image, card)
-    meta = {"model": card.name, "model_sha256": card.weights.sha256} | origin_of(image)
+    meta = {"model": card.name, "model_sha256": card.weights.sha256} | image_origin(image)
     write_tiles(target, plane.data, card, mode, meta, beam_px)
 
 

@@ -24,7 +24,7 @@ from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.coverage import REACHED_ORDER
-from radiounet.publishing.records import Shelf
+from radiounet.publishing.records import JobFiles
 from radiounet.survey.survey import Survey
 
 WIDTH = 512
@@ -71,7 +71,7 @@ class TileMaker:
     rms_jy: float
     order: int
 
-    def write(self, region: int, shelf: Shelf) -> int:
+    def write(self, region: int, job_files: JobFiles) -> int:
         """Write the tiles of one tile of `TOP_ORDER`, itself included; returns their number."""
         owners: dict[int, list[str]] = {}
         for mosaic in sorted(self.reached):
@@ -93,8 +93,8 @@ class TileMaker:
                 written += 1
                 for layer, plane in tile.items():
                     name = tile_name(layer, order, number)
-                    shelf.put(f"{name}.fits", fits_bytes(plane, order, number))
-                    shelf.put(f"{name}.png", png_bytes(layer, plane, self.rms_jy))
+                    job_files.put(f"{name}.fits", fits_bytes(plane, order, number))
+                    job_files.put(f"{name}.png", png_bytes(layer, plane, self.rms_jy))
             return tile
 
         make(TOP_ORDER, region)

@@ -23,7 +23,7 @@ from radiounet.publishing.hips import (
     png_bytes,
     tile_name,
 )
-from radiounet.publishing.records import Shelf
+from radiounet.publishing.records import JobFiles
 from radiounet.settings.releases import Release
 
 ALLSKY_COLUMNS = 27
@@ -66,7 +66,7 @@ def _reduced(layer: str, plane: np.ndarray) -> np.ndarray:
 
 
 def write_summary(
-    publication: Publication, release: Release, moc: MOC, about: Mapping, order: int, shelf: Shelf
+    publication: Publication, release: Release, moc: MOC, about: Mapping, order: int, job_files: JobFiles
 ) -> None:
     """Write what stands beside the tiles of all layers.
 
@@ -81,17 +81,17 @@ def write_summary(
         ``rms_jy``, ``date``, ``ra_deg``, ``dec_deg``, ``fov_deg``, ``frequency_hz``, ``progenitors``.
     order : int
         Finest order.
-    shelf : Shelf
+    job_files : JobFiles
     """
     for layer in HIPS_LAYERS:
         folder = Publication.hips(layer)
         plane = allsky(publication, layer)
-        shelf.put(f"{folder}/Norder{TOP_ORDER}/Allsky.fits", fits_bytes(plane))
-        shelf.put(f"{folder}/Norder{TOP_ORDER}/Allsky.png", png_bytes(layer, plane, about["rms_jy"]))
-        shelf.put(f"{folder}/Moc.fits", moc_bytes(moc)["fits"])
+        job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.fits", fits_bytes(plane))
+        job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.png", png_bytes(layer, plane, about["rms_jy"]))
+        job_files.put(f"{folder}/Moc.fits", moc_bytes(moc)["fits"])
         entries = properties(layer, release, moc, about, order)
         text = "".join(f"{key:<24} = {value}\n" for key, value in entries.items())
-        shelf.put(f"{folder}/properties", text.encode("utf-8"))
+        job_files.put(f"{folder}/properties", text.encode("utf-8"))
 
 
 def publisher_id(release: Release) -> str:

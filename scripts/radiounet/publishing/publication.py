@@ -40,7 +40,7 @@ from radiounet.publishing.hips_summary import publisher_id, release_date, write_
 from radiounet.publishing.obscore import C_M_S, obscore_bytes, obscore_table
 from radiounet.publishing.published_maps import publish_mosaic, require_files
 from radiounet.publishing.published_tables import publish_catalogues, read_votable
-from radiounet.publishing.records import Shelf, do_once, read_record, spoiled
+from radiounet.publishing.records import JobFiles, do_once, read_record, spoiled
 from radiounet.publishing.research_object import research_files
 from radiounet.publishing.site import write_site
 from radiounet.settings.publish import PublishOptions
@@ -156,7 +156,7 @@ def publish_survey(
     require_files([catalogue])
     made_of = {name: one["sources"] for name, one in found.items()}
 
-    def make(shelf: Shelf) -> dict:
+    def make(job_files: JobFiles) -> dict:
         cells = {
             kind: sorted({cell for one in found.values() for cell in one[kind]})
             for kind in ("coverage", "mask")
@@ -167,13 +167,13 @@ def publish_survey(
         }
         for kind, moc in mocs.items():
             for suffix, content in moc_bytes(moc).items():
-                shelf.put(Publication.moc(kind, suffix), content)
+                job_files.put(Publication.moc(kind, suffix), content)
         completeness = completeness_map(read_votable(catalogue), cells["coverage"])
         if completeness is not None:
-            shelf.put(Publication.completeness(), completeness)
+            job_files.put(Publication.completeness(), completeness)
         rows = [one["row"] for one in found.values()]
         for suffix, content in obscore_bytes(obscore_table(rows, release, publisher_id(release))).items():
-            shelf.put(Publication.obscore(suffix), content)
+            job_files.put(Publication.obscore(suffix), content)
         rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
         widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
         frequency = C_M_S / widest["em_min"] if widest else 1e6 * release.frequency_mhz
@@ -226,7 +226,7 @@ def publish_region(
     }
     maker = TileMaker(survey, products, reached, about["rms_jy"], order)
     name = f"{region:03d}"
-    do_once(publication, "tiles", name, made_of, lambda shelf: {"tiles": maker.write(region, shelf)})
+    do_once(publication, "tiles", name, made_of, lambda job_files: {"tiles": maker.write(region, job_files)})
 
 
 def finish(
@@ -263,14 +263,14 @@ def finish(
         files |= record["files"]
     meta = read_votable(products.catalogue("clusters", "vot")).meta
 
-    def make(shelf: Shelf) -> dict:
+    def make(job_files: JobFiles) -> dict:
         moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
         if len(published_mosaics(publication, mosaics)):
-            write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), shelf)
+            write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), job_files)
         for name, content in research_files(
-            release, meta, {**files, **shelf.files}, about["date"], CATALOGUE_KINDS, options
+            release, meta, {**files, **job_files.files}, about["date"], CATALOGUE_KINDS, options
         ).items():
-            shelf.put(name, content)
+            job_files.put(name, content)
         return {}
 
     made_of = {

@@ -18,7 +18,7 @@ from radiounet.network.masks import make_mask
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.coverage import covered_cells, diffuse_cells
 from radiounet.publishing.obscore import obscore_row
-from radiounet.publishing.records import Shelf, do_once
+from radiounet.publishing.records import JobFiles, do_once
 from radiounet.survey.survey import Survey
 
 CHECKED = ("islands", "clusters")
@@ -56,15 +56,15 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     if rejected:
         return do_once(
             *(publication, "mosaic", mosaic, {"rejected": rejected.reason}),
-            lambda shelf: {"rejected": rejected.reason},
+            lambda job_files: {"rejected": rejected.reason},
         )
     paths |= {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "cutouts")}
     require_files(paths.values())
     made_of = {kind: sha256_of(path) for kind, path in paths.items()}
     sky = [repr(place) for place in survey.around(mosaic)]
 
-    def make(shelf: Shelf) -> dict:
-        return _publish(shelf, paths, made_of, survey, mosaic)
+    def make(job_files: JobFiles) -> dict:
+        return _publish(job_files, paths, made_of, survey, mosaic)
 
     return do_once(publication, "mosaic", mosaic, {**made_of, "sky": sky}, make)
 
@@ -79,7 +79,7 @@ def require_files(paths) -> None:
 
 
 def _publish(
-    shelf: Shelf, paths: Mapping[str, str], sources: dict[str, str], survey: Survey, mosaic: str
+    job_files: JobFiles, paths: Mapping[str, str], sources: dict[str, str], survey: Survey, mosaic: str
 ) -> dict:
     check_maps(paths["image"], paths["probability"], paths["mask"])
     image = open_plane(paths["image"])
@@ -90,17 +90,17 @@ def _publish(
         mask, header = hdus[0].data, hdus[0].header
     _check_mask(paths, header, probability, mask)
     _check_tables(paths, header, sources)
-    shelf.put(Publication.mask(mosaic), compressed_file(compressed(mask, header)))
+    job_files.put(Publication.mask(mosaic), compressed_file(compressed(mask, header)))
     chances = rounded(probability, fits_header(paths["probability"]), PROBABILITY_STEP)
-    shelf.put(Publication.probability(mosaic), compressed_file(chances))
-    shelf.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
+    job_files.put(Publication.probability(mosaic), compressed_file(chances))
+    job_files.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
     coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
     return {
         "sources": {kind: sources[kind] for kind in ("image", "probability", "mask")},
         "coverage": coverage,
         "mask": diffuse_cells(stored.wcs, mask, survey, mosaic),
         "reached": reached,
-        "row": obscore_row(image, mosaic, survey.release, shelf.sizes, coverage),
+        "row": obscore_row(image, mosaic, survey.release, job_files.sizes, coverage),
         "date": next((str(image.header[key]) for key in DATES if key in image.header), ""),
         "rms_jy": _robust_rms(image),
     }

@@ -15,7 +15,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import reading
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.published_maps import require_files
-from radiounet.publishing.records import Shelf, do_once
+from radiounet.publishing.records import JobFiles, do_once
 from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.releases import Release
 
@@ -53,7 +53,7 @@ def publish_catalogues(
     require_files(paths.values())
     made_of = {"/".join(key): sha256_of(path) for key, path in paths.items()}
 
-    def make(shelf: Shelf) -> dict:
+    def make(job_files: JobFiles) -> dict:
         tables = {}
         for kind in CATALOGUE_KINDS:
             tables[kind] = _checked(paths, kind)
@@ -64,9 +64,9 @@ def publish_catalogues(
                     if suffix == "vot"
                     else Path(path).read_bytes()
                 )
-                shelf.put(Publication.catalogue(kind, suffix), content)
+                job_files.put(Publication.catalogue(kind, suffix), content)
         for name, content in cds_files(tables, release).items():
-            shelf.put(Publication.cds(name), content)
+            job_files.put(Publication.cds(name), content)
         return {"rows": {kind: len(table) for kind, table in tables.items()}}
 
     return do_once(publication, "catalogues", "all", {**made_of, "mosaics": sorted(mosaics)}, make)

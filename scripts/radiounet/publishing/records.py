@@ -10,7 +10,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import atomic, write_json
 
 
-class Shelf:
+class JobFiles:
     """Files of a publication that one job writes.
 
     Parameters
@@ -45,7 +45,7 @@ def do_once(
     job: str,
     name: str,
     made_of: Mapping[str, object],
-    make: Callable[[Shelf], dict[str, object]],
+    make: Callable[[JobFiles], dict[str, object]],
 ) -> dict[str, object]:
     """Do one job of a publication, unless it is done.
 
@@ -72,11 +72,11 @@ def do_once(
     before = read_record(path) if path.is_file() else {}
     if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
         return before["found"]
-    shelf = Shelf(publication)
-    found = make(shelf)
-    for gone in before.get("files", {}).keys() - shelf.files.keys():
+    job_files = JobFiles(publication)
+    found = make(job_files)
+    for gone in before.get("files", {}).keys() - job_files.files.keys():
         Path(publication.at(gone)).unlink(missing_ok=True)
-    write_json(path, {"made_of": made, "files": shelf.files, "found": found})
+    write_json(path, {"made_of": made, "files": job_files.files, "found": found})
     return json.loads(json.dumps(found))
 
 

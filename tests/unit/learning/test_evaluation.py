@@ -18,7 +18,7 @@ from radiounet.learning.evaluation_figure import draw_evaluation
 from radiounet.learning.evaluation_report import evaluation_table, write_evaluation
 from radiounet.learning.learning_curve import origin_of, read_about
 from radiounet.learning.methods import BASELINES, Calibration, Method, model_method
-from radiounet.learning.new_model import publish_model
+from radiounet.learning.new_model import write_model
 from radiounet.learning.scenes import read_scene
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
@@ -332,7 +332,7 @@ def publish(trained, tmp_path):
 
     def run(held_out, name, options=OPTIONS):
         made = (*files, options, name, f"{tmp_path}/m")
-        return tmp_path / "m", network, publish_model(held_out, [alike, alike], *made)
+        return tmp_path / "m", network, write_model(held_out, [alike, alike], *made)
 
     return run
 

@@ -273,9 +273,7 @@ def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, t
 def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
     model = lotss_unet(32, OPTIONS.widths)
     folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
-    with pytest.raises(
-        ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_snr"
-    ):
+    with pytest.raises(ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_snr"):
         train(pairs, PUBLISHED, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
 
 

@@ -29,7 +29,7 @@ from radiounet.publishing.hips import TileMaker, sample, tile_places
 from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.published_tables import read_votable
-from radiounet.publishing.records import Shelf
+from radiounet.publishing.records import JobFiles
 from radiounet.running.cli import main
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import DR2, OWN_IMAGES
@@ -475,8 +475,8 @@ def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_
     own = Survey(OWN_IMAGES, [Mosaic("a", RA, DEC, N_PX), Mosaic("b", SECOND_RA, DEC, N_PX)])
     number = int(healpy.ang2pix(2**7, SECOND_RA - 0.02, DEC, nest=True, lonlat=True))
     cells = list(range(4 * number, 4 * number + 4))
-    shelf = Shelf(Publication(str(tmp_path)))
-    TileMaker(own, run, {"a": cells, "b": cells}, 1e-4, 7).write(number >> 8, shelf)
+    job_files = JobFiles(Publication(str(tmp_path)))
+    TileMaker(own, run, {"a": cells, "b": cells}, 1e-4, 7).write(number >> 8, job_files)
     tile = raw(next(tmp_path.glob(f"hips/image/Norder7/*/Npix{number}.fits")))
     ra, dec = tile_places(7, number)
     values = {name: sample(run, name, ra.ravel(), dec.ravel())["image"].reshape(ra.shape) for name in NAMES}
