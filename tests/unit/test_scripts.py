@@ -123,22 +123,22 @@ def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
 
 def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_path):
     write_tiny_model(tmp_path / "own")
-    path, out = image(tmp_path / "a.fits"), tmp_path / "out"
-    options = ("radiounet segment", path, "--model", tmp_path / "own", "--out", out)
-    done = start(*options, "--clusters", tmp_path / "absent.ecsv")
+    path, out = image(tmp_path / "a.fits"), tmp_path / "a-segmented"  # where it writes without --out
+    options = ("radiounet segment", path, "--model", tmp_path / "own")
+    done = start(*options, "--clusters", tmp_path / "absent.ecsv", cwd=tmp_path)
     assert done.returncode == 78
     assert "there is no cluster table" in done.stderr
     assert not out.exists()
     table = Table({"name": ["A"], "ra": [150.0], "dec": [35.0], "z": [0.2], "R500": [5.0]})
     table["R500"].unit = "arcmin"
     table.write(tmp_path / "clusters.ecsv")
-    done = start(*options, "--clusters", tmp_path / "clusters.ecsv")
+    done = start(*options, "--clusters", tmp_path / "clusters.ecsv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (out / "clusters.ecsv").is_file()
     left = out / ".mask.fits.node0042-77.abcd1234.fits"  # of a program that was killed
     left.write_text("half")
     os.utime(left, (1e9, 1e9))
-    done = start(*options)
+    done = start(*options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     made = sorted(one.name for one in out.iterdir())
     assert made == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]

@@ -27,7 +27,7 @@ VERBS = {
 }
 
 EXAMPLES = """examples:
-  radiounet segment IMAGE.fits --out OUT
+  radiounet segment IMAGE.fits
   radiounet fetch-model --name radio-unet-original
   radiounet segment --help
 """

@@ -18,7 +18,7 @@ The image may have any pixel scale, frame and projection; it is brought to the b
 model. Written are a probability map, a mask, tables of the islands and, if you give clusters, of the
 clusters, and a picture (overview.png)."""
 SEGMENT_EXAMPLES = """
-radiounet segment IMAGE.fits --out OUT
+radiounet segment IMAGE.fits
 radiounet segment IMAGE.fits --clusters CLUSTERS.ecsv --out OUT
 radiounet segment IMAGE.fits --model lotss-classes --threshold 0.3 --out OUT
 """
@@ -30,7 +30,7 @@ def segment(arguments: Sequence[str]) -> None:
     parser.add_argument("image", help="FITS image, Jy/beam")
     parser.add_argument("--clusters", help="cluster table: name, ra, dec, z, and M500 or R500")
     parser.add_argument("--beam", help=BEAM_HELP)
-    parser.add_argument("--out", required=True, help="folder to write to")
+    parser.add_argument("--out", help="folder to write to (default: IMAGE-segmented, where you are)")
     parser.add_argument(
         "--model", default=Segmentation().model, help="model: its name or its folder (default: %(default)s)"
     )
@@ -38,6 +38,8 @@ def segment(arguments: Sequence[str]) -> None:
     add_options(parser, Segmentation, *others)
     add_options(parser, MeasureOptions)
     args = parser.parse_args(arguments)
+    if args.out is None:
+        args.out = f"{Path(args.image).name.partition('.fits')[0]}-segmented"
 
     def work() -> None:
         from radiounet.running.segmentation import segment_image
