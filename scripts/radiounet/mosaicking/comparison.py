@@ -18,14 +18,15 @@ from radiounet.mosaicking.coadd import Coadd
 
 logger = logging.getLogger(__name__)
 
-MATCH_ARCSEC = 10.0
-ISOLATION_ARCSEC = 60.0
-"""A source nearer to another than this, three beams, is compared with neither."""
+MATCH_BEAMS = 0.5
+"""Sources of both images no further apart than this are one."""
+ISOLATION_BEAMS = 3.0
+"""A source nearer to another than this is compared with neither."""
 COMPACT = 1.2
 """How much wider than the beam a source may be at its peak to be called compact."""
 
 
-def find_compact(plane: Plane, noise_jy: float, min_snr: float) -> Table:
+def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
     """Compact isolated sources: parabolas through the 3 x 3 pixels of each maximum.
 
     The logarithm of a Gaussian is a parabola, so its position and peak are exact but
@@ -34,7 +35,7 @@ def find_compact(plane: Plane, noise_jy: float, min_snr: float) -> Table:
     Parameters
     ----------
     plane : Plane
-    noise_jy : float
+    rms_jy : float
         Jy/beam.
     min_snr : float
         Lowest peak over noise.
@@ -47,7 +48,7 @@ def find_compact(plane: Plane, noise_jy: float, min_snr: float) -> Table:
     beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
     bright = np.nan_to_num(plane.data, nan=-np.inf)
     near = 2 * round(beam_px / 2) + 1
-    maxima = (bright == ndimage.maximum_filter(bright, near)) & (bright > min_snr * noise_jy)
+    maxima = (bright == ndimage.maximum_filter(bright, near)) & (bright > min_snr * rms_jy)
     maxima[[0, -1]] = maxima[:, [0, -1]] = False
     y, x = np.nonzero(maxima)
     steps = np.arange(-1, 2)
@@ -66,7 +67,7 @@ def find_compact(plane: Plane, noise_jy: float, min_snr: float) -> Table:
         + sum(top - line.mean(axis=1) for top, line in zip(tops, (rows, columns), strict=True))
     )
     table = Table({"x_px": x + offsets[1], "y_px": y + offsets[0], "peak_jy": peak})[good]
-    return table[_isolated(table, ISOLATION_ARCSEC / plane.pixel_arcsec)]
+    return table[_isolated(table, ISOLATION_BEAMS * beam_px)]
 
 
 def _parabola(line: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,14 +87,14 @@ def _isolated(table: Table, radius_px: float) -> np.ndarray:
     return np.array([len(one) == 1 for one in cKDTree(places).query_ball_point(places, radius_px)])
 
 
-def match(ours: Plane, published: Plane, noise_jy: tuple[float, float], min_snr: float) -> Table:
-    """Compact sources of both mosaics that lie within 10" of each other.
+def match(ours: Plane, published: Plane, rms_jy: tuple[float, float], min_snr: float) -> Table:
+    """Compact sources of both mosaics that lie within half a beam of each other.
 
     Parameters
     ----------
     ours, published : Plane
         Each on its own grid.
-    noise_jy : (float, float)
+    rms_jy : (float, float)
         Of either, Jy/beam.
     min_snr : float
         Lowest peak over noise, in both.
@@ -107,9 +108,7 @@ def match(ours: Plane, published: Plane, noise_jy: tuple[float, float], min_snr:
     from astropy import units as u
     from astropy.coordinates import SkyCoord, match_coordinates_sky
 
-    tables = [
-        find_compact(one, noise, min_snr) for one, noise in zip((ours, published), noise_jy, strict=True)
-    ]
+    tables = [find_compact(one, noise, min_snr) for one, noise in zip((ours, published), rms_jy, strict=True)]
     sky = [
         SkyCoord(*to_sky(plane.wcs, table["x_px"], table["y_px"]), unit="deg")
         for plane, table in zip((ours, published), tables, strict=True)
@@ -119,7 +118,7 @@ def match(ours: Plane, published: Plane, noise_jy: tuple[float, float], min_snr:
     if not len(sky[0]) or not len(sky[1]):
         return Table(np.empty((0, len(columns))), names=columns, units=units)
     index, apart, _ = match_coordinates_sky(*sky)
-    near = apart < MATCH_ARCSEC * u.arcsec
+    near = apart < MATCH_BEAMS * ours.beam.major_arcsec * u.arcsec
     here, there = sky[0][near], sky[1][index[near]]
     d_ra, d_dec = (one.to_value("arcsec") for one in there.spherical_offsets_to(here))
     peaks = tables[0]["peak_jy"][near], tables[1]["peak_jy"][index[near]]

@@ -10,7 +10,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from mocpy import MOC
 
-from radiounet.images.geometry import middle, outline, to_pixels, to_sky
+from radiounet.images.geometry import middle, outline, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.provenance import provenance
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.survey.survey import Survey
@@ -19,8 +19,8 @@ COVERAGE_ORDER = 12
 """HEALPix order of the coverage: cells of 52 arcsec."""
 REACHED_ORDER = 8
 """Of the cells in which a HiPS may have something to show: 14 arcmin."""
-MARGIN_PX = 20
-"""More than a cell of the coverage, in pixels of 4.5 arcsec."""
+MARGIN_CELLS = 1.75
+"""More than the diagonal of a cell of the coverage."""
 MASK_ORDER = 14
 """Of the masks: 13 arcsec."""
 COMPLETENESS_NSIDE = 64
@@ -57,7 +57,9 @@ def covered_cells(
     near = np.unique(np.append(cells[mine], healpy.get_all_neighbours(nside, cells[mine], nest=True)))
     near = near[near >= 0]
     x, y = to_pixels(wcs, *healpy.pix2ang(nside, near, nest=True, lonlat=True))
-    beside = _within(x, y, shape, MARGIN_PX)
+    cell_arcsec = 60 * healpy.nside2resol(nside, arcmin=True)
+    margin_px = MARGIN_CELLS * cell_arcsec / pixel_scales_arcsec(wcs, *middle(shape))[1]
+    beside = _within(x, y, shape, margin_px)
     reached = np.unique(near[beside] >> 2 * (COVERAGE_ORDER - REACHED_ORDER))
     cells, ra, dec = cells[mine], ra[mine], dec[mine]
     x, y = to_pixels(wcs, ra, dec)
