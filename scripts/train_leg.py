@@ -3,6 +3,7 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.running.outputs import claim_outputs
@@ -38,7 +39,7 @@ def main() -> None:
     options, sky = options_from(args, LegOptions), read_sky("wide")
     supply = Supply(partial(make_sample, sky), args.cores)
 
-    def build(side: int):
+    def build(side: int) -> Any:
         return class_unet(side, options.widths)
 
     try:

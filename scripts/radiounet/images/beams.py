@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -65,7 +67,7 @@ class Beam:
             raise ConfigError(str(error)) from None
 
 
-def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
+def read_beam(header: fits.Header, table: Table | None, path: str | Path) -> Beam:
     """Beam of an image.
 
     Taken from BMAJ, BMIN and BPA (deg), unless both axes are 0; else from the last
@@ -98,7 +100,7 @@ def read_beam(header: fits.Header, table: Table | None, path) -> Beam:
     raise BeamError(f"{path} has no BMAJ and no BMIN: {ADVICE}")
 
 
-def _of_cards(header: fits.Header, path) -> Beam:
+def _of_cards(header: fits.Header, path: str | Path) -> Beam:
     missing = [key for key in ("BMAJ", "BMIN") if key not in header]
     if missing:
         raise BeamError(f"{path} has no {missing[0]}: {ADVICE}")
@@ -112,7 +114,7 @@ def _of_cards(header: fits.Header, path) -> Beam:
     return _checked(Beam(3600 * values[0], 3600 * values[1], values[2]), f"{path} ({written})")
 
 
-def _of_table(table: Table, path) -> Beam:
+def _of_table(table: Table, path: str | Path) -> Beam:
     """The one beam of CASA's table of the beams of channels and polarisations."""
     columns = {name.upper(): table[name] for name in table.colnames}
     if not len(table) or not set(KEYS) <= set(columns):
@@ -127,7 +129,7 @@ def _of_table(table: Table, path) -> Beam:
     return _checked(Beam(*(float(value) for value in rows[0])), f"{path} (table BEAMS)")
 
 
-def _in(unit: u.UnitBase, column) -> np.ndarray:
+def _in(unit: u.UnitBase, column: Any) -> np.ndarray:
     """Numbers of a column, in a unit that is also its own where it names none."""
     return u.Quantity(np.ma.filled(column, np.nan), column.unit or unit, dtype=float).to_value(unit)
 
@@ -148,7 +150,7 @@ def _checked(beam: Beam, where: str) -> Beam:
     raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}: {ADVICE}")
 
 
-def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path) -> None:
+def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path: str | Path) -> None:
     """Raise `BeamError` unless a beam can be that of an image: wider than its pixels, narrower than it.
 
     `pixel_arcsec` is the longer side of its pixels.

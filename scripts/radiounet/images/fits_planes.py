@@ -3,7 +3,7 @@
 import re
 import warnings
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -70,7 +70,7 @@ def _choose(
     return hdu.data, header, table
 
 
-def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:
+def _restore_micro(hdu: Any, header: fits.Header, path: str | Path) -> None:
     """Put the micro sign back into BUNIT, where astropy has question marks for what is not ASCII."""
     if "?" not in str(header.get("BUNIT", "")):
         return
@@ -84,7 +84,7 @@ def _restore_micro(hdu, header: fits.Header, path: str | Path) -> None:
         header["BUNIT"] = "u" + found[1].decode("ascii").strip()
 
 
-def celestial_plane(data: np.ndarray, header: fits.Header, path) -> tuple[WCS, np.ndarray]:
+def celestial_plane(data: np.ndarray, header: fits.Header, path: str | Path) -> tuple[WCS, np.ndarray]:
     """WCS and pixels, ``[y, x]``, of the one celestial plane of an array with its header.
 
     Raises

@@ -4,6 +4,7 @@ Positions are ICRS, whatever frame an image is in. Pixels count from 0, as array
 """
 
 import numpy as np
+import numpy.typing as npt
 from astropy.coordinates import (
     FK4,
     FK5,
@@ -70,7 +71,7 @@ def is_equatorial_j2000(wcs: WCS) -> bool:
     return frame.is_equivalent_frame(ICRS()) or frame.is_equivalent_frame(FK5(equinox="J2000"))
 
 
-def to_sky(wcs: WCS, x, y) -> tuple[np.ndarray, np.ndarray]:
+def to_sky(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Positions of pixels.
 
     Parameters
@@ -92,7 +93,7 @@ def to_sky(wcs: WCS, x, y) -> tuple[np.ndarray, np.ndarray]:
     return longitude % 360, latitude
 
 
-def to_pixels(wcs: WCS, ra_deg, dec_deg) -> tuple[np.ndarray, np.ndarray]:
+def to_pixels(wcs: WCS, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Pixels of ICRS positions, deg: columns and rows from 0, NaN where the projection has none."""
     longitude, latitude = np.broadcast_arrays(np.asarray(ra_deg, float), np.asarray(dec_deg, float))
     frame = frame_of(wcs)
@@ -110,7 +111,7 @@ def pixels_in(image: WCS, grid: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.n
     return _pixels(image, longitude, latitude)
 
 
-def _native(wcs: WCS, x, y) -> tuple[np.ndarray, np.ndarray]:
+def _native(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Longitude and latitude in the WCS's own frame, deg."""
     x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
     sky = wcs.all_pix2world(np.column_stack([x.ravel(), y.ravel()]), 0).T
@@ -145,7 +146,7 @@ def _change(
     return place.spherical.lon.deg, place.spherical.lat.deg
 
 
-def jacobian(wcs: WCS, x, y) -> np.ndarray:
+def jacobian(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
     """How far one step along the columns and along the rows leads on the sky.
 
     From the positions half a pixel to either side, on the sphere; so it holds for any
@@ -188,7 +189,7 @@ def _vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     )
 
 
-def pixel_area_arcsec2(wcs: WCS, x, y) -> np.ndarray:
+def pixel_area_arcsec2(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
     """Solid angle of pixels where they lie, arcsec2; see `jacobian`."""
     return np.abs(_determinant(jacobian(wcs, x, y)))
 
@@ -214,7 +215,7 @@ def pixel_areas_arcsec2(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(areas, place[::-1], order=1)
 
 
-def pixel_scales_arcsec(wcs: WCS, x, y) -> np.ndarray:
+def pixel_scales_arcsec(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
     """Longest and shortest side of pixels where they lie, ``[..., 2]`` arcsec.
 
     The singular values of the `jacobian`: the same however the pixels are turned.

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import warnings
+from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 import astropy.units as u
@@ -75,7 +76,7 @@ def _raw(card: fits.Card) -> str:
         return "not readable"
 
 
-def require_sane_axes(header: fits.Header, path) -> tuple[int, ...]:
+def require_sane_axes(header: fits.Header, path: str | Path) -> tuple[int, ...]:
     """Lengths of the axes, as NAXIS has them; empty where there is no data.
 
     Raises
@@ -97,7 +98,7 @@ def require_sane_axes(header: fits.Header, path) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def require_sane_scale(header: fits.Header, path) -> None:
+def require_sane_scale(header: fits.Header, path: str | Path) -> None:
     """Raise `BrightnessError` unless what scales the numbers of an image is a number itself."""
     for key in ("BSCALE", "BZERO"):
         if key in header and not _is_number(header[key]):
@@ -127,7 +128,9 @@ def celestial_axes(header: fits.Header) -> tuple[int, int] | None:
     return (found[0][0], found[1][0]) if [len(one) for one in found] == [1, 1] else None
 
 
-def celestial_wcs(header: fits.Header, axes: tuple[int, int], shape: tuple[int, int], path) -> WCS:
+def celestial_wcs(
+    header: fits.Header, axes: tuple[int, int], shape: tuple[int, int], path: str | Path
+) -> WCS:
     """Two-dimensional WCS of the celestial axes, longitude first.
 
     Built from their cards alone, so that nothing of a frequency or Stokes axis can spoil it.

@@ -266,7 +266,7 @@ def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
         )
 
 
-def read_resolution(header: fits.Header, beam: Beam, path) -> Beam:
+def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:
     """Beam that the image was made with, where an earlier stage wrote that it is another."""
     given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
     if given == [None, None]:
@@ -286,7 +286,9 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
         raise ShapeMismatchError(f"{names} differ in their coordinates")
 
 
-def covering_square(wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path="the image") -> Mosaic:
+def covering_square(
+    wcs: WCS, shape: tuple[int, int], pixel_arcsec: float, path: str | Path = "the image"
+) -> Mosaic:
     """Square of sky, north up, around the middle of an image, whose SIN grid (`grid_wcs`) holds all of it.
 
     Raises
@@ -364,7 +366,7 @@ def has_scale(plane: Plane, pixel_arcsec: float) -> bool:
     return bool(np.all(np.abs(scales_over(plane) - pixel_arcsec) <= SCALE_TOLERANCE * pixel_arcsec))
 
 
-def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path) -> None:
+def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path: str | Path) -> None:
     """Raise `GridError` unless a plane has a model's pixel scale and beam."""
     if not has_scale(plane, pixel_arcsec):
         scales = scales_over(plane)

@@ -1,6 +1,7 @@
 """The user's own images brought to the beam and the grid of a model."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 from astropy.wcs import WCS
@@ -38,7 +39,9 @@ KERNEL_MARGIN_PX = 8
 STRIP_PX = 256
 
 
-def to_model_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path="the image") -> Plane:
+def to_model_grid(
+    plane: Plane, pixel_arcsec: float, beam_arcsec: float, path: str | Path = "the image"
+) -> Plane:
     """Bring an image to a model's beam and pixel scale.
 
     A finer beam is convolved to the model's; a coarser one stays, and the
@@ -161,7 +164,7 @@ def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.n
     return np.fft.fftshift(np.fft.ifft2(transform).real).astype(np.float32)
 
 
-def _to_scale(plane: Plane, pixel_arcsec: float, path) -> Plane:
+def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
     square = covering_square(plane.wcs, plane.data.shape, pixel_arcsec, path)
     # the reference pixel N/2 lies half a pixel below the middle of a grid
     n_px = 2 * int(np.ceil((square.n_px + 1) / 2))

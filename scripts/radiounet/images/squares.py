@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 SCALE_TOLERANCE = 0.01
 """Part by which pixels may differ from a pixel scale."""
@@ -20,7 +21,7 @@ class Mosaic:
     n_px: int
 
 
-def unit_vectors(ra_deg, dec_deg) -> np.ndarray:
+def unit_vectors(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> np.ndarray:
     """Unit vectors, ``[..., 3]``, of positions in degrees."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
@@ -32,7 +33,9 @@ def separation_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(cross, np.sum(a * b, axis=-1)))
 
 
-def offsets_deg(ra0_deg: float, dec0_deg: float, ra_deg, dec_deg) -> tuple[np.ndarray, np.ndarray]:
+def offsets_deg(
+    ra0_deg: float, dec0_deg: float, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """Spherical offsets in RA and Dec of positions from a centre, deg.
 
     Longitude and latitude in the frame whose origin is the centre, as

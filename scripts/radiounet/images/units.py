@@ -1,6 +1,7 @@
 """Brightness units as headers spell them."""
 
 import re
+from pathlib import Path
 
 import astropy.units as u
 from astropy.io import fits
@@ -13,7 +14,7 @@ PREFIXES = {"": "", "m": "m", "k": "k", "K": "k", "n": "n", "N": "n"} | dict.fro
 """SI prefixes of Jy by the letter written; capital M is mega or, in an upper-case unit, either."""
 
 
-def unit_factor(header: fits.Header, path, default: str = "") -> float:
+def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> float:
     """Factor that brings an image to Jy/beam; `default` is its unit where the header has none.
 
     BUNIT may be spelt in any way that means one thing only: ``JY/BEAM``, ``beam-1 Jy``,
@@ -38,7 +39,7 @@ def unit_factor(header: fits.Header, path, default: str = "") -> float:
     return float(factor)
 
 
-def _spelt(text: str, path) -> str:
+def _spelt(text: str, path: str | Path) -> str:
     """The same unit as astropy writes it."""
 
     def jansky(found: re.Match) -> str:

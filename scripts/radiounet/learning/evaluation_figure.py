@@ -74,7 +74,7 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
     return figure
 
 
-def _coloured(methods: Sequence[Scores]):
+def _coloured(methods: Sequence[Scores]) -> list[tuple[Scores, str]]:
     return [(one, COLOURS[index % len(COLOURS)]) for index, one in enumerate(methods)]
 
 

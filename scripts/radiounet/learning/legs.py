@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -160,7 +161,7 @@ def class_loss(options: LegOptions) -> Callable:
         ``[crop, y, x, class]``.
     """
 
-    def loss(truth, logits):
+    def loss(truth: Any, logits: Any) -> Any:
         if len(logits.shape) == 3:  # Keras drops the axis of a single class
             logits = ops.expand_dims(logits, -1)
         bits = ops.cast(truth, "int32")
@@ -352,7 +353,9 @@ class Leg:
         for mean, new in zip(self.average, self.model.get_weights(), strict=True):
             mean += share * (new - mean)
 
-    def _mark(self, losses, board: Scoreboard | None, started: float, idle: float, begun: int) -> None:
+    def _mark(
+        self, losses: Sequence[float], board: Scoreboard | None, started: float, idle: float, begun: int
+    ) -> None:
         loss = float(np.mean(losses))
         if not np.isfinite(loss):
             raise ModelError(f"the loss is {loss} at step {self.step}: give a smaller learning rate")

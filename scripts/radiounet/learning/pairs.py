@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -207,7 +208,7 @@ def _planes(path: str, *names: str) -> list[np.ndarray]:
         return [hdu.data.reshape(hdu.shape[-2:]).astype(np.float32) for hdu in hdus]
 
 
-def _side(hdu, path: str) -> int:
+def _side(hdu: Any, path: str) -> int:
     """Shorter side of the plane in an extension, px."""
     if len(hdu.shape) < 2 or np.prod(hdu.shape[:-2]) != 1:
         raise ShapeMismatchError(f"{path}[{hdu.name}] has shape {hdu.shape}; one plane [y, x] is needed")

@@ -8,6 +8,7 @@ radii.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -143,7 +144,17 @@ def fit_exponential(
     return _result(fit, whole(fit.x), free, bounds, near.sum(), beam_px, step, offset, elliptical)
 
 
-def _result(fit, full, free, bounds, pixels, beam_px, step, offset, elliptical) -> ExponentialFit:
+def _result(
+    fit: Any,  # of scipy, which is imported where it fits
+    full: np.ndarray,
+    free: np.ndarray,
+    bounds: np.ndarray,
+    pixels: int,
+    beam_px: float,
+    step: int,
+    offset: tuple[float, float],
+    elliptical: bool,
+) -> ExponentialFit:
     peak, y, x, log_a, log_b, angle = full
     covariance = np.zeros((6, 6))
     covariance[np.ix_(free, free)] = beam_px * np.linalg.pinv(fit.jac.T @ fit.jac)
@@ -175,7 +186,9 @@ def _result(fit, full, free, bounds, pixels, beam_px, step, offset, elliptical) 
     )
 
 
-def _fit_area(shape, start, step) -> tuple[tuple[slice, slice], tuple[int, int]]:
+def _fit_area(
+    shape: tuple[int, int], start: tuple[float, float, float], step: int
+) -> tuple[tuple[slice, slice], tuple[int, int]]:
     """Part of an image around a start, of whole bins; and where it begins."""
     reach = 1.5 * REACH * start[2]
     slices = []
@@ -197,7 +210,9 @@ def _variance_kept(step: int, covariance: np.ndarray) -> float:
     return float((pairs * correlation).sum() / step**4)
 
 
-def _binned(image: np.ndarray, used: np.ndarray, rms: np.ndarray, step: int):
+def _binned(
+    image: np.ndarray, used: np.ndarray, rms: np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of the used pixels of every bin, their share, and the rms."""
     rows, columns = (side // step for side in image.shape)
 

@@ -5,7 +5,10 @@ number of images takes the memory of one: scikit-learn would need all scores at 
 Undefined scores are NaN.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 # networks say 1e-4 of most pixels: without the fine steps these would all be ties
 EDGES = np.concatenate([[0.0], np.geomspace(1e-6, 1e-3, 61)[:-1], np.arange(1, 1000) / 1000])
@@ -94,7 +97,7 @@ class PixelCounts:
         return {name: curve[::CURVE_STEP] for name, curve in curves.items()}
 
 
-def divide(part, whole):
+def divide(part: npt.ArrayLike, whole: npt.ArrayLike) -> Any:
     """``part / whole``, NaN where that is 0 / 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(part, float) / whole
@@ -144,7 +147,7 @@ def score_decisions(probability: np.ndarray, truth: np.ndarray) -> dict[str, obj
     }
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Turn NumPy values into what JSON holds: five significant digits, None where not finite."""
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}

@@ -1,6 +1,6 @@
 """What stands beside the tiles of a HiPS: Allsky, properties, Moc.fits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import healpy
@@ -146,7 +146,7 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
     return {key: one_line(value) for key, value in entries.items()}
 
 
-def release_date(texts) -> str:
+def release_date(texts: Iterable[str]) -> str:
     """Latest of the dates in the headers of images, ``YYYY-MM-DDThh:mmZ``; '' where none is a date."""
     from astropy.time import Time
 

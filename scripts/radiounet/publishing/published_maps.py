@@ -1,6 +1,6 @@
 """The maps of one mosaic as they are published: checked, compressed, with FITS checksums."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     return do_once(publication, "mosaic", mosaic, {**made_of, "sky": sky}, make)
 
 
-def require_files(paths) -> None:
+def require_files(paths: Iterable[str]) -> None:
     """Raise `ConfigError` where a file is not there; it names the file."""
     for path in paths:
         if not Path(path).is_file():

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io.votable import parse
@@ -25,7 +26,7 @@ LINK = "cutouts_url"
 
 def publish_catalogues(
     products: Products, publication: Publication, release: Release, mosaics: Sequence[str]
-):
+) -> dict[str, object]:
     """Publish the catalogues of a run.
 
     FITS, CSV and Parquet are those of the run. The VOTables have one more column, the address of the
@@ -107,7 +108,7 @@ def _checked(paths: dict[tuple[str, str], str], kind: str) -> Table:
     return table
 
 
-def _agree(ours, theirs, suffix: str) -> bool:
+def _agree(ours: Any, theirs: Any, suffix: str) -> bool:
     if ours.dtype.kind == "f":
         one, other = (_numbers(column) for column in (ours, theirs))
         if suffix != "csv":
@@ -124,7 +125,7 @@ def _agree(ours, theirs, suffix: str) -> bool:
     return [str(one) for one in ours] == [str(one) for one in theirs]
 
 
-def _numbers(column) -> np.ndarray:
+def _numbers(column: Any) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(column, float), np.nan)
 
 

@@ -164,7 +164,7 @@ def coverage_map(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> np.nd
     return status
 
 
-def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]):
+def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> Figure:
     """All-sky map of the run: RA increases to the left, done and rejected mosaics in colour."""
     import healpy
 

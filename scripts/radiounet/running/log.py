@@ -3,6 +3,8 @@
 import logging
 import sys
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from radiounet.errors import RadioUNetError
 from radiounet.images.progress_bar import bars_aside
@@ -23,7 +25,7 @@ class LineFormatter(logging.Formatter):
         """Format the record's own line."""
         return one_line(super().formatMessage(record))
 
-    def formatException(self, ei) -> str:
+    def formatException(self, ei: Any) -> str:
         """Format a traceback."""
         return visible(super().formatException(ei))
 
@@ -60,7 +62,7 @@ def configure(path: str | Path | None) -> None:
     sys.excepthook = _log_uncaught
 
 
-def _log_uncaught(kind, error, traceback) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     logger = logging.getLogger("radiounet")
     if isinstance(error, RadioUNetError):  # raised on purpose: its words say all
         logger.error("%s: %s", kind.__name__, error)

@@ -153,7 +153,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 class _MergeSettings(argparse.Action):
-    def __call__(self, parser, namespace, text, option_string=None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        text: Any,
+        option_string: str | None = None,
+    ) -> None:
         before = getattr(namespace, "given_settings", {})
         try:
             given = json.loads(text)

@@ -41,7 +41,7 @@ def add_particles(plane: np.ndarray, y: np.ndarray, x: np.ndarray, flux: float) 
     _scatter(plane, rows, columns, np.full(rows.shape, flux / max(rows.size, 1)))
 
 
-def _scatter(plane, rows, columns, flux) -> None:
+def _scatter(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray, flux: np.ndarray) -> None:
     inside = (rows >= 0) & (rows < plane.shape[0]) & (columns >= 0) & (columns < plane.shape[1])
     flat = rows[inside] * plane.shape[1] + columns[inside]
     if flat.size < plane.size // 50:

@@ -91,7 +91,15 @@ def add_clusters(
 
 
 def add_galaxies(
-    layers: Layers, target: Target, y, x, radius_px, scale, rms_jy, options: SimulateOptions, rng
+    layers: Layers,
+    target: Target,
+    y: float,
+    x: float,
+    radius_px: float,
+    scale: float,
+    rms_jy: float,
+    options: SimulateOptions,
+    rng: np.random.Generator,
 ) -> None:
     """Galaxies of a cluster: a central one, others, tailed and wide-angle ones, fossil plasma.
 
@@ -129,7 +137,14 @@ def add_galaxies(
 
 
 def add_emission(
-    layers: Layers, target: Target, y, x, radius_px, scale, options: SimulateOptions, rng
+    layers: Layers,
+    target: Target,
+    y: float,
+    x: float,
+    radius_px: float,
+    scale: float,
+    options: SimulateOptions,
+    rng: np.random.Generator,
 ) -> list[tuple[float, float]]:
     """Add one or two kinds of diffuse emission of one cluster; `scale` in px per kpc.
 
@@ -150,12 +165,16 @@ def add_emission(
     return ends
 
 
-def _draw_peak(options: SimulateOptions, rng) -> float:
+def _draw_peak(options: SimulateOptions, rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(*np.log(options.peak_snr))))
 
 
 def _draw_px(
-    limits: tuple[float, float], scale: float, options: SimulateOptions, rng, part: float = 1.0
+    limits: tuple[float, float],
+    scale: float,
+    options: SimulateOptions,
+    rng: np.random.Generator,
+    part: float = 1.0,
 ) -> float:
     """Draw a proper size log-uniformly, in px; `part` is its share of the object's largest extent."""
     size = np.exp(rng.uniform(*np.log(limits))) * scale
@@ -164,7 +183,15 @@ def _draw_px(
 
 
 def _add_kind(
-    layers: Layers, target: Target, kind: str, y, x, radius_px, scale, options: SimulateOptions, rng
+    layers: Layers,
+    target: Target,
+    kind: str,
+    y: float,
+    x: float,
+    radius_px: float,
+    scale: float,
+    options: SimulateOptions,
+    rng: np.random.Generator,
 ) -> None:
     peak = _draw_peak(options, rng)
     jitter = rng.normal(0, 0.08 * radius_px, 2)
@@ -219,7 +246,15 @@ def _turned_about(
     return middle[0] - distance * np.sin(turned), middle[1] - distance * np.cos(turned), distance, turned
 
 
-def draw_bridge(target: Target, y, x, scale, kind: str, options: SimulateOptions, rng) -> tuple[float, float]:
+def draw_bridge(
+    target: Target,
+    y: float,
+    x: float,
+    scale: float,
+    kind: str,
+    options: SimulateOptions,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
     """Add a bridge or filament that begins at a position, and return where it ends; y and x."""
     length = _draw_px(options.bridge_length_kpc, scale, options, rng)
     width = min(_draw_px(options.bridge_width_kpc, scale, options, rng), 0.4 * length)

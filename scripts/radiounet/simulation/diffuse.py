@@ -115,7 +115,9 @@ def _largest_extent(y: np.ndarray, x: np.ndarray) -> float:
     return float(max(np.ptp(y * np.sin(angle) + x * np.cos(angle)) for angle in angles)) + 1
 
 
-def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, peak_snr: float, rng) -> None:
+def add_halo(
+    target: Target, y: float, x: float, radius_px: float, kind: str, peak_snr: float, rng: np.random.Generator
+) -> None:
     """Halo ``exp(-r / r_e)`` (Murgia et al. 2009), elliptical, clumpy, sometimes irregular.
 
     Mini-halos differ by size only. Clumps are lognormal; an irregular halo follows
@@ -133,7 +135,9 @@ def add_halo(target: Target, y: float, x: float, radius_px: float, kind: str, pe
     target.add_object(kind, part, profile * lognormal(radius.shape, 2 * radius_px, strength, rng), peak_snr)
 
 
-def add_megahalo(target: Target, y: float, x: float, radius_px: float, peak_snr: float, rng) -> None:
+def add_megahalo(
+    target: Target, y: float, x: float, radius_px: float, peak_snr: float, rng: np.random.Generator
+) -> None:
     """Megahalo: flat, faint, filling the cluster to about R500 (Cuciti et al. 2022, Nature 609, 911)."""
     part, dy, dx = target.square_around(y, x, 1.6 * radius_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))
@@ -175,7 +179,9 @@ def add_relic(
     target.add_object("relic", part, profile * strands, peak_snr)
 
 
-def add_phoenix(target: Target, y: float, x: float, size_px: float, peak_snr: float, rng) -> None:
+def add_phoenix(
+    target: Target, y: float, x: float, size_px: float, peak_snr: float, rng: np.random.Generator
+) -> None:
     """Radio phoenix: small, irregular, filamentary, revived plasma (Mandal et al. 2020, A&A 634, A4)."""
     part, dy, dx = target.square_around(y, x, 1.2 * size_px)
     along, across = rotated(dy, dx, rng.uniform(0, np.pi))

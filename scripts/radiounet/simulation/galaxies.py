@@ -73,7 +73,7 @@ def draw_fluxes(
     return np.interp(chosen, cumulative, edges)
 
 
-def add_compact(layers: Layers, options: SimulateOptions, area_deg2: float, rng) -> None:
+def add_compact(layers: Layers, options: SimulateOptions, area_deg2: float, rng: np.random.Generator) -> None:
     """Unresolved and slightly resolved sources, scattered at random.
 
     Median angular sizes of a few arcsec growing with flux density: Windhorst et
@@ -153,7 +153,7 @@ def add_plume(
     add_particles(plane, y, x, flux)
 
 
-def _edge_brightened(rng) -> Plume:
+def _edge_brightened(rng: np.random.Generator) -> Plume:
     """Lobe of an FR II source: faint jet, wide bridge, bright end (Fanaroff & Riley 1974)."""
     inner, wide = rng.uniform(0, 0.5), rng.uniform(0.04, 0.16)
     steep = rng.uniform(1, 5)
@@ -164,14 +164,14 @@ def _edge_brightened(rng) -> Plume:
     )
 
 
-def _edge_darkened(rng, bend: float) -> Plume:
+def _edge_darkened(rng: np.random.Generator, bend: float) -> Plume:
     """Plume of an FR I source: bright near the core, fading and widening outwards."""
     fade, wide = rng.uniform(0.2, 1.2), rng.uniform(0.06, 0.25)
     flare = rng.uniform(0.02, 0.12)
     return Plume(lambda s: np.exp(-s / fade) * (s > flare / 4), lambda s: 0.01 + wide * s**0.8, bend)
 
 
-def _tail(rng) -> Plume:
+def _tail(rng: np.random.Generator) -> Plume:
     """Tail of a head-tail galaxy: narrow, long, fading (Miley et al. 1972)."""
     fade, wide = rng.uniform(0.15, 0.8), rng.uniform(0.03, 0.1)
     return Plume(
@@ -233,7 +233,7 @@ def add_radio_galaxy(
     return _note_bright(layers, centre, flux * (core if kind != "FR I" else 0.7), options)
 
 
-def _note_bright(layers: Layers, place, flux: float, options: SimulateOptions) -> None:
+def _note_bright(layers: Layers, place: tuple[float, float], flux: float, options: SimulateOptions) -> None:
     inside = 0 <= place[0] < layers.galaxies.shape[0] and 0 <= place[1] < layers.galaxies.shape[1]
     if inside and flux > options.error_flux_jy:
         layers.bright.append((float(place[0]), float(place[1]), float(flux)))
@@ -254,7 +254,9 @@ def draw_size(limits: tuple[float, float], rng: np.random.Generator) -> float:
     return 1 / rng.uniform(1 / high, 1 / low)
 
 
-def add_field_galaxies(layers: Layers, options: SimulateOptions, area_deg2: float, rng) -> None:
+def add_field_galaxies(
+    layers: Layers, options: SimulateOptions, area_deg2: float, rng: np.random.Generator
+) -> None:
     """Extended radio galaxies anywhere; giants are the large ones of them."""
     size = layers.galaxies.shape[0]
     for _ in range(rng.poisson(rng.uniform(*options.galaxies_per_deg2) * area_deg2)):
@@ -297,7 +299,16 @@ def add_remnant(
         _add_ellipse(plane, y, x, long, long * rng.uniform(0.5, 1), rng.uniform(0, np.pi), flux * share, rng)
 
 
-def _add_ellipse(plane, y, x, long_px, short_px, angle, flux, rng) -> None:
+def _add_ellipse(
+    plane: np.ndarray,
+    y: float,
+    x: float,
+    long_px: float,
+    short_px: float,
+    angle: float,
+    flux: float,
+    rng: np.random.Generator,
+) -> None:
     """An ellipse between filled (exponent 0.5 is uniform) and bright at its rim, with soft edges."""
     count = int(np.clip(10 * long_px * short_px, 400, 40000))
     radius = rng.random(count) ** rng.uniform(0.25, 0.6)

@@ -197,7 +197,9 @@ class Instrument:
         """Solid angle of the restoring beam, px."""
         return FWHM_AREA * self.beam_px**2
 
-    def _cells(self, observation: Observation, times: int, frequencies: np.ndarray):
+    def _cells(
+        self, observation: Observation, times: int, frequencies: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Grid row and column (half plane, columns >= 0) of every visibility beyond the inner cut."""
         u, v = baseline_tracks(
             read_stations(), np.radians(observation.declination_deg), observation.hours, times
@@ -213,7 +215,7 @@ class Instrument:
         used = used & (columns < half) & (np.abs(rows) < half)
         return rows[used] % self.size, columns[used], (used, sign)
 
-    def _grid(self, rows, columns, values) -> np.ndarray:
+    def _grid(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         shape = self._taper.shape
         return np.bincount(rows * shape[1] + columns, values, minlength=shape[0] * shape[1]).reshape(shape)
 
@@ -319,7 +321,18 @@ class Instrument:
 
 
 @compiled(nogil=True)
-def _add_errors(residual, gains, times, first, second, sign, rows, columns, turn_y, turn_x):
+def _add_errors(
+    residual: np.ndarray,
+    gains: np.ndarray,
+    times: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    sign: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    turn_y: np.ndarray,
+    turn_x: np.ndarray,
+) -> None:
     """Add one source's residual visibilities in place; its waves are given by row and by column."""
     for n in range(residual.size):
         error = gains[times[n], first[n]] * np.conj(gains[times[n], second[n]]) - np.complex64(1)

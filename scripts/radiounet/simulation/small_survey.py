@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -248,7 +249,7 @@ class ArchiveHandler(SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *args) -> None:
+    def log_message(self, *args: object) -> None:
         """Keep silent."""
 
     def do_GET(self) -> None:
@@ -280,7 +281,7 @@ class ArchiveHandler(SimpleHTTPRequestHandler):
 def serve(root: Path, handler: type[ArchiveHandler] = ArchiveHandler, port: int = 0) -> Iterator[str]:
     """Serve a folder on 127.0.0.1 for as long as the context lasts; gives the URL. Port 0: any free one."""
 
-    def make(*args):
+    def make(*args: Any) -> ArchiveHandler:
         return handler(*args, directory=str(root))
 
     server = ThreadingHTTPServer(("127.0.0.1", port), make)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -122,7 +123,7 @@ class Rows:
         """All notes of each row."""
         return ["; ".join(self._notes.get(row, ())) for row in range(self._count)]
 
-    def unit(self, name: str, column) -> u.UnitBase:
+    def unit(self, name: str, column: Any) -> u.UnitBase:
         """Unit of a column: the one given by the user, its own, or the one taken for granted."""
         unit = self._stated(name, column)
         if unit is None and not (name == "M500" and column.dtype.kind not in TEXT):
@@ -134,7 +135,7 @@ class Rows:
             )
         return unit
 
-    def _stated(self, name: str, column) -> u.UnitBase | None:
+    def _stated(self, name: str, column: Any) -> u.UnitBase | None:
         text = str(getattr(column, "unit", None) or "").strip()
         if name in self._given:
             unit = self._given[name]
@@ -149,7 +150,7 @@ class Rows:
             return None
         return u.hourangle if name == "ra" and unit == u.hour else unit
 
-    def values(self, name: str, column, limit: Limit | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, name: str, column: Any, limit: Limit | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of a column, in the unit of its limit.
 
         Returns
@@ -193,7 +194,7 @@ class Rows:
 
 
 def column_numbers(
-    column, unit: u.UnitBase, sexagesimal: u.UnitBase | None
+    column: Any, unit: u.UnitBase, sexagesimal: u.UnitBase | None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Return plain numbers, NaN where masked or missing, and the texts that are none, by row."""
     mask = np.broadcast_to(getattr(column, "mask", False), column.shape)
@@ -233,7 +234,7 @@ def _sexagesimal(text: str, written: u.UnitBase, wanted: u.UnitBase) -> float | 
             return None
 
 
-def column_texts(column) -> list[str]:
+def column_texts(column: Any) -> list[str]:
     """Texts of a column, '' where masked."""
     mask = np.broadcast_to(getattr(column, "mask", False), column.shape)
     return ["" if gone else _plain_text(value) for value, gone in zip(column, mask, strict=True)]

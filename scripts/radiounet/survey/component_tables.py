@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -234,7 +235,7 @@ class _Reader:
                 f"state its unit in {SETTING}.units, or another column in {SETTING}.columns"
             ) from None
 
-    def _unit(self, name: str, column) -> u.UnitBase:
+    def _unit(self, name: str, column: Any) -> u.UnitBase:
         stated = str(getattr(column, "unit", None) or "").strip().strip("-")
         where = f"{self._path}: {name}"
         if name in self._given:

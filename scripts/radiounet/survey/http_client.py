@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -57,7 +57,7 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
         # urllib3 leaves a connection open whose headers it refuses
@@ -109,24 +109,24 @@ class _WatchedAdapter(HTTPAdapter):
         self._watch = watch
         super().__init__()
 
-    def init_poolmanager(self, *args, **kwargs) -> None:
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self._watch_pools(self.poolmanager)
 
-    def proxy_manager_for(self, proxy, **kwargs):
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not known:
             self._watch_pools(manager)
         return manager
 
-    def _watch_pools(self, manager) -> None:
+    def _watch_pools(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {
             scheme: type(pool.__name__, (pool,), {"ConnectionCls": self._watched(pool.ConnectionCls)})
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
 
-    def _watched(self, connection):
+    def _watched(self, connection: Any) -> Any:
         watch = self._watch
 
         class Watched(connection):

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
@@ -83,7 +84,7 @@ class Survey:
         """Place of each mosaic among those of the release, from 0; it does not depend on the selection."""
         return {name: place for place, name in enumerate(self.mosaics)}
 
-    def owner(self, ra_deg, dec_deg) -> np.ndarray:
+    def owner(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> np.ndarray:
         """Name of the mosaic whose cell holds each position; '' where no mosaic does, and for NaN.
 
         Parameters
@@ -101,7 +102,7 @@ class Survey:
         ra_deg, dec_deg = (np.where(known, axis, 0.0) for axis in (ra_deg, dec_deg))
         return np.where(known, self.cells.owner(ra_deg, dec_deg), "")
 
-    def owned(self, mosaic: str, ra_deg, dec_deg) -> np.ndarray:
+    def owned(self, mosaic: str, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Whether a mosaic's cell holds each position; NaN positions are owned by none.
 
         An own image owns all it shows, whatever other images show: each is a
@@ -147,7 +148,9 @@ class Survey:
         names = (self._grid[index].name for index in np.flatnonzero(chosen))
         return sorted(name for name in names if name in self.fields)
 
-    def members(self, mosaics: Sequence[str], ra_deg, dec_deg) -> dict[str, list[int]]:
+    def members(
+        self, mosaics: Sequence[str], ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike
+    ) -> dict[str, list[int]]:
         """Indices of the positions that each of some mosaics owns; own images may share one.
 
         Parameters
