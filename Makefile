@@ -34,7 +34,7 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
 test: env
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
 
 # a throw-away machine only: the browser of the tests marked browser (Debian, root)
 chromium:
@@ -61,8 +61,8 @@ schema: env
 	$(BIN)/python -m pytest tests/unit/settings/test_config.py --fix-schema
 
 model: env
-	for recipe in $(sort $(wildcard config/models/$(MODEL)-*.yaml)) config/models/$(MODEL).yaml; do \
-	  $(BIN)/snakemake --cores all --configfile $$recipe -- model || exit 1; \
+	for training in $(sort $(wildcard config/models/$(MODEL)-*.yaml)) config/models/$(MODEL).yaml; do \
+	  $(BIN)/snakemake --cores all --configfile $$training -- model || exit 1; \
 	done
 	rm -rf resources/models/.$(MODEL).new
 	cp -r results/training/$(MODEL)/model resources/models/.$(MODEL).new

@@ -291,7 +291,7 @@ def test_each_training_of_a_model_starts_from_the_one_before(run):
     assert run.counts("model")["train"] == 1
 
 
-def test_recipes_of_lotss_unet_form_a_chain():
+def test_trainings_of_lotss_unet_form_a_chain():
     previous = None
     for name in ("lotss-unet-first", "lotss-unet-second", "lotss-unet-third", "lotss-unet"):
         config = load_config(yaml.safe_load((ROOT / f"config/models/{name}.yaml").read_text()))

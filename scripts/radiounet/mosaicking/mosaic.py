@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
-from scipy import ndimage
+from skimage.morphology import remove_small_objects
 
 from radiounet.errors import (
     AllBlankError,
@@ -288,11 +288,7 @@ def _blank_small_islands(image: np.ndarray, min_px: int) -> None:
     data = np.isfinite(image)
     if not min_px or data.all():
         return
-    labels, count = ndimage.label(data)
-    small = np.bincount(labels.ravel(), minlength=count + 1) <= min_px
-    small[0] = False
-    if small.any():
-        image[small[labels]] = np.nan
+    image[data & ~remove_small_objects(data, max_size=min_px)] = np.nan
 
 
 def outside_circle(n_px: int) -> Callable[[slice], np.ndarray]:

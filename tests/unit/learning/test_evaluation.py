@@ -371,15 +371,15 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert (folder / "learning_curve.csv").read_text().splitlines()[1].startswith("step")
 
 
-def test_a_model_is_made_by_its_recipe_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
+def test_a_model_names_its_configuration_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
     path = write_labelled(tmp_path)
     folder, _, _ = publish([path], "lotss-unet")
     told = read_card(folder).training
     assert told["command"].startswith("radiounet train --widths 4 8")
     assert told["held_out"] == {"number": 1, "set": "images given with their truth"}
     monkeypatch.setattr(new_model, "MODEL_CONFIGS", tmp_path)
-    recipe = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
-    (tmp_path / "lotss-unet.yaml").write_text(json.dumps(recipe))
+    configuration = {"train": OPTIONS.model_dump(mode="json", exclude_defaults=True)}
+    (tmp_path / "lotss-unet.yaml").write_text(json.dumps(configuration))
     publish([path], "lotss-unet")
     assert read_card(folder).training["command"] == "make model MODEL=lotss-unet"
 

@@ -10,7 +10,7 @@ from radiounet.learning.outside import (
     aperture,
     area_deg2,
     blank_sky,
-    find_islands,
+    islands_above,
     overlap_and_difference,
 )
 from radiounet.measuring.object_scores import score_objects
@@ -41,7 +41,7 @@ def object_truth(owner, ambiguous=None, known=None, truth=None, mask=None, numbe
 
 
 def judged(truth, probability, threshold=0.5, peak=None):
-    islands = find_islands(probability.astype(np.float32), threshold)
+    islands = islands_above(probability.astype(np.float32), threshold)
     kept, judgement = islands.kept(peak), truth.judge(islands)
     return judgement.found(kept).tolist(), judgement.false(kept)
 
@@ -49,7 +49,7 @@ def judged(truth, probability, threshold=0.5, peak=None):
 def test_islands_of_a_beam_or_more_and_their_largest_probability():
     probability = plane((0, 0, 5, 5, 0.6), (2, 2, 1, 1, 0.9), (20, 20, 4, 5, 0.8), (30, 40, 5, 5, 0.5))
     assert 20 < MIN_AREA_PX < 25
-    islands = find_islands(probability.astype(np.float32), 0.5)
+    islands = islands_above(probability.astype(np.float32), 0.5)
     assert np.bincount(islands.labels.ravel()).tolist() == [2350, 25, 25]
     assert islands.highest == pytest.approx([-1, 0.9, 0.5])
     assert islands.kept(None).tolist() == [False, True, True]
@@ -60,7 +60,7 @@ def test_a_peak_keeps_what_make_mask_keeps():
     rng = np.random.default_rng(3)
     probability = np.kron(rng.random((8, 12)), np.ones((5, 5))).astype(np.float32)
     probability[:4, :9] = np.nan
-    islands = find_islands(probability, 0.6)
+    islands = islands_above(probability, 0.6)
     for peak in (None, 0.6, 0.8, 0.95):
         expected = make_mask(probability, 0.6, MIN_AREA_PX, peak) == 1
         assert (islands.kept(peak)[islands.labels] == expected).all()
