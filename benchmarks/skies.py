@@ -1,7 +1,7 @@
 """Models side by side on own and shifted skies of ``config/skies``, at the same false islands.
 
-Each model gets threshold and peak on calibration images of the wide sky: of the masks with at
-most one false island per deg2 the one that finds most objects. ``--settle NAME`` also writes
+Each model gets threshold and peak on calibration images of all these skies together, whose seeds
+are not measured: of the masks with at most one false island per deg2 the one that finds most objects. ``--settle NAME`` also writes
 them, and the calibration of `p_diffuse`, into that model's card.
 """
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["lotss-classes", "lotss-unet"])
     parser.add_argument("--held-out", type=int, default=16, help="images of each sky")
-    parser.add_argument("--calibration", type=int, default=32)
+    parser.add_argument("--calibration", type=int, default=16, help="images of each sky")
     parser.add_argument("--pairs", type=Path, help="folder to keep the images in")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--settle", help="model whose card gets threshold, peak and calibration")
@@ -69,13 +69,13 @@ def main() -> None:
             read_card(model_folder(name))
     except ModelError as error:
         parser.error(str(error))
-    wanted = [("wide", CALIBRATION + n) for n in range(args.calibration)]
-    wanted += [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
+    settling = [(sky, CALIBRATION + n) for sky in SKIES for n in range(args.calibration)]
+    wanted = settling + [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
         Path(folder).mkdir(exist_ok=True)
         with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
             paths = list(pool.map(partial(simulate, Path(folder)), wanted))
-        measure(args, paths[: args.calibration], paths[args.calibration :])
+        measure(args, paths[: len(settling)], paths[len(settling) :])
 
 
 def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str]) -> None:
