@@ -1,8 +1,8 @@
 """Models side by side on own and shifted skies of ``config/skies``, at the same false islands.
 
 Each model gets threshold and peak on calibration images of all these skies together, whose seeds
-are not measured: of the masks with at most one false island per deg2 the one that finds most objects. ``--settle NAME`` also writes
-them, and the calibration of `p_diffuse`, into that model's card.
+are not measured: of the masks with at most one false island per deg2 the one that finds most
+objects. ``--settle NAME`` also writes them, and the calibration of `p_diffuse`, into that model's card.
 """
 
 import argparse

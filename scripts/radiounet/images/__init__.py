@@ -9,6 +9,7 @@ __all__ = [
     "beams",
     "blanks",
     "compiled",
+    "dates",
     "fits_check",
     "fits_planes",
     "gaussian",

@@ -11,6 +11,8 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from radiounet.errors import ConfigError
+from radiounet.images.dates import image_date, latest_date
+from radiounet.images.fits_planes import open_image
 from radiounet.images.image import copy_frequency, mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.provenance import provenance, sha256_of
@@ -194,6 +196,9 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
     header = result.image.header()
     header["OBJECT"] = name
     copy_frequency(header, result.used[0].images.int_path)
+    dates = [image_date(open_image(one.images.int_path)[1]) for one in result.used]
+    if latest := latest_date(dates):
+        header["DATE-END"] = (latest, "latest date of the fields")
     ratio = result.noise_ratio()
     logger.info("noise of the image is %.3f times its rms map", ratio)
     header.extend(

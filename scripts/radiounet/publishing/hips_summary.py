@@ -9,6 +9,7 @@ from astropy.io import fits
 from mocpy import MOC
 
 from radiounet import __version__
+from radiounet.images.dates import latest_date
 from radiounet.images.products import HIPS_LAYERS, Publication
 from radiounet.images.words import one_line
 from radiounet.publishing.coverage import moc_bytes
@@ -148,12 +149,5 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
 
 def release_date(texts: Iterable[str]) -> str:
     """Latest of the dates in the headers of images, ``YYYY-MM-DDThh:mmZ``; '' where none is a date."""
-    from astropy.time import Time
-
-    known = []
-    for text in filter(None, texts):
-        try:
-            known.append(Time(str(text).strip().rstrip("Z"), format="isot", scale="utc").isot)
-        except ValueError:
-            continue
-    return f"{max(known)[:16]}Z" if known else ""
+    latest = latest_date(texts)
+    return f"{latest[:16]}Z" if latest else ""

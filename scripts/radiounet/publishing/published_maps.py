@@ -7,6 +7,7 @@ import numpy as np
 from astropy.io import fits
 
 from radiounet.errors import ConfigError
+from radiounet.images.dates import image_date
 from radiounet.images.geometry import middle, pixel_area_arcsec2
 from radiounet.images.image import StoredImage, open_plane, require_same_grid
 from radiounet.images.origins import check_maps
@@ -23,7 +24,6 @@ from radiounet.survey.survey import Survey
 
 CHECKED = ("islands", "clusters")
 """Tables of a mosaic that say which mask they were made from."""
-DATES = ("DATE-MAP", "DATE", "DATE-OBS")
 
 
 def publish_mosaic(products: Products, publication: Publication, survey: Survey, mosaic: str) -> dict:
@@ -101,7 +101,7 @@ def _publish(
         "mask": diffuse_cells(stored.wcs, mask, survey, mosaic),
         "reached": reached,
         "row": obscore_row(image, mosaic, survey.release, job_files.sizes, coverage),
-        "date": next((str(image.header[key]) for key in DATES if key in image.header), ""),
+        "date": image_date(image.header),
         "rms_jy": _robust_rms(image),
     }
 
