@@ -13,8 +13,10 @@ from statistics import median
 
 import numpy as np
 from astropy.io import fits
+from scipy import ndimage
 
 from common import print_table, run
+from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products
 from radiounet.images.writing import write_fits
@@ -24,6 +26,8 @@ from radiounet.settings.releases import DR3
 SEED = 36
 RA_DEG, DEC_DEG = 150.0, 40.0
 RMS_JY = 1e-4
+CLOUD_PX, RARE, CONTRAST = 20.0, 2.5, 4.0
+"""Of the probability: size of its patches, how far they stand out, and how sharply they end."""
 
 OURS = """
 import sys
@@ -61,8 +65,11 @@ def make_mosaic(products: Products, side: int) -> str:
     """Write image, probability and mask of a mosaic ``a`` of so many pixels a side."""
     rng = np.random.default_rng(SEED)
     header = grid_wcs(RA_DEG, DEC_DEG, side, DR3.pixel_arcsec).to_header()
-    image = (RMS_JY * rng.standard_normal((side, side))).astype(np.float32)
-    probability = rng.random((side, side), np.float32)
+    blur_px = FWHM_TO_SIGMA * DR3.beam_arcsec / DR3.pixel_arcsec
+    noise = ndimage.gaussian_filter(rng.standard_normal((side, side), np.float32), blur_px)
+    image = np.float32(RMS_JY / noise.std()) * noise
+    smooth = ndimage.gaussian_filter(noise, CLOUD_PX)
+    probability = 1 / (1 + np.exp(CONTRAST * (RARE - smooth / smooth.std())))
     planes = {
         products.image("a"): (image, "Jy/beam"),
         products.probability("a"): (probability, ""),

@@ -228,11 +228,14 @@ def fits_bytes(plane: np.ndarray, order: int | None = None, number: int | None =
 
 def png_bytes(layer: str, plane: np.ndarray, rms_jy: float) -> bytes:
     """PNG of a tile: north up where FITS has it up, so that its first row is the last one there."""
-    picture = Image.fromarray(shade(layer, plane, rms_jy)[::-1])
+    shaded = shade(layer, plane, rms_jy)[::-1]
+    if shaded.shape[-1] == 2 and (shaded[..., 1] == 255).all():  # half the time and bytes
+        shaded = np.ascontiguousarray(shaded[..., 0])
+    picture = Image.fromarray(shaded)
     about = PngImagePlugin.PngInfo()
     about.add_text("Software", f"radiounet {__version__}, code {code_hash()}")
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=4, pnginfo=about)
+    picture.save(stream, "PNG", compress_level=2, pnginfo=about)
     return stream.getvalue()
 
 
