@@ -18,7 +18,7 @@ def main() -> None:
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         publication = Publication(graph.products.publication())
-        publish_survey(graph.products, publication, graph.release, graph.selected)
+        publish_survey(graph.products, publication, graph.release, graph.selected, args.settings.publish)
 
     run_stage(args, work, outputs=[])
 

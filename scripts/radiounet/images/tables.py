@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import votable
 from astropy.io.ascii import convert_numpy
-from astropy.io.votable.tree import Resource, TableElement, VOTableFile
+from astropy.io.votable.tree import CooSys, Resource, TableElement, VOTableFile
 from astropy.table import Table
 from astropy.units import UnitsWarning
 
@@ -125,6 +125,30 @@ def _read_votable(path: str | Path, content: bytes) -> Table:
             result.meta["coosys"] = sorted({str(one.system) for one in document.iter_coosys() if one.system})
             return result
     raise TableError(f"{path} is an answer without a table")
+
+
+POSITION_UCDS = ("pos.eq.ra", "pos.eq.dec")
+
+
+def votable_of(table: Table, description: str) -> VOTableFile:
+    """VOTable of a table, with its description, and the frame of its positions.
+
+    Parameters
+    ----------
+    table : Table
+        Columns whose UCD is a right ascension or declination are ICRS; the UCD is ``info.meta["ucd"]``.
+    description : str
+        What its rows are.
+    """
+    document = votable.from_table(table)
+    content = document.get_first_table()
+    content.description = description
+    frame = CooSys(ID="icrs", system="ICRS")
+    document.resources[0].coordinate_systems.append(frame)
+    for field in content.fields:
+        if str(field.ucd or "").startswith(POSITION_UCDS):
+            field.ref = frame.ID
+    return document
 
 
 def _check_status(path: str | Path, document: VOTableFile) -> None:

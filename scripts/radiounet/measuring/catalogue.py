@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import Column as TableColumn
 from astropy.table import Table
@@ -19,7 +18,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
-from radiounet.images.tables import quote_number_signs
+from radiounet.images.tables import quote_number_signs, votable_of
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
 from radiounet.measuring.columns import PAGE, make_table, number_formats, unmeasured_cluster
@@ -34,6 +33,13 @@ ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
 """What a catalogue may not mix."""
 
 _PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
+
+DESCRIPTIONS = {
+    "islands": "Islands of diffuse radio emission, with or without a cluster",
+    "clusters": "Clusters of galaxies with their diffuse radio emission, or its upper limit",
+    "rejected": "Images and tables that could not be used, and why",
+}
+"""What the rows of a catalogue are."""
 
 PER_MOSAIC = (
     "footprints",
@@ -241,7 +247,7 @@ def write_catalogue(table: Table, path: str | Path) -> None:
     suffix = Path(path).suffix
     with atomic(path) as temporary:
         if suffix == ".vot":
-            _write_votable(table, temporary)
+            _write_votable(table, temporary, Path(path).stem)
         elif suffix == ".fits":
             _write_fits(table, temporary, Path(path).stem)
         elif suffix == ".parquet":
@@ -250,8 +256,8 @@ def write_catalogue(table: Table, path: str | Path) -> None:
             _write_csv(table, temporary)
 
 
-def _write_votable(table: Table, path: Path) -> None:
-    content = from_table(table)
+def _write_votable(table: Table, path: Path, name: str) -> None:
+    content = votable_of(table, DESCRIPTIONS.get(name, name))
     content.get_first_table().infos.extend(
         Info(name=key, value=writable(str(v))) for key, v in table.meta.items()
     )

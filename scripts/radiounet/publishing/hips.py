@@ -93,7 +93,7 @@ class TileMaker:
                 written += 1
                 for layer, plane in tile.items():
                     name = tile_name(layer, order, number)
-                    job_files.put(f"{name}.fits", fits_bytes(plane, order, number))
+                    job_files.put(f"{name}.fits", fits_bytes(layer, plane, order, number))
                     job_files.put(f"{name}.png", png_bytes(layer, plane, self.rms_jy))
             return tile
 
@@ -213,13 +213,15 @@ def _any(plane: np.ndarray) -> np.ndarray:
 HALVED: dict[str, Callable[[np.ndarray], np.ndarray]] = {"image": _mean, "probability": _mean, "mask": _any}
 
 
-def fits_bytes(plane: np.ndarray, order: int | None = None, number: int | None = None) -> bytes:
+def fits_bytes(layer: str, plane: np.ndarray, order: int | None = None, number: int | None = None) -> bytes:
     """FITS file of a tile, or of an Allsky; 255 in a mask is BLANK."""
     hdu = fits.PrimaryHDU(plane)
     if order is not None:
         hdu.header["ORDER"], hdu.header["NPIX"] = order, number
     if plane.dtype.kind == "u":
         hdu.header["BLANK"] = NO_DATA
+    if layer == "image":
+        hdu.header["BUNIT"] = "JY/BEAM"
     hdu.header["CODEHASH"] = code_hash()
     stream = io.BytesIO()
     hdu.writeto(stream)

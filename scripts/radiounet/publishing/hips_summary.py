@@ -87,7 +87,7 @@ def write_summary(
     for layer in HIPS_LAYERS:
         folder = Publication.hips(layer)
         plane = allsky(publication, layer)
-        job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.fits", fits_bytes(plane))
+        job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.fits", fits_bytes(layer, plane))
         job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.png", png_bytes(layer, plane, about["rms_jy"]))
         job_files.put(f"{folder}/Moc.fits", moc_bytes(moc)["fits"])
         entries = properties(layer, release, moc, about, order)

@@ -4,13 +4,13 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from astropy.io.votable import from_table
 from astropy.table import Table
 
 from radiounet.images.geometry import middle, outline, pixel_area_arcsec2, to_sky
 from radiounet.images.headers import frequency_hz
 from radiounet.images.image import StoredImage
 from radiounet.images.products import Publication
+from radiounet.images.tables import votable_of
 from radiounet.images.words import one_line
 from radiounet.publishing.coverage import COVERAGE_ORDER
 from radiounet.settings.releases import Release
@@ -99,7 +99,7 @@ def obscore_row(
     }
 
 
-def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str) -> Table:
+def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str, url: str = "") -> Table:
     """Return the table: two rows per mosaic, its mask and its probability map.
 
     Parameters
@@ -109,6 +109,8 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str)
     release : Release
     collection_id : str
         What identifiers of the files begin with, ``ivo://...``.
+    url : str
+        What their addresses begin with; '' for names in the folder.
     """
     full = []
     for row in sorted(rows, key=lambda one: one["obs_id"]):
@@ -121,7 +123,7 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str)
                     "calib_level": 4,
                     "obs_collection": release.collection,
                     "obs_publisher_did": f"{collection_id}/{kind}?{row['obs_id']}",
-                    "access_url": name,
+                    "access_url": f"{url}{name}",
                     "access_format": "image/fits",
                     "access_estsize": -(-row["sizes"][kind] // 1024),
                     "target_name": row["obs_id"],
@@ -150,7 +152,7 @@ def obscore_bytes(table: Table) -> dict[str, bytes]:
     from astropy.io import fits
 
     stream, other = io.BytesIO(), io.BytesIO()
-    from_table(table).to_xml(stream)
+    votable_of(table, "Published masks and probability maps").to_xml(stream)
     hdu = fits.table_to_hdu(_ascii(table))
     hdu.name = "OBSCORE"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(other)

@@ -75,7 +75,7 @@ def publish(
     _side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
     publish_catalogues(products, publication, survey.release, shown)
-    publish_survey(products, publication, survey.release, mosaics)
+    publish_survey(products, publication, survey.release, mosaics, options)
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
     _side_by_side(make, sorted(regions), processes)
@@ -148,13 +148,17 @@ def published_mosaics(publication: Publication, mosaics: Iterable[str]) -> list[
 
 
 def publish_survey(
-    products: Products, publication: Publication, release: Release, mosaics: Sequence[str]
+    products: Products,
+    publication: Publication,
+    release: Release,
+    mosaics: Sequence[str],
+    options: PublishOptions,
 ) -> None:
     """Write MOCs, map of completeness and table of images; note what the tiles must know."""
     found = {name: _found(publication, "mosaic", name) for name in published_mosaics(publication, mosaics)}
     catalogue = products.catalogue("clusters", "vot")
     require_files([catalogue])
-    made_of = {name: one["sources"] for name, one in found.items()}
+    made_of: dict[str, object] = {name: one["sources"] for name, one in found.items()}
 
     def make(job_files: JobFiles) -> dict:
         cells = {
@@ -172,7 +176,8 @@ def publish_survey(
         if completeness is not None:
             job_files.put(Publication.completeness(), completeness)
         rows = [one["row"] for one in found.values()]
-        for suffix, content in obscore_bytes(obscore_table(rows, release, publisher_id(release))).items():
+        images = obscore_table(rows, release, publisher_id(release), options.url)
+        for suffix, content in obscore_bytes(images).items():
             job_files.put(Publication.obscore(suffix), content)
         rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
         widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
@@ -188,7 +193,7 @@ def publish_survey(
             "progenitors": f"{release.title}, {len(rows)} mosaics",
         }
 
-    made_of["clusters"] = sha256_of(catalogue)
+    made_of |= {"clusters": sha256_of(catalogue), "url": options.url}
     do_once(publication, "survey", "all", made_of, make)
 
 

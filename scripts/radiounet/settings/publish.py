@@ -22,6 +22,12 @@ class PublishOptions(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
         description="licence of what is published, by its SPDX identifier",
     )
+    url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+/)?$",
+        description="address at which the folder will be, ending in /; the table of images (ObsCore) gives "
+        "its files by it. Empty: by their names in the folder",
+    )
     aladin: FilePath | None = Field(
         None,
         description="program of Aladin Lite (a .js file), which the results site shows its HiPS with; null: "

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import ascii as text_tables
 from astropy.io import fits
-from astropy.io.votable import parse_single_table
+from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
 from mocpy import MOC
 from PIL import Image
@@ -300,9 +300,11 @@ def test_pictures_and_allsky(published):
         folder = Path(published.at(published.hips(layer)))
         number, tile = next(iter(tiles(published, layer, 3).items()))
         picture = np.array(Image.open(folder / f"Norder3/Dir0/Npix{number}.png"))
-        assert picture.shape == (512, 512, 4 if layer == "mask" else 2)
+        assert picture.shape == (512, 512, 4 if layer == "mask" else 2)  # at an edge: grey and opacity
         shown = (tile == 1) if layer == "mask" else np.isfinite(tile)
         np.testing.assert_array_equal(picture[::-1, :, -1] > 0, shown)
+        header = fits.getheader(folder / f"Norder3/Dir0/Npix{number}.fits")
+        assert header.get("BUNIT") == ("JY/BEAM" if layer == "image" else None)
         whole = raw(folder / "Norder3/Allsky.fits")
         assert whole.shape == (29 * 64, 27 * 64)
         row, column = 28 - number // 27, number % 27
@@ -365,7 +367,11 @@ def test_catalogues_keep_their_bytes_and_the_votables_have_links(run, published)
         for row in table:
             with fits.open(path.parent / row["cutouts_url"]) as hdus:
                 assert hdus[0].header["OBJECT"].startswith(str(row["name"])[:10])
-        assert parse_single_table(path).fields[-1].ucd == "meta.ref.url;meta.file"
+        content = parse_single_table(path)
+        assert content.fields[-1].ucd == "meta.ref.url;meta.file"
+        assert "diffuse radio emission" in content.description
+        assert {one.name for one in content.fields if one.ref == "icrs"} >= {"ra_deg", "dec_deg"}
+        assert [one.system for one in parse(path).iter_coosys()] == ["ICRS"]
 
 
 def test_cds_readme_is_read_back_to_the_same_values(run, published):
@@ -418,6 +424,8 @@ def test_hostile_headers_stay_text(tmp_path):
     table = read_votable(tmp_path / "t.vot")
     assert list(table["obs_title"]) == ["LoTSS DR2 (144 MHz), a (<b onload='x'>\"q\")"] * 2
     assert list(table["access_estsize"]) == [1, 2]
+    placed = obscore_table([row], DR2, "ivo://x", "https://a.b/dr2/")
+    assert placed["access_url"][0] == f"https://a.b/dr2/{Publication.mask('a')}"
 
 
 def test_research_object_names_what_was_used(run, published):
