@@ -27,10 +27,13 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Cluster, join_notes
 
+LEAST_PART = 0.25
+"""Least part of an island's pixels that makes a further cluster one of its owners."""
+
 
 @dataclass(frozen=True)
 class ClusterIsland:
-    """An island in its cluster."""
+    """An island in its cluster, or the part of it that is nearer to this cluster than to others."""
 
     name: str
     measured: MeasuredObject
@@ -50,7 +53,9 @@ class ClusterSources:
     frequency_hz : float
         Of the image.
     clusters : sequence of Cluster
-        All that can be measured; an island belongs to the one whose centre is nearest in units of R500.
+        All that can be measured. An island belongs to the one that is nearest to it in units of R500. If
+        others are nearest to `LEAST_PART` of its pixels or more, it is shared out: each has the part that
+        is nearest to it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class ClusterSources:
         self._clusters = clusters
         self._vectors = unit_vectors([c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
         self._radii_arcmin = np.array([c.r500_arcmin for c in clusters])
+        self._known_parts: dict[int, dict[Cluster, np.ndarray]] = {}
 
     def measure(
         self, cluster: Cluster, cutout: Cutout, p_diffuse: float, coverage: float
@@ -79,7 +85,7 @@ class ClusterSources:
         whole = region_flux(cutout, aperture, options.calibration_error)
         islands = self._islands(cluster, cutout, distance)
         masked = aperture & (cutout.labels > 0)
-        owners = [self._owner(int(label)) for label in np.unique(cutout.labels[masked])]
+        owners = [owner for label in np.unique(cutout.labels[masked]) for owner in self._parts(int(label))]
         others = sorted({owner.name for owner in owners if _place(owner) != _place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
         decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage, others)
@@ -118,11 +124,15 @@ class ClusterSources:
     def _island(self, cluster: Cluster, label: int, blended: bool) -> ClusterIsland | None:
         """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
         mosaic = self._mosaic
-        box = mosaic.boxes[label - 1]
-        if _place(self._owner(label)) != _place(cluster):
+        parts = self._parts(label)
+        mine = next((part for owner, part in parts.items() if _place(owner) == _place(cluster)), None)
+        if mine is None:
             return None
-        cutout = cut_out(mosaic, mosaic.around(box, MARGIN_BEAMS * mosaic.beam_px))
-        island = (cutout.labels == label) & cutout.known
+        y, x = (one[mine] for one in self._pixels(label))
+        cutout = cut_out(mosaic, mosaic.around(mosaic.boxes[label - 1], MARGIN_BEAMS * mosaic.beam_px))
+        island = np.zeros(cutout.labels.shape, bool)
+        island[y - cutout.origin[0], x - cutout.origin[1]] = True
+        island &= cutout.known
         if not island.any():
             return None
         measured = measure_object(cutout, island, self._options.calibration_error)
@@ -133,12 +143,17 @@ class ClusterSources:
         turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
         place = Place(float(np.hypot(east, north) / cluster.r500_arcmin), float(turned))
         means = class_means(cutout, island)
+        whole = (cutout.labels == label) & cutout.known  # whose name the catalogue of islands has
+        _, _, sky = island_centre(mosaic, *(np.stack(np.nonzero(whole)) + cutout.origin[:, None]))
         y, x = np.stack(np.nonzero(island)) + cutout.origin[:, None]
-        _, _, sky = island_centre(mosaic, y, x)
         low = bool(abs(sky.galactic.b.deg) < self._options.galactic_latitude_deg)
         flags = island_flags(measured, means, low, touches_blank(y, x, mosaic.plane.data), blended)
         decision = classify_island(measured, flags, means, place)
-        return ClusterIsland(designation(sky), measured, place, flags, decision, self._shared(cluster, y, x))
+        if len(parts) > 1:
+            names = ", ".join(owner.name for owner in parts if _place(owner) != _place(cluster))
+            decision = Decision(decision.label, f"{decision.reason}; a part of an island shared with {names}")
+        shared = len(parts) > 1 or self._shared(cluster, y, x)
+        return ClusterIsland(designation(sky), measured, place, flags, decision, shared)
 
     def _pixels(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of an island in the mosaic."""
@@ -146,12 +161,28 @@ class ClusterSources:
         y, x = np.nonzero(self._mosaic.islands[0][rows, columns] == label)
         return y + rows.start, x + columns.start
 
-    def _owner(self, label: int) -> Cluster:
-        """The cluster whose centre is nearest to that of an island, in units of R500."""
-        y, x = self._pixels(label)
-        ra, dec = to_sky(self._mosaic.plane.wcs, x.mean(), y.mean())
-        apart = 60 * separation_deg(unit_vectors(float(ra), float(dec)), self._vectors)
-        return self._clusters[int(np.argmin(apart / self._radii_arcmin))]
+    def _parts(self, label: int) -> dict[Cluster, np.ndarray]:
+        """Which of an island's pixels (bool, ``[pixel]``) are whose; see the class for who owns what."""
+        if label not in self._known_parts:
+            self._known_parts[label] = self._shared_out(*self._pixels(label))
+        return self._known_parts[label]
+
+    def _shared_out(self, y: np.ndarray, x: np.ndarray) -> dict[Cluster, np.ndarray]:
+        places = unit_vectors(*to_sky(self._mosaic.plane.wcs, x, y))
+        middle = places.mean(axis=0)
+        middle /= np.linalg.norm(middle)
+        apart = 60 * separation_deg(middle, self._vectors)
+        first = int(np.argmin(apart / self._radii_arcmin))
+        reach = 60 * separation_deg(middle, places).max()
+        near = [int(n) for n in np.flatnonzero(apart < self._radii_arcmin + reach)]
+        near = list({_place(self._clusters[n]): n for n in [*near[::-1], first]}.values())
+        distances = np.stack(
+            [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
+        )
+        counts = np.bincount(distances.argmin(axis=0), minlength=len(near))
+        owners = [k for k, n in enumerate(near) if n == first or counts[k] >= LEAST_PART * len(y)]
+        nearest = distances[owners].argmin(axis=0)
+        return {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""

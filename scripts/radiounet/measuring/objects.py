@@ -87,7 +87,8 @@ class MeasuredObject:
         if self.flux.compact_jy > OUTSHONE * self.flux.flux_jy:
             return 1.0
         width = max(round(EDGE_BEAMS * cutout.mosaic.beam_px), 1)
-        edge = self.island & ~ndimage.binary_erosion(self.island, iterations=width) & ~cutout.blanked
+        solid = self.island | cutout.others(self.island)  # a border with another island is no isophote
+        edge = self.island & ~ndimage.binary_erosion(solid, iterations=width) & ~cutout.blanked
         mean = cutout.filled[self.island & cutout.known].mean()
         level = cutout.filled[edge & cutout.known].mean() if (edge & cutout.known).any() else 0.0
         return max(gaussian_fraction(float(level / mean)), LEAST_FRACTION)

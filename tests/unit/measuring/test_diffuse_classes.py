@@ -121,6 +121,20 @@ def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     assert other["reason"] == "the emission inside R500 is nearer to near"
 
 
+def test_an_island_over_two_clusters_is_shared_out():
+    """One ridge without a minimum, and a cluster in either half: each has its half, and says so."""
+    first, second = (Cluster(name, RA, DEC + y * 4.5 / 3600, 0.2, 4.0) for name, y in (("a", -30), ("b", 30)))
+    ridge = ndimage.gaussian_filter(bar(0, 0, 120, 12, 0), 8)
+    rows = [measured(ridge, cluster, [first, second]) for cluster in (first, second)]
+    alone = measured(ridge)  # with one cluster in its middle
+    for row, other in zip(rows, "ba", strict=True):
+        assert (row["class"], row["island_count"], row["flag_shared"]) == ("cRH", 1, True)
+        assert row["reason"].endswith(f"a part of an island shared with {other}")
+        assert row["halo_flux_mjy"] == pytest.approx(0.5 * alone["halo_flux_mjy"], rel=0.1)
+    assert rows[0]["islands"] == rows[1]["islands"] == alone["islands"]
+    assert not alone["flag_shared"]
+
+
 def test_two_rows_at_one_place_share_an_island():
     rows = [replace(CLUSTER, name=name) for name in ("first", "second")]
     both = [measured(halo(), cluster, rows) for cluster in rows]
