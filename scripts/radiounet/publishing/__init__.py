@@ -11,6 +11,7 @@ __all__ = [
     "hips_summary",
     "kit",
     "label_server",
+    "label_pairs",
     "labelling",
     "obscore",
     "overview",

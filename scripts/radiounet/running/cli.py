@@ -23,6 +23,7 @@ VERBS = {
     "publish": ("publish_verbs", "make a folder for a web server of a finished run"),
     "site": ("site_verbs", "write the results site of a finished run"),
     "label": ("site_verbs", "give classes to clusters or islands by eye, in a browser"),
+    "label-pairs": ("site_verbs", "turn labels given by eye into images to train with"),
     "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 

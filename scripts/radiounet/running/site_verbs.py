@@ -90,3 +90,29 @@ def label(arguments: Sequence[str]) -> None:
             server.server_close()
 
     run_stage(args, work, outputs=[], name=Path(args.results).name)
+
+
+LABEL_PAIRS = """Turn labels given by eye into images of labels, which radiounet train takes.
+
+Written are, for each mosaic with labelled candidates, an image with 0 (no diffuse emission), 1 (diffuse
+emission) and 255 (not known), and pairs.txt, the pairs of image and labels, for:
+radiounet train --pairs $(cat FOLDER/pairs.txt) ..."""
+LABEL_PAIRS_EXAMPLES = """
+radiounet label-pairs results/dr2 labels.ecsv --out labelled
+"""
+
+
+def label_pairs(arguments: Sequence[str]) -> None:
+    """Run ``radiounet label-pairs``."""
+    parser = verb_parser("label-pairs", LABEL_PAIRS, LABEL_PAIRS_EXAMPLES, reads=("results", "labels"))
+    parser.add_argument("results", help=RESULTS_HELP)
+    parser.add_argument("labels", help="table of radiounet label (ECSV)")
+    parser.add_argument("--out", required=True, help="folder to write to")
+    args = parser.parse_args(arguments)
+
+    def work() -> None:
+        from radiounet.publishing.label_pairs import write_label_pairs
+
+        write_label_pairs(args.results, args.labels, args.out)
+
+    run_stage(args, work, outputs=[], writes=[f"{args.out}/pairs.txt"], name=Path(args.results).name)

@@ -68,7 +68,7 @@ def test_the_command_names_its_verbs_and_its_version():
     [
         ([], "the following arguments are required: VERB"),
         (["segmnt"], "invalid choice: 'segmnt'"),
-        (["segment"], "the following arguments are required: image, --out"),
+        (["segment"], "the following arguments are required: image"),
         (
             ["segment", "a.fits", "--out", "o", "--on-reject", "continue"],
             "unrecognized arguments: --on-reject",

@@ -1,0 +1,99 @@
+"""Labels given by eye become images of labels, which a training reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from scipy import ndimage
+
+from radiounet.errors import ConfigError
+from radiounet.images.image import grid_wcs
+from radiounet.images.products import Products
+from radiounet.learning.pairs import read_pair
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.publishing.label_pairs import write_label_pairs
+from radiounet.publishing.labelling import LabelTable, candidates
+from radiounet.running.cli import main
+from stages import DEC, HALO, RA, run_stages, write_image
+
+N_PX = 300
+R500_ARCMIN = 4.0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Products of a mosaic with one halo, in a cluster."""
+    folder = tmp_path_factory.mktemp("labelled")
+    image = write_image(folder / "a.fits", n_px=N_PX)
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world([[HALO[1], HALO[0]]], 0)[0]
+    table = Table({"name": ["A 1"], "ra": [ra], "dec": [dec], "z": [0.2], "R500": [R500_ARCMIN]})
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": image}, folder / "clusters.ecsv")
+    merge_catalogues(products.root, ["a"])
+    return products
+
+
+def labelled(run, folder, kind, label):
+    table = LabelTable(folder / "labels.ecsv", "me")
+    table.add(candidates(run.root, kind, "catalogue")[0], label)
+    return str(table.path)
+
+
+@pytest.mark.parametrize(("kind", "label"), [("cluster", "halo"), ("island", "relic")])
+def test_diffuse_emission_is_its_island_and_nothing_is_known_around_it(run, tmp_path, kind, label):
+    (pair,) = write_label_pairs(run.root, labelled(run, tmp_path, kind, label), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "pairs.txt").read_text().split() == [pair]
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    assert plane.dtype == np.uint8
+    island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    halo = island == island[HALO]
+    np.testing.assert_array_equal(plane == 1, halo)
+    near = ndimage.binary_dilation(halo, iterations=5) & ~halo
+    assert (plane[near] == 255).all()
+    assert (plane == 0).any()
+    assert plane[0, 0] == 255
+    y, x = np.indices(plane.shape)
+    if kind == "cluster":
+        assert (np.hypot(y - HALO[0], x - HALO[1])[plane == 0] * 4.5 / 60 < R500_ARCMIN + 0.1).all()
+
+
+@pytest.mark.parametrize("label", ["radio galaxy", "artefact", "Galactic", "no emission"])
+def test_what_is_no_diffuse_emission_is_0(run, tmp_path, label):
+    (pair,) = write_label_pairs(run.root, labelled(run, tmp_path, "cluster", label), str(tmp_path / "out"))
+    plane = fits.getdata(pair.rpartition(":")[2])
+    assert plane[HALO] == 0
+    assert not (plane == 1).any()
+    y, x = np.indices(plane.shape)
+    inside = np.hypot(y - HALO[0], x - HALO[1]) * 4.5 / 60 < R500_ARCMIN - 0.1
+    assert (plane[inside] == 0).all()
+
+
+def test_a_training_reads_them(run, tmp_path):
+    (text,) = write_label_pairs(run.root, labelled(run, tmp_path, "cluster", "halo"), str(tmp_path / "out"))
+    pair, plane = read_pair(text, 0.25), fits.getdata(text.rpartition(":")[2])
+    np.testing.assert_array_equal(np.isnan(pair.truth), plane == 255)
+    assert (pair.truth[plane == 1] == 1).all()
+    assert (pair.truth[plane == 0] == 0).all()
+    assert (plane[pair.targets[:, 0], pair.targets[:, 1]] == 1).all()
+
+
+def test_labels_that_say_nothing_and_those_of_other_results_are_refused(run, tmp_path):
+    path = labelled(run, tmp_path, "cluster", "unsure")
+    with pytest.raises(ConfigError, match="no labels but unsure ones"):
+        write_label_pairs(run.root, path, str(tmp_path / "out"))
+    table = Table.read(path)
+    table["label"], table["name"] = ["halo"], ["another"]
+    table.write(path, overwrite=True)
+    with pytest.raises(ConfigError, match="labels another"):
+        write_label_pairs(run.root, path, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_verb(run, tmp_path):
+    path = labelled(run, tmp_path, "cluster", "halo")
+    main(["label-pairs", run.root, path, "--out", str(tmp_path / "out")])
+    assert Path(tmp_path / "out" / "pairs.txt").is_file()
