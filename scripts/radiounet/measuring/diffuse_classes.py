@@ -15,13 +15,13 @@ import numpy as np
 from radiounet.measuring.cutouts import RADIO_GALAXY
 from radiounet.measuring.objects import MeasuredObject
 
-HALO_R500 = 0.3
-"""Centroids of halos lie nearer to the cluster's centre."""
-OFFSET_HALO_R500 = 0.4
-"""The same for round islands with an exponential profile."""
+HALO_R500 = 0.2
+"""An island whose centroid is nearer to the cluster's centre is a halo, however it is turned."""
+OFFSET_HALO_R500 = 0.6
+"""Nearer than this it is one unless it is tangential, as a relic is."""
 RELIC_R500 = 1.5
 """Islands farther away are not the cluster's."""
-TANGENTIAL_DEG = 45.0
+TANGENTIAL_DEG = 60.0
 ELONGATED = 1.5
 """Long over short axis of what counts as elongated; below, an orientation says nothing."""
 THIN = 2.5
@@ -158,16 +158,17 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
             return Decision("cRR", f"no cluster of the list; elongated, {form}")
         return Decision("U", f"no cluster of the list; neither an exponential profile nor elongated, {form}")
     where = f"centroid at {place.distance_r500:.2f} R500"
-    if place.distance_r500 < HALO_R500:
-        profile = "exponential profile" if measured.is_profile else "no good exponential fit"
-        return Decision("cRH", f"{where}; {form}; {profile}")
-    if shape.axis_ratio < ELONGATED:
-        if measured.is_profile and place.distance_r500 < OFFSET_HALO_R500:
-            return Decision("cRH", f"{where}; {form}; exponential profile")
-        return Decision("cRR", f"{where}; {form}: too round to have an orientation")
+    profile = "exponential profile" if measured.is_profile else "no good exponential fit"
     turned = f"long axis {place.tangential_deg:.0f} deg from radial"
+    is_round, near = shape.axis_ratio < ELONGATED, place.distance_r500 < OFFSET_HALO_R500
+    if place.distance_r500 < HALO_R500 or (near and is_round):
+        return Decision("cRH", f"{where}; {form}; {profile}")
+    if is_round:
+        return Decision("cRR", f"{where}; {form}: too round to have an orientation")
     if place.tangential_deg >= TANGENTIAL_DEG:
         return Decision("cRR", f"{where}; {form}; {turned}")
+    if near:
+        return Decision("cRH", f"{where}; {form}; {turned}: not tangential; {profile}")
     return Decision("U", f"{where}: too far out for a halo; {form}; {turned}: not tangential, as a relic is")
 
 

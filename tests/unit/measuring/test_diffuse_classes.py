@@ -84,6 +84,21 @@ def test_a_radial_bar_is_uncertain():
     assert "not tangential, as a relic is" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("emission", "expected"),
+    [
+        (halo(32, 0), "cRH"),  # round, at 0.4 R500
+        (halo(60, 0), "cRR"),  # round, at 0.75 R500
+        (bar(32, 0, 40, 5, 0), "cRH"),  # radial
+        (bar(32, 0, 40, 5, 90), "cRR"),  # tangential
+        (bar(8, 0, 40, 5, 90), "cRH"),  # tangential, in the middle
+    ],
+)
+def test_halo_or_relic_by_place_and_direction(emission, expected):
+    row = measured(emission)
+    assert row["class"] == expected, row["reason"]
+
+
 def test_a_halo_and_a_relic():
     row = measured(halo() + bar(0, 75, 60, 5, 0))
     assert row["class"] == "cRH+cRR"
