@@ -18,7 +18,6 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("tiles",), writes=("out",))
     parser.add_argument("tiles", nargs="+", help="tiles files of scripts/tile.py, named like their mosaics")
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--threads", type=whole(1), default=2, help="CPU threads (default: %(default)s)")
     add_settings(parser)
     args = parser.parse_args()
@@ -31,7 +30,7 @@ def main() -> None:
 
         use_threads(args.threads)
         options = args.settings.segmentation
-        return open_model(model_folder(args.model), options.batch, options.precision)
+        return open_model(model_folder(options.model), options.batch, options.precision)
 
     status: str | int = 0
     for tiles, out in zip(args.tiles, args.out, strict=True):
