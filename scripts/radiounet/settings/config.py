@@ -232,7 +232,7 @@ class Config(Section):
 
     @property
     def keys_of_cells(self) -> list[tuple[str, ...]]:
-        """Keys that say who owns which sky: the release but not where it is, own images but not their beams."""
+        """Keys that say who owns which sky: the release without its sources, or own images without beams."""
         if not self.survey_release.is_listed:
             images = ("mosaics", "images", "__all__")
             return [("mosaics", "source"), (*images, "name"), (*images, "path")]
