@@ -5,6 +5,7 @@ The workflow itself runs, on one core's worth of jobs at a time, on simulated fi
 `python benchmarks/costs.py > resources/costs.csv`
 """
 
+import json
 import platform
 import statistics
 import sys
@@ -97,10 +98,11 @@ def measure(folder: Path, n_px: int) -> dict[str, float]:
         for path in Path(folder / source / "dr2" / "benchmarks").iterdir():
             times[path.name] = statistics.median(map(seconds_of, path.iterdir()))
     image = str(folder / "archive" / "F0" / "image_full_low_m.int.restored.fits")
-    script = [sys.executable, str(ROOT / "scripts" / "prepare_image.py"), "--name", "own", "--image", image]
-    model = str(ROOT / "resources" / "models" / "lotss-unet")
-    own = [run([*script, "--model", model, "--out", str(folder / "own.fits")]).seconds for _ in range(3)]
-    return times | {"prepare_image": statistics.median(own)}
+    own = {"mosaics": {"source": "images", "images": [{"name": "own", "path": image}]}}
+    command = [sys.executable, str(ROOT / "scripts" / "prepare_image.py"), "--name", "own"]
+    command += ["--settings", json.dumps(own), "--out", str(folder / "own.fits")]
+    seconds = [run(command).seconds for _ in range(3)]
+    return times | {"prepare_image": statistics.median(seconds)}
 
 
 def measure_many(folder: Path) -> dict[str, float]:

@@ -277,8 +277,8 @@ def survey_mosaic(folder: Path, repeats: int) -> None:
     names = [f"F{n:02d}" for n in range(12)]
     write_mosaic_list(folder / "mosaics.csv", [place])
     command = [sys.executable, str(ROOT / "scripts" / "mosaic.py"), "--root", products.root]
-    command += ["--release", "dr3", "--list", str(folder / "mosaics.csv"), "--mosaic", place.name]
-    command += ["--threads", "2", "--fields", *names]
+    command += ["--settings", '{"release": "dr3"}', "--list", str(folder / "mosaics.csv")]
+    command += ["--mosaic", place.name, "--threads", "2", "--fields", *names]
     costs = [run(command) for _ in range(repeats)]
     seconds, memory = statistics.median(one.seconds for one in costs), max(one.gigabytes for one in costs)
     image, header = fits.getdata(products.image(place.name), header=True)

@@ -46,17 +46,16 @@ def main() -> None:
         n_px = HealpixCells(DR3).geometry(LARGEST).n_px
         mosaics = f"{folder}/mosaics.csv"
         write_mosaic_list(mosaics, [HealpixCells(DR3).geometry(LARGEST)])
-        model = str(ROOT / "resources" / "models" / "lotss-unet")
         tiles, cores = f"{folder}/tiles.h5", f"{folder}/cores.h5"
         maps = ["--probability", products.probability(name), "--mask", products.mask(name)]
         stages = {
-            "tile": ["--image", products.image(name), "--model", model, "--out", tiles],
-            "infer": [tiles, "--model", model, "--out", cores],
-            "stitch": ["--cores", cores, "--image", products.image(name), "--model", model, *maps],
-            "segment": ["--image", products.image(name), "--model", model, *maps],
+            "tile": ["--image", products.image(name), "--out", tiles],
+            "infer": [tiles, "--out", cores],
+            "stitch": ["--cores", cores, "--image", products.image(name), *maps],
+            "segment": ["--image", products.image(name), *maps],
             "find_islands": [
                 *("--image", products.image(name), "--probability", products.probability(name)),
-                *("--mask", products.mask(name), "--release", "dr3", "--list", mosaics),
+                *("--mask", products.mask(name), "--list", mosaics, "--settings", '{"release": "dr3"}'),
                 *("--out", products.islands(name)),
             ],
         }

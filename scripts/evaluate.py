@@ -22,7 +22,7 @@ def main() -> None:
         from radiounet.learning.runs import run_evaluation
 
         images = args.held_out_pairs, args.calibration_pairs
-        made = args.weights, args.curve, args.name, args.out
+        made = args.weights, args.curve, args.settings.segmentation.model, args.out
         run_evaluation(*images, args.settings.train, *made, args.threads)
 
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]

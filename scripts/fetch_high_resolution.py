@@ -2,7 +2,6 @@
 
 from radiounet.measuring.high_resolution import fetch_high_resolution
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings
 from radiounet.survey.cells import cell_pixel
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.survey import add_survey_options, survey_from
@@ -15,7 +14,6 @@ def main() -> None:
     parser.add_argument("--clusters", required=True, help="cluster table")
     parser.add_argument("--out", required=True, help="cut-outs to write (FITS)")
     add_survey_options(parser)
-    add_settings(parser)
     args = parser.parse_args()
     template = args.settings.mosaics.high_resolution
     if template is None:

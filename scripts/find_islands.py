@@ -3,7 +3,6 @@
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
 
 READS = ("image", "probability", "mask", "list", "components", "high_resolution")
@@ -20,7 +19,6 @@ def main() -> None:
     parser.add_argument("--high-resolution", help="cut-outs of a 6 arcsec image; none: without")
     add_survey_options(parser)
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
-    add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:

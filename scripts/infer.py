@@ -7,10 +7,15 @@ the exit status says so at the end.
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from radiounet.network.model_cards import model_folder
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
+
+if TYPE_CHECKING:  # it needs a backend
+    from radiounet.network.inference import Predictor
+    from radiounet.network.model_cards import ModelCard
 
 
 def main() -> None:
@@ -18,7 +23,6 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("tiles",), writes=("out",))
     parser.add_argument("tiles", nargs="+", help="tiles files of scripts/tile.py, named like their mosaics")
     parser.add_argument("--out", nargs="+", required=True, help="cores files to write (HDF5), one for each")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--threads", type=whole(1), default=2, help="CPU threads (default: %(default)s)")
     add_settings(parser)
     args = parser.parse_args()
@@ -26,12 +30,12 @@ def main() -> None:
         parser.error(f"{len(args.tiles)} tiles files, but {len(set(args.out))} files to write")
 
     @cache
-    def loaded():
+    def loaded() -> "tuple[Predictor, ModelCard]":
         from radiounet.network.inference import open_model, use_threads
 
         use_threads(args.threads)
         options = args.settings.segmentation
-        return open_model(model_folder(args.model), options.batch, options.precision)
+        return open_model(model_folder(options.model), options.batch, options.precision)
 
     status: str | int = 0
     for tiles, out in zip(args.tiles, args.out, strict=True):

@@ -1,27 +1,25 @@
 """Write the list of own images: name, centre and size, from their headers."""
 
-from radiounet.images.image import place_of
-from radiounet.images.squares import Mosaic
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.releases import OWN_IMAGES
+from radiounet.settings.command_line import add_settings
 from radiounet.survey.lists import write_mosaic_list
+from radiounet.survey.survey import survey_of_images
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("images",), writes=("out",))
-    parser.add_argument("--names", nargs="+", required=True, help="names of the images")
-    parser.add_argument("--images", nargs="+", required=True, help="their FITS files, in the same order")
+    parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--out", required=True, help="list to write (CSV)")
+    add_settings(parser)
     args = parser.parse_args()
+    images = args.settings.mosaics.images
+    if not images:
+        parser.error("mosaics.images names none")
 
     def work() -> None:
-        named = zip(args.names, args.images, strict=True)
-        write_mosaic_list(
-            args.out, [Mosaic(name, *place_of(path, OWN_IMAGES.pixel_arcsec)) for name, path in named]
-        )
+        write_mosaic_list(args.out, list(survey_of_images(images).mosaics.values()))
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work, outputs=[], reads=[image.path for image in images])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from radiounet.images.rejections import read_rejection
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.components import CompactFiles
 from radiounet.running.stage import run_stage, stage_parser
-from radiounet.settings.command_line import add_settings
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -16,11 +15,9 @@ def main() -> None:
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--touched", nargs="*", default=[], help="other mosaics that apertures touch")
     parser.add_argument("--clusters", help="cluster table; none writes an empty table")
-    parser.add_argument("--model", required=True, help="its card holds the calibration of p_diffuse")
     parser.add_argument("--components", help="table of components; none: without")
     parser.add_argument("--high-resolution", help="cut-outs of a 6 arcsec image; none: without")
     add_survey_options(parser)
-    add_settings(parser)
     args = parser.parse_args()
 
     products = Products(args.root)
@@ -28,7 +25,7 @@ def main() -> None:
     table, cutouts = products.clusters(args.mosaic), products.cutouts(args.mosaic)
 
     def work() -> None:
-        options = args.settings.measure
+        options, model = args.settings.measure, args.settings.segmentation.model
         names = [args.mosaic, *(n for n in args.touched if not read_rejection(products.mask(n)))]
         planes = [
             MosaicProducts(n, products.image(n), products.probability(n), products.mask(n)) for n in names
@@ -36,7 +33,7 @@ def main() -> None:
         survey = survey_from(args)
         compact = CompactFiles(args.mosaic, options.components, args.components, args.high_resolution)
         written = options, table, cutouts
-        measure_clusters(args.clusters, survey, args.mosaic, planes, args.model, *written, compact=compact)
+        measure_clusters(args.clusters, survey, args.mosaic, planes, model, *written, compact=compact)
 
     planes = [
         kind(n) for n in (args.mosaic, *args.touched) for kind in (products.image, products.probability)

@@ -4,20 +4,17 @@ import os
 
 from radiounet.images.products import Products
 from radiounet.running.stage import run_stage, stage_parser, whole
-from radiounet.settings.command_line import add_settings
-from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
+from radiounet.survey.survey import add_survey_options, survey_from
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("list",))
     parser.add_argument("--root", required=True, help="folder of the release's products, such as results/dr2")
-    parser.add_argument("--release", required=True, type=release_option, help=RELEASE_HELP)
-    parser.add_argument("--list", required=True, help="list of the release's mosaics (CSV)")
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--fields", required=True, nargs="+", help="names of the fields, already fetched")
     parser.add_argument("--threads", type=whole(1), help="threads (default: as many as cores)")
-    add_settings(parser)
+    add_survey_options(parser)
     args = parser.parse_args()
     products = Products(args.root)
 
@@ -25,7 +22,7 @@ def main() -> None:
         from radiounet.mosaicking.mosaic_products import mosaic_fields
 
         threads = args.threads or len(os.sched_getaffinity(0))
-        where = args.mosaic, read_survey(args.release, args.list), args.fields, products
+        where = args.mosaic, survey_from(args), args.fields, products
         mosaic_fields(*where, args.settings.mosaics.options, threads)
 
     kinds = (products.image, products.weights, products.rms, products.left_out)

@@ -1,27 +1,30 @@
-"""Bring an image to the beam and pixel scale of a model."""
+"""Bring one of the user's own images to the beam and pixel scale of a model."""
 
-from radiounet.images.beams import BEAM_HELP, Beam
+from radiounet.images.beams import Beam
 from radiounet.images.resampling import prepare_image
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.settings.command_line import add_settings
 
 
 def main() -> None:
     """Parse the command line and run the stage."""
-    parser = stage_parser(__doc__, reads=("image",), writes=("out",))
-    parser.add_argument("--name", required=True, help="name of the image")
-    parser.add_argument("--image", required=True, help="FITS image, Jy/beam")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
-    parser.add_argument("--beam", help=BEAM_HELP)
+    parser = stage_parser(__doc__, writes=("out",))
+    parser.add_argument("--name", required=True, help="name of the image in mosaics.images")
     parser.add_argument("--out", required=True, help="FITS image to write")
+    add_settings(parser)
     args = parser.parse_args()
+    images = {image.name: image for image in args.settings.mosaics.images}
+    if args.name not in images:
+        parser.error(f"mosaics.images has no image {args.name}")
+    image = images[args.name]
 
     def work() -> None:
-        card = read_card(model_folder(args.model))
-        beam = Beam.from_text(args.beam) if args.beam else None
-        prepare_image(args.image, args.out, card.pixel_arcsec, card.beam_arcsec, beam)
+        card = read_card(model_folder(args.settings.segmentation.model))
+        beam = Beam.from_text(image.beam) if image.beam else None
+        prepare_image(image.path, args.out, card.pixel_arcsec, card.beam_arcsec, beam)
 
-    run_stage(args, work, outputs=[args.out], name=args.name)
+    run_stage(args, work, outputs=[args.out], reads=[image.path], name=args.name)
 
 
 if __name__ == "__main__":

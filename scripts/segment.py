@@ -14,7 +14,6 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("image",), writes=("probability", "mask"))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--probability", required=True, help="probability map to write (FITS)")
     parser.add_argument("--mask", required=True, help="mask to write (FITS)")
     parser.add_argument("--root", help="folder of the products of a run, which has the shelf")

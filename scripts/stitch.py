@@ -11,7 +11,6 @@ def main() -> None:
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--cores", required=True, help="cores file of scripts/infer.py")
     parser.add_argument("--image", required=True, help="image the tiles were made from")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--probability", required=True, help="probability map to write (FITS)")
     parser.add_argument("--mask", required=True, help="mask to write (FITS)")
     add_settings(parser)
@@ -19,7 +18,7 @@ def main() -> None:
 
     def work() -> None:
         options = args.settings.segmentation
-        stitch_cores(args.cores, args.image, args.model, options, args.probability, args.mask)
+        stitch_cores(args.cores, args.image, options.model, options, args.probability, args.mask)
 
     run_stage(args, work, inputs=[args.cores], outputs=[args.probability, args.mask], name=args.mosaic)
 

@@ -10,13 +10,13 @@ def main() -> None:
     parser = stage_parser(__doc__, reads=("image",), writes=("out",))
     parser.add_argument("--mosaic", required=True, help="name of the mosaic")
     parser.add_argument("--image", required=True, help="FITS image at the model's beam and pixel scale")
-    parser.add_argument("--model", required=True, help="model: its name or its folder")
     parser.add_argument("--out", required=True, help="tiles file to write (HDF5)")
     add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
-        tile_image(args.image, args.model, args.settings.segmentation.mode, args.out)
+        options = args.settings.segmentation
+        tile_image(args.image, options.model, options.mode, args.out)
 
     run_stage(args, work, inputs=[args.image], outputs=[args.out], name=args.mosaic)
 

@@ -64,15 +64,20 @@ def run_script(name: str, *arguments: object) -> None:
                 pytest.fail(f"{name} ended with status {end.code}")
 
 
+def own_image(name: str, path: str | Path, beam: str | None = None, **sections: object) -> str:
+    """Settings of a stage of an own image, as a run gives them, with other sections of the configuration."""
+    image = {"name": name, "path": str(path), "beam": beam}
+    return json.dumps({"mosaics": {"source": "images", "images": [image]}, **sections})
+
+
 def pass_on(products: Products, mosaic: str) -> None:
     """Run the stages after an image that is rejected, or that `segment` rejects."""
     image, probability, mask = (one(mosaic) for one in (products.image, products.probability, products.mask))
-    model, name = ("--model", SEGMENTATION.model), ("--mosaic", mosaic)
-    survey = ("--release", "images", "--list", f"{products.root}/mosaics.csv")
+    name, own = ("--mosaic", mosaic), ("--settings", own_image(mosaic, image))
     maps = ("--image", image, "--probability", probability, "--mask", mask)
-    run_script("segment", *name, *model, *maps)
-    run_script("find_islands", *name, *maps, *survey, "--out", products.islands(mosaic))
-    run_script("measure_clusters", *name, *model, *survey, "--root", products.root)
+    run_script("segment", *name, *maps)
+    run_script("find_islands", *name, *maps, *own, "--out", products.islands(mosaic))
+    run_script("measure_clusters", *name, *own, "--root", products.root)
 
 
 def reject_mosaic(products: Products, mosaic: str, **changes) -> Rejection:
@@ -130,8 +135,8 @@ def run_stages(
         try:
             prepare_image(str(source), image, card.pixel_arcsec, card.beam_arcsec)
         except BadDataError:
-            prepared = ("--name", name, "--image", source, "--model", segmentation.model, "--out", image)
-            run_script("prepare_image", *prepared)
+            settings = own_image(name, source, segmentation=segmentation.model_dump())
+            run_script("prepare_image", "--name", name, "--settings", settings, "--out", image)
             pass_on(products, name)
             continue
         laid = read_for(image, card, segmentation.mode)

@@ -17,6 +17,7 @@ from radiounet.images.image import grid_wcs
 from radiounet.settings.releases import DR2
 from radiounet.simulation.small_survey import survey_header
 from skies import add_halo, draw_noise
+from stages import own_image
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(FOLDER.glob("*.py"))
@@ -91,7 +92,7 @@ def test_one_image_from_the_command_line(tmp_path):
 
 def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
     path = image(tmp_path / "k.fits", BUNIT="K")
-    arguments = ("--mosaic", "m", "--image", path, "--model", "lotss-unet", "--out", tmp_path / "t.h5")
+    arguments = ("--mosaic", "m", "--image", path, "--out", tmp_path / "t.h5")
     done = start("tile", *arguments)
     assert done.returncode == 65
     assert "UnitError" in done.stderr
@@ -101,7 +102,7 @@ def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
     assert "UnitError" in (tmp_path / "tile.log").read_text()
     # the next stage passes the rejection on
     done = start(
-        *("infer", tmp_path / "t.h5", "--model", "lotss-unet"),
+        *("infer", tmp_path / "t.h5"),
         *("--out", tmp_path / "c.h5", "--on-reject", "continue"),
     )
     assert done.returncode == 0
@@ -110,15 +111,18 @@ def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
 
 def test_an_unknown_model_is_a_mistake_not_bad_data(tmp_path):
     path = image(tmp_path / "a.fits")
-    done = start("tile", "--mosaic", "m", "--image", path, "--model", "nothing", "--out", tmp_path / "t.h5")
+    model = ("--settings", '{"segmentation": {"model": "nothing"}}')
+    done = start("tile", "--mosaic", "m", "--image", path, *model, "--out", tmp_path / "t.h5")
     assert done.returncode == 78
     assert "no model card" in done.stderr
 
 
 def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
-    done = start("list_images", "--names", "a", "b", "--images", "x", "--out", "y", "--log", tmp_path / "log")
+    (tmp_path / "list.csv").write_text("name\nm\n")
+    mosaic = ("--root", tmp_path / "dr2", "--list", tmp_path / "list.csv", "--mosaic", "m", "--fields", "f")
+    done = start("mosaic", *mosaic, "--log", tmp_path / "log")
     assert done.returncode == 1
-    assert "ValueError" in (tmp_path / "log").read_text()
+    assert "KeyError: 'ra_deg'" in (tmp_path / "log").read_text()
 
 
 def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_path):
@@ -181,18 +185,11 @@ COMMANDS = {
         "model/card.yaml",
     ),
     "prepare_image": (
-        "prepare_image",
-        "--name",
-        "m",
-        "--image",
-        "link.fits",
-        "--model",
-        "m",
-        "--out",
-        "a.fits",
+        *("prepare_image", "--name", "m", "--settings", own_image("m", "link.fits")),
+        *("--out", "a.fits"),
     ),
-    "tile": ("tile", "--mosaic", "m", "--image", "a.fits", "--model", "m", "--out", "notes.txt"),
-    "infer": ("infer", "notes.txt", "--out", "./notes.txt", "--model", "m"),
+    "tile": ("tile", "--mosaic", "m", "--image", "a.fits", "--out", "notes.txt"),
+    "infer": ("infer", "notes.txt", "--out", "./notes.txt"),
     "mosaic": (
         *("radiounet mosaic", "--image", "a.fits", "--weight", "mask.fits", "--like", "a.fits"),
         *("--out", "new.fits", "--out-weight", "mask.fits"),
@@ -211,7 +208,7 @@ COMMANDS = {
         "notes.txt",
     ),
     "simulate": ("radiounet simulate", "--pair", "1", "--out", "a.fits"),
-    "list_images": ("list_images", "--names", "a", "--images", "a.fits", "--out", "link.fits"),
+    "list_images": ("list_images", "--settings", own_image("a", "a.fits"), "--out", "link.fits"),
     "fetch_clusters": (
         *("fetch_clusters", "--name", "psz2", *catalogue_at("clusters.ecsv")),
         *("--out", "clusters.ecsv"),
@@ -265,10 +262,10 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
             ("radiounet simulate", "--pair", "1.5", "--out", "p.fits"),
             "argument --pair: invalid whole number value: '1.5'",
         ),
-        (("infer", "t.h5", "--out", "c.h5", "--model", "m", "--threads", "0"), "0 is less than 1"),
-        (("infer", "t.h5", "--out", "c.h5", "--model", "m"), "ConfigError: there is no file t.h5"),
+        (("infer", "t.h5", "--out", "c.h5", "--threads", "0"), "0 is less than 1"),
+        (("infer", "t.h5", "--out", "c.h5"), "ConfigError: there is no file t.h5"),
         (
-            ("tile", "--mosaic", "m", "--image", "no.fits", "--model", "m", "--out", "t"),
+            ("tile", "--mosaic", "m", "--image", "no.fits", "--out", "t"),
             "there is no file no.fits",
         ),
         (("radiounet segment", "no.fits", "--out", "new", "--h0", "inf"), "h0: inf is not allowed"),
@@ -281,12 +278,18 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("fetch_model", "--name", "../x"), "archive.models has no ../x"),
         (("fetch_clusters", "--name", "none", "--out", "c.ecsv"), "archive.clusters has no none"),
         (("plan", "--settings", "[1]", "--out", "p.md"), "keys of the configuration are expected, in braces"),
+        (
+            ("prepare_image", "--name", "b", "--settings", own_image("a", "a.fits"), "--out", "b.fits"),
+            "no image b",
+        ),
+        (("list_images", "--out", "l.csv"), "mosaics.images names none"),
+        (("mosaic", "--root", "r", "--mosaic", "m", "--fields", "f"), "--list is needed"),
         (("plan", "--settings", "{", "--out", "p.md"), "argument --settings: Expecting property name"),
         (("tile", "--settings", '{"segmentation": {"mod": "exact"}}'), "segmentation.mod"),
         (("radiounet segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
         (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
         (("radiounet compare", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
-        (("infer", "t.h5", "", "--out", "a", "b", "--model", "m"), "ConfigError: tiles is empty"),
+        (("infer", "t.h5", "", "--out", "a", "b"), "ConfigError: tiles is empty"),
         (
             (*("fetch_field", "--field", "f", "--int-image", "i", "--app-image", "a", "--source", "s"),),
             "archive.<release> has no field",

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 
 from programs import start
-from stages import write_image
+from stages import own_image, write_image
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "resources" / "models"
@@ -85,15 +85,14 @@ def test_segment_of_a_wheel_makes_what_the_stages_make(installed, tmp_path):
     assert "\r" not in done.stderr  # no progress bar
     made = sorted(one.name for one in (tmp_path / "out").iterdir())
     assert made == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]
-    model = ("--model", "lotss-unet")
     files = {name: tmp_path / f"stage.{name}.fits" for name in ("image", "probability", "mask")}
     tiles, cores = tmp_path / "tiles.h5", tmp_path / "cores.h5"
     maps = ("--image", files["image"], "--probability", files["probability"], "--mask", files["mask"])
     for stage in (
-        ("prepare_image", "--name", "m", "--image", image, *model, "--out", files["image"]),
-        ("tile", "--mosaic", "m", "--image", files["image"], *model, "--out", tiles),
-        ("infer", tiles, *model, "--out", cores),
-        ("stitch", "--mosaic", "m", *model, "--cores", cores, *maps),
+        ("prepare_image", "--name", "m", "--settings", own_image("m", image), "--out", files["image"]),
+        ("tile", "--mosaic", "m", "--image", files["image"], "--out", tiles),
+        ("infer", tiles, "--out", cores),
+        ("stitch", "--mosaic", "m", "--cores", cores, *maps),
     ):
         done = start(*stage)
         assert done.returncode == 0, done.stderr

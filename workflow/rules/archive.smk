@@ -155,15 +155,15 @@ if CONFIG.mosaics.high_resolution:
             connections=1,
         params:
             # the clusters of this mosaic only: a list that grows elsewhere fetches nothing anew
-            cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+            list=fixed(GRAPH.list_options),
             places=lambda wildcards: GRAPH.places_of_clusters(wildcards.mosaic),
             clusters=fixed(GRAPH.cluster_table),
-            settings=RULES.settings(
+            settings=RULES.settings_of_mosaic(
                 *("mosaics.high_resolution", "measure.h0", "measure.omega_m", "measure.unit")
             ),
         shell:
             "stage fetch_high_resolution --mosaic {wildcards.mosaic:q} --clusters {params.clusters:q}"
-            ' {params.cell:q} --settings {params.settings:q} --settings "$DOWNLOAD"'
+            ' {params.list:q} --settings {params.settings:q} --settings "$DOWNLOAD"'
             " --out {output.cutouts:q} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -237,12 +237,10 @@ if CONFIG.mosaics.source == "images":
             mem_mb=1000,
             runtime=10,
         params:
-            names=[image.name for image in CONFIG.mosaics.images],
-            images=fixed([image.path for image in CONFIG.mosaics.images]),
+            settings=RULES.settings(*CONFIG.keys_of_cells),
             sources=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 image.path for image in CONFIG.mosaics.images
             ),
             code=FRESHNESS.code("list_images"),
         shell:
-            "stage list_images --names {params.names:q} --images {params.images:q}"
-            " --out {output.table:q} --log {log:q}"
+            "stage list_images --settings {params.settings:q} --out {output.table:q} --log {log:q}"

@@ -18,19 +18,19 @@ rule find_islands:
         mem_mb=doubling(3000),
         runtime=doubling(20),
     params:
-        cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+        list=fixed(GRAPH.list_options),
         cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
         compact=RULES.compact_options,
         components=lambda wildcards: FRESHNESS.fingerprints.of_all(
             CONFIG.own_components(PRODUCTS, wildcards.mosaic)
         ),
-        settings=RULES.settings(
+        settings=RULES.settings_of_mosaic(
             "measure.calibration_error", "measure.galactic_latitude_deg", "measure.components"
         ),
         code=FRESHNESS.code("find_islands"),
     shell:
         "stage find_islands --mosaic {wildcards.mosaic:q} --image {input.image:q}"
-        " --probability {input.probability:q} --mask {input.mask:q} {params.cell:q}"
+        " --probability {input.probability:q} --mask {input.mask:q} {params.list:q}"
         " {params.compact:q} --out {output.table:q} --settings {params.settings:q}"
         " --on-reject $ON_REJECT --log {log:q}"
 
@@ -56,24 +56,23 @@ rule measure_clusters:
         runtime=doubling(20),
     params:
         root=fixed(PRODUCTS.root),
-        cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+        list=fixed(GRAPH.list_options),
         cells=lambda wildcards: GRAPH.cells(
             wildcards.mosaic, *GRAPH.touched_by_clusters_of(wildcards.mosaic)
         ),
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
-        model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         compact=RULES.compact_options,
         components=lambda wildcards: FRESHNESS.fingerprints.of_all(
             CONFIG.own_components(PRODUCTS, wildcards.mosaic)
         ),
-        settings=RULES.settings("measure"),
+        settings=RULES.settings_of_mosaic("measure", "segmentation.model"),
         code=FRESHNESS.code("measure_clusters"),
     shell:
         "stage measure_clusters --root {params.root:q} --mosaic {wildcards.mosaic:q}"
-        " --touched {params.touched:q} {params.clusters:q} --model {params.model:q} {params.cell:q}"
+        " --touched {params.touched:q} {params.clusters:q} {params.list:q}"
         " {params.compact:q}"
         " --settings {params.settings:q} --on-reject $ON_REJECT --log {log:q}"
 
@@ -102,22 +101,21 @@ if CONFIG.limits.enabled:
             runtime=doubling(60),
         params:
             root=fixed(PRODUCTS.root),
-            cell=lambda wildcards: GRAPH.cell_options(wildcards.mosaic),
+            list=fixed(GRAPH.list_options),
             cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
             clusters=fixed(
                 [word for table in GRAPH.cluster_table for word in ("--clusters", table)]
             ),
             rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
-            model=CONFIG.segmentation.model,
             card=lambda wildcards: GRAPH.model_state,
-            settings=RULES.settings(
+            settings=RULES.settings_of_mosaic(
                 *("limits", "measure.h0", "measure.omega_m", "measure.unit"),
-                *("segmentation.batch", "segmentation.precision"),
+                *("segmentation.model", "segmentation.batch", "segmentation.precision"),
             ),
             code=FRESHNESS.code("measure_limits"),
         shell:
             "stage measure_limits --root {params.root:q} --mosaic {wildcards.mosaic:q} {params.clusters:q}"
-            " --model {params.model:q} {params.cell:q} --settings {params.settings:q}"
+            " {params.list:q} --settings {params.settings:q}"
             " --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 

@@ -32,18 +32,17 @@ if CONFIG.mosaics.source == "fields":
             # noise maps and facet files are no inputs: a field without them is left out and reported,
             # where a missing input would stop the survey
             root=fixed(PRODUCTS.root),
-            release=fixed(GRAPH.release.for_stage()),
-            list=fixed(GRAPH.mosaic_list),
+            list=fixed(GRAPH.list_options),
             cells=lambda wildcards: GRAPH.cells_of_mosaicking(wildcards.mosaic),
             files=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.files_beside_fields(wildcards.mosaic)
             ),
             fields=lambda wildcards: GRAPH.fields_of(wildcards.mosaic),
-            settings=RULES.settings("mosaics.options"),
+            settings=RULES.settings_of_mosaic("mosaics.options"),
             code=FRESHNESS.code("mosaic"),
         shell:
-            "stage mosaic --root {params.root:q} --release {params.release:q}"
-            " --list {params.list:q} --mosaic {wildcards.mosaic:q} --fields {params.fields:q}"
+            "stage mosaic --root {params.root:q} {params.list:q}"
+            " --mosaic {wildcards.mosaic:q} --fields {params.fields:q}"
             " --settings {params.settings:q} --threads {threads} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -102,14 +101,12 @@ if CONFIG.mosaics.source == "images":
             mem_mb=doubling(4000),
             runtime=doubling(30),
         params:
-            model=CONFIG.segmentation.model,
             card=lambda wildcards: GRAPH.model_state,
-            image=lambda wildcards: GRAPH.own_image(wildcards.mosaic).path,
-            beam=lambda wildcards: GRAPH.beam_options(wildcards.mosaic),
+            settings=RULES.settings_of_mosaic("mosaics.images", "segmentation.model"),
             source=lambda wildcards: FRESHNESS.fingerprints.of(
-                GRAPH.own_image(wildcards.mosaic).path
+                CONFIG.mosaics.own_image(wildcards.mosaic).path
             ),
             code=FRESHNESS.code("prepare_image"),
         shell:
-            "stage prepare_image --name {wildcards.mosaic:q} --image {params.image:q}"
-            " {params.beam:q} --model {params.model:q} --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"
+            "stage prepare_image --name {wildcards.mosaic:q} --settings {params.settings:q}"
+            " --out {output.image:q} --on-reject $ON_REJECT --log {log:q}"

@@ -22,14 +22,13 @@ rule segment:
         models=1,
     params:
         root=fixed(PRODUCTS.root),
-        model=CONFIG.segmentation.model,
         card=lambda wildcards: GRAPH.model_state,
         settings=RULES.settings(
-            *("segmentation.mode", "segmentation.batch", "segmentation.precision"),
-            *("segmentation.threshold", "segmentation.min_island_beams"),
+            *("segmentation.model", "segmentation.mode", "segmentation.batch"),
+            *("segmentation.precision", "segmentation.threshold", "segmentation.min_island_beams"),
         ),
         code=FRESHNESS.code("segment"),
     shell:
-        "stage segment --mosaic {wildcards.mosaic:q} --image {input.image:q} --model {params.model:q}"
-        " --settings {params.settings:q} --probability {output.probability:q} --mask {output.mask:q}"
+        "stage segment --mosaic {wildcards.mosaic:q} --image {input.image:q} --settings {params.settings:q}"
+        " --probability {output.probability:q} --mask {output.mask:q}"
         " --root {params.root:q} --beside ${{RADIOUNET_BESIDE:-}} --threads {threads} --on-reject $ON_REJECT --log {log:q}"

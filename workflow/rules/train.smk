@@ -72,13 +72,12 @@ rule evaluate:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        name=CONFIG.segmentation.model,
-        settings=RULES.settings("train"),
+        settings=RULES.settings("segmentation.model", "train"),
         code=code_hash("evaluate"),
     shell:
         "stage evaluate --calibration-pairs {input.calibration:q}"
         " --held-out-pairs {input.held_out:q} --weights {input.weights:q} --curve {input.curve:q}"
-        " --name {params.name:q} --out {output.folder:q} --threads {threads} --settings {params.settings:q} --log {log:q}"
+        " --out {output.folder:q} --threads {threads} --settings {params.settings:q} --log {log:q}"
 
 
 rule model:

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from radiounet.learning.pairs import Pair, pixel_classes, read_pair
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, Normalisation
-from radiounet.settings.train import TRAINED_FOR, TrainOptions
+from radiounet.settings.train import TrainOptions
 
 NORMALISATIONS: dict[str, Normalisation] = {
     "asinh_snr": AsinhNormalisation(kind="asinh_snr"),
@@ -102,7 +102,7 @@ class Crops:
         with self._lock:
             if path not in self._held:
                 self._held = {one: self._held[one] for one in window if one in self._held}
-                self._held[path] = read_pair(path, self._options.truth_snr)
+                self._held[path] = read_pair(path, self._options.truth_snr, self._options.grid)
             return self._held[path]
 
     def stream(self, first: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -133,7 +133,7 @@ def fixed_crops(
     rng = np.random.default_rng([options.seed, 3])
     crops = []
     for path in paths:
-        pair = read_pair(path, options.truth_snr)
+        pair = read_pair(path, options.truth_snr, options.grid)
         number = -(-count // len(paths))
         crops += [draw_crop(pair, plain, rng, normalisation=normalisation) for _ in range(number)]
     return [_stack(crops[first : first + options.batch]) for first in range(0, len(crops), options.batch)]
@@ -223,7 +223,7 @@ def _noise_pool(options: TrainOptions) -> np.ndarray:
     rng = np.random.default_rng([options.seed, 2])
     noise = rng.standard_normal((NOISE_PLANES, side, side), dtype=np.float32)
     # noise is correlated like the beam where white noise was convolved with the beam itself
-    sigma = TRAINED_FOR.beam_arcsec / TRAINED_FOR.pixel_arcsec / np.sqrt(8 * np.log(2))
+    sigma = options.beam_arcsec / options.pixel_arcsec / np.sqrt(8 * np.log(2))
     noise = ndimage.gaussian_filter(noise, (0, sigma, sigma), mode="wrap")
     return noise / noise.std(axis=(1, 2), keepdims=True)
 

@@ -29,7 +29,7 @@ from radiounet.measuring.scores import PixelCounts, divide, plain, score_decisio
 from radiounet.network.cluster_probability import HostCalibration, field_features, fit_host_calibration
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.settings.train import TRAINED_FOR
+from radiounet.settings.train import LOTSS_GRID, ImageGrid
 from radiounet.simulation.simulate import CAUSES
 
 logger = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ FAINT_SNR = 0.1
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
     """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
-    score = method.score(scene.image, scene.rms, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec)
+    score = method.score(scene.image, scene.rms, scene.grid.pixel_arcsec, scene.beam_arcsec)
     return np.where(scene.known, score, np.nan).astype(np.float32)
 
 
-def _mask(score: np.ndarray, threshold: float, peak: float | None = None) -> np.ndarray:
+def _mask(score: np.ndarray, scene: Scene, threshold: float, peak: float | None = None) -> np.ndarray:
     """Mask as the workflow makes it: islands of a beam of the survey or more."""
-    area_px = beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec)
+    area_px = beam_area_px(scene.grid.beam_arcsec, scene.grid.pixel_arcsec)
     return make_mask(score, threshold, area_px, peak) == 1
 
 
@@ -63,7 +63,7 @@ class _MaskCounts:
 
     def add(self, score: np.ndarray, scene: Scene) -> None:
         for row, threshold in enumerate(THRESHOLDS):
-            labels, count = ndimage.label(_mask(score, threshold), EIGHT_NEIGHBOURS)
+            labels, count = ndimage.label(_mask(score, scene, threshold), EIGHT_NEIGHBOURS)
             if not count:
                 continue
             right = np.bincount(labels[scene.mask], minlength=count + 1)[1:]
@@ -99,12 +99,13 @@ class _MaskCounts:
 
 
 def settled_baselines(
-    paths: Sequence[str], truth_snr: float, max_false_per_deg2: float
+    paths: Sequence[str], truth_snr: float, max_false_per_deg2: float, grid: ImageGrid = LOTSS_GRID
 ) -> list[tuple[Method, Calibration]]:
     """Baselines with their calibration, and the first of them as a person uses it: cut at 3 sigma."""
     bounds = truth_snr, max_false_per_deg2
-    settled = [(one, calibrate(one, paths, *bounds)) for one in BASELINES]
-    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, *bounds, mask=(BY_HAND.threshold, None)))]
+    settled = [(one, calibrate(one, paths, *bounds, grid=grid)) for one in BASELINES]
+    mask = BY_HAND.threshold, None
+    return [*settled, (BY_HAND, calibrate(BY_HAND, paths, *bounds, mask, grid))]
 
 
 def calibrate(
@@ -113,6 +114,7 @@ def calibrate(
     truth_snr: float,
     max_false_per_deg2: float,
     mask: tuple[float, float | None] | None = None,
+    grid: ImageGrid = LOTSS_GRID,
 ) -> Calibration:
     """Settle a method's threshold and cluster probability.
 
@@ -132,18 +134,21 @@ def calibrate(
         False islands in the calibration images, 1/deg2.
     mask : (float, float or None), optional
         Threshold and peak, where these are settled already.
+    grid : ImageGrid
+        See `read_scene`.
     """
     counts, scores = _MaskCounts(), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, truth_snr)
+        scene = read_scene(path, truth_snr, grid)
         scores.append(_score(method, scene))
         if mask is None:
             counts.add(scores[-1], scene)
         logger.info("%s: predicted calibration image %s", method.name, path)
-    threshold, peak = mask or _best_mask(counts, paths, scores, method, truth_snr, max_false_per_deg2)
+    threshold, peak = mask or _best_mask(counts, paths, scores, method, truth_snr, max_false_per_deg2, grid)
     cases = _Cases()
     for path, score in zip(paths, scores, strict=True):
-        cases.add(read_scene(path, truth_snr), score, _mask(score, threshold, peak), truth_snr)
+        scene = read_scene(path, truth_snr, grid)
+        cases.add(scene, score, _mask(score, scene, threshold, peak), truth_snr)
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
     return Calibration(threshold, fit_host_calibration(features, hosts) if both else None, peak)
@@ -155,6 +160,7 @@ def compared_models(
     calibration: Sequence[str],
     truth_snr: float,
     max_false_per_deg2: float,
+    grid: ImageGrid,
 ) -> list[tuple[Method, Calibration]]:
     """Models by name or folder with the calibration of their cards, or a new one where there is none.
 
@@ -171,7 +177,7 @@ def compared_models(
     for method, known in [model_method(one, note="shipped") for one in folders]:
         anew = known.host_calibration is None
         bounds = truth_snr, max_false_per_deg2
-        settled.append((method, calibrate(method, calibration, *bounds) if anew else known))
+        settled.append((method, calibrate(method, calibration, *bounds, grid=grid) if anew else known))
     return settled
 
 
@@ -182,13 +188,14 @@ def _best_mask(
     method: Method,
     truth_snr: float,
     max_false_per_deg2: float,
+    grid: ImageGrid,
 ) -> tuple[float, float | None]:
     choices = counts.choices(max_false_per_deg2)
     found = np.zeros(len(choices))
     for path, score in zip(paths, scores, strict=True):
-        scene = read_scene(path, truth_snr)
+        scene = read_scene(path, truth_snr, grid)
         for index, (threshold, peak, _) in enumerate(choices):
-            results = _objects(_mask(score, threshold, peak), scene)
+            results = _objects(_mask(score, scene, threshold, peak), scene)
             found[index] += sum(one.found for one in results)
     if not choices:
         return method.threshold, None
@@ -216,7 +223,7 @@ class _Cases:
         self._catalogue: list[bool] = []
 
     def add(self, scene: Scene, score: np.ndarray, mask: np.ndarray, truth_snr: float) -> None:
-        radii_px = scene.clusters["r500_arcmin"] * 60 / TRAINED_FOR.pixel_arcsec
+        radii_px = scene.clusters["r500_arcmin"] * 60 / scene.grid.pixel_arcsec
         places = zip(scene.clusters["y_px"], scene.clusters["x_px"], radii_px, strict=True)
         labels = [cluster_label(scene.strength, scene.known, *p, truth_snr) for p in places]
         self._labels += labels
@@ -226,7 +233,7 @@ class _Cases:
         clusters = scene.clusters[decided]
         self._catalogue += clusters["diffuse"].tolist()
         planes = (score, mask, scene.image, scene.rms)
-        self._features.append(field_features(*planes, clusters, TRAINED_FOR.pixel_arcsec, scene.beam_arcsec))
+        self._features.append(field_features(*planes, clusters, scene.grid.pixel_arcsec, scene.beam_arcsec))
 
     def decided(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features ``[cluster, feature]``, who hosts detectable emission, who does by the catalogue."""
@@ -250,7 +257,11 @@ class _Cases:
 
 
 def evaluate(
-    method: Method, paths: Sequence[str], truth_snr: float, calibration: Calibration | None = None
+    method: Method,
+    paths: Sequence[str],
+    truth_snr: float,
+    calibration: Calibration | None = None,
+    grid: ImageGrid = LOTSS_GRID,
 ) -> dict[str, object]:
     """Measure a method on held-out images.
 
@@ -264,6 +275,8 @@ def evaluate(
     calibration : Calibration, optional
         From `calibrate`; without it the method's own threshold holds and clusters
         are counted but get no probability.
+    grid : ImageGrid
+        See `read_scene`.
 
     Returns
     -------
@@ -279,9 +292,9 @@ def evaluate(
     causes: Counter[str] = Counter()
     results, area, masks = [], 0.0, np.zeros(3)
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
-        scene = read_scene(path, truth_snr)
+        scene = read_scene(path, truth_snr, grid)
         score = _score(method, scene)
-        predicted = _mask(score, calibration.threshold, calibration.peak)
+        predicted = _mask(score, scene, calibration.threshold, calibration.peak)
         counts.add(score, scene.mask)
         masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
         results += _objects(predicted, scene)

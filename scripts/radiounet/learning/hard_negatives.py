@@ -17,12 +17,13 @@ from radiounet.network.engine import load_model
 from radiounet.network.inference import Predictor
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.network.model_cards import ModelCard
+from radiounet.settings.train import LOTSS_GRID, ImageGrid
 
 logger = logging.getLogger(__name__)
 
 
 def mine_hard_negatives(
-    model: keras.Model, card: ModelCard, paths: Sequence[str], truth_snr: float
+    model: keras.Model, card: ModelCard, paths: Sequence[str], truth_snr: float, grid: ImageGrid
 ) -> dict[str, np.ndarray]:
     """Find where a first model sees diffuse emission that is not there.
 
@@ -32,7 +33,7 @@ def mine_hard_negatives(
         From `radiounet.network.engine.load_model`.
     paths : sequence of str
         Training pairs.
-    truth_snr : float
+    truth_snr, grid
         See `radiounet.learning.pairs.read_pair`.
 
     Returns
@@ -42,11 +43,13 @@ def mine_hard_negatives(
         hold no truth pixel.
     """
     predictor = Predictor(model, card.architecture)
-    return {path: _false_islands(predictor, card, path, truth_snr) for path in paths}
+    return {path: _false_islands(predictor, card, path, truth_snr, grid) for path in paths}
 
 
-def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_snr: float) -> np.ndarray:
-    pair = read_pair(path, truth_snr)
+def _false_islands(
+    predictor: Predictor, card: ModelCard, path: str, truth_snr: float, grid: ImageGrid
+) -> np.ndarray:
+    pair = read_pair(path, truth_snr, grid)
     plane = pair.normalised(pair.image, pair.rms, card.normalisation)
     probability = predictor.plane(plane, card.tile_px, card.core_px)
     classes = pair.classes()
@@ -62,7 +65,12 @@ def _false_islands(predictor: Predictor, card: ModelCard, path: str, truth_snr: 
 
 
 def hard_negatives(
-    folder: str | Path, paths: Sequence[str], crop_px: int, truth_snr: float, beside: str | Path
+    folder: str | Path,
+    paths: Sequence[str],
+    crop_px: int,
+    truth_snr: float,
+    beside: str | Path,
+    grid: ImageGrid = LOTSS_GRID,
 ) -> dict[str, np.ndarray]:
     """Return the false islands of a model folder's network, mined once.
 
@@ -73,7 +81,7 @@ def hard_negatives(
     made_from = f"{card.weights.sha256} {check_pairs(paths, crop_px)} {truth_snr}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
-        found = mine_hard_negatives(model, card, paths, truth_snr)
+        found = mine_hard_negatives(model, card, paths, truth_snr, grid)
         rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
         with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
             csv.writer(stream).writerows([("pair", "y", "x"), *rows])

@@ -19,7 +19,7 @@ from radiounet.network.inference import Predictor
 from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import options_to
-from radiounet.settings.train import TRAINED_FOR, TrainOptions
+from radiounet.settings.train import TrainOptions
 from radiounet.settings.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
@@ -70,14 +70,14 @@ def write_model(
     method = network_method(
         name, Predictor(model, options.architecture), normalisation, options.tile_px, options.core_px
     )
-    found = calibrate(method, calibration, options.truth_snr, options.max_false_per_deg2)
+    found = calibrate(method, calibration, options.truth_snr, options.max_false_per_deg2, grid=options.grid)
     if found.host_calibration is None:
         logger.warning(
             "%s: clusters with and without diffuse emission are needed to calibrate p_diffuse; "
             "it will be the bare maximum of the probability",
             name,
         )
-    scores = evaluate(method, held_out, options.truth_snr, found)
+    scores = evaluate(method, held_out, options.truth_snr, found, options.grid)
     out = Path(folder)
     weights_file = MODEL_WEIGHTS
     for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):
@@ -92,8 +92,8 @@ def write_model(
         core_px=options.core_px,
         normalisation=normalisation,
         unit="Jy/beam",
-        beam_arcsec=TRAINED_FOR.beam_arcsec,
-        pixel_arcsec=TRAINED_FOR.pixel_arcsec,
+        beam_arcsec=options.beam_arcsec,
+        pixel_arcsec=options.pixel_arcsec,
         threshold=found.threshold,
         peak=found.peak,
         host_calibration=found.host_calibration,

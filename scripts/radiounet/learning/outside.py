@@ -13,10 +13,10 @@ from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP
 from radiounet.measuring.scores import divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
-from radiounet.settings.train import TRAINED_FOR
+from radiounet.settings.releases import DR2
 
-BEAM_PX = TRAINED_FOR.beam_arcsec / TRAINED_FOR.pixel_arcsec
-MIN_AREA_PX = beam_area_px(TRAINED_FOR.beam_arcsec, TRAINED_FOR.pixel_arcsec)
+BEAM_PX = DR2.beam_arcsec / DR2.pixel_arcsec
+MIN_AREA_PX = beam_area_px(DR2.beam_arcsec, DR2.pixel_arcsec)
 """Islands of a mask are a beam of the survey or more, as in the workflow."""
 
 THRESHOLDS = np.array(

@@ -16,6 +16,7 @@ from radiounet.errors import (
     AllBlankError,
     BadDataError,
     ConfigError,
+    GridError,
     NotFitsError,
     ShapeMismatchError,
     TruncatedError,
@@ -23,9 +24,10 @@ from radiounet.errors import (
 )
 from radiounet.images.image import check_grid, read_plane
 from radiounet.images.noise import local_rms
+from radiounet.images.squares import SCALE_TOLERANCE
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.network.model_cards import LogNormalisation, Normalisation
-from radiounet.settings.train import TRAINED_FOR, pair_files
+from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 
 TARGETS = 2000
 UNKNOWN = -1
@@ -88,7 +90,7 @@ def pixel_classes(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.f
     return classes
 
 
-def read_pair(path: str, truth_snr: float) -> Pair:
+def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair:
     """Read one training pair.
 
     Parameters
@@ -101,31 +103,33 @@ def read_pair(path: str, truth_snr: float) -> Pair:
         `radiounet.settings.train.pair_files`.
     truth_snr : float
         Simulated pairs: diffuse is what exceeds this many times the true noise.
+    grid : ImageGrid
+        What simulated and labelled images have; some simulated ones have a coarser beam.
 
     Raises
     ------
     NotFitsError, TruncatedError, ShapeMismatchError, UnitError, GridError, BadDataError
         The message names the file, what is wrong and what is expected.
     """
-    return read_files(pair_files(path), truth_snr)
+    return read_files(pair_files(path), truth_snr, grid)
 
 
-def read_files(files: Sequence[str], truth_snr: float) -> Pair:
+def read_files(files: Sequence[str], truth_snr: float, grid: ImageGrid) -> Pair:
     """Read one training pair from its file or two files, see `read_pair`."""
     if len(files) == 1:
-        return _simulated(files[0], truth_snr)
+        return _simulated(files[0], truth_snr, grid)
     if len(files) > 2:
         raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
     image_path, truth_path = files
     unit = _unit(image_path)
     if unit == "jy/beam":
-        return _labelled(image_path, truth_path)
+        return _labelled(image_path, truth_path, grid)
     if unit in ("jy/pixel", "jy/pix", ""):
         return _published(image_path, truth_path)
     raise UnitError(f"{image_path} has BUNIT {unit!r}; a training image is in Jy/beam or Jy/pixel")
 
 
-def _simulated(path: str, truth_snr: float) -> Pair:
+def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
     if _unit(path) != "jy/beam":
         raise UnitError(f"{path} has BUNIT {_unit(path)!r}; a simulated image must be in Jy/beam")
     image, truth, rms = _planes(path, "PRIMARY", "TRUTH", "RMS")
@@ -133,7 +137,10 @@ def _simulated(path: str, truth_snr: float) -> Pair:
     _require_shape(image, rms, path, "RMS")
     level = np.float32(truth_snr) * rms
     with _opened(path, "PRIMARY") as (hdu,):
-        fine = abs(3600 * hdu.header["BMAJ"] - TRAINED_FOR.beam_arcsec) < 0.1
+        scale = hdu.header.get("PIXARCS", grid.pixel_arcsec)
+        if abs(scale - grid.pixel_arcsec) > SCALE_TOLERANCE * grid.pixel_arcsec:
+            raise GridError(f"{path}: pixels of {scale} arcsec, the training needs {grid.pixel_arcsec}")
+        fine = abs(3600 * hdu.header["BMAJ"] - grid.beam_arcsec) < 0.1
     targets = _targets(image, truth, level)
     return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
 
@@ -146,9 +153,9 @@ def _published(image_path: str, truth_path: str) -> Pair:
     return Pair(image, _noise(image, image_path), truth, level, targets, PUBLISHED_NORMALISATION)
 
 
-def _labelled(image_path: str, label_path: str) -> Pair:
+def _labelled(image_path: str, label_path: str, grid: ImageGrid) -> Pair:
     plane = read_plane(image_path)
-    check_grid(plane, TRAINED_FOR.pixel_arcsec, TRAINED_FOR.beam_arcsec, image_path)
+    check_grid(plane, *grid, image_path)
     (label,) = _planes(label_path, "PRIMARY")
     _require_shape(plane.data, label, image_path, label_path)
     label[label == NO_DATA] = np.nan

@@ -41,7 +41,7 @@ def run_training(
     hard = None
     if options.hard_from:
         first, sizes = model_folder(options.hard_from), (options.crop_px, options.truth_snr)
-        hard = hard_negatives(first, pairs, *sizes, weights)
+        hard = hard_negatives(first, pairs, *sizes, weights, options.grid)
     model = train(
         pairs,
         options,
@@ -84,8 +84,8 @@ def run_evaluation(
     use_threads(threads)
     options = trained_options(curve, options)
     bounds = options.truth_snr, options.max_false_per_deg2
-    others = compared_models(options.compare, held_out, calibration, *bounds)
+    others = compared_models(options.compare, held_out, calibration, *bounds, options.grid)
     scores = [write_model(held_out, calibration, weights, curve, options, name, folder)]
-    for method, settled in [*others, *settled_baselines(calibration, *bounds)]:
-        scores.append(evaluate(method, held_out, options.truth_snr, settled))
+    for method, settled in [*others, *settled_baselines(calibration, *bounds, options.grid)]:
+        scores.append(evaluate(method, held_out, options.truth_snr, settled, options.grid))
     write_evaluation(scores, folder)

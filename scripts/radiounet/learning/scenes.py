@@ -15,7 +15,7 @@ from radiounet.images.image import read_plane
 from radiounet.learning.pairs import UNKNOWN, read_files
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 from radiounet.settings.measure import MeasureOptions
-from radiounet.settings.train import TRAINED_FOR, pair_files
+from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 from radiounet.survey.cluster_tables import log_notes, read_clusters
 
 
@@ -42,6 +42,8 @@ class Scene:
         y_px, x_px, r500_arcmin, diffuse, galactic; no rows for a labelled image.
     beam_arcsec : float
         FWHM of the beam; a few simulated images have a coarser one than the survey.
+    grid : ImageGrid
+        Its pixel scale, and the survey's beam.
     """
 
     image: np.ndarray
@@ -55,19 +57,20 @@ class Scene:
     cause: np.ndarray | None
     clusters: Table
     beam_arcsec: float
+    grid: ImageGrid
 
     @property
     def beam_area_px(self) -> float:
         """Solid angle of the beam, px."""
-        return beam_area_px(self.beam_arcsec, TRAINED_FOR.pixel_arcsec)
+        return beam_area_px(self.beam_arcsec, self.grid.pixel_arcsec)
 
     @property
     def area_deg2(self) -> float:
         """Solid angle of the pixels that count, deg2."""
-        return float(self.known.sum() * (TRAINED_FOR.pixel_arcsec / 3600) ** 2)
+        return float(self.known.sum() * (self.grid.pixel_arcsec / 3600) ** 2)
 
 
-def read_scene(path: str, truth_snr: float) -> Scene:
+def read_scene(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Scene:
     """Read a simulated image, or ``IMAGE.fits:LABELS.fits[:CLUSTERS]``: an image, its labels, its clusters.
 
     Parameters
@@ -78,6 +81,8 @@ def read_scene(path: str, truth_snr: float) -> Scene:
         where a labelled pixel lies inside its R500.
     truth_snr : float
         The truth mask of a simulated image begins at this many times its true noise.
+    grid : ImageGrid
+        See `radiounet.learning.pairs.read_pair`.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def read_scene(path: str, truth_snr: float) -> Scene:
         As `radiounet.survey.cluster_tables.read_clusters`.
     """
     image_path, *others = pair_files(path)
-    pair = read_files([image_path, *others[:1]], truth_snr)
+    pair = read_files([image_path, *others[:1]], truth_snr, grid)
     if pair.normalisation is not None:
         raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
     classes = pair.classes()
@@ -98,8 +103,8 @@ def read_scene(path: str, truth_snr: float) -> Scene:
     if not pair.scalable:
         objects, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
         table = _labelled(objects, count)
-        clusters = _clusters(image_path, others[1] if others[1:] else None, mask)
-        return Scene(*planes, truth, objects, table, None, clusters, TRAINED_FOR.beam_arcsec)
+        clusters = _clusters(image_path, others[1] if others[1:] else None, mask, grid)
+        return Scene(*planes, truth, objects, table, None, clusters, grid.beam_arcsec, grid)
     try:
         with fits.open(image_path) as hdus:
             beam_arcsec = 3600 * hdus[0].header["BMAJ"]
@@ -110,7 +115,7 @@ def read_scene(path: str, truth_snr: float) -> Scene:
             )
     except KeyError as error:
         raise BadDataError(f"{path} was simulated by an older version: {error.args[0]}") from None
-    return Scene(*planes, truth / rms, objects, table, cause, clusters, beam_arcsec)
+    return Scene(*planes, truth / rms, objects, table, cause, clusters, beam_arcsec, grid)
 
 
 def _labelled(objects: np.ndarray, count: int) -> Table:
@@ -130,7 +135,7 @@ def _labelled(objects: np.ndarray, count: int) -> Table:
     )
 
 
-def _clusters(image_path: str, path: str | None, mask: np.ndarray) -> Table:
+def _clusters(image_path: str, path: str | None, mask: np.ndarray, grid: ImageGrid) -> Table:
     """Real clusters on an image, those whose centre it shows."""
     names = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
     if path is None:
@@ -143,8 +148,8 @@ def _clusters(image_path: str, path: str | None, mask: np.ndarray) -> Table:
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
             continue
         dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
-        inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / TRAINED_FOR.pixel_arcsec
+        inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / grid.pixel_arcsec
         latitude = SkyCoord(one.ra_deg, one.dec_deg, unit="deg").galactic.b.deg
         galactic = abs(latitude) < options.galactic_latitude_deg
         rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), bool(galactic)))
-    return Table(rows=rows, names=names) if rows else _clusters(image_path, None, mask)
+    return Table(rows=rows, names=names) if rows else _clusters(image_path, None, mask, grid)

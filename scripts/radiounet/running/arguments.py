@@ -48,7 +48,6 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", required=True, help="weights of `train`")
     parser.add_argument("--curve", required=True, help="learning curve of `train`")
-    parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--out", required=True, help="folder of the model to write")
     parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
 

@@ -72,8 +72,8 @@ class _Model:
     """
 
     def __init__(self, args: argparse.Namespace):
-        self._folder, self._threads = model_folder(args.model), args.threads
-        self._options = args.settings.segmentation
+        self._options, self._threads = args.settings.segmentation, args.threads
+        self._folder = model_folder(self._options.model)
 
     @cached_property
     def _loaded(self) -> tuple[Any, ModelCard]:
@@ -98,5 +98,6 @@ class _Model:
 
 def _made_with(args: argparse.Namespace) -> str:
     """What decides about the maps of a mosaic beside its image."""
-    card = sha256_of(Path(model_folder(args.model), MODEL_CARD))
-    return f"{card} {args.settings.segmentation.model_dump_json()} {code_hash('segment')}"
+    options = args.settings.segmentation
+    card = sha256_of(Path(model_folder(options.model), MODEL_CARD))
+    return f"{card} {options.model_dump_json()} {code_hash('segment')}"

@@ -14,16 +14,14 @@ from pathlib import Path
 from radiounet.errors import ConfigError
 from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS, Products
 from radiounet.images.provenance import sha256_of
-from radiounet.images.squares import Mosaic
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.measure import MeasureOptions
-from radiounet.settings.mosaics import OwnImage
 from radiounet.settings.releases import Release
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
-from radiounet.survey.survey import Cluster, Survey, list_paths, read_survey
+from radiounet.survey.survey import Cluster, Survey, list_paths, read_survey, survey_of_images
 
 CLUSTER_FOLDER = "resources/clusters"
 
@@ -124,22 +122,13 @@ class JobGraph:
             return fetched.model_dump_json()
         return sha256_of(self.model_card) if Path(self.model_card).is_file() else ""
 
-    def cell_options(self, mosaic: str) -> list[str]:
-        """Options that tell a stage which sky a mosaic owns.
+    @property
+    def list_options(self) -> list[str]:
+        """Option that gives a stage the list of all mosaics; none for own images, which settings name.
 
-        An own image is given its place, not the list of all: another image that moves does not
-        concern it.
+        A stage of an own image is not given the others: one of them that moves does not concern it.
         """
-        options = ["--release", self.release.for_stage()]
-        if self.release.is_listed:
-            return [*options, "--list", self.mosaic_list]
-        place = self.survey.mosaics[self.known(mosaic)]
-        return [*options, f"--place={place.ra_deg},{place.dec_deg},{place.n_px}"]
-
-    def beam_options(self, mosaic: str) -> list[str]:
-        """Option that gives the beam of an own image, where its header lacks it."""
-        beam = self.own_image(mosaic).beam
-        return [] if beam is None else ["--beam", beam]
+        return ["--list", self.mosaic_list] if self.release.is_listed else []
 
     def cells(self, *mosaics: str) -> str:
         """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
@@ -201,14 +190,8 @@ class JobGraph:
         ConfigError
             Its lists are not there yet.
         """
-        config = self.config
         if not self.release.is_listed:
-            from radiounet.images.image import place_of
-
-            pixel = self.release.pixel_arcsec
-            return Survey(
-                self.release, [Mosaic(one.name, *place_of(one.path, pixel)) for one in config.mosaics.images]
-            )
+            return survey_of_images(self.config.mosaics.images)
         paths = self._lists
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
@@ -310,13 +293,6 @@ class JobGraph:
             raise ConfigError(f"{self.config.survey} has no mosaic {mosaic}")
         return mosaic
 
-    def own_image(self, mosaic: str) -> OwnImage:
-        """One of the user's own images."""
-        for image in self.config.mosaics.images:
-            if image.name == mosaic:
-                return image
-        raise ConfigError(f"mosaics.images has no image {mosaic}")
-
     def cells_of_mosaicking(self, mosaic: str) -> str:
         """What mosaicking needs of these: only where a mosaic is cut to its cell, those around it."""
         if self.config.mosaics.options.blank == "cell":
@@ -385,8 +361,10 @@ class JobGraph:
 
     def places_of_clusters(self, mosaic: str) -> str:
         """What cut-outs around the clusters of a mosaic depend on."""
-        owned = self._clusters_by_owner[mosaic] if self.survey.cells.disjoint else self._measurable
-        return repr([(one.name, one.ra_deg, one.dec_deg, one.r500_arcmin) for one in owned])
+        is_listed = self.release.is_listed
+        owned = self._clusters_by_owner[mosaic] if is_listed else self._measurable
+        place = None if is_listed else self.survey.mosaics[mosaic]  # the image says which of them it shows
+        return repr((place, [(one.name, one.ra_deg, one.dec_deg, one.r500_arcmin) for one in owned]))
 
     @property
     def checksum_tables(self) -> list[str]:

@@ -118,6 +118,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Run ``radiounet evaluate``."""
     parser = verb_parser("evaluate", EVALUATE, EVALUATE_EXAMPLES, reads=("weights", "curve"))
     add_evaluation_arguments(parser)
+    parser.add_argument("--name", required=True, help="name of the model")
     add_options(parser, TrainOptions)
     args = parser.parse_args(arguments)
 

@@ -1,5 +1,6 @@
 """Verbs of the command that publish a finished run: publish."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from radiounet.running.arguments import add_processes
 from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.publish import PublishOptions
-from radiounet.survey.survey import RELEASE_HELP, read_survey, release_option
+from radiounet.settings.releases import Release, parse_release
+from radiounet.survey.survey import read_survey
 
 PUBLISH = """Make one folder of a finished run that can be put on a web server as it is.
 
@@ -23,12 +25,25 @@ radiounet publish results/dr2 --list resources/lists/dr2_mosaics.csv --out publi
 """
 
 
+def release_option(text: str) -> Release:
+    """Value of the option ``--release``; see `radiounet.settings.releases.parse_release`."""
+    try:
+        return parse_release(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def publish(arguments: Sequence[str]) -> None:
     """Run ``radiounet publish``."""
     parser = verb_parser("publish", PUBLISH, PUBLISH_EXAMPLES, reads=("results", "list", "aladin"))
     parser.add_argument("results", help="folder of a release's products, such as results/dr2")
     parser.add_argument("--out", required=True, help="folder to write to")
-    parser.add_argument("--release", type=release_option, help=f"{RELEASE_HELP} (default: the folder's name)")
+    parser.add_argument(
+        "--release",
+        type=release_option,
+        help="release: the name of a published one, images for own images, or an entry of releases as JSON "
+        "(default: the folder's name)",
+    )
     parser.add_argument(
         "--list",
         help="list of all mosaics of the release (CSV), which decides who owns the sky at the border of the "

@@ -135,6 +135,13 @@ class Rules:
         text = settings_to(self.config, *keys)
         return lambda wildcards: text
 
+    def settings_of_mosaic(self, *keys: str | tuple[str, ...]) -> Callable:
+        """The same for a stage of one mosaic, with the keys that say which sky it owns."""
+        config, keys = self.config, (*self.config.keys_of_cells, *keys)
+        if config.survey_release.is_listed:
+            return self.settings(*keys)
+        return lambda wildcards: settings_to(config.of_image(wildcards.mosaic), *keys)
+
     def image(self, wildcards: MosaicWildcards) -> str:
         """A mosaic's image; what was replaced of that mosaic is marked to be made again."""
         self.freshness.check_mosaic(wildcards.mosaic)

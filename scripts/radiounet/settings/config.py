@@ -179,6 +179,17 @@ class Config(Section):
         """The lists of clusters that are fetched; the others are files."""
         return [name for name in self.clusters if name in self.archive.clusters]
 
+    def of_image(self, name: str) -> "Config":
+        """The same for one of the own images alone, whose stages the others do not concern.
+
+        Raises
+        ------
+        ConfigError
+            There is no such image.
+        """
+        alone = self.mosaics.model_copy(update={"images": [self.mosaics.own_image(name)]})
+        return self.model_copy(update={"mosaics": alone})
+
     def compact_files(self, products: Products, mosaic: str) -> dict[str, str]:
         """Files that the compact sources of a mosaic come from, beside its image, by option of a stage."""
         components, found = self.measure.components, {}
@@ -218,6 +229,15 @@ class Config(Section):
         """Keys that say what the published release is and where its files are."""
         keys: list[tuple[str, ...]] = [("release",), ("releases", self.release)]
         return [*keys, ("archive", self.release)] if self.has_archive_section else keys
+
+    @property
+    def keys_of_cells(self) -> list[tuple[str, ...]]:
+        """Keys that say who owns which sky: the release without its sources, or own images without beams."""
+        if not self.survey_release.is_listed:
+            images = ("mosaics", "images", "__all__")
+            return [("mosaics", "source"), (*images, "name"), (*images, "path")]
+        names = [name for name in Release.model_fields if name not in SOURCES]
+        return [("release",), *(("releases", self.release, name) for name in names)]
 
     @property
     def release_archive(self) -> ReleaseArchive:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from radiounet.errors import ConfigError
 from radiounet.settings.section import (
     BeamText,
     FieldFile,
@@ -115,6 +116,19 @@ class MosaicSource(Section):
         "with {mosaic} or {pixel}, or with {ra_deg}, {dec_deg} and {size_deg} or {size_arcmin} of a service "
         "of cut-outs; null: they are found on the 20 arcsec image",
     )
+
+    def own_image(self, name: str) -> OwnImage:
+        """One of the user's own images.
+
+        Raises
+        ------
+        ConfigError
+            None has this name.
+        """
+        for image in self.images:
+            if image.name == name:
+                return image
+        raise ConfigError(f"mosaics.images has no image {name}")
 
 
 class Disc(Section):

@@ -86,10 +86,6 @@ class Release(Section):
         frequency = f" ({self.frequency_mhz:g} MHz)" if self.is_listed else ""
         return f"{self.collection}{frequency}"
 
-    def for_stage(self) -> str:
-        """What a stage needs to know of it, as JSON: all but its sources, which may move."""
-        return self.model_dump_json(exclude=set(SOURCES))
-
 
 SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
@@ -132,7 +128,7 @@ PUBLISHED_RELEASES = {release.name: release for release in (DR2, DR3)}
 
 
 def parse_release(text: str) -> Release:
-    """Read a release that a stage is given: the name of a shipped one, or JSON.
+    """Read a release that is given as text: the name of a shipped one, or JSON.
 
     Raises
     ------

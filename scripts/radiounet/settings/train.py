@@ -2,7 +2,7 @@
 
 import os
 from itertools import combinations, pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -10,8 +10,15 @@ from radiounet.errors import ConfigError
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import NumberRange, PositiveRange, Section
 
-TRAINED_FOR = DR2
-"""Release whose pixel scale and beam the images have that networks are trained and evaluated on."""
+
+class ImageGrid(NamedTuple):
+    """Pixel scale and beam of the images that a network is trained and evaluated on, arcsec."""
+
+    pixel_arcsec: float
+    beam_arcsec: float
+
+
+LOTSS_GRID = ImageGrid(DR2.pixel_arcsec, DR2.beam_arcsec)
 
 
 def pair_files(path: str) -> tuple[str, ...]:
@@ -50,6 +57,8 @@ class TrainOptions(Section):
     architecture: str = Field("lotss_unet", description="network to train, such as published_unet")
     widths: list[int] = Field([32, 64, 128, 192, 192], min_length=2, description="filters per level")
     normalisation: Literal["asinh_snr", "log10"] = Field("asinh_snr", description="input of the network")
+    pixel_arcsec: float = Field(DR2.pixel_arcsec, gt=0, description="pixel scale of its images, arcsec")
+    beam_arcsec: float = Field(DR2.beam_arcsec, gt=0, description="FWHM of the beam of its survey, arcsec")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     tile_px: int = Field(512, gt=0, description="side of a tile when the model is used, px")
     core_px: int = Field(256, gt=0, description="kept part of a tile, px")
@@ -88,6 +97,11 @@ class TrainOptions(Section):
     )
     compare: list[str] = Field([], description="models to measure beside it, names or folders")
     frozen_layers: int = Field(0, ge=0, description="fine-tuning: first layers that stay as they are")
+
+    @property
+    def grid(self) -> ImageGrid:
+        """Pixel scale and beam of its images."""
+        return ImageGrid(self.pixel_arcsec, self.beam_arcsec)
 
     @property
     def model_folders(self) -> list[str]:

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
-from radiounet.settings.mosaics import Selection
-from radiounet.settings.releases import Release, parse_release
+from radiounet.settings.command_line import add_settings
+from radiounet.settings.mosaics import OwnImage, Selection
+from radiounet.settings.releases import OWN_IMAGES, Release
 from radiounet.survey.cells import Field, cells_of
 
 
@@ -236,36 +237,33 @@ def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | P
     return Survey(release, mosaics, members, grid)
 
 
-RELEASE_HELP = "release: the name of a published one, images for own images, or an entry of releases as JSON"
+def survey_of_images(images: Iterable[OwnImage]) -> Survey:
+    """Survey of the user's own images, from their headers."""
+    from radiounet.images.image import place_of  # heavy, and a published release does without
 
-
-def release_option(text: str) -> Release:
-    """Value of an option ``--release``; see `radiounet.settings.releases.parse_release`."""
-    try:
-        return parse_release(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    pixel = OWN_IMAGES.pixel_arcsec
+    return Survey(OWN_IMAGES, [Mosaic(image.name, *place_of(image.path, pixel)) for image in images])
 
 
 def add_survey_options(parser: argparse.ArgumentParser) -> None:
-    """Give a stage the options that say which sky its mosaic owns."""
-    parser.add_argument("--release", type=release_option, required=True, help=RELEASE_HELP)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--list", help="list of all mosaics (CSV)")
-    where.add_argument(
-        "--place",
-        type=_place,
-        help="of an own image, in place of a list: RA,DEC,SIDE, ICRS deg and px of the release",
-    )
+    """Give a stage its settings, and the list of a release's mosaics."""
+    add_settings(parser)
+    parser.add_argument("--list", help="list of all mosaics of the release (CSV); not for own images")
 
 
 def survey_from(args: argparse.Namespace) -> Survey:
-    """Survey of a stage's options: all its mosaics, or the place of the stage's own image."""
-    if args.place is None:
-        return read_survey(args.release, args.list)
-    return Survey(args.release, [Mosaic(args.mosaic, *args.place)])
+    """Survey of a stage: all mosaics of the release in its settings, or the own images there.
 
-
-def _place(text: str) -> tuple[float, float, int]:
-    ra_deg, dec_deg, n_px = text.split(",")
-    return float(ra_deg), float(dec_deg), int(n_px)
+    Raises
+    ------
+    ConfigError
+        The list of a release is not given.
+    """
+    release = args.settings.survey_release
+    if not release.is_listed:
+        return survey_of_images(args.settings.mosaics.images)
+    if args.list is None:
+        raise ConfigError(
+            f"--list is needed: the list of its mosaics says who owns which sky of {release.name}"
+        )
+    return read_survey(release, args.list)

@@ -26,7 +26,7 @@ from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import network_input, read_card
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.settings.train import TrainOptions
+from radiounet.settings.train import ImageGrid, TrainOptions
 from radiounet.simulation.simulate import CAUSES
 from simulated import edit_pair, write_simulated
 from wide import CROWDED
@@ -131,6 +131,15 @@ def test_a_simulated_image_is_read(scene):
     with fits.open(scene, mode="update") as hdus:
         hdus[0].header["BMAJ"] = 40 / 3600
     assert read_scene(scene, 0.3).beam_area_px == pytest.approx(4 * BEAM_AREA)
+
+
+def test_sizes_on_the_sky_are_those_of_the_grid_that_is_trained_for(scene):
+    lotss = read_scene(scene, 0.3)
+    with fits.open(scene, mode="update") as hdus:
+        hdus[0].header["PIXARCS"] = 9.0
+    other = read_scene(scene, 0.3, ImageGrid(9.0, 40.0))
+    assert other.area_deg2 == pytest.approx(4 * lotss.area_deg2)
+    assert other.beam_area_px == pytest.approx(lotss.beam_area_px / 4)
 
 
 def test_an_image_of_an_older_simulator_is_refused(tmp_path, scene):

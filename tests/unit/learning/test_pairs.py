@@ -24,7 +24,7 @@ from radiounet.learning.learning_curve import origin_of
 from radiounet.learning.pairs import Pair, check_pairs, read_pair
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.train import LOTSS_GRID, ImageGrid, TrainOptions, pair_files
 from radiounet.simulation.simulate import simulate_pair
 from simulated import edit_pair
 from wide import CROWDED
@@ -323,6 +323,16 @@ def test_noise_of_another_beam_is_added_to_no_coarse_image(tmp_path):
     )
     for one, other in zip(with_noise, without, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_pairs_of_another_survey_need_its_grid(tmp_path):
+    other = ImageGrid(6.0, 25.0)
+    simulated = write_simulated(tmp_path / "p.fits", PIXARCS=6.0, BMAJ=25 / 3600)
+    assert read_pair(simulated, 0.3, other).survey_beam
+    labelled = write_labelled(tmp_path, np.zeros((SIDE, SIDE)))
+    for path, grid in ((simulated, LOTSS_GRID), (labelled, other)):
+        with pytest.raises(GridError, match="arcsec"):
+            read_pair(path, 0.3, grid)
 
 
 @pytest.mark.parametrize("scalable", [True, False])

@@ -22,6 +22,7 @@ from radiounet.settings.components import ComponentTable
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
 from radiounet.simulation.small_survey import serve
+from radiounet.survey.lists import write_mosaic_list
 from radiounet.survey.survey import Cluster, Survey
 from skies import FWHM_TO_SIGMA, convolve_with_beam, draw_noise
 from stages import run_script
@@ -233,11 +234,12 @@ class Fetched:
 
     def run(self, template=None):
         template = template or f"{self.folder}/{{mosaic}}.fits"
+        write_mosaic_list(self.folder / "mosaics.csv", [Mosaic("P1", RA, DEC, N_PX)])
         settings = {"mosaics": {"high_resolution": template}}
         settings["archive"] = {"download": {"attempts": 2, "backoff_s": 0.01}}
         run_script(
             *("fetch_high_resolution", "--mosaic", "P1", "--clusters", self.folder / "clusters.ecsv"),
-            *("--release", "images", f"--place={RA},{DEC},{N_PX}"),
+            *("--list", self.folder / "mosaics.csv"),
             *("--settings", json.dumps(settings), "--out", self.out),
         )
         return CompactFiles("P1", high_resolution=str(self.out))

@@ -238,7 +238,7 @@ def test_the_same_bytes_twice(tmp_path):
     assert (tmp_path / "a.cores.h5").read_bytes() == (tmp_path / "b.cores.h5").read_bytes()
 
 
-def test_several_mosaics_in_one_process(tmp_path):
+def test_several_mosaics_in_one_process(tmp_path, monkeypatch):
     """One is rejected in the middle: the others are computed, and the log tells of all."""
     write_tiny_model(tmp_path / "model")
     card = read_card(tmp_path / "model")
@@ -248,10 +248,12 @@ def test_several_mosaics_in_one_process(tmp_path):
     for path in (tiles[0], tiles[2]):
         write_tiles(path, image, card, "exact", meta)
     bad = write_image(tmp_path / "b.fits", BUNIT="K")
-    run_script("tile", "--mosaic", "b", "--image", bad, "--model", tmp_path / "model", "--out", tiles[1])
+    model = ("--settings", '{"segmentation": {"model": "model"}}')
+    monkeypatch.chdir(tmp_path)
+    run_script("tile", "--mosaic", "b", "--image", bad, *model, "--out", tiles[1])
     log = tmp_path / "infer.log"
-    options = ("--model", tmp_path / "model", "--log", log, "--out", *cores)
-    done = start("infer", *tiles, *options, "--on-reject", "continue")
+    options = (*model, "--log", log, "--out", *cores)
+    done = start("infer", *tiles, *options, "--on-reject", "continue", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_rejection(cores[1]) == read_rejection(tiles[1])
     assert read_rejection(cores[1]).reason.startswith("UnitError: ")
@@ -263,7 +265,7 @@ def test_several_mosaics_in_one_process(tmp_path):
     assert "rejected b" in text
     for path in cores:
         Path(path).unlink()
-    assert start("infer", *tiles, *options).returncode == 65
+    assert start("infer", *tiles, *options, cwd=tmp_path).returncode == 65
     assert [Path(path).exists() for path in cores] == [True, False, True]
 
 

@@ -32,6 +32,7 @@ def products(images, tmp_path, monkeypatch):
     # TensorFlow takes a number of threads only before it has computed in this process
     monkeypatch.setattr("radiounet.network.inference.use_threads", lambda _: None)
     shutil.copytree(images, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("radiounet.network.model_cards.MODELS", tmp_path)
     return Products(f"{tmp_path}/dr2")
 
 
@@ -43,7 +44,8 @@ def segment(products, name, *options):
     probability, mask = maps(products, name)
     run_script(
         "segment",
-        *("--mosaic", name, "--image", products.image(name), "--model", Path(products.root).parent / "model"),
+        *("--mosaic", name, "--image", products.image(name)),
+        *("--settings", '{"segmentation": {"model": "model"}}'),
         *("--probability", probability, "--mask", mask, *options),
     )
 

@@ -15,7 +15,7 @@ from radiounet.running import freshness
 from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import read_yaml
-from stages import write_image
+from stages import own_image, write_image
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_record_that_was_cut_short_costs_another_reading(tmp_path, text):
 def test_a_stage_with_other_code_than_its_run_began_with_says_so_until_it_is_done_again(tmp_path, image):
     write_image(tmp_path / "image.fits", n_px=40)
     out = tmp_path / "list.csv"
-    command = ("list_images", "--names", "a", "--images", tmp_path / image, "--out", out)
+    command = ("list_images", "--settings", own_image("a", tmp_path / image), "--out", out)
     found = []
     for code in ("of the run", "of the run", code_hash("list_images")):
         told = json.dumps({"marks": str(tmp_path / "marks"), "stages": {"list_images": code}})

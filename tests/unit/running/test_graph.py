@@ -9,7 +9,7 @@ from radiounet.errors import ConfigError
 from radiounet.running.job_graph import JobGraph
 from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
-from radiounet.settings.releases import DR2, DR3
+from radiounet.settings.releases import DR2, DR3, SOURCES
 from radiounet.survey.cells import Field, HealpixCells, NearestPointing
 from radiounet.survey.cluster_lists import merge_cluster_tables
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -216,7 +216,9 @@ def own_images(tmp_path, **centres):
 
 
 def cell_of_a(run):
-    return run.cell_options("a"), run.cells("a")
+    """What the stages of an own image are told of its cell, and what redoes them."""
+    config = run.config.of_image("a")
+    return settings_to(config, *config.keys_of_cells), run.list_options, run.cells("a")
 
 
 @pytest.mark.parametrize("others", [{"b": 190.0}, {"b": 151.0, "c": 150.0}, {}])
@@ -225,10 +227,23 @@ def test_an_own_image_is_no_matter_of_others(tmp_path, others):
     assert cell_of_a(own_images(tmp_path, a=150.0, **others)) == before
 
 
-def test_an_own_image_that_moves_has_another_cell(tmp_path):
-    before = cell_of_a(own_images(tmp_path, a=150.0))
-    after = cell_of_a(own_images(tmp_path, a=150.1))
-    assert all(one != other for one, other in zip(before, after, strict=True))
+def test_an_own_image_that_moves_has_another_cell_and_other_cut_outs(tmp_path):
+    before = own_images(tmp_path, a=150.0)
+    state = before.cells("a"), before.places_of_clusters("a")
+    after = own_images(tmp_path, a=150.1)
+    assert after.cells("a") != state[0]
+    assert after.places_of_clusters("a") != state[1]
+
+
+def test_a_stage_is_told_of_its_release_but_not_where_its_files_are(graph):
+    token = "https://there/{mosaic}/{file}?token=secret"
+    archive = {name: {"mosaic": token} for name in ("dr2", "dr3")}
+    config = graph(archive=archive, releases={"dr3": {"frequency_mhz": 150.0}}).config
+    text = settings_to(config, *config.keys_of_cells)
+    assert "//" not in text
+    told = load_config(json.loads(text)).survey_release
+    sources = {name: None for name in SOURCES}
+    assert told.model_copy(update=sources) == config.survey_release.model_copy(update=sources)
 
 
 @pytest.mark.parametrize(("blank", "changed"), [("survey", False), ("circle", False), ("cell", True)])

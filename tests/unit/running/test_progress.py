@@ -247,7 +247,7 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
 def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tmp_path):
     image, log = write_image(tmp_path / "a.fits", BUNIT="<b>$K$"), tmp_path / "tile.log"
     command = ["tile", "--mosaic", "two", "--image", image, "--log", log]
-    command += ["--model", "lotss-unet", "--out", tmp_path / "a.h5"]
+    command += ["--out", tmp_path / "a.h5"]
     assert start(*command).returncode == BadDataError.exit_status
     tell(progress, "job_started", jobs=[4])
     tell(progress, "job_error", jobid=4, log=[str(log)], rule_msg=None)

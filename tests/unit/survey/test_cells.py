@@ -1,7 +1,5 @@
 """Each kind of cell: its squares, who owns what, and what a map shows of it."""
 
-import argparse
-
 import astropy.units as u
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES, Release
 from radiounet.survey.cells import Field, HealpixCells, NearestPointing, OwnImages, cell_pixel, cells_of
-from radiounet.survey.survey import release_option
 
 COARSE = Release(
     name="coarse",
@@ -81,13 +78,3 @@ def test_a_map_shows_cells_and_discs():
     small = NearestPointing(DR2, [Mosaic("a", 0.0, 0.0, 10)])
     shown = {least: dict(small.on_map(["a"], ra, dec, least))["a"].tolist() for least in (0.6, 4.0)}
     assert shown == {0.6: [True, False, False], 4.0: [True, True, False]}
-
-
-def test_a_release_is_a_name_or_json():
-    assert release_option("dr3") is DR3
-    assert release_option("images") is OWN_IMAGES
-    assert release_option(COARSE.for_stage()) == COARSE
-    without = release_option(DR3.for_stage())
-    assert (without.nside, without.pixel_arcsec, without.footprint) == (16, 4.5, None)
-    with pytest.raises(argparse.ArgumentTypeError, match="is no release: it is none of dr2, dr3, images"):
-        release_option("dr4")
