@@ -23,11 +23,7 @@ SPDX = "https://spdx.org/licenses"
 UNNAMED = "not named"
 """Creator of a publication for which none is named."""
 DEVELOPERS = "the radiounet-lotss developers"
-PAPERS = {
-    "network": ("Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"),
-    "dr2": ("Shimwell et al. 2022, A&A 659, A1", "10.1051/0004-6361/202142484"),
-    "dr3": ("Shimwell et al. 2026, A&A", "10.1051/0004-6361/202557749"),
-}
+NETWORK_PAPER = "Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"
 WORKFLOW = "workflow/Snakefile"
 WORKFLOW_TEXT = """# Made with radiounet {version}, code {code}: this file names the workflow; its rules are
 # in the repository of radiounet-lotss. Run it with the same configuration to make this publication again:
@@ -113,7 +109,7 @@ def _described(used: Mapping[str, str]) -> str:
 
 
 def _papers(release: Release) -> list[tuple[str, str]]:
-    return [PAPERS[key] for key in ("network", release.name) if key in PAPERS]
+    return [NETWORK_PAPER, *([(release.paper, release.doi)] if release.doi else [])]
 
 
 def _zenodo(title: str, used: Mapping[str, str], release: Release, options: PublishOptions) -> dict:

@@ -31,6 +31,10 @@ class Release(Section):
 
     name: str = Field("", description="its name, which is its key; nobody has to write it")
     survey: str = Field("", max_length=100, description="survey that it is a release of, such as LoTSS")
+    paper: str = Field(
+        "", max_length=200, description="paper that describes it, for the citation of what is published"
+    )
+    doi: str = Field("", pattern=r"^(10\.\S+)?$", description="DOI of that paper")
     cells: Literal["pointing", "healpix", "images"] = Field(
         description="who owns which sky: the nearest pointing, or a HEALPix cell (RING, ICRS); "
         "images: own images only, each of which owns all it shows"
@@ -59,6 +63,8 @@ class Release(Section):
 
     @model_validator(mode="after")
     def _cells_are_complete(self) -> "Release":
+        if bool(self.paper) != bool(self.doi):
+            raise ValueError("paper and doi belong together: give both, or none")
         is_healpix = self.cells == "healpix"
         if is_healpix and (self.nside is None or self.nside & (self.nside - 1)):
             raise ValueError(f"cells is 'healpix', so that nside must be a power of 2, not {self.nside}")
@@ -89,6 +95,8 @@ class Release(Section):
 
 SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
+CITED = ("paper", "doi")
+"""What only a publication needs to know of it."""
 
 LOTSS: dict[str, Any] = {"survey": "LoTSS", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
 LOTSS_FIELDS = (
@@ -97,6 +105,8 @@ LOTSS_FIELDS = (
 )
 DR2 = Release(
     name="dr2",
+    paper="Shimwell et al. 2022, A&A 659, A1",
+    doi="10.1051/0004-6361/202142484",
     cells="pointing",
     **LOTSS,
     blank="circle",
@@ -110,6 +120,8 @@ DR2 = Release(
 )
 DR3 = Release(
     name="dr3",
+    paper="Shimwell et al. 2026, A&A",
+    doi="10.1051/0004-6361/202557749",
     cells="healpix",
     nside=16,
     **LOTSS,

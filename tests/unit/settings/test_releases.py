@@ -55,6 +55,7 @@ def test_a_shipped_release_changes_in_what_is_named_alone():
             "release: 'her' is not allowed; known releases are dr2, dr3, his",
         ),
         ({"releases": {"x": HEALPIX | {"nside": 12}}}, "nside must be a power of 2, not 12"),
+        ({"releases": {"x": HEALPIX | {"paper": "Doe 2026"}}}, "paper and doi belong together"),
         ({"releases": {"x": HEALPIX | {"mosaics": "a.csv"}}}, "cells is 'healpix', which has no mosaics"),
         ({"releases": {"x": {"cells": "pointing", "nside": 8, **GRID}}}, "'pointing', which has no nside"),
         (
@@ -92,3 +93,9 @@ def test_a_cluster_catalogue_of_the_user():
 def test_a_column_that_clusters_do_not_have_is_refused():
     entry = {"url": "https://there", "columns": {"mass": "M"}}
     assert "archive.clusters.mine.columns.mass" in refusal({"archive": {"clusters": {"mine": entry}}})
+
+
+def test_a_citation_reaches_no_stage_that_makes_products():
+    keys = load_config({}).keys_of_cells
+    assert {"releases", "cells"} < {name for key in keys for name in key}
+    assert not {"paper", "doi"} & {name for key in keys for name in key}
