@@ -1,7 +1,8 @@
 """The programs of this project, forked after their imports, which take most of the time of a short run.
 
 An order comes with its standard streams through the socket of that address; the answer is its exit
-status. The stand-in for Python, which programs find in `sys.executable`, orders scripts here as well.
+status. The stand-in for Python, which programs find in `sys.executable`, orders scripts and Snakemake
+here as well.
 """
 
 import gc
@@ -24,9 +25,10 @@ from radiounet.running.cli import main as radiounet_command
 COMMANDS = {"snakemake": snakemake, "radiounet": radiounet_command}
 STAND_IN = """#!{python} -IS
 import json, os, socket, sys
-if not sys.argv[1:] or not sys.argv[1].endswith(".py"):
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-order = {{"words": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+words = sys.argv[2:] if sys.argv[1:3] == ["-m", "snakemake"] else sys.argv[1:]
+if not words or not words[0].endswith(("snakemake", ".py")):
+    os.execv({python!r}, [{python!r}, *words])
+order = {{"words": words, "folder": os.getcwd(), "environment": dict(os.environ)}}
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [b" "], [0, 1, 2])
