@@ -59,7 +59,8 @@ def serve(address: str) -> None:
         listener.listen()
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         while True:
             for key, _ in selector.select():
                 if key.fileobj is sys.stdin:
