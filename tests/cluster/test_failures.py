@@ -131,12 +131,14 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     process, _ = begin_and_hold(mosaics, mask("one"))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for pid in processes_running("segment.py", str(mosaics.folder)):
-        kill(pid, signal.SIGCONT)
     mosaics("--unlock")
     mosaics.forget()
-    mosaics("--", mask("one"))
-    assert "fetch_mosaic" not in rules(mosaics.submitted())
+    process = mosaics.start("--", mask("one"))
+    mosaics.slurm.wait_for(lambda: mosaics.submitted("segment"))
+    for pid in processes_running("segment.py", str(mosaics.folder)):
+        kill(pid, signal.SIGCONT)
+    assert process.wait(180) == 0, mosaics.said()
+    assert rules(mosaics.submitted()) == ["segment"]
     folder = str(mosaics.folder)
     mosaics.slurm.wait_for(
         lambda: "RUNNING" not in {job.state for job in mosaics.slurm.jobs() if job.folder == folder}
