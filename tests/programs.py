@@ -3,12 +3,13 @@
 import atexit
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -16,30 +17,41 @@ WARM = Path(__file__).with_name("warm.py")
 
 
 @cache
-def _warm(packages: str) -> subprocess.Popen:
-    """Python that has done the imports, with the package of these folders."""
+def _warm(packages: str) -> str:
+    """Address of Python that has done the imports, with the package of these folders."""
+    folder = TemporaryDirectory(prefix="warm-")
+    address = f"{folder.name}/orders"
     process = subprocess.Popen(
-        [sys.executable, str(WARM)],
+        [sys.executable, str(WARM), address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": packages},
+        env=os.environ | {"PYTHONPATH": packages, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
+    atexit.register(folder.cleanup)
     atexit.register(process.__exit__, None, None, None)
-    return process
+    assert process.stdout.readline() == "ready\n"
+    return address
 
 
 def run_program(
     *words: object, cwd: Path = ROOT, env: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
     """Run ``snakemake``, ``radiounet`` or a script, and wait for its end."""
-    warm = _warm(env.get("PYTHONPATH", ""))
-    with TemporaryDirectory() as folder:
-        outputs = [Path(folder, name) for name in ("stdout", "stderr")]
-        order = {"words": [*map(str, words)], "folder": str(cwd), "environment": dict(env)}
-        print(json.dumps(order | {"outputs": [*map(str, outputs)]}), file=warm.stdin, flush=True)
-        status = int(warm.stdout.readline())
-        return subprocess.CompletedProcess(words, status, *(path.read_text() for path in outputs))
+    order = {"words": [*map(str, words)], "folder": str(cwd), "environment": dict(env)}
+    with (
+        socket.socket(socket.AF_UNIX) as server,
+        open(os.devnull) as nothing,
+        TemporaryFile("w+") as stdout,
+        TemporaryFile("w+") as stderr,
+    ):
+        server.connect(_warm(env.get("PYTHONPATH", "")))
+        socket.send_fds(server, [b" "], [stream.fileno() for stream in (nothing, stdout, stderr)])
+        server.sendall(json.dumps(order).encode() + b"\n")
+        status = int(server.makefile().readline())
+        for stream in (stdout, stderr):
+            stream.seek(0)
+        return subprocess.CompletedProcess(words, status, stdout.read(), stderr.read())
 
 
 def start(program: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:

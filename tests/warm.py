@@ -1,28 +1,47 @@
 """The programs of this project, forked after their imports, which take most of the time of a short run.
 
-Each line of standard input asks for one run; the answer is its exit status.
+An order comes with its standard streams through the socket of that address; the answer is its exit
+status. The stand-in for Python, which programs find in `sys.executable`, orders scripts and Snakemake
+here as well.
 """
 
+import gc
 import json
 import os
 import runpy
+import selectors
+import socket
 import sys
+from pathlib import Path
 
 from snakemake.cli import main as snakemake
 
 import radiounet.measuring.clusters  # noqa: F401  what most programs import, sooner or later
+import radiounet.network.inference  # noqa: F401
 import radiounet.publishing.report  # noqa: F401
 import radiounet.running.rules  # noqa: F401
 from radiounet.running.cli import main as radiounet_command
 
 COMMANDS = {"snakemake": snakemake, "radiounet": radiounet_command}
+STAND_IN = """#!{python} -IS
+import json, os, socket, sys
+words = sys.argv[2:] if sys.argv[1:3] == ["-m", "snakemake"] else sys.argv[1:]
+if not words or not words[0].endswith(("snakemake", ".py")):
+    os.execv({python!r}, [{python!r}, *words])
+order = {{"words": words, "folder": os.getcwd(), "environment": dict(os.environ)}}
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    socket.send_fds(server, [b" "], [0, 1, 2])
+    server.sendall(json.dumps(order).encode() + b"\\n")
+    status = int(server.makefile().readline())
+sys.exit(status if status >= 0 else 128 - status)
+"""
 
 
-def run(words: list[str], folder: str, environment: dict[str, str], outputs: list[str]) -> None:
+def run(words: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
     """Run a command, or the script of a file, in this process."""
-    for number, path in enumerate(outputs, 1):
-        with open(path, "wb") as stream:
-            os.dup2(stream.fileno(), number)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -33,13 +52,43 @@ def run(words: list[str], folder: str, environment: dict[str, str], outputs: lis
         runpy.run_path(words[0], run_name="__main__")
 
 
+def serve(address: str) -> None:
+    """Take orders until standard input ends."""
+    with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    return
+                if key.fileobj is listener:
+                    client, _ = listener.accept()
+                    streams = socket.recv_fds(client, 1, 3)[1]
+                    order = json.loads(client.makefile().readline())
+                    child = os.fork()
+                    if not child:
+                        run(**order, streams=streams)
+                        sys.exit()
+                    for stream in streams:
+                        os.close(stream)
+                    selector.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
+                else:
+                    child, client = key.data
+                    selector.unregister(key.fileobj)
+                    os.close(key.fd)
+                    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                    with client:
+                        client.sendall(f"{status}\n".encode())
+
+
 if __name__ == "__main__":
-    for line in iter(sys.stdin.readline, ""):
-        if child := os.fork():
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            sys.stdout.write(f"{status}\n")
-            sys.stdout.flush()
-        else:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            run(**json.loads(line))
-            sys.exit()
+    stand_in = Path(f"{sys.argv[1]}.python")
+    stand_in.write_text(STAND_IN.format(python=sys.executable, address=sys.argv[1]))
+    stand_in.chmod(0o755)
+    sys.executable = str(stand_in)
+    gc.freeze()  # a child that looked for garbage among all that is imported would copy it
+    serve(sys.argv[1])

@@ -1,8 +1,14 @@
-"""One Slurm for all tests of this folder, and the workflow on it through the shipped profile."""
+"""One Slurm for all tests of this folder, and the workflow on it through the shipped profile.
 
+Most of a test is waiting for one process after another, so two workers of pytest share the Slurm.
+"""
+
+import fcntl
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +23,39 @@ SQUEUE = ("--slurm-status-command", "squeue")  # no accounting database here
 SITE = {"RADIOUNET_GPU_PARTITION": "gpu"}
 
 
+@contextmanager
+def locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a lock among the workers: `fcntl.LOCK_SH` beside others, `fcntl.LOCK_EX` alone."""
+    with open(path, "w") as stream:
+        fcntl.flock(stream, how)
+        yield
+
+
 @pytest.fixture(scope="session")
-def slurm(tmp_path_factory):
+def slurm(tmp_path_factory, worker_id):
+    """The Slurm of all workers: who comes first starts it, who goes last stops it."""
     if reason := obstacle():
         pytest.skip(reason)
-    slurm = Slurm(tmp_path_factory.mktemp("slurm"))
+    root = tmp_path_factory.getbasetemp()
+    folder = (root if worker_id == "master" else root.parent) / "slurm"
+    folder.mkdir(exist_ok=True)
+    slurm, mine = Slurm(folder), folder / f"{worker_id}.user"
+    with locked(folder / "users.lock", fcntl.LOCK_EX):
+        if not any(folder.glob("*.user")):
+            slurm.start()
+        mine.touch()
     yield slurm
-    slurm.stop()
+    with locked(folder / "users.lock", fcntl.LOCK_EX):
+        mine.unlink()
+        if not any(folder.glob("*.user")):
+            slurm.stop()
+
+
+@contextmanager
+def sharing(slurm: Slurm, how: int = fcntl.LOCK_SH) -> Iterator[None]:
+    """Use the nodes, beside others or alone."""
+    with locked(slurm.folder / "nodes.lock", how):
+        yield
 
 
 class ClusterRun(Run):
@@ -36,7 +68,7 @@ class ClusterRun(Run):
         for name in ("Snakefile", "workflow", "scripts", "envs", "resources", "config", "slurm", "profiles"):
             source = ROOT / name
             if source.is_dir() and not source.is_symlink():
-                ignored = shutil.ignore_patterns("__pycache__", "footprints", "clusters")
+                ignored = shutil.ignore_patterns("footprints", "clusters")
                 shutil.copytree(source, self.folder / name, ignore=ignored)
             else:
                 shutil.copy(source, self.folder / name, follow_symlinks=False)
@@ -87,7 +119,11 @@ class ClusterRun(Run):
 
     def submitted(self, *rules: str):
         """Jobs of this run that Slurm has seen."""
-        return [job for job in self.slurm.jobs(*rules) if job.number not in self.before]
+        return [
+            job
+            for job in self.slurm.jobs(*rules)
+            if job.folder == str(self.folder) and job.number not in self.before
+        ]
 
     def forget(self) -> None:
         """Count from here on."""
@@ -99,6 +135,9 @@ class ClusterRun(Run):
 
 
 @pytest.fixture
-def survey(tmp_path, slurm):
-    yield ClusterRun(tmp_path, slurm)
-    slurm.clear()
+def survey(request, tmp_path, slurm):
+    alone = request.node.get_closest_marker("alone")
+    with sharing(slurm, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        run = ClusterRun(tmp_path, slurm)
+        yield run
+        slurm.clear(run.folder)

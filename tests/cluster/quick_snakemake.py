@@ -1,4 +1,4 @@
-"""Snakemake whose Slurm executor looks at its jobs every two seconds.
+"""Snakemake whose Slurm executor looks at its jobs every second.
 
 The executor waits 10 s longer after every look at which nothing had ended, which no option changes.
 """
@@ -8,7 +8,7 @@ import sys
 from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-LONGEST_S = 2
+LONGEST_S = 1
 known = RemoteExecutor.next_seconds_between_status_checks
 RemoteExecutor.next_seconds_between_status_checks = property(
     known.fget, lambda executor, seconds: known.fset(executor, min(seconds, LONGEST_S))

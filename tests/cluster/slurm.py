@@ -93,6 +93,7 @@ class SlurmJob:
     node: str
     partition: str
     seconds: float
+    folder: str
 
     @property
     def rule(self) -> str:
@@ -101,12 +102,14 @@ class SlurmJob:
 
 
 class Slurm:
-    """Starts on construction; `stop` ends what was started, by its ids."""
+    """The daemons whose files are in a folder; `stop` ends what `start` has started, by its ids."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+
+    def start(self) -> None:
+        """Start the daemons, and wait until the nodes take jobs."""
         self._write_configuration()
-        self._started: list[int] = []
         self._start_munge()
         self._run("slurmctld")
         for node in NODES:
@@ -118,7 +121,7 @@ class Slurm:
 
         host = socket.gethostname().split(".")[0]
         ETC.mkdir(exist_ok=True)
-        (self.folder / "state").mkdir(parents=True)
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
         text = MARK + SLURM_CONF.format(host=host, ports=PORTS, folder=self.folder)
         for name in NODES:
             text += NODE.format(name=name, host=host, port=PORTS[name], cores=CORES, mb=MEMORY_MB)
@@ -132,7 +135,7 @@ class Slurm:
         socket_folder.mkdir(exist_ok=True)
         shutil.chown(socket_folder, "munge", "munge")
         self._run("runuser", "-u", "munge", "--", "munged", "--pid-file", "/run/munge/munged.pid")
-        self._munge = int(Path("/run/munge/munged.pid").read_text())
+        shutil.copy("/run/munge/munged.pid", self.folder / "munged.pid")
 
     def start_node(self, node: str) -> None:
         """Start, or start again, a node's daemon."""
@@ -187,6 +190,7 @@ class Slurm:
                 node=said["NodeList"],
                 partition=said["Partition"],
                 seconds=_seconds(said["RunTime"]),
+                folder=said["WorkDir"],
             )
             if not rules or job.rule in rules:
                 found.append(job)
@@ -209,18 +213,22 @@ class Slurm:
             time.sleep(0.1)
         raise TimeoutError(f"nothing after {seconds} s: {self._run('squeue', '-t', 'all')}")
 
-    def clear(self) -> None:
-        """Cancel whatever is left of a test."""
-        self._run("scancel", "--user=root")
-        self.wait_for(lambda: not self._run("squeue", "-h").strip())
+    def clear(self, folder: Path) -> None:
+        """Cancel whatever is left of the jobs that were submitted from a folder."""
+
+        def left() -> list[SlurmJob]:
+            busy = ("PENDING", "RUNNING", "COMPLETING")
+            return [job for job in self.jobs() if job.folder == str(folder) and job.state in busy]
+
+        for job in left():
+            self.cancel(job)
+        self.wait_for(lambda: not left())
 
     def stop(self) -> None:
         """Stop the daemons that were started here."""
-        for daemon in ("slurmctld", *(f"slurmd-{node}" for node in NODES)):
+        for daemon in ("slurmctld", *(f"slurmd-{node}" for node in NODES), "munged"):
             if pid := self._pid(daemon):
                 kill(pid, signal.SIGTERM)
-        if pid := getattr(self, "_munge", None):
-            kill(pid, signal.SIGTERM)
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).unlink()
 

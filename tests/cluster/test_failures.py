@@ -99,6 +99,7 @@ def test_a_job_over_its_time_limit_is_tried_again(mosaics):
     check_masks(mosaics, "one")
 
 
+@pytest.mark.alone
 def test_a_node_that_goes_down_takes_its_job_and_nothing_more(mosaics):
     process, job = begin_and_hold(mosaics, mask("one"))
     mosaics.slurm.kill_node(job.node)
@@ -117,7 +118,7 @@ def test_the_coordinator_is_killed_and_the_next_run_goes_on(mosaics):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     # the job of the dead run is still there: an operator cancels what nobody waits for
-    mosaics.slurm.clear()
+    mosaics.slurm.clear(mosaics.folder)
     assert not (mosaics.folder / mask("one")).exists()
     mosaics("--unlock")
     mosaics.forget()
@@ -130,13 +131,18 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     process, _ = begin_and_hold(mosaics, mask("one"))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for pid in processes_running("segment.py", str(mosaics.folder)):
-        kill(pid, signal.SIGCONT)
     mosaics("--unlock")
     mosaics.forget()
-    mosaics("--", mask("one"))
-    assert "fetch_mosaic" not in rules(mosaics.submitted())
-    mosaics.slurm.wait_for(lambda: all(job.state != "RUNNING" for job in mosaics.slurm.jobs()))
+    process = mosaics.start("--", mask("one"))
+    mosaics.slurm.wait_for(lambda: mosaics.submitted("segment"))
+    for pid in processes_running("segment.py", str(mosaics.folder)):
+        kill(pid, signal.SIGCONT)
+    assert process.wait(180) == 0, mosaics.said()
+    assert rules(mosaics.submitted()) == ["segment"]
+    folder = str(mosaics.folder)
+    mosaics.slurm.wait_for(
+        lambda: "RUNNING" not in {job.state for job in mosaics.slurm.jobs() if job.folder == folder}
+    )
     check_masks(mosaics, "one")
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
 from radiounet.images.geometry import to_sky
 from radiounet.images.squares import separation_deg, unit_vectors
@@ -24,7 +23,7 @@ from radiounet.measuring.islands import designation, island_centre, touches_blan
 from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, origin_columns
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cosmology import arcmin_per_kpc
+from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Cluster, join_notes
 
 LEAST_PART = 0.25
@@ -252,7 +251,7 @@ def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:
     """NaN for an unknown redshift."""
     if not cluster.redshift > 0:
         return float("nan")
-    return 1 / arcmin_per_kpc(cluster.redshift, FlatLambdaCDM(options.h0, options.omega_m))
+    return 1 / arcmin_per_kpc(cluster.redshift, flat_cosmology(options.h0, options.omega_m))
 
 
 def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object]:
@@ -260,7 +259,7 @@ def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object
     radius = cluster.r500_arcmin * _kpc_per_arcmin(cluster, options)
     if not np.isfinite(radius):
         return {"r500_kpc": np.nan, "m500_msun": np.nan}
-    density = 500 * FlatLambdaCDM(options.h0, options.omega_m).critical_density(cluster.redshift)
+    density = 500 * flat_cosmology(options.h0, options.omega_m).critical_density(cluster.redshift)
     mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(u.solMass)
     return {"r500_kpc": radius, "m500_msun": float(mass)}
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
 from radiounet.measuring.cutouts import Cutout
 from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cosmology import flat_cosmology
 
 SUBTRACTION_ERROR = 0.05
 """Of the flux density of compact sources that was taken away: what their fits leave or take too much,
@@ -113,7 +113,7 @@ def power_w_hz(
     """
     if not redshift > 0:
         return np.nan, np.nan
-    cosmology = FlatLambdaCDM(options.h0, options.omega_m)
+    cosmology = flat_cosmology(options.h0, options.omega_m)
     distance = cosmology.luminosity_distance(redshift).to_value(u.m)
     index = options.spectral_index
     at_150 = flux_jy * scale_to_150(frequency_hz, options)

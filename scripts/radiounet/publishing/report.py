@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from astropy.cosmology import FlatLambdaCDM
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from matplotlib.colors import ListedColormap
@@ -29,7 +28,7 @@ from radiounet.measuring.island_cutouts import cut_out_island
 from radiounet.publishing.panels import Subject, draw_panels
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
-from radiounet.survey.cosmology import arcmin_per_kpc
+from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Survey
 
 MAP_NSIDE = 64
@@ -204,7 +203,7 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     title = f"{row['name']}: {row['class']}, p_diffuse {float(row['p_diffuse']):.2f}, z {redshift:.3f}"
     bar = 0.5 * radius, f"{0.5 * radius:.1f}'"
     if redshift > 0:
-        cosmology = FlatLambdaCDM(config.measure.h0, config.measure.omega_m)
+        cosmology = flat_cosmology(config.measure.h0, config.measure.omega_m)
         bar = 1000 * arcmin_per_kpc(redshift, cosmology), "1 Mpc"
     return draw_panels(cutout, Subject(row, title, radius, *bar))
 

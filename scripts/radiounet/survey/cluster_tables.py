@@ -8,7 +8,6 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from astropy.table import Table
 from astropy.table.meta import get_header_from_yaml
 
@@ -19,7 +18,7 @@ from radiounet.images.words import writable
 from radiounet.settings.catalogues import CLUSTER_COLUMNS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_columns import LIMITS, TEXT, Rows, column_texts, parse_unit
-from radiounet.survey.cosmology import r500
+from radiounet.survey.cosmology import flat_cosmology, r500
 from radiounet.survey.survey import Cluster
 
 logger = logging.getLogger(__name__)
@@ -177,7 +176,7 @@ def _angular_size(
     rows: Rows, columns: dict, redshift: np.ndarray, bad_redshift: np.ndarray, options: MeasureOptions
 ) -> np.ndarray:
     """R500 in arcmin, ``[row]``: from R500, and from M500 where that is not known; NaN where neither is."""
-    cosmology = FlatLambdaCDM(options.h0, options.omega_m)
+    cosmology = flat_cosmology(options.h0, options.omega_m)
     known = np.isfinite(redshift)
     safe = np.where(known, redshift, 1.0)
     size = length = np.full(redshift.shape, np.nan)

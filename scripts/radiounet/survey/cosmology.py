@@ -1,8 +1,24 @@
 """Sizes of clusters on the sky."""
 
+from functools import cache
+
 import astropy.units as u
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
+
+
+@cache
+def flat_cosmology(h0: float, omega_m: float) -> FlatLambdaCDM:
+    """Flat cosmology without radiation; making one takes much longer than a distance.
+
+    Parameters
+    ----------
+    h0 : float
+        Hubble constant, km/s/Mpc.
+    omega_m : float
+        Matter density today.
+    """
+    return FlatLambdaCDM(h0, omega_m)
 
 
 def r500(mass: u.Quantity, redshift: np.ndarray, cosmology: FlatLambdaCDM) -> u.Quantity:

@@ -1,17 +1,15 @@
 """Weights of the published network, imported from a SavedModel that Keras 2 made."""
 
-import os
 import shutil
 import stat
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from programs import start
+from programs import run_program, start
 from radiounet.errors import ModelError
 from radiounet.network import saved_model
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS
@@ -25,9 +23,7 @@ PROGRAM = Path(__file__).parents[2] / "legacy_model.py"
 
 
 def legacy(folder, *widths):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(PROGRAM), str(folder), *map(str, widths)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = run_program(PROGRAM, folder, *widths)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -50,6 +46,12 @@ def pack(published):
     return path
 
 
+@pytest.fixture(scope="module")
+def imported(pack, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imported") / "model"
+    return folder, import_saved_model(pack, "radio", folder, LOG10, threshold=0.4, origin="https://there")
+
+
 def repack(pack, target, change):
     """The same zip, each file through `change`: name and content to a new pair, or None to leave it out."""
     with zipfile.ZipFile(pack) as old, zipfile.ZipFile(target, "w") as new:
@@ -60,10 +62,10 @@ def repack(pack, target, change):
     return target
 
 
-def test_imported_weights_give_the_same_output(tmp_path, published, pack):
+def test_imported_weights_give_the_same_output(published, imported):
     """Batch normalisations have random statistics, so none may be lost or swapped."""
-    card = import_saved_model(pack, "radio", tmp_path / "radio", LOG10, threshold=0.4, origin="https://there")
-    model, read = load_model(tmp_path / "radio")
+    folder, card = imported
+    model, read = load_model(folder)
     assert read == card
     assert model.count_params() == card.training["parameters"] == 12_401_122
     assert (card.tile_px, card.core_px, card.threshold) == (192, 96, 0.4)
@@ -74,11 +76,9 @@ def test_imported_weights_give_the_same_output(tmp_path, published, pack):
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_a_folder_is_imported_like_its_zip(tmp_path, published, pack):
-    ours = [tmp_path / "a", tmp_path / "b"]
-    for folder, source in zip(ours, (published / "saved", pack), strict=True):
-        import_saved_model(source, "radio", folder, LOG10)
-    one, other = (load_model(folder)[0].get_weights() for folder in ours)
+def test_a_folder_is_imported_like_its_zip(tmp_path, published, imported):
+    import_saved_model(published / "saved", "radio", tmp_path / "radio", LOG10)
+    one, other = (load_model(folder)[0].get_weights() for folder in (tmp_path / "radio", imported[0]))
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -139,8 +139,8 @@ def test_the_script_checks_the_blob_id_of_what_it_fetches(tmp_path, pack):
         (("--name", "a/b"), "cannot be the name"),
     ],
 )
-def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, options, message):
-    import_saved_model(pack, "m", tmp_path / "model", LOG10)
+def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, imported, options, message):
+    shutil.copytree(imported[0], tmp_path / "model")
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
     done = start(
         "radiounet fetch-model", "--name", "m", "--from", pack, "--out", tmp_path / "model", *options
