@@ -21,6 +21,7 @@ __all__ = [
     "progress_bar",
     "provenance",
     "reading",
+    "regional_products",
     "rejections",
     "resampling",
     "squares",

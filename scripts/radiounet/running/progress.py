@@ -122,7 +122,7 @@ class Progress(logging.Handler):
     ):
         super().__init__()
         self._products = products
-        self._release = Path(products.root).name
+        self._release = products.title
         self._jobs = {number: Job(*job) for number, job in jobs.items()}
         self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
         for job in self._jobs.values():
