@@ -85,24 +85,21 @@ class SurveyRegions:
         ConfigError
             Names regions that are missing, incomplete, or made with something else than this run says.
         """
-        now, faults = self.made_with(), []
-        mosaics = self.mosaics
-        for pixel, names in mosaics.items():
-            if fault := self._fault(pixel, names, now):
-                faults.append(f"- region {self._order}_{pixel}: {fault}")
-        if faults:
-            more = len(faults) - MOST_NAMED
-            raise ConfigError(
-                "\n".join(
-                    [
-                        f"{len(faults)} of {len(mosaics)} regions cannot be merged yet:",
-                        *faults[:MOST_NAMED],
-                        *([f"- and {more} more"] if more > 0 else []),
-                        "Run each with the same configuration and its pixel, such as "
-                        f"--config 'select={{healpix: {{order: {self._order}, pixel: {next(iter(mosaics))}}}}}'",
-                    ]
-                )
-            )
+        now = self.made_with()
+        found = {pixel: self._fault(pixel, names, now) for pixel, names in self.mosaics.items()}
+        faults = {pixel: fault for pixel, fault in found.items() if fault}
+        if not faults:
+            return
+        named = [f"- region {self._order}_{pixel}: {fault}" for pixel, fault in faults.items()]
+        if len(named) > MOST_NAMED:
+            named[MOST_NAMED:] = [f"- and {len(named) - MOST_NAMED} more"]
+        example = f"select={{healpix: {{order: {self._order}, pixel: {next(iter(faults))}}}}}"
+        lines = [
+            f"{len(faults)} of {len(found)} regions cannot be merged yet:",
+            *named,
+            f"Run each with the same configuration and its pixel, such as --config '{example}'",
+        ]
+        raise ConfigError("\n".join(lines))
 
     def _fault(self, pixel: int, names: list[str], now: dict[str, Any]) -> str:
         record = read_record(self.products(pixel))
@@ -114,13 +111,10 @@ class SurveyRegions:
             what = f"without {', '.join(absent[:3])}" if absent else f"with {', '.join(other[:3])}"
             return f"incomplete, {len(record['mosaics'])} mosaics in place of {len(names)}, {what}"
         then = record["made_with"]
-        others = [
-            f"settings of {key}"
-            for key in now["settings"]
-            if then["settings"].get(key) != now["settings"][key]
-        ]
-        others += [what for what in ("lists", "model") if then[what] != now[what]]
-        others += [f"code of {rule}" for rule in now["code"] if then["code"].get(rule) != now["code"][rule]]
+        others = [what for what in ("lists", "model") if then[what] != now[what]]
+        for kind in ("settings", "code"):
+            changed = (key for key, value in now[kind].items() if then[kind].get(key) != value)
+            others += [f"{kind} of {key}" for key in changed]
         return f"stale, made with other {', '.join(others)}" if others else ""
 
     def files(self) -> list[str]:
