@@ -3,9 +3,9 @@
 import json
 
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
-from radiounet.images.regional_products import write_index
+from radiounet.images.regional_products import region_files, write_index
 from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
-from radiounet.measuring.region_tables import join_regions, region_files, write_region_tables
+from radiounet.measuring.region_tables import join_regions, write_region_tables
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser

@@ -1,16 +1,19 @@
 """Products of a survey that was run by regions, each of which has a folder of its own."""
 
 import csv
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from radiounet.images.products import Products
 from radiounet.images.reading import reading
 from radiounet.images.writing import atomic
 
 INDEX_COLUMNS = ("mosaic", "region")
+RECORD = "region.json"
 
 
 @dataclass(frozen=True)
@@ -75,3 +78,24 @@ def write_index(products: Products, regions: Mapping[str, str]) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(INDEX_COLUMNS)
         writer.writerows(sorted(regions.items()))
+
+
+def region_files(products: Products, limits: bool) -> list[str]:
+    """Files that a region leaves, the record last."""
+    kinds = ("islands", "clusters", *["limits"] * limits)
+    return [*(products.region_file(f"{kind}.parquet") for kind in kinds), products.region_file(RECORD)]
+
+
+def read_record(products: Products) -> dict[str, Any] | None:
+    """Read the record of a region: ``made_with``, ``mosaics``, ``rejections``, ``sha256``; None without one.
+
+    Raises
+    ------
+    UnreadableError
+        It is damaged.
+    """
+    path = products.region_file(RECORD)
+    if not Path(path).is_file():
+        return None
+    with reading(path):
+        return json.loads(Path(path).read_text())

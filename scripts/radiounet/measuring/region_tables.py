@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,13 @@ from radiounet.errors import UnreadableError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.reading import reading
+from radiounet.images.regional_products import RECORD, read_record
 from radiounet.images.rejections import Rejection
 from radiounet.images.writing import atomic, write_json
 from radiounet.measuring.columns import TABLES
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables
 
-RECORD = "region.json"
 _TYPES = {float: "float64", int: "int64", bool: "bool", str: "string"}
-
-
-def region_files(products: Products, limits: bool) -> list[str]:
-    """Files that a region leaves, the record last."""
-    kinds = ("islands", "clusters", *["limits"] * limits)
-    return [*(products.region_file(f"{kind}.parquet") for kind in kinds), products.region_file(RECORD)]
 
 
 def write_region_tables(products: Products, run: RunTables, made_with: Mapping[str, Any]) -> None:
@@ -81,21 +74,6 @@ def _write(path: str, kind: str, tables: Iterable[MosaicTable | Rejection]) -> N
         parquet.write_table(pyarrow.table(columns).replace_schema_metadata(meta), temporary)
 
 
-def read_record(products: Products) -> dict[str, Any] | None:
-    """Read the record of a region: ``made_with``, ``mosaics``, ``rejections``, ``sha256``; None without one.
-
-    Raises
-    ------
-    UnreadableError
-        It is damaged.
-    """
-    path = products.region_file(RECORD)
-    if not Path(path).is_file():
-        return None
-    with reading(path):
-        return json.loads(Path(path).read_text())
-
-
 def read_region_tables(products: Products) -> RunTables:
     """Read what `write_region_tables` wrote.
 
@@ -135,30 +113,31 @@ def _read(path: str) -> list[MosaicTable | Rejection]:
 def join_regions(survey: Products, regions: Iterable[Products]) -> RunTables:
     """What the regions of a survey left, as if it had been run in one piece.
 
-    A field, or a mosaic that only measures clusters of others, may have been rejected in several regions:
-    it is listed once, with the file of one of them.
+    A rejection names files as in one piece, without the folder of a region: several regions may have rejected
+    the same field, which is listed once.
 
     Parameters
     ----------
     survey : Products
     regions : iterable of Products
-        In this order; no two have a mosaic in common.
+        No two have a mosaic in common.
     """
-    found = [(region, read_region_tables(region)) for region in regions]
-    known: dict[tuple[str, ...], Rejection] = {}
-
-    def once(region: Products, one: Rejection) -> Rejection:
-        anywhere = tuple(text.replace(region.root, survey.root) for text in vars(one).values())
-        return known.setdefault(anywhere, one)
-
-    entries: dict[str, list[tuple[str, MosaicTable | Rejection]]] = defaultdict(list)
-    for region, run in found:
+    names: list[str] = []
+    entries: dict[str, list[MosaicTable | Rejection]] = defaultdict(list)
+    rejections: list[Rejection] = []
+    for region in regions:
+        run = read_region_tables(region)
+        names += run.mosaics
         for kind, tables in run.tables.items():
-            for name, one in zip(run.mosaics, tables, strict=True):
-                entries[kind].append((name, once(region, one) if isinstance(one, Rejection) else one))
-    for region, run in found:
-        for one in run.rejections:
-            once(region, one)
-    ordered = {kind: [one for _, one in sorted(named, key=itemgetter(0))] for kind, named in entries.items()}
-    names = sorted(name for _, run in found for name in run.mosaics)
-    return RunTables(names, ordered, list(known.values()))
+            entries[kind] += [
+                _moved(one, region, survey) if isinstance(one, Rejection) else one for one in tables
+            ]
+        rejections += [_moved(one, region, survey) for one in run.rejections]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    tables = {kind: [found[index] for index in order] for kind, found in entries.items()}
+    return RunTables([names[index] for index in order], tables, rejections)
+
+
+def _moved(one: Rejection, region: Products, survey: Products) -> Rejection:
+    """A rejection whose files lie in another folder."""
+    return Rejection(*(text.replace(region.root, survey.root) for text in vars(one).values()))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
+from radiounet.images.regional_products import region_files
 from radiounet.images.writing import remove_leftovers
-from radiounet.measuring.region_tables import region_files
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go

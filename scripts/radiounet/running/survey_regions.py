@@ -11,7 +11,7 @@ from typing import Any
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
-from radiounet.measuring.region_tables import read_record, region_files
+from radiounet.images.regional_products import read_record, region_files
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import stages_of
 
