@@ -1,7 +1,5 @@
 """A survey run by regions: its catalogues and its publication are those of one piece."""
 
-import json
-
 import healpy
 import numpy as np
 import pytest
@@ -119,8 +117,6 @@ def test_the_survey_spans_regions_and_its_borders_matter(runs):
     found = [path for path in (whole.folder / "results/dr2/islands").glob("*.ecsv") if path.stem != "south"]
     shown = sum(len(Table.read(path, format="ascii.ecsv")) for path in found)
     assert 2 <= len(islands) < shown  # some are shown by two mosaics, and counted once
-    touched = {len(json.loads(text)) for text in ("[]",)}
-    assert touched == {0}
 
 
 def test_catalogues_are_those_of_one_piece(runs):
@@ -128,13 +124,8 @@ def test_catalogues_are_those_of_one_piece(runs):
     assert f"{len(PIXELS)} of {len(PIXELS)} regions cannot be merged yet" in refusal
     assert all(f"region {ORDER}_{pixel}: missing" in refusal for pixel in PIXELS)
     assert "1 rejected" in merged
-    for kind in ("clusters", "islands"):
+    for kind in KINDS:
         names = hashes(catalogues(whole), f"{kind}.*")
         assert len(names) == 4
         assert hashes(catalogues(parts), f"{kind}.*") == names
-    ours, theirs = (
-        [line.replace(f"regions/{ORDER}_{pixel_of(PLACES['south'])}/", "") for line in text.splitlines()]
-        for text in ((catalogues(run) / "rejected.csv").read_text() for run in (parts, whole))
-    )
-    assert ours == theirs
     assert parts.counts() == {}
