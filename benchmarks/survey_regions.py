@@ -1,6 +1,7 @@
 """A survey of 100,000 mosaics by regions: planning of one region, and the last merge; products are empty.
 
-Pointings are spread evenly over the sky. Each process is measured as a whole: wall time and peak memory.
+Pointings are spread evenly over the sky. Each process is measured as a whole: wall time, time of
+the processor (which other work on the machine changes less), and peak memory.
 """
 
 import argparse
@@ -96,9 +97,10 @@ def write_regions(config: Path) -> None:
 
 
 def row(what: str, cost: Cost) -> list[object]:
-    """One row: what was planned or done, its jobs, time and memory."""
+    """One row: what was planned or done, its jobs, times and memory."""
     jobs = re.search(r"^total\s+(\d+)$", cost.output, re.MULTILINE)
-    return [what, jobs[1] if jobs else 0, f"{cost.seconds:.1f}", f"{cost.gigabytes:.2f}"]
+    times = f"{cost.seconds:.1f}", f"{cost.cpu_seconds:.1f}"
+    return [what, jobs[1] if jobs else 0, *times, f"{cost.gigabytes:.2f}"]
 
 
 def measure(source: str) -> None:
@@ -118,7 +120,7 @@ def measure(source: str) -> None:
             dry = snakemake(folder, config, "-n", "--quiet", "rules", *merge, *target)
             rows.append(row("last merge, planned", dry))
             rows.append(row("last merge, done", snakemake(folder, config, *merge, *target)))
-        print_table(["what", "jobs", "wall, s", "memory, GB"], rows)
+        print_table(["what", "jobs", "wall, s", "CPU, s", "memory, GB"], rows)
 
 
 def main() -> None:
