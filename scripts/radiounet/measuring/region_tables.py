@@ -134,8 +134,8 @@ def join_regions(survey: Products, regions: Iterable[Products]) -> RunTables:
             ]
         rejections += [_moved(one, region, survey) for one in run.rejections]
     order = sorted(range(len(names)), key=names.__getitem__)
-    tables = {kind: [found[index] for index in order] for kind, found in entries.items()}
-    return RunTables([names[index] for index in order], tables, rejections)
+    ordered = {kind: [found[index] for index in order] for kind, found in entries.items()}
+    return RunTables([names[index] for index in order], ordered, rejections)
 
 
 def _moved(one: Rejection, region: Products, survey: Products) -> Rejection:
