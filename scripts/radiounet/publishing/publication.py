@@ -88,12 +88,16 @@ def _side_by_side(work: Callable, names: Iterable, processes: int) -> None:
             work(name)
         return
     # once to each process, since it holds the whole survey
-    with ProcessPoolExecutor(processes, get_context("spawn"), _WORK.append, (work,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _remember, (work,)) as pool:
         for _ in pool.map(_work_on, names):
             pass
 
 
 _WORK: list[Callable] = []
+
+
+def _remember(work: Callable) -> None:
+    _WORK.append(work)
 
 
 def _work_on(name: object) -> None:
