@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -103,28 +104,28 @@ def row(what: str, cost: Cost) -> list[object]:
     return [what, jobs[1] if jobs else 0, *times, f"{cost.gigabytes:.2f}"]
 
 
-def measure(source: str) -> None:
-    """Print the table of one kind of survey."""
+def measure(source: str) -> Iterator[list[object]]:
+    """Rows of one kind of survey, each as soon as it is measured."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = write_survey(folder, source)
         one, merge = select({"order": ORDER, "pixel": PIXEL}), select({"order": ORDER})
-        rows = [row(f"region, {source}", snakemake(folder, config, "-n", "--quiet", "rules", *one))]
-        if source == "published":
-            itself = [sys.executable, __file__, "--folder", name]
-            run([*itself, "--make", "region"])
-            again = ["-n", "--quiet", "rules", "--rerun-triggers", "mtime", *one]
-            rows.append(row("the same, products of its mosaics are there", snakemake(folder, config, *again)))
-            run([*itself, "--make", "regions"])
-            target = ["--", "results/dr2/catalogue/clusters.fits"]
-            dry = snakemake(folder, config, "-n", "--quiet", "rules", *merge, *target)
-            rows.append(row("last merge, planned", dry))
-            rows.append(row("last merge, done", snakemake(folder, config, *merge, *target)))
-        print_table(["what", "jobs", "wall, s", "CPU, s", "memory, GB"], rows)
+        dry_run = ["-n", "--quiet", "rules"]
+        yield row(f"region from {source}, planned", snakemake(folder, config, *dry_run, *one))
+        if source != "published":
+            return
+        itself = [sys.executable, __file__, "--folder", name]
+        run([*itself, "--make", "regions"])
+        target = ["--", "results/dr2/catalogue/clusters.fits"]
+        yield row("last merge, planned", snakemake(folder, config, *dry_run, *merge, *target))
+        yield row("last merge, done", snakemake(folder, config, "--quiet", *merge, *target))
+        run([*itself, "--make", "region"])
+        dry_run += ["--rerun-triggers", "mtime"]
+        yield row("region, its products are there", snakemake(folder, config, *dry_run, *one))
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", help="of a survey that is there already")
     parser.add_argument("--make", choices=("region", "regions"), help="make empty products there")
@@ -135,9 +136,10 @@ def main() -> None:
         touch_region(config) if args.make == "region" else write_regions(config)
         return
     print(f"{MOSAICS:,} mosaics, {CLUSTERS:,} clusters, {12 * 4**ORDER} regions of order {ORDER}.\n")
+    print_table(["what", "jobs", "wall, s", "CPU, s", "memory, GB"], [])
     for source in ("published", "fields"):
-        measure(source)
-        print()
+        for cells in measure(source):
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":
