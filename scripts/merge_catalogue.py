@@ -1,10 +1,15 @@
-"""Merge the tables of all mosaics into the catalogues of clusters, islands and rejections."""
+"""Merge the tables of all mosaics, or regions, into the catalogues of clusters, islands and rejections."""
+
+import json
 
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
-from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.images.regional_products import region_files, write_index
+from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
+from radiounet.measuring.region_tables import join_regions, write_region_tables
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.running.survey_regions import SurveyRegions
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
 
@@ -12,20 +17,32 @@ from radiounet.settings.command_line import add_settings
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
+    parser.add_argument("--made-with", type=json.loads, help="of a region: what it is made with (JSON)")
     add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)  # ten thousand names are too long for a command line
         files = [graph.products.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES]
-        claim_outputs(files, graph.cluster_table)
-        merge_catalogues(
+        limits = graph.config.limits.enabled
+        if graph.config.select.merges_regions:
+            regions = SurveyRegions(graph)
+            claim_outputs([*files, graph.products.region_index()], [*graph.cluster_table, *regions.files()])
+            run = join_regions(graph.products, map(regions.products, regions.mosaics))
+            write_catalogues(graph.products, run, graph.clusters, graph.survey)
+            write_index(graph.products, regions.folders())
+            return
+        of_region = region_files(graph.products, limits) if args.made_with else []
+        claim_outputs([*files, *of_region], graph.cluster_table)
+        run = merge_catalogues(
             *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
             clusters=graph.clusters,
             survey=graph.survey,
-            limits=graph.config.limits.enabled,
+            limits=limits,
             compact=graph.config.fetched_compact(graph.products, *graph.selected),
         )
+        if args.made_with:
+            write_region_tables(graph.products, run, args.made_with)
 
     run_stage(args, work, outputs=[])
 

@@ -1,7 +1,8 @@
 """Finish the publication of a run: HiPS, research object, citation texts, results site, checksums."""
 
 from radiounet.images.products import Publication
-from radiounet.publishing.publication import finish, regions_of
+from radiounet.images.regional_products import products_at
+from radiounet.publishing.publication import finish, publish, regions_of
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
@@ -19,8 +20,12 @@ def main() -> None:
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         publication = Publication(graph.products.publication())
-        regions = sorted(regions_of(graph.survey, graph.selected))
         options = args.settings.publish
+        if args.settings.select.merges_regions:
+            products = products_at(graph.products.root)
+            publish(products, publication, graph.survey, graph.selected, args.threads, options)
+            return
+        regions = sorted(regions_of(graph.survey, graph.selected))
         finish(graph.products, publication, graph.release, graph.selected, regions, options, args.threads)
 
     run_stage(args, work, outputs=[])

@@ -60,7 +60,7 @@ if len(CONFIG.clusters) > 1:
         input:
             lists=as_inputs(*GRAPH.cluster_lists),
         output:
-            table=PRODUCTS.cluster_list(),
+            table=CONFIG.survey_products.cluster_list(),
         log:
             PRODUCTS.log("merge_clusters"),
         benchmark:

@@ -124,7 +124,7 @@ rule merge_catalogue:
         unpack(RULES.tables),
         cluster_table=as_inputs(*GRAPH.cluster_table),
     output:
-        **RULES.catalogues,
+        **RULES.merged,
     log:
         PRODUCTS.log("merge_catalogue"),
     benchmark:
@@ -137,6 +137,7 @@ rule merge_catalogue:
         runtime=doubling(60),
     params:
         settings=RULES.settings(*GRAPH.keys_of_tables),
+        made_with=RULES.made_with,
         code=FRESHNESS.code("merge_catalogue"),
     shell:
-        "stage merge_catalogue --settings {params.settings:q} --log {log:q}"
+        "stage merge_catalogue --settings {params.settings:q} {params.made_with:q} --log {log:q}"

@@ -133,10 +133,7 @@ rule publish_tiles:
 
 rule publish:
     input:
-        mosaics=RULES.published_mosaics,
-        tiles=RULES.published_tiles,
-        catalogues=RULES.publication_record("catalogues"),
-        survey=RULES.publication_record("survey"),
+        unpack(RULES.before_publishing),
     output:
         record=RULES.publication_record("summary"),
     log:

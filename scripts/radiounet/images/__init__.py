@@ -22,6 +22,7 @@ __all__ = [
     "progress_bar",
     "provenance",
     "reading",
+    "regional_products",
     "rejections",
     "resampling",
     "squares",

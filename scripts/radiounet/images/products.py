@@ -24,6 +24,31 @@ class Products:
 
     root: str
 
+    def of(self, mosaic: str) -> str:
+        """Folder that holds the products of a mosaic."""
+        return self.root
+
+    def mosaics(self, kind: str) -> list[str]:
+        """Names of the mosaics that have a product such as ``masks``, by its method here; sorted."""
+        example = Path(getattr(self, kind)("x"))
+        return sorted(path.stem for path in example.parent.glob(f"*{example.suffix}"))
+
+    def region(self, order: int, pixel: int) -> Products:
+        """Products of a region of the survey, a HEALPix pixel (NESTED)."""
+        return Products(f"{self.root}/{REGIONS}/{order}_{pixel}")
+
+    @property
+    def release(self) -> str:
+        """Name of the release, also for products of a region."""
+        path = Path(self.root)
+        return path.parents[1].name if path.parent.name == REGIONS else path.name
+
+    @property
+    def title(self) -> str:
+        """What they are products of: ``dr3``, or ``dr3 region 2_17``."""
+        name = Path(self.root).name
+        return name if name == self.release else f"{self.release} region {name}"
+
     def field_image(self, field: str, kind: str) -> str:
         """20" image of a field: `kind` is ``int`` or ``app``."""
         return f"{self.root}/fields/{field}/{kind}.fits"
@@ -34,11 +59,11 @@ class Products:
 
     def image(self, mosaic: str) -> str:
         """20" image of a mosaic, Jy/beam."""
-        return f"{self.root}/mosaics/{mosaic}/image.fits"
+        return f"{self.of(mosaic)}/mosaics/{mosaic}/image.fits"
 
     def high_resolution(self, mosaic: str) -> str:
         """Cut-outs of a 6" image around the clusters of a mosaic, Jy/beam."""
-        return f"{self.root}/high_resolution/{mosaic}.fits"
+        return f"{self.of(mosaic)}/high_resolution/{mosaic}.fits"
 
     def components(self, name: str) -> str:
         """Fetched table of components: of a mosaic, or of all."""
@@ -46,23 +71,23 @@ class Products:
 
     def weights(self, mosaic: str) -> str:
         """Summed weights of a mosaic made from fields, (beam/Jy)^2."""
-        return f"{self.root}/mosaics/{mosaic}/weights.fits"
+        return f"{self.of(mosaic)}/mosaics/{mosaic}/weights.fits"
 
     def rms(self, mosaic: str) -> str:
         """Noise of a mosaic made from fields by its weights, Jy/beam."""
-        return f"{self.root}/mosaics/{mosaic}/rms.fits"
+        return f"{self.of(mosaic)}/mosaics/{mosaic}/rms.fits"
 
     def left_out(self, mosaic: str) -> str:
         """Fields that a mosaic was made without, and why (JSON)."""
-        return f"{self.root}/sources/left_out/{mosaic}.json"
+        return f"{self.of(mosaic)}/sources/left_out/{mosaic}.json"
 
     def comparison(self, mosaic: str) -> str:
         """Folder of what a mosaic shows beside a published one, see `comparison_files`."""
-        return f"{self.root}/comparison/{mosaic}"
+        return f"{self.of(mosaic)}/comparison/{mosaic}"
 
     def verification(self, mosaic: str) -> str:
         """What a mosaic's masks share with reference ones (JSON)."""
-        return f"{self.root}/verification/{mosaic}.json"
+        return f"{self.of(mosaic)}/verification/{mosaic}.json"
 
     def verdict(self) -> str:
         """Verdict of all mosaics (JSON)."""
@@ -74,31 +99,31 @@ class Products:
 
     def mosaic_source(self, mosaic: str) -> str:
         """Where a downloaded mosaic came from (JSON)."""
-        return f"{self.root}/sources/mosaics/{mosaic}.json"
+        return f"{self.of(mosaic)}/sources/mosaics/{mosaic}.json"
 
     def probability(self, mosaic: str) -> str:
         """Probability of diffuse emission per pixel, 0..1, NaN where blank."""
-        return f"{self.root}/probability/{mosaic}.fits"
+        return f"{self.of(mosaic)}/probability/{mosaic}.fits"
 
     def mask(self, mosaic: str) -> str:
         """0 no, 1 diffuse, 255 no data."""
-        return f"{self.root}/masks/{mosaic}.fits"
+        return f"{self.of(mosaic)}/masks/{mosaic}.fits"
 
     def islands(self, mosaic: str) -> str:
         """Islands of one mosaic."""
-        return f"{self.root}/islands/{mosaic}.ecsv"
+        return f"{self.of(mosaic)}/islands/{mosaic}.ecsv"
 
     def clusters(self, mosaic: str) -> str:
         """Clusters whose centre the mosaic's cell owns."""
-        return f"{self.root}/clusters/{mosaic}.ecsv"
+        return f"{self.of(mosaic)}/clusters/{mosaic}.ecsv"
 
     def cutouts(self, mosaic: str) -> str:
         """Cut-outs of these clusters: residual, compact sources, islands."""
-        return f"{self.root}/cutouts/{mosaic}.fits"
+        return f"{self.of(mosaic)}/cutouts/{mosaic}.fits"
 
     def limits(self, mosaic: str) -> str:
         """Upper limits and completeness of those clusters."""
-        return f"{self.root}/limits/{mosaic}.ecsv"
+        return f"{self.of(mosaic)}/limits/{mosaic}.ecsv"
 
     def catalogue(self, kind: str, suffix: str) -> str:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
@@ -122,6 +147,14 @@ class Products:
             self.catalogue(kind, suffix) for kind in CATALOGUE_KINDS for suffix in CATALOGUE_SUFFIXES
         ]
         return [*catalogues, self.report()]
+
+    def region_index(self) -> str:
+        """Which region holds the products of each mosaic, of a survey that was run by regions (CSV)."""
+        return f"{self.root}/{REGIONS}/mosaics.csv"
+
+    def region_file(self, name: str) -> str:
+        """What a survey takes from its region: tables of all mosaics, and ``region.json`` of these."""
+        return f"{self.root}/catalogue/region/{name}"
 
     def input_record(self) -> str:
         """Size, date and hash of the user's own files that the run was made from (JSON)."""
@@ -359,6 +392,9 @@ LOCK_FILE = ".radiounet.lock"
 """Who works in a folder of products."""
 OWNER_FILE = "owner.txt"
 """Whose run a folder on scratch belongs to."""
+
+REGIONS = "regions"
+"""Folder of the regions of a survey."""
 
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")
 CATALOGUE_SUFFIXES = ("fits", "vot", "csv", "parquet")

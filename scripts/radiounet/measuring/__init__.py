@@ -29,6 +29,7 @@ __all__ = [
     "object_scores",
     "objects",
     "profiles",
+    "region_tables",
     "rows",
     "scores",
     "separation",

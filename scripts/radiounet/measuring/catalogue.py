@@ -3,7 +3,7 @@
 import io
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,13 @@ from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
-from radiounet.images.rejections import Rejection, read_left_out, read_rejection
+from radiounet.images.rejections import Rejection
 from radiounet.images.tables import quote_number_signs, votable_of
 from radiounet.images.words import printable, writable
 from radiounet.images.writing import atomic
 from radiounet.measuring.columns import PAGE, make_table, number_formats, unmeasured_cluster
 from radiounet.measuring.duplicates import drop_duplicates
-from radiounet.measuring.mosaic_tables import MosaicTable, read_mosaic_table
+from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
 from radiounet.survey.cluster_tables import log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
@@ -52,8 +52,14 @@ PER_MOSAIC = (
 )
 
 
-def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Rejection]]:
+def merge_tables(kind: str, found: Iterable[MosaicTable | Rejection]) -> tuple[Table, list[Rejection]]:
     """Put the tables of all mosaics together, rejected ones apart.
+
+    Parameters
+    ----------
+    kind : {'islands', 'clusters', 'limits'}
+    found : iterable of MosaicTable or Rejection
+        One of each mosaic.
 
     Returns
     -------
@@ -63,11 +69,11 @@ def merge_tables(kind: str, paths: Iterable[str | Path]) -> tuple[Table, list[Re
         Of mosaics whose table was rejected.
     """
     tables, rejections = [], []
-    for path in paths:
-        if rejection := read_rejection(path):
-            rejections.append(rejection)
+    for one in found:
+        if isinstance(one, Rejection):
+            rejections.append(one)
         else:
-            tables.append(read_mosaic_table(kind, path))
+            tables.append(one)
     if kind == "islands":
         tables = drop_duplicates(tables)
     rows = [row for table in tables for row in table.rows]
@@ -139,7 +145,7 @@ def add_unmeasured(
     clusters: Sequence[Cluster],
     survey: Survey,
     mosaics: Sequence[str],
-    products: Products,
+    rejected: Mapping[str, Rejection],
 ) -> Table:
     """Add the clusters that no mosaic could measure, so that every row of the input is accounted for.
 
@@ -156,6 +162,8 @@ def add_unmeasured(
         All rows of the input table.
     mosaics : sequence of str
         Mosaics of the run.
+    rejected : mapping of str to Rejection
+        Those of them whose table of clusters was rejected.
     """
     held = survey.members(mosaics, [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
     with_rows = set(table["mosaic"])
@@ -167,7 +175,7 @@ def add_unmeasured(
     for mosaic, indices in held.items():
         if not indices or mosaic in with_rows:
             continue
-        rejection = read_rejection(products.clusters(mosaic))
+        rejection = rejected.get(mosaic)
         why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
         for index in indices:
             row = unmeasured_cluster(clusters[index], mosaic)
@@ -192,7 +200,7 @@ def merge_catalogues(
     survey: Survey | None = None,
     limits: bool = False,
     compact: Sequence[str] = (),
-) -> None:
+) -> RunTables:
     """Merge the tables of a run into its catalogues, in every format.
 
     Parameters
@@ -213,24 +221,43 @@ def merge_catalogues(
         Join the tables of upper limits.
     compact : sequence of str
         Fetched files of compact sources, whose rejections are listed.
+
+    Returns
+    -------
+    RunTables
+        What was merged.
     """
     products = Products(root)
-    islands, from_islands = merge_tables("islands", map(products.islands, mosaics))
-    measured, from_clusters = merge_tables("clusters", map(products.clusters, mosaics))
+    run = read_run_tables(products, mosaics, fields, neighbours, limits, compact)
+    write_catalogues(products, run, clusters, survey)
+    return run
+
+
+def write_catalogues(
+    products: Products, run: RunTables, clusters: Sequence[Cluster] = (), survey: Survey | None = None
+) -> None:
+    """Write the catalogues of a run from its tables, or of a survey from those of its regions.
+
+    Parameters
+    ----------
+    products : Products
+        Name the catalogues.
+    run : RunTables
+    clusters, survey
+        See `merge_catalogues`.
+    """
+    islands, from_islands = merge_tables("islands", run.tables["islands"])
+    measured, from_clusters = merge_tables("clusters", run.tables["clusters"])
     from_limits: list[Rejection] = []
-    if limits:
-        found, from_limits = merge_tables("limits", map(products.limits, mosaics))
+    if "limits" in run.tables:
+        found, from_limits = merge_tables("limits", run.tables["limits"])
         measured = join_limits(measured, found)
     if clusters and survey:
-        measured = add_unmeasured(measured, clusters, survey, mosaics, products)
-    others = [products.field_source(field) for field in fields] + [products.mask(n) for n in neighbours]
-    others += compact
-    rejections = [*from_islands, *from_clusters, *from_limits, *filter(None, map(read_rejection, others))]
-    if fields:
-        rejections += [
-            one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))
-        ]
-    rejected = make_table("rejected", unique_rejections(rejections), _merge_provenance(len(mosaics)))
+        tables = zip(run.mosaics, run.tables["clusters"], strict=True)
+        without = {mosaic: one for mosaic, one in tables if isinstance(one, Rejection)}
+        measured = add_unmeasured(measured, clusters, survey, run.mosaics, without)
+    rows = unique_rejections([*from_islands, *from_clusters, *from_limits, *run.rejections])
+    rejected = make_table("rejected", rows, _merge_provenance(len(run.mosaics)))
     for kind, table in (("islands", islands), ("clusters", measured), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
             write_catalogue(table, products.catalogue(kind, suffix))

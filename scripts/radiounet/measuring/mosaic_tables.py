@@ -6,7 +6,7 @@ table are parsed.
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -14,7 +14,9 @@ from pathlib import Path
 import yaml
 
 from radiounet.errors import UnreadableError
+from radiounet.images.products import Products
 from radiounet.images.reading import reading
+from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.measuring.columns import TABLES
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first needs libyaml
@@ -32,6 +34,50 @@ class MosaicTable:
 
     rows: list[dict]
     meta: dict
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """What is merged into the catalogues of a run.
+
+    Attributes
+    ----------
+    mosaics : list of str
+        Mosaics of the run.
+    tables : dict of str to list
+        By kind, a table or its rejection for each of these mosaics, in their order.
+    rejections : list of Rejection
+        Of what else the run used: fields, neighbours, files of compact sources.
+    """
+
+    mosaics: list[str]
+    tables: dict[str, list[MosaicTable | Rejection]]
+    rejections: list[Rejection]
+
+
+def read_run_tables(
+    products: Products,
+    mosaics: Sequence[str],
+    fields: Sequence[str],
+    neighbours: Sequence[str],
+    limits: bool,
+    compact: Sequence[str],
+) -> RunTables:
+    """Read the tables of a run; see `radiounet.measuring.catalogue.merge_catalogues`."""
+    kinds = ("islands", "clusters", *["limits"] * limits)
+    tables = {kind: read_tables(kind, map(getattr(products, kind), mosaics)) for kind in kinds}
+    others = [*map(products.field_source, fields), *map(products.mask, neighbours), *compact]
+    rejections = [*filter(None, map(read_rejection, others))]
+    if fields:
+        rejections += [
+            one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))
+        ]
+    return RunTables(list(mosaics), tables, rejections)
+
+
+def read_tables(kind: str, paths: Iterable[str | Path]) -> list[MosaicTable | Rejection]:
+    """Read tables of one kind, or the rejections that stand in their place."""
+    return [read_rejection(path) or read_mosaic_table(kind, path) for path in paths]
 
 
 def read_mosaic_table(kind: str, path: str | Path) -> MosaicTable:

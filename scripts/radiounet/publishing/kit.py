@@ -22,6 +22,7 @@ from radiounet.images.image import open_plane
 from radiounet.images.products import Products, kit_files, segment_files
 from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.reading import ecsv_table, fits_header, reading
+from radiounet.images.regional_products import products_at
 from radiounet.images.words import one_line, printable
 from radiounet.images.writing import atomic, write_fits, write_json
 from radiounet.measuring.compact import IMAGE
@@ -128,7 +129,7 @@ def read_catalogues(results: str) -> dict[str, Table]:
 
 def files_of(results: str, mosaic: str) -> dict[str, str]:
     """Files of a mosaic that a `CatalogueObject` names."""
-    products, own = Products(results), segment_files(results)
+    products, own = products_at(results), segment_files(results)
     if Path(own["mask"]).is_file():
         return {"image": own["prepared"], **{kind: own[kind] for kind in ("probability", "mask", "cutouts")}}
     return {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "mask", "cutouts")}

@@ -87,9 +87,21 @@ def _side_by_side(work: Callable, names: Iterable, processes: int) -> None:
         for name in names:
             work(name)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for _ in pool.map(work, names):
+    # once to each process, since it holds the whole survey
+    with ProcessPoolExecutor(processes, get_context("spawn"), _remember, (work,)) as pool:
+        for _ in pool.map(_work_on, names):
             pass
+
+
+_WORK: list[Callable] = []
+
+
+def _remember(work: Callable) -> None:
+    _WORK.append(work)
+
+
+def _work_on(name: object) -> None:
+    _WORK[0](name)
 
 
 def run_mosaics(products: Products) -> list[str]:
@@ -100,13 +112,12 @@ def run_mosaics(products: Products) -> list[str]:
     ConfigError
         There are none, or fewer or more than were merged into the catalogue.
     """
-    names = sorted(path.stem for path in Path(products.islands("x")).parent.glob("*.ecsv"))
+    names = products.mosaics("islands")
     catalogue = products.catalogue("islands", "vot")
     require_files([catalogue])
     merged = int(str(read_votable(catalogue).meta.get("mosaics", 0)))
     if not names or merged != len(names):
-        known = {path.stem for path in Path(products.mask("x")).parent.glob("*.fits")}
-        lost = sorted(known - set(names))
+        lost = sorted(set(products.mosaics("mask")) - set(names))
         raise ConfigError(
             f"{products.root} has tables of {len(names)} mosaics, its catalogue is of {merged}"
             + (f"; missing are perhaps {', '.join(map(products.islands, lost))}" if lost else "")

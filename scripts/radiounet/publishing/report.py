@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from radiounet import __version__
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
+from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.words import save_figure, write_page
@@ -56,7 +57,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     target : path
         HTML file; needs no other file.
     """
-    products = Products(root)
+    products = products_at(root)
     clusters, islands, rejected = (
         Table.read(products.catalogue(kind, "vot")) for kind in ("clusters", "islands", "rejected")
     )

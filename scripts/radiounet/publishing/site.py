@@ -17,6 +17,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.geometry import outline, to_sky
 from radiounet.images.products import Products, Publication, SiteFiles, segment_files
 from radiounet.images.reading import fits_header, reading
+from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import write_if_changed, write_script
 from radiounet.publishing.kit import files_of, read_catalogues
@@ -168,7 +169,7 @@ def _mosaics(results: str, tables: Iterable[Table]) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
     named = {name for table in tables for name in rows_by_mosaic(table)}
     if not Path(segment_files(results)["mask"]).is_file():
-        named |= {path.stem for path in Path(Products(results).mask("x")).parent.glob("*.fits")}
+        named |= set(products_at(results).mosaics("mask"))
     found = []
     for name in sorted(named):
         mask = files_of(results, name)["mask"]
@@ -180,7 +181,7 @@ def _mosaics(results: str, tables: Iterable[Table]) -> list[dict[str, Any]]:
 
 def _outline(results: str, name: str, mask: str) -> list[float]:
     """Outline of a mosaic's cell or, where that is not known, its square: RA, Dec, RA, ... in deg."""
-    release = PUBLISHED_RELEASES.get(Path(results).name)
+    release = PUBLISHED_RELEASES.get(Products(results).release)
     if name != NOWHERE and release and release.nside:
         vectors = healpy.boundaries(release.nside, cell_pixel(name), SIDE_POINTS)
         ra, dec = healpy.vec2ang(vectors.T, lonlat=True)
@@ -197,7 +198,7 @@ def _run(
     results: str, files: SiteFiles, catalogues: dict[str, Table], mosaics: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the page says of the run as a whole."""
-    release = PUBLISHED_RELEASES.get(Path(results).name)
+    release = PUBLISHED_RELEASES.get(Products(results).release)
     masks = [files_of(results, one["name"])["mask"] for one in mosaics if one["state"] == "done"]
     header = next((fits_header(mask) for mask in masks if Path(mask).is_file()), fits.Header())
     made = [[label, str(header[key])] for key, label in MADE_WITH.items() if key in header]
@@ -213,7 +214,7 @@ def _run(
         ]
     hips = [kind for kind in HIPS if Path(files.root, "hips", kind, "properties").is_file()]
     return {
-        "title": release.title if release else Path(results).name,
+        "title": release.title if release else Products(results).release,
         "made": made,
         "mosaics": mosaics,
         "counts": {kind: len(table) for kind, table in catalogues.items()},

@@ -28,4 +28,5 @@ __all__ = [
     "snakemake_adapter",
     "stage",
     "stages",
+    "survey_regions",
 ]

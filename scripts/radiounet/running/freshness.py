@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.running.snakemake_adapter import SnakemakeRun
 from radiounet.running.stages import lasting_products
@@ -195,8 +196,9 @@ class Freshness:
         self._check([self._products.verdict(), self._products.verdict_page()])
 
     def check_survey(self) -> None:
-        """The same of the merged catalogue and the report, and of the list of own images."""
+        """The same of catalogues and report, of the list of own images, and of a region's tables."""
         self._check([*self._products.of_survey(), self._products.image_list()])
+        self._check(region_files(self._products, self._config.limits.enabled))
 
     def check_publication(self, publication: Publication, records: Iterable[str]) -> None:
         """Have jobs of a publication done again whose files are gone."""

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS, Products
+from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.settings.checkout import MODELS_VARIABLE
@@ -46,7 +46,7 @@ class JobGraph:
     def __init__(self, config: Config, base: str | Path):
         self.config = config
         self.models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
-        self.products = Products(f"{config.results}/{config.survey}")
+        self.products = config.products
         # inputs, params and targets ask for the same mosaic; work it out once
         self.touched_by_clusters_of: Callable[[str], list[str]] = cache(self._touched_by_clusters_of)
         self.fields_of: Callable[[str], list[str]] = cache(self._fields_of)
@@ -172,7 +172,7 @@ class JobGraph:
     def cluster_table(self) -> list[str]:
         """Table of input clusters, which several lists are merged into; empty when the run has none."""
         lists = list(self.cluster_lists)
-        return [self.products.cluster_list()] if len(lists) > 1 else lists
+        return [self.config.survey_products.cluster_list()] if len(lists) > 1 else lists
 
     @property
     def lists_made_first(self) -> list[str]:

@@ -19,7 +19,7 @@ MARKS = (
     rb"\A(?=SIMPLE  =)(?:.{80})*?(RUNETVER=|REJSTAGE=|HISTORY codehash: )",
     rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
-    rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|name,file,checksum\r?$|step,loss,)",
+    rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|mosaic,region$|name,file,checksum\r?$|step,loss,)",
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
@@ -41,6 +41,7 @@ JSON_KEYS = (
     {"images", "area_deg2", "objects", "clusters"},
     {"origin", "counts", "names", "scores", "confusion"},
     {"kit", "products", "files"},
+    {"made_with", "mosaics", "rejections"},
     {"made_of", "files", "found"},
 )
 """Entries that products in JSON have, one of these sets each."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from radiounet.images.products import Products
+from radiounet.images.regional_products import products_at
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.progress import duration
 from radiounet.running.stages import Stage, are_done, stages_of
@@ -87,7 +87,7 @@ class Plan:
     def __init__(self, config: Config, graph: JobGraph, costs: dict[str, Cost], field_px: int):
         self._config, self._graph, self._costs = config, graph, costs
         self._field_px = field_px
-        self._products = Products(f"{config.results}/{config.survey}")
+        self._products = products_at(config.products.root)
         self._mosaics = [*graph.selected, *graph.neighbours]
         self.stages = [self._planned(stage) for stage in stages_of(config)]
 

@@ -79,9 +79,13 @@ class Status:
             if self.hours_left is None or self.state != "running"
             else f", {duration(self.hours_left)} left"
         )
-        return (
-            f"{self.release}: {m['done']} of {sum(m.values())} mosaics done, {m['running']} running, "
+        mosaics = (
+            f"{m['done']} of {sum(m.values())} mosaics done, {m['running']} running, "
             f"{m['failed']} failed, {m['rejected']} rejected{rate}; "
+        )
+        # the last run of a survey in regions works on none
+        return (
+            f"{self.release}: {mosaics if any(m.values()) else ''}"
             f"{jobs['done']} of {sum(jobs.values())} jobs{left}"
         )
 
@@ -122,7 +126,7 @@ class Progress(logging.Handler):
     ):
         super().__init__()
         self._products = products
-        self._release = Path(products.root).name
+        self._release = products.title
         self._jobs = {number: Job(*job) for number, job in jobs.items()}
         self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
         for job in self._jobs.values():

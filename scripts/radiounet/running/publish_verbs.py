@@ -6,6 +6,7 @@ from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
+from radiounet.images.regional_products import products_at
 from radiounet.running.arguments import add_processes
 from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.command_line import add_options, options_from
@@ -62,8 +63,8 @@ def publish(arguments: Sequence[str]) -> None:
         from radiounet.publishing.publication import publish as publish_run
         from radiounet.publishing.publication import run_mosaics, survey_of_run
 
-        products = Products(args.results.rstrip("/"))
-        release = args.release or release_option(Path(args.results).resolve().name)
+        products = products_at(args.results.rstrip("/"))
+        release = args.release or release_option(Products(str(Path(args.results).resolve())).release)
         mosaics = run_mosaics(products)
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
+from radiounet.images.regional_products import region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
@@ -24,6 +27,7 @@ from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products
+from radiounet.running.survey_regions import SurveyRegions
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.yaml_file import require_single_keys
@@ -65,7 +69,7 @@ class Rules:
         if run.is_main:  # not again in every job
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
-        self.products = Products(f"{self.config.results}/{self.config.survey}")
+        self.products = self.config.products
         self.graph = JobGraph(self.config, run.folder)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
@@ -81,6 +85,22 @@ class Rules:
             for kind in CATALOGUE_KINDS
             for suffix in CATALOGUE_SUFFIXES
         }
+
+    @property
+    def merged(self) -> dict[str, str]:
+        """All that rule ``merge_catalogue`` writes; a region also leaves its tables for the survey."""
+        select, limits = self.config.select, self.config.limits.enabled
+        if select.merges_regions:
+            return self.catalogues | {"index": self.products.region_index()}
+        if select.region_pixel is None:
+            return self.catalogues
+        return self.catalogues | {Path(path).stem: path for path in region_files(self.products, limits)}
+
+    def made_with(self, wildcards: object) -> list[str]:
+        """Option that tells a region what it is made with."""
+        if self.config.select.region_pixel is None:
+            return []
+        return ["--made-with", json.dumps(SurveyRegions(self.graph).made_with())]
 
     @property
     def lists(self) -> dict[str, str]:
@@ -158,15 +178,25 @@ class Rules:
     def masks(self, wildcards: object) -> list[str]:
         """Masks of the run."""
         self.graph.check_model()
-        return [self.products.mask(mosaic) for mosaic in self.graph.selected]
+        return [self.products.mask(mosaic) for mosaic in self._mosaics]
 
     def lasting(self, wildcards: object) -> list[str]:
         """All that stays of each mosaic of the run."""
         return [
-            path
-            for mosaic in self.graph.selected
-            for path in lasting_products(self.config, self.products, mosaic)
+            path for mosaic in self._mosaics for path in lasting_products(self.config, self.products, mosaic)
         ]
+
+    @property
+    def _mosaics(self) -> list[str]:
+        """Mosaics that the run works on: none where it merges regions."""
+        return [] if self.config.select.merges_regions else self.graph.selected
+
+    def _require_mosaics(self, target: str) -> None:
+        if self.config.select.merges_regions:
+            raise ConfigError(
+                f"{target} works on the mosaics of a region, and this run only merges regions: "
+                "add its pixel to select.healpix"
+            )
 
     def around_clusters(self, wildcards: MosaicWildcards) -> dict[str, list[str]]:
         """Products of a mosaic and of those that the apertures of its clusters touch."""
@@ -190,6 +220,11 @@ class Rules:
         """What the catalogue is merged from."""
         self.freshness.check_survey()
         graph, products = self.graph, self.products
+        if self.config.select.merges_regions:
+            regions = SurveyRegions(graph)
+            if self.run.is_main:
+                regions.require_all()
+            return {"regions": regions.files()}
         made = [*graph.selected, *graph.neighbours] if graph.fields_used else []
         return {
             "islands": [products.islands(mosaic) for mosaic in graph.selected],
@@ -204,6 +239,17 @@ class Rules:
     def publication_record(self, job: str, name: str = "all") -> str:
         """Record of a job of the publication."""
         return Publication(self.products.publication()).record(job, name)
+
+    def before_publishing(self, wildcards: object) -> dict[str, list[str]]:
+        """What the last job of a publication follows; that of regions is one job."""
+        if self.config.select.merges_regions:
+            return {"catalogues": [*self.merged.values()]}
+        records = [self.publication_record(job) for job in ("catalogues", "survey")]
+        return {
+            "mosaics": self.published_mosaics(wildcards),
+            "tiles": self.published_tiles(wildcards),
+            "catalogues": records,
+        }
 
     def published_mosaics(self, wildcards: object) -> list[str]:
         """Records of all mosaics; those whose published files are gone are marked to be made again."""
@@ -235,11 +281,13 @@ class Rules:
 
     def verifications(self, wildcards: object) -> list[str]:
         """Comparisons with reference masks, of all mosaics."""
+        self._require_mosaics("verify")
         self.freshness.check_verdict(self.graph.selected)
         return [self.products.verification(mosaic) for mosaic in self.graph.selected]
 
     def rerun_targets(self, wildcards: object) -> list[str]:
         """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
+        self._require_mosaics("rerun")
         rerun = Rerun(self.config, self.graph, self.products)
         self.run.make_again(rerun.starts())
         return rerun.targets()
@@ -264,7 +312,7 @@ class Rules:
         needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
         before = mosaics - {mosaic for _, mosaic in needed.values()}
-        if mosaics:
+        if mosaics or self.config.select.merges_regions:
             progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())
 

@@ -38,9 +38,10 @@ def link_scratch(products: Products, scratch: str) -> None:
     """
     root = Path(products.root)
     root.mkdir(parents=True, exist_ok=True)
-    _own(Path(scratch).resolve() / root.name, root.resolve())
+    home = Path(scratch).resolve() / products.title.replace(" ", "_")
+    _own(home, root.resolve())
     for name in bulky_folders():
-        link, target = root / name, Path(scratch).resolve() / root.name / name
+        link, target = root / name, home / name
         target.mkdir(parents=True, exist_ok=True)
         # Snakemake removes folders that it finds empty, and fails at a link to one
         if not (target / "README.txt").exists():

@@ -158,6 +158,8 @@ class Config(Section):
             raise ValueError(f"mosaics.source is 'fields' but {self.archive_key}.field has no URL")
         if self.select.with_clusters and not self.clusters:
             raise ValueError("select.with_clusters is true but clusters names no catalogue")
+        if self.mosaics.source == "images" and self.select.healpix:
+            raise ValueError("select.healpix is given but own images have no regions: use select.mosaics")
         names = [image.name for image in self.mosaics.images]
         if len(names) != len(set(names)):
             raise ValueError("mosaics.images: two images have the same name")
@@ -247,8 +249,21 @@ class Config(Section):
 
     @property
     def survey(self) -> str:
-        """Folder of the products below `results`: the release, or ``images``."""
+        """Folder of the survey's products below `results`: the release, or ``images``."""
         return self.survey_release.name
+
+    @property
+    def survey_products(self) -> Products:
+        """Products of the whole survey."""
+        return Products(f"{self.results}/{self.survey}")
+
+    @property
+    def products(self) -> Products:
+        """Products of the run: of the whole survey, or of one of its regions."""
+        region = self.select.healpix
+        if region is None or region.pixel is None:
+            return self.survey_products
+        return self.survey_products.region(region.order, region.pixel)
 
 
 def load_config(raw: dict[str, Any]) -> Config:

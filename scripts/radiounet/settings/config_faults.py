@@ -57,6 +57,7 @@ EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-c
 EXAMPLES |= {
     "url": "https://your.server/model.zip",
     "cells": "pointing",
+    "order": 2,
     "pixel_arcsec": 6.0,
     "beam_arcsec": 25.0,
     "frequency_mhz": 1300.0,

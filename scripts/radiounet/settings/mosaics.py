@@ -139,9 +139,45 @@ class Disc(Section):
     radius_deg: float = Field(gt=0, le=180, description="radius, deg")
 
 
+class HealpixRegion(Section):
+    """A region of a survey that is run in parts: a HEALPix pixel of the sky."""
+
+    order: int = Field(
+        ge=0, le=8, description="HEALPix order of the regions: 12 x 4^order of them cover the sky"
+    )
+    pixel: int | None = Field(
+        None,
+        ge=0,
+        description="HEALPix pixel (NESTED, ICRS) of that order: only this region is run; "
+        "null: nothing is run, the finished regions are merged into the catalogue of the survey",
+    )
+
+    @model_validator(mode="after")
+    def _pixel_is_of_the_order(self) -> "HealpixRegion":
+        count = 12 * 4**self.order
+        if self.pixel is not None and self.pixel >= count:
+            raise ValueError(f"pixel {self.pixel}: order {self.order} has the pixels 0 to {count - 1}")
+        return self
+
+
 class Selection(Section):
     """Which mosaics to run; with nothing given all of the release. Conditions combine."""
 
     mosaics: Names = Field([], description="names of mosaics (DR2 pointings, DR3 cells)")
     region: Disc | None = Field(None, description="mosaics whose centre lies in this disc")
     with_clusters: bool = Field(False, description="only mosaics whose cell holds a listed cluster")
+    healpix: HealpixRegion | None = Field(
+        None,
+        description="run the survey by regions: mosaics whose centre lies in a HEALPix pixel, "
+        "with a folder of their own",
+    )
+
+    @property
+    def region_pixel(self) -> int | None:
+        """HEALPix pixel of the region that is run; None for the whole survey."""
+        return self.healpix.pixel if self.healpix else None
+
+    @property
+    def merges_regions(self) -> bool:
+        """Whether the run merges finished regions, and works on no mosaic."""
+        return self.healpix is not None and self.healpix.pixel is None

@@ -229,6 +229,10 @@ class NearestPointing(Cells):
         return cKDTree(unit_vectors([m.ra_deg for m in places], [m.dec_deg for m in places]))
 
     @cached_property
+    def _largest_half_deg(self) -> float:
+        return max(map(self.half_deg, self.mosaics.values()))
+
+    @cached_property
     def _reach(self) -> np.ndarray:
         """Radius of the disc of data around each centre, as a chord."""
         half = np.array([self.half_deg(mosaic) for mosaic in self.mosaics.values()])
@@ -254,8 +258,7 @@ class NearestPointing(Cells):
     def around(self, mosaic: str) -> list[Mosaic]:
         """Mosaics that decide which sky one owns: itself, and those whose data may meet its own."""
         own = self.mosaics[mosaic]
-        largest = max(self.mosaics.values(), key=lambda one: one.n_px)
-        reach_deg = min(self.half_deg(own) + self.half_deg(largest), 180)
+        reach_deg = min(self.half_deg(own) + self._largest_half_deg, 180)
         chord = 2 * np.sin(np.radians(reach_deg) / 2)
         near = self._centre_tree.query_ball_point(unit_vectors(own.ra_deg, own.dec_deg), chord)
         return sorted((self.mosaics[str(self.names[index])] for index in near), key=lambda one: one.name)

@@ -169,6 +169,16 @@ class Survey:
                 found[owner].append(index)
         return found
 
+    def _centres(self, mosaics: Sequence[str]) -> tuple[list[float], list[float]]:
+        places = [self.mosaics[name] for name in mosaics]
+        return [place.ra_deg for place in places], [place.dec_deg for place in places]
+
+    def region_pixels(self, mosaics: Sequence[str], order: int) -> np.ndarray:
+        """HEALPix pixels (NESTED, ICRS) of an order that hold the centres of mosaics, ``[mosaic]``."""
+        import healpy
+
+        return healpy.ang2pix(2**order, *self._centres(mosaics), nest=True, lonlat=True)
+
     def select(self, selection: Selection, clusters: Sequence[Cluster] = ()) -> list[str]:
         """Names of the mosaics a selection asks for, sorted.
 
@@ -187,12 +197,13 @@ class Survey:
         if selection.region:
             region = selection.region
             centre = unit_vectors(region.ra_deg, region.dec_deg)
-            names = {
-                name
-                for name in names
-                if separation_deg(centre, unit_vectors(self.mosaics[name].ra_deg, self.mosaics[name].dec_deg))
-                <= region.radius_deg
-            }
+            centres = unit_vectors(*self._centres(list(self.mosaics)))
+            near = np.flatnonzero(separation_deg(centre, centres) <= region.radius_deg)
+            names &= set(self.cells.names[near].tolist())
+        if selection.healpix and selection.region_pixel is not None:
+            pixels = self.region_pixels(list(self.mosaics), selection.healpix.order)
+            inside = np.flatnonzero(pixels == selection.region_pixel)
+            names &= set(self.cells.names[inside].tolist())
         if selection.with_clusters:
             ra, dec = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2).T
             names = {name for name in names if self.owned(name, ra, dec).any()}

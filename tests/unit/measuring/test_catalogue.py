@@ -17,7 +17,7 @@ from radiounet.images.writing import write_ecsv, write_json
 from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections, write_catalogue
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.duplicates import drop_duplicates
-from radiounet.measuring.mosaic_tables import MosaicTable
+from radiounet.measuring.mosaic_tables import MosaicTable, read_tables
 from walk import MADE, a_row, copy_of, make_walk, read_catalogue, rows_of
 
 
@@ -156,7 +156,7 @@ def test_a_region_is_named_after_an_island_that_stays(tmp_path):
     other = [island("a2", range(7), 1.0, 9.0, mosaic="P2")]
     for name, islands in (("P1", one), ("P2", other)):
         write_ecsv(tmp_path / f"{name}.ecsv", mosaic(*islands))
-    table, _ = merge_tables("islands", sorted(tmp_path.iterdir()))
+    table, _ = merge_tables("islands", read_tables("islands", sorted(tmp_path.iterdir())))
     assert dict(zip(table["name"], table["parent"], strict=True)) == {"a2": "a2", "b": "c", "c": "c"}
 
 
@@ -195,7 +195,7 @@ def test_tables_are_merged_by_right_ascension(tmp_path):
         rows = [a_row("islands", ra_deg=ra, name=f"longer{number}") for ra in ras]
         meta = MADE["islands"].meta | {"footprints": "", "threshold": number}
         write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, meta))
-    table, rejections = merge_tables("islands", sorted(tmp_path.iterdir()))
+    table, rejections = merge_tables("islands", read_tables("islands", sorted(tmp_path.iterdir())))
     assert table["ra_deg"].tolist() == [10, 100, 200]
     assert table["name"].tolist() == ["longer0", "longer2", "longer0"]
     assert (table.meta["mosaics"], table.meta["threshold"]) == (3, "0, 1, 2")
@@ -393,4 +393,4 @@ def test_tables_of_different_runs_are_not_merged(tmp_path, key):
         paths.append(tmp_path / f"{number}.ecsv")
         write_ecsv(paths[-1], make_table("islands", [], meta))
     with pytest.raises(ConfigError, match=f"differ in {key} "):
-        merge_tables("islands", paths)
+        merge_tables("islands", read_tables("islands", paths))

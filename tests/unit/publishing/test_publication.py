@@ -20,6 +20,7 @@ from radiounet.images.geometry import to_pixels
 from radiounet.images.image import grid_wcs, open_plane
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import sha256_of
+from radiounet.images.regional_products import products_at, write_index
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
@@ -103,6 +104,18 @@ def test_the_islands_of_a_cluster_are_those_of_the_catalogue(run):
 def copy_of(run, folder):
     shutil.copytree(run.root, folder / "dr2")
     return Products(str(folder / "dr2"))
+
+
+def test_regions_are_published_as_one_piece(run, published, tmp_path):
+    survey = Products(str(tmp_path / "dr2"))
+    shutil.copytree(f"{run.root}/catalogue", f"{survey.root}/catalogue")
+    for region in ("0_1", "0_2"):
+        shutil.copytree(run.root, f"{survey.root}/regions/{region}")
+    write_index(survey, {"a": "0_1", "b": "0_2", "c": "0_2"})
+    parts, out = products_at(survey.root), Publication(str(tmp_path / "publication"))
+    publish(parts, out, survey_of_run(parts, DR2, run_mosaics(parts)), run_mosaics(parts), 2, OPTIONS)
+    ours, theirs = ({name: one[1] for name, one in state_of(at.root).items()} for at in (out, published))
+    assert ours == theirs
 
 
 def test_masks_are_exact_and_probabilities_have_their_precision(run, published):

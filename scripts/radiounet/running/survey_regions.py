@@ -1,0 +1,127 @@
+"""A survey in regions: which there are, what each was made with, and what its catalogue is merged from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from functools import cached_property
+from typing import Any
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products
+from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.regional_products import read_record, region_files
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.stages import stages_of
+
+CHANGES_NO_PRODUCT = {
+    *("releases", "results", "scratch", "select", "environment", "on_reject"),
+    *("verify", "report", "publish", "simulate", "train"),
+}
+"""Sections that are not those of a mosaic's products; of the releases that of the run counts."""
+MOST_NAMED = 20
+"""So many regions are named where more cannot be merged."""
+
+
+class SurveyRegions:
+    """The regions of a survey.
+
+    Parameters
+    ----------
+    graph : JobGraph
+        Of a run whose `select.healpix` is set.
+    """
+
+    def __init__(self, graph: JobGraph):
+        self._graph, self._config = graph, graph.config
+
+    @cached_property
+    def mosaics(self) -> dict[int, list[str]]:
+        """Mosaics of the selection by pixel of their region, both sorted."""
+        mosaics: dict[int, list[str]] = defaultdict(list)
+        names = self._graph.selected
+        pixels = self._graph.survey.region_pixels(names, self._order)
+        for name, pixel in zip(names, pixels.tolist(), strict=True):
+            mosaics[pixel].append(name)
+        return dict(sorted(mosaics.items()))
+
+    @property
+    def _order(self) -> int:
+        region = self._config.select.healpix
+        if region is None:
+            raise ConfigError("select.healpix is not set: this run has no regions")
+        return region.order
+
+    def products(self, pixel: int) -> Products:
+        """Products of one region."""
+        return self._config.survey_products.region(self._order, pixel)
+
+    def made_with(self) -> dict[str, Any]:
+        """What the products of a region depend on beside images: settings, lists, model, code.
+
+        Hashes, since URLs of a configuration may hold tokens.
+        """
+        config = self._config
+        sections = config.model_dump(mode="json", exclude=CHANGES_NO_PRODUCT)
+        sections["archive"].pop("download")
+        sections["segmentation"].pop("mosaics_per_job")
+        sections["release"] = config.published_release.model_dump(mode="json")
+        texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
+        lists = [*self._graph.cluster_table, self._graph.mosaic_list]
+        rules = [stage.rule for stage in stages_of(config) if stage.each != "survey"]
+        return {
+            "settings": {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()},
+            "lists": [sha256_of(path) for path in lists],
+            "model": self._graph.model_state,
+            "code": {rule: code_hash(rule) for rule in (*rules, "merge_catalogue")},
+        }
+
+    def require_all(self) -> None:
+        """Make sure that every region can be merged.
+
+        Raises
+        ------
+        ConfigError
+            Names regions that are missing, incomplete, or made with something else than this run says.
+        """
+        now = self.made_with()
+        found = {pixel: self._fault(pixel, names, now) for pixel, names in self.mosaics.items()}
+        faults = {pixel: fault for pixel, fault in found.items() if fault}
+        if not faults:
+            return
+        named = [f"- region {self._order}_{pixel}: {fault}" for pixel, fault in faults.items()]
+        if len(named) > MOST_NAMED:
+            named[MOST_NAMED:] = [f"- and {len(named) - MOST_NAMED} more"]
+        example = f"select={{healpix: {{order: {self._order}, pixel: {next(iter(faults))}}}}}"
+        lines = [
+            f"{len(faults)} of {len(found)} regions cannot be merged yet:",
+            *named,
+            f"Run each with the same configuration and its pixel, such as --config '{example}'",
+        ]
+        raise ConfigError("\n".join(lines))
+
+    def _fault(self, pixel: int, names: list[str], now: dict[str, Any]) -> str:
+        record = read_record(self.products(pixel))
+        if record is None:
+            return "missing, its catalogue is not made"
+        if record["mosaics"] != names:
+            absent = sorted(set(names) - set(record["mosaics"]))
+            other = sorted(set(record["mosaics"]) - set(names))
+            what = f"without {', '.join(absent[:3])}" if absent else f"with {', '.join(other[:3])}"
+            return f"incomplete, {len(record['mosaics'])} mosaics in place of {len(names)}, {what}"
+        then = record["made_with"]
+        others = [what for what in ("lists", "model") if then[what] != now[what]]
+        for kind in ("settings", "code"):
+            changed = (key for key, value in now[kind].items() if then[kind].get(key) != value)
+            others += [f"{kind} of {key}" for key in changed]
+        return f"stale, made with other {', '.join(others)}" if others else ""
+
+    def files(self) -> list[str]:
+        """Files that the catalogues of the survey are merged from."""
+        limits = self._config.limits.enabled
+        return [path for pixel in self.mosaics for path in region_files(self.products(pixel), limits)]
+
+    def folders(self) -> dict[str, str]:
+        """Name of the folder of its region by mosaic."""
+        return {name: f"{self._order}_{pixel}" for pixel, names in self.mosaics.items() for name in names}
