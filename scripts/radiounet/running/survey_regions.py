@@ -14,6 +14,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import read_record, region_files
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import stages_of
+from radiounet.settings.releases import CITED
 
 CHANGES_NO_PRODUCT = {
     *("releases", "results", "scratch", "select", "environment", "on_reject"),
@@ -66,7 +67,7 @@ class SurveyRegions:
         sections = config.model_dump(mode="json", exclude=CHANGES_NO_PRODUCT)
         sections["archive"].pop("download")
         sections["segmentation"].pop("mosaics_per_job")
-        sections["release"] = config.published_release.model_dump(mode="json")
+        sections["release"] = config.published_release.model_dump(mode="json", exclude=set(CITED))
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
         lists = [*self._graph.cluster_table, self._graph.mosaic_list]
         rules = [stage.rule for stage in stages_of(config) if stage.each != "survey"]
