@@ -101,7 +101,7 @@ def row(what: str, cost: Cost) -> list[object]:
     """One row: what was planned or done, its jobs, times and memory."""
     jobs = re.search(r"^total\s+(\d+)$", cost.output, re.MULTILINE)
     times = f"{cost.seconds:.1f}", f"{cost.cpu_seconds:.1f}"
-    return [what, jobs[1] if jobs else 0, *times, f"{cost.gigabytes:.2f}"]
+    return [what, jobs[1] if jobs else "-", *times, f"{cost.gigabytes:.2f}"]
 
 
 def measure(source: str) -> Iterator[list[object]]:
