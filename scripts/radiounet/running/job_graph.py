@@ -343,7 +343,7 @@ class JobGraph:
             "archive.list_folder",
             "limits.enabled",
         ]
-        keys += ["mosaics.source"]
+        keys += ["mosaics.source", "mosaics.high_resolution", "measure.components"]
         keys += [f"measure.{name}" for name in ("h0", "omega_m", "unit")]
         keys += self.keys_of_fetched_clusters
         if not self.release.is_listed:

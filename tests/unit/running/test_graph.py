@@ -154,6 +154,21 @@ def settings_of_tables(graph):
     return settings_to(graph.config, *graph.keys_of_tables)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"mosaics": {"high_resolution": "https://there/{mosaic}/6arcsec.fits"}},
+        {"measure": {"components": {"url": "https://there/{mosaic}.fits"}}},
+    ],
+)
+def test_the_merge_knows_which_compact_sources_were_fetched_and_may_be_rejected(graph, more):
+    found = graph(**more)
+    name = found.selected[0]
+    fetched = found.config.fetched_compact(found.products, name)
+    assert len(fetched) == 1
+    assert load_config(json.loads(settings_of_tables(found))).fetched_compact(found.products, name) == fetched
+
+
 def test_tables_do_not_depend_on_how_they_are_downloaded_or_shown(graph, tmp_path):
     first = settings_of_tables(graph())
     others = {"report": {"max_pictures": 3}, "scratch": str(tmp_path / "scratch")}
