@@ -1,5 +1,6 @@
 """When images were made, by their headers."""
 
+import re
 from collections.abc import Iterable
 
 from astropy.io import fits
@@ -10,16 +11,21 @@ DATES = ("DATE-MAP", "DATE", "DATE-END", "DATE-OBS")
 
 
 def image_date(header: fits.Header) -> str:
-    """What a header says of the age of its image, as written; '' where it says nothing."""
-    return next((str(header[key]) for key in DATES if key in header), "")
+    """Date of an image in ISO 8601, of the first card that holds one; '' where none does."""
+    return next(filter(None, (_iso(header[key]) for key in DATES if key in header)), "")
 
 
 def latest_date(texts: Iterable[str]) -> str:
     """Latest of some dates in ISO 8601, ``YYYY-MM-DDThh:mm:ss.sss``; '' where none is one."""
-    known = []
-    for text in filter(None, texts):
-        try:
-            known.append(Time(str(text).strip().rstrip("Z"), format="isot", scale="utc").isot)
-        except ValueError:
-            continue
-    return max(known, default="")
+    return max(map(_iso, texts), default="")
+
+
+def _iso(value: object) -> str:
+    """A date of FITS, also one of before 1999 (``DD/MM/YY``), as ``YYYY-MM-DDThh:mm:ss.sss``; else ''."""
+    text = str(value).strip().rstrip("Z")
+    if old := re.fullmatch(r"(\d\d)/(\d\d)/(\d\d)", text):
+        text = f"19{old[3]}-{old[2]}-{old[1]}"
+    try:
+        return str(Time(text, format="isot", scale="utc").isot)
+    except ValueError:
+        return ""

@@ -41,7 +41,7 @@ class Products:
     def release(self) -> str:
         """Name of the release, also for products of a region."""
         path = Path(self.root)
-        return path.parents[1].name if path.parent.name == REGIONS else path.name
+        return path.parents[1].name if re.search(rf"/{REGIONS}/\d+_\d+$", self.root) else path.name
 
     @property
     def title(self) -> str:

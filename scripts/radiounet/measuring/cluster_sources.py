@@ -27,7 +27,7 @@ from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Cluster, join_notes
 
 LEAST_PART = 0.25
-"""Least part of an island's pixels that makes a further cluster one of its owners."""
+"""Least part of an island's pixels that makes a cluster one of its owners."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class ClusterSources:
     frequency_hz : float
         Of the image.
     clusters : sequence of Cluster
-        All that can be measured. An island belongs to the one that is nearest to it in units of R500. If
-        others are nearest to `LEAST_PART` of its pixels or more, it is shared out: each has the part that
-        is nearest to it.
+        All that can be measured. An island belongs to those that are nearest, in units of R500, to
+        `LEAST_PART` of its pixels or more: each has the part that is nearest to it. If there is none, it
+        belongs to the one that is nearest to its centre.
     """
 
     def __init__(
@@ -179,7 +179,8 @@ class ClusterSources:
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
         )
         counts = np.bincount(distances.argmin(axis=0), minlength=len(near))
-        owners = [k for k, n in enumerate(near) if n == first or counts[k] >= LEAST_PART * len(y)]
+        large = [k for k in range(len(near)) if counts[k] >= LEAST_PART * len(y)]
+        owners = large or [near.index(first)]
         nearest = distances[owners].argmin(axis=0)
         return {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}
 

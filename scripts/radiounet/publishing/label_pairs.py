@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
     A label tells of the islands of its candidate: all that reach into R500 of a cluster, or the one
-    island. Where its cut-out shows no island, inside R500 of a cluster, there is no diffuse emission.
-    All else is not known, and does not count in a training.
+    island. Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for
+    the wings of islands that are diffuse. All else is not known, and does not count in a training; nor do
+    islands that one label calls diffuse and another not.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     labels : path
         Table of ``radiounet label``.
     folder : path
-        For ``<mosaic>.fits`` and ``pairs.txt``, the pairs as ``radiounet train`` takes them.
+        For ``<mosaic>.labels.fits`` and ``pairs.txt``, the pairs as ``radiounet train`` takes them.
 
     Returns
     -------
@@ -58,27 +60,31 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     rows = [row for row in LabelTable(labels, "").rows if row["label"] != UNSURE]
     if not rows:
         raise ConfigError(f"{labels} has no labels but unsure ones: nothing can be trained with it")
-    planes: dict[str, np.ndarray] = {}
+    known: dict[str, Known] = {}
     images: dict[str, str] = {}
     for source, label in _labelled(results, labels, rows):
         cutout, _ = cut(source)
         mask = source.files["mask"]
-        if mask not in planes:
-            planes[mask] = np.full(open_plane(mask, brightness=False).data.shape, NO_DATA, np.uint8)
+        if mask not in known:
+            known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
-        mark(planes[mask][cutout.part], cutout, source, label in DIFFUSE)
-    pairs = []
-    for mask, plane in sorted(planes.items()):
+        known[mask].add(cutout, source, label in DIFFUSE)
+    paths = {mask: str(Path(folder, f"{Path(mask).stem}.labels.fits")) for mask in sorted(known)}
+    pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
+    inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}
+    if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
+        raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
+    for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
         header.add_history(f"labels {sha256_of(labels)}")
-        path = str(Path(folder, Path(mask).name))
-        write_fits(path, plane, header)
-        pairs.append(f"{images[mask]}:{path}")
+        write_fits(path, known[mask].labels(), header)
     with atomic(Path(folder, "pairs.txt")) as temporary:
         temporary.write_text("\n".join(pairs) + "\n")
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
+    if contradicted := sum(one.contradicted for one in known.values()):
+        logger.warning("%d pixels have labels that contradict each other: not known", contradicted)
     return pairs
 
 
@@ -100,35 +106,59 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     return [(found[key], str(row["label"])) for key, row in named]
 
 
-def mark(labels: np.ndarray, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
-    """Write into the labels of a cut-out what one candidate's label says.
+@dataclass(frozen=True)
+class Known:
+    """What the labels of all candidates say of a mosaic; planes of bool, ``[y, x]``.
 
-    Parameters
+    Attributes
     ----------
-    labels : ndarray of uint8, ``[y, x]``
-        Changed: 0, 1, or 255 where nothing is known yet.
-    cutout : StoredCutout
-        Of the same pixels.
-    source : CatalogueObject
-    diffuse : bool
-        Whether its islands are diffuse emission.
+    diffuse, other : ndarray
+        Islands of candidates that are diffuse emission, and of those that are not.
+    empty : ndarray
+        Where cut-outs of clusters show no island.
+    wings : ndarray
+        Around diffuse islands.
     """
-    plane = cutout.residual
-    x, y = (float(one) for one in to_pixels(plane.wcs, *source.place))
-    rows, columns = np.indices(labels.shape)
-    distance_px = np.hypot(rows - y, columns - x)
-    if source.kind == "cluster":
-        area = distance_px * plane.pixel_arcsec / 60 <= float(source.row["r500_arcmin"])
-        mine = np.unique(cutout.islands[area & (cutout.islands > 0)])
-    else:
-        area = np.ones(labels.shape, bool)
-        mine = cutout.islands[
-            np.unravel_index(np.where(cutout.islands > 0, distance_px, np.inf).argmin(), area.shape)
-        ]
-    islands = np.isin(cutout.islands, mine) & (cutout.islands > 0)
-    empty = area & (cutout.islands == 0 if diffuse else cutout.islands <= 0) & (labels == NO_DATA)
-    if diffuse:
-        beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
-        empty &= ~ndimage.binary_dilation(islands, disk(round(WING_BEAMS * beam_px)))
-    labels[empty] = 0
-    labels[islands] = int(diffuse)
+
+    diffuse: np.ndarray
+    other: np.ndarray
+    empty: np.ndarray
+    wings: np.ndarray
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> "Known":
+        """Nothing yet."""
+        return cls(*(np.zeros(shape, bool) for _ in range(4)))
+
+    def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
+        """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
+        plane, part = cutout.residual, cutout.part
+        x, y = (float(one) for one in to_pixels(plane.wcs, *source.place))
+        rows, columns = np.indices(cutout.islands.shape)
+        distance_px = np.hypot(rows - y, columns - x)
+        if source.kind == "cluster":
+            aperture = distance_px * plane.pixel_arcsec / 60 <= float(source.row["r500_arcmin"])
+            mine = np.unique(cutout.islands[aperture & (cutout.islands > 0)])
+            self.empty[part] |= aperture & (cutout.islands == 0)
+        else:
+            nearest = np.where(cutout.islands > 0, distance_px, np.inf).argmin()
+            mine = cutout.islands.flat[nearest]
+        islands = np.isin(cutout.islands, mine) & (cutout.islands > 0)
+        (self.diffuse if diffuse else self.other)[part] |= islands
+        if diffuse:
+            beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
+            self.wings[part] |= ndimage.binary_dilation(islands, disk(round(WING_BEAMS * beam_px)))
+
+    @property
+    def contradicted(self) -> int:
+        """Pixels that are diffuse by one label and not by another."""
+        return int(np.count_nonzero(self.diffuse & self.other))
+
+    def labels(self) -> np.ndarray:
+        """Return 0, 1 and, where nothing is known, 255, ``[y, x]`` uint8."""
+        labels = np.full(self.diffuse.shape, NO_DATA, np.uint8)
+        labels[self.empty & ~self.wings] = 0
+        labels[self.other] = 0
+        labels[self.diffuse] = 1
+        labels[self.diffuse & self.other] = NO_DATA
+        return labels

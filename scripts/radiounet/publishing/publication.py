@@ -44,7 +44,7 @@ from radiounet.publishing.records import JobFiles, do_once, read_record, spoiled
 from radiounet.publishing.research_object import research_files
 from radiounet.publishing.site import write_site
 from radiounet.settings.publish import PublishOptions
-from radiounet.settings.releases import Release
+from radiounet.settings.releases import CITED, SOURCES, Release
 from radiounet.survey.survey import Survey
 
 logger = logging.getLogger(__name__)
@@ -204,7 +204,8 @@ def publish_survey(
             "progenitors": f"{release.title}, {len(rows)} mosaics",
         }
 
-    made_of |= {"clusters": sha256_of(catalogue), "url": options.url}
+    about_release = release.model_dump(mode="json", exclude={*SOURCES, *CITED})
+    made_of |= {"clusters": sha256_of(catalogue), "url": options.url, "release": about_release}
     do_once(publication, "survey", "all", made_of, make)
 
 
@@ -294,6 +295,7 @@ def finish(
         "about": about,
         "meta": meta,
         "options": options.model_dump(include={"creators", "license"}),
+        "release": release.model_dump(mode="json", exclude={*SOURCES}),
     }
     do_once(publication, "summary", "all", made_of, make)
     files |= read_record(publication.record("summary", "all"))["files"]

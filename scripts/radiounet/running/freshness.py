@@ -211,6 +211,15 @@ class Freshness:
                 logger.warning("%s: files of it are gone, they are made again", record)
                 self._run.make_again([record])
 
+    def has_lost_files(self, publication: Publication) -> bool:
+        """Whether a file of any job of a publication is gone; the first is named."""
+        for record in sorted(Path(publication.at(".made")).glob("*/*.json")):
+            for name in _json(record).get("files", {}):
+                if not Path(publication.at(name)).is_file():
+                    logger.warning("%s is gone: it is made again", publication.at(name))
+                    return True
+        return False
+
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self._run.is_main:
             return

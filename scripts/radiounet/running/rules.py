@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
-from radiounet.images.regional_products import region_files
+from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
@@ -26,8 +26,8 @@ from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
-from radiounet.running.stages import lasting_products
-from radiounet.running.survey_regions import SurveyRegions
+from radiounet.running.stages import lasting_products, stages_of
+from radiounet.running.survey_regions import SurveyRegions, folders_of_run
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.yaml_file import require_single_keys
@@ -243,6 +243,9 @@ class Rules:
     def before_publishing(self, wildcards: object) -> dict[str, list[str]]:
         """What the last job of a publication follows; that of regions is one job."""
         if self.config.select.merges_regions:
+            publication = Publication(self.products.publication())
+            if self.run.is_main and self.freshness.has_lost_files(publication):
+                self.run.make_again([self.publication_record("summary")])
             return {"catalogues": [*self.merged.values()]}
         records = [self.publication_record(job) for job in ("catalogues", "survey")]
         return {
@@ -298,7 +301,8 @@ class Rules:
 
     def begin(self) -> None:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
-        hold(self.products.root)
+        for folder in folders_of_run(self.graph):
+            hold(folder)
         self.freshness.fingerprints.keep()
         self.freshness.keep_settings()
         if self.config.scratch:
@@ -306,12 +310,16 @@ class Rules:
         lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
         clear_shelf(self.products)
         for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
-            for path in remove_leftovers(folder):
+            is_small = folder != self.products.root or not self.config.select.merges_regions
+            for path in remove_leftovers(folder, below=is_small):
                 snakemake_logger().info(f"removed {path}, which a killed job left")
         jobs = list(self.run.jobs())
         needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
         before = mosaics - {mosaic for _, mosaic in needed.values()}
+        makes = {stage.rule for stage in stages_of(self.config) if stage.each != "survey"}
+        if makes & {rule for rule, _ in needed.values()}:  # not to be merged before its own tables are
+            Path(self.products.region_file(RECORD)).unlink(missing_ok=True)
         if mosaics or self.config.select.merges_regions:
             progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())
@@ -323,7 +331,8 @@ class Rules:
             progress.end(state)
         self.freshness.forget_settings()
         clear_shelf(self.products)
-        let_go(self.products.root)
+        for folder in folders_of_run(self.graph):
+            let_go(folder)
         if progress is None or not progress.finished("merge_catalogue"):
             return 0
         rejected, text = _summary(self.products)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from radiounet.errors import ConfigError
@@ -14,13 +15,15 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import read_record, region_files
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import stages_of
-from radiounet.settings.releases import CITED
+from radiounet.settings.releases import CITED, SOURCES
+from radiounet.survey.survey import list_paths
 
 CHANGES_NO_PRODUCT = {
-    *("releases", "results", "scratch", "select", "environment", "on_reject"),
+    *("releases", "archive", "results", "scratch", "select", "environment", "on_reject"),
     *("verify", "report", "publish", "simulate", "train"),
 }
-"""Sections that are not those of a mosaic's products; of the releases that of the run counts."""
+"""Sections that are not those of a mosaic's products; of the releases that of the run counts, and of the
+archive the tables that came from there."""
 MOST_NAMED = 20
 """So many regions are named where more cannot be merged."""
 
@@ -65,18 +68,29 @@ class SurveyRegions:
         """
         config = self._config
         sections = config.model_dump(mode="json", exclude=CHANGES_NO_PRODUCT)
-        sections["archive"].pop("download")
         sections["segmentation"].pop("mosaics_per_job")
-        sections["release"] = config.published_release.model_dump(mode="json", exclude=set(CITED))
+        if not config.limits.enabled:
+            sections.pop("limits")
+        sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *CITED})
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
-        lists = [*self._graph.cluster_table, self._graph.mosaic_list]
         rules = [stage.rule for stage in stages_of(config) if stage.each != "survey"]
+        # newer code does not change what was downloaded
+        rules = [rule for rule in rules if not rule.startswith("fetch_")]
         return {
             "settings": {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()},
-            "lists": [sha256_of(path) for path in lists],
+            "lists": [sha256_of(path) for path in self._tables() if Path(path).is_file()],
             "model": self._graph.model_state,
             "code": {rule: code_hash(rule) for rule in (*rules, "merge_catalogue")},
         }
+
+    def _tables(self) -> list[str]:
+        """Files that say what a region is made of and with: lists, flux scales, a table of components."""
+        config, graph = self._config, self._graph
+        tables = [*graph.cluster_table, graph.mosaic_list]
+        if config.mosaics.source == "fields":
+            tables += [list_paths(config.archive.list_folder, config.release)["fields"]]
+            tables += filter(None, [config.mosaics.options.flux_scale])
+        return tables + config.own_components(graph.products, "")
 
     def require_all(self) -> None:
         """Make sure that every region can be merged.
@@ -126,3 +140,13 @@ class SurveyRegions:
     def folders(self) -> dict[str, str]:
         """Name of the folder of its region by mosaic."""
         return {name: f"{self._order}_{pixel}" for pixel, names in self.mosaics.items() for name in names}
+
+
+def folders_of_run(graph: JobGraph) -> list[str]:
+    """Folders that a run has for itself: that of its products, and those of the regions it merges."""
+    folders = [graph.products.root]
+    if graph.config.select.merges_regions:
+        regions = SurveyRegions(graph)
+        roots = (regions.products(pixel).root for pixel in regions.mosaics)
+        folders += [root for root in roots if Path(root).is_dir()]
+    return folders

@@ -209,3 +209,14 @@ def test_a_much_fainter_candidate_does_not_count():
 def test_a_round_profile_may_lie_off_the_middle():
     assert measured(halo(y0=28))["class"] == "cRH"  # 0.35 R500
     assert measured(halo(y0=56))["class"] == "cRR"  # 0.7 R500
+
+
+def test_a_cluster_in_the_hole_of_a_ring_has_none_of_it():
+    """The small cluster is nearest to the ring's centre, and the large one to all of its pixels."""
+    y, x = SHAPES
+    ring = 8e-4 * (np.abs(np.hypot(y, x) - 30) < 6)
+    small = Cluster("small", RA, DEC, 0.2, 1.0)
+    large = Cluster("large", RA, DEC + 40 * 4.5 / 3600, 0.2, 8.0)
+    one, other = (measured(ring, cluster, [small, large]) for cluster in (small, large))
+    assert (one["island_count"], other["island_count"]) == (0, 1)
+    assert "shared" not in other["reason"]

@@ -54,11 +54,43 @@ def test_diffuse_emission_is_its_island_and_nothing_is_known_around_it(run, tmp_
     np.testing.assert_array_equal(plane == 1, halo)
     near = ndimage.binary_dilation(halo, iterations=5) & ~halo
     assert (plane[near] == 255).all()
-    assert (plane == 0).any()
+    assert (plane == 0).any() == (kind == "cluster")
     assert plane[0, 0] == 255
     y, x = np.indices(plane.shape)
-    if kind == "cluster":
-        assert (np.hypot(y - HALO[0], x - HALO[1])[plane == 0] * 4.5 / 60 < R500_ARCMIN + 0.1).all()
+    assert (np.hypot(y - HALO[0], x - HALO[1])[plane == 0] * 4.5 / 60 < R500_ARCMIN + 0.1).all()
+
+
+def test_an_island_that_is_no_diffuse_emission_is_0_and_nothing_else(run, tmp_path):
+    (pair,) = write_label_pairs(
+        run.root, labelled(run, tmp_path, "island", "artefact"), str(tmp_path / "out")
+    )
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    np.testing.assert_array_equal(plane == 0, island == island[HALO])
+
+
+@pytest.mark.parametrize("first", ["cluster", "island"])
+def test_labels_that_contradict_each_other_say_nothing_in_any_order(run, tmp_path, first, caplog):
+    """The island is no emission by one label, and a halo by the other, whose wings stay unknown."""
+    said = {"cluster": "halo", "island": "radio galaxy"}
+    for kind in sorted(said, key=lambda kind: kind != first):
+        path = labelled(run, tmp_path, kind, said[kind])
+    (pair,) = write_label_pairs(run.root, path, str(tmp_path / "out"))
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    near = ndimage.binary_dilation(island == island[HALO], iterations=5)
+    assert (plane[near] == 255).all()
+    assert f"{np.count_nonzero(island == island[HALO])} pixels have labels that contradict" in caplog.text
+
+
+def test_no_product_is_overwritten(run, tmp_path):
+    before = {path: path.read_bytes() for path in Path(run.root, "masks").iterdir()}
+    path = labelled(run, tmp_path, "cluster", "halo")
+    (pair,) = write_label_pairs(run.root, path, f"{run.root}/masks")
+    made = {Path(pair.rpartition(":")[2]), Path(run.root, "masks/pairs.txt")}
+    for one in made:
+        one.unlink()
+    assert {path: path.read_bytes() for path in Path(run.root, "masks").iterdir()} == before
 
 
 @pytest.mark.parametrize("label", ["radio galaxy", "artefact", "Galactic", "no emission"])

@@ -167,6 +167,23 @@ def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(run
     }
 
 
+def test_a_release_described_by_another_paper_is_cited_by_it(run, published, tmp_path):
+    publication = Publication(str(shutil.copytree(published.root, tmp_path / "again")))
+    before, names = state_of(publication.root), run_mosaics(run)
+    release = DR2.model_copy(update={"paper": "Doe et al. 2027", "doi": "10.1000/182"})
+    publish(run, publication, survey_of_run(run, release, names), names, 1, OPTIONS)
+    assert "Doe et al. 2027, doi:10.1000/182" in Path(publication.at("CITATION.md")).read_text()
+    after = state_of(publication.root)
+    changed = {name for name in after if after[name][1] != before.get(name, (0, b""))[1]}
+    assert changed == {
+        "CITATION.md",
+        ".zenodo.json",
+        "ro-crate-metadata.json",
+        "SHA256SUMS",
+        ".made/summary/all.json",
+    }
+
+
 def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     folder = tmp_path / "publication"
     shutil.copytree(published.root, folder)

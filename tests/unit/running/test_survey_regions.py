@@ -8,7 +8,7 @@ from radiounet.images.writing import write_json
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables
 from radiounet.measuring.region_tables import write_region_tables
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.survey_regions import SurveyRegions
+from radiounet.running.survey_regions import SurveyRegions, folders_of_run
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR3
 from radiounet.survey.cells import HealpixCells
@@ -110,7 +110,13 @@ def test_a_region_made_with_other_code_or_lists_is_stale(graph):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"report": {"max_pictures": 1}}, {"on_reject": "stop"}, {"archive": {"download": {"attempts": 2}}}],
+    [
+        {"report": {"max_pictures": 1}},
+        {"on_reject": "stop"},
+        {"limits": {"trials": 30}},  # there are none
+        {"archive": {"download": {"attempts": 2}}},
+        {"archive": {"dr3": {"mosaic": "https://moved/{pixel}/{file}"}}},
+    ],
 )
 def test_what_changes_no_product_makes_nothing_stale(graph, changes):
     whole = graph()
@@ -118,3 +124,33 @@ def test_what_changes_no_product_makes_nothing_stale(graph, changes):
     if "archive" in changes:
         changes = {"archive": changes["archive"] | {"list_folder": whole.config.archive.list_folder}}
     SurveyRegions(graph(**changes)).require_all()
+
+
+FIELDS = {"mosaics": {"source": "fields", "options": {"flux_scale": "scales.csv"}}}
+
+
+@pytest.mark.parametrize("changed", ["dr3_fields.csv", "scales.csv", "gaul.fits"])
+def test_a_region_made_with_other_tables_is_stale(graph, tmp_path, monkeypatch, changed):
+    """The field list decides which fields a mosaic is made from, the others how it is made."""
+    monkeypatch.chdir(tmp_path)
+    archive = {"list_folder": str(tmp_path), "dr3": {"field": "https://there/{field}/{file}"}}
+    more = FIELDS | {"archive": archive, "measure": {"components": {"url": "gaul.fits"}}}
+    for name in ("scales.csv", "gaul.fits"):
+        (tmp_path / name).write_text("first")
+    run_all(SurveyRegions(graph(**more)))
+    SurveyRegions(graph(**more)).require_all()
+    path = tmp_path / changed
+    assert path.is_file()
+    path.write_text(f"{path.read_text()}\n")
+    assert "stale, made with other lists" in refusal(graph(**more))
+
+
+def test_a_merge_holds_its_regions_and_a_region_itself(graph):
+    whole = graph()
+    regions = SurveyRegions(whole)
+    assert folders_of_run(whole) == [whole.products.root]  # no region is there yet
+    run_all(regions)
+    roots = [regions.products(pixel).root for pixel in regions.mosaics]
+    assert folders_of_run(whole) == [whole.products.root, *roots]
+    pixel = next(iter(regions.mosaics))
+    assert folders_of_run(graph(select={"healpix": {"order": ORDER, "pixel": pixel}})) == [roots[0]]
