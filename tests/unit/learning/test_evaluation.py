@@ -362,7 +362,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert told.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
     assert told == {
         **{key: about[key] for key in ("pairs", "initial", "backend", "devices", "wall_time_s")},
-        "command": "radiounet train --widths 4 8 --tile-px 64 --core-px 32 --truth-sigma 0.3"
+        "command": "radiounet train --widths 4 8 --tile-px 64 --core-px 32 --truth-snr 0.3"
         f" --initial {other}",
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
@@ -408,7 +408,7 @@ def test_table_of_methods(scene, hosts):
     assert heads == ["", "brightness", "dim"]
     table = {row[0]: row[1:] for row in rows}
     assert table["objects found, all"] == ["0.500 of 2"] * 2
-    assert table["objects found, 1 to 2 sigma"] == ["–"] * 2
+    assert table["objects found, peak S/N 1 to 2"] == ["–"] * 2
     assert table["... noise, 1/deg2"] == ["0.00", "2.00"]
     assert table["cluster recall at p = 0.5"] == ["1.000", "0.000"]
     assert table["flux in the mask (all sources in it) over truth (16 to 84 %)"][0] == "1.00 (1.00 to 1.00)"
