@@ -178,7 +178,7 @@ def measure_nvss(score: Score, threshold: float, peak: float | None, folder: Pat
 def on_grid(image: Plane, way: str) -> Plane:
     """Image as the workflow regrids it (``as_is``), or with the survey's pixels per beam (``beam``)."""
     if way == "as_is":
-        return to_model_grid(image, DR2.beam_arcsec)
+        return to_model_grid(image, DR2.pixel_arcsec, DR2.beam_arcsec)
     return to_model_grid(image, image.beam.major_arcsec / BEAM_PX, image.beam.major_arcsec)
 
 
