@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.images.gaussian import FWHM_AREA
-from radiounet.images.image import Plane, read_plane
+from radiounet.images.image import Plane, open_plane, read_plane
 from radiounet.images.resampling import to_model_grid
 from radiounet.learning.outside import (
     BEAM_PX,
@@ -186,7 +186,7 @@ def regions_on(path: Path, image: Plane, moved: Plane) -> np.ndarray:
     """Numbers of the regions on the grid that their image was moved to."""
     from reproject import reproject_interp
 
-    regions = read_plane(path, brightness=False).data
+    regions = open_plane(path, brightness=False).window()
     shape = moved.data.shape
     there, _ = reproject_interp((regions, image.wcs), moved.wcs, shape, order="nearest-neighbor")
     return np.nan_to_num(there).round().astype(int)
