@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiounet.network.model_cards import model_folder
+from radiounet.network.model_cards import ModelCard, model_folder
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.command_line import add_settings
 
 if TYPE_CHECKING:  # it needs a backend
     from radiounet.network.inference import Predictor
-    from radiounet.network.model_cards import ModelCard
 
 
 def main() -> None:

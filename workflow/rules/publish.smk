@@ -145,8 +145,7 @@ rule publish:
     threads: 8
     resources:
         mem_mb=doubling(8000),
-        # without regions only what stands beside the tiles, with them all of it
-        runtime=doubling(720 if CONFIG.select.merges_regions else 120),
+        runtime=doubling(RULES.publication_minutes),
     params:
         settings=RULES.settings(),
         code=FRESHNESS.code("publish"),

@@ -173,7 +173,7 @@ class ClusterSources:
         apart = 60 * separation_deg(middle, self._vectors)
         first = int(np.argmin(apart / self._radii_arcmin))
         reach = 60 * separation_deg(middle, places).max()
-        near = [int(n) for n in np.flatnonzero(apart < self._radii_arcmin + reach)]
+        near = [int(n) for n in np.flatnonzero(apart < RELIC_R500 * self._radii_arcmin + reach)]
         near = list({_place(self._clusters[n]): n for n in [*near[::-1], first]}.values())
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]

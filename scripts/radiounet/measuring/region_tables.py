@@ -140,4 +140,4 @@ def join_regions(survey: Products, regions: Iterable[Products]) -> RunTables:
 
 def _moved(one: Rejection, region: Products, survey: Products) -> Rejection:
     """A rejection whose files lie in another folder."""
-    return Rejection(*(text.replace(region.root, survey.root) for text in vars(one).values()))
+    return Rejection(*(text.replace(f"{region.root}/", f"{survey.root}/") for text in vars(one).values()))

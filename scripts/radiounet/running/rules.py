@@ -254,6 +254,11 @@ class Rules:
             "catalogues": records,
         }
 
+    @property
+    def publication_minutes(self) -> int:
+        """Time of the last job of a publication, which of regions makes all of it."""
+        return 720 if self.config.select.merges_regions else 120
+
     def published_mosaics(self, wildcards: object) -> list[str]:
         """Records of all mosaics; those whose published files are gone are marked to be made again."""
         return self._records("mosaic", self.graph.selected)
@@ -310,16 +315,15 @@ class Rules:
         lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
         clear_shelf(self.products)
         for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
-            is_small = folder != self.products.root or not self.config.select.merges_regions
-            for path in remove_leftovers(folder, below=is_small):
+            merges = folder == self.products.root and self.config.select.merges_regions
+            for path in remove_leftovers(folder, below=not merges):
                 snakemake_logger().info(f"removed {path}, which a killed job left")
         jobs = list(self.run.jobs())
         needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
         before = mosaics - {mosaic for _, mosaic in needed.values()}
-        makes = {stage.rule for stage in stages_of(self.config) if stage.each != "survey"}
-        if makes & {rule for rule, _ in needed.values()}:  # not to be merged before its own tables are
-            Path(self.products.region_file(RECORD)).unlink(missing_ok=True)
+        if any(stage.lasting and stage.rule in dict(needed.values()) for stage in stages_of(self.config)):
+            Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if mosaics or self.config.select.merges_regions:
             progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())

@@ -220,3 +220,12 @@ def test_a_cluster_in_the_hole_of_a_ring_has_none_of_it():
     one, other = (measured(ring, cluster, [small, large]) for cluster in (small, large))
     assert (one["island_count"], other["island_count"]) == (0, 1)
     assert "shared" not in other["reason"]
+
+
+def test_a_cluster_whose_r500_does_not_reach_an_island_may_own_a_part_as_a_relic():
+    """The ridge ends at 1.1 R500 of the large cluster, farther from the small one in units of its R500."""
+    small = Cluster("small", RA + 20 * 4.5 / 3600 / np.cos(np.radians(DEC)), DEC, 0.2, 20 * 4.5 / 60)
+    large = Cluster("large", RA, DEC + 160 * 4.5 / 3600, 0.2, 100 * 4.5 / 60)
+    row = measured(bar(0, 0, 100, 5, 0), small, [small, large])
+    assert row["island_count"] == 1
+    assert "a part of an island shared with large" in row["reason"]

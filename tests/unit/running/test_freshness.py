@@ -9,8 +9,9 @@ import pytest
 
 import radiounet
 from programs import start
-from radiounet.images.products import Products
+from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash
+from radiounet.images.writing import write_json
 from radiounet.running import freshness
 from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
 from radiounet.settings.config import load_config
@@ -133,6 +134,20 @@ def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch,
     assert kept.stat().st_mode & 0o777 == 0o600
     run.forget_settings()
     assert settings_of_run(edited) is edited
+
+
+def test_a_file_that_a_publication_lost_is_named(tmp_path, caplog):
+    publication = Publication(str(tmp_path / "publication"))
+    for name in ("a", "b"):
+        write_json(publication.record("mosaic", name), {"files": {publication.mask(name): "0"}})
+        path = Path(publication.at(publication.mask(name)))
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    run = Freshness(SimpleNamespace(is_main=True), load_config({}), Products(str(tmp_path)))
+    assert not run.has_lost_files(publication)
+    Path(publication.at(publication.mask("b"))).unlink()
+    assert run.has_lost_files(publication)
+    assert f"{publication.at(publication.mask('b'))} is gone" in caplog.text
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):
