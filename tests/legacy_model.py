@@ -1,9 +1,10 @@
 """Save the published network as Keras 2 does, with random weights; run as a program of its own.
 
-    legacy_model.py FOLDER WIDTH [WIDTH ...]
+    legacy_model.py FOLDER WIDTH,WIDTH,... [WIDTH,WIDTH,... ...]
 
-writes FOLDER/saved (a SavedModel), FOLDER/input.npy and FOLDER/output.npy. The network is
-written out here once more, from the published graph, and not taken from the library.
+writes a network of each list of widths: FOLDER/0/saved (a SavedModel), FOLDER/0/input.npy and
+FOLDER/0/output.npy, FOLDER/1/saved and so on. The network is written out here once more, from the
+published graph, and not taken from the library.
 """
 
 import sys
@@ -40,9 +41,8 @@ def network(widths: list[int]) -> tf_keras.Model:
     return tf_keras.Model(start, layers.Conv2D(2, 1, activation="softmax", padding="same")(x))
 
 
-def main() -> None:
-    """Build, fill, save and run it."""
-    folder, widths = sys.argv[1], [int(width) for width in sys.argv[2:]]
+def write(folder: str, widths: list[int], traces: bool) -> None:
+    """Build, fill, save and run one network; without the traces of its layers it is saved much faster."""
     model = network(widths)
     rng = np.random.default_rng(3)
     for variable in model.weights:
@@ -64,10 +64,11 @@ def main() -> None:
     logits = (features - features.mean(axis=(0, 1, 2))) @ kernel[0, 0]
     kernel = kernel / logits.std()
     model.layers[-1].set_weights([kernel, bias - features.mean(axis=(0, 1, 2)) @ kernel[0, 0]])
-    model.save(f"{folder}/saved")
+    model.save(f"{folder}/saved", save_traces=traces)
     np.save(f"{folder}/input.npy", image)
     np.save(f"{folder}/output.npy", model.predict(image, verbose=0))
 
 
 if __name__ == "__main__":
-    main()
+    for number, words in enumerate(sys.argv[2:]):
+        write(f"{sys.argv[1]}/{number}", [int(width) for width in words.split(",")], traces=number == 0)

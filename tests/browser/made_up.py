@@ -66,8 +66,8 @@ def wait(browser, script: str):
     raise AssertionError(f"never true: {script}")
 
 
-def write_survey(folder: Path) -> Path:
-    """Write the site of a run of 1,571 mosaics with 3,821 clusters and 50,000 islands; no images."""
+def write_survey(folder: Path, n_islands: int = 50_000) -> Path:
+    """Write the site of a run of 1,571 mosaics with 3,821 clusters, and islands; no images."""
     root = folder / "dr3"
     products, rng = Products(str(root)), np.random.default_rng(1)
     mosaics = [f"hp{n:05d}" for n in range(1571)]
@@ -87,7 +87,7 @@ def write_survey(folder: Path) -> Path:
         | {"name": f"RUN J{n:06d}", "mosaic": mosaics[n % 1571], "class": "U", "p_max": rng.uniform()}
         | {"p_mean": 0.3, "total_flux_mjy": rng.exponential(20), "total_flux_err_mjy": 3.0, **place()}
         | {"las_arcmin": 3.0, "area_arcmin2": 5.0, "peak_snr": 6.0}
-        for n in range(50_000)
+        for n in range(n_islands)
     ]
     write_catalogue(catalogue_table(clusters), products.catalogue("clusters", "vot"))
     write_catalogue(make_table("islands", islands, {}), products.catalogue("islands", "vot"))

@@ -52,6 +52,8 @@ def visible(text: str) -> str:
     direction of writing, and halves of surrogate pairs, with which Python stands for
     bytes of a file name that are no text.
     """
+    if text.isprintable():  # a picture in a page is a text of a million characters
+        return text
     return "".join(c if _is_seen(c) else _code(c) for c in text)
 
 

@@ -82,7 +82,8 @@ class Predictor:
     batch : int, optional
         Tiles per call, however many are left, so that the network always sees one shape
         and the same bytes come out twice. By default as many as make 2^20 pixels on a
-        CPU, and on a GPU as many as fit half its memory, halved where that was too many.
+        CPU, or all of a smaller image, and on a GPU as many as fit half its memory, halved
+        where that was too many.
     precision : {'float32', 'tf32', 'bfloat16'}
     """
 
@@ -98,21 +99,25 @@ class Predictor:
         if self.precision != precision:
             logger.warning("no GPU answers: float32 is computed, not %s", precision)
         self._model, self._architecture, self._batch = model, architecture, batch
-        self._engines: dict[tuple[int, Span], Engine] = {}
+        self._engines: dict[tuple[int, Span, int], Engine] = {}
         if not gpus():
             logger.info("no GPU answers: computing on %s", devices())
 
-    def _engine(self, where: Layout, central: bool) -> Engine:
+    def _engine(self, where: Layout, central: bool, batch: int) -> Engine:
         """Engine for cores in the middle of their tiles, or for cores anywhere in them."""
         margin = where.margin_px
         core = (margin, margin + where.core_px) if central else (0, where.tile_px)
-        key = where.tile_px, core
+        key = where.tile_px, core, batch
         if key not in self._engines:
-            batch = self._batch or default_batch(where.tile_px)
             self._engines[key] = Engine(
                 self._model, self._architecture, where.tile_px, core, batch, self.precision
             )
         return self._engines[key]
+
+    def _batch_of(self, tile_px: int, tiles: int) -> int:
+        """Tiles per call where there are so many: a GPU takes long to compile another shape."""
+        batch = self._batch or default_batch(tile_px)
+        return batch if gpus() else min(batch, tiles)
 
     def cores(
         self, plane: h5py.Dataset | np.ndarray, starts: np.ndarray, where: Layout
@@ -137,10 +142,11 @@ class Predictor:
         in_middle = (inner == where.margin_px).all(axis=1)
         for central in (True, False):
             chosen = starts[in_middle == central]
+            tiles = len(chosen)
             while len(chosen):
-                done, batch = 0, self._batch or default_batch(where.tile_px)
+                done, batch = 0, self._batch_of(where.tile_px, tiles)
                 try:
-                    engine = self._engine(where, central)
+                    engine = self._engine(where, central, batch)
                     for some, cores in _predicted(engine, plane, chosen, where, central):
                         yield some, cores
                         done += len(some)

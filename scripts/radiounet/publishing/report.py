@@ -172,8 +172,8 @@ def draw_coverage(survey: Survey, mosaics: Sequence[str], bad: set[str]) -> Figu
     figure = Figure(figsize=(9, 5), layout="tight")
     axes = figure.add_subplot(111, projection="mollweide")
     nside = MAP_NSIDE
-    longitude = np.radians(np.linspace(-180, 180, 1081))
-    latitude = np.radians(np.linspace(-90, 90, 541))
+    longitude = np.radians(np.linspace(-180, 180, 721))
+    latitude = np.radians(np.linspace(-90, 90, 361))
     lon, lat = np.meshgrid(longitude, latitude)
     # mollweide draws east to the right: the sky is seen from inside, so RA runs the other way
     pixels = healpy.ang2pix(nside, np.degrees(-lon) % 360, np.degrees(lat), lonlat=True)

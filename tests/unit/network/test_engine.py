@@ -198,7 +198,7 @@ def small_memory(monkeypatch):
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(small_memory, caplog):
-    plane = np.random.default_rng(1).random((200, 150)).astype(np.float32)
+    plane = np.random.default_rng(1).random((400, 300)).astype(np.float32)
     found = Predictor(None, "lotss_unet", batch=16).plane(plane, 64, 32)
     np.testing.assert_array_equal(found, plane)
     assert small_memory[:4] == [16, 8, 4, 2]
@@ -313,13 +313,23 @@ def shifting(monkeypatch):
     return batches
 
 
-@pytest.mark.parametrize(("tile_px", "batch"), [(64, 16), (256, 16), (512, 4)])
-def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, batch):
-    plane = np.random.default_rng(1).random((70, 130)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("tile_px", "shape", "batches"),
+    [
+        (64, (300, 400), {16}),
+        (256, (700, 1300), {16}),
+        (512, (700, 1300), {4}),
+        # no more than there are: 3 in the middle of the plane, 12 at its borders
+        (64, (70, 130), {3, 12}),
+        (512, (70, 130), {2}),
+    ],
+)
+def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, shape, batches):
+    plane = np.random.default_rng(1).random(shape).astype(np.float32)
     probability = Predictor(None, "lotss_unet").plane(plane, tile_px, tile_px // 2)
     np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
     assert probability.shape == plane.shape
-    assert set(shifting) == {batch}
+    assert set(shifting) == batches
 
 
 def test_flips_average_over_the_mirrors(shifting):

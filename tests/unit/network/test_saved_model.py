@@ -22,15 +22,19 @@ LOG10 = LogNormalisation(kind="log10")
 PROGRAM = Path(__file__).parents[2] / "legacy_model.py"
 
 
-def legacy(folder, *widths):
-    done = run_program(PROGRAM, folder, *widths)
+@pytest.fixture(scope="module")
+def legacy(tmp_path_factory):
+    """Folders of three networks: the published one, one of other widths, and one of another depth."""
+    folder = tmp_path_factory.mktemp("legacy")
+    all_widths = PUBLISHED_WIDTHS, (8, 16, 32, 64, 128), (8, 16, 32)
+    done = run_program(PROGRAM, folder, *(",".join(map(str, widths)) for widths in all_widths))
     assert done.returncode == 0, done.stderr
-    return folder
+    return [folder / str(number) for number in range(len(all_widths))]
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    return legacy(tmp_path_factory.mktemp("legacy"), *PUBLISHED_WIDTHS)
+def published(legacy):
+    return legacy[0]
 
 
 @pytest.fixture(scope="module")
@@ -166,17 +170,15 @@ def test_odd_zips_are_named(tmp_path, pack):
         import_saved_model(odd, "m", tmp_path / "model", LOG10)
 
 
-def test_a_model_saved_with_other_widths(tmp_path):
-    legacy(tmp_path, 8, 16, 32, 64, 128)
+def test_a_model_saved_with_other_widths(legacy, tmp_path):
     with pytest.raises(ModelError, match=r"layer_with_weights-0/.* has shape \[.*8\].* it is \[.*32\]"):
-        import_saved_model(tmp_path / "saved", "m", tmp_path / "model", LOG10)
+        import_saved_model(legacy[1] / "saved", "m", tmp_path / "model", LOG10)
     assert not (tmp_path / "model").exists()
 
 
-def test_a_model_of_another_depth(tmp_path):
-    legacy(tmp_path, 8, 16, 32)
+def test_a_model_of_another_depth(legacy, tmp_path):
     with pytest.raises(ModelError, match=r"of 134 variables \d+ missing, such as layer_with_weights-"):
-        import_saved_model(tmp_path / "saved", "m", tmp_path / "model", LOG10)
+        import_saved_model(legacy[2] / "saved", "m", tmp_path / "model", LOG10)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..\\evil", "C:/evil"])

@@ -94,8 +94,9 @@ def _compiled(function: Callable, shape: tuple[int, ...], precision: Precision) 
         tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
         graph = tf.function(function, jit_compile=on_gpu, autograph=False)
         compiled = graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
-        # XLA compiles at the first call: here, as long as the switch for TF32 is this engine's
-        compiled(tf.zeros(shape))
+        if on_gpu:
+            # XLA compiles at the first call: here, as long as the switch for TF32 is this engine's
+            compiled(tf.zeros(shape))
         return compiled
     if backend == "jax":
         import jax
