@@ -16,6 +16,11 @@ SCRIPTS = ROOT / "scripts"
 WARM = Path(__file__).with_name("warm.py")
 
 
+def stand_in(packages: str) -> str:
+    """A program in place of Python: scripts and Snakemake are forked where the imports are done."""
+    return f"{_warm(packages)}.python"
+
+
 @cache
 def _warm(packages: str) -> str:
     """Address of Python that has done the imports, with the package of these folders."""

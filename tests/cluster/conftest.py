@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from programs import stand_in
 from tests.workflow.conftest import ROOT, Run
 
 from .slurm import Slurm, obstacle
@@ -77,6 +78,16 @@ class ClusterRun(Run):
         self.environment |= SITE | {"PYTHONPATH": str(self.folder / "scripts")}
         self.extra: tuple[str, ...] = ()
         self.before = {job.number for job in slurm.jobs()}
+
+    def fork_jobs(self, forked: bool = True) -> None:
+        """Fork the jobs from Python that has done the imports, or start them as everywhere.
+
+        Only where Slurm kills none: what is forked is no child of Slurm's.
+        """
+        if forked:
+            self.environment["PYTHON_OF_JOBS"] = stand_in(self.environment["PYTHONPATH"])
+        else:
+            del self.environment["PYTHON_OF_JOBS"]
 
     def arguments(self, *arguments: str, configs: tuple[Path, ...] = ()) -> list[str]:
         options = [word for word in arguments if word.startswith("-")]

@@ -1,8 +1,10 @@
 """Snakemake whose Slurm executor looks at its jobs every second.
 
 The executor waits 10 s longer after every look at which nothing had ended, which no option changes.
+Where `PYTHON_OF_JOBS` names a program, jobs run it in place of Python.
 """
 
+import os
 import sys
 
 from snakemake.cli import main
@@ -15,4 +17,5 @@ RemoteExecutor.next_seconds_between_status_checks = property(
 )
 
 if __name__ == "__main__":
+    sys.executable = os.environ.get("PYTHON_OF_JOBS", sys.executable)
     sys.exit(main())

@@ -38,6 +38,7 @@ def shelf(run):
 
 
 def test_a_rejected_mosaic_is_one_of_its_job_and_a_wider_selection_redoes_nothing(mosaics):
+    mosaics.fork_jobs()
     content = mosaics.config.read_text()
     mosaics.config.write_text(content + "select: {mosaics: [one, blank]}\n")
     assert "1 rejected (in segment)" in mosaics(status=65)
@@ -83,6 +84,7 @@ def test_a_job_killed_half_way_goes_on_with_what_is_missing(mosaics):
 
 
 def test_where_bad_data_stops_the_run_each_mosaic_is_a_job(mosaics):
+    mosaics.fork_jobs()
     targets = map(mask, ("one", "blank", "three"))
     mosaics("--config", "on_reject=stop", "--retries", "0", "--", *targets, status=1)
     assert len(mosaics.submitted("segment")) == 3

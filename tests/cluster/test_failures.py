@@ -148,6 +148,7 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
 
 def test_a_bad_pointing_is_rejected_and_the_status_says_so(survey, tmp_path):
     root = tmp_path / "archive"
+    survey.fork_jobs()
     with serve(root) as url:
         places = write_survey(survey, ["good", "blank"], url)
         publish(root, places["good"], image_of_a_halo())

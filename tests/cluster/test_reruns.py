@@ -22,6 +22,7 @@ SURVEY = ("merge_catalogue", "report")
 @pytest.fixture
 def finished(survey, tmp_path):
     """A finished run over one mosaic with one cluster."""
+    survey.fork_jobs()
     with serve(tmp_path / "archive") as url:
         places = write_survey(survey, ["one"], url)
         publish(tmp_path / "archive", places["one"], image_of_a_halo())
@@ -80,6 +81,7 @@ def test_changed_settings_redo_what_depends_on_them_and_nothing_else(finished):
 
 def test_what_is_edited_during_a_run_starts_nothing_again(finished):
     append(finished, "segmentation: {threshold: 0.31}\n")
+    finished.fork_jobs(False)
     process, _ = begin_and_hold(finished)
     # everything that has run, runs and will run
     for module in ("network/tiling", "network/inference", "network/masks", "measuring/islands"):

@@ -29,6 +29,7 @@ def surveys(tmp_path_factory, slurm):
         for release in ("dr2", "dr3"):
             (folder / release).mkdir()
             runs[release] = run = ClusterRun(folder / release, slurm)
+            run.fork_jobs()
             run.config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
         # downloads beside Snakemake for one release, on a partition with network for the other
         runs["dr3"].environment |= {"RADIOUNET_NETWORK_PARTITION": "net"}
