@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
+from radiounet.images.products import MODEL_CARD, Products, Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
@@ -78,23 +78,15 @@ class Rules:
             settle_status(self.products, is_held(self.products.root))
 
     @property
-    def catalogues(self) -> dict[str, str]:
-        """Merged catalogues, by kind and suffix."""
-        return {
-            f"{kind}_{suffix}": self.products.catalogue(kind, suffix)
-            for kind in CATALOGUE_KINDS
-            for suffix in CATALOGUE_SUFFIXES
-        }
-
-    @property
     def merged(self) -> dict[str, str]:
         """All that rule ``merge_catalogue`` writes; a region also leaves its tables for the survey."""
         select, limits = self.config.select, self.config.limits.enabled
+        made = self.products.catalogues() | {"configuration": self.products.configuration()}
         if select.merges_regions:
-            return self.catalogues | {"index": self.products.region_index()}
+            return made | {"index": self.products.region_index()}
         if select.region_pixel is None:
-            return self.catalogues
-        return self.catalogues | {Path(path).stem: path for path in region_files(self.products, limits)}
+            return made
+        return made | {Path(path).stem: path for path in region_files(self.products, limits)}
 
     def made_with(self, wildcards: object) -> list[str]:
         """Option that tells a region what it is made with."""
@@ -249,6 +241,7 @@ class Rules:
             return {"catalogues": [*self.merged.values()]}
         records = [self.publication_record(job) for job in ("catalogues", "survey")]
         return {
+            "configuration": [self.products.configuration()],
             "mosaics": self.published_mosaics(wildcards),
             "tiles": self.published_tiles(wildcards),
             "catalogues": records,
