@@ -31,7 +31,7 @@ def main() -> None:
         if graph.config.select.merges_regions:
             regions = SurveyRegions(graph)
             claim_outputs([*files, graph.products.region_index()], [*graph.cluster_table, *regions.files()])
-            run = join_regions(graph.products, map(regions.products, regions.mosaics))
+            run = join_regions(map(regions.products, regions.mosaics))
             write_catalogues(graph.products, run, graph.clusters, graph.survey)
             write_index(graph.products, regions.folders())
             write_configuration(used, graph.products.configuration())

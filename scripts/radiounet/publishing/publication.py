@@ -269,6 +269,8 @@ def finish(
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
+    if not Path(publication.at(Publication.completeness())).is_file():
+        logger.info("no upper limits were measured (limits.enabled): there is no map of completeness")
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}

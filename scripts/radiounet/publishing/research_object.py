@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from radiounet import __version__
+from radiounet.images.products import Publication
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
@@ -25,6 +26,7 @@ CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/w
 SPDX = "https://spdx.org/licenses"
 UNNAMED = "not named"
 """Creator of a publication for which none is named."""
+NO_LIMITS = " Upper limits were not measured (limits.enabled), so there is no map of completeness."
 DEVELOPERS = "the radiounet-lotss developers"
 NETWORK_PAPER = "Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"
 KINDS = {
@@ -69,7 +71,7 @@ def research_files(
     options : PublishOptions
         Creators and licence.
     """
-    used = _used(release, meta)
+    used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else NO_LIMITS}
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
     crate = _crate(title, used, release, files, date or UNKNOWN_DATE, kinds, options)
     return {
@@ -98,7 +100,7 @@ def _described(used: Mapping[str, str]) -> str:
         f"Masks, probability maps and catalogues of diffuse radio emission in {used['survey']}. "
         f"Network: {used['model']}, SHA-256 of its weights {used['modelsha']}. "
         f"Code: radiounet {used['version']}, hash {used['code']}. "
-        f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}."
+        f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}.{used['limits']}"
     )
 
 
@@ -137,6 +139,8 @@ def _citation(title: str, used: Mapping[str, str], release: Release, options: Pu
     lines += ["If you use them, please cite this publication and", ""]
     lines += [f"- {text}, doi:{doi}" for text, doi in _papers(release)]
     lines += ["- the catalogues that the list of clusters was made from"]
+    if used["limits"]:
+        lines += ["", used["limits"].strip()]
     return "\n".join(lines) + "\n"
 
 

@@ -19,7 +19,7 @@ from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
-from radiounet.running.locks import hold, is_held, let_go
+from radiounet.running.locks import hold, is_held, let_go, require_free
 from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress, settle_status
 from radiounet.running.rerun import Rerun
@@ -27,7 +27,7 @@ from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products, stages_of
-from radiounet.running.survey_regions import SurveyRegions, folders_of_run
+from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.yaml_file import require_single_keys
@@ -301,6 +301,8 @@ class Rules:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
         for folder in folders_of_run(self.graph):
             hold(folder)
+        for folder in folders_at_rest(self.graph):
+            require_free(folder)
         self.freshness.fingerprints.keep()
         self.freshness.keep_settings()
         if self.config.scratch:
@@ -312,10 +314,11 @@ class Rules:
             for path in remove_leftovers(folder, below=not merges):
                 snakemake_logger().info(f"removed {path}, which a killed job left")
         jobs = list(self.run.jobs())
-        needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
+        needed = {job.number: (job.rule, job.mosaic, job.group) for job in jobs if job.needed}
+        rules = {job.rule for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
-        before = mosaics - {mosaic for _, mosaic in needed.values()}
-        if any(stage.lasting and stage.rule in dict(needed.values()) for stage in stages_of(self.config)):
+        before = mosaics - {job.mosaic for job in jobs if job.needed}
+        if any(stage.lasting and stage.rule in rules for stage in stages_of(self.config)):
             Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if mosaics or self.config.select.merges_regions:
             progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)

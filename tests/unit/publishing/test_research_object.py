@@ -58,6 +58,17 @@ def test_every_reference_is_an_entity(configuration):
     assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
 
 
+def test_missing_limits_are_said():
+    def texts(*names):
+        checksums = {SNAKEFILE: "0"} | dict.fromkeys(names, "0")
+        made = research_files(DR2, META, checksums, "", CATALOGUE_KINDS, OPTIONS)
+        return {name: content.decode() for name, content in made.items()}
+
+    said = "Upper limits were not measured"
+    assert all(said in text for text in texts().values())
+    assert not any(said in text for text in texts("completeness.fits").values())
+
+
 def test_creators_and_licence_stand_in_the_zenodo_entry():
     made = research_files(DR2, META, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, OPTIONS)
     zenodo = json.loads(made[".zenodo.json"])

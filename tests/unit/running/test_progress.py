@@ -156,6 +156,22 @@ def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch)
     assert status.mosaics_per_hour == pytest.approx(1 / 3)
 
 
+def test_jobs_of_a_group_share_its_time(tell, products, monkeypatch):
+    """Of a group of two, which takes 2 h, each mosaic took 1 h; two more groups of two would take 4 h."""
+    jobs = {number: ("segment", f"m{number}", f"segment{number // 2}") for number in range(6)}
+    progress = Progress(products, jobs | {6: ("merge_catalogue", None, None)}, stream=io.StringIO())
+    now = progress._began
+    monkeypatch.setattr("radiounet.running.progress.time.time", lambda: now)
+    tell(progress, "job_started", jobs=[0, 1, 6])
+    now += 3600
+    tell(progress, "job_finished", job_id=6)
+    now += 3600
+    tell(progress, "job_finished", job_id=0)
+    tell(progress, "job_finished", job_id=1)
+    # 2 h for work of 1 + 1 + 1, left are 4
+    assert progress.status("running").hours_left == pytest.approx(2 * 4 / 3)
+
+
 def test_line_file_and_page(events, products):
     stream = io.StringIO()
     logger = logging.Logger("snakemake")
