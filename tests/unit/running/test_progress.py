@@ -2,17 +2,19 @@ import io
 import json
 import logging
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
-from programs import snakemake, start
+from programs import ROOT, snakemake, start
 from radiounet.errors import BadDataError
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.running.progress import Progress, duration, last_words
 from stages import reject_mosaic, write_image
 
+SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
 JOBS = {
     1: ("fetch_mosaic", "one"),
     2: ("segment", "one"),
@@ -189,12 +191,19 @@ def test_line_file_and_page(events, products):
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):
     progress = Progress(products, JOBS, stream=io.StringIO()).start(logging.Logger("snakemake"))
     progress.end("finished")
-    assert "Results site" not in Path(products.status_page()).read_text()
+    assert "<nav" not in Path(products.status_page()).read_text()
     site = Path(products.publication(), "index.html")
     site.parent.mkdir()
     site.write_text("")
     progress.end("finished")
-    assert '<a href="publication/index.html">Results site</a>' in Path(products.status_page()).read_text()
+    page = Path(products.status_page()).read_text()
+    assert "var(--link)" in page  # in the style of the site
+    of_site = re.findall(
+        r'\["(\w*)", "([\w ]+)"\]', re.search("PAGES = (.*);", (SITE / "main.js").read_text())[1]
+    )
+    assert len(of_site) > 4
+    for name, text in of_site:
+        assert f'<a href="publication/index.html#/{name}">{text}</a>' in page
 
 
 def test_on_a_terminal_the_line_stays_in_its_place(products):
