@@ -53,7 +53,7 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     paths = {kind: getattr(products, kind)(mosaic) for kind in ("mask", *CHECKED)}
     require_files(paths.values())
     if read_rejection(paths["mask"]):
-        rejected = {"rejected": True}
+        rejected: dict[str, object] = {"rejected": True}
         return do_once(publication, "mosaic", mosaic, rejected, lambda job_files: rejected)
     paths |= {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "cutouts")}
     require_files(paths.values())

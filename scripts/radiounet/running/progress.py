@@ -121,7 +121,7 @@ class Progress(logging.Handler):
     def __init__(
         self,
         products: Products,
-        jobs: Mapping[int, tuple[str | None, ...]],
+        jobs: Mapping[int, tuple[str, str | None] | tuple[str, str | None, str | None]],
         before: Iterable[str] = (),
         quiet: bool = True,
         stream: TextIO = sys.stderr,
@@ -134,7 +134,8 @@ class Progress(logging.Handler):
         for job in self._jobs.values():
             if job.mosaic:
                 self._of_mosaic[job.mosaic].append(job)
-        self._in_group = Counter(job.group for job in self._jobs.values() if job.group)
+        in_groups = (job.group for job in self._jobs.values() if job.group)
+        self._in_group: Counter[str | None] = Counter(in_groups)
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
         self._stream = stream
