@@ -20,7 +20,7 @@ rule all:
     default_target: True
     input:
         products=RULES.lasting,
-        catalogue=RULES.catalogues.values(),
+        catalogue=RULES.merged.values(),
         report=PRODUCTS.report(),
     localrule: True
 

@@ -2,16 +2,18 @@
 
 import json
 
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES
 from radiounet.images.regional_products import region_files, write_index
 from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
 from radiounet.measuring.region_tables import join_regions, write_region_tables
+from radiounet.running.freshness import settings_of_run
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.running.survey_regions import SurveyRegions
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
+from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import write_configuration
 
 
 def main() -> None:
@@ -23,14 +25,16 @@ def main() -> None:
 
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)  # ten thousand names are too long for a command line
-        files = [graph.products.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES]
+        files = [*graph.products.catalogues().values(), graph.products.configuration()]
         limits = graph.config.limits.enabled
+        used = load_config(settings_of_run(args.settings.model_dump(mode="json")))
         if graph.config.select.merges_regions:
             regions = SurveyRegions(graph)
             claim_outputs([*files, graph.products.region_index()], [*graph.cluster_table, *regions.files()])
-            run = join_regions(graph.products, map(regions.products, regions.mosaics))
+            run = join_regions(map(regions.products, regions.mosaics))
             write_catalogues(graph.products, run, graph.clusters, graph.survey)
             write_index(graph.products, regions.folders())
+            write_configuration(used, graph.products.configuration())
             return
         of_region = region_files(graph.products, limits) if args.made_with else []
         claim_outputs([*files, *of_region], graph.cluster_table)
@@ -43,6 +47,7 @@ def main() -> None:
         )
         if args.made_with:
             write_region_tables(graph.products, run, args.made_with)
+        write_configuration(used, graph.products.configuration())
 
     run_stage(args, work, outputs=[])
 

@@ -3,13 +3,19 @@
 import healpy
 import numpy as np
 import pytest
+import yaml
+from astropy.io import fits
 from astropy.table import Table
+from mocpy import MOC
 
 from radiounet.images.image import grid_wcs
+from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.squares import Mosaic
+from radiounet.publishing.publication import publish as publish_run
+from radiounet.settings.config import load_config
 from radiounet.survey.cells import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
-from radiounet.survey.survey import list_paths
+from radiounet.survey.survey import list_paths, read_survey
 from skies import add_halo, draw_noise
 
 from .conftest import Run
@@ -25,6 +31,12 @@ OFFSETS = {"north": (0, 0.2), "far": (0, 0.45), "east": (0.2, 0), "south": (0, -
 """Centres of the mosaics from there, deg to the east and north; they overlap."""
 HALOS = [(0.0, 0.02), (0.08, 0.09), (0.0, 0.33), (-0.02, -0.25)]
 KINDS = ("clusters", "islands", "rejected")
+OF_SETTINGS = {
+    *("workflow/config/config.yaml", "ro-crate-metadata.json", "SHA256SUMS", "site/data/run.js"),
+    ".made/summary/all.json",
+}
+"""Files of a publication that tell a survey by regions from one in one piece: its setting
+`select.healpix`, and checksums and sizes of the file that has it."""
 
 
 def place_at(east, north):
@@ -53,6 +65,16 @@ def pixel_of(place):
 PIXELS = sorted(set(map(pixel_of, PLACES.values())))
 
 
+def publish_here(run):
+    """Publish what a run made, as its jobs do, in this process."""
+    config = load_config(yaml.safe_load(run.config.read_text()))
+    paths = list_paths(str(run.folder / config.archive.list_folder), config.release)
+    survey = read_survey(config.published_release, paths["mosaics"], paths["fields"])
+    products = Products(str(run.folder / config.products.root))
+    mosaics = survey.select(config.select)
+    publish_run(products, Publication(products.publication()), survey, mosaics, 1, config.publish)
+
+
 class Survey(Run):
     """A folder with the lists of the survey."""
 
@@ -70,6 +92,7 @@ class Survey(Run):
             self.settings({"order": ORDER, "pixel": pixel}, **more)
             # no cluster of the region in the east touches the mosaic in the south, which is rejected
             self(status=0 if pixel == pixel_of(PLACES["east"]) else 65)
+            publish_here(self)
         self.settings({"order": ORDER}, **more)
 
 
@@ -100,10 +123,12 @@ def runs(tmp_path_factory):
     whole, parts = make_survey(root / "whole"), make_survey(root / "parts")
     whole.settings()
     whole(status=65)
+    publish_here(whole)
     parts.settings({"order": ORDER})
     refusal = parts(status=1)
     parts.run_all()
-    merged = parts(status=65)
+    # one process, since starting more takes longer here
+    merged = parts("--set-threads", "publish=1", "--", "all", "publish", status=65)
     return whole, parts, refusal, merged
 
 
@@ -130,3 +155,76 @@ def test_catalogues_are_those_of_one_piece(runs):
         assert len(names) == 4
         assert hashes(catalogues(parts), f"{kind}.*") == names
     assert parts.counts() == {}
+
+
+def publication(run, pixel=None):
+    region = "" if pixel is None else f"/regions/{ORDER}_{pixel}"
+    return run.folder / f"results/dr2{region}/publication"
+
+
+def published(folder, pattern):
+    return {str(path.relative_to(folder)): path for path in folder.glob(pattern) if path.is_file()}
+
+
+def test_the_publication_is_that_of_one_piece(runs):
+    whole, parts, *_ = runs
+    ours, theirs = (
+        {name: path.read_bytes() for name, path in published(publication(run), "**/*").items()}
+        for run in (parts, whole)
+    )
+    assert ours.keys() == theirs.keys()
+    assert {name for name in ours if ours[name] != theirs[name]} == OF_SETTINGS
+    kinds = ("masks/*.fz", "catalogue/*", "moc/*.fits", "hips/*/Norder7/*/*.png", "hips/*/*/Allsky.fits")
+    assert all(published(publication(parts), kind) for kind in kinds)
+
+
+@pytest.mark.parametrize("kind", ["masks", "probabilities", "cutouts"])
+def test_each_mosaic_is_published_by_one_region_as_in_one_piece(runs, kind):
+    whole, parts, *_ = runs
+    found = [
+        (name, path.read_bytes())
+        for pixel in PIXELS
+        for name, path in published(publication(parts, pixel), f"{kind}/*").items()
+    ]
+    expected = published(publication(whole), f"{kind}/*")
+    assert sorted(found) == sorted((name, path.read_bytes()) for name, path in expected.items())
+    assert {name.split("/")[1].split(".")[0] for name in expected} == {*PLACES} - {"south"}
+
+
+@pytest.mark.parametrize("kind", ["coverage", "mask"])
+def test_the_mocs_of_the_regions_make_that_of_one_piece(runs, kind):
+    whole, parts, *_ = runs
+    found = [MOC.from_fits(publication(parts, pixel) / f"moc/{kind}.fits") for pixel in PIXELS]
+    one_piece = MOC.from_fits(publication(whole) / f"moc/{kind}.fits")
+    assert MOC.union(*found) == one_piece
+    if kind == "coverage":  # a cell of the other may hold masked pixels of two regions
+        assert sum(moc.sky_fraction for moc in found) == pytest.approx(one_piece.sky_fraction)
+
+
+def numbers(path):
+    """Pixels of a tile and which of them show something."""
+    with fits.open(path, do_not_scale_image_data=True, memmap=False) as hdus:
+        data = hdus[0].data
+    return data, (data != 255) if data.dtype == np.uint8 else np.isfinite(data)
+
+
+@pytest.mark.parametrize("layer", HIPS_LAYERS)
+def test_each_position_is_shown_by_one_region_as_in_one_piece(runs, layer):
+    """Tiles at a border are shared; grey scales of PNG follow the noise of each publication."""
+    whole, parts, *_ = runs
+    pattern = f"hips/{layer}/Norder7/*/*.fits"
+    of_regions = [published(publication(parts, pixel), pattern) for pixel in PIXELS]
+    shared = alone = 0
+    for name, path in published(publication(whole), pattern).items():
+        expected, shown = numbers(path)
+        found = [numbers(region[name]) for region in of_regions if name in region]
+        np.testing.assert_array_equal(sum(part.astype(int) for _, part in found), shown)
+        for data, part in found:
+            np.testing.assert_array_equal(data[part], expected[part])
+        shared += sum(part.any() for _, part in found) > 1
+        if len(found) == 1:
+            (one_region,) = (region[name] for region in of_regions if name in region)
+            assert one_region.read_bytes() == path.read_bytes()
+            alone += 1
+    assert shared
+    assert alone

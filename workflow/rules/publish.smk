@@ -59,7 +59,7 @@ rule publish_mosaic:
 
 rule publish_catalogues:
     input:
-        catalogues=RULES.catalogues.values(),
+        catalogues=PRODUCTS.catalogues().values(),
         mosaics=RULES.published_mosaics,
     output:
         record=RULES.publication_record("catalogues"),

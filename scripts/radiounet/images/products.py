@@ -18,8 +18,7 @@ class Products:
     Parameters
     ----------
     root : str
-        ``results/<release>``; every other name lies below it. A name may be a
-        concrete mosaic or a Snakemake wildcard such as ``{mosaic}``.
+        ``results/<release>``; all names lie below it, of a mosaic or a wildcard such as ``{mosaic}``.
     """
 
     root: str
@@ -129,9 +128,15 @@ class Products:
         """`kind` is ``clusters``, ``islands`` or ``rejected``."""
         return f"{self.root}/catalogue/{kind}.{suffix}"
 
-    def merged(self) -> str:
-        """Catalogue that shows that all mosaics are merged."""
-        return self.catalogue("clusters", "fits")
+    def catalogues(self) -> dict[str, str]:
+        """All catalogues, by kind and suffix."""
+        return {
+            f"{kind}_{s}": self.catalogue(kind, s) for kind in CATALOGUE_KINDS for s in CATALOGUE_SUFFIXES
+        }
+
+    def configuration(self) -> str:
+        """Settings that the catalogues were made with (YAML)."""
+        return f"{self.root}/catalogue/configuration.yaml"
 
     def image_list(self) -> str:
         """Places of own images (CSV)."""
@@ -142,11 +147,8 @@ class Products:
         return f"{self.root}/cluster_list.ecsv"
 
     def of_survey(self) -> list[str]:
-        """Catalogues and report."""
-        catalogues = [
-            self.catalogue(kind, suffix) for kind in CATALOGUE_KINDS for suffix in CATALOGUE_SUFFIXES
-        ]
-        return [*catalogues, self.report()]
+        """Catalogues, their settings, and report."""
+        return [*self.catalogues().values(), self.configuration(), self.report()]
 
     def region_index(self) -> str:
         """Which region holds the products of each mosaic, of a survey that was run by regions (CSV)."""
@@ -392,9 +394,7 @@ LOCK_FILE = ".radiounet.lock"
 """Who works in a folder of products."""
 OWNER_FILE = "owner.txt"
 """Whose run a folder on scratch belongs to."""
-
 REGIONS = "regions"
 """Folder of the regions of a survey."""
-
 CATALOGUE_KINDS = ("clusters", "islands", "rejected")
 CATALOGUE_SUFFIXES = ("fits", "vot", "csv", "parquet")

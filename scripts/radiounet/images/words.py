@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+STYLES = TEMPLATES.parent / "publishing" / "pages"
+"""Where the style sheet of the results site is, which templates may include."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
 
@@ -113,7 +115,7 @@ def write_page(path: str | Path, template: str, **content: object) -> None:
     from radiounet.images.writing import atomic
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, STYLES]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_readable,

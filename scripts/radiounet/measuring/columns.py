@@ -282,7 +282,12 @@ LIMITS = {
 REJECTED = {
     "name": Column(str, None, "meta.id;meta.main", "Mosaic or field"),
     "stage": Column(str, None, "meta.code.class", "Stage that rejected it"),
-    "file": Column(str, None, "meta.id;meta.file", "File that was at fault"),
+    "file": Column(
+        str,
+        None,
+        "meta.id;meta.file",
+        "File that was at fault; if it is a product, from the folder of the run or of the region",
+    ),
     "reason": Column(str, None, "meta.note", "Named error and what was found"),
 }
 COLUMNS = {"islands": ISLANDS, "clusters": CLUSTERS, "rejected": REJECTED}

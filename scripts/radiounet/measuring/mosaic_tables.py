@@ -6,6 +6,7 @@ table are parsed.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -65,14 +66,26 @@ def read_run_tables(
 ) -> RunTables:
     """Read the tables of a run; see `radiounet.measuring.catalogue.merge_catalogues`."""
     kinds = ("islands", "clusters", *["limits"] * limits)
-    tables = {kind: read_tables(kind, map(getattr(products, kind), mosaics)) for kind in kinds}
+    tables = {
+        kind: [
+            _from_root(one, products) if isinstance(one, Rejection) else one
+            for one in read_tables(kind, map(getattr(products, kind), mosaics))
+        ]
+        for kind in kinds
+    }
     others = [*map(products.field_source, fields), *map(products.mask, neighbours), *compact]
     rejections = [*filter(None, map(read_rejection, others))]
     if fields:
         rejections += [
             one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))
         ]
-    return RunTables(list(mosaics), tables, rejections)
+    return RunTables(list(mosaics), tables, [_from_root(one, products) for one in rejections])
+
+
+def _from_root(one: Rejection, products: Products) -> Rejection:
+    """A rejection whose files are named from the folder of the products, as in every region of a survey."""
+    root = re.compile(rf"(?<![\w./-]){re.escape(products.root)}/")
+    return Rejection(*(root.sub("", text) for text in vars(one).values()))
 
 
 def read_tables(kind: str, paths: Iterable[str | Path]) -> list[MosaicTable | Rejection]:

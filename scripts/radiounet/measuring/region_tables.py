@@ -110,15 +110,11 @@ def _read(path: str) -> list[MosaicTable | Rejection]:
     ]
 
 
-def join_regions(survey: Products, regions: Iterable[Products]) -> RunTables:
+def join_regions(regions: Iterable[Products]) -> RunTables:
     """What the regions of a survey left, as if it had been run in one piece.
-
-    A rejection names files as in one piece, without the folder of a region: several regions may have rejected
-    the same field, which is listed once.
 
     Parameters
     ----------
-    survey : Products
     regions : iterable of Products
         No two have a mosaic in common.
     """
@@ -129,15 +125,8 @@ def join_regions(survey: Products, regions: Iterable[Products]) -> RunTables:
         run = read_region_tables(region)
         names += run.mosaics
         for kind, tables in run.tables.items():
-            entries[kind] += [
-                _moved(one, region, survey) if isinstance(one, Rejection) else one for one in tables
-            ]
-        rejections += [_moved(one, region, survey) for one in run.rejections]
+            entries[kind] += tables
+        rejections += run.rejections
     order = sorted(range(len(names)), key=names.__getitem__)
     ordered = {kind: [found[index] for index in order] for kind, found in entries.items()}
     return RunTables([names[index] for index in order], ordered, rejections)
-
-
-def _moved(one: Rejection, region: Products, survey: Products) -> Rejection:
-    """A rejection whose files lie in another folder."""
-    return Rejection(*(text.replace(f"{region.root}/", f"{survey.root}/") for text in vars(one).values()))

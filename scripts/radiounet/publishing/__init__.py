@@ -29,4 +29,5 @@ __all__ = [
     "site_tables",
     "verdict",
     "verification",
+    "workflow_files",
 ]

@@ -44,7 +44,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     labels : path
         Table of ``radiounet label``.
     folder : path
-        For ``<mosaic>.labels.fits`` and ``pairs.txt``, the pairs as ``radiounet train`` takes them.
+        For ``<mosaic>.labels.fits`` and ``pairs.txt``, for ``radiounet train --pairs @FILE``.
 
     Returns
     -------

@@ -7,6 +7,7 @@
 5. what stands beside the tiles, the research object, citation texts, results site, checksums
 """
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +44,7 @@ from radiounet.publishing.published_tables import publish_catalogues, read_votab
 from radiounet.publishing.records import JobFiles, do_once, read_record, spoiled
 from radiounet.publishing.research_object import research_files
 from radiounet.publishing.site import write_site
+from radiounet.publishing.workflow_files import workflow_files
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import CITED, SOURCES, Release
 from radiounet.survey.survey import Survey
@@ -267,6 +269,8 @@ def finish(
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
+    if not Path(publication.at(Publication.completeness())).is_file():
+        logger.info("no upper limits were measured (limits.enabled): there is no map of completeness")
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}
@@ -279,11 +283,14 @@ def finish(
             )
         files |= record["files"]
     meta = read_votable(products.catalogue("clusters", "vot")).meta
+    workflow = workflow_files(products.configuration())
 
     def make(job_files: JobFiles) -> dict:
         moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
         if len(published_mosaics(publication, mosaics)):
             write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), job_files)
+        for name, content in workflow.items():
+            job_files.put(name, content)
         for name, content in research_files(
             release, meta, {**files, **job_files.files}, about["date"], CATALOGUE_KINDS, options
         ).items():
@@ -294,6 +301,7 @@ def finish(
         "files": files,
         "about": about,
         "meta": meta,
+        "workflow": {name: hashlib.sha256(content).hexdigest() for name, content in workflow.items()},
         "options": options.model_dump(include={"creators", "license"}),
         "release": release.model_dump(mode="json", exclude={*SOURCES}),
     }

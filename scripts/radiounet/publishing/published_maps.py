@@ -39,7 +39,7 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     Returns
     -------
     dict
-        ``rejected`` and the reason; or ``sources`` (SHA-256 of image, probability and mask),
+        ``rejected``; or ``sources`` (SHA-256 of image, probability and mask),
         ``coverage``, ``reached`` and ``mask`` (HEALPix cells, see `radiounet.publishing.coverage`),
         ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``.
 
@@ -52,12 +52,9 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     """
     paths = {kind: getattr(products, kind)(mosaic) for kind in ("mask", *CHECKED)}
     require_files(paths.values())
-    rejected = read_rejection(paths["mask"])
-    if rejected:
-        return do_once(
-            *(publication, "mosaic", mosaic, {"rejected": rejected.reason}),
-            lambda job_files: {"rejected": rejected.reason},
-        )
+    if read_rejection(paths["mask"]):
+        rejected: dict[str, object] = {"rejected": True}
+        return do_once(publication, "mosaic", mosaic, rejected, lambda job_files: rejected)
     paths |= {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "cutouts")}
     require_files(paths.values())
     made_of = {kind: sha256_of(path) for kind, path in paths.items()}

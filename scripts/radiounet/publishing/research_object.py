@@ -8,8 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from radiounet import __version__
+from radiounet.images.products import Publication
+from radiounet.images.provenance import code_hash
 from radiounet.images.words import markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
+from radiounet.publishing.workflow_files import CONFIGURATION, SNAKEFILE
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import Release
 
@@ -22,18 +26,9 @@ CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/w
 SPDX = "https://spdx.org/licenses"
 UNNAMED = "not named"
 """Creator of a publication for which none is named."""
+NO_LIMITS = " Upper limits were not measured (limits.enabled), so there is no map of completeness."
 DEVELOPERS = "the radiounet-lotss developers"
 NETWORK_PAPER = "Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"
-WORKFLOW = "workflow/Snakefile"
-WORKFLOW_TEXT = """# Made with radiounet {version}, code {code}: this file names the workflow; its rules are
-# in the repository of radiounet-lotss. Run it with the same configuration to make this publication again:
-#
-#     snakemake publish
-#
-rule publish:
-    shell:
-        "radiounet publish results/{release} --out publication"
-"""
 KINDS = {
     "fz": "application/fits",
     "fits": "application/fits",
@@ -43,6 +38,11 @@ KINDS = {
     "parquet": "application/vnd.apache.parquet",
     "dat": "text/plain",
     "md": "text/markdown",
+    "py": "text/x-python",
+    "rst": "text/x-rst",
+    "smk": "text/plain",
+    "yaml": "application/yaml",
+    "zip": "application/zip",
     "": "text/plain",
 }
 
@@ -55,7 +55,7 @@ def research_files(
     kinds: Sequence[str],
     options: PublishOptions,
 ) -> dict[str, bytes]:
-    """Return RO-Crate metadata, ``.zenodo.json``, ``CITATION.md`` and the workflow's file, by name.
+    """Return RO-Crate metadata, ``.zenodo.json`` and ``CITATION.md``, by name.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def research_files(
     meta : mapping
         Metadata of the catalogue of clusters: model, modelsha, version, codehash, clusters.
     files : mapping of str to str
-        SHA-256 of the published files by name.
+        SHA-256 of the published files by name, those of the workflow among them.
     date : str
         Of the data, '' if unknown.
     kinds : sequence of str
@@ -71,14 +71,10 @@ def research_files(
     options : PublishOptions
         Creators and licence.
     """
-    used = _used(release, meta)
+    used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else NO_LIMITS}
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
-    workflow = WORKFLOW_TEXT.format(version=used["version"], code=used["code"], release=release.name).encode(
-        "ascii", "replace"
-    )
     crate = _crate(title, used, release, files, date or UNKNOWN_DATE, kinds, options)
     return {
-        WORKFLOW: workflow,
         "ro-crate-metadata.json": _json(crate),
         ".zenodo.json": _json(_zenodo(title, used, release, options)),
         "CITATION.md": _citation(title, used, release, options).encode("utf-8"),
@@ -104,7 +100,7 @@ def _described(used: Mapping[str, str]) -> str:
         f"Masks, probability maps and catalogues of diffuse radio emission in {used['survey']}. "
         f"Network: {used['model']}, SHA-256 of its weights {used['modelsha']}. "
         f"Code: radiounet {used['version']}, hash {used['code']}. "
-        f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}."
+        f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}.{used['limits']}"
     )
 
 
@@ -143,6 +139,8 @@ def _citation(title: str, used: Mapping[str, str], release: Release, options: Pu
     lines += ["If you use them, please cite this publication and", ""]
     lines += [f"- {text}, doi:{doi}" for text, doi in _papers(release)]
     lines += ["- the catalogues that the list of clusters was made from"]
+    if used["limits"]:
+        lines += ["", used["limits"].strip()]
     return "\n".join(lines) + "\n"
 
 
@@ -156,15 +154,15 @@ def _crate(
     options: PublishOptions,
 ) -> dict:
     """RO-Crate: catalogues, MOCs and tables as files; maps and tiles, which are many, as folders."""
-    single = sorted(
-        name for name in files if "/" not in name or name.startswith(("catalogue/", "moc/", "cds/"))
-    )
-    folders = sorted({f"{name.split('/', 1)[0]}/" for name in files} - {"catalogue/", "moc/", "cds/"})
+    workflow = sorted(name for name in files if name.startswith("workflow/"))
+    single = sorted(name for name in files if "/" not in name or name.startswith(SINGLE))
+    folders = sorted({f"{name.split('/', 1)[0]}/" for name in files} - {*SINGLE, "workflow/"})
     folders = [name for name in folders if name.rstrip("/") not in files]
     parts = [{"@id": name} for name in (*single, *folders)]
     licence = f"{SPDX}/{options.license}"
     creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(_creators(options))]
     papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in _papers(release)]
+    given = [name for name in workflow if name == CONFIGURATION]
     entities: list[dict] = [
         {
             "@id": "ro-crate-metadata.json",
@@ -184,10 +182,10 @@ def _crate(
             "license": {"@id": licence},
             "author": creators,
             "conformsTo": [{"@id": one} for one, _, _ in PROFILES],
-            "mainEntity": {"@id": WORKFLOW},
+            "mainEntity": {"@id": SNAKEFILE},
             "mentions": [{"@id": "#run"}],
             "citation": papers,
-            "hasPart": [{"@id": WORKFLOW}, *parts],
+            "hasPart": [*({"@id": name} for name in workflow), *parts],
         },
         *(
             {"@id": one, "@type": "CreativeWork", "name": name, "version": version}
@@ -204,50 +202,13 @@ def _crate(
             for text, doi in _papers(release)
         ),
         {
-            "@id": WORKFLOW,
-            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-            "name": "radiounet-lotss",
-            "version": used["version"],
-            "programmingLanguage": {"@id": "#snakemake"},
-            "author": {"@id": "#developers"},
-            "license": {"@id": f"{SPDX}/BSD-3-Clause"},
-            "input": [{"@id": "#weights"}, {"@id": "#clusters"}],
-            "output": [{"@id": "#masks"}],
-        },
-        {
-            "@id": f"{SPDX}/BSD-3-Clause",
-            "@type": "CreativeWork",
-            "name": "BSD 3-Clause",
-        },
-        {
-            "@id": "#snakemake",
-            "@type": "ComputerLanguage",
-            "name": "Snakemake",
-            "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
-            "url": {"@id": "https://snakemake.readthedocs.io"},
-        },
-        *(
-            {
-                "@id": f"#{name}",
-                "@type": "FormalParameter",
-                "additionalType": kind,
-                "name": name,
-                "conformsTo": {"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
-            }
-            for name, kind in (
-                ("weights", "PropertyValue"),
-                ("clusters", "PropertyValue"),
-                ("masks", "Dataset"),
-            )
-        ),
-        {
             "@id": "#run",
             "@type": "CreateAction",
             "name": f"Run of radiounet {used['version']} over {used['survey']}",
             "description": _described(used),
-            "instrument": {"@id": WORKFLOW},
+            "instrument": {"@id": SNAKEFILE},
             "agent": creators,
-            "object": [{"@id": "#used-weights"}, {"@id": "#used-clusters"}],
+            "object": [{"@id": one} for one in ("#used-weights", "#used-clusters", *given)],
             "result": parts,
         },
         *(
@@ -264,12 +225,62 @@ def _crate(
             )
         ),
     ]
+    entities += _workflow(files, workflow)
     entities += [_file(name, files[name], kinds) for name in single]
     entities += [
         {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
         for name in folders
     ]
     return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in entities]}
+
+
+def _workflow(files: Mapping[str, str], names: Sequence[str]) -> list[dict]:
+    """The workflow, its files, and what is given to it."""
+    parts = [name for name in names if name not in (SNAKEFILE, CONFIGURATION)]
+    parameters = {"weights": "PropertyValue", "clusters": "PropertyValue", "masks": "Dataset"}
+    inputs = ["weights", "clusters"]
+    entities: list[dict] = []
+    if CONFIGURATION in names:
+        parameters["configuration"] = "File"
+        inputs.append("configuration")
+        about = {"name": "Configuration of the run", "exampleOfWork": {"@id": "#configuration"}}
+        entities.append(_file(CONFIGURATION, files[CONFIGURATION], ()) | about)
+    return [
+        {
+            **_file(SNAKEFILE, files[SNAKEFILE], ()),
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+            "conformsTo": {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"},
+            "name": "radiounet-lotss",
+            "description": f"Files of radiounet {__version__}, code {code_hash()}",
+            "version": __version__,
+            "programmingLanguage": {"@id": "#snakemake"},
+            "author": {"@id": "#developers"},
+            "license": {"@id": f"{SPDX}/BSD-3-Clause"},
+            "hasPart": [{"@id": name} for name in parts],
+            "input": [{"@id": f"#{name}"} for name in inputs],
+            "output": [{"@id": "#masks"}],
+        },
+        *entities,
+        *(_file(name, files[name], ()) for name in parts),
+        {"@id": f"{SPDX}/BSD-3-Clause", "@type": "CreativeWork", "name": "BSD 3-Clause"},
+        {
+            "@id": "#snakemake",
+            "@type": "ComputerLanguage",
+            "name": "Snakemake",
+            "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
+            "url": {"@id": "https://snakemake.readthedocs.io"},
+        },
+        *(
+            {
+                "@id": f"#{name}",
+                "@type": "FormalParameter",
+                "additionalType": kind,
+                "name": name,
+                "conformsTo": {"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
+            }
+            for name, kind in parameters.items()
+        ),
+    ]
 
 
 def _unlisted(entity: Mapping) -> dict:
@@ -280,6 +291,8 @@ def _unlisted(entity: Mapping) -> dict:
     }
 
 
+SINGLE = ("catalogue/", "moc/", "cds/")
+"""Folders whose files the crate lists one by one."""
 FOLDERS = {
     "masks/": "Masks of all mosaics, tile-compressed FITS: 0 no, 1 diffuse, 255 no data",
     "probabilities/": "Probability of diffuse emission, tile-compressed FITS",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -116,7 +117,7 @@ def write_site(
         written.update(made)
     _remove_others(files, written)
     run = _run(results, files, catalogues, mosaics)
-    status = _status(Products(results).status_file()) if with_status else None
+    status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
 
@@ -226,14 +227,16 @@ def _run(
     }
 
 
-def _status(path: str) -> dict[str, Any] | None:
-    """Jobs that failed, and the state of the latest run, without its times."""
+def _status(products: Products, folder: str) -> dict[str, Any] | None:
+    """Jobs that failed, the state of the latest run without its times, and where its live page is."""
+    path = products.status_file()
     if not Path(path).is_file():
         return None
     with reading(path):
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     failed = [{key: one[key] for key in ("rule", "name", "last_words")} for one in content["failed"]]
-    return {"state": content["state"], "mosaics": content["mosaics"], "failed": failed}
+    page = Path(os.path.relpath(products.status_page(), folder)).as_posix()
+    return {"state": content["state"], "mosaics": content["mosaics"], "failed": failed, "page": page}
 
 
 def _hips(files: SiteFiles, kind: str) -> dict[str, str]:

@@ -33,7 +33,10 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a training."""
-    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to train on")
+    parser.fromfile_prefix_chars = "@"
+    parser.add_argument(
+        "--pairs", nargs="+", required=True, help="pairs to train on, or @FILE with one in each line"
+    )
     parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")

@@ -183,7 +183,7 @@ class JobGraph:
 
     @cached_property
     def survey(self) -> Survey:
-        """The survey's mosaics and fields.
+        """The survey's mosaics and, where these are made here, fields.
 
         Raises
         ------
@@ -196,7 +196,8 @@ class JobGraph:
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
             raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {_hint('lists')}")
-        return read_survey(self.release, paths["mosaics"], paths["fields"])
+        fields = paths["fields"] if self.config.mosaics.source == "fields" else None
+        return read_survey(self.release, paths["mosaics"], fields)
 
     @cached_property
     def clusters(self) -> list[Cluster]:

@@ -71,6 +71,27 @@ def is_held(folder: str | Path) -> bool:
     return False
 
 
+def require_free(folder: str | Path) -> None:
+    """Make sure that no other program has a folder, without holding it.
+
+    Raises
+    ------
+    ConfigError
+        Another program works there.
+    """
+    path = Path(folder).resolve() / LOCK_FILE
+    if not path.is_file():
+        return
+    with open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(stream.read(1000).decode(errors="replace"))
+            raise ConfigError(f"another program works in {folder}: {holder}") from None
+        except OSError as error:
+            logger.warning("%s: it cannot be told whether a program works there (%s)", folder, error)
+
+
 def let_go(folder: str | Path) -> None:
     """Give a folder up; a second call is harmless."""
     path = Path(folder).resolve() / LOCK_FILE

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ class Job:
 
     rule: str
     mosaic: str | None
+    group: str | None = None
     state: str = "waiting"
     began: float = 0.0
     attempts: int = 0
@@ -105,8 +106,9 @@ class Progress(logging.Handler):
     ----------
     products : Products
         Names the status file and page; read for rejections.
-    jobs : dict of int to (str, str or None)
-        Rule and mosaic of every job that is to run, by Snakemake's number, in the order of the walk.
+    jobs : dict of int to tuple
+        Rule, mosaic and, if it is submitted with others, group of every job that is to run, by Snakemake's
+        number, in the order of the walk.
     before : iterable of str
         Mosaics of the run that have nothing left to do.
     quiet : bool
@@ -119,7 +121,7 @@ class Progress(logging.Handler):
     def __init__(
         self,
         products: Products,
-        jobs: dict[int, tuple[str, str | None]],
+        jobs: Mapping[int, tuple[str, str | None] | tuple[str, str | None, str | None]],
         before: Iterable[str] = (),
         quiet: bool = True,
         stream: TextIO = sys.stderr,
@@ -132,6 +134,8 @@ class Progress(logging.Handler):
         for job in self._jobs.values():
             if job.mosaic:
                 self._of_mosaic[job.mosaic].append(job)
+        in_groups = (job.group for job in self._jobs.values() if job.group)
+        self._in_group: Counter[str | None] = Counter(in_groups)
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
         self._stream = stream
@@ -181,7 +185,8 @@ class Progress(logging.Handler):
         job = self._jobs.get(number)
         if job:
             job.state = "done"
-            self._spent[job.rule].append(time.time() - job.began)
+            # jobs of a group begin and end together, and share its time
+            self._spent[job.rule].append((time.time() - job.began) / self._in_group.get(job.group, 1))
             if job.rule == made_by("mask").rule and job.mosaic:
                 self._look_for_rejection(job.mosaic)
 

@@ -97,7 +97,7 @@ class Rerun:
                 depends = name in made or (touched and kind == "clusters")
                 (tables if depends else others).add(getattr(self._products, kind)(name))
         if _all_there(sorted(others)):
-            tables |= {self._products.merged(), self._products.report()}
+            tables |= {self._products.catalogue("clusters", "fits"), self._products.report()}
         return sorted(tables)
 
 

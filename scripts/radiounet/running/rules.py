@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, MODEL_CARD, Products, Publication
+from radiounet.images.products import MODEL_CARD, Products, Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
-from radiounet.running.locks import hold, is_held, let_go
+from radiounet.running.locks import hold, is_held, let_go, require_free
 from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress, settle_status
 from radiounet.running.rerun import Rerun
@@ -27,7 +27,7 @@ from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products, stages_of
-from radiounet.running.survey_regions import SurveyRegions, folders_of_run
+from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.yaml_file import require_single_keys
@@ -78,23 +78,15 @@ class Rules:
             settle_status(self.products, is_held(self.products.root))
 
     @property
-    def catalogues(self) -> dict[str, str]:
-        """Merged catalogues, by kind and suffix."""
-        return {
-            f"{kind}_{suffix}": self.products.catalogue(kind, suffix)
-            for kind in CATALOGUE_KINDS
-            for suffix in CATALOGUE_SUFFIXES
-        }
-
-    @property
     def merged(self) -> dict[str, str]:
         """All that rule ``merge_catalogue`` writes; a region also leaves its tables for the survey."""
         select, limits = self.config.select, self.config.limits.enabled
+        made = self.products.catalogues() | {"configuration": self.products.configuration()}
         if select.merges_regions:
-            return self.catalogues | {"index": self.products.region_index()}
+            return made | {"index": self.products.region_index()}
         if select.region_pixel is None:
-            return self.catalogues
-        return self.catalogues | {Path(path).stem: path for path in region_files(self.products, limits)}
+            return made
+        return made | {Path(path).stem: path for path in region_files(self.products, limits)}
 
     def made_with(self, wildcards: object) -> list[str]:
         """Option that tells a region what it is made with."""
@@ -249,6 +241,7 @@ class Rules:
             return {"catalogues": [*self.merged.values()]}
         records = [self.publication_record(job) for job in ("catalogues", "survey")]
         return {
+            "configuration": [self.products.configuration()],
             "mosaics": self.published_mosaics(wildcards),
             "tiles": self.published_tiles(wildcards),
             "catalogues": records,
@@ -308,6 +301,8 @@ class Rules:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
         for folder in folders_of_run(self.graph):
             hold(folder)
+        for folder in folders_at_rest(self.graph):
+            require_free(folder)
         self.freshness.fingerprints.keep()
         self.freshness.keep_settings()
         if self.config.scratch:
@@ -319,10 +314,11 @@ class Rules:
             for path in remove_leftovers(folder, below=not merges):
                 snakemake_logger().info(f"removed {path}, which a killed job left")
         jobs = list(self.run.jobs())
-        needed = {job.number: (job.rule, job.mosaic) for job in jobs if job.needed}
+        needed = {job.number: (job.rule, job.mosaic, job.group) for job in jobs if job.needed}
+        rules = {job.rule for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
-        before = mosaics - {mosaic for _, mosaic in needed.values()}
-        if any(stage.lasting and stage.rule in dict(needed.values()) for stage in stages_of(self.config)):
+        before = mosaics - {job.mosaic for job in jobs if job.needed}
+        if any(stage.lasting and stage.rule in rules for stage in stages_of(self.config)):
             Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if mosaics or self.config.select.merges_regions:
             progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)

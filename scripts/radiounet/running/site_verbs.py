@@ -96,7 +96,7 @@ LABEL_PAIRS = """Turn labels given by eye into images of labels, which radiounet
 
 Written are, for each mosaic with labelled candidates, an image with 0 (no diffuse emission), 1 (diffuse
 emission) and 255 (not known), and pairs.txt, the pairs of image and labels, for:
-radiounet train --pairs $(cat FOLDER/pairs.txt) ..."""
+radiounet train --pairs @FOLDER/pairs.txt ..."""
 LABEL_PAIRS_EXAMPLES = """
 radiounet label-pairs results/dr2 labels.ecsv --out labelled
 """

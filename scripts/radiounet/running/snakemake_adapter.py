@@ -25,6 +25,8 @@ class PlannedJob:
     mosaic: str | None
     needed: bool
     """Whether it is to run."""
+    group: str | None
+    """Jobs of one group are submitted as one."""
 
 
 class SnakemakeRun:
@@ -138,7 +140,7 @@ class SnakemakeRun:
         for level in dag.toposorted():
             for job in level:
                 mosaic = job.wildcards_dict.get("mosaic")
-                yield PlannedJob(dag.jobid(job), job.rule.name, mosaic, bool(dag.needrun(job)))
+                yield PlannedJob(dag.jobid(job), job.rule.name, mosaic, bool(dag.needrun(job)), job.group)
 
 
 def snakemake_logger() -> logging.Logger:

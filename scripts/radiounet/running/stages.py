@@ -76,7 +76,7 @@ STAGES = [
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
     Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),
     Stage("measure_limits", "selected", "limits", "cluster", lasting=("limits",), switch="limits.enabled"),
-    Stage("merge_catalogue", "survey", "merged", "mosaic"),
+    Stage("merge_catalogue", "survey", "configuration", "mosaic"),
     Stage("report", "survey", "report", "picture"),
 ]
 """In the order of the walk."""

@@ -143,10 +143,23 @@ class SurveyRegions:
 
 
 def folders_of_run(graph: JobGraph) -> list[str]:
-    """Folders that a run has for itself: that of its products, and those of the regions it merges."""
-    folders = [graph.products.root]
-    if graph.config.select.merges_regions:
+    """Folders that a run has for itself: that of its products, and of a merge that of all regions, too."""
+    own = graph.products.root
+    return [own, _folder_of_regions(graph)] if graph.config.select.merges_regions else [own]
+
+
+def folders_at_rest(graph: JobGraph) -> list[str]:
+    """Folders in which nothing may run meanwhile: a merge needs that of each region, a region that of all.
+
+    Each first holds its own and then looks at these, so that of two that begin at once none goes on unseen.
+    A merge does not hold the regions, since the number of open files is limited.
+    """
+    select = graph.config.select
+    if select.merges_regions:
         regions = SurveyRegions(graph)
-        roots = (regions.products(pixel).root for pixel in regions.mosaics)
-        folders += [root for root in roots if Path(root).is_dir()]
-    return folders
+        return [regions.products(pixel).root for pixel in regions.mosaics]
+    return [_folder_of_regions(graph)] if select.region_pixel is not None else []
+
+
+def _folder_of_regions(graph: JobGraph) -> str:
+    return str(Path(graph.config.survey_products.region_index()).parent)

@@ -12,6 +12,7 @@ __all__ = [
     "components",
     "config",
     "config_faults",
+    "configuration_file",
     "limits",
     "measure",
     "mosaics",

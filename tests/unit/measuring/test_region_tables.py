@@ -7,7 +7,8 @@ import pytest
 from radiounet.errors import UnreadableError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
 from radiounet.images.regional_products import RECORD, read_record, region_files
-from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
+from radiounet.images.rejections import Rejection, write_rejected
+from radiounet.measuring.catalogue import merge_catalogues, unique_rejections, write_catalogues
 from radiounet.measuring.mosaic_tables import read_run_tables
 from radiounet.measuring.region_tables import join_regions, read_region_tables, write_region_tables
 from walk import MADE, SURVEY, copy_of, make_walk
@@ -67,27 +68,28 @@ def test_catalogues_are_those_of_one_piece(survey, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"left_out": []}')
     merge_catalogues(whole.root, names, ["P10+20"], ["P4"], clusters=MADE["input"], survey=SURVEY)
-    write_catalogues(survey, join_regions(survey, regions_of(survey)), MADE["input"], SURVEY)
+    write_catalogues(survey, join_regions(regions_of(survey)), MADE["input"], SURVEY)
     for kind in CATALOGUE_KINDS:
         for suffix in CATALOGUE_SUFFIXES:
             ours, theirs = (Path(one.catalogue(kind, suffix)).read_bytes() for one in (survey, whole))
             assert ours == theirs, (kind, suffix)
 
 
-def test_files_of_rejections_are_named_without_the_region(survey):
-    """What both regions rejected becomes one row."""
-    region = survey.region(2, 7)
-    run = read_region_tables(region)
-    bad = type(run.rejections[0])("X", "segment", region.mask("X"), f"{region.image('X')} is empty")
-    for one in regions_of(survey):
-        moved = [type(bad)(*(text.replace(region.root, one.root) for text in vars(bad).values()))]
-        tables = read_region_tables(one)
-        tables.rejections[:] = moved
-        write_region_tables(one, tables, {})
-    joined = join_regions(survey, regions_of(survey))
-    assert {(one.file, one.reason) for one in joined.rejections} == {
-        (survey.mask("X"), f"{survey.image('X')} is empty")
-    }
+def test_files_of_rejections_are_named_from_the_folder_of_their_region(survey):
+    """What both regions rejected becomes one row; a file elsewhere keeps its path."""
+    elsewhere = f"/data/{survey.region(2, 7).root}/X.fits"
+    for region in regions_of(survey):
+        bad = Rejection("X", "mosaic", region.image("X"), f"UnitError: {region.image('X')} and {elsewhere}")
+        for path in (region.field_source("P10+20"), region.mask("P4")):
+            write_rejected(path, bad)
+        (name,) = read_region_tables(region).mosaics
+        run = read_run_tables(region, [name], ["P10+20"], ["P4"], False, [])
+        write_region_tables(region, run, {})
+    joined = join_regions(regions_of(survey))
+    expected = Products("").image("X").removeprefix("/")
+    assert unique_rejections(joined.rejections) == [
+        vars(Rejection("X", "mosaic", expected, f"UnitError: {expected} and {elsewhere}"))
+    ]
 
 
 @pytest.mark.parametrize("name", ["islands.parquet", "clusters.parquet", RECORD])

@@ -1,5 +1,6 @@
 """Labels given by eye become images of labels, which a training reads."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from radiounet.learning.pairs import read_pair
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
+from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
+from radiounet.settings.train import pair_files
 from stages import DEC, HALO, RA, run_stages, write_image
 
 N_PX = 300
@@ -58,6 +61,16 @@ def test_diffuse_emission_is_its_island_and_nothing_is_known_around_it(run, tmp_
     assert plane[0, 0] == 255
     y, x = np.indices(plane.shape)
     assert (np.hypot(y - HALO[0], x - HALO[1])[plane == 0] * 4.5 / 60 < R500_ARCMIN + 0.1).all()
+
+
+def test_pairs_with_spaces_in_their_names_reach_the_training(run, tmp_path):
+    folder = tmp_path / "by eye"
+    pairs = write_label_pairs(run.root, labelled(run, tmp_path, "island", "relic"), str(folder))
+    parser = argparse.ArgumentParser()
+    add_training_arguments(parser)
+    words = ["--pairs", f"@{folder}/pairs.txt", "--weights", "w.h5", "--curve", "c.csv"]
+    assert parser.parse_args(words).pairs == pairs
+    assert all(Path(file).is_file() for file in pair_files(pairs[0]))
 
 
 def test_an_island_that_is_no_diffuse_emission_is_0_and_nothing_else(run, tmp_path):

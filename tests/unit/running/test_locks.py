@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from radiounet.errors import ConfigError
-from radiounet.running.locks import hold, is_held, let_go
+from radiounet.running.locks import hold, is_held, let_go, require_free
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 HOLD = """
@@ -68,6 +68,16 @@ def test_a_file_of_the_user_is_no_lock(tmp_path):
         hold(tmp_path)
     assert precious.read_text() == "mine"
     assert (tmp_path / ".radiounet.lock").read_text() == "mine, too"
+
+
+def test_a_folder_that_must_be_free_is_not_held(tmp_path, other):
+    with pytest.raises(ConfigError, match=f"another program works in .*process {other.pid} on"):
+        require_free(tmp_path)
+    other.kill()
+    other.wait()
+    require_free(tmp_path)
+    require_free(tmp_path / "none")
+    assert not is_held(tmp_path)
 
 
 def test_whether_a_folder_is_held(tmp_path, other):

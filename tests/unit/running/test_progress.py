@@ -2,17 +2,19 @@ import io
 import json
 import logging
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
-from programs import snakemake, start
+from programs import ROOT, snakemake, start
 from radiounet.errors import BadDataError
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.running.progress import Progress, duration, last_words
 from stages import reject_mosaic, write_image
 
+SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
 JOBS = {
     1: ("fetch_mosaic", "one"),
     2: ("segment", "one"),
@@ -156,6 +158,22 @@ def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch)
     assert status.mosaics_per_hour == pytest.approx(1 / 3)
 
 
+def test_jobs_of_a_group_share_its_time(tell, products, monkeypatch):
+    """Of a group of two, which takes 2 h, each mosaic took 1 h; two more groups of two would take 4 h."""
+    jobs = {number: ("segment", f"m{number}", f"segment{number // 2}") for number in range(6)}
+    progress = Progress(products, jobs | {6: ("merge_catalogue", None, None)}, stream=io.StringIO())
+    now = progress._began
+    monkeypatch.setattr("radiounet.running.progress.time.time", lambda: now)
+    tell(progress, "job_started", jobs=[0, 1, 6])
+    now += 3600
+    tell(progress, "job_finished", job_id=6)
+    now += 3600
+    tell(progress, "job_finished", job_id=0)
+    tell(progress, "job_finished", job_id=1)
+    # 2 h for work of 1 + 1 + 1, left are 4
+    assert progress.status("running").hours_left == pytest.approx(2 * 4 / 3)
+
+
 def test_line_file_and_page(events, products):
     stream = io.StringIO()
     logger = logging.Logger("snakemake")
@@ -173,12 +191,19 @@ def test_line_file_and_page(events, products):
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):
     progress = Progress(products, JOBS, stream=io.StringIO()).start(logging.Logger("snakemake"))
     progress.end("finished")
-    assert "Results site" not in Path(products.status_page()).read_text()
+    assert "<nav" not in Path(products.status_page()).read_text()
     site = Path(products.publication(), "index.html")
     site.parent.mkdir()
     site.write_text("")
     progress.end("finished")
-    assert '<a href="publication/index.html">Results site</a>' in Path(products.status_page()).read_text()
+    page = Path(products.status_page()).read_text()
+    assert "var(--link)" in page  # in the style of the site
+    of_site = re.findall(
+        r'\["(\w*)", "([\w ]+)"\]', re.search("PAGES = (.*);", (SITE / "main.js").read_text())[1]
+    )
+    assert len(of_site) > 4
+    for name, text in of_site:
+        assert f'<a href="publication/index.html#/{name}">{text}</a>' in page
 
 
 def test_on_a_terminal_the_line_stays_in_its_place(products):

@@ -8,7 +8,7 @@ from radiounet.images.writing import write_json
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables
 from radiounet.measuring.region_tables import write_region_tables
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.survey_regions import SurveyRegions, folders_of_run
+from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR3
 from radiounet.survey.cells import HealpixCells
@@ -145,12 +145,14 @@ def test_a_region_made_with_other_tables_is_stale(graph, tmp_path, monkeypatch, 
     assert "stale, made with other lists" in refusal(graph(**more))
 
 
-def test_a_merge_holds_its_regions_and_a_region_itself(graph):
+def test_a_merge_and_a_region_exclude_each_other(graph):
+    """With two files open, whatever the number of regions."""
     whole = graph()
     regions = SurveyRegions(whole)
-    assert folders_of_run(whole) == [whole.products.root]  # no region is there yet
-    run_all(regions)
+    own, of_all = whole.products.root, f"{whole.products.root}/regions"
     roots = [regions.products(pixel).root for pixel in regions.mosaics]
-    assert folders_of_run(whole) == [whole.products.root, *roots]
-    pixel = next(iter(regions.mosaics))
-    assert folders_of_run(graph(select={"healpix": {"order": ORDER, "pixel": pixel}})) == [roots[0]]
+    region = graph(select={"healpix": {"order": ORDER, "pixel": next(iter(regions.mosaics))}})
+    assert (folders_of_run(whole), folders_at_rest(whole)) == ([own, of_all], roots)
+    assert (folders_of_run(region), folders_at_rest(region)) == ([roots[0]], [of_all])
+    one_piece = graph(select={})
+    assert (folders_of_run(one_piece), folders_at_rest(one_piece)) == ([own], [])

@@ -20,8 +20,8 @@
     } }, "Show islands");
     main.replaceChildren(
       h("h1", null, `Diffuse emission in ${run.title}`),
-      h("div", { class: "figures" }, figure(done, done === 1 ? "mosaic" : "mosaics", "#/run"), figure(run.counts.clusters, "clusters", "#/clusters"),
-        figure(run.counts.islands, "islands", "#/islands"), figure(run.rejected.length, "rejected", "#/rejected")),
+      h("div", { class: "figures" }, figure(done, done === 1 ? "mosaic" : "mosaics", "#/run"), figure(run.counts.clusters, run.counts.clusters === 1 ? "cluster" : "clusters", "#/clusters"),
+        figure(run.counts.islands, run.counts.islands === 1 ? "island" : "islands", "#/islands"), figure(run.rejected.length, "rejected", "#/rejected")),
       h("section", null, h("h2", null, "Sky"), sky,
         h("p", { class: "legend" }, [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) =>
           h("a", { href: `#/clusters?class=${encodeURIComponent(name)}` }, Site.badge(name), ` ${Site.kindOf(name)[2]}, ${count.toLocaleString("en")}`)),
@@ -47,7 +47,8 @@
       status ? h("section", null, h("h2", null, "Latest run"), h("p", null, `State: ${status.state}. Mosaics: `, Object.entries(status.mosaics).map(([name, count]) => `${count} ${name}`).join(", "), "."),
         status.failed.length ? h("table", { class: "dense text" }, h("tbody", null, status.failed.map((one) => h("tr", null, h("th", { scope: "row" }, `${one.rule} ${one.name}`), h("td", null, one.last_words))))) : "") : "",
       run.downloads.length ? h("section", null, h("h2", null, "Files of this publication"), h("table", { class: "pairs" }, h("tbody", null, run.downloads.map(([name, count, size]) =>
-        h("tr", null, h("th", { scope: "row" }, h("a", { href: name.split("/").map(encodeURIComponent).join("/") }, name)), h("td", null, `${count.toLocaleString("en")} ${count === 1 ? "file" : "files"}, ${Site.bytes(size)}`)))))) : "",
+        h("tr", null, h("th", { scope: "row" }, h("a", { href: name.split("/").map(encodeURIComponent).join("/") }, name)), h("td", null, `${count.toLocaleString("en")} ${count === 1 ? "file" : "files"}, ${Site.bytes(size)}`))))),
+        run.downloads.some(([name]) => name === "ro-crate-metadata.json") && !run.downloads.some(([name]) => name === "completeness.fits") ? h("p", null, "There is no map of completeness, because upper limits were not measured (limits.enabled).") : "") : "",
       h("section", null, h("h2", null, "Columns"), ["clusters", "islands"].filter((kind) => run.counts[kind]).map((kind) => h("details", null, h("summary", null, `Columns of the ${kind}`),
         h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Columns of the ${kind}` }, h("table", { class: "dense text" }, h("tbody", null, Object.entries(run.columns[kind]).map(([name, [units, description]]) =>
           h("tr", null, h("th", { scope: "row" }, h("code", null, name)), h("td", null, Site.unit(units)), h("td", null, description))))))))));
@@ -89,7 +90,8 @@
     document.title = run.title;
     const pages = run.aladin && run.hips.length ? [...PAGES, ["viewer", "Viewer"]] : PAGES;
     const here = { cluster: "clusters", island: "islands" }[page] || page;
-    document.getElementById("nav").replaceChildren(...pages.map(([name, text]) => h("a", { href: `#/${name}`, "aria-current": name === here ? "page" : null }, text)));
+    document.getElementById("nav").replaceChildren(...pages.map(([name, text]) => h("a", { href: `#/${name}`, "aria-current": name === here ? "page" : null }, text)),
+      run.status ? h("a", { href: run.status.page }, "Live run") : "");
     try {
       if (page === "clusters" || page === "islands") await Catalogue.show(main, page, query || "");
       else if (page === "cluster" || page === "island") await Source.show(main, `${page}s`, ...rest);

@@ -1,0 +1,55 @@
+"""The workflow as a publication carries it: its files, the package, and the configuration of the run."""
+
+import io
+import zipfile
+from pathlib import Path
+
+from radiounet import __version__
+from radiounet.images.provenance import PACKAGE, code_hash
+from radiounet.settings.checkout import CHECKOUT
+
+SNAKEFILE = "workflow/Snakefile"
+CONFIGURATION = "workflow/config/config.yaml"
+"""Where the Snakefile looks for its configuration."""
+PACKAGE_FILE = "workflow/scripts/radiounet.zip"
+PARTS = (
+    *("Snakefile", "LICENSE", "workflow/rules/*.smk", "workflow/report/*.rst"),
+    *("envs/*.yaml", "scripts/*.py"),
+)
+"""Files of a checkout, which keep their places below ``workflow/``."""
+WITHOUT_CHECKOUT = """# Made with radiounet {version}, code {code}, which was installed without its workflow.
+rule publish:
+    shell:
+        "radiounet publish RESULTS --out publication"
+"""
+OLDEST = (1980, 1, 1, 0, 0, 0)
+
+
+def workflow_files(configuration: str | Path) -> dict[str, bytes]:
+    """Files of the workflow by their name in a publication.
+
+    Parameters
+    ----------
+    configuration : path
+        Settings that the catalogues were made with; results of an older version have none.
+    """
+    files = {}
+    if Path(configuration).is_file():
+        files[CONFIGURATION] = Path(configuration).read_bytes()
+    files[PACKAGE_FILE] = _package()
+    if not (CHECKOUT / "Snakefile").is_file():
+        text = WITHOUT_CHECKOUT.format(version=__version__, code=code_hash())
+        return files | {SNAKEFILE: text.encode()}
+    paths = (path for part in PARTS for path in CHECKOUT.glob(part))
+    return files | {f"workflow/{path.relative_to(CHECKOUT).as_posix()}": path.read_bytes() for path in paths}
+
+
+def _package() -> bytes:
+    """Source of the package, without dates: its hash is that of the products."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as store:
+        for path in sorted(PACKAGE.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                name = path.relative_to(PACKAGE.parent).as_posix()
+                store.writestr(zipfile.ZipInfo(name, OLDEST), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return stream.getvalue()

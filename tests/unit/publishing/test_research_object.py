@@ -1,0 +1,115 @@
+"""The research object of a publication: its entities, the workflow and the configuration that it carries."""
+
+import json
+import re
+import zipfile
+
+import pytest
+import yaml
+
+from programs import ROOT
+from radiounet.images.products import CATALOGUE_KINDS
+from radiounet.images.provenance import code_hash, hash_of_package
+from radiounet.publishing import workflow_files as carried
+from radiounet.publishing.research_object import research_files
+from radiounet.publishing.workflow_files import CONFIGURATION, PACKAGE_FILE, SNAKEFILE, workflow_files
+from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import write_configuration
+from radiounet.settings.publish import PublishOptions
+from radiounet.settings.releases import DR2
+
+OPTIONS = PublishOptions(creators=["Doe, Jane", "Roe, Rick"], license="CC0-1.0")
+META = {"model": "net", "modelsha": "a1", "clusters": "psz2", "clusters_sha256": "b2", "version": "1"}
+SETTINGS = {
+    "clusters": "own.ecsv",
+    "archive": {"dr2": {"mosaic": "https://host.org/{mosaic}/{file}?token=hunter2&part=1"}},
+    "publish": {"creators": ["Doe, Jane"]},
+}
+OTHERS = {"catalogue/clusters.csv": "1", "masks/a.fits.fz": "2", "obscore.fits": "3"}
+
+
+@pytest.fixture
+def configuration(tmp_path):
+    write_configuration(load_config(SETTINGS), tmp_path / "configuration.yaml")
+    return tmp_path / "configuration.yaml"
+
+
+def crate_of(files):
+    """Entities of the crate by their identifiers."""
+    checksums = {name: "0" for name in files} | OTHERS
+    made = research_files(DR2, META, checksums, "2020-01-01", CATALOGUE_KINDS, OPTIONS)
+    graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
+    entities = {one["@id"]: one for one in graph}
+    assert len(entities) == len(graph)
+    return entities
+
+
+def test_every_reference_is_an_entity(configuration):
+    files = workflow_files(configuration)
+    entities = crate_of(files)
+    references = re.findall(r'"@id": "(#[^"]+)"', json.dumps(entities))
+    assert set(references) <= set(entities)
+    parts = {one["@id"] for one in entities["./"]["hasPart"]}
+    assert parts == {*files, "catalogue/clusters.csv", "masks/", "obscore.fits"}
+    results = {one["@id"] for one in entities["#run"]["result"]}
+    assert results == parts - set(files)
+    assert {one["@id"] for one in entities["#run"]["object"]} >= {CONFIGURATION, "#used-weights"}
+    assert [entities[one["@id"]]["name"] for one in entities["./"]["author"]] == OPTIONS.creators
+    assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
+
+
+def test_missing_limits_are_said():
+    def texts(*names):
+        checksums = {SNAKEFILE: "0"} | dict.fromkeys(names, "0")
+        made = research_files(DR2, META, checksums, "", CATALOGUE_KINDS, OPTIONS)
+        return {name: content.decode() for name, content in made.items()}
+
+    said = "Upper limits were not measured"
+    assert all(said in text for text in texts().values())
+    assert not any(said in text for text in texts("completeness.fits").values())
+
+
+def test_creators_and_licence_stand_in_the_zenodo_entry():
+    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, OPTIONS)
+    zenodo = json.loads(made[".zenodo.json"])
+    assert zenodo["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Rick"}]
+    assert zenodo["license"] == "cc0-1.0"
+
+
+def test_the_workflow_is_that_of_the_checkout(configuration, tmp_path):
+    """The Snakefile finds its rules, and the package is that whose hash the products bear."""
+    files = workflow_files(configuration)
+    main = crate_of(files)["./"]["mainEntity"]["@id"]
+    assert files[main] == (ROOT / "Snakefile").read_bytes()
+    included = re.findall(r'include: "(.+)"', files[main].decode())
+    assert len(included) > 5
+    assert all(files[f"workflow/{name}"] == (ROOT / name).read_bytes() for name in included)
+    for name in re.findall(r"stage (\w+) ", b"".join(files[f"workflow/{one}"] for one in included).decode()):
+        assert f"workflow/scripts/{name}.py" in files
+    (tmp_path / "package.zip").write_bytes(files[PACKAGE_FILE])
+    with zipfile.ZipFile(tmp_path / "package.zip") as store:
+        store.extractall(tmp_path)
+    assert hash_of_package(tmp_path / "radiounet") == code_hash()
+    assert workflow_files(configuration) == files
+
+
+def test_the_configuration_is_that_of_the_run_without_credentials(configuration):
+    text = workflow_files(configuration)[CONFIGURATION].decode()
+    assert "hunter2" not in text
+    found = load_config(yaml.safe_load(text))
+    assert found.clusters == ["own.ecsv"]
+    assert found.archive.dr2.mosaic == "https://host.org/{mosaic}/{file}?token=***&part=1"
+    assert found.publish == PublishOptions()  # said by the research object itself
+
+
+def test_results_without_configuration_have_none(tmp_path):
+    files = workflow_files(tmp_path / "none.yaml")
+    assert CONFIGURATION not in files
+    assert "#configuration" not in crate_of(files)
+
+
+def test_an_installed_package_names_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(carried, "CHECKOUT", tmp_path)
+    files = workflow_files(tmp_path / "none.yaml")
+    assert set(files) == {SNAKEFILE, PACKAGE_FILE}
+    assert code_hash() in files[SNAKEFILE].decode()
