@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 
+from radiounet.images.writing import atomic
 from radiounet.simulation.small_survey import serve
 from tests.workflow.test_survey import hashes, image_of_a_halo, publish, write_survey
 
@@ -67,6 +68,10 @@ def test_a_job_killed_half_way_goes_on_with_what_is_missing(mosaics):
         if made:
             for pid in processes_running("segment.py", str(mosaics.folder)):
                 os.kill(pid, signal.SIGSTOP)
+                # half of a map, which no later job writes
+                with atomic(mosaics.folder / "gone.fits") as temporary:
+                    half_written = temporary.name.replace(f"-{os.getpid()}.", f"-{pid}.")
+                (shelf(mosaics) / half_written).touch()
         return made
 
     mosaics.slurm.wait_for(held)
@@ -77,6 +82,7 @@ def test_a_job_killed_half_way_goes_on_with_what_is_missing(mosaics):
     first, second = mosaics.submitted("segment")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
     assert (second.memory_mb, second.minutes) == (2 * first.memory_mb, 2 * first.minutes)
+    assert "gone.fits" in mosaics.said()
     check_masks(mosaics, "one", "three")
     assert made
     assert {name: (mosaics.folder / mask(name)).stat().st_ino for name in made} == made

@@ -307,12 +307,7 @@ class Rules:
         self.freshness.keep_settings()
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
-        lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
-        clear_shelf(self.products)
-        for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
-            merges = folder == self.products.root and self.config.select.merges_regions
-            for path in remove_leftovers(folder, below=not merges):
-                snakemake_logger().info(f"removed {path}, which a killed job left")
+        self._clear_up()
         jobs = list(self.run.jobs())
         needed = {job.number: (job.rule, job.mosaic, job.group) for job in jobs if job.needed}
         rules = {job.rule for job in jobs if job.needed}
@@ -330,7 +325,7 @@ class Rules:
         if progress is not None:
             progress.end(state)
         self.freshness.forget_settings()
-        clear_shelf(self.products)
+        self._clear_up()
         for folder in folders_of_run(self.graph):
             let_go(folder)
         if progress is None or not progress.finished("merge_catalogue"):
@@ -338,6 +333,15 @@ class Rules:
         rejected, text = _summary(self.products)
         snakemake_logger().info(text)
         return BadDataError.exit_status if rejected else 0
+
+    def _clear_up(self) -> None:
+        """Remove what killed jobs left half written, of this run or of one before."""
+        clear_shelf(self.products)
+        lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
+        for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
+            merges = folder == self.products.root and self.config.select.merges_regions
+            for path in remove_leftovers(folder, below=not merges):
+                snakemake_logger().info(f"removed {path}, which a killed job left")
 
 
 class TrainingFiles:
