@@ -46,8 +46,6 @@ LEAST_MJY = 5.0
 FOUND = 0.3
 """Part of an object's flux density in islands where it counts as found."""
 IN_IMAGE = 0.8
-PURE = 0.5
-"""Part of a cluster's found objects that must be of a kind, by flux density, to count."""
 HALO_PX = (8.0, 40.0)
 HALO_SNR = (10.0, 60.0)
 GALACTIC = CLASSES.index("Galactic")
