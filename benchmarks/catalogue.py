@@ -36,7 +36,7 @@ from radiounet.network.tiling import layout, stitch
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
 from radiounet.settings.simulate import HELD_OUT, SimulateOptions, read_sky
-from radiounet.simulation.simulate import CLASSES, simulate_pair
+from radiounet.simulation.simulate import CLASSES, DIFFUSE_SNR, simulate_pair
 from radiounet.survey.survey import Cluster
 
 FIRST_SEED = HELD_OUT + 70_000
@@ -46,8 +46,6 @@ LEAST_MJY = 5.0
 FOUND = 0.3
 """Part of an object's flux density in islands where it counts as found."""
 IN_IMAGE = 0.8
-PURE = 0.5
-"""Part of a cluster's found objects that must be of a kind, by flux density, to count."""
 HALO_PX = (8.0, 40.0)
 HALO_SNR = (10.0, 60.0)
 GALACTIC = CLASSES.index("Galactic")
@@ -229,10 +227,11 @@ def _belongs(row, cluster: Cluster, one: Truth, mosaic: MeasuredMosaic) -> bool:
 def galactic_rows(one: Truth, mosaic: MeasuredMosaic) -> list[tuple[bool, bool]]:
     """Whether an island lies on Galactic emission more than on diffuse, and whether it is flagged."""
     labels, _ = mosaic.islands
+    diffuse = one.truth > DIFFUSE_SNR * mosaic.rms
     rows = []
     for label, island in zip(_labels(labels), measure_islands(mosaic, OPTIONS), strict=False):
         inside = labels == label
-        real = (one.owner[inside] > 0).mean() < 0.5 and one.galactic[inside].mean() > 0.5
+        real = diffuse[inside].mean() < 0.5 and one.galactic[inside].mean() > 0.5
         rows.append((bool(real), bool(island.row["flag_galactic"])))
     return rows
 

@@ -11,6 +11,7 @@ from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import (
     FLAGS,
+    HALO_R500,
     RELIC_R500,
     Decision,
     Place,
@@ -22,6 +23,7 @@ from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
 from radiounet.measuring.islands import designation, island_centre, touches_blank
 from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, origin_columns
+from radiounet.measuring.separation import MIN_PIECE_BEAMS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Cluster, join_notes
@@ -53,8 +55,9 @@ class ClusterSources:
         Of the image.
     clusters : sequence of Cluster
         All that can be measured. An island belongs to those that are nearest, in units of R500, to
-        `LEAST_PART` of its pixels or more: each has the part that is nearest to it. If there is none, it
-        belongs to the one that is nearest to its centre.
+        `LEAST_PART` of its pixels or more, or to a piece of `MIN_PIECE_BEAMS` or more that reaches into
+        `HALO_R500`: each has the part that is nearest to it. If there is none, it belongs to the one that
+        is nearest to its centre.
     """
 
     def __init__(
@@ -178,8 +181,11 @@ class ClusterSources:
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
         )
-        counts = np.bincount(distances.argmin(axis=0), minlength=len(near))
-        large = [k for k in range(len(near)) if counts[k] >= LEAST_PART * len(y)]
+        own = distances.argmin(axis=0) == np.arange(len(near))[:, None]
+        counts = own.sum(axis=1)
+        central = (own & (distances < HALO_R500)).any(axis=1)
+        piece = MIN_PIECE_BEAMS * self._mosaic.plane.resolution_area_px
+        large = np.flatnonzero((counts >= LEAST_PART * len(y)) | (central & (counts >= piece))).tolist()
         owners = large or [near.index(first)]
         nearest = distances[owners].argmin(axis=0)
         return {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}

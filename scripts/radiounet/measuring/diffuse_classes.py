@@ -4,7 +4,7 @@ The words are those of Botteon et al. (2022, A&A 660, A78): ``RH`` halo, ``RR`` 
 ``NDE`` no diffuse emission, ``N/A`` not usable. Whether emission follows the X-ray gas is not known here, so
 halos and relics are always candidates, ``cRH`` and ``cRR``; a cluster with both is ``cRH+cRR``.
 
-The limits were chosen on clusters of 40 simulated images that are used for nothing else.
+The limits were chosen on clusters of simulated images that are used for nothing else.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from radiounet.measuring.objects import MeasuredObject
 
 HALO_R500 = 0.2
 """An island whose centroid is nearer to the cluster's centre is a halo, however it is turned."""
-OFFSET_HALO_R500 = 0.6
+OFFSET_HALO_R500 = 0.5
 """Nearer than this it is one unless it is tangential, as a relic is."""
 RELIC_R500 = 1.5
 """Islands farther away are not the cluster's."""
 TANGENTIAL_DEG = 60.0
 ELONGATED = 1.5
-"""Long over short axis of what counts as elongated; below, an orientation says nothing."""
+"""Long over short axis from which an island nearer than `OFFSET_HALO_R500` may be a relic."""
 THIN = 2.5
 """Long over short axis of a relic without a cluster."""
 PROBABLE_HOST = 0.5
-SECOND_SHARE = 0.25
+SECOND_SHARE = 0.3
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
 GALACTIC = 0.3
 """Mean probability of Galactic emission in an island; `benchmarks/catalogue.py` counts what it flags."""
@@ -163,8 +163,6 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
     is_round, near = shape.axis_ratio < ELONGATED, place.distance_r500 < OFFSET_HALO_R500
     if place.distance_r500 < HALO_R500 or (near and is_round):
         return Decision("cRH", f"{where}; {form}; {profile}")
-    if is_round:
-        return Decision("cRR", f"{where}; {form}: too round to have an orientation")
     if place.tangential_deg >= TANGENTIAL_DEG:
         return Decision("cRR", f"{where}; {form}; {turned}")
     if near:

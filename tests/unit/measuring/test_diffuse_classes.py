@@ -88,9 +88,10 @@ def test_a_radial_bar_is_uncertain():
     ("emission", "expected"),
     [
         (halo(32, 0), "cRH"),  # round, at 0.4 R500
-        (halo(60, 0), "cRR"),  # round, at 0.75 R500
-        (bar(32, 0, 40, 5, 0), "cRH"),  # radial
+        (bar(32, 0, 40, 5, 0), "cRH"),  # radial, at 0.4 R500
+        (bar(44, 0, 40, 5, 0), "U"),  # radial, at 0.55 R500
         (bar(32, 0, 40, 5, 90), "cRR"),  # tangential
+        (bar(100, 0, 40, 12, 90), "cRR"),  # tangential, at 1.25 R500
         (bar(8, 0, 40, 5, 90), "cRH"),  # tangential, in the middle
     ],
 )
@@ -196,19 +197,26 @@ def test_mass_of_r500_by_hand():
 )
 def test_class_of_a_cluster(labels, p_diffuse, coverage, expected):
     decisions = [Decision(label, "why") for label in labels]
-    fluxes = [10.0, 3.0, 1.0][: len(labels)]
+    fluxes = [10.0, 4.0, 1.0][: len(labels)]
     assert classify_cluster(decisions, fluxes, p_diffuse, coverage).label == expected
 
 
 def test_a_much_fainter_candidate_does_not_count():
     decisions = [Decision("cRH", "why"), Decision("cRR", "why")]
-    assert classify_cluster(decisions, [10.0, 2.4], 0.9, 1.0).label == "cRH"
-    assert classify_cluster(decisions, [10.0, 2.6], 0.9, 1.0).label == "cRH+cRR"
+    assert classify_cluster(decisions, [10.0, 2.9], 0.9, 1.0).label == "cRH"
+    assert classify_cluster(decisions, [10.0, 3.1], 0.9, 1.0).label == "cRH+cRR"
 
 
-def test_a_round_profile_may_lie_off_the_middle():
-    assert measured(halo(y0=28))["class"] == "cRH"  # 0.35 R500
-    assert measured(halo(y0=56))["class"] == "cRR"  # 0.7 R500
+@pytest.mark.parametrize(("r500_arcmin", "expected"), [(2.0, "cRH"), (0.5, "U")])
+def test_a_small_cluster_in_the_halo_of_a_large_one_may_own_the_piece_around_it(r500_arcmin, expected):
+    """Nearer to it, in R500, are the points of a disc: with k the ratio of both R500, of k / (1 - k^2) times
+    40 px. That is 15 px (32 beams), or 3.4 px (1.6 beams) where R500 is 0.5 arcmin."""
+    large = replace(CLUSTER, name="large")
+    small = Cluster("small", RA, DEC + 40 * 4.5 / 3600, 0.6, r500_arcmin)
+    one, other = (measured(halo(radius=24), cluster, [large, small]) for cluster in (large, small))
+    assert (one["class"], other["class"]) == ("cRH", expected)
+    assert ("a part of an island shared with large" in other["reason"]) == (expected != "U")
+    assert (one["flag_shared"], other["flag_shared"]) == (True, True)
 
 
 def test_a_cluster_in_the_hole_of_a_ring_has_none_of_it():
