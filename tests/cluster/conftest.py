@@ -1,6 +1,6 @@
 """One Slurm for all tests of this folder, and the workflow on it through the shipped profile.
 
-Most of a test is waiting for one process after another, so two workers of pytest share the Slurm.
+Most of a test is waiting for one process after another, so several workers of pytest share the Slurm.
 """
 
 import fcntl

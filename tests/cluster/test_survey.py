@@ -20,7 +20,7 @@ CHAIN = ("find_islands", "measure_clusters")
 
 @pytest.fixture(scope="module")
 def surveys(tmp_path_factory, slurm):
-    """Both releases, each from a project folder of its own, at the same time."""
+    """Both releases with three clusters, each from a project folder of its own, at the same time."""
     folder = tmp_path_factory.mktemp("demo")
     archive = folder / "archive"
     write_archive(archive)
@@ -30,7 +30,10 @@ def surveys(tmp_path_factory, slurm):
             (folder / release).mkdir()
             runs[release] = run = ClusterRun(folder / release, slurm)
             run.fork_jobs()
-            run.config.write_text(yaml.safe_dump(demo_config(release, url, archive)))
+            clusters = Table.read(archive / f"clusters_{release}.ecsv")[:3]
+            clusters.write(archive / f"clusters_{release}.ecsv", overwrite=True)
+            few = {"report": {"max_pictures": 1}}
+            run.config.write_text(yaml.safe_dump(demo_config(release, url, archive) | few))
         # downloads beside Snakemake for one release, on a partition with network for the other
         runs["dr3"].environment |= {"RADIOUNET_NETWORK_PARTITION": "net"}
 
