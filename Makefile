@@ -43,7 +43,7 @@ chromium:
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
 	$(BIN)/python tests/cluster/slurm.py install
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m cluster tests/cluster
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m cluster tests/cluster
 
 lint: env
 	$(BIN)/ruff check .
