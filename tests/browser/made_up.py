@@ -66,17 +66,17 @@ def wait(browser, script: str):
     raise AssertionError(f"never true: {script}")
 
 
-def write_survey(folder: Path, n_mosaics: int = 1571, n_islands: int = 50_000) -> Path:
-    """Write the site of a run with 3,821 clusters, and of so many mosaics and islands; no images."""
+def write_survey(folder: Path) -> Path:
+    """Write the site of a run of 1,571 mosaics with 3,821 clusters and 50,000 islands; no images."""
     root = folder / "dr3"
     products, rng = Products(str(root)), np.random.default_rng(1)
-    mosaics = [f"hp{n:05d}" for n in range(n_mosaics)]
+    mosaics = [f"hp{n:05d}" for n in range(1571)]
 
     def place():
         return {"ra_deg": rng.uniform(0, 360), "dec_deg": np.degrees(np.arcsin(rng.uniform(0, 1)))}
 
     clusters = [
-        {"name": f"PSZ2 G{n:06d}", "mosaic": mosaics[n % n_mosaics], "redshift": rng.uniform(0.02, 1.2)}
+        {"name": f"PSZ2 G{n:06d}", "mosaic": mosaics[n % 1571], "redshift": rng.uniform(0.02, 1.2)}
         | {"class": str(rng.choice(["cRH", "cRR", "U", "NDE"])), "p_diffuse": rng.uniform(), **place()}
         | {"flux_mjy": rng.exponential(40), "flux_err_mjy": 4.0, "r500_arcmin": 4.0, "coverage": 1.0}
         for n in range(3821)
@@ -84,10 +84,10 @@ def write_survey(folder: Path, n_mosaics: int = 1571, n_islands: int = 50_000) -
     blank = {name: np.nan if one.kind is float else one.kind() for name, one in ISLANDS.items()}
     islands = [
         blank
-        | {"name": f"RUN J{n:06d}", "mosaic": mosaics[n % n_mosaics], "class": "U", "p_max": rng.uniform()}
+        | {"name": f"RUN J{n:06d}", "mosaic": mosaics[n % 1571], "class": "U", "p_max": rng.uniform()}
         | {"p_mean": 0.3, "total_flux_mjy": rng.exponential(20), "total_flux_err_mjy": 3.0, **place()}
         | {"las_arcmin": 3.0, "area_arcmin2": 5.0, "peak_snr": 6.0}
-        for n in range(n_islands)
+        for n in range(50_000)
     ]
     write_catalogue(catalogue_table(clusters), products.catalogue("clusters", "vot"))
     write_catalogue(make_table("islands", islands, {}), products.catalogue("islands", "vot"))

@@ -162,7 +162,7 @@ def test_the_site_is_the_same_again_and_nothing_is_written(products, site):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    return write_survey(tmp_path_factory.mktemp("large"), n_mosaics=100, n_islands=5_000)
+    return write_survey(tmp_path_factory.mktemp("large"))
 
 
 @pytest.mark.slow

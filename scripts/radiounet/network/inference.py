@@ -99,23 +99,26 @@ class Predictor:
         if self.precision != precision:
             logger.warning("no GPU answers: float32 is computed, not %s", precision)
         self._model, self._architecture, self._batch = model, architecture, batch
-        self._engines: dict[tuple[int, Span, int], Engine] = {}
+        self._engines: dict[tuple[int, Span], Engine] = {}
         if not gpus():
             logger.info("no GPU answers: computing on %s", devices())
 
     def _engine(self, where: Layout, central: bool, batch: int) -> Engine:
-        """Engine for cores in the middle of their tiles, or for cores anywhere in them."""
+        """Engine for cores in the middle of their tiles, or for cores anywhere in them.
+
+        The latest of each kind is kept: every engine has a copy of the weights.
+        """
         margin = where.margin_px
         core = (margin, margin + where.core_px) if central else (0, where.tile_px)
-        key = where.tile_px, core, batch
-        if key not in self._engines:
+        key = where.tile_px, core
+        if key not in self._engines or self._engines[key].batch != batch:
             self._engines[key] = Engine(
                 self._model, self._architecture, where.tile_px, core, batch, self.precision
             )
         return self._engines[key]
 
     def _batch_of(self, tile_px: int, tiles: int) -> int:
-        """Tiles per call where there are so many: a GPU takes long to compile another shape."""
+        """Tiles per call: on a CPU no more than there are. A GPU takes long to compile another shape."""
         batch = self._batch or default_batch(tile_px)
         return batch if gpus() else min(batch, tiles)
 

@@ -40,7 +40,7 @@ def workflow_files(configuration: str | Path) -> dict[str, bytes]:
     if not (CHECKOUT / "Snakefile").is_file():
         text = WITHOUT_CHECKOUT.format(version=__version__, code=code_hash())
         return files | {SNAKEFILE: text.encode()}
-    paths = (path for part in PARTS for path in CHECKOUT.glob(part))
+    paths = (path for part in PARTS for path in sorted(CHECKOUT.glob(part)))
     return files | {f"workflow/{path.relative_to(CHECKOUT).as_posix()}": path.read_bytes() for path in paths}
 
 
