@@ -42,7 +42,7 @@ chromium:
 
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
-	$(BIN)/python tests/cluster/slurm.py install
+	$(BIN)/python -m tests.cluster.slurm install
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m cluster tests/cluster
 
 lint: env

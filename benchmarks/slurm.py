@@ -1,6 +1,6 @@
 """The demo's DR3 survey on a real Slurm of this machine: time of each job beside its work, and of the run.
 
-For throw-away machines only (root, Debian): `python tests/cluster/slurm.py install` first, then
+For throw-away machines only (root, Debian): `python -m tests.cluster.slurm install` first, then
 `PYTHONPATH=. python benchmarks/slurm.py`.
 """
 

@@ -2,7 +2,7 @@
 
 For throw-away machines only (root, Debian): it writes /etc/slurm. The executor
 plugin of Snakemake drops SLURM_CONF from the environment, so no other folder will do.
-`python tests/cluster/slurm.py install` fetches what it needs.
+`python -m tests.cluster.slurm install` fetches what it needs.
 """
 
 import os
@@ -11,9 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 PACKAGES = ("slurm-wlm", "munge")
 ETC = Path("/etc/slurm")
@@ -204,14 +206,9 @@ class Slurm:
         """States of all nodes."""
         return set(self._run("sinfo", "-h", "-N", "-o", "%T").split())
 
-    def wait_for(self, what, seconds: float = 60) -> object:
-        """Wait until a condition is true, and return what it says; fail after `seconds`."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if found := what():
-                return found
-            time.sleep(0.1)
-        raise TimeoutError(f"nothing after {seconds} s: {self._run('squeue', '-t', 'all')}")
+    def wait_for(self, condition: Callable[[], object]) -> object:
+        """Wait until a condition is true, and return what it says; `TimeoutError` lists all jobs."""
+        return wait_until(condition, lambda: self._run("squeue", "-t", "all"))
 
     def clear(self, folder: Path) -> None:
         """Cancel whatever is left of the jobs that were submitted from a folder."""

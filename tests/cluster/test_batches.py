@@ -8,6 +8,7 @@ import pytest
 
 from radiounet.images.writing import atomic
 from radiounet.simulation.small_survey import serve
+from tests.waiting import PATIENCE_S
 from tests.workflow.test_survey import hashes, image_of_a_halo, publish, write_survey
 
 from .slurm import processes_running
@@ -78,7 +79,7 @@ def test_a_job_killed_half_way_goes_on_with_what_is_missing(mosaics):
     made = {path.name.split(".")[0]: path.stat().st_ino for path in held()}
     (job,) = mosaics.submitted("segment")
     mosaics.slurm.cancel(job)
-    assert process.wait(180) == 0, mosaics.said()
+    assert process.wait(PATIENCE_S) == 0, mosaics.said()
     first, second = mosaics.submitted("segment")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
     assert (second.memory_mb, second.minutes) == (2 * first.memory_mb, 2 * first.minutes)

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from radiounet.simulation.small_survey import serve
+from tests.waiting import PATIENCE_S
 from tests.workflow.test_survey import hashes, image_of_a_halo, publish, write_survey
 
 from .slurm import kill, processes_running
@@ -83,7 +84,7 @@ def test_a_job_that_never_fits_is_tried_three_times_and_the_rest_goes_on(mosaics
 def test_a_cancelled_job_is_tried_again_with_double_memory_and_time(mosaics):
     process, job = begin_and_hold(mosaics, mask("one"))
     mosaics.slurm.cancel(job)
-    assert process.wait(120) == 0, mosaics.said()
+    assert process.wait(PATIENCE_S) == 0, mosaics.said()
     assert rules(mosaics.submitted()) == sorted([*ONCE, "segment"])
     first, second = mosaics.submitted("segment")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
@@ -94,7 +95,7 @@ def test_a_cancelled_job_is_tried_again_with_double_memory_and_time(mosaics):
 def test_a_job_over_its_time_limit_is_tried_again(mosaics):
     mosaics.extra = ("--set-resources", "segment:runtime=1")
     process, _ = begin_and_hold(mosaics, mask("one"))
-    assert process.wait(200) == 0, mosaics.said()
+    assert process.wait(PATIENCE_S) == 0, mosaics.said()
     assert [job.state for job in mosaics.submitted("segment")] == ["TIMEOUT", "COMPLETED"]
     check_masks(mosaics, "one")
 
@@ -104,7 +105,7 @@ def test_a_node_that_goes_down_takes_its_job_and_nothing_more(mosaics):
     process, job = begin_and_hold(mosaics, mask("one"))
     mosaics.slurm.kill_node(job.node)
     try:
-        assert process.wait(180) == 0, mosaics.said()
+        assert process.wait(PATIENCE_S) == 0, mosaics.said()
     finally:
         mosaics.slurm.mend_node(job.node)
     finished = [one for one in mosaics.submitted() if one.state == "COMPLETED"]
@@ -137,7 +138,7 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     mosaics.slurm.wait_for(lambda: mosaics.submitted("segment"))
     for pid in processes_running("segment.py", str(mosaics.folder)):
         kill(pid, signal.SIGCONT)
-    assert process.wait(180) == 0, mosaics.said()
+    assert process.wait(PATIENCE_S) == 0, mosaics.said()
     assert rules(mosaics.submitted()) == ["segment"]
     folder = str(mosaics.folder)
     mosaics.slurm.wait_for(

@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.simulation.small_survey import serve
+from tests.waiting import PATIENCE_S
 from tests.workflow.test_freshness import write_clusters
 from tests.workflow.test_survey import image_of_a_halo, publish, write_survey
 
@@ -89,7 +90,7 @@ def test_what_is_edited_during_a_run_starts_nothing_again(finished):
     change(finished, "threshold: 0.31", "threshold: 0.62")
     for pid in processes_running("segment.py", str(finished.folder)):
         os.kill(pid, signal.SIGCONT)
-    assert process.wait(180) == 0, finished.said()
+    assert process.wait(PATIENCE_S) == 0, finished.said()
     assert rules(finished.submitted()) == sorted([*CHAIN, *SURVEY])
     # a job that began after the edit has the setting that its run began with
     assert fits.getheader(finished.folder / "results/dr2/masks/one.fits")["THRESH"] == 0.31

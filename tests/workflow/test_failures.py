@@ -18,6 +18,7 @@ import pytest
 from astropy.io import fits
 
 from radiounet.simulation.small_survey import serve
+from waiting import wait_until
 
 from .conftest import CHAIN, Run, counted
 from .test_survey import hashes, image_of_a_halo, publish, read_csv, write_survey
@@ -103,12 +104,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
         start_new_session=True,
     )
     first = survey.folder / "results/dr2/mosaics/one/image.fits"
-    deadline = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(first.exists)
     log = survey.folder / "results/dr2/logs/segment/one.log"
-    while not log.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(log.exists)
     time.sleep(0.5)  # while the model is loaded
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -34,6 +34,7 @@ from servers import (
     rest,
     server,
 )
+from waiting import wait_until
 
 OLD, NEW = "Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"
 SCRIPTS = Path(radiounet.__file__).parents[1]
@@ -229,9 +230,7 @@ def test_killed_job_is_continued_by_the_next(archive, target):
             f"fetch({url + '/image.fits'!r}, {str(target)!r}, DownloadOptions())"
         )
         job = subprocess.Popen([sys.executable, "-c", code])
-        ends = time.monotonic() + 60
-        while not sum(p.stat().st_size for p in target.parent.glob("*.part")) and time.monotonic() < ends:
-            time.sleep(0.05)
+        wait_until(lambda: sum(p.stat().st_size for p in target.parent.glob("*.part")))
         job.send_signal(signal.SIGKILL)
         job.wait()
         killed.set()
