@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Row, Table
 
 from common import SHARED, print_table
 from radiounet.images.beams import Beam
@@ -214,7 +214,7 @@ def class_rows(one: Truth, mosaic: MeasuredMosaic) -> list[tuple[str, str]]:
     return rows
 
 
-def _belongs(row, cluster: Cluster, one: Truth, mosaic: MeasuredMosaic) -> bool:
+def _belongs(row: Row, cluster: Cluster, one: Truth, mosaic: MeasuredMosaic) -> bool:
     """Whether an object lies within `RELIC_R500` of a cluster, and nearer to it than to another."""
     ra, dec = to_sky(mosaic.plane.wcs, row["x_px"], row["y_px"])
     places = np.array([(c.ra_deg, c.dec_deg, c.r500_arcmin) for c in one.clusters])

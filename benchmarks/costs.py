@@ -73,7 +73,7 @@ def write_survey(folder: Path, n_px: int, source: str) -> Path:
     table["R500"].unit = "arcmin"
     table.write(folder / "clusters.ecsv", overwrite=True)
     template = f"file://{folder}/archive/{{{'field' if source == 'fields' else 'mosaic'}}}/{{file}}"
-    dr2 = {"field": template} if source == "fields" else {"mosaic": template}
+    dr2: dict[str, object] = {"field": template} if source == "fields" else {"mosaic": template}
     if source == "published":
         dr2["mosaic_files"] = ["image_full_low_m.int.restored.fits"]
     config = folder / f"{source}.yaml"
@@ -124,10 +124,9 @@ def measure_many(folder: Path) -> dict[str, float]:
     write_mosaic_list(paths["mosaics"], places)
     config = load_config(yaml.safe_load((folder / "published.yaml").read_text()))
     # all mosaics have the same centre, and would be neighbours of each other for the clusters
-    config = ["--settings", config.model_copy(update={"clusters": []}).model_dump_json()]
-    merge = run([sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), *config])
-    report = [sys.executable, str(ROOT / "scripts" / "report.py"), *config, "--out", products.report()]
-    report = run(report)
+    settings = ["--settings", config.model_copy(update={"clusters": []}).model_dump_json()]
+    merge = run([sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), *settings])
+    report = run([sys.executable, str(ROOT / "scripts" / "report.py"), *settings, "--out", products.report()])
     return {"merge_catalogue": merge.seconds, "report": report.seconds}
 
 

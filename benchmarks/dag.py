@@ -160,7 +160,7 @@ def main() -> None:
         "its memory, GB",
     ]
     print_table(heads, rows)
-    growth = float(rows[-1][4]) / float(rows[-2][4])
+    growth = float(str(rows[-1][4])) / float(str(rows[-2][4]))
     print(f"\nThe dry run grows {growth:.1f} times from {GRID[0]:,} to {GRID[1]:,} mosaics of the grid.")
     print(
         f"A job of the complete DR3 begins {ours:.2f} s after its Snakemake was started, one of a workflow "

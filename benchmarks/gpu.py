@@ -57,7 +57,10 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128, 192, 256])
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(args.out / "log")]
+    handlers: list[logging.Handler] = [
+        logging.StreamHandler(sys.stdout),
+        logging.FileHandler(args.out / "log"),
+    ]
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s", handlers=handlers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True

@@ -136,8 +136,8 @@ def fit_both(seed: int, folder: Path, peer: str) -> tuple[Halo, Fitted, Fitted]:
     found = []
     for command in (ours, theirs):
         cost = run([str(word) for word in command], MPLBACKEND="agg")
-        numbers = json.loads(cost.output.splitlines()[-1])
-        found.append(Fitted(*numbers, cost.cpu_seconds))
+        total, error, radius, ratio, cpu = json.loads(cost.output.splitlines()[-1])
+        found.append(Fitted(total, error, radius, ratio, cpu, cost.cpu_seconds))
     print(halo, *found, sep="\n", file=sys.stderr, flush=True)
     return halo, found[0], found[1]
 

@@ -6,10 +6,15 @@ The network is the published one at its full widths, with random weights.
 import os
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common import print_table
+
+if TYPE_CHECKING:
+    from tensorflow.types.experimental import ConcreteFunction
 
 REPEATS = 5
 BATCHES = (8, 16, 32)
@@ -36,7 +41,7 @@ def sgemm_rate() -> float:
     return 2 * side**3 / best(lambda: tf.matmul(one, one).numpy())
 
 
-def operations(function) -> int:
+def operations(function: "ConcreteFunction") -> int:
     """Floating-point operations of the convolutions of a concrete function."""
     total = 0
     for operation in function.graph.get_operations():
@@ -59,12 +64,13 @@ def speed() -> None:
     model = published_unet(192)
     rng = np.random.default_rng(1)
     peak = sgemm_rate()
-    rows, plain = [], 0.0
+    rows: list[tuple[str, float, str]] = []
+    plain = 0.0
     for batch in BATCHES:
         tiles = rng.random((batch, 192, 192, 1), np.float32)
-        rate = batch * 96**2 / best(lambda tiles=tiles: model.predict_on_batch(tiles))
+        rate = batch * 96**2 / best(partial(model.predict_on_batch, tiles))
         plain = max(plain, rate)
-        rows.append([f"Keras predict, tiles, batch {batch}", rate, ""])
+        rows.append((f"Keras predict, tiles, batch {batch}", rate, ""))
     for batch, tile, core, precision in (
         *((batch, 192, (48, 144), "float32") for batch in BATCHES),
         (1, WINDOW_PX, (48, WINDOW_PX - 48), "float32"),
@@ -73,11 +79,11 @@ def speed() -> None:
     ):
         engine = Engine(model, "published_unet", tile, core, batch, precision)
         tiles = rng.random((batch, tile, tile, 1), np.float32)
-        seconds = best(lambda engine=engine, tiles=tiles: engine(tiles))
+        seconds = best(partial(engine, tiles))
         share = operations(engine._run) / seconds / peak if precision == "float32" else None
         name = "one tile of 1,600 px" if tile == WINDOW_PX else f"tiles of 192 px, batch {batch}"
         rate = batch * (core[1] - core[0]) ** 2 / seconds
-        rows.append([f"engine, {name}, {precision}", rate, f"{share:.2f}" if share else ""])
+        rows.append((f"engine, {name}, {precision}", rate, f"{share:.2f}" if share else ""))
     print(f"The published network (12.4 M) on {devices()}; matrix product {peak / 1e9:.0f} GFLOP/s:\n")
     print_table(
         [

@@ -51,14 +51,11 @@ def write_tables(root: Path, survey: Survey, clusters: Sequence[Cluster]) -> Non
     for name, mine in held.items():
         names = [f"islands {name} {number}" for number in range(ISLANDS)]
         islands = [
-            row(
-                *("islands", rng),
-                **{"name": one, "parent": one, "mosaic": name, "owned_fraction": 1.0},
-                **{"ra_deg": float(rng.uniform(0, 360)), "dec_deg": float(rng.uniform(0, 80))},
-            )
+            row("islands", rng, name=one, parent=one, mosaic=name, owned_fraction=1.0)
+            | {"ra_deg": float(rng.uniform(0, 360)), "dec_deg": float(rng.uniform(0, 80))}
             for one in names
         ]
-        prints = [" ".join(map(str, rng.integers(0, 8e8, 30))) for _ in islands]
+        prints = [" ".join(map(str, rng.integers(0, 800_000_000, 30))) for _ in islands]
         write_ecsv(products.islands(name), make_table("islands", islands, META | {"footprints": prints}))
         measured = [
             row("clusters", rng, name=one.name, ra_deg=one.ra_deg, dec_deg=one.dec_deg, mosaic=name)
@@ -66,7 +63,7 @@ def write_tables(root: Path, survey: Survey, clusters: Sequence[Cluster]) -> Non
         ]
         write_ecsv(products.clusters(name), make_table("clusters", measured, META))
         shared = [{key: one[key] for key in LIMITS if key in CLUSTERS} for one in measured]
-        limits = [row("limits", rng, **values) for values in shared]
+        limits = [row("limits", rng) | values for values in shared]
         write_ecsv(products.limits(name), make_table("limits", limits, META | {"limits": "{}"}))
 
 

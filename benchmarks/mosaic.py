@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from scipy import ndimage
 
 from common import ROOT, Cost, print_table, run
@@ -61,7 +62,7 @@ def sources(ra: float, dec: float, radius_deg: float) -> np.ndarray:
     return np.stack([ra + east / np.cos(np.radians(dec + north)), dec + north], axis=1)
 
 
-def add_sources(plane: np.ndarray, wcs, sky: np.ndarray) -> None:
+def add_sources(plane: np.ndarray, wcs: WCS, sky: np.ndarray) -> None:
     """Add 1 Jy at each position that lies on the plane."""
     for x, y in wcs.wcs_world2pix(sky, 0):
         if not (50 < x < len(plane) - 50 and 50 < y < len(plane) - 50):
@@ -76,7 +77,7 @@ def primary_beam(n_px: int) -> np.ndarray:
     return np.exp(-4 * np.log(2) * (line[:, None] + line)).astype(np.float32)
 
 
-def header_of(wcs, unit: str = "JY/BEAM") -> fits.Header:
+def header_of(wcs: WCS, unit: str = "JY/BEAM") -> fits.Header:
     """Header of an image with the survey's beam."""
     header = wcs.to_header()
     header.update(BUNIT=unit, BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0)
@@ -292,7 +293,7 @@ def survey_mosaic(folder: Path, repeats: int) -> None:
     )
 
 
-def fluxes(image: np.ndarray, wcs, sky: np.ndarray) -> np.ndarray:
+def fluxes(image: np.ndarray, wcs: WCS, sky: np.ndarray) -> np.ndarray:
     """Flux densities, Jy, of point sources that no other lies near, in squares of eight beams."""
     apart = separation_deg(unit_vectors(*sky.T)[:, None], unit_vectors(*sky.T)[None])
     alone = (apart < 0.15).sum(axis=1) == 1

@@ -136,16 +136,17 @@ def _objects(fields: list[Field], found: np.ndarray) -> dict[str, tuple[int, int
 
 
 def _clusters(fields: list[Field]) -> dict[str, float]:
-    values, hosts = [], []
+    values: list[tuple[float, float]] = []
+    hosts: list[bool] = []
     for field in fields:
         for row in field.clusters:
             place = row["y"], row["x"], row["R500"] * 60 / DR2.pixel_arcsec
             values.append(aperture(field.probability, field.truth.known, *place))
             hosts.append(row["has_diffuse"])
     largest, mean = np.array(values).T
-    hosts = np.array(hosts, bool)
-    aucs = {"auc_largest": roc_auc(largest, hosts), "auc_mean": roc_auc(mean, hosts)}
-    return {**aucs, "hosts": int(hosts.sum()), "empty": int((~hosts).sum())}
+    truth = np.array(hosts, bool)
+    aucs = {"auc_largest": roc_auc(largest, truth), "auc_mean": roc_auc(mean, truth)}
+    return {**aucs, "hosts": int(truth.sum()), "empty": int((~truth).sum())}
 
 
 def measure_nvss(score: Score, threshold: float, peak: float | None, folder: Path) -> dict[str, dict]:
@@ -209,7 +210,9 @@ def measure_consistency(
     return result
 
 
-def _predicted(score: Score, threshold: float, peak: float | None, image: np.ndarray):
+def _predicted(
+    score: Score, threshold: float, peak: float | None, image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Probability and mask of an image."""
     probability = predict(score, image)
     islands = islands_above(probability, threshold)

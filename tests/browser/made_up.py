@@ -1,7 +1,6 @@
 """A Chromium, and the results site of a survey as large as DR3."""
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from radiounet.measuring.catalogue import write_catalogue
 from radiounet.measuring.columns import ISLANDS, make_table
 from radiounet.publishing.site import write_site
 from tests.labelled import catalogue_table
+from tests.waiting import wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -59,11 +59,7 @@ def visit(browser, address: str) -> None:
 
 def wait(browser, script: str):
     """Wait until a script returns something; what it returns."""
-    for _ in range(400):
-        if found := browser.execute_script(script):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"never true: {script}")
+    return wait_until(lambda: browser.execute_script(script), lambda: script)
 
 
 def write_survey(folder: Path) -> Path:
