@@ -82,6 +82,16 @@ class PixelCounts:
         false, true = self._above()
         return divide(2 * true, true + false + true[0])
 
+    def reliability(self) -> list[dict[str, float]]:
+        """Share of true pixels in ten bins of the score: low, high, count and fraction."""
+        edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
+        bins = np.searchsorted(edges[1:-1].astype(np.float32), EDGES, side="right")
+        false, true = (np.bincount(bins, part, RELIABILITY_BINS) for part in self._counts)
+        return [
+            {"low": low, "high": high, "count": int(yes + no), "fraction": float(divide(yes, yes + no))}
+            for low, high, yes, no in zip(edges[:-1], edges[1:], true, false, strict=True)
+        ]
+
     def curves(self) -> dict[str, np.ndarray]:
         """Threshold, false_rate, true_rate, precision, recall, dice, thinned out for drawing."""
         false_rate, true_rate = (part[::-1][:-1] for part in self.roc())

@@ -50,6 +50,13 @@ def test_pixel_curves_by_hand():
     # Dice is 0.8 from 0.21 to 0.6: the first of them
 
 
+def test_reliability_of_pixels_by_hand():
+    rows = counted([0, 0.05, 0.1, 0.15, 0.3, 0.9, 1, np.nan], [0, 1, 1, 0, 1, 1, 0, 1]).reliability()
+    assert [one["count"] for one in rows] == [2, 2, 0, 1, 0, 0, 0, 0, 0, 2]
+    assert [rows[index]["fraction"] for index in (0, 1, 3, 9)] == [0.5, 0.5, 1, 0.5]
+    assert np.isnan(rows[2]["fraction"])
+
+
 def test_roc_runs_from_nothing_to_everything():
     false_rate, true_rate = counted(*FIVE).roc()
     assert (false_rate[0], true_rate[0]) == (0, 0)
