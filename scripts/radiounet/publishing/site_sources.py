@@ -3,7 +3,9 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.errors import BadDataError, ConfigError
+from radiounet.images.image import StoredPlane, open_plane
 from radiounet.images.products import SiteFiles
 from radiounet.images.provenance import code_hash
 from radiounet.images.reading import fits_header
 from radiounet.images.words import one_line, write_if_changed, write_script
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
-from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, part_of, write_regions
+from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, write_regions
 from radiounet.publishing.site_pictures import draw_pictures
 from radiounet.publishing.site_tables import row_of
 
@@ -68,23 +71,29 @@ def write_mosaic(sources: MosaicSources) -> list[str]:
         return [script, *(f"{sources.out}/{one}" for one in known["files"])]
     content: dict[str, Any] = {"made_from": made_from, "clusters": {}, "islands": {}}
     written: list[str] = []
+    opened = cache(partial(open_plane, brightness=False))
     for kind, table in sources.tables.items():
         for row, stem in zip(table, sources.stems[kind], strict=True):
             source = CatalogueObject(kind, row, files_of(sources.results, sources.mosaic))
-            content[f"{kind}s"][stem] = _write_source(source, files, sources.mosaic, stem, written)
+            content[f"{kind}s"][stem] = _write_source(source, opened, files, sources.mosaic, stem, written)
     content["files"] = [str(Path(one).relative_to(sources.out)) for one in written]
     write_script(script, f"mosaics/{sources.mosaic}", content)
     return [script, *written]
 
 
 def _write_source(
-    source: CatalogueObject, files: SiteFiles, mosaic: str, stem: str, written: list[str]
+    source: CatalogueObject,
+    opened: Callable[[str], StoredPlane],
+    files: SiteFiles,
+    mosaic: str,
+    stem: str,
+    written: list[str],
 ) -> dict:
     """Files of one cluster or island; what the page needs to know of it."""
     entry: dict[str, Any] = {"row": row_of(source.row)}
     try:
         cutout, _ = cut(source)
-        maps = {kind: part_of(source.files[kind], cutout) for kind in ("probability", "mask")}
+        maps = {kind: opened(source.files[kind]).window(*cutout.part) for kind in ("probability", "mask")}
     except (BadDataError, ConfigError, FileNotFoundError) as error:
         # a purged scratch, or a cluster that was not measured: the page says so
         logger.info("no picture of %s: %s", one_line(source.row["name"]), error)
