@@ -1,8 +1,8 @@
 """Publish the catalogues of a run."""
 
 from radiounet.images.products import Publication
-from radiounet.publishing.publication import published_mosaics
 from radiounet.publishing.published_tables import publish_catalogues
+from radiounet.publishing.records import published_mosaics
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT

@@ -1,7 +1,7 @@
 """Publish MOCs, the map of completeness and the table of images of a run."""
 
 from radiounet.images.products import Publication
-from radiounet.publishing.publication import publish_survey
+from radiounet.publishing.published_survey import publish_survey
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT

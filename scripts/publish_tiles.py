@@ -1,7 +1,7 @@
 """Make the HiPS tiles of one part of the sky."""
 
 from radiounet.images.products import Publication
-from radiounet.publishing.publication import publish_region
+from radiounet.publishing.published_tiles import publish_region
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT

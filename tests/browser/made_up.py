@@ -90,7 +90,7 @@ def write_survey(folder: Path) -> Path:
     target = folder / "publication"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "radiounet.publishing.site._write_mosaics", lambda jobs, processes: []
+            "radiounet.publishing.site._write_mosaics", lambda sources, jobs, processes: []
         )  # no mosaic is there
         write_site(root, target, None, 1)
     return target

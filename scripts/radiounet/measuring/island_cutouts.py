@@ -1,17 +1,22 @@
 """The cut-out of one island, made again from the products of its mosaic."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from radiounet.images.geometry import pixel_scales_arcsec, to_pixels
 from radiounet.images.image import open_plane, read_part
 from radiounet.images.noise import BOX_PX, whole_boxes
-from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.network.class_maps import read_classes
+
+if TYPE_CHECKING:
+    from radiounet.measuring.components import CompactFiles
 
 MARGIN_PX = 4 * BOX_PX
 """What the level of the background depends on, around an island."""

@@ -1,19 +1,24 @@
 """Which sky a run covers and marks: MOCs, and the map of completeness."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import healpy
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from mocpy import MOC
 
 from radiounet.images.geometry import middle, outline, pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.provenance import provenance
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.survey.survey import Survey
+
+if TYPE_CHECKING:
+    from mocpy import MOC
 
 COVERAGE_ORDER = 12
 """HEALPix order of the coverage: cells of 52 arcsec."""
@@ -86,6 +91,8 @@ def diffuse_cells(wcs: WCS, mask: np.ndarray, survey: Survey, mosaic: str) -> li
 
 def moc_of(cells: Iterable[int], order: int) -> MOC:
     """MOC of some cells of one order, which need not be sorted."""
+    from mocpy import MOC
+
     numbers = np.fromiter(cells, np.uint64)
     return MOC.from_healpix_cells(numbers, np.full(numbers.shape, order, np.uint8), order)
 

@@ -25,12 +25,11 @@ from radiounet.images.provenance import code_hash
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.coverage import REACHED_ORDER
 from radiounet.publishing.records import JobFiles
+from radiounet.publishing.regions import TOP_ORDER
 from radiounet.survey.survey import Survey
 
 WIDTH = 512
 """Pixels on a side of a tile."""
-TOP_ORDER = 3
-"""Coarsest order of tiles; one job makes all below one tile of it."""
 BRIGHT_RMS = 100.0
 """White in PNG tiles of the image, rms."""
 SOFT_RMS = 3.0

@@ -18,13 +18,13 @@ from radiounet.publishing.hips import (
     EMPTY,
     HALVED,
     SOFT_RMS,
-    TOP_ORDER,
     WIDTH,
     fits_bytes,
     png_bytes,
     tile_name,
 )
 from radiounet.publishing.records import JobFiles
+from radiounet.publishing.regions import TOP_ORDER
 from radiounet.settings.releases import Release
 
 ALLSKY_COLUMNS = 27

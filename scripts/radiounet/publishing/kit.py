@@ -8,10 +8,9 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
-from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
 from skimage.measure import find_contours
 
 from radiounet import __version__
@@ -247,22 +246,30 @@ def _write_clean_mask(path: str, emission: np.ndarray, header: fits.Header) -> N
 
 def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name: str) -> None:
     """Write DS9 regions in ICRS: R500, outlines of islands, compact sources."""
-    wcs, found = cutout.residual.wcs, []
+    wcs, shapes = cutout.residual.wcs, []
     if source.kind == "cluster":
-        centre = SkyCoord(*source.place, unit="deg")
-        label = {"text": printable(f"R500 of {name}").translate(REGION_LABEL)}
-        radius = float(source.row["r500_arcmin"]) * u.arcmin
-        found.append(CircleSkyRegion(centre, radius, label, {"color": "green", "dash": 1}))
+        label = printable(f"R500 of {name}").translate(REGION_LABEL)
+        radius = (float(source.row["r500_arcmin"]) * u.arcmin).to_string(unit="deg", precision=7)
+        centre = _places(*source.place)
+        shapes.append((f"circle({centre},{radius[:-4]})", [f"text={{{label}}}", "color=green", "dash=1"]))
     for number in np.unique(cutout.islands[cutout.islands > 0]):
         inside = np.pad(filled(cutout.islands, number), 1)
         for line in find_contours(inside.astype(float), 0.5):
-            ra, dec = to_sky(wcs, line[:-1, 1] - 1, line[:-1, 0] - 1)
-            vertices = SkyCoord(ra, dec, unit="deg")
-            found.append(PolygonSkyRegion(vertices, visual={"color": "cyan"}))
-    for one in cutout.components:
-        place = SkyCoord(one["ra_deg"], one["dec_deg"], unit="deg")
-        found.append(PointSkyRegion(place, visual={"color": "red", "marker": "x"}))
-    first, _, rest = Regions(found).serialize(format="ds9", precision=7).partition("\n")
-    made_with = f"# radiounet {__version__}, code {code_hash()}"
+            vertices = _places(*to_sky(wcs, line[:-1, 1] - 1, line[:-1, 0] - 1))
+            shapes.append((f"polygon({vertices})", ["color=cyan"]))
+    for place in zip(cutout.components["ra_deg"], cutout.components["dec_deg"], strict=True):
+        shapes.append((f"point({_places(*place)})", ["color=red", "point=x"]))
+    shared = [word for word in shapes[0][1] if all(word in words for _, words in shapes)]
+    lines = ["# Region file format: DS9 astropy/regions", f"# radiounet {__version__}, code {code_hash()}"]
+    lines += [f"global {' '.join(shared)}"] * bool(shared) + ["icrs"]
+    for shape, words in shapes:
+        own = [word for word in words if word not in shared]
+        lines.append(f"{shape} # {' '.join(own)}" if own else shape)
     with atomic(path) as temporary:
-        temporary.write_text("\n".join([first, made_with, rest]), encoding="ascii")
+        temporary.write_text("\n".join([*lines, ""]), encoding="ascii")
+
+
+def _places(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> str:
+    """Positions as DS9 reads them: RA, Dec, RA, ..."""
+    places = np.column_stack([np.ravel(ra_deg) % 360, np.ravel(dec_deg)])
+    return ",".join(f"{one:.7f}" for one in places.ravel().tolist())

@@ -171,8 +171,11 @@ def _draw_findings(axes: Axes, view: _View, rms_jy: float, r500_arcmin: float) -
 
 def filled(islands: np.ndarray, number: int) -> np.ndarray:
     """Pixels of an island, with radio galaxies that were blanked inside it; bool ``[y, x]``."""
-    inside = islands == number
-    return inside | ((islands < 0) & ndimage.binary_fill_holes(inside))
+    inside, blanked = islands == number, islands < 0
+    if inside.any() and blanked.any():
+        box = ndimage.find_objects(inside.view(np.uint8))[0]  # beyond it is no hole
+        inside[box] |= blanked[box] & ndimage.binary_fill_holes(inside[box])
+    return inside
 
 
 def _draw_beam(axes: Axes, view: _View) -> None:

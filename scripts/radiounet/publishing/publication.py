@@ -2,8 +2,8 @@
 
 1. each mosaic: maps and cut-outs, and what it covers (`radiounet.publishing.published_maps`)
 2. the catalogues (`radiounet.publishing.published_tables`)
-3. the survey: MOCs, completeness, table of images
-4. each part of the sky: tiles of the HiPS (`radiounet.publishing.hips`)
+3. the survey: MOCs, completeness, table of images (`radiounet.publishing.published_survey`)
+4. each part of the sky: tiles of the HiPS (`radiounet.publishing.published_tiles`)
 5. what stands beside the tiles, the research object, citation texts, results site, checksums
 """
 
@@ -16,8 +16,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import healpy
-import numpy as np
 from mocpy import MOC
 
 from radiounet.errors import ConfigError
@@ -28,30 +26,30 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import atomic
-from radiounet.publishing.coverage import (
-    COVERAGE_ORDER,
-    MASK_ORDER,
-    REACHED_ORDER,
-    completeness_map,
-    moc_bytes,
-    moc_of,
-)
-from radiounet.publishing.hips import TOP_ORDER, TileMaker, tile_order
-from radiounet.publishing.hips_summary import publisher_id, release_date, write_summary
-from radiounet.publishing.obscore import C_M_S, obscore_bytes, obscore_table
-from radiounet.publishing.published_maps import publish_mosaic, require_files
+from radiounet.publishing.hips import tile_order
+from radiounet.publishing.hips_summary import write_summary
+from radiounet.publishing.published_maps import publish_mosaic
+from radiounet.publishing.published_survey import publish_survey
 from radiounet.publishing.published_tables import publish_catalogues, read_votable
-from radiounet.publishing.records import JobFiles, do_once, read_record, spoiled
+from radiounet.publishing.published_tiles import publish_region
+from radiounet.publishing.records import (
+    JobFiles,
+    do_once,
+    found_by,
+    published_mosaics,
+    read_record,
+    require_files,
+    spoiled,
+)
+from radiounet.publishing.regions import regions_of
 from radiounet.publishing.research_object import research_files
 from radiounet.publishing.site import write_site
 from radiounet.publishing.workflow_files import workflow_files
 from radiounet.settings.publish import PublishOptions
-from radiounet.settings.releases import CITED, SOURCES, Release
+from radiounet.settings.releases import SOURCES, Release
 from radiounet.survey.survey import Survey
 
 logger = logging.getLogger(__name__)
-
-REGION_MARGIN_DEG = 0.2
 
 
 def publish(
@@ -151,103 +149,6 @@ def _place(path: str, name: str, release: Release) -> Mosaic:
     return Mosaic(name, place.ra_deg, place.dec_deg, place.n_px)
 
 
-def _found(publication: Publication, job: str, name: str) -> dict:
-    return read_record(publication.record(job, name))["found"]
-
-
-def published_mosaics(publication: Publication, mosaics: Iterable[str]) -> list[str]:
-    """Mosaics that were published, and not rejected by the run."""
-    return [name for name in mosaics if "rejected" not in _found(publication, "mosaic", name)]
-
-
-def publish_survey(
-    products: Products,
-    publication: Publication,
-    release: Release,
-    mosaics: Sequence[str],
-    options: PublishOptions,
-) -> None:
-    """Write MOCs, map of completeness and table of images; note what the tiles must know."""
-    found = {name: _found(publication, "mosaic", name) for name in published_mosaics(publication, mosaics)}
-    catalogue = products.catalogue("clusters", "vot")
-    require_files([catalogue])
-    made_of: dict[str, object] = {name: one["sources"] for name, one in found.items()}
-
-    def make(job_files: JobFiles) -> dict:
-        cells = {
-            kind: sorted({cell for one in found.values() for cell in one[kind]})
-            for kind in ("coverage", "mask")
-        }
-        mocs = {
-            "coverage": moc_of(cells["coverage"], COVERAGE_ORDER),
-            "mask": moc_of(cells["mask"], MASK_ORDER),
-        }
-        for kind, moc in mocs.items():
-            for suffix, content in moc_bytes(moc).items():
-                job_files.put(Publication.moc(kind, suffix), content)
-        completeness = completeness_map(read_votable(catalogue), cells["coverage"])
-        if completeness is not None:
-            job_files.put(Publication.completeness(), completeness)
-        rows = [one["row"] for one in found.values()]
-        images = obscore_table(rows, release, publisher_id(release), options.url)
-        for suffix, content in obscore_bytes(images).items():
-            job_files.put(Publication.obscore(suffix), content)
-        rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
-        widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
-        frequency = C_M_S / widest["em_min"] if widest else 1e6 * release.frequency_mhz
-        return {
-            # two digits: a mosaic more does not change the grey scale of all
-            "rms_jy": float(f"{np.median(rms) if rms else 1.0:.2g}"),
-            "date": release_date(one["date"] for one in found.values()),
-            "ra_deg": widest.get("s_ra", 0.0),
-            "dec_deg": widest.get("s_dec", 0.0),
-            "fov_deg": widest.get("s_fov", 1.0),
-            "frequency_hz": frequency,
-            "progenitors": f"{release.title}, {len(rows)} mosaics",
-        }
-
-    about_release = release.model_dump(mode="json", exclude={*SOURCES, *CITED})
-    made_of |= {"clusters": sha256_of(catalogue), "url": options.url, "release": about_release}
-    do_once(publication, "survey", "all", made_of, make)
-
-
-def regions_of(survey: Survey, mosaics: Iterable[str]) -> dict[int, list[str]]:
-    """Tiles of the coarsest order, and the mosaics that may show something of each."""
-    regions: dict[int, list[str]] = {}
-    for name in sorted(mosaics):
-        place = survey.mosaics[name]
-        if not place.n_px:
-            continue
-        radius = np.radians(np.sqrt(2) * survey.cells.half_deg(place) + REGION_MARGIN_DEG)
-        centre = healpy.ang2vec(place.ra_deg, place.dec_deg, lonlat=True)
-        for number in healpy.query_disc(2**TOP_ORDER, centre, radius, inclusive=True, nest=True).tolist():
-            regions.setdefault(number, []).append(name)
-    return regions
-
-
-def publish_region(
-    products: Products, publication: Publication, survey: Survey, mosaics: Sequence[str], region: int
-) -> None:
-    """Write all tiles below one of the coarsest order, itself included."""
-    near = published_mosaics(publication, regions_of(survey, mosaics).get(region, []))
-    found = {name: _found(publication, "mosaic", name) for name in near}
-    shift = 2 * (REACHED_ORDER - TOP_ORDER)
-    reached = {
-        name: [cell for cell in one["reached"] if cell >> shift == region] for name, one in found.items()
-    }
-    about = _found(publication, "survey", "all")
-    order = tile_order(survey.release.pixel_arcsec)
-    made_of = {
-        "sources": {name: found[name]["sources"] for name in near if reached[name]},
-        "reached": {name: cells for name, cells in reached.items() if cells},
-        "rms_jy": about["rms_jy"],
-        "order": order,
-    }
-    maker = TileMaker(survey, products, reached, about["rms_jy"], order)
-    name = f"{region:03d}"
-    do_once(publication, "tiles", name, made_of, lambda job_files: {"tiles": maker.write(region, job_files)})
-
-
 def finish(
     products: Products,
     publication: Publication,
@@ -264,7 +165,7 @@ def finish(
     ConfigError
         A file that another job made is missing or was changed.
     """
-    about = _found(publication, "survey", "all")
+    about = found_by(publication, "survey", "all")
     if not about["date"]:
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:

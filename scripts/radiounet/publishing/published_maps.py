@@ -1,6 +1,6 @@
 """The maps of one mosaic as they are published: checked, compressed, with FITS checksums."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from radiounet.network.masks import make_mask
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.coverage import covered_cells, diffuse_cells
 from radiounet.publishing.obscore import obscore_row
-from radiounet.publishing.records import JobFiles, do_once
+from radiounet.publishing.records import JobFiles, do_once, require_files
 from radiounet.survey.survey import Survey
 
 CHECKED = ("islands", "clusters")
@@ -64,15 +64,6 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
         return _publish(job_files, paths, made_of, survey, mosaic)
 
     return do_once(publication, "mosaic", mosaic, {**made_of, "sky": sky}, make)
-
-
-def require_files(paths: Iterable[str]) -> None:
-    """Raise `ConfigError` where a file is not there; it names the file."""
-    for path in paths:
-        if not Path(path).is_file():
-            raise ConfigError(
-                f"{path} is missing: nothing can be published without it, run the workflow again"
-            )
 
 
 def _publish(

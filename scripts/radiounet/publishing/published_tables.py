@@ -15,8 +15,7 @@ from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Produ
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import reading
 from radiounet.publishing.cds_readme import cds_files
-from radiounet.publishing.published_maps import require_files
-from radiounet.publishing.records import JobFiles, do_once
+from radiounet.publishing.records import JobFiles, do_once, require_files
 from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.releases import Release
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.images.products import Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import atomic, write_json
@@ -92,3 +93,22 @@ def spoiled(publication: Publication, record: Mapping) -> list[str]:
 
 def _has(path: str, checksum: str) -> bool:
     return Path(path).is_file() and sha256_of(path) == checksum
+
+
+def found_by(publication: Publication, job: str, name: str) -> dict:
+    """What a job found out, by its record."""
+    return read_record(publication.record(job, name))["found"]
+
+
+def published_mosaics(publication: Publication, mosaics: Iterable[str]) -> list[str]:
+    """Mosaics that were published, and not rejected by the run."""
+    return [name for name in mosaics if "rejected" not in found_by(publication, "mosaic", name)]
+
+
+def require_files(paths: Iterable[str]) -> None:
+    """Raise `ConfigError` where a file is not there; it names the file."""
+    for path in paths:
+        if not Path(path).is_file():
+            raise ConfigError(
+                f"{path} is missing: nothing can be published without it, run the workflow again"
+            )

@@ -22,7 +22,7 @@ from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import write_if_changed, write_script
 from radiounet.publishing.kit import files_of, read_catalogues
-from radiounet.publishing.site_sources import MosaicSources, write_mosaic
+from radiounet.publishing.site_sources import SiteSources, write_mosaic
 from radiounet.publishing.site_tables import (
     NOWHERE,
     columns_of,
@@ -42,6 +42,8 @@ ALADIN = "aladin.js"
 HIPS = ("image", "probability", "mask")
 FEW_MOSAICS = 4
 """Mosaics for which starting other processes takes longer than it saves."""
+Job = tuple[str, dict[str, list[int]]]
+"""A mosaic, and its rows in the tables of clusters and islands."""
 SIDE_POINTS = 3
 """Points along each side of a mosaic's outline."""
 MADE_WITH = {
@@ -106,14 +108,12 @@ def write_site(
             content = list_of(kind, table, stems[kind], names)
             write_script(files.data(kind), kind, content)
             written.add(files.data(kind))
-    jobs = []
-    for name in names:
-        mine = {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")}
-        own = {kind: catalogues[f"{kind}s"][found] for kind, found in mine.items()}
-        own_stems = {kind: [stems[f"{kind}s"][row] for row in found] for kind, found in mine.items()}
-        if any(mine.values()):
-            jobs.append(MosaicSources(results, files.root, name, own, own_stems))
-    for made in _write_mosaics(jobs, processes):
+    by_mosaic = [
+        (name, {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")}) for name in names
+    ]
+    sources = SiteSources(results, files.root, catalogues, stems)
+    jobs = [(name, mine) for name, mine in by_mosaic if any(mine.values())]
+    for made in _write_mosaics(sources, jobs, processes):
         written.update(made)
     _remove_others(files, written)
     run = _run(results, files, catalogues, mosaics)
@@ -122,11 +122,24 @@ def write_site(
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
 
 
-def _write_mosaics(jobs: Sequence[MosaicSources], processes: int) -> Iterable[list[str]]:
+def _write_mosaics(sources: SiteSources, jobs: Sequence[Job], processes: int) -> Iterable[list[str]]:
     if processes == 1 or len(jobs) < FEW_MOSAICS:
-        return map(write_mosaic, jobs)
-    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn")) as executor:
-        return list(executor.map(write_mosaic, jobs))
+        return [write_mosaic(sources, *job) for job in jobs]
+    # the tables once to each process, which takes the rows of its mosaics out of them
+    count = min(processes, len(jobs))
+    with ProcessPoolExecutor(count, get_context("spawn"), _remember, (sources,)) as executor:
+        return list(executor.map(_write_remembered, jobs))
+
+
+_SOURCES: list[SiteSources] = []
+
+
+def _remember(sources: SiteSources) -> None:
+    _SOURCES.append(sources)
+
+
+def _write_remembered(job: Job) -> list[str]:
+    return write_mosaic(_SOURCES[0], *job)
 
 
 def _require_own(files: SiteFiles) -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.errors import BadDataError, ConfigError
+from radiounet.images.image import StoredPlane, open_plane
 from radiounet.images.products import SiteFiles
 from radiounet.images.provenance import code_hash
 from radiounet.images.reading import fits_header
 from radiounet.images.words import one_line, write_if_changed, write_script
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
-from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, part_of, write_regions
+from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, write_regions
 from radiounet.publishing.site_pictures import draw_pictures
 from radiounet.publishing.site_tables import row_of
 
@@ -30,37 +33,45 @@ NOISE_STEPS = 16
 
 
 @dataclass(frozen=True)
-class MosaicSources:
-    """Rows of the catalogues that belong to one mosaic.
+class SiteSources:
+    """Clusters and islands of a run.
 
     Attributes
     ----------
     results, out : str
         Folder of the run's products, and of the publication.
-    mosaic : str
     tables : dict of str to Table
-        ``cluster`` and ``island``.
+        ``clusters`` and ``islands``.
     stems : dict of str to list of str
         Names of files of the rows.
     """
 
     results: str
     out: str
-    mosaic: str
     tables: dict[str, Table]
     stems: dict[str, list[str]]
 
 
-def write_mosaic(sources: MosaicSources) -> list[str]:
+def write_mosaic(sources: SiteSources, mosaic: str, rows: Mapping[str, Sequence[int]]) -> list[str]:
     """Write the files of all clusters and islands of a mosaic, unless they are there.
+
+    Parameters
+    ----------
+    sources : SiteSources
+    mosaic : str
+    rows : mapping of str to sequence of int
+        Of ``cluster`` and ``island``: the mosaic's rows in their tables.
 
     Returns
     -------
     list of str
         Files of the site.
     """
-    files, made_from = SiteFiles(sources.out), _fingerprint(sources)
-    script = files.mosaic(sources.mosaic)
+    tables = {kind: sources.tables[f"{kind}s"][found] for kind, found in rows.items()}
+    stems = {kind: [sources.stems[f"{kind}s"][row] for row in found] for kind, found in rows.items()}
+    files, products = SiteFiles(sources.out), files_of(sources.results, mosaic)
+    made_from = _fingerprint(products, tables, stems)
+    script = files.mosaic(mosaic)
     known = _read(script)
     if known.get("made_from") == made_from and all(
         Path(sources.out, one).is_file() for one in known["files"]
@@ -68,23 +79,29 @@ def write_mosaic(sources: MosaicSources) -> list[str]:
         return [script, *(f"{sources.out}/{one}" for one in known["files"])]
     content: dict[str, Any] = {"made_from": made_from, "clusters": {}, "islands": {}}
     written: list[str] = []
-    for kind, table in sources.tables.items():
-        for row, stem in zip(table, sources.stems[kind], strict=True):
-            source = CatalogueObject(kind, row, files_of(sources.results, sources.mosaic))
-            content[f"{kind}s"][stem] = _write_source(source, files, sources.mosaic, stem, written)
+    opened = cache(partial(open_plane, brightness=False))
+    for kind, table in tables.items():
+        for row, stem in zip(table, stems[kind], strict=True):
+            source = CatalogueObject(kind, row, products)
+            content[f"{kind}s"][stem] = _write_source(source, opened, files, mosaic, stem, written)
     content["files"] = [str(Path(one).relative_to(sources.out)) for one in written]
-    write_script(script, f"mosaics/{sources.mosaic}", content)
+    write_script(script, f"mosaics/{mosaic}", content)
     return [script, *written]
 
 
 def _write_source(
-    source: CatalogueObject, files: SiteFiles, mosaic: str, stem: str, written: list[str]
+    source: CatalogueObject,
+    opened: Callable[[str], StoredPlane],
+    files: SiteFiles,
+    mosaic: str,
+    stem: str,
+    written: list[str],
 ) -> dict:
     """Files of one cluster or island; what the page needs to know of it."""
     entry: dict[str, Any] = {"row": row_of(source.row)}
     try:
         cutout, _ = cut(source)
-        maps = {kind: part_of(source.files[kind], cutout) for kind in ("probability", "mask")}
+        maps = {kind: opened(source.files[kind]).window(*cutout.part) for kind in ("probability", "mask")}
     except (BadDataError, ConfigError, FileNotFoundError) as error:
         # a purged scratch, or a cluster that was not measured: the page says so
         logger.info("no picture of %s: %s", one_line(source.row["name"]), error)
@@ -118,14 +135,15 @@ def _cutout_file(cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits
     )
 
 
-def _fingerprint(sources: MosaicSources) -> str:
+def _fingerprint(
+    paths: Mapping[str, str], tables: Mapping[str, Table], stems: Mapping[str, Sequence[str]]
+) -> str:
     """What the files of a mosaic depend on: code, rows, and how and from what its products were made."""
-    paths = files_of(sources.results, sources.mosaic)
     header = fits_header(paths["mask"]) if Path(paths["mask"]).is_file() else {}
     made = {key: str(header.get(key)) for key in ("MODELSHA", "INPUTSHA", "IMAGESHA", "SEGMODE", "THRESH")}
     sizes = {kind: Path(path).stat().st_size if Path(path).is_file() else -1 for kind, path in paths.items()}
-    rows = {kind: [row_of(row) for row in table] for kind, table in sources.tables.items()}
-    content = [code_hash(), made, sizes, rows, sources.stems]
+    rows = {kind: [row_of(row) for row in table] for kind, table in tables.items()}
+    content = [code_hash(), made, sizes, rows, stems]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
