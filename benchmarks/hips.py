@@ -36,7 +36,7 @@ from radiounet.images.products import Products, Publication
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.coverage import REACHED_ORDER, covered_cells
 from radiounet.publishing.hips import TileMaker, tile_order
-from radiounet.publishing.regions import TOP_ORDER
+from radiounet.publishing.hips_regions import TOP_ORDER
 from radiounet.publishing.records import JobFiles
 from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.survey.survey import Survey

@@ -2,8 +2,8 @@
 
 from radiounet.images.products import Publication
 from radiounet.images.regional_products import products_at
+from radiounet.publishing.hips_regions import regions_of
 from radiounet.publishing.publication import finish, publish
-from radiounet.publishing.regions import regions_of
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT

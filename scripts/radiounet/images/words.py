@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-STYLES = TEMPLATES.parent / "publishing" / "pages"
-"""Where the style sheet of the results site is, which templates may include."""
+STYLE = TEMPLATES / "site.css"
+"""Style sheet of the results site and of the live page."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
 
@@ -115,7 +115,7 @@ def write_page(path: str | Path, template: str, **content: object) -> None:
     from radiounet.images.writing import atomic
 
     environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, STYLES]),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_readable,

@@ -24,8 +24,8 @@ from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.coverage import REACHED_ORDER
+from radiounet.publishing.hips_regions import TOP_ORDER
 from radiounet.publishing.records import JobFiles
-from radiounet.publishing.regions import TOP_ORDER
 from radiounet.survey.survey import Survey
 
 WIDTH = 512

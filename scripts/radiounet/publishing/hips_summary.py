@@ -23,8 +23,8 @@ from radiounet.publishing.hips import (
     png_bytes,
     tile_name,
 )
+from radiounet.publishing.hips_regions import TOP_ORDER
 from radiounet.publishing.records import JobFiles
-from radiounet.publishing.regions import TOP_ORDER
 from radiounet.settings.releases import Release
 
 ALLSKY_COLUMNS = 27

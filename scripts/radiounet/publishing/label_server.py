@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.words import one_line
+from radiounet.images.words import STYLE, one_line
 from radiounet.measuring.labels import plain_name
 from radiounet.publishing.kit import CatalogueObject, cut, part_of
 from radiounet.publishing.labelling import LABELS, LabelTable
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PAGES = Path(__file__).with_name("pages")
 STATIC = {
-    "": ("label.html", "text/html"),
-    "label.js": ("label.js", "text/javascript"),
-    "site.css": ("site.css", "text/css"),
+    "": (PAGES / "label.html", "text/html"),
+    "label.js": (PAGES / "label.js", "text/javascript"),
+    STYLE.name: (STYLE, "text/css"),
 }
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -110,8 +110,8 @@ def _handler(labelling: Labelling, token: str) -> type[BaseHTTPRequestHandler]:
             """Answer with the page, its parts, or the next candidate."""
             place = self._place()
             if place in STATIC:
-                name, kind = STATIC[place]
-                self._answer(200, kind, (PAGES / name).read_bytes())
+                path, kind = STATIC[place]
+                self._answer(200, kind, path.read_bytes())
             elif place == "state":
                 self._give(labelling.state)
             else:

@@ -27,6 +27,7 @@ from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import atomic
 from radiounet.publishing.hips import tile_order
+from radiounet.publishing.hips_regions import regions_of
 from radiounet.publishing.hips_summary import write_summary
 from radiounet.publishing.published_maps import publish_mosaic
 from radiounet.publishing.published_survey import publish_survey
@@ -41,8 +42,7 @@ from radiounet.publishing.records import (
     require_files,
     spoiled,
 )
-from radiounet.publishing.regions import regions_of
-from radiounet.publishing.research_object import research_files
+from radiounet.publishing.research_object import NO_LIMITS, research_files
 from radiounet.publishing.site import write_site
 from radiounet.publishing.workflow_files import workflow_files
 from radiounet.settings.publish import PublishOptions
@@ -171,7 +171,7 @@ def finish(
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
     if not Path(publication.at(Publication.completeness())).is_file():
-        logger.info("no upper limits were measured (limits.enabled): there is no map of completeness")
+        logger.info(NO_LIMITS)
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}

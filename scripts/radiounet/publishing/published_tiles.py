@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from radiounet.images.products import Products, Publication
 from radiounet.publishing.coverage import REACHED_ORDER
 from radiounet.publishing.hips import TileMaker, tile_order
+from radiounet.publishing.hips_regions import TOP_ORDER, regions_of
 from radiounet.publishing.records import do_once, found_by, published_mosaics
-from radiounet.publishing.regions import TOP_ORDER, regions_of
 from radiounet.survey.survey import Survey
 
 

@@ -26,7 +26,8 @@ CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/w
 SPDX = "https://spdx.org/licenses"
 UNNAMED = "not named"
 """Creator of a publication for which none is named."""
-NO_LIMITS = " Upper limits were not measured (limits.enabled), so there is no map of completeness."
+CRATE = "ro-crate-metadata.json"
+NO_LIMITS = "Upper limits were not measured (limits.enabled), so there is no map of completeness."
 DEVELOPERS = "the radiounet-lotss developers"
 NETWORK_PAPER = "Stuardi et al. 2024, MNRAS, arXiv:2408.10871", "10.1093/mnras/stae2014"
 KINDS = {
@@ -71,11 +72,11 @@ def research_files(
     options : PublishOptions
         Creators and licence.
     """
-    used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else NO_LIMITS}
+    used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else f" {NO_LIMITS}"}
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
     crate = _crate(title, used, release, files, date or UNKNOWN_DATE, kinds, options)
     return {
-        "ro-crate-metadata.json": _json(crate),
+        CRATE: _json(crate),
         ".zenodo.json": _json(_zenodo(title, used, release, options)),
         "CITATION.md": _citation(title, used, release, options).encode("utf-8"),
     }
@@ -165,7 +166,7 @@ def _crate(
     given = [name for name in workflow if name == CONFIGURATION]
     entities: list[dict] = [
         {
-            "@id": "ro-crate-metadata.json",
+            "@id": CRATE,
             "@type": "CreativeWork",
             "about": {"@id": "./"},
             "conformsTo": [

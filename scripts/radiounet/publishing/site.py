@@ -20,8 +20,9 @@ from radiounet.images.products import Products, Publication, SiteFiles, segment_
 from radiounet.images.reading import fits_header, reading
 from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
-from radiounet.images.words import write_if_changed, write_script
+from radiounet.images.words import STYLE, write_if_changed, write_script
 from radiounet.publishing.kit import files_of, read_catalogues
+from radiounet.publishing.research_object import CRATE, NO_LIMITS
 from radiounet.publishing.site_sources import SiteSources, write_mosaic
 from radiounet.publishing.site_tables import (
     NOWHERE,
@@ -159,6 +160,7 @@ def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:
         for one in sorted(ASSETS.iterdir())
         if not one.name.startswith("label")
     }
+    copies[files.code(STYLE.name)] = STYLE
     if aladin is not None:
         if not Path(aladin).is_file():
             raise ConfigError(f"there is no file {aladin}")
@@ -226,6 +228,8 @@ def _run(
             [str(row["name"]), str(row["stage"]), Path(str(row["file"])).name, str(row["reason"])]
             for row in table
         ]
+    downloads = _downloads(files)
+    published = {name for name, *_ in downloads}
     hips = [kind for kind in HIPS if Path(files.root, "hips", kind, "properties").is_file()]
     return {
         "title": release.title if release else Products(results).release,
@@ -236,7 +240,8 @@ def _run(
         "flags": {kind: flag_names(table) for kind, table in catalogues.items()},
         "rejected": rows,
         "hips": [_hips(files, kind) for kind in hips],
-        "downloads": _downloads(files),
+        "downloads": downloads,
+        "notes": [NO_LIMITS] if CRATE in published and Publication.completeness() not in published else [],
     }
 
 

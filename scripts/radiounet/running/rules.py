@@ -258,14 +258,14 @@ class Rules:
 
     def published_tiles(self, wildcards: object) -> list[str]:
         """Records of all parts of the sky that have tiles."""
-        from radiounet.publishing.regions import regions_of
+        from radiounet.publishing.hips_regions import regions_of
 
         regions = regions_of(self.graph.survey, self.graph.selected)
         return self._records("tiles", [f"{region:03d}" for region in sorted(regions)])
 
     def mosaics_of_tiles(self, wildcards: Any) -> dict[str, list[str]]:
         """What the tiles of one part of the sky are made from."""
-        from radiounet.publishing.regions import regions_of
+        from radiounet.publishing.hips_regions import regions_of
 
         names = regions_of(self.graph.survey, self.graph.selected)[int(wildcards.part)]
         kinds = ("image", "probability", "mask")

@@ -22,6 +22,7 @@ from radiounet.images.products import Products, comparison_files
 from radiounet.images.provenance import provenance
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.words import (
+    STYLE,
     TEMPLATES,
     markdown,
     markdown_table,
@@ -295,7 +296,7 @@ def templates():
 
 
 def test_pages_of_the_site_hold_no_value_and_parse_none():
-    for path in PAGES.iterdir():
+    for path in [*PAGES.iterdir(), STYLE]:
         source = path.read_text()
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", source

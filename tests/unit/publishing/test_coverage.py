@@ -9,7 +9,7 @@ from astropy.table import Table
 from radiounet.images.image import grid_wcs
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.coverage import completeness_map, covered_cells, diffuse_cells, moc_bytes, moc_of
-from radiounet.publishing.regions import regions_of
+from radiounet.publishing.hips_regions import regions_of
 from radiounet.settings.releases import DR3
 from radiounet.survey.survey import Survey
 

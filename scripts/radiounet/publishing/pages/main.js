@@ -48,7 +48,7 @@
         status.failed.length ? h("table", { class: "dense text" }, h("tbody", null, status.failed.map((one) => h("tr", null, h("th", { scope: "row" }, `${one.rule} ${one.name}`), h("td", null, one.last_words))))) : "") : "",
       run.downloads.length ? h("section", null, h("h2", null, "Files of this publication"), h("table", { class: "pairs" }, h("tbody", null, run.downloads.map(([name, count, size]) =>
         h("tr", null, h("th", { scope: "row" }, h("a", { href: name.split("/").map(encodeURIComponent).join("/") }, name)), h("td", null, `${count.toLocaleString("en")} ${count === 1 ? "file" : "files"}, ${Site.bytes(size)}`))))),
-        run.downloads.some(([name]) => name === "ro-crate-metadata.json") && !run.downloads.some(([name]) => name === "completeness.fits") ? h("p", null, "There is no map of completeness, because upper limits were not measured (limits.enabled).") : "") : "",
+        run.notes.map((one) => h("p", null, one))) : "",
       h("section", null, h("h2", null, "Columns"), ["clusters", "islands"].filter((kind) => run.counts[kind]).map((kind) => h("details", null, h("summary", null, `Columns of the ${kind}`),
         h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Columns of the ${kind}` }, h("table", { class: "dense text" }, h("tbody", null, Object.entries(run.columns[kind]).map(([name, [units, description]]) =>
           h("tr", null, h("th", { scope: "row" }, h("code", null, name)), h("td", null, Site.unit(units)), h("td", null, description))))))))));

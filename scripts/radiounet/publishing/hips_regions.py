@@ -1,4 +1,4 @@
-"""Parts of the sky, each of which is a job of a publication.
+"""Regions of a HiPS, the tiles of its coarsest order: each is a job of a publication.
 
 Imported while the job graph is made, so nothing heavy is loaded here.
 """
