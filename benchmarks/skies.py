@@ -29,7 +29,8 @@ ROWS = {
     "Dice (best of all thresholds)": lambda s: f"{s['pixels']['dice']:.3f} ({s['pixels']['best_dice']:.3f})",
     "average precision": lambda s: f"{s['pixels']['average_precision']:.3f}",
     "diffuse part of the pixels with p of 0 to 0.1, 0.1 to 0.2, ...": lambda s: ", ".join(
-        f"{one['fraction'] or float('nan'):.2f}" for one in s["pixels"]["reliability"]
+        f"{float('nan') if one['fraction'] is None else one['fraction']:.2f}"
+        for one in s["pixels"]["reliability"]
     ),
     "objects found": lambda s: _share(s["objects"]["all"]),
     "false islands, 1/deg2": lambda s: f"{s['false_islands']['per_deg2']:.2f}",

@@ -6,11 +6,11 @@ from collections.abc import Callable
 PATIENCE_S = 600.0  # what hangs ends here; far more than a busy machine takes
 
 
-def wait_until(condition: Callable[[], object], state: Callable[[], object] = str) -> object:
+def wait_until(condition: Callable[[], object], state: Callable[[], object] | None = None) -> object:
     """Wait for a condition and return what it gives; say the state of things where it never holds."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.05)
-    raise TimeoutError(f"nothing after {PATIENCE_S:g} s: {state()}")
+    raise TimeoutError(f"nothing after {PATIENCE_S:g} s: {state() if state else condition}")

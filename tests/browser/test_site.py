@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -32,6 +31,7 @@ from tests.browser.made_up import (
     wait,
     write_survey,
 )
+from tests.waiting import wait_until
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 pytestmark = [
@@ -137,13 +137,15 @@ def served(products, tmp_path):
 def test_the_viewer_draws_the_hips_of_the_run(served):
     browser = open_browser(*WEBGL)
     visit(browser, f"{served}/index.html#/viewer/image")
-    seen, deadline = [], time.monotonic() + 60
-    while not any("/Dir0/Npix" in url and status == 200 for url, status in seen):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.5)
+    seen = []
+
+    def drawn():
         events = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
         answers = [e["params"]["response"] for e in events if e["method"] == "Network.responseReceived"]
-        seen += [(one["url"], one["status"]) for one in answers]
+        seen.extend((one["url"], one["status"]) for one in answers)
+        return any("/Dir0/Npix" in url and status == 200 for url, status in seen)
+
+    wait_until(drawn, lambda: seen)
     assert [url for url, _ in seen if not url.startswith((served, "data:", "blob:"))] == []
     # a HiPS has no tiles where it has no data, and Aladin Lite asks for them
     errors = [one["message"] for one in browser.get_log("browser") if one["level"] == "SEVERE"]

@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from radiounet.images.image import grid_wcs
 from radiounet.simulation.small_survey import serve
-from skies import FWHM_TO_SIGMA, draw_noise
+from skies import BEAM_AREA_PX, FWHM_TO_SIGMA, draw_noise
 
 from .conftest import CHAIN, Run, counted
 from .test_freshness import write_clusters
@@ -91,3 +91,8 @@ def test_flux_densities_of_a_halo_are_the_same_wherever_its_compact_sources_come
     assert measured["table"]["extended_count"] == 1
     fluxes = [one["flux_r500_mjy"] for one in measured.values()]
     assert max(fluxes) < 1.05 * min(fluxes)
+    # the halo of `image_of_a_halo`: 8 rms exp(-r / 25 px), 8.9 px from the cluster; R500 is 4 arcmin
+    y, x = np.indices((N_PX, N_PX))
+    inside = np.hypot(y - N_PX / 2 + 0.5, x - N_PX / 2 + 0.5) <= 4 * 60 / 4.5
+    halo = 8 * SIGMA * np.exp(-np.hypot(y - 190, x - 200) / 25)[inside].sum() / BEAM_AREA_PX
+    assert fluxes == pytest.approx([1e3 * halo] * 3, rel=0.05)

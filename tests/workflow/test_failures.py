@@ -104,9 +104,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
         start_new_session=True,
     )
     first = survey.folder / "results/dr2/mosaics/one/image.fits"
-    wait_until(first.exists)
+    wait_until(lambda: first.exists() or process.poll() is not None)
     log = survey.folder / "results/dr2/logs/segment/one.log"
-    wait_until(log.exists)
+    wait_until(lambda: log.exists() or process.poll() is not None)
+    assert process.poll() is None, "the run ended before it could be killed"
     time.sleep(0.5)  # while the model is loaded
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

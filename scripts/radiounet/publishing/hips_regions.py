@@ -1,6 +1,6 @@
 """Regions of a HiPS, the tiles of its coarsest order: each is a job of a publication.
 
-Imported while the job graph is made, so nothing heavy is loaded here.
+Imported while the job graph is made, so of the package nothing heavy is loaded here.
 """
 
 from collections.abc import Iterable

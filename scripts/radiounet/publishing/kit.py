@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
@@ -249,9 +248,8 @@ def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name
     wcs, shapes = cutout.residual.wcs, []
     if source.kind == "cluster":
         label = printable(f"R500 of {name}").translate(REGION_LABEL)
-        radius = (float(source.row["r500_arcmin"]) * u.arcmin).to_string(unit="deg", precision=7)
-        centre = _places(*source.place)
-        shapes.append((f"circle({centre},{radius[:-4]})", [f"text={{{label}}}", "color=green", "dash=1"]))
+        circle = f"circle({_places(*source.place)},{float(source.row['r500_arcmin']) / 60:.7f})"
+        shapes.append((circle, [f"text={{{label}}}", "color=green", "dash=1"]))
     for number in np.unique(cutout.islands[cutout.islands > 0]):
         inside = np.pad(filled(cutout.islands, number), 1)
         for line in find_contours(inside.astype(float), 0.5):
@@ -259,8 +257,9 @@ def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name
             shapes.append((f"polygon({vertices})", ["color=cyan"]))
     for place in zip(cutout.components["ra_deg"], cutout.components["dec_deg"], strict=True):
         shapes.append((f"point({_places(*place)})", ["color=red", "point=x"]))
-    shared = [word for word in shapes[0][1] if all(word in words for _, words in shapes)]
-    lines = ["# Region file format: DS9 astropy/regions", f"# radiounet {__version__}, code {code_hash()}"]
+    first = shapes[0][1] if shapes else []
+    shared = [word for word in first if all(word in words for _, words in shapes)]
+    lines = ["# Region file format: DS9", f"# radiounet {__version__}, code {code_hash()}"]
     lines += [f"global {' '.join(shared)}"] * bool(shared) + ["icrs"]
     for shape, words in shapes:
         own = [word for word in words if word not in shared]

@@ -37,14 +37,14 @@ from radiounet.survey.cells import cell_pixel
 
 logger = logging.getLogger(__name__)
 
+Job = tuple[str, dict[str, list[int]]]
+"""A mosaic, and its rows in the tables of clusters and islands."""
 ASSETS = Path(__file__).with_name("pages")
 PAGE = "index.html"
 ALADIN = "aladin.js"
 HIPS = ("image", "probability", "mask")
 FEW_MOSAICS = 4
 """Mosaics for which starting other processes takes longer than it saves."""
-Job = tuple[str, dict[str, list[int]]]
-"""A mosaic, and its rows in the tables of clusters and islands."""
 SIDE_POINTS = 3
 """Points along each side of a mosaic's outline."""
 MADE_WITH = {
@@ -123,7 +123,7 @@ def write_site(
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
 
 
-def _write_mosaics(sources: SiteSources, jobs: Sequence[Job], processes: int) -> Iterable[list[str]]:
+def _write_mosaics(sources: SiteSources, jobs: Sequence[Job], processes: int) -> list[list[str]]:
     if processes == 1 or len(jobs) < FEW_MOSAICS:
         return [write_mosaic(sources, *job) for job in jobs]
     # the tables once to each process, which takes the rows of its mosaics out of them

@@ -30,6 +30,7 @@ from radiounet.publishing.hips import TileMaker, sample, tile_places
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import JobFiles
+from radiounet.publishing.research_object import NO_LIMITS
 from radiounet.running.cli import main
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
@@ -149,15 +150,23 @@ def test_checksums_are_of_every_file(published):
     assert all(sha256_of(published.at(name)) == found for name, found in listed.items())
 
 
-def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(run, published, tmp_path):
+def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(
+    run, published, tmp_path, monkeypatch
+):
     before, names = state_of(published.root), run_mosaics(run)
     publish(run, published, survey_of_run(run, DR2, names), names, 1, OPTIONS)
     assert state_of(published.root) == before
     other = Publication(str(tmp_path / "other"))
+    monkeypatch.setattr("radiounet.publishing.site.FEW_MOSAICS", 1)  # several processes for the site too
     publish(run, other, survey_of_run(run, DR2, names), names, 2, OPTIONS)
     assert {name: one for name, (_, one) in state_of(other.root).items()} == {
         name: one for name, (_, one) in before.items()
     }
+
+
+def test_the_site_says_that_limits_are_missing_where_there_is_no_map_of_completeness(published):
+    said = NO_LIMITS in Path(published.at("site/data/run.js")).read_text()
+    assert said != Path(published.at(published.completeness())).is_file()
 
 
 def test_a_release_described_by_another_paper_is_cited_by_it(run, published, tmp_path):
