@@ -37,8 +37,7 @@ from radiounet.survey.cells import cell_pixel
 
 logger = logging.getLogger(__name__)
 
-Job = tuple[str, dict[str, list[int]]]
-"""A mosaic, and its rows in the tables of clusters and islands."""
+_Job = tuple[str, dict[str, list[int]]]  # a mosaic, and its rows in the tables of clusters and islands
 ASSETS = Path(__file__).with_name("pages")
 PAGE = "index.html"
 ALADIN = "aladin.js"
@@ -123,7 +122,7 @@ def write_site(
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
 
 
-def _write_mosaics(sources: SiteSources, jobs: Sequence[Job], processes: int) -> list[list[str]]:
+def _write_mosaics(sources: SiteSources, jobs: Sequence[_Job], processes: int) -> list[list[str]]:
     if processes == 1 or len(jobs) < FEW_MOSAICS:
         return [write_mosaic(sources, *job) for job in jobs]
     # the tables once to each process, which takes the rows of its mosaics out of them
@@ -139,7 +138,7 @@ def _remember(sources: SiteSources) -> None:
     _SOURCES.append(sources)
 
 
-def _write_remembered(job: Job) -> list[str]:
+def _write_remembered(job: _Job) -> list[str]:
     return write_mosaic(_SOURCES[0], *job)
 
 
