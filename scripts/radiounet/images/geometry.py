@@ -120,13 +120,10 @@ def _native(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, n
 
 def _pixels(wcs: WCS, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     places = np.column_stack([longitude.ravel(), latitude.ravel()])
-    known = np.isfinite(places[:, 0]) & np.isfinite(places[:, 1])
-    if known.all() and known.size:
-        found = _undistorted(wcs, places)
-    else:
-        found = np.full_like(places, np.nan)
-        if known.any():
-            found[known] = _undistorted(wcs, places[known])
+    known = np.isfinite(places).all(axis=1)
+    found = np.full_like(places, np.nan)
+    if known.any():
+        found[known] = _undistorted(wcs, places[known])
     return found[:, 0].reshape(longitude.shape), found[:, 1].reshape(longitude.shape)
 
 
