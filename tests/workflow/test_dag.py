@@ -17,8 +17,9 @@ from radiounet.settings.config import load_config
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2, DR3
 from radiounet.survey.catalogues import convert_catalogue
-from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pixel
+from radiounet.survey.cells import HealpixCells, NearestPointing, cell_pixel
 from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 

@@ -13,7 +13,7 @@ from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.publication import publish as publish_run
 from radiounet.settings.config import load_config
-from radiounet.survey.cells import Field
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
 from radiounet.survey.survey import list_paths, read_survey
 from skies import add_halo, draw_noise

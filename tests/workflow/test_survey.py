@@ -12,7 +12,7 @@ from astropy.table import Table
 from radiounet.images.image import grid_wcs
 from radiounet.images.squares import Mosaic
 from radiounet.simulation.small_survey import ArchiveHandler, serve
-from radiounet.survey.cells import Field
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
 from radiounet.survey.survey import list_paths
 from skies import add_halo, draw_noise

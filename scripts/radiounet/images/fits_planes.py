@@ -94,7 +94,11 @@ def celestial_plane(data: np.ndarray, header: fits.Header, path: str | Path) -> 
     """
     axes = celestial_axes(header)
     if axes is None:
-        kinds = [header.get(f"CTYPE{n}") for n in range(1, data.ndim + 1)]
+        keys = [f"CTYPE{n}" for n in range(1, data.ndim + 1)]
+        if not any(key in header for key in keys):
+            lacking = " and no ".join(keys[:2])
+            raise CelestialError(f"{path}: its header has no {lacking}, so no place on the sky")
+        kinds = [header.get(key) for key in keys]
         raise CelestialError(f"{path}: no pair of celestial axes among {kinds}")
     longitude, latitude = (data.ndim - axis for axis in axes)
     others = [axis for axis in range(data.ndim) if axis not in (longitude, latitude)]

@@ -284,7 +284,8 @@ def measure_clusters(
         if cutout is not None:
             shown.append((one.name, cutout))
     if table:
-        logger.info(
+        logger.log(
+            logging.WARNING if unplaced and not owned else logging.INFO,
             "%d of the %d clusters of %s lie in %s, %d of these can be measured",
             *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
         )

@@ -14,8 +14,10 @@ from functools import lru_cache
 import healpy
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from PIL import Image, PngImagePlugin
 from scipy import ndimage
+from scipy.interpolate import RectBivariateSpline
 
 from radiounet import __version__
 from radiounet.images.geometry import to_pixels
@@ -30,6 +32,10 @@ from radiounet.survey.survey import Survey
 
 WIDTH = 512
 """Pixels on a side of a tile."""
+STEP = 7
+"""Of the pixels of a tile that are projected: the first and the last of a row are among them."""
+PLACE_ERROR_PX = 1e-4
+"""How far the others may be from where they lie."""
 BRIGHT_RMS = 100.0
 """White in PNG tiles of the image, rms."""
 SOFT_RMS = 3.0
@@ -101,15 +107,17 @@ class TileMaker:
 
     def _sample(self, number: int, mosaics: Sequence[str]) -> Tile | None:
         """Tile of the finest order; None where nothing is there to show."""
-        ra, dec = tile_places(self.order, number)
         tile = {layer: np.full((WIDTH, WIDTH), EMPTY[layer]) for layer in HIPS_LAYERS}
         free = np.ones((WIDTH, WIDTH), bool)
         for mosaic in mosaics:
             mine = free.copy()
-            mine[free] = self.survey.owned(mosaic, ra[free], dec[free])
+            if not self.survey.cells.owns_pixel(mosaic, self.order, number):
+                ra, dec = tile_places(self.order, number)
+                mine[free] = self.survey.owned(mosaic, ra[free], dec[free])
             if not mine.any():
                 continue
-            values = sample(self.products, mosaic, ra[mine], dec[mine])
+            x, y = tile_pixels(_planes(self.products, mosaic)["image"].wcs, self.order, number)
+            values = sample(self.products, mosaic, x[mine], y[mine])
             for layer, found in values.items():
                 tile[layer][mine] = found
             # own images may overlap: what one has no data of, the next may show
@@ -125,8 +133,29 @@ def tile_name(layer: str, order: int, number: int) -> str:
 
 def tile_places(order: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Right ascension and declination (ICRS deg) of the pixels of a tile, ``[y, x]`` each, as in FITS."""
-    pixels = number * WIDTH**2 + _numbers()
-    return healpy.pix2ang(2**order * WIDTH, pixels, nest=True, lonlat=True)
+    return _places(order, number, _numbers())
+
+
+def _places(order: int, number: int, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return healpy.pix2ang(2**order * WIDTH, number * WIDTH**2 + inside, nest=True, lonlat=True)
+
+
+def tile_pixels(wcs: WCS, order: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of an image, columns and rows, where the pixels of a tile lie; ``[y, x]`` each, NaN for none.
+
+    Every `STEP`-th is projected, and those between lie on bicubic splines. Where these miss the pixels in
+    the middle between, where HEALPix bends at declinations of 41.8 deg, all are projected.
+    """
+    axis, numbers = np.arange(WIDTH), _numbers()
+    knots, middles = slice(None, None, STEP), slice(STEP // 2, None, STEP)
+    known, control = (
+        to_pixels(wcs, *_places(order, number, numbers[part, part])) for part in (knots, middles)
+    )
+    if not (np.isfinite(known).all() and np.isfinite(control).all()):
+        return to_pixels(wcs, *tile_places(order, number))
+    x, y = (RectBivariateSpline(axis[knots], axis[knots], one)(axis, axis) for one in known)
+    missed = np.abs([x[middles, middles] - control[0], y[middles, middles] - control[1]]).max()
+    return (x, y) if missed < PLACE_ERROR_PX else to_pixels(wcs, *tile_places(order, number))
 
 
 @lru_cache(maxsize=1)
@@ -146,23 +175,22 @@ def _planes(products: Products, mosaic: str) -> dict[str, StoredPlane]:
     return {"image": open_plane(products.image(mosaic)), **maps}
 
 
-def sample(products: Products, mosaic: str, ra_deg: np.ndarray, dec_deg: np.ndarray) -> Tile:
-    """Image (Jy/beam), probability and mask of a mosaic at some positions.
+def sample(products: Products, mosaic: str, x: np.ndarray, y: np.ndarray) -> Tile:
+    """Image (Jy/beam), probability and mask of a mosaic at some places.
 
     Parameters
     ----------
     products : Products
     mosaic : str
-    ra_deg, dec_deg : ndarray, ``[position]``
-        ICRS.
+    x, y : ndarray, ``[place]``
+        Columns and rows of its image, from 0.
 
     Returns
     -------
-    dict of str to ndarray, ``[position]``
+    dict of str to ndarray, ``[place]``
         NaN, or 255 in the mask, where the mosaic has no data.
     """
     planes = _planes(products, mosaic)
-    x, y = to_pixels(planes["image"].wcs, ra_deg, dec_deg)
     ny, nx = planes["image"].data.shape
     inside = (x >= 0) & (y >= 0) & (x <= nx - 1) & (y <= ny - 1)  # NaN is outside
     found: Tile = {layer: np.full(x.shape, EMPTY[layer]) for layer in HIPS_LAYERS}

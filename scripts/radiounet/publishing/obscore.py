@@ -99,7 +99,9 @@ def obscore_row(
     }
 
 
-def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str, url: str = "") -> Table:
+def obscore_table(
+    rows: Sequence[Mapping], release: Release, collection_id: str, url: str | None = None
+) -> Table:
     """Return the table: two rows per mosaic, its mask and its probability map.
 
     Parameters
@@ -109,8 +111,8 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str,
     release : Release
     collection_id : str
         What identifiers of the files begin with, ``ivo://...``.
-    url : str
-        What their addresses begin with; '' for names in the folder.
+    url : str or None
+        What their addresses begin with; None for names in the folder.
     """
     full = []
     for row in sorted(rows, key=lambda one: one["obs_id"]):
@@ -123,7 +125,7 @@ def obscore_table(rows: Sequence[Mapping], release: Release, collection_id: str,
                     "calib_level": 4,
                     "obs_collection": release.collection,
                     "obs_publisher_did": f"{collection_id}/{kind}?{row['obs_id']}",
-                    "access_url": f"{url}{name}",
+                    "access_url": f"{url or ''}{name}",
                     "access_format": "image/fits",
                     "access_estsize": -(-row["sizes"][kind] // 1024),
                     "target_name": row["obs_id"],

@@ -123,7 +123,7 @@ def _number_islands(axes: WCSAxes, islands: Table, plane: Plane) -> list[Line2D]
 
 
 def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:
-    """Draw R500 of the clusters that touch the image, and their names."""
+    """Draw R500 and centre of the clusters that touch the image, and their names."""
     ny, nx = plane.data.shape
     for number, row in enumerate(clusters):
         radius = float(row["r500_arcmin"])
@@ -136,14 +136,18 @@ def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]
         axes.add_patch(
             SphericalCircle(centre, radius * u.arcmin, transform=axes.get_transform("icrs"), **style)
         )
+        is_inside = -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5
+        if is_inside:
+            axes.plot(x, y, "+", color=CLUSTER_COLOUR, markersize=9)
         if number < MOST_NAMES:
             name = textwrap.shorten(one_line(row["name"]), 40, placeholder="…")
+            name += "" if is_inside else " (centre outside)"
             # inside the picture, also where the circle is not
             side = "left" if x < 0.25 * nx else "right" if x > 0.75 * nx else "center"
             place = np.clip([x, y + radius_px], 0, 0.96 * np.array([nx, ny]))
             text = OUTLINED | {"color": CLUSTER_COLOUR}
             axes.text(*place, name, fontsize=8, ha=side, va="bottom", clip_on=True, **text)
-    label = f"R500 (clusters: {len(clusters)})"
+    label = f"R500 and centre (clusters: {len(clusters)})"
     return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if len(clusters) else []
 
 

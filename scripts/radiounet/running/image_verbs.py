@@ -34,7 +34,8 @@ def segment(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--model", default=Segmentation().model, help="model: its name or its folder (default: %(default)s)"
     )
-    others = [name for name in Segmentation.model_fields if name != "model"]
+    # how images share a job is for surveys
+    others = [name for name in Segmentation.model_fields if name not in ("model", "mosaics_per_job")]
     add_options(parser, Segmentation, *others)
     add_options(parser, MeasureOptions)
     args = parser.parse_args(arguments)

@@ -21,7 +21,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
-from radiounet.running.stages import made_by
+from radiounet.running.stages import STAGES, made_by
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class Progress(logging.Handler):
     jobs : dict of int to tuple
         Rule, mosaic and, if it is submitted with others, group of every job that is to run, by Snakemake's
         number, in the order of the walk.
-    before : iterable of str
-        Mosaics of the run that have nothing left to do.
+    mosaics : iterable of str
+        Mosaics of the run's graph. Those that no stage of the survey has to work on are done.
     quiet : bool
         Keep Snakemake's words on single jobs off the terminal, where the line stands for
         them; warnings and errors stay, and its log file has all.
@@ -122,7 +122,7 @@ class Progress(logging.Handler):
         self,
         products: Products,
         jobs: Mapping[int, tuple[str, str | None] | tuple[str, str | None, str | None]],
-        before: Iterable[str] = (),
+        mosaics: Iterable[str] = (),
         quiet: bool = True,
         stream: TextIO = sys.stderr,
     ):
@@ -131,11 +131,14 @@ class Progress(logging.Handler):
         self._release = products.title
         self._jobs = {number: Job(*job) for number, job in jobs.items()}
         self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
+        of_survey = {stage.rule for stage in STAGES}
         for job in self._jobs.values():
-            if job.mosaic:
+            if job.mosaic and job.rule in of_survey:  # to publish or compare a mosaic does not make it
                 self._of_mosaic[job.mosaic].append(job)
         in_groups = (job.group for job in self._jobs.values() if job.group)
         self._in_group: Counter[str | None] = Counter(in_groups)
+        # a comparison leaves the page of the survey as it is
+        self._keeps_files = any(not job.rule.startswith("verify") for job in self._jobs.values())
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
         self._stream = stream
@@ -143,7 +146,7 @@ class Progress(logging.Handler):
         self._spent: dict[str, list[float]] = defaultdict(list)
         self._failures: dict[int, dict[str, Any]] = {}
         self._rejected: dict[str, dict[str, str]] = {}
-        self._before = set(before)
+        self._before = set(mosaics) - set(self._of_mosaic)
         for mosaic in self._before:
             self._look_for_rejection(mosaic)
         self._last_line = self._last_files = 0.0
@@ -269,7 +272,7 @@ class Progress(logging.Handler):
         now = time.monotonic()
         terminal = self._stream.isatty()
         line_due = at_once or now - self._last_line >= (TERMINAL_S if terminal else LOG_S)
-        files_due = at_once or now - self._last_files >= FILES_S
+        files_due = self._keeps_files and (at_once or now - self._last_files >= FILES_S)
         if not (line_due or files_due):
             return
         status = self.status(state)

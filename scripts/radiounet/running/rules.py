@@ -312,11 +312,10 @@ class Rules:
         needed = {job.number: (job.rule, job.mosaic, job.group) for job in jobs if job.needed}
         rules = {job.rule for job in jobs if job.needed}
         mosaics = {job.mosaic for job in jobs if job.mosaic}
-        before = mosaics - {job.mosaic for job in jobs if job.needed}
         if any(stage.lasting and stage.rule in rules for stage in stages_of(self.config)):
             Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if mosaics or self.config.select.merges_regions:
-            progress = Progress(self.products, needed, before, quiet=not self.run.prints_jobs)
+            progress = Progress(self.products, needed, mosaics, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())
 
     def end(self, state: str) -> int:

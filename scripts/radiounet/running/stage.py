@@ -71,7 +71,7 @@ def verb_parser(
     epilog = f"examples:\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}"
     parser = _parser(program, description, epilog, reads, writes)
     # not the name of a rule: a run of the workflow has nothing to say about the code of a verb
-    parser.set_defaults(stage=program, on_reject="stop")
+    parser.set_defaults(stage=program, on_reject="stop", is_verb=True)
     return parser
 
 
@@ -137,6 +137,8 @@ def run_stage(
     derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
     try:
         _require_words(args)
+        if "is_verb" in args:
+            _require_files(_values(args, args.reads))
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
     except (ConfigError, OSError) as error:
@@ -200,6 +202,13 @@ def _require_words(args: argparse.Namespace) -> None:
     for name, value in vars(args).items():
         if "" in (value if isinstance(value, list) else [value]):
             raise ConfigError(f"{name.replace('_', '-')} is empty")
+
+
+def _require_files(names: Sequence[str]) -> None:
+    """Refuse files that are not there. Snakemake does so for rules; what has a scheme may be fetched."""
+    for name in names:
+        if "://" not in name and not os.path.exists(name):
+            raise ConfigError(f"there is no file {name}")
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

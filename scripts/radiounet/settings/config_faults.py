@@ -16,6 +16,7 @@ from radiounet.settings.urls import public_text
 
 MOST_VALUES = 1_000_000
 DEEPEST = 20
+LONGEST_VALUE = 120
 
 CORRECTIONS = {
     "mosaics.source is 'images'": "mosaics:\n  source: images\n  images:\n"
@@ -112,11 +113,8 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
         near = [now] if now in known else difflib.get_close_matches(str(path[-1]), known, 1)
         meant = f"; it is now called {now}" if now in known else f"; did you mean {near[0]}?" if near else ""
         allowed = f"allowed keys: {', '.join(known)}"
-        right = _as_yaml([*path[:-1], near[0] if near else known[0]], "...")
-        return (
-            f"- {key}: unknown key (value {shown(fault['input'])}); {allowed}{meant}\n"
-            f"  write for example:\n{right}"
-        )
+        right = _instead([*path[:-1], near[0]], fault["input"], section) if near else ""
+        return f"- {key}: unknown key (value {shown(fault['input'])}); {allowed}{meant}{right}"
     if fault["type"] == "missing":
         return f"- {key}: is needed\n  write for example:\n{_as_yaml(path, _example(path, section))}"
     message = fault["msg"].removeprefix("Value error, ")
@@ -133,6 +131,15 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
     example = _example(path, section)
     right = f"\n  write for example:\n{_as_yaml(path, example)}" if example is not None else ""
     return f"- {key}: {shown(fault['input'])} is not allowed; {message}{right}"
+
+
+def _instead(path: list[str | int], given: Any, section: type[BaseModel]) -> str:
+    """YAML with the key that was meant: with the value that was given, if that is a short one."""
+    if isinstance(given, str) and len(given) <= LONGEST_VALUE:
+        given = public_text(given)
+    elif not isinstance(given, bool | int | float):
+        given = _example(path, section)
+    return f"\n  write for example:\n{_as_yaml(path, given)}" if given is not None else ""
 
 
 def shown(value: Any) -> str:

@@ -22,11 +22,11 @@ class PublishOptions(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
         description="licence of what is published, by its SPDX identifier",
     )
-    url: str = Field(
-        "",
-        pattern=r"^(https?://[^\s?#]+/)?$",
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+/$",
         description="address at which the folder will be, ending in /; the table of images (ObsCore) gives "
-        "its files by it. Empty: by their names in the folder",
+        "its files by it. null: by their names in the folder",
     )
     aladin: FilePath | None = Field(
         None,

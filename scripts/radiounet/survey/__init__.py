@@ -12,6 +12,7 @@ __all__ = [
     "cluster_tables",
     "component_tables",
     "cosmology",
+    "fields",
     "http_client",
     "lists",
     "survey",

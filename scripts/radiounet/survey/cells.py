@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +16,7 @@ import numpy as np
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
 from radiounet.settings.releases import Release
+from radiounet.survey.fields import Field, nearest_fields
 
 if TYPE_CHECKING:
     from mocpy import MOC
@@ -24,15 +24,8 @@ if TYPE_CHECKING:
 
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
 NEAREST = 8  # pointings that can own a position: more never overlap there
-
-
-@dataclass(frozen=True)
-class Field:
-    """One LOFAR pointing: name and centre (ICRS deg)."""
-
-    name: str
-    ra_deg: float
-    dec_deg: float
+REACH_MARGIN_DEG = 0.01
+"""More than rounding of grids makes of the sky that a mosaic owns."""
 
 
 class Cells(ABC):
@@ -72,6 +65,22 @@ class Cells(ABC):
     def around(self, mosaic: str) -> list[Mosaic]:
         """Mosaics that decide which sky one owns: itself, where no other has a say in it."""
         return [self.mosaics[mosaic]]
+
+    def reach_deg(self, mosaic: Mosaic) -> float:
+        """Largest distance from a mosaic's centre of sky that it owns, deg."""
+        return np.sqrt(2) * self.half_deg(mosaic) + REACH_MARGIN_DEG
+
+    def healpix_pixels(self, mosaic: str, order: int) -> list[int]:
+        """HEALPix pixels (NESTED) of an order that may hold sky which a mosaic owns."""
+        import healpy
+
+        place = self.mosaics[mosaic]
+        centre, radius = unit_vectors(place.ra_deg, place.dec_deg), np.radians(self.reach_deg(place))
+        return healpy.query_disc(2**order, centre, radius, inclusive=True, nest=True).tolist()
+
+    def owns_pixel(self, mosaic: str, order: int, pixel: int) -> bool:
+        """Whether a mosaic surely owns all of a HEALPix pixel (NESTED); False where that is not known."""
+        return False
 
     def on_map(
         self, names: Sequence[str], ra_deg: np.ndarray, dec_deg: np.ndarray, least_deg: float
@@ -183,6 +192,21 @@ class HealpixCells(Cells):
 
         return healpy.ang2pix(self.nside, ra_deg, dec_deg, lonlat=True) == cell_pixel(mosaic)
 
+    def healpix_pixels(self, mosaic: str, order: int) -> list[int]:
+        """HEALPix pixels (NESTED) of an order that a mosaic's cell is in, or that are in it."""
+        import healpy
+
+        cell = int(healpy.ring2nest(self.nside, cell_pixel(mosaic)))
+        finer = 2 * (order - healpy.nside2order(self.nside))
+        return [cell >> -finer] if finer < 0 else list(range(cell << finer, (cell + 1) << finer))
+
+    def owns_pixel(self, mosaic: str, order: int, pixel: int) -> bool:
+        """Whether a HEALPix pixel (NESTED) lies in a mosaic's cell."""
+        import healpy
+
+        finer = 2 * (order - healpy.nside2order(self.nside))
+        return finer >= 0 and pixel >> finer == healpy.ring2nest(self.nside, cell_pixel(mosaic))
+
     def on_map(
         self, names: Sequence[str], ra_deg: np.ndarray, dec_deg: np.ndarray, least_deg: float
     ) -> Iterator[tuple[str, np.ndarray]]:
@@ -255,6 +279,22 @@ class NearestPointing(Cells):
         """Whether a mosaic is the nearest that reaches each position, ``[position]``."""
         return self._nearest(ra_deg, dec_deg) == self.names.tolist().index(mosaic)
 
+    def reach_deg(self, mosaic: Mosaic) -> float:
+        """Largest distance from a mosaic's centre of sky that it owns: the radius of its data, deg."""
+        return self.half_deg(mosaic) + REACH_MARGIN_DEG
+
+    def owns_pixel(self, mosaic: str, order: int, pixel: int) -> bool:
+        """Whether a mosaic's data reach all of a HEALPix pixel (NESTED), and no other is as near."""
+        import healpy
+
+        centre = np.array(healpy.pix2vec(2**order, pixel, nest=True))
+        radius = np.degrees(healpy.max_pixrad(2**order))
+        distances = separation_deg(centre, self._centre_tree.data)
+        own = self.names.tolist().index(mosaic)
+        others = np.delete(distances, own)
+        is_nearest = distances[own] + radius < others.min(initial=np.inf) - radius
+        return bool(is_nearest and distances[own] + radius < self.half_deg(self.mosaics[mosaic]))
+
     def around(self, mosaic: str) -> list[Mosaic]:
         """Mosaics that decide which sky one owns: itself, and those whose data may meet its own."""
         own = self.mosaics[mosaic]
@@ -320,46 +360,3 @@ def cell_pixel(name: str) -> int:
     if not digits:
         raise ConfigError(f"{name} is no name of a HEALPix cell, such as hp01312")
     return int(digits[0])
-
-
-def fields_in_footprint(fields: Sequence[Field], moc: MOC, radius_deg: float = 1.85) -> list[bool]:
-    """Tell which fields a footprint made of discs around its fields can contain.
-
-    A field is in when the whole disc is. No list of DR3 fields is published;
-    this keeps every one that may be in it, and a few more whose discs happen to
-    be covered by their neighbours.
-    """
-    import healpy
-
-    nside = 2**moc.max_order
-    covered = np.zeros(healpy.nside2npix(nside), bool)
-    covered[healpy.nest2ring(nside, np.asarray(moc.flatten()).astype(np.int64))] = True
-    centres = unit_vectors([f.ra_deg for f in fields], [f.dec_deg for f in fields])
-    radius = np.radians(radius_deg)
-    return [bool(covered[healpy.query_disc(nside, centre, radius)].all()) for centre in centres]
-
-
-def nearest_fields(distances_deg: np.ndarray) -> np.ndarray:
-    """Fields that make a pointing's mosaic (ddf-pipeline `find_mosaic_pointings.py`).
-
-    The field itself and its six nearest, and further ones within 1.1 times the
-    distance of the sixth; the last of these is dropped by a strict comparison,
-    as the survey's code does.
-
-    Parameters
-    ----------
-    distances_deg : ndarray, ``[field]``
-        From the pointing to every field of the grid, itself included.
-
-    Returns
-    -------
-    ndarray of bool, ``[field]``
-    """
-    ordered = np.sort(distances_deg)
-    if len(ordered) <= 7:
-        return np.ones(len(ordered), bool)
-    end = 7
-    for index in range(7, min(20, len(ordered))):
-        if ordered[index] / ordered[6] < 1.1:
-            end = index
-    return distances_deg < ordered[end]

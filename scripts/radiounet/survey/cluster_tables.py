@@ -150,10 +150,13 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
             f"{path} has the columns {'; '.join(double)}: rename or remove those that are not meant"
         )
     columns = {one: table[found[one.lower()][0]] for one in CLUSTER_COLUMNS if found[one.lower()]}
-    if not {"name", "ra", "dec", "z"} <= set(columns) or not {"M500", "R500"} & set(columns):
+    missing = [one for one in ("name", "ra", "dec", "z") if one not in columns]
+    if not {"M500", "R500"} & set(columns):
+        missing.append("M500 or R500")
+    if missing:
         raise ConfigError(
-            f"{path} needs the columns name, ra, dec, z, and M500 or R500 with units; "
-            f"it has {', '.join(table.colnames)}"
+            f"{path} lacks {', '.join(missing)}: it needs the columns name, ra, dec, z, and M500 or R500 "
+            f"with units; it has {', '.join(table.colnames)}"
         )
     for name, column in columns.items():
         if not hasattr(column, "dtype") or column.ndim != 1 or column.dtype.kind not in f"fiu{TEXT}":

@@ -23,7 +23,8 @@ from radiounet.settings.archive import Archive
 from radiounet.settings.releases import Release
 from radiounet.settings.urls import public_text
 from radiounet.survey.archive import fetch
-from radiounet.survey.cells import Field, HealpixCells, NearestPointing, fields_in_footprint
+from radiounet.survey.cells import HealpixCells, NearestPointing
+from radiounet.survey.fields import Field, fields_in_footprint
 from radiounet.survey.survey import list_paths, read_list
 
 logger = logging.getLogger(__name__)

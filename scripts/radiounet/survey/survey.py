@@ -20,7 +20,8 @@ from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.mosaics import OwnImage, Selection
 from radiounet.settings.releases import OWN_IMAGES, Release
-from radiounet.survey.cells import Field, cells_of
+from radiounet.survey.cells import cells_of
+from radiounet.survey.fields import Field
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Survey:
     def fields_of(self, mosaic: str, field_radius_deg: float) -> list[str]:
         """Names of the fields that make a mosaic.
 
-        Pointings: see `radiounet.survey.cells.nearest_fields`. HEALPix cells: fields whose disc of
+        Pointings: see `radiounet.survey.fields.nearest_fields`. HEALPix cells: fields whose disc of
         `field_radius_deg` meets the mosaic's square.
         """
         place = self.mosaics[mosaic]

@@ -126,6 +126,7 @@ def test_negative_right_ascension(tmp_path):
         ({"BMAJ": None}, BeamError, "BMAJ"),
         ({"BMIN": 0.0}, BeamError, "unusable"),
         ({"CTYPE1": "LINEAR", "CTYPE2": "LINEAR"}, CelestialError, "celestial"),
+        ({"CTYPE1": None, "CTYPE2": None}, CelestialError, "has no CTYPE1 and no CTYPE2"),
     ],
 )
 def test_bad_headers_have_named_errors(tmp_path, changes, error, words):
@@ -246,7 +247,8 @@ def test_a_south_up_image_is_turned_north_up():
 def test_grids_of_four_published_headers(field):
     import csv
 
-    from radiounet.survey.cells import Field, NearestPointing
+    from radiounet.survey.cells import NearestPointing
+    from radiounet.survey.fields import Field
 
     with tarfile.open(SHARED / "headers" / f"{field}.fits_headers.tar") as archive:
         name = next(n for n in archive.getnames() if "low-mosaic-blanked" in n)

@@ -198,3 +198,15 @@ def test_the_product_of_a_galactic_image_says_icrs(tmp_path):
     row, column = np.unravel_index(np.nanargmax(made.data), made.data.shape)
     place = SkyCoord(*to_sky(made.wcs, column, row), unit="deg")
     assert place.separation(SkyCoord(150.0, 35.0, unit="deg")).arcsec < 3.2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(Beam(25, 20), "25 x 20"), (Beam(18.1, 7.05, 10), None), (None, None)]
+)
+def test_a_beam_that_replaces_another_of_the_header_is_told(tmp_path, caplog, given, said):
+    plane = point_source(GRIDS["galactic"], Beam(18, 7, 60))
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0, given)
+    told = [one.getMessage() for one in caplog.records if "header has a beam" in one.getMessage()]
+    assert len(told) == (said is not None)
+    assert all("beam of 18 x 7 arcsec" in one and said in one for one in told)

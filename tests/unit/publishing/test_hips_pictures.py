@@ -1,12 +1,15 @@
-"""Pictures of HiPS tiles: grey alone where all is known, grey and opacity where it is not."""
+"""HiPS tiles: where their pixels lie, and their pictures, grey with opacity where not all is known."""
 
 import io
 
+import healpy
 import numpy as np
 import pytest
 from PIL import Image
 
-from radiounet.publishing.hips import png_bytes, shade
+from radiounet.images.geometry import to_pixels
+from radiounet.images.image import grid_wcs
+from radiounet.publishing.hips import png_bytes, shade, tile_pixels, tile_places
 
 RMS_JY = 1e-4
 
@@ -27,3 +30,28 @@ def test_a_picture_shows_the_shade_of_its_tile(layer, blank):
     np.testing.assert_array_equal(opacity == 0, np.isnan(plane))
     if blank:
         np.testing.assert_array_equal(shown[..., 1], opacity)
+
+
+def test_a_tile_lies_where_healpix_says():
+    """The first row of a PNG, the last of FITS, begins with pixel 0; pixel 1 is below it, 2 beside it."""
+    nside = 2**7 * 512
+    for (y, x), inside in {(511, 0): 0, (510, 0): 1, (511, 1): 2, (510, 1): 3, (0, 511): 512**2 - 1}.items():
+        ra, dec = tile_places(7, 20000)
+        assert healpy.ang2pix(nside, ra[y, x], dec[y, x], nest=True, lonlat=True) == 20000 * 512**2 + inside
+
+
+@pytest.mark.parametrize(("dec", "bends"), [(20.0, False), (41.81, True), (-41.81, True), (70.0, False)])
+def test_pixels_of_a_tile_are_those_of_every_projection_of_its_own(dec, bends, monkeypatch):
+    """Few are projected, but for a tile across the declination where HEALPix bends: there all are."""
+    number = int(healpy.ang2pix(2**7, 50.0, dec, nest=True, lonlat=True))
+    wcs = grid_wcs(50.3, dec + 0.4, 4000, 4.5)
+    expected = to_pixels(wcs, *tile_places(7, number))
+    asked = []
+
+    def counting(wcs, ra, dec):
+        asked.append(np.size(ra))
+        return to_pixels(wcs, ra, dec)
+
+    monkeypatch.setattr("radiounet.publishing.hips.to_pixels", counting)
+    np.testing.assert_allclose(tile_pixels(wcs, 7, number), expected, rtol=0, atol=2e-4)
+    assert (max(asked) == 512**2) == bends

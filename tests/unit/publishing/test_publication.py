@@ -26,7 +26,7 @@ from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
-from radiounet.publishing.hips import TileMaker, sample, tile_places
+from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import JobFiles
@@ -310,14 +310,6 @@ def test_tiles_of_coarser_orders_are_means_of_their_children(published):
         np.testing.assert_allclose(part[known], np.nanmean(blocks[known], axis=-1), rtol=1e-5, atol=1e-9)
 
 
-def test_a_tile_lies_where_healpix_says():
-    """The first row of a PNG, the last of FITS, begins with pixel 0; pixel 1 is below it, 2 beside it."""
-    nside = 2**7 * 512
-    for (y, x), inside in {(511, 0): 0, (510, 0): 1, (511, 1): 2, (510, 1): 3, (0, 511): 512**2 - 1}.items():
-        ra, dec = tile_places(7, 20000)
-        assert healpy.ang2pix(nside, ra[y, x], dec[y, x], nest=True, lonlat=True) == 20000 * 512**2 + inside
-
-
 def test_pictures_and_allsky(published):
     for layer in HIPS_LAYERS:
         folder = Path(published.at(published.hips(layer)))
@@ -464,7 +456,21 @@ def test_hostile_names_stay_text(published):
     assert '<script>alert(1)</script> "x" \' ? ?' in readme
 
 
-def test_the_verb(run, tmp_path, capsys):
+def test_the_verb_publishes_what_the_workflow_does(run, published, tmp_path):
+    folder = tmp_path / "publication"
+    main(["publish", run.root, "--release", "dr2", "--out", str(folder), "--threads", "1"])
+    table = Table.read(folder / Publication.obscore("fits"))
+    assert list(table["access_url"]) == list(
+        Table.read(published.at(published.obscore("fits")))["access_url"]
+    )
+    for layer in HIPS_LAYERS:
+        made, expected = tiles(Publication(str(folder)), layer, 7), tiles(published, layer, 7)
+        assert made.keys() == expected.keys()
+        for number, tile in made.items():
+            np.testing.assert_array_equal(tile, expected[number])
+
+
+def test_the_verb_refuses(run, tmp_path, capsys):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
@@ -472,9 +478,11 @@ def test_the_verb(run, tmp_path, capsys):
         main(["publish", run.root, "--out", str(folder), "--threads", "1"])
     assert end.value.code == ConfigError.exit_status
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert "is not empty and no publication" in capsys.readouterr().err
     with pytest.raises(SystemExit) as end:
         main(["publish", str(tmp_path / "none"), "--release", "dr2", "--out", str(tmp_path / "out")])
     assert end.value.code == ConfigError.exit_status
+    assert f"there is no file {tmp_path / 'none'}" in capsys.readouterr().err
 
 
 def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
@@ -493,7 +501,8 @@ def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_
     TileMaker(own, run, {"a": cells, "b": cells}, 1e-4, 7).write(number >> 8, job_files)
     tile = raw(next(tmp_path.glob(f"hips/image/Norder7/*/Npix{number}.fits")))
     ra, dec = tile_places(7, number)
-    values = {name: sample(run, name, ra.ravel(), dec.ravel())["image"].reshape(ra.shape) for name in NAMES}
+    places = {name: tile_pixels(open_plane(run.image(name)).wcs, 7, number) for name in NAMES}
+    values = {name: sample(run, name, *place)["image"] for name, place in places.items()}
     first = np.isfinite(values["a"])
     assert (first & np.isfinite(values["b"])).any()
     assert (first & (SURVEY.owner(ra, dec) == "b")).any()

@@ -194,6 +194,10 @@ def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
     assert done.returncode == 78
     assert "radiounet fetch-model" in done.stderr
     assert "Traceback" not in done.stderr
+    for options in (("nothing.fits",), (kelvin, "--clusters", "nothing.csv")):
+        done = start("radiounet segment", *options, "--out", tmp_path / "out")
+        assert done.returncode == 78
+        assert "there is no file nothing." in done.stderr
 
 
 def test_a_keras_without_a_backend_is_explained(tmp_path):

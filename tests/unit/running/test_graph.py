@@ -10,8 +10,9 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2, DR3, SOURCES
-from radiounet.survey.cells import Field, HealpixCells, NearestPointing
+from radiounet.survey.cells import HealpixCells, NearestPointing
 from radiounet.survey.cluster_lists import merge_cluster_tables
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 from stages import write_image

@@ -61,7 +61,7 @@ def products(tmp_path):
 
 @pytest.fixture
 def progress(products):
-    return Progress(products, JOBS, before=["three"], stream=io.StringIO())
+    return Progress(products, JOBS, mosaics=["three"], stream=io.StringIO())
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_rejected_mosaic_is_neither_done_nor_failed(tell, progress, products):
 
 def test_rejections_of_earlier_runs_are_counted(products):
     reject_mosaic(products, "three", BUNIT="K")
-    status = Progress(products, JOBS, before=["three"]).status("running")
+    status = Progress(products, JOBS, mosaics=["three"]).status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
 
 
@@ -279,3 +279,29 @@ def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tm
     words = progress.status("failed").failed[0]["last_words"]
     assert "rejected two in tile: UnitError: " in words
     assert "<b>$K$" in words
+
+
+def test_a_comparison_leaves_the_page_of_the_survey_as_it_is(tell, products):
+    """Neither does it count as work on a mosaic, nor does publishing one."""
+    Progress(products, JOBS, mosaics=["three"], stream=io.StringIO()).start(logging.Logger("x")).end("failed")
+    page, file = (Path(path) for path in (products.status_page(), products.status_file()))
+    before = page.read_bytes(), file.read_bytes()
+    jobs = {1: ("verify_mosaic", "one"), 2: ("verify", None)}
+    stream = io.StringIO()
+    comparison = Progress(products, jobs, mosaics=["one", "two"], stream=stream).start(logging.Logger("x"))
+    tell(comparison, "job_started", jobs=[1])
+    tell(comparison, "job_finished", job_id=1)
+    comparison.end("finished")
+    assert (page.read_bytes(), file.read_bytes()) == before
+    assert stream.getvalue().endswith("2 of 2 mosaics done, 0 running, 0 failed, 0 rejected; 1 of 2 jobs\n")
+
+
+def test_to_publish_a_mosaic_does_not_make_it(tell, products):
+    jobs = {1: ("publish_mosaic", "one"), 2: ("publish", None)}
+    publishing = Progress(products, jobs, mosaics=["one", "two"], stream=io.StringIO())
+    tell(publishing, "job_started", jobs=[1])
+    tell(publishing, "job_finished", job_id=1)
+    publishing.start(logging.Logger("x")).end("finished")
+    status = json.loads(Path(products.status_file()).read_text())
+    assert (status["mosaics"]["done"], status["mosaics_per_hour"]) == (2, None)
+    assert status["jobs"]["done"] == 1

@@ -12,7 +12,8 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.running.rerun import Rerun
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2
-from radiounet.survey.cells import Field, NearestPointing
+from radiounet.survey.cells import NearestPointing
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
 from stages import fetch_field, leave_out, pass_on, reject_mosaic

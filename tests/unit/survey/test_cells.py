@@ -8,7 +8,8 @@ from mocpy import MOC
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES, Release
-from radiounet.survey.cells import Field, HealpixCells, NearestPointing, OwnImages, cell_pixel, cells_of
+from radiounet.survey.cells import HealpixCells, NearestPointing, OwnImages, cell_pixel, cells_of
+from radiounet.survey.fields import Field
 
 COARSE = Release(
     name="coarse",

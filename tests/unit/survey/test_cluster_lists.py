@@ -18,9 +18,10 @@ from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
 from radiounet.survey.catalogues import convert_catalogue
-from radiounet.survey.cells import Field, NearestPointing
+from radiounet.survey.cells import NearestPointing
 from radiounet.survey.cluster_lists import merge_cluster_tables, merge_lists
 from radiounet.survey.cluster_tables import merged_from, read_clusters
+from radiounet.survey.fields import Field
 from radiounet.survey.survey import Cluster, Survey
 
 TABLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "tables"

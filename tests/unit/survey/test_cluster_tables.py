@@ -137,7 +137,8 @@ def test_rows_without_size_come_out_unmeasured(tmp_path, unit, size):
 def test_missing_column(tmp_path, absent):
     table = table_of(M500=[5e14, 5e14] * u.solMass)
     table.remove_column(absent)
-    with pytest.raises(ConfigError, match="needs the columns"):
+    named = "M500 or R500" if absent == "M500" else absent
+    with pytest.raises(ConfigError, match=f"lacks {named}: it needs the columns"):
         read_back(tmp_path, table)
 
 

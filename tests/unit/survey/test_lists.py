@@ -9,7 +9,7 @@ from radiounet.images.tables import IncompleteTableError, ServiceError
 from radiounet.settings.archive import Archive
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2
-from radiounet.survey.cells import Field
+from radiounet.survey.fields import Field
 from radiounet.survey.lists import (
     ListError,
     fetch_lists,

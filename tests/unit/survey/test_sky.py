@@ -7,7 +7,8 @@ from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
 from radiounet.settings.mosaics import Disc, Selection
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
-from radiounet.survey.cells import Field, HealpixCells, NearestPointing, cell_pixel, nearest_fields
+from radiounet.survey.cells import HealpixCells, NearestPointing, cell_pixel, cells_of
+from radiounet.survey.fields import Field, nearest_fields
 from radiounet.survey.survey import Cluster, Survey
 
 PAIR = Survey(DR2, [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
@@ -202,3 +203,33 @@ def test_two_own_images_may_show_one_position():
 )
 def test_a_cluster_needs_a_position_and_a_size(values, measurable):
     assert Cluster("A", *values).measurable is measurable
+
+
+@pytest.mark.parametrize("order", [3, 8])
+@pytest.mark.parametrize(
+    ("survey", "mosaic"),
+    [
+        (PAIR, "west"),
+        (Survey(DR3, [Mosaic("hp01312", 45.0, 41.8, 3600)]), "hp01312"),
+        (Survey(OWN_IMAGES, [Mosaic("a", 0.01, 89.5, 900)]), "a"),
+    ],
+)
+def test_healpix_pixels_of_a_mosaic_hold_all_that_it_owns(survey, mosaic, order):
+    """Looked at in many places: those that a mosaic owns lie in them, and where it owns all, it owns each."""
+    place = survey.mosaics[mosaic]
+    if survey.release is DR3:
+        place = cells_of(DR3).geometry(1312)
+    half = place.n_px * survey.release.pixel_arcsec / 3600
+    fine = healpy.query_disc(
+        1024, healpy.ang2vec(place.ra_deg, place.dec_deg, lonlat=True), np.radians(half), nest=True
+    )
+    ra, dec = healpy.pix2ang(1024, fine, nest=True, lonlat=True)
+    mine = survey.owned(mosaic, ra, dec)
+    assert mine.sum() > 50
+    pixels = fine >> 2 * (10 - order)
+    found = survey.cells.healpix_pixels(mosaic, order)
+    assert set(pixels[mine].tolist()) <= set(found)
+    whole = [pixel for pixel in found if survey.cells.owns_pixel(mosaic, order, pixel)]
+    assert mine[np.isin(pixels, whole)].all()
+    if order == 8 and survey.cells.disjoint:
+        assert whole
