@@ -4,6 +4,7 @@ Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """
 
 __all__ = [
+    "between_pixels",
     "cds_readme",
     "compressed_maps",
     "coverage",
@@ -26,6 +27,7 @@ __all__ = [
     "records",
     "report",
     "research_object",
+    "side_by_side",
     "site",
     "site_pictures",
     "site_sources",

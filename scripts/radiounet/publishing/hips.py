@@ -16,7 +16,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image, PngImagePlugin
-from scipy import ndimage
 from scipy.interpolate import RectBivariateSpline
 
 from radiounet import __version__
@@ -25,6 +24,7 @@ from radiounet.images.image import StoredPlane, open_plane
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.network.masks import NO_DATA
+from radiounet.publishing.between_pixels import between_pixels
 from radiounet.publishing.coverage import REACHED_ORDER
 from radiounet.publishing.hips_regions import TOP_ORDER
 from radiounet.publishing.records import JobFiles
@@ -110,14 +110,17 @@ class TileMaker:
         tile = {layer: np.full((WIDTH, WIDTH), EMPTY[layer]) for layer in HIPS_LAYERS}
         free = np.ones((WIDTH, WIDTH), bool)
         for mosaic in mosaics:
+            planes = _planes(self.products, mosaic)
+            if not _has_data(planes, self.order, number):
+                continue
             mine = free.copy()
             if not self.survey.cells.owns_pixel(mosaic, self.order, number):
                 ra, dec = tile_places(self.order, number)
                 mine[free] = self.survey.owned(mosaic, ra[free], dec[free])
             if not mine.any():
                 continue
-            x, y = tile_pixels(_planes(self.products, mosaic)["image"].wcs, self.order, number)
-            values = sample(self.products, mosaic, x[mine], y[mine])
+            x, y = tile_pixels(planes["image"].wcs, self.order, number)
+            values = sample(planes, x[mine], y[mine])
             for layer, found in values.items():
                 tile[layer][mine] = found
             # own images may overlap: what one has no data of, the next may show
@@ -175,13 +178,28 @@ def _planes(products: Products, mosaic: str) -> dict[str, StoredPlane]:
     return {"image": open_plane(products.image(mosaic)), **maps}
 
 
-def sample(products: Products, mosaic: str, x: np.ndarray, y: np.ndarray) -> Tile:
+def _has_data(planes: Mapping[str, StoredPlane], order: int, number: int) -> bool:
+    """Whether the part of a mosaic that a tile may show holds any data; True where that is not known."""
+    knots = _numbers()[::STEP, ::STEP]
+    x, y = to_pixels(planes["image"].wcs, *_places(order, number, knots))
+    if not np.isfinite([x, y]).all():
+        return True
+    margin = 2 * STEP  # more than the places between the knots lie beside them
+    columns, rows = (
+        slice(max(int(one.min()) - margin, 0), max(int(one.max()) + margin, 0)) for one in (x, y)
+    )
+    brightness, chance = (planes[layer].window(rows, columns) for layer in ("image", "probability"))
+    marked = planes["mask"].window(rows, columns)
+    return bool(np.isfinite(brightness).any() or np.isfinite(chance).any() or (marked != NO_DATA).any())
+
+
+def sample(planes: Mapping[str, StoredPlane], x: np.ndarray, y: np.ndarray) -> Tile:
     """Image (Jy/beam), probability and mask of a mosaic at some places.
 
     Parameters
     ----------
-    products : Products
-    mosaic : str
+    planes : mapping of str to StoredPlane
+        Of the mosaic.
     x, y : ndarray, ``[place]``
         Columns and rows of its image, from 0.
 
@@ -190,7 +208,6 @@ def sample(products: Products, mosaic: str, x: np.ndarray, y: np.ndarray) -> Til
     dict of str to ndarray, ``[place]``
         NaN, or 255 in the mask, where the mosaic has no data.
     """
-    planes = _planes(products, mosaic)
     ny, nx = planes["image"].data.shape
     inside = (x >= 0) & (y >= 0) & (x <= nx - 1) & (y <= ny - 1)  # NaN is outside
     found: Tile = {layer: np.full(x.shape, EMPTY[layer]) for layer in HIPS_LAYERS}
@@ -198,10 +215,10 @@ def sample(products: Products, mosaic: str, x: np.ndarray, y: np.ndarray) -> Til
         return found
     x, y = x[inside], y[inside]
     columns, rows = (slice(int(one.min()), int(one.max()) + 2) for one in (x, y))
-    place = [y - rows.start, x - columns.start]
+    place = y - rows.start, x - columns.start
     for layer in ("image", "probability"):
         part = planes[layer].window(rows, columns)
-        found[layer][inside] = ndimage.map_coordinates(part, place, order=1, mode="nearest")
+        found[layer][inside] = between_pixels(part, *place)
     nearest = tuple(np.rint(one).astype(int) for one in place)
     found["mask"][inside] = planes["mask"].window(rows, columns)[nearest].astype(np.uint8)
     return found

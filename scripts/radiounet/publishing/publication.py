@@ -10,10 +10,8 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from mocpy import MOC
@@ -43,6 +41,7 @@ from radiounet.publishing.records import (
     spoiled,
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
+from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site import write_site
 from radiounet.publishing.workflow_files import workflow_files
 from radiounet.settings.publish import PublishOptions
@@ -72,36 +71,14 @@ def publish(
     processes : int
     options : PublishOptions
     """
-    _side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
+    side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
     publish_catalogues(products, publication, survey.release, shown)
     publish_survey(products, publication, survey.release, mosaics, options)
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
-    _side_by_side(make, sorted(regions), processes)
+    side_by_side(make, sorted(regions), processes)
     finish(products, publication, survey.release, mosaics, sorted(regions), options, processes)
-
-
-def _side_by_side(work: Callable, names: Iterable, processes: int) -> None:
-    if processes == 1:
-        for name in names:
-            work(name)
-        return
-    # once to each process, since it holds the whole survey
-    with ProcessPoolExecutor(processes, get_context("spawn"), _remember, (work,)) as pool:
-        for _ in pool.map(_work_on, names):
-            pass
-
-
-_WORK: list[Callable] = []
-
-
-def _remember(work: Callable) -> None:
-    _WORK.append(work)
-
-
-def _work_on(name: object) -> None:
-    _WORK[0](name)
 
 
 def run_mosaics(products: Products) -> list[str]:

@@ -3,9 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from radiounet.images.rejections import read_rejection
 from radiounet.images.words import STYLE, write_if_changed, write_script
 from radiounet.publishing.kit import files_of, read_catalogues
 from radiounet.publishing.research_object import CRATE, NO_LIMITS
+from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site_sources import SiteSources, write_mosaic
 from radiounet.publishing.site_tables import (
     NOWHERE,
@@ -37,13 +37,10 @@ from radiounet.survey.cells import cell_pixel
 
 logger = logging.getLogger(__name__)
 
-_Job = tuple[str, dict[str, list[int]]]  # a mosaic, and its rows in the tables of clusters and islands
 ASSETS = Path(__file__).with_name("pages")
 PAGE = "index.html"
 ALADIN = "aladin.js"
 HIPS = ("image", "probability", "mask")
-FEW_MOSAICS = 4
-"""Mosaics for which starting other processes takes longer than it saves."""
 SIDE_POINTS = 3
 """Points along each side of a mosaic's outline."""
 MADE_WITH = {
@@ -113,33 +110,14 @@ def write_site(
     ]
     sources = SiteSources(results, files.root, catalogues, stems)
     jobs = [(name, mine) for name, mine in by_mosaic if any(mine.values())]
-    for made in _write_mosaics(sources, jobs, processes):
+    jobs.sort(key=lambda job: -sum(map(len, job[1].values())))  # the last ones to be short
+    for made in side_by_side(partial(write_mosaic, sources), jobs, processes):
         written.update(made)
     _remove_others(files, written)
     run = _run(results, files, catalogues, mosaics)
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
-
-
-def _write_mosaics(sources: SiteSources, jobs: Sequence[_Job], processes: int) -> list[list[str]]:
-    if processes == 1 or len(jobs) < FEW_MOSAICS:
-        return [write_mosaic(sources, *job) for job in jobs]
-    # the tables once to each process, which takes the rows of its mosaics out of them
-    count = min(processes, len(jobs))
-    with ProcessPoolExecutor(count, get_context("spawn"), _remember, (sources,)) as executor:
-        return list(executor.map(_write_remembered, jobs))
-
-
-_SOURCES: list[SiteSources] = []
-
-
-def _remember(sources: SiteSources) -> None:
-    _SOURCES.append(sources)
-
-
-def _write_remembered(job: _Job) -> list[str]:
-    return write_mosaic(_SOURCES[0], *job)
 
 
 def _require_own(files: SiteFiles) -> None:

@@ -52,21 +52,21 @@ class SiteSources:
     stems: dict[str, list[str]]
 
 
-def write_mosaic(sources: SiteSources, mosaic: str, rows: Mapping[str, Sequence[int]]) -> list[str]:
+def write_mosaic(sources: SiteSources, job: tuple[str, Mapping[str, Sequence[int]]]) -> list[str]:
     """Write the files of all clusters and islands of a mosaic, unless they are there.
 
     Parameters
     ----------
     sources : SiteSources
-    mosaic : str
-    rows : mapping of str to sequence of int
-        Of ``cluster`` and ``island``: the mosaic's rows in their tables.
+    job : str, mapping of str to sequence of int
+        The mosaic, and its rows in the tables of ``cluster`` and ``island``.
 
     Returns
     -------
     list of str
         Files of the site.
     """
+    mosaic, rows = job
     tables = {kind: sources.tables[f"{kind}s"][found] for kind, found in rows.items()}
     stems = {kind: [sources.stems[f"{kind}s"][row] for row in found] for kind, found in rows.items()}
     files, products = SiteFiles(sources.out), files_of(sources.results, mosaic)

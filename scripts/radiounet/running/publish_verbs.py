@@ -60,6 +60,10 @@ def publish(arguments: Sequence[str]) -> None:
         folder = Path(args.out)
         if folder.is_dir() and any(folder.iterdir()) and not Path(record).parents[1].is_dir():
             raise ConfigError(f"{args.out} is not empty and no publication: write somewhere else")
+        if args.threads > 1:
+            from radiounet.publishing.side_by_side import start_server
+
+            start_server()
         from radiounet.publishing.publication import publish as publish_run
         from radiounet.publishing.publication import run_mosaics, survey_of_run
 

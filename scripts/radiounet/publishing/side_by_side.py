@@ -1,0 +1,50 @@
+"""Work on many things in several processes."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.forkserver import ensure_running
+from typing import TypeVar
+
+Thing = TypeVar("Thing")
+Made = TypeVar("Made")
+
+PRELOADED = ["radiounet.publishing.publication"]
+"""What processes of a publication import: once, by the server that they are forked from."""
+
+
+def start_server() -> None:
+    """Have the server import what the processes need, while this process goes on with its own imports."""
+    get_context("forkserver").set_forkserver_preload(PRELOADED)
+    ensure_running()
+
+
+def side_by_side(work: Callable[[Thing], Made], things: Iterable[Thing], processes: int) -> list[Made]:
+    """Work on things in several processes; what was made of each, in their order.
+
+    Parameters
+    ----------
+    work : callable
+        Goes to each process once, with all that it holds.
+    things : iterable
+    processes : int
+        At most.
+    """
+    waiting = list(things)
+    count = min(processes, len(waiting))
+    if count < 2:
+        return [work(thing) for thing in waiting]
+    start_server()
+    with ProcessPoolExecutor(count, get_context("forkserver"), _remember, (work,)) as pool:
+        return list(pool.map(_work_on, waiting))
+
+
+_WORK: list[Callable] = []
+
+
+def _remember(work: Callable) -> None:
+    _WORK.append(work)
+
+
+def _work_on(thing: object) -> object:
+    return _WORK[0](thing)
