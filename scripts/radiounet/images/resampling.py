@@ -233,9 +233,9 @@ def _note_other_beam(source: str, beam: Beam) -> None:
         own = open_plane(source).beam
     except BeamError:
         return
-    widths = [[one.major_arcsec, one.minor_arcsec] for one in (own, beam)]
-    if not np.allclose(*widths, rtol=BEAM_TOLERANCE):
+    in_header, counts = ((one.major_arcsec, one.minor_arcsec) for one in (own, beam))
+    if not np.allclose(in_header, counts, rtol=BEAM_TOLERANCE):
         logger.warning(
             "%s: its header has a beam of %.4g x %.4g arcsec, and %.4g x %.4g counts instead, as given",
-            *(source, *widths[0], *widths[1]),
+            *(source, *in_header, *counts),
         )

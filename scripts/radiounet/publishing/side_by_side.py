@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.forkserver import ensure_running
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -39,12 +39,12 @@ def side_by_side(work: Callable[[Thing], Made], things: Iterable[Thing], process
         return list(pool.map(_work_on, waiting))
 
 
-_WORK: list[Callable] = []
+_WORK: list[Callable[[Any], Any]] = []
 
 
 def _remember(work: Callable) -> None:
     _WORK.append(work)
 
 
-def _work_on(thing: object) -> object:
+def _work_on(thing: Any) -> Any:
     return _WORK[0](thing)
