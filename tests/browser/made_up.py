@@ -89,8 +89,6 @@ def write_survey(folder: Path) -> Path:
     write_catalogue(make_table("islands", islands, {}), products.catalogue("islands", "vot"))
     target = folder / "publication"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "radiounet.publishing.site._write_mosaics", lambda sources, jobs, processes: []
-        )  # no mosaic is there
+        patch.setattr("radiounet.publishing.site.write_mosaic", lambda sources, job: [])  # none is there
         write_site(root, target, None, 1)
     return target
