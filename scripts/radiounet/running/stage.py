@@ -137,8 +137,6 @@ def run_stage(
     derived = [one for one in dict.fromkeys([*outputs, *writes]) if one not in named]
     try:
         _require_words(args)
-        if "is_verb" in args:
-            _require_files(_values(args, args.reads))
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
     except (ConfigError, OSError) as error:
@@ -193,6 +191,8 @@ def _work_or_reject(
         _reject(args, passed_on.rejection, outputs, passed_on)
     except BadDataError as error:
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
+        if "is_verb" in args and culprit in _values(args, args.reads) and not os.path.exists(culprit):
+            raise ConfigError(f"there is no file {culprit}") from error  # bad is its name, not its data
         kind = type(error).__name__
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
 
@@ -202,13 +202,6 @@ def _require_words(args: argparse.Namespace) -> None:
     for name, value in vars(args).items():
         if "" in (value if isinstance(value, list) else [value]):
             raise ConfigError(f"{name.replace('_', '-')} is empty")
-
-
-def _require_files(names: Sequence[str]) -> None:
-    """Refuse files that are not there. Snakemake does so for rules; what has a scheme may be fetched."""
-    for name in names:
-        if "://" not in name and not os.path.exists(name):
-            raise ConfigError(f"there is no file {name}")
 
 
 def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:

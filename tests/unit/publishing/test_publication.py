@@ -479,7 +479,7 @@ def test_the_verb_refuses(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["publish", str(tmp_path / "none"), "--release", "dr2", "--out", str(tmp_path / "out")])
     assert end.value.code == ConfigError.exit_status
-    assert f"there is no file {tmp_path / 'none'}" in capsys.readouterr().err
+    assert "is missing: nothing can be published without it" in capsys.readouterr().err
 
 
 def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
