@@ -191,7 +191,8 @@ def _work_or_reject(
         _reject(args, passed_on.rejection, outputs, passed_on)
     except BadDataError as error:
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
-        if "is_verb" in args and culprit in _values(args, args.reads) and not os.path.exists(culprit):
+        is_given = "is_verb" in args and culprit in _values(args, args.reads) and "://" not in culprit
+        if is_given and not os.path.exists(culprit):
             raise ConfigError(f"there is no file {culprit}") from error  # bad is its name, not its data
         kind = type(error).__name__
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
