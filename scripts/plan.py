@@ -19,7 +19,9 @@ def main() -> None:
     parser.add_argument(
         "--jobs", type=whole(1), default=JOBS, help="at once on a cluster (default: %(default)s)"
     )
-    parser.add_argument("--cores", type=whole(1), default=os.cpu_count(), help="here (default: %(default)s)")
+    parser.add_argument(
+        "--cores", type=whole(1), default=len(os.sched_getaffinity(0)), help="here (default: %(default)s)"
+    )
     parser.add_argument(
         "--field-px", type=whole(1), help="side of a field's image (default: as the release says)"
     )

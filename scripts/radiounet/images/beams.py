@@ -1,5 +1,6 @@
 """Restoring beams: what one is, and where headers hide it."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from astropy.table import Table
 from radiounet.errors import BeamError, ConfigError
 from radiounet.images.gaussian import FWHM_AREA, beam_numbers
 from radiounet.images.squares import BEAM_TOLERANCE
+
+logger = logging.getLogger(__name__)
 
 WIDEST_BEAM_ARCSEC = 3600.0
 """A wider beam is one that was written in arcsec."""
@@ -48,6 +51,16 @@ class Beam:
             and abs(self.minor_arcsec - fwhm_arcsec) <= allowed
         )
 
+    def is_about(self, other: "Beam") -> bool:
+        """Whether two beams have the same axes and, unless they are round, direction, within 2 %."""
+        mine, others = ((one.major_arcsec, one.minor_arcsec) for one in (self, other))
+        turned_deg = abs((self.angle_deg - other.angle_deg + 90) % 180 - 90)
+        same_axes = np.allclose(mine, others, rtol=BEAM_TOLERANCE, atol=0)
+        return same_axes and (self.is_round or turned_deg <= 90 * BEAM_TOLERANCE)
+
+    def __str__(self) -> str:
+        return f"{self.major_arcsec:.4g} x {self.minor_arcsec:.4g} arcsec at {self.angle_deg:.4g} deg"
+
     @property
     def is_round(self) -> bool:
         """Whether the axes are equal within 2 %, so that the angle says nothing."""
@@ -65,6 +78,22 @@ class Beam:
             return _checked(cls(*beam_numbers(text)), f"the beam {text!r}")
         except (ValueError, BeamError) as error:
             raise ConfigError(str(error)) from None
+
+
+def choose_beam(given: Beam | None, header: fits.Header, table: Table | None, path: str | Path) -> Beam:
+    """Beam that counts for an image: a given one, or that of its header; see `read_beam`.
+
+    A given one that replaces another of the header is told in the log.
+    """
+    if given is None:
+        return read_beam(header, table, path)
+    try:
+        own = read_beam(header, table, path)
+    except BeamError:  # which is why one is given
+        return given
+    if not given.is_about(own):
+        logger.warning("%s: the beam of its header, %s, is replaced by the given one, %s", path, own, given)
+    return given
 
 
 def read_beam(header: fits.Header, table: Table | None, path: str | Path) -> Beam:

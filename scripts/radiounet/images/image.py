@@ -20,7 +20,7 @@ from radiounet.errors import (
     GridError,
     ShapeMismatchError,
 )
-from radiounet.images.beams import Beam, check_beam, read_beam
+from radiounet.images.beams import Beam, check_beam, choose_beam
 from radiounet.images.blanks import solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
@@ -200,7 +200,7 @@ def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
         if not brightness:
             return StoredPlane(path, plane, wcs, header)
         factor = unit_factor(header, path)
-        beam = beam or read_beam(header, beams, path)
+        beam = choose_beam(beam, header, beams, path)
         longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
         check_beam(beam, longest, plane.shape, path)
     return StoredImage(path, plane, wcs, header, beam, factor, header["BITPIX"] < 0)

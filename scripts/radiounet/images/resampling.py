@@ -7,7 +7,7 @@ import numpy as np
 from astropy.wcs import WCS
 from scipy import ndimage
 
-from radiounet.errors import BeamError, GridError
+from radiounet.errors import GridError
 from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels
@@ -17,7 +17,6 @@ from radiounet.images.image import (
     covering_square,
     grid_wcs,
     has_scale,
-    open_plane,
     read_plane,
     scales_over,
 )
@@ -216,8 +215,6 @@ def prepare_image(
     beam : Beam, optional
         Of the image, instead of that of its header.
     """
-    if beam is not None:
-        _note_other_beam(source, beam)
     plane = to_model_grid(read_plane(source, beam=beam), pixel_arcsec, beam_arcsec, source)
     for note in plane.notes:
         logger.info("%s: %s", source, note)
@@ -225,17 +222,3 @@ def prepare_image(
     copy_frequency(header, source)
     header.extend(provenance(inputsha=sha256_of(source)))
     write_fits(target, plane.data, header)
-
-
-def _note_other_beam(source: str, beam: Beam) -> None:
-    """Warn where the beam that was given replaces another one of the header."""
-    try:
-        own = open_plane(source).beam
-    except BeamError:
-        return
-    in_header, counts = ((one.major_arcsec, one.minor_arcsec) for one in (own, beam))
-    if not np.allclose(in_header, counts, rtol=BEAM_TOLERANCE):
-        logger.warning(
-            "%s: its header has a beam of %.4g x %.4g arcsec, and %.4g x %.4g counts instead, as given",
-            *(source, *in_header, *counts),
-        )

@@ -22,7 +22,7 @@ NORMALISATIONS: dict[str, Normalisation] = {
     "log10": LogNormalisation(kind="log10"),
 }
 CROPS_PER_VISIT = 32  # of a field's 9 places of 320 px in 8 turns each, those of one pass
-WORKERS = max(1, min(4, (os.cpu_count() or 1) // 4))  # a GPU takes more than one thread makes
+WORKERS = max(1, min(4, len(os.sched_getaffinity(0)) // 4))  # a GPU takes more than one thread makes
 LOOK_AHEAD = 2 * WORKERS + 2  # batches
 NOISE_PLANES = 4
 NOWHERE = np.empty((0, 2), int)

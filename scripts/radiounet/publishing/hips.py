@@ -111,7 +111,7 @@ class TileMaker:
         free = np.ones((WIDTH, WIDTH), bool)
         for mosaic in mosaics:
             planes = _planes(self.products, mosaic)
-            if not _has_data(planes, self.order, number):
+            if not has_data(planes, self.order, number):
                 continue
             mine = free.copy()
             if not self.survey.cells.owns_pixel(mosaic, self.order, number):
@@ -178,13 +178,13 @@ def _planes(products: Products, mosaic: str) -> dict[str, StoredPlane]:
     return {"image": open_plane(products.image(mosaic)), **maps}
 
 
-def _has_data(planes: Mapping[str, StoredPlane], order: int, number: int) -> bool:
+def has_data(planes: Mapping[str, StoredPlane], order: int, number: int) -> bool:
     """Whether the part of a mosaic that a tile may show holds any data; True where that is not known."""
     knots = _numbers()[::STEP, ::STEP]
     x, y = to_pixels(planes["image"].wcs, *_places(order, number, knots))
     if not np.isfinite([x, y]).all():
         return True
-    margin = 2 * STEP  # more than the places between the knots lie beside them
+    margin = 2 * STEP  # pixels between the knots may lie a little beyond them
     columns, rows = (
         slice(max(int(one.min()) - margin, 0), max(int(one.max()) + margin, 0)) for one in (x, y)
     )

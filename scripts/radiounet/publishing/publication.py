@@ -41,7 +41,7 @@ from radiounet.publishing.records import (
     spoiled,
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
-from radiounet.publishing.side_by_side import side_by_side, start_server
+from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site import write_site
 from radiounet.publishing.workflow_files import workflow_files
 from radiounet.settings.publish import PublishOptions
@@ -142,8 +142,6 @@ def finish(
     ConfigError
         A file that another job made is missing or was changed.
     """
-    if processes > 1:
-        start_server()
     about = found_by(publication, "survey", "all")
     if not about["date"]:
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")

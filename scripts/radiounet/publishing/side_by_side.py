@@ -1,4 +1,4 @@
-"""Work on many things in several processes."""
+"""Work on many mosaics or tiles of a publication in several processes."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor

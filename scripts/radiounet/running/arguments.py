@@ -58,5 +58,8 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """Give a verb the number of processes that it works with."""
     parser.add_argument(
-        "--threads", type=whole(1), default=os.cpu_count() or 1, help="processes (default: %(default)s)"
+        "--threads",
+        type=whole(1),
+        default=len(os.sched_getaffinity(0)),
+        help="processes (default: %(default)s)",
     )

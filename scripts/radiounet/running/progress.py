@@ -21,11 +21,13 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
-from radiounet.running.stages import STAGES, made_by
+from radiounet.running.stages import made_by
 
 logger = logging.getLogger(__name__)
 
 STATES = ("waiting", "running", "done", "failed")
+COMPARES, PUBLISHES = ("compare", "verify"), ("publish",)
+"""How the names of rules begin that work on finished mosaics."""
 TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
 SILENT_S = 120.0
@@ -110,7 +112,8 @@ class Progress(logging.Handler):
         Rule, mosaic and, if it is submitted with others, group of every job that is to run, by Snakemake's
         number, in the order of the walk.
     mosaics : iterable of str
-        Mosaics of the run's graph. Those that no stage of the survey has to work on are done.
+        Mosaics of the run's graph. Those that no job has to work on, but to publish or compare them, are
+        done.
     quiet : bool
         Keep Snakemake's words on single jobs off the terminal, where the line stands for
         them; warnings and errors stay, and its log file has all.
@@ -131,14 +134,13 @@ class Progress(logging.Handler):
         self._release = products.title
         self._jobs = {number: Job(*job) for number, job in jobs.items()}
         self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
-        of_survey = {stage.rule for stage in STAGES}
         for job in self._jobs.values():
-            if job.mosaic and job.rule in of_survey:  # to publish or compare a mosaic does not make it
+            if job.mosaic and not job.rule.startswith(COMPARES + PUBLISHES):
                 self._of_mosaic[job.mosaic].append(job)
         in_groups = (job.group for job in self._jobs.values() if job.group)
         self._in_group: Counter[str | None] = Counter(in_groups)
         # a comparison leaves the page of the survey as it is
-        self._keeps_files = any(not job.rule.startswith("verify") for job in self._jobs.values())
+        self._keeps_files = not all(job.rule.startswith(COMPARES) for job in self._jobs.values())
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
         self._stream = stream

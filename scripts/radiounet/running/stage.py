@@ -193,7 +193,7 @@ def _work_or_reject(
         culprit = getattr(error, "file", None) or next(iter(inputs), name)
         is_given = "is_verb" in args and culprit in _values(args, args.reads) and "://" not in culprit
         if is_given and not os.path.exists(culprit):
-            raise ConfigError(f"there is no file {culprit}") from error  # bad is its name, not its data
+            raise ConfigError(f"{culprit} is not there") from error  # bad is its name, not its data
         kind = type(error).__name__
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
 

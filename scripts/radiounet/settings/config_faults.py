@@ -7,7 +7,7 @@ import typing
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from radiounet.errors import ConfigError
@@ -46,13 +46,14 @@ RENAMED |= {
 }
 """Keys of older versions, and what they are called now."""
 
-LISTS = {
+OF_PLACES = {
     "mosaics.images": [{"name": "my-cluster", "path": "my.fits"}],
     "select.mosaics": ["P124+62"],
     "pointing": ["P124+62"],
     "measure.unit": ["R500=Mpc"],
+    "publish.url": "https://your.server/dr2/",
 }
-"""Examples of lists that are empty by default."""
+"""Examples of single places: lists that are empty by default, keys that mean something else elsewhere."""
 
 EXAMPLES = {"ra_deg": 194.95, "dec_deg": 27.98, "radius_deg": 5.0, "name": "my-cluster", "path": "my.fits"}
 EXAMPLES |= {
@@ -134,11 +135,17 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
 
 
 def _instead(path: list[str | int], given: Any, section: type[BaseModel]) -> str:
-    """YAML with the key that was meant: with the value that was given, if that is a short one."""
-    if isinstance(given, str) and len(given) <= LONGEST_VALUE:
-        given = public_text(given)
-    elif not isinstance(given, bool | int | float):
+    """YAML with the key that was meant: with the value that was given, if that is a short one of its type."""
+    try:
+        TypeAdapter(_type_at(path, section)).validate_python(given)
+    except ValidationError:
+        is_short = False
+    else:
+        is_short = isinstance(given, bool | int | float | str) and len(str(given)) <= LONGEST_VALUE
+    if not is_short:
         given = _example(path, section)
+    elif isinstance(given, str):
+        given = public_text(given)
     return f"\n  write for example:\n{_as_yaml(path, given)}" if given is not None else ""
 
 
@@ -192,8 +199,8 @@ def _below(annotation: Any, part: str | int) -> Any:
 
 def _example(path: list[str | int], section: type[BaseModel]) -> Any:
     """What could stand at a place: an example, or the default where one is; None for nothing known."""
-    if (key := ".".join(map(str, path))) in LISTS:
-        return LISTS[key]
+    if (key := ".".join(map(str, path))) in OF_PLACES:
+        return OF_PLACES[key]
     if path and path[-1] in EXAMPLES:
         return EXAMPLES[path[-1]]
     outer = _type_at(path[:-1], section)

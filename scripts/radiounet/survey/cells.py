@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
 NEAREST = 8  # pointings that can own a position: more never overlap there
-REACH_MARGIN_DEG = 0.01
-"""More than rounding of grids makes of the sky that a mosaic owns."""
+ROUNDING_PX = 2  # by which the grid of an own image may differ from its square
 
 
 class Cells(ABC):
@@ -68,7 +67,7 @@ class Cells(ABC):
 
     def reach_deg(self, mosaic: Mosaic) -> float:
         """Largest distance from a mosaic's centre of sky that it owns, deg."""
-        return np.sqrt(2) * self.half_deg(mosaic) + REACH_MARGIN_DEG
+        return np.sqrt(2) * (self.half_deg(mosaic) + ROUNDING_PX * self.release.pixel_arcsec / 3600)
 
     def healpix_pixels(self, mosaic: str, order: int) -> list[int]:
         """HEALPix pixels (NESTED) of an order that may hold sky which a mosaic owns."""
@@ -281,7 +280,7 @@ class NearestPointing(Cells):
 
     def reach_deg(self, mosaic: Mosaic) -> float:
         """Largest distance from a mosaic's centre of sky that it owns: the radius of its data, deg."""
-        return self.half_deg(mosaic) + REACH_MARGIN_DEG
+        return self.half_deg(mosaic)
 
     def owns_pixel(self, mosaic: str, order: int, pixel: int) -> bool:
         """Whether a mosaic's data reach all of a HEALPix pixel (NESTED), and no other is as near."""
@@ -322,7 +321,7 @@ class OwnImages(Cells):
     def owned(self, mosaic: str, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Whether each position lies in an image's square, ``[position]``."""
         place = self.mosaics[mosaic]
-        half = (place.n_px / 2 + 2) * self.release.pixel_arcsec / 3600  # rounding of the image's own grid
+        half = self.half_deg(place) + ROUNDING_PX * self.release.pixel_arcsec / 3600
         east, north = offsets_deg(place.ra_deg, place.dec_deg, ra_deg, dec_deg)
         return np.maximum(np.abs(east), np.abs(north)) <= half
 

@@ -201,12 +201,19 @@ def test_the_product_of_a_galactic_image_says_icrs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [(Beam(25, 20), "25 x 20"), (Beam(18.1, 7.05, 10), None), (None, None)]
+    ("given", "said"),
+    [
+        (Beam(25, 20), "25 x 20"),
+        (Beam(18, 7, 10), "at 10 deg"),
+        (Beam(18.1, 7.05, 61), None),
+        (Beam(18, 7, -120), None),
+        (None, None),
+    ],
 )
 def test_a_beam_that_replaces_another_of_the_header_is_told(tmp_path, caplog, given, said):
     plane = point_source(GRIDS["galactic"], Beam(18, 7, 60))
     fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
     prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0, given)
-    told = [one.getMessage() for one in caplog.records if "header has a beam" in one.getMessage()]
+    told = [one.getMessage() for one in caplog.records if "is replaced by the given one" in one.getMessage()]
     assert len(told) == (said is not None)
-    assert all("beam of 18 x 7 arcsec" in one and said in one for one in told)
+    assert all("beam of its header, 18 x 7 arcsec at 60 deg," in one and said in one for one in told)

@@ -255,7 +255,7 @@ def status_page(folder, word):
     log = folder / "tile.log"
     log.write_text(f"x ERROR radiounet.running.stage: NotFitsError: {one_line(word)}\n", encoding="utf-8")
     write_rejected(products.mask("two"), Rejection("two", "tile", one_line(word), one_line(word)))
-    jobs = {1: ("tile", "one"), 2: ("tile", "two")}
+    jobs = {1: ("segment", "one")}
     progress = Progress(products, jobs, mosaics=["two"], stream=io.StringIO()).start(logging.Logger("x"))
     for event in (
         {"event": "job_started", "jobs": [1]},

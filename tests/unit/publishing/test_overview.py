@@ -92,3 +92,20 @@ def test_coarse_pixels_are_means_of_what_is_there():
     expected = [[2.0, 3.0, 6.0], [2.0, np.nan, 9.0]]
     np.testing.assert_array_equal(coarser(plane, 2), np.array(expected, np.float32))
     np.testing.assert_array_equal(coarser(plane, 1), plane.astype(np.float32))
+
+
+def test_a_cluster_whose_centre_lies_outside_says_so(halo, tmp_path, monkeypatch):
+    image, files = halo
+    table = Table.read(files["clusters"])
+    table["name"] = ["inside", "outside"]
+    table["ra_deg"][1] = RA + 0.2
+    table.write(tmp_path / "clusters.ecsv")
+    drawn = []
+    monkeypatch.setattr(
+        "radiounet.publishing.overview.save_figure", lambda figure, *_, **__: drawn.append(figure)
+    )
+    paths = {"clusters": str(tmp_path / "clusters.ecsv"), "overview": str(tmp_path / "o.png")}
+    write_overview(image, files | paths, "a")
+    texts = [text.get_text() for text in drawn[0].axes[0].texts]
+    assert "inside" in texts
+    assert "outside (centre outside)" in texts

@@ -1,13 +1,16 @@
-"""Single files of a publication: compressed maps, and the table of images."""
+"""Single files of a publication: compressed maps, the table of images; what its verb refuses."""
 
 import numpy as np
+import pytest
 from astropy.io import fits
 
+from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs, open_plane
 from radiounet.images.products import Publication
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed_file, rounded
 from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
 from radiounet.publishing.published_tables import read_votable
+from radiounet.running.cli import main
 from radiounet.settings.releases import DR2
 from stages import DEC, RA, write_image
 
@@ -33,3 +36,18 @@ def test_hostile_headers_stay_text(tmp_path):
     assert list(table["access_estsize"]) == [1, 2]
     placed = obscore_table([row], DR2, "ivo://x", "https://a.b/dr2/")
     assert placed["access_url"][0] == f"https://a.b/dr2/{Publication.mask('a')}"
+
+
+def test_the_verb_refuses(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        main(["publish", str(tmp_path), "--out", str(folder), "--threads", "1"])
+    assert end.value.code == ConfigError.exit_status
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert "is not empty and no publication" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main(["publish", str(tmp_path / "none"), "--release", "dr2", "--out", str(tmp_path / "out")])
+    assert end.value.code == ConfigError.exit_status
+    assert "is missing: nothing can be published without it" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Work in several processes: results in order, and errors as they were raised."""
 
 import os
+import sys
 from functools import partial
 
 import pytest
@@ -26,3 +27,12 @@ def test_results_come_in_the_order_of_the_things(processes):
 def test_an_error_keeps_its_kind_and_words():
     with pytest.raises(ConfigError, match="mine: bad"):
         side_by_side(partial(marked, "mine"), ["a", "bad"], 2)
+
+
+def knows(module, _):
+    return module in sys.modules
+
+
+def test_processes_have_imported_the_publication_before_their_first_job():
+    assert side_by_side(partial(knows, "radiounet.publishing.publication"), [1, 2], 2) == [True, True]
+    assert side_by_side(partial(knows, "radiounet.mosaicking.coadd"), [1, 2], 2) == [False, False]

@@ -1,8 +1,10 @@
 """The command ``radiounet``; what its verbs write is tested with what they call."""
 
+import argparse
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +200,8 @@ def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
     for options in (("nothing.fits",), (kelvin, "--clusters", "nothing.csv")):
         done = start("radiounet segment", *options, "--out", tmp_path / "out")
         assert done.returncode == 78
-        assert re.search(f"ConfigError: there is no (file|cluster table) {options[-1]}", done.stderr)
+        said = f"ConfigError: ({options[-1]} is not there|there is no cluster table {options[-1]})"
+        assert re.search(said, done.stderr)
 
 
 def test_a_keras_without_a_backend_is_explained(tmp_path):
@@ -213,3 +216,18 @@ def test_a_keras_without_a_backend_is_explained(tmp_path):
     assert "the networks need tensorflow, which is not installed: install radiounet[cpu]" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_option_of_a_verb_is_empty_by_default(verb, monkeypatch):
+    """A verb refuses empty words, so that a default must not be one."""
+    parsers = []
+    monkeypatch.setattr(
+        argparse.ArgumentParser, "parse_args", lambda parser, *_: parsers.append(parser) or sys.exit(0)
+    )
+    module = import_module(f"radiounet.running.{VERBS[verb][0]}")
+    with pytest.raises(SystemExit):
+        getattr(module, verb.replace("-", "_"))([])
+    defaults = {action.dest: action.default for action in parsers[-1]._actions}
+    assert "log" in defaults
+    assert "" not in defaults.values()

@@ -442,3 +442,14 @@ def test_option_of_a_script_is_refused_like_a_key_of_the_configuration():
         options_from(parser.parse_args(["--h0", "nan"]), MeasureOptions)
     assert "- h0: nan is not allowed; Input should be a finite number" in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "https://your.server/dr2", "ftp://your.server/dr2/"])
+def test_an_address_that_is_refused_is_answered_with_one_that_is_not(url):
+    assert load_config(corrected(refusal({"publish": {"url": url}}))).publish.url.endswith("/")
+
+
+@pytest.mark.parametrize("given", ["SIM-A", ["SIM-A"], 3])
+def test_a_value_of_another_type_is_not_put_under_the_key_that_was_meant(given):
+    message = refusal({"select": {"mosaic": given}})
+    assert load_config(corrected(message)).select.mosaics == ["P124+62"]

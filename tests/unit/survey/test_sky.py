@@ -215,7 +215,7 @@ def test_a_cluster_needs_a_position_and_a_size(values, measurable):
     ],
 )
 def test_healpix_pixels_of_a_mosaic_hold_all_that_it_owns(survey, mosaic, order):
-    """Looked at in many places: those that a mosaic owns lie in them, and where it owns all, it owns each."""
+    """Each of many positions that a mosaic owns is in one of them; where it owns a pixel, it owns all."""
     place = survey.mosaics[mosaic]
     if survey.release is DR3:
         place = cells_of(DR3).geometry(1312)

@@ -5,11 +5,13 @@ import io
 import healpy
 import numpy as np
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 from radiounet.images.geometry import to_pixels
-from radiounet.images.image import grid_wcs
-from radiounet.publishing.hips import png_bytes, shade, tile_pixels, tile_places
+from radiounet.images.image import grid_wcs, open_plane
+from radiounet.publishing.between_pixels import between_pixels
+from radiounet.publishing.hips import has_data, png_bytes, shade, tile_pixels, tile_places
 
 RMS_JY = 1e-4
 
@@ -55,3 +57,42 @@ def test_pixels_of_a_tile_are_those_of_every_projection_of_its_own(dec, bends, m
     monkeypatch.setattr("radiounet.publishing.hips.to_pixels", counting)
     np.testing.assert_allclose(tile_pixels(wcs, 7, number), expected, rtol=0, atol=2e-4)
     assert (max(asked) == 512**2) == bends
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "value"),
+    [
+        (0, 0, 1.0),
+        (0.5, 0, 2.0),
+        (0, 0.25, 1.25),
+        (0.5, 0.5, 2.5),
+        (1, 2, np.nan),
+        (1, 1.5, np.nan),
+        (2, 0, 5.0),
+    ],
+)
+def test_brightness_between_pixels(y, x, value):
+    """By hand, also on the last row; a blank neighbour leaves nothing."""
+    plane = np.array([[1, 2, np.nan], [3, 4, np.nan], [5, 6, 7]], np.float32)
+    np.testing.assert_array_equal(between_pixels(plane, np.array([y], float), np.array([x], float)), [value])
+    alone = np.array([[8]], np.float32)
+    assert between_pixels(alone, np.zeros(1), np.zeros(1)) == 8
+
+
+@pytest.mark.parametrize("layer", ["image", "probability", "mask", None])
+@pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
+def test_one_pixel_of_data_anywhere_in_a_tile_is_seen(tmp_path, layer, corner):
+    """At each corner of the tile, in each layer alone; a tile of blank sky has none."""
+    wcs = grid_wcs(50.0, 20.0, 1200, 4.5)
+    number = int(healpy.ang2pix(2**7, 50.0, 20.0, nest=True, lonlat=True))
+    x, y = (float(one[corner]) for one in to_pixels(wcs, *tile_places(7, number)))
+    header = wcs.to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    planes = {}
+    for kind, blank in (("image", np.nan), ("probability", np.nan), ("mask", 255)):
+        plane = np.full((1200, 1200), blank, np.uint8 if kind == "mask" else np.float32)
+        if kind == layer:
+            plane[round(y), round(x)] = 1
+        fits.writeto(tmp_path / f"{kind}.fits", plane, header)
+        planes[kind] = open_plane(tmp_path / f"{kind}.fits", brightness=False)
+    assert has_data(planes, 7, number) == (layer is not None)
