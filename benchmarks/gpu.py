@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import common  # noqa: F401
+from radiounet.learning.deepening import deepened
 from radiounet.learning.samples import Sample, be_nice, make_sample
 from radiounet.learning.torch_training import Course, GpuPool, loop
 from radiounet.network.architectures.class_unet_torch import ClassUnet
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--crop", type=int, default=384)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128, 192, 256])
+    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128, 192, 256, 256])
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [
@@ -75,7 +76,7 @@ def main() -> None:
         n_px = skies["wide"][0].plane.shape[0]
         model = ClassUnet(args.widths, len(CLASSES))
         if args.initial:
-            model.set_named_weights(read_named_weights(args.initial))
+            model.set_named_weights(deepened(read_named_weights(args.initial), model.named_weights()))
         course = Course(
             model,
             GpuPool(args.pool, n_px, device),

@@ -9,6 +9,7 @@ __all__ = [
     "catalogue_figure",
     "catalogue_report",
     "crops",
+    "deepening",
     "evaluation",
     "evaluation_figure",
     "evaluation_report",

@@ -23,9 +23,10 @@ from keras import ops
 
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.writing import atomic
+from radiounet.learning.deepening import deepened
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.measuring.scores import precision_summary
-from radiounet.network.architectures.keras_network import set_named_weights
+from radiounet.network.architectures.keras_network import named_weights, set_named_weights
 from radiounet.network.model_cards import read_named_weights, write_named_weights
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.settings.train import LegOptions
@@ -230,7 +231,8 @@ class Leg:
     folder : path
         Checkpoint, learning curve and averaged weights.
     initial : path, optional
-        Averaged weights to begin with where there is no checkpoint.
+        Averaged weights to begin with where there is no checkpoint; those of a network of
+        fewer levels get further ones, see `radiounet.learning.deepening.deepened`.
     """
 
     def __init__(
@@ -256,7 +258,8 @@ class Leg:
         self.step, self.seconds = 0, 0.0
         self._continued = initial is not None
         if initial is not None and not self._checkpoint.exists():
-            set_named_weights(self.model, read_named_weights(initial))
+            own = named_weights(self.model)
+            set_named_weights(self.model, deepened(read_named_weights(initial), own))
         self.average = [np.array(one, np.float32) for one in self.model.get_weights()]
         self.rows: list[dict] = []
         self._resume()

@@ -113,7 +113,7 @@ class LegOptions(Section):
     """How a network of several classes is trained."""
 
     seed: int = Field(1, ge=0, description="seed of weights and crops")
-    widths: list[int] = Field([32, 64, 128, 192, 256], min_length=2, description="filters per level")
+    widths: list[int] = Field([32, 64, 128, 192, 256, 256], min_length=2, description="filters per level")
     held_out: int = Field(8, ge=1, description="samples of each sky that only measure")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     batch: int = Field(8, ge=1, description="crops per step")
