@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 from astropy.table import Table
 
-from radiounet.images.products import Products, Publication, SiteFiles
+from radiounet.images.products import Products, Publication, SiteFiles, file_stems
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.label_server import Labelling, make_server
@@ -41,10 +41,13 @@ pytestmark = [
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"> </script> 'q' \u202e Größe " + "y" * 230
 
 
+PAGES = [f"/cluster/a/{stem}" for stem in file_stems([HOSTILE, "Plain 2"])]
 ALADIN = os.environ.get("ALADIN_LITE", "")
 """Program of Aladin Lite, which is not part of this repository."""
 CELLS = """return [...document.querySelectorAll('tbody tr')].map(
     (row) => parseFloat(row.cells[arguments[0]].textContent))"""
+SHOWN = """return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility())
+    .map((one) => one.textContent)"""
 SORT_BY_FLUX = """[...document.querySelectorAll('thead button')].find(
     (one) => /^S (in mask|total)/.test(one.textContent)).click()"""
 
@@ -119,6 +122,36 @@ def test_every_page_opens_without_an_error(browser, site, page):
         != "This page cannot be shown"
     )
     require_clean(browser, "file://")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("page", ["/", "/clusters", "/clusters?view=table", "/islands", *PAGES, "/run"])
+def test_a_phone_shows_every_page_within_its_width(browser, site, page, width):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        visit(browser, f"file://{site}/index.html#{page}")
+        heading = wait(browser, "return document.querySelector('#main h1').textContent")
+        assert heading != "This page cannot be shown"
+        assert browser.execute_script("return document.documentElement.scrollWidth") == width
+        require_clean(browser, "file://")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_print_shows_the_numbers_of_a_cluster_and_no_controls(browser, site):
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        for page in ("/clusters?view=table", *PAGES):
+            visit(browser, f"file://{site}/index.html#{page}")
+            wait(browser, "return document.querySelector('main h1')")
+            assert browser.execute_script(SHOWN, "nav, .filters, .options, .pager, .tools, .layers") == []
+        assert len(browser.execute_script(SHOWN, ".panel img")) == 3
+        numbers = browser.execute_script(SHOWN, ".numbers th")
+        assert "Diffuse flux density in the mask inside R500" in numbers
+        assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 @pytest.fixture
@@ -232,8 +265,6 @@ def test_labels_are_given_by_keys_taken_back_and_read_again(browser, products, t
 
 
 def test_names_of_files_are_told_apart_where_case_is_ignored(products):
-    from radiounet.images.products import file_stems
-
     assert file_stems(["A 1", "a_1", "A+1", "µ", "", "../x"]) == [
         "A_1",
         "a_1~2",

@@ -1,8 +1,12 @@
 """A publication of two mosaics that share a border, made of what the stages write."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import healpy
@@ -14,7 +18,9 @@ from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
 from mocpy import MOC
 from PIL import Image
+from tests.waiting import wait_until
 
+from programs import ROOT
 from radiounet.errors import ConfigError, OriginError
 from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import open_plane
@@ -82,10 +88,14 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(run, tmp_path_factory):
-    publication = Publication(str(tmp_path_factory.mktemp("out") / "publication"))
-    names = run_mosaics(run)
-    assert names == [*NAMES, "c"]
-    publish(run, publication, survey_of_run(run, DR2, names), names, 1, OPTIONS)
+    assert run_mosaics(run) == [*NAMES, "c"]
+    return publish_to(tmp_path_factory.mktemp("out") / "publication", run)
+
+
+def publish_to(folder, products, names=None, release=DR2, processes=1):
+    names = names or run_mosaics(products)
+    publication = Publication(str(folder))
+    publish(products, publication, survey_of_run(products, release, names), names, processes, OPTIONS)
     return publication
 
 
@@ -95,6 +105,10 @@ def state_of(folder):
         for path in Path(folder).rglob("*")
         if path.is_file()
     }
+
+
+def bytes_of(publication):
+    return {name: content for name, (_, content) in state_of(publication.root).items()}
 
 
 def test_the_islands_of_a_cluster_are_those_of_the_catalogue(run):
@@ -115,10 +129,8 @@ def test_regions_are_published_as_one_piece(run, published, tmp_path):
     for region in ("0_1", "0_2"):
         shutil.copytree(run.root, f"{survey.root}/regions/{region}")
     write_index(survey, {"a": "0_1", "b": "0_2", "c": "0_2"})
-    parts, out = products_at(survey.root), Publication(str(tmp_path / "publication"))
-    publish(parts, out, survey_of_run(parts, DR2, run_mosaics(parts)), run_mosaics(parts), 2, OPTIONS)
-    ours, theirs = ({name: one[1] for name, one in state_of(at.root).items()} for at in (out, published))
-    assert ours == theirs
+    out = publish_to(tmp_path / "publication", products_at(survey.root), processes=2)
+    assert bytes_of(out) == bytes_of(published)
 
 
 def test_masks_are_exact_and_probabilities_have_their_precision(run, published):
@@ -151,24 +163,19 @@ def test_checksums_are_of_every_file(published):
 
 
 def test_a_second_publication_changes_no_file_and_another_has_the_same_bytes(run, published, tmp_path):
-    before, names = state_of(published.root), run_mosaics(run)
-    publish(run, published, survey_of_run(run, DR2, names), names, 1, OPTIONS)
+    before = state_of(published.root)
+    publish_to(published.root, run)
     assert state_of(published.root) == before
-    other = Publication(str(tmp_path / "other"))
-    publish(run, other, survey_of_run(run, DR2, names), names, 2, OPTIONS)
-    assert {name: one for name, (_, one) in state_of(other.root).items()} == {
-        name: one for name, (_, one) in before.items()
-    }
+    assert bytes_of(publish_to(tmp_path / "other", run, processes=2)) == bytes_of(published)
 
 
 def test_a_release_described_by_another_paper_is_cited_by_it(run, published, tmp_path):
-    publication = Publication(str(shutil.copytree(published.root, tmp_path / "again")))
-    before, names = state_of(publication.root), run_mosaics(run)
+    folder = shutil.copytree(published.root, tmp_path / "again")
     release = DR2.model_copy(update={"paper": "Doe et al. 2027", "doi": "10.1000/182"})
-    publish(run, publication, survey_of_run(run, release, names), names, 1, OPTIONS)
+    publication = publish_to(folder, run, release=release)
     assert "Doe et al. 2027, doi:10.1000/182" in Path(publication.at("CITATION.md")).read_text()
-    after = state_of(publication.root)
-    changed = {name for name in after if after[name][1] != before.get(name, (0, b""))[1]}
+    before, after = bytes_of(published), bytes_of(publication)
+    changed = {name for name in after if after[name] != before.get(name)}
     texts = {"CITATION.md", ".zenodo.json", "ro-crate-metadata.json"}
     # the site gives the sizes of what can be downloaded
     assert changed == texts | {"SHA256SUMS", ".made/summary/all.json", "site/data/run.js"}
@@ -180,11 +187,22 @@ def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     tile = next((folder / "hips/mask").glob("Norder7/*/*.png"))
     tile.unlink()
     (folder / "moc/mask.json").write_text("{}")
-    names = run_mosaics(run)
-    publish(run, Publication(str(folder)), survey_of_run(run, DR2, names), names, 1, OPTIONS)
-    assert {name: one for name, (_, one) in state_of(folder).items()} == {
-        name: one for name, (_, one) in state_of(published.root).items()
-    }
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
+
+
+def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):
+    """Killed by the system at its first tiles, with the process that works for it."""
+    program = f"""
+from radiounet.images.products import Products
+from tests.unit.publishing.test_publication import publish_to
+publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, start_new_session=True)
+    wait_until(lambda: [*tmp_path.glob("out/hips/mask/Norder7/*/*.fits")])
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out/SHA256SUMS").exists()
+    assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
 
 
 @pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
@@ -192,16 +210,8 @@ def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
     products = copy_of(run, tmp_path)
     path = getattr(products, kind)("b")
     Path(path).unlink()
-    names = ["a", "b", "c"]
     with pytest.raises(ConfigError, match=re.escape(path)):
-        publish(
-            products,
-            Publication(str(tmp_path / "out")),
-            survey_of_run(products, DR2, names),
-            names,
-            1,
-            OPTIONS,
-        )
+        publish_to(tmp_path / "out", products, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("kind", ["image", "probability", "mask", "cutouts"])
@@ -211,34 +221,18 @@ def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
     with fits.open(path, mode="update") as hdus:
         plane = hdus[0 if kind != "cutouts" else "RESIDUAL"].data
         plane[20, 20] = 7 if kind != "mask" else 1 - plane[20, 20]
-    names = run_mosaics(products)
     with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
-        publish(
-            products,
-            Publication(str(tmp_path / "out")),
-            survey_of_run(products, DR2, names),
-            names,
-            1,
-            OPTIONS,
-        )
+        publish_to(tmp_path / "out", products)
 
 
 def test_a_changed_catalogue_is_refused_by_name(run, tmp_path):
     products = copy_of(run, tmp_path)
     path = Path(products.catalogue("clusters", "csv"))
     path.write_text(path.read_text().replace(",cRH,", ",NDE,").replace(",U,", ",NDE,"))
-    names = run_mosaics(products)
     changed = path.read_text() != Path(run.catalogue("clusters", "csv")).read_text()
     assert changed
     with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its column class")):
-        publish(
-            products,
-            Publication(str(tmp_path / "out")),
-            survey_of_run(products, DR2, names),
-            names,
-            1,
-            OPTIONS,
-        )
+        publish_to(tmp_path / "out", products)
 
 
 def tiles(published, layer, order):
