@@ -145,7 +145,9 @@ def test_print_shows_the_numbers_of_a_cluster_and_no_controls(browser, site):
         for page in ("/clusters?view=table", *PAGES):
             visit(browser, f"file://{site}/index.html#{page}")
             wait(browser, "return document.querySelector('main h1')")
-            assert browser.execute_script(SHOWN, "nav, .filters, .options, .pager, .tools, .layers") == []
+            assert (
+                browser.execute_script(SHOWN, "nav, .filters, .options, .pager, .tools, .layers input") == []
+            )
         assert len(browser.execute_script(SHOWN, ".panel img")) == 3
         numbers = browser.execute_script(SHOWN, ".numbers th")
         assert "Diffuse flux density in the mask inside R500" in numbers

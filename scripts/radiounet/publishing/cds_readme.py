@@ -1,17 +1,18 @@
 """The catalogues in the format of CDS: tables of fixed width, and the ReadMe that describes their bytes.
 
-`astropy.io.ascii` (format ``cds``) reads both back to the same values.
+`astropy.io.ascii` (format ``cds``) reads both back. Numbers have the digits that they have in CSV.
 """
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Column, Table
 
 from radiounet.images.words import one_line, printable
+from radiounet.measuring.columns import number_formats
 from radiounet.settings.releases import Release
 
 UNITS = {
@@ -42,7 +43,7 @@ class _Field:
         return int(self.form[1:].split(".")[0])
 
 
-def cds_files(tables: Mapping[str, Table], release: Release) -> dict[str, bytes]:
+def cds_files(tables: Mapping[str, Table], release: Release, creators: Sequence[str]) -> dict[str, bytes]:
     """Return ReadMe and tables (``.dat``), by name.
 
     Parameters
@@ -50,13 +51,16 @@ def cds_files(tables: Mapping[str, Table], release: Release) -> dict[str, bytes]
     tables : mapping of str to Table
         Catalogues by kind; those without rows are left out.
     release : Release
+    creators : sequence of str
+        Authors.
     """
-    fields = {kind: [_field(table[name]) for name in table.colnames] for kind, table in tables.items()}
+    fields = {kind: _fields(table) for kind, table in tables.items()}
     shown = {kind: found for kind, found in fields.items() if len(tables[kind])}
     files = {f"{kind}.dat": _data(found) for kind, found in shown.items()}
     lines = [
         f"{release.title}: diffuse radio emission by Radio U-Net",
         "=" * WIDTH,
+        *_wrapped("; ".join(printable(one_line(name)) for name in creators)),
         "",
         "Description:",
         *_wrapped(
@@ -82,15 +86,17 @@ def cds_files(tables: Mapping[str, Table], release: Release) -> dict[str, bytes]
     return files
 
 
-def _field(column: Column) -> _Field:
+def _fields(table: Table) -> list[_Field]:
+    forms = number_formats(table)
+    return [_field(table[name], forms.get(name, "")) for name in table.colnames]
+
+
+def _field(column: Column, form_of_number: str) -> _Field:
     kind = column.dtype.kind
     values = [None if one is np.ma.masked else one for one in column]
     if kind == "f":
-        # the shortest text that is read back to the same number
-        texts = ["" if one is None or not np.isfinite(one) else repr(float(one)) for one in values]
-        form = "F"
-        if any("e" in one for one in texts):
-            texts, form = [f"{float(one):.16e}" if one else "" for one in texts], "E"
+        texts = ["" if one is None or not np.isfinite(one) else form_of_number % one for one in values]
+        form = form_of_number[-1].upper()
     elif kind == "i":
         texts, form = ["" if one is None else str(one) for one in values], "I"
     elif kind == "b":

@@ -1,7 +1,6 @@
 """What stands beside the tiles of a HiPS: Allsky, properties, Moc.fits."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Container, Iterable, Mapping
 
 import healpy
 import numpy as np
@@ -24,6 +23,7 @@ from radiounet.publishing.hips import (
     tile_name,
 )
 from radiounet.publishing.hips_regions import TOP_ORDER
+from radiounet.publishing.obscore import wavelengths
 from radiounet.publishing.records import JobFiles
 from radiounet.settings.releases import Release
 
@@ -31,7 +31,6 @@ ALLSKY_COLUMNS = 27
 ALLSKY_WIDTH = 64
 UNKNOWN_DATE = "1970-01-01T00:00Z"
 """Release date where no image says when it was made."""
-C_M_S = 299792458.0
 TITLES = {
     "image": "image",
     "probability": "probability of diffuse emission",
@@ -39,21 +38,29 @@ TITLES = {
 }
 
 
-def allsky(publication: Publication, layer: str) -> np.ndarray:
-    """Preview of all tiles of `TOP_ORDER`, ``[y, x]`` as in FITS: 27 columns, the first tile top left."""
+def allsky(publication: Publication, layer: str, files: Container[str]) -> np.ndarray:
+    """Preview of all tiles of `TOP_ORDER`, ``[y, x]`` as in FITS: 27 columns, the first tile top left.
+
+    Parameters
+    ----------
+    publication : Publication
+    layer : str
+    files : container of str
+        Of the publication: a tile that is none of them is one of an earlier publication.
+    """
     count = healpy.nside2npix(2**TOP_ORDER)
     rows = -(-count // ALLSKY_COLUMNS)
     whole = np.full((rows * ALLSKY_WIDTH, ALLSKY_COLUMNS * ALLSKY_WIDTH), EMPTY[layer])
     for number in range(count):
-        path = Path(publication.at(f"{tile_name(layer, TOP_ORDER, number)}.fits"))
-        if path.is_file():
+        name = f"{tile_name(layer, TOP_ORDER, number)}.fits"
+        if name in files:
             row, column = rows - 1 - number // ALLSKY_COLUMNS, number % ALLSKY_COLUMNS
             y, x = row * ALLSKY_WIDTH, column * ALLSKY_WIDTH
-            whole[y : y + ALLSKY_WIDTH, x : x + ALLSKY_WIDTH] = _reduced(layer, _tile(path))
+            whole[y : y + ALLSKY_WIDTH, x : x + ALLSKY_WIDTH] = _reduced(layer, _tile(publication.at(name)))
     return whole
 
 
-def _tile(path: Path) -> np.ndarray:
+def _tile(path: str) -> np.ndarray:
     """Plane of a tile; of a mask with its 255, which astropy would make NaN."""
     with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
         plane = hdus[0].data
@@ -67,7 +74,13 @@ def _reduced(layer: str, plane: np.ndarray) -> np.ndarray:
 
 
 def write_summary(
-    publication: Publication, release: Release, moc: MOC, about: Mapping, order: int, job_files: JobFiles
+    publication: Publication,
+    release: Release,
+    moc: MOC,
+    about: Mapping,
+    order: int,
+    files: Container[str],
+    job_files: JobFiles,
 ) -> None:
     """Write what stands beside the tiles of all layers.
 
@@ -82,11 +95,13 @@ def write_summary(
         ``rms_jy``, ``date``, ``ra_deg``, ``dec_deg``, ``fov_deg``, ``frequency_hz``, ``progenitors``.
     order : int
         Finest order.
+    files : container of str
+        See `allsky`.
     job_files : JobFiles
     """
     for layer in HIPS_LAYERS:
         folder = Publication.hips(layer)
-        plane = allsky(publication, layer)
+        plane = allsky(publication, layer, files)
         job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.fits", fits_bytes(layer, plane))
         job_files.put(f"{folder}/Norder{TOP_ORDER}/Allsky.png", png_bytes(layer, plane, about["rms_jy"]))
         job_files.put(f"{folder}/Moc.fits", moc_bytes(moc)["fits"])
@@ -103,7 +118,7 @@ def publisher_id(release: Release) -> str:
 def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: int) -> dict[str, str]:
     """Entries of a file ``properties`` (HiPS 1.0, section 4.4.1), in order."""
     pixel_deg = healpy.nside2resol(2**order * WIDTH, arcmin=True) / 60
-    wavelength = f"{C_M_S / about['frequency_hz']:.6g}"
+    shortest, longest = wavelengths(about["frequency_hz"], release.bandwidth_mhz)
     low, high = {
         "image": (-SOFT_RMS * about["rms_jy"], BRIGHT_RMS * about["rms_jy"]),
         "probability": (0, 1),
@@ -117,8 +132,8 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
         "every position from the mosaic that owns it",
         "prov_progenitor": about["progenitors"],
         "obs_regime": "Radio",
-        "em_min": wavelength,
-        "em_max": wavelength,
+        "em_min": f"{shortest:.6g}",
+        "em_max": f"{longest:.6g}",
         "dataproduct_type": "image",
         "hips_version": "1.4",
         "hips_builder": f"radiounet {__version__}",

@@ -41,11 +41,14 @@ class Labelling:
         self._sources = {plain_name(one_line(source.row["name"])): source for source in sources}
         self._table, self._lock = table, threading.Lock()
         self._skipped: list[str] = []
+        self._note = ""
 
     def state(self) -> dict[str, Any]:
         """The next candidate, with its pictures, and how many are labelled."""
         with self._lock:
-            known = self._table.names
+            self._table.read()
+            known, note = self._table.names, self._note
+            self._note = ""
             left = [name for name in self._sources if name not in known]
             name = next((one for one in left if one not in self._skipped), None)
             if name is None and left:
@@ -53,7 +56,7 @@ class Labelling:
                 name = left[0]
             done = len(self._sources) - len(left)
         counts: dict[str, Any] = {"done": done, "total": len(self._sources), "labels": list(LABELS)}
-        return counts | {"candidate": name and _shown(self._sources[name])}
+        return counts | {"note": note, "candidate": name and _shown(self._sources[name])}
 
     def act(self, action: str, name: str, label: str) -> None:
         """Take a label, take the last one back, or go on without one.
@@ -71,7 +74,8 @@ class Labelling:
             elif action == "skip" and key in self._sources:
                 self._skipped.append(key)
             elif action == "label" and key in self._sources and label in LABELS:
-                self._table.add(self._sources[key], label)
+                if other := self._table.add(self._sources[key], label):
+                    self._note = "{name}: {who} was faster, with the label {label}".format(**other)
             else:
                 raise ValueError("no such action, candidate or label")
 

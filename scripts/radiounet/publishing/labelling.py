@@ -1,5 +1,9 @@
 """Labels that people give to candidates by eye: which is next, and the table that holds them."""
 
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +19,8 @@ from radiounet.images.words import one_line
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.labels import plain_name
 from radiounet.publishing.kit import CatalogueObject, files_of, read_catalogues
+
+logger = logging.getLogger(__name__)
 
 LABELS = {
     "halo": "RH",
@@ -71,10 +77,13 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 class LabelTable:
     """Labels of candidates, in the order in which they were given; each change is written at once.
 
+    Several people may label into one table at the same time. A name has one label: that of whoever
+    gave it first.
+
     Parameters
     ----------
     path : path
-        ECSV; labels that are there are kept.
+        ECSV; labels that are there are kept. Beside it lies a hidden file that locks it.
     who : str
     """
 
@@ -83,9 +92,9 @@ class LabelTable:
     rows: list[dict[str, object]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self._read()
+        self.read()
 
-    def _read(self) -> None:
+    def read(self) -> None:
         """Take the labels of the file, to which another person may have added some."""
         if not Path(self.path).is_file():
             return
@@ -102,26 +111,46 @@ class LabelTable:
         """Labelled names, as `plain_name` compares them."""
         return {plain_name(str(row["name"])) for row in self.rows}
 
-    def add(self, source: CatalogueObject, label: str) -> None:
-        """Give a candidate a label, one of `LABELS`."""
-        self._read()
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the table, as it is now, for this program alone."""
+        path = Path(self.path)
+        with open(path.with_name(f".{path.name}.lock"), "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:
+                logger.warning("%s cannot be locked (%s): let one person label at a time", path, error)
+            self.read()
+            yield
+
+    def add(self, source: CatalogueObject, label: str) -> dict[str, object] | None:
+        """Give a candidate a label, one of `LABELS`.
+
+        Returns
+        -------
+        dict or None
+            The row of another person who was faster, which stays; None where the label was written.
+        """
         row, name = source.row, one_line(source.row["name"])
-        self.rows = [one for one in self.rows if plain_name(str(one["name"])) != plain_name(name)]
         values = (name, LABELS[label], label, *source.place, source.kind, str(row["mosaic"]))
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.rows.append(
-            dict(zip(COLUMNS, (*values, float(row[CHANCE[source.kind]]), self.who, when), strict=True))
-        )
-        self._write()
+        new = dict(zip(COLUMNS, (*values, float(row[CHANCE[source.kind]]), self.who, when), strict=True))
+        with self._alone():
+            same = [one for one in self.rows if plain_name(str(one["name"])) == plain_name(name)]
+            other = next((one for one in same if one["who"] != self.who), None)
+            if other is None:
+                self.rows = [one for one in self.rows if one not in same] + [new]
+                self._write()
+        return other
 
     def undo(self) -> str | None:
         """Take back the last label that `who` gave; the name it was given to."""
-        self._read()
-        mine = [number for number, row in enumerate(self.rows) if row["who"] == self.who]
-        if not mine:
-            return None
-        name = str(self.rows.pop(mine[-1])["name"])
-        self._write()
+        with self._alone():
+            mine = [number for number, row in enumerate(self.rows) if row["who"] == self.who]
+            if not mine:
+                return None
+            name = str(self.rows.pop(mine[-1])["name"])
+            self._write()
         return name
 
     def _write(self) -> None:

@@ -41,8 +41,8 @@ COLUMNS: dict[str, tuple[type, str, str, str]] = {
     "t_exptime": (float, "s", "time.duration;obs.exposure", "Exposure (not known)"),
     "t_resolution": (float, "s", "time.resolution", "Resolution in time (not known)"),
     "t_xel": (int, "", "meta.number", "Samples in time"),
-    "em_min": (float, "m", "em.wl;stat.min", "Wavelength"),
-    "em_max": (float, "m", "em.wl;stat.max", "Wavelength"),
+    "em_min": (float, "m", "em.wl;stat.min", "Shortest wavelength of the band"),
+    "em_max": (float, "m", "em.wl;stat.max", "Longest wavelength of the band"),
     "em_res_power": (float, "", "spect.resolution", "Resolving power (not known)"),
     "em_xel": (int, "", "meta.number", "Channels"),
     "o_ucd": (str, "", "meta.ucd", "What the pixels are"),
@@ -75,7 +75,9 @@ def obscore_row(
     shape = image.data.shape
     ra, dec = (float(one) for one in to_sky(image.wcs, *middle(shape)))
     corners = np.column_stack(to_sky(image.wcs, *outline(shape)))
-    wavelength = C_M_S / (frequency_hz(image.header) or 1e6 * release.frequency_mhz)
+    shortest, longest = wavelengths(
+        frequency_hz(image.header) or 1e6 * release.frequency_mhz, release.bandwidth_mhz
+    )
     pixel = float(np.sqrt(pixel_area_arcsec2(image.wcs, *middle(shape))))
     about = one_line(image.header.get("OBJECT", ""))
     return {
@@ -89,14 +91,25 @@ def obscore_row(
         "s_xel2": shape[0],
         "s_pixel_scale": round(pixel, 6),
         "s_resolution": round(image.beam.major_arcsec, 6),
-        "em_min": wavelength,
-        "em_max": wavelength,
+        "em_min": shortest,
+        "em_max": longest,
         "owned_area": len(covered) * 4 * np.pi * np.degrees(1) ** 2 / (12 * 4**COVERAGE_ORDER),
         "sizes": {
             "mask": sizes[Publication.mask(mosaic)],
             "probability": sizes[Publication.probability(mosaic)],
         },
     }
+
+
+def wavelengths(frequency_hz: float, bandwidth_mhz: float) -> tuple[float, float]:
+    """Shortest and longest wavelength of a band around a frequency, m."""
+    half_hz = 5e5 * bandwidth_mhz
+    return C_M_S / (frequency_hz + half_hz), C_M_S / (frequency_hz - half_hz)
+
+
+def frequency_of(row: Mapping) -> float:
+    """Frequency in the middle of the band of `obscore_row`, Hz."""
+    return C_M_S * (1 / row["em_min"] + 1 / row["em_max"]) / 2
 
 
 def obscore_table(

@@ -10,7 +10,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from radiounet.errors import ConfigError
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import covering_square, open_plane
 from radiounet.images.products import CATALOGUE_KINDS, Products, Publication
-from radiounet.images.provenance import sha256_of
+from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
-from radiounet.images.writing import atomic
+from radiounet.images.words import write_if_changed
+from radiounet.images.writing import write_json
 from radiounet.publishing.hips import tile_order
 from radiounet.publishing.hips_regions import regions_of
 from radiounet.publishing.hips_summary import write_summary
@@ -33,17 +34,20 @@ from radiounet.publishing.published_tables import publish_catalogues, read_votab
 from radiounet.publishing.published_tiles import publish_region
 from radiounet.publishing.records import (
     JobFiles,
+    all_records,
     do_once,
     found_by,
     published_mosaics,
     read_record,
+    remove_file,
     require_files,
     spoiled,
+    touched,
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
 from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site import write_site
-from radiounet.publishing.workflow_files import workflow_files
+from radiounet.publishing.workflow_files import check_configuration, workflow_files
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import SOURCES, Release
 from radiounet.survey.survey import Survey
@@ -71,9 +75,10 @@ def publish(
     processes : int
     options : PublishOptions
     """
+    check_configuration(products, survey.release)
     side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
-    publish_catalogues(products, publication, survey.release, shown)
+    publish_catalogues(products, publication, survey.release, shown, options.creators)
     publish_survey(products, publication, survey.release, mosaics, options)
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
@@ -160,13 +165,23 @@ def finish(
                 f"remove {publication.record(job, name)} and publish again"
             )
         files |= record["files"]
+    _remove_others(publication, jobs, files)
     meta = read_votable(products.catalogue("clusters", "vot")).meta
+    if meta.get("codehash") != code_hash():
+        logger.warning(
+            "the run was made with code %s, its publication carries the workflow of this code, %s",
+            meta.get("codehash"),
+            code_hash(),
+        )
+    check_configuration(products, release)
     workflow = workflow_files(products.configuration())
 
     def make(job_files: JobFiles) -> dict:
         moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
         if len(published_mosaics(publication, mosaics)):
-            write_summary(publication, release, moc, about, tile_order(release.pixel_arcsec), job_files)
+            write_summary(
+                publication, release, moc, about, tile_order(release.pixel_arcsec), files, job_files
+            )
         for name, content in workflow.items():
             job_files.put(name, content)
         for name, content in research_files(
@@ -180,37 +195,55 @@ def finish(
         "about": about,
         "meta": meta,
         "workflow": {name: hashlib.sha256(content).hexdigest() for name, content in workflow.items()},
-        "options": options.model_dump(include={"creators", "license"}),
+        "options": options.model_dump(include={"creators", "date", "license"}),
         "release": release.model_dump(mode="json", exclude={*SOURCES}),
     }
     do_once(publication, "summary", "all", made_of, make)
     files |= read_record(publication.record("summary", "all"))["files"]
-    _remove_others(publication, jobs, files)
-    write_site(products.root, publication.root, options.aladin, processes, with_status=False)
-    _write_checksums(publication, files)
+    _finish_site(products, publication, options, processes, files)
 
 
 def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], files: dict[str, str]) -> None:
     """Remove what earlier jobs left that are none of this publication any more."""
-    kept = {publication.record(job, name) for job, name in [*jobs, ("summary", "all")]}
-    for path in sorted(Path(publication.at(".made")).glob("*/*.json")):
-        if str(path) not in kept:
-            for name in read_record(path)["files"].keys() - files.keys():
-                Path(publication.at(name)).unlink(missing_ok=True)
-            path.unlink()
+    kept = {publication.record(job, name) for job, name in [*jobs, ("summary", "all"), ("site", "all")]}
+    for record in all_records(publication):
+        if record not in kept:
+            for name in read_record(record)["files"].keys() - files.keys():
+                remove_file(publication, name)
+            Path(record).unlink()
 
 
-def _write_checksums(publication: Publication, files: dict[str, str]) -> None:
-    """Write SHA256SUMS, of the results site too."""
-    known = dict(files)
+def _finish_site(
+    products: Products,
+    publication: Publication,
+    options: PublishOptions,
+    processes: int,
+    files: dict[str, str],
+) -> None:
+    """Write the results site, anew where its files were changed, and the checksums of all files."""
+    record = Path(publication.record("site", "all"))
+    before = read_record(record)["files"] if record.is_file() else {}
+    for name in spoiled(publication, {"files": before}):
+        Path(publication.at(name)).unlink(missing_ok=True)
+    paths = write_site(products.root, publication.root, options.aladin, processes, with_status=False)
+    made = {Path(path).relative_to(publication.root).as_posix(): sha256_of(path) for path in paths}
+    sums = Publication.checksums()
+    known = files | made
+    text = "".join(f"{known[name]}  {name}\n" for name in sorted(known)).encode()
+    write_if_changed(publication.at(sums), text)
+    made[sums] = hashlib.sha256(text).hexdigest()
+    if made != before:
+        write_json(record, {"files": made})
+    elif touched(publication, record):
+        os.utime(record)
+    _warn_of_others(publication, known)
+
+
+def _warn_of_others(publication: Publication, known: Container[str]) -> None:
+    """Name files that are none of the publication."""
     for folder, folders, names in os.walk(publication.root):
         folders[:] = [one for one in folders if not one.startswith(".")]
         for one in names:
             name = Path(folder, one).relative_to(publication.root).as_posix()
             if name not in known and name != Publication.checksums() and not one.startswith("."):
-                known[name] = sha256_of(Path(folder, one))
-    text = "".join(f"{known[name]}  {name}\n" for name in sorted(known))
-    path = Path(publication.at(Publication.checksums()))
-    if not (path.is_file() and path.read_text() == text):
-        with atomic(path) as temporary:
-            temporary.write_text(text)
+                logger.warning("%s is none of this publication: it has no checksum", publication.at(name))

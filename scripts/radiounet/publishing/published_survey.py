@@ -8,7 +8,7 @@ from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completeness_map, moc_bytes, moc_of
 from radiounet.publishing.hips_summary import publisher_id, release_date
-from radiounet.publishing.obscore import C_M_S, obscore_bytes, obscore_table
+from radiounet.publishing.obscore import frequency_of, obscore_bytes, obscore_table
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import JobFiles, do_once, found_by, published_mosaics, require_files
 from radiounet.settings.publish import PublishOptions
@@ -49,7 +49,7 @@ def publish_survey(
             job_files.put(Publication.obscore(suffix), content)
         rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
         widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
-        frequency = C_M_S / widest["em_min"] if widest else 1e6 * release.frequency_mhz
+        frequency = frequency_of(widest) if widest else 1e6 * release.frequency_mhz
         return {
             # two digits: a mosaic more does not change the grey scale of all
             "rms_jy": float(f"{np.median(rms) if rms else 1.0:.2g}"),

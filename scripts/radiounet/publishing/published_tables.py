@@ -1,7 +1,7 @@
 """The catalogues as they are published: as the run left them, with links, and in the format of CDS."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products, Publication, SiteFiles
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import reading
+from radiounet.images.words import writable
+from radiounet.measuring.columns import number_formats
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.records import JobFiles, do_once, require_files
 from radiounet.publishing.site_tables import stems_of
@@ -24,7 +26,11 @@ LINK = "cutouts_url"
 
 
 def publish_catalogues(
-    products: Products, publication: Publication, release: Release, mosaics: Sequence[str]
+    products: Products,
+    publication: Publication,
+    release: Release,
+    mosaics: Sequence[str],
+    creators: Sequence[str],
 ) -> dict[str, object]:
     """Publish the catalogues of a run.
 
@@ -39,6 +45,8 @@ def publish_catalogues(
     release : Release
     mosaics : sequence of str
         Mosaics that were published, and so have files to link to.
+    creators : sequence of str
+        Authors of the ReadMe.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def publish_catalogues(
         for suffix in CATALOGUE_SUFFIXES
     }
     require_files(paths.values())
-    made_of = {"/".join(key): sha256_of(path) for key, path in paths.items()}
+    made_of: dict[str, object] = {"/".join(key): sha256_of(path) for key, path in paths.items()}
 
     def make(job_files: JobFiles) -> dict:
         tables = {}
@@ -65,11 +73,12 @@ def publish_catalogues(
                     else Path(path).read_bytes()
                 )
                 job_files.put(Publication.catalogue(kind, suffix), content)
-        for name, content in cds_files(tables, release).items():
+        for name, content in cds_files(tables, release, creators).items():
             job_files.put(Publication.cds(name), content)
         return {"rows": {kind: len(table) for kind, table in tables.items()}}
 
-    return do_once(publication, "catalogues", "all", {**made_of, "mosaics": sorted(mosaics)}, make)
+    made_of |= {"mosaics": sorted(mosaics), "creators": [*creators]}
+    return do_once(publication, "catalogues", "all", made_of, make)
 
 
 def read_votable(path: str | Path) -> Table:
@@ -99,23 +108,29 @@ def _checked(paths: dict[tuple[str, str], str], kind: str) -> Table:
             other = Table.read(path, **options)
         if len(other) != len(table) or other.colnames != table.colnames:
             raise ConfigError(f"{path} was changed: it has other rows or columns than {paths[kind, 'vot']}")
+        if suffix == "parquet" and (wrong := _other_values(table.meta, other.meta)):
+            raise ConfigError(f"{path} was changed: its {wrong} differs from that of {paths[kind, 'vot']}")
+        forms = number_formats(table) if suffix == "csv" else {}
         for name in table.colnames if len(table) else ():
-            if not _agree(table[name], other[name], suffix):
+            if not _agree(table[name], other[name], suffix, forms.get(name)):
                 raise ConfigError(
                     f"{path} was changed: its column {name} differs from that of {paths[kind, 'vot']}"
                 )
     return table
 
 
-def _agree(ours: Any, theirs: Any, suffix: str) -> bool:
+def _other_values(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """Names of the metadata in which two formats of a catalogue differ."""
+    names = ours.keys() | theirs.keys()
+    return ", ".join(sorted(one for one in names if str(ours.get(one)) != writable(str(theirs.get(one)))))
+
+
+def _agree(ours: Any, theirs: Any, suffix: str, form: str | None) -> bool:
+    """Whether columns of two formats hold the same; `form` is how CSV rounds its numbers."""
     if ours.dtype.kind == "f":
         one, other = (_numbers(column) for column in (ours, theirs))
-        if suffix != "csv":
-            return np.array_equal(one, other, equal_nan=True)
-        # CSV is rounded: its numbers are there where ours are
-        return np.array_equal(np.isnan(one), np.isnan(other)) and bool(
-            np.allclose(one, other, rtol=1e-3, atol=0.06, equal_nan=True)
-        )
+        rounded = one if form is None else np.array([float(form % value) for value in one])
+        return np.array_equal(rounded, other, equal_nan=True)
     if ours.dtype.kind == "U":
         texts = [["" if one is np.ma.masked else _text(one) for one in column] for column in (ours, theirs)]
         if suffix == "fits":

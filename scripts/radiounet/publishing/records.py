@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.writing import atomic, write_json
+
+DATE_TOLERANCE_S = 1.0
+"""How much newer than its record a file may be that nobody touched since."""
 
 
 class JobFiles:
@@ -72,11 +76,13 @@ def do_once(
     made = {"code": code_hash(), **made_of}
     before = read_record(path) if path.is_file() else {}
     if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
+        if touched(publication, path):  # with the same bytes
+            os.utime(path)
         return before["found"]
     job_files = JobFiles(publication)
     found = make(job_files)
     for gone in before.get("files", {}).keys() - job_files.files.keys():
-        Path(publication.at(gone)).unlink(missing_ok=True)
+        remove_file(publication, gone)
     write_json(path, {"made_of": made, "files": job_files.files, "found": found})
     return json.loads(json.dumps(found))
 
@@ -86,9 +92,34 @@ def read_record(path: str | Path) -> dict:
     return json.loads(Path(path).read_text())
 
 
+def all_records(publication: Publication) -> list[str]:
+    """Records of all jobs, also of those that are none of the publication any more."""
+    return sorted(str(path) for path in Path(publication.at(".made")).glob("*/*.json"))
+
+
 def spoiled(publication: Publication, record: Mapping) -> list[str]:
     """Files of a record that are absent, or do not have their checksum."""
     return [name for name, checksum in record["files"].items() if not _has(publication.at(name), checksum)]
+
+
+def touched(publication: Publication, path: str | Path) -> str | None:
+    """Name of a file of a record that is gone, or newer than the record; None if all are as they were."""
+    latest = Path(path).stat().st_mtime + DATE_TOLERANCE_S
+    for name in read_record(path)["files"]:
+        file = Path(publication.at(name))
+        if not file.is_file() or file.stat().st_mtime > latest:
+            return name
+    return None
+
+
+def remove_file(publication: Publication, name: str) -> None:
+    """Remove a file, and folders that are empty without it."""
+    path = Path(publication.at(name))
+    path.unlink(missing_ok=True)
+    for folder in path.parents:
+        if folder == Path(publication.root) or not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _has(path: str, checksum: str) -> bool:

@@ -81,7 +81,6 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         done=len(mosaics) - len(bad),
         total=len(mosaics),
-        site=products.has_site(),
         rejected=_rows(rejected),
         sky=_figure(draw_coverage(survey, mosaics, bad)),
         measured=int(np.isfinite(np.ma.filled(clusters["p_diffuse"], np.nan)).sum()),

@@ -74,7 +74,7 @@ def research_files(
     """
     used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else f" {NO_LIMITS}"}
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
-    crate = _crate(title, used, release, files, date or UNKNOWN_DATE, kinds, options)
+    crate = _crate(title, used, release, files, options.date or date or UNKNOWN_DATE, kinds, options)
     return {
         CRATE: _json(crate),
         ".zenodo.json": _json(_zenodo(title, used, release, options)),
@@ -102,6 +102,15 @@ def _described(used: Mapping[str, str]) -> str:
         f"Network: {used['model']}, SHA-256 of its weights {used['modelsha']}. "
         f"Code: radiounet {used['version']}, hash {used['code']}. "
         f"Clusters: {used['clusters']}, SHA-256 {used['clusters_sha']}.{used['limits']}"
+    )
+
+
+def _of_other_code(used: Mapping[str, str]) -> str:
+    """What to say of a run that was made with other code than that of the workflow in its publication."""
+    if used["code"] == code_hash():
+        return ""
+    return (
+        f" The run was made with code {used['code']}; the workflow in this publication is code {code_hash()}."
     )
 
 
@@ -161,7 +170,7 @@ def _crate(
     folders = [name for name in folders if name.rstrip("/") not in files]
     parts = [{"@id": name} for name in (*single, *folders)]
     licence = f"{SPDX}/{options.license}"
-    creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(_creators(options))]
+    creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(options.creators)]
     papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in _papers(release)]
     given = [name for name in workflow if name == CONFIGURATION]
     entities: list[dict] = [
@@ -181,7 +190,7 @@ def _crate(
             "description": _described(used),
             "datePublished": date,
             "license": {"@id": licence},
-            "author": creators,
+            **({"author": creators} if creators else {}),
             "conformsTo": [{"@id": one} for one, _, _ in PROFILES],
             "mainEntity": {"@id": SNAKEFILE},
             "mentions": [{"@id": "#run"}],
@@ -194,8 +203,8 @@ def _crate(
         ),
         {"@id": licence, "@type": "CreativeWork", "name": options.license, "identifier": licence},
         *(
-            {**one, "@type": "Person", "name": name}
-            for one, name in zip(creators, _creators(options), strict=True)
+            {**one, "@type": "Person", "name": one_line(name)}
+            for one, name in zip(creators, options.creators, strict=True)
         ),
         {"@id": "#developers", "@type": "Organization", "name": DEVELOPERS},
         *(
@@ -206,9 +215,8 @@ def _crate(
             "@id": "#run",
             "@type": "CreateAction",
             "name": f"Run of radiounet {used['version']} over {used['survey']}",
-            "description": _described(used),
+            "description": _described(used) + _of_other_code(used),
             "instrument": {"@id": SNAKEFILE},
-            "agent": creators,
             "object": [{"@id": one} for one in ("#used-weights", "#used-clusters", *given)],
             "result": parts,
         },
@@ -226,7 +234,7 @@ def _crate(
             )
         ),
     ]
-    entities += _workflow(files, workflow)
+    entities += _workflow(files, workflow, used)
     entities += [_file(name, files[name], kinds) for name in single]
     entities += [
         {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
@@ -235,7 +243,7 @@ def _crate(
     return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in entities]}
 
 
-def _workflow(files: Mapping[str, str], names: Sequence[str]) -> list[dict]:
+def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str, str]) -> list[dict]:
     """The workflow, its files, and what is given to it."""
     parts = [name for name in names if name not in (SNAKEFILE, CONFIGURATION)]
     parameters = {"weights": "PropertyValue", "clusters": "PropertyValue", "masks": "Dataset"}
@@ -252,7 +260,7 @@ def _workflow(files: Mapping[str, str], names: Sequence[str]) -> list[dict]:
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "conformsTo": {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"},
             "name": "radiounet-lotss",
-            "description": f"Files of radiounet {__version__}, code {code_hash()}",
+            "description": f"Files of radiounet {__version__}, code {code_hash()}{_of_other_code(used)}",
             "version": __version__,
             "programmingLanguage": {"@id": "#snakemake"},
             "author": {"@id": "#developers"},

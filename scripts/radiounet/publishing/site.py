@@ -64,7 +64,7 @@ def write_site(
     aladin: str | Path | None,
     processes: int,
     with_status: bool = True,
-) -> None:
+) -> list[str]:
     """Write the results site of a run; files that would not change are left alone.
 
     It is ``index.html`` and the folder ``site``, which need no server. Other files of `folder` are not
@@ -82,6 +82,11 @@ def write_site(
         At most, over mosaics.
     with_status : bool
         Show the state of the latest run and its failed jobs, which a finished survey does not have.
+
+    Returns
+    -------
+    list of str
+        Paths of all its files.
 
     Raises
     ------
@@ -118,6 +123,7 @@ def write_site(
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
+    return sorted(written)
 
 
 def _require_own(files: SiteFiles) -> None:

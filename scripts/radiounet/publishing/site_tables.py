@@ -111,7 +111,7 @@ def row_of(row: Table.Row) -> dict[str, Any]:
 def columns_of(kind: str, table: Table) -> dict[str, list[Any]]:
     """Unit, description and decimal places of every column of a catalogue."""
     return {
-        name: [known.unit or "", known.description, known.digits]
+        name: [known.unit or "", known.description, 0 if known.kind is int else known.digits]
         for name, known in COLUMNS[kind].items()
         if name in table.colnames
     }

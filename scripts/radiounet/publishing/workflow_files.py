@@ -5,8 +5,14 @@ import zipfile
 from pathlib import Path
 
 from radiounet import __version__
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products
 from radiounet.images.provenance import PACKAGE, code_hash
+from radiounet.publishing.records import require_files
 from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.config import load_config
+from radiounet.settings.releases import Release
+from radiounet.settings.yaml_file import read_yaml
 
 SNAKEFILE = "workflow/Snakefile"
 CONFIGURATION = "workflow/config/config.yaml"
@@ -31,17 +37,34 @@ def workflow_files(configuration: str | Path) -> dict[str, bytes]:
     Parameters
     ----------
     configuration : path
-        Settings that the catalogues were made with; results of an older version have none.
+        Settings that the catalogues were made with.
     """
-    files = {}
-    if Path(configuration).is_file():
-        files[CONFIGURATION] = Path(configuration).read_bytes()
-    files[PACKAGE_FILE] = _package()
+    files = {CONFIGURATION: Path(configuration).read_bytes(), PACKAGE_FILE: _package()}
     if not (CHECKOUT / "Snakefile").is_file():
         text = WITHOUT_CHECKOUT.format(version=__version__, code=code_hash())
         return files | {SNAKEFILE: text.encode()}
     paths = (path for part in PARTS for path in sorted(CHECKOUT.glob(part)))
     return files | {f"workflow/{path.relative_to(CHECKOUT).as_posix()}": path.read_bytes() for path in paths}
+
+
+def check_configuration(products: Products, release: Release) -> None:
+    """Make sure that the configuration of a run can be published.
+
+    Raises
+    ------
+    ConfigError
+        It is missing, is no configuration, or is of a run over another release.
+    """
+    path = products.configuration()
+    require_files([path])
+    try:
+        config = load_config(read_yaml(path))
+    except ConfigError as error:
+        raise ConfigError(f"{path} was changed: {error}") from None
+    if config.release != release.name:
+        raise ConfigError(
+            f"{path} is of a run over {config.release}, not {release.name}: publish it as {config.release}"
+        )
 
 
 def _package() -> bytes:

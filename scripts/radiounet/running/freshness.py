@@ -24,6 +24,7 @@ from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
+from radiounet.publishing.records import touched
 from radiounet.running.snakemake_adapter import SnakemakeRun
 from radiounet.running.stages import lasting_products
 
@@ -200,25 +201,24 @@ class Freshness:
         self._check([*self._products.of_survey(), self._products.image_list()])
         self._check(region_files(self._products, self._config.limits.enabled))
 
-    def check_publication(self, publication: Publication, records: Iterable[str]) -> None:
-        """Have jobs of a publication done again whose files are gone."""
-        for record in records:
-            if record in self._seen_records:
-                continue
-            self._seen_records.add(record)
-            files = _json(Path(record)).get("files", {})
-            if not all(Path(publication.at(name)).is_file() for name in files):
-                logger.warning("%s: files of it are gone, they are made again", record)
-                self._run.make_again([record])
+    def check_publication(
+        self, publication: Publication, records: Iterable[str], product: str | None = None
+    ) -> None:
+        """Have jobs of a publication done again whose files are gone or were changed since.
 
-    def has_lost_files(self, publication: Publication) -> bool:
-        """Whether a file of any job of a publication is gone; the first is named."""
-        for record in sorted(Path(publication.at(".made")).glob("*/*.json")):
-            for name in _json(record).get("files", {}):
-                if not Path(publication.at(name)).is_file():
-                    logger.warning("%s is gone: it is made again", publication.at(name))
-                    return True
-        return False
+        Parameters
+        ----------
+        publication : Publication
+        records : iterable of str
+            Of the jobs.
+        product : str, optional
+            What Snakemake makes again; the record itself by default.
+        """
+        for record in records:
+            if record not in self._seen_records:
+                self._seen_records.add(record)
+                if _is_spoiled(publication, Path(record)):
+                    self._run.make_again([product or record])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self._run.is_main:
@@ -249,6 +249,13 @@ class Freshness:
             return False
         ended = self._run.ended(path)
         return ended is not None and abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
+
+
+def _is_spoiled(publication: Publication, record: Path) -> bool:
+    name = touched(publication, record) if record.is_file() else None
+    if name is not None:
+        logger.warning("%s is gone or was changed: it is made again", publication.at(name))
+    return name is not None
 
 
 def _is_download(path: str, source: str | None) -> bool:

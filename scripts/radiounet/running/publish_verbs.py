@@ -8,6 +8,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
 from radiounet.images.regional_products import products_at
 from radiounet.running.arguments import add_processes
+from radiounet.running.locks import hold, let_go
 from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.publish import PublishOptions
@@ -72,6 +73,10 @@ def publish(arguments: Sequence[str]) -> None:
         mosaics = run_mosaics(products)
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
-        publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
+        hold(args.out)
+        try:
+            publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
+        finally:
+            let_go(args.out)
 
     run_stage(args, work, outputs=[], writes=[record])

@@ -17,6 +17,7 @@ from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.products import MODEL_CARD, Products, Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
+from radiounet.publishing.records import all_records
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
@@ -234,17 +235,18 @@ class Rules:
 
     def before_publishing(self, wildcards: object) -> dict[str, list[str]]:
         """What the last job of a publication follows; that of regions is one job."""
-        if self.config.select.merges_regions:
-            publication = Publication(self.products.publication())
-            if self.run.is_main and self.freshness.has_lost_files(publication):
-                self.run.make_again([self.publication_record("summary")])
+        summary = self.publication_record("summary")
+        merges, publication = self.config.select.merges_regions, Publication(self.products.publication())
+        if self.run.is_main:
+            own = all_records(publication) if merges else [summary, self.publication_record("site")]
+            self.freshness.check_publication(publication, own, summary)
+        if merges:
             return {"catalogues": [*self.merged.values()]}
-        records = [self.publication_record(job) for job in ("catalogues", "survey")]
         return {
             "configuration": [self.products.configuration()],
             "mosaics": self.published_mosaics(wildcards),
             "tiles": self.published_tiles(wildcards),
-            "catalogues": records,
+            "catalogues": [self.publication_record(job) for job in ("catalogues", "survey")],
         }
 
     @property

@@ -17,6 +17,12 @@ class PublishOptions(Section):
         description="who publishes the masks and catalogues, as 'Family name, given names'; in the research "
         "object, the texts for citation and .zenodo.json",
     )
+    date: str | None = Field(
+        None,
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="date of the publication in the research object, such as 2027-01-31; null: that of the "
+        "latest image",
+    )
     license: str = Field(
         "CC-BY-4.0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",

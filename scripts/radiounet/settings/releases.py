@@ -46,6 +46,7 @@ class Release(Section):
     pixel_arcsec: float = Field(gt=0, le=3600, description="pixel scale of its mosaics, arcsec")
     beam_arcsec: float = Field(gt=0, le=3600, description="FWHM of the round beam of its mosaics, arcsec")
     frequency_mhz: float = Field(gt=0, description="frequency of its images, MHz")
+    bandwidth_mhz: float = Field(0, ge=0, description="width of its band, MHz; 0 if unknown")
     blank: Literal["circle", "none"] = Field(
         "none", description="mosaics made here, with mosaics.options.blank survey: what is blanked"
     )
@@ -63,6 +64,10 @@ class Release(Section):
 
     @model_validator(mode="after")
     def _cells_are_complete(self) -> "Release":
+        if self.bandwidth_mhz >= 2 * self.frequency_mhz:
+            raise ValueError(
+                f"bandwidth_mhz is {self.bandwidth_mhz:g}, not below twice frequency_mhz"
+            )
         if bool(self.paper) != bool(self.doi):
             raise ValueError("paper and doi belong together: give both, or none")
         is_healpix = self.cells == "healpix"
@@ -99,6 +104,7 @@ CITED = ("paper", "doi")
 """What only a publication needs to know of it."""
 
 LOTSS: dict[str, Any] = {"survey": "LoTSS", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
+LOTSS_BAND_MHZ = 48.0
 LOTSS_FIELDS = (
     "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
     "454c9fb357c9f105fbf41b4e0114e16ed7d863e2/misc/LoTSS_grid_hba_progress.txt"
@@ -109,6 +115,7 @@ DR2 = Release(
     doi="10.1051/0004-6361/202142484",
     cells="pointing",
     **LOTSS,
+    bandwidth_mhz=LOTSS_BAND_MHZ,
     blank="circle",
     mosaics="https://vo.astron.nl/tap/sync?REQUEST=doQuery&LANG=ADQL&FORMAT=votable&QUERY="
     "SELECT+mosaic_id,centeralpha,centerdelta,adler32+FROM+lotss_dr2.mosaics",
@@ -125,6 +132,7 @@ DR3 = Release(
     cells="healpix",
     nside=16,
     **LOTSS,
+    bandwidth_mhz=LOTSS_BAND_MHZ,
     blank="none",  # the squares give the network context
     footprint="https://lofar-surveys.org/public/DR3/catalogues/dr3-moc.moc",
     fields=LOTSS_FIELDS,

@@ -12,6 +12,7 @@ from programs import start
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
+from radiounet.publishing.records import all_records
 from radiounet.running import freshness
 from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
 from radiounet.settings.config import load_config
@@ -136,18 +137,32 @@ def test_jobs_have_the_settings_that_their_run_began_with(tmp_path, monkeypatch,
     assert settings_of_run(edited) is edited
 
 
-def test_a_file_that_a_publication_lost_is_named(tmp_path, caplog):
+def test_files_that_a_publication_lost_or_that_were_changed_are_made_again(tmp_path, caplog):
     publication = Publication(str(tmp_path / "publication"))
     for name in ("a", "b"):
         write_json(publication.record("mosaic", name), {"files": {publication.mask(name): "0"}})
         path = Path(publication.at(publication.mask(name)))
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    run = Freshness(SimpleNamespace(is_main=True), load_config({}), Products(str(tmp_path)))
-    assert not run.has_lost_files(publication)
+
+    def made_again(product=None):
+        again = []
+        snakemake = SimpleNamespace(is_main=True, make_again=again.extend)
+        run = Freshness(snakemake, load_config({}), Products(str(tmp_path)))
+        run.check_publication(publication, all_records(publication), product)
+        return again
+
+    changed = Path(publication.at(publication.mask("a")))
+    assert made_again() == []
+    record = publication.record("mosaic", "a")
+    os.utime(changed, (2e9, 2e9))
+    assert made_again() == [record]
+    assert f"{changed} is gone or was changed" in caplog.text
+    assert made_again("summary") == ["summary"]
+    os.utime(record, (2e9, 2e9))
+    assert made_again() == []
     Path(publication.at(publication.mask("b"))).unlink()
-    assert run.has_lost_files(publication)
-    assert f"{publication.at(publication.mask('b'))} is gone" in caplog.text
+    assert made_again() == [publication.record("mosaic", "b")]
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

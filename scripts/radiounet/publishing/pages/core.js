@@ -59,7 +59,6 @@ const Site = (() => {
   // A value with its error, the error with two significant digits at most.
   function number(value, digits = 3, error = null) {
     if (value === null || value === undefined) return "–";
-    if (Number.isInteger(value) && error === null && Math.abs(value) < TOO_LONG) return minus(String(value));
     if (Math.abs(value) >= TOO_LONG) {
       const power = Math.floor(Math.log10(Math.abs(value)));
       const scaled = value / 10 ** power;

@@ -44,12 +44,13 @@
   }
 
   function show() {
-    const { candidate, done, total, labels } = state;
+    const { candidate, done, total, labels, note } = state;
     const buttons = [...labels.map((label) => [KEYS[label], label, () => act("label", label)]), ["s", "skip", () => act("skip")], ["z", "undo", () => act("undo")]];
     const row = candidate ? candidate.row : null;
     const number = (value, digits) => (value === undefined ? "–" : value.toFixed(digits));
     main.replaceChildren(
       h("p", { class: "soft" }, `${done} of ${total} labelled`),
+      note ? h("p", { role: "status" }, note) : "",
       h("h1", null, row ? row.name : "All candidates have a label"),
       row ? h("p", { class: "where" }, h("span", null, `p ${number(row.p_diffuse ?? row.p_max, 2)}`), row.redshift ? h("span", null, `z ${number(row.redshift, 3)}`) : null,
         h("span", null, `S ${number(row.flux_mjy, 1)} ± ${number(row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",

@@ -47,7 +47,7 @@ const SkyMap = (() => {
     }
 
     fit() {
-      const places = this.run.mosaics.flatMap((one) => one.outline.length ? [[one.outline[0], one.outline[1]]] : []);
+      const places = this.run.mosaics.flatMap((one) => Array.from({ length: one.outline.length / 2 }, (_, i) => one.outline.slice(2 * i, 2 * i + 2)));
       const { ra_deg, dec_deg } = this.clusters.columns;
       if (!places.length && this.clusters.count)
         for (let i = 0; i < this.clusters.count; i++) if (ra_deg[i] !== null) places.push([ra_deg[i], dec_deg[i]]);
