@@ -1,3 +1,12 @@
+import gc
+import os
+
+
+def pytest_configure():
+    # no test cuts the power, and thousands of files are written; those of `warm.py` do without it too
+    os.fsync = lambda descriptor: None
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--fix-schema", action="store_true", help="rewrite the configuration's schema and reference"
@@ -17,3 +26,8 @@ def pytest_collection_modifyitems(items):
         return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # what is imported stays: the collector need not look through it again and again

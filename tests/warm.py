@@ -6,6 +6,7 @@ here as well.
 """
 
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -14,14 +15,22 @@ import socket
 import sys
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-import radiounet.measuring.clusters  # noqa: F401  what most programs import, sooner or later
-import radiounet.network.inference  # noqa: F401
-import radiounet.publishing.report  # noqa: F401
-import radiounet.running.rules  # noqa: F401
 from radiounet.running.cli import main as radiounet_command
 
+IMPORTED = (
+    *("radiounet.images.resampling", "radiounet.learning.runs", "radiounet.learning.training"),
+    *("radiounet.measuring.clusters", "radiounet.measuring.limits", "radiounet.measuring.region_tables"),
+    *("radiounet.mosaicking.mosaic_products", "radiounet.network.architectures.lotss_unet"),
+    *("radiounet.network.segmenting", "radiounet.publishing.publication", "radiounet.publishing.report"),
+    *("radiounet.running.arguments", "radiounet.running.batch", "radiounet.running.publish_verbs"),
+    *("radiounet.running.rules", "radiounet.running.stage", "radiounet.settings.configuration_file"),
+    *("radiounet.simulation.simulate", "radiounet.survey.archive", "radiounet.survey.lists"),
+    *("contourpy", "healpy", "jinja2", "matplotlib.backends.backend_agg", "pyarrow.parquet"),
+)
+"""What most programs import, sooner or later."""
 COMMANDS = {"snakemake": snakemake, "radiounet": radiounet_command}
 STAND_IN = """#!{python} -IS
 import json, os, socket, sys
@@ -86,6 +95,11 @@ def serve(address: str) -> None:
 
 
 if __name__ == "__main__":
+    for module in IMPORTED:
+        importlib.import_module(module)
+    get_argument_parser()  # finds the plug-ins of Snakemake
+    # no test cuts the power; what a killed program wrote is there all the same
+    os.fsync = lambda descriptor: None
     stand_in = Path(f"{sys.argv[1]}.python")
     stand_in.write_text(STAND_IN.format(python=sys.executable, address=sys.argv[1]))
     stand_in.chmod(0o755)
