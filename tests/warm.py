@@ -5,6 +5,7 @@ status. The stand-in for Python, which programs find in `sys.executable`, orders
 here as well.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -13,6 +14,7 @@ import runpy
 import selectors
 import socket
 import sys
+import threading
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
@@ -61,6 +63,33 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
         runpy.run_path(words[0], run_name="__main__")
 
 
+def leave(end: SystemExit | None) -> None:
+    """End this process as Python does, but for taking apart all that is imported, which takes longest."""
+    status = end.code if end else 0
+    if status is None or isinstance(status, int):
+        status = (status or 0) & 0xFF
+    else:
+        print(status, file=sys.stderr)  # noqa: T201
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def run_and_leave(order: dict, streams: list[int]) -> None:
+    """Run a program in this process, and end it."""
+    try:
+        run(**order, streams=streams)
+        leave(None)
+    except SystemExit as end:
+        leave(end)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        leave(SystemExit(1))
+
+
 def serve(address: str) -> None:
     """Take orders until standard input ends."""
     with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as listener:
@@ -80,8 +109,7 @@ def serve(address: str) -> None:
                     order = json.loads(client.makefile().readline())
                     child = os.fork()
                     if not child:
-                        run(**order, streams=streams)
-                        sys.exit()
+                        run_and_leave(order, streams)
                     for stream in streams:
                         os.close(stream)
                     selector.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
