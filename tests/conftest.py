@@ -1,3 +1,12 @@
+import gc
+import os
+
+
+def pytest_configure():
+    # no test cuts the power, and thousands of files are written; those of `warm.py` do without it too
+    os.fsync = lambda descriptor: None
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--fix-schema", action="store_true", help="rewrite the configuration's schema and reference"
@@ -5,9 +14,17 @@ def pytest_addoption(parser):
 
 
 LONG = (
-    *("workflow/test_survey", "workflow/test_failures", "workflow/test_freshness", "workflow/test_dag"),
-    *("workflow/test_demo", "workflow/", "unit/learning/test_training", "unit/running/test_cli"),
-    *("unit/learning/", "unit/network/", "unit/"),
+    *("workflow/test_demo", "workflow/test_failures", "workflow/test_dag", "workflow/test_regions"),
+    *("workflow/test_freshness", "workflow/test_survey", "workflow/test_other_release", "browser/"),
+    *("workflow/", "unit/learning/test_training", "unit/publishing/test_publication", "unit/network/"),
+    *("unit/measuring/test_islands", "unit/simulation/test_simulate", "unit/measuring/test_limits"),
+    *(
+        "unit/survey/test_cluster_fuzz",
+        "unit/test_scripts",
+        "unit/learning/",
+        "unit/measuring/test_catalogue",
+    ),
+    *("unit/images/test_header_fuzz", "unit/running/", "unit/test_wheel", "unit/publishing/", "unit/"),
 )
 """Files and folders of tests, the longest first, so that no core waits at the end for one of them."""
 
@@ -17,3 +34,8 @@ def pytest_collection_modifyitems(items):
         return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # what is imported stays: the collector need not look through it again and again

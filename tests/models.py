@@ -1,6 +1,8 @@
 """Small models for tests: real architectures, few filters, random weights."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -30,23 +32,31 @@ def tiny_card(**changes) -> ModelCard:
     return ModelCard.model_validate(CARD | changes)
 
 
-def write_tiny_model(folder: Path, seed: int = 1, **changes) -> ModelCard:
-    """Write a model folder with random weights and BatchNorm statistics."""
+@cache
+def _weights(seed: int, architecture: str, tile_px: int, widths: tuple[int, ...]) -> bytes:
     import keras
     import numpy as np
 
     from radiounet.network.architectures.graphs import graphs_of
 
     keras.utils.set_random_seed(seed)
-    card = CARD | changes
-    network = graphs_of(card["architecture"]).build(card["tile_px"], card["widths"])
+    network = graphs_of(architecture).build(tile_px, widths)
     rng = np.random.default_rng(seed)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "network.weights.h5"
+        network.save_weights(path)
+        return path.read_bytes()
+
+
+def write_tiny_model(folder: Path, seed: int = 1, **changes) -> ModelCard:
+    """Write a model folder with random weights and BatchNorm statistics."""
+    card = CARD | changes
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "network.weights.h5"
-    network.save_weights(weights)
+    weights.write_bytes(_weights(seed, card["architecture"], card["tile_px"], tuple(card["widths"])))
     card["weights"] = {"file": weights.name, "sha256": sha256_of(weights)}
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
     return ModelCard.model_validate(card)

@@ -55,8 +55,8 @@ def make_walk(folder):
 
 def a_row(kind, **values):
     """First row of a table, with these values."""
-    row = next(iter(zip(*(MADE[kind].filled("")[name].tolist() for name in COLUMNS[kind]), strict=True)))
-    row = dict(zip(COLUMNS[kind], row, strict=True))
+    first = MADE[kind][:1].filled("")
+    row = {name: first[name].tolist()[0] for name in COLUMNS[kind]}
     assert set(values) <= set(row)
     return row | values
 

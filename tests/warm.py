@@ -5,23 +5,34 @@ status. The stand-in for Python, which programs find in `sys.executable`, orders
 here as well.
 """
 
+import atexit
 import gc
+import importlib
 import json
 import os
 import runpy
 import selectors
 import socket
 import sys
+import threading
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-import radiounet.measuring.clusters  # noqa: F401  what most programs import, sooner or later
-import radiounet.network.inference  # noqa: F401
-import radiounet.publishing.report  # noqa: F401
-import radiounet.running.rules  # noqa: F401
 from radiounet.running.cli import main as radiounet_command
 
+IMPORTED = (
+    *("radiounet.images.resampling", "radiounet.learning.runs", "radiounet.learning.training"),
+    *("radiounet.measuring.clusters", "radiounet.measuring.limits", "radiounet.measuring.region_tables"),
+    *("radiounet.mosaicking.mosaic_products", "radiounet.network.architectures.lotss_unet"),
+    *("radiounet.network.segmenting", "radiounet.publishing.publication", "radiounet.publishing.report"),
+    *("radiounet.running.arguments", "radiounet.running.batch", "radiounet.running.publish_verbs"),
+    *("radiounet.running.rules", "radiounet.running.stage", "radiounet.settings.configuration_file"),
+    *("radiounet.simulation.simulate", "radiounet.survey.archive", "radiounet.survey.lists"),
+    *("contourpy", "healpy", "jinja2", "matplotlib.backends.backend_agg", "pyarrow.parquet"),
+)
+"""What most programs import, sooner or later."""
 COMMANDS = {"snakemake": snakemake, "radiounet": radiounet_command}
 STAND_IN = """#!{python} -IS
 import json, os, socket, sys
@@ -52,6 +63,33 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
         runpy.run_path(words[0], run_name="__main__")
 
 
+def leave(end: SystemExit | None) -> None:
+    """End this process as Python does, but for taking apart all that is imported, which takes longest."""
+    status = end.code if end else 0
+    if status is None or isinstance(status, int):
+        status = (status or 0) & 0xFF
+    else:
+        print(status, file=sys.stderr)  # noqa: T201
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def run_and_leave(order: dict, streams: list[int]) -> None:
+    """Run a program in this process, and end it."""
+    try:
+        run(**order, streams=streams)
+        leave(None)
+    except SystemExit as end:
+        leave(end)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        leave(SystemExit(1))
+
+
 def serve(address: str) -> None:
     """Take orders until standard input ends."""
     with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as listener:
@@ -71,8 +109,7 @@ def serve(address: str) -> None:
                     order = json.loads(client.makefile().readline())
                     child = os.fork()
                     if not child:
-                        run(**order, streams=streams)
-                        sys.exit()
+                        run_and_leave(order, streams)
                     for stream in streams:
                         os.close(stream)
                     selector.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
@@ -86,6 +123,11 @@ def serve(address: str) -> None:
 
 
 if __name__ == "__main__":
+    for module in IMPORTED:
+        importlib.import_module(module)
+    get_argument_parser()  # finds the plug-ins of Snakemake
+    # no test cuts the power; what a killed program wrote is there all the same
+    os.fsync = lambda descriptor: None
     stand_in = Path(f"{sys.argv[1]}.python")
     stand_in.write_text(STAND_IN.format(python=sys.executable, address=sys.argv[1]))
     stand_in.chmod(0o755)

@@ -55,7 +55,7 @@ def checkout(tmp_path_factory):
     """A copy of the checkout with another stage; its only model has the pixels and beam of the release."""
     root = tmp_path_factory.mktemp("checkout")
     for folder in ("workflow", "scripts", "envs"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, root / folder)  # with what is compiled, which keeps its dates
     (root / "config").mkdir()
     shutil.copy(ROOT / "config/config.yaml", root / "config")
     shutil.copy(ROOT / "Snakefile", root)

@@ -33,32 +33,39 @@ def code_hash(script: str | None = None) -> str:
     """
     if script is None:
         return hash_of_package(PACKAGE)
-    return _hash(PACKAGE.parent, _imported(PACKAGE.parent / f"{script}.py"))
+    return _hash(_imported(PACKAGE.parent, f"{script}.py"))
 
 
 def hash_of_package(folder: Path) -> str:
     """First 12 digits of the SHA-256 over the source of the package in a folder."""
-    return _hash(folder.parent, set(folder.rglob("*.py")))
+    return _hash(
+        {path.relative_to(folder.parent).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
+    )
 
 
-def _hash(folder: Path, sources: set[Path]) -> str:
+def _hash(sources: dict[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(sources):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in sorted(sources, key=lambda one: one.split("/")):
+        digest.update(name.encode() + b"\0" + sources[name])
     return digest.hexdigest()[:12]
 
 
-def _imported(script: Path) -> set[Path]:
-    """A script and every module of this library that it can reach by imports."""
-    found: set[Path] = set()
-    waiting = [script]
+def _imported(folder: Path, script: str) -> dict[str, bytes]:
+    """A script and every module of this library that it can reach by imports: source by name."""
+    found: dict[str, bytes] = {}
+    waiting = {script}
     while waiting:
-        path = waiting.pop()
-        found.add(path)
-        names = re.findall(r"^\s*from radiounet\.([\w.]+) import", path.read_text(), re.MULTILINE)
-        modules = [PACKAGE / f"{name.replace('.', '/')}.py" for name in names]
-        waiting += [module for module in modules if module not in found]
+        name = waiting.pop()
+        found[name] = (folder / name).read_bytes()
+        waiting |= _modules_in(found[name]) - found.keys()
     return found
+
+
+@cache
+def _modules_in(source: bytes) -> frozenset[str]:
+    """Names of the modules that a module imports; a run asks for many stages, which share most of theirs."""
+    names = re.findall(rb"^\s*from (radiounet\.[\w.]+) import", source, re.MULTILINE)
+    return frozenset(f"{name.decode().replace('.', '/')}.py" for name in names)
 
 
 def provenance(**entries: str | float | int | None) -> list[tuple[str, object, str | None]]:

@@ -32,7 +32,7 @@ PLACES = {"ra_deg": 5, "dec_deg": 5, "fit_ra_deg": 5, "fit_dec_deg": 5}
 
 def value_of(cell: Any, digits: int = ALL_DIGITS, places: int | None = None) -> Any:
     """A cell as JSON can hold it: a number, a text, a bool; None where it is empty."""
-    if cell is np.ma.masked:
+    if cell is None or cell is np.ma.masked:
         return None
     if isinstance(cell, np.generic):
         cell = cell.item()
@@ -52,16 +52,16 @@ def flag_names(table: Table) -> list[str]:
 def rows_by_mosaic(table: Table) -> dict[str, list[int]]:
     """Rows of each mosaic, in the order of the table; those of none under `NOWHERE`."""
     found: dict[str, list[int]] = {}
-    for row, mosaic in enumerate(table["mosaic"]):
+    for row, mosaic in enumerate(table["mosaic"].tolist()):
         found.setdefault(value_of(mosaic) or NOWHERE, []).append(row)
     return found
 
 
 def stems_of(table: Table) -> list[str]:
     """Names of files of every row, unique within a mosaic."""
-    stems = [""] * len(table)
+    stems, names = [""] * len(table), [str(one) for one in table["name"]]
     for rows in rows_by_mosaic(table).values():
-        for row, stem in zip(rows, file_stems([str(table["name"][row]) for row in rows]), strict=True):
+        for row, stem in zip(rows, file_stems([names[row] for row in rows]), strict=True):
             stems[row] = stem
     return stems
 
@@ -85,12 +85,13 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
         ``stem`` (null where it is the name with underscores), and ``flags``, the sum of 2^bit.
     """
     columns: dict[str, list] = {
-        name: [value_of(cell, DIGITS, PLACES.get(name)) for cell in table[name]] for name in LISTED[kind]
+        name: [value_of(cell, DIGITS, PLACES.get(name)) for cell in table[name].tolist()]
+        for name in LISTED[kind]
     }
     classes = sorted({one or "" for one in columns["class"]})
     columns["class"] = [classes.index(one or "") for one in columns["class"]]
     number = {name: index for index, name in enumerate(mosaics)}
-    columns["mosaic"] = [number[value_of(one) or NOWHERE] for one in table["mosaic"]]
+    columns["mosaic"] = [number[value_of(one) or NOWHERE] for one in table["mosaic"].tolist()]
     names = [str(one) for one in table["name"]]
     columns["stem"] = [
         None if stem == name.replace(" ", "_") else stem for stem, name in zip(stems, names, strict=True)

@@ -1,5 +1,7 @@
 """Islands across the border of two cells: each patch of sky in exactly one row."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -15,9 +17,20 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
 from radiounet.survey.survey import Survey
 
-N_PX = 900
+N_PX = 600
 SURVEY = Survey(DR2, [Mosaic("west", 150.25, 35.0, N_PX), Mosaic("east", 149.75, 35.0, N_PX)])
 BORDER = 150.0
+
+
+@cache
+def grid(name):
+    """Coordinates of a mosaic, and the position of each of its pixels."""
+    wcs = grid_wcs(SURVEY.mosaics[name].ra_deg, SURVEY.mosaics[name].dec_deg, N_PX, 4.5)
+    y, x = np.indices((N_PX, N_PX))
+    positions = wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
+    for one in positions:
+        one.setflags(write=False)
+    return wcs, *positions
 
 
 def tables(tmp_path, sky, seed=1, brightness=None):
@@ -26,10 +39,8 @@ def tables(tmp_path, sky, seed=1, brightness=None):
     `brightness` is that of the positions in units of the noise; without it 10 in the mask.
     """
     found = {}
-    for name, place in SURVEY.mosaics.items():
-        wcs = grid_wcs(place.ra_deg, place.dec_deg, N_PX, 4.5)
-        y, x = np.indices((N_PX, N_PX))
-        ra, dec = wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
+    for name in SURVEY.mosaics:
+        wcs, ra, dec = grid(name)
         rng = np.random.default_rng([seed, len(found)])
         # one beam of 22 px, as the workflow cleans a mask
         mask = make_mask(sky(ra, dec, rng).reshape(N_PX, N_PX).astype(np.float32), 0.5, 22)

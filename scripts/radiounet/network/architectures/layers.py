@@ -175,7 +175,10 @@ def part(x, have: Span, want: Span):
 
 def doubled(x):
     """Nearest-neighbour upsampling by two."""
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+    tiles, rows, columns, channels = ops.shape(x)
+    pairs = ops.reshape(x, (tiles, rows, 1, columns, 1, channels))
+    pairs = ops.broadcast_to(pairs, (tiles, rows, 2, columns, 2, channels))
+    return ops.reshape(pairs, (tiles, 2 * rows, 2 * columns, channels))
 
 
 def weights_of(layer: keras.Layer):
