@@ -46,7 +46,7 @@ from radiounet.publishing.records import (
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
 from radiounet.publishing.side_by_side import side_by_side
-from radiounet.publishing.site import write_site
+from radiounet.publishing.site import restore_page, write_site
 from radiounet.publishing.workflow_files import check_configuration, workflow_files
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import SOURCES, Release
@@ -225,6 +225,8 @@ def _finish_site(
     before = read_record(record)["files"] if record.is_file() else {}
     for name in spoiled(publication, {"files": before}):
         Path(publication.at(name)).unlink(missing_ok=True)
+    if before:
+        restore_page(publication.root)
     paths = write_site(products.root, publication.root, options.aladin, processes, with_status=False)
     made = {Path(path).relative_to(publication.root).as_posix(): sha256_of(path) for path in paths}
     sums = Publication.checksums()

@@ -126,6 +126,11 @@ def write_site(
     return sorted(written)
 
 
+def restore_page(folder: str) -> None:
+    """Write the page of a site that is known to be ours, if only its page was lost."""
+    write_if_changed(SiteFiles(folder).page(), (ASSETS / PAGE).read_bytes())
+
+
 def _require_own(files: SiteFiles) -> None:
     page, folder = Path(files.page()), Path(files.folder())
     mark = (ASSETS / PAGE).read_bytes().splitlines()[1]
@@ -138,10 +143,11 @@ def _require_own(files: SiteFiles) -> None:
 
 def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:
     """Copy the page and what it loads; where they are now."""
-    copies = {
-        files.page() if one.name == PAGE else files.code(one.name): one
+    # the page first: a folder with other files of a site and no page is refused
+    copies = {files.page(): ASSETS / PAGE} | {
+        files.code(one.name): one
         for one in sorted(ASSETS.iterdir())
-        if not one.name.startswith("label")
+        if one.name != PAGE and not one.name.startswith("label")
     }
     copies[files.code(STYLE.name)] = STYLE
     if aladin is not None:

@@ -59,7 +59,7 @@ def check_configuration(products: Products, release: Release) -> None:
     require_files([path])
     try:
         config = load_config(read_yaml(path))
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"{path} was changed: {error}") from None
     if config.release != release.name:
         raise ConfigError(

@@ -65,9 +65,7 @@ class Release(Section):
     @model_validator(mode="after")
     def _cells_are_complete(self) -> "Release":
         if self.bandwidth_mhz >= 2 * self.frequency_mhz:
-            raise ValueError(
-                f"bandwidth_mhz is {self.bandwidth_mhz:g}, not below twice frequency_mhz"
-            )
+            raise ValueError(f"bandwidth_mhz is {self.bandwidth_mhz:g}, not below twice frequency_mhz")
         if bool(self.paper) != bool(self.doi):
             raise ValueError("paper and doi belong together: give both, or none")
         is_healpix = self.cells == "healpix"

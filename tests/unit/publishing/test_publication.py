@@ -1,12 +1,8 @@
-"""A publication of two mosaics that share a border, made of what the stages write."""
+"""What a publication of two mosaics that share a border holds."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import healpy
@@ -18,39 +14,24 @@ from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
 from mocpy import MOC
 from PIL import Image
-from tests.waiting import wait_until
 
-from programs import ROOT
-from radiounet.errors import ConfigError, OriginError
+from published import HOSTILE, NAMES, SECOND_RA, SURVEY, bytes_of, publish_to, state_of
 from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import open_plane
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.images.regional_products import products_at, write_index
 from radiounet.images.squares import Mosaic
-from radiounet.measuring.catalogue import merge_catalogues
-from radiounet.measuring.clusters import MosaicProducts, measure_clusters
-from radiounet.measuring.islands import find_islands
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
-from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import JobFiles
 from radiounet.publishing.research_object import NO_LIMITS
 from radiounet.running.cli import main
-from radiounet.settings.config import load_config
-from radiounet.settings.configuration_file import write_configuration
-from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.survey.survey import Survey
-from stages import DEC, MEASURE, N_PX, RA, SEGMENTATION, reject_mosaic, run_stages, write_image
+from stages import DEC, N_PX, RA
 
-NAMES = ["a", "b"]
-OPTIONS = PublishOptions(creators=["Doe, Jane", "Roe, Rick"], license="CC0-1.0")
-SECOND_RA = RA + 0.15
-"""Centre of the second mosaic: 0.15 deg of right ascension east, so that the two overlap by half."""
-HOSTILE = '<script>alert(1)</script> "x" \' ü ☃ ' + 270 * "y"
-SURVEY = Survey(DR2, [Mosaic("a", RA, DEC, N_PX), Mosaic("b", SECOND_RA, DEC, N_PX)])
 MANDATORY = {
     *("creator_did", "obs_title", "dataproduct_type", "hips_version", "hips_release_date", "hips_status"),
     *("hips_tile_format", "hips_order", "hips_tile_width", "hips_frame"),
@@ -58,69 +39,11 @@ MANDATORY = {
 """What HiPS 1.0 asks of every properties file (section 4.4.1)."""
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Products of the two mosaics, with a cluster at the halo of the first; a third is rejected."""
-    folder = tmp_path_factory.mktemp("run")
-    dates = {"DATE-OBS": "2019-05-01T10:20:30", "OBJECT": "<b>'q'</b>"}
-    images = {
-        "a": write_image(folder / "a.fits", **dates),
-        "b": write_image(folder / "b.fits", seed=2, CRVAL1=SECOND_RA, **(dates | {"DATE-OBS": "2020-01-01"})),
-    }
-    products = Products(str(folder / "dr2"))
-    run_stages(products, images)
-    table = Table({"name": [HOSTILE], "ra": [RA], "dec": [DEC], "z": [0.2], "R500": [2.0]})
-    table["R500"].unit = "arcmin"
-    table.write(folder / "clusters.ecsv")
-    for name in NAMES:
-        maps = products.image(name), products.probability(name), products.mask(name)
-        find_islands(*maps, SURVEY, name, MEASURE, products.islands(name))
-        made = products.clusters(name), products.cutouts(name)
-        planes = [MosaicProducts(name, *maps)]
-        measure_clusters(
-            str(folder / "clusters.ecsv"), SURVEY, name, planes, SEGMENTATION.model, MEASURE, *made
-        )
-    reject_mosaic(products, "c", BUNIT="K")
-    merge_catalogues(products.root, [*NAMES, "c"])
-    write_configuration(load_config({"release": "dr2", "clusters": "own.ecsv"}), products.configuration())
-    return products
-
-
-@pytest.fixture(scope="module")
-def published(run, tmp_path_factory):
-    assert run_mosaics(run) == [*NAMES, "c"]
-    return publish_to(tmp_path_factory.mktemp("out") / "publication", run)
-
-
-def publish_to(folder, products, names=None, release=DR2, processes=1):
-    names = names or run_mosaics(products)
-    publication = Publication(str(folder))
-    publish(products, publication, survey_of_run(products, release, names), names, processes, OPTIONS)
-    return publication
-
-
-def state_of(folder):
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in Path(folder).rglob("*")
-        if path.is_file()
-    }
-
-
-def bytes_of(publication):
-    return {name: content for name, (_, content) in state_of(publication.root).items()}
-
-
 def test_the_islands_of_a_cluster_are_those_of_the_catalogue(run):
     clusters, islands = (read_votable(run.catalogue(kind, "vot")) for kind in ("clusters", "islands"))
     named = {name for names in clusters["islands"] for name in str(names).split("; ")}
     assert named
     assert named <= set(islands["name"])
-
-
-def copy_of(run, folder):
-    shutil.copytree(run.root, folder / "dr2")
-    return Products(str(folder / "dr2"))
 
 
 def test_regions_are_published_as_one_piece(run, published, tmp_path):
@@ -184,63 +107,6 @@ def test_a_release_described_by_another_paper_is_cited_by_it(run, published, tmp
         ".made/site/all.json",
         "site/data/run.js",
     }
-
-
-def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
-    folder = tmp_path / "publication"
-    shutil.copytree(published.root, folder)
-    tile = next((folder / "hips/mask").glob("Norder7/*/*.png"))
-    tile.unlink()
-    (folder / "moc/mask.json").write_text("{}")
-    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
-
-
-def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):
-    """Killed by the system at its first tiles, with the process that works for it."""
-    program = f"""
-from radiounet.images.products import Products
-from unit.publishing.test_publication import publish_to
-publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
-"""
-    paths = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    process = subprocess.Popen([sys.executable, "-c", program], env=paths, start_new_session=True)
-    tiles = tmp_path / "out/hips/mask/Norder7"
-    wait_until(lambda: process.poll() is not None or [*tiles.glob("*/*.fits")])
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "out/SHA256SUMS").exists()
-    assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
-
-
-@pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
-def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
-    products = copy_of(run, tmp_path)
-    path = getattr(products, kind)("b")
-    Path(path).unlink()
-    with pytest.raises(ConfigError, match=re.escape(path)):
-        publish_to(tmp_path / "out", products, ["a", "b", "c"])
-
-
-@pytest.mark.parametrize("kind", ["image", "probability", "mask", "cutouts"])
-def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
-    products = copy_of(run, tmp_path)
-    path = getattr(products, kind)("a")
-    with fits.open(path, mode="update") as hdus:
-        plane = hdus[0 if kind != "cutouts" else "RESIDUAL"].data
-        plane[20, 20] = 7 if kind != "mask" else 1 - plane[20, 20]
-    with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
-        publish_to(tmp_path / "out", products)
-
-
-def test_a_changed_catalogue_is_refused_by_name(run, tmp_path):
-    products = copy_of(run, tmp_path)
-    path = Path(products.catalogue("clusters", "csv"))
-    path.write_text(path.read_text().replace(",cRH,", ",NDE,").replace(",U,", ",NDE,"))
-    changed = path.read_text() != Path(run.catalogue("clusters", "csv")).read_text()
-    assert changed
-    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its column class")):
-        publish_to(tmp_path / "out", products)
 
 
 def tiles(published, layer, order):
@@ -476,13 +342,6 @@ def test_the_verb_publishes_what_the_workflow_does(run, published, tmp_path):
         assert made.keys() == expected.keys()
         for number, tile in made.items():
             np.testing.assert_array_equal(tile, expected[number])
-
-
-def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
-    products = copy_of(run, tmp_path)
-    Path(products.islands("b")).unlink()
-    with pytest.raises(ConfigError, match=re.escape(products.islands("b"))):
-        run_mosaics(products)
 
 
 def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_path):

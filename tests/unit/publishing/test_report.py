@@ -69,10 +69,28 @@ def pages(tmp_path_factory):
     ]
 
 
+LINK_TO_SITE = [
+    ("a", {"href": "publication/index.html"}),
+    (
+        "link",
+        {
+            "rel": "stylesheet",
+            "href": "publication/site/site.css",
+            "media": "not all",
+            "onload": "document.getElementById('site').hidden = false",
+        },
+    ),
+]
+"""A link to the results site, which is shown where the style sheet of the site is there."""
+
+
 def test_hostile_words_change_no_element_of_the_report(pages):
     hostile, harmless = ([(tag, sorted(attributes)) for tag, attributes in page.elements] for page in pages)
     assert hostile == harmless
+    assert [one for one in pages[0].elements if one in LINK_TO_SITE] == LINK_TO_SITE
     for tag, attributes in pages[0].elements:
+        if (tag, attributes) in LINK_TO_SITE:
+            continue
         assert tag != "script"
         assert not [name for name in attributes if name.startswith("on") or name == "href"]
         assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")

@@ -3,16 +3,24 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
 
 from programs import ROOT
-from radiounet.images.products import CATALOGUE_KINDS
+from radiounet.errors import ConfigError
+from radiounet.images.products import CATALOGUE_KINDS, Products
 from radiounet.images.provenance import code_hash, hash_of_package
 from radiounet.publishing import workflow_files as carried
 from radiounet.publishing.research_object import research_files
-from radiounet.publishing.workflow_files import CONFIGURATION, PACKAGE_FILE, SNAKEFILE, workflow_files
+from radiounet.publishing.workflow_files import (
+    CONFIGURATION,
+    PACKAGE_FILE,
+    SNAKEFILE,
+    check_configuration,
+    workflow_files,
+)
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.publish import PublishOptions
@@ -56,6 +64,34 @@ def test_every_reference_is_an_entity(configuration):
     assert {one["@id"] for one in entities["#run"]["object"]} >= {CONFIGURATION, "#used-weights"}
     assert [entities[one["@id"]]["name"] for one in entities["./"]["author"]] == OPTIONS.creators
     assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
+
+
+def test_nobody_is_named_who_was_not_given(configuration):
+    made = research_files(
+        DR2, META, dict.fromkeys(workflow_files(configuration), "0"), "", CATALOGUE_KINDS, PublishOptions()
+    )
+    graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
+    assert [one for one in graph if one["@type"] == "Person" or "agent" in one] == []
+    assert "author" not in next(one for one in graph if one["@id"] == "./")
+
+
+def test_code_of_the_run_and_date_of_the_publication_are_told(configuration):
+    files = dict.fromkeys(workflow_files(configuration), "0")
+
+    def entities(**meta):
+        options = PublishOptions(date="2027-01-31")
+        made = research_files(DR2, META | meta, files, "2020-01-01", CATALOGUE_KINDS, options)
+        graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
+        return {one["@id"]: one for one in graph}
+
+    other, same = entities(codehash="0123456789ab"), entities(codehash=code_hash())
+    for name in ("#run", SNAKEFILE):
+        assert (
+            f"made with code 0123456789ab; the workflow in this publication is code {code_hash()}"
+            in (other[name]["description"])
+        )
+        assert "The run was made with" not in same[name]["description"]
+    assert same["./"]["datePublished"] == "2027-01-31"
 
 
 def test_missing_limits_are_said():
@@ -102,14 +138,29 @@ def test_the_configuration_is_that_of_the_run_without_credentials(configuration)
     assert found.publish == PublishOptions()  # said by the research object itself
 
 
-def test_results_without_configuration_have_none(tmp_path):
-    files = workflow_files(tmp_path / "none.yaml")
-    assert CONFIGURATION not in files
-    assert "#configuration" not in crate_of(files)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "is missing"),
+        ("segmentation: {threshold: [", "was changed: "),
+        ("segmentation: {treshold: 0.3}", "was changed: .*treshold"),
+        ("release: dr3", "is of a run over dr3, not dr2"),
+    ],
+)
+def test_a_configuration_that_is_not_that_of_the_run_is_refused_by_name(tmp_path, text, said):
+    products = Products(str(tmp_path / "dr2"))
+    path = Path(products.configuration())
+    path.parent.mkdir(parents=True)
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=f"(?s)^{re.escape(str(path))} {said}"):
+        check_configuration(products, DR2)
+    path.write_text("release: dr2\n")
+    check_configuration(products, DR2)
 
 
-def test_an_installed_package_names_itself(tmp_path, monkeypatch):
+def test_an_installed_package_names_itself(configuration, tmp_path, monkeypatch):
     monkeypatch.setattr(carried, "CHECKOUT", tmp_path)
-    files = workflow_files(tmp_path / "none.yaml")
-    assert set(files) == {SNAKEFILE, PACKAGE_FILE}
+    files = workflow_files(configuration)
+    assert set(files) == {SNAKEFILE, PACKAGE_FILE, CONFIGURATION}
     assert code_hash() in files[SNAKEFILE].decode()

@@ -1,0 +1,201 @@
+"""Publications of what is missing or was changed, and those that lost something themselves."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from tests.waiting import wait_until
+
+from programs import ROOT
+from published import bytes_of, copy_of, publish_to
+from radiounet.errors import ConfigError, OriginError
+from radiounet.images.products import Publication
+from radiounet.images.words import write_if_changed
+from radiounet.images.writing import write_json
+from radiounet.publishing import site, site_sources
+from radiounet.publishing.publication import run_mosaics
+from radiounet.publishing.published_tables import read_votable
+from radiounet.publishing.records import all_records, read_record, touched
+from radiounet.running.cli import main
+from radiounet.running.locks import hold, let_go
+
+
+def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    tile = next((folder / "hips/mask").glob("Norder7/*/*.png"))
+    tile.unlink()
+    (folder / "moc/mask.json").write_text("{}")
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
+
+
+def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):
+    """Killed by the system at its first tiles, with the process that works for it."""
+    program = f"""
+from published import publish_to
+from radiounet.images.products import Publication
+from radiounet.images.products import Products
+publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
+"""
+    paths = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    process = subprocess.Popen([sys.executable, "-c", program], env=paths, start_new_session=True)
+    tiles = tmp_path / "out/hips/mask/Norder7"
+    wait_until(lambda: process.poll() is not None or [*tiles.glob("*/*.fits")])
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out/SHA256SUMS").exists()
+    assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
+
+
+@pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
+def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
+    products = copy_of(run, tmp_path)
+    path = getattr(products, kind)("b")
+    Path(path).unlink()
+    with pytest.raises(ConfigError, match=re.escape(path)):
+        publish_to(tmp_path / "out", products, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("kind", ["image", "probability", "mask", "cutouts"])
+def test_a_changed_product_is_refused_by_name(run, tmp_path, kind):
+    products = copy_of(run, tmp_path)
+    path = getattr(products, kind)("a")
+    with fits.open(path, mode="update") as hdus:
+        plane = hdus[0 if kind != "cutouts" else "RESIDUAL"].data
+        plane[20, 20] = 7 if kind != "mask" else 1 - plane[20, 20]
+    with pytest.raises((ConfigError, OriginError), match=re.escape(path)):
+        publish_to(tmp_path / "out", products)
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [("class", None), ("ra_deg", 1e-5), ("redshift", 0.0001), ("p_diffuse", -0.001), ("flux_mjy", 0.1)],
+)
+def test_a_csv_that_was_changed_in_its_last_digit_is_refused_by_name(run, tmp_path, column, change):
+    products = copy_of(run, tmp_path)
+    path = Path(products.catalogue("clusters", "csv"))
+    rows = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    cells = next(csv.DictReader(rows))
+    digits = len(cells[column].partition(".")[2])
+    new = "NDE" if change is None else f"{float(cells[column]) + change:.{digits}f}"
+    assert new != cells[column]
+    path.write_text(path.read_text().replace(f",{cells[column]},", f",{new},", 1))
+    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its column {column}")):
+        publish_to(tmp_path / "out", products)
+
+
+@pytest.mark.parametrize("key", ["modelsha", "clusters_sha256", "codehash"])
+def test_changed_metadata_of_a_catalogue_are_refused_by_name(run, tmp_path, key):
+    """A publication says by them what was used."""
+    products = copy_of(run, tmp_path)
+    path = Path(products.catalogue("clusters", "vot"))
+    value = str(read_votable(path).meta[key])
+    path.write_text(path.read_text().replace(value, value[::-1]))
+    other = products.catalogue("clusters", "parquet")
+    with pytest.raises(ConfigError, match=re.escape(f"{other} was changed: its {key} differs")):
+        publish_to(tmp_path / "out", products)
+
+
+def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    Path(products.islands("b")).unlink()
+    with pytest.raises(ConfigError, match=re.escape(products.islands("b"))):
+        run_mosaics(products)
+
+
+def damage(path, how):
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+
+
+@pytest.mark.parametrize("how", ["gone", "changed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("index.html", "SHA256SUMS", "site/site.css", "site/data/run.js", "site/data/clusters.js"),
+        *("site/data/mosaics/a.js", "site/pictures/a/*.jpg", "site/cutouts/a/*.fits", "site/cutouts/a/*.reg"),
+    ],
+)
+def test_what_the_site_lost_or_was_changed_in_it_is_made_again(run, published, tmp_path, name, how):
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    path = next(folder.glob(name))
+    os.utime(folder / ".made/site/all.json")  # a copy has other dates
+    record = Publication(str(folder)).record("site", "all")
+    assert touched(Publication(str(folder)), record) is None
+    damage(path, how)
+    os.utime(record, (1, 1))
+    assert touched(Publication(str(folder)), record) is not None
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
+    assert touched(Publication(str(folder)), record) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 9])
+def test_a_site_that_was_stopped_after_any_file_is_made_whole(run, published, tmp_path, count, monkeypatch):
+    left = count
+
+    def stop(path, content):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        write_if_changed(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site, "write_if_changed", stop)
+        patch.setattr(site_sources, "write_if_changed", stop)
+        with pytest.raises(KeyboardInterrupt):
+            publish_to(tmp_path / "out", run)
+    assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
+
+
+def test_nothing_is_left_of_another_publication(run, published, tmp_path):
+    """Of one whose sky lies elsewhere: no tile, no part of an Allsky, no folder."""
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    other = Publication(str(folder))
+    job = next(Path(one) for one in all_records(other) if "/tiles/" in one and read_record(one)["files"])
+    files = read_record(job)["files"]
+    # the same tiles as if of another part of the sky
+    elsewhere = job.with_name("017.json")
+    names = {name: re.sub(r"(Norder3/.*Npix)\d+", r"\g<1>17", name) for name in files if "Norder3" in name}
+    for name, new in names.items():
+        shutil.copy(folder / name, folder / new)
+    lonely = "hips/mask/Norder9/Dir0/Npix1.fits"
+    (folder / lonely).parent.mkdir(parents=True)
+    (folder / lonely).touch()
+    checksums = {new: files[name] for name, new in names.items()} | {lonely: "0"}
+    write_json(elsewhere, read_record(job) | {"files": checksums})
+    Path(other.record("summary", "all")).unlink()
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
+    assert not (folder / "hips/mask/Norder9").exists()
+
+
+def test_files_of_nobody_are_named_and_have_no_checksum(run, published, tmp_path, caplog):
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    (folder / "masks/stray.txt").write_text("mine")
+    publish_to(folder, run)
+    assert f"{folder}/masks/stray.txt is none of this publication" in caplog.text
+    assert "stray" not in (folder / "SHA256SUMS").read_text()
+    assert (folder / "masks/stray.txt").read_text() == "mine"
+
+
+def test_one_verb_at_a_time_publishes_into_a_folder(run, tmp_path, capsys):
+    hold(tmp_path / "out")
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["publish", run.root, "--out", str(tmp_path / "out"), "--threads", "1"])
+    finally:
+        let_go(tmp_path / "out")
+    assert stopped.value.code not in (0, None)

@@ -1,0 +1,78 @@
+"""Several people who label into one table at the same time."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+import pytest
+
+from labelled import catalogue_table
+from radiounet.measuring.labels import read_labels
+from radiounet.publishing.kit import CatalogueObject
+from radiounet.publishing.label_server import Labelling
+from radiounet.publishing.labelling import LabelTable
+
+NAMES = [f"SIM-{number:02d}" for number in range(12)]
+
+
+def cluster(name):
+    row = {"name": name, "mosaic": "a", "ra_deg": 150.0, "dec_deg": 30.0, "p_diffuse": 0.5}
+    missing = dict.fromkeys(("image", "probability", "mask", "cutouts"), "none.fits")
+    return CatalogueObject("cluster", catalogue_table([row])[0], missing)
+
+
+def label_all(path, who):
+    table = LabelTable(path, who)
+    for name in NAMES:
+        table.add(cluster(f"{name} {who}"), "halo")
+
+
+def test_no_label_of_several_programs_is_lost(tmp_path):
+    people = ["Anna", "Bert", "Cleo"]
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+        list(pool.map(partial(label_all, tmp_path / "labels.ecsv"), people))
+    found = {one.name for one in read_labels(tmp_path / "labels.ecsv")}
+    assert found == {f"{name} {who}" for name in NAMES for who in people}
+
+
+@pytest.fixture
+def desks(tmp_path):
+    """Anna's and Bert's programs, both with the same candidates."""
+    return [
+        Labelling([cluster(name) for name in NAMES[:3]], LabelTable(tmp_path / "labels.ecsv", who))
+        for who in ("Anna", "Bert")
+    ]
+
+
+def shown(desk):
+    state = desk.state()
+    return state["candidate"]["row"]["name"], state["done"], state["note"]
+
+
+def test_the_faster_of_two_gives_the_label_and_the_other_is_told(desks, tmp_path):
+    anna, bert = desks
+    assert shown(anna) == shown(bert) == (NAMES[0], 0, "")
+    anna.act("label", NAMES[0], "halo")
+    bert.act("label", NAMES[0], "artefact")
+    assert shown(bert) == (NAMES[1], 1, f"{NAMES[0]}: Anna was faster, with the label halo")
+    assert shown(bert)[2] == ""  # said once
+    (kept,) = LabelTable(tmp_path / "labels.ecsv", "Cleo").rows
+    assert (kept["label"], kept["who"]) == ("halo", "Anna")
+
+
+def test_one_does_not_see_what_the_other_labelled_and_takes_back_only_the_own(desks, tmp_path):
+    anna, bert = desks
+    anna.act("label", NAMES[0], "halo")
+    assert shown(bert)[0] == NAMES[1]
+    bert.act("undo", "", "")
+    assert len(LabelTable(tmp_path / "labels.ecsv", "Cleo").rows) == 1
+    anna.act("undo", "", "")
+    assert shown(bert)[:2] == (NAMES[0], 0)
+
+
+def test_who_labels_again_changes_the_own_label(desks, tmp_path):
+    anna, _ = desks
+    anna.act("label", NAMES[0], "halo")
+    anna.act("label", NAMES[0], "relic")
+    (kept,) = LabelTable(tmp_path / "labels.ecsv", "Cleo").rows
+    assert (kept["label"], kept["class"]) == ("relic", "RR")
