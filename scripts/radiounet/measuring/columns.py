@@ -200,6 +200,7 @@ def _source(kind: str) -> dict[str, Column]:
             "W / Hz",
             "phys.luminosity;em.radio.100-200MHz",
             f"Power of the {kind} at 150 MHz",
+            exponent=True,
         ),
         f"{kind}_p150_err_w_hz": Column(
             float,
