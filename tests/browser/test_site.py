@@ -146,7 +146,7 @@ def test_print_shows_the_numbers_of_a_cluster_and_no_controls(browser, site):
             visit(browser, f"file://{site}/index.html#{page}")
             wait(browser, "return document.querySelector('main h1')")
             assert (
-                browser.execute_script(SHOWN, "nav, .filters, .options, .pager, .tools, .layers input") == []
+                browser.execute_script(SHOWN, "nav, .filters, .options, .pager, .tools, .layers label") == []
             )
         assert len(browser.execute_script(SHOWN, ".panel img")) == 3
         numbers = browser.execute_script(SHOWN, ".numbers th")

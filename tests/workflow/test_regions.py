@@ -33,6 +33,7 @@ HALOS = [(0.0, 0.02), (0.08, 0.09), (0.0, 0.33), (-0.02, -0.25)]
 KINDS = ("clusters", "islands", "rejected")
 OF_SETTINGS = {
     *("workflow/config/config.yaml", "ro-crate-metadata.json", "SHA256SUMS", "site/data/run.js"),
+    ".made/site/all.json",
     ".made/summary/all.json",
 }
 """Files of a publication that tell a survey by regions from one in one piece: its setting

@@ -90,14 +90,21 @@ class LabelTable:
     path: str | Path
     who: str
     rows: list[dict[str, object]] = field(default_factory=list, init=False)
+    _state: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         self.read()
 
     def read(self) -> None:
         """Take the labels of the file, to which another person may have added some."""
-        if not Path(self.path).is_file():
+        path = Path(self.path)
+        if not path.is_file():
+            self.rows = []
             return
+        found = path.stat()
+        if (state := (found.st_ino, found.st_mtime_ns, found.st_size)) == self._state:
+            return
+        self._state = state
         table = ecsv_table(self.path)
         if missing := set(COLUMNS) - set(table.colnames):
             raise ConfigError(
@@ -115,6 +122,7 @@ class LabelTable:
     def _alone(self) -> Iterator[None]:
         """Have the table, as it is now, for this program alone."""
         path = Path(self.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.with_name(f".{path.name}.lock"), "w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)

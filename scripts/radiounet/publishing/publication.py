@@ -24,7 +24,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
-from radiounet.images.writing import write_json
+from radiounet.images.writing import remove_leftovers, write_json
 from radiounet.publishing.hips import tile_order
 from radiounet.publishing.hips_regions import regions_of
 from radiounet.publishing.hips_summary import write_summary
@@ -54,6 +54,8 @@ from radiounet.survey.survey import Survey
 
 logger = logging.getLogger(__name__)
 
+MOST_NAMED = 5
+
 
 def publish(
     products: Products,
@@ -76,6 +78,7 @@ def publish(
     options : PublishOptions
     """
     check_configuration(products, survey.release)
+    remove_leftovers(publication.root)
     side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
     publish_catalogues(products, publication, survey.release, shown, options.creators)
@@ -152,8 +155,6 @@ def finish(
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
-    if not Path(publication.at(Publication.completeness())).is_file():
-        logger.info(NO_LIMITS)
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}
@@ -165,6 +166,8 @@ def finish(
                 f"remove {publication.record(job, name)} and publish again"
             )
         files |= record["files"]
+    if Publication.completeness() not in files:
+        logger.info(NO_LIMITS)
     _remove_others(publication, jobs, files)
     meta = read_votable(products.catalogue("clusters", "vot")).meta
     if meta.get("codehash") != code_hash():
@@ -222,30 +225,45 @@ def _finish_site(
 ) -> None:
     """Write the results site, anew where its files were changed, and the checksums of all files."""
     record = Path(publication.record("site", "all"))
-    before = read_record(record)["files"] if record.is_file() else {}
-    for name in spoiled(publication, {"files": before}):
+    earlier = read_record(record) if record.is_file() else {"files": {}, "others": []}
+    before, made_at = earlier["files"], os.stat(record).st_mtime if record.is_file() else 0
+    for name in spoiled(publication, earlier):
         Path(publication.at(name)).unlink(missing_ok=True)
+    for name in set(earlier["others"]) - files.keys():  # Snakemake removes the record that lists them
+        remove_file(publication, name)
     if before:
         restore_page(publication.root)
     paths = write_site(products.root, publication.root, options.aladin, processes, with_status=False)
-    made = {Path(path).relative_to(publication.root).as_posix(): sha256_of(path) for path in paths}
+    made = {}
+    for path in paths:
+        name = Path(path).relative_to(publication.root).as_posix()
+        is_known = name in before and os.stat(path).st_mtime <= made_at
+        made[name] = before[name] if is_known else sha256_of(path)
     sums = Publication.checksums()
     known = files | made
     text = "".join(f"{known[name]}  {name}\n" for name in sorted(known)).encode()
     write_if_changed(publication.at(sums), text)
     made[sums] = hashlib.sha256(text).hexdigest()
-    if made != before:
-        write_json(record, {"files": made})
+    found = {"files": made, "others": sorted(files)}
+    if found != earlier:
+        write_json(record, found)
     elif touched(publication, record):
         os.utime(record)
     _warn_of_others(publication, known)
 
 
 def _warn_of_others(publication: Publication, known: Container[str]) -> None:
-    """Name files that are none of the publication."""
+    """Warn of files that do not belong to the publication."""
+    others = []
     for folder, folders, names in os.walk(publication.root):
         folders[:] = [one for one in folders if not one.startswith(".")]
         for one in names:
             name = Path(folder, one).relative_to(publication.root).as_posix()
             if name not in known and name != Publication.checksums() and not one.startswith("."):
-                logger.warning("%s is none of this publication: it has no checksum", publication.at(name))
+                others.append(publication.at(name))
+    if others:
+        logger.warning(
+            "%d files do not belong to this publication and have no checksum: %s",
+            len(others),
+            ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else ""),
+        )

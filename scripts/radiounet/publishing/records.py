@@ -93,7 +93,7 @@ def read_record(path: str | Path) -> dict:
 
 
 def all_records(publication: Publication) -> list[str]:
-    """Records of all jobs, also of those that are none of the publication any more."""
+    """Records of all jobs, also of those that no longer belong to the publication."""
     return sorted(str(path) for path in Path(publication.at(".made")).glob("*/*.json"))
 
 
@@ -104,10 +104,12 @@ def spoiled(publication: Publication, record: Mapping) -> list[str]:
 
 def touched(publication: Publication, path: str | Path) -> str | None:
     """Name of a file of a record that is gone, or newer than the record; None if all are as they were."""
-    latest = Path(path).stat().st_mtime + DATE_TOLERANCE_S
+    latest = os.stat(path).st_mtime + DATE_TOLERANCE_S
     for name in read_record(path)["files"]:
-        file = Path(publication.at(name))
-        if not file.is_file() or file.stat().st_mtime > latest:
+        try:
+            if os.stat(publication.at(name)).st_mtime > latest:
+                return name
+        except FileNotFoundError:
             return name
     return None
 

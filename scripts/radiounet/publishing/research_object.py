@@ -126,6 +126,7 @@ def _zenodo(title: str, used: Mapping[str, str], release: Release, options: Publ
         "creators": [{"name": name} for name in _creators(options)],
         "license": options.license.lower(),
         "access_right": "open",
+        **({"publication_date": options.date} if options.date else {}),
         "keywords": ["radio astronomy", "galaxy clusters", "diffuse radio emission", "LOFAR", "LoTSS"],
         "references": [text for text, _ in _papers(release)],
         "related_identifiers": [

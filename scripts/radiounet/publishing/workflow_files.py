@@ -60,7 +60,7 @@ def check_configuration(products: Products, release: Release) -> None:
     try:
         config = load_config(read_yaml(path))
     except (ConfigError, ValueError) as error:
-        raise ConfigError(f"{path} was changed: {error}") from None
+        raise ConfigError(f"{path} is no configuration of this version: {error}") from None
     if config.release != release.name:
         raise ConfigError(
             f"{path} is of a run over {config.release}, not {release.name}: publish it as {config.release}"

@@ -201,24 +201,25 @@ class Freshness:
         self._check([*self._products.of_survey(), self._products.image_list()])
         self._check(region_files(self._products, self._config.limits.enabled))
 
-    def check_publication(
-        self, publication: Publication, records: Iterable[str], product: str | None = None
-    ) -> None:
-        """Have jobs of a publication done again whose files are gone or were changed since.
+    def check_publication(self, publication: Publication, records: Iterable[str], whole: bool) -> None:
+        """Have jobs of a publication done again whose record or files are gone, or were changed since.
+
+        The last job follows, since a run that was stopped may have made what it would follow.
 
         Parameters
         ----------
         publication : Publication
         records : iterable of str
             Of the jobs.
-        product : str, optional
-            What Snakemake makes again; the record itself by default.
+        whole : bool
+            Whether all of them are done by the last job.
         """
+        last = publication.record("summary", "all")
         for record in records:
             if record not in self._seen_records:
                 self._seen_records.add(record)
                 if _is_spoiled(publication, Path(record)):
-                    self._run.make_again([product or record])
+                    self._run.make_again([last] if whole else [record, last])
 
     def _check(self, paths: list[str], source: str | None = None) -> None:
         if not self._run.is_main:
@@ -252,7 +253,9 @@ class Freshness:
 
 
 def _is_spoiled(publication: Publication, record: Path) -> bool:
-    name = touched(publication, record) if record.is_file() else None
+    if not record.is_file():
+        return True
+    name = touched(publication, record)
     if name is not None:
         logger.warning("%s is gone or was changed: it is made again", publication.at(name))
     return name is not None

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import Products, Publication
+from radiounet.images.products import LOCK_FILE, Products, Publication
 from radiounet.images.regional_products import products_at
 from radiounet.running.arguments import add_processes
-from radiounet.running.locks import hold, let_go
+from radiounet.running.locks import hold, let_go, require_free
 from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.publish import PublishOptions
@@ -58,8 +58,8 @@ def publish(arguments: Sequence[str]) -> None:
     record = Publication(args.out).record("summary", "all")
 
     def work() -> None:
-        folder = Path(args.out)
-        if folder.is_dir() and any(folder.iterdir()) and not Path(record).parents[1].is_dir():
+        folder, records = Path(args.out), Path(record).parents[1]
+        if folder.is_dir() and {one.name for one in folder.iterdir()} - {LOCK_FILE} and not records.is_dir():
             raise ConfigError(f"{args.out} is not empty and no publication: write somewhere else")
         if args.threads > 1:
             from radiounet.publishing.side_by_side import start_server
@@ -73,6 +73,8 @@ def publish(arguments: Sequence[str]) -> None:
         mosaics = run_mosaics(products)
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
+        require_free(args.results)
+        records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
         hold(args.out)
         try:
             publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)

@@ -235,11 +235,10 @@ class Rules:
 
     def before_publishing(self, wildcards: object) -> dict[str, list[str]]:
         """What the last job of a publication follows; that of regions is one job."""
-        summary = self.publication_record("summary")
         merges, publication = self.config.select.merges_regions, Publication(self.products.publication())
         if self.run.is_main:
-            own = all_records(publication) if merges else [summary, self.publication_record("site")]
-            self.freshness.check_publication(publication, own, summary)
+            own = [self.publication_record(job) for job in ("summary", "site")]
+            self.freshness.check_publication(publication, all_records(publication) if merges else own, True)
         if merges:
             return {"catalogues": [*self.merged.values()]}
         return {
@@ -279,7 +278,7 @@ class Rules:
     def _records(self, job: str, names: Iterable[str]) -> list[str]:
         records = [self.publication_record(job, name) for name in names]
         if self.run.is_main:
-            self.freshness.check_publication(Publication(self.products.publication()), records)
+            self.freshness.check_publication(Publication(self.products.publication()), records, False)
         return records
 
     def verifications(self, wildcards: object) -> list[str]:

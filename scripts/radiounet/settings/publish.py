@@ -1,12 +1,25 @@
 """Settings of a publication."""
 
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from radiounet.settings.section import FilePath, Section
 
 Creator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+def _iso_day(value: Any) -> Any:
+    """A day as text: YAML gives one without quotes as a date."""
+    if isinstance(value, date):
+        return value.isoformat()[:10]
+    if isinstance(value, str):
+        date.fromisoformat(value)
+    return value
+
+
+Day = Annotated[str, BeforeValidator(_iso_day), StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class PublishOptions(Section):
@@ -17,16 +30,15 @@ class PublishOptions(Section):
         description="who publishes the masks and catalogues, as 'Family name, given names'; in the research "
         "object, the texts for citation and .zenodo.json",
     )
-    date: str | None = Field(
+    date: Day | None = Field(
         None,
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
         description="date of the publication in the research object, such as 2027-01-31; null: that of the "
         "latest image",
     )
     license: str = Field(
         "CC-BY-4.0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
-        description="licence of what is published, by its SPDX identifier",
+        description="licence of what is published: its SPDX identifier",
     )
     url: str | None = Field(
         None,

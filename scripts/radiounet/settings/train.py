@@ -121,7 +121,7 @@ class LegOptions(Section):
         1_000_000, ge=0, description="seed of the first sample: another part of the set each leg"
     )
     first: int = Field(48, ge=1, description="samples simulated before the first step")
-    samples_per_step: float = Field(0.5, gt=0, description="samples simulated for each step after it")
+    samples_per_step: float = Field(1.0, gt=0, description="samples simulated for each step after it")
     pool: int = Field(512, ge=1, description="samples held in memory at a time, the newest")
     target_fraction: float = Field(0.6, ge=0, le=1, description="crops centred near diffuse emission")
     steps: int = Field(100_000, ge=1, description="end of the schedule, after which the rate is 0")

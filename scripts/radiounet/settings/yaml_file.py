@@ -58,7 +58,7 @@ def read_yaml(path: str | Path) -> Any:
         raise ValueError(f"{path} has more than {MOST_BYTES / 1e6:.0f} MB")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # no text, or a day that there is not
         raise ValueError(f"{path} is not YAML: {error}") from error
     except RecursionError:
         raise ValueError(f"{path} is nested too deep") from None

@@ -181,21 +181,53 @@ def test_nothing_is_left_of_another_publication(run, published, tmp_path):
     assert not (folder / "hips/mask/Norder9").exists()
 
 
+def test_a_file_goes_that_only_an_earlier_publication_had(run, published, tmp_path):
+    """Snakemake removes the record of a job before it does the job again."""
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    record = Path(Publication(str(folder)).record("site", "all"))
+    old = ("masks/old.fits.fz", "completeness.fits")
+    for name in old:
+        (folder / name).write_text("old")
+    earlier = read_record(record)
+    write_json(record, earlier | {"others": sorted([*earlier["others"], *old])})
+    publish_to(folder, run)
+    assert bytes_of(Publication(str(folder))) == bytes_of(published)
+
+
+@pytest.mark.parametrize("left", [[], [".radiounet.lock"], [".made", "masks"]])
+def test_a_verb_that_was_killed_in_its_first_moments_goes_on(run, tmp_path, left):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in left:
+        (out / name).touch() if "lock" in name else (out / name).mkdir()
+    main(["publish", run.root, "--out", str(out), "--threads", "1"])
+    assert (out / "SHA256SUMS").is_file()
+
+
 def test_files_of_nobody_are_named_and_have_no_checksum(run, published, tmp_path, caplog):
     folder = tmp_path / "publication"
     shutil.copytree(published.root, folder)
     (folder / "masks/stray.txt").write_text("mine")
     publish_to(folder, run)
-    assert f"{folder}/masks/stray.txt is none of this publication" in caplog.text
+    assert (
+        f"1 files do not belong to this publication and have no checksum: {folder}/masks/stray.txt"
+        in caplog.text
+    )
     assert "stray" not in (folder / "SHA256SUMS").read_text()
     assert (folder / "masks/stray.txt").read_text() == "mine"
 
 
-def test_one_verb_at_a_time_publishes_into_a_folder(run, tmp_path, capsys):
-    hold(tmp_path / "out")
+@pytest.mark.parametrize("place", ["out", "results"])
+def test_nothing_is_published_where_another_program_works(run, tmp_path, capsys, monkeypatch, place):
+    held = tmp_path / "out" if place == "out" else run.root
+    hold(held)
+    monkeypatch.setattr("radiounet.running.locks._held", {})  # as if another program had it
     try:
         with pytest.raises(SystemExit) as stopped:
             main(["publish", run.root, "--out", str(tmp_path / "out"), "--threads", "1"])
     finally:
-        let_go(tmp_path / "out")
-    assert stopped.value.code not in (0, None)
+        monkeypatch.undo()
+        let_go(held)
+    assert stopped.value.code == 78
+    assert f"another program works in {held}" in capsys.readouterr().err

@@ -30,16 +30,16 @@ def label_all(path, who):
 def test_no_label_of_several_programs_is_lost(tmp_path):
     people = ["Anna", "Bert", "Cleo"]
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
-        list(pool.map(partial(label_all, tmp_path / "labels.ecsv"), people))
-    found = {one.name for one in read_labels(tmp_path / "labels.ecsv")}
+        list(pool.map(partial(label_all, tmp_path / "mine/labels.ecsv"), people))
+    found = {one.name for one in read_labels(tmp_path / "mine/labels.ecsv")}
     assert found == {f"{name} {who}" for name in NAMES for who in people}
 
 
 @pytest.fixture
 def desks(tmp_path):
-    """Anna's and Bert's programs, both with the same candidates."""
+    """Anna's and Bert's programs, both with the same candidates and a table in a folder to be made."""
     return [
-        Labelling([cluster(name) for name in NAMES[:3]], LabelTable(tmp_path / "labels.ecsv", who))
+        Labelling([cluster(name) for name in NAMES[:3]], LabelTable(tmp_path / "mine/labels.ecsv", who))
         for who in ("Anna", "Bert")
     ]
 
@@ -56,7 +56,7 @@ def test_the_faster_of_two_gives_the_label_and_the_other_is_told(desks, tmp_path
     bert.act("label", NAMES[0], "artefact")
     assert shown(bert) == (NAMES[1], 1, f"{NAMES[0]}: Anna was faster, with the label halo")
     assert shown(bert)[2] == ""  # said once
-    (kept,) = LabelTable(tmp_path / "labels.ecsv", "Cleo").rows
+    (kept,) = LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows
     assert (kept["label"], kept["who"]) == ("halo", "Anna")
 
 
@@ -65,7 +65,7 @@ def test_one_does_not_see_what_the_other_labelled_and_takes_back_only_the_own(de
     anna.act("label", NAMES[0], "halo")
     assert shown(bert)[0] == NAMES[1]
     bert.act("undo", "", "")
-    assert len(LabelTable(tmp_path / "labels.ecsv", "Cleo").rows) == 1
+    assert len(LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows) == 1
     anna.act("undo", "", "")
     assert shown(bert)[:2] == (NAMES[0], 0)
 
@@ -74,5 +74,5 @@ def test_who_labels_again_changes_the_own_label(desks, tmp_path):
     anna, _ = desks
     anna.act("label", NAMES[0], "halo")
     anna.act("label", NAMES[0], "relic")
-    (kept,) = LabelTable(tmp_path / "labels.ecsv", "Cleo").rows
+    (kept,) = LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows
     assert (kept["label"], kept["class"]) == ("relic", "RR")

@@ -25,6 +25,7 @@ from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import DR2
+from radiounet.settings.yaml_file import read_yaml
 
 OPTIONS = PublishOptions(creators=["Doe, Jane", "Roe, Rick"], license="CC0-1.0")
 META = {"model": "net", "modelsha": "a1", "clusters": "psz2", "clusters_sha256": "b2", "version": "1"}
@@ -94,6 +95,22 @@ def test_code_of_the_run_and_date_of_the_publication_are_told(configuration):
     assert same["./"]["datePublished"] == "2027-01-31"
 
 
+@pytest.mark.parametrize("text", ["2027-01-31", "'2027-01-31'"])
+def test_the_date_of_a_publication_may_stand_in_quotes_or_not(text):
+    found = load_config(yaml.safe_load(f"publish: {{date: {text}}}")).publish.date
+    assert found == "2027-01-31"
+    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, PublishOptions(date=found))
+    assert json.loads(made[".zenodo.json"])["publication_date"] == "2027-01-31"
+
+
+@pytest.mark.parametrize("text", ["2027-02-31", "2027-99-99", "'20270131'", "'2027-W05-7'", "31.1.2027", "7"])
+def test_what_is_no_day_is_refused(text, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"publish: {{date: {text}}}")
+    with pytest.raises((ConfigError, ValueError), match=r"publish.date|own.yaml is not YAML: (month|day) "):
+        load_config(read_yaml(path))
+
+
 def test_missing_limits_are_said():
     def texts(*names):
         checksums = {SNAKEFILE: "0"} | dict.fromkeys(names, "0")
@@ -142,8 +159,8 @@ def test_the_configuration_is_that_of_the_run_without_credentials(configuration)
     ("text", "said"),
     [
         (None, "is missing"),
-        ("segmentation: {threshold: [", "was changed: "),
-        ("segmentation: {treshold: 0.3}", "was changed: .*treshold"),
+        ("segmentation: {threshold: [", "is no configuration of this version: "),
+        ("segmentation: {treshold: 0.3}", "is no configuration of this version: .*treshold"),
         ("release: dr3", "is of a run over dr3, not dr2"),
     ],
 )
