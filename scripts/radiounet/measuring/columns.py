@@ -10,6 +10,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
+from radiounet.errors import ConfigError
 from radiounet.images.words import writable
 from radiounet.network.architectures.registry import OTHER_CLASSES
 from radiounet.survey.survey import Cluster
@@ -351,7 +352,17 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str) -> dict[str, object]:
 
 
 def number_formats(table: Table) -> dict[str, str]:
-    """Format of every column of numbers, as a person reads them."""
+    """Format of every column of numbers, as a person reads them.
+
+    Raises
+    ------
+    ConfigError
+        A column that no catalogue of this version has.
+    """
     known = ISLANDS | CLUSTERS | LIMITS | REJECTED
+    if others := set(table.colnames) - known.keys():
+        raise ConfigError(
+            f"{', '.join(sorted(others))}: no columns of this version; merge the catalogue again"
+        )
     chosen = {name: known[name] for name in table.colnames if known[name].kind is float}
     return {name: f"%.{one.digits}{'e' if one.exponent else 'f'}" for name, one in chosen.items()}

@@ -99,12 +99,11 @@ class LabelTable:
         """Take the labels of the file, to which another person may have added some."""
         path = Path(self.path)
         if not path.is_file():
-            self.rows = []
+            self.rows, self._state = [], ()
             return
         found = path.stat()
         if (state := (found.st_ino, found.st_mtime_ns, found.st_size)) == self._state:
             return
-        self._state = state
         table = ecsv_table(self.path)
         if missing := set(COLUMNS) - set(table.colnames):
             raise ConfigError(
@@ -112,6 +111,7 @@ class LabelTable:
             )
         full = table.filled("") if table.has_masked_columns else table
         self.rows = [{name: row[name] for name in COLUMNS} for row in full]
+        self._state = state
 
     @property
     def names(self) -> set[str]:

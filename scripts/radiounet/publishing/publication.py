@@ -36,6 +36,7 @@ from radiounet.publishing.records import (
     JobFiles,
     all_records,
     do_once,
+    earlier_record,
     found_by,
     published_mosaics,
     read_record,
@@ -211,7 +212,7 @@ def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], fi
     kept = {publication.record(job, name) for job, name in [*jobs, ("summary", "all"), ("site", "all")]}
     for record in all_records(publication):
         if record not in kept:
-            for name in read_record(record)["files"].keys() - files.keys():
+            for name in earlier_record(record).get("files", {}).keys() - files.keys():
                 remove_file(publication, name)
             Path(record).unlink()
 
@@ -225,11 +226,11 @@ def _finish_site(
 ) -> None:
     """Write the results site, anew where its files were changed, and the checksums of all files."""
     record = Path(publication.record("site", "all"))
-    earlier = read_record(record) if record.is_file() else {"files": {}, "others": []}
-    before, made_at = earlier["files"], os.stat(record).st_mtime if record.is_file() else 0
-    for name in spoiled(publication, earlier):
+    earlier = earlier_record(record)
+    before, made_at = earlier.get("files", {}), os.stat(record).st_mtime if earlier else 0
+    for name in spoiled(publication, {"files": before}):
         Path(publication.at(name)).unlink(missing_ok=True)
-    for name in set(earlier["others"]) - files.keys():  # Snakemake removes the record that lists them
+    for name in set(earlier.get("others", [])) - files.keys():  # Snakemake removes the record that lists them
         remove_file(publication, name)
     if before:
         restore_page(publication.root)

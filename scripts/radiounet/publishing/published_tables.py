@@ -129,8 +129,10 @@ def _agree(ours: Any, theirs: Any, suffix: str, form: str | None) -> bool:
     """Whether columns of two formats hold the same; `form` is how CSV rounds its numbers."""
     if ours.dtype.kind == "f":
         one, other = (_numbers(column) for column in (ours, theirs))
-        rounded = one if form is None else np.array([float(form % value) for value in one])
-        return np.array_equal(rounded, other, equal_nan=True)
+        if form is not None:  # more digits than its format has are no change
+            rounded = np.array([float(form % value) for value in one])
+            one = np.where(one == other, other, rounded)
+        return np.array_equal(one, other, equal_nan=True)
     if ours.dtype.kind == "U":
         texts = [["" if one is np.ma.masked else _text(one) for one in column] for column in (ours, theirs)]
         if suffix == "fits":

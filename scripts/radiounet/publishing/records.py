@@ -74,7 +74,7 @@ def do_once(
     """
     path = Path(publication.record(job, name))
     made = {"code": code_hash(), **made_of}
-    before = read_record(path) if path.is_file() else {}
+    before = earlier_record(path)
     if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
         if touched(publication, path):  # with the same bytes
             os.utime(path)
@@ -88,13 +88,32 @@ def do_once(
 
 
 def read_record(path: str | Path) -> dict:
-    """Read a record: ``made_of``, ``files`` (SHA-256 by name) and ``found``."""
-    return json.loads(Path(path).read_text())
+    """Read a record: ``made_of``, ``files`` (SHA-256 by name) and ``found``.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is no record of a publication ({error}): remove it, and publish again"
+        ) from None
+
+
+def earlier_record(path: str | Path) -> dict:
+    """The same; empty where there is none, or none that can be read."""
+    try:
+        return read_record(path)
+    except (FileNotFoundError, ConfigError):
+        return {}
 
 
 def all_records(publication: Publication) -> list[str]:
     """Records of all jobs, also of those that no longer belong to the publication."""
-    return sorted(str(path) for path in Path(publication.at(".made")).glob("*/*.json"))
+    return sorted(str(path) for path in Path(publication.at(".made")).glob("*/[!.]*.json"))
 
 
 def spoiled(publication: Publication, record: Mapping) -> list[str]:
@@ -105,7 +124,7 @@ def spoiled(publication: Publication, record: Mapping) -> list[str]:
 def touched(publication: Publication, path: str | Path) -> str | None:
     """Name of a file of a record that is gone, or newer than the record; None if all are as they were."""
     latest = os.stat(path).st_mtime + DATE_TOLERANCE_S
-    for name in read_record(path)["files"]:
+    for name in earlier_record(path)["files"]:
         try:
             if os.stat(publication.at(name)).st_mtime > latest:
                 return name

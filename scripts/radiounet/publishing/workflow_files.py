@@ -61,9 +61,9 @@ def check_configuration(products: Products, release: Release) -> None:
         config = load_config(read_yaml(path))
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{path} is no configuration of this version: {error}") from None
-    if config.release != release.name:
+    if config.survey != release.name:
         raise ConfigError(
-            f"{path} is of a run over {config.release}, not {release.name}: publish it as {config.release}"
+            f"{path} is of a run over {config.survey}, not {release.name}: publish it as {config.survey}"
         )
 
 

@@ -24,7 +24,7 @@ from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
-from radiounet.publishing.records import touched
+from radiounet.publishing.records import earlier_record, touched
 from radiounet.running.snakemake_adapter import SnakemakeRun
 from radiounet.running.stages import lasting_products
 
@@ -253,7 +253,7 @@ class Freshness:
 
 
 def _is_spoiled(publication: Publication, record: Path) -> bool:
-    if not record.is_file():
+    if not earlier_record(record):
         return True
     name = touched(publication, record)
     if name is not None:

@@ -69,16 +69,21 @@ def publish(arguments: Sequence[str]) -> None:
         from radiounet.publishing.publication import run_mosaics, survey_of_run
 
         products = products_at(args.results.rstrip("/"))
-        release = args.release or release_option(Products(str(Path(args.results).resolve())).release)
+        folder_name = Products(str(Path(args.results).resolve())).release
+        release = args.release or release_option(folder_name)
+        if not release.name:
+            release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
+        is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())
+        place = args.results if is_inside else args.out
         require_free(args.results)
         records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
-        hold(args.out)
+        hold(place)
         try:
             publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
         finally:
-            let_go(args.out)
+            let_go(place)
 
     run_stage(args, work, outputs=[], writes=[record])

@@ -238,14 +238,14 @@ class Rules:
         merges, publication = self.config.select.merges_regions, Publication(self.products.publication())
         if self.run.is_main:
             own = [self.publication_record(job) for job in ("summary", "site")]
-            self.freshness.check_publication(publication, all_records(publication) if merges else own, True)
+            self.freshness.check_publication(publication, own + all_records(publication) * merges, True)
         if merges:
             return {"catalogues": [*self.merged.values()]}
         return {
             "configuration": [self.products.configuration()],
             "mosaics": self.published_mosaics(wildcards),
             "tiles": self.published_tiles(wildcards),
-            "catalogues": [self.publication_record(job) for job in ("catalogues", "survey")],
+            "catalogues": [*self._records("catalogues", ["all"]), *self._records("survey", ["all"])],
         }
 
     @property

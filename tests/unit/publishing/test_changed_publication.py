@@ -92,6 +92,20 @@ def test_a_csv_that_was_changed_in_its_last_digit_is_refused_by_name(run, tmp_pa
         publish_to(tmp_path / "out", products)
 
 
+def test_a_csv_with_more_digits_is_not_changed(run, tmp_path):
+    """Such as that of an older version, which had other formats."""
+    products = copy_of(run, tmp_path)
+    path, exact = (
+        Path(products.catalogue("clusters", "csv")),
+        read_votable(products.catalogue("clusters", "vot")),
+    )
+    rows = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    cell, value = next(csv.DictReader(rows))["p_diffuse"], float(exact["p_diffuse"][0])
+    assert cell != repr(value)
+    path.write_text(path.read_text().replace(f",{cell},", f",{value!r},", 1))
+    publish_to(tmp_path / "out", products)
+
+
 @pytest.mark.parametrize("key", ["modelsha", "clusters_sha256", "codehash"])
 def test_changed_metadata_of_a_catalogue_are_refused_by_name(run, tmp_path, key):
     """A publication says by them what was used."""

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import pytest
 
 from labelled import catalogue_table
+from radiounet.errors import BadDataError, ConfigError
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.kit import CatalogueObject
 from radiounet.publishing.label_server import Labelling
@@ -68,6 +69,28 @@ def test_one_does_not_see_what_the_other_labelled_and_takes_back_only_the_own(de
     assert len(LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows) == 1
     anna.act("undo", "", "")
     assert shown(bert)[:2] == (NAMES[0], 0)
+
+
+def test_a_table_that_was_away_for_a_while_keeps_its_labels(desks, tmp_path):
+    anna, _ = desks
+    path, away = tmp_path / "mine/labels.ecsv", tmp_path / "away.ecsv"
+    anna.act("label", NAMES[0], "halo")
+    path.rename(away)
+    assert shown(anna)[:2] == (NAMES[0], 0)
+    away.rename(path)
+    anna.act("label", NAMES[1], "halo")
+    assert len(LabelTable(path, "Cleo").rows) == 2
+
+
+def test_a_table_that_somebody_broke_is_never_written_over(desks, tmp_path):
+    anna, _ = desks
+    path = tmp_path / "mine/labels.ecsv"
+    anna.act("label", NAMES[0], "halo")
+    path.write_text("name,class\nmine,RH\n")
+    for _ in range(2):
+        with pytest.raises((ConfigError, BadDataError)):
+            anna.act("label", NAMES[1], "halo")
+    assert path.read_text() == "name,class\nmine,RH\n"
 
 
 def test_who_labels_again_changes_the_own_label(desks, tmp_path):

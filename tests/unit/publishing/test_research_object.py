@@ -24,7 +24,7 @@ from radiounet.publishing.workflow_files import (
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.publish import PublishOptions
-from radiounet.settings.releases import DR2
+from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.settings.yaml_file import read_yaml
 
 OPTIONS = PublishOptions(creators=["Doe, Jane", "Roe, Rick"], license="CC0-1.0")
@@ -174,6 +174,16 @@ def test_a_configuration_that_is_not_that_of_the_run_is_refused_by_name(tmp_path
         check_configuration(products, DR2)
     path.write_text("release: dr2\n")
     check_configuration(products, DR2)
+
+
+def test_the_configuration_of_own_images_is_that_of_own_images(tmp_path):
+    products = Products(str(tmp_path / "images"))
+    Path(products.configuration()).parent.mkdir(parents=True)
+    own = {"source": "images", "images": [{"name": "a", "path": str(tmp_path / "a.fits")}]}
+    write_configuration(load_config({"mosaics": own}), products.configuration())
+    check_configuration(products, OWN_IMAGES)
+    with pytest.raises(ConfigError, match="is of a run over images, not dr2: publish it as images"):
+        check_configuration(products, DR2)
 
 
 def test_an_installed_package_names_itself(configuration, tmp_path, monkeypatch):

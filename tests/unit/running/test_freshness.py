@@ -15,6 +15,7 @@ from radiounet.images.writing import write_json
 from radiounet.publishing.records import all_records
 from radiounet.running import freshness
 from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
+from radiounet.running.rules import Rules
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import read_yaml
 from stages import own_image, write_image
@@ -164,8 +165,54 @@ def test_files_that_a_publication_lost_or_that_were_changed_are_made_again(tmp_p
     assert made_again() == []
     Path(publication.at(publication.mask("b"))).unlink()
     assert made_again() == [publication.record("mosaic", "b"), last]
+    Path(record).write_text("{")
+    Path(record).with_name(".a.json.otherhost-12.abcdefgh.json").write_text("{")
+    assert made_again() == [record, last, publication.record("mosaic", "b"), last]
+    assert all_records(publication) == records
     Path(record).unlink()  # as Snakemake does when its job begins
     assert made_again() == [record, last, publication.record("mosaic", "b"), last]
+
+
+KINDS = {
+    "mosaic": ("a", "masks/a.fits.fz"),
+    "tiles": ("005", "hips/mask/Norder3/Dir0/Npix5.fits"),
+    "catalogues": ("all", "cds/ReadMe"),
+    "survey": ("all", "obscore.vot"),
+    "summary": ("all", "CITATION.md"),
+    "site": ("all", "index.html"),
+}
+"""Jobs of a publication: the name of one, and one of its files."""
+
+
+@pytest.mark.parametrize("lost", [*KINDS])
+def test_the_publication_misses_a_file_of_any_job(tmp_path, lost, monkeypatch):
+    monkeypatch.setattr("radiounet.publishing.hips_regions.regions_of", lambda survey, names: {5: names})
+    products = Products(str(tmp_path))
+    publication = Publication(products.publication())
+    for job, (name, file) in KINDS.items():
+        write_json(publication.record(job, name), {"files": {file: "0"}})
+        Path(publication.at(file)).parent.mkdir(parents=True, exist_ok=True)
+        Path(publication.at(file)).touch()
+
+    def made_again():
+        again = set()
+        rules = Rules.__new__(Rules)
+        rules.config, rules.products = load_config({}), products
+        rules.graph = SimpleNamespace(selected=["a"], survey=None)
+        rules.run = SimpleNamespace(is_main=True, make_again=again.update)
+        rules.freshness = Freshness(rules.run, rules.config, products)
+        before = rules.before_publishing(None)
+        assert {one for names in before.values() for one in names} >= {
+            publication.record(job, name)
+            for job, (name, _) in KINDS.items()
+            if job not in ("summary", "site")
+        }
+        return again
+
+    assert made_again() == set()
+    Path(publication.at(KINDS[lost][1])).unlink()
+    last = publication.record("summary", "all")
+    assert made_again() == {last} | ({publication.record(lost, KINDS[lost][0])} if lost != "site" else set())
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):
