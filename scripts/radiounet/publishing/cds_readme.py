@@ -5,6 +5,7 @@
 
 import re
 import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def cds_files(tables: Mapping[str, Table], release: Release, creators: Sequence[
     lines = [
         f"{release.title}: diffuse radio emission by Radio U-Net",
         "=" * WIDTH,
-        *_wrapped("; ".join(printable(one_line(name)) for name in creators)),
+        *_wrapped("; ".join(_ascii(name) for name in creators)),
         "",
         "Description:",
         *_wrapped(
@@ -84,6 +85,12 @@ def cds_files(tables: Mapping[str, Table], release: Release, creators: Sequence[
     lines += ["=" * WIDTH, "(End)", ""]
     files["ReadMe"] = "\n".join(lines).encode("ascii")
     return files
+
+
+def _ascii(name: str) -> str:
+    """Name without accents, as CDS asks for ASCII."""
+    plain = unicodedata.normalize("NFKD", one_line(name))
+    return printable("".join(one for one in plain if not unicodedata.combining(one)))
 
 
 def _fields(table: Table) -> list[_Field]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,7 +124,9 @@ class LabelTable:
         """Have the table, as it is now, for this program alone."""
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path.with_name(f".{path.name}.lock"), "w") as handle:
+        # not to be written to, so that it may belong to another person
+        name = path.with_name(f".{path.name}.lock")
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_CREAT, 0o666)) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
             except OSError as error:

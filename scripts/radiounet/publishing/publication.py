@@ -209,9 +209,9 @@ def finish(
 
 def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], files: dict[str, str]) -> None:
     """Remove what earlier jobs left that are none of this publication any more."""
-    kept = {publication.record(job, name) for job, name in [*jobs, ("summary", "all"), ("site", "all")]}
+    kept = {Path(publication.record(job, name)) for job, name in [*jobs, ("summary", "all"), ("site", "all")]}
     for record in all_records(publication):
-        if record not in kept:
+        if Path(record) not in kept:
             for name in earlier_record(record).get("files", {}).keys() - files.keys():
                 remove_file(publication, name)
             Path(record).unlink()

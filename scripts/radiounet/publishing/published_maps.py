@@ -19,7 +19,8 @@ from radiounet.network.masks import make_mask
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.coverage import covered_cells, diffuse_cells
 from radiounet.publishing.obscore import obscore_row
-from radiounet.publishing.records import JobFiles, do_once, require_files
+from radiounet.publishing.records import JobFiles, digest_of, do_once, require_files
+from radiounet.settings.releases import CITED, SOURCES
 from radiounet.survey.survey import Survey
 
 CHECKED = ("islands", "clusters")
@@ -41,7 +42,8 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     dict
         ``rejected``; or ``sources`` (SHA-256 of image, probability and mask),
         ``coverage``, ``reached`` and ``mask`` (HEALPix cells, see `radiounet.publishing.coverage`),
-        ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``.
+        ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``, and ``sky`` (SHA-256 of the
+        mosaics around, which decide what it owns).
 
     Raises
     ------
@@ -60,10 +62,12 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     made_of = {kind: sha256_of(path) for kind, path in paths.items()}
     sky = [repr(place) for place in survey.around(mosaic)]
 
-    def make(job_files: JobFiles) -> dict:
-        return _publish(job_files, paths, made_of, survey, mosaic)
+    release = survey.release.model_dump(mode="json", exclude={*SOURCES, *CITED})
 
-    return do_once(publication, "mosaic", mosaic, {**made_of, "sky": sky}, make)
+    def make(job_files: JobFiles) -> dict:
+        return _publish(job_files, paths, made_of, survey, mosaic) | {"sky": digest_of(sky)}
+
+    return do_once(publication, "mosaic", mosaic, {**made_of, "sky": sky, "release": release}, make)
 
 
 def _publish(

@@ -10,7 +10,14 @@ from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completene
 from radiounet.publishing.hips_summary import publisher_id, release_date
 from radiounet.publishing.obscore import frequency_of, obscore_bytes, obscore_table
 from radiounet.publishing.published_tables import read_votable
-from radiounet.publishing.records import JobFiles, do_once, found_by, published_mosaics, require_files
+from radiounet.publishing.records import (
+    JobFiles,
+    digest_of,
+    do_once,
+    found_by,
+    published_mosaics,
+    require_files,
+)
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import CITED, SOURCES, Release
 
@@ -26,7 +33,7 @@ def publish_survey(
     found = {name: found_by(publication, "mosaic", name) for name in published_mosaics(publication, mosaics)}
     catalogue = products.catalogue("clusters", "vot")
     require_files([catalogue])
-    made_of: dict[str, object] = {name: one["sources"] for name, one in found.items()}
+    made_of: dict[str, object] = {name: digest_of(one) for name, one in found.items()}
 
     def make(job_files: JobFiles) -> dict:
         cells = {

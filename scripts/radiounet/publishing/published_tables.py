@@ -77,7 +77,7 @@ def publish_catalogues(
             job_files.put(Publication.cds(name), content)
         return {"rows": {kind: len(table) for kind, table in tables.items()}}
 
-    made_of |= {"mosaics": sorted(mosaics), "creators": [*creators]}
+    made_of |= {"mosaics": sorted(mosaics), "creators": [*creators], "title": release.title}
     return do_once(publication, "catalogues", "all", made_of, make)
 
 

@@ -24,6 +24,7 @@ def publish_region(
     order = tile_order(survey.release.pixel_arcsec)
     made_of = {
         "sources": {name: found[name]["sources"] for name in near if reached[name]},
+        "sky": {name: found[name]["sky"] for name in near if reached[name]},
         "reached": {name: cells for name, cells in reached.items() if cells},
         "rms_jy": about["rms_jy"],
         "order": order,

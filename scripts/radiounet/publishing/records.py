@@ -106,9 +106,15 @@ def read_record(path: str | Path) -> dict:
 def earlier_record(path: str | Path) -> dict:
     """The same; empty where there is none, or none that can be read."""
     try:
-        return read_record(path)
+        found = read_record(path)
     except (FileNotFoundError, ConfigError):
         return {}
+    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else {}
+
+
+def digest_of(content: object) -> str:
+    """SHA-256 of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def all_records(publication: Publication) -> list[str]:

@@ -1,6 +1,7 @@
 """Verbs of the command that publish a finished run: publish."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def publish(arguments: Sequence[str]) -> None:
     add_processes(parser)
     add_options(parser, PublishOptions)
     args = parser.parse_args(arguments)
-
+    args.out = os.path.normpath(args.out)
     record = Publication(args.out).record("summary", "all")
 
     def work() -> None:
@@ -70,7 +71,7 @@ def publish(arguments: Sequence[str]) -> None:
 
         products = products_at(args.results.rstrip("/"))
         folder_name = Products(str(Path(args.results).resolve())).release
-        release = args.release or release_option(folder_name)
+        release = args.release or parse_release(folder_name)
         if not release.name:
             release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)

@@ -14,17 +14,21 @@ from astropy.io import fits
 from tests.waiting import wait_until
 
 from programs import ROOT
-from published import bytes_of, copy_of, publish_to
+from published import OPTIONS, bytes_of, copy_of, publish_to, state_of
 from radiounet.errors import ConfigError, OriginError
 from radiounet.images.products import Publication
+from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
 from radiounet.images.writing import write_json
 from radiounet.publishing import site, site_sources
-from radiounet.publishing.publication import run_mosaics
+from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import all_records, read_record, touched
 from radiounet.running.cli import main
 from radiounet.running.locks import hold, let_go
+from radiounet.settings.releases import DR2
+from radiounet.survey.survey import Survey
+from stages import DEC, N_PX, RA
 
 
 def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
@@ -207,6 +211,37 @@ def test_a_file_goes_that_only_an_earlier_publication_had(run, published, tmp_pa
     write_json(record, earlier | {"others": sorted([*earlier["others"], *old])})
     publish_to(folder, run)
     assert bytes_of(Publication(str(folder))) == bytes_of(published)
+
+
+@pytest.mark.parametrize("written", ["{}/", "{}/../out", "./{}"])
+def test_the_folder_may_be_written_in_several_ways(run, tmp_path, written, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["publish", run.root, "--threads", "1", "--out"]
+    main([*command, "out"])
+    before = state_of("out")
+    main([*command, written.format("out")])
+    assert state_of("out") == before
+
+
+def test_other_borders_change_what_depends_on_them(run, tmp_path):
+    """As with a list of all mosaics: one between the two takes sky from both."""
+    names = run_mosaics(run)
+    alone, listed = Publication(str(tmp_path / "alone")), Publication(str(tmp_path / "listed"))
+    borders = survey_of_run(run, DR2, names)
+    between = Mosaic("m", RA + 0.07, DEC, N_PX)
+    wider = Survey(DR2, [*borders.mosaics.values(), between])
+    publish(run, alone, borders, names, 1, OPTIONS)
+    publish(run, listed, wider, names, 1, OPTIONS)
+    assert bytes_of(alone) != bytes_of(listed)
+    publish(run, alone, wider, names, 1, OPTIONS)
+    assert bytes_of(alone) == bytes_of(listed)
+
+
+def test_another_band_changes_what_depends_on_it(run, published, tmp_path):
+    folder = shutil.copytree(published.root, tmp_path / "again")
+    release = DR2.model_copy(update={"bandwidth_mhz": 10.0, "survey": "LoTSS-X"})
+    fresh = publish_to(tmp_path / "fresh", run, release=release)
+    assert bytes_of(publish_to(folder, run, release=release)) == bytes_of(fresh)
 
 
 @pytest.mark.parametrize("left", [[], [".radiounet.lock"], [".made", "masks"]])
