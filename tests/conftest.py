@@ -3,7 +3,7 @@ import os
 
 
 def pytest_configure():
-    # no test cuts the power, and thousands of files are written; those of `warm.py` do without it too
+    # syncing thousands of files takes long, and no test needs them after a power failure
     os.fsync = lambda descriptor: None
 
 
@@ -38,4 +38,4 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.collect()
-    gc.freeze()  # what is imported stays: the collector need not look through it again and again
+    gc.freeze()  # imported modules stay, so the collector need not look through them again

@@ -64,7 +64,7 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
 
 
 def leave(end: SystemExit | None) -> None:
-    """End this process as Python does, but for taking apart all that is imported, which takes longest."""
+    """End this process like Python, without the slow teardown of imported modules."""
     status = end.code if end else 0
     if status is None or isinstance(status, int):
         status = (status or 0) & 0xFF
@@ -126,7 +126,7 @@ if __name__ == "__main__":
     for module in IMPORTED:
         importlib.import_module(module)
     get_argument_parser()  # finds the plug-ins of Snakemake
-    # no test cuts the power; what a killed program wrote is there all the same
+    # as in `conftest.py`; what a killed program wrote stays without it
     os.fsync = lambda descriptor: None
     stand_in = Path(f"{sys.argv[1]}.python")
     stand_in.write_text(STAND_IN.format(python=sys.executable, address=sys.argv[1]))

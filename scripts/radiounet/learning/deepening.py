@@ -10,10 +10,10 @@ NamedWeights = Mapping[str, np.ndarray]
 def deepened(weights: NamedWeights, network: NamedWeights) -> dict[str, np.ndarray]:
     """Weights for a network of more levels, which at first gives what the shallower one gave.
 
-    The new levels keep their random weights, but for the block that joins them to the old bottom:
-    its second normalisation begins at 0 and its shortcut hands the old bottom on, as in the blocks
-    of a residual network that begin as the identity (Goyal et al. 2017). What comes out of
-    a block is never negative, so its last ReLU changes nothing.
+    The new levels keep their random weights, except for the block that joins them to the old bottom.
+    The scale of its second normalisation is 0 (Goyal et al. 2017, arXiv:1706.02677), and its shortcut
+    passes the output of the old bottom through. That output is never negative, so the last ReLU of the
+    block does not change it.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from radiounet.errors import BadDataError, ConfigError
+from radiounet.errors import BadDataError, ConfigError, RadioUNetError
 from radiounet.images.words import STYLE, one_line
 from radiounet.measuring.labels import plain_name
 from radiounet.publishing.kit import CatalogueObject, cut, part_of
@@ -75,7 +75,7 @@ class Labelling:
                 self._skipped.append(key)
             elif action == "label" and key in self._sources and label in LABELS:
                 if other := self._table.add(self._sources[key], label):
-                    self._note = "{name}: {who} was faster, with the label {label}".format(**other)
+                    self._note = "{who} has already labelled {name}: {label}".format(**other)
             else:
                 raise ValueError("no such action, candidate or label")
 
@@ -131,11 +131,16 @@ def _handler(labelling: Labelling, token: str) -> type[BaseHTTPRequestHandler]:
                 return
             try:
                 asked = json.loads(self.rfile.read(length))
-                labelling.act(*(str(asked.get(key, "")) for key in ("action", "name", "label")))
+                words = [str(asked.get(key, "")) for key in ("action", "name", "label")]
             except (ValueError, AttributeError):
                 self._refuse(400)
                 return
-            self._give(labelling.state)
+
+            def act() -> dict[str, Any]:
+                labelling.act(*words)
+                return labelling.state()
+
+            self._give(act)
 
         def _place(self) -> str | None:
             """What is asked for; None without the token, or under another name of this machine."""
@@ -147,7 +152,16 @@ def _handler(labelling: Labelling, token: str) -> type[BaseHTTPRequestHandler]:
             return path[len(begin) :] if own else None
 
         def _give(self, make: Callable[[], dict[str, Any]]) -> None:
-            self._answer(200, "application/json", json.dumps(make()).encode())
+            """Answer with a state, or say why there is none."""
+            try:
+                content = json.dumps(make()).encode()
+            except ValueError:
+                self._refuse(400)
+            except (RadioUNetError, OSError) as error:  # of the table of labels
+                logger.warning("%s", one_line(error))
+                self._answer(500, "text/plain", one_line(error).encode())
+            else:
+                self._answer(200, "application/json", content)
 
         def _refuse(self, status: int = 403) -> None:
             self.close_connection = True

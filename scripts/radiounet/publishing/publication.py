@@ -248,7 +248,7 @@ def _finish_site(
     found = {"files": made, "others": sorted(files)}
     if found != earlier:
         write_json(record, found)
-    elif touched(publication, record):
+    elif touched(publication, record, made):
         os.utime(record)
     _warn_of_others(publication, known)
 

@@ -76,7 +76,7 @@ def do_once(
     made = {"code": code_hash(), **made_of}
     before = earlier_record(path)
     if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
-        if touched(publication, path):  # with the same bytes
+        if touched(publication, path, before["files"]):  # with the same bytes
             os.utime(path)
         return before["found"]
     job_files = JobFiles(publication)
@@ -127,10 +127,19 @@ def spoiled(publication: Publication, record: Mapping) -> list[str]:
     return [name for name, checksum in record["files"].items() if not _has(publication.at(name), checksum)]
 
 
-def touched(publication: Publication, path: str | Path) -> str | None:
-    """Name of a file of a record that is gone, or newer than the record; None if all are as they were."""
+def touched(publication: Publication, path: str | Path, files: Iterable[str]) -> str | None:
+    """Name of a file of a record that is gone, or newer than the record; None if all are as they were.
+
+    Parameters
+    ----------
+    publication : Publication
+    path : path
+        Of the record.
+    files : iterable of str
+        Names of its files.
+    """
     latest = os.stat(path).st_mtime + DATE_TOLERANCE_S
-    for name in earlier_record(path)["files"]:
+    for name in files:
         try:
             if os.stat(publication.at(name)).st_mtime > latest:
                 return name

@@ -253,9 +253,10 @@ class Freshness:
 
 
 def _is_spoiled(publication: Publication, record: Path) -> bool:
-    if not earlier_record(record):
+    known = earlier_record(record)
+    if not known:
         return True
-    name = touched(publication, record)
+    name = touched(publication, record, known["files"])
     if name is not None:
         logger.warning("%s is gone or was changed: it is made again", publication.at(name))
     return name is not None

@@ -38,7 +38,7 @@ class PublishOptions(Section):
     license: str = Field(
         "CC-BY-4.0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
-        description="licence of what is published: its SPDX identifier",
+        description="SPDX identifier of the licence of what is published",
     )
     url: str | None = Field(
         None,

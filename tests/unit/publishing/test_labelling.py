@@ -1,8 +1,12 @@
 """Several people who label into one table at the same time."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from threading import Thread
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -10,7 +14,7 @@ from labelled import catalogue_table
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.kit import CatalogueObject
-from radiounet.publishing.label_server import Labelling
+from radiounet.publishing.label_server import Labelling, make_server
 from radiounet.publishing.labelling import LabelTable
 
 NAMES = [f"SIM-{number:02d}" for number in range(12)]
@@ -55,7 +59,7 @@ def test_the_faster_of_two_gives_the_label_and_the_other_is_told(desks, tmp_path
     assert shown(anna) == shown(bert) == (NAMES[0], 0, "")
     anna.act("label", NAMES[0], "halo")
     bert.act("label", NAMES[0], "artefact")
-    assert shown(bert) == (NAMES[1], 1, f"{NAMES[0]}: Anna was faster, with the label halo")
+    assert shown(bert) == (NAMES[1], 1, f"Anna has already labelled {NAMES[0]}: halo")
     assert shown(bert)[2] == ""  # said once
     (kept,) = LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows
     assert (kept["label"], kept["who"]) == ("halo", "Anna")
@@ -91,6 +95,24 @@ def test_a_table_that_somebody_broke_is_never_written_over(desks, tmp_path):
         with pytest.raises((ConfigError, BadDataError)):
             anna.act("label", NAMES[1], "halo")
     assert path.read_text() == "name,class\nmine,RH\n"
+
+
+def test_the_page_is_told_what_is_wrong_with_the_table(desks, tmp_path):
+    server, address = make_server(desks[0])
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/labels.ecsv").write_text("name,class\nmine,RH\n")
+    headers = {"Content-Type": "application/json", "Origin": "/".join(address.split("/")[:3])}
+    body = json.dumps({"action": "label", "name": NAMES[0], "label": "halo"}).encode()
+    try:
+        for asked in (address + "state", Request(address + "act", body, headers)):
+            with pytest.raises(HTTPError) as refused:
+                urlopen(asked, timeout=20)
+            assert refused.value.code == 500
+            assert "labels.ecsv" in refused.value.read().decode()
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_who_labels_again_changes_the_own_label(desks, tmp_path):

@@ -22,6 +22,7 @@ from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.images.regional_products import products_at, write_index
 from radiounet.images.squares import Mosaic
+from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
 from radiounet.publishing.published_tables import read_votable
@@ -284,6 +285,13 @@ def test_cds_readme_is_read_back_to_the_values_of_the_csv(run, published):
         assert all(
             len(line) <= 80 for line in Path(published.at(published.cds("ReadMe"))).read_text().split("\n")
         )
+
+
+def test_authors_stand_in_the_readme_without_accents(run, published):
+    assert "\n  Doe, Jane; Roe, Rick\n" in Path(published.at(published.cds("ReadMe"))).read_text()
+    tables = {"clusters": read_votable(run.catalogue("clusters", "vot"))}
+    readme = cds_files(tables, DR2, ["Müller, Zoë", "Ōta, 太郎"])["ReadMe"].decode()
+    assert "\n  Muller, Zoe; Ota, ??\n" in readme
 
 
 def test_obscore_has_a_row_for_each_file(published):

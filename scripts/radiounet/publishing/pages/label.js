@@ -19,7 +19,7 @@
     busy = true;
     try {
       const answer = await fetch(address, options);
-      if (!answer.ok) throw new Error(`the program refused (${answer.status})`);
+      if (!answer.ok) throw new Error(answer.status === 500 ? await answer.text() : `the program refused (${answer.status})`);
       state = await answer.json();
       show();
     } catch (error) {
