@@ -37,7 +37,7 @@ TRUTH_SNR = 0.25
 DETECTABLE_SNR = 3.0
 BRIGHT_SNR = 4.0
 CROP = (slice(200, 1100), slice(300, 1200))
-SHIFT_PX = 7
+SHIFTS_PX = (7, 64)
 INNER = (slice(100, -100),) * 2
 SKIES = {"noise": (0.0, 0.0), "+0.5": (0.5, 0.0), "-0.5": (-0.5, 0.0), "slope": (0.0, 1.0)}
 SKY_JY = 1e-4
@@ -196,14 +196,15 @@ def regions_on(path: Path, image: Plane, moved: Plane) -> np.ndarray:
 def measure_consistency(
     score: Score, threshold: float, peak: float | None, field: Path
 ) -> dict[str, tuple[float, float]]:
-    """Overlap of masks and largest difference of probability: whole field to ``crop`` and ``shift``.
+    """Overlap of masks and largest difference of probability: whole field to ``crop`` and shifted ones.
 
-    In the part 100 px inside of the crop's edges. ``shift`` drops the first 7 rows and columns.
+    In the part 100 px inside of the crop's edges. A shift drops that many first rows and columns.
     """
     image = read_plane(field / "image.fits").data
     whole = _predicted(score, threshold, peak, image)
     result = {}
-    for name, part in (("crop", CROP), ("shift", (slice(SHIFT_PX, None),) * 2)):
+    shifts = {f"shift of {shift} px": (slice(shift, None),) * 2 for shift in SHIFTS_PX}
+    for name, part in ({"crop": CROP} | shifts).items():
         again = _predicted(score, threshold, peak, image[part])
         pairs = [(first[part][INNER], second[INNER]) for first, second in zip(whole, again, strict=True)]
         result[name] = overlap_and_difference(*pairs)

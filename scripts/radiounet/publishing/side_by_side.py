@@ -1,5 +1,6 @@
 """Work on many mosaics or tiles of a publication in several processes."""
 
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -43,6 +44,7 @@ _WORK: list[Callable[[Any], Any]] = []
 
 
 def _remember(work: Callable) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is told to all of them: the first process answers
     _WORK.append(work)
 
 

@@ -27,6 +27,9 @@ VERBS = {
     "evaluate-catalogue": ("catalogue_verbs", "compare a catalogue of clusters with classes given by people"),
 }
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as in a shell."""
+
 EXAMPLES = """examples:
   radiounet segment IMAGE.fits
   radiounet fetch-model --name radio-unet-original
@@ -58,5 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow tells of every start otherwise
     show_bars()
-    module = import_module(f"radiounet.running.{VERBS[args.verb][0]}")
-    getattr(module, args.verb.replace("-", "_"))(args.rest)
+    try:
+        module = import_module(f"radiounet.running.{VERBS[args.verb][0]}")
+        getattr(module, args.verb.replace("-", "_"))(args.rest)
+    except KeyboardInterrupt:
+        parser.exit(INTERRUPTED, f"radiounet {args.verb} was interrupted\n")

@@ -143,7 +143,7 @@ def run_stage(
         configure(None)
         logger.error("%s: %s", type(error).__name__, error)
         sys.exit(getattr(error, "exit_status", TransientError.exit_status))
-    logger.info("%s %s, code %s", args.stage, name, code_hash())
+    logger.info("%s, code %s", f"{args.stage} {name}".strip(), code_hash())
     mark = EditMark(args.stage, name)
     try:
         _work_or_reject(args, work, outputs, inputs, name)

@@ -40,7 +40,7 @@ def test_networks_are_as_the_registry_says(name):
 
 @pytest.mark.parametrize(
     ("name", "levels", "step"),
-    [("published_unet", 5, 32), ("lotss_unet", 5, 64), ("class_unet", 5, 32), ("lotss_unet", 2, 8)],
+    [("published_unet", 5, 32), ("lotss_unet", 5, 64), ("class_unet", 5, 32), ("class_unet", 6, 64), ("lotss_unet", 2, 8)],
 )
 def test_steps_by_hand(name, levels, step):
     assert ARCHITECTURES[name].tile_step(levels) == step
@@ -56,7 +56,7 @@ def test_cards_are_read_without_a_framework():
     program = (
         "import sys\n"
         "from radiounet.network.model_cards import MODELS, read_card\n"
-        "assert read_card(MODELS / 'lotss-classes').step_px == 32\n"
+        "assert read_card(MODELS / 'lotss-classes').step_px == 64\n"
         "print(sorted({'keras', 'tensorflow', 'torch', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

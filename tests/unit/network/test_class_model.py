@@ -155,8 +155,7 @@ def field(shape: tuple[int, int], seed: int = 4) -> np.ndarray:
 def predicted(shipped, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     predictor, card = shipped
     plane = normalise(image, BEAM_PX)
-    core = -(-max(image.shape) // 32) * 32
-    chance = predictor.plane(plane, core + 384, core)
+    chance = predictor.plane(plane, *sides(card, image.shape))
     chance[~np.isfinite(image)] = np.nan
     return chance, make_mask(chance, card.threshold, 22, card.peak) == 1
 
@@ -170,12 +169,12 @@ def test_it_finds_halos_and_padding_changes_nothing(shipped):
     chance, mask = predicted(shipped, image)
     assert mask[200, 230]
     assert mask.mean() < 0.2
-    # 288 px are whole boxes of the background and whole pixels of the coarsest level
-    padded = np.full((512 + 288, 512 + 288), np.nan, np.float32)
-    padded[288:, :512] = image
+    # 192 px are whole boxes of the background and whole pixels of the coarsest level
+    padded = np.full((512 + 192, 512 + 192), np.nan, np.float32)
+    padded[192:, :512] = image
     other, there = predicted(shipped, padded)
-    assert overlap(there[288:, :512], mask) > 0.97
-    assert np.abs(other[288:, :512] - chance)[48:-48, 48:-48].max() < 0.1
+    assert overlap(there[192:, :512], mask) > 0.97
+    assert np.abs(other[192:, :512] - chance)[48:-48, 48:-48].max() < 0.1
 
 
 @pytest.mark.parametrize("side", [68, 100, 200])

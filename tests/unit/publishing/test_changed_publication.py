@@ -59,6 +59,25 @@ publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
     assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
 
 
+def test_a_verb_stopped_by_ctrl_c_says_so_and_goes_on(run, tmp_path):
+    out = tmp_path / "out"
+    command = ["-c", "from radiounet.running.cli import main; main()", "publish", run.root]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--out", str(out), "--threads", "2"],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: process.poll() is not None or [*(out / "hips/mask/Norder7").glob("*/*.fits")])
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.endswith("radiounet publish was interrupted\n")
+    main([*command[2:], "--out", str(out), "--threads", "1"])
+    assert (out / "SHA256SUMS").is_file()
+
+
 @pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
 def test_a_missing_product_is_refused_by_name(run, tmp_path, kind):
     products = copy_of(run, tmp_path)

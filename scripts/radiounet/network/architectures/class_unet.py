@@ -22,7 +22,7 @@ def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER
     """Residual U-Net whose outputs are logits of classes that may overlap.
 
     The input is `radiounet.images.background.normalise`. The first convolution has stride 2, so that
-    the finest level has 2 px (9"), half a beam; the bottom of five levels has 32 px. Every
+    the finest level has 2 px (9"), half a beam; the bottom of six levels has 64 px. Every
     level is a residual block (He et al. 2016) of two 3x3 convolutions. The coarser levels
     also get the mean of ``I / noise``, clipped as in `lotss_unet`.
 
