@@ -20,7 +20,7 @@ def main() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         publication = Publication(graph.products.publication())
         shown = published_mosaics(publication, graph.selected)
-        publish_catalogues(graph.products, publication, graph.release, shown, args.settings.publish.creators)
+        publish_catalogues(graph.products, publication, graph.release, shown, args.settings.publish)
 
     run_stage(args, work, outputs=[])
 

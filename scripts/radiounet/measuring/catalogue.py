@@ -283,6 +283,19 @@ def write_catalogue(table: Table, path: str | Path) -> None:
             _write_csv(table, temporary)
 
 
+def comment_lines(meta: Mapping[str, object]) -> list[str]:
+    """Metadata of a catalogue as CSV has them, before its columns."""
+    return [writable(f"# {key}: {value}") for key, value in meta.items()]
+
+
+def history_of(meta: Mapping[str, object]) -> fits.Header:
+    """Metadata of a catalogue as FITS has them."""
+    header = fits.Header()
+    for key, value in meta.items():
+        header.add_history(printable(f"{key}: {value}"))
+    return header
+
+
 def _write_votable(table: Table, path: Path, name: str) -> None:
     content = votable_of(table, DESCRIPTIONS.get(name, name))
     content.get_first_table().infos.extend(
@@ -303,8 +316,7 @@ def _write_fits(table: Table, path: Path, name: str) -> None:
     for number, column in enumerate(table.itercols(), start=1):
         hdu.header[f"TCOMM{number}"] = column.description
         hdu.header[f"TUCD{number}"] = column.info.meta["ucd"]
-    for key, value in table.meta.items():
-        hdu.header.add_history(printable(f"{key}: {value}"))
+    hdu.header.extend(history_of(table.meta))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
 
 
@@ -333,7 +345,7 @@ def _write_parquet(table: Table, path: Path) -> None:
 
 
 def _write_csv(table: Table, path: Path) -> None:
-    lines = [writable(f"# {key}: {value}") for key, value in table.meta.items()]
+    lines = comment_lines(table.meta)
     for name in table.colnames:
         column = table[name]
         unit = f" [{column.unit}]" if column.unit else ""

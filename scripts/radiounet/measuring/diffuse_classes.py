@@ -153,10 +153,10 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
     form = f"axis ratio {shape.axis_ratio:.1f}"
     if place is None:
         if measured.is_profile:
-            return Decision("cRH", f"no cluster of the list; an exponential profile fits; {form}")
+            return Decision("cRH", f"by its form alone: an exponential profile fits; {form}")
         if shape.axis_ratio >= THIN:
-            return Decision("cRR", f"no cluster of the list; elongated, {form}")
-        return Decision("U", f"no cluster of the list; neither an exponential profile nor elongated, {form}")
+            return Decision("cRR", f"by its form alone: elongated, {form}")
+        return Decision("U", f"by its form alone: neither an exponential profile nor elongated, {form}")
     where = f"centroid at {place.distance_r500:.2f} R500"
     profile = "exponential profile" if measured.is_profile else "no good exponential fit"
     turned = f"long axis {place.tangential_deg:.0f} deg from radial"

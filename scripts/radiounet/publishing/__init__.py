@@ -5,6 +5,7 @@ Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 
 __all__ = [
     "between_pixels",
+    "catalogue_check",
     "cds_readme",
     "compressed_maps",
     "coverage",

@@ -74,6 +74,14 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     return list(found.values())
 
 
+def _opened(lock: Path) -> int:
+    """Descriptor of a lock file: for writing, as NFS needs it, unless it belongs to another person."""
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return os.open(lock, os.O_RDONLY)
+
+
 @dataclass
 class LabelTable:
     """Labels of candidates, in the order in which they were given; each change is written at once.
@@ -124,9 +132,7 @@ class LabelTable:
         """Have the table, as it is now, for this program alone."""
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # not to be written to, so that it may belong to another person
-        name = path.with_name(f".{path.name}.lock")
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_CREAT, 0o666)) as handle:
+        with os.fdopen(_opened(path.with_name(f".{path.name}.lock"))) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
             except OSError as error:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mocpy import MOC
 
@@ -25,12 +26,13 @@ from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
 from radiounet.images.writing import remove_leftovers, write_json
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.hips import tile_order
 from radiounet.publishing.hips_regions import regions_of
 from radiounet.publishing.hips_summary import write_summary
 from radiounet.publishing.published_maps import publish_mosaic
 from radiounet.publishing.published_survey import publish_survey
-from radiounet.publishing.published_tables import publish_catalogues, read_votable
+from radiounet.publishing.published_tables import publish_catalogues
 from radiounet.publishing.published_tiles import publish_region
 from radiounet.publishing.records import (
     JobFiles,
@@ -78,11 +80,11 @@ def publish(
     processes : int
     options : PublishOptions
     """
-    check_configuration(products, survey.release)
+    check_configuration(products, survey.release, _metadata(products))
     remove_leftovers(publication.root)
     side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
     shown = published_mosaics(publication, mosaics)
-    publish_catalogues(products, publication, survey.release, shown, options.creators)
+    publish_catalogues(products, publication, survey.release, shown, options)
     publish_survey(products, publication, survey.release, mosaics, options)
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
@@ -170,14 +172,14 @@ def finish(
     if Publication.completeness() not in files:
         logger.info(NO_LIMITS)
     _remove_others(publication, jobs, files)
-    meta = read_votable(products.catalogue("clusters", "vot")).meta
+    meta = _metadata(products)
     if meta.get("codehash") != code_hash():
         logger.warning(
             "the run was made with code %s, its publication carries the workflow of this code, %s",
             meta.get("codehash"),
             code_hash(),
         )
-    check_configuration(products, release)
+    check_configuration(products, release, meta)
     workflow = workflow_files(products.configuration())
 
     def make(job_files: JobFiles) -> dict:
@@ -205,6 +207,13 @@ def finish(
     do_once(publication, "summary", "all", made_of, make)
     files |= read_record(publication.record("summary", "all"))["files"]
     _finish_site(products, publication, options, processes, files)
+
+
+def _metadata(products: Products) -> dict[str, Any]:
+    """Metadata of the catalogue of clusters."""
+    path = products.catalogue("clusters", "vot")
+    require_files([path])
+    return read_votable(path).meta
 
 
 def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], files: dict[str, str]) -> None:

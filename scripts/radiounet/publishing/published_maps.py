@@ -85,7 +85,8 @@ def _publish(
     job_files.put(Publication.mask(mosaic), compressed_file(compressed(mask, header)))
     chances = rounded(probability, fits_header(paths["probability"]), PROBABILITY_STEP)
     job_files.put(Publication.probability(mosaic), compressed_file(chances))
-    job_files.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
+    if not read_rejection(paths["cutouts"]):
+        job_files.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
     coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
     return {
         "sources": {kind: sources[kind] for kind in ("image", "probability", "mask")},
@@ -115,8 +116,10 @@ def _check_mask(
 
 
 def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mapping[str, str]) -> None:
-    """Raise `ConfigError` where a table was made from another mask."""
+    """Raise `ConfigError` where a table was made from another mask; a rejected one is listed as such."""
     for kind in CHECKED:
+        if read_rejection(paths[kind]):
+            continue
         meta = ecsv_table(paths[kind]).meta
         for key in ("modelsha", "inputsha", "thresh", "minbeams"):
             if str(meta.get(key)) != str(header.get(key.upper())):

@@ -6,10 +6,10 @@ import numpy as np
 
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import sha256_of
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completeness_map, moc_bytes, moc_of
 from radiounet.publishing.hips_summary import publisher_id, release_date
 from radiounet.publishing.obscore import frequency_of, obscore_bytes, obscore_table
-from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import (
     JobFiles,
     digest_of,

@@ -81,8 +81,12 @@ def do_once(
         return before["found"]
     job_files = JobFiles(publication)
     found = make(job_files)
-    for gone in before.get("files", {}).keys() - job_files.files.keys():
-        remove_file(publication, gone)
+    gone = before.get("files", {}).keys() - job_files.files.keys()
+    if gone:  # a file may be that of another job by now
+        others = (earlier_record(one) for one in all_records(publication) if Path(one) != path)
+        gone -= {one for record in others for one in record.get("files", ())}
+    for one in gone:
+        remove_file(publication, one)
     write_json(path, {"made_of": made, "files": job_files.files, "found": found})
     return json.loads(json.dumps(found))
 

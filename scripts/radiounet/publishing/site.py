@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ from radiounet.publishing.site_tables import (
     rows_by_mosaic,
     stems_of,
 )
-from radiounet.settings.releases import PUBLISHED_RELEASES
+from radiounet.settings.config import load_config
+from radiounet.settings.releases import PUBLISHED_RELEASES, Release
+from radiounet.settings.yaml_file import read_yaml
 from radiounet.survey.cells import cell_pixel
 
 logger = logging.getLogger(__name__)
@@ -99,7 +102,8 @@ def write_site(
         tables.get(kind, Table({"name": [], "mosaic": []})) for kind in ("cluster", "island")
     )
     _require_own(files)
-    mosaics = _mosaics(results, [clusters, islands])
+    release = _release(results)
+    mosaics = _mosaics(results, release, [clusters, islands])
     names = [one["name"] for one in mosaics]
     catalogues = {"clusters": clusters, "islands": islands}
     stems = {kind: stems_of(table) for kind, table in catalogues.items()}
@@ -119,7 +123,7 @@ def write_site(
     for made in side_by_side(partial(write_mosaic, sources), jobs, processes):
         written.update(made)
     _remove_others(files, written)
-    run = _run(results, files, catalogues, mosaics)
+    run = _run(results, files, release, catalogues, mosaics)
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
@@ -170,7 +174,16 @@ def _remove_others(files: SiteFiles, written: set[str]) -> None:
             path.unlink()
 
 
-def _mosaics(results: str, tables: Iterable[Table]) -> list[dict[str, Any]]:
+def _release(results: str) -> Release | None:
+    """The published release that a run is of, by its configuration or else by the name of its folder."""
+    products = Products(results)
+    with suppress(ConfigError):
+        if Path(products.configuration()).is_file():
+            return PUBLISHED_RELEASES.get(load_config(read_yaml(products.configuration())).survey)
+    return PUBLISHED_RELEASES.get(products.release)
+
+
+def _mosaics(results: str, release: Release | None, tables: Iterable[Table]) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
     named = {name for table in tables for name in rows_by_mosaic(table)}
     if not Path(segment_files(results)["mask"]).is_file():
@@ -180,13 +193,12 @@ def _mosaics(results: str, tables: Iterable[Table]) -> list[dict[str, Any]]:
         mask = files_of(results, name)["mask"]
         rejection = read_rejection(mask) if Path(mask).is_file() else None
         state = "rejected" if rejection else "none" if name == NOWHERE else "done"
-        found.append({"name": name, "state": state, "outline": _outline(results, name, mask)})
+        found.append({"name": name, "state": state, "outline": _outline(release, name, mask)})
     return found
 
 
-def _outline(results: str, name: str, mask: str) -> list[float]:
+def _outline(release: Release | None, name: str, mask: str) -> list[float]:
     """Outline of a mosaic's cell or, where that is not known, its square: RA, Dec, RA, ... in deg."""
-    release = PUBLISHED_RELEASES.get(Products(results).release)
     if name != NOWHERE and release and release.nside:
         vectors = healpy.boundaries(release.nside, cell_pixel(name), SIDE_POINTS)
         ra, dec = healpy.vec2ang(vectors.T, lonlat=True)
@@ -200,10 +212,13 @@ def _outline(results: str, name: str, mask: str) -> list[float]:
 
 
 def _run(
-    results: str, files: SiteFiles, catalogues: dict[str, Table], mosaics: list[dict[str, Any]]
+    results: str,
+    files: SiteFiles,
+    release: Release | None,
+    catalogues: dict[str, Table],
+    mosaics: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """What the page says of the run as a whole."""
-    release = PUBLISHED_RELEASES.get(Products(results).release)
     masks = [files_of(results, one["name"])["mask"] for one in mosaics if one["state"] == "done"]
     header = next((fits_header(mask) for mask in masks if Path(mask).is_file()), fits.Header())
     made = [[label, str(header[key])] for key, label in MADE_WITH.items() if key in header]

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from radiounet import __version__
@@ -11,6 +12,7 @@ from radiounet.images.provenance import PACKAGE, code_hash
 from radiounet.publishing.records import require_files
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import require_unchanged
 from radiounet.settings.releases import Release
 from radiounet.settings.yaml_file import read_yaml
 
@@ -47,13 +49,21 @@ def workflow_files(configuration: str | Path) -> dict[str, bytes]:
     return files | {f"workflow/{path.relative_to(CHECKOUT).as_posix()}": path.read_bytes() for path in paths}
 
 
-def check_configuration(products: Products, release: Release) -> None:
+def check_configuration(products: Products, release: Release, made: Mapping[str, object]) -> None:
     """Make sure that the configuration of a run can be published.
+
+    Parameters
+    ----------
+    products : Products
+    release : Release
+    made : mapping
+        Metadata of the catalogue of clusters.
 
     Raises
     ------
     ConfigError
-        It is missing, is no configuration, or is of a run over another release.
+        It is missing, was changed, is no configuration, or is of a run over another release or with other
+        masks.
     """
     path = products.configuration()
     require_files([path])
@@ -65,6 +75,15 @@ def check_configuration(products: Products, release: Release) -> None:
         raise ConfigError(
             f"{path} is of a run over {config.survey}, not {release.name}: publish it as {config.survey}"
         )
+    require_unchanged(path)
+    used = config.segmentation
+    wanted = {"segmode": used.mode, "thresh": used.threshold, "minbeams": used.min_island_beams}
+    for key, value in wanted.items():
+        if value is not None and made.get(key, str(value)) != str(value):
+            raise ConfigError(
+                f"{path} is not that of the masks: their {key} is {made[key]}, not {value}; "
+                "run the workflow again"
+            )
 
 
 def _package() -> bytes:

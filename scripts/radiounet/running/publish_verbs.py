@@ -78,13 +78,17 @@ def publish(arguments: Sequence[str]) -> None:
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
         is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())
-        place = args.results if is_inside else args.out
+        # a run that began meanwhile would replace what is being published
+        places = [args.results] if is_inside or os.access(args.results, os.W_OK) else []
+        places += [] if is_inside else [args.out]
         require_free(args.results)
         records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
-        hold(place)
         try:
+            for place in places:
+                hold(place)
             publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
         finally:
-            let_go(place)
+            for place in places:
+                let_go(place)
 
     run_stage(args, work, outputs=[], writes=[record])

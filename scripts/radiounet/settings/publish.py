@@ -43,8 +43,8 @@ class PublishOptions(Section):
     url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+/$",
-        description="address at which the folder will be, ending in /; the table of images (ObsCore) gives "
-        "its files by it. null: by their names in the folder",
+        description="address at which the folder will be, ending in /; the table of images (ObsCore) and "
+        "the VOTables give files by it. null: by their place in the folder",
     )
     aladin: FilePath | None = Field(
         None,

@@ -40,7 +40,10 @@ def test_networks_are_as_the_registry_says(name):
 
 @pytest.mark.parametrize(
     ("name", "levels", "step"),
-    [("published_unet", 5, 32), ("lotss_unet", 5, 64), ("class_unet", 5, 32), ("class_unet", 6, 64), ("lotss_unet", 2, 8)],
+    [
+        *(("published_unet", 5, 32), ("lotss_unet", 5, 64), ("class_unet", 5, 32), ("class_unet", 6, 64)),
+        ("lotss_unet", 2, 8),
+    ],
 )
 def test_steps_by_hand(name, levels, step):
     assert ARCHITECTURES[name].tile_step(levels) == step

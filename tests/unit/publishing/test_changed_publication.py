@@ -7,22 +7,25 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from pyarrow import parquet
 from tests.waiting import wait_until
 
 from programs import ROOT
 from published import OPTIONS, bytes_of, copy_of, publish_to, state_of
 from radiounet.errors import ConfigError, OriginError
 from radiounet.images.products import Publication
+from radiounet.images.reading import ecsv_table
 from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
-from radiounet.images.writing import write_json
+from radiounet.images.writing import write_ecsv, write_json
 from radiounet.publishing import site, site_sources
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
-from radiounet.publishing.published_tables import read_votable
 from radiounet.publishing.records import all_records, read_record, touched
 from radiounet.running.cli import main
 from radiounet.running.locks import hold, let_go
@@ -136,9 +139,75 @@ def test_changed_metadata_of_a_catalogue_are_refused_by_name(run, tmp_path, key)
     path = Path(products.catalogue("clusters", "vot"))
     value = str(read_votable(path).meta[key])
     path.write_text(path.read_text().replace(value, value[::-1]))
-    other = products.catalogue("clusters", "parquet")
-    with pytest.raises(ConfigError, match=re.escape(f"{other} was changed: its {key} differs")):
+    other = products.catalogue("clusters", "fits")  # the first that is compared
+    with pytest.raises(ConfigError, match=re.escape(f"{other} was changed: its HISTORY differs")):
         publish_to(tmp_path / "out", products)
+
+
+@pytest.mark.parametrize("key", ["modelsha", "thresh"])
+def test_changed_comments_of_a_csv_are_refused_by_name(run, tmp_path, key):
+    products = copy_of(run, tmp_path)
+    path = Path(products.catalogue("clusters", "csv"))
+    text = path.read_text()
+    path.write_text(re.sub(f"^# {key}: .*", f"# {key}: 7", text, flags=re.MULTILINE))
+    assert path.read_text() != text
+    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its # {key}: 7")):
+        publish_to(tmp_path / "out", products)
+
+
+def test_changed_metadata_of_a_parquet_file_are_refused_by_name(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    path = products.catalogue("clusters", "parquet")
+    content = parquet.read_table(path)
+    value = content.schema.metadata[b"modelsha"]
+    changed = {key: one.replace(value, value[::-1]) for key, one in content.schema.metadata.items()}
+    parquet.write_table(content.replace_schema_metadata(changed), path)
+    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its modelsha differs")):
+        publish_to(tmp_path / "out", products)
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "said"),
+    [
+        ("islands", "flux_mjy", "flux_mjy of"),
+        ("clusters", "p_diffuse", "p_diffuse of"),
+        ("islands", None, "only one"),
+    ],
+)
+def test_a_catalogue_of_other_tables_is_refused_by_the_name_of_the_mosaic(run, tmp_path, kind, column, said):
+    """As after a run that was stopped before its merge: the table of one mosaic was made anew."""
+    products = copy_of(run, tmp_path)
+    path = getattr(products, kind)("a")
+    table = ecsv_table(path)
+    if column:
+        table[column][0] *= 0.9
+    else:
+        table.remove_row(0)
+    write_ecsv(path, table)
+    wanted = re.escape(f"{products.catalogue(kind, 'vot')} was not merged from the table of mosaic a: ")
+    with pytest.raises(ConfigError, match=f"{wanted}.*{said}"):
+        publish_to(tmp_path / "out", products)
+
+
+@pytest.mark.parametrize(("key", "kinds"), [("segmode", "ab"), ("segmode", "a"), ("limits_of", "")])
+def test_masks_of_another_kind_than_the_catalogue_says_are_refused(run, tmp_path, key, kinds):
+    products = copy_of(run, tmp_path)
+    for mosaic in kinds:
+        for kind in ("islands", "clusters"):
+            table = ecsv_table(getattr(products, kind)(mosaic))
+            table.meta[key] = "reference"
+            write_ecsv(getattr(products, kind)(mosaic), table)
+    with pytest.raises(ConfigError, match=f"its {key} is|differ in {key}") if kinds else nullcontext():
+        publish_to(tmp_path / "out", products)
+
+
+def test_an_older_record_takes_no_file_of_another_job(run, published, tmp_path):
+    folder = tmp_path / "publication"
+    shutil.copytree(published.root, folder)
+    record = Path(Publication(str(folder)).record("summary", "all"))
+    content = read_record(record)
+    write_json(record, content | {"files": content["files"] | {Publication.mask("a"): "0"}})
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 
 def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):

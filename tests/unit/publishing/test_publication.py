@@ -15,17 +15,20 @@ from astropy.table import Table
 from mocpy import MOC
 from PIL import Image
 
-from published import HOSTILE, NAMES, SECOND_RA, SURVEY, bytes_of, publish_to, state_of
+from published import HOSTILE, NAMES, OPTIONS, SECOND_RA, SURVEY, bytes_of, copy_of, publish_to, state_of
 from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import open_plane
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.images.regional_products import products_at, write_index
+from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
-from radiounet.publishing.published_tables import read_votable
+from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.records import JobFiles
 from radiounet.publishing.research_object import NO_LIMITS
 from radiounet.running.cli import main
@@ -236,6 +239,30 @@ def test_mocs_hold_what_is_covered_and_marked(run, published):
         mine = SURVEY.owned(name, ra, dec)
         cells = healpy.ang2pix(2**14, ra[mine], dec[mine], nest=True, lonlat=True)
         assert set(cells.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
+
+
+def test_links_are_whole_addresses_where_the_address_is_known(run, tmp_path):
+    options = OPTIONS.model_copy(update={"url": "https://example.org/dr2/"})
+    names, publication = run_mosaics(run), Publication(str(tmp_path))
+    publish(run, publication, survey_of_run(run, DR2, names), names, 1, options)
+    table = read_votable(tmp_path / publication.catalogue("clusters", "vot"))
+    address, _, name = table["cutouts_url"][0].partition("site/")
+    assert address == "https://example.org/dr2/"
+    assert (tmp_path / "site" / name).is_file()
+
+
+def test_a_mosaic_whose_clusters_were_rejected_is_published_without_them(run, tmp_path):
+    """As for a table of components that cannot be read: mask and islands are good."""
+    products = copy_of(run, tmp_path)
+    why = Rejection("a", "measure_clusters", "components.fits", "no column")
+    for path in (products.clusters("a"), products.cutouts("a")):
+        write_rejected(path, why)
+    merge_catalogues(products.root, [*NAMES, "c"])
+    published = publish_to(tmp_path / "out", products)
+    assert (tmp_path / "out" / Publication.mask("a")).is_file()
+    assert not (tmp_path / "out" / Publication.cutouts("a")).exists()
+    rejected = read_votable(published.at(published.catalogue("rejected", "vot")))
+    assert "no column" in list(rejected["reason"])
 
 
 def test_catalogues_keep_their_bytes_and_the_votables_have_links(run, published):

@@ -7,9 +7,9 @@ from astropy.io import fits
 from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs, open_plane
 from radiounet.images.products import Publication
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed_file, rounded
 from radiounet.publishing.obscore import obscore_bytes, obscore_row, obscore_table
-from radiounet.publishing.published_tables import read_votable
 from radiounet.running.cli import main
 from radiounet.settings.releases import DR2
 from stages import DEC, RA, write_image

@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,7 @@ def test_the_configuration_is_that_of_the_run_without_credentials(configuration)
     ("text", "said"),
     [
         (None, "is missing"),
+        ("release: dr2", "was changed since the catalogues were made"),
         ("segmentation: {threshold: [", "is no configuration of this version: "),
         ("segmentation: {treshold: 0.3}", "is no configuration of this version: .*treshold"),
         ("release: dr3", "is of a run over dr3, not dr2"),
@@ -171,9 +173,31 @@ def test_a_configuration_that_is_not_that_of_the_run_is_refused_by_name(tmp_path
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=f"(?s)^{re.escape(str(path))} {said}"):
-        check_configuration(products, DR2)
-    path.write_text("release: dr2\n")
-    check_configuration(products, DR2)
+        check_configuration(products, DR2, {})
+    write_configuration(load_config({"release": "dr2"}), path)
+    check_configuration(products, DR2, {})
+    with path.open("a") as stream:
+        stream.write("# threshold: 0.9\n")
+    with pytest.raises(ConfigError, match="was changed since the catalogues were made"):
+        check_configuration(products, DR2, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"threshold": 0.9}, "their thresh is 0.16, not 0.9"),
+        ({"mode": "reference"}, "their segmode is exact, not reference"),
+        ({"min_island_beams": 3.0}, "their minbeams is 1.0, not 3.0"),
+        ({"threshold": 0.16}, None),
+    ],
+)
+def test_a_configuration_of_other_masks_is_refused(tmp_path, settings, said):
+    products = Products(str(tmp_path / "dr2"))
+    Path(products.configuration()).parent.mkdir(parents=True)
+    write_configuration(load_config({"segmentation": settings}), products.configuration())
+    made = {"segmode": "exact", "thresh": "0.16", "minbeams": "1.0"}
+    with pytest.raises(ConfigError, match=re.escape(said)) if said else nullcontext():
+        check_configuration(products, DR2, made)
 
 
 def test_the_configuration_of_own_images_is_that_of_own_images(tmp_path):
@@ -181,9 +205,9 @@ def test_the_configuration_of_own_images_is_that_of_own_images(tmp_path):
     Path(products.configuration()).parent.mkdir(parents=True)
     own = {"source": "images", "images": [{"name": "a", "path": str(tmp_path / "a.fits")}]}
     write_configuration(load_config({"mosaics": own}), products.configuration())
-    check_configuration(products, OWN_IMAGES)
+    check_configuration(products, OWN_IMAGES, {})
     with pytest.raises(ConfigError, match="is of a run over images, not dr2: publish it as images"):
-        check_configuration(products, DR2)
+        check_configuration(products, DR2, {})
 
 
 def test_an_installed_package_names_itself(configuration, tmp_path, monkeypatch):

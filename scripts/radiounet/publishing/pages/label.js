@@ -53,7 +53,7 @@
       note ? h("p", { role: "status" }, note) : "",
       h("h1", null, row ? row.name : "All candidates have a label"),
       row ? h("p", { class: "where" }, h("span", null, `p ${number(row.p_diffuse ?? row.p_max, 2)}`), row.redshift ? h("span", null, `z ${number(row.redshift, 3)}`) : null,
-        h("span", null, `S ${number(row.flux_mjy, 1)} ± ${number(row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",
+        h("span", null, `S ${number(row.total_flux_mjy ?? row.flux_mjy, 1)} ± ${number(row.total_flux_err_mjy ?? row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",
       h("p", { class: "options" }, buttons.filter(([key]) => row || key === "z").map(([key, label, go]) => h("button", { type: "button", "data-label": label, onclick: go }, h("b", null, key), ` ${label}`))),
       row ? (candidate.view ? h("div", { class: "panels" }, Object.keys(TITLES).map((kind) => panel(kind, candidate))) : h("p", { class: "empty" }, `No picture: ${candidate.missing}`)) : "");
   }
