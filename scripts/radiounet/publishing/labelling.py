@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,11 +75,14 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 
 
 def _opened(lock: Path) -> int:
-    """Descriptor of a lock file: for writing, as NFS needs it, unless it belongs to another person."""
+    """Descriptor of a lock file: for writing, as NFS needs it, unless another person forbids that."""
     try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
         return os.open(lock, os.O_RDONLY)
+    with suppress(PermissionError):  # it belongs to another person, who has done this
+        os.fchmod(handle, 0o666)
+    return handle
 
 
 @dataclass

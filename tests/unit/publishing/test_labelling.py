@@ -1,6 +1,9 @@
 """Several people who label into one table at the same time."""
 
+import errno
+import fcntl
 import json
+import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -38,6 +41,27 @@ def test_no_label_of_several_programs_is_lost(tmp_path):
         list(pool.map(partial(label_all, tmp_path / "mine/labels.ecsv"), people))
     found = {one.name for one in read_labels(tmp_path / "mine/labels.ecsv")}
     assert found == {f"{name} {who}" for name in NAMES for who in people}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_lock_is_one_that_nfs_grants_to_everybody(tmp_path, monkeypatch, caplog, umask):
+    """Which needs a descriptor that can be written to, and so a file that all may write to."""
+    granted = []
+
+    def flock(handle, operation):
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        granted.append(operation)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    before = os.umask(umask)
+    try:
+        LabelTable(tmp_path / "labels.ecsv", "Anna").add(cluster("SIM-00"), "halo")
+    finally:
+        os.umask(before)
+    assert granted == [fcntl.LOCK_EX]
+    assert "cannot be locked" not in caplog.text
+    assert (tmp_path / ".labels.ecsv.lock").stat().st_mode & 0o777 == 0o666
 
 
 @pytest.fixture
