@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
     assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
 
 
-def test_a_verb_stopped_by_ctrl_c_says_so_and_goes_on(run, tmp_path):
+def test_a_verb_stopped_by_ctrl_c_says_so(run, tmp_path):
     out = tmp_path / "out"
     command = ["-c", "from radiounet.running.cli import main; main()", "publish", run.root]
     process = subprocess.Popen(
@@ -71,14 +70,13 @@ def test_a_verb_stopped_by_ctrl_c_says_so_and_goes_on(run, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: process.poll() is not None or [*(out / "hips/mask/Norder7").glob("*/*.fits")])
+    wait_until(lambda: process.poll() is not None or [*(out / "masks").glob("*.fz")])
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in said
     assert said.endswith("radiounet publish was interrupted\n")
-    main([*command[2:], "--out", str(out), "--threads", "1"])
-    assert (out / "SHA256SUMS").is_file()
+    assert not [*tmp_path.rglob(".radiounet.lock")]
 
 
 @pytest.mark.parametrize("kind", ["image", "probability", "mask", "islands", "clusters", "cutouts"])
@@ -118,7 +116,7 @@ def test_a_csv_that_was_changed_in_its_last_digit_is_refused_by_name(run, tmp_pa
         publish_to(tmp_path / "out", products)
 
 
-def test_a_csv_with_more_digits_is_not_changed(run, tmp_path):
+def test_a_csv_with_more_digits_is_not_changed(run, published, tmp_path):
     """Such as that of an older version, which had other formats."""
     products = copy_of(run, tmp_path)
     path, exact = (
@@ -129,7 +127,8 @@ def test_a_csv_with_more_digits_is_not_changed(run, tmp_path):
     cell, value = next(csv.DictReader(rows))["p_diffuse"], float(exact["p_diffuse"][0])
     assert cell != repr(value)
     path.write_text(path.read_text().replace(f",{cell},", f",{value!r},", 1))
-    publish_to(tmp_path / "out", products)
+    folder = shutil.copytree(published.root, tmp_path / "out")
+    publish_to(folder, products)
 
 
 @pytest.mark.parametrize("key", ["modelsha", "clusters_sha256", "codehash"])
@@ -151,7 +150,7 @@ def test_changed_comments_of_a_csv_are_refused_by_name(run, tmp_path, key):
     text = path.read_text()
     path.write_text(re.sub(f"^# {key}: .*", f"# {key}: 7", text, flags=re.MULTILINE))
     assert path.read_text() != text
-    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its # {key}: 7")):
+    with pytest.raises(ConfigError, match=re.escape(f"{path} was changed: its ") + f".*# {key}: 7"):
         publish_to(tmp_path / "out", products)
 
 
@@ -189,15 +188,15 @@ def test_a_catalogue_of_other_tables_is_refused_by_the_name_of_the_mosaic(run, t
         publish_to(tmp_path / "out", products)
 
 
-@pytest.mark.parametrize(("key", "kinds"), [("segmode", "ab"), ("segmode", "a"), ("limits_of", "")])
-def test_masks_of_another_kind_than_the_catalogue_says_are_refused(run, tmp_path, key, kinds):
+@pytest.mark.parametrize("mosaics", ["a", "ab"])
+def test_masks_of_another_kind_than_the_catalogue_says_are_refused(run, tmp_path, mosaics):
     products = copy_of(run, tmp_path)
-    for mosaic in kinds:
+    for mosaic in mosaics:
         for kind in ("islands", "clusters"):
             table = ecsv_table(getattr(products, kind)(mosaic))
-            table.meta[key] = "reference"
+            table.meta["segmode"] = "reference"
             write_ecsv(getattr(products, kind)(mosaic), table)
-    with pytest.raises(ConfigError, match=f"its {key} is|differ in {key}") if kinds else nullcontext():
+    with pytest.raises(ConfigError, match="segmode"):
         publish_to(tmp_path / "out", products)
 
 
@@ -254,7 +253,8 @@ def test_what_the_site_lost_or_was_changed_in_it_is_made_again(run, published, t
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 9])
 def test_a_site_that_was_stopped_after_any_file_is_made_whole(run, published, tmp_path, count, monkeypatch):
-    left = count
+    left, folder = count, tmp_path / "out"
+    shutil.copytree(published.root, folder, ignore=shutil.ignore_patterns("site", "index.html", "SHA256SUMS"))
 
     def stop(path, content):
         nonlocal left
@@ -267,8 +267,8 @@ def test_a_site_that_was_stopped_after_any_file_is_made_whole(run, published, tm
         patch.setattr(site, "write_if_changed", stop)
         patch.setattr(site_sources, "write_if_changed", stop)
         with pytest.raises(KeyboardInterrupt):
-            publish_to(tmp_path / "out", run)
-    assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
+            publish_to(folder, run)
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 
 def test_nothing_is_left_of_another_publication(run, published, tmp_path):
@@ -307,14 +307,14 @@ def test_a_file_goes_that_only_an_earlier_publication_had(run, published, tmp_pa
     assert bytes_of(Publication(str(folder))) == bytes_of(published)
 
 
-@pytest.mark.parametrize("written", ["{}/", "{}/../out", "./{}"])
-def test_the_folder_may_be_written_in_several_ways(run, tmp_path, written, monkeypatch):
+def test_the_folder_may_be_written_in_several_ways(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["publish", run.root, "--threads", "1", "--out"]
     main([*command, "out"])
     before = state_of("out")
-    main([*command, written.format("out")])
-    assert state_of("out") == before
+    for written in ("out/", "out/../out", "./out"):
+        main([*command, written])
+        assert state_of("out") == before, written
 
 
 def test_other_borders_change_what_depends_on_them(run, tmp_path):

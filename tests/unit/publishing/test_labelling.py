@@ -37,7 +37,9 @@ def label_all(path, who):
 
 def test_no_label_of_several_programs_is_lost(tmp_path):
     people = ["Anna", "Bert", "Cleo"]
-    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+    several = get_context("forkserver")
+    several.set_forkserver_preload(["radiounet.publishing.labelling"])
+    with ProcessPoolExecutor(3, several) as pool:
         list(pool.map(partial(label_all, tmp_path / "mine/labels.ecsv"), people))
     found = {one.name for one in read_labels(tmp_path / "mine/labels.ecsv")}
     assert found == {f"{name} {who}" for name in NAMES for who in people}

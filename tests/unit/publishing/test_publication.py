@@ -56,7 +56,7 @@ def test_regions_are_published_as_one_piece(run, published, tmp_path):
     for region in ("0_1", "0_2"):
         shutil.copytree(run.root, f"{survey.root}/regions/{region}")
     write_index(survey, {"a": "0_1", "b": "0_2", "c": "0_2"})
-    out = publish_to(tmp_path / "publication", products_at(survey.root), processes=2)
+    out = publish_to(tmp_path / "publication", products_at(survey.root))
     assert bytes_of(out) == bytes_of(published)
 
 
@@ -241,9 +241,10 @@ def test_mocs_hold_what_is_covered_and_marked(run, published):
         assert set(cells.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
 
 
-def test_links_are_whole_addresses_where_the_address_is_known(run, tmp_path):
+def test_links_are_whole_addresses_where_the_address_is_known(run, published, tmp_path):
     options = OPTIONS.model_copy(update={"url": "https://example.org/dr2/"})
     names, publication = run_mosaics(run), Publication(str(tmp_path))
+    shutil.copytree(published.root, tmp_path, dirs_exist_ok=True)
     publish(run, publication, survey_of_run(run, DR2, names), names, 1, options)
     table = read_votable(tmp_path / publication.catalogue("clusters", "vot"))
     address, _, name = table["cutouts_url"][0].partition("site/")
