@@ -2,7 +2,6 @@
 
 from radiounet.images.products import Publication
 from radiounet.publishing.published_tables import publish_catalogues
-from radiounet.publishing.records import published_mosaics
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import CHECKOUT
@@ -19,8 +18,7 @@ def main() -> None:
     def work() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         publication = Publication(graph.products.publication())
-        shown = published_mosaics(publication, graph.selected)
-        publish_catalogues(graph.products, publication, graph.release, shown, args.settings.publish)
+        publish_catalogues(graph.products, publication, graph.release, graph.selected, args.settings.publish)
 
     run_stage(args, work, outputs=[])
 

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -115,23 +115,64 @@ def _name_lost_parents(rows: Sequence[dict]) -> None:
                 row["parent"] = best["name"]
 
 
-def join_limits(clusters: Table, limits: Table) -> Table:
-    """Clusters with their limits, by name and position.
+def join_limits(
+    clusters: Iterable[MosaicTable | Rejection], limits: Iterable[MosaicTable | Rejection]
+) -> list[MosaicTable | Rejection]:
+    """Tables of clusters with the limits that were measured on the same mosaic, by name and position.
 
     The upper limit of a cluster is the flux density at which nine of ten mock halos are found, where
     the mask holds nothing inside R500.
     """
-    keys = ("name", "ra_deg", "dec_deg")
-    known = {tuple(row[key] for key in keys): row for row in _rows(limits)}
+    return [
+        one if isinstance(one, Rejection) or isinstance(limit, Rejection) else _with_limits(one, limit)
+        for one, limit in zip(clusters, limits, strict=True)
+    ]
+
+
+def _with_limits(table: MosaicTable, limits: MosaicTable) -> MosaicTable:
+    waiting: dict[tuple, deque[dict]] = defaultdict(deque)  # a list may have a cluster twice
+    for row in limits.rows:
+        waiting[_place_of(row)].append(row)
     rows = []
-    for row in _rows(clusters):
-        limit = known.get(tuple(row[key] for key in keys), {})
-        row |= {name: limit[name] for name in limits.colnames if limit and name in row}
-        if row["mask_fraction"] == 0 and np.isfinite(row["flux_90_mjy"]):
-            row |= {"upper_limit_mjy": row["flux_90_mjy"], "flag_upper_limit": True}
-        rows.append(row)
-    meta = clusters.meta | {key: limits.meta[key] for key in ("limits",) if key in limits.meta}
-    return make_table("clusters", rows, meta)
+    for row in table.rows:
+        found = waiting[_place_of(row)]
+        limit = found.popleft() if found else {}
+        joined = row | {name: value for name, value in limit.items() if name in row}
+        if joined["mask_fraction"] == 0 and np.isfinite(joined["flux_90_mjy"]):
+            joined |= {"upper_limit_mjy": joined["flux_90_mjy"], "flag_upper_limit": True}
+        rows.append(joined)
+    return MosaicTable(rows, table.meta)
+
+
+def _place_of(row: Mapping) -> tuple:
+    return row["name"], row["ra_deg"], row["dec_deg"]
+
+
+def merge_run(
+    tables: Mapping[str, Sequence[MosaicTable | Rejection]],
+) -> tuple[dict[str, Table], list[Rejection]]:
+    """Merge all tables of a run.
+
+    Parameters
+    ----------
+    tables : mapping of str to sequence
+        See `RunTables`.
+
+    Returns
+    -------
+    merged : dict of str to Table
+        Islands, and clusters with their limits, if there are any.
+    rejections : list of Rejection
+    """
+    islands, rejections = merge_tables("islands", tables["islands"])
+    clusters, limits = tables["clusters"], tables.get("limits")
+    measured, rejected = merge_tables("clusters", join_limits(clusters, limits) if limits else clusters)
+    rejections += rejected
+    if limits:
+        found, rejected = merge_tables("limits", limits)
+        measured.meta |= {key: found.meta[key] for key in ("limits",) if key in found.meta}
+        rejections += rejected
+    return {"islands": islands, "clusters": measured}, rejections
 
 
 def unique_rejections(rejections: Iterable[Rejection]) -> list[dict]:
@@ -246,19 +287,15 @@ def write_catalogues(
     clusters, survey
         See `merge_catalogues`.
     """
-    islands, from_islands = merge_tables("islands", run.tables["islands"])
-    measured, from_clusters = merge_tables("clusters", run.tables["clusters"])
-    from_limits: list[Rejection] = []
-    if "limits" in run.tables:
-        found, from_limits = merge_tables("limits", run.tables["limits"])
-        measured = join_limits(measured, found)
+    merged, rejections = merge_run(run.tables)
+    measured = merged["clusters"]
     if clusters and survey:
         tables = zip(run.mosaics, run.tables["clusters"], strict=True)
         without = {mosaic: one for mosaic, one in tables if isinstance(one, Rejection)}
         measured = add_unmeasured(measured, clusters, survey, run.mosaics, without)
-    rows = unique_rejections([*from_islands, *from_clusters, *from_limits, *run.rejections])
+    rows = unique_rejections([*rejections, *run.rejections])
     rejected = make_table("rejected", rows, _merge_provenance(len(run.mosaics)))
-    for kind, table in (("islands", islands), ("clusters", measured), ("rejected", rejected)):
+    for kind, table in (("islands", merged["islands"]), ("clusters", measured), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
             write_catalogue(table, products.catalogue(kind, suffix))
 

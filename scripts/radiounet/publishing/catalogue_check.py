@@ -1,6 +1,7 @@
 """Whether the catalogues of a run are what it left: alike in all formats, and merged from its tables."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from astropy.table import Table
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.reading import reading
+from radiounet.images.tables import AS_TEXT
 from radiounet.images.words import writable
-from radiounet.measuring.catalogue import comment_lines, history_of, join_limits, merge_tables
+from radiounet.measuring.catalogue import comment_lines, history_of, merge_run
 from radiounet.measuring.columns import number_formats
-from radiounet.measuring.mosaic_tables import read_tables
+from radiounet.measuring.mosaic_tables import read_run_tables
 
 OF_THE_MERGE = ("version", "codehash", "mosaics")
 """Metadata that the merge adds to those of the tables."""
@@ -44,7 +46,8 @@ def same_in_all_formats(paths: dict[tuple[str, str], str], kind: str) -> Table:
     table = read_votable(paths[kind, "vot"])
     for suffix in ("fits", "csv", "parquet"):
         path = paths[kind, suffix]
-        options = {"csv": {"format": "ascii.csv", "comment": "#"}}.get(suffix, {})
+        texts = {name: AS_TEXT["*"] for name in table.colnames if table[name].dtype.kind == "U"}
+        options = {"csv": {"format": "ascii.csv", "comment": "#", "converters": texts}}.get(suffix, {})
         with reading(path):
             other = Table.read(path, **options)
         if len(other) != len(table) or other.colnames != table.colnames:
@@ -106,28 +109,33 @@ def check_merged(products: Products, mosaics: Sequence[str], tables: Mapping[str
     ----------
     products : Products
     mosaics : sequence of str
-        Whose tables were merged.
+        Of the run.
     tables : mapping of str to Table
-        Catalogues of islands and clusters, see `read_votable`.
+        The catalogues, see `read_votable`.
 
     Raises
     ------
     ConfigError
         A table was made anew or changed since they were merged, or tables were made in different ways.
     """
-    for kind in ("islands", "clusters"):
-        merged, _ = merge_tables(kind, read_tables(kind, map(getattr(products, kind), mosaics)))
-        if kind == "clusters" and "limits" in tables[kind].meta:
-            limits, _ = merge_tables("limits", read_tables("limits", map(products.limits, mosaics)))
-            merged = join_limits(merged, limits)
+    with_limits = "limits" in tables["clusters"].meta
+    merged, rejections = merge_run(read_run_tables(products, mosaics, [], [], with_limits, []).tables)
+    for kind, table in merged.items():
         path = products.catalogue(kind, "vot")
-        _check_metadata(path, merged, tables[kind])
-        _check_rows(path, merged, tables[kind])
+        _check_metadata(path, table, tables[kind])
+        _check_rows(path, table, tables[kind])
+    listed = {(row["name"], row["reason"]) for row in tables["rejected"]}
+    for one in rejections:
+        if (writable(one.name), writable(one.reason)) not in listed:
+            path = products.catalogue("rejected", "vot")
+            raise ConfigError(
+                f"{path} does not say that {one.name} was rejected ({one.reason}): run the workflow again"
+            )
 
 
 def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:
     for key in merged.meta.keys() - OF_THE_MERGE:
-        if len(merged) and writable(str(merged.meta[key])) != catalogue.meta.get(key):
+        if writable(str(merged.meta[key])) != catalogue.meta.get(key):
             raise ConfigError(
                 f"{path} was not merged from the tables of its mosaics: its {key} is "
                 f"{catalogue.meta.get(key)}, theirs {merged.meta[key]}; run the workflow again"
@@ -136,31 +144,38 @@ def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:
 
 def _check_rows(path: str, merged: Table, catalogue: Table) -> None:
     """Raise unless a catalogue has the rows of the tables and, beside them, only unmeasured clusters."""
-    known = {_key(row): number for number, row in enumerate(catalogue)}
-    places = [known.pop(_key(row), -1) for row in merged]
-    strange = [key for key, number in known.items() if _is_measured(catalogue[number])]
-    if -1 in places or strange:
-        name, mosaic, *_ = strange[0] if strange else _key(merged[places.index(-1)])
+    wanted, found = Counter(_rows(merged)), Counter(_rows(catalogue))
+    names = merged.colnames
+    place = names.index("mosaic")
+    for row in wanted - found:
+        here, other = row[place], _nearest(row, found - wanted, place)
+        odd = next((n for n, pair in enumerate(zip(row, other, strict=False)) if pair[0] != pair[1]), None)
+        what = "is missing" if odd is None else f"has {names[odd]} {other[odd]}, not {row[odd]}"
         raise ConfigError(
-            f"{path} was not merged from the table of mosaic {mosaic}: only one of them has a row {name}; "
-            "run the workflow again"
+            f"{path} was not merged from the table of mosaic {here}: {row[0]} {what}; run the workflow again"
         )
-    same = catalogue[places]
-    for name in merged.colnames if places else ():
-        ours, theirs = merged[name], same[name]
-        if _agree(ours, theirs, "vot", None):
-            continue
-        odd = next(n for n in range(len(merged)) if not _agree(ours[[n]], theirs[[n]], "vot", None))
-        raise ConfigError(
-            f"{path} was not merged from the table of mosaic {merged['mosaic'][odd]}: {name} of "
-            f"{merged['name'][odd]} is {theirs[odd]}, not {ours[odd]}; run the workflow again"
-        )
+    measured = names.index("coverage") if "coverage" in names else None
+    for row in found - wanted:
+        if measured is None or row[measured] is not None:
+            raise ConfigError(
+                f"{path} was not merged from the table of mosaic {row[place]}: "
+                f"that has no such row {row[0]}; run the workflow again"
+            )
 
 
-def _key(row: Any) -> tuple[str, str, float, float]:
-    return str(row["name"]), str(row["mosaic"]), float(row["ra_deg"]), float(row["dec_deg"])
+def _rows(table: Table) -> list[tuple]:
+    """Rows as they compare: no value is None, whatever the type that a reader gave it."""
+    return list(zip(*(_values(table[name]) for name in table.colnames), strict=True)) if len(table) else []
 
 
-def _is_measured(row: Any) -> bool:
-    """Whether a row was made by a stage; the merge adds clusters that no mosaic could measure."""
-    return "coverage" not in row.colnames or bool(np.isfinite(row["coverage"]))
+def _values(column: Any) -> list:
+    if column.dtype.kind == "f":
+        return [None if np.isnan(value) else float(value) + 0.0 for value in _numbers(column)]
+    if column.dtype.kind == "U":
+        return ["" if one is np.ma.masked else str(one).strip() for one in column]
+    return [str(one) for one in column]
+
+
+def _nearest(row: tuple, others: Iterable[tuple], place: int) -> tuple:
+    """Row of the same name and mosaic; () for none."""
+    return next((one for one in others if (one[0], one[place]) == (row[0], row[place])), ())

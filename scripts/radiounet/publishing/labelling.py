@@ -77,9 +77,11 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 def _opened(lock: Path) -> int:
     """Descriptor of a lock file: for writing, as NFS needs it, unless another person forbids that."""
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except PermissionError:
-        return os.open(lock, os.O_RDONLY)
+        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
     with suppress(PermissionError):  # it belongs to another person, who has done this
         os.fchmod(handle, 0o666)
     return handle

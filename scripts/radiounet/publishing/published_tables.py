@@ -14,7 +14,14 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import reading
 from radiounet.publishing.catalogue_check import check_merged, same_in_all_formats
 from radiounet.publishing.cds_readme import cds_files
-from radiounet.publishing.records import JobFiles, digest_of, do_once, read_record, require_files
+from radiounet.publishing.records import (
+    JobFiles,
+    digest_of,
+    do_once,
+    published_mosaics,
+    read_record,
+    require_files,
+)
 from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import Release
@@ -42,7 +49,7 @@ def publish_catalogues(
     publication : Publication
     release : Release
     mosaics : sequence of str
-        Mosaics that were published, and so have files to link to.
+        Of the run, all of them published or rejected.
     options : PublishOptions
         Address of the publication, and authors of the ReadMe.
 
@@ -61,6 +68,7 @@ def publish_catalogues(
     made_of: dict[str, object] = {"/".join(key): sha256_of(path) for key, path in paths.items()}
 
     def make(job_files: JobFiles) -> dict:
+        shown = set(published_mosaics(publication, mosaics))
         tables = {}
         for kind in CATALOGUE_KINDS:
             tables[kind] = same_in_all_formats(paths, kind)
@@ -69,7 +77,7 @@ def publish_catalogues(
             for suffix in CATALOGUE_SUFFIXES:
                 path = paths[kind, suffix]
                 content = (
-                    _linked(path, tables[kind], kind, set(mosaics), options.url)
+                    _linked(path, tables[kind], kind, shown, options.url)
                     if suffix == "vot"
                     else Path(path).read_bytes()
                 )

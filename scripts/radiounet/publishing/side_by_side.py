@@ -17,7 +17,12 @@ PRELOADED = ["radiounet.publishing.publication"]
 def start_server() -> None:
     """Have the server import what the processes need, while this process goes on with its own imports."""
     get_context("forkserver").set_forkserver_preload(PRELOADED)
-    ensure_running()
+    # the server and its processes ignore Ctrl-C from their start: this process answers it
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def side_by_side(work: Callable[[Thing], Made], things: Iterable[Thing], processes: int) -> list[Made]:
@@ -44,7 +49,6 @@ _WORK: list[Callable[[Any], Any]] = []
 
 
 def _remember(work: Callable) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is told to all of them: the first process answers
     _WORK.append(work)
 
 

@@ -177,7 +177,7 @@ def _remove_others(files: SiteFiles, written: set[str]) -> None:
 def _release(results: str) -> Release | None:
     """The published release that a run is of, by its configuration or else by the name of its folder."""
     products = Products(results)
-    with suppress(ConfigError):
+    with suppress(ConfigError, ValueError):
         if Path(products.configuration()).is_file():
             return PUBLISHED_RELEASES.get(load_config(read_yaml(products.configuration())).survey)
     return PUBLISHED_RELEASES.get(products.release)

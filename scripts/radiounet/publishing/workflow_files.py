@@ -1,6 +1,7 @@
 """The workflow as a publication carries it: its files, the package, and the configuration of the run."""
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,11 +80,18 @@ def check_configuration(products: Products, release: Release, made: Mapping[str,
     used = config.segmentation
     wanted = {"segmode": used.mode, "thresh": used.threshold, "minbeams": used.min_island_beams}
     for key, value in wanted.items():
-        if value is not None and made.get(key, str(value)) != str(value):
+        if value is not None and not _agree(made.get(key, value), value):
             raise ConfigError(
                 f"{path} is not that of the masks: their {key} is {made[key]}, not {value}; "
                 "run the workflow again"
             )
+
+
+def _agree(made: object, wanted: object) -> bool:
+    """Whether a value of the metadata is that of a setting; a FITS card holds 20 characters of a number."""
+    if isinstance(wanted, float):
+        return math.isclose(float(str(made)), wanted, rel_tol=1e-9)
+    return str(made) == wanted
 
 
 def _package() -> bytes:

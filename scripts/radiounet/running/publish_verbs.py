@@ -79,7 +79,7 @@ def publish(arguments: Sequence[str]) -> None:
         options = options_from(args, PublishOptions)
         is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())
         # a run that began meanwhile would replace what is being published
-        places = [args.results] if is_inside or os.access(args.results, os.W_OK) else []
+        places = [args.results] if is_inside or _can_lock(args.results) else []
         places += [] if is_inside else [args.out]
         require_free(args.results)
         records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
@@ -92,3 +92,9 @@ def publish(arguments: Sequence[str]) -> None:
                 let_go(place)
 
     run_stage(args, work, outputs=[], writes=[record])
+
+
+def _can_lock(folder: str) -> bool:
+    """Whether this user may lock a folder, which may be that of another person."""
+    lock = Path(folder) / LOCK_FILE
+    return os.access(lock if lock.exists() else folder, os.W_OK)

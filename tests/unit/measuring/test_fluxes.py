@@ -7,11 +7,13 @@ from astropy.wcs import WCS
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue import join_limits
-from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS, make_table
+from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
 from radiounet.measuring.cutout_files import write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import power_w_hz, region_flux
+from radiounet.measuring.mosaic_tables import MosaicTable
 from radiounet.settings.measure import MeasureOptions
 
 N_PX, RMS = 240, 1e-4
@@ -132,13 +134,23 @@ def test_limits_are_joined_by_name_and_position():
         blank_row(LIMITS, name="A", flux_50_mjy=5.0, flux_90_mjy=9.0, limit_trials=48, **place),
         blank_row(LIMITS, name="B", flux_50_mjy=4.0, flux_90_mjy=8.0, limit_trials=48, **place),
     ]
-    tables = (
-        make_table("clusters", clusters, {"version": "1"}),
-        make_table("limits", limits, {"limits": "{}"}),
+    (table,) = join_limits([MosaicTable(clusters, {"version": "1"})], [MosaicTable(limits, {})])
+    fluxes = [row["flux_90_mjy"] for row in table.rows]
+    assert fluxes[:2] == [9.0, 8.0]
+    assert np.isnan(fluxes[2:]).all()
+    assert [row["flag_upper_limit"] for row in table.rows] == [True, False, False, False]
+    assert table.rows[0]["upper_limit_mjy"] == 9.0
+
+
+def test_each_image_of_a_cluster_has_its_own_limits_and_each_row_of_a_list_too():
+    place = {"name": "A", "ra_deg": 10.0, "dec_deg": 20.0}
+    cluster = blank_row(CLUSTERS, mask_fraction=0.0, **place)
+    limits = [blank_row(LIMITS, flux_90_mjy=flux, **place) for flux in (10.0, 20.0, 30.0)]
+    rejected = Rejection("d", "measure_limits", "mask.fits", "other")
+    tables = join_limits(
+        [MosaicTable([cluster], {}), MosaicTable([cluster] * 2, {}), MosaicTable([cluster], {})],
+        [MosaicTable(limits[:1], {}), MosaicTable(limits[1:], {}), rejected],
     )
-    joined = join_limits(*tables)
-    assert joined["flux_90_mjy"].tolist()[:2] == [9.0, 8.0]
-    assert np.isnan(joined["flux_90_mjy"][2:]).all()
-    assert joined["flag_upper_limit"].tolist() == [True, False, False, False]
-    assert joined["upper_limit_mjy"][0] == 9.0
-    assert joined.meta == {"version": "1", "limits": "{}"}
+    fluxes = [[row["upper_limit_mjy"] for row in table.rows] for table in tables]
+    assert fluxes[:2] == [[10.0], [20.0, 30.0]]
+    assert np.isnan(fluxes[2]).all()

@@ -59,7 +59,7 @@ def test_cards_are_read_without_a_framework():
     program = (
         "import sys\n"
         "from radiounet.network.model_cards import MODELS, read_card\n"
-        "assert read_card(MODELS / 'lotss-classes').step_px == 64\n"
+        "assert read_card(MODELS / 'lotss-classes').step_px == 32\n"
         "print(sorted({'keras', 'tensorflow', 'torch', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -170,7 +170,7 @@ def test_changed_metadata_of_a_parquet_file_are_refused_by_name(run, tmp_path):
     [
         ("islands", "flux_mjy", "flux_mjy of"),
         ("clusters", "p_diffuse", "p_diffuse of"),
-        ("islands", None, "only one"),
+        ("islands", None, "that has no such row"),
     ],
 )
 def test_a_catalogue_of_other_tables_is_refused_by_the_name_of_the_mosaic(run, tmp_path, kind, column, said):

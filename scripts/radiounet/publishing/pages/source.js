@@ -146,7 +146,7 @@ const Source = (() => {
           out(`https://ned.ipac.caltech.edu/conesearch?search_type=Near+Position+Search&ra=${cells.ra_deg}d&dec=${cells.dec_deg}d&radius=5`, "NED"), " ",
           out(`https://www.legacysurvey.org/viewer?ra=${cells.ra_deg}&dec=${cells.dec_deg}&zoom=12`, "Legacy Surveys"))),
       islands.length ? h("p", null, "Islands of this cluster: ", islands.map((one, i) => [i ? "; " : "", linkTo(one)])) : "",
-      hosts.length ? h("p", null, "In the aperture of: ", hosts.map(([stem, one], i) => [i ? "; " : "", h("a", { href: `#/cluster/${encodeURIComponent(mosaic)}/${encodeURIComponent(stem)}` }, one.row.name)])) : "",
+      hosts.length ? h("p", null, "Belongs to: ", hosts.map(([stem, one], i) => [i ? "; " : "", h("a", { href: `#/cluster/${encodeURIComponent(mosaic)}/${encodeURIComponent(stem)}` }, one.row.name)])) : "",
       cells.limit_note ? h("p", { class: "soft" }, `Limits: ${cells.limit_note}`) : "",
       numbers(list, cells, run));
   }

@@ -1,0 +1,103 @@
+"""Catalogues of every kind of run pass the check, those of other tables do not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
+from radiounet.images.rejections import Rejection, write_rejected
+from radiounet.images.writing import write_ecsv
+from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.measuring.columns import CLUSTERS, EMPTY, ISLANDS, LIMITS, make_table
+from radiounet.publishing.catalogue_check import check_merged, read_votable, same_in_all_formats
+
+META = {"modelsha": "a1", "segmode": "exact", "thresh": "0.1", "minbeams": "1.0"}
+KINDS = {"clusters": CLUSTERS, "islands": ISLANDS, "limits": LIMITS}
+TRIALS = json.dumps({"trials": 3})
+PLACE = {"ra_deg": 150.0, "dec_deg": 35.0}
+
+
+def write(products, kind, mosaic, *rows, **meta):
+    columns = KINDS[kind]
+    blank = {name: EMPTY[column.kind] for name, column in columns.items()} | PLACE
+    known = [{name: value for name, value in (blank | row).items() if name in columns} for row in rows]
+    write_ecsv(getattr(products, kind)(mosaic), make_table(kind, known, META | meta))
+
+
+def cluster(name, mosaic, **values):
+    return {"name": name, "mosaic": mosaic, "coverage": 1.0, "mask_fraction": 0.0, **values}
+
+
+def check(products, mosaics):
+    paths = {
+        (kind, suffix): products.catalogue(kind, suffix)
+        for kind in CATALOGUE_KINDS
+        for suffix in CATALOGUE_SUFFIXES
+    }
+    check_merged(products, mosaics, {kind: same_in_all_formats(paths, kind) for kind in CATALOGUE_KINDS})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [cluster("A", "a", redshift=0.2), cluster("A", "a", redshift=0.2)],
+        [cluster("A", "a", redshift=0.3), cluster("A", "a", redshift=0.2)],
+        [cluster("A", "a", coverage=np.nan), cluster("A", "a", coverage=np.nan)],
+        [cluster("0001", "a"), cluster("0002", "a")],
+        [cluster("1.50", "a")],
+        [cluster("nan", "a"), cluster("True", "a"), cluster("  ", "a"), cluster("ü ☃ #,\t\x07", "a")],
+        [cluster("A", "a", redshift=1 / 3, flux_mjy=-0.0, p_diffuse=1e-300)],
+    ],
+)
+def test_a_good_run_passes(tmp_path, rows):
+    products = Products(str(tmp_path / "dr2"))
+    write(products, "clusters", "a", *rows)
+    write(products, "islands", "a", {"name": "RUN J1", "mosaic": "a"})
+    merge_catalogues(products.root, ["a"])
+    check(products, ["a"])
+
+
+def test_own_images_of_the_same_cluster_and_their_limits_pass(tmp_path):
+    products = Products(str(tmp_path / "images"))
+    for mosaic, flux in (("0001", 10.0), ("0002", 20.0)):
+        write(products, "clusters", mosaic, cluster("A", mosaic))
+        write(products, "islands", mosaic)
+        write(products, "limits", mosaic, {"name": "A", "flux_90_mjy": flux}, limits=TRIALS)
+    merge_catalogues(products.root, ["0001", "0002"], limits=True)
+    check(products, ["0001", "0002"])
+    table = read_votable(products.catalogue("clusters", "vot"))
+    assert dict(zip(table["mosaic"], table["upper_limit_mjy"], strict=True)) == {"0001": 10.0, "0002": 20.0}
+    write(products, "limits", "0002", {"name": "A", "flux_90_mjy": 21.0}, limits=TRIALS)
+    with pytest.raises(ConfigError, match="the table of mosaic 0002: A has flux_90_mjy 20.0, not 21.0"):
+        check(products, ["0001", "0002"])
+
+
+def test_a_rejected_table_passes_and_another_reason_does_not(tmp_path):
+    products = Products(str(tmp_path / "dr2"))
+    for mosaic in "ab":
+        write(products, "clusters", mosaic, cluster("A", mosaic))
+        write(products, "islands", mosaic)
+    write_rejected(products.clusters("b"), Rejection("b", "measure_clusters", "x.fits", "no column"))
+    merge_catalogues(products.root, ["a", "b"])
+    check(products, ["a", "b"])
+    write_rejected(products.clusters("b"), Rejection("b", "measure_clusters", "x.fits", "truncated"))
+    with pytest.raises(ConfigError, match=r"does not say that b was rejected \(truncated\)"):
+        check(products, ["a", "b"])
+
+
+def test_a_row_that_no_table_has_is_refused(tmp_path):
+    products = Products(str(tmp_path / "dr2"))
+    write(products, "clusters", "a", cluster("A", "a"), cluster("B", "a"))
+    write(products, "islands", "a")
+    merge_catalogues(products.root, ["a"])
+    write(products, "clusters", "a", cluster("A", "a"))
+    with pytest.raises(ConfigError, match="the table of mosaic a: that has no such row B"):
+        check(products, ["a"])
+    Path(products.clusters("a")).unlink()
+    write(products, "clusters", "a", cluster("A", "a"), cluster("B", "a"), cluster("C", "a"))
+    with pytest.raises(ConfigError, match="the table of mosaic a: C is missing"):
+        check(products, ["a"])
