@@ -40,7 +40,8 @@ def require_unchanged(path: str | Path) -> None:
     first, _, text = Path(path).read_text(encoding="utf-8").partition("\n")
     if first != f"{CHECKSUM}{_checksum(text)}":
         raise ConfigError(
-            f"{path} was changed since the catalogues were made, or made by an older version: run the workflow again"
+            f"{path} was changed since the catalogues were made, or made by an older version: "
+            "run the workflow again"
         )
 
 
