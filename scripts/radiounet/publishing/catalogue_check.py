@@ -124,12 +124,14 @@ def check_merged(products: Products, mosaics: Sequence[str], tables: Mapping[str
         path = products.catalogue(kind, "vot")
         _check_metadata(path, table, tables[kind])
         _check_rows(path, table, tables[kind])
-    listed = {(row["name"], row["reason"]) for row in tables["rejected"]}
+    # the reason may name a folder in which the run no longer is
+    listed = {(row["name"], row["stage"]) for row in tables["rejected"]}
     for one in rejections:
-        if (writable(one.name), writable(one.reason)) not in listed:
+        if (writable(one.name), writable(one.stage)) not in listed:
             path = products.catalogue("rejected", "vot")
             raise ConfigError(
-                f"{path} does not say that {one.name} was rejected ({one.reason}): run the workflow again"
+                f"{path} does not say that {one.stage} rejected {one.name} ({one.reason}): "
+                "run the workflow again"
             )
 
 

@@ -26,6 +26,8 @@ from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue import write_catalogue
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
+from radiounet.measuring.columns import make_table
+from radiounet.measuring.mosaic_tables import read_mosaic_table
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.tiling import tile_image
@@ -221,7 +223,8 @@ def measure(tmp_path_factory):
         target = folder / "clusters.ecsv"
         made = str(target), str(folder / "cutouts.fits")
         measure_clusters(str(path), survey, "image", products, model, OPTIONS, *made, unplaced=True)
-        return Table.read(target, format="ascii.ecsv")
+        found = read_mosaic_table("clusters", target)
+        return make_table("clusters", found.rows, found.meta)
 
     return work
 
@@ -229,10 +232,9 @@ def measure(tmp_path_factory):
 def nonsense(rows, clusters):
     """What of the list above is in a catalogue."""
     found = []
-    full = rows.filled("") if rows.has_masked_columns else rows
-    for row in full:
+    for row in rows:
         measured = np.isfinite(row["coverage"])
-        numbers = [row[name] for name in full.colnames if full[name].dtype.kind == "f"]
+        numbers = [row[name] for name in rows.colnames if rows[name].dtype.kind == "f"]
         places = 0 <= row["ra_deg"] < 360 and -90 <= row["dec_deg"] <= 90
         if not row["name"] or "\n" in row["name"] or np.isinf(numbers).any():
             found.append("no name, two lines or infinite")
@@ -257,7 +259,7 @@ def nonsense(rows, clusters):
 
 def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
     path = tmp_path / "a table"
-    ends = {"catalogue": 0, "error": 0}
+    ends, found = {"catalogue": 0, "error": 0}, []
     for number, kind, what, data in mutants():
         path.write_bytes(data)
         label = f"{number} ({kind}): {what}"
@@ -274,10 +276,12 @@ def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
             first = rows["r500_arcmin"][rows["name"] == "A"][0]
             assert first == pytest.approx(4.811705 if "M500" in str(data) else 5.051033), label
             assert "C" in rows["name"], label
-        for suffix in ("fits", "vot", "csv"):
-            write_catalogue(rows, tmp_path / f"c.{suffix}")
-            options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
-            assert len(Table.read(tmp_path / f"c.{suffix}", **options)) == len(rows), label
+        found += [dict(zip(rows.colnames, row, strict=True)) for row in rows]
+    merged = make_table("clusters", found, {})
+    for suffix in ("fits", "vot", "csv"):
+        write_catalogue(merged, tmp_path / f"c.{suffix}")
+        options = {"format": "ascii.csv", "comment": "#"} if suffix == "csv" else {}
+        assert len(Table.read(tmp_path / f"c.{suffix}", **options)) == len(found), suffix
     assert sum(ends.values()) == 160
     assert min(ends.values()) > 30, ends
 
@@ -299,8 +303,8 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
     with caplog.at_level("INFO"):
         found = measure(tmp_path / "in.csv")
     assert found["name"].tolist() == ["A", "no z", "#", "dec 95"]
-    assert found.filled("")["mosaic"].tolist() == ["image", "image", "image", ""]
-    assert found.filled("")["note"].tolist() == [
+    assert found["mosaic"].tolist() == ["image", "image", "image", ""]
+    assert found["note"].tolist() == [
         "",
         "no redshift",
         "M500 5 solMass is outside 1e+12..1e+16 solMass",
