@@ -320,9 +320,14 @@ def write_catalogue(table: Table, path: str | Path) -> None:
             _write_csv(table, temporary)
 
 
-def comment_lines(meta: Mapping[str, object]) -> list[str]:
-    """Metadata of a catalogue as CSV has them, before its columns."""
-    return [writable(f"# {key}: {value}") for key, value in meta.items()]
+def comment_lines(table: Table) -> list[str]:
+    """Metadata and columns of a catalogue as CSV has them, before its rows."""
+    lines = [writable(f"# {key}: {value}") for key, value in table.meta.items()]
+    for name in table.colnames:
+        column = table[name]
+        unit = f" [{column.unit}]" if column.unit else ""
+        lines.append(f"# {name}{unit}: {column.description} ({column.info.meta['ucd']})")
+    return lines
 
 
 def history_of(meta: Mapping[str, object]) -> fits.Header:
@@ -382,12 +387,7 @@ def _write_parquet(table: Table, path: Path) -> None:
 
 
 def _write_csv(table: Table, path: Path) -> None:
-    lines = comment_lines(table.meta)
-    for name in table.colnames:
-        column = table[name]
-        unit = f" [{column.unit}]" if column.unit else ""
-        lines.append(f"# {name}{unit}: {column.description} ({column.info.meta['ucd']})")
-    stream = io.StringIO("\n".join(lines) + "\n")
+    stream = io.StringIO("\n".join(comment_lines(table)) + "\n")
     stream.seek(0, io.SEEK_END)
     table.write(stream, format="ascii.csv", formats=number_formats(table))
     path.write_text(quote_number_signs(stream.getvalue(), ","), encoding="utf-8")

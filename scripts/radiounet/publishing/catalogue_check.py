@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,27 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
+from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.reading import reading
+from radiounet.images.rejections import Rejection
 from radiounet.images.tables import AS_TEXT
 from radiounet.images.words import writable
 from radiounet.measuring.catalogue import comment_lines, history_of, merge_run
-from radiounet.measuring.columns import number_formats
+from radiounet.measuring.columns import REJECTED, number_formats
 from radiounet.measuring.mosaic_tables import read_run_tables
 
+OF_MOSAICS = (
+    "fetch_mosaic",
+    "prepare_image",
+    "segment",
+    "find_islands",
+    "measure_clusters",
+    "measure_limits",
+)
+"""Stages whose rejections stand in the tables of a mosaic."""
 OF_THE_MERGE = ("version", "codehash", "mosaics")
 """Metadata that the merge adds to those of the tables."""
 
@@ -32,6 +43,7 @@ def read_votable(path: str | Path) -> Table:
     table.meta = {info.name: info.value for info in content.infos}
     for field in content.fields:
         column = table[field.name]
+        column.description = " ".join(column.description.split())  # the file wraps long ones
         if column.dtype.kind in "OSU":
             text = np.array([str(one) if one is not np.ma.masked else "" for one in column], str)
             table.replace_column(
@@ -52,7 +64,7 @@ def same_in_all_formats(paths: dict[tuple[str, str], str], kind: str) -> Table:
             other = Table.read(path, **options)
         if len(other) != len(table) or other.colnames != table.colnames:
             raise ConfigError(f"{path} was changed: it has other rows or columns than {paths[kind, 'vot']}")
-        if wrong := _other_metadata(path, suffix, table.meta, other.meta):
+        if wrong := _other_metadata(path, suffix, table, other):
             raise ConfigError(f"{path} was changed: its {wrong} differs from that of {paths[kind, 'vot']}")
         forms = number_formats(table) if suffix == "csv" else {}
         for name in table.colnames if len(table) else ():
@@ -63,19 +75,38 @@ def same_in_all_formats(paths: dict[tuple[str, str], str], kind: str) -> Table:
     return table
 
 
-def _other_metadata(path: str, suffix: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """What of the metadata differs from those of the VOTable; '' for nothing."""
+def _other_metadata(path: str, suffix: str, ours: Table, theirs: Table) -> str:
+    """What of the metadata, or of those of a column, differs from the VOTable; '' for nothing."""
     if suffix == "csv":
         expected = comment_lines(ours)
         with open(path, encoding="utf-8") as stream:
-            lines = [line.rstrip("\n") for line in islice(stream, len(expected))]
-        return ", ".join(sorted(set(lines) ^ set(expected)))
+            comments = [line.rstrip("\n") for line in takewhile(lambda line: line.startswith("#"), stream)]
+        return ", ".join(sorted(set(comments) ^ set(expected))) or ("order" if comments != expected else "")
     if suffix == "fits":
         with fits.open(path) as hdus:
-            found = hdus[1].header
-        return "HISTORY" if [*found.get("HISTORY", ())] != [*history_of(ours).get("HISTORY", ())] else ""
-    names = ours.keys() | theirs.keys()
-    return ", ".join(sorted(one for one in names if str(ours.get(one)) != writable(str(theirs.get(one)))))
+            header = hdus[1].header
+        if [*header.get("HISTORY", ())] != [*history_of(ours.meta).get("HISTORY", ())]:
+            return "HISTORY"
+        found = {
+            name: (str(theirs[name].unit or ""), header.get(f"TCOMM{number}"), header.get(f"TUCD{number}"))
+            for number, name in enumerate(theirs.colnames, start=1)
+        }
+    else:
+        names = ours.meta.keys() | theirs.meta.keys()
+        same = {one for one in names if str(ours.meta.get(one)) == writable(str(theirs.meta.get(one)))}
+        if names - same:
+            return ", ".join(sorted(names - same))
+        fields = {field.name: field.metadata for field in parquet.read_schema(path)}
+        found = {
+            name: tuple(fields[name][key].decode() for key in (b"unit", b"description", b"ucd"))
+            for name in theirs.colnames
+        }
+    return ", ".join(f"column {name}" for name in ours.colnames if found[name] != _about(ours[name]))
+
+
+def _about(column: Any) -> tuple[str, str, str]:
+    """Unit, description and UCD of a column."""
+    return str(column.unit or ""), column.description, column.info.meta["ucd"]
 
 
 def _agree(ours: Any, theirs: Any, suffix: str, form: str | None) -> bool:
@@ -124,15 +155,30 @@ def check_merged(products: Products, mosaics: Sequence[str], tables: Mapping[str
         path = products.catalogue(kind, "vot")
         _check_metadata(path, table, tables[kind])
         _check_rows(path, table, tables[kind])
-    # the reason may name a folder in which the run no longer is
-    listed = {(row["name"], row["stage"]) for row in tables["rejected"]}
+    path = products.catalogue("rejected", "vot")
+    listed = [Rejection(*(str(row[name]) for name in REJECTED)) for row in tables["rejected"]]
     for one in rejections:
-        if (writable(one.name), writable(one.stage)) not in listed:
-            path = products.catalogue("rejected", "vot")
+        if not any(_is_the_same(one, other) for other in listed):
             raise ConfigError(
                 f"{path} does not say that {one.stage} rejected {one.name} ({one.reason}): "
                 "run the workflow again"
             )
+    known = {(one.name, one.stage) for one in rejections}
+    for other in listed:
+        if other.name in mosaics and other.stage in OF_MOSAICS and (other.name, other.stage) not in known:
+            raise ConfigError(
+                f"{path} says that {other.stage} rejected {other.name} ({other.reason}), which it no longer "
+                "does: run the workflow again"
+            )
+
+
+def _is_the_same(one: Rejection, listed: Rejection) -> bool:
+    """Whether a table was rejected as the catalogue says, also in a folder that was moved since."""
+    texts = [writable(text).strip() for text in (one.name, one.stage, one.file, one.reason)]
+    if texts[:2] != [listed.name, listed.stage] or not texts[2].endswith(listed.file):
+        return False
+    root = texts[2].removesuffix(listed.file)  # where the run was
+    return not root or texts[3].replace(root, "") == listed.reason
 
 
 def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:

@@ -97,4 +97,4 @@ def publish(arguments: Sequence[str]) -> None:
 def _can_lock(folder: str) -> bool:
     """Whether this user may lock a folder, which may be that of another person."""
     lock = Path(folder) / LOCK_FILE
-    return os.access(lock if lock.exists() else folder, os.W_OK)
+    return os.access(folder, os.W_OK) and (not lock.exists() or os.access(lock, os.W_OK))

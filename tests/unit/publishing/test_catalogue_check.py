@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
@@ -87,6 +88,14 @@ def test_a_rejected_table_passes_if_the_catalogue_says_so(tmp_path):
     check(products, ["a", "b"])
     shutil.move(products.root, tmp_path / "moved")
     check(Products(str(tmp_path / "moved")), ["a", "b"])
+    moved = Products(str(tmp_path / "moved"))
+    write_rejected(moved.clusters("b"), Rejection("b", "measure_clusters", "y.fits", "no column"))
+    with pytest.raises(ConfigError, match="does not say that measure_clusters rejected b"):
+        check(moved, ["a", "b"])
+    write(moved, "clusters", "b")
+    with pytest.raises(ConfigError, match="says that measure_clusters rejected b .* no longer does"):
+        check(moved, ["a", "b"])
+    write_rejected(moved.clusters("b"), Rejection("b", "measure_clusters", "x.fits", "no column"))
     why = Rejection("a", "find_islands", "x.fits", "truncated")
     write_rejected(Products(str(tmp_path / "moved")).islands("a"), why)
     with pytest.raises(ConfigError, match=r"does not say that find_islands rejected a \(truncated\)"):
@@ -104,4 +113,36 @@ def test_a_row_that_no_table_has_is_refused(tmp_path):
     Path(products.clusters("a")).unlink()
     write(products, "clusters", "a", cluster("A", "a"), cluster("B", "a"), cluster("C", "a"))
     with pytest.raises(ConfigError, match="the table of mosaic a: C is missing"):
+        check(products, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "new"),
+    [
+        ("vot", b'unit="mJy"', b'unit="Jy"'),
+        ("csv", b"# flux_mjy [mJy]", b"# flux_mjy [Jy]"),
+        ("csv", b"# minbeams", b"# license: none\n# minbeams"),
+        ("fits", b"'mJy     '", b"'Jy      '"),
+        ("fits", b"TUCD1   = 'meta", b"TUCD1   = 'time"),
+        ("fits", b"'Name of", b"'Fame of"),
+        ("parquet", b"Jy", b"Ty"),
+    ],
+)
+def test_a_changed_unit_or_description_is_refused(tmp_path, suffix, old, new):
+    products = Products(str(tmp_path / "dr2"))
+    write(products, "clusters", "a", cluster("A", "a"))
+    write(products, "islands", "a")
+    merge_catalogues(products.root, ["a"])
+    path = Path(products.catalogue("clusters", suffix))
+    if suffix == "parquet":
+        whole = parquet.read_table(path)
+        field = whole.schema.field("flux_mjy")
+        place = whole.schema.get_field_index("flux_mjy")
+        changed = field.with_metadata({key: one.replace(old, new) for key, one in field.metadata.items()})
+        parquet.write_table(whole.cast(whole.schema.set(place, changed)), path)
+    else:
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(ConfigError, match="was changed: its "):
         check(products, ["a"])

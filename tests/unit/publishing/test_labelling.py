@@ -19,6 +19,7 @@ from radiounet.measuring.labels import read_labels
 from radiounet.publishing.kit import CatalogueObject
 from radiounet.publishing.label_server import Labelling, make_server
 from radiounet.publishing.labelling import LabelTable
+from radiounet.publishing.side_by_side import start_server
 
 NAMES = [f"SIM-{number:02d}" for number in range(12)]
 
@@ -37,9 +38,8 @@ def label_all(path, who):
 
 def test_no_label_of_several_programs_is_lost(tmp_path):
     people = ["Anna", "Bert", "Cleo"]
-    several = get_context("forkserver")
-    several.set_forkserver_preload(["radiounet.publishing.labelling"])
-    with ProcessPoolExecutor(3, several) as pool:
+    start_server()
+    with ProcessPoolExecutor(3, get_context("forkserver")) as pool:
         list(pool.map(partial(label_all, tmp_path / "mine/labels.ecsv"), people))
     found = {one.name for one in read_labels(tmp_path / "mine/labels.ecsv")}
     assert found == {f"{name} {who}" for name in NAMES for who in people}
