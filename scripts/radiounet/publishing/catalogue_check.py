@@ -10,7 +10,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
-from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
@@ -96,6 +95,8 @@ def _other_metadata(path: str, suffix: str, ours: Table, theirs: Table) -> str:
         same = {one for one in names if str(ours.meta.get(one)) == writable(str(theirs.meta.get(one)))}
         if names - same:
             return ", ".join(sorted(names - same))
+        from pyarrow import parquet
+
         fields = {field.name: field.metadata for field in parquet.read_schema(path)}
         found = {
             name: tuple(fields[name][key].decode() for key in (b"unit", b"description", b"ucd"))
@@ -177,8 +178,10 @@ def _is_the_same(one: Rejection, listed: Rejection) -> bool:
     texts = [writable(text).strip() for text in (one.name, one.stage, one.file, one.reason)]
     if texts[:2] != [listed.name, listed.stage] or not texts[2].endswith(listed.file):
         return False
-    root = texts[2].removesuffix(listed.file)  # where the run was
-    return not root or texts[3].replace(root, "") == listed.reason
+    root = texts[2].removesuffix(listed.file)  # where the run was; not known where the file lies elsewhere
+    return (texts[3].replace(root, "") if root else texts[3]) == listed.reason or (
+        not root and "/" in texts[3]
+    )
 
 
 def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:

@@ -92,6 +92,9 @@ def test_a_rejected_table_passes_if_the_catalogue_says_so(tmp_path):
     write_rejected(moved.clusters("b"), Rejection("b", "measure_clusters", "y.fits", "no column"))
     with pytest.raises(ConfigError, match="does not say that measure_clusters rejected b"):
         check(moved, ["a", "b"])
+    write_rejected(moved.clusters("b"), Rejection("b", "measure_clusters", "x.fits", "truncated"))
+    with pytest.raises(ConfigError, match="does not say that measure_clusters rejected b .truncated"):
+        check(moved, ["a", "b"])
     write(moved, "clusters", "b")
     with pytest.raises(ConfigError, match="says that measure_clusters rejected b .* no longer does"):
         check(moved, ["a", "b"])
