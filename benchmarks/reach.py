@@ -48,8 +48,8 @@ def main() -> None:
         [str(margin), f"{differences[margin]:.1g}", f"{shared[margin] / max(either[margin], 1):.4f}"]
         for margin in margins
     ]
-    print(f"{card.name}: fields of {N_PX} px, {args.fields} of each of {len(SKIES)} skies, in one tile and in")
-    print(f"cores of {args.core} px with a margin around them\n")
+    print(f"{card.name}: fields of {N_PX} px, {args.fields} of each of {len(SKIES)} skies, in one tile")
+    print(f"and in cores of {args.core} px with a margin around them\n")
     print_table(["margin, px", "largest difference of the probability", "IoU of the masks"], rows)
 
 
