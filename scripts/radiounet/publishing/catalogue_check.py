@@ -1,5 +1,7 @@
 """Whether the catalogues of a run are what it left: alike in all formats, and merged from its tables."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
@@ -14,7 +16,7 @@ from astropy.table import Table
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.reading import reading
-from radiounet.images.rejections import Rejection
+from radiounet.images.rejections import Rejection, read_left_out
 from radiounet.images.tables import AS_TEXT
 from radiounet.images.words import writable
 from radiounet.measuring.catalogue import comment_lines, history_of, merge_run
@@ -23,6 +25,7 @@ from radiounet.measuring.mosaic_tables import read_run_tables
 
 OF_MOSAICS = (
     "fetch_mosaic",
+    "mosaic",
     "prepare_image",
     "segment",
     "find_islands",
@@ -30,6 +33,7 @@ OF_MOSAICS = (
     "measure_limits",
 )
 """Stages whose rejections stand in the tables of a mosaic."""
+ABOUT = (b"unit", b"description", b"ucd")
 OF_THE_MERGE = ("version", "codehash", "mosaics")
 """Metadata that the merge adds to those of the tables."""
 
@@ -42,7 +46,7 @@ def read_votable(path: str | Path) -> Table:
     table.meta = {info.name: info.value for info in content.infos}
     for field in content.fields:
         column = table[field.name]
-        column.description = " ".join(column.description.split())  # the file wraps long ones
+        column.description = " ".join((column.description or "").split())  # the file wraps long ones
         if column.dtype.kind in "OSU":
             text = np.array([str(one) if one is not np.ma.masked else "" for one in column], str)
             table.replace_column(
@@ -99,7 +103,7 @@ def _other_metadata(path: str, suffix: str, ours: Table, theirs: Table) -> str:
 
         fields = {field.name: field.metadata for field in parquet.read_schema(path)}
         found = {
-            name: tuple(fields[name][key].decode() for key in (b"unit", b"description", b"ucd"))
+            name: tuple((fields[name] or {}).get(key, b"").decode() for key in ABOUT)
             for name in theirs.colnames
         }
     return ", ".join(f"column {name}" for name in ours.colnames if found[name] != _about(ours[name]))
@@ -112,6 +116,8 @@ def _about(column: Any) -> tuple[str, str, str]:
 
 def _agree(ours: Any, theirs: Any, suffix: str, form: str | None) -> bool:
     """Whether columns of two formats hold the same; `form` is how CSV rounds its numbers."""
+    if ours.dtype.kind == "f" and np.asarray(theirs).dtype.kind in "USO":
+        return False
     if ours.dtype.kind == "f":
         one, other = (_numbers(column) for column in (ours, theirs))
         if form is not None:  # more digits than its format has are no change
@@ -150,38 +156,53 @@ def check_merged(products: Products, mosaics: Sequence[str], tables: Mapping[str
     ConfigError
         A table was made anew or changed since they were merged, or tables were made in different ways.
     """
-    with_limits = "limits" in tables["clusters"].meta
-    merged, rejections = merge_run(read_run_tables(products, mosaics, [], [], with_limits, []).tables)
+    listed = [Rejection(*(str(row[name]).strip() for name in REJECTED)) for row in tables["rejected"]]
+    has_limits = "limits" in tables["clusters"].meta or any(one.stage == "measure_limits" for one in listed)
+    merged, rejections = merge_run(read_run_tables(products, mosaics, [], [], has_limits, []).tables)
     for kind, table in merged.items():
         path = products.catalogue(kind, "vot")
         _check_metadata(path, table, tables[kind])
         _check_rows(path, table, tables[kind])
     path = products.catalogue("rejected", "vot")
-    listed = [Rejection(*(str(row[name]) for name in REJECTED)) for row in tables["rejected"]]
     for one in rejections:
         if not any(_is_the_same(one, other) for other in listed):
             raise ConfigError(
                 f"{path} does not say that {one.stage} rejected {one.name} ({one.reason}): "
                 "run the workflow again"
             )
-    known = {(one.name, one.stage) for one in rejections}
-    for other in listed:
-        if other.name in mosaics and other.stage in OF_MOSAICS and (other.name, other.stage) not in known:
+    if not Path(products.region_index()).is_file():  # there, another region may have rejected it
+        _check_stale(path, rejections, listed, products, mosaics)
+
+
+def _check_stale(
+    path: str,
+    rejections: Iterable[Rejection],
+    listed: Iterable[Rejection],
+    products: Products,
+    mosaics: Sequence[str],
+) -> None:
+    """Raise where the catalogue says that a mosaic was rejected which is good."""
+    paths = [path for path in map(products.left_out, mosaics) if os.path.isfile(path)]
+    left_out = (one for path in paths for one in read_left_out(path))  # a field, with the name of a mosaic
+    known = {(one.name, one.stage) for one in (*rejections, *left_out)}
+    for one in listed:
+        if one.name in mosaics and one.stage in OF_MOSAICS and (one.name, one.stage) not in known:
             raise ConfigError(
-                f"{path} says that {other.stage} rejected {other.name} ({other.reason}), which it no longer "
-                "does: run the workflow again"
+                f"{path} says that {one.stage} rejected {one.name} ({one.reason}), which it no longer does: "
+                "run the workflow again"
             )
 
 
 def _is_the_same(one: Rejection, listed: Rejection) -> bool:
     """Whether a table was rejected as the catalogue says, also in a folder that was moved since."""
-    texts = [writable(text).strip() for text in (one.name, one.stage, one.file, one.reason)]
-    if texts[:2] != [listed.name, listed.stage] or not texts[2].endswith(listed.file):
+    name, stage, file, reason = (writable(text).strip() for text in vars(one).values())
+    if (name, stage) != (listed.name, listed.stage) or not file.endswith(listed.file):
         return False
-    root = texts[2].removesuffix(listed.file)  # where the run was; not known where the file lies elsewhere
-    if not root and "/" in texts[3]:
+    if root := file.removesuffix(listed.file):  # where the run was
+        reason = re.sub(rf"(?<![\w./-]){re.escape(root)}", "", reason)
+    elif os.path.isabs(file) and "/" in reason:  # outside the run: not known where that was
         return True
-    return (texts[3].replace(root, "") if root else texts[3]) == listed.reason
+    return reason == listed.reason
 
 
 def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:

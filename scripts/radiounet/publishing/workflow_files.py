@@ -89,9 +89,12 @@ def check_configuration(products: Products, release: Release, made: Mapping[str,
 
 def _agree(made: object, wanted: object) -> bool:
     """Whether a value of the metadata is that of a setting; a FITS card holds 20 characters of a number."""
-    if isinstance(wanted, float):
+    if not isinstance(wanted, float):
+        return str(made) == wanted
+    try:
         return math.isclose(float(str(made)), wanted, rel_tol=1e-9)
-    return str(made) == wanted
+    except ValueError:
+        return False
 
 
 def _package() -> bytes:

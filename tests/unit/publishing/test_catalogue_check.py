@@ -1,19 +1,22 @@
 """Catalogues of every kind of run pass the check, those of other tables do not."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from pyarrow import parquet
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
 from radiounet.images.rejections import Rejection, write_rejected
-from radiounet.images.writing import write_ecsv
-from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.images.writing import write_ecsv, write_json
+from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
 from radiounet.measuring.columns import CLUSTERS, EMPTY, ISLANDS, LIMITS, make_table
+from radiounet.measuring.mosaic_tables import read_run_tables
 from radiounet.publishing.catalogue_check import check_merged, read_votable, same_in_all_formats
 
 META = {"modelsha": "a1", "segmode": "exact", "thresh": "0.1", "minbeams": "1.0"}
@@ -148,4 +151,78 @@ def test_a_changed_unit_or_description_is_refused(tmp_path, suffix, old, new):
         assert old in content
         path.write_bytes(content.replace(old, new, 1))
     with pytest.raises(ConfigError, match="was changed: its "):
+        check(products, ["a"])
+
+
+@pytest.mark.parametrize("rejected", ["a", "ab"])
+def test_limits_that_could_not_be_measured_pass(tmp_path, rejected):
+    products = Products(str(tmp_path / "dr2"))
+    for mosaic in "ab":
+        write(products, "clusters", mosaic, cluster("A", mosaic))
+        write(products, "islands", mosaic)
+        write(products, "limits", mosaic, {"name": "A", "flux_90_mjy": 10.0}, limits=TRIALS)
+    for mosaic in rejected:
+        write_rejected(products.limits(mosaic), Rejection(mosaic, "measure_limits", "p.fits", "is bad"))
+    merge_catalogues(products.root, ["a", "b"], limits=True)
+    check(products, ["a", "b"])
+    write(products, "limits", "a", limits=TRIALS)
+    with pytest.raises(ConfigError, match=r"rejected a \(is bad\), which it no longer does|its limits is"):
+        check(products, ["a", "b"])
+
+
+def test_a_mosaic_that_another_region_rejected_as_a_neighbour_passes(tmp_path):
+    """It may have been fetched again since; a field left out of a mosaic has the name of one."""
+    products = Products(str(tmp_path / "dr2"))
+    for mosaic in "ab":
+        write(products, "clusters", mosaic, cluster("A", mosaic))
+        write(products, "islands", mosaic)
+    run = read_run_tables(products, ["a", "b"], [], [], False, [])
+    run.rejections.append(Rejection("b", "fetch_mosaic", "mosaics/b/image.fits", "is bad"))
+    write_catalogues(products, run)
+    with pytest.raises(ConfigError, match="says that fetch_mosaic rejected b"):
+        check(products, ["a", "b"])
+    write_json(products.region_index(), {})
+    check(products, ["a", "b"])
+    Path(products.region_index()).unlink()
+    run.rejections[0] = Rejection("b", "mosaic", "fields/b/app.fits", "is bad")
+    write_catalogues(products, run)
+    with pytest.raises(ConfigError, match="says that mosaic rejected b"):
+        check(products, ["a", "b"])
+    write_json(products.left_out("a"), {"left_out": [vars(run.rejections[0])]})
+    check(products, ["a", "b"])
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_another_reason_with_a_path_is_seen(tmp_path, moved):
+    products = Products(str(tmp_path / "dr2"))
+    write(products, "clusters", "a", cluster("A", "a"))
+
+    def reject(said):
+        image = products.image("a")
+        write_rejected(products.islands("a"), Rejection("a", "segment", image, f"{image} {said}"))
+
+    reject("has no beam")
+    merge_catalogues(products.root, ["a"])
+    check(products, ["a"])
+    reject("has BUNIT K, not Jy/beam")
+    if moved:
+        products = Products(str(shutil.move(products.root, tmp_path / "moved")))
+    with pytest.raises(ConfigError, match="does not say that segment rejected a"):
+        check(products, ["a"])
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "vot"])
+def test_a_catalogue_that_another_program_wrote_again_is_refused_by_name(tmp_path, suffix):
+    products = Products(str(tmp_path / "dr2"))
+    write(products, "clusters", "a", cluster("A", "a", redshift=0.2))
+    write(products, "islands", "a")
+    merge_catalogues(products.root, ["a"])
+    path = Path(products.catalogue("clusters", suffix))
+    if suffix == "csv":
+        path.write_text(path.read_text().replace(",0.2000,", ",about 0.2,"))
+    elif suffix == "vot":
+        path.write_text(re.sub("<DESCRIPTION>.*?</DESCRIPTION>", "", path.read_text(), flags=re.DOTALL))
+    else:
+        Table.read(path).write(path, overwrite=True)
+    with pytest.raises(ConfigError, match="was changed: its column"):
         check(products, ["a"])

@@ -198,6 +198,8 @@ def test_a_configuration_of_other_masks_is_refused(tmp_path, settings, said):
     made = {"segmode": "exact", "thresh": "0.16", "minbeams": "1.0"}
     with pytest.raises(ConfigError, match=re.escape(said)) if said else nullcontext():
         check_configuration(products, DR2, made)
+    with pytest.raises(ConfigError, match=r"their minbeams is 1.0, 2.0, not"):
+        check_configuration(products, DR2, {"minbeams": "1.0, 2.0"})
 
 
 def test_the_configuration_of_own_images_is_that_of_own_images(tmp_path):
