@@ -1,7 +1,5 @@
 """Whether the catalogues of a run are what it left: alike in all formats, and merged from its tables."""
 
-import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
@@ -182,8 +180,9 @@ def _check_stale(
     mosaics: Sequence[str],
 ) -> None:
     """Raise where the catalogue says that a mosaic was rejected which is good."""
-    paths = [path for path in map(products.left_out, mosaics) if os.path.isfile(path)]
-    left_out = (one for path in paths for one in read_left_out(path))  # a field, with the name of a mosaic
+    # a field has the name of a mosaic, and may be left out of a neighbour too
+    paths = sorted(Path(products.left_out("any")).parent.glob("*.json"))
+    left_out = (one for path in paths for one in read_left_out(path))
     known = {(one.name, one.stage) for one in (*rejections, *left_out)}
     for one in listed:
         if one.name in mosaics and one.stage in OF_MOSAICS and (one.name, one.stage) not in known:
@@ -194,15 +193,15 @@ def _check_stale(
 
 
 def _is_the_same(one: Rejection, listed: Rejection) -> bool:
-    """Whether a table was rejected as the catalogue says, also in a folder that was moved since."""
+    """Whether a table was rejected as the catalogue says; paths do not count, as a run may be moved."""
     name, stage, file, reason = (writable(text).strip() for text in vars(one).values())
     if (name, stage) != (listed.name, listed.stage) or not file.endswith(listed.file):
         return False
-    if root := file.removesuffix(listed.file):  # where the run was
-        reason = re.sub(rf"(?<![\w./-]){re.escape(root)}", "", reason)
-    elif os.path.isabs(file) and "/" in reason:  # outside the run: not known where that was
-        return True
-    return reason == listed.reason
+    return not Counter(_words(listed.reason)) - Counter(_words(reason))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split() if "/" not in word]
 
 
 def _check_metadata(path: str, merged: Table, catalogue: Table) -> None:

@@ -122,7 +122,9 @@ def _add_links(document: VOTableFile, links: Sequence[str]) -> None:
     field = Field(
         document, name=LINK, ID=LINK, datatype="unicodeChar", arraysize="*", ucd="meta.ref.url;meta.file"
     )
-    field.description = "Cut-outs of image, residual, probability and mask, without a host from this table"
+    field.description = (
+        "Cut-outs of image, residual, probability and mask; an address, or a path from this table"
+    )
     content.fields.append(field)
     rows: np.ma.MaskedArray = np.ma.zeros(len(old), dtype=[*old.dtype.descr, (LINK, "O")])
     for name in old.dtype.names:

@@ -188,27 +188,39 @@ def test_a_mosaic_that_another_region_rejected_as_a_neighbour_passes(tmp_path):
     write_catalogues(products, run)
     with pytest.raises(ConfigError, match="says that mosaic rejected b"):
         check(products, ["a", "b"])
-    write_json(products.left_out("a"), {"left_out": [vars(run.rejections[0])]})
+    write_json(products.left_out("neighbour"), {"left_out": [vars(run.rejections[0])]})
     check(products, ["a", "b"])
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_another_reason_with_a_path_is_seen(tmp_path, moved):
-    products = Products(str(tmp_path / "dr2"))
+@pytest.mark.parametrize(
+    "file", ["{root}/mosaics/a/image.fits", "https://host/a/mosaic.fits", "/data/a.fits", "a"]
+)
+def test_a_reason_counts_without_its_paths(tmp_path, monkeypatch, moved, file):
+    """The file may be a product, what was fetched, an image of one's own, or a name alone."""
+    monkeypatch.chdir(tmp_path)
+    Path("my results").mkdir()
+    products = Products("my results/dr2")
     write(products, "clusters", "a", cluster("A", "a"))
 
     def reject(said):
-        image = products.image("a")
-        write_rejected(products.islands("a"), Rejection("a", "segment", image, f"{image} {said}"))
+        at = file.format(root=products.root)
+        why = f"ChecksumError: {products.root}/mosaics/a/image.fits.part {said}"
+        write_rejected(products.islands("a"), Rejection("a", "fetch_mosaic", at, why))
 
-    reject("has no beam")
+    reject("has adler32 1, not 2 (Jy/beam)")
     merge_catalogues(products.root, ["a"])
     check(products, ["a"])
+    check(Products(str(tmp_path / products.root)), ["a"])
+    there = Products(str(shutil.move(products.root, tmp_path / "moved"))) if moved else products
+    check(there, ["a"])
+    if moved:
+        shutil.move(there.root, products.root)
     reject("has BUNIT K, not Jy/beam")
     if moved:
-        products = Products(str(shutil.move(products.root, tmp_path / "moved")))
-    with pytest.raises(ConfigError, match="does not say that segment rejected a"):
-        check(products, ["a"])
+        shutil.move(products.root, there.root)
+    with pytest.raises(ConfigError, match="does not say that fetch_mosaic rejected a"):
+        check(there, ["a"])
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "vot"])
