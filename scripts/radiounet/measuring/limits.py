@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -273,12 +273,13 @@ def measure_limits(
     places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]
     chosen = [cluster for cluster in mine if cluster.measurable]
-    rows = [unlimited(cluster) for cluster in mine if not cluster.measurable]
+    found: Iterator[dict[str, object]] = iter(())
     if chosen:
         scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
-        rows += find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m))
+        found = iter(find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m)))
+    # in the order of the list, as `join_limits` tells rows of the same name and place apart
+    rows = [next(found) if cluster.measurable else unlimited(cluster) for cluster in mine]
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
-    rows.sort(key=lambda row: (row["ra_deg"], row["dec_deg"], row["name"]))
     meta = mask_provenance(products.mask) | {
         "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",

@@ -181,7 +181,7 @@ def _check_stale(
 ) -> None:
     """Raise where the catalogue says that a mosaic was rejected which is good."""
     # a field has the name of a mosaic, and may be left out of a neighbour too
-    paths = sorted(Path(products.left_out("any")).parent.glob("*.json"))
+    paths = sorted(Path(products.left_out("any")).parent.glob("[!.]*.json"))
     left_out = (one for path in paths for one in read_left_out(path))
     known = {(one.name, one.stage) for one in (*rejections, *left_out)}
     for one in listed:

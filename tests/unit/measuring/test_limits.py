@@ -229,6 +229,13 @@ def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk):
     assert '"seed":1' in table.meta["limits"]
 
 
+def test_rows_are_in_the_order_of_the_list(walk):
+    """So that two of the same name and place can be told apart; the second has no redshift."""
+    table = walk.table(f"C,{RA},{DEC},0.3,3\nC,{RA},{DEC},,3\nA,{RA - 0.01},{DEC},0.3,3\n")
+    assert table["name"].tolist() == ["C", "C", "A"]
+    assert np.isfinite(table["flux_50_mjy"]).tolist() == [True, False, True]
+
+
 def test_the_same_input_gives_the_same_bytes(walk):
     walk.table(ROWS, "first.ecsv")
     walk.table(ROWS, "second.ecsv")

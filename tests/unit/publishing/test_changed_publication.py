@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.waiting import wait_until
 from programs import ROOT
 from published import OPTIONS, bytes_of, copy_of, publish_to, state_of
 from radiounet.errors import ConfigError, OriginError
-from radiounet.images.products import Publication
+from radiounet.images.products import Products, Publication
 from radiounet.images.reading import ecsv_table
+from radiounet.images.regional_products import write_index
 from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
 from radiounet.images.writing import write_ecsv, write_json
@@ -69,6 +71,8 @@ def test_a_verb_stopped_by_ctrl_c_says_so(run, tmp_path):
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell that runs the tests in the background has it ignored
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: process.poll() is not None or [*(out / "masks").glob("*.fz")])
     os.killpg(process.pid, signal.SIGINT)
@@ -374,3 +378,24 @@ def test_nothing_is_published_where_another_program_works(run, tmp_path, capsys,
         let_go(held)
     assert stopped.value.code == 78
     assert f"another program works in {held}" in capsys.readouterr().err
+
+
+def test_regions_are_not_published_while_one_of_them_runs(run, tmp_path, capsys, monkeypatch):
+    survey = Products(str(tmp_path / "dr2"))
+    shutil.copytree(f"{run.root}/catalogue", f"{survey.root}/catalogue")
+    for region in ("0_1", "0_2"):
+        shutil.copytree(run.root, f"{survey.root}/regions/{region}")
+    write_index(survey, {"a": "0_1", "b": "0_2", "c": "0_2"})
+    hold(f"{survey.root}/regions/0_2")
+    monkeypatch.setattr("radiounet.running.locks._held", {})  # as if another program had it
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["publish", survey.root, "--out", str(tmp_path / "out"), "--threads", "1"])
+    finally:
+        monkeypatch.undo()
+        let_go(f"{survey.root}/regions/0_2")
+    assert stopped.value.code == 78
+    assert f"another program works in {survey.root}/regions/0_2" in capsys.readouterr().err
+    main(["publish", survey.root, "--out", str(tmp_path / "out"), "--threads", "1"])
+    assert (tmp_path / "out/SHA256SUMS").is_file()
+    assert not [*tmp_path.rglob(".radiounet.lock")]
