@@ -30,7 +30,8 @@ class Products:
     def mosaics(self, kind: str) -> list[str]:
         """Names of the mosaics that have a product such as ``masks``, by its method here; sorted."""
         example = Path(getattr(self, kind)("x"))
-        return sorted(path.stem for path in example.parent.glob(f"*{example.suffix}"))
+        # not those of a name that a killed job was writing to
+        return sorted(path.stem for path in example.parent.glob(f"[!.]*{example.suffix}"))
 
     def region(self, order: int, pixel: int) -> Products:
         """Products of a region of the survey, a HEALPix pixel (NESTED)."""

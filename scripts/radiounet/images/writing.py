@@ -47,6 +47,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def open_lock(path: str | Path) -> int:
+    """Descriptor of a lock file that everybody may write to.
+
+    It may have been left by another person, and NFS locks only what can be written to.
+
+    Raises
+    ------
+    OSError
+        It is a symbolic link, or another person forbids it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with contextlib.suppress(OSError):  # that of another person, who has done this, or no such file system
+        os.fchmod(handle, 0o666)
+    return handle
+
+
 @cache
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:40]

@@ -32,6 +32,7 @@ OF_MOSAICS = (
 )
 """Stages whose rejections stand in the tables of a mosaic."""
 ABOUT = (b"unit", b"description", b"ucd")
+"""Metadata of a field of a Parquet file."""
 OF_THE_MERGE = ("version", "codehash", "mosaics")
 """Metadata that the merge adds to those of the tables."""
 
@@ -181,8 +182,8 @@ def _check_stale(
 ) -> None:
     """Raise where the catalogue says that a mosaic was rejected which is good."""
     # a field has the name of a mosaic, and may be left out of a neighbour too
-    paths = sorted(Path(products.left_out("any")).parent.glob("[!.]*.json"))
-    left_out = (one for path in paths for one in read_left_out(path))
+    others = map(products.left_out, products.mosaics("left_out"))
+    left_out = (one for path in others for one in read_left_out(path))
     known = {(one.name, one.stage) for one in (*rejections, *left_out)}
     for one in listed:
         if one.name in mosaics and one.stage in OF_MOSAICS and (one.name, one.stage) not in known:

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.provenance import code_hash
 from radiounet.images.reading import ecsv_table
 from radiounet.images.words import one_line
-from radiounet.images.writing import write_ecsv
+from radiounet.images.writing import open_lock, write_ecsv
 from radiounet.measuring.labels import plain_name
 from radiounet.publishing.kit import CatalogueObject, files_of, read_catalogues
 
@@ -77,14 +77,11 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 def _opened(lock: Path) -> int:
     """Descriptor of a lock file: for writing, as NFS needs it, unless another person forbids that."""
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        return open_lock(lock)
     except PermissionError:
         return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
-    with suppress(PermissionError):  # it belongs to another person, who has done this
-        os.fchmod(handle, 0o666)
-    return handle
 
 
 @dataclass

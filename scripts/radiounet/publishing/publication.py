@@ -105,9 +105,14 @@ def run_mosaics(products: Products) -> list[str]:
     merged = int(str(read_votable(catalogue).meta.get("mosaics", 0)))
     if not names or merged != len(names):
         lost = sorted(set(products.mosaics("mask")) - set(names))
+        why = f"; missing are perhaps {', '.join(map(products.islands, lost))}" if lost else ""
+        if len(names) > merged:
+            why = (
+                "; mosaics of an earlier, wider selection may be among them: publish with the workflow "
+                f"(snakemake publish), or remove their tables, such as {products.islands(names[0])}"
+            )
         raise ConfigError(
-            f"{products.root} has tables of {len(names)} mosaics, its catalogue is of {merged}"
-            + (f"; missing are perhaps {', '.join(map(products.islands, lost))}" if lost else "")
+            f"{products.root} has tables of {len(names)} mosaics, its catalogue is of {merged}{why}"
         )
     return names
 

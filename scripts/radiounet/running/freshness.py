@@ -235,7 +235,7 @@ class Freshness:
         if self._is_edit_checked:
             return
         self._is_edit_checked = True
-        for mark in sorted(Path(self._products.edit_marks()).glob("*.json")):
+        for mark in sorted(Path(self._products.edit_marks()).glob("[!.]*.json")):
             # the stage that merges the tables is not given the names of its products
             products = _json(mark).get("products") or self._products.of_survey()
             logger.warning(

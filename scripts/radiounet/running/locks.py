@@ -11,6 +11,7 @@ from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import LOCK_FILE
+from radiounet.images.writing import open_lock
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def hold(folder: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     while path not in _held:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            handle = open_lock(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be opened to lock {folder}: {error.strerror}") from None
         try:

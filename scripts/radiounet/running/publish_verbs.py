@@ -81,14 +81,15 @@ def publish(arguments: Sequence[str]) -> None:
         # a run that began meanwhile would replace what is being published
         places = [args.results] if is_inside or _can_lock(args.results) else []
         places += [] if is_inside else [args.out]
-        regions = Path(products.region_index()).parent
-        places += [str(regions)] if regions.is_dir() and _can_lock(str(regions)) else []
+        regions = {products.of(name) for name in mosaics} - {products.root}
+        of_all = str(Path(products.region_index()).parent)
+        places += [of_all] if regions and _can_lock(of_all) else []
         require_free(args.results)
         records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
         try:
             for place in places:
                 hold(place)
-            for region in regions.glob("*_*"):
+            for region in sorted(regions):
                 require_free(region)
             publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
         finally:

@@ -65,7 +65,7 @@ def _link(source: str, target: str) -> None:
 
 def clear_shelf(products: Products) -> None:
     """Remove from the shelf what was taken: maps of mosaics whose maps are in their place."""
-    for path in Path(products.shelf()).glob("*.fits"):
+    for path in Path(products.shelf()).glob("[!.]*.fits"):
         mosaic = re.sub(r"\.[0-9a-f]{16}\.\w+\.fits$", "", path.name)
         if all(os.path.isfile(getattr(products, kind)(mosaic)) for kind in MAPS):
             path.unlink(missing_ok=True)

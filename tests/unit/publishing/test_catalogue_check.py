@@ -36,6 +36,14 @@ def cluster(name, mosaic, **values):
     return {"name": name, "mosaic": mosaic, "coverage": 1.0, "mask_fraction": 0.0, **values}
 
 
+def two_mosaics(products, names="ab", fluxes=(10.0, 10.0)):
+    """Tables of two mosaics that show the same cluster, with its limit on each."""
+    for mosaic, flux in zip(names, fluxes, strict=True):
+        write(products, "clusters", mosaic, cluster("A", mosaic))
+        write(products, "islands", mosaic)
+        write(products, "limits", mosaic, {"name": "A", "flux_90_mjy": flux}, limits=TRIALS)
+
+
 def check(products, mosaics):
     paths = {
         (kind, suffix): products.catalogue(kind, suffix)
@@ -68,10 +76,7 @@ def test_a_good_run_passes(tmp_path, rows):
 
 def test_own_images_of_the_same_cluster_and_their_limits_pass(tmp_path):
     products = Products(str(tmp_path / "images"))
-    for mosaic, flux in (("0001", 10.0), ("0002", 20.0)):
-        write(products, "clusters", mosaic, cluster("A", mosaic))
-        write(products, "islands", mosaic)
-        write(products, "limits", mosaic, {"name": "A", "flux_90_mjy": flux}, limits=TRIALS)
+    two_mosaics(products, ("0001", "0002"), (10.0, 20.0))
     merge_catalogues(products.root, ["0001", "0002"], limits=True)
     check(products, ["0001", "0002"])
     table = read_votable(products.catalogue("clusters", "vot"))
@@ -83,9 +88,7 @@ def test_own_images_of_the_same_cluster_and_their_limits_pass(tmp_path):
 
 def test_a_rejected_table_passes_if_the_catalogue_says_so(tmp_path):
     products = Products(str(tmp_path / "dr2"))
-    for mosaic in "ab":
-        write(products, "clusters", mosaic, cluster("A", mosaic))
-        write(products, "islands", mosaic)
+    two_mosaics(products)
     write_rejected(products.clusters("b"), Rejection("b", "measure_clusters", "x.fits", "no column"))
     merge_catalogues(products.root, ["a", "b"])
     check(products, ["a", "b"])
@@ -157,10 +160,7 @@ def test_a_changed_unit_or_description_is_refused(tmp_path, suffix, old, new):
 @pytest.mark.parametrize("rejected", ["a", "ab"])
 def test_limits_that_could_not_be_measured_pass(tmp_path, rejected):
     products = Products(str(tmp_path / "dr2"))
-    for mosaic in "ab":
-        write(products, "clusters", mosaic, cluster("A", mosaic))
-        write(products, "islands", mosaic)
-        write(products, "limits", mosaic, {"name": "A", "flux_90_mjy": 10.0}, limits=TRIALS)
+    two_mosaics(products)
     for mosaic in rejected:
         write_rejected(products.limits(mosaic), Rejection(mosaic, "measure_limits", "p.fits", "is bad"))
     merge_catalogues(products.root, ["a", "b"], limits=True)
@@ -173,9 +173,7 @@ def test_limits_that_could_not_be_measured_pass(tmp_path, rejected):
 def test_a_mosaic_that_another_region_rejected_as_a_neighbour_passes(tmp_path):
     """It may have been fetched again since; a field left out of a mosaic has the name of one."""
     products = Products(str(tmp_path / "dr2"))
-    for mosaic in "ab":
-        write(products, "clusters", mosaic, cluster("A", mosaic))
-        write(products, "islands", mosaic)
+    two_mosaics(products)
     run = read_run_tables(products, ["a", "b"], [], [], False, [])
     run.rejections.append(Rejection("b", "fetch_mosaic", "mosaics/b/image.fits", "is bad"))
     write_catalogues(products, run)

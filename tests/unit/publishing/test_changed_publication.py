@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from radiounet.images.reading import ecsv_table
 from radiounet.images.regional_products import write_index
 from radiounet.images.squares import Mosaic
 from radiounet.images.words import write_if_changed
-from radiounet.images.writing import write_ecsv, write_json
+from radiounet.images.writing import atomic, write_ecsv, write_json
 from radiounet.publishing import site, site_sources
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
@@ -365,19 +366,28 @@ def test_files_of_nobody_are_named_and_have_no_checksum(run, published, tmp_path
     assert (folder / "masks/stray.txt").read_text() == "mine"
 
 
+@contextmanager
+def used_by_another(folder, monkeypatch):
+    """Have a folder as if another program had it."""
+    hold(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("radiounet.running.locks._held", {})
+        yield
+    let_go(folder)
+
+
+def refused(results, out, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["publish", str(results), "--out", str(out), "--threads", "1"])
+    assert stopped.value.code == 78
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize("place", ["out", "results"])
 def test_nothing_is_published_where_another_program_works(run, tmp_path, capsys, monkeypatch, place):
     held = tmp_path / "out" if place == "out" else run.root
-    hold(held)
-    monkeypatch.setattr("radiounet.running.locks._held", {})  # as if another program had it
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            main(["publish", run.root, "--out", str(tmp_path / "out"), "--threads", "1"])
-    finally:
-        monkeypatch.undo()
-        let_go(held)
-    assert stopped.value.code == 78
-    assert f"another program works in {held}" in capsys.readouterr().err
+    with used_by_another(held, monkeypatch):
+        assert f"another program works in {held}" in refused(run.root, tmp_path / "out", capsys)
 
 
 def test_regions_are_not_published_while_one_of_them_runs(run, tmp_path, capsys, monkeypatch):
@@ -386,16 +396,31 @@ def test_regions_are_not_published_while_one_of_them_runs(run, tmp_path, capsys,
     for region in ("0_1", "0_2"):
         shutil.copytree(run.root, f"{survey.root}/regions/{region}")
     write_index(survey, {"a": "0_1", "b": "0_2", "c": "0_2"})
-    hold(f"{survey.root}/regions/0_2")
-    monkeypatch.setattr("radiounet.running.locks._held", {})  # as if another program had it
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            main(["publish", survey.root, "--out", str(tmp_path / "out"), "--threads", "1"])
-    finally:
-        monkeypatch.undo()
-        let_go(f"{survey.root}/regions/0_2")
-    assert stopped.value.code == 78
-    assert f"another program works in {survey.root}/regions/0_2" in capsys.readouterr().err
+    held = f"{survey.root}/regions/0_2"
+    with used_by_another(held, monkeypatch):
+        assert f"another program works in {held}" in refused(survey.root, tmp_path / "out", capsys)
     main(["publish", survey.root, "--out", str(tmp_path / "out"), "--threads", "1"])
     assert (tmp_path / "out/SHA256SUMS").is_file()
     assert not [*tmp_path.rglob(".radiounet.lock")]
+
+
+def test_a_survey_in_one_piece_is_published_beside_a_region_that_runs(run, tmp_path, monkeypatch):
+    products = copy_of(run, tmp_path)
+    with used_by_another(f"{products.root}/regions/0_2", monkeypatch):
+        main(["publish", products.root, "--out", str(tmp_path / "out"), "--threads", "1"])
+    assert (tmp_path / "out/SHA256SUMS").is_file()
+
+
+def test_tables_of_a_wider_selection_are_told_with_a_remedy(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    shutil.copyfile(products.islands("a"), products.islands("wider"))
+    said = f"has tables of 4 mosaics, its catalogue is of 3; .*such as {products.islands('a')}"
+    with pytest.raises(ConfigError, match=said):
+        run_mosaics(products)
+
+
+def test_a_table_that_a_killed_job_was_writing_is_no_table(run, tmp_path):
+    products = copy_of(run, tmp_path)
+    with atomic(products.islands("a")) as temporary:
+        shutil.copyfile(products.islands("a"), temporary)
+        assert run_mosaics(products) == run_mosaics(run)

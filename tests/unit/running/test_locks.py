@@ -54,6 +54,16 @@ def test_folders_are_made_and_known_by_their_real_path(tmp_path):
     assert list((tmp_path / "real").iterdir()) == []
 
 
+def test_a_lock_that_is_left_stops_no_other_person(tmp_path):
+    before = os.umask(0o022)
+    try:
+        hold(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".radiounet.lock").stat().st_mode & 0o777 == 0o666
+    let_go(tmp_path)
+
+
 def test_a_file_of_the_user_is_no_lock(tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("mine")
