@@ -15,9 +15,9 @@ import numpy as np
 import yaml
 
 from common import ROOT, SHARED, print_table, run, snakemake
-from radiounet.images.products import CATALOGUE_KINDS, CATALOGUE_SUFFIXES, Products
 from radiounet.images.squares import Mosaic
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.stages import stages_of
 from radiounet.settings.config import load_config
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
@@ -26,6 +26,8 @@ TABLES = SHARED / "tables"
 GRID = (1_571, 10_000)
 GRID_PX = 2400
 REPEATS = 5
+MAPS = ("image", "weights", "rms", "left_out", "mosaic_source")
+"""What a mosaic's image comes with, which does not stay."""
 
 
 def release_config(folder: Path, release: str, source: str) -> Path:
@@ -75,18 +77,13 @@ def touch_products(folder: Path, config: Path) -> None:
     os.chdir(folder)
     settings = load_config(yaml.safe_load(config.read_text()))
     graph = JobGraph(settings, ROOT)
-    p = Products(f"{settings.results}/{settings.survey}")
+    p = settings.products
     for field in graph.fields_used:
         _touch(p.field_image(field, "int"), p.field_image(field, "app"), p.field_source(field))
-    for paths_of in (
-        (p.image, p.weights, p.rms, p.left_out, p.mosaic_source),
-        (p.probability, p.mask),
-        (p.islands, p.clusters),
-    ):
+    for kinds in (MAPS, *(stage.lasting for stage in stages_of(settings))):
         for mosaic in graph.selected:
-            _touch(*(path_of(mosaic) for path_of in paths_of))
-    _touch(*(p.catalogue(kind, suffix) for kind in CATALOGUE_KINDS for suffix in CATALOGUE_SUFFIXES))
-    _touch(p.report())
+            _touch(*(getattr(p, kind)(mosaic) for kind in kinds))
+    _touch(*p.catalogues().values(), p.configuration(), p.report())
 
 
 def _touch(*paths: str) -> None:
@@ -95,8 +92,8 @@ def _touch(*paths: str) -> None:
         Path(path).touch()
 
 
-def measure(what: str, folder: Path, config: Path) -> list[object]:
-    """One row: jobs, dry run, nothing to do."""
+def measure(what: str, folder: Path, config: Path) -> tuple[list[object], float]:
+    """One row: jobs, dry run, nothing to do; and the seconds of the dry run."""
     plan = snakemake(folder, config, "-n", "--quiet", "rules")
     counts = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", plan.output, re.MULTILINE)}
     run([sys.executable, __file__, str(folder), str(config)])
@@ -105,20 +102,22 @@ def measure(what: str, folder: Path, config: Path) -> list[object]:
         raise RuntimeError(idle.output[-2000:])
     fields = counts.get("fetch_field", 0)
     seconds = (f"{plan.seconds:.1f}", f"{plan.gigabytes:.2f}", f"{idle.seconds:.1f}", f"{idle.gigabytes:.2f}")
-    return [what, counts["tile"], fields, counts["total"], *seconds]
+    return [what, counts["segment"], fields, counts["total"], *seconds], plan.seconds
 
 
 def start_of_a_job(folder: Path, config: Path) -> tuple[float, float]:
     """Median seconds until a job of the workflow would begin, and of a workflow of one rule."""
-    (folder / "Snakefile").write_text("rule tile:\n    output: '{mosaic}.txt'\n    shell: 'touch {output}'\n")
+    (folder / "Snakefile").write_text(
+        "rule segment:\n    output: '{mosaic}.txt'\n    shell: 'touch {output}'\n"
+    )
     job = [
         "-n",
         "--quiet",
         "all",
         "--target-jobs",
-        "tile:mosaic=hp00900",
+        "segment:mosaic=hp00900",
         "--allowed-rules",
-        "tile",
+        "segment",
         "--force",
     ]
     bare = [
@@ -139,16 +138,18 @@ def start_of_a_job(folder: Path, config: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print the tables."""
-    rows = []
+    rows, dry_runs = [], []
     for release, source in (("dr2", "published"), ("dr3", "published"), ("dr3", "fields")):
         with tempfile.TemporaryDirectory() as name:
             config = release_config(Path(name), release, source)
-            rows.append(measure(f"{release}, {source}", Path(name), config))
+            rows.append(measure(f"{release}, {source}", Path(name), config)[0])
             if (release, source) == ("dr3", "fields"):
                 ours, alone = start_of_a_job(Path(name), config)
     for count in GRID:
         with tempfile.TemporaryDirectory() as name:
-            rows.append(measure("grid of fields", Path(name), grid_config(Path(name), count)))
+            row, seconds = measure("grid of fields", Path(name), grid_config(Path(name), count))
+            rows.append(row)
+            dry_runs.append(seconds)
     heads = [
         "survey",
         "mosaics",
@@ -160,7 +161,7 @@ def main() -> None:
         "its memory, GB",
     ]
     print_table(heads, rows)
-    growth = float(str(rows[-1][4])) / float(str(rows[-2][4]))
+    growth = dry_runs[1] / dry_runs[0]
     print(f"\nThe dry run grows {growth:.1f} times from {GRID[0]:,} to {GRID[1]:,} mosaics of the grid.")
     print(
         f"A job of the complete DR3 begins {ours:.2f} s after its Snakemake was started, one of a workflow "

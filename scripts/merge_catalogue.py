@@ -1,6 +1,7 @@
 """Merge the tables of all mosaics, or regions, into the catalogues of clusters, islands and rejections."""
 
 import json
+from pathlib import Path
 
 from radiounet.images.regional_products import region_files, write_index
 from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
@@ -36,6 +37,8 @@ def main() -> None:
             write_index(graph.products, regions.folders())
             write_configuration(used, graph.products.configuration())
             return
+        # what is merged here is of one piece, whatever regions were merged here before
+        Path(graph.products.region_index()).unlink(missing_ok=True)
         of_region = region_files(graph.products, limits) if args.made_with else []
         claim_outputs([*files, *of_region], graph.cluster_table)
         run = merge_catalogues(

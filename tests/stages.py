@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from radiounet.errors import BadDataError
 from radiounet.images.image import grid_wcs, place_of
@@ -16,6 +17,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_rejection
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
+from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
 from radiounet.mosaicking.mosaic_products import mosaic_fields
@@ -147,3 +149,13 @@ def run_stages(
         made = products.clusters(name), products.cutouts(name)
         measure_clusters(table, survey, name, planes, segmentation.model, MEASURE, *made)
     return survey
+
+
+def run_to_catalogue(folder: Path, image: Path, clusters: Table) -> Products:
+    """Every stage on one own image, ``a``, with clusters whose R500 is in arcmin, and the catalogues."""
+    clusters["R500"].unit = "arcmin"
+    clusters.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": image}, folder / "clusters.ecsv")
+    merge_catalogues(products.root, ["a"])
+    return products

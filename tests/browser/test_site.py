@@ -10,8 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 from astropy.table import Table
 
-from radiounet.images.products import Products, Publication, SiteFiles, file_stems
-from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.images.products import Publication, SiteFiles, file_stems
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.label_server import Labelling, make_server
 from radiounet.publishing.labelling import LabelTable, candidates
@@ -19,7 +18,7 @@ from radiounet.publishing.publication import publish, survey_of_run
 from radiounet.publishing.site import write_site
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import OWN_IMAGES
-from stages import DEC, RA, run_stages, write_image
+from stages import DEC, RA, run_to_catalogue, write_image
 from tests.browser.made_up import (
     CHROMIUM,
     DRIVER,
@@ -65,12 +64,7 @@ def products(tmp_path_factory):
     image = write_image(folder / "a.fits", n_px=220)
     table = Table({"name": [HOSTILE, "Plain 2"], "ra": [RA, RA + 0.03], "dec": [DEC, DEC - 0.02]})
     table["z"], table["R500"] = [0.2, 0.3], [2.0, 2.0]
-    table["R500"].unit = "arcmin"
-    table.write(folder / "clusters.ecsv")
-    products = Products(str(folder / "images"))
-    run_stages(products, {"a": image}, folder / "clusters.ecsv")
-    merge_catalogues(products.root, ["a"])
-    return products
+    return run_to_catalogue(folder, image, table)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from mocpy import MOC
 
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
+from radiounet.images.regional_products import products_at, write_index
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.publication import publish as publish_run
 from radiounet.settings.config import load_config
@@ -123,6 +124,8 @@ def runs(tmp_path_factory):
         publish(root / "archive", place, image_at(place, seed), **unit)
     whole, parts = make_survey(root / "whole"), make_survey(root / "parts")
     whole.settings()
+    # of regions that were merged there before
+    write_index(Products(str(whole.folder / "results/dr2")), {"north": "3_1", "gone": "3_1"})
     whole(status=65)
     publish_here(whole)
     parts.settings({"order": ORDER})
@@ -144,6 +147,11 @@ def test_the_survey_spans_regions_and_its_borders_matter(runs):
     found = [path for path in (whole.folder / "results/dr2/islands").glob("*.ecsv") if path.stem != "south"]
     shown = sum(len(Table.read(path, format="ascii.ecsv")) for path in found)
     assert 2 <= len(islands) < shown  # some are shown by two mosaics, and counted once
+
+
+def test_a_survey_in_one_piece_forgets_regions_that_were_merged_before(runs):
+    products = products_at(str(runs[0].folder / "results/dr2"))
+    assert products.mosaics("islands") == sorted(PLACES)
 
 
 def test_catalogues_are_those_of_one_piece(runs):

@@ -28,9 +28,8 @@ class Products:
         return self.root
 
     def mosaics(self, kind: str) -> list[str]:
-        """Names of the mosaics that have a product such as ``masks``, by its method here; sorted."""
+        """Names of mosaics that have a product, by its method here; not of one half written. Sorted."""
         example = Path(getattr(self, kind)("x"))
-        # not those of a name that a killed job was writing to
         return sorted(path.stem for path in example.parent.glob(f"[!.]*{example.suffix}"))
 
     def region(self, order: int, pixel: int) -> Products:

@@ -55,12 +55,16 @@ def open_lock(path: str | Path) -> int:
     Raises
     ------
     OSError
-        It is a symbolic link, or another person forbids it.
+        It is a symbolic link, another person forbids it, or the folder has none and cannot be written to.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    with contextlib.suppress(OSError):  # that of another person, who has done this, or no such file system
-        os.fchmod(handle, 0o666)
-    return handle
+    try:
+        # Linux forbids O_CREAT for a file of another person in a folder with the sticky bit
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        with contextlib.suppress(OSError):  # a file system without modes
+            os.fchmod(handle, 0o666)  # whatever the umask takes away
+        return handle
 
 
 @cache

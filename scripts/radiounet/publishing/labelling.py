@@ -77,9 +77,12 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 def _opened(lock: Path) -> int:
     """Descriptor of a lock file: for writing, as NFS needs it, unless another person forbids that."""
     try:
-        return open_lock(lock)
-    except PermissionError:
-        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            return open_lock(lock)
+        except PermissionError:
+            if not lock.is_file():
+                raise
+            return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
 

@@ -147,8 +147,8 @@ def obscore_table(
                     "o_ucd": PIXELS[kind],
                     "pol_states": "/I/",
                     "pol_xel": 1,
-                    "facility_name": "LOFAR" if release.is_listed else "",
-                    "instrument_name": "HBA" if release.is_listed else "",
+                    "facility_name": release.facility,
+                    "instrument_name": release.instrument,
                     **row,
                 }
             )

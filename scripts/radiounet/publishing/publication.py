@@ -105,11 +105,11 @@ def run_mosaics(products: Products) -> list[str]:
     merged = int(str(read_votable(catalogue).meta.get("mosaics", 0)))
     if not names or merged != len(names):
         lost = sorted(set(products.mosaics("mask")) - set(names))
-        why = f"; missing are perhaps {', '.join(map(products.islands, lost))}" if lost else ""
+        why = f"; missing are perhaps {_some([products.islands(name) for name in lost])}" if lost else ""
         if len(names) > merged:
             why = (
-                "; mosaics of an earlier, wider selection may be among them: publish with the workflow "
-                f"(snakemake publish), or remove their tables, such as {products.islands(names[0])}"
+                "; some may be of an earlier, wider selection: publish with the workflow "
+                "(snakemake publish), which knows the mosaics of this one"
             )
         raise ConfigError(
             f"{products.root} has tables of {len(names)} mosaics, its catalogue is of {merged}{why}"
@@ -210,7 +210,7 @@ def finish(
     }
     do_once(publication, "summary", "all", made_of, make)
     files |= read_record(publication.record("summary", "all"))["files"]
-    _finish_site(products, publication, options, processes, files)
+    _finish_site(products, publication, mosaics, options, processes, files)
 
 
 def _metadata(products: Products) -> dict[str, Any]:
@@ -233,6 +233,7 @@ def _remove_others(publication: Publication, jobs: Sequence[tuple[str, str]], fi
 def _finish_site(
     products: Products,
     publication: Publication,
+    mosaics: Sequence[str],
     options: PublishOptions,
     processes: int,
     files: dict[str, str],
@@ -247,7 +248,7 @@ def _finish_site(
         remove_file(publication, name)
     if before:
         restore_page(publication.root)
-    paths = write_site(products.root, publication.root, options.aladin, processes, with_status=False)
+    paths = write_site(products.root, publication.root, options.aladin, processes, mosaics, with_status=False)
     made = {}
     for path in paths:
         name = Path(path).relative_to(publication.root).as_posix()
@@ -279,5 +280,10 @@ def _warn_of_others(publication: Publication, known: Container[str]) -> None:
         logger.warning(
             "%d files do not belong to this publication and have no checksum: %s",
             len(others),
-            ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else ""),
+            _some(others),
         )
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first of many paths, for a message."""
+    return ", ".join(paths[:MOST_NAMED]) + (", ..." if len(paths) > MOST_NAMED else "")

@@ -127,7 +127,10 @@ def _zenodo(title: str, used: Mapping[str, str], release: Release, options: Publ
         "license": options.license.lower(),
         "access_right": "open",
         **({"publication_date": options.date} if options.date else {}),
-        "keywords": ["radio astronomy", "galaxy clusters", "diffuse radio emission", "LOFAR", "LoTSS"],
+        "keywords": [
+            *("radio astronomy", "galaxy clusters", "diffuse radio emission"),
+            *filter(None, (release.facility, release.survey)),
+        ],
         "references": [text for text, _ in _papers(release)],
         "related_identifiers": [
             {"identifier": doi, "relation": "isDerivedFrom", "scheme": "doi"} for _, doi in _papers(release)

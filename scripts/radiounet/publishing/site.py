@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,7 @@ def write_site(
     folder: str | Path,
     aladin: str | Path | None,
     processes: int,
+    mosaics: Sequence[str] | None = None,
     with_status: bool = True,
 ) -> list[str]:
     """Write the results site of a run; files that would not change are left alone.
@@ -83,6 +84,8 @@ def write_site(
         Aladin Lite (``aladin.js``), which is copied to the site to show its HiPS.
     processes : int
         At most, over mosaics.
+    mosaics : sequence of str, optional
+        Of the run; without, all that have a mask, also those that only show outskirts of clusters.
     with_status : bool
         Show the state of the latest run and its failed jobs, which a finished survey does not have.
 
@@ -103,8 +106,8 @@ def write_site(
     )
     _require_own(files)
     release = _release(results)
-    mosaics = _mosaics(results, release, [clusters, islands])
-    names = [one["name"] for one in mosaics]
+    described = _mosaics(results, release, [clusters, islands], mosaics)
+    names = [one["name"] for one in described]
     catalogues = {"clusters": clusters, "islands": islands}
     stems = {kind: stems_of(table) for kind, table in catalogues.items()}
     rows = {kind: rows_by_mosaic(table) for kind, table in catalogues.items()}
@@ -123,10 +126,10 @@ def write_site(
     for made in side_by_side(partial(write_mosaic, sources), jobs, processes):
         written.update(made)
     _remove_others(files, written)
-    run = _run(results, files, release, catalogues, mosaics)
+    run = _run(results, files, release, catalogues, described)
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
-    logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(mosaics))
+    logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(described))
     return sorted(written)
 
 
@@ -183,10 +186,12 @@ def _release(results: str) -> Release | None:
     return PUBLISHED_RELEASES.get(products.release)
 
 
-def _mosaics(results: str, release: Release | None, tables: Iterable[Table]) -> list[dict[str, Any]]:
+def _mosaics(
+    results: str, release: Release | None, tables: Iterable[Table], mosaics: Sequence[str] | None
+) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
-    named = {name for table in tables for name in rows_by_mosaic(table)}
-    if not Path(segment_files(results)["mask"]).is_file():
+    named = {name for table in tables for name in rows_by_mosaic(table)} | set(mosaics or ())
+    if mosaics is None and not Path(segment_files(results)["mask"]).is_file():
         named |= set(products_at(results).mosaics("mask"))
     found = []
     for name in sorted(named):
@@ -275,7 +280,7 @@ def _downloads(files: SiteFiles) -> list[list[Any]]:
     for path in sorted(Path(files.root).iterdir()):
         if path.name.startswith(".") or str(path) in others:
             continue
-        inside = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+        inside = [one for one in path.rglob("[!.]*") if one.is_file()] if path.is_dir() else [path]
         found.append(
             [path.name + "/" * path.is_dir(), len(inside), sum(one.stat().st_size for one in inside)]
         )

@@ -1,11 +1,13 @@
 """One program at a time in a folder of products."""
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from radiounet.images.writing import open_lock
 
 logger = logging.getLogger(__name__)
 
+PROBE_S = 0.05
+"""Longer than another program, which only looks whether a folder is free, locks it."""
 START = b'{"program": '
 _held: dict[Path, int] = {}
 
@@ -32,6 +36,7 @@ def hold(folder: str | Path) -> None:
     """
     path = Path(folder).resolve() / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
+    tries = 3
     while path not in _held:
         try:
             handle = open_lock(path)
@@ -42,6 +47,9 @@ def hold(folder: str | Path) -> None:
         except BlockingIOError:
             holder = os.read(handle, 1000).decode(errors="replace")
             os.close(handle)
+            if tries := tries - 1:
+                time.sleep(PROBE_S)
+                continue
             raise ConfigError(f"another program works in {folder}: {_holder(holder)}") from None
         except OSError as error:
             logger.warning("%s cannot be locked (%s): run one program at a time there", folder, error)
@@ -81,23 +89,25 @@ def require_free(folder: str | Path) -> None:
         Another program works there.
     """
     path = Path(folder).resolve() / LOCK_FILE
-    if not path.is_file():
+    try:
+        with open(path, "rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _holder(stream.read(1000).decode(errors="replace"))
+                raise ConfigError(f"another program works in {folder}: {holder}") from None
+    except FileNotFoundError:
         return
-    with open(path, "rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _holder(stream.read(1000).decode(errors="replace"))
-            raise ConfigError(f"another program works in {folder}: {holder}") from None
-        except OSError as error:
-            logger.warning("%s: it cannot be told whether a program works there (%s)", folder, error)
+    except OSError as error:
+        logger.warning("%s: it cannot be told whether a program works there (%s)", folder, error)
 
 
 def let_go(folder: str | Path) -> None:
     """Give a folder up; a second call is harmless."""
     path = Path(folder).resolve() / LOCK_FILE
     if path in _held:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # another person made it, and nobody holds it any more
+            path.unlink(missing_ok=True)
         os.close(_held.pop(path))
 
 

@@ -15,7 +15,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import read_record, region_files
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import stages_of
-from radiounet.settings.releases import CITED, SOURCES
+from radiounet.settings.releases import PUBLISHED, SOURCES
 from radiounet.survey.survey import list_paths
 
 CHANGES_NO_PRODUCT = {
@@ -71,7 +71,7 @@ class SurveyRegions:
         sections["segmentation"].pop("mosaics_per_job")
         if not config.limits.enabled:
             sections.pop("limits")
-        sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *CITED})
+        sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *PUBLISHED})
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
         rules = [stage.rule for stage in stages_of(config) if stage.each != "survey"]
         # newer code does not change what was downloaded

@@ -26,8 +26,8 @@ from radiounet.settings.measure import MeasureOptions, ReportOptions
 from radiounet.settings.mosaics import MosaicSource, Selection
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import (
-    CITED,
     OWN_IMAGES,
+    PUBLISHED,
     PUBLISHED_RELEASES,
     SOURCES,
     Release,
@@ -239,7 +239,7 @@ class Config(Section):
         if not self.survey_release.is_listed:
             images = ("mosaics", "images", "__all__")
             return [("mosaics", "source"), (*images, "name"), (*images, "path")]
-        names = [name for name in Release.model_fields if name not in (*SOURCES, *CITED)]
+        names = [name for name in Release.model_fields if name not in (*SOURCES, *PUBLISHED)]
         return [("release",), *(("releases", self.release, name) for name in names)]
 
     @property

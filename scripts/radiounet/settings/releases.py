@@ -31,6 +31,8 @@ class Release(Section):
 
     name: str = Field("", description="its name, which is its key; nobody has to write it")
     survey: str = Field("", max_length=100, description="survey that it is a release of, such as LoTSS")
+    facility: str = Field("", max_length=100, description="telescope, such as LOFAR, for what is published")
+    instrument: str = Field("", max_length=100, description="its instrument, such as HBA")
     paper: str = Field(
         "", max_length=200, description="paper that describes it, for the citation of what is published"
     )
@@ -99,9 +101,12 @@ class Release(Section):
 SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
 CITED = ("paper", "doi")
+"""What only citations need to know of it."""
+PUBLISHED = (*CITED, "facility", "instrument")
 """What only a publication needs to know of it."""
 
-LOTSS: dict[str, Any] = {"survey": "LoTSS", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
+LOTSS_IMAGES: dict[str, Any] = {"pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
+LOTSS: dict[str, Any] = {"survey": "LoTSS", "facility": "LOFAR", "instrument": "HBA", **LOTSS_IMAGES}
 LOTSS_BAND_MHZ = 48.0
 LOTSS_FIELDS = (
     "https://raw.githubusercontent.com/mhardcastle/ddf-pipeline/"
@@ -139,7 +144,7 @@ DR3 = Release(
         mosaic_files=["low-mosaic.fits", "low-mosaic-blanked.fits"],
     ),
 )
-OWN_IMAGES = Release(name="images", cells="images", **LOTSS)
+OWN_IMAGES = Release(name="images", cells="images", **LOTSS_IMAGES)
 """The user's own images; its pixel scale is the one in which the sides of their squares are counted."""
 
 PUBLISHED_RELEASES = {release.name: release for release in (DR2, DR3)}

@@ -1,6 +1,7 @@
 """Publications of what is missing or was changed, and those that lost something themselves."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,15 @@ def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 
+def is_alive(group):
+    """Whether a process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):
     """Killed by the system at its first tiles, with the process that works for it."""
     program = f"""
@@ -60,6 +70,7 @@ publish_to({str(tmp_path / "out")!r}, Products({run.root!r}), processes=2)
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    wait_until(lambda: not is_alive(process.pid))
     assert not (tmp_path / "out/SHA256SUMS").exists()
     assert bytes_of(publish_to(tmp_path / "out", run)) == bytes_of(published)
 
@@ -338,8 +349,15 @@ def test_other_borders_change_what_depends_on_them(run, tmp_path):
 
 def test_another_band_changes_what_depends_on_it(run, published, tmp_path):
     folder = shutil.copytree(published.root, tmp_path / "again")
-    release = DR2.model_copy(update={"bandwidth_mhz": 10.0, "survey": "LoTSS-X"})
+    survey = {"survey": "MGCLS", "facility": "MeerKAT", "instrument": "L band"}
+    release = DR2.model_copy(update={"bandwidth_mhz": 10.0, **survey})
     fresh = publish_to(tmp_path / "fresh", run, release=release)
+    images = read_votable(fresh.at(fresh.obscore("vot")))
+    assert {*images["facility_name"]} == {"MeerKAT"}
+    assert {*images["instrument_name"]} == {"L band"}
+    keywords = json.loads(Path(fresh.at(".zenodo.json")).read_text())["keywords"]
+    assert keywords[-2:] == ["MeerKAT", "MGCLS"]
+    assert not {"LOFAR", "LoTSS"} & {*keywords}
     assert bytes_of(publish_to(folder, run, release=release)) == bytes_of(fresh)
 
 
@@ -414,9 +432,19 @@ def test_a_survey_in_one_piece_is_published_beside_a_region_that_runs(run, tmp_p
 def test_tables_of_a_wider_selection_are_told_with_a_remedy(run, tmp_path):
     products = copy_of(run, tmp_path)
     shutil.copyfile(products.islands("a"), products.islands("wider"))
-    said = f"has tables of 4 mosaics, its catalogue is of 3; .*such as {products.islands('a')}"
+    said = "has tables of 4 mosaics, its catalogue is of 3; some may be of .* publish with the workflow"
     with pytest.raises(ConfigError, match=said):
         run_mosaics(products)
+
+
+def test_masks_of_other_mosaics_do_not_enter_the_site(run, published, tmp_path):
+    """A neighbour that lends the outskirts of clusters, and one that another network made before."""
+    products = copy_of(run, tmp_path)
+    for name in ("0_neighbour", "z_rejected"):
+        shutil.copyfile(products.mask({"0": "a", "z": "c"}[name[0]]), products.mask(name))
+    fits.setval(products.mask("0_neighbour"), "MODEL", value="other")
+    out = publish_to(tmp_path / "publication", products, names=run_mosaics(run))
+    assert bytes_of(out) == bytes_of(published)
 
 
 def test_a_table_that_a_killed_job_was_writing_is_no_table(run, tmp_path):

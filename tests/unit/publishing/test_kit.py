@@ -17,12 +17,11 @@ from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products, kit_files, segment_files
 from radiounet.images.provenance import sha256_of
-from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.cutout_files import read_cutout
 from radiounet.publishing.kit import find_sources, write_kit
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
-from stages import DEC, HALO, RA, run_stages, write_image
+from stages import DEC, HALO, RA, run_to_catalogue, write_image
 
 N_PX = 300
 SOURCE = (175, 165)
@@ -45,12 +44,7 @@ def run(tmp_path_factory):
     place = halo_place()
     table = Table({"name": ["Abell {1}", "no z"], "ra": [place.ra.deg, RA], "dec": [place.dec.deg, DEC]})
     table["z"], table["R500"] = [0.2, np.nan], [4.0, np.nan]
-    table["R500"].unit = "arcmin"
-    table.write(folder / "clusters.ecsv")
-    products = Products(str(folder / "images"))
-    run_stages(products, {"a": image}, folder / "clusters.ecsv")
-    merge_catalogues(products.root, ["a"])
-    return products
+    return run_to_catalogue(folder, image, table)
 
 
 def island_name(products):

@@ -11,15 +11,13 @@ from scipy import ndimage
 
 from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
-from radiounet.images.products import Products
 from radiounet.learning.pairs import read_pair
-from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
 from radiounet.settings.train import pair_files
-from stages import DEC, HALO, RA, run_stages, write_image
+from stages import DEC, HALO, RA, run_to_catalogue, write_image
 
 N_PX = 300
 R500_ARCMIN = 4.0
@@ -32,12 +30,7 @@ def run(tmp_path_factory):
     image = write_image(folder / "a.fits", n_px=N_PX)
     ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world([[HALO[1], HALO[0]]], 0)[0]
     table = Table({"name": ["A 1"], "ra": [ra], "dec": [dec], "z": [0.2], "R500": [R500_ARCMIN]})
-    table["R500"].unit = "arcmin"
-    table.write(folder / "clusters.ecsv")
-    products = Products(str(folder / "images"))
-    run_stages(products, {"a": image}, folder / "clusters.ecsv")
-    merge_catalogues(products.root, ["a"])
-    return products
+    return run_to_catalogue(folder, image, table)
 
 
 def labelled(run, folder, kind, label):

@@ -332,6 +332,7 @@ def test_obscore_has_a_row_for_each_file(published):
         assert row["access_estsize"] == -(-path.stat().st_size // 1024)
         assert row["s_xel1"] == row["s_xel2"] == N_PX
         assert row["s_resolution"] == 20
+        assert (row["facility_name"], row["instrument_name"]) == ("LOFAR", "HBA")
         assert row["obs_title"].startswith("LoTSS DR2 (144 MHz), ")
     # a band of 48 MHz around 144 MHz
     assert table["em_min"][0] == pytest.approx(299792458 / 168e6, rel=1e-9)

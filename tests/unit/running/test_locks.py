@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from radiounet.errors import ConfigError
+from radiounet.running import locks
 from radiounet.running.locks import hold, is_held, let_go, require_free
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 HOLD = """
 import sys, time
+from radiounet.running import locks
 from radiounet.running.locks import hold
 hold(sys.argv[1])
 print("held", flush=True)
@@ -99,3 +102,42 @@ def test_whether_a_folder_is_held(tmp_path, other):
     assert is_held(tmp_path)
     let_go(tmp_path)
     assert not is_held(tmp_path)
+
+
+def test_a_look_of_another_program_stops_nobody(tmp_path, monkeypatch):
+    lock = tmp_path / ".radiounet.lock"
+    lock.touch()
+    handle = os.open(lock, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda seconds: os.close(handle))
+    hold(tmp_path)
+    let_go(tmp_path)
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("error", [PermissionError("not yours"), FileNotFoundError("just removed")])
+def test_a_lock_that_cannot_be_read_is_told_and_stops_nobody(tmp_path, monkeypatch, caplog, error):
+    def refuse(*arguments):
+        raise error
+
+    monkeypatch.setattr(locks, "open", refuse, raising=False)
+    require_free(tmp_path)
+    assert ("cannot be told whether a program works there" in caplog.text) == (
+        not isinstance(error, FileNotFoundError)
+    )
+
+
+def test_a_lock_that_only_another_person_may_remove_is_let_go(tmp_path, monkeypatch):
+    """As in a folder with the sticky bit, of which other people may write to the files."""
+    hold(tmp_path)
+
+    def refuse(path, **options):
+        raise PermissionError(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        let_go(tmp_path)
+    assert not is_held(tmp_path)
+    hold(tmp_path)
+    let_go(tmp_path)
+    assert not (tmp_path / ".radiounet.lock").exists()
