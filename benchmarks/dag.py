@@ -119,6 +119,8 @@ def start_of_a_job(folder: Path, config: Path) -> tuple[float, float]:
         "--allowed-rules",
         "segment",
         "--force",
+        "--mode",
+        "subprocess",
     ]
     bare = [
         sys.executable,

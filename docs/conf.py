@@ -1,9 +1,11 @@
 """Settings of the documentation site; `make docs` builds it, without network."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from radiounet import __version__
+from radiounet.network.architectures.registry import EXTRAS
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -27,7 +29,7 @@ myst_heading_anchors = 3
 highlight_language = "none"
 smartquotes = False  # 20" is an angle, not the end of a quotation
 default_role = "py:obj"
-autodoc_mock_imports = ["torch"]
+autodoc_mock_imports = [name for name in EXTRAS if find_spec(name) is None]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say types, shapes and units
 numpydoc_show_class_members = False

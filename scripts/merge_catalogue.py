@@ -46,7 +46,7 @@ def main() -> None:
             clusters=graph.clusters,
             survey=graph.survey,
             limits=limits,
-            compact=graph.config.fetched_compact(graph.products, *graph.selected),
+            others=graph.listed_if_rejected,
         )
         if args.made_with:
             write_region_tables(graph.products, run, args.made_with)

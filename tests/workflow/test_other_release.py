@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from models import write_tiny_model
 from radiounet.images.products import Products
+from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import Release
 from radiounet.simulation.small_survey import serve, write_edge, write_footprint
@@ -106,12 +107,18 @@ def check_stage(run, products, names, checkout):
     assert [again[rule] for rule in ("fetch_mosaic", "segment", "measure_area")] == [1, 1, 1]
     kept = areas[0].read_bytes()
     areas[0].unlink()
-    assert run.counts() == counted(measure_area=1, all=1)
+    assert run.counts() == counted(measure_area=1, merge_catalogue=1, report=1, all=1)
+    write_rejected(areas[0], Rejection(names[0], "measure_area", products.mask(names[0]), "no sky"))
+    run(status=65)
+    assert "measure_area" in Path(products.catalogue("rejected", "csv")).read_text()
+    again = run.counts("--config", "only=rejected", "--", "rerun")
+    assert [again[rule] for rule in ("fetch_mosaic", "measure_area", "merge_catalogue")] == [1, 1, 1]
+    areas[0].unlink()
     run()
     assert areas[0].read_bytes() == kept
     with open(checkout / "scripts/radiounet/measuring/areas.py", "a") as stream:
         stream.write("\nCHANGED = True\n")
-    assert run.counts() == counted(measure_area=2, all=1)
+    assert run.counts() == counted(measure_area=2, merge_catalogue=1, report=1, all=1)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ LEAST_WEIGHT = 0.02
 def smoothed_threshold(
     image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float
 ) -> np.ndarray:
-    """Compact sources removed, smoothed to 60", cut at 3 sigma of the noise measured there.
+    """Compact sources removed, smoothed to 60", cut at 3 rms as measured there.
 
     What a person does with a low-resolution image. One of a coarser beam is not
     smoothed any further.
@@ -40,7 +40,7 @@ def smoothed_threshold(
     Returns
     -------
     ndarray of float32, ``[y, x]``
-        Score 0..1, 0.5 at 3 sigma; NaN where blank.
+        Score 0..1, 0.5 at 3 rms; NaN where blank.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def multiscale_filter(
     Returns
     -------
     ndarray of float32, ``[y, x]``
-        Score 0..1, 0.5 at 5 sigma; NaN where blank.
+        Score 0..1, 0.5 at 5 rms; NaN where blank.
     """
     diffuse = remove_compact(image, rms, beam_arcsec / pixel_arcsec) / rms
     widths = [60 * scale / pixel_arcsec for scale in (*SCALES_ARCMIN, 2 * SCALES_ARCMIN[-1])]
@@ -82,10 +82,10 @@ def multiscale_filter(
 def remove_compact(image: np.ndarray, rms: np.ndarray, beam_px: float) -> np.ndarray:
     """Replace compact sources by what surrounds them.
 
-    A compact source is where the image rises by more than 4 sigma above its
+    A compact source is where the image rises by more than 4 rms above its
     morphological opening with a box of 1.5 beams (a white top-hat, as the filter
     of Rudnick 2002). Out to where a beam of the height of any such pixel falls to
-    one sigma, pixels are replaced by the Gaussian-weighted mean of the others.
+    one rms, pixels are replaced by the Gaussian-weighted mean of the others.
 
     Parameters
     ----------

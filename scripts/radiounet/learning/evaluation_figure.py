@@ -155,7 +155,7 @@ def _bin_name(low: float, high: float | None) -> str:
 
 def _draw_recall_of_peak(axes: Axes, methods: Sequence[Scores]) -> None:
     _draw_recall(axes, methods, "by_peak_snr")
-    _label(axes, "Objects found, by brightness", "peak in sigma (number of objects)", "fraction found")
+    _label(axes, "Objects found, by brightness", "peak S/N (number of objects)", "fraction found")
 
 
 def _draw_recall_of_size(axes: Axes, methods: Sequence[Scores]) -> None:
@@ -231,5 +231,5 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ScalarFormatter())
         axis.set_minor_formatter(NullFormatter())
-    title = "Flux of objects found, above 2 sigma (16, 50 and 84 %)"
+    title = "Flux of objects found, above 2 rms (16, 50 and 84 %)"
     _label(axes, title, "true flux density in mJy", "measured / true")

@@ -240,7 +240,7 @@ def merge_catalogues(
     clusters: Sequence[Cluster] = (),
     survey: Survey | None = None,
     limits: bool = False,
-    compact: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> RunTables:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -260,8 +260,8 @@ def merge_catalogues(
         Who owns them.
     limits : bool
         Join the tables of upper limits.
-    compact : sequence of str
-        Fetched files of compact sources, whose rejections are listed.
+    others : sequence of str
+        Further products, whose rejections are listed: files of compact sources, what other stages made.
 
     Returns
     -------
@@ -269,7 +269,7 @@ def merge_catalogues(
         What was merged.
     """
     products = Products(root)
-    run = read_run_tables(products, mosaics, fields, neighbours, limits, compact)
+    run = read_run_tables(products, mosaics, fields, neighbours, limits, others)
     write_catalogues(products, run, clusters, survey)
     return run
 

@@ -48,7 +48,7 @@ class RunTables:
     tables : dict of str to list
         By kind, a table or its rejection for each of these mosaics, in their order.
     rejections : list of Rejection
-        Of what else the run used: fields, neighbours, files of compact sources.
+        Of what else the run used or made: fields, neighbours, files of compact sources, further products.
     """
 
     mosaics: list[str]
@@ -62,7 +62,7 @@ def read_run_tables(
     fields: Sequence[str],
     neighbours: Sequence[str],
     limits: bool,
-    compact: Sequence[str],
+    others: Sequence[str],
 ) -> RunTables:
     """Read the tables of a run; see `radiounet.measuring.catalogue.merge_catalogues`."""
     kinds = ("islands", "clusters", *["limits"] * limits)
@@ -73,8 +73,8 @@ def read_run_tables(
         ]
         for kind in kinds
     }
-    others = [*map(products.field_source, fields), *map(products.mask, neighbours), *compact]
-    rejections = [*filter(None, map(read_rejection, others))]
+    used = [*map(products.field_source, fields), *map(products.mask, neighbours), *others]
+    rejections = [*filter(None, map(read_rejection, used))]
     if fields:
         rejections += [
             one for name in (*mosaics, *neighbours) for one in read_left_out(products.left_out(name))

@@ -1,4 +1,4 @@
-"""Two mosaics of the same sky compared with each other: flux densities, positions, noise, pixels."""
+"""Two mosaics of the same sky compared with each other: flux densities, positions, rms, pixels."""
 
 import logging
 
@@ -38,7 +38,7 @@ def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
     rms_jy : float
         Jy/beam.
     min_snr : float
-        Lowest peak over noise.
+        Lowest S/N of the peak.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def match(ours: Plane, published: Plane, rms_jy: tuple[float, float], min_snr: f
     rms_jy : (float, float)
         Of either, Jy/beam.
     min_snr : float
-        Lowest peak over noise, in both.
+        Lowest S/N of the peak, in both.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def match(ours: Plane, published: Plane, rms_jy: tuple[float, float], min_snr: f
     from astropy import units as u
     from astropy.coordinates import SkyCoord, match_coordinates_sky
 
-    tables = [find_compact(one, noise, min_snr) for one, noise in zip((ours, published), rms_jy, strict=True)]
+    tables = [find_compact(one, rms, min_snr) for one, rms in zip((ours, published), rms_jy, strict=True)]
     sky = [
         SkyCoord(*to_sky(plane.wcs, table["x_px"], table["y_px"]), unit="deg")
         for plane, table in zip((ours, published), tables, strict=True)
@@ -137,14 +137,14 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         Written: what `radiounet.images.products.comparison_files` names; ``difference.fits`` is ours
         minus published, Jy/beam.
     min_snr : float
-        Lowest peak over noise of the sources matched.
+        Lowest S/N of the peaks of the sources matched.
 
     Returns
     -------
     dict
         As in ``comparison.json``: numbers of pixels and sources, median ratio of peaks
-        with its scatter, offsets and their scatter in arcsec, noise of both and its ratio,
-        noise of the difference. Scatters and noises are 1.4826 times the median absolute
+        with its scatter, offsets and their scatter in arcsec, rms of both and its ratio,
+        rms of the difference. Scatters and rms are 1.4826 times the median absolute
         deviation.
 
     Raises
@@ -159,8 +159,8 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         raise NoOverlapError(f"{ours} and {published} have no pixel in common")
     # resampling takes noise away, so each is measured on its own grid
     here = both if second.data.shape == both.shape else np.isfinite(_on_grid_of(second, first))
-    noise = _scatter(first.data[both]), _scatter(second.data[here & np.isfinite(second.data)])
-    sources = match(first, second, noise, min_snr)
+    rms = _scatter(first.data[both]), _scatter(second.data[here & np.isfinite(second.data)])
+    sources = match(first, second, rms, min_snr)
     difference = first.data - there
     found: dict[str, object] = {
         "ours": ours,
@@ -170,9 +170,9 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         "pixels_published_only": int((np.isfinite(there) & ~both).sum()),
         "sources": len(sources),
         **{f"{name}_{key}": value for name, key, value in _medians(sources)},
-        "rms_ours_jy": noise[0],
-        "rms_published_jy": noise[1],
-        "rms_ratio": noise[0] / noise[1],
+        "rms_ours_jy": rms[0],
+        "rms_published_jy": rms[1],
+        "rms_ratio": rms[0] / rms[1],
         "difference_rms_jy": _scatter(difference[both]),
     }
     logger.info("%s", found)
@@ -247,6 +247,6 @@ def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path
     counts = figure.add_subplot(2, 2, 4)
     scaled = difference[np.isfinite(difference)] / found["rms_ours_jy"]
     counts.hist(np.clip(scaled, -6, 6), bins=121, range=(-6, 6), log=True, histtype="step")
-    counts.set(title="difference of the pixels", xlabel="noise of our mosaic", ylabel="pixels")
+    counts.set(title="difference of the pixels", xlabel="rms of our mosaic", ylabel="pixels")
     with atomic(path) as temporary:
         save_figure(figure, temporary, dpi=110)

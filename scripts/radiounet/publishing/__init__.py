@@ -1,4 +1,6 @@
-"""What people read at the end of a run: report, results site, overview of one image, comparison.
+"""What people read at the end of a run: report, results site, overview of one image, comparison of mosaics.
+
+Here are also the publication with its HiPS, MOCs and research object, its checks, kits and labels by eye.
 
 Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 """

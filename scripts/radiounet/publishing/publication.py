@@ -82,12 +82,12 @@ def publish(
     """
     check_configuration(products, survey.release, _metadata(products))
     remove_leftovers(publication.root)
-    side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes)
+    side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes, "mosaics")
     publish_catalogues(products, publication, survey.release, mosaics, options)
     publish_survey(products, publication, survey.release, mosaics, options)
     regions = regions_of(survey, mosaics)
     make = partial(publish_region, products, publication, survey, mosaics)
-    side_by_side(make, sorted(regions), processes)
+    side_by_side(make, sorted(regions), processes, "parts of the sky")
     finish(products, publication, survey.release, mosaics, sorted(regions), options, processes)
 
 

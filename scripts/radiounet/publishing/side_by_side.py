@@ -7,6 +7,8 @@ from multiprocessing import get_context
 from multiprocessing.forkserver import ensure_running
 from typing import Any, TypeVar
 
+from radiounet.images.progress_bar import with_bar
+
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 
@@ -25,7 +27,9 @@ def start_server() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def side_by_side(work: Callable[[Thing], Made], things: Iterable[Thing], processes: int) -> list[Made]:
+def side_by_side(
+    work: Callable[[Thing], Made], things: Iterable[Thing], processes: int, what: str
+) -> list[Made]:
     """Work on things in several processes; what was made of each, in their order.
 
     Parameters
@@ -35,14 +39,16 @@ def side_by_side(work: Callable[[Thing], Made], things: Iterable[Thing], process
     things : iterable
     processes : int
         At most.
+    what : str
+        What a progress bar counts, such as ``mosaics``.
     """
     waiting = list(things)
     count = min(processes, len(waiting))
     if count < 2:
-        return [work(thing) for thing in waiting]
+        return list(with_bar(map(work, waiting), what, len(waiting)))
     start_server()
     with ProcessPoolExecutor(count, get_context("forkserver"), _remember, (work,)) as pool:
-        return list(pool.map(_work_on, waiting))
+        return list(with_bar(pool.map(_work_on, waiting), what, len(waiting)))
 
 
 _WORK: list[Callable[[Any], Any]] = []

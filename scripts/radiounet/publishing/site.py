@@ -123,7 +123,7 @@ def write_site(
     sources = SiteSources(results, files.root, catalogues, stems)
     jobs = [(name, mine) for name, mine in by_mosaic if any(mine.values())]
     jobs.sort(key=lambda job: -sum(map(len, job[1].values())))  # the last ones to be short
-    for made in side_by_side(partial(write_mosaic, sources), jobs, processes):
+    for made in side_by_side(partial(write_mosaic, sources), jobs, processes, "mosaics of the site"):
         written.update(made)
     _remove_others(files, written)
     run = _run(results, files, release, catalogues, described)

@@ -15,6 +15,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
+from radiounet.running.stages import unmerged_products
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.measure import MeasureOptions
@@ -224,6 +225,13 @@ class JobGraph:
     def selected(self) -> list[str]:
         """Mosaics of this run."""
         return self.survey.select(self.config.select, self._measurable)
+
+    @property
+    def listed_if_rejected(self) -> list[str]:
+        """Products of which catalogues list only rejections: compact sources, what further stages made."""
+        config, products = self.config, self.products
+        further = [path for name in self.selected for path in unmerged_products(config, products, name)]
+        return [*config.fetched_compact(products, *self.selected), *further]
 
     @cached_property
     def _measurable(self) -> list[Cluster]:

@@ -1,5 +1,6 @@
 """Redoing single pointings: where each begins anew, and what depends on it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stages import tables_of_mosaic
+from radiounet.running.stages import lasting_products, tables_of_mosaic
 from radiounet.settings.config import Config
 
 NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
@@ -31,7 +32,7 @@ class Rerun:
     def __init__(self, config: Config, graph: JobGraph, products: Products):
         if not config.pointing and not config.only:
             raise ConfigError("rerun what? --config pointing=NAME, or --config only=rejected")
-        self._graph = graph
+        self._config, self._graph = config, graph
         self._products = products
         self.fields: set[str] = set()
         self.mosaics: set[str] = set()
@@ -58,7 +59,8 @@ class Rerun:
 
     def _rejections(self) -> Iterator[tuple[str | None, Rejection]]:
         for mosaic in self._run_mosaics:
-            if Path(mask := self._products.mask(mosaic)).is_file() and (found := read_rejection(mask)):
+            made = filter(os.path.isfile, lasting_products(self._config, self._products, mosaic))
+            if found := next(filter(None, map(read_rejection, made)), None):
                 yield mosaic, found
         for field in self._graph.fields_used:
             source = self._products.field_source(field)

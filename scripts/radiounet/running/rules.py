@@ -223,7 +223,7 @@ class Rules:
             "islands": [products.islands(mosaic) for mosaic in graph.selected],
             "clusters": [products.clusters(mosaic) for mosaic in graph.selected],
             "limits": [products.limits(mosaic) for mosaic in graph.selected if self.config.limits.enabled],
-            "compact": self.config.fetched_compact(products, *graph.selected),
+            "others": graph.listed_if_rejected,
             "neighbours": [products.mask(mosaic) for mosaic in graph.neighbours],
             "sources": [products.field_source(field) for field in graph.fields_used],
             "left_out": [products.left_out(mosaic) for mosaic in made],

@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection, write_rejected
+from radiounet.network.architectures.registry import EXTRAS
 from radiounet.running.freshness import EditMark
 from radiounet.running.log import configure
 from radiounet.running.outputs import claim_outputs
 
 logger = logging.getLogger("radiounet.running.stage")
-
-BACKENDS = ("tensorflow", "jax", "torch")
-"""What Keras computes with: one of these is an extra of the package."""
 
 
 def stage_parser(
@@ -157,16 +155,15 @@ def run_stage(
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in BACKENDS:
+        if missing not in EXTRAS:
             raise
-        if missing == "torch":
-            extra = "install radiounet[torch]: pip install 'radiounet[torch]'"
-        else:
-            extra = (
-                "install radiounet[cpu], or radiounet[gpu] for an NVIDIA GPU, for instance with: "
-                "pip install 'radiounet[cpu]'"
-            )
-        logger.error("the networks need %s, which is not installed: %s", missing, extra)
+        extras = [f"radiounet[{one}]" for one in EXTRAS[missing]]
+        logger.error(
+            "the networks need %s, which is not installed: install %s, for instance with: pip install '%s'",
+            missing,
+            " or ".join(extras),
+            extras[0],
+        )
         sys.exit(ConfigError.exit_status)
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
         logger.error("%s: %s", type(error).__name__, error)

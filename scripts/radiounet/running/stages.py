@@ -104,6 +104,15 @@ def tables_of_mosaic(config: Config) -> list[str]:
     return [kind for stage in stages[first:] for kind in stage.lasting]
 
 
+MERGED = ("islands", "clusters", "cutouts", "limits")
+"""Products of a mosaic that are merged into the catalogues, with their rejections."""
+
+
+def unmerged_products(config: Config, products: Products, mosaic: str) -> list[str]:
+    """What further stages make of a mask: of these, only rejections reach a catalogue."""
+    return [getattr(products, kind)(mosaic) for kind in tables_of_mosaic(config) if kind not in MERGED]
+
+
 def bulky_folders() -> list[str]:
     """Folders of products that can be fetched or made again."""
     return list(dict.fromkeys(folder for stage in STAGES for folder in stage.bulky))

@@ -7,6 +7,7 @@ import pytest
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
+from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.rerun import Rerun
@@ -87,6 +88,16 @@ def test_only_the_rejected_begin_anew(products, tmp_path):
     fetch_field(products, "C", tmp_path / "sent")
     found = rerun("fields", products, only="rejected")
     assert (found.mosaics, found.fields) == ({"A"}, {"B", "C"})
+
+
+@pytest.mark.parametrize("kind", ["islands", "clusters"])
+def test_a_mosaic_of_which_only_a_table_was_rejected_begins_anew(products, kind):
+    """As by another stage than that of the mask, which is good."""
+    table = getattr(products, kind)("B")
+    write_rejected(table, Rejection("B", "of_a_table", "b.fits", "no column"))
+    found = rerun("published", products, only="rejected")
+    assert found.mosaics == {"B"}
+    assert table in found.targets()
 
 
 def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products, tmp_path):

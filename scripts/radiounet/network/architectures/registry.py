@@ -15,6 +15,9 @@ from radiounet.errors import ModelError
 Precision = Literal["float32", "tf32", "bfloat16"]
 Span = tuple[int, int]
 
+EXTRAS = {"tensorflow": ("cpu", "gpu"), "jax": ("cpu", "gpu"), "torch": ("torch",)}
+"""What networks are computed with, and the extras of the package with which they can be computed."""
+
 OTHER_CLASSES = ("radio galaxy", "Galactic", "artefact")
 """Classes of a pixel beside diffuse; it may be several at once, or none: then it is background."""
 
