@@ -37,10 +37,10 @@ def main() -> None:
             write_index(graph.products, regions.folders())
             write_configuration(used, graph.products.configuration())
             return
+        of_region = region_files(graph.products, limits) if args.made_with else []
+        claim_outputs([*files, *of_region, graph.products.region_index()], graph.cluster_table)
         # what is merged here is of one piece, whatever regions were merged here before
         Path(graph.products.region_index()).unlink(missing_ok=True)
-        of_region = region_files(graph.products, limits) if args.made_with else []
-        claim_outputs([*files, *of_region], graph.cluster_table)
         run = merge_catalogues(
             *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
             clusters=graph.clusters,

@@ -61,10 +61,14 @@ def open_lock(path: str | Path) -> int:
         # Linux forbids O_CREAT for a file of another person in a folder with the sticky bit
         return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        with contextlib.suppress(OSError):  # a file system without modes
-            os.fchmod(handle, 0o666)  # whatever the umask takes away
-        return handle
+        pass
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    except FileExistsError:  # made by another program in the meantime
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    with contextlib.suppress(OSError):  # a file system without modes
+        os.fchmod(handle, 0o666)  # whatever the umask takes away
+    return handle
 
 
 @cache

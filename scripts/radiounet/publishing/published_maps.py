@@ -20,7 +20,7 @@ from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, c
 from radiounet.publishing.coverage import covered_cells, diffuse_cells
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.records import JobFiles, digest_of, do_once, require_files
-from radiounet.settings.releases import PUBLISHED, SOURCES
+from radiounet.settings.releases import CITED, SOURCES
 from radiounet.survey.survey import Survey
 
 CHECKED = ("islands", "clusters")
@@ -62,7 +62,7 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     made_of = {kind: sha256_of(path) for kind, path in paths.items()}
     sky = [repr(place) for place in survey.around(mosaic)]
 
-    release = survey.release.model_dump(mode="json", exclude={*SOURCES, *PUBLISHED})
+    release = survey.release.model_dump(mode="json", exclude={*SOURCES, *CITED})
 
     def make(job_files: JobFiles) -> dict:
         return _publish(job_files, paths, made_of, survey, mosaic) | {"sky": digest_of(sky)}

@@ -85,7 +85,7 @@ def write_site(
     processes : int
         At most, over mosaics.
     mosaics : sequence of str, optional
-        Of the run; without, all that have a mask, also those that only show outskirts of clusters.
+        Of the run (default: all that have a table of islands).
     with_status : bool
         Show the state of the latest run and its failed jobs, which a finished survey does not have.
 
@@ -178,11 +178,11 @@ def _remove_others(files: SiteFiles, written: set[str]) -> None:
 
 
 def _release(results: str) -> Release | None:
-    """The published release that a run is of, by its configuration or else by the name of its folder."""
+    """The release that a run is of, by its configuration or else by the name of its folder."""
     products = Products(results)
     with suppress(ConfigError, ValueError):
         if Path(products.configuration()).is_file():
-            return PUBLISHED_RELEASES.get(load_config(read_yaml(products.configuration())).survey)
+            return load_config(read_yaml(products.configuration())).survey_release
     return PUBLISHED_RELEASES.get(products.release)
 
 
@@ -190,9 +190,10 @@ def _mosaics(
     results: str, release: Release | None, tables: Iterable[Table], mosaics: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
-    named = {name for table in tables for name in rows_by_mosaic(table)} | set(mosaics or ())
     if mosaics is None and not Path(segment_files(results)["mask"]).is_file():
-        named |= set(products_at(results).mosaics("mask"))
+        # neighbours, of which only the outskirts of clusters were measured, have none
+        mosaics = products_at(results).mosaics("islands")
+    named = {name for table in tables for name in rows_by_mosaic(table)} | set(mosaics or ())
     found = []
     for name in sorted(named):
         mask = files_of(results, name)["mask"]

@@ -15,7 +15,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
-from radiounet.running.stages import unmerged_products
+from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
 from radiounet.settings.measure import MeasureOptions
@@ -229,9 +229,9 @@ class JobGraph:
     @property
     def listed_if_rejected(self) -> list[str]:
         """Products of which catalogues list only rejections: compact sources, what further stages made."""
-        config, products = self.config, self.products
-        further = [path for name in self.selected for path in unmerged_products(config, products, name)]
-        return [*config.fetched_compact(products, *self.selected), *further]
+        kinds, products = further_kinds(self.config), self.products
+        further = [getattr(products, kind)(name) for name in self.selected for kind in kinds]
+        return [*self.config.fetched_compact(products, *self.selected), *further]
 
     @cached_property
     def _measurable(self) -> list[Cluster]:

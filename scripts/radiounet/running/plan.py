@@ -87,7 +87,9 @@ class Plan:
     def __init__(self, config: Config, graph: JobGraph, costs: dict[str, Cost], field_px: int):
         self._config, self._graph, self._costs = config, graph, costs
         self._field_px = field_px
-        self._products = products_at(config.products.root)
+        products = config.products
+        # a list of regions may be left of an earlier run
+        self._products = products_at(products.root) if config.select.merges_regions else products
         self._mosaics = [*graph.selected, *graph.neighbours]
         self.stages = [self._planned(stage) for stage in stages_of(config)]
 

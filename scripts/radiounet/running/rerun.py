@@ -8,7 +8,7 @@ from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stages import lasting_products, tables_of_mosaic
+from radiounet.running.stages import further_kinds, lasting_products, tables_of_mosaic
 from radiounet.settings.config import Config
 
 NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
@@ -58,9 +58,11 @@ class Rerun:
                 self.mosaics.add(mosaic)
 
     def _rejections(self) -> Iterator[tuple[str | None, Rejection]]:
-        for mosaic in self._run_mosaics:
-            made = filter(os.path.isfile, lasting_products(self._config, self._products, mosaic))
-            if found := next(filter(None, map(read_rejection, made)), None):
+        made = {name: lasting_products(self._config, self._products, name) for name in self._graph.selected}
+        # others that it may have are of an earlier run
+        made |= {name: [self._products.mask(name)] for name in self._graph.neighbours}
+        for mosaic, paths in made.items():
+            if found := next(filter(None, map(read_rejection, filter(os.path.isfile, paths))), None):
                 yield mosaic, found
         for field in self._graph.fields_used:
             source = self._products.field_source(field)
@@ -91,11 +93,12 @@ class Rerun:
         made = set(self.mosaics)
         if self.fields:
             made |= {name for name in self._run_mosaics if self.fields & set(self._graph.fields_of(name))}
+        kinds = dict.fromkeys([*tables_of_mosaic(self._config), *further_kinds(self._config)])
         tables: set[str] = set()
         others: set[str] = set()
         for name in self._graph.selected:
             touched = made & set(self._graph.touched_by_clusters_of(name))
-            for kind in tables_of_mosaic(self._graph.config):
+            for kind in kinds:
                 depends = name in made or (touched and kind == "clusters")
                 (tables if depends else others).add(getattr(self._products, kind)(name))
         if _all_there(sorted(others)):

@@ -108,9 +108,10 @@ MERGED = ("islands", "clusters", "cutouts", "limits")
 """Products of a mosaic that are merged into the catalogues, with their rejections."""
 
 
-def unmerged_products(config: Config, products: Products, mosaic: str) -> list[str]:
-    """What further stages make of a mask: of these, only rejections reach a catalogue."""
-    return [getattr(products, kind)(mosaic) for kind in tables_of_mosaic(config) if kind not in MERGED]
+def further_kinds(config: Config) -> list[str]:
+    """Lasting products of stages that were added: of these, only rejections reach a catalogue."""
+    known = ("probability", "mask", *MERGED)
+    return [kind for stage in stages_of(config) for kind in stage.lasting if kind not in known]
 
 
 def bulky_folders() -> list[str]:

@@ -230,7 +230,8 @@ class Config(Section):
     @property
     def keys_of_release(self) -> list[tuple[str, ...]]:
         """Keys that say what the published release is and where its files are."""
-        keys: list[tuple[str, ...]] = [("release",), ("releases", self.release)]
+        names = [name for name in Release.model_fields if name not in PUBLISHED]
+        keys: list[tuple[str, ...]] = [("release",), *(("releases", self.release, name) for name in names)]
         return [*keys, ("archive", self.release)] if self.has_archive_section else keys
 
     @property

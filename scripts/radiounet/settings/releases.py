@@ -102,8 +102,8 @@ SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
 CITED = ("paper", "doi")
 """What only citations need to know of it."""
-PUBLISHED = (*CITED, "facility", "instrument")
-"""What only a publication needs to know of it."""
+PUBLISHED = (*CITED, "survey", "facility", "instrument")
+"""What only a report and a publication need to know of it."""
 
 LOTSS_IMAGES: dict[str, Any] = {"pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0}
 LOTSS: dict[str, Any] = {"survey": "LoTSS", "facility": "LOFAR", "instrument": "HBA", **LOTSS_IMAGES}

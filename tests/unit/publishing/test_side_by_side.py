@@ -18,7 +18,7 @@ def marked(mark, thing):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_come_in_the_order_of_the_things(processes):
-    made = side_by_side(partial(marked, "mine"), ["a", "b", "c"], processes)
+    made = side_by_side(partial(marked, "mine"), ["a", "b", "c"], processes, "letters")
     assert [one.rpartition(" ")[0] for one in made] == ["mine a", "mine b", "mine c"]
     workers = {int(one.rpartition(" ")[2]) for one in made}
     assert (os.getpid() in workers) == (processes == 1)
@@ -26,7 +26,7 @@ def test_results_come_in_the_order_of_the_things(processes):
 
 def test_an_error_keeps_its_kind_and_words():
     with pytest.raises(ConfigError, match="mine: bad"):
-        side_by_side(partial(marked, "mine"), ["a", "bad"], 2)
+        side_by_side(partial(marked, "mine"), ["a", "bad"], 2, "letters")
 
 
 def knows(module, _):
@@ -34,5 +34,8 @@ def knows(module, _):
 
 
 def test_processes_have_imported_the_publication_before_their_first_job():
-    assert side_by_side(partial(knows, "radiounet.publishing.publication"), [1, 2], 2) == [True, True]
-    assert side_by_side(partial(knows, "radiounet.mosaicking.coadd"), [1, 2], 2) == [False, False]
+    assert side_by_side(partial(knows, "radiounet.publishing.publication"), [1, 2], 2, "numbers") == [
+        True,
+        True,
+    ]
+    assert side_by_side(partial(knows, "radiounet.mosaicking.coadd"), [1, 2], 2, "numbers") == [False, False]

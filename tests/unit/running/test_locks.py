@@ -14,7 +14,6 @@ from radiounet.running.locks import hold, is_held, let_go, require_free
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 HOLD = """
 import sys, time
-from radiounet.running import locks
 from radiounet.running.locks import hold
 hold(sys.argv[1])
 print("held", flush=True)
@@ -141,3 +140,24 @@ def test_a_lock_that_only_another_person_may_remove_is_let_go(tmp_path, monkeypa
     hold(tmp_path)
     let_go(tmp_path)
     assert not (tmp_path / ".radiounet.lock").exists()
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_lock_of_another_person_in_a_sticky_folder_is_taken(tmp_path, monkeypatch, left):
+    """Where Linux refuses to create what is there; it may be made between the look and the making."""
+    lock, opened = tmp_path / ".radiounet.lock", os.open
+    if left:
+        lock.touch()
+
+    def as_linux(path, flags, mode=0o777):
+        if flags & os.O_CREAT and Path(path) == lock:
+            os.close(opened(path, os.O_WRONLY | os.O_CREAT))
+            raise FileExistsError if flags & os.O_EXCL else PermissionError
+        return opened(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", as_linux)
+        hold(tmp_path)
+    assert is_held(tmp_path)
+    let_go(tmp_path)
+    assert not lock.exists()

@@ -7,6 +7,7 @@ import pytest
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
 from radiounet.images.products import Products
+from radiounet.images.regional_products import write_index
 from radiounet.images.squares import Mosaic
 from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
@@ -86,6 +87,17 @@ def test_jobs_and_times_of_every_rule(tmp_path):
     assert stage(plan, "measure_clusters").seconds == pytest.approx((9 + 1) / 2)
     assert stage(plan, "merge_catalogue").seconds == pytest.approx(1 + 2 * 0.5)
     assert stage(plan, "report").seconds == pytest.approx(2 + 1 + 60)  # 60 islands at most
+
+
+def test_regions_that_were_merged_before_do_not_count_in_one_piece(tmp_path):
+    products = Products(f"{tmp_path}/dr2")
+    write_index(products, {"A": "3_1", "B": "3_1"})
+    region = Products(f"{tmp_path}/dr2/regions/3_1")
+    for name in "AB":
+        reject_mosaic(region, name, BUNIT="K")
+    assert stage(make(tmp_path), "segment").done == 0
+    shutil.copytree(region.root, products.root, dirs_exist_ok=True)
+    assert stage(make(tmp_path), "segment").done == 2
 
 
 def test_gigabytes(tmp_path):

@@ -9,8 +9,10 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
+from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.rerun import Rerun
+from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2
 from radiounet.survey.cells import NearestPointing
@@ -41,7 +43,7 @@ def products(tmp_path):
     return Products(str(tmp_path / "dr2"))
 
 
-def rerun(source, products, **config):
+def graph_of(source, products, **config):
     folder = Path(products.root).parent
     settings = {
         "results": str(folder),
@@ -50,8 +52,12 @@ def rerun(source, products, **config):
         "mosaics": {"source": source},
         "archive": {"list_folder": str(folder / "lists"), "dr2": {"field": "file:///there/{field}/{file}"}},
     }
-    config = load_config(settings | config)
-    return Rerun(config, JobGraph(config, folder), products)
+    return JobGraph(load_config(settings | config), folder)
+
+
+def rerun(source, products, **config):
+    graph = graph_of(source, products, **config)
+    return Rerun(graph.config, graph, products)
 
 
 def names(paths, root):
@@ -98,6 +104,26 @@ def test_a_mosaic_of_which_only_a_table_was_rejected_begins_anew(products, kind)
     found = rerun("published", products, only="rejected")
     assert found.mosaics == {"B"}
     assert table in found.targets()
+
+
+def test_tables_that_an_earlier_run_left_of_a_neighbour_do_not_count(products):
+    write_rejected(products.islands("N"), Rejection("N", "find_islands", "n.fits", "no column"))
+    write_rejected(products.mask("N"), Rejection("N", "segment", "n.fits", "no beam"))
+    assert rerun("published", products, only="rejected").mosaics == {"N"}
+    Path(products.mask("N")).unlink()
+    assert not rerun("published", products, only="rejected").mosaics
+
+
+def test_what_an_added_stage_rejected_of_an_image_is_made_again(products, monkeypatch):
+    """Its row may stand before that of the mask."""
+    added = Stage("count_sources", "selected", "area", "Mpx", lasting=("area",))
+    monkeypatch.setattr(stages, "STAGES", [added, *stages.STAGES])
+    monkeypatch.setattr(Products, "area", lambda self, name: f"{self.root}/areas/{name}.ecsv", raising=False)
+    write_rejected(products.area("B"), Rejection("B", "count_sources", "b.fits", "no source"))
+    found = rerun("published", products, only="rejected")
+    assert found.mosaics == {"B"}
+    assert products.area("B") in found.targets()
+    assert graph_of("published", products).listed_if_rejected == [products.area(name) for name in "ABC"]
 
 
 def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products, tmp_path):
