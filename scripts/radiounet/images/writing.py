@@ -57,18 +57,17 @@ def open_lock(path: str | Path) -> int:
     OSError
         It is a symbolic link, another person forbids it, or the folder has none and cannot be written to.
     """
-    try:
+    while True:
         # Linux forbids O_CREAT for a file of another person in a folder with the sticky bit
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        pass
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
-    except FileExistsError:  # made by another program in the meantime
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    with contextlib.suppress(OSError):  # a file system without modes
-        os.fchmod(handle, 0o666)  # whatever the umask takes away
-    return handle
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        except FileExistsError:  # made by another program in the meantime
+            continue
+        with contextlib.suppress(OSError):  # a file system without modes
+            os.fchmod(handle, 0o666)  # whatever the umask takes away
+        return handle
 
 
 @cache

@@ -21,6 +21,7 @@ from radiounet.images.reading import fits_header, reading
 from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import STYLE, write_if_changed, write_script
+from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.kit import files_of, read_catalogues
 from radiounet.publishing.research_object import CRATE, NO_LIMITS
 from radiounet.publishing.side_by_side import side_by_side
@@ -85,7 +86,7 @@ def write_site(
     processes : int
         At most, over mosaics.
     mosaics : sequence of str, optional
-        Of the run (default: all that have a table of islands).
+        Of the run (default: all that have a table of islands, or a row in a catalogue).
     with_status : bool
         Show the state of the latest run and its failed jobs, which a finished survey does not have.
 
@@ -190,10 +191,8 @@ def _mosaics(
     results: str, release: Release | None, tables: Iterable[Table], mosaics: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
-    if mosaics is None and not Path(segment_files(results)["mask"]).is_file():
-        # neighbours, of which only the outskirts of clusters were measured, have none
-        mosaics = products_at(results).mosaics("islands")
-    named = {name for table in tables for name in rows_by_mosaic(table)} | set(mosaics or ())
+    named = {name for table in tables for name in rows_by_mosaic(table)}
+    named |= set(_with_tables(results) if mosaics is None else mosaics)
     found = []
     for name in sorted(named):
         mask = files_of(results, name)["mask"]
@@ -201,6 +200,23 @@ def _mosaics(
         state = "rejected" if rejection else "none" if name == NOWHERE else "done"
         found.append({"name": name, "state": state, "outline": _outline(release, name, mask)})
     return found
+
+
+def _with_tables(results: str) -> list[str]:
+    """Mosaics that have a table of islands; neighbours, which only show outskirts of clusters, have none."""
+    if Path(segment_files(results)["mask"]).is_file():
+        return []
+    products = products_at(results)
+    names, catalogue = products.mosaics("islands"), products.catalogue("islands", "vot")
+    merged = read_votable(catalogue).meta.get("mosaics") if Path(catalogue).is_file() else None
+    if merged not in (None, str(len(names))):
+        logger.warning(
+            "%s has tables of %d mosaics, its catalogue is of %s: those of an earlier run are shown, too",
+            results,
+            len(names),
+            merged,
+        )
+    return names
 
 
 def _outline(release: Release | None, name: str, mask: str) -> list[float]:

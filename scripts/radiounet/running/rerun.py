@@ -8,7 +8,7 @@ from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stages import further_kinds, lasting_products, tables_of_mosaic
+from radiounet.running.stages import further_kinds, lasting_products, stages_of, tables_of_mosaic
 from radiounet.settings.config import Config
 
 NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
@@ -60,7 +60,9 @@ class Rerun:
     def _rejections(self) -> Iterator[tuple[str | None, Rejection]]:
         made = {name: lasting_products(self._config, self._products, name) for name in self._graph.selected}
         # others that it may have are of an earlier run
-        made |= {name: [self._products.mask(name)] for name in self._graph.neighbours}
+        kinds = [kind for one in stages_of(self._config) if one.each == "mosaic" for kind in one.lasting]
+        for name in self._graph.neighbours:
+            made[name] = [getattr(self._products, kind)(name) for kind in kinds]
         for mosaic, paths in made.items():
             if found := next(filter(None, map(read_rejection, filter(os.path.isfile, paths))), None):
                 yield mosaic, found

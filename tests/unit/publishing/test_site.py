@@ -1,0 +1,62 @@
+"""What the results site says of a run, apart from a publication; `tests/browser` looks at its pages."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from published import copy_of
+from radiounet.images.products import SiteFiles
+from radiounet.publishing.site import write_site
+from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import write_configuration
+
+OWN_RELEASE = {
+    "releases": {
+        "deep": {
+            "survey": "My Survey",
+            **{"cells": "pointing", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 1300.0},
+        }
+    },
+    "release": "deep",
+    "clusters": None,
+}
+
+
+@pytest.fixture
+def products(run, tmp_path):
+    return copy_of(run, tmp_path)
+
+
+def said_of(products, folder):
+    """What the page says of the run."""
+    write_site(products.root, folder, None, 1)
+    text = Path(SiteFiles(str(folder)).data("run")).read_text()
+    return json.loads(text.removeprefix('Site.load("run",').removesuffix(");\n"))
+
+
+def test_neighbours_are_no_mosaics_of_the_run(products, tmp_path, caplog):
+    """Of a neighbour there is a mask, and no table of islands."""
+    expected = said_of(products, tmp_path / "alone")
+    assert [(one["name"], one["state"]) for one in expected["mosaics"]] == [
+        *(("a", "done"), ("b", "done"), ("c", "rejected"))
+    ]
+    shutil.copyfile(products.mask("a"), products.mask("0_neighbour"))
+    fits.setval(products.mask("0_neighbour"), "MODEL", value="other")
+    assert said_of(products, tmp_path / "site") == expected
+    assert "tables of" not in caplog.text
+
+
+def test_tables_of_an_earlier_run_are_shown_with_a_warning(products, tmp_path, caplog):
+    for kind in (products.mask, products.islands):
+        shutil.copyfile(kind("b"), kind("wider"))
+    found = said_of(products, tmp_path / "site")
+    assert [one["name"] for one in found["mosaics"]] == ["a", "b", "c", "wider"]
+    assert "has tables of 4 mosaics, its catalogue is of 3" in caplog.text
+
+
+def test_a_release_of_the_user_has_its_title(products, tmp_path):
+    write_configuration(load_config(OWN_RELEASE), products.configuration())
+    assert said_of(products, tmp_path / "site")["title"] == "My Survey DEEP (1300 MHz)"
