@@ -25,6 +25,8 @@ from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder
 from radiounet.network.segmenting import read_for, write_segmentation
 from radiounet.settings.archive import Dr2Archive
+from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.mosaics import MosaicOptions
 from radiounet.settings.releases import DR3, OWN_IMAGES
@@ -158,4 +160,7 @@ def run_to_catalogue(folder: Path, image: Path, clusters: Table) -> Products:
     products = Products(str(folder / "images"))
     run_stages(products, {"a": image}, folder / "clusters.ecsv")
     merge_catalogues(products.root, ["a"])
+    own = {"source": "images", "images": [{"name": "a", "path": str(image)}]}
+    config = load_config({"mosaics": own, "clusters": str(folder / "clusters.ecsv")})
+    write_configuration(config, products.configuration())
     return products
