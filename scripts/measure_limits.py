@@ -42,7 +42,8 @@ def main() -> None:
             MosaicProducts(args.mosaic, *files),
             read_card(model),
             predictor,
-            args.settings,
+            args.settings.limits,
+            args.settings.measure,
             target,
         )
 

@@ -22,8 +22,8 @@ from radiounet.measuring.completeness import brightest, flux_found, is_rising, n
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
-from radiounet.settings.config import Config
 from radiounet.settings.limits import LimitOptions
+from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Cluster, Survey, join_notes
@@ -245,7 +245,8 @@ def measure_limits(
     products: MosaicProducts,
     card: ModelCard,
     open_predictor: Callable[[], Predictor],
-    config: Config,
+    options: LimitOptions,
+    measure: MeasureOptions,
     target: str,
 ) -> None:
     """Measure the limits of the clusters whose centre a mosaic's cell owns, on that mosaic alone.
@@ -260,15 +261,15 @@ def measure_limits(
         Of the model that made its mask.
     open_predictor : callable
         Loads its network; called only where there is a cluster to measure.
-    config : Config
-        Its sections `limits`, and `measure` for units of the table and the cosmology.
+    options : LimitOptions
+    measure : MeasureOptions
+        Units of the table, and the cosmology.
 
     Raises
     ------
     OriginError
         The products do not belong together, or to another model.
     """
-    options, measure = config.limits, config.measure
     clusters = read_clusters(table, measure) if table else []
     places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
+from radiounet.running.snakemake_adapter import JobEvent, job_event, terminal_handlers
 from radiounet.running.stages import made_by
 
 logger = logging.getLogger(__name__)
@@ -158,60 +159,53 @@ class Progress(logging.Handler):
 
     def start(self, logger: logging.Logger) -> "Progress":
         """Attach this handler to Snakemake's logger, and begin to write."""
-        for handler in logger.handlers if self._quiet else []:
-            # a log file is a stream handler, too
-            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_no_chatter)
-                self._silenced.append(handler)
+        for handler in terminal_handlers(logger) if self._quiet else []:
+            handler.addFilter(_is_no_chatter)
+            self._silenced.append(handler)
         logger.addHandler(self)
         self._ticker.start()
         return self
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one event."""
-        told = vars(record)  # what Snakemake tells of an event is no part of Python's own record
-        event = str(told.get("event", ""))
-        if event == "job_started":
-            for number in told["jobs"]:
+        if (told := job_event(record)) is None:
+            return
+        for number in self._jobs.keys() & told.numbers:
+            if told.kind == "started":
                 self._job_started(number)
-        elif event == "job_finished":
-            self._job_finished(told["job_id"])
-        elif event == "job_error":
-            self._job_failed(told["jobid"], told["log"], told["rule_msg"])
+            elif told.kind == "finished":
+                self._job_finished(self._jobs[number])
+            else:
+                self._job_failed(number, told)
 
     def _job_started(self, number: int) -> None:
-        job = self._jobs.get(number)
-        if job:
-            job.state, job.began = "running", time.time()
-            job.attempts += 1
-            self._failures.pop(number, None)
+        job = self._jobs[number]
+        job.state, job.began = "running", time.time()
+        job.attempts += 1
+        self._failures.pop(number, None)
 
-    def _job_finished(self, number: int) -> None:
-        job = self._jobs.get(number)
-        if job:
-            job.state = "done"
-            # jobs of a group begin and end together, and share its time
-            self._spent[job.rule].append((time.time() - job.began) / self._in_group.get(job.group, 1))
-            if job.rule == made_by("mask").rule and job.mosaic:
-                self._look_for_rejection(job.mosaic)
+    def _job_finished(self, job: Job) -> None:
+        job.state = "done"
+        # jobs of a group begin and end together, and share its time
+        self._spent[job.rule].append((time.time() - job.began) / self._in_group.get(job.group, 1))
+        if job.rule == made_by("mask").rule and job.mosaic:
+            self._look_for_rejection(job.mosaic)
 
     def _look_for_rejection(self, mosaic: str) -> None:
         mask = Path(self._products.mask(mosaic))
         if mask.is_file() and (found := read_rejection(mask)):
             self._rejected[mosaic] = asdict(found)
 
-    def _job_failed(self, number: int, paths: Sequence[str] | None, message: str | None) -> None:
-        job = self._jobs.get(number)
-        if job:
-            job.state = "failed"
-            logs = [str(path) for path in paths or []]
-            self._failures[number] = {
-                "rule": job.rule,
-                "name": job.mosaic or "",
-                "attempts": job.attempts,
-                "log": logs[0] if logs else "",
-                "last_words": last_words(logs) or message or "",
-            }
+    def _job_failed(self, number: int, told: JobEvent) -> None:
+        job = self._jobs[number]
+        job.state = "failed"
+        self._failures[number] = {
+            "rule": job.rule,
+            "name": job.mosaic or "",
+            "attempts": job.attempts,
+            "log": told.logs[0] if told.logs else "",
+            "last_words": last_words(told.logs) or told.message,
+        }
 
     def finished(self, rule: str) -> bool:
         """Whether a job of this rule has ended well in this run."""

@@ -148,3 +148,48 @@ def snakemake_logger() -> logging.Logger:
     from snakemake.logging import logger
 
     return logger
+
+
+def terminal_handlers(logger: logging.Logger) -> list[logging.Handler]:
+    """What prints the words of Snakemake's logger on the terminal."""
+    # a log file is a stream handler, too
+    return [
+        handler
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    ]
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """What Snakemake tells of jobs while it runs them.
+
+    Attributes
+    ----------
+    kind : {'started', 'finished', 'failed'}
+    numbers : tuple of int
+        Of the jobs, as in `PlannedJob`.
+    logs : tuple of str
+        Log files of a job that failed.
+    message : str
+        What its rule says of it.
+    """
+
+    kind: str
+    numbers: tuple[int, ...]
+    logs: tuple[str, ...] = ()
+    message: str = ""
+
+
+def job_event(record: logging.LogRecord) -> JobEvent | None:
+    """What a record of Snakemake's logger tells of jobs; None for any other record."""
+    told = vars(record)  # what Snakemake tells of an event is no part of Python's own record
+    event = str(told.get("event", ""))
+    if event == "job_started":
+        return JobEvent("started", tuple(told["jobs"]))
+    if event == "job_finished":
+        return JobEvent("finished", (told["job_id"],))
+    if event == "job_error":
+        logs = tuple(str(path) for path in told["log"] or ())
+        return JobEvent("failed", (told["jobid"],), logs, told["rule_msg"] or "")
+    return None

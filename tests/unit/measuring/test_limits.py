@@ -24,8 +24,8 @@ from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import ModelCard, model_folder, read_card, write_card
 from radiounet.network.tiling import tile_image
-from radiounet.settings.config import load_config
 from radiounet.settings.limits import LimitOptions
+from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.survey import Cluster, Survey
@@ -91,9 +91,9 @@ class Walk:
     def table(self, rows: str, name="limits.ecsv", **limits) -> Table:
         table, target = self.folder / "in.csv", str(self.folder / name)
         table.write_text("name,ra,dec,z,M500\n" + rows)
-        config = load_config({"limits": {"trials": 24, "relics": False} | limits})
+        options = LimitOptions(**({"trials": 24, "relics": False} | limits))
         place = self.survey, self.products, self.card
-        measure_limits(str(table), *place, lambda: self.network, config, target)
+        measure_limits(str(table), *place, lambda: self.network, options, MeasureOptions(), target)
         return Table.read(target, format="ascii.ecsv")
 
 
@@ -252,7 +252,7 @@ def test_no_network_is_loaded_where_there_is_no_cluster(walk):
         raise AssertionError
 
     place = walk.survey, walk.products, walk.card
-    measure_limits(None, *place, loaded, load_config({}), target)
+    measure_limits(None, *place, loaded, LimitOptions(), MeasureOptions(), target)
     assert len(Table.read(target, format="ascii.ecsv")) == 0
 
 
