@@ -88,7 +88,7 @@ class _Model:
 
         return read_for(image, read_card(self._folder), self._options.mode)
 
-    def write(self, laid: Future, outputs: Sequence[str]) -> None:
+    def write(self, laid: Future[Any], outputs: Sequence[str]) -> None:
         """Predict an image and write its maps."""
         from radiounet.network.segmenting import write_segmentation
 

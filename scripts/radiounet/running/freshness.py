@@ -67,7 +67,7 @@ class EditMark:
         if self._expected is None:
             return False
         try:  # anew, since a module may be edited before it is imported
-            return code_hash.__wrapped__(self._stage) != self._expected
+            return bool(code_hash.__wrapped__(self._stage) != self._expected)
         except (OSError, ValueError):  # a module is gone, or half written
             return True
 
@@ -108,7 +108,7 @@ class Fingerprints:
         if not isinstance(known, list) or known[:2] != looks:
             known = self._known[str(source)] = [*looks, sha256_of(source)]
             self._changed = True
-        return known[2]
+        return str(known[2])
 
     def of_all(self, paths: Iterable[str]) -> list[str]:
         """The same of several files."""
@@ -272,7 +272,7 @@ def _is_download(path: str, source: str | None) -> bool:
     return bool(known) and sha256_of(path) in known
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path) -> dict[str, Any]:
     """What a record holds; nothing where it is absent, cut short or something else."""
     if not path.is_file():
         return {}

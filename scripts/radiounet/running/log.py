@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from radiounet.errors import RadioUNetError
 from radiounet.images.progress_bar import bars_aside
@@ -30,7 +30,7 @@ class LineFormatter(logging.Formatter):
         return visible(super().formatException(ei))
 
 
-class ConsoleHandler(logging.StreamHandler):
+class ConsoleHandler(logging.StreamHandler[TextIO]):
     """Standard error, where a progress bar may stand."""
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -216,7 +216,7 @@ class Progress(logging.Handler):
         self.acquire()
         try:
             jobs = Counter(job.state for job in self._jobs.values())
-            stages: dict[str, Counter] = defaultdict(Counter)
+            stages: dict[str, Counter[str]] = defaultdict(Counter)
             for job in self._jobs.values():
                 stages[job.rule][job.state] += 1
             mosaics = Counter(self._mosaic_state(name) for name in self._of_mosaic)

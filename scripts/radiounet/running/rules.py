@@ -140,7 +140,7 @@ class Rules:
         """Jobs at once that the plan counts with: as the profile or the command line says."""
         return self.run.jobs_at_once or JOBS
 
-    def settings(self, *keys: str | tuple[str, ...]) -> Callable:
+    def settings(self, *keys: str | tuple[str, ...]) -> Callable[[object], str]:
         """Settings that a stage is given, as a param: JSON of these keys of the configuration.
 
         A function, since Snakemake takes braces in text for wildcards.
@@ -148,7 +148,7 @@ class Rules:
         text = settings_to(self.config, *keys)
         return lambda wildcards: text
 
-    def settings_of_mosaic(self, *keys: str | tuple[str, ...]) -> Callable:
+    def settings_of_mosaic(self, *keys: str | tuple[str, ...]) -> Callable[[MosaicWildcards], str]:
         """The same for a stage of one mosaic, with the keys that say which sky it owns."""
         config, keys = self.config, (*self.config.keys_of_cells, *keys)
         if config.survey_release.is_listed:
@@ -379,12 +379,12 @@ class TrainingFiles:
         return self.calibration[:8]
 
 
-def fixed(value: Any) -> Callable:
+def fixed(value: Any) -> Callable[[object], Any]:
     """A param as a function, since Snakemake takes braces in text for wildcards."""
     return lambda wildcards: value
 
 
-def doubling(base: int) -> Callable:
+def doubling(base: int) -> Callable[..., int]:
     """A resource that doubles with every attempt."""
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
 

@@ -67,7 +67,7 @@ class SnakemakeRun:
     @property
     def is_main(self) -> bool:
         """Whether this process decides what is run; a job reads the Snakefile as well."""
-        return self._workflow.is_main_process
+        return bool(self._workflow.is_main_process)
 
     @property
     def config_files(self) -> list[str]:
@@ -82,7 +82,8 @@ class SnakemakeRun:
     @property
     def jobs_at_once(self) -> int | None:
         """Jobs that are submitted at once; None without a cluster."""
-        return self._workflow.resource_settings.nodes
+        nodes: int | None = self._workflow.resource_settings.nodes
+        return nodes
 
     @property
     def prints_jobs(self) -> bool:
@@ -147,7 +148,8 @@ def snakemake_logger() -> logging.Logger:
     """The logger of Snakemake, whose records tell how jobs fare."""
     from snakemake.logging import logger
 
-    return logger
+    found: logging.Logger = logger
+    return found
 
 
 def terminal_handlers(logger: logging.Logger) -> list[logging.Handler]:

@@ -24,8 +24,9 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > MOST_ALIASES:
+                place = self.peek_event().start_mark  # type: ignore[no-untyped-call]
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"more than {MOST_ALIASES} aliases (*)", self.peek_event().start_mark
+                    None, None, f"more than {MOST_ALIASES} aliases (*)", place
                 )
         return super().compose_node(parent, index)
 
