@@ -61,7 +61,7 @@ rule measure_clusters:
             wildcards.mosaic, *GRAPH.touched_by_clusters_of(wildcards.mosaic)
         ),
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
-        clusters=fixed([word for table in GRAPH.cluster_table for word in ("--clusters", table)]),
+        clusters=fixed(GRAPH.cluster_options),
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         card=lambda wildcards: GRAPH.model_state,
         compact=RULES.compact_options,
@@ -103,9 +103,7 @@ if CONFIG.limits.enabled:
             root=fixed(PRODUCTS.root),
             list=fixed(GRAPH.list_options),
             cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
-            clusters=fixed(
-                [word for table in GRAPH.cluster_table for word in ("--clusters", table)]
-            ),
+            clusters=fixed(GRAPH.cluster_options),
             rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
             card=lambda wildcards: GRAPH.model_state,
             settings=RULES.settings_of_mosaic(

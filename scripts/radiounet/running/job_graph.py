@@ -176,6 +176,11 @@ class JobGraph:
         return [self.config.survey_products.cluster_list()] if len(lists) > 1 else lists
 
     @property
+    def cluster_options(self) -> list[str]:
+        """Options that name the table of clusters to a script."""
+        return [word for table in self.cluster_table for word in ("--clusters", table)]
+
+    @property
     def lists_made_first(self) -> list[str]:
         """Lists that must be fetched, and merged, before the job graph can be made."""
         fetched = map(self._cluster_path, self.config.fetched_clusters)
