@@ -47,6 +47,8 @@ def mask_provenance(mask: str) -> dict[str, object]:
 
 def origin_error(path: str, text: str) -> OriginError:
     """Return the error of a product that does not belong to the others; it says what to do."""
-    error = OriginError(f"{text}; `snakemake rerun --config only=rejected` makes it anew")
+    error = OriginError(
+        f"{text}; `snakemake` makes it anew, `snakemake rerun --config only=rejected` if it was rejected"
+    )
     error.file = path
     return error

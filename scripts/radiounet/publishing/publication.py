@@ -248,7 +248,9 @@ def _finish_site(
         remove_file(publication, name)
     if before:
         restore_page(publication.root)
-    paths = write_site(products.root, publication.root, options.aladin, processes, mosaics, with_status=False)
+    paths = write_site(
+        products.root, publication.root, options.aladin, processes, mosaics, files, with_status=False
+    )
     made = {}
     for path in paths:
         name = Path(path).relative_to(publication.root).as_posix()

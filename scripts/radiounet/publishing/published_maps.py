@@ -111,7 +111,8 @@ def _check_mask(
     if not np.array_equal(expected, mask):
         count = np.count_nonzero(expected != mask)
         raise ConfigError(
-            f"{paths['mask']} was changed: {count} of its pixels do not follow from {paths['probability']}"
+            f"{paths['mask']} or {paths['probability']} was changed: {count} pixels of the mask do not "
+            "follow from the probability; run the workflow again"
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,7 @@ def write_site(
     aladin: str | Path | None,
     processes: int,
     mosaics: Sequence[str] | None = None,
+    published: Collection[str] | None = None,
     with_status: bool = True,
 ) -> list[str]:
     """Write the results site of a run; files that would not change are left alone.
@@ -87,6 +88,8 @@ def write_site(
         At most, over mosaics.
     mosaics : sequence of str, optional
         Of the run (default: all that have a table of islands, or a row in a catalogue).
+    published : collection of str, optional
+        Names of the files that can be downloaded (default: all of `folder`).
     with_status : bool
         Show the state of the latest run and its failed jobs, which a finished survey does not have.
 
@@ -127,7 +130,8 @@ def write_site(
     for made in side_by_side(partial(write_mosaic, sources), jobs, processes, "mosaics of the site"):
         written.update(made)
     _remove_others(files, written)
-    run = _run(results, files, release, catalogues, described)
+    downloads = _downloads(files, published)
+    run = _run(results, files, release, catalogues, described, downloads)
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d clusters, %d islands on %d mosaics", len(clusters), len(islands), len(described))
@@ -239,6 +243,7 @@ def _run(
     release: Release | None,
     catalogues: dict[str, Table],
     mosaics: list[dict[str, Any]],
+    downloads: list[list[Any]],
 ) -> dict[str, Any]:
     """What the page says of the run as a whole."""
     masks = [files_of(results, one["name"])["mask"] for one in mosaics if one["state"] == "done"]
@@ -254,7 +259,6 @@ def _run(
             [str(row["name"]), str(row["stage"]), Path(str(row["file"])).name, str(row["reason"])]
             for row in table
         ]
-    downloads = _downloads(files)
     published = {name for name, *_ in downloads}
     hips = [kind for kind in HIPS if Path(files.root, "hips", kind, "properties").is_file()]
     return {
@@ -289,16 +293,19 @@ def _hips(files: SiteFiles, kind: str) -> dict[str, str]:
     return {"kind": kind} | {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _downloads(files: SiteFiles) -> list[list[Any]]:
+def _downloads(files: SiteFiles, published: Collection[str] | None) -> list[list[Any]]:
     """Folders and files beside the site, but for their checksums: name, how many files, bytes."""
-    if not Path(files.root).is_dir():
+    root = Path(files.root)
+    if not root.is_dir():
         return []
     found, others = [], (files.page(), files.folder(), Publication(files.root).at(Publication.checksums()))
-    for path in sorted(Path(files.root).iterdir()):
+    for path in sorted(root.iterdir()):
         if path.name.startswith(".") or str(path) in others:
             continue
         inside = [one for one in path.rglob("[!.]*") if one.is_file()] if path.is_dir() else [path]
-        found.append(
-            [path.name + "/" * path.is_dir(), len(inside), sum(one.stat().st_size for one in inside)]
-        )
+        if published is not None:
+            inside = [one for one in inside if one.relative_to(root).as_posix() in published]
+        if inside:
+            size = sum(one.stat().st_size for one in inside)
+            found.append([path.name + "/" * path.is_dir(), len(inside), size])
     return found

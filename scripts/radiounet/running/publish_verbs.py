@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import LOCK_FILE, Products, Publication
+from radiounet.images.products import LOCK_FILE, Products, Publication, segment_files
 from radiounet.images.regional_products import products_at
 from radiounet.running.arguments import add_processes
 from radiounet.running.locks import hold, let_go, require_free
@@ -69,9 +69,15 @@ def publish(arguments: Sequence[str]) -> None:
         from radiounet.publishing.publication import publish as publish_run
         from radiounet.publishing.publication import run_mosaics, survey_of_run
 
+        if not Path(args.results).is_dir():
+            raise ConfigError(f"there is no folder {args.results}")
+        if Path(segment_files(args.results)["mask"]).is_file():
+            raise ConfigError(
+                f"{args.results} is of radiounet segment, not of a survey: radiounet site shows it"
+            )
         products = products_at(args.results.rstrip("/"))
         folder_name = Products(str(Path(args.results).resolve())).release
-        release = args.release or parse_release(folder_name)
+        release = args.release or _named(folder_name)
         if not release.name:
             release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)
@@ -97,6 +103,13 @@ def publish(arguments: Sequence[str]) -> None:
                 let_go(place)
 
     run_stage(args, work, outputs=[], writes=[record])
+
+
+def _named(folder: str) -> Release:
+    try:
+        return parse_release(folder)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: name the release of the folder with --release") from None
 
 
 def _can_lock(folder: str) -> bool:

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from programs import ROOT
 from published import OPTIONS, bytes_of, copy_of, publish_to, state_of
 from radiounet.errors import ConfigError, OriginError
-from radiounet.images.products import Products, Publication
+from radiounet.images.products import Products, Publication, segment_files
 from radiounet.images.reading import ecsv_table
 from radiounet.images.regional_products import write_index
 from radiounet.images.squares import Mosaic
@@ -374,14 +374,35 @@ def test_a_verb_that_was_killed_in_its_first_moments_goes_on(run, tmp_path, left
 def test_files_of_nobody_are_named_and_have_no_checksum(run, published, tmp_path, caplog):
     folder = tmp_path / "publication"
     shutil.copytree(published.root, folder)
-    (folder / "masks/stray.txt").write_text("mine")
+    strays = folder / "masks/stray.txt", folder / "notes.txt"
+    for stray in strays:
+        stray.write_text("mine")
     publish_to(folder, run)
-    assert (
-        f"1 files do not belong to this publication and have no checksum: {folder}/masks/stray.txt"
-        in caplog.text
-    )
+    assert "2 files do not belong to this publication and have no checksum: " in caplog.text
+    assert all(str(stray) in caplog.text for stray in strays)
     assert "stray" not in (folder / "SHA256SUMS").read_text()
-    assert (folder / "masks/stray.txt").read_text() == "mine"
+    for stray in strays:
+        assert stray.read_text() == "mine"
+        stray.unlink()
+    assert bytes_of(Publication(str(folder))) == bytes_of(published)  # the site does not offer them
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "there is no folder"),
+        ("renamed", "name the release of the folder with --release"),
+        ("one_image", "is of radiounet segment, not of a survey"),
+    ],
+)
+def test_a_folder_that_is_no_release_is_refused_with_a_remedy(run, tmp_path, capsys, name, said):
+    folder = tmp_path / name
+    if name == "renamed":
+        shutil.copytree(run.root, folder)
+    elif name == "one_image":
+        folder.mkdir()
+        shutil.copyfile(run.mask("a"), segment_files(str(folder))["mask"])
+    assert said in refused(folder, tmp_path / "out", capsys)
 
 
 @contextmanager
