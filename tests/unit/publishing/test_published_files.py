@@ -47,7 +47,9 @@ def test_the_verb_refuses(tmp_path, capsys):
     assert end.value.code == ConfigError.exit_status
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     assert "is not empty and no publication" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as end:
-        main(["publish", str(tmp_path / "none"), "--release", "dr2", "--out", str(tmp_path / "out")])
-    assert end.value.code == ConfigError.exit_status
-    assert "is missing: nothing can be published without it" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    for name, said in (("none", "there is no folder"), ("empty", "is missing: nothing can be published")):
+        with pytest.raises(SystemExit) as end:
+            main(["publish", str(tmp_path / name), "--release", "dr2", "--out", str(tmp_path / "out")])
+        assert end.value.code == ConfigError.exit_status
+        assert said in capsys.readouterr().err
