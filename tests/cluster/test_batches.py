@@ -1,5 +1,6 @@
 """One job of Slurm for many mosaics: one of them rejected, the job killed half way, another selection."""
 
+import json
 import os
 import signal
 
@@ -37,6 +38,10 @@ def starts_of_a_model(run):
 
 def shelf(run):
     return run.folder / "results/dr2/sources/shelf"
+
+
+def status_of(run):
+    return json.loads((run.folder / "results/dr2/status.json").read_text())
 
 
 def test_a_rejected_mosaic_is_one_of_its_job_and_a_wider_selection_redoes_nothing(mosaics):
@@ -78,8 +83,12 @@ def test_a_job_killed_half_way_goes_on_with_what_is_missing(mosaics):
     mosaics.slurm.wait_for(held)
     made = {path.name.split(".")[0]: path.stat().st_ino for path in held()}
     (job,) = mosaics.submitted("segment")
+    mosaics.slurm.wait_for(lambda: status_of(mosaics)["stages"]["segment"]["running"] == 3)
     mosaics.slurm.cancel(job)
     assert process.wait(PATIENCE_S) == 0, mosaics.said()
+    # the job of all three was tried again, and ended well
+    status = status_of(mosaics)
+    assert (status["failed"], status["stages"]["segment"]["done"]) == ([], 3)
     first, second = mosaics.submitted("segment")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
     assert (second.memory_mb, second.minutes) == (2 * first.memory_mb, 2 * first.minutes)

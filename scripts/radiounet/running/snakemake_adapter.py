@@ -187,8 +187,10 @@ def job_event(record: logging.LogRecord) -> JobEvent | None:
     """What a record of Snakemake's logger tells of jobs; None for any other record."""
     told = vars(record)  # what Snakemake tells of an event is no part of Python's own record
     event = str(told.get("event", ""))
-    if event == "job_started":
+    if event == "job_started":  # a group is told by a name of its own
         return JobEvent("started", tuple(told["jobs"]))
+    if event == "group_info":  # of a group that begins
+        return JobEvent("started", tuple(job.jobid for job in told["jobs"]))
     if event == "job_finished":
         return JobEvent("finished", (told["job_id"],))
     if event == "job_error":

@@ -1,11 +1,14 @@
+import inspect
 import io
 import json
 import logging
 import pickle
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake.jobs import GroupJob
 
 from programs import ROOT, snakemake, start
 from radiounet.errors import BadDataError
@@ -172,6 +175,24 @@ def test_jobs_of_a_group_share_its_time(tell, products, monkeypatch):
     tell(progress, "job_finished", job_id=1)
     # 2 h for work of 1 + 1 + 1, left are 4
     assert progress.status("running").hours_left == pytest.approx(2 * 4 / 3)
+
+
+def test_jobs_of_a_group_begin_with_it(tell, progress, tmp_path):
+    """Snakemake tells its start by a name, and its jobs with it; their ends one by one."""
+    told = {"event": "group_info", "group_id": "segment", "jobs": [SimpleNamespace(jobid=n) for n in (1, 3)]}
+    source = inspect.getsource(GroupJob.log_info)
+    assert all(name in source for name in ("GROUP_INFO", "jobs=self.jobs"))
+    tell(progress, "job_started", jobs=["4a0c3f0e"])
+    assert progress.status("running").jobs["running"] == 0
+    progress.emit(logging.makeLogRecord(told))
+    assert progress.status("running").jobs["running"] == 2
+    tell(progress, "job_error", jobid=1, log=[], rule_msg="lost")
+    assert [one["attempts"] for one in progress.status("running").failed] == [1]
+    progress.emit(logging.makeLogRecord(told))
+    tell(progress, "job_finished", job_id=1)
+    status = progress.status("running")
+    assert status.failed == []
+    assert status.jobs["done"] == 1
 
 
 def test_line_file_and_page(events, products):
