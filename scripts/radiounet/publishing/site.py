@@ -109,7 +109,7 @@ def write_site(
         tables.get(kind, Table({"name": [], "mosaic": []})) for kind in ("cluster", "island")
     )
     _require_own(files)
-    release = _release(results)
+    release = release_of_run(results)
     described = _mosaics(results, release, [clusters, islands], mosaics)
     names = [one["name"] for one in described]
     catalogues = {"clusters": clusters, "islands": islands}
@@ -182,7 +182,7 @@ def _remove_others(files: SiteFiles, written: set[str]) -> None:
             path.unlink()
 
 
-def _release(results: str) -> Release | None:
+def release_of_run(results: str) -> Release | None:
     """The release that a run is of, by its configuration or else by the name of its folder."""
     products = Products(results)
     with suppress(ConfigError, ValueError):

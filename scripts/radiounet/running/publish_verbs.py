@@ -45,7 +45,7 @@ def publish(arguments: Sequence[str]) -> None:
         "--release",
         type=release_option,
         help="release: the name of a published one, images for own images, or an entry of releases as JSON "
-        "(default: the folder's name)",
+        "(default: that of the run's configuration, or else the folder's name)",
     )
     parser.add_argument(
         "--list",
@@ -68,6 +68,7 @@ def publish(arguments: Sequence[str]) -> None:
             start_server()
         from radiounet.publishing.publication import publish as publish_run
         from radiounet.publishing.publication import run_mosaics, survey_of_run
+        from radiounet.publishing.site import release_of_run
 
         if not Path(args.results).is_dir():
             raise ConfigError(f"there is no folder {args.results}")
@@ -77,7 +78,7 @@ def publish(arguments: Sequence[str]) -> None:
             )
         products = products_at(args.results.rstrip("/"))
         folder_name = Products(str(Path(args.results).resolve())).release
-        release = args.release or _named(folder_name)
+        release = args.release or release_of_run(args.results) or _named(folder_name)
         if not release.name:
             release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)

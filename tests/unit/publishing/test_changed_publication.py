@@ -387,6 +387,15 @@ def test_files_of_nobody_are_named_and_have_no_checksum(run, published, tmp_path
     assert bytes_of(Publication(str(folder))) == bytes_of(published)  # the site does not offer them
 
 
+def test_the_release_is_that_of_the_configuration(run, published, tmp_path):
+    shutil.copytree(run.root, tmp_path / "renamed")
+    main(["publish", str(tmp_path / "renamed"), "--out", str(tmp_path / "out"), "--threads", "1"])
+    images = [
+        Publication(root).at(Publication.obscore("fits")) for root in (published.root, str(tmp_path / "out"))
+    ]
+    assert Path(images[0]).read_bytes() == Path(images[1]).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -399,6 +408,7 @@ def test_a_folder_that_is_no_release_is_refused_with_a_remedy(run, tmp_path, cap
     folder = tmp_path / name
     if name == "renamed":
         shutil.copytree(run.root, folder)
+        Path(Products(str(folder)).configuration()).unlink()
     elif name == "one_image":
         folder.mkdir()
         shutil.copyfile(run.mask("a"), segment_files(str(folder))["mask"])
