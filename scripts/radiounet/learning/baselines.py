@@ -23,7 +23,7 @@ LEAST_WEIGHT = 0.02
 def smoothed_threshold(
     image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float
 ) -> np.ndarray:
-    """Compact sources removed, smoothed to 60", cut at 3 rms as measured there.
+    """Compact sources removed, smoothed to 60", cut at 3 times the rms measured there.
 
     What a person does with a low-resolution image. One of a coarser beam is not
     smoothed any further.
