@@ -35,7 +35,7 @@ from radiounet.network.model_cards import ModelCard, model_folder, network_input
 from radiounet.network.tiling import layout, stitch
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
-from radiounet.settings.simulate import HELD_OUT, SimulateOptions, read_sky
+from radiounet.settings.simulate import HELD_OUT, read_sky
 from radiounet.simulation.simulate import CLASSES, DIFFUSE_SNR, simulate_pair
 from radiounet.survey.survey import Cluster
 
@@ -78,8 +78,7 @@ class Truth:
 
 def simulated(sky: str, count: int) -> Iterator[Truth]:
     """Held-out images of one of the own skies, at the survey's beam."""
-    options = SimulateOptions() if sky == "own" else read_sky(sky)
-    options = options.model_copy(
+    options = read_sky(sky).model_copy(
         update={"coarse_fraction": 0.0, "zoom_fraction": 0.0, "cutout_fraction": 0.0}
     )
     for seed in range(FIRST_SEED, FIRST_SEED + count):

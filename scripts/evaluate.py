@@ -4,7 +4,7 @@ How the weights were trained is read from their learning curve; of section train
 evaluation counts: tiles, images, bound on false islands, models to compare with.
 """
 
-from radiounet.images.products import model_files
+from radiounet.images.model_files import model_files
 from radiounet.running.arguments import add_evaluation_arguments
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings

@@ -1,6 +1,6 @@
 """Import published weights that the configuration names."""
 
-from radiounet.images.products import imported_model_files
+from radiounet.images.model_files import imported_model_files
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_settings

@@ -16,6 +16,7 @@ __all__ = [
     "geometry",
     "headers",
     "image",
+    "model_files",
     "noise",
     "origins",
     "products",

@@ -345,8 +345,6 @@ def file_stems(names: Iterable[str]) -> list[str]:
 
 
 LONGEST_STEM = 80
-MODEL_CARD = "card.yaml"
-MODEL_WEIGHTS = "network.weights.h5"
 
 
 def _files(folder: str, names: dict[str, str]) -> dict[str, str]:
@@ -377,17 +375,6 @@ def catalogue_evaluation_files(folder: str) -> dict[str, str]:
     scores = {"page": "evaluation.md", "evaluation": "evaluation.json", "picture": "evaluation.png"}
     tables = {"matched": "labels_matched.ecsv", "recalibrated": "catalogue_recalibrated.ecsv"}
     return _files(folder, scores | tables)
-
-
-def imported_model_files(folder: str) -> list[str]:
-    """Files of the folder of a model whose weights were imported."""
-    return [f"{folder}/{MODEL_WEIGHTS}", f"{folder}/{MODEL_CARD}"]
-
-
-def model_files(folder: str) -> list[str]:
-    """Files of the folder of a model that was trained and evaluated here."""
-    others = ("learning_curve.csv", "metrics.json", "evaluation.md", "evaluation.png")
-    return [*imported_model_files(folder), *(f"{folder}/{name}" for name in others)]
 
 
 LOCK_FILE = ".radiounet.lock"

@@ -14,6 +14,7 @@ __all__ = [
     "evaluation_figure",
     "evaluation_report",
     "hard_negatives",
+    "label_planes",
     "learning_curve",
     "legs",
     "losses",
@@ -25,6 +26,7 @@ __all__ = [
     "runs",
     "samples",
     "scenes",
+    "score_sets",
     "torch_training",
     "training",
 ]

@@ -29,7 +29,8 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
     heads : list of str
         An empty corner and the names of the methods.
     rows : list of list of str
-        One row per score, its name first; a dash where it is undefined.
+        One row per score, its name first; a dash where it is undefined. Scores that are undefined for
+        all methods, such as those of clusters on images without any, have no row.
     """
     causes = causes_met(methods)
     lines: list[tuple[str, Callable[[Scores], str]]] = [
@@ -49,9 +50,8 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
         ),
         ("flux in the mask (all sources in it) over truth (16 to 84 %)", _flux),
     ]
-    return ["", *(one["method"] for one in methods)], [
-        [name, *(value(one) for one in methods)] for name, value in lines
-    ]
+    rows = [[name, *(value(one) for one in methods)] for name, value in lines]
+    return ["", *(one["method"] for one in methods)], [row for row in rows if {*row[1:]} != {MISSING}]
 
 
 def _recall(part: dict) -> str:
@@ -73,6 +73,24 @@ def _flux(scores: Scores) -> str:
     return f"{flux['median']:.2f} ({flux['p16']:.2f} to {flux['p84']:.2f})"
 
 
+def _measured_on(scores: Scores) -> str:
+    """Sentence that says what was measured on."""
+    images, objects = (
+        f"{scores['images']} held-out images",
+        f"{scores['objects']['all']['count']} diffuse objects",
+    )
+    clusters, listed = scores["clusters"], scores["clusters_by_catalogue"]
+    known = f"{images}, {scores['area_deg2']:.1f} deg2; {objects}; "
+    if not any(clusters[name] for name in ("host", "empty", "undetectable", "uncovered")):
+        return f"{known}no clusters."
+    return (
+        f"{known}{clusters['host']} clusters with detectable diffuse emission and {clusters['empty']} "
+        f"without (not counted: {clusters['undetectable']} with undetectable emission, "
+        f"{clusters['uncovered']} not covered). By the catalogue, {listed['host']} of the same clusters "
+        f"were given diffuse emission of their own and {listed['empty']} were not."
+    )
+
+
 def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
     """Write ``evaluation.md`` and ``evaluation.png`` into a folder.
 
@@ -82,17 +100,10 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
         From `radiounet.learning.evaluation.evaluate`, all on the same images.
     """
     heads, rows = evaluation_table(methods)
-    first = methods[0]
-    clusters, listed = first["clusters"], first["clusters_by_catalogue"]
     lines = [
         "# Evaluation",
         "",
-        f"{first['images']} held-out images, {first['area_deg2']:.1f} deg2; "
-        f"{first['objects']['all']['count']} diffuse objects; {clusters['host']} clusters with "
-        f"detectable diffuse emission and {clusters['empty']} without (not counted: "
-        f"{clusters['undetectable']} with undetectable emission, {clusters['uncovered']} not covered). "
-        f"By the catalogue, {listed['host']} of the same clusters were given diffuse emission of their "
-        f"own and {listed['empty']} were not.",
+        _measured_on(methods[0]),
         "",
         *markdown_table(heads, rows),
         "",

@@ -48,7 +48,7 @@ def origin_of(paths: Sequence[str]) -> Origin:
     paths : sequence of str
         As `radiounet.learning.pairs.read_pair` takes them.
     """
-    headers = [fits.getheader(path) for path in paths if len(pair_files(path)) == 1]
+    headers = [fits.getheader(path) for path in paths if _is_simulated(path)]
     seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
     sets = [f"radiounet.simulation.simulate, base seed {seed}" for seed in seeds]
     given = ["images given with their truth"] if len(headers) < len(paths) else []
@@ -58,6 +58,11 @@ def origin_of(paths: Sequence[str]) -> Origin:
         origin["seeds"] = [min(numbers), max(numbers)] if numbers else []
         origin["code"] = sorted({str(header["CODEHASH"]) for header in headers if "CODEHASH" in header})
     return origin
+
+
+def _is_simulated(path: str) -> bool:
+    """Whether it is one file, and no folder, that brings its truth."""
+    return len(pair_files(path)) == 1 and not Path(path).is_dir()
 
 
 def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequence[str]) -> None:
@@ -77,7 +82,14 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
     ModelError
         They are of the set used for training or calibration, and their seeds overlap.
     """
-    measured = origin_of(held_out)
+    sets: dict[str, list[str]] = {}
+    for path in filter(_is_simulated, held_out):
+        sets.setdefault(str(fits.getval(path, "BASESEED")), []).append(path)
+    for paths in sets.values():
+        _require_unseen(name, training, origin_of(paths))
+
+
+def _require_unseen(name: str, training: dict[str, Any] | None, measured: Origin) -> None:
     while training:
         for what in ("pairs", "calibration"):
             used = training.get(what, {})

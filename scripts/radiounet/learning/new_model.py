@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from radiounet.images.products import MODEL_WEIGHTS
+from radiounet.images.model_files import MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic, write_json
 from radiounet.learning.crops import NORMALISATIONS

@@ -111,11 +111,7 @@ def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair
     NotFitsError, TruncatedError, ShapeMismatchError, UnitError, GridError, BadDataError
         The message names the file, what is wrong and what is expected.
     """
-    return read_files(pair_files(path), truth_snr, grid)
-
-
-def read_files(files: Sequence[str], truth_snr: float, grid: ImageGrid) -> Pair:
-    """Read one training pair from its file or two files, see `read_pair`."""
+    files = pair_files(path)
     if len(files) == 1:
         return _simulated(files[0], truth_snr, grid)
     if len(files) > 2:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -10,13 +11,22 @@ from astropy.table import Table
 from scipy import ndimage
 
 from radiounet.errors import BadDataError
-from radiounet.images.gaussian import beam_area_px
-from radiounet.images.image import read_plane
-from radiounet.learning.pairs import UNKNOWN, read_files
+from radiounet.images.gaussian import FWHM_AREA, beam_area_px
+from radiounet.images.image import Plane, check_grid, read_plane
+from radiounet.images.noise import local_rms
+from radiounet.images.reading import naming, reading
+from radiounet.images.resampling import to_model_grid
+from radiounet.learning.label_planes import move_labels, read_labels
+from radiounet.learning.pairs import UNKNOWN, read_pair
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 from radiounet.survey.cluster_tables import log_notes, read_clusters
+
+FIELD_FILES = ("image.fits", "truth.fits.fz", "objects.ecsv", "clusters.ecsv")
+"""Of a field of another simulator."""
+LEAST_SNR = 3.0
+"""Integrated S/N of the faintest objects of such a field that count."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Scene:
         Pixels that count, and among these the truth.
     truth, strength : ndarray of float32
         Diffuse emission in Jy/beam and in units of the true noise. A labelled image
-        has its label for both, so that fractions of flux are fractions of area.
+        has 1 where it is labelled for both, so that fractions of flux are fractions of area.
     objects : ndarray of int
         Number of each pixel's object, 0 for none.
     table : Table
@@ -71,42 +81,43 @@ class Scene:
 
 
 def read_scene(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Scene:
-    """Read a simulated image, or ``IMAGE.fits:LABELS.fits[:CLUSTERS]``: an image, its labels, its clusters.
+    """Read a simulated image, an image with its labels, or a field of another simulator.
 
     Parameters
     ----------
     path : str
-        As for `radiounet.learning.pairs.read_pair`; a third file is a table of clusters as
+        A file of `radiounet.simulation.simulate`. Or ``IMAGE.fits:LABELS[:CLUSTERS]``: an image in Jy/beam,
+        which is brought to the grid (`radiounet.images.resampling.to_model_grid`), its labels
+        (`radiounet.learning.label_planes.read_labels`) and a table of clusters as
         `radiounet.survey.cluster_tables.read_clusters` takes it. A cluster hosts diffuse emission
-        where a labelled pixel lies inside its R500.
+        where a labelled pixel lies inside its R500. Or a folder that holds `FIELD_FILES`.
     truth_snr : float
         The truth mask of a simulated image begins at this many times its true noise.
     grid : ImageGrid
-        See `radiounet.learning.pairs.read_pair`.
+        What simulated images have, and others are brought to.
 
     Raises
     ------
     BadDataError
-        As `radiounet.learning.pairs.read_pair`; an image in other units than Jy/beam; a
-        simulated image without lists of objects and clusters.
+        As `radiounet.learning.pairs.read_pair`, `radiounet.images.image.read_plane` and
+        `radiounet.learning.label_planes.read_labels`; a simulated image without lists of
+        objects and clusters.
     ConfigError
         As `radiounet.survey.cluster_tables.read_clusters`.
     """
+    if Path(path).is_dir():
+        return _field(Path(path), truth_snr, grid)
     image_path, *others = pair_files(path)
-    pair = read_files([image_path, *others[:1]], truth_snr, grid)
-    if pair.normalisation is not None:
-        raise BadDataError(f"{path} is in Jy/pixel; only images in Jy/beam can be evaluated")
+    return _labelled(image_path, *others, grid=grid) if others else _simulated(image_path, truth_snr, grid)
+
+
+def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Scene:
+    pair = read_pair(path, truth_snr, grid)
     classes = pair.classes()
     known, mask = classes != UNKNOWN, classes == 1
     truth = np.where(known, pair.truth, 0)
-    planes = (pair.image, pair.rms, known, mask, truth)
-    if not pair.scalable:
-        objects, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
-        table = _labelled(objects, count)
-        clusters = _clusters(image_path, others[1] if others[1:] else None, mask, grid)
-        return Scene(*planes, truth, objects, table, None, clusters, grid.beam_arcsec, grid)
     try:
-        with fits.open(image_path) as hdus:
+        with fits.open(path) as hdus:
             beam_arcsec = 3600 * hdus[0].header["BMAJ"]
             rms, objects, cause = (hdus[name].data.copy() for name in ("RMS", "OBJECTS", "CAUSE"))
             table, clusters = (
@@ -115,17 +126,41 @@ def read_scene(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Sce
             )
     except KeyError as error:
         raise BadDataError(f"{path} was simulated by an older version: {error.args[0]}") from None
-    return Scene(*planes, truth / rms, objects, table, cause, clusters, beam_arcsec, grid)
+    planes = (pair.image, pair.rms, known, mask, truth, truth / rms)
+    return Scene(*planes, objects, table, cause, clusters, beam_arcsec, grid)
 
 
-def _labelled(objects: np.ndarray, count: int) -> Table:
+def _labelled(image_path: str, label_path: str, table_path: str | None = None, *, grid: ImageGrid) -> Scene:
+    image = read_plane(image_path)
+    labels = read_labels(label_path, image)
+    moved = to_model_grid(image, *grid, image_path)
+    labels = move_labels(labels, image, moved)
+    known = np.isfinite(moved.data) & np.isfinite(labels)
+    mask = known & (labels > 0)
+    numbers = np.where(mask, labels, 0).astype(np.int32)
+    # with no numbers to tell regions apart, those that touch are one
+    objects = numbers if numbers.max(initial=0) > 1 else ndimage.label(mask, EIGHT_NEIGHBOURS)[0]
+    clusters = _clusters(table_path, moved, mask, grid)
+    truth = mask.astype(np.float32)
+    planes = (moved.data, _noise(moved, image_path), known, mask, truth, truth)
+    beam_arcsec = grid.pixel_arcsec * float(np.sqrt(moved.resolution_area_px / FWHM_AREA))
+    return Scene(*planes, objects, _regions(objects), None, clusters, beam_arcsec, grid)
+
+
+def _noise(plane: Plane, path: str | Path) -> np.ndarray:
+    with naming(path):
+        return local_rms(plane.data)
+
+
+def _regions(objects: np.ndarray) -> Table:
     """List of objects of which only the pixels are known; the first of them stands for the peak."""
-    numbers, unknown = np.arange(1, count + 1), np.full(count, np.nan)
-    first = np.array(ndimage.maximum_position(objects > 0, objects, numbers)).reshape(-1, 2)
+    numbers = np.unique(objects[objects > 0])
+    first = np.array(ndimage.maximum_position(objects > 0, objects, numbers), int).reshape(-1, 2)
+    unknown = np.full(len(numbers), np.nan)
     return Table(
         {
             "object": numbers,
-            "kind": np.full(count, "labelled"),
+            "kind": np.full(len(numbers), "labelled"),
             "y_px": first[:, 0],
             "x_px": first[:, 1],
             "peak_snr": unknown,
@@ -135,21 +170,61 @@ def _labelled(objects: np.ndarray, count: int) -> Table:
     )
 
 
-def _clusters(image_path: str, path: str | None, mask: np.ndarray, grid: ImageGrid) -> Table:
+CLUSTER_COLUMNS = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
+
+
+def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid) -> Table:
     """Real clusters on an image, those whose centre it shows."""
-    names = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
-    if path is None:
-        return Table({name: np.empty(0) for name in names})
-    options, wcs, rows = MeasureOptions(), read_plane(image_path).wcs, []
-    clusters = read_clusters(path, options)
-    log_notes(clusters, path)
+    options, rows = MeasureOptions(), []
+    clusters = read_clusters(path, options) if path else []
+    if path:
+        log_notes(clusters, path)
     for one in filter(attrgetter("measurable"), clusters):
-        x, y = (float(value) for value in wcs.wcs_world2pix(one.ra_deg, one.dec_deg, 0))
+        x, y = (float(value) for value in image.wcs.wcs_world2pix(one.ra_deg, one.dec_deg, 0))
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
             continue
         dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
         inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / grid.pixel_arcsec
-        latitude = SkyCoord(one.ra_deg, one.dec_deg, unit="deg").galactic.b.deg
-        galactic = abs(latitude) < options.galactic_latitude_deg
-        rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), bool(galactic)))
-    return Table(rows=rows, names=names) if rows else _clusters(image_path, None, mask, grid)
+        galactic = _at_low_latitude(one.ra_deg, one.dec_deg, options)
+        rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), galactic))
+    return Table(rows=rows or None, names=CLUSTER_COLUMNS, dtype=[float, float, float, bool, bool])
+
+
+def _at_low_latitude(ra_deg: float, dec_deg: float, options: MeasureOptions) -> bool:
+    latitude = SkyCoord(ra_deg, dec_deg, unit="deg").galactic.b.deg
+    return bool(abs(latitude) < options.galactic_latitude_deg)
+
+
+def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
+    """Field of another simulator, of which all is known.
+
+    Objects with an integrated S/N below `LEAST_SNR`, or above half the noise on less than a beam, count
+    nowhere; nor do ambiguous pixels.
+    """
+    image_path, truth_path, objects_path, clusters_path = (folder / name for name in FIELD_FILES)
+    image = read_plane(image_path)
+    check_grid(image, *grid, image_path)
+    with reading(truth_path), fits.open(truth_path) as hdus:
+        names = ("DIFFUSE", "SIGMA_1E7", "OWNER", "AMBIGUOUS")
+        diffuse, sigma, owner, ambiguous = (np.array(hdus[name].data) for name in names)
+    with reading(objects_path):
+        listed = Table.read(objects_path)
+        listed = listed[(listed["snr_int"] >= LEAST_SNR) & (listed["area_beams_mask"] >= 1)]
+        # what lies under an ambiguous pixel, or outside, is not missed: its flux density is that which counts
+        columns = {"object": "id", "kind": "kind", "y_px": "y", "x_px": "x"}
+        table = Table({name: np.array(listed[old]) for name, old in columns.items()})
+        table["peak_snr"] = np.array(listed["peak_ujy"] / listed["sigma_ujy"])
+        table["las_arcmin"] = table["flux_jy"] = np.nan
+    with reading(clusters_path):
+        listed = Table.read(clusters_path)
+        columns = {"y_px": "y", "x_px": "x", "r500_arcmin": "R500", "diffuse": "has_diffuse"}
+        clusters = Table({name: np.array(listed[old]) for name, old in columns.items()})
+        places = zip(listed["ra"], listed["dec"], strict=True)
+        options = MeasureOptions()
+        clusters["galactic"] = np.array([_at_low_latitude(*place, options) for place in places], bool)
+    known = np.isfinite(image.data) & (ambiguous == 0)
+    strength = diffuse / (1e-7 * sigma)
+    truth, mask = np.where(known, diffuse, 0), known & (strength > truth_snr)
+    planes = (image.data, _noise(image, image_path), known, mask, truth, strength)
+    beam_arcsec = grid.pixel_arcsec * float(np.sqrt(image.resolution_area_px / FWHM_AREA))
+    return Scene(*planes, owner.astype(np.int32), table, None, clusters, beam_arcsec, grid)

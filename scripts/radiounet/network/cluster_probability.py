@@ -148,7 +148,7 @@ def field_features(
     Parameters
     ----------
     probability, image, rms : ndarray, ``[y, x]``
-        Image and noise in Jy/beam; NaN where blank.
+        Image and noise in Jy/beam; NaN where blank. Pixels without a probability do not count either.
     mask : ndarray, ``[y, x]``
         1 where diffuse.
     clusters : structured array or Table
@@ -164,7 +164,7 @@ def field_features(
     rows = []
     for one in clusters:
         offset = np.stack([y - one["y_px"], x - one["x_px"]]) * pixel_arcsec / 60
-        aperture = (np.hypot(*offset) <= one["r500_arcmin"]) & np.isfinite(image)
+        aperture = (np.hypot(*offset) <= one["r500_arcmin"]) & np.isfinite(image) & np.isfinite(probability)
         full = np.pi * (one["r500_arcmin"] * 60 / pixel_arcsec) ** 2
         rows.append(
             measure_aperture(

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
-from radiounet.images.products import MODEL_CARD
+from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 
 from radiounet.errors import ConfigError, ModelError
-from radiounet.images.products import MODEL_WEIGHTS, NAME_PATTERN
+from radiounet.images.model_files import MODEL_WEIGHTS
+from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.keras_network import save_weights

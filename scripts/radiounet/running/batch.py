@@ -14,7 +14,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from radiounet.images.products import MODEL_CARD, Products
+from radiounet.images.model_files import MODEL_CARD
+from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.network.model_cards import ModelCard, model_folder, read_card
 from radiounet.running.shelf import Shelf

@@ -19,6 +19,7 @@ VERBS = {
     "simulate": ("model_verbs", "simulate one image and the diffuse emission in it"),
     "train": ("model_verbs", "train or fine-tune a network"),
     "evaluate": ("model_verbs", "evaluate trained weights, and write the model's folder"),
+    "score": ("model_verbs", "score models on simulated skies, or on your images with labels"),
     "kit": ("catalogue_verbs", "write cut-outs, regions and a mask for CLEAN of clusters or islands"),
     "publish": ("publish_verbs", "make a folder for a web server of a finished run"),
     "site": ("site_verbs", "write the results site of a finished run"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import MODEL_CARD
+from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
 from radiounet.network.architectures.registry import TRAINABLE

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from radiounet.errors import ConfigError
-from radiounet.images.products import MODEL_CARD, MODEL_WEIGHTS
+from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
 from radiounet.running.stages import further_kinds

@@ -1,15 +1,16 @@
-"""Verbs of the command that make models: fetch-model, simulate, train, evaluate."""
+"""Verbs of the command that make and measure models: fetch-model, simulate, train, evaluate, score."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from radiounet.images.products import imported_model_files, model_files
+from radiounet.images.model_files import imported_model_files, model_files, score_files
 from radiounet.running.arguments import (
     add_evaluation_arguments,
+    add_processes,
     add_simulation_arguments,
     add_training_arguments,
 )
-from radiounet.running.stage import run_stage, verb_parser
+from radiounet.running.stage import run_stage, verb_parser, whole
 from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, PublishedModel
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_options, options_from
@@ -131,3 +132,49 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
     run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))
+
+
+SCORE = """Score models, and two ways without learning, on the same images.
+
+What they are scored on is a simulated sky (own, wide, shifted_a, shifted_b), or a folder of images with
+labels: NAME.fits in Jy/beam, on any grid, with DS9 regions in NAME.reg or numbers in NAME.labels.fits (0 no
+diffuse emission, 1, 2, ... regions, 255 unknown), and with clusters in NAME.clusters.ecsv, if you have any.
+Written for each is a folder with evaluation.md, evaluation.png and scores.json."""
+SCORE_EXAMPLES = r"""
+radiounet score lotss-unet --on mine --out scores
+radiounet score lotss-unet lotss-classes published-unet --on own shifted_a mine --out scores
+"""
+
+
+def score(arguments: Sequence[str]) -> None:
+    """Run ``radiounet score``."""
+    parser = verb_parser("score", SCORE, SCORE_EXAMPLES)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="name of a model, or its folder")
+    parser.add_argument(
+        "--on", nargs="+", required=True, metavar="SET", help="simulated sky, or folder of images with labels"
+    )
+    parser.add_argument("--labels", help="folder of the labels (default: beside the images)")
+    parser.add_argument(
+        "--images", type=whole(1), default=12, help="images of each simulated sky (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=whole(1),
+        default=8,
+        help="other images of each simulated sky, to settle thresholds that are not settled yet "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--out", required=True, help="folder to write to: one folder in it for each set")
+    add_processes(parser)
+    args = parser.parse_args(arguments)
+    sets = {one: f"{args.out}/{Path(one).resolve().name}" for one in args.on}
+    if len({*sets.values()}) < len(args.on):
+        parser.error(f"--on: two of {args.on} would be written to one folder")
+
+    def work() -> None:
+        from radiounet.learning.runs import run_scores
+
+        run_scores(args.models, sets, args.images, args.calibration, args.threads, args.labels)
+
+    writes = [path for folder in sets.values() for path in score_files(folder)]
+    run_stage(args, work, outputs=[], writes=writes, name=", ".join(args.models))

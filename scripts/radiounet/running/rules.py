@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.products import MODEL_CARD, Products, Publication
+from radiounet.images.model_files import MODEL_CARD
+from radiounet.images.products import Products, Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.publishing.records import all_records
@@ -364,9 +365,8 @@ class TrainingFiles:
     """
 
     def __init__(self, config: Config):
-        folder, options = f"{config.results}/training", config.train
-        self.pair = f"{folder}/pairs/{{pair}}.fits"
-        self.folder = f"{folder}/{config.segmentation.model}"
+        options, files = config.train, ("pairs/{pair}.fits", config.segmentation.model)
+        self.pair, self.folder = (f"{config.results}/training/{name}" for name in files)
         self.starts = [f"{model}/{MODEL_CARD}" for model in options.model_folders]
         ends = list(accumulate((options.fields, options.calibrate, options.held_out), initial=0))
         self.train, self.calibration, self.held_out = (

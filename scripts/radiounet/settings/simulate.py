@@ -195,11 +195,15 @@ class SimulateOptions(Section):
 
 
 SKY_FOLDER = Path(__file__).with_name("skies")
+OWN = "own"
+"""The sky of the default options."""
 SKIES = ("wide", "shifted_a", "shifted_b")
 HELD_OUT = 900_000
 """First seed of the images of these skies that only measure; trainings take lower or much higher ones."""
 
 
 def read_sky(name: str) -> SimulateOptions:
-    """Options of a sky of folder ``skies``: one to train on, and shifted ones that only measure."""
+    """Options of a sky: `OWN`, one to train on, or a shifted one that only measures."""
+    if name == OWN:
+        return SimulateOptions()
     return SimulateOptions.model_validate(read_yaml(SKY_FOLDER / f"{name}.yaml")["simulate"])

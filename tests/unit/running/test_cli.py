@@ -14,7 +14,7 @@ from astropy.io import fits
 import radiounet
 from programs import start
 from radiounet.images.image import grid_wcs
-from radiounet.images.products import model_files
+from radiounet.images.model_files import model_files
 from radiounet.network.model_cards import read_card
 from radiounet.running.cli import VERBS, main
 from radiounet.settings.archive import PUBLISHED_MODELS

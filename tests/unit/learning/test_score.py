@@ -1,0 +1,251 @@
+"""Models scored on images with labels: what files are taken, and what numbers come out."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable, Table
+
+from models import write_tiny_model
+from radiounet.errors import BadDataError, ConfigError, ModelError, ShapeMismatchError
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs, read_plane
+from radiounet.images.model_files import score_files
+from radiounet.learning import score_sets
+from radiounet.learning.evaluation import calibrate, evaluate
+from radiounet.learning.label_planes import read_labels
+from radiounet.learning.learning_curve import require_unseen
+from radiounet.learning.methods import Calibration, Method
+from radiounet.learning.runs import run_scores
+from radiounet.learning.scenes import read_scene
+from radiounet.learning.score_sets import labelled_set, simulated_set
+from radiounet.settings.simulate import SimulateOptions
+from radiounet.simulation.simulate import write_pair
+
+N_PX = 120
+HEAD = "# Region file format: DS9\nfk5\n"
+
+
+def write_image(path, pixel_arcsec=4.5, beam_arcsec=20.0, n_px=N_PX, bright=None):
+    """Noise of 0.1 mJy/beam about RA 150, Dec 40, and 10 mJy/beam on a part of it."""
+    image = 1e-4 * np.random.default_rng(3).standard_normal((n_px, n_px)).astype(np.float32)
+    if bright is not None:
+        image[bright] = 1e-2
+    wcs = grid_wcs(150.0, 40.0, n_px, pixel_arcsec)
+    fits.writeto(path, image, Plane(image, wcs, Beam(beam_arcsec, beam_arcsec)).header())
+    return wcs
+
+
+def circle(wcs, x, y, radius_arcsec):
+    ra, dec = wcs.wcs_pix2world(x, y, 0)
+    return f'circle({ra},{dec},{radius_arcsec}")\n'
+
+
+def test_a_region_of_ds9_holds_the_pixels_inside_it(tmp_path):
+    wcs = write_image(tmp_path / "a.fits")
+    text = HEAD + circle(wcs, 30, 40, 46.125) + circle(wcs, 80, 90, 91.35) + "-" + circle(wcs, 80, 90, 46.125)
+    (tmp_path / "a.reg").write_text(text)
+    labels = read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits"))
+    y, x = np.indices(labels.shape)
+    expected = np.where(np.hypot(y - 40, x - 30) < 10.25, 1, 0)
+    distance = np.hypot(y - 90, x - 80)
+    expected[(distance < 20.3) & (distance > 10.25)] = 2
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_a_file_without_regions_says_that_nothing_is_diffuse(tmp_path):
+    write_image(tmp_path / "a.fits")
+    (tmp_path / "a.reg").write_text(HEAD)
+    scene = read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.reg", 0.25)
+    assert scene.known.all()
+    assert not scene.mask.any()
+    assert len(scene.table) == 0
+    everywhere = Method("all", lambda image, *_: np.ones_like(image))
+    scores = evaluate(everywhere, [f"{tmp_path}/a.fits:{tmp_path}/a.reg"], 0.25, Calibration(0.5))
+    assert scores["false_islands"]["per_deg2"] == pytest.approx(1 / (N_PX * 4.5 / 3600) ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(HEAD + "point(150.0,40.0)\n", "a point has no area.*closed shape"), (HEAD + "circle(150.0)\n", "DS9")],
+)
+def test_what_is_no_area_is_refused(tmp_path, text, said):
+    write_image(tmp_path / "a.fits")
+    (tmp_path / "a.reg").write_text(text)
+    with pytest.raises(BadDataError, match=said):
+        read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "said"),
+    [
+        (np.zeros((9, N_PX)), ShapeMismatchError, "the same"),
+        (np.full((N_PX, N_PX), 0.5), BadDataError, "holds 0.5"),
+        (np.full((N_PX, N_PX), -1.0), BadDataError, "holds -1"),
+    ],
+)
+def test_labels_that_are_no_numbers_of_regions_are_refused(tmp_path, labels, error, said):
+    write_image(tmp_path / "a.fits")
+    fits.writeto(tmp_path / "l.fits", labels)
+    with pytest.raises(error, match=said):
+        read_labels(tmp_path / "l.fits", read_plane(tmp_path / "a.fits"))
+
+
+def test_an_image_of_another_survey_comes_with_its_labels_to_the_grid_of_the_model(tmp_path):
+    # 9" pixels, 45" beam: each region of 10 x 10 px becomes one of 20 x 20 px; 255 stays unknown
+    write_image(tmp_path / "a.fits", 9.0, 45.0)
+    labels = np.zeros((N_PX, N_PX), np.uint8)
+    labels[20:30, 20:30], labels[30:40, 20:30], labels[100:, :] = 1, 2, 255
+    fits.writeto(tmp_path / "a.labels.fits", labels)
+    scene = read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.labels.fits", 0.25)
+    assert scene.image.shape == pytest.approx((2 * N_PX, 2 * N_PX), abs=2)
+    assert scene.beam_arcsec == pytest.approx(45, rel=1e-3)
+    assert np.bincount(scene.objects.ravel())[1:] == pytest.approx([400, 400], rel=0.1)
+    assert scene.table["object"].tolist() == [1, 2]  # which touch
+    assert (~scene.known).mean() == pytest.approx(1 / 6, abs=0.02)
+
+
+def test_labels_of_ones_that_touch_are_one_region(tmp_path):
+    write_image(tmp_path / "a.fits")
+    labels = np.zeros((N_PX, N_PX), np.uint8)
+    labels[20:30, 20:40], labels[60:70, 60:70] = 1, 1
+    fits.writeto(tmp_path / "a.labels.fits", labels)
+    scene = read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.labels.fits", 0.25)
+    assert np.bincount(scene.objects.ravel())[1:].tolist() == [200, 100]
+
+
+def test_a_cluster_over_unknown_pixels_has_a_probability(tmp_path):
+    wcs = write_image(tmp_path / "a.fits")
+    labels = np.zeros((N_PX, N_PX), np.uint8)
+    labels[20:40, 20:40], labels[30:34, 30:34] = 1, 255
+    fits.writeto(tmp_path / "a.labels.fits", labels)
+    ra, dec = wcs.wcs_pix2world([30.0, 90.0], [30.0, 90.0], 0)
+    table = QTable({"name": ["A", "B"], "ra": ra * u.deg, "dec": dec * u.deg, "z": [0.2, 0.2]})
+    table["R500"] = [1.5, 1.5] * u.arcmin
+    table.write(tmp_path / "a.clusters.ecsv")
+    (path,) = labelled_set(tmp_path)
+    right = Method("labels", lambda image, *_: np.clip(read_scene(path, 0.25).truth, 0.01, 0.99))
+    found = calibrate(right, [path], 0.25, 1000.0, (0.5, None))
+    scores = evaluate(right, [path], 0.25, found)["clusters"]
+    assert (scores["host"], scores["empty"]) == (1, 1)
+    assert scores["roc_auc"] == 1
+
+
+def test_the_labels_of_each_image_of_a_folder(tmp_path):
+    for name, ending in (("a", ".labels.fits"), ("b", ".mask.fits"), ("d", ".regions.fits")):
+        write_image(tmp_path / f"{name}.fits")
+        fits.writeto(tmp_path / f"{name}{ending}", np.zeros((N_PX, N_PX), np.uint8))
+    write_image(tmp_path / "c.fits")
+    (tmp_path / "c.reg").write_text(HEAD)
+    write_pair(tmp_path / "e.fits", SimulateOptions(n_px=128), 5)
+    names = [[part.rsplit("/")[-1] for part in path.split(":")] for path in labelled_set(tmp_path)]
+    assert names == [
+        ["a.fits", "a.labels.fits"],
+        ["b.fits", "b.mask.fits"],
+        ["c.fits", "c.reg"],
+        ["d.fits", "d.regions.fits"],
+        ["e.fits"],
+    ]
+
+
+def test_labels_in_another_folder(tmp_path):
+    (tmp_path / "labels").mkdir()
+    write_image(tmp_path / "a.fits")
+    (tmp_path / "labels" / "a.reg").write_text(HEAD)
+    assert labelled_set(tmp_path, tmp_path / "labels") == [f"{tmp_path}/a.fits:{tmp_path}/labels/a.reg"]
+
+
+def test_an_image_without_labels_or_with_two_is_named(tmp_path):
+    write_image(tmp_path / "a.fits")
+    with pytest.raises(ConfigError, match=r"a\.fits has no labels.*a\.labels\.fits.*a\.reg"):
+        labelled_set(tmp_path)
+    (tmp_path / "a.reg").write_text(HEAD)
+    fits.writeto(tmp_path / "a.labels.fits", np.zeros((N_PX, N_PX), np.uint8))
+    with pytest.raises(ConfigError, match=r"a\.fits has several"):
+        labelled_set(tmp_path)
+
+
+def test_a_folder_that_is_not_there_or_holds_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="no folder.*shifted_a"):
+        labelled_set(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="holds no image"):
+        labelled_set(tmp_path)
+
+
+def write_field(folder):
+    """A field as another simulator writes it: two objects, one of which is too faint, and two clusters."""
+    folder.mkdir()
+    wcs = write_image(folder / "image.fits")
+    diffuse, owner = np.zeros((N_PX, N_PX), np.float32), np.zeros((N_PX, N_PX), np.int16)
+    diffuse[20:40, 20:40], diffuse[80:90, 80:90] = 1e-3, 1e-4
+    owner[20:40, 20:40], owner[80:90, 80:90] = 4, 7
+    ambiguous = np.zeros((N_PX, N_PX), np.uint8)
+    ambiguous[20:40, 35:40] = 1
+    planes = {"DIFFUSE": diffuse, "SIGMA_1E7": np.full((N_PX, N_PX), 1000, np.int16), "OWNER": owner}
+    hdus = [fits.CompImageHDU(one, name=name) for name, one in (planes | {"AMBIGUOUS": ambiguous}).items()]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(folder / "truth.fits.fz")
+    objects = {"id": [4, 7], "kind": ["halo", "relic"], "x": [30.0, 85.0], "y": [30.0, 85.0]}
+    objects |= {"snr_int": [50.0, 2.0], "area_beams_mask": [10.0, 3.0], "peak_ujy": [1000.0, 100.0]}
+    Table(objects | {"sigma_ujy": [100.0, 100.0]}).write(folder / "objects.ecsv")
+    ra, dec = wcs.wcs_pix2world([30.0, 60.0], [30.0, 60.0], 0)
+    clusters = {"ra": ra, "dec": dec, "x": [30.0, 60.0], "y": [30.0, 60.0], "R500": [1.5, 1.0]}
+    Table(clusters | {"has_diffuse": [True, False]}).write(folder / "clusters.ecsv")
+
+
+def test_a_field_of_another_simulator(tmp_path):
+    write_field(tmp_path / "field")
+    (path,) = labelled_set(tmp_path)
+    scene = read_scene(path, 0.25)
+    assert scene.table["object"].tolist() == [4]
+    assert scene.table["peak_snr"].tolist() == [10]
+    assert scene.known.sum() == N_PX**2 - 100
+    assert scene.mask.sum() == 300 + 100  # the faint object is diffuse emission, too
+    assert scene.strength.max() == pytest.approx(10, rel=0.01)  # compressed
+    scores = evaluate(Method("image", lambda image, *_: scene.truth / 1e-3), [path], 0.25, Calibration(0.5))
+    assert scores["objects"]["all"] == {"count": 1, "found": 1, "recall": 1.0}
+    assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
+
+
+def test_a_model_is_refused_on_what_it_was_trained_on_even_beside_other_images(tmp_path):
+    seen = SimulateOptions(n_px=128)
+    other = SimulateOptions(n_px=128, seed=99)
+    write_pair(tmp_path / "seen.fits", seen, 5)
+    write_pair(tmp_path / "other.fits", other, 2000)
+    training = {"pairs": {"set": f"radiounet.simulation.simulate, base seed {seen.seed}", "seeds": [0, 9]}}
+    paths = [f"{tmp_path}/{name}.fits" for name in ("seen", "other")]
+    require_unseen("m", training, paths[1:])
+    with pytest.raises(ModelError, match="hold out others"):
+        require_unseen("m", training, paths)
+
+
+def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
+    write_tiny_model(tmp_path / "tiny")
+    (tmp_path / "mine").mkdir()
+    bright = np.s_[40:70, 40:70]
+    write_image(tmp_path / "mine" / "a.fits", bright=bright)
+    labels = np.zeros((N_PX, N_PX), np.uint8)
+    labels[bright] = 1
+    fits.writeto(tmp_path / "mine" / "a.labels.fits", labels)
+    small = SimulateOptions(n_px=256)
+    monkeypatch.setattr(score_sets, "read_sky", lambda name: small)
+    monkeypatch.setattr("radiounet.learning.runs.use_threads", lambda count: None)
+    sets = {str(tmp_path / "mine"): str(tmp_path / "out" / "mine"), "own": str(tmp_path / "out" / "own")}
+    run_scores([str(tmp_path / "tiny")], sets, 1, 1, 1)
+    for folder in sets.values():
+        for path in score_files(folder):
+            assert (tmp_path / path).is_file()
+    scores = json.loads((tmp_path / "out" / "mine" / "scores.json").read_text())
+    assert len(scores) == 4
+    by_hand = scores["smoothed threshold, 3 sigma"]
+    assert by_hand["objects"]["all"]["count"] == 1
+    page = (tmp_path / "out" / "mine" / "evaluation.md").read_text()
+    assert "no clusters" in page
+    assert "cluster ROC-AUC" not in page
+
+
+def test_simulated_images_are_those_of_their_seeds(tmp_path, monkeypatch):
+    monkeypatch.setattr(score_sets, "read_sky", lambda name: SimulateOptions(n_px=128))
+    paths = simulated_set("own", 910_000, 2, tmp_path, 1)
+    assert [fits.getheader(path)["SEED"] for path in paths] == [910_000, 910_001]
