@@ -136,7 +136,8 @@ class ClusterMeter:
             latitude = galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg)
             low_latitude = abs(latitude) < self._options.galactic_latitude_deg
             features = self._features(one, cluster.r500_arcmin, coverage, low_latitude)
-            p_diffuse = float(self._host_calibration.probability(features[None])[0])
+            share = self._options.host_share
+            p_diffuse = float(self._host_calibration.probability(features[None], share)[0])
         row["p_diffuse"] = p_diffuse
         box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not np.isfinite(self._plane.data[box]).any():

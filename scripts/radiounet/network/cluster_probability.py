@@ -8,7 +8,7 @@ from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.settings.section import Section
 
 SMALLEST = 1e-4  # probabilities are clipped before the logit
-RIDGE = 1.0
+RIDGE = 30.0
 
 FEATURES = (
     "logit_p_max",
@@ -37,6 +37,7 @@ class HostCalibration(Section):
     weights: tuple[float, ...] = Field(description="of the standardised features")
     intercept: float
     clusters: int = Field(description="simulated clusters it was fitted on")
+    share: float | None = Field(None, gt=0, lt=1, description="of hosts among them; null where unknown")
 
     @model_validator(mode="after")
     def _is_of_these_features(self) -> "HostCalibration":
@@ -46,19 +47,39 @@ class HostCalibration(Section):
             raise ValueError(f"mean, scale and weights need {len(FEATURES)} values each")
         return self
 
-    def probability(self, features: np.ndarray) -> np.ndarray:
+    def probability(self, features: np.ndarray, share: float | None = None) -> np.ndarray:
         """Probability of hosting detectable diffuse emission.
 
         Parameters
         ----------
         features : ndarray, ``[cluster, feature]``
+        share : float, optional
+            Share of hosts to be expected; by default, and for a calibration that does not
+            know its own, that of the clusters it was fitted on.
 
         Returns
         -------
         ndarray, ``[cluster]``
         """
         standard = (np.asarray(features) - self.mean) / self.scale
-        return special.expit(standard @ np.array(self.weights) + self.intercept)
+        found = special.expit(standard @ np.array(self.weights) + self.intercept)
+        return found if share is None or self.share is None else shift_share(found, self.share, share)
+
+
+def shift_share(probability: np.ndarray, fitted: float, expected: float) -> np.ndarray:
+    """Probabilities for another share of true cases: Bayes' theorem with another prior.
+
+    The odds are multiplied by those of the new share over those of the old one (Saerens et al.
+    2002, Neural Computation 14, 21, eq. 2.4).
+
+    Parameters
+    ----------
+    probability : ndarray
+        0..1.
+    fitted, expected : float
+        Share of true cases where the probabilities were fitted, and where they are used.
+    """
+    return special.expit(special.logit(probability) + special.logit(expected) - special.logit(fitted))
 
 
 def beam_average(probability: np.ndarray, beam_arcsec: float, pixel_arcsec: float) -> np.ndarray:
@@ -214,4 +235,5 @@ def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibra
         weights=tuple(fit.coef_[0].tolist()),
         intercept=float(fit.intercept_[0]),
         clusters=len(hosts),
+        share=float(hosts.mean()),
     )

@@ -19,6 +19,13 @@ class MeasureOptions(Section):
     galactic_latitude_deg: float = Field(
         10.0, ge=0, le=90, description="islands nearer to the Galactic plane are flagged galactic, deg"
     )
+    host_share: float = Field(
+        0.33,
+        gt=0,
+        lt=1,
+        description="expected share of clusters with detectable diffuse emission, for p_diffuse: about a third "
+        "of PSZ2 (Botteon et al. 2022)",
+    )
     spectral_index: float = Field(
         -1.3, ge=-4, le=1, description="alpha of S ~ nu^alpha, for flux densities and powers at 150 MHz"
     )
