@@ -23,8 +23,8 @@ class MeasureOptions(Section):
         0.33,
         gt=0,
         lt=1,
-        description="expected share of clusters with detectable diffuse emission, for p_diffuse: about a third "
-        "of PSZ2 (Botteon et al. 2022)",
+        description="share of clusters with detectable diffuse emission that p_diffuse expects: a third "
+        "of those in PSZ2 (Botteon et al. 2022)",
     )
     spectral_index: float = Field(
         -1.3, ge=-4, le=1, description="alpha of S ~ nu^alpha, for flux densities and powers at 150 MHz"
