@@ -2,13 +2,8 @@
 import re
 import sys
 
-from radiounet.images.products import (
-    CATALOGUE_KINDS,
-    MODEL_CARD,
-    MODEL_WEIGHTS,
-    NAME_PATTERN,
-    comparison_files,
-)
+from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
+from radiounet.images.products import CATALOGUE_KINDS, NAME_PATTERN, comparison_files
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.words import TEMPLATES
 from radiounet.running.freshness import as_inputs

@@ -8,7 +8,7 @@ from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
 from radiounet.settings.section import Section
 
 SMALLEST = 1e-4  # probabilities are clipped before the logit
-RIDGE = 30.0
+RIDGE = 1.0
 
 FEATURES = (
     "logit_p_max",

@@ -116,9 +116,10 @@ def test_nothing():
 
 
 def test_an_improbable_host_is_uncertain():
-    row = measured(halo(), p_diffuse=0.3)
+    row = measured(halo(), p_diffuse=0.2)
     assert row["class"] == "U"
-    assert row["reason"].startswith("p_diffuse 0.30 below 0.5; cRH: ")
+    assert row["reason"].startswith("p_diffuse 0.20 below 0.3; cRH: ")
+    assert measured(halo(), p_diffuse=0.3)["class"] == "cRH"
 
 
 def test_a_radio_galaxy_of_the_class_map():

@@ -10,6 +10,7 @@ from radiounet.network.cluster_probability import (
     field_features,
     fit_host_calibration,
     measure_aperture,
+    shift_share,
 )
 
 N = len(FEATURES)
@@ -42,6 +43,36 @@ def test_mean_probability_is_the_share_of_hosts():
     features, hosts, _ = drawn(500, WEIGHTS, -1.0, 2)
     fit = fit_host_calibration(features, hosts)
     assert fit.probability(features).mean() == pytest.approx(hosts.mean(), abs=1e-4)
+
+
+def test_another_share_of_hosts_by_hand():
+    # half of the clusters are hosts, odds of 1; at a third they are 1/2, so odds of 3 become 3/2
+    assert shift_share(np.array([0.75, 0.5, 0.0, 1.0]), 0.5, 1 / 3) == pytest.approx([0.6, 1 / 3, 0, 1])
+
+
+def test_probabilities_for_another_share_are_those_of_clusters_drawn_with_it():
+    features, hosts, _ = drawn(40_000, WEIGHTS, 0.5, 8)
+    fit = fit_host_calibration(features[:20_000], hosts[:20_000])
+    assert fit.share == pytest.approx(hosts[:20_000].mean())
+    new, true = features[20_000:], hosts[20_000:]
+    # of the new ones keep all that are no hosts, and so many hosts that they are a fifth
+    kept = ~true | (np.cumsum(true) <= (~true).sum() / 4)
+    share = true[kept].mean()
+    assert share == pytest.approx(0.2, abs=1e-3)
+    probability = fit.probability(new[kept], share)
+    assert probability.mean() == pytest.approx(share, abs=0.01)
+    for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1.01)):
+        here = (probability >= low) & (probability < high)
+        error = np.sqrt((probability[here] * (1 - probability[here])).sum()) / here.sum()
+        assert probability[here].mean() == pytest.approx(true[kept][here].mean(), abs=4 * error + 0.01)
+    np.testing.assert_array_equal(fit.probability(new), fit.probability(new, fit.share))
+
+
+def test_a_calibration_of_an_older_card_is_not_shifted():
+    features, hosts, _ = drawn(500, WEIGHTS, 0.5, 9)
+    fit = fit_host_calibration(features, hosts)
+    old = HostCalibration.model_validate(fit.model_dump(exclude={"share"}))
+    np.testing.assert_array_equal(old.probability(features, 0.1), fit.probability(features))
 
 
 def test_probabilities_are_calibrated_on_new_clusters():
