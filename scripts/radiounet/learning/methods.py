@@ -40,15 +40,12 @@ def network_method(
     tile_px: int,
     core_px: int,
     threshold: float = 0.5,
-    flips: bool = False,
 ) -> Method:
-    """Make a method of a network; with `flips`, of its mean over the image and its three mirrors."""
+    """Make a method of a network."""
 
     def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
         plane = network_input(normalisation, image, rms, beam_arcsec / pixel_arcsec)
-        mirrors = [(), (0,), (1,), (0, 1)] if flips else [()]
-        parts = [np.flip(predictor.plane(np.flip(plane, m), tile_px, core_px), m) for m in mirrors]
-        return np.mean(parts, axis=0)
+        return predictor.plane(plane, tile_px, core_px)
 
     return Method(name, score, threshold)
 
@@ -73,7 +70,7 @@ class Calibration:
     peak: float | None = None
 
 
-def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tuple[Method, Calibration]:
+def model_method(folder: str | Path, note: str = "") -> tuple[Method, Calibration]:
     """Make a method of a model folder.
 
     Returns
@@ -91,7 +88,7 @@ def model_method(folder: str | Path, flips: bool = False, note: str = "") -> tup
     predictor, card = open_model(folder)
     name = f"{card.name} ({note})" if note else card.name
     sides = (card.tile_px, card.core_px)
-    method = network_method(name, predictor, card.normalisation, *sides, card.threshold, flips)
+    method = network_method(name, predictor, card.normalisation, *sides, card.threshold)
     return method, Calibration(card.threshold, card.host_calibration, card.peak)
 
 

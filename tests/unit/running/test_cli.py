@@ -186,6 +186,22 @@ def test_a_network_is_trained_and_evaluated_on_simulated_pairs(tmp_path):
     assert read_card(tmp_path / "new").widths == (4, 8)
 
 
+def test_models_are_scored_on_a_folder_only_if_it_is_there_and_labelled(tmp_path):
+    out = ("--out", tmp_path / "out")
+    done = start("radiounet score", "lotss-unet", "--on", tmp_path / "nowhere", *out)
+    assert done.returncode == 78
+    assert "there is no folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    (tmp_path / "mine").mkdir()
+    write_image(tmp_path / "mine" / "a.fits", 1e-4)
+    done = start("radiounet score", "lotss-unet", "--on", tmp_path / "mine", *out)
+    assert done.returncode == 78
+    assert "a.fits has no labels" in done.stderr
+    done = start("radiounet score", "lotss-unet", "--on", tmp_path / "mine", tmp_path / "x" / "mine", *out)
+    assert done.returncode == 2
+    assert "one folder" in done.stderr
+
+
 def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
     kelvin = write_image(tmp_path / "k.fits", 1.0, BUNIT="K")
     done = start("radiounet segment", kelvin, "--out", tmp_path / "out")
