@@ -18,4 +18,4 @@ def model_files(folder: str) -> list[str]:
 
 def score_files(folder: str) -> list[str]:
     """Files of one set of images that models were scored on."""
-    return [f"{folder}/{name}" for name in (*EVALUATION_FILES, "scores.json")]
+    return [f"{folder}/{name}" for name in (*EVALUATION_FILES, "images.png", "scores.json")]

@@ -27,6 +27,7 @@ __all__ = [
     "samples",
     "scenes",
     "score_sets",
+    "scored_images",
     "torch_training",
     "training",
 ]

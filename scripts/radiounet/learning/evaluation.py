@@ -54,6 +54,11 @@ def _mask(score: np.ndarray, scene: Scene, threshold: float, peak: float | None 
     return make_mask(score, threshold, area_px, peak) == 1
 
 
+def predicted_mask(method: Method, settled: Calibration, scene: Scene) -> np.ndarray:
+    """Mask of an image, bool ``[y, x]``."""
+    return _mask(_score(method, scene), scene, settled.threshold, settled.peak)
+
+
 class _MaskCounts:
     """What masks of every threshold and peak of `THRESHOLDS` get right, ``[threshold, peak]``."""
 

@@ -1,6 +1,6 @@
 """The page of figures of an evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,8 @@ def causes_met(methods: Sequence[Scores]) -> list[str]:
 def draw_evaluation(methods: Sequence[Scores]) -> Figure:
     """Draw curves of pixels, objects, false islands, clusters and fluxes, methods in colours.
 
+    What the images tell nothing of, such as clusters where there are none, is left out.
+
     Parameters
     ----------
     methods : sequence of dict
@@ -50,21 +52,15 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
     Returns
     -------
     Figure
-        12 x 14 inch, eight panels.
+        12 inch wide, up to eight panels in two columns.
     """
-    figure = Figure(figsize=(12, 14), layout="constrained")
-    panels = figure.subplots(4, 2).ravel()
-    draws = (
-        _draw_roc,
-        _draw_precision_recall,
-        _draw_dice,
-        _draw_recall_of_peak,
-        _draw_recall_of_size,
-        _draw_false_islands,
-        _draw_reliability,
-        _draw_flux,
-    )
-    for draw, axes in zip(draws, panels, strict=True):
+    draws = [draw for draw, holds in _PANELS if any(holds(one) for one in methods)]
+    rows = (len(draws) + 1) // 2
+    figure = Figure(figsize=(12, 3.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axes in panels[len(draws) :]:
+        axes.remove()
+    for draw, axes in zip(draws, panels, strict=False):
         draw(axes, methods)
         axes.grid(color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -233,3 +229,20 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
         axis.set_minor_formatter(NullFormatter())
     title = "Flux of objects found, above 2 rms (16, 50 and 84 %)"
     _label(axes, title, "true flux density in mJy", "measured / true")
+
+
+def _has_objects(key: str) -> Callable[[Scores], bool]:
+    return lambda scores: any(row["count"] for row in scores["objects"][key])
+
+
+_PANELS: tuple[tuple[Callable[[Axes, Sequence[Scores]], None], Callable[[Scores], bool]], ...] = (
+    (_draw_roc, bool),
+    (_draw_precision_recall, bool),
+    (_draw_dice, bool),
+    (_draw_recall_of_peak, _has_objects("by_peak_snr")),
+    (_draw_recall_of_size, _has_objects("by_las_arcmin")),
+    (_draw_false_islands, bool),
+    (_draw_reliability, lambda scores: bool(scores["clusters"].get("reliability"))),
+    (_draw_flux, lambda scores: bool(scores["flux"]["count"])),
+)
+"""Panels, and whether scores hold what one shows; those of pixels and false islands always."""

@@ -5,13 +5,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from radiounet.errors import ConfigError
-from radiounet.images.writing import write_json
+from radiounet.images.words import save_figure
+from radiounet.images.writing import atomic, write_json
 from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
 from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
 from radiounet.learning.new_model import write_model
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, simulated_set
+from radiounet.learning.scored_images import draw_scored
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.inference import use_threads
@@ -119,8 +121,8 @@ def run_scores(
         Names or folders.
     sets : mapping of str to str
         Folder to write by what is scored on: one of `radiounet.learning.score_sets.SIMULATED`, or a
-        folder for `radiounet.learning.score_sets.labelled_set`. Written are ``evaluation.md``,
-        ``evaluation.png`` and ``scores.json``.
+        folder for `radiounet.learning.score_sets.labelled_set`. Written are those of
+        `radiounet.images.model_files.score_files`.
     images, calibration : int
         Simulated images of each sky, to measure on and to settle thresholds on.
     threads : int
@@ -167,6 +169,8 @@ def run_scores(
                 evaluate(method, paths[one], options.truth_snr, found, grid) for method, found in settled
             ]
             write_evaluation(scores, target)
+            with atomic(f"{target}/images.png") as temporary:
+                save_figure(draw_scored(*settled[0], paths[one], options.truth_snr, grid), temporary, dpi=100)
             write_json(f"{target}/scores.json", {str(one["method"]): one for one in scores})
             logger.info("wrote the scores on %s: %s/evaluation.md", one, target)
 

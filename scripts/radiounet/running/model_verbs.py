@@ -139,7 +139,7 @@ SCORE = """Score models, and two ways without learning, on the same images.
 What they are scored on is a simulated sky (own, wide, shifted_a, shifted_b), or a folder of images with
 labels: NAME.fits in Jy/beam, on any grid, with DS9 regions in NAME.reg or numbers in NAME.labels.fits (0 no
 diffuse emission, 1, 2, ... regions, 255 unknown), and with clusters in NAME.clusters.ecsv, if you have any.
-Written for each is a folder with evaluation.md, evaluation.png and scores.json."""
+Written for each is a folder with evaluation.md, evaluation.png, images.png and scores.json."""
 SCORE_EXAMPLES = r"""
 radiounet score lotss-unet --on mine --out scores
 radiounet score lotss-unet lotss-classes published-unet --on own shifted_a mine --out scores

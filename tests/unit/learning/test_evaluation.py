@@ -408,7 +408,7 @@ def test_table_of_methods(scene, hosts):
     assert heads == ["", "brightness", "dim"]
     table = {row[0]: row[1:] for row in rows}
     assert table["objects found, all"] == ["0.500 of 2"] * 2
-    assert table["objects found, peak S/N 1 to 2"] == ["–"] * 2
+    assert "objects found, peak S/N 1 to 2" not in table
     assert table["... noise, 1/deg2"] == ["0.00", "2.00"]
     assert table["cluster recall at p = 0.5"] == ["1.000", "0.000"]
     assert table["flux in the mask (all sources in it) over truth (16 to 84 %)"][0] == "1.00 (1.00 to 1.00)"
