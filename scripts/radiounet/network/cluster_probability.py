@@ -203,7 +203,7 @@ def field_features(
     return np.array(rows).reshape(-1, len(FEATURES))
 
 
-def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibration:
+def fit_host_calibration(features: np.ndarray, hosts: np.ndarray, ridge: float = RIDGE) -> HostCalibration:
     """Fit a ridge-penalised logistic regression (Hosmer & Lemeshow 2000).
 
     The mean of its probabilities is the share of hosts it was fitted on; how well
@@ -213,6 +213,8 @@ def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibra
     ----------
     features : ndarray, ``[cluster, feature]``
     hosts : ndarray of bool, ``[cluster]``
+    ridge : float
+        Penalty on the sum of the squares of the weights of the standardised features.
 
     Raises
     ------
@@ -226,7 +228,7 @@ def fit_host_calibration(features: np.ndarray, hosts: np.ndarray) -> HostCalibra
     if not hosts.any() or hosts.all():
         raise ValueError(f"{hosts.sum()} of {hosts.size} clusters are hosts: both kinds are needed")
     scaler = StandardScaler().fit(features)
-    fit = LogisticRegression(C=1 / RIDGE, solver="newton-cholesky", tol=1e-8)
+    fit = LogisticRegression(C=1 / ridge, solver="newton-cholesky", tol=1e-8)
     fit.fit(scaler.transform(features), hosts)
     return HostCalibration(
         features=FEATURES,
