@@ -221,35 +221,40 @@ def main() -> None:
         rows = []
         for name, (build, features) in ways().items():
             given = features(clusters), clusters.hosts
-            rows.append([name, *scores(predicted(build, *given, images), clusters)])
-            rows.append(
-                ["... on a sky that was left out", *scores(predicted(build, *given, skies), clusters)]
-            )
+            probability, left_out = predicted(build, *given, images), predicted(build, *given, skies)
+            rows.append([name, *scores(probability, clusters, share)])
+            rows.append(["... on a sky that was left out", *scores(left_out, clusters, share)])
+            if name == SHIPPED:
+                shipped = probability
         print_table(heads, rows)
-        own = predicted(*_shipped_way(clusters), clusters.hosts, images)
+        rows = []
         for sky in (OWN, *SKIES):
             here = skies == sky
             part = Clusters(*(one[here] for one in vars(clusters).values()))
-            rows.append([sky, *scores(own[here], part)])
+            rows.append([sky, *scores(shipped[here], part, share)])
         print()
-        print_table(("logistic regression on", *heads[1:]), rows[-len(SKIES) - 1 :])
+        print_table((f"{SHIPPED}, on", *heads[1:]), rows)
         if args.settle:
-            settle(model, clusters)
+            settle(model, clusters, args.images)
 
 
-def _shipped_way(clusters: Clusters) -> tuple[Callable, np.ndarray]:
-    build, features = ways()["logistic regression"]
-    return build, features(clusters)
-
-
-def settle(model: str, clusters: Clusters) -> None:
-    """Write a calibration on all clusters into a model's card."""
+def settle(model: str, clusters: Clusters, images: int) -> None:
+    """Write a calibration on all clusters into a model's card, and what it was made from."""
+    from radiounet.images.provenance import code_hash
     from radiounet.network.cluster_probability import fit_host_calibration
     from radiounet.network.model_cards import model_folder, read_card, write_card
 
     folder = model_folder(model)
+    card = read_card(folder)
     found = fit_host_calibration(clusters.features, clusters.hosts, RIDGE)
-    write_card(folder, read_card(folder).model_copy(update={"host_calibration": found}))
+    made = {
+        "command": f"benchmarks/cluster_decision.py {card.name} --images {images} --settle",
+        "skies": [OWN, *SKIES],
+        "seeds": [FIRST_SEED, FIRST_SEED + images - 1],
+        "code": code_hash(),
+    }
+    training = card.training | {"host_calibration": made}
+    write_card(folder, card.model_copy(update={"host_calibration": found, "training": training}))
 
 
 if __name__ == "__main__":
