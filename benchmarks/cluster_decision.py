@@ -12,6 +12,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, read_sky
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
+
+if TYPE_CHECKING:
+    from radiounet.learning.methods import Calibration, Method
+    from radiounet.learning.scenes import Scene
 
 FIRST_SEED = HELD_OUT + 90_000
 FOLDS = 8
@@ -91,7 +96,7 @@ def _path(folder: Path, model: str, sky: str, seed: int) -> Path:
     return folder / f"{Path(model).name}-{sky}-{seed}.npz"
 
 
-def _described(scene, method, settled) -> Clusters:  # noqa: ANN001 - Keras must not be imported above
+def _described(scene: "Scene", method: "Method", settled: "Calibration") -> Clusters:
     from radiounet.images.gaussian import beam_area_px
     from radiounet.measuring.object_scores import cluster_label
     from radiounet.network.cluster_probability import beam_average, field_features
@@ -136,14 +141,14 @@ def ways() -> dict[str, tuple[Callable, Callable[[Clusters], np.ndarray]]]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    def logistic(ridge: float = 1.0):
+    def logistic(ridge: float = 1.0) -> Any:
         return make_pipeline(StandardScaler(), LogisticRegression(C=1 / ridge, max_iter=1000))
 
-    def trees():
+    def trees() -> Any:
         settings = {"max_iter": 120, "learning_rate": 0.05, "max_leaf_nodes": 8, "min_samples_leaf": 30}
         return HistGradientBoostingClassifier(**settings, l2_regularization=5, random_state=1)
 
-    def forest():
+    def forest() -> Any:
         return RandomForestClassifier(200, min_samples_leaf=8, max_features=0.4, random_state=1)
 
     def all_features(one: Clusters) -> np.ndarray:
