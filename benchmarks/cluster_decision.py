@@ -60,6 +60,11 @@ class Clusters:
     masked: np.ndarray
     hosts: np.ndarray
 
+    @property
+    def little_known(self) -> np.ndarray:
+        """Clusters without a masked pixel or a probability above `FAINT`, bool ``[cluster]``."""
+        return ~self.masked & (self.p_max < FAINT)
+
     @staticmethod
     def joined(parts: "list[Clusters]") -> "Clusters":
         """All clusters of some images."""
@@ -186,7 +191,7 @@ def scores(probability: np.ndarray, clusters: Clusters, share: float) -> list[st
 
     plain = score_decisions(probability, clusters.hosts)
     shifted = shift_share(probability, share, SHARE)
-    little = ~clusters.masked & (clusters.p_max < FAINT)
+    little = clusters.little_known
     return [
         *(f"{plain[name]:.3f}" for name in ("roc_auc", "accuracy", "brier")),
         f"{(shifted[~clusters.hosts] < 0.4).mean():.2f}",
@@ -222,7 +227,9 @@ def main() -> None:
         images = np.repeat(np.arange(len(items)), counts)
         skies = np.repeat([sky for sky, _ in items], counts)
         share = float(clusters.hosts.mean())
-        print(f"\n{model}: {len(clusters.hosts)} clusters, {share:.3f} of them hosts\n")
+        little = clusters.hosts[clusters.little_known]
+        print(f"\n{model}: {len(clusters.hosts)} clusters, {share:.3f} of them hosts;")
+        print(f"little is known of {len(little)}, {little.mean():.3f} of them hosts\n")
         rows = []
         for name, (build, features) in ways().items():
             given = features(clusters), clusters.hosts
