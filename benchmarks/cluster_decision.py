@@ -262,6 +262,9 @@ def settle(model: str, clusters: Clusters, images: int) -> None:
     made = {
         "command": f"benchmarks/cluster_decision.py {card.name} --images {images} --settle",
         "skies": [OWN, *SKIES],
+        "set": "; ".join(
+            f"base seed {seed}" for seed in sorted({read_sky(sky).seed for sky in (OWN, *SKIES)})
+        ),
         "seeds": [FIRST_SEED, FIRST_SEED + images - 1],
         "code": code_hash(),
     }

@@ -20,6 +20,7 @@ __all__ = [
     "losses",
     "methods",
     "new_model",
+    "open_scores",
     "outside",
     "pairs",
     "recalibration",

@@ -21,6 +21,7 @@ from radiounet.measuring.object_scores import (
     ObjectResult,
     cluster_label,
     false_islands,
+    false_labels,
     score_objects,
     summarise_flux,
     summarise_objects,
@@ -43,9 +44,9 @@ FAINT_SNR = 0.1
 
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
-    """Score of every pixel that counts, float32 ``[y, x]``, NaN elsewhere."""
+    """Score of every pixel with data, float32 ``[y, x]``, NaN elsewhere."""
     score = method.score(scene.image, scene.rms, scene.grid.pixel_arcsec, scene.beam_arcsec)
-    return np.where(scene.known, score, np.nan).astype(np.float32)
+    return np.where(np.isfinite(scene.image), score, np.nan).astype(np.float32)
 
 
 def _mask(score: np.ndarray, scene: Scene, threshold: float, peak: float | None = None) -> np.ndarray:
@@ -75,8 +76,8 @@ class _MaskCounts:
             highest = ndimage.maximum(score, labels, np.arange(1, count + 1))
             column = np.searchsorted(THRESHOLDS.astype(np.float32), highest, side="right") - 1
             np.add.at(self._right[row], column, right)
-            np.add.at(self._marked[row], column, np.bincount(labels.ravel())[1:])
-            np.add.at(self._false[row], column, right == 0)
+            np.add.at(self._marked[row], column, np.bincount(labels[scene.known], minlength=count + 1)[1:])
+            np.add.at(self._false[row], column, false_labels(labels, scene.mask, scene.known)[1:])
         self._true += int(scene.mask.sum())
         self._area_deg2 += scene.area_deg2
 
@@ -300,8 +301,8 @@ def evaluate(
         scene = read_scene(path, truth_snr, grid)
         score = _score(method, scene)
         predicted = _mask(score, scene, calibration.threshold, calibration.peak)
-        counts.add(score, scene.mask)
-        masks += [(predicted & scene.mask).sum(), predicted.sum(), scene.mask.sum()]
+        counts.add(np.where(scene.known, score, np.nan), scene.mask)
+        masks += [(predicted & scene.mask).sum(), (predicted & scene.known).sum(), scene.mask.sum()]
         results += _objects(predicted, scene)
         causes += _false(predicted, scene)
         cases.add(scene, score, predicted, truth_snr)
@@ -339,4 +340,5 @@ def evaluate(
 
 
 def _false(predicted: np.ndarray, scene: Scene) -> Counter[str]:
-    return false_islands(predicted, scene.mask, scene.strength > FAINT_SNR, scene.cause, CAUSES)
+    faint = scene.strength > FAINT_SNR
+    return false_islands(predicted, scene.mask, scene.known, faint, scene.cause, CAUSES)

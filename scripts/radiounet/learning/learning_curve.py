@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -12,6 +13,7 @@ from radiounet.errors import ModelError
 from radiounet.images.writing import atomic
 from radiounet.settings.train import TrainOptions, pair_files
 
+BASE_SEED = re.compile(r"base seed (\w+)")
 COLUMNS = ("step", "loss", "validation", "seconds")
 OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_deg2", "compare"}
 """Options that a training leaves to the evaluation of its weights."""
@@ -82,24 +84,22 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
     ModelError
         They are of the set used for training or calibration, and their seeds overlap.
     """
-    sets: dict[str, list[str]] = {}
-    for path in filter(_is_simulated, held_out):
-        sets.setdefault(str(fits.getval(path, "BASESEED")), []).append(path)
-    for paths in sets.values():
-        _require_unseen(name, training, origin_of(paths))
-
-
-def _require_unseen(name: str, training: dict[str, Any] | None, measured: Origin) -> None:
+    measured: dict[str, list[int]] = {}
+    for header in (fits.getheader(path) for path in held_out if _is_simulated(path)):
+        if "SEED" in header:
+            measured.setdefault(str(header.get("BASESEED", "unknown")), []).append(header["SEED"])
     while training:
-        for what in ("pairs", "calibration"):
-            used = training.get(what, {})
-            if not (used.get("seeds") and measured.get("seeds") and used["set"] == measured["set"]):
+        for what in ("pairs", "calibration", "host_calibration"):
+            used = training.get(what) or {}
+            if not used.get("seeds"):
                 continue
-            (first, last), (low, high) = used["seeds"], measured["seeds"]
-            if low <= last and high >= first:
+            first, last = used["seeds"]
+            # older cards name the set otherwise, but with the same seed
+            seeds = [seed for base in BASE_SEED.findall(used["set"]) for seed in measured.get(base, [])]
+            if any(first <= seed <= last for seed in seeds):
                 raise ModelError(
                     f"{name}: its {what} are the simulated images {first} to {last}: "
-                    f"hold out others than {low} to {high}"
+                    f"hold out others than {min(seeds)} to {max(seeds)}"
                 )
         training = (training.get("initial") or {}).get("training")
 

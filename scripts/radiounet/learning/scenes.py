@@ -10,13 +10,14 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
 
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ShapeMismatchError
 from radiounet.images.gaussian import FWHM_AREA, beam_area_px
+from radiounet.images.geometry import to_pixels
 from radiounet.images.image import Plane, check_grid, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import naming, reading
 from radiounet.images.resampling import to_model_grid
-from radiounet.learning.label_planes import move_labels, read_labels
+from radiounet.learning.label_planes import DS9, move_labels, read_labels
 from radiounet.learning.pairs import UNKNOWN, read_pair
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 from radiounet.settings.measure import MeasureOptions
@@ -49,7 +50,7 @@ class Scene:
     cause : ndarray of uint8 or None
         Index into `radiounet.simulation.simulate.CAUSES`; None for a labelled image.
     clusters : Table
-        y_px, x_px, r500_arcmin, diffuse, galactic; no rows for a labelled image.
+        y_px, x_px, r500_arcmin, diffuse, galactic; no rows for a labelled image without a table of clusters.
     beam_arcsec : float
         FWHM of the beam; a few simulated images have a coarser one than the survey.
     grid : ImageGrid
@@ -139,7 +140,8 @@ def _labelled(image_path: str, label_path: str, table_path: str | None = None, *
     mask = known & (labels > 0)
     numbers = np.where(mask, labels, 0).astype(np.int32)
     # with no numbers to tell regions apart, those that touch are one
-    objects = numbers if numbers.max(initial=0) > 1 else ndimage.label(mask, EIGHT_NEIGHBOURS)[0]
+    numbered = label_path.endswith(DS9) or numbers.max(initial=0) > 1
+    objects = numbers if numbered else ndimage.label(mask, EIGHT_NEIGHBOURS)[0]
     clusters = _clusters(table_path, moved, mask, grid)
     truth = mask.astype(np.float32)
     planes = (moved.data, _noise(moved, image_path), known, mask, truth, truth)
@@ -180,7 +182,7 @@ def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid)
     if path:
         log_notes(clusters, path)
     for one in filter(attrgetter("measurable"), clusters):
-        x, y = (float(value) for value in image.wcs.wcs_world2pix(one.ra_deg, one.dec_deg, 0))
+        x, y = (float(value) for value in to_pixels(image.wcs, one.ra_deg, one.dec_deg))
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
             continue
         dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
@@ -207,9 +209,16 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
     with reading(truth_path), fits.open(truth_path) as hdus:
         names = ("DIFFUSE", "SIGMA_1E7", "OWNER", "AMBIGUOUS")
         diffuse, sigma, owner, ambiguous = (np.array(hdus[name].data) for name in names)
+    for name, one in zip(names, (diffuse, sigma, owner, ambiguous), strict=True):
+        if one.shape != image.data.shape:
+            raise ShapeMismatchError(
+                f"{truth_path}: {name} has {one.shape} pixels [y, x], {image_path} {image.data.shape}"
+            )
+    known = np.isfinite(image.data) & (ambiguous == 0) & (sigma > 0)
     with reading(objects_path):
         listed = Table.read(objects_path)
-        listed = listed[(listed["snr_int"] >= LEAST_SNR) & (listed["area_beams_mask"] >= 1)]
+        seen = np.isin(listed["id"], owner[known])
+        listed = listed[(listed["snr_int"] >= LEAST_SNR) & (listed["area_beams_mask"] >= 1) & seen]
         # what lies under an ambiguous pixel, or outside, is not missed: its flux density is that which counts
         columns = {"object": "id", "kind": "kind", "y_px": "y", "x_px": "x"}
         table = Table({name: np.array(listed[old]) for name, old in columns.items()})
@@ -222,8 +231,7 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
         places = zip(listed["ra"], listed["dec"], strict=True)
         options = MeasureOptions()
         clusters["galactic"] = np.array([_at_low_latitude(*place, options) for place in places], bool)
-    known = np.isfinite(image.data) & (ambiguous == 0)
-    strength = diffuse / (1e-7 * sigma)
+    strength = np.where(known, diffuse / (1e-7 * np.maximum(sigma, 1)), 0)
     truth, mask = np.where(known, diffuse, 0), known & (strength > truth_snr)
     planes = (image.data, _noise(image, image_path), known, mask, truth, strength)
     beam_arcsec = grid.pixel_arcsec * float(np.sqrt(image.resolution_area_px / FWHM_AREA))

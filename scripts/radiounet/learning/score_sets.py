@@ -1,5 +1,6 @@
 """Sets of images that models are scored on: simulated skies, and folders of images with labels."""
 
+import re
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -12,18 +13,22 @@ from radiounet.images.reading import reading
 from radiounet.learning.label_planes import DS9
 from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
+from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
 
 SIMULATED = (OWN, *SKIES)
 CALIBRATION = HELD_OUT + 50_000
 """First seed of the images that thresholds are settled on."""
+IMAGE = re.compile(r"(.+)\.fits?(\.gz|\.fz)?", re.IGNORECASE)
 LABELS = tuple(f".{kind}.fits{packed}" for kind in ("labels", "regions", "mask") for packed in ("", ".fz"))
 LABEL_ENDINGS = (*LABELS, DS9)
 """What follows the name of an image in that of its labels."""
 CLUSTERS = ".clusters.ecsv"
 
 
-def simulated_set(sky: str, first: int, count: int, folder: str | Path, processes: int) -> list[str]:
+def simulated_set(
+    sky: str, first: int, count: int, folder: str | Path, processes: int, grid: ImageGrid
+) -> list[str]:
     """Simulate images of a sky.
 
     Parameters
@@ -35,16 +40,18 @@ def simulated_set(sky: str, first: int, count: int, folder: str | Path, processe
     folder : path
         Where they are kept.
     processes : int
+    grid : ImageGrid
+        Their pixel scale and beam.
 
     Returns
     -------
     list of str
         Paths for `radiounet.learning.scenes.read_scene`.
     """
+    options = read_sky(sky).model_copy(update=grid._asdict())
     paths = [f"{folder}/{sky}-{seed}.fits" for seed in range(first, first + count)]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        make = partial(_simulate, read_sky(sky))
-        list(pool.map(make, paths, range(first, first + count)))
+        list(pool.map(partial(_simulate, options), paths, range(first, first + count)))
     return paths
 
 
@@ -62,8 +69,9 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     Parameters
     ----------
     folder : path
+        Of the images; or a field.
     labels : path, optional
-        Folder of the labels and clusters; by default the same.
+        Folder in which labels and clusters are looked for before they are looked for beside the image.
 
     Returns
     -------
@@ -77,27 +85,41 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     UnreadableError
         An image cannot be read.
     """
-    there, beside = Path(folder), Path(labels or folder)
-    for one in {there, beside}:
-        if not one.is_dir():
-            raise ConfigError(f"there is no folder {one}; simulated skies are {', '.join(SIMULATED)}")
-    fields = [one for one in sorted(there.iterdir()) if all((one / name).is_file() for name in FIELD_FILES)]
-    images = [one for one in sorted(there.glob("*.fits")) if not one.name.endswith(LABELS)]
+    there = Path(folder)
+    if not there.is_dir():
+        raise ConfigError(f"there is no folder {there}; simulated skies are {', '.join(SIMULATED)}")
+    if labels and not Path(labels).is_dir():
+        raise ConfigError(f"there is no folder of labels {labels}")
+    if _is_field(there):
+        return [str(there)]
+    fields = [one for one in sorted(there.iterdir()) if _is_field(one)]
+    images = [
+        one
+        for one in sorted(there.iterdir())
+        if one.is_file() and IMAGE.fullmatch(one.name) and not one.name.endswith(LABELS)
+    ]
     if not (fields or images):
         raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in NAME{LABEL_ENDINGS[0]}")
-    return [str(one) for one in fields] + [_with_labels(one, beside) for one in images]
+    where = [*([Path(labels)] if labels else []), there]
+    return [str(one) for one in fields] + [_with_labels(one, where) for one in images]
 
 
-def _with_labels(image: Path, folder: Path) -> str:
-    found = [folder / f"{image.stem}{ending}" for ending in LABEL_ENDINGS]
-    found = [one for one in found if one.is_file()]
-    if not found:
-        with reading(image), fits.open(image) as hdus:
-            if "TRUTH" in hdus:
-                return str(image)
-    if len(found) != 1:
-        names = ", ".join(f"{image.stem}{ending}" for ending in LABEL_ENDINGS)
-        many = "several files of labels" if found else "no labels"
-        raise ConfigError(f"{image} has {many} in {folder}: one of {names} is needed")
-    clusters = folder / f"{image.stem}{CLUSTERS}"
-    return ":".join(map(str, (image, *found, *([clusters] if clusters.is_file() else []))))
+def _is_field(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FIELD_FILES)
+
+
+def _with_labels(image: Path, folders: list[Path]) -> str:
+    match = IMAGE.fullmatch(image.name)
+    stem = match[1] if match else image.stem
+    for folder in folders:
+        found = [one for ending in LABEL_ENDINGS if (one := folder / f"{stem}{ending}").is_file()]
+        if len(found) > 1:
+            raise ConfigError(f"{image} has several files of labels: {', '.join(map(str, found))}")
+        if found:
+            clusters = [one for part in folders if (one := part / f"{stem}{CLUSTERS}").is_file()]
+            return ":".join(map(str, (image, *found, *clusters[:1])))
+    with reading(image), fits.open(image) as hdus:
+        if "TRUTH" in hdus:
+            return str(image)
+    names = ", ".join(f"{stem}{ending}" for ending in LABEL_ENDINGS)
+    raise ConfigError(f"{image} has no labels in {' or '.join(map(str, folders))}: one of {names} is needed")

@@ -85,6 +85,11 @@ class ClusterMeter:
     ):
         self._survey = survey
         self._host_calibration = host_calibration
+        if host_calibration is not None and host_calibration.share is None:
+            logger.warning(
+                "the model's card does not say what share of its clusters were hosts: "
+                "p_diffuse is not shifted to measure.host_share"
+            )
         self._options = options
         self._mosaics: dict[str, MeasuredMosaic] = {}
         for one in products:
@@ -298,6 +303,7 @@ def measure_clusters(
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",
+        "host_share": options.host_share,
         "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
         **(compact.provenance() if compact else {}),
     }

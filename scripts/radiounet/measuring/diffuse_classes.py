@@ -27,8 +27,7 @@ ELONGATED = 1.5
 THIN = 2.5
 """Long over short axis of a relic without a cluster."""
 PROBABLE_HOST = 0.3
-"""Least `p_diffuse` of a cluster whose islands have a class; of simulated hosts with a masked pixel inside
-R500, 96 % have as much."""
+"""Least `p_diffuse` of a cluster whose islands have a class."""
 SECOND_SHARE = 0.3
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
 GALACTIC = 0.3

@@ -193,14 +193,35 @@ def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
     }
 
 
+def false_labels(labels: np.ndarray, mask: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which islands are false, bool ``[1 + island]``: without a pixel of the truth mask, and mostly known.
+
+    Parameters
+    ----------
+    labels : ndarray of int, ``[y, x]``
+        Islands 1, 2, ...; 0 outside.
+    mask, known : ndarray of bool, ``[y, x]``
+        The truth mask, and where the truth is known. An island of which half or more is
+        not known is not false.
+    """
+    size = int(labels.max(initial=0)) + 1
+    true, certain, area = (
+        np.bincount(labels[chosen], minlength=size) for chosen in (mask, known, labels > 0)
+    )
+    false = (true == 0) & (2 * certain > area)
+    false[0] = False
+    return false
+
+
 def false_islands(
     predicted: np.ndarray,
     mask: np.ndarray,
+    known: np.ndarray,
     faint: np.ndarray,
     cause: np.ndarray | None,
     causes: Sequence[str],
 ) -> Counter[str]:
-    """Count the islands of a mask (8 neighbours) that hold no pixel of the truth mask, by cause.
+    """Count the false islands of a mask (8 neighbours; see `false_labels`) by cause.
 
     The cause is "faint diffuse" where the island holds diffuse emission too faint
     for the truth mask; else the structure that covers most of it, if that is at
@@ -208,8 +229,8 @@ def false_islands(
 
     Parameters
     ----------
-    predicted, mask : ndarray of bool, ``[y, x]``
-        The mask to judge, and the truth mask.
+    predicted, mask, known : ndarray of bool, ``[y, x]``
+        The mask to judge, the truth mask, and where the truth is known.
     faint : ndarray of bool, ``[y, x]``
         Diffuse emission of any brightness worth naming.
     cause : ndarray of uint8, ``[y, x]``, or None
@@ -218,7 +239,7 @@ def false_islands(
     """
     labels, count = ndimage.label(predicted, EIGHT_NEIGHBOURS)
     index = np.arange(count + 1)
-    false = ndimage.sum_labels(mask, labels, index) == 0
+    false = false_labels(labels, mask, known)
     if cause is None:
         return Counter({UNKNOWN: int(false[1:].sum())})
     inside = labels > 0

@@ -1,5 +1,6 @@
 """Verbs of the command that make and measure models: fetch-model, simulate, train, evaluate, score."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from radiounet.running.stage import run_stage, verb_parser, whole
 from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, PublishedModel
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.simulate import SKIES, SimulateOptions
 from radiounet.settings.train import TrainOptions, pair_files
 
 FETCH = f"""Fetch the published weights of Radio U-Net, or import a TensorFlow SavedModel of the same network.
@@ -134,7 +135,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))
 
 
-SCORE = """Score models, and two ways without learning, on the same images.
+SCORE = """Score models, and two methods without learning, on the same images.
 
 What they are scored on is a simulated sky (own, wide, shifted_a, shifted_b), or a folder of images with
 labels: NAME.fits in Jy/beam, on any grid, with DS9 regions in NAME.reg or numbers in NAME.labels.fits (0 no
@@ -153,7 +154,9 @@ def score(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--on", nargs="+", required=True, metavar="SET", help="simulated sky, or folder of images with labels"
     )
-    parser.add_argument("--labels", help="folder of the labels (default: beside the images)")
+    parser.add_argument(
+        "--labels", help="folder in which labels are looked for first (default: beside the images)"
+    )
     parser.add_argument(
         "--images", type=whole(1), default=12, help="images of each simulated sky (default: %(default)s)"
     )
@@ -167,14 +170,18 @@ def score(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", required=True, help="folder to write to: one folder in it for each set")
     add_processes(parser)
     args = parser.parse_args(arguments)
-    sets = {one: f"{args.out}/{Path(one).resolve().name}" for one in args.on}
+    sets = {one: f"{args.out}/{Path(os.path.abspath(one)).name}" for one in args.on}
     if len({*sets.values()}) < len(args.on):
         parser.error(f"--on: two of {args.on} would be written to one folder")
+    for sky in (one for one in args.on if one in ("own", *SKIES) and Path(one).is_dir()):
+        parser.error(f"--on {sky}: there is a folder of that name, too; give its whole path, or rename it")
+    models = list(dict.fromkeys(args.models))
 
     def work() -> None:
-        from radiounet.learning.runs import run_scores
+        from radiounet.learning.open_scores import run_scores
 
-        run_scores(args.models, sets, args.images, args.calibration, args.threads, args.labels)
+        run_scores(models, sets, args.images, args.calibration, args.threads, args.labels)
 
     writes = [path for folder in sets.values() for path in score_files(folder)]
-    run_stage(args, work, outputs=[], writes=writes, name=", ".join(args.models))
+    reads = [*(one for one in args.on if Path(one).is_dir()), *([args.labels] if args.labels else [])]
+    run_stage(args, work, outputs=[], reads=reads, writes=writes, name=", ".join(models))

@@ -43,6 +43,7 @@ JSON_KEYS = (
     {"kit", "products", "files"},
     {"made_with", "mosaics", "rejections"},
     {"made_of", "files", "found"},
+    {"scored_on", "methods"},
 )
 """Entries that products in JSON have, one of these sets each."""
 

@@ -7,6 +7,7 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable, Table
+from scipy import ndimage
 
 from models import write_tiny_model
 from radiounet.errors import BadDataError, ConfigError, ModelError, ShapeMismatchError
@@ -18,10 +19,13 @@ from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.label_planes import read_labels
 from radiounet.learning.learning_curve import require_unseen
 from radiounet.learning.methods import Calibration, Method
-from radiounet.learning.runs import run_scores
+from radiounet.learning.open_scores import run_scores
 from radiounet.learning.scenes import read_scene
 from radiounet.learning.score_sets import labelled_set, simulated_set
+from radiounet.network.model_cards import model_folder, read_card
+from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
 
 N_PX = 120
@@ -55,6 +59,32 @@ def test_a_region_of_ds9_holds_the_pixels_inside_it(tmp_path):
     np.testing.assert_array_equal(labels, expected)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_region_on_another_part_of_the_sky_holds_no_pixel(tmp_path):
+    write_image(tmp_path / "a.fits")
+    shapes = ('circle(330.0,-40.0,60")', "polygon(330,-40,331,-40,331,-41)", 'ellipse(150.0,60.0,60",30",0)')
+    (tmp_path / "a.reg").write_text(HEAD + "\n".join(shapes) + "\n")
+    assert not read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits")).any()
+
+
+def test_labels_of_another_part_of_the_sky_are_refused(tmp_path):
+    write_image(tmp_path / "a.fits")
+    header = grid_wcs(200.0, 40.0, N_PX, 9.0).to_header()
+    fits.writeto(tmp_path / "l.fits", np.zeros((N_PX, N_PX), np.uint8), header)
+    with pytest.raises(ShapeMismatchError, match="differ in their coordinates"):
+        read_labels(tmp_path / "l.fits", read_plane(tmp_path / "a.fits"))
+
+
+def test_a_region_that_is_cut_in_two_is_one_object(tmp_path):
+    wcs = write_image(tmp_path / "a.fits")
+    ra, dec = wcs.wcs_pix2world(60, 60, 0)
+    box = f'box({ra},{dec},300",90",0)\n-box({ra},{dec},30",120",0)\n'
+    (tmp_path / "a.reg").write_text(HEAD + box)
+    scene = read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.reg", 0.25)
+    assert scene.table["object"].tolist() == [1]
+    assert ndimage.label(scene.mask)[1] == 2
+
+
 def test_a_file_without_regions_says_that_nothing_is_diffuse(tmp_path):
     write_image(tmp_path / "a.fits")
     (tmp_path / "a.reg").write_text(HEAD)
@@ -69,8 +99,16 @@ def test_a_file_without_regions_says_that_nothing_is_diffuse(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(HEAD + "point(150.0,40.0)\n", "a point has no area.*closed shape"), (HEAD + "circle(150.0)\n", "DS9")],
+    [
+        (HEAD + "point(150.0,40.0)\n", "a point has no area.*closed shape"),
+        (HEAD + '# vector(150.0,40.0,60",30)\n', "a vector has no area.*closed shape"),
+        (HEAD + "circle(150.0)\n", "DS9"),
+        ("# Region file format: DS9\nphysical\ncircle(50,50,9)\n", "DS9"),
+        ("this is a letter\n", "DS9"),
+        (HEAD + 'panda(150.0,40.0,0,360,4,5",9",1)\n', "DS9"),
+    ],
 )
+@pytest.mark.filterwarnings("default")
 def test_what_is_no_area_is_refused(tmp_path, text, said):
     write_image(tmp_path / "a.fits")
     (tmp_path / "a.reg").write_text(text)
@@ -82,6 +120,7 @@ def test_what_is_no_area_is_refused(tmp_path, text, said):
     ("labels", "error", "said"),
     [
         (np.zeros((9, N_PX)), ShapeMismatchError, "the same"),
+        (np.zeros((2, N_PX, N_PX)), ShapeMismatchError, "one plane"),
         (np.full((N_PX, N_PX), 0.5), BadDataError, "holds 0.5"),
         (np.full((N_PX, N_PX), -1.0), BadDataError, "holds -1"),
     ],
@@ -150,6 +189,50 @@ def test_the_labels_of_each_image_of_a_folder(tmp_path):
     ]
 
 
+def test_labels_are_looked_for_in_their_folder_first_and_then_beside_the_image(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.fits")
+        (tmp_path / f"{name}.reg").write_text(HEAD)
+    (tmp_path / "labels" / "a.reg").write_text(HEAD)
+    assert labelled_set(tmp_path, tmp_path / "labels") == [
+        f"{tmp_path}/a.fits:{tmp_path}/labels/a.reg",
+        f"{tmp_path}/b.fits:{tmp_path}/b.reg",
+    ]
+    with pytest.raises(ConfigError, match="no folder of labels"):
+        labelled_set(tmp_path, tmp_path / "nowhere")
+
+
+def test_one_file_of_labels_serves_no_two_images(tmp_path, monkeypatch):
+    monkeypatch.setattr("radiounet.learning.open_scores.use_threads", lambda count: None)
+    write_tiny_model(tmp_path / "tiny")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.reg").write_text(HEAD)
+    sets = {}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_image(tmp_path / name / "a.fits")
+        sets[str(tmp_path / name)] = str(tmp_path / "out" / name)
+    with pytest.raises(ConfigError, match=r"a\.reg would be the labels of .*one/a\.fits and .*two/a\.fits"):
+        run_scores([str(tmp_path / "tiny")], sets, 1, 1, 1, str(tmp_path / "labels"))
+
+
+def test_models_of_different_grids_are_not_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("radiounet.learning.open_scores.use_threads", lambda count: None)
+    write_tiny_model(tmp_path / "one")
+    write_tiny_model(tmp_path / "two", pixel_arcsec=6.0)
+    with pytest.raises(ConfigError, match=r'two needs pixels of 6\.0".*one grid at a time'):
+        run_scores([str(tmp_path / name) for name in ("one", "two")], {"own": "x"}, 1, 1, 1)
+
+
+def test_images_may_be_packed(tmp_path):
+    write_image(tmp_path / "a.fits.gz")
+    write_image(tmp_path / "b.FITS")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.reg").write_text(HEAD)
+    assert [path.split(":")[1].rsplit("/")[-1] for path in labelled_set(tmp_path)] == ["a.reg", "b.reg"]
+
+
 def test_labels_in_another_folder(tmp_path):
     (tmp_path / "labels").mkdir()
     write_image(tmp_path / "a.fits")
@@ -197,6 +280,7 @@ def write_field(folder):
 def test_a_field_of_another_simulator(tmp_path):
     write_field(tmp_path / "field")
     (path,) = labelled_set(tmp_path)
+    assert labelled_set(path) == [path]
     scene = read_scene(path, 0.25)
     assert scene.table["object"].tolist() == [4]
     assert scene.table["peak_snr"].tolist() == [10]
@@ -208,16 +292,66 @@ def test_a_field_of_another_simulator(tmp_path):
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 
+def change_truth(folder, change):
+    with fits.open(folder / "truth.fits.fz") as hdus:
+        planes = {hdu.name: hdu.data.copy() for hdu in hdus[1:]}
+    change(planes)
+    hdus = [fits.CompImageHDU(one, name=name) for name, one in planes.items()]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(folder / "truth.fits.fz", overwrite=True)
+
+
+def test_a_field_whose_planes_differ_in_shape_is_refused(tmp_path):
+    write_field(tmp_path / "field")
+    change_truth(tmp_path / "field", lambda planes: planes.update(OWNER=planes["OWNER"][:, :-1].copy()))
+    with pytest.raises(ShapeMismatchError, match="OWNER"):
+        read_scene(str(tmp_path / "field"), 0.25)
+
+
+def test_an_object_under_ambiguous_pixels_counts_nowhere(tmp_path):
+    write_field(tmp_path / "field")
+    change_truth(tmp_path / "field", lambda planes: planes["AMBIGUOUS"].__setitem__(np.s_[20:40, 20:40], 1))
+    (path,) = labelled_set(tmp_path)
+    assert len(read_scene(path, 0.25).table) == 0
+    # nor is an island there false
+    there = Method("there", lambda image, *_: np.pad(np.ones((22, 22)), ((19, 79), (19, 79))))
+    scores = evaluate(there, [path], 0.25, Calibration(0.5))
+    assert scores["objects"]["all"]["count"] == 0
+    assert scores["false_islands"]["per_deg2"] == 0
+
+
 def test_a_model_is_refused_on_what_it_was_trained_on_even_beside_other_images(tmp_path):
     seen = SimulateOptions(n_px=128)
     other = SimulateOptions(n_px=128, seed=99)
     write_pair(tmp_path / "seen.fits", seen, 5)
     write_pair(tmp_path / "other.fits", other, 2000)
-    training = {"pairs": {"set": f"radiounet.simulation.simulate, base seed {seen.seed}", "seeds": [0, 9]}}
     paths = [f"{tmp_path}/{name}.fits" for name in ("seen", "other")]
-    require_unseen("m", training, paths[1:])
-    with pytest.raises(ModelError, match="hold out others"):
-        require_unseen("m", training, paths)
+    sets = ("radiounet.simulation.simulate, base seed {}", "radiounet.simulate, base seed {}")
+    for text in (*sets, "base seed 7; base seed {}"):
+        for what in ("pairs", "calibration", "host_calibration"):
+            training = {what: {"set": text.format(seen.seed), "seeds": [0, 9]}}
+            require_unseen("m", training, paths[1:])
+            with pytest.raises(ModelError, match=f"m: its {what} are the simulated images 0 to 9"):
+                require_unseen("m", training, paths)
+            with pytest.raises(ModelError, match="hold out others than 5 to 5"):
+                require_unseen("m", {"initial": {"training": training}}, paths)
+
+
+def test_a_file_of_another_simulator_that_tells_no_seed_is_not_refused(tmp_path):
+    write_pair(tmp_path / "a.fits", SimulateOptions(n_px=128), 5)
+    for key in ("BASESEED", "SEED"):
+        fits.delval(tmp_path / "a.fits", key)
+    training = {"pairs": {"set": f"base seed {SimulateOptions().seed}", "seeds": [0, 9]}}
+    require_unseen("m", training, [str(tmp_path / "a.fits")])
+
+
+@pytest.mark.parametrize("shipped", ["lotss-unet", "lotss-classes", "published-unet"])
+def test_a_shipped_model_is_refused_on_its_own_images(tmp_path, shipped):
+    training = read_card(model_folder(shipped)).training
+    for what in ("pairs", "calibration", "host_calibration"):
+        options = SimulateOptions(n_px=64, seed=int(training[what]["set"].rsplit(" ")[-1]))
+        write_pair(tmp_path / f"{what}.fits", options, training[what]["seeds"][0])
+        with pytest.raises(ModelError, match=what):
+            require_unseen(shipped, training, [str(tmp_path / f"{what}.fits")])
 
 
 def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
@@ -230,15 +364,17 @@ def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
     fits.writeto(tmp_path / "mine" / "a.labels.fits", labels)
     small = SimulateOptions(n_px=256)
     monkeypatch.setattr(score_sets, "read_sky", lambda name: small)
-    monkeypatch.setattr("radiounet.learning.runs.use_threads", lambda count: None)
+    monkeypatch.setattr("radiounet.learning.open_scores.use_threads", lambda count: None)
     sets = {str(tmp_path / "mine"): str(tmp_path / "out" / "mine"), "own": str(tmp_path / "out" / "own")}
     run_scores([str(tmp_path / "tiny")], sets, 1, 1, 1)
     for folder in sets.values():
         for path in score_files(folder):
             assert (tmp_path / path).is_file()
     scores = json.loads((tmp_path / "out" / "mine" / "scores.json").read_text())
-    assert len(scores) == 4
-    by_hand = scores["smoothed threshold, 3 sigma"]
+    assert scores["scored_on"] == str(tmp_path / "mine")
+    assert [one["method"] for one in scores["methods"]][0] == str(tmp_path / "tiny")
+    by_hand = scores["methods"][-1]
+    claim_outputs([path for folder in sets.values() for path in score_files(folder)])  # a second time
     assert by_hand["objects"]["all"]["count"] == 1
     page = (tmp_path / "out" / "mine" / "evaluation.md").read_text()
     assert "no clusters" in page
@@ -247,5 +383,8 @@ def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
 
 def test_simulated_images_are_those_of_their_seeds(tmp_path, monkeypatch):
     monkeypatch.setattr(score_sets, "read_sky", lambda name: SimulateOptions(n_px=128))
-    paths = simulated_set("own", 910_000, 2, tmp_path, 1)
-    assert [fits.getheader(path)["SEED"] for path in paths] == [910_000, 910_001]
+    paths = simulated_set("own", 910_000, 2, tmp_path, 1, ImageGrid(6.0, 25.0))
+    headers = [fits.getheader(path) for path in paths]
+    assert [header["SEED"] for header in headers] == [910_000, 910_001]
+    # as a model of another survey needs them
+    assert [header["PIXARCS"] for header in headers] == [6.0, 6.0]

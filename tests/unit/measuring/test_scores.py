@@ -10,6 +10,7 @@ from radiounet.measuring.object_scores import (
     ObjectResult,
     cluster_label,
     false_islands,
+    false_labels,
     recall_in_bins,
     score_objects,
     summarise_flux,
@@ -233,6 +234,16 @@ def test_summary_of_objects_and_fluxes():
     assert summarise_flux(results[2:])["count"] == 0
 
 
+@pytest.mark.parametrize(("unknown", "false"), [(4, [False, True]), (5, [False, False])])
+def test_an_island_that_is_half_unknown_is_not_false(unknown, false):
+    labels, mask, known = np.zeros((3, 12), int), np.zeros((3, 12), bool), np.ones((3, 12), bool)
+    labels[1, 1:11] = 1
+    known[1, 1 : 1 + unknown] = False
+    assert false_labels(labels, mask, known).tolist() == false
+    mask[1, 10] = True
+    assert false_labels(labels, mask, known).tolist() == [False, False]
+
+
 def test_fluxes_of_objects_that_are_hardly_visible_do_not_count():
     parts = [ObjectResult("halo", 9.0, 3.0, 1.0, visible, True, visible) for visible in (0.79, 0.8, 1.3)]
     assert summarise_flux(parts)["ratio"] == [0.8, 1.3]
@@ -253,10 +264,11 @@ def test_false_islands_and_their_causes():
     predicted[0, 20], predicted[1, 21] = True, True  # one island: corners join
     mask, faint = np.zeros((2, 9, 30), bool)
     mask[0, 0] = faint[0, 0] = faint[8, 9] = True
-    counts = false_islands(predicted, mask, faint, cause, CAUSES)
+    known = np.ones((9, 30), bool)
+    counts = false_islands(predicted, mask, known, faint, cause, CAUSES)
     assert counts == {"radio galaxy": 2, "noise": 2, "faint diffuse": 1}
-    assert false_islands(predicted, mask, faint, None, CAUSES) == {"unknown": 5}
-    assert sum(false_islands(np.zeros_like(predicted), mask, faint, cause, CAUSES).values()) == 0
+    assert false_islands(predicted, mask, known, faint, None, CAUSES) == {"unknown": 5}
+    assert sum(false_islands(np.zeros_like(predicted), mask, known, faint, cause, CAUSES).values()) == 0
 
 
 @pytest.mark.parametrize(
