@@ -67,7 +67,7 @@ def _numbers(path: str | Path, image: Plane) -> np.ndarray:
         labels = np.array(data, np.float32).reshape(data.shape[-2:])
         if labels.shape != image.data.shape:
             raise ShapeMismatchError(
-                f"{path} has {labels.shape} pixels [y, x], its image {image.data.shape}"
+                f"{path} has {labels.shape} pixels [y, x], its image {image.data.shape}: labels need the same"
             ) from None
         return labels
     require_same_grid(image, stored, f"{path} and its image")

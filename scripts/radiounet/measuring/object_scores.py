@@ -194,21 +194,21 @@ def summarise_flux(results: Sequence[ObjectResult]) -> dict[str, object]:
 
 
 def false_labels(labels: np.ndarray, mask: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which islands are false, bool ``[1 + island]``: without a pixel of the truth mask, and mostly known.
+    """Which islands are false, bool ``[1 + island]``: without a pixel of the truth mask, and half known.
 
     Parameters
     ----------
     labels : ndarray of int, ``[y, x]``
         Islands 1, 2, ...; 0 outside.
     mask, known : ndarray of bool, ``[y, x]``
-        The truth mask, and where the truth is known. An island of which half or more is
-        not known is not false.
+        The truth mask, and where the truth is known. An island of which more than
+        half is not known is not false.
     """
     size = int(labels.max(initial=0)) + 1
     true, certain, area = (
         np.bincount(labels[chosen], minlength=size) for chosen in (mask, known, labels > 0)
     )
-    false = (true == 0) & (2 * certain > area)
+    false = (true == 0) & (2 * certain >= area)
     false[0] = False
     return false
 

@@ -234,8 +234,8 @@ def test_summary_of_objects_and_fluxes():
     assert summarise_flux(results[2:])["count"] == 0
 
 
-@pytest.mark.parametrize(("unknown", "false"), [(4, [False, True]), (5, [False, False])])
-def test_an_island_that_is_half_unknown_is_not_false(unknown, false):
+@pytest.mark.parametrize(("unknown", "false"), [(5, [False, True]), (6, [False, False])])
+def test_an_island_that_is_mostly_unknown_is_not_false(unknown, false):
     labels, mask, known = np.zeros((3, 12), int), np.zeros((3, 12), bool), np.ones((3, 12), bool)
     labels[1, 1:11] = 1
     known[1, 1 : 1 + unknown] = False
