@@ -120,7 +120,10 @@ def test_simulated_clusters_are_told_apart(demo, release):
     has = np.array([diffuse[name] for name in covered["name"]])
     # half of the simulated emission is brighter than 2.4 sigma at its peak
     assert (chance[has] > 0.5).mean() >= 0.5
-    # p_diffuse is calibrated on fainter emission, where a cluster without a masked pixel may host some
+    assert (chance[~has] < 0.5).mean() >= 0.5
+    # of these little is known
+    unseen = (np.asarray(covered["mask_fraction"]) == 0) & (np.asarray(covered["p_beam_max"]) < 0.15)
+    assert (chance[unseen] < 0.3).all()
     right_way_round = chance[has][:, None] > chance[~has]
     assert right_way_round.mean() >= 0.8
     assert np.median(chance[has]) > np.median(chance[~has]) + 0.4

@@ -8,7 +8,7 @@ import os
 
 from radiounet.running.stage import whole
 
-EVALUATED = "files of `simulate`, or IMAGE.fits:LABELS.fits[:CLUSTERS] (0 no, 1 diffuse, 255 no data)"
+EVALUATED = "files of `simulate`, or IMAGE.fits:LABELS[:CLUSTERS] (DS9 regions, or numbers as of `score`)"
 
 
 def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
