@@ -32,9 +32,9 @@ FIRST_SEED = HELD_OUT + 90_000
 FOLDS = 8
 TRUTH_SNR = TrainOptions().truth_snr
 SHARE = MeasureOptions().host_share
-RIDGE = 100.0
+PENALTY = 100.0
 """The strongest penalty (of 1, 30, 100, 300 and 1000) whose Brier score is within 0.001 of the lowest."""
-SHIPPED = f"logistic regression, penalty {RIDGE:g}"
+SHIPPED = f"logistic regression, penalty {PENALTY:g}"
 FAINT = 0.15
 """Largest probability of a pixel where little is known of a cluster without a mask."""
 MORE = (
@@ -98,7 +98,11 @@ _methods: dict = {}
 
 
 def _path(folder: Path, model: str, sky: str, seed: int) -> Path:
-    return folder / f"{Path(model).name}-{sky}-{seed}.npz"
+    """File of an image's clusters; other weights have other files."""
+    from radiounet.network.model_cards import model_folder, read_card
+
+    weights = read_card(model_folder(model), check_weights=False).weights.sha256[:12]
+    return folder / f"{Path(model).name}-{weights}-{sky}-{seed}.npz"
 
 
 def _described(scene: "Scene", method: "Method", settled: "Calibration") -> Clusters:
@@ -162,7 +166,7 @@ def ways() -> dict[str, tuple[Callable, Callable[[Clusters], np.ndarray]]]:
     return {
         "largest probability alone": (logistic, lambda one: one.features[:, :1]),
         "logistic regression": (logistic, lambda one: one.features),
-        SHIPPED: (partial(logistic, RIDGE), lambda one: one.features),
+        SHIPPED: (partial(logistic, PENALTY), lambda one: one.features),
         "logistic regression with more features": (logistic, all_features),
         "gradient boosting": (trees, lambda one: one.features),
         "gradient boosting with more features": (trees, all_features),
@@ -258,7 +262,7 @@ def settle(model: str, clusters: Clusters, images: int) -> None:
 
     folder = model_folder(model)
     card = read_card(folder)
-    found = fit_host_calibration(clusters.features, clusters.hosts, RIDGE)
+    found = fit_host_calibration(clusters.features, clusters.hosts, PENALTY)
     made = {
         "command": f"benchmarks/cluster_decision.py {card.name} --images {images} --settle",
         "skies": [OWN, *SKIES],

@@ -1,5 +1,6 @@
 """Sets of images that models are scored on: simulated skies, and folders of images with labels."""
 
+import logging
 import re
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -15,6 +16,8 @@ from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
 from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
+
+logger = logging.getLogger(__name__)
 
 SIMULATED = (OWN, *SKIES)
 CALIBRATION = HELD_OUT + 50_000
@@ -62,6 +65,8 @@ def _simulate(options: SimulateOptions, path: str, seed: int) -> None:
 def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[str]:
     """Images of a folder with their labels, and fields of another simulator.
 
+    Files of labels that belong to no image are named in a warning.
+
     The labels of ``NAME.fits`` are in ``NAME`` with one of `LABEL_ENDINGS`, its clusters, if any, in
     ``NAME.clusters.ecsv``. Files of `radiounet.simulation.simulate` bring their truth, and so does a folder
     that holds `radiounet.learning.scenes.FIELD_FILES`.
@@ -101,7 +106,19 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     if not (fields or images):
         raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in NAME{LABEL_ENDINGS[0]}")
     where = [*([Path(labels)] if labels else []), there]
-    return [str(one) for one in fields] + [_with_labels(one, where) for one in images]
+    paths = [_with_labels(one, where) for one in images]
+    left = [
+        one
+        for one in sorted(there.iterdir())
+        if one.name.endswith(LABEL_ENDINGS) and not _is_used(one, paths)
+    ]
+    if left:
+        logger.warning("%s: labels of no image here: %s", folder, ", ".join(one.name for one in left))
+    return [str(one) for one in fields] + paths
+
+
+def _is_used(label: Path, paths: list[str]) -> bool:
+    return any(str(label) in path.split(":") for path in paths)
 
 
 def _is_field(folder: Path) -> bool:

@@ -225,6 +225,14 @@ def test_models_of_different_grids_are_not_compared(tmp_path, monkeypatch):
         run_scores([str(tmp_path / name) for name in ("one", "two")], {"own": "x"}, 1, 1, 1)
 
 
+def test_labels_without_an_image_are_named(tmp_path, caplog):
+    write_image(tmp_path / "a.fits")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.reg").write_text(HEAD)
+    assert len(labelled_set(tmp_path)) == 1
+    assert "labels of no image here: b.reg" in caplog.text
+
+
 def test_images_may_be_packed(tmp_path):
     write_image(tmp_path / "a.fits.gz")
     write_image(tmp_path / "b.FITS")
