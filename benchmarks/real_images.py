@@ -12,7 +12,8 @@ from common import ROOT, print_table, run
 def main() -> None:
     """Print clusters and islands of config/examples/real_images.yaml."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(ROOT)]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--cores", "2", "--directory", str(ROOT)]
         command += ["--configfile", str(ROOT / "config/examples/real_images.yaml")]
         run([*command, "--config", f"results={folder}"])
         catalogue = Path(folder) / "images" / "catalogue"
