@@ -264,7 +264,7 @@ def settle(model: str, clusters: Clusters, images: int) -> None:
     card = read_card(folder)
     found = fit_host_calibration(clusters.features, clusters.hosts, PENALTY)
     made = {
-        "command": f"benchmarks/cluster_decision.py {card.name} --images {images} --settle",
+        "command": f"benchmarks/cluster_decision.py {card.name} --images {images} --state FOLDER --settle",
         "skies": [OWN, *SKIES],
         "set": "; ".join(
             f"base seed {seed}" for seed in sorted({read_sky(sky).seed for sky in (OWN, *SKIES)})

@@ -212,9 +212,8 @@ def _best_mask(
 
 
 def _objects(predicted: np.ndarray, scene: Scene) -> list[ObjectResult]:
-    return score_objects(
-        predicted, scene.image, scene.truth, scene.mask, scene.objects, scene.table, scene.beam_area_px
-    )
+    truth = (scene.truth, scene.mask, scene.objects, scene.table)
+    return score_objects(predicted, scene.image, *truth, scene.beam_area_px, scene.known)
 
 
 class _Cases:

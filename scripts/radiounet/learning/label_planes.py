@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
-from regions import PixelRegion, Region, Regions
+from regions import PixCoord, PixelRegion, Region, Regions
 from reproject import reproject_interp
 
 from radiounet.errors import BadDataError, CelestialError, ShapeMismatchError
@@ -15,7 +15,9 @@ from radiounet.images.image import Plane, open_plane, require_same_grid
 from radiounet.network.masks import NO_DATA
 
 DS9 = ".reg"
-OPEN_SHAPES = re.compile(r"^\s*[#+-]?\s*(vector|ruler|segment|projection|line|compass)\s*\(", re.I | re.M)
+OPEN_SHAPES = re.compile(
+    r"(?:^|;)\s*[#+-]?\s*(vector|ruler|segment|projection|line|compass)\s*\(\s*[\d+-]", re.I | re.M
+)
 """What DS9 draws that holds no pixels, and that may be read as nothing at all."""
 
 
@@ -99,16 +101,27 @@ def _without_area(path: str | Path, kind: str) -> str:
 def _pixels(region: Region, image: Plane, path: str | Path) -> np.ndarray:
     """Pixels whose centre a region holds, bool ``[y, x]``; none for one on another part of the sky."""
     nothing = np.zeros(image.data.shape, bool)
-    flat = region if isinstance(region, PixelRegion) else region.to_pixel(image.wcs)
-    places = getattr(flat, "vertices", None) or getattr(flat, "center", None)
-    if places is not None and not np.isfinite(places.xy).all():
-        return nothing
+    kind = type(region).__name__.removesuffix("Region").removesuffix("Sky").removesuffix("Pixel").lower()
     try:
+        if not _on_plane(region, image):
+            return nothing
+        flat = region if isinstance(region, PixelRegion) else region.to_pixel(image.wcs)
         drawn = flat.to_mask(mode="center").to_image(image.data.shape)
     except NotImplementedError:
-        kind = type(region).__name__.removesuffix("Region").removesuffix("Sky").removesuffix("Pixel")
-        raise BadDataError(_without_area(path, kind.lower())) from None
+        raise BadDataError(_without_area(path, kind)) from None
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise BadDataError(f"{path}: a {kind} cannot be drawn on the image: {error}") from error
     return nothing if drawn is None else drawn > 0
+
+
+def _on_plane(region: Region, image: Plane) -> bool:
+    """Whether the projection shows the middle of a region, or all its corners."""
+    places = getattr(region, "vertices", None)
+    places = getattr(region, "center", None) if places is None else places
+    if places is None:
+        return True
+    shown = places if isinstance(region, PixelRegion) else PixCoord.from_sky(places, image.wcs)
+    return bool(np.isfinite(shown.x).all() and np.isfinite(shown.y).all())
 
 
 def move_labels(labels: np.ndarray, image: Plane, moved: Plane) -> np.ndarray:

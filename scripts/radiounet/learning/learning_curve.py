@@ -98,7 +98,7 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
             seeds = [seed for base in BASE_SEED.findall(used["set"]) for seed in measured.get(base, [])]
             if any(first <= seed <= last for seed in seeds):
                 raise ModelError(
-                    f"{name}: its {what} are the simulated images {first} to {last}: "
+                    f"{name}: its {what} used the simulated images {first} to {last}: "
                     f"hold out others than {min(seeds)} to {max(seeds)}"
                 )
         training = (training.get("initial") or {}).get("training")

@@ -1,5 +1,6 @@
 """Images whose truth is known, as evaluation reads them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -197,6 +198,13 @@ def _at_low_latitude(ra_deg: float, dec_deg: float, options: MeasureOptions) -> 
     return bool(abs(latitude) < options.galactic_latitude_deg)
 
 
+def _require_numbers(path: Path, table: Table, columns: Sequence[str]) -> None:
+    for name in columns:
+        bad = np.flatnonzero(~np.isfinite(np.ma.filled(np.ma.asarray(table[name], float), np.nan)))
+        if bad.size:
+            raise BadDataError(f"{path}: column {name} has no number in row {bad[0] + 1}")
+
+
 def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
     """Field of another simulator, of which all is known.
 
@@ -217,6 +225,7 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
     known = np.isfinite(image.data) & (ambiguous == 0) & (sigma > 0)
     with reading(objects_path):
         listed = Table.read(objects_path)
+        _require_numbers(objects_path, listed, ("x", "y"))
         seen = np.isin(listed["id"], owner[known])
         listed = listed[(listed["snr_int"] >= LEAST_SNR) & (listed["area_beams_mask"] >= 1) & seen]
         # what lies under an ambiguous pixel, or outside, is not missed: its flux density is that which counts
@@ -226,6 +235,9 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
         table["las_arcmin"] = table["flux_jy"] = np.nan
     with reading(clusters_path):
         listed = Table.read(clusters_path)
+        _require_numbers(clusters_path, listed, ("x", "y", "R500"))
+        if not (np.asarray(listed["R500"]) > 0).all():
+            raise BadDataError(f"{clusters_path}: R500 must be above 0 in every row")
         columns = {"y_px": "y", "x_px": "x", "r500_arcmin": "R500", "diffuse": "has_diffuse"}
         clusters = Table({name: np.array(listed[old]) for name, old in columns.items()})
         places = zip(listed["ra"], listed["dec"], strict=True)

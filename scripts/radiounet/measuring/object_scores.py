@@ -57,6 +57,7 @@ def score_objects(
     objects: np.ndarray,
     table: Table,
     beam_area_px: float,
+    known: np.ndarray | None = None,
 ) -> list[ObjectResult]:
     """Look for every true object in a mask.
 
@@ -84,9 +85,11 @@ def score_objects(
         flux_jy (NaN: what is on the object's pixels is all of it).
     beam_area_px : float
         Solid angle of the beam, px.
+    known : ndarray of bool, ``[y, x]``, optional
+        Where the truth is known; other pixels of an island do not count.
     """
     labels, count = ndimage.label(predicted, EIGHT_NEIGHBOURS)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    areas = np.bincount(labels.ravel() if known is None else labels[known], minlength=count + 1)
     places = ndimage.find_objects(objects.astype(np.int32))
     results = []
     for row in table:

@@ -62,7 +62,8 @@ def test_a_region_of_ds9_holds_the_pixels_inside_it(tmp_path):
 @pytest.mark.filterwarnings("default")
 def test_a_region_on_another_part_of_the_sky_holds_no_pixel(tmp_path):
     write_image(tmp_path / "a.fits")
-    shapes = ('circle(330.0,-40.0,60")', "polygon(330,-40,331,-40,331,-41)", 'ellipse(150.0,60.0,60",30",0)')
+    shapes = ('circle(330.0,-40.0,60")', "polygon(330,-40,331,-40,331,-41)", 'ellipse(330.0,-40.0,60",30",0)')
+    shapes = (*shapes, 'box(330.0,-40.0,60",30",0)', 'ellipse(150.0,60.0,60",30",0)')
     (tmp_path / "a.reg").write_text(HEAD + "\n".join(shapes) + "\n")
     assert not read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits")).any()
 
@@ -104,6 +105,8 @@ def test_a_file_without_regions_says_that_nothing_is_diffuse(tmp_path):
         (HEAD + '# vector(150.0,40.0,60",30)\n', "a vector has no area.*closed shape"),
         (HEAD + "circle(150.0)\n", "DS9"),
         ("# Region file format: DS9\nphysical\ncircle(50,50,9)\n", "DS9"),
+        (HEAD + "polygon(150,40,150.01,40)\n", "a polygon cannot be drawn|DS9"),
+        ('# Region file format: DS9\nfk5;circle(150,40,60");# vector(150,40,60",30)\n', "a vector|DS9"),
         ("this is a letter\n", "DS9"),
         (HEAD + 'panda(150.0,40.0,0,360,4,5",9",1)\n', "DS9"),
     ],
@@ -315,6 +318,34 @@ def test_a_field_whose_planes_differ_in_shape_is_refused(tmp_path):
         read_scene(str(tmp_path / "field"), 0.25)
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [("clusters", "R500", 0.0), ("clusters", "R500", np.nan), ("objects", "x", np.nan)],
+)
+def test_a_field_with_a_row_that_has_no_number_is_refused(tmp_path, table, column, value):
+    write_field(tmp_path / "field")
+    path = tmp_path / "field" / f"{table}.ecsv"
+    rows = Table.read(path)
+    rows[column][0] = value
+    rows.write(path, overwrite=True)
+    with pytest.raises(BadDataError, match=f"{table}.ecsv.*{column}"):
+        read_scene(str(tmp_path / "field"), 0.25)
+
+
+def test_unknown_pixels_of_an_island_do_not_hide_an_object(tmp_path):
+    write_image(tmp_path / "a.fits")
+    labels = np.full((N_PX, N_PX), 255, np.uint8)
+    labels[20:36, 20:36] = 0
+    labels[22:30, 22:30] = 1
+    fits.writeto(tmp_path / "a.labels.fits", labels)
+    (path,) = labelled_set(tmp_path)
+    # 16 of the 64 pixels of the object, and half of the image, which nobody knows
+    there = np.zeros((N_PX, N_PX))
+    there[26:30, 26:30] = there[30:, 30:] = 1
+    scores = evaluate(Method("there", lambda image, *_: there), [path], 0.25, Calibration(0.5))
+    assert scores["objects"]["all"]["found"] == 1
+
+
 def test_an_object_under_ambiguous_pixels_counts_nowhere(tmp_path):
     write_field(tmp_path / "field")
     change_truth(tmp_path / "field", lambda planes: planes["AMBIGUOUS"].__setitem__(np.s_[20:40, 20:40], 1))
@@ -338,7 +369,7 @@ def test_a_model_is_refused_on_what_it_was_trained_on_even_beside_other_images(t
         for what in ("pairs", "calibration", "host_calibration"):
             training = {what: {"set": text.format(seen.seed), "seeds": [0, 9]}}
             require_unseen("m", training, paths[1:])
-            with pytest.raises(ModelError, match=f"m: its {what} are the simulated images 0 to 9"):
+            with pytest.raises(ModelError, match=f"m: its {what} used the simulated images 0 to 9"):
                 require_unseen("m", training, paths)
             with pytest.raises(ModelError, match="hold out others than 5 to 5"):
                 require_unseen("m", {"initial": {"training": training}}, paths)
