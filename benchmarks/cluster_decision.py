@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -99,10 +99,14 @@ _methods: dict = {}
 
 def _path(folder: Path, model: str, sky: str, seed: int) -> Path:
     """File of an image's clusters; other weights have other files."""
+    return folder / f"{Path(model).name}-{_weights(model)}-{sky}-{seed}.npz"
+
+
+@cache
+def _weights(model: str) -> str:
     from radiounet.network.model_cards import model_folder, read_card
 
-    weights = read_card(model_folder(model), check_weights=False).weights.sha256[:12]
-    return folder / f"{Path(model).name}-{weights}-{sky}-{seed}.npz"
+    return read_card(model_folder(model), check_weights=False).weights.sha256[:12]
 
 
 def _described(scene: "Scene", method: "Method", settled: "Calibration") -> Clusters:

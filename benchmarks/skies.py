@@ -2,7 +2,8 @@
 
 Each model gets threshold and peak on calibration images of all these skies together, whose seeds
 are not measured: of the masks with at most one false island per deg2 the one that finds most
-objects. ``--settle NAME`` also writes them, and the calibration of `p_diffuse`, into that model's card.
+objects. ``--settle NAME`` also writes them into that model's card; ``cluster_decision.py`` must then
+calibrate its `p_diffuse` anew.
 """
 
 import argparse
@@ -16,13 +17,12 @@ from pathlib import Path
 # the processes of the pool import this file, and need no Keras
 from common import print_table
 from radiounet.errors import ModelError
+from radiounet.learning.score_sets import CALIBRATION
 from radiounet.network.model_cards import model_folder, read_card, write_card
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
 
-CALIBRATION = HELD_OUT + 50_000
-"""First seed of the calibration images."""
 FALSE_PER_DEG2 = 1.0
 ROWS = {
     "threshold, peak": lambda s: f"{s['threshold']:g}, {s['peak'] or s['threshold']:g}",
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=16, help="images of each sky")
     parser.add_argument("--pairs", type=Path, help="folder to keep the images in")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--settle", help="model whose card gets threshold, peak and calibration")
+    parser.add_argument("--settle", help="model whose card gets threshold and peak")
     args = parser.parse_args()
     if args.settle and args.settle not in args.models:
         parser.error(f"--settle {args.settle} is none of {args.models}")
@@ -103,7 +103,10 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
         }
         if name == args.settle:
             card = read_card(model_folder(name))
-            write_card(model_folder(name), card.model_copy(update=vars(settled)))
+            write_card(
+                model_folder(name),
+                card.model_copy(update={"threshold": settled.threshold, "peak": settled.peak}),
+            )
     for sky in SKIES:
         images = columns[args.models[0]][sky]
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")

@@ -14,7 +14,7 @@ from radiounet.images.reading import reading
 from radiounet.learning.label_planes import DS9
 from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
-from radiounet.settings.train import ImageGrid
+from radiounet.settings.train import ImageGrid, pair_files
 from radiounet.simulation.simulate import write_pair
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
 
 
 def _is_used(label: Path, paths: list[str]) -> bool:
-    return any(str(label) in path.split(":") for path in paths)
+    return any(str(label) in pair_files(path) for path in paths)
 
 
 def _is_field(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from radiounet.running.stage import run_stage, verb_parser, whole
 from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, PublishedModel
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.simulate import SKIES, SimulateOptions
+from radiounet.settings.simulate import OWN, SKIES, SimulateOptions
 from radiounet.settings.train import TrainOptions, pair_files
 
 FETCH = f"""Fetch the published weights of Radio U-Net, or import a TensorFlow SavedModel of the same network.
@@ -173,7 +173,7 @@ def score(arguments: Sequence[str]) -> None:
     sets = {one: f"{args.out}/{Path(os.path.abspath(one)).name}" for one in args.on}
     if len({*sets.values()}) < len(args.on):
         parser.error(f"--on: two of {args.on} would be written to one folder")
-    for sky in (one for one in args.on if one in ("own", *SKIES) and Path(one).is_dir()):
+    for sky in (one for one in args.on if one in (OWN, *SKIES) and Path(one).is_dir()):
         parser.error(f"--on {sky}: there is a folder of that name, too; give its whole path, or rename it")
     models = list(dict.fromkeys(args.models))
 
