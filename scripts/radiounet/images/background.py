@@ -6,11 +6,13 @@ a few beams, so that neither Galactic emission nor a halo raises it.
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from radiounet.errors import AllBlankError
 from radiounet.images.gaussian import FWHM_AREA
-from radiounet.images.noise import local_rms, robust_rms
+from radiounet.images.noise import BOX_PX as BOX_RMS_PX
+from radiounet.images.noise import join_boxes, join_strips, robust_rms, strips
 
 BOX_PX = 48
 """Side of the boxes whose medians the background is made of; 3.6' at 4.5 arcsec."""
@@ -56,9 +58,7 @@ def measure_background(image: np.ndarray) -> np.ndarray:
     known = np.isfinite(medians)
     if not known.any():
         raise AllBlankError("the background cannot be measured: the image holds no data")
-    levels = ndimage.generic_filter(
-        medians, _low_percentile, size=NEIGHBOURHOOD_BOXES, mode="constant", cval=np.nan
-    )
+    levels = _low_percentiles(medians)
     nearest = ndimage.distance_transform_edt(
         ~np.isfinite(levels), return_distances=False, return_indices=True
     )
@@ -93,10 +93,16 @@ def subtract_background(
     AllBlankError
         As `measure_background`.
     """
-    sky = image if emission is None else np.where(emission, np.nan, image)
-    level = measure_background(sky if np.isfinite(sky).any() else image)
+    level = measure_background(image if emission is None else _without(image, emission))
     per_box = BOX_PX / (np.sqrt(FWHM_AREA) * beam_px)
-    return (image - level - PERCENTILE_BIAS / per_box * rms).astype(np.float32)
+    level += (PERCENTILE_BIAS / per_box) * rms
+    return np.subtract(image, level, out=level, casting="same_kind")
+
+
+def _without(image: np.ndarray, emission: np.ndarray) -> np.ndarray:
+    """Image that is blank where there is emission, unless that leaves nothing."""
+    sky = np.where(emission, np.float32(np.nan), image)
+    return sky if np.isfinite(sky).any() else image
 
 
 def background_arcmin(pixel_arcsec: float) -> float:
@@ -108,29 +114,47 @@ def _box_medians(image: np.ndarray) -> np.ndarray:
     rows, columns = (-(-side // BOX_PX) for side in image.shape)
     medians = np.full((rows, columns), np.nan, np.float32)
     for row in range(rows):
-        for column in range(columns):
-            box = image[row * BOX_PX : (row + 1) * BOX_PX, column * BOX_PX : (column + 1) * BOX_PX]
-            values = box[np.isfinite(box)]
-            if values.size >= LEAST_FILLED * box.size:
+        strip = image[row * BOX_PX : (row + 1) * BOX_PX]
+        boxes = [strip[:, column * BOX_PX : (column + 1) * BOX_PX] for column in range(columns)]
+        known = [np.isfinite(box) for box in boxes]
+        whole = [
+            column for column in range(columns) if known[column].all() and boxes[column].size == BOX_PX**2
+        ]
+        if whole:  # all at once
+            medians[row, whole] = np.median(np.stack([boxes[column].ravel() for column in whole]), axis=1)
+        for column in sorted({*range(columns)} - {*whole}):
+            values = boxes[column][known[column]]
+            if values.size >= LEAST_FILLED * boxes[column].size:
                 medians[row, column] = np.median(values)
     if not np.isfinite(medians).any() and np.isfinite(image).any():
         medians[:] = np.nanmedian(image)
     return medians
 
 
-def _low_percentile(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.percentile(known, LOW_PERCENT)) if known.size else np.nan
+def _low_percentiles(values: np.ndarray) -> np.ndarray:
+    """Percentile `LOW_PERCENT` of each neighbourhood of boxes, NaN where none of them is known."""
+    margin = NEIGHBOURHOOD_BOXES // 2
+    around = sliding_window_view(
+        np.pad(values, margin, constant_values=np.nan), (NEIGHBOURHOOD_BOXES, NEIGHBOURHOOD_BOXES)
+    )
+    ordered = np.sort(around.reshape(*values.shape, -1), axis=-1)  # NaN last
+    last = np.isfinite(ordered).sum(axis=-1) - 1
+    place = LOW_PERCENT / 100 * np.maximum(last, 0)
+    low = place.astype(int)
+    low, high = (
+        np.take_along_axis(ordered, one[..., None], axis=-1)[..., 0].astype(float)
+        for one in (low, np.minimum(low + 1, np.maximum(last, 0)))
+    )
+    return low + (high - low) * (place - np.floor(place))
 
 
 def _spread(levels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Bilinear interpolation of box values to pixels."""
-    y, x = ((np.arange(side, dtype=np.float32) + 0.5) / BOX_PX - 0.5 for side in shape)
-    rows = np.stack([np.interp(y, np.arange(levels.shape[0]), column) for column in levels.T], axis=1)
-    low = np.clip(np.floor(x).astype(int), 0, max(levels.shape[1] - 2, 0))
-    part = np.clip(x - low, 0, 1).astype(np.float32)
-    high = np.minimum(low + 1, levels.shape[1] - 1)
-    return (rows[:, low] * (1 - part) + rows[:, high] * part).astype(np.float32)
+    rows, columns = (
+        np.clip((np.arange(side) + 0.5) / BOX_PX - 0.5, 0, boxes - 1)
+        for side, boxes in zip(shape, levels.shape, strict=True)
+    )
+    return join_boxes(levels, rows, columns)
 
 
 def measure_rms(image: np.ndarray, beam_px: float) -> np.ndarray:
@@ -156,13 +180,22 @@ def measure_rms(image: np.ndarray, beam_px: float) -> np.ndarray:
     AllBlankError
         No part of the image holds enough varying data.
     """
-    known = np.isfinite(image)
     limit = CLIP_SNR * robust_rms(image)
-    clipped = np.clip(np.where(known, image, 0), -limit, limit).astype(np.float32)
     side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
+    box_px = min(BOX_RMS_PX, *image.shape)
+    parts = (_small_scales(image, rows, side, limit) for rows in strips(image.shape, box_px))
+    return join_strips(parts, image.shape, box_px) / np.float32(NOISE_KEPT)
+
+
+def _small_scales(image: np.ndarray, rows: slice, side: int, limit: float) -> np.ndarray:
+    """Rows of an image less the mean over squares, in which bright pixels are clipped."""
+    first = max(rows.start - side // 2, 0)
+    part = image[first : rows.stop + side // 2]
+    known = np.isfinite(part)
+    clipped = np.clip(np.where(known, part, 0), -limit, limit).astype(np.float32)
     weight = ndimage.uniform_filter(known.astype(np.float32), side)
-    mean = ndimage.uniform_filter(clipped, side) / np.maximum(weight, 1e-3)
-    return local_rms(np.where(known, image - mean, np.nan)) / np.float32(NOISE_KEPT)
+    part = part - ndimage.uniform_filter(clipped, side) / np.maximum(weight, 1e-3)
+    return part[rows.start - first : rows.stop - first]
 
 
 def normalise(image: np.ndarray, beam_px: float) -> np.ndarray:
@@ -185,7 +218,8 @@ def normalise(image: np.ndarray, beam_px: float) -> np.ndarray:
     AllBlankError
         As `measure_background` and `measure_rms`.
     """
-    flat = image - measure_background(image)
-    plane = np.arcsinh(flat / measure_rms(flat, beam_px)).astype(np.float32)
+    plane = (image - measure_background(image)).astype(np.float32)
+    plane /= measure_rms(plane, beam_px)
+    np.arcsinh(plane, out=plane)
     plane[~np.isfinite(plane)] = 0
     return plane

@@ -74,7 +74,7 @@ class Plane:
     resolution: Beam | None = None
     notes: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def pixel_arcsec(self) -> float:
         """Root of a pixel's solid angle in the middle of the image, arcsec."""
         return float(np.sqrt(pixel_area_arcsec2(self.wcs, *middle(self.data.shape))))

@@ -1,6 +1,6 @@
 """Local noise of an image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import ndimage
@@ -45,14 +45,19 @@ def local_rms(image: np.ndarray, box_px: int = BOX_PX) -> np.ndarray:
         No box holds enough data to measure the noise.
     """
     box_px = min(box_px, *image.shape)
-    rows = [_box_rms(strip, box_px) for strip in _strips(image, box_px)]
-    grid = np.stack(rows)
+    return join_strips((image[rows] for rows in strips(image.shape, box_px)), image.shape, box_px)
+
+
+def join_strips(parts: Iterable[np.ndarray], shape: tuple[int, int], box_px: int) -> np.ndarray:
+    """Noise map of an image from its `strips`, one after another; otherwise as `local_rms`."""
+    grid = np.stack([_box_rms(strip, box_px) for strip in parts])
     known = np.isfinite(grid) & (grid > 0)
     if not known.any():
         raise AllBlankError("the noise cannot be measured: no box of the image holds varying data")
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     grid = ndimage.median_filter(grid[tuple(nearest)], size=3, mode="nearest")
-    return _join_boxes(grid, image.shape, box_px)
+    rows, columns = (_box_coordinates(side, box_px) for side in shape)
+    return join_boxes(grid, rows, columns)
 
 
 def whole_boxes(low: int, high: int, side: int) -> slice:
@@ -63,31 +68,46 @@ def whole_boxes(low: int, high: int, side: int) -> slice:
     return slice(max(low, 0) // BOX_PX * BOX_PX, min(-(-high // BOX_PX) * BOX_PX, side))
 
 
-def _strips(image: np.ndarray, box_px: int) -> Iterator[np.ndarray]:
-    for start in range(0, image.shape[0], box_px):
-        # the last strip reaches back so that every box is full
-        start = min(start, image.shape[0] - box_px)
-        yield image[start : start + box_px]
+def strips(shape: tuple[int, int], box_px: int = BOX_PX) -> list[slice]:
+    """Rows of the strips of boxes in which the noise of an image is measured."""
+    # the last strip reaches back so that every box is full
+    starts = (min(start, shape[0] - box_px) for start in range(0, shape[0], box_px))
+    return [slice(start, start + box_px) for start in starts]
 
 
 def _box_rms(strip: np.ndarray, box_px: int) -> np.ndarray:
     starts = np.minimum(np.arange(0, strip.shape[1], box_px), strip.shape[1] - box_px)
     boxes = np.stack([strip[:, s : s + box_px].ravel() for s in starts]).astype(np.float32)
-    enough = np.isfinite(boxes).sum(axis=1) >= boxes.shape[1] // 10
     rms = np.full(len(boxes), np.nan, np.float32)
-    for index in np.flatnonzero(enough):
+    known = np.isfinite(boxes).sum(axis=1)
+    whole = known == boxes.shape[1]
+    if whole.any():  # all at once
+        middles = np.median(boxes[whole], axis=1, keepdims=True)
+        rms[whole] = MAD_TO_SIGMA * np.median(np.abs(boxes[whole] - middles), axis=1)
+    for index in np.flatnonzero(~whole & (known >= boxes.shape[1] // 10)):
         rms[index] = robust_rms(boxes[index])
     return rms
 
 
-def _join_boxes(grid: np.ndarray, shape: tuple[int, int], box_px: int) -> np.ndarray:
-    result = np.empty(shape, np.float32)
-    columns = _box_coordinates(shape[1], box_px)
+def join_boxes(grid: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Bilinear interpolation of box values to the pixels of an image.
+
+    Parameters
+    ----------
+    grid : ndarray of float32, ``[row of boxes, column of boxes]``
+    rows, columns : ndarray, ``[y]`` and ``[x]``
+        Fractional box index of each row and each column of pixels, from 0 to that of the last box.
+
+    Returns
+    -------
+    ndarray of float32, ``[y, x]``
+    """
+    result = np.empty((len(rows), len(columns)), np.float32)
     low = np.floor(columns).astype(int)
     high = np.minimum(low + 1, grid.shape[1] - 1)
     part = (columns - low).astype(np.float32)
     along_x = grid[:, low] * (1 - part) + grid[:, high] * part
-    for y, position in enumerate(_box_coordinates(shape[0], box_px)):
+    for y, position in enumerate(rows):
         below = int(position)
         above = min(below + 1, grid.shape[0] - 1)
         fraction = np.float32(position - below)

@@ -31,6 +31,7 @@ __all__ = [
     "profiles",
     "region_tables",
     "rows",
+    "running_median",
     "scores",
     "separation",
     "shapes",

@@ -15,10 +15,9 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import KDTree
-from skimage.filters import rank
-from skimage.morphology import disk
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.measuring.running_median import masked_median
 
 LEVEL_BEAMS = 5.0
 """Diameter of the median, beams: a source of 50 rms fills less than a quarter of it."""
@@ -38,30 +37,6 @@ DRAWN_SIGMA = 5.0
 """How far a component of a shape of its own is drawn: it has fallen to 4e-6 there."""
 IMAGE = "image"
 """Origin of components that were fitted on the image itself."""
-
-# brightness over noise is ranked in 1023 steps of its arcsinh, about 1 % each: the median filter needs
-# small integers
-_LOWEST, _HIGHEST, _STEPS = np.arcsinh(-10.0), np.arcsinh(1e4), 1023
-
-
-def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.ndarray:
-    """Median of the known pixels inside a disc, to about 1 %.
-
-    Parameters
-    ----------
-    snr : ndarray, ``[y, x]``
-        Brightness over noise, finite.
-    known : ndarray of bool, ``[y, x]``
-    diameter_px : float
-
-    Returns
-    -------
-    ndarray, ``[y, x]``
-    """
-    scale = (_HIGHEST - _LOWEST) / _STEPS
-    steps = np.clip(np.rint((np.arcsinh(snr) - _LOWEST) / scale), 0, _STEPS).astype(np.uint16)
-    median = rank.median(steps, disk(round(diameter_px / 2)), mask=known.astype(np.uint8))
-    return np.sinh(median * scale + _LOWEST)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from radiounet.images.geometry import jacobian, middle
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import fits_plane
-from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components, masked_median
+from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components
+from radiounet.measuring.running_median import masked_median
 from radiounet.measuring.separation import separate
 from radiounet.network.class_maps import read_classes
 from radiounet.survey.survey import join_notes
@@ -106,7 +107,7 @@ class MeasuredMosaic:
         planes = fits_plane(probability), fits_plane(mask)
         return cls.of(read_plane(image), *planes, read_classes(probability), compact)
 
-    @property
+    @cached_property
     def beam_px(self) -> float:
         """FWHM of the beam that the image was made with, px."""
         return float(np.sqrt(self.plane.resolution_area_px / FWHM_AREA))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize
+from scipy import fft, optimize
 
 WITHIN_3 = float(1 - 4 * np.exp(-3))
 """Part of the total within three e-folding radii."""
@@ -138,8 +138,14 @@ def fit_exponential(
     def residual(parameters: np.ndarray) -> np.ndarray:
         return ((beam.convolve(_profile(data.shape, whole(parameters))) - data) / noise)[near]
 
+    def slopes(parameters: np.ndarray) -> np.ndarray:
+        one = beam.convolve(_slopes(data.shape, whole(parameters)))[:, near] / noise[near]
+        if not elliptical:
+            one[3] += one[4]  # both axes are one
+        return one[free].T
+
     fit = optimize.least_squares(
-        residual, first[free], bounds=bounds[:, free], x_scale="jac", max_nfev=EVALUATIONS
+        residual, first[free], slopes, bounds=bounds[:, free], x_scale="jac", max_nfev=EVALUATIONS
     )
     return _result(fit, whole(fit.x), free, bounds, near.sum(), beam_px, step, offset, elliptical)
 
@@ -238,12 +244,38 @@ def _bounds(
     return np.stack([lowest, highest]), first
 
 
-def _profile(shape: tuple[int, int], parameters: np.ndarray) -> np.ndarray:
-    peak, y0, x0, log_a, log_b, angle = parameters
+def _axes(shape: tuple[int, int], parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places along and across the first axis, ``[y, x]`` each, in units of the e-folding radii."""
+    _, y0, x0, log_a, log_b, angle = parameters
     y, x = np.ogrid[: shape[0], : shape[1]]
     along = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
     across = (y - y0) * np.sin(angle) + (x - x0) * np.cos(angle)
-    return peak * np.exp(-np.hypot(along * np.exp(-log_a), across * np.exp(-log_b)))
+    return along * np.exp(-log_a), across * np.exp(-log_b)
+
+
+def _profile(shape: tuple[int, int], parameters: np.ndarray) -> np.ndarray:
+    return parameters[0] * np.exp(-np.hypot(*_axes(shape, parameters)))
+
+
+def _slopes(shape: tuple[int, int], parameters: np.ndarray) -> np.ndarray:
+    """Derivatives of the profile by its parameters, ``[parameter, y, x]``; 0 where it has a cusp."""
+    peak, _, _, log_a, log_b, angle = parameters
+    along, across = _axes(shape, parameters)
+    radius = np.hypot(along, across)
+    unit = np.exp(-radius)
+    inward = -peak * unit / np.maximum(radius, 1e-12)
+    by_along, by_across = inward * along, inward * across
+    a, b, cos, sin = np.exp(log_a), np.exp(log_b), np.cos(angle), np.sin(angle)
+    return np.stack(
+        [
+            unit,
+            -by_along * cos / a - by_across * sin / b,
+            by_along * sin / a - by_across * cos / b,
+            -by_along * along,
+            -by_across * across,
+            inward * along * across * (a / b - b / a),
+        ]
+    )
 
 
 class _Beam:
@@ -251,14 +283,17 @@ class _Beam:
 
     def __init__(self, shape: tuple[int, int], covariance: np.ndarray):
         margin = int(np.ceil(4 * np.sqrt(np.diag(covariance).max())))
-        self._shape, self._margin = shape, margin
-        self._padded = tuple(side + 2 * margin for side in shape)
-        ky, kx = np.fft.fftfreq(self._padded[0])[:, None], np.fft.rfftfreq(self._padded[1])[None]
+        self._inner = tuple(slice(margin, margin + side) for side in shape)
+        self._padded = tuple(fft.next_fast_len(side + 2 * margin, real=True) for side in shape)
+        self._padding = [
+            (margin, padded - margin - side) for side, padded in zip(shape, self._padded, strict=True)
+        ]
+        ky, kx = fft.fftfreq(self._padded[0])[:, None], fft.rfftfreq(self._padded[1])[None]
         (yy, yx), (_, xx) = covariance
         self._transfer = np.exp(-2 * np.pi**2 * (yy * ky**2 + 2 * yx * ky * kx + xx * kx**2))
 
-    def convolve(self, plane: np.ndarray) -> np.ndarray:
-        """Plane as it looks with a beam of unit area, ``[y, x]``."""
-        padded = np.pad(plane, self._margin, mode="edge")
-        smooth = np.fft.irfft2(np.fft.rfft2(padded) * self._transfer, self._padded)
-        return smooth[self._margin : -self._margin, self._margin : -self._margin]
+    def convolve(self, planes: np.ndarray) -> np.ndarray:
+        """Planes as they look with a beam of unit area, ``[..., y, x]``."""
+        padded = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + self._padding, mode="edge")
+        smooth = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded)
+        return smooth[..., *self._inner]

@@ -27,7 +27,8 @@ from skimage.morphology import disk, local_maxima
 from skimage.segmentation import watershed
 
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
-from radiounet.measuring.compact import LEVEL_BEAMS, masked_median
+from radiounet.measuring.compact import LEVEL_BEAMS
+from radiounet.measuring.running_median import masked_median
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 
 COMPACT_RATIO, COMPACT_SNR = 2.5, 4.0

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
 from radiounet.images.model_files import MODEL_CARD
+from radiounet.images.noise import BOX_PX
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture
@@ -61,7 +62,8 @@ class AsinhNormalisation(Section):
     def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels 0."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            plane = np.arcsinh(image / rms).astype(np.float32)
+            plane = np.divide(image, rms, dtype=np.float32)
+        np.arcsinh(plane, out=plane)
         plane[~np.isfinite(plane)] = 0
         return plane
 
@@ -114,8 +116,13 @@ def network_input(
         The background cannot be measured.
     """
     if normalisation.kind == "asinh_snr":
-        level = image - subtract_background(image, rms, beam_px)
-        image = image - level**3 / (level**2 + (LEVEL_ERROR * rms) ** 2)
+        flat = subtract_background(image, rms, beam_px)
+        for start in range(0, len(image), BOX_PX):  # so that little memory is used
+            rows = slice(start, start + BOX_PX)
+            level = image[rows] - flat[rows]
+            square = level * level
+            flat[rows] = image[rows] - level * square / (square + (LEVEL_ERROR * rms[rows]) ** 2)
+        image = flat
     return normalisation(image, rms, beam_px)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from radiounet.measuring.compact import fit_components, masked_median
+from radiounet.measuring.compact import fit_components
 
 SIGMA = 20 / 4.5 / np.sqrt(8 * np.log(2))
 ROUND = SIGMA**2 * np.eye(2)
@@ -97,11 +97,3 @@ def test_blank_pixels():
     near = np.argmin(np.abs(found.x - 21))
     assert found.peak[near] == pytest.approx(40e-4, rel=0.2)
     assert len(fit(np.full((N_PX, N_PX), np.nan)).peak) == 0
-
-
-def test_median_of_known_pixels_only():
-    snr = np.full((40, 40), 2.0)
-    snr[:, 20:] = 50.0
-    left = np.zeros(snr.shape, bool)
-    left[:, :20] = True
-    assert masked_median(snr, left, 10)[20, 19] == pytest.approx(2.0, rel=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from radiounet.measuring.profiles import AT_BOUND, FAINT, WITHIN_3, fit_exponential
+from radiounet.measuring.profiles import AT_BOUND, FAINT, WITHIN_3, _profile, _slopes, fit_exponential
 
 SIGMA = 20 / 4.5 / np.sqrt(8 * np.log(2))
 BEAM = SIGMA**2 * np.eye(2)
@@ -99,3 +99,12 @@ def test_part_within_three_radii():
     r = np.linspace(0, 3, 100_001)
     inside = np.trapezoid(2 * np.pi * r * np.exp(-r), r) / (2 * np.pi)
     assert pytest.approx(inside, rel=1e-6) == WITHIN_3
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_slopes_are_those_of_the_profile(number):
+    parameters = np.array([2.0, 20.3, 24.6, np.log(9.0), np.log(5.0), 0.4])
+    step = np.zeros(6)
+    step[number] = 1e-6
+    low, high = (_profile((40, 50), parameters + sign * step) for sign in (-1, 1))
+    np.testing.assert_allclose(_slopes((40, 50), parameters)[number], (high - low) / 2e-6, atol=1e-7)
