@@ -148,7 +148,8 @@ ISLANDS = {
         float,
         "mJy",
         _FLUX,
-        "Best estimate of the whole: of the island and a beam around it, over held_fraction",
+        "Best estimate of the whole: of the island and a beam around it, over held_fraction; at most "
+        "1.4 times that of the profile",
     ),
     "total_flux_err_mjy": Column(
         float, "mJy", _ERROR, "Its error: noise, calibration, subtraction, and 15 % for the edge of the mask"

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import lambertw
+from scipy.optimize import brentq
+from scipy.special import gammainc
 from skimage.morphology import disk
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
@@ -18,10 +19,15 @@ GROWN_BEAMS = 1.0
 """How far an object reaches beyond its island, beams."""
 EDGE_BEAMS = 0.5
 """Width of the edge of an island, beams."""
-LEAST_FRACTION = 0.6
+LEAST_FRACTION = 0.7
 """Least part of its flux density that an island is taken to hold."""
-OUTSHONE = 2.0
-"""Flux density of compact sources over that of an island, above which their rest decides on its edge."""
+OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
+"""Flux density of compact sources over that of an island, above which their rest decides on its edge; and
+the part of its flux density that such an island holds, measured on simulated skies."""
+MOST_OF_PROFILE = 1.4
+"""Most that an island is taken to hold, over the total of its profile: more is of radio galaxies."""
+EXCESS_ERROR = 0.5
+"""Error of what is cut off so."""
 MASK_ERROR = 0.15
 """Error of the part of its flux density that an island holds, measured on simulated skies."""
 START_GROWTH = 1.3
@@ -30,6 +36,8 @@ ROUND = 0.35
 """Least axis ratio of a fit that stands for a halo."""
 MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
 """Radius of the middle of an island: of that of a disc of its area, but not less than a beam."""
+FARTHEST = 100.0
+"""Bound of an isophote, e-folding radii: all but 1e-41 of a profile lies within."""
 OFFSET = 1.0
 """Farthest centre of such a fit from the island's centroid, e-folding radii."""
 
@@ -68,30 +76,34 @@ class MeasuredObject:
     def total_jy(self) -> tuple[float, float, float]:
         """Best estimate of the whole flux density, its error, and the error without that of the flux scale.
 
-        That of the island and its surroundings, over the part that they hold (`held_fraction`).
+        That of the island and its surroundings, over the part that they hold (`held_fraction`), but no more
+        than `MOST_OF_PROFILE` times the total of the exponential profile.
         """
-        flux = self.grown.flux_jy / self.held_fraction
+        shown = self.grown.flux_jy / self.held_fraction
+        flux = float(np.fmin(shown, MOST_OF_PROFILE * self.fit_jy[0]))
         scale = np.sqrt(max(self.grown.error_jy**2 - self.grown.noise_jy**2, 0)) / self.held_fraction
-        noise = float(np.hypot(self.grown.noise_jy / self.held_fraction, MASK_ERROR * flux))
-        return flux, float(np.hypot(noise, scale)), noise
+        parts = self.grown.noise_jy / self.held_fraction, MASK_ERROR * flux, EXCESS_ERROR * (shown - flux)
+        noise = float(np.linalg.norm(parts))
+        return flux, float(np.hypot(noise, scale * flux / shown if shown else 0)), noise
 
     @cached_property
     def held_fraction(self) -> float:
         """Part of the whole flux density that the island shows, by its brightness at the edge.
 
-        That of a Gaussian profile above the level of its edge, as for isophotal magnitudes (Maddox et al.
-        1990, MNRAS 246, 433; Bertin & Arnouts 1996, A&AS 117, 393); `LEAST_FRACTION` at least, and 1 where
-        compact sources outshine the island (`OUTSHONE`).
+        That of an exponential profile above the level of its edge, in the way of isophotal magnitudes, for
+        which a Gaussian one is used (Maddox et al. 1990, MNRAS 246, 433; Bertin & Arnouts 1996, A&AS 117,
+        393). It is `LEAST_FRACTION` at least, and `OUTSHONE_FRACTION` where compact sources outshine the
+        island.
         """
         cutout = self.cutout
         if self.flux.compact_jy > OUTSHONE * self.flux.flux_jy:
-            return 1.0
+            return OUTSHONE_FRACTION
         width = max(round(EDGE_BEAMS * cutout.mosaic.beam_px), 1)
         solid = self.island | cutout.others(self.island)  # a border with another island is no isophote
         edge = self.island & ~ndimage.binary_erosion(solid, iterations=width) & ~cutout.blanked
         mean = cutout.filled[self.island & cutout.known].mean()
         level = cutout.filled[edge & cutout.known].mean() if (edge & cutout.known).any() else 0.0
-        return max(gaussian_fraction(float(level / mean)), LEAST_FRACTION)
+        return max(exponential_fraction(float(level / mean)), LEAST_FRACTION)
 
     @property
     def fit_jy(self) -> tuple[float, float]:
@@ -114,11 +126,11 @@ class MeasuredObject:
         return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
 
 
-def gaussian_fraction(level: float) -> float:
-    """Part of a Gaussian profile's flux density that lies above an isophote.
+def exponential_fraction(level: float) -> float:
+    """Part of an exponential profile's flux density that lies above an isophote.
 
-    The mean brightness above a level t of a peak I is ``(I - t) / ln(I / t)``, and ``1 - t / I`` of the flux
-    density lies there.
+    Within ``x`` e-folding radii lies ``1 - (1 + x) exp(-x)`` of it, with a mean brightness of that times
+    ``2 / x**2`` of the peak; at ``x`` the brightness is ``exp(-x)`` of the peak.
 
     Parameters
     ----------
@@ -130,8 +142,12 @@ def gaussian_fraction(level: float) -> float:
         return 1.0
     if level >= 1:
         return 0.0
-    peak = -float(lambertw(-level * np.exp(-level), -1).real) / level  # over the level
-    return 1 - 1 / peak
+
+    def within(x: float) -> float:
+        return float(gammainc(2, x))  # 1 - (1 + x) exp(-x), exact for small x
+
+    radius = brentq(lambda x: x**2 * np.exp(-x) / (2 * within(x)) - level, 1e-6, FARTHEST)
+    return within(radius)
 
 
 def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> MeasuredObject:

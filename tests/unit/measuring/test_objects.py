@@ -7,9 +7,12 @@ from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.objects import (
+    EXCESS_ERROR,
     LEAST_FRACTION,
     MASK_ERROR,
-    gaussian_fraction,
+    MOST_OF_PROFILE,
+    OUTSHONE_FRACTION,
+    exponential_fraction,
     measure_object,
 )
 
@@ -18,15 +21,17 @@ BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2
 Y, X = np.mgrid[:N_PX, :N_PX]
 
 
-@pytest.mark.parametrize("peak", [1.05, 2, 10, 1000])
-def test_a_gaussian_above_an_isophote(peak):
-    # over its level: a mean brightness of (I - 1) / ln I holds 1 - 1 / I of all
-    assert gaussian_fraction(np.log(peak) / (peak - 1)) == pytest.approx(1 - 1 / peak, rel=1e-6)
+@pytest.mark.parametrize("radius", [0.05, 1, 3, 12])
+def test_an_exponential_profile_above_an_isophote(radius):
+    r = (np.arange(200_000) + 0.5) * radius / 200_000
+    mean = np.average(np.exp(-r), weights=r)
+    part = np.sum(r * np.exp(-r)) * radius / 200_000
+    assert exponential_fraction(np.exp(-radius) / mean) == pytest.approx(part, rel=1e-5)
 
 
 @pytest.mark.parametrize(("level", "fraction"), [(-0.1, 1), (0, 1), (1, 0), (1.5, 0)])
 def test_an_edge_that_is_no_isophote(level, fraction):
-    assert gaussian_fraction(level) == fraction
+    assert exponential_fraction(level) == fraction
 
 
 def measured(emission, island, compact=0.0):
@@ -43,12 +48,16 @@ def gaussian(sigma_px):
     return np.exp(-(np.square(Y - 120) + np.square(X - 120)) / (2 * sigma_px**2))
 
 
-@pytest.mark.parametrize("level", [0.15, 0.3])
-def test_what_a_mask_leaves_out_is_added(level):
-    light = 1e-3 * gaussian(25)
-    found = measured(light, light > level * 1e-3)
+def exponential(radius_px):
+    return np.exp(-np.hypot(Y - 120, X - 120) / radius_px)
+
+
+@pytest.mark.parametrize("radii", [3, 4])
+def test_what_a_mask_leaves_out_is_added(radii):
+    light = 1e-3 * exponential(18)
+    found = measured(light, light > np.exp(-radii) * 1e-3)
     # the edge, half a beam wide, is a little brighter than the isophote, and a beam more is summed
-    assert found.held_fraction == pytest.approx(1 - level, abs=0.07)
+    assert found.held_fraction == pytest.approx(1 - (1 + radii) * np.exp(-radii), abs=0.07)
     assert found.total_jy[0] == pytest.approx(light.sum() / BEAM_PX, rel=0.25)
     assert abs(found.total_jy[0] - light.sum() / BEAM_PX) < abs(found.flux.flux_jy - light.sum() / BEAM_PX)
 
@@ -74,9 +83,21 @@ def test_the_error_holds_that_of_the_edge():
     assert error == pytest.approx(np.hypot(noise, 0.1 * flux))
 
 
+def test_what_a_profile_cannot_explain_is_cut_off():
+    lobe = 1e-3 * np.exp(-(np.square(Y - 120) + np.square(X - 190)) / (2 * 10**2))
+    light = 5e-4 * exponential(10) + 6e-5 * gaussian(40) + lobe
+    found = measured(light, light > 4e-5)
+    shown = found.grown.flux_jy / found.held_fraction
+    flux, error, noise = found.total_jy
+    assert flux == MOST_OF_PROFILE * found.fit_jy[0] < shown
+    parts = found.grown.noise_jy / found.held_fraction, MASK_ERROR * flux, EXCESS_ERROR * (shown - flux)
+    assert noise == pytest.approx(np.linalg.norm(parts))
+    assert error == pytest.approx(np.hypot(noise, 0.1 * flux))
+
+
 def test_where_compact_sources_outshine_the_island_its_edge_says_nothing():
     light = 2e-4 * gaussian(25)
     source = 0.2 * np.exp(-(np.square(Y - 120) + np.square(X - 120)) / (2 * (20 / 4.5 / 2.3548) ** 2))
     found = measured(light, light > 6e-5, source)
     assert found.flux.compact_jy > 2 * found.flux.flux_jy
-    assert found.held_fraction == 1
+    assert found.held_fraction == OUTSHONE_FRACTION
