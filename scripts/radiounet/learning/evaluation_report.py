@@ -76,8 +76,11 @@ def _flux(scores: Scores) -> str:
 def _measured_on(scores: Scores) -> str:
     """Sentence that says what was measured on."""
     images, objects = (
-        f"{scores['images']} held-out images",
-        f"{scores['objects']['all']['count']} diffuse objects",
+        f"{number} {noun}{'s' * (number != 1)}"
+        for number, noun in (
+            (scores["images"], "held-out image"),
+            (scores["objects"]["all"]["count"], "diffuse object"),
+        )
     )
     clusters, listed = scores["clusters"], scores["clusters_by_catalogue"]
     known = f"{images}, {scores['area_deg2']:.1f} deg2; {objects}; "

@@ -14,7 +14,7 @@ from radiounet.images.reading import reading
 from radiounet.learning.label_planes import DS9
 from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
-from radiounet.settings.train import ImageGrid, pair_files
+from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
 
 logger = logging.getLogger(__name__)
@@ -110,15 +110,21 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     left = [
         one
         for one in sorted(there.iterdir())
-        if one.name.endswith(LABEL_ENDINGS) and not _is_used(one, paths)
+        if one.name.endswith(LABEL_ENDINGS) and not _is_of(one, images)
     ]
     if left:
         logger.warning("%s: labels of no image here: %s", folder, ", ".join(one.name for one in left))
     return [str(one) for one in fields] + paths
 
 
-def _is_used(label: Path, paths: list[str]) -> bool:
-    return any(str(label) in pair_files(path) for path in paths)
+def _is_of(labels: Path, images: list[Path]) -> bool:
+    """Whether labels belong to an image, also where those of another folder are used."""
+    return any(labels.name == f"{_stem(image)}{ending}" for image in images for ending in LABEL_ENDINGS)
+
+
+def _stem(image: Path) -> str:
+    match = IMAGE.fullmatch(image.name)
+    return match[1] if match else image.stem
 
 
 def _is_field(folder: Path) -> bool:
@@ -126,8 +132,7 @@ def _is_field(folder: Path) -> bool:
 
 
 def _with_labels(image: Path, folders: list[Path]) -> str:
-    match = IMAGE.fullmatch(image.name)
-    stem = match[1] if match else image.stem
+    stem = _stem(image)
     for folder in folders:
         found = [one for ending in LABEL_ENDINGS if (one := folder / f"{stem}{ending}").is_file()]
         if len(found) > 1:

@@ -215,8 +215,9 @@ def lay_tiles(image: np.ndarray, card: ModelCard, mode: Mode, beam_px: float = B
         FWHM of the beam that the image was made with.
     """
     where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
+    shown = network_input(card.normalisation, image, local_rms(image), beam_px)
     plane = np.full(where.padded, card.normalisation.blank, np.float32)
-    plane[where.place] = network_input(card.normalisation, image, local_rms(image), beam_px)
+    plane[where.place] = shown
     starts = where.starts().astype(np.int32)
     return Tiles(plane, where, starts, has_data(image, starts, where, mode))
 

@@ -246,11 +246,16 @@ def test_images_may_be_packed(tmp_path):
     assert [path.split(":")[1].rsplit("/")[-1] for path in labelled_set(tmp_path)] == ["a.reg", "b.reg"]
 
 
-def test_labels_in_another_folder(tmp_path):
+def test_labels_in_another_folder(tmp_path, caplog):
     (tmp_path / "labels").mkdir()
     write_image(tmp_path / "a.fits")
     (tmp_path / "labels" / "a.reg").write_text(HEAD)
-    assert labelled_set(tmp_path, tmp_path / "labels") == [f"{tmp_path}/a.fits:{tmp_path}/labels/a.reg"]
+    chosen = [f"{tmp_path}/a.fits:{tmp_path}/labels/a.reg"]
+    assert labelled_set(tmp_path, tmp_path / "labels") == chosen
+    # those beside the image are not used then, and not left over either
+    (tmp_path / "a.labels.fits").write_bytes(b"")
+    assert labelled_set(tmp_path, tmp_path / "labels") == chosen
+    assert not caplog.messages
 
 
 def test_an_image_without_labels_or_with_two_is_named(tmp_path):
