@@ -108,9 +108,7 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     where = [*([Path(labels)] if labels else []), there]
     paths = [_with_labels(one, where) for one in images]
     left = [
-        one
-        for one in sorted(there.iterdir())
-        if one.name.endswith(LABEL_ENDINGS) and not _is_of(one, images)
+        one for one in sorted(there.iterdir()) if one.name.endswith(LABEL_ENDINGS) and not _is_of(one, images)
     ]
     if left:
         logger.warning("%s: labels of no image here: %s", folder, ", ".join(one.name for one in left))

@@ -146,6 +146,30 @@ def test_flags_of_classes():
     assert row["reason"] == "Galactic emission (p 0.39)"
 
 
+@pytest.mark.parametrize(
+    ("inside", "around", "is_galactic"),
+    [(60, 70, True), (255, 10, False), (45, 255, False), (60, 60, False)],
+)
+def test_galactic_emission_is_seldom_alone(inside, around, is_galactic):
+    mask = mask_of(np.s_[50:90, 60:110])
+    plane = a_plane()
+    plane.data[mask == 1] += 4e-4
+    galactic = np.where(mask == 1, inside, around).astype(np.uint8)
+    (row,) = islands_of(mask, plane, classes={"Galactic": galactic})
+    assert row["flag_galactic"] is is_galactic
+
+
+def test_blank_pixels_around_do_not_count_against_galactic_emission():
+    mask = mask_of(np.s_[50:90, 60:110])
+    plane = a_plane()
+    plane.data[mask == 1] += 4e-4
+    plane.data[120:] = np.nan
+    galactic = np.full(mask.shape, 70, np.uint8)
+    galactic[120:] = 0
+    (row,) = islands_of(mask, plane, classes={"Galactic": galactic})
+    assert row["flag_galactic"] is True
+
+
 @pytest.mark.parametrize(("side", "is_galactic"), [(40, False), (220, True)])
 def test_low_latitude_and_width_stand_for_galactic_emission(side, is_galactic):
     mask = mask_of(np.s_[60:100, :side], n_px=250)
