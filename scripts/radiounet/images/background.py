@@ -218,7 +218,7 @@ def normalise(image: np.ndarray, beam_px: float) -> np.ndarray:
     AllBlankError
         As `measure_background` and `measure_rms`.
     """
-    plane = (image - measure_background(image)).astype(np.float32)
+    plane = (image - measure_background(image)).astype(np.float32, copy=False)
     plane /= measure_rms(plane, beam_px)
     np.arcsinh(plane, out=plane)
     plane[~np.isfinite(plane)] = 0

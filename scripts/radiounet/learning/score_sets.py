@@ -107,17 +107,14 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
         raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in NAME{LABEL_ENDINGS[0]}")
     where = [*([Path(labels)] if labels else []), there]
     paths = [_with_labels(one, where) for one in images]
+    # also those in whose place labels of the other folder are used
+    theirs = {f"{_stem(image)}{ending}" for image in images for ending in LABEL_ENDINGS}
     left = [
-        one for one in sorted(there.iterdir()) if one.name.endswith(LABEL_ENDINGS) and not _is_of(one, images)
+        one for one in sorted(there.iterdir()) if one.name.endswith(LABEL_ENDINGS) and one.name not in theirs
     ]
     if left:
         logger.warning("%s: labels of no image here: %s", folder, ", ".join(one.name for one in left))
     return [str(one) for one in fields] + paths
-
-
-def _is_of(labels: Path, images: list[Path]) -> bool:
-    """Whether labels belong to an image, also where those of another folder are used."""
-    return any(labels.name == f"{_stem(image)}{ending}" for image in images for ending in LABEL_ENDINGS)
 
 
 def _stem(image: Path) -> str:

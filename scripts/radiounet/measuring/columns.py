@@ -149,13 +149,21 @@ ISLANDS = {
         "mJy",
         _FLUX,
         "Best estimate of the whole: of the island and a beam around it, over held_fraction; at most "
-        "1.4 times that of the profile",
+        "1.3 times that of a profile that fits",
     ),
     "total_flux_err_mjy": Column(
-        float, "mJy", _ERROR, "Its error: noise, calibration, subtraction, and 15 % for the edge of the mask"
+        float,
+        "mJy",
+        _ERROR,
+        "Its error: noise, calibration, subtraction, 15 % for the edge of the mask, and half of what "
+        "was cut off",
     ),
     "held_fraction": Column(
-        float, None, "arith.factor", "Part of the flux density above the brightness at the edge of the island"
+        float,
+        None,
+        "arith.factor",
+        "Part of the flux density that the island holds, by the brightness at its edge: 0.7 at least, and "
+        "0.88 where compact sources outshine it",
     ),
     **FIT,
     **_TAKEN_AWAY,

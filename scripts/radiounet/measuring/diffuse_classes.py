@@ -30,10 +30,11 @@ PROBABLE_HOST = 0.3
 """Least `p_diffuse` of a cluster whose islands have a class."""
 SECOND_SHARE = 0.3
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
-GALACTIC, GALACTIC_AROUND = 0.2, 0.25
-"""Mean probability of Galactic emission in an island, and within `AROUND_ARCMIN` of it along both axes:
-such emission is seldom alone. `benchmarks/catalogue.py` counts what they flag."""
+GALACTIC, GALACTIC_AROUND = 0.15, 0.25
+"""Mean probability of Galactic emission in an island, and in its surroundings: such emission is seldom
+alone. `benchmarks/catalogue.py` counts what they flag."""
 AROUND_ARCMIN = 54.0
+"""Farthest surroundings, along both axes from the island's centroid."""
 GALACTIC_ARCMIN = 15.0
 """Least extent of an island close to the Galactic plane that may be Galactic, where the network has no
 such class."""
@@ -97,11 +98,13 @@ def island_flags(
         It reaches the edge of the data; it was cut from a region that other islands share.
     """
     cutout, island = measured.cutout, measured.island
-    known = "Galactic" in class_means
+    galactic = class_means.get("Galactic")
     level = np.abs(cutout.mosaic.level[cutout.part][island]) / cutout.rms[island]
     flux = measured.flux.flux_jy
     return {
-        "galactic": _is_galactic(measured) if known else low_latitude and _is_wide(measured),
+        "galactic": low_latitude and _is_wide(measured)
+        if galactic is None
+        else galactic > GALACTIC and _is_galactic_around(measured),
         "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
@@ -110,16 +113,16 @@ def island_flags(
     }
 
 
-def _is_galactic(measured: MeasuredObject) -> bool:
-    """Whether the class map shows Galactic emission both in an island and around it."""
-    mosaic, cutout = measured.cutout.mosaic, measured.cutout
-    plane = mosaic.classes["Galactic"]
-    if not plane[cutout.part][measured.island].mean() > 255 * GALACTIC:
-        return False
+def _is_galactic_around(measured: MeasuredObject) -> bool:
+    """Whether the class map shows Galactic emission around an island; also where nothing is around it."""
+    cutout, mosaic = measured.cutout, measured.cutout.mosaic
     reach = round(AROUND_ARCMIN * 60 / mosaic.plane.pixel_arcsec)
-    middle = np.rint(cutout.origin + [measured.shape.y, measured.shape.x]).astype(int)
-    around = tuple(slice(max(place - reach, 0), place + reach + 1) for place in middle)
-    return bool(plane[around][np.isfinite(mosaic.plane.data[around])].mean() > 255 * GALACTIC_AROUND)
+    centre = np.rint(cutout.origin + [measured.shape.y, measured.shape.x]).astype(int)
+    around = tuple(slice(max(place - reach, 0), place + reach + 1) for place in centre)
+    label = cutout.labels[measured.island][0]
+    counted = np.isfinite(mosaic.probability[around]) & (mosaic.islands[0][around] != label)
+    probability = mosaic.classes["Galactic"][around][counted]
+    return not probability.size or bool(probability.mean() > 255 * GALACTIC_AROUND)
 
 
 def _is_wide(measured: MeasuredObject) -> bool:

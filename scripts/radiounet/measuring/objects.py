@@ -12,7 +12,7 @@ from skimage.morphology import disk
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.measuring.cutouts import Cutout
 from radiounet.measuring.fluxes import Flux, components_inside, region_flux
-from radiounet.measuring.profiles import ExponentialFit, fit_exponential
+from radiounet.measuring.profiles import AT_BOUND, NOT_CONVERGED, POOR, ExponentialFit, fit_exponential
 from radiounet.measuring.shapes import Shape, island_shape
 
 GROWN_BEAMS = 1.0
@@ -24,10 +24,10 @@ LEAST_FRACTION = 0.7
 OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
 """Flux density of compact sources over that of an island, above which their rest decides on its edge; and
 the part of its flux density that such an island holds, measured on simulated skies."""
-MOST_OF_PROFILE = 1.4
-"""Most that an island is taken to hold, over the total of its profile: more is of radio galaxies."""
+MOST_OF_PROFILE = 1.3
+"""Largest total flux density, over that of a well fitted profile: what exceeds it is of radio galaxies."""
 EXCESS_ERROR = 0.5
-"""Error of what is cut off so."""
+"""Error of what is cut off, as a part of it."""
 MASK_ERROR = 0.15
 """Error of the part of its flux density that an island holds, measured on simulated skies."""
 START_GROWTH = 1.3
@@ -36,10 +36,10 @@ ROUND = 0.35
 """Least axis ratio of a fit that stands for a halo."""
 MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
 """Radius of the middle of an island: of that of a disc of its area, but not less than a beam."""
-FARTHEST = 100.0
-"""Bound of an isophote, e-folding radii: all but 1e-41 of a profile lies within."""
 OFFSET = 1.0
 """Farthest centre of such a fit from the island's centroid, e-folding radii."""
+NEAREST, FARTHEST = 1e-3, 100.0
+"""Isophotes that are looked for, e-folding radii of a profile."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,22 @@ class MeasuredObject:
         """Best estimate of the whole flux density, its error, and the error without that of the flux scale.
 
         That of the island and its surroundings, over the part that they hold (`held_fraction`), but no more
-        than `MOST_OF_PROFILE` times the total of the exponential profile.
+        than `MOST_OF_PROFILE` times the total of an exponential profile that fits.
         """
         shown = self.grown.flux_jy / self.held_fraction
-        flux = float(np.fmin(shown, MOST_OF_PROFILE * self.fit_jy[0]))
+        flux = min(shown, MOST_OF_PROFILE * self._explained_jy)
         scale = np.sqrt(max(self.grown.error_jy**2 - self.grown.noise_jy**2, 0)) / self.held_fraction
         parts = self.grown.noise_jy / self.held_fraction, MASK_ERROR * flux, EXCESS_ERROR * (shown - flux)
         noise = float(np.linalg.norm(parts))
         return flux, float(np.hypot(noise, scale * flux / shown if shown else 0)), noise
+
+    @property
+    def _explained_jy(self) -> float:
+        """Total of the profile; infinite where it did not converge, fits badly or is not above its error."""
+        fit, (total, error) = self.fit, self.fit_jy
+        if fit is None or fit.flag & (NOT_CONVERGED | AT_BOUND | POOR) or not total > error:
+            return float("inf")
+        return total
 
     @cached_property
     def held_fraction(self) -> float:
@@ -92,10 +100,12 @@ class MeasuredObject:
 
         That of an exponential profile above the level of its edge, in the way of isophotal magnitudes, for
         which a Gaussian one is used (Maddox et al. 1990, MNRAS 246, 433; Bertin & Arnouts 1996, A&AS 117,
-        393). It is `LEAST_FRACTION` at least, and `OUTSHONE_FRACTION` where compact sources outshine the
-        island.
+        393). It is `LEAST_FRACTION` at least, `OUTSHONE_FRACTION` where compact sources outshine the island,
+        and 1 where they leave nothing.
         """
         cutout = self.cutout
+        if not self.flux.flux_jy > 0:
+            return 1.0
         if self.flux.compact_jy > OUTSHONE * self.flux.flux_jy:
             return OUTSHONE_FRACTION
         width = max(round(EDGE_BEAMS * cutout.mosaic.beam_px), 1)
@@ -135,19 +145,21 @@ def exponential_fraction(level: float) -> float:
     Parameters
     ----------
     level : float
-        Of the isophote, over the mean brightness above it. 1 for a level of 0 or less, 0 for one of 1 or
-        more.
+        Of the isophote, over the mean brightness above it. The result is 1 for a level of 0 or less, and 0
+        for one of 1 or more.
     """
-    if level <= 0:
-        return 1.0
-    if level >= 1:
-        return 0.0
 
     def within(x: float) -> float:
         return float(gammainc(2, x))  # 1 - (1 + x) exp(-x), exact for small x
 
-    radius = brentq(lambda x: x**2 * np.exp(-x) / (2 * within(x)) - level, 1e-6, FARTHEST)
-    return within(radius)
+    def excess(x: float) -> float:
+        return x**2 * np.exp(-x) / (2 * within(x)) - level
+
+    if not excess(FARTHEST) < 0:
+        return 1.0
+    if not excess(NEAREST) > 0:
+        return 0.0
+    return within(brentq(excess, NEAREST, FARTHEST))
 
 
 def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float) -> MeasuredObject:

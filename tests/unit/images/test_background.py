@@ -5,12 +5,14 @@ from scipy import ndimage
 from radiounet.errors import AllBlankError
 from radiounet.images.background import (
     BOX_PX,
+    _low_percentiles,
     measure_background,
     measure_rms,
     normalise,
     subtract_background,
 )
-from radiounet.images.noise import local_rms
+from radiounet.images.noise import local_rms, robust_rms
+from radiounet.network.model_cards import AsinhNormalisation, network_input
 from radiounet.simulation.canvas import power_law_field
 from skies import BEAM_PX, add_halo, draw_noise
 
@@ -252,3 +254,58 @@ def test_input_is_0_where_blank_and_finite(blank):
 def test_input_of_an_image_without_variation_is_refused(value):
     with pytest.raises(AllBlankError):
         normalise(np.full((100, 100), value, np.float32), BEAM_PX)
+
+
+# the same as the plain way
+
+
+def image_with_holes(shape, seed=5):
+    rng = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(rng.normal(0, 20, shape), 2).astype(np.float32)
+    image += np.where(rng.random(shape) > 0.999, np.float32(500), 0)
+    image[: shape[0] // 3, : shape[1] // 4] = np.nan
+    image[rng.random(shape) > 0.97] = np.nan
+    return image
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (700, 97), (333, 500)])
+def test_noise_by_strips_is_that_of_the_whole_plane(shape):
+    image = image_with_holes(shape)
+    known = np.isfinite(image)
+    limit = 4.0 * robust_rms(image)
+    clipped = np.clip(np.where(known, image, 0), -limit, limit).astype(np.float32)
+    side = 2 * round(5 * BEAM_PX / 2) + 1
+    weight = ndimage.uniform_filter(known.astype(np.float32), side)
+    mean = ndimage.uniform_filter(clipped, side) / np.maximum(weight, 1e-3)
+    plain = local_rms(np.where(known, image - mean, np.nan)) / np.float32(0.947)
+    np.testing.assert_allclose(measure_rms(image, BEAM_PX), plain, rtol=1e-5)
+
+
+def test_percentiles_of_neighbourhoods_with_unknown_boxes():
+    values = np.random.default_rng(2).normal(size=(20, 17)).astype(np.float32)
+    values[:9, :8] = np.nan
+    found = _low_percentiles(values)
+    padded = np.pad(values, 6, constant_values=np.nan)
+    for y, x in np.ndindex(values.shape):
+        around = padded[y : y + 13, x : x + 13]
+        around = around[np.isfinite(around)]
+        expected = np.percentile(around.astype(float), 30) if around.size else np.nan
+        np.testing.assert_allclose(found[y, x], expected, rtol=1e-6)
+    assert np.isnan(found[0, 0])
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", ">f4"])
+def test_images_are_not_changed(kind):
+    image = image_with_holes((120, 140)).astype(kind)
+    before = image.copy()
+    image.flags.writeable = False
+    rms = local_rms(image)
+    rms.flags.writeable = False
+    emission = np.zeros(image.shape, bool)
+    for result in (
+        subtract_background(image, rms, BEAM_PX, emission),
+        normalise(image, BEAM_PX),
+        network_input(AsinhNormalisation(kind="asinh_snr"), image, rms, BEAM_PX),
+    ):
+        assert result.dtype == np.float32
+    np.testing.assert_array_equal(image, before)

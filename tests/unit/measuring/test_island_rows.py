@@ -148,7 +148,7 @@ def test_flags_of_classes():
 
 @pytest.mark.parametrize(
     ("inside", "around", "is_galactic"),
-    [(60, 70, True), (255, 10, False), (45, 255, False), (60, 60, False)],
+    [(60, 70, True), (255, 10, False), (35, 255, False), (255, 60, False)],
 )
 def test_galactic_emission_is_seldom_alone(inside, around, is_galactic):
     mask = mask_of(np.s_[50:90, 60:110])
@@ -159,14 +159,23 @@ def test_galactic_emission_is_seldom_alone(inside, around, is_galactic):
     assert row["flag_galactic"] is is_galactic
 
 
-def test_blank_pixels_around_do_not_count_against_galactic_emission():
+def test_pixels_that_were_not_predicted_do_not_count_against_galactic_emission():
     mask = mask_of(np.s_[50:90, 60:110])
     plane = a_plane()
     plane.data[mask == 1] += 4e-4
-    plane.data[120:] = np.nan
+    probability = np.full(mask.shape, 0.8, np.float32)
+    probability[120:] = np.nan
     galactic = np.full(mask.shape, 70, np.uint8)
     galactic[120:] = 0
-    (row,) = islands_of(mask, plane, classes={"Galactic": galactic})
+    (row,) = islands_of(mask, plane, probability, classes={"Galactic": galactic})
+    assert row["flag_galactic"] is True
+
+
+def test_an_island_with_nothing_around_is_galactic_by_itself():
+    mask = np.ones((60, 60), np.uint8)
+    plane = a_plane(60)
+    plane.data += 4e-4
+    (row,) = islands_of(mask, plane, classes={"Galactic": np.full(mask.shape, 60, np.uint8)})
     assert row["flag_galactic"] is True
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
@@ -29,7 +30,10 @@ def test_an_exponential_profile_above_an_isophote(radius):
     assert exponential_fraction(np.exp(-radius) / mean) == pytest.approx(part, rel=1e-5)
 
 
-@pytest.mark.parametrize(("level", "fraction"), [(-0.1, 1), (0, 1), (1, 0), (1.5, 0)])
+@pytest.mark.parametrize(
+    ("level", "fraction"),
+    [(-0.1, 1), (0, 1), (1e-300, 1), (np.nextafter(np.float32(1), 0), 0), (1, 0), (1.5, 0)],
+)
 def test_an_edge_that_is_no_isophote(level, fraction):
     assert exponential_fraction(level) == fraction
 
@@ -84,15 +88,43 @@ def test_the_error_holds_that_of_the_edge():
 
 
 def test_what_a_profile_cannot_explain_is_cut_off():
-    lobe = 1e-3 * np.exp(-(np.square(Y - 120) + np.square(X - 190)) / (2 * 10**2))
-    light = 5e-4 * exponential(10) + 6e-5 * gaussian(40) + lobe
-    found = measured(light, light > 4e-5)
+    lobe = 2e-4 * np.exp(-(np.square(Y - 120) + np.square(X - 160)) / (2 * 8**2))
+    light = 5e-5 * exponential(20) + lobe
+    found = measured(light, light > 1e-5)
     shown = found.grown.flux_jy / found.held_fraction
     flux, error, noise = found.total_jy
+    halo = (light - lobe).sum() / BEAM_PX
     assert flux == MOST_OF_PROFILE * found.fit_jy[0] < shown
+    assert abs(flux - halo) < 0.5 * abs(shown - halo)
     parts = found.grown.noise_jy / found.held_fraction, MASK_ERROR * flux, EXCESS_ERROR * (shown - flux)
     assert noise == pytest.approx(np.linalg.norm(parts))
     assert error == pytest.approx(np.hypot(noise, 0.1 * flux))
+
+
+def relic():
+    return (np.abs(Y - 120) < 8) & (np.abs(X - 120) < 80)
+
+
+def ring():
+    return np.abs(np.hypot(Y - 120, X - 120) - 45) < 10
+
+
+@pytest.mark.parametrize("shape", [relic, ring])
+@pytest.mark.parametrize("brightness", [1e-4, 1e-3])
+def test_what_is_no_profile_is_not_cut_off(shape, brightness):
+    light = brightness * ndimage.gaussian_filter(shape().astype(float), 3)
+    found = measured(light, light > 0.1 * brightness)
+    assert found.total_jy[0] == found.grown.flux_jy / found.held_fraction
+    assert found.total_jy[0] == pytest.approx(light.sum() / BEAM_PX, rel=0.25)
+
+
+def test_nothing_left_is_not_made_less():
+    hole = -5e-5 * gaussian(25)
+    found = measured(hole, gaussian(25) > 0.3)
+    assert found.flux.flux_jy < 0
+    assert found.held_fraction == 1
+    assert found.total_jy[0] == found.grown.flux_jy
+    assert found.total_jy[1] > 0
 
 
 def test_where_compact_sources_outshine_the_island_its_edge_says_nothing():
