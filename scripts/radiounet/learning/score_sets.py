@@ -107,7 +107,7 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
         raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in NAME{LABEL_ENDINGS[0]}")
     where = [*([Path(labels)] if labels else []), there]
     paths = [_with_labels(one, where) for one in images]
-    # also those in whose place labels of the other folder are used
+    # including labels that the other folder overrides
     theirs = {f"{_stem(image)}{ending}" for image in images for ending in LABEL_ENDINGS}
     left = [
         one for one in sorted(there.iterdir()) if one.name.endswith(LABEL_ENDINGS) and one.name not in theirs

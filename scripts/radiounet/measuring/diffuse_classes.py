@@ -33,6 +33,8 @@ SECOND_SHARE = 0.3
 GALACTIC, GALACTIC_AROUND = 0.15, 0.25
 """Mean probability of Galactic emission in an island, and in its surroundings: such emission is seldom
 alone. `benchmarks/catalogue.py` counts what they flag."""
+GALACTIC_ALONE = 0.6
+"""Mean probability in an island that is Galactic whatever lies around it, such as a supernova remnant."""
 AROUND_ARCMIN = 54.0
 """Farthest surroundings, along both axes from the island's centroid."""
 GALACTIC_ARCMIN = 15.0
@@ -104,7 +106,7 @@ def island_flags(
     return {
         "galactic": low_latitude and _is_wide(measured)
         if galactic is None
-        else galactic > GALACTIC and _is_galactic_around(measured),
+        else galactic > GALACTIC_ALONE or (galactic > GALACTIC and _is_galactic_around(measured)),
         "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
@@ -120,7 +122,8 @@ def _is_galactic_around(measured: MeasuredObject) -> bool:
     centre = np.rint(cutout.origin + [measured.shape.y, measured.shape.x]).astype(int)
     around = tuple(slice(max(place - reach, 0), place + reach + 1) for place in centre)
     label = cutout.labels[measured.island][0]
-    counted = np.isfinite(mosaic.probability[around]) & (mosaic.islands[0][around] != label)
+    known = np.isfinite(mosaic.probability[around]) & np.isfinite(mosaic.plane.data[around])
+    counted = known & (mosaic.islands[0][around] != label)
     probability = mosaic.classes["Galactic"][around][counted]
     return not probability.size or bool(probability.mean() > 255 * GALACTIC_AROUND)
 
@@ -195,7 +198,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
     if flags["galactic"]:
         known = class_means.get("Galactic")
         return (
-            f"Galactic emission (p {known:.2f})"
+            f"Galactic emission, here and around (p {known:.2f})"
             if known is not None
             else "wide, and close to the Galactic plane"
         )

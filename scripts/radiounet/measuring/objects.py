@@ -25,7 +25,8 @@ OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
 """Flux density of compact sources over that of an island, above which their rest decides on its edge; and
 the part of its flux density that such an island holds, measured on simulated skies."""
 MOST_OF_PROFILE = 1.3
-"""Largest total flux density, over that of a well fitted profile: what exceeds it is of radio galaxies."""
+"""Largest total flux density, over that of a round profile that fits: what exceeds it is of radio
+galaxies."""
 EXCESS_ERROR = 0.5
 """Error of what is cut off, as a part of it."""
 MASK_ERROR = 0.15
@@ -39,7 +40,7 @@ MIDDLE, MIDDLE_BEAMS = 0.3, 1.0
 OFFSET = 1.0
 """Farthest centre of such a fit from the island's centroid, e-folding radii."""
 NEAREST, FARTHEST = 1e-3, 100.0
-"""Isophotes that are looked for, e-folding radii of a profile."""
+"""Range in which the radius of an isophote is searched, e-folding radii of a profile."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class MeasuredObject:
     def total_jy(self) -> tuple[float, float, float]:
         """Best estimate of the whole flux density, its error, and the error without that of the flux scale.
 
-        That of the island and its surroundings, over the part that they hold (`held_fraction`), but no more
-        than `MOST_OF_PROFILE` times the total of an exponential profile that fits.
+        That of the island and `GROWN_BEAMS` around it, for what the edge of the mask loses, over
+        `held_fraction`, but no more than `MOST_OF_PROFILE` times the total of an exponential profile that
+        fits and is round.
         """
         shown = self.grown.flux_jy / self.held_fraction
         flux = min(shown, MOST_OF_PROFILE * self._explained_jy)
@@ -88,23 +90,23 @@ class MeasuredObject:
 
     @property
     def _explained_jy(self) -> float:
-        """Total of the profile; infinite where it did not converge, fits badly or is not above its error."""
+        """Total of the profile; infinite where it did not converge, fits badly, is thin or uncertain."""
         fit, (total, error) = self.fit, self.fit_jy
-        if fit is None or fit.flag & (NOT_CONVERGED | AT_BOUND | POOR) or not total > error:
+        if fit is None or fit.flag & (NOT_CONVERGED | AT_BOUND | POOR):
             return float("inf")
-        return total
+        return total if fit.ratio >= ROUND and total > error else float("inf")
 
     @cached_property
     def held_fraction(self) -> float:
         """Part of the whole flux density that the island shows, by its brightness at the edge.
 
-        That of an exponential profile above the level of its edge, in the way of isophotal magnitudes, for
-        which a Gaussian one is used (Maddox et al. 1990, MNRAS 246, 433; Bertin & Arnouts 1996, A&AS 117,
-        393). It is `LEAST_FRACTION` at least, `OUTSHONE_FRACTION` where compact sources outshine the island,
-        and 1 where they leave nothing.
+        That of an exponential profile above the level of its edge. Isophotal magnitudes are corrected in the
+        same way, with a Gaussian profile (Maddox et al. 1990, MNRAS 246, 433; Bertin & Arnouts 1996, A&AS
+        117, 393). It is `LEAST_FRACTION` at least, `OUTSHONE_FRACTION` where compact sources outshine the
+        island, and 1 where they leave nothing.
         """
         cutout = self.cutout
-        if not self.flux.flux_jy > 0:
+        if not min(self.flux.flux_jy, self.grown.flux_jy) > 0:
             return 1.0
         if self.flux.compact_jy > OUTSHONE * self.flux.flux_jy:
             return OUTSHONE_FRACTION

@@ -33,7 +33,7 @@ def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.
     radius = round(diameter_px / 2)
     halves = np.sqrt(radius**2 - np.arange(-radius, radius + 1) ** 2 + 0.5).astype(np.int64)
     padded = np.pad(steps, radius + 1, constant_values=_UNKNOWN)
-    # by the step, which is a small table
+    # look up the value of each step
     return np.sinh(np.arange(_STEPS + 1) * scale + _LOWEST)[_running_median(padded, halves)]
 
 

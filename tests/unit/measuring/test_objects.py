@@ -109,13 +109,21 @@ def ring():
     return np.abs(np.hypot(Y - 120, X - 120) - 45) < 10
 
 
-@pytest.mark.parametrize("shape", [relic, ring])
-@pytest.mark.parametrize("brightness", [1e-4, 1e-3])
+def arc():
+    return (np.abs(np.hypot(Y - 60, X - 120) - 80) < 8) & (np.abs(X - 120) < 60) & (Y > 60)
+
+
+def blobs():
+    return sum(np.hypot(Y - y, X - x) < 11 for y, x in ((100, 85), (150, 120), (95, 155))) > 0
+
+
+@pytest.mark.parametrize("shape", [relic, ring, arc, blobs])
+@pytest.mark.parametrize("brightness", [3e-5, 1e-4, 1e-3])
 def test_what_is_no_profile_is_not_cut_off(shape, brightness):
     light = brightness * ndimage.gaussian_filter(shape().astype(float), 3)
     found = measured(light, light > 0.1 * brightness)
     assert found.total_jy[0] == found.grown.flux_jy / found.held_fraction
-    assert found.total_jy[0] == pytest.approx(light.sum() / BEAM_PX, rel=0.25)
+    assert found.total_jy[0] > 0.9 * light.sum() / BEAM_PX
 
 
 def test_nothing_left_is_not_made_less():
