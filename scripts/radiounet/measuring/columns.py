@@ -95,7 +95,7 @@ _FLAGS = {
         bool,
         None,
         "meta.code.qual",
-        "Galactic emission: by the class map in and around it, or wide and close to the plane where the "
+        "Galactic emission: by the class map in it and around it, or wide and close to the plane where the "
         "network has none",
     ),
     "flag_artefact": Column(
@@ -150,7 +150,7 @@ ISLANDS = {
         "mJy",
         _FLUX,
         "Best estimate of the whole: of the island and a beam around it, over held_fraction; at most "
-        "1.3 times that of a round profile that fits",
+        "1.3 times that of a profile that fits and is not thin",
     ),
     "total_flux_err_mjy": Column(
         float,

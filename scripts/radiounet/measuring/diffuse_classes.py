@@ -198,7 +198,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
     if flags["galactic"]:
         known = class_means.get("Galactic")
         return (
-            f"Galactic emission, here and around (p {known:.2f})"
+            f"Galactic emission (p {known:.2f})"
             if known is not None
             else "wide, and close to the Galactic plane"
         )

@@ -25,8 +25,8 @@ OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
 """Flux density of compact sources over that of an island, above which their rest decides on its edge; and
 the part of its flux density that such an island holds, measured on simulated skies."""
 MOST_OF_PROFILE = 1.3
-"""Largest total flux density, over that of a round profile that fits: what exceeds it is of radio
-galaxies."""
+"""Largest total flux density, over that of a profile that fits and is not thin: what exceeds it is of
+radio galaxies."""
 EXCESS_ERROR = 0.5
 """Error of what is cut off, as a part of it."""
 MASK_ERROR = 0.15
@@ -79,7 +79,7 @@ class MeasuredObject:
 
         That of the island and `GROWN_BEAMS` around it, for what the edge of the mask loses, over
         `held_fraction`, but no more than `MOST_OF_PROFILE` times the total of an exponential profile that
-        fits and is round.
+        fits and is not thin.
         """
         shown = self.grown.flux_jy / self.held_fraction
         flux = min(shown, MOST_OF_PROFILE * self._explained_jy)

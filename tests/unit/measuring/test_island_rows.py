@@ -143,7 +143,7 @@ def test_flags_of_classes():
     (row,) = islands_of(mask, plane, classes=classes)
     assert row["p_galactic"] == pytest.approx(100 / 255)
     assert (row["flag_galactic"], row["flag_artefact"], row["class"]) == (True, False, "U")
-    assert row["reason"] == "Galactic emission, here and around (p 0.39)"
+    assert row["reason"] == "Galactic emission (p 0.39)"
 
 
 @pytest.mark.parametrize(

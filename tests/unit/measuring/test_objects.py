@@ -123,7 +123,8 @@ def test_what_is_no_profile_is_not_cut_off(shape, brightness):
     light = brightness * ndimage.gaussian_filter(shape().astype(float), 3)
     found = measured(light, light > 0.1 * brightness)
     assert found.total_jy[0] == found.grown.flux_jy / found.held_fraction
-    assert found.total_jy[0] > 0.9 * light.sum() / BEAM_PX
+    # an edge as bright as the middle is taken for that of a profile that goes on
+    assert 0.9 < found.total_jy[0] / (light.sum() / BEAM_PX) < 1.05 / LEAST_FRACTION
 
 
 def test_nothing_left_is_not_made_less():
