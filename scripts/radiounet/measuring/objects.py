@@ -23,7 +23,7 @@ LEAST_FRACTION = 0.7
 """Least part of its flux density that an island is taken to hold."""
 OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
 """Flux density of compact sources over that of an island, above which their rest decides on its edge; and
-the part of its flux density that such an island holds, measured on simulated skies."""
+the part of its flux density that such an island is taken to hold, chosen on simulated skies."""
 MOST_OF_PROFILE = 1.3
 """Largest total flux density, over that of a profile that fits and is not thin: what exceeds it is of
 radio galaxies."""

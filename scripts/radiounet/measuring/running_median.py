@@ -12,8 +12,8 @@ _UNKNOWN = _STEPS + 1
 def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.ndarray:
     """Median of the known pixels inside a disc, to about 1 %.
 
-    The same as `skimage.filters.rank.median`, which searches the whole histogram for every pixel and takes
-    many times as long.
+    The same as `skimage.filters.rank.median`, which searches the whole histogram for every pixel and is
+    slower.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.
     return np.sinh(np.arange(_STEPS + 1) * scale + _LOWEST)[_running_median(padded, halves)]
 
 
-@compiled(nogil=True)
+@compiled()
 def _running_median(steps: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """Lowest step that more than half of the known pixels do not exceed; 0 where none is known.
 

@@ -66,6 +66,13 @@ def test_what_a_mask_leaves_out_is_added(radii):
     assert abs(found.total_jy[0] - light.sum() / BEAM_PX) < abs(found.flux.flux_jy - light.sum() / BEAM_PX)
 
 
+@pytest.mark.parametrize("level", [0.15, 0.3])
+def test_a_gaussian_is_corrected_too_much_but_within_limits(level):
+    light = 1e-3 * gaussian(25)
+    found = measured(light, light > level * 1e-3)
+    assert 1 < found.total_jy[0] / (light.sum() / BEAM_PX) < 1.25
+
+
 def test_a_mask_that_holds_everything_adds_nothing():
     light = 1e-3 * gaussian(12)
     found = measured(light, light > 5e-6)
