@@ -48,12 +48,12 @@ def make_mask(
     blank = np.isnan(probability)
     above = probability >= np.float32(threshold)
     labels, count = ndimage.label(above, EIGHT_NEIGHBOURS)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    kept = sizes >= max(min_area_px, 1)
+    inside = labels[above]  # few of all pixels
+    kept = np.bincount(inside, minlength=count + 1) >= max(min_area_px, 1)
     if peak is not None:
         kept &= np.bincount(labels[probability >= np.float32(peak)], minlength=count + 1) > 0
-    kept[0] = False
-    mask = kept[labels].astype(np.uint8)
+    mask = np.zeros(probability.shape, np.uint8)
+    mask[above] = kept[inside]
     mask[blank] = NO_DATA
     return mask
 
