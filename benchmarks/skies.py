@@ -1,4 +1,4 @@
-"""Models side by side on own and shifted skies of ``config/skies``, at the same false islands.
+"""Models side by side on the wide and the shifted skies, at the same false islands.
 
 Each model gets threshold and peak on calibration images of all these skies together, whose seeds
 are not measured: of the masks with at most one false island per deg2 the one that finds most
@@ -19,7 +19,7 @@ from common import print_table
 from radiounet.errors import ModelError
 from radiounet.learning.score_sets import CALIBRATION
 from radiounet.network.model_cards import model_folder, read_card, write_card
-from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.settings.simulate import MEASURED, SKIES, read_sky
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
 
@@ -74,7 +74,7 @@ def main() -> None:
     except ModelError as error:
         parser.error(str(error))
     settling = [(sky, CALIBRATION + n) for sky in SKIES for n in range(args.calibration)]
-    wanted = settling + [(sky, HELD_OUT + n) for sky in SKIES for n in range(args.held_out)]
+    wanted = settling + [(sky, MEASURED + n) for sky in SKIES for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
         Path(folder).mkdir(exist_ok=True)
         with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:

@@ -18,7 +18,7 @@ from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, 
 from radiounet.learning.scored_images import draw_scored
 from radiounet.network.inference import use_threads
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.settings.simulate import HELD_OUT
+from radiounet.settings.simulate import MEASURED
 from radiounet.settings.train import ImageGrid, TrainOptions, pair_files
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def run_scores(
         read_scene(path, options.truth_snr, grid)  # before the long work begins
     with tempfile.TemporaryDirectory() as folder:
         for sky in set(sets) & set(SIMULATED):
-            paths[sky] = simulated_set(sky, HELD_OUT, images, folder, threads, grid)
+            paths[sky] = simulated_set(sky, MEASURED, images, folder, threads, grid)
         for name in models:
             card = read_card(model_folder(name))
             require_unseen(name, card.training, [path for some in paths.values() for path in some])

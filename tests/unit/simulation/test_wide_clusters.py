@@ -1,4 +1,4 @@
-"""Clusters of the wide sky, and the skies of ``config/skies``."""
+"""Clusters of the wide sky, and the skies of ``radiounet/settings/skies``."""
 
 import numpy as np
 import pytest
@@ -119,7 +119,7 @@ def test_radio_galaxies_lie_beside_relics(monkeypatch, fraction, least, most):
         assert np.median(distance) == pytest.approx(102, abs=12)
 
 
-# the skies of config/skies
+# the skies
 
 NAMES = sorted(path.stem for path in SKY_FOLDER.glob("*.yaml"))
 SHIFTED = [name for name in NAMES if name.startswith("shifted_")]
