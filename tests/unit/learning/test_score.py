@@ -1,6 +1,7 @@
 """Models scored on images with labels: what files are taken, and what numbers come out."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from radiounet.images.model_files import score_files
 from radiounet.learning import score_sets
 from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.label_planes import read_labels
-from radiounet.learning.learning_curve import require_unseen
+from radiounet.learning.learning_curve import BASE_SEED, require_unseen
 from radiounet.learning.methods import Calibration, Method
 from radiounet.learning.open_scores import run_scores
 from radiounet.learning.scenes import read_scene
-from radiounet.learning.score_sets import labelled_set, simulated_set
+from radiounet.learning.score_sets import SIMULATED, labelled_set, simulated_set
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.outputs import claim_outputs
-from radiounet.settings.simulate import SimulateOptions
+from radiounet.settings.simulate import SimulateOptions, read_sky
 from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
 
@@ -390,14 +391,30 @@ def test_a_file_of_another_simulator_that_tells_no_seed_is_not_refused(tmp_path)
     require_unseen("m", training, [str(tmp_path / "a.fits")])
 
 
+def told_images(training):
+    """Entries of a card that name the simulated images of a model, and of those it began from."""
+    while training:
+        entries = {what: training.get(what) for what in ("pairs", "calibration", "host_calibration")}
+        yield from ((what, entry) for what, entry in entries.items() if entry and entry.get("seeds"))
+        training = (training.get("initial") or {}).get("training")
+
+
 @pytest.mark.parametrize("shipped", ["lotss-unet", "lotss-classes", "published-unet"])
 def test_a_shipped_model_is_refused_on_its_own_images(tmp_path, shipped):
     training = read_card(model_folder(shipped)).training
-    for what in ("pairs", "calibration", "host_calibration"):
-        options = SimulateOptions(n_px=64, seed=int(training[what]["set"].rsplit(" ")[-1]))
-        write_pair(tmp_path / f"{what}.fits", options, training[what]["seeds"][0])
-        with pytest.raises(ModelError, match=what):
-            require_unseen(shipped, training, [str(tmp_path / f"{what}.fits")])
+    entries = list(told_images(training))
+    assert {"pairs", "calibration", "host_calibration"} == {what for what, _ in entries}
+    for place, (what, entry) in enumerate(entries):
+        named = {one for one in SIMULATED if re.search(rf"\b{one}\b", f"{entry.get('skies')} {entry['set']}")}
+        bases = {int(one) for one in BASE_SEED.findall(entry["set"])}
+        assert bases, f"{what} names no base seed"
+        for base in bases | {read_sky(sky).seed for sky in named}:
+            for seed in entry["seeds"]:
+                path = tmp_path / f"{place}-{base}-{seed}.fits"
+                header = fits.Header([("BASESEED", base), ("SEED", seed)])
+                fits.PrimaryHDU(header=header).writeto(path)
+                with pytest.raises(ModelError, match=f"^{shipped}: its "):
+                    require_unseen(shipped, training, [str(path)])
 
 
 def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
