@@ -1,42 +1,77 @@
 """Labels that people gave to the pixels of an image: a FITS image of numbers, or DS9 regions."""
 
+import logging
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 from regions import PixCoord, PixelRegion, Region, Regions
 from reproject import reproject_interp
+from scipy import ndimage
 
 from radiounet.errors import BadDataError, CelestialError, ShapeMismatchError
 from radiounet.images.fits_planes import open_image
 from radiounet.images.image import Plane, open_plane, require_same_grid
-from radiounet.network.masks import NO_DATA
+from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
+
+logger = logging.getLogger(__name__)
 
 DS9 = ".reg"
 OPEN_SHAPES = re.compile(
     r"(?:^|;)\s*[#+-]?\s*(vector|ruler|segment|projection|line|compass)\s*\(\s*[\d+-]", re.I | re.M
 )
 """What DS9 draws that holds no pixels, and that may be read as nothing at all."""
+WORDS = re.compile(r"\{[^}\n]*\}")
+JOINED = re.compile(r"\|\|[ \t]*(?=[+-]?[ \t]*[a-z]+[ \t]*[(\d])", re.I)
+"""Between two shapes on one line, of which the library reads only the first."""
+MOST_NAMED = 10
 
 
-def read_labels(path: str | Path, image: Plane) -> np.ndarray:
-    """Number of the labelled region of each pixel of an image.
+@dataclass(frozen=True)
+class Labels:
+    """Regions of an image that people labelled.
+
+    Attributes
+    ----------
+    numbers : ndarray of float32, ``[y, x]``
+        Number of each pixel's region, 0 outside all regions, NaN where it is not known.
+    names : dict of int to str
+        What each region is called, those without a pixel too.
+    """
+
+    numbers: np.ndarray
+    names: dict[int, str]
+
+
+@cache
+def say_once(note: str) -> None:
+    """Log a warning, however often the image that it is about is read."""
+    logger.warning("%s", note)
+
+
+def named(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
+def read_labels(path: str | Path, image: Plane) -> Labels:
+    """Labelled region of each pixel of an image.
 
     Parameters
     ----------
     path : path
         A file of DS9 regions (``.reg``): each is a region of its own, whose number is its place in the
         file. Where two overlap, the later one counts; an excluded one (``-circle``) takes its pixels from
-        those above it. Or a FITS image with the pixels of the image: 0 no diffuse emission,
-        1, 2, ... the regions, 255 unknown. If it has celestial axes, they must be those of the image.
+        those above it. Text is left out, with a warning. Or a FITS image with the pixels of the image: 0
+        no diffuse emission, 1, 2, ... the regions, 255 or NaN unknown. With no number above 1, pixels
+        that touch are one region. If it has celestial axes, they must be those of the image.
     image : Plane
-
-    Returns
-    -------
-    ndarray of float32, ``[y, x]``
-        0 outside all regions, NaN where it is not known.
 
     Raises
     ------
@@ -45,17 +80,28 @@ def read_labels(path: str | Path, image: Plane) -> np.ndarray:
     ShapeMismatchError
         The FITS file has other pixels than the image.
     BadDataError
-        It holds other numbers; the file of regions cannot be read as a whole, or holds one
-        without an area.
+        It holds other numbers; the file of regions cannot be read as a whole, holds one
+        without an area, or none that holds a pixel of the image.
     """
-    if Path(path).suffix == DS9:
+    if Path(path).suffix.lower() == DS9:
         return _drawn(path, image)
     labels = _numbers(path, image)
     labels[labels == NO_DATA] = np.nan
     strange = labels[np.isfinite(labels) & ((labels != np.rint(labels)) | (labels < 0))]
     if strange.size:
         raise BadDataError(f"{path} holds {strange[0]:g}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
-    return labels
+    if not (labels == 0).any():
+        say_once(f"{path} has no pixel of 0: it says nowhere that there is no diffuse emission")
+    present = np.unique(labels[labels > 0]).astype(int).tolist()
+    if present != [1]:
+        return Labels(labels, {number: f"label {number}" for number in present})
+    # with no numbers to tell regions apart, those that touch are one
+    parts, _ = ndimage.label(labels == 1, EIGHT_NEIGHBOURS)
+    names = {
+        number: f"pixels from x = {place[1].start}, y = {place[0].start}"
+        for number, place in enumerate(ndimage.find_objects(parts), 1)
+    }
+    return Labels(np.where(np.isnan(labels), np.nan, parts).astype(np.float32), names)
 
 
 def _numbers(path: str | Path, image: Plane) -> np.ndarray:
@@ -76,9 +122,10 @@ def _numbers(path: str | Path, image: Plane) -> np.ndarray:
     return np.array(stored.window(), np.float32)
 
 
-def _drawn(path: str | Path, image: Plane) -> np.ndarray:
+def _drawn(path: str | Path, image: Plane) -> Labels:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        # texts may hold anything, and say nothing of pixels
+        text = JOINED.sub("\n", WORDS.sub("{}", Path(path).read_text(encoding="utf-8-sig")))
         with warnings.catch_warnings():
             # what it cannot read it would leave out
             warnings.simplefilter("error", AstropyUserWarning)
@@ -87,11 +134,29 @@ def _drawn(path: str | Path, image: Plane) -> np.ndarray:
         raise BadDataError(f"{path} cannot be read as DS9 regions: {error}") from error
     if drawn := OPEN_SHAPES.search(text):
         raise BadDataError(_without_area(path, drawn.group(1)))
+    texts = sum(_kind(one) == "text" for one in regions)
+    if texts:
+        say_once(f"{path}: {texts} text annotation{'s' * (texts > 1)} left out: a text has no area")
     numbers = np.zeros(image.data.shape, np.float32)
+    names, on_image = {}, False
     for number, region in enumerate(regions, 1):
-        inside = _pixels(region, image, path)
-        numbers[inside] = number if region.meta.get("include", True) else 0
-    return numbers
+        if _kind(region) == "text":
+            continue
+        inside, included = _pixels(region, image, path), region.meta.get("include", True)
+        numbers[inside] = number if included else 0
+        if included:
+            names[number] = f"region {number} ({_kind(region)})"
+            on_image |= bool(inside.any())
+    if names and not on_image:
+        raise BadDataError(
+            f"{path}: no region of {len(names)} holds a pixel of the image: they are of another part of the "
+            "sky, or smaller than a pixel"
+        )
+    return Labels(numbers, names)
+
+
+def _kind(region: Region) -> str:
+    return type(region).__name__.removesuffix("Region").removesuffix("Sky").removesuffix("Pixel").lower()
 
 
 def _without_area(path: str | Path, kind: str) -> str:
@@ -101,7 +166,7 @@ def _without_area(path: str | Path, kind: str) -> str:
 def _pixels(region: Region, image: Plane, path: str | Path) -> np.ndarray:
     """Pixels whose centre a region holds, bool ``[y, x]``; none for one on another part of the sky."""
     nothing = np.zeros(image.data.shape, bool)
-    kind = type(region).__name__.removesuffix("Region").removesuffix("Sky").removesuffix("Pixel").lower()
+    kind = _kind(region)
     try:
         if not _on_plane(region, image):
             return nothing

@@ -18,9 +18,8 @@ from radiounet.images.image import Plane, check_grid, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import naming, reading
 from radiounet.images.resampling import to_model_grid
-from radiounet.learning.label_planes import DS9, move_labels, read_labels
+from radiounet.learning.label_planes import move_labels, named, read_labels, say_once
 from radiounet.learning.pairs import UNKNOWN, read_pair
-from radiounet.network.masks import EIGHT_NEIGHBOURS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 from radiounet.survey.cluster_tables import log_notes, read_clusters
@@ -29,6 +28,23 @@ FIELD_FILES = ("image.fits", "truth.fits.fz", "objects.ecsv", "clusters.ecsv")
 """Of a field of another simulator."""
 LEAST_SNR = 3.0
 """Integrated S/N of the faintest objects of such a field that count."""
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """What the labels and the clusters of an image hold, and what of it does not count.
+
+    Attributes
+    ----------
+    regions, without_data : int
+        Labelled regions, and those of them that hold no pixel with data.
+    clusters_outside : int
+        Clusters whose centre the image does not show.
+    """
+
+    regions: int
+    without_data: int
+    clusters_outside: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,8 @@ class Scene:
         FWHM of the beam; a few simulated images have a coarser one than the survey.
     grid : ImageGrid
         Its pixel scale, and the survey's beam.
+    labels : LabelCounts or None
+        None for an image that was simulated.
     """
 
     image: np.ndarray
@@ -70,6 +88,7 @@ class Scene:
     clusters: Table
     beam_arcsec: float
     grid: ImageGrid
+    labels: LabelCounts | None = None
 
     @property
     def beam_area_px(self) -> float:
@@ -136,18 +155,26 @@ def _labelled(image_path: str, label_path: str, table_path: str | None = None, *
     image = read_plane(image_path)
     labels = read_labels(label_path, image)
     moved = to_model_grid(image, *grid, image_path)
-    labels = move_labels(labels, image, moved)
-    known = np.isfinite(moved.data) & np.isfinite(labels)
-    mask = known & (labels > 0)
-    numbers = np.where(mask, labels, 0).astype(np.int32)
-    # with no numbers to tell regions apart, those that touch are one
-    numbered = label_path.endswith(DS9) or numbers.max(initial=0) > 1
-    objects = numbers if numbered else ndimage.label(mask, EIGHT_NEIGHBOURS)[0]
-    clusters = _clusters(table_path, moved, mask, grid)
+    numbers = move_labels(labels.numbers, image, moved)
+    known = np.isfinite(moved.data) & np.isfinite(numbers)
+    mask = known & (numbers > 0)
+    objects = np.where(mask, numbers, 0).astype(np.int32)
+    table = _regions(objects)
+    seen = set(table["object"].tolist())
+    hidden = [name for number, name in labels.names.items() if number not in seen]
+    if hidden:
+        say_once(
+            f"{label_path}: {len(hidden)} of {len(labels.names)} regions hold no pixel with data and do not "
+            f"count: {named(hidden)}"
+        )
+    clusters, outside = _clusters(table_path, moved, mask, grid)
+    if outside:
+        say_once(f"{table_path}: {len(outside)} clusters lie outside {image_path}: {named(outside)}")
+    counts = LabelCounts(len(labels.names), len(hidden), len(outside))
     truth = mask.astype(np.float32)
     planes = (moved.data, _noise(moved, image_path), known, mask, truth, truth)
     beam_arcsec = grid.pixel_arcsec * float(np.sqrt(moved.resolution_area_px / FWHM_AREA))
-    return Scene(*planes, objects, _regions(objects), None, clusters, beam_arcsec, grid)
+    return Scene(*planes, objects, table, None, clusters, beam_arcsec, grid, counts)
 
 
 def _noise(plane: Plane, path: str | Path) -> np.ndarray:
@@ -176,21 +203,23 @@ def _regions(objects: np.ndarray) -> Table:
 CLUSTER_COLUMNS = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
 
 
-def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid) -> Table:
-    """Real clusters on an image, those whose centre it shows."""
-    options, rows = MeasureOptions(), []
+def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid) -> tuple[Table, list[str]]:
+    """Real clusters on an image, those whose centre it shows, and the names of the others."""
+    options, rows, outside = MeasureOptions(), [], []
     clusters = read_clusters(path, options) if path else []
     if path:
         log_notes(clusters, path)
     for one in filter(attrgetter("measurable"), clusters):
         x, y = (float(value) for value in to_pixels(image.wcs, one.ra_deg, one.dec_deg))
         if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]):
+            outside.append(one.name)
             continue
         dy, dx = np.ogrid[: mask.shape[0], : mask.shape[1]]
         inside = np.hypot(dy - y, dx - x) <= one.r500_arcmin * 60 / grid.pixel_arcsec
         galactic = _at_low_latitude(one.ra_deg, one.dec_deg, options)
         rows.append((y, x, one.r500_arcmin, bool(mask[inside].any()), galactic))
-    return Table(rows=rows or None, names=CLUSTER_COLUMNS, dtype=[float, float, float, bool, bool])
+    table = Table(rows=rows or None, names=CLUSTER_COLUMNS, dtype=[float, float, float, bool, bool])
+    return table, outside
 
 
 def _at_low_latitude(ra_deg: float, dec_deg: float, options: MeasureOptions) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -11,10 +12,9 @@ from astropy.io import fits
 
 from radiounet.errors import ConfigError
 from radiounet.images.reading import reading
-from radiounet.learning.label_planes import DS9
 from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
-from radiounet.settings.train import ImageGrid
+from radiounet.settings.train import ImageGrid, pair_files
 from radiounet.simulation.simulate import write_pair
 
 logger = logging.getLogger(__name__)
@@ -23,10 +23,11 @@ SIMULATED = (OWN, *SKIES)
 CALIBRATION = HELD_OUT + 50_000
 """First seed of the images that thresholds are settled on."""
 IMAGE = re.compile(r"(.+)\.fits?(\.gz|\.fz)?", re.IGNORECASE)
-LABELS = tuple(f".{kind}.fits{packed}" for kind in ("labels", "regions", "mask") for packed in ("", ".fz"))
-LABEL_ENDINGS = (*LABELS, DS9)
-"""What follows the name of an image in that of its labels."""
-CLUSTERS = ".clusters.ecsv"
+LABELS = re.compile(r"(.+)\.(?:(?:labels|regions|mask)\.fits?(?:\.gz|\.fz)?|reg)", re.IGNORECASE)
+CLUSTERS = re.compile(r"(.+)\.clusters\.ecsv", re.IGNORECASE)
+MEANT = re.compile(rf"{LABELS.pattern}|.+\.clusters\..+", re.IGNORECASE)
+"""Files that somebody means to be read."""
+ENDINGS = "NAME.reg, NAME.labels.fits, NAME.regions.fits or NAME.mask.fits (or .fit, also with .gz or .fz)"
 
 
 def simulated_set(
@@ -65,11 +66,9 @@ def _simulate(options: SimulateOptions, path: str, seed: int) -> None:
 def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[str]:
     """Images of a folder with their labels, and fields of another simulator.
 
-    Files of labels that belong to no image are named in a warning.
-
-    The labels of ``NAME.fits`` are in ``NAME`` with one of `LABEL_ENDINGS`, its clusters, if any, in
-    ``NAME.clusters.ecsv``. Files of `radiounet.simulation.simulate` bring their truth, and so does a folder
-    that holds `radiounet.learning.scenes.FIELD_FILES`.
+    The labels of ``NAME.fits`` are in a file of `ENDINGS`, its clusters, if any, in ``NAME.clusters.ecsv``;
+    endings may be in upper case. Files of `radiounet.simulation.simulate` bring their truth, and so does
+    a folder that holds `radiounet.learning.scenes.FIELD_FILES`.
 
     Parameters
     ----------
@@ -101,20 +100,39 @@ def labelled_set(folder: str | Path, labels: str | Path | None = None) -> list[s
     images = [
         one
         for one in sorted(there.iterdir())
-        if one.is_file() and IMAGE.fullmatch(one.name) and not one.name.endswith(LABELS)
+        if one.is_file() and IMAGE.fullmatch(one.name) and not LABELS.fullmatch(one.name)
     ]
     if not (fields or images):
-        raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in NAME{LABEL_ENDINGS[0]}")
+        raise ConfigError(f"{folder} holds no image: NAME.fits with its labels in {ENDINGS}")
     where = [*([Path(labels)] if labels else []), there]
-    paths = [_with_labels(one, where) for one in images]
-    # including labels that the other folder overrides
-    theirs = {f"{_stem(image)}{ending}" for image in images for ending in LABEL_ENDINGS}
-    left = [
-        one for one in sorted(there.iterdir()) if one.name.endswith(LABEL_ENDINGS) and one.name not in theirs
-    ]
+    drawn, listed = ([_by_stem(one, pattern) for one in where] for pattern in (LABELS, CLUSTERS))
+    return [*map(str, fields), *(_with_labels(one, drawn, listed, where) for one in images)]
+
+
+def warn_of_unused(folder: str | Path, paths: Sequence[str]) -> None:
+    """Name the files of labels and clusters in a folder that belong to no image.
+
+    Parameters
+    ----------
+    folder : path
+    paths : sequence of str
+        From `labelled_set`. Labels of theirs that another folder overrides are not named.
+    """
+    files = [pair_files(path) for path in paths]
+    stems = {_stem(Path(one[0])) for one in files if len(one) > 1}
+    left = []
+    for one in sorted(Path(folder).iterdir()):
+        match = LABELS.fullmatch(one.name) or CLUSTERS.fullmatch(one.name)
+        if MEANT.fullmatch(one.name) and not (match and match[1] in stems):
+            left.append(one.name)
     if left:
-        logger.warning("%s: labels of no image here: %s", folder, ", ".join(one.name for one in left))
-    return [str(one) for one in fields] + paths
+        logger.warning(
+            "%s: not used, because they belong to no image with labels or are named otherwise than %s; "
+            "NAME.clusters.ecsv: %s",
+            folder,
+            ENDINGS,
+            ", ".join(left),
+        )
 
 
 def _stem(image: Path) -> str:
@@ -126,17 +144,33 @@ def _is_field(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FIELD_FILES)
 
 
-def _with_labels(image: Path, folders: list[Path]) -> str:
-    stem = _stem(image)
-    for folder in folders:
-        found = [one for ending in LABEL_ENDINGS if (one := folder / f"{stem}{ending}").is_file()]
+def _by_stem(folder: Path, pattern: re.Pattern[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for one in sorted(folder.iterdir()):
+        if one.is_file() and (match := pattern.fullmatch(one.name)):
+            found.setdefault(match[1], []).append(one)
+    return found
+
+
+def _with_labels(
+    image: Path,
+    drawn: Sequence[dict[str, list[Path]]],
+    listed: Sequence[dict[str, list[Path]]],
+    folders: Sequence[Path],
+) -> str:
+    """Path of an image with its labels and clusters: those of the first folder that has any."""
+    labels, clusters = (
+        next((part[_stem(image)] for part in parts if _stem(image) in part), []) for parts in (drawn, listed)
+    )
+    for what, found in (("labels", labels), ("clusters", clusters)):
         if len(found) > 1:
-            raise ConfigError(f"{image} has several files of labels: {', '.join(map(str, found))}")
-        if found:
-            clusters = [one for part in folders if (one := part / f"{stem}{CLUSTERS}").is_file()]
-            return ":".join(map(str, (image, *found, *clusters[:1])))
+            raise ConfigError(f"{image} has several files of {what}: {', '.join(map(str, found))}")
+    if labels:
+        return ":".join(map(str, (image, *labels, *clusters)))
     with reading(image), fits.open(image) as hdus:
         if "TRUTH" in hdus:
             return str(image)
-    names = ", ".join(f"{stem}{ending}" for ending in LABEL_ENDINGS)
-    raise ConfigError(f"{image} has no labels in {' or '.join(map(str, folders))}: one of {names} is needed")
+    raise ConfigError(
+        f"{image} has no labels in {' or '.join(map(str, folders))}: "
+        f"it needs {ENDINGS.replace('NAME', _stem(image))}"
+    )

@@ -137,10 +137,12 @@ def evaluate(arguments: Sequence[str]) -> None:
 
 SCORE = """Score models, and two methods without learning, on the same images.
 
-What they are scored on is a simulated sky (own, wide, shifted_a, shifted_b), or a folder of images with
-labels: NAME.fits in Jy/beam, on any grid, with DS9 regions in NAME.reg or numbers in NAME.labels.fits (0 no
-diffuse emission, 1, 2, ... regions, 255 unknown), and with clusters in NAME.clusters.ecsv, if you have any.
-Written for each is a folder with evaluation.md, evaluation.png, images.png and scores.json."""
+What they are scored on is a simulated sky (own, wide, shifted_a, shifted_b), or a folder of images in
+Jy/beam, on any grid, with labels. The labels of NAME.fits (or .fit, also with .gz or .fz) are DS9 regions in
+NAME.reg, or numbers in NAME.labels.fits, NAME.regions.fits or NAME.mask.fits (or .fit, also with .gz or .fz):
+0 no diffuse emission, 1, 2, ... regions, 255 or NaN unknown. Its clusters are in NAME.clusters.ecsv, if you
+have any. Endings may be in upper case. Written for each is a folder with evaluation.md, evaluation.png,
+images.png and scores.json."""
 SCORE_EXAMPLES = r"""
 radiounet score lotss-unet --on mine --out scores
 radiounet score lotss-unet lotss-classes published-unet --on own shifted_a mine --out scores
@@ -162,10 +164,11 @@ def score(arguments: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--calibration",
-        type=whole(1),
+        type=whole(0),
         default=8,
-        help="other images of each simulated sky, to settle thresholds that are not settled yet "
-        "(default: %(default)s)",
+        help="other images of each of the four skies, to settle thresholds that are not settled yet "
+        "(default: %(default)s, 32 images in all, which takes minutes). With 0 nothing is simulated for it, "
+        "and only models with a calibration of their own are scored",
     )
     parser.add_argument("--out", required=True, help="folder to write to: one folder in it for each set")
     add_processes(parser)

@@ -1,6 +1,5 @@
 """Models scored on images with labels: what files are taken, and what numbers come out."""
 
-import json
 import re
 
 import numpy as np
@@ -10,11 +9,10 @@ from astropy.io import fits
 from astropy.table import QTable, Table
 from scipy import ndimage
 
+from labelled_images import HEAD, N_PX, circle, write_image
 from models import write_tiny_model
 from radiounet.errors import BadDataError, ConfigError, ModelError, ShapeMismatchError
-from radiounet.images.beams import Beam
-from radiounet.images.image import Plane, grid_wcs, read_plane
-from radiounet.images.model_files import score_files
+from radiounet.images.image import grid_wcs, read_plane
 from radiounet.learning import score_sets
 from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.label_planes import read_labels
@@ -22,51 +20,23 @@ from radiounet.learning.learning_curve import BASE_SEED, require_unseen
 from radiounet.learning.methods import Calibration, Method
 from radiounet.learning.open_scores import run_scores
 from radiounet.learning.scenes import read_scene
-from radiounet.learning.score_sets import SIMULATED, labelled_set, simulated_set
+from radiounet.learning.score_sets import SIMULATED, labelled_set, simulated_set, warn_of_unused
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions, read_sky
 from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
-
-N_PX = 120
-HEAD = "# Region file format: DS9\nfk5\n"
-
-
-def write_image(path, pixel_arcsec=4.5, beam_arcsec=20.0, n_px=N_PX, bright=None):
-    """Noise of 0.1 mJy/beam about RA 150, Dec 40, and 10 mJy/beam on a part of it."""
-    image = 1e-4 * np.random.default_rng(3).standard_normal((n_px, n_px)).astype(np.float32)
-    if bright is not None:
-        image[bright] = 1e-2
-    wcs = grid_wcs(150.0, 40.0, n_px, pixel_arcsec)
-    fits.writeto(path, image, Plane(image, wcs, Beam(beam_arcsec, beam_arcsec)).header())
-    return wcs
-
-
-def circle(wcs, x, y, radius_arcsec):
-    ra, dec = wcs.wcs_pix2world(x, y, 0)
-    return f'circle({ra},{dec},{radius_arcsec}")\n'
 
 
 def test_a_region_of_ds9_holds_the_pixels_inside_it(tmp_path):
     wcs = write_image(tmp_path / "a.fits")
     text = HEAD + circle(wcs, 30, 40, 46.125) + circle(wcs, 80, 90, 91.35) + "-" + circle(wcs, 80, 90, 46.125)
     (tmp_path / "a.reg").write_text(text)
-    labels = read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits"))
+    labels = read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits")).numbers
     y, x = np.indices(labels.shape)
     expected = np.where(np.hypot(y - 40, x - 30) < 10.25, 1, 0)
     distance = np.hypot(y - 90, x - 80)
     expected[(distance < 20.3) & (distance > 10.25)] = 2
     np.testing.assert_array_equal(labels, expected)
-
-
-@pytest.mark.filterwarnings("default")
-def test_a_region_on_another_part_of_the_sky_holds_no_pixel(tmp_path):
-    write_image(tmp_path / "a.fits")
-    shapes = ('circle(330.0,-40.0,60")', "polygon(330,-40,331,-40,331,-41)", 'ellipse(330.0,-40.0,60",30",0)')
-    shapes = (*shapes, 'box(330.0,-40.0,60",30",0)', 'ellipse(150.0,60.0,60",30",0)')
-    (tmp_path / "a.reg").write_text(HEAD + "\n".join(shapes) + "\n")
-    assert not read_labels(tmp_path / "a.reg", read_plane(tmp_path / "a.fits")).any()
 
 
 def test_labels_of_another_part_of_the_sky_are_refused(tmp_path):
@@ -229,16 +199,6 @@ def test_models_of_different_grids_are_not_compared(tmp_path, monkeypatch):
         run_scores([str(tmp_path / name) for name in ("one", "two")], {"own": "x"}, 1, 1, 1)
 
 
-def test_labels_without_an_image_are_named(tmp_path, caplog):
-    tmp_path = tmp_path / "09:30"
-    tmp_path.mkdir()
-    write_image(tmp_path / "a.fits")
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.reg").write_text(HEAD)
-    assert len(labelled_set(tmp_path)) == 1
-    assert caplog.messages == [f"{tmp_path}: labels of no image here: b.reg"]
-
-
 def test_images_may_be_packed(tmp_path):
     write_image(tmp_path / "a.fits.gz")
     write_image(tmp_path / "b.FITS")
@@ -256,12 +216,14 @@ def test_labels_in_another_folder(tmp_path, caplog):
     # those beside the image are not used then, and not left over either
     (tmp_path / "a.labels.fits").write_bytes(b"")
     assert labelled_set(tmp_path, tmp_path / "labels") == chosen
+    for folder in (tmp_path, tmp_path / "labels"):
+        warn_of_unused(folder, chosen)
     assert not caplog.messages
 
 
 def test_an_image_without_labels_or_with_two_is_named(tmp_path):
     write_image(tmp_path / "a.fits")
-    with pytest.raises(ConfigError, match=r"a\.fits has no labels.*a\.labels\.fits.*a\.reg"):
+    with pytest.raises(ConfigError, match=r"a\.fits has no labels.*a\.reg.*a\.labels\.fits"):
         labelled_set(tmp_path)
     (tmp_path / "a.reg").write_text(HEAD)
     fits.writeto(tmp_path / "a.labels.fits", np.zeros((N_PX, N_PX), np.uint8))
@@ -415,33 +377,6 @@ def test_a_shipped_model_is_refused_on_its_own_images(tmp_path, shipped):
                 fits.PrimaryHDU(header=header).writeto(path)
                 with pytest.raises(ModelError, match=f"^{shipped}: its "):
                     require_unseen(shipped, training, [str(path)])
-
-
-def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch):
-    write_tiny_model(tmp_path / "tiny")
-    (tmp_path / "mine").mkdir()
-    bright = np.s_[40:70, 40:70]
-    write_image(tmp_path / "mine" / "a.fits", bright=bright)
-    labels = np.zeros((N_PX, N_PX), np.uint8)
-    labels[bright] = 1
-    fits.writeto(tmp_path / "mine" / "a.labels.fits", labels)
-    small = SimulateOptions(n_px=256)
-    monkeypatch.setattr(score_sets, "read_sky", lambda name: small)
-    monkeypatch.setattr("radiounet.learning.open_scores.use_threads", lambda count: None)
-    sets = {str(tmp_path / "mine"): str(tmp_path / "out" / "mine"), "own": str(tmp_path / "out" / "own")}
-    run_scores([str(tmp_path / "tiny")], sets, 1, 1, 1)
-    for folder in sets.values():
-        for path in score_files(folder):
-            assert (tmp_path / path).is_file()
-    scores = json.loads((tmp_path / "out" / "mine" / "scores.json").read_text())
-    assert scores["scored_on"] == str(tmp_path / "mine")
-    assert [one["method"] for one in scores["methods"]][0] == str(tmp_path / "tiny")
-    by_hand = scores["methods"][-1]
-    claim_outputs([path for folder in sets.values() for path in score_files(folder)])  # a second time
-    assert by_hand["objects"]["all"]["count"] == 1
-    page = (tmp_path / "out" / "mine" / "evaluation.md").read_text()
-    assert "no clusters" in page
-    assert "cluster ROC-AUC" not in page
 
 
 def test_simulated_images_are_those_of_their_seeds(tmp_path, monkeypatch):
