@@ -8,6 +8,7 @@ memory) and measured on held-out ones (`evaluate`, one image at a time).
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from scipy import ndimage
@@ -16,6 +17,7 @@ from radiounet.images.gaussian import beam_area_px
 from radiounet.images.progress_bar import with_bar
 from radiounet.learning.learning_curve import require_unseen
 from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, model_method
+from radiounet.learning.outside import Scan, SceneTruth
 from radiounet.learning.scenes import Scene, read_scene
 from radiounet.measuring.object_scores import (
     ObjectResult,
@@ -41,6 +43,8 @@ DICE_SHARE = 0.85
 """Part of the highest Dice that a mask must have, however many objects it finds."""
 
 FAINT_SNR = 0.1
+FEW_FALSE_PER_DEG2 = 1.0
+"""False islands at which methods are compared, whatever masks their thresholds make."""
 
 
 def _score(method: Method, scene: Scene) -> np.ndarray:
@@ -216,6 +220,14 @@ def _objects(predicted: np.ndarray, scene: Scene) -> list[ObjectResult]:
     return score_objects(predicted, scene.image, *truth, scene.beam_area_px, scene.known)
 
 
+def _truth(scene: Scene, results: Sequence[ObjectResult]) -> SceneTruth:
+    """Objects of an image that count, to be looked for in masks of many thresholds."""
+    numbers = np.array([one.number for one in results], int)
+    whole_jy = np.array([np.fmax(one.visible_jy, one.flux_jy) for one in results], float)
+    planes = (scene.known, np.isfinite(scene.image), scene.truth, scene.mask, scene.objects)
+    return SceneTruth(*planes, numbers, whole_jy * scene.beam_area_px)
+
+
 class _Cases:
     """Clusters: what their apertures show, the true emission inside R500, what the catalogue says.
 
@@ -288,13 +300,16 @@ def evaluate(
     dict
         Plain numbers, lists and texts (JSON), undefined ones None: ``method``,
         ``images``, ``area_deg2``, ``threshold``, ``peak``, and the blocks ``pixels``,
-        ``objects``, ``flux``, ``false_islands`` (1/deg2), ``clusters`` (is there
-        detectable emission inside R500, whichever object's?) and
-        ``clusters_by_catalogue`` (was emission put into that cluster?).
+        ``objects``, ``few_false`` (see `radiounet.learning.outside.Scan.best`), ``flux``,
+        ``false_islands`` (1/deg2), ``clusters`` (is there detectable emission inside
+        R500, whichever object's?), ``clusters_by_catalogue`` (was emission put into
+        that cluster?) and ``labelled`` (sums of `radiounet.learning.scenes.LabelCounts`).
     """
     calibration = calibration or Calibration(method.threshold)
     counts, cases = PixelCounts(), _Cases()
     causes: Counter[str] = Counter()
+    scan = Scan(beam_area_px(grid.beam_arcsec, grid.pixel_arcsec))
+    labelled: Counter[str] = Counter()
     results, area, masks = [], 0.0, np.zeros(3)
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, truth_snr, grid)
@@ -302,13 +317,17 @@ def evaluate(
         predicted = _mask(score, scene, calibration.threshold, calibration.peak)
         counts.add(np.where(scene.known, score, np.nan), scene.mask)
         masks += [(predicted & scene.mask).sum(), (predicted & scene.known).sum(), scene.mask.sum()]
-        results += _objects(predicted, scene)
+        objects = _objects(predicted, scene)
+        results += objects
+        scan.add(score, _truth(scene, objects), grid.pixel_arcsec)
+        if scene.labels:
+            labelled.update({"images": 1, **asdict(scene.labels)})
         causes += _false(predicted, scene)
         cases.add(scene, score, predicted, truth_snr)
         area += scene.area_deg2
-        logger.info("%s: evaluated held-out image %s", method.name, path)
+        logger.info("%s: evaluated image %s", method.name, path)
     hit, predicted_px, true_px = masks
-    dice = divide(2 * hit, predicted_px + true_px)
+    dice = divide(2 * hit, predicted_px + true_px) if true_px else np.nan
     return plain(
         {
             "method": method.name,
@@ -319,7 +338,7 @@ def evaluate(
             "pixels": {
                 "dice": dice,
                 # without small islands the mask may be better than any bare threshold
-                "best_dice": np.fmax(np.max(counts.dice()), dice),
+                "best_dice": np.fmax(np.max(counts.dice()), dice) if true_px else np.nan,
                 "precision": divide(hit, predicted_px),
                 "recall": divide(hit, true_px),
                 "roc_auc": counts.roc_auc(),
@@ -327,7 +346,9 @@ def evaluate(
                 "reliability": counts.reliability(),
                 "curves": counts.curves(),
             },
+            "labelled": dict(labelled),
             "objects": summarise_objects(results),
+            "few_false": scan.best(FEW_FALSE_PER_DEG2) | {"count": len(results)},
             "flux": summarise_flux(results),
             "false_islands": {
                 "per_deg2": divide(sum(causes.values()), area),

@@ -5,8 +5,17 @@ from pathlib import Path
 
 from radiounet.images.words import markdown_table, save_figure
 from radiounet.images.writing import atomic
+from radiounet.learning.evaluation import FEW_FALSE_PER_DEG2
 from radiounet.learning.evaluation_figure import MISSING, Scores, causes_met, draw_evaluation, number_text
+from radiounet.measuring.object_scores import UNKNOWN
 
+FEW_FALSE = f"objects found at {FEW_FALSE_PER_DEG2:g} false island per deg2 or fewer"
+KINDS = {
+    "halos, mini-halos and megahalos": ("halo", "mini-halo", "megahalo"),
+    "relics": ("relic",),
+    "filaments and bridges": ("filament", "bridge"),
+}
+"""Rows of objects by kind, and the kinds in them."""
 CLUSTER_SCORES = {
     "roc_auc": "cluster ROC-AUC",
     "accuracy": "cluster accuracy at p = 0.5",
@@ -33,12 +42,21 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
         all methods, such as those of clusters on images without any, have no row.
     """
     causes = causes_met(methods)
+    if causes == [UNKNOWN]:
+        causes = []  # as many as there are
+    # what a catalogue says of them is not known of clusters on labelled images
+    catalogue = {} if methods[0]["labelled"] else CLUSTER_SCORES
     lines: list[tuple[str, Callable[[Scores], str]]] = [
+        ("threshold of the mask", lambda s: number_text(s["threshold"], "g")),
+        ("peak that an island of the mask reaches", lambda s: number_text(s["peak"], "g")),
         ("Dice of the mask", lambda s: number_text(s["pixels"]["dice"], ".3f")),
         ("best Dice of all thresholds", lambda s: number_text(s["pixels"]["best_dice"], ".3f")),
         ("objects found, all", lambda s: _recall(s["objects"]["all"])),
         ("objects found, peak S/N above 4", lambda s: _recall(s["objects"]["snr_above_4"])),
         ("objects found, peak S/N 1 to 2", lambda s: _recall(s["objects"]["snr_1_to_2"])),
+        *((f"objects found, {name}", _of_kinds(kinds)) for name, kinds in KINDS.items()),
+        (FEW_FALSE, _at_few_false),
+        ("... its threshold and peak", _mask_of_few_false),
         ("false islands, 1/deg2", lambda s: number_text(s["false_islands"]["per_deg2"], ".2f")),
         *((f"... {cause}, 1/deg2", _of_cause(cause)) for cause in causes),
         ("pixel ROC-AUC", lambda s: number_text(s["pixels"]["roc_auc"], ".4f")),
@@ -46,7 +64,7 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
         *((name, _of_clusters("clusters", key)) for key, name in CLUSTER_SCORES.items()),
         *(
             (f"{name}, by catalogue", _of_clusters("clusters_by_catalogue", key))
-            for key, name in CLUSTER_SCORES.items()
+            for key, name in catalogue.items()
         ),
         ("flux in the mask (all sources in it) over truth (16 to 84 %)", _flux),
     ]
@@ -56,6 +74,29 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
 
 def _recall(part: dict) -> str:
     return MISSING if not part["count"] else f"{part['recall']:.3f} of {part['count']}"
+
+
+def _of_kinds(kinds: Sequence[str]) -> Callable[[Scores], str]:
+    def text(scores: Scores) -> str:
+        parts = [part for kind, part in scores["objects"]["by_kind"].items() if kind in kinds]
+        count, found = (sum(part[key] for part in parts) for key in ("count", "found"))
+        return _recall({"count": count, "recall": found / max(count, 1)})
+
+    return text
+
+
+def _at_few_false(scores: Scores) -> str:
+    best = scores["few_false"]
+    if not best["count"]:
+        return MISSING
+    return f"{best['found'] / best['count']:.3f} of {best['count']} ({100 * best['masked']:.1f} %)"
+
+
+def _mask_of_few_false(scores: Scores) -> str:
+    best = scores["few_false"]
+    if not best["count"] or best["threshold"] is None:
+        return MISSING
+    return f"{best['threshold']:.3g}, {best['peak']:.3g}"
 
 
 def _of_cause(cause: str) -> Callable[[Scores], str]:
@@ -74,35 +115,65 @@ def _flux(scores: Scores) -> str:
 
 
 def _measured_on(scores: Scores) -> str:
-    """Sentence that says what was measured on."""
+    """Sentences that say what was measured on."""
+    labelled = scores["labelled"]
     images, objects = (
         f"{number} {noun}{'s' * (number != 1)}"
         for number, noun in (
-            (scores["images"], "held-out image"),
+            (scores["images"], "image" if labelled else "held-out image"),
             (scores["objects"]["all"]["count"], "diffuse object"),
         )
     )
+    known = f"{images}, {scores['area_deg2']:.1f} deg2; {objects}; {_clusters(scores)}"
+    if labelled.get("clusters_outside"):
+        known += f" Not counted either: {labelled['clusters_outside']} clusters outside their image."
+    if labelled.get("without_data"):
+        known += (
+            f" {labelled['without_data']} of {labelled['regions']} regions hold no pixel with data and do "
+            "not count."
+        )
+    return known
+
+
+def _clusters(scores: Scores) -> str:
     clusters, listed = scores["clusters"], scores["clusters_by_catalogue"]
-    known = f"{images}, {scores['area_deg2']:.1f} deg2; {objects}; "
     if not any(clusters[name] for name in ("host", "empty", "undetectable", "uncovered")):
-        return f"{known}no clusters."
-    return (
-        f"{known}{clusters['host']} clusters with detectable diffuse emission and {clusters['empty']} "
+        return "no clusters."
+    by_image = (
+        f"{clusters['host']} clusters with detectable diffuse emission and {clusters['empty']} "
         f"without (not counted: {clusters['undetectable']} with undetectable emission, "
-        f"{clusters['uncovered']} not covered). By the catalogue, {listed['host']} of the same clusters "
+        f"{clusters['uncovered']} not covered)."
+    )
+    if scores["labelled"]:
+        return by_image
+    return (
+        f"{by_image} By the catalogue, {listed['host']} of the same clusters "
         f"were given diffuse emission of their own and {listed['empty']} were not."
     )
 
 
-def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
+def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Sequence[str] = ()) -> None:
     """Write ``evaluation.md`` and ``evaluation.png`` into a folder.
 
     Parameters
     ----------
     methods : sequence of dict
         From `radiounet.learning.evaluation.evaluate`, all on the same images.
+    left_out : sequence of str, optional
+        Names of methods that were not measured, for nothing was simulated to settle them on.
     """
+    notes = []
+    if left_out:
+        notes.append(
+            f"Not measured, because no images were simulated to settle them on: {', '.join(left_out)}."
+        )
     heads, rows = evaluation_table(methods)
+    if any(row[0] == FEW_FALSE for row in rows):
+        notes.append(
+            f"{FEW_FALSE[0].upper()}{FEW_FALSE[1:]}: the threshold and the peak with which each method finds "
+            "most objects on these same images, so expect less on others. In brackets is the share of the "
+            "area in that mask."
+        )
     lines = [
         "# Evaluation",
         "",
@@ -110,6 +181,7 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path) -> None:
         "",
         *markdown_table(heads, rows),
         "",
+        *(line for note in notes for line in (note, "")),
         "![curves of every method](evaluation.png)",
         "",
     ]

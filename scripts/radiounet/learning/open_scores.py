@@ -5,16 +5,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from radiounet import __version__
 from radiounet.errors import ConfigError
+from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.words import save_figure
 from radiounet.images.writing import atomic, write_json
 from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
 from radiounet.learning.evaluation_report import write_evaluation
-from radiounet.learning.learning_curve import require_unseen
-from radiounet.learning.methods import Calibration, Method, model_method
-from radiounet.learning.scenes import read_scene
-from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, simulated_set
+from radiounet.learning.learning_curve import origin_of, require_unseen
+from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, model_method
+from radiounet.learning.scenes import FIELD_FILES, read_scene
+from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, simulated_set, warn_of_unused
 from radiounet.learning.scored_images import draw_scored
 from radiounet.network.inference import use_threads
 from radiounet.network.model_cards import model_folder, read_card
@@ -47,7 +50,8 @@ def run_scores(
         `radiounet.learning.score_sets.labelled_set`, and the folder to write its scores to:
         `radiounet.images.model_files.score_files`.
     images, calibration : int
-        Simulated images of each sky, to measure on and to settle thresholds on.
+        Simulated images of each sky, to measure on and to settle thresholds on. With 0 of the
+        latter the methods that have to be settled are left out.
     threads : int
         Processes that simulate, and threads of the networks.
     labels : str, optional
@@ -56,17 +60,29 @@ def run_scores(
     Raises
     ------
     ConfigError
-        The models are not for one grid; as `radiounet.learning.score_sets.labelled_set`.
+        The models are not for one grid; no method is left; as `radiounet.learning.score_sets.labelled_set`.
     ModelError
-        There is no such model, or it was made with an image of a set.
+        There is no such model, or its weights cannot be read; it was made with an image of a set.
     BadDataError
         As `radiounet.learning.scenes.read_scene`.
     """
     use_threads(threads)
     options, grid = TrainOptions(), _common_grid(models)
+    loaded = _loaded(models)
+    unsettled = [method.name for method, known in loaded if known.host_calibration is None]
+    left_out = [] if calibration else [*unsettled, *(one.name for one in (*BASELINES, BY_HAND))]
+    if left_out:
+        logger.warning("left out, for there are no images to settle them on: %s", ", ".join(left_out))
+    if not calibration and len(unsettled) == len(loaded):
+        raise ConfigError("no model has a calibration of its own, and with --calibration 0 there is no other")
     paths = {one: labelled_set(one, labels) for one in sets if one not in SIMULATED}
-    _require_own_labels([path for some in paths.values() for path in some])
-    for path in (path for some in paths.values() for path in some):
+    labelled = [path for some in paths.values() for path in some]
+    for one, some in paths.items():
+        warn_of_unused(one, some)
+    if labels and labels not in paths:
+        warn_of_unused(labels, labelled)
+    _require_own_labels(labelled)
+    for path in labelled:
         read_scene(path, options.truth_snr, grid)  # before the long work begins
     with tempfile.TemporaryDirectory() as folder:
         for sky in set(sets) & set(SIMULATED):
@@ -77,18 +93,48 @@ def run_scores(
         settling = [
             path
             for sky in SIMULATED
+            if calibration
             for path in simulated_set(sky, CALIBRATION, calibration, folder, threads, grid)
         ]
-        methods = _settled(models, settling, options, grid)
+        methods = _settled(loaded, settling, options, grid)
+        made_with = {
+            "version": __version__,
+            "codehash": code_hash(),
+            "models": [
+                {"name": name, "weights_sha256": read_card(model_folder(name)).weights.sha256}
+                for name in models
+            ],
+            "calibration": {"skies": SIMULATED, **origin_of(settling)} if settling else None,
+            "left_out": left_out,
+        }
         for one, target in sets.items():
             scores = [
                 evaluate(method, paths[one], options.truth_snr, found, grid) for method, found in methods
             ]
-            write_evaluation(scores, target)
+            write_evaluation(scores, target, left_out)
             with atomic(f"{target}/images.png") as temporary:
                 save_figure(draw_scored(*methods[0], paths[one], options.truth_snr, grid), temporary, dpi=100)
-            write_json(f"{target}/scores.json", {"scored_on": one, "methods": scores})
+            measured = origin_of(paths[one]) if one in SIMULATED else {"files": _checksums(paths[one])}
+            content = {"scored_on": one, **made_with, "measured": measured, "methods": scores}
+            write_json(f"{target}/scores.json", content)
             logger.info("wrote the scores on %s: %s/evaluation.md", one, target)
+
+
+def _loaded(models: Sequence[str]) -> list[tuple[Method, Calibration]]:
+    loaded = []
+    for name in models:
+        method, known = model_method(model_folder(name))
+        loaded.append((replace(method, name=name), known))
+    return loaded
+
+
+def _checksums(paths: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the files of images with labels, and of fields."""
+    files: list[str] = []
+    for path in paths:
+        of_field = [f"{path}/{name}" for name in FIELD_FILES]
+        files += of_field if Path(path).is_dir() else pair_files(path)
+    return {file: sha256_of(file) for file in files}
 
 
 def _common_grid(models: Sequence[str]) -> ImageGrid:
@@ -115,13 +161,17 @@ def _require_own_labels(paths: Sequence[str]) -> None:
 
 
 def _settled(
-    models: Sequence[str], settling: Sequence[str], options: TrainOptions, grid: ImageGrid
+    loaded: Sequence[tuple[Method, Calibration]],
+    settling: Sequence[str],
+    options: TrainOptions,
+    grid: ImageGrid,
 ) -> list[tuple[Method, Calibration]]:
+    """All methods with what settles them; without images only models that need none."""
+    if not settling:
+        return [(method, known) for method, known in loaded if known.host_calibration]
     bounds = options.truth_snr, options.max_false_per_deg2
-    settled = []
-    for name in models:
-        method, known = model_method(model_folder(name))
-        method = replace(method, name=name)
-        anew = known.host_calibration is None
-        settled.append((method, calibrate(method, settling, *bounds, grid=grid) if anew else known))
+    settled = [
+        (method, known if known.host_calibration else calibrate(method, settling, *bounds, grid=grid))
+        for method, known in loaded
+    ]
     return [*settled, *settled_baselines(settling, *bounds, grid)]

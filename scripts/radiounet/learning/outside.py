@@ -1,16 +1,17 @@
 """Scores on sets that a method was not made with: numbers from arrays, no files and no networks.
 
-A truth (`ObjectTruth`, `RegionTruth`) judges the islands of a mask: which objects they
+A truth (`ObjectTruth`, `RegionTruth`, `SceneTruth`) judges the islands of a mask: which objects they
 find, and which of them are false. `Scan` does so for every threshold and peak.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
-from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP
+from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP, false_labels
 from radiounet.measuring.scores import divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.settings.releases import DR2
@@ -48,9 +49,9 @@ class Islands:
         return self.highest >= np.float32(peak or 0)
 
 
-def islands_above(probability: np.ndarray, threshold: float) -> Islands:
+def islands_above(probability: np.ndarray, threshold: float, min_area_px: float = MIN_AREA_PX) -> Islands:
     """Islands of `radiounet.network.masks.make_mask` for the lowest peak there is."""
-    mask = make_mask(probability, threshold, MIN_AREA_PX) == 1
+    mask = make_mask(probability, threshold, min_area_px) == 1
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     highest = np.full(count + 1, -1, np.float32)
     np.maximum.at(highest, labels[mask], probability[mask])
@@ -188,6 +189,59 @@ class RegionTruth:
         return Judgement(covers * relevant, whole, wrong, areas, none, none, whole)
 
 
+@dataclass(frozen=True)
+class SceneTruth:
+    """Objects as `radiounet.measuring.object_scores.score_objects` judges them; planes ``[y, x]``.
+
+    Attributes
+    ----------
+    known, shown : ndarray of bool
+        Pixels whose truth is known, and pixels with data.
+    truth : ndarray
+        Diffuse emission, Jy/beam.
+    mask : ndarray of bool
+        Truth mask.
+    owner : ndarray of int
+        Number of each pixel's object, 0 for none.
+    numbers, whole : ndarray, ``[object]``
+        The objects to be found, and the sum of each over all of its pixels, outside the image too.
+    """
+
+    known: np.ndarray
+    shown: np.ndarray
+    truth: np.ndarray
+    mask: np.ndarray
+    owner: np.ndarray
+    numbers: np.ndarray
+    whole: np.ndarray
+
+    @cached_property
+    def _mine(self) -> np.ndarray:
+        """Place among the numbers of the object of each pixel with data, -1 for none of them."""
+        return np.where(self.shown, _rows(self.owner, self.numbers), -1).ravel()
+
+    @cached_property
+    def _true(self) -> np.ndarray:
+        mine = self._mine[self.mask.ravel()]
+        return np.bincount(mine[mine >= 0], minlength=len(self.numbers))
+
+    def judge(self, islands: Islands) -> Judgement:
+        """Compare islands with the objects."""
+        held = np.flatnonzero(islands.labels)  # of most masks a small part of the image
+        known, truth, mask = (one.ravel()[held] for one in (self.known, self.truth, self.mask))
+        labels, rows = islands.labels.ravel()[held], self._mine[held]
+        shape = len(self.numbers), len(islands.highest)
+        return Judgement(
+            inside=_pairs(rows, labels, rows >= 0, shape, truth),
+            whole=self.whole,
+            wrong=false_labels(labels, mask, known),
+            areas=_sizes(labels, known, shape[1]),
+            touching=_pairs(rows, labels, rows >= 0, shape) > 0,
+            common=_pairs(rows, labels, mask & (rows >= 0), shape),
+            true=self._true,
+        )
+
+
 def _rows(owner: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Place of each pixel's object among the numbers, -1 for none of them."""
     places = np.full(max(int(owner.max(initial=0)), *numbers, 0) + 1, -1)
@@ -213,18 +267,27 @@ def _sizes(labels: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:
 
 
 class Scan:
-    """What masks of every threshold and peak of `THRESHOLDS` find, summed over images."""
+    """What masks of every threshold and peak of `THRESHOLDS` find, summed over images.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    min_area_px : float, optional
+        Smallest island of the masks.
+    """
+
+    def __init__(self, min_area_px: float = MIN_AREA_PX) -> None:
+        self._min_area_px = min_area_px
         self._found, self._false, self._masked = np.zeros((3, len(THRESHOLDS), len(THRESHOLDS)), int)
         self._pixels, self._area_deg2 = 0, 0.0
 
-    def add(self, probability: np.ndarray, truth: ObjectTruth | RegionTruth, pixel_arcsec: float) -> None:
+    def add(
+        self, probability: np.ndarray, truth: ObjectTruth | RegionTruth | SceneTruth, pixel_arcsec: float
+    ) -> None:
         """Count what is found in an image."""
         self._pixels += int(truth.known.sum())
         self._area_deg2 += area_deg2(truth.known, pixel_arcsec)
         for row, threshold in enumerate(THRESHOLDS):
-            islands = islands_above(probability, threshold)
+            islands = islands_above(probability, threshold, self._min_area_px)
             judgement = truth.judge(islands)
             for column in range(row, len(THRESHOLDS)):
                 kept = islands.kept(THRESHOLDS[column])

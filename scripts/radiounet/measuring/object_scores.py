@@ -38,6 +38,8 @@ class ObjectResult:
         Flux density of the whole object; true one on its pixels with data; of the
         image on those of them that were predicted.
     found : bool
+    number : int
+        In the plane of objects.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class ObjectResult:
     visible_jy: float
     found: bool
     measured_jy: float
+    number: int = 0
 
 
 def score_objects(
@@ -114,6 +117,7 @@ def score_objects(
                 float(visible / beam_area_px),
                 bool(share >= FOUND_FLUX or overlap > FOUND_OVERLAP),
                 float(image[part][inside].sum() / beam_area_px),
+                number,
             )
         )
     return results

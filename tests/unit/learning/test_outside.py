@@ -7,13 +7,14 @@ from radiounet.learning.outside import (
     ObjectTruth,
     RegionTruth,
     Scan,
+    SceneTruth,
     aperture,
     area_deg2,
     blank_sky,
     islands_above,
     overlap_and_difference,
 )
-from radiounet.measuring.object_scores import score_objects
+from radiounet.measuring.object_scores import false_islands, score_objects
 from radiounet.network.masks import make_mask
 
 SHAPE = (40, 60)
@@ -140,6 +141,30 @@ def test_the_same_objects_are_found_as_in_evaluation():
         found = judged(object_truth(owner, truth=truth, mask=mask), probability, 0.7)[0]
         assert found == [one.found for one in expected]
         answers |= set(found)
+    assert answers == {True, False}
+
+
+def test_objects_of_a_scene_are_found_as_in_one_mask():
+    rng = np.random.default_rng(5)
+    owner = plane((0, 0, 20, 20, 3), (20, 30, 20, 25, 8), (5, 40, 10, 10, 9), dtype=int)
+    truth, image, known = (owner > 0) * rng.random(SHAPE), np.ones(SHAPE), rng.random(SHAPE) > 0.1
+    mask = known & (truth > 0.2)
+    image[:, 48:] = np.nan
+    columns = {"object": [3, 8, 9], "kind": ["halo"] * 3, "y_px": [9, 30, 9], "x_px": [9, 40, 55]}
+    table = Table(columns | {"peak_snr": 3 * [np.nan], "las_arcmin": 3 * [np.nan], "flux_jy": [9, 3, 1.0]})
+    answers = set()
+    for _ in range(40):
+        probability = np.kron(rng.random((8, 12)), np.ones((5, 5))).astype(np.float32)
+        peak = 0.9 if rng.random() > 0.5 else None
+        predicted = make_mask(probability, 0.7, MIN_AREA_PX, peak) == 1
+        expected = score_objects(predicted, image, truth, mask, owner, table, MIN_AREA_PX, known)
+        assert [one.number for one in expected] == [3, 8]
+        whole = MIN_AREA_PX * np.array([max(one.visible_jy, one.flux_jy) for one in expected])
+        scene = SceneTruth(known, np.isfinite(image), truth, mask, owner, np.array([3, 8]), whole)
+        false = false_islands(predicted, mask, known, mask, None, ())
+        found = judged(scene, probability, 0.7, peak)
+        assert found == ([one.found for one in expected], false["unknown"])
+        answers |= {*found[0], found[1] > 0}
     assert answers == {True, False}
 
 
