@@ -43,7 +43,7 @@ def evaluation_table(methods: Sequence[Scores]) -> tuple[list[str], list[list[st
     """
     causes = causes_met(methods)
     if causes == [UNKNOWN]:
-        causes = []  # as many as there are
+        causes = []  # the row of all false islands says the same
     # what a catalogue says of them is not known of clusters on labelled images
     catalogue = {} if methods[0]["labelled"] else CLUSTER_SCORES
     lines: list[tuple[str, Callable[[Scores], str]]] = [
