@@ -31,12 +31,13 @@ def main() -> None:
 
     files = [args.folder / name for name in ("checkpoint.npz", "weights.npz", "curve.csv")]
     try:
+        options = options_from(args, LegOptions)
         claim_outputs([] if files[0].is_file() else files, [args.initial or ""], args.folder / "log")
     except ConfigError as error:
         parser.error(str(error))
     configure(args.folder / "log")
     use_threads(args.cores)
-    options, sky = options_from(args, LegOptions), read_sky("wide")
+    sky = read_sky("wide")
     supply = Supply(partial(make_sample, sky), args.cores)
 
     def build(side: int) -> Any:

@@ -288,6 +288,7 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("tile", "--settings", '{"segmentation": {"mod": "exact"}}'), "segmentation.mod"),
         (("radiounet segment", "no.fits", "--out", ""), "ConfigError: out is empty"),
         (("train_leg", "--folder", "leg", "--cores", "0"), "argument --cores: 0 is less than 1"),
+        (("train_leg", "--folder", "leg", "--first-seed", "899990"), "those that no network is trained on"),
         (("radiounet compare", "--ours", "a", "--published", "b", "--out="), "ConfigError: out is empty"),
         (("infer", "t.h5", "", "--out", "a", "b"), "ConfigError: tiles is empty"),
         (

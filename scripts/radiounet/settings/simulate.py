@@ -203,6 +203,22 @@ HELD_OUT = 900_000
 ones. Weights and designs are compared on the first of them."""
 MEASURED = HELD_OUT + 10_000
 """First seed of those by which nothing was chosen: scores of models are measured on these."""
+AFTER_HELD_OUT = HELD_OUT + 100_000
+"""First seed above all of these."""
+
+
+def keep_off_held_out(first: int, count: int) -> None:
+    """Refuse samples to train on, numbered from `first` on, of which some are held out.
+
+    Raises
+    ------
+    ValueError
+    """
+    if first < AFTER_HELD_OUT and first + count > HELD_OUT:
+        raise ValueError(
+            f"seeds {first} to {first + count - 1} reach those that no network is trained on, "
+            f"{HELD_OUT} to {AFTER_HELD_OUT - 1}: begin elsewhere, or simulate fewer samples"
+        )
 
 
 def read_sky(name: str) -> SimulateOptions:

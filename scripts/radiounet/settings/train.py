@@ -4,11 +4,12 @@ import os
 from itertools import combinations, pairwise
 from typing import Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radiounet.errors import ConfigError
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import NumberRange, PositiveRange, Section
+from radiounet.settings.simulate import AFTER_HELD_OUT, keep_off_held_out
 
 
 class ImageGrid(NamedTuple):
@@ -118,7 +119,7 @@ class LegOptions(Section):
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     batch: int = Field(8, ge=1, description="crops per step")
     first_seed: int = Field(
-        1_000_000, ge=0, description="seed of the first sample: another part of the set each leg"
+        AFTER_HELD_OUT, ge=0, description="seed of the first sample: another part of the set each leg"
     )
     first: int = Field(48, ge=1, description="samples simulated before the first step")
     samples_per_step: float = Field(1.0, gt=0, description="samples simulated for each step after it")
@@ -131,6 +132,11 @@ class LegOptions(Section):
     average_steps: int = Field(300, ge=1, description="steps that the average of the weights reaches back")
     other_classes: float = Field(0.3, ge=0, description="weight of the cross-entropy of each other class")
     precision: str = Field("mixed_bfloat16", description="arithmetic, a dtype policy of Keras")
+
+    @model_validator(mode="after")
+    def _trains_on_nothing_held_out(self) -> "LegOptions":
+        keep_off_held_out(self.first_seed, self.simulated(self.steps))
+        return self
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: a rise, a plateau, a fall to 0."""
