@@ -21,7 +21,7 @@ from torch.nn import functional as tf
 
 import common  # noqa: F401
 from radiounet.images.writing import atomic
-from radiounet.learning.samples import Sample, be_nice, cached_sample, make_sample
+from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample, make_sample
 from radiounet.learning.torch_training import Course, GpuPool
 from radiounet.network.architectures.class_unet_torch import CLIP
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
@@ -29,6 +29,8 @@ from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 WARM_UP_STEPS = 3
 SAVE_S = 300.0
 DROPOUT = 0.5
+DICE_FLOOR_PX = 100.0
+"""Added to both sides of Dice, so that crops without diffuse emission have one."""
 PUBLISHED_WIDTHS = (32, 64, 128, 256, 512)
 
 
@@ -172,6 +174,18 @@ def _activated_twice(kind: type[nn.Module], before: int, width: int) -> nn.Seque
     return nn.Sequential(*parts)
 
 
+class DiceCourse(Course):
+    """A course with the Dice loss of the diffuse class beside the cross-entropy, at equal weight."""
+
+    def loss(self, logits: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+        """Return the sum of both."""
+        known = bits & KNOWN > 0
+        chance, label = torch.sigmoid(logits[:, 0]) * known, (bits & 1) * known
+        both = 2 * (chance * label).sum() + DICE_FLOOR_PX
+        dice = both / (chance.sum() + label.sum() + DICE_FLOOR_PX)
+        return super().loss(logits, bits) + 1 - dice
+
+
 @dataclass(frozen=True)
 class Design:
     """One row: how the network is built, and what its training departs in.
@@ -182,6 +196,8 @@ class Design:
         Arguments of the network, and of `radiounet.learning.torch_training.Course`.
     crop : float
         Side of its crops over that of the others; the batch has as many pixels.
+    training : type
+        Its course.
     """
 
     name: str
@@ -189,6 +205,7 @@ class Design:
     course: dict = field(default_factory=dict)
     crop: float = 1.0
     build: Callable[..., nn.Module] = DesignUnet
+    training: type[Course] = Course
 
 
 DESIGNS = (
@@ -201,7 +218,7 @@ DESIGNS = (
     Design("bottom at 1/64", {"widths": (32, 64, 128, 192, 256, 256)}),
     Design("bottom dilated 1, 2, 4", {"dilations": (1, 2, 4)}),
     Design("no faint-light pyramid", {"faint": False}),
-    Design("Dice loss added", course={"dice": 1.0}),
+    Design("Dice loss added", training=DiceCourse),
     Design("other classes at full weight", course={"other_classes": 1.0}),
     Design("crops anywhere", course={"target_fraction": 0.0}),
     Design("crops of twice the side", crop=2.0),
@@ -238,7 +255,7 @@ def run_design(
         torch.manual_seed(seed)
         side, batch = round(design.crop * args.crop), max(1, round(args.batch / design.crop**2))
         network = design.build(**design.network)
-        return Course(network, pool, args.device, batch, side, seed=seed, **design.course)
+        return design.training(network, pool, args.device, batch, side, seed=seed, **design.course)
 
     # kernels are chosen and memory is taken before the clock starts
     trial = begin()
@@ -257,6 +274,8 @@ def run_design(
         if state and clock() - saved > SAVE_S:
             _save(state, course, spent)
             saved = clock()
+    if state and spent > before:
+        _save(state, course, spent)
     return {
         "name": design.name,
         "seed": seed,
@@ -266,6 +285,20 @@ def run_design(
         "crops": course.step * course.batch,
         **course.measure(skies),
     }
+
+
+def left_to_run(designs: Sequence[int], seeds: Sequence[int], out: Path) -> list[tuple[int, int]]:
+    """Seeds and designs without a row in the table; those with one are named on stdout."""
+    lines = out.read_text().splitlines() if out.is_file() else []
+    there = {(row["name"], row["seed"]) for row in map(json.loads, lines)}
+    left = []
+    for seed, number in itertools.product(seeds, designs):
+        name = DESIGNS[number].name
+        if (name, seed) in there:
+            print(f"design {number}, seed {seed}: its row is in {out}", flush=True)
+        else:
+            left.append((seed, number))
+    return left
 
 
 def main() -> None:
@@ -289,9 +322,17 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=384)
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
-    parser.add_argument("--out", type=Path, default=Path("results/designs.jsonl"))
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/designs.jsonl"),
+        help="rows, to which others are added; a design and seed that has one is left out",
+    )
     parser.add_argument("--state", type=Path, help="folder: a program that is stopped goes on from it")
     args = parser.parse_args()
+    runs = left_to_run(args.designs, args.seeds, args.out)
+    if not runs:
+        return
     args.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -306,7 +347,7 @@ def main() -> None:
         for sample in samples:
             pool.put(sample)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    for seed, number in itertools.product(args.seeds, args.designs):
+    for seed, number in runs:
         row = json.dumps(run_design(DESIGNS[number], args, pool, skies, seed))
         print(row, flush=True)
         with open(args.out, "a") as stream:

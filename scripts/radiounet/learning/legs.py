@@ -163,8 +163,6 @@ def class_loss(options: LegOptions) -> Callable:
     """
 
     def loss(truth: Any, logits: Any) -> Any:
-        if len(logits.shape) == 3:  # Keras drops the axis of a single class
-            logits = ops.expand_dims(logits, -1)
         bits = ops.cast(truth, "int32")
         known = ops.cast(ops.bitwise_and(bits, KNOWN) > 0, "float32")
         total = ops.sum(known) + 1.0

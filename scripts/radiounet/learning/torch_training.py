@@ -33,8 +33,6 @@ from radiounet.network.model_cards import write_named_weights
 logger = logging.getLogger(__name__)
 
 BINS = 400
-DICE_FLOOR_PX = 100.0
-"""Added to both sides of Dice, so that crops without diffuse emission have one."""
 SECONDS_BETWEEN_LINES = 20
 
 
@@ -89,28 +87,15 @@ class GpuPool:
         return torch.asinh(torch.sinh(planes) * factor)[:, None], bits
 
 
-def class_loss(
-    logits: torch.Tensor, bits: torch.Tensor, other_classes: float, dice: float = 0.0
-) -> torch.Tensor:
-    """As `radiounet.learning.legs.class_loss`, of logits ``[crop, class, y, x]`` and bits ``[crop, y, x]``.
-
-    Parameters
-    ----------
-    dice : float
-        Weight of the Dice loss of the diffuse class beside its cross-entropy.
-    """
+def class_loss(logits: torch.Tensor, bits: torch.Tensor, other_classes: float) -> torch.Tensor:
+    """As `radiounet.learning.legs.class_loss`, of logits ``[crop, class, y, x]``, bits ``[crop, y, x]``."""
     known = (bits & KNOWN > 0).float()
     numbers = torch.arange(logits.shape[1], device=bits.device, dtype=torch.uint8)
     labels = ((bits[:, None] >> numbers[None, :, None, None]) & 1).float()
     entropy = tf.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     weights = torch.full((logits.shape[1],), other_classes, device=bits.device)
     weights[0] = 1.0
-    loss = (entropy * known[:, None] * weights[None, :, None, None]).sum() / (known.sum() + 1)
-    if not dice:
-        return loss
-    chance, label = torch.sigmoid(logits[:, 0]) * known, labels[:, 0] * known
-    both = 2 * (chance * label).sum() + DICE_FLOOR_PX
-    return loss + dice * (1 - both / (chance.sum() + label.sum() + DICE_FLOOR_PX))
+    return (entropy * known[:, None] * weights[None, :, None, None]).sum() / (known.sum() + 1)
 
 
 def _state(model: nn.Module) -> list[torch.Tensor]:
@@ -130,6 +115,8 @@ class Course:
         Largest factor that the measured noise is wrong by.
     half : bool
         Compute in bfloat16 where PyTorch deems it safe.
+    first_seed : int
+        Seed of the first sample of the pool; the curve tells that of the next.
     """
 
     model: nn.Module
@@ -140,13 +127,13 @@ class Course:
     learning_rate: float = 2e-3
     target_fraction: float = 0.6
     other_classes: float = 0.3
-    dice: float = 0.0
     half: bool = True
     seed: int = 1
     noise_scale: float = 1.2
     warmup: float = 0.03
     plateau: float = 0.35
     average_steps: int = 400
+    first_seed: int = 0
     rows: list[dict] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -166,6 +153,10 @@ class Course:
         fall = min(max((part - self.plateau) / (1 - self.plateau), 0.0), 1.0)
         return self.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fall)))
 
+    def loss(self, logits: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+        """What a step makes smaller, of logits and bits as in `class_loss`."""
+        return class_loss(logits, bits, self.other_classes)
+
     def learn(self, part: float) -> torch.Tensor:
         """One step; returns the loss, still on the device."""
         for group in self.optimizer.param_groups:
@@ -176,7 +167,7 @@ class Course:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.model(planes.contiguous(memory_format=torch.channels_last))
-        loss = class_loss(logits, bits, self.other_classes, self.dice)
+        loss = self.loss(logits, bits)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -221,6 +212,7 @@ class Course:
             "step": self.step,
             "crops": self.step * self.batch,
             "samples": self.pool.count,
+            "next_seed": self.first_seed + self.pool.count,
         }
         row |= {"seconds": round(seconds), "loss": round(loss, 5)} | self.measure(skies)
         self.rows.append(row)

@@ -18,7 +18,7 @@ from radiounet.network.architectures.layers import (
 from radiounet.network.architectures.registry import ARCHITECTURES, OTHER_CLASSES, Span
 
 
-def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER_CLASSES)) -> keras.Model:
+def class_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     """Residual U-Net whose outputs are logits of classes that may overlap.
 
     The input is `radiounet.images.background.normalise`. The first convolution has stride 2, so that
@@ -32,14 +32,13 @@ def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER
         Side of a tile, a multiple of ``2 ** len(widths)``.
     widths : sequence of int
         Filters per level, the first at half the resolution.
-    classes : int
-        Outputs, diffuse first: by default `OTHER_CLASSES` follow.
 
     Returns
     -------
     keras.Model
-        ``[tile, y, x, 1]`` to logits ``[tile, y, x, class]``, float32. Layers with weights
-        have names, by which other frameworks can hold the same weights.
+        ``[tile, y, x, 1]`` to logits ``[tile, y, x, class]``, float32: diffuse emission, then
+        `OTHER_CLASSES`. Layers with weights have names, by which other frameworks can hold the
+        same weights.
     """
     ARCHITECTURES["class_unet"].check_tile(tile_px, len(widths))
     inputs = keras.Input((tile_px, tile_px, 1))
@@ -52,7 +51,7 @@ def class_unet(tile_px: int, widths: Sequence[int], classes: int = 1 + len(OTHER
         x = layers.UpSampling2D(2)(x)
         x = layers.Concatenate()([x, skips[level]])
         x = _residual(x, widths[level], f"up{level}")
-    logits = layers.Conv2D(classes, 1, padding="same", dtype="float32", name="logits")(x)
+    logits = layers.Conv2D(1 + len(OTHER_CLASSES), 1, padding="same", dtype="float32", name="logits")(x)
     logits = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(logits)
     return keras.Model(inputs, logits, name="class_unet")
 
