@@ -12,7 +12,9 @@ CORES ?= 1
 # over which its rate falls to 0: about what it takes in that time, at 0.3 a second and core
 STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
-LEG := .leg/$(COMMIT)
+WEIGHTS := resources/training/lotss-unet/weights.npz
+# a leg has its code while it is unfinished, and goes before one of this commit
+LEG ?= $(or $(patsubst %/code/.git,%,$(wildcard .leg/*/code/.git)),.leg/$(COMMIT))
 
 .PHONY: env demo plan test chromium cluster lint docs schema lock model train-leg clean
 
@@ -70,16 +72,30 @@ model: env
 	rm -rf resources/models/$(MODEL) resources/models/.$(MODEL).new/.snakemake_timestamp
 	mv resources/models/.$(MODEL).new resources/models/$(MODEL)
 
-# From a worktree of this very commit, so that the code under it stays as it is. Stopped and called again,
-# it goes on from its checkpoint; once its weights are committed, the next call is the next leg.
+# From a worktree of the commit at which it began, so that the code under it stays as it is. Called again, it
+# goes on from its checkpoint until its schedule ends; then its weights are copied, and the worktree goes.
 train-leg: env
+	$(if $(word 2,$(LEG)),$(error several legs are unfinished: $(LEG). Continue one with LEG=FOLDER, or drop one with rm -r FOLDER))
 	git worktree prune
+	@test -f $(LEG)/code/.git || { test ! -d $(LEG) && git diff --quiet HEAD -- $(WEIGHTS); } || { \
+	  echo "the last leg has ended: commit $(WEIGHTS) before the next;" >&2; \
+	  echo "to repeat it, git restore $(WEIGHTS) and rm -rf $(LEG)" >&2; exit 1; }
+	@echo "leg: $(LEG)"
 	test -f $(LEG)/code/.git || git worktree add --quiet --detach $(LEG)/code
-	nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py --folder $(LEG)/training --minutes $(MINUTES) \
-	  --cores $(CORES) --initial $(LEG)/code/resources/training/lotss-unet/weights.npz \
-	  --first-seed $$((1000000 + 0x$(COMMIT))) --steps $(STEPS) --decay $(STEPS)
-	cp $(LEG)/training/weights.npz resources/training/lotss-unet/weights.npz
-	cp $(LEG)/training/curve.csv resources/training/lotss-unet/leg-$(COMMIT).csv
+	test -s $(LEG)/steps || echo $(STEPS) > $(LEG)/steps
+	steps=$$(cat $(LEG)/steps) && nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py \
+	  --folder $(LEG)/training --minutes $(MINUTES) --cores $(CORES) \
+	  --initial $(LEG)/code/$(WEIGHTS) \
+	  --first-seed $$((1000000 + 0x$(notdir $(LEG)))) --steps $$steps --decay $$steps
+	@step=$$(tail -n 1 $(LEG)/training/curve.csv 2>/dev/null | cut -d , -f 1); steps=$$(cat $(LEG)/steps); \
+	if [ "$${step:-0}" -lt $$steps ]; then \
+	  echo "step $${step:-0} of $$steps: the schedule has not ended, and no weights were copied."; \
+	  echo "'make train-leg' continues this leg, also from a later commit; 'rm -r $(LEG)' drops it."; \
+	else \
+	  cp $(LEG)/training/weights.npz $(WEIGHTS) && \
+	  cp $(LEG)/training/curve.csv $(dir $(WEIGHTS))leg-$(notdir $(LEG)).csv && \
+	  git worktree remove --force $(LEG)/code; \
+	fi
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
