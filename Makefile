@@ -12,7 +12,7 @@ CORES ?= 1
 # over which its rate falls to 0: about what it takes in that time, at 0.3 a second and core
 STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
-WEIGHTS := resources/training/lotss-unet/weights.npz
+TRAINED := resources/training/lotss-unet
 # a leg has its code while it is unfinished, and goes before one of this commit
 LEG ?= $(or $(patsubst %/code/.git,%,$(wildcard .leg/*/code/.git)),.leg/$(COMMIT))
 
@@ -77,23 +77,23 @@ model: env
 train-leg: env
 	$(if $(word 2,$(LEG)),$(error several legs are unfinished: $(LEG). Continue one with LEG=FOLDER, or drop one with rm -r FOLDER))
 	git worktree prune
-	@test -f $(LEG)/code/.git || { test ! -d $(LEG) && git diff --quiet HEAD -- $(WEIGHTS); } || { \
-	  echo "the last leg has ended: commit $(WEIGHTS) before the next;" >&2; \
-	  echo "to repeat it, git restore $(WEIGHTS) and rm -rf $(LEG)" >&2; exit 1; }
+	@test -f $(LEG)/code/.git || { test ! -d $(LEG) && test -z "$$(git status --porcelain -- $(TRAINED))"; } || { \
+	  echo "a leg has ended: commit its curve in $(TRAINED), with its weights or without, before the next;" >&2; \
+	  echo "or, to repeat one of this commit, undo what it changed there and rm -rf $(LEG)" >&2; exit 1; }
 	@echo "leg: $(LEG)"
 	test -f $(LEG)/code/.git || git worktree add --quiet --detach $(LEG)/code
 	test -s $(LEG)/steps || echo $(STEPS) > $(LEG)/steps
 	steps=$$(cat $(LEG)/steps) && nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py \
 	  --folder $(LEG)/training --minutes $(MINUTES) --cores $(CORES) \
-	  --initial $(LEG)/code/$(WEIGHTS) \
+	  --initial $(LEG)/code/$(TRAINED)/weights.npz \
 	  --first-seed $$((1000000 + 0x$(notdir $(LEG)))) --steps $$steps --decay $$steps
 	@step=$$(tail -n 1 $(LEG)/training/curve.csv 2>/dev/null | cut -d , -f 1); steps=$$(cat $(LEG)/steps); \
 	if [ "$${step:-0}" -lt $$steps ]; then \
 	  echo "step $${step:-0} of $$steps: the schedule has not ended, and no weights were copied."; \
 	  echo "'make train-leg' continues this leg, also from a later commit; 'rm -r $(LEG)' drops it."; \
 	else \
-	  cp $(LEG)/training/weights.npz $(WEIGHTS) && \
-	  cp $(LEG)/training/curve.csv $(dir $(WEIGHTS))leg-$(notdir $(LEG)).csv && \
+	  cp $(LEG)/training/weights.npz $(TRAINED)/weights.npz && \
+	  cp $(LEG)/training/curve.csv $(TRAINED)/leg-$(notdir $(LEG)).csv && \
 	  git worktree remove --force $(LEG)/code; \
 	fi
 
