@@ -77,6 +77,14 @@ class BeamError(BadDataError):
     """The restoring beam is missing or not usable."""
 
 
+class StokesError(BadDataError):
+    """A plane of polarised emission, where total intensity is needed."""
+
+
+class FrequencyError(BadDataError):
+    """Images that are to be one, but were made at different frequencies."""
+
+
 class AllBlankError(BadDataError):
     """Not one pixel holds data."""
 

@@ -14,7 +14,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
-from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
+from radiounet.errors import BrightnessError, CelestialError, GridError, StokesError, TruncatedError
 from radiounet.images.geometry import FK4_BEFORE, frame_of, middle, pixel_scales_arcsec, to_sky
 from radiounet.images.words import printable
 
@@ -34,6 +34,11 @@ HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
 HERTZ_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 MATRIX_TOLERANCE = 1e-3
 """How far two matrices of the same pixels may differ, relative to the largest term."""
+POLARISED = {2: "Stokes Q", 3: "Stokes U", 4: "Stokes V", 5: "polarised intensity"}
+POLARISED |= {6: "fractional polarisation", 7: "the polarisation angle"}
+POLARISED |= dict(zip((-3, -4, -7, -8), ("RL", "LR", "XY", "YX"), strict=True))
+ONE_CORRELATION = dict(zip((-1, -2, -5, -6), ("RR", "LL", "XX", "YY"), strict=True))
+"""Values of a Stokes axis by the FITS standard (Greisen & Calabretta 2002), and beyond 4 by AIPS."""
 FREQUENCIES_HZ = 1e6, 1e13
 FREQUENCY_TOLERANCE = 0.01
 
@@ -300,6 +305,40 @@ def _require_place(wcs: WCS, shape: tuple[int, int]) -> None:
     longest, shortest = pixel_scales_arcsec(wcs, *place)
     if not SCALES_ARCSEC[0] <= shortest <= longest <= SCALES_ARCSEC[1]:
         raise CelestialError(f"its pixels measure {longest:.3g} x {shortest:.3g} arcsec")
+
+
+def require_total_intensity(header: fits.Header, path: str | Path) -> None:
+    """Refuse a plane of polarised emission, by its Stokes axis; warn of one correlation of total intensity.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        From `legible`.
+    path : path
+        For messages.
+
+    Raises
+    ------
+    StokesError
+    """
+    # an axis that was taken out of the data leaves its cards behind
+    for key in header:
+        found = AXIS_KIND.fullmatch(key)
+        if not (found and str(header[key]).strip().upper() == "STOKES"):
+            continue
+        try:
+            step = (1 - float(header.get(f"CRPIX{found[1]}", 1))) * float(header.get(f"CDELT{found[1]}", 0))
+            code = float(header.get(f"CRVAL{found[1]}", 1)) + step
+        except (TypeError, ValueError):
+            logger.warning("%s: its Stokes axis has no number: taken for total intensity", path)
+            continue
+        if code in POLARISED:
+            raise StokesError(
+                f"{path} is of {POLARISED[code]}, which is no total intensity: give an image of Stokes I"
+            )
+        if code not in (0, 1):  # 0 is how programs write that there is none
+            what = ONE_CORRELATION.get(code, f"Stokes {code:g}, which is not known")
+            logger.warning("%s is of %s: taken for total intensity", path, what)
 
 
 def frequency_hz(header: fits.Header) -> float | None:

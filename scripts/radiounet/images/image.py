@@ -32,9 +32,7 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.images.headers import (
-    frequency_hz,
-)
+from radiounet.images.headers import frequency_hz, require_total_intensity
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
@@ -189,8 +187,8 @@ def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
     ----------
     path : path
     brightness : bool
-        Require a Jy/beam unit and a beam; False for weights and noise maps,
-        whose headers often lack both.
+        Require a Jy/beam unit, a beam and total intensity; False for weights and noise maps,
+        whose headers often lack them.
     beam : Beam, optional
         Counts instead of that of the header.
     """
@@ -199,6 +197,7 @@ def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
         wcs, plane = celestial_plane(data, header, path)
         if not brightness:
             return StoredPlane(path, plane, wcs, header)
+        require_total_intensity(header, path)
         factor = unit_factor(header, path)
         beam = choose_beam(beam, header, beams, path)
         longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
@@ -226,7 +225,7 @@ def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
 
     Raises
     ------
-    NotFitsError, TruncatedError, CelestialError, GridError, UnitError, BeamError
+    NotFitsError, TruncatedError, CelestialError, GridError, StokesError, UnitError, BeamError
         By the part of the file that cannot be used.
     AllBlankError, BrightnessError
         By its pixels.
@@ -280,10 +279,17 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
     """Raise `ShapeMismatchError` unless two planes share shape and coordinates (to 0.01 px)."""
     if first.data.shape != second.data.shape:
         raise ShapeMismatchError(f"{names} differ in shape: {first.data.shape} and {second.data.shape}")
-    corners = np.array([[0, 0], [first.data.shape[1] - 1, first.data.shape[0] - 1]], float).T
-    there = pixels_in(second.wcs, first.wcs, *corners)
-    if not np.allclose(there, corners, rtol=0, atol=0.01):
+    if not has_same_grid(first, second):
         raise ShapeMismatchError(f"{names} differ in their coordinates")
+
+
+def has_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane) -> bool:
+    """Whether two planes share shape and, at all corners, coordinates (to 0.01 px)."""
+    if first.data.shape != second.data.shape:
+        return False
+    ny, nx = first.data.shape
+    corners = np.array([[0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]], float)
+    return np.allclose(pixels_in(second.wcs, first.wcs, *corners), corners, rtol=0, atol=0.01)
 
 
 def covering_square(

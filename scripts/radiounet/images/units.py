@@ -25,7 +25,7 @@ def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> flo
     UnitError
         No unit, another one, or one that could be milli- or megajansky.
     """
-    text = str(header.get("BUNIT", "")).strip() or default
+    text = _text(header) or default
     if not text:
         raise UnitError(f"{path} has no BUNIT; an image must be in Jy/beam")
     try:
@@ -37,6 +37,28 @@ def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> flo
     if not 0 < factor < float("inf"):
         raise UnitError(f"{path} has BUNIT {text!r}, a factor of {factor:g} to Jy/beam")
     return float(factor)
+
+
+def same_unit(first: fits.Header, second: fits.Header, path: str | Path) -> bool:
+    """Whether two images have one unit, in whatever spelling; `path` is that of the second.
+
+    Raises
+    ------
+    UnitError
+        They are spelt differently, and one could be milli- or megajansky.
+    """
+    texts = _text(first), _text(second)
+    if texts[0] == texts[1]:
+        return True
+    try:
+        units = [u.Unit(_spelt(text, path)) for text in texts]
+    except (ValueError, TypeError, ArithmeticError):
+        return False
+    return units[0] == units[1]
+
+
+def _text(header: fits.Header) -> str:
+    return str(header.get("BUNIT", "")).strip()
 
 
 def _spelt(text: str, path: str | Path) -> str:

@@ -15,13 +15,14 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from radiounet.errors import CelestialError, NoOverlapError, UnitError
+from radiounet.errors import CelestialError, NoOverlapError
 from radiounet.images.geometry import pixels_in
 from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits
+from radiounet.mosaicking.joined_headers import common_cards, require_one_kind
 from radiounet.mosaicking.kernels import accumulate
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Coadd:
         scale: float = 1.0,
         facets: Callable[[Window], np.ndarray] | None = None,
         shifts: np.ndarray = NO_SHIFTS,
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, int]:
         """Add one image, block by block of the grid.
 
         Parameters
@@ -149,8 +150,8 @@ class Coadd:
             Of the image, ``[y, x]``.
         read : callable
             A window of the image to its pixels and weights, called from several threads:
-            float32 ``[y, x]``. A pixel counts where its weight is above 0 and neither it
-            nor one of those it is interpolated between is NaN.
+            float32 ``[y, x]``. A pixel counts where its weight is above 0 and finite, and
+            neither it nor one of those it is interpolated between is NaN.
         scale : float
             The image counts multiplied by it, its weights divided by its square.
         facets : callable, optional
@@ -161,17 +162,18 @@ class Coadd:
 
         Returns
         -------
-        inside, added : int
-            Pixels of the grid that lie on the image, and those that it gave something to.
+        inside, added, unusable : int
+            Pixels of the grid that lie on the image, those that it gave something to, and
+            those left out because its weight there is infinite or below 0.
         """
         lattice = lattice_of(self.grid, wcs)
         margin = int(np.ceil(np.abs(shifts).max())) + 2
 
-        def add_to(block: Window) -> tuple[int, int]:
+        def add_to(block: Window) -> tuple[int, int, int]:
             nodes = lattice.of_block(*block)
             window = _part_needed(nodes, shape, margin)
             if window is None:
-                return 0, 0
+                return 0, 0, 0
             corner = window[0].start, window[1].start
             numbers = facets(window) if facets else NO_FACETS
             sums = self._total[block], self._weights[block]
@@ -182,8 +184,8 @@ class Coadd:
         with ThreadPoolExecutor(self._threads) as pool:
             blocks = list(self._blocks())
             counts = with_bar(pool.map(add_to, blocks), "blocks of the mosaic", len(blocks))
-            inside, added = zip(*counts, strict=True)
-        return sum(inside), sum(added)
+            inside, added, unusable = zip(*counts, strict=True)
+        return sum(inside), sum(added), sum(unusable)
 
     def _blocks(self) -> Iterator[Window]:
         ny, nx = self.grid.array_shape
@@ -223,12 +225,14 @@ def coadd_files(
     """Weighted mean of any images with given weight maps, on the grid of another file.
 
     Images are resampled bilinearly, in Jy/beam or any other unit that does not depend
-    on the pixels' size.
+    on the pixels' size. The result has the mean frequency of the images that give something to
+    it, and their beam where it is one within 2 %.
 
     Parameters
     ----------
     pairs : sequence of (str, str)
         Image and weight map, on the same grid; weights 0 or NaN where not to be used.
+        Infinite ones and those below 0 are left out, and counted in the log.
     like : str
         FITS file with the output grid.
     image_path, weights_path : str
@@ -238,7 +242,11 @@ def coadd_files(
     Raises
     ------
     UnitError
-        The images differ in their unit.
+        The images differ in their unit, or one of them could be milli- or megajansky.
+    FrequencyError
+        Their frequencies differ by more than 5 %.
+    StokesError
+        One is of polarised emission.
     ShapeMismatchError
         An image and its weights are not on the same grid.
     NoOverlapError
@@ -248,8 +256,9 @@ def coadd_files(
     coadd = Coadd(grid, threads)
     # sorted, so that the order given does not change a bit of the sums
     pairs = sorted(pairs)
-    header = _common_header(grid, {path: open_plane(path, brightness=False).header for path, _ in pairs})
-    used = 0
+    headers = {path: open_plane(path, brightness=False).header for path, _ in pairs}
+    require_one_kind(headers)
+    header, used = fits.Header(), []
     for paths in pairs:
         image, weight = (open_plane(path, brightness=False) for path in paths)
         require_same_grid(image, weight, f"{image.path} and {weight.path}")
@@ -259,36 +268,21 @@ def coadd_files(
         ) -> tuple[np.ndarray, np.ndarray]:
             return image.window(*at), weight.window(*at)
 
-        _, added = coadd.add(image.wcs, image.data.shape, read)
+        _, added, unusable = coadd.add(image.wcs, image.data.shape, read)
+        if unusable:
+            logger.warning("%s is infinite or below 0 at %d pixels: left out", weight.path, unusable)
         if not added:
             logger.warning("%s has nothing to give to the grid of %s", image.path, like)
             continue
-        used += 1
+        used.append(paths[0])
         for kind, plane in (("image", image), ("weight", weight)):
             header.add_history(printable(f"{kind} {Path(plane.path).name}"))
             header.add_history(f"sha256 {sha256_of(plane.path)}")
     if not used:
         raise NoOverlapError(f"no image has a pixel with weight on the grid of {like}")
     data, weights = coadd.finish()
-    header.extend(provenance(nfields=used))
+    header = grid.to_header() + common_cards({path: headers[path] for path in used}) + header
+    header.extend(provenance(nfields=len(used)))
     write_fits(image_path, data, header)
     header.remove("BUNIT", ignore_missing=True)
     write_fits(weights_path, weights, header)
-
-
-def _common_header(grid: WCS, headers: dict[str, fits.Header]) -> fits.Header:
-    """Header of a grid with the unit of the images, and their beam where it is one."""
-    header, (first, known) = grid.to_header(), next(iter(headers.items()))
-    unit = str(known.get("BUNIT", "")).strip()
-    for path, one in headers.items():
-        other = str(one.get("BUNIT", "")).strip()
-        if other.lower() != unit.lower():
-            raise UnitError(f"{path} is in {other!r}, {first} in {unit!r}")
-    if unit:
-        header["BUNIT"] = unit
-    keys = ("BMAJ", "BMIN", "BPA")
-    if len({tuple(one.get(key) for key in keys) for one in headers.values()}) > 1:
-        logger.warning("the images differ in their beam: the result has none in its header")
-    else:
-        header.update({key: known[key] for key in keys if key in known})
-    return header

@@ -70,11 +70,12 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
 
     Returns
     -------
-    inside, added : int
-        Pixels of the block that lie on the image, and those that it gave something to.
+    inside, added, unusable : int
+        Pixels of the block that lie on the image, those that it gave something to, and those
+        left out because its weight there is infinite or below 0.
     """
     ny, nx = total.shape
-    inside = added = 0
+    inside = added = unusable = 0
     last_y, last_x = corner[0] + image.shape[0] - 2, corner[1] + image.shape[1] - 2
     for y in range(ny):
         node_y = y // step
@@ -112,14 +113,16 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                 row, column = min(int(v), last_y), min(int(u), last_x)
                 place = (row - corner[0], column - corner[1], v - row, u - column)
                 much = _bilinear(weight, *place)
-                if much > 0:
+                if 0 < much < np.inf:
                     value = _bilinear(image, *place)
                     if np.isfinite(value):
                         much /= scale * scale
                         total[y, x] += much * scale * value
                         weights[y, x] += much
                         added += 1
-    return inside, added
+                elif much < 0 or much == np.inf:
+                    unusable += 1
+    return inside, added, unusable
 
 
 @compiled(nogil=True, error_model="numpy")

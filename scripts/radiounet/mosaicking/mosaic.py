@@ -239,7 +239,7 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
     shape = true.wcs.array_shape
     numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)
     # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
-    inside, added = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
+    inside, added, _ = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
     if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:

@@ -7,7 +7,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError, UnreadableError
+from radiounet.errors import (
+    BrightnessError,
+    CelestialError,
+    GridError,
+    StokesError,
+    TruncatedError,
+    UnreadableError,
+)
 from radiounet.images.geometry import middle, to_sky
 from radiounet.images.headers import frequency_hz, legible
 from radiounet.images.image import copy_frequency, grid_wcs, place_of, read_plane
@@ -249,3 +256,38 @@ def test_a_legible_header_keeps_what_was_right():
 def test_the_middle_of_an_image():
     wcs = grid_wcs(150.0, 35.0, 41, 4.5)
     assert to_sky(wcs, *middle((41, 41)))[1] == pytest.approx(35 + 0.5 * 4.5 / 3600, abs=1e-8)
+
+
+def with_stokes(path, *, planes=True, **cards):
+    """An image of DATA with a Stokes axis, or with only its cards."""
+    changes = {"CTYPE4": "STOKES", "CRVAL4": 1.0, "CRPIX4": 1.0, "CDELT4": 1.0} | cards
+    fits.writeto(path, DATA[None, None] if planes else DATA, header(**changes))
+    return path
+
+
+@pytest.mark.parametrize("planes", [True, False])
+@pytest.mark.parametrize(
+    ("cards", "what"),
+    [
+        *(({"CRVAL4": value}, f"Stokes {name}") for value, name in ((2, "Q"), (3.0, "U"), (4, "V"))),
+        *(({"CRVAL4": value, "CDELT4": -1.0}, name) for value, name in ((-3, "RL"), (-8, "YX"))),
+        # the first plane of an axis whose second one is I is not I
+        ({"CRVAL4": 1.0, "CRPIX4": 2.0, "CDELT4": -1.0}, "Stokes Q"),
+    ],
+)
+def test_polarised_emission_is_no_total_intensity(tmp_path, cards, what, planes):
+    with pytest.raises(StokesError, match=f"a.fits is of {what}, which is no total intensity"):
+        read_plane(with_stokes(tmp_path / "a.fits", planes=planes, **cards))
+
+
+@pytest.mark.parametrize(("value", "name"), [(-1, "RR"), (-2, "LL"), (-5, "XX"), (-6, "YY"), (9, "Stokes 9")])
+def test_one_correlation_is_taken_with_a_warning(tmp_path, caplog, value, name):
+    np.testing.assert_array_equal(read_plane(with_stokes(tmp_path / "a.fits", CRVAL4=value)).data, DATA)
+    assert f"a.fits is of {name}" in caplog.text
+    assert "taken for total intensity" in caplog.text
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 0])
+def test_stokes_i_is_taken_without_a_word(tmp_path, caplog, value):
+    np.testing.assert_array_equal(read_plane(with_stokes(tmp_path / "a.fits", CRVAL4=value)).data, DATA)
+    assert not caplog.records

@@ -1,0 +1,105 @@
+"""What headers of images must have in common to be joined, and what the result has of them."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.io import fits
+
+from radiounet.errors import BeamError, FrequencyError, UnitError
+from radiounet.images.beams import Beam, read_beam
+from radiounet.images.fits_planes import open_image
+from radiounet.images.headers import frequency_hz, require_total_intensity
+from radiounet.images.image import read_resolution
+from radiounet.images.units import same_unit
+
+logger = logging.getLogger(__name__)
+
+FREQUENCY_TOLERANCE = 0.05
+"""How far frequencies may differ: the flux density of emission with a spectral index of -1 does as much."""
+
+
+def require_one_kind(headers: Mapping[str, fits.Header]) -> None:
+    """Refuse images, headers by path, that mean nothing when they are joined.
+
+    Raises
+    ------
+    StokesError
+        One is of polarised emission.
+    UnitError
+        They differ in their unit, or one of them could be milli- or megajansky.
+    FrequencyError
+        Their frequencies differ by more than 5 %.
+    """
+    first, known = next(iter(headers.items()))
+    for path, header in headers.items():
+        require_total_intensity(header, path)
+        if not same_unit(known, header, path):
+            raise UnitError(
+                f"{path} is in {header.get('BUNIT', '')!r}, {first} in {known.get('BUNIT', '')!r}: "
+                "bring both to one unit, with weights that fit it"
+            )
+    frequencies = _frequencies(headers)
+    if frequencies:
+        low, high = (
+            min(frequencies, key=frequencies.__getitem__),
+            max(frequencies, key=frequencies.__getitem__),
+        )
+        if frequencies[high] > (1 + FREQUENCY_TOLERANCE) * frequencies[low]:
+            raise FrequencyError(
+                f"{low} is of {1e-6 * frequencies[low]:.6g} MHz, {high} of "
+                f"{1e-6 * frequencies[high]:.6g} MHz: images that differ by more than "
+                f"{100 * FREQUENCY_TOLERANCE:g} % make no mosaic"
+            )
+
+
+def common_cards(headers: Mapping[str, fits.Header]) -> fits.Header:
+    """Unit, frequency and beam of images, headers by path, that `require_one_kind` lets pass."""
+    cards = fits.Header()
+    unit = str(next(iter(headers.values())).get("BUNIT", "")).strip()
+    if unit:
+        cards["BUNIT"] = unit
+    frequencies = _frequencies(headers)
+    if frequencies:
+        cards["RESTFRQ"] = (float(np.mean(list(frequencies.values()))), "Hz")
+    without = sorted(set(headers) - set(frequencies))
+    if without:
+        taken = "the result has that of the others" if frequencies else "the result has none"
+        logger.warning("no frequency in the header of %s: %s", ", ".join(without), taken)
+    _add_beam(cards, headers)
+    return cards
+
+
+def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
+    """Frequencies, Hz, of those images that have one."""
+    found = {path: frequency_hz(header) for path, header in headers.items()}
+    return {path: value for path, value in found.items() if value}
+
+
+def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
+    """Write the beam of images, and the resolution they were made with, where all have the same."""
+    beams: list[tuple[Beam, Beam]] = []
+    for path in headers:
+        _, header, table = open_image(path, beams=True)
+        try:
+            beam = read_beam(header, table, path)
+            beams.append((beam, read_resolution(header, beam, path)))
+        except BeamError as error:
+            logger.warning("%s: the result has no beam in its header", error)
+            return
+    (beam, resolution), first = beams[0], next(iter(headers))
+    for path, (other, other_resolution) in zip(headers, beams, strict=True):
+        if not other.is_about(beam):
+            logger.warning(
+                "the images differ in their beam, %s has %s, %s has %s: the result has none in its header",
+                *(first, beam, path, other),
+            )
+            return
+        if other_resolution.area_arcsec2 > resolution.area_arcsec2:
+            resolution = other_resolution
+    cards["BMAJ"] = (beam.major_arcsec / 3600, "deg")
+    cards["BMIN"] = (beam.minor_arcsec / 3600, "deg")
+    cards["BPA"] = (beam.angle_deg, "deg")
+    if not resolution.is_about(beam):
+        cards["RESBMAJ"] = (resolution.major_arcsec / 3600, "deg, resolution of the coarsest image")
+        cards["RESBMIN"] = (resolution.minor_arcsec / 3600, "deg, resolution of the coarsest image")

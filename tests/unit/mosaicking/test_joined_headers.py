@@ -1,0 +1,140 @@
+"""What a mosaic of files has of their headers, and which files make none."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from radiounet.errors import FrequencyError, StokesError, UnitError
+from radiounet.images.headers import frequency_hz
+from radiounet.images.image import grid_wcs, read_plane
+from radiounet.mosaicking.coadd import coadd_files
+
+GRID = grid_wcs(150.0, 35.0, 40, 4.5)
+BEAM = {"BMAJ": 20 / 3600, "BMIN": 20 / 3600, "BPA": 0.0}
+
+
+@pytest.fixture
+def join(tmp_path):
+    """Make a mosaic of images of ones with further cards each; its header, and its pixels."""
+
+    def run(*images, weights=None, tables=None):
+        pairs = []
+        for n, cards in enumerate(images):
+            header = GRID.to_header()
+            header.update({"BUNIT": "Jy/beam"} | cards)
+            if "HISTORY" in cards:
+                del header["HISTORY"]
+                header.add_history(cards["HISTORY"])
+            paths = [str(tmp_path / f"{name}{n}.fits") for name in ("image", "weight")]
+            table = [fits.BinTableHDU(tables[n], name="BEAMS")] if tables and tables[n] is not None else []
+            plane = np.full((40, 40), 1 + n, np.float32)
+            fits.HDUList([fits.PrimaryHDU(plane, header), *table]).writeto(paths[0])
+            weight = np.ones((40, 40), np.float32) if weights is None else weights[n]
+            fits.PrimaryHDU(weight, GRID.to_header()).writeto(paths[1])
+            pairs.append(tuple(paths))
+        out = str(tmp_path / "out.fits")
+        coadd_files(pairs, pairs[0][0], out, str(tmp_path / "weights.fits"))
+        return fits.getheader(out), fits.getdata(out)
+
+    return run
+
+
+def test_the_result_has_the_mean_frequency_of_the_images(join):
+    axis = {"CTYPE3": "FREQ", "CRVAL3": 1.30e9, "CUNIT3": "Hz"}
+    header, _ = join(BEAM | axis, BEAM | {"RESTFRQ": 1.34e9})
+    assert frequency_hz(header) == pytest.approx(1.32e9, rel=1e-12)
+
+
+def test_images_that_give_nothing_have_no_say(join):
+    empty = np.zeros((40, 40), np.float32)
+    given = BEAM | {"RESTFRQ": 1.30e9}, {"BMAJ": 6 / 3600, "BMIN": 6 / 3600, "BPA": 0.0, "RESTFRQ": 1.34e9}
+    header, _ = join(*given, weights=[np.ones_like(empty), empty])
+    assert header["RESTFRQ"] == 1.30e9
+    assert header["BMAJ"] == pytest.approx(20 / 3600)
+
+
+def test_images_of_different_frequencies_make_no_mosaic(join, tmp_path):
+    with pytest.raises(FrequencyError, match=r"image1.fits is of 144 MHz, .*image0.fits of 152 MHz"):
+        join(BEAM | {"RESTFRQ": 152e6}, BEAM | {"RESTFRQ": 144e6})
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_an_image_without_a_frequency_is_named(join, caplog):
+    header, _ = join(BEAM | {"RESTFRQ": 144e6}, BEAM)
+    assert header["RESTFRQ"] == 144e6
+    assert "image1.fits: the result has that of the others" in caplog.text
+    assert "image0.fits" not in caplog.text
+
+
+def test_images_without_any_frequency_make_one_without(join, caplog):
+    header, _ = join(BEAM)
+    assert "RESTFRQ" not in header
+    assert "image0.fits: the result has none" in caplog.text
+
+
+def test_milli_and_mega_are_two_units(join):
+    with pytest.raises(UnitError, match="image1.fits is in 'mJy/beam', .*image0.fits in 'MJy/beam'"):
+        join({"BUNIT": "MJy/beam"}, {"BUNIT": "mJy/beam"})
+
+
+def test_a_unit_that_may_be_either_is_refused(join):
+    with pytest.raises(UnitError, match="image1.fits has BUNIT 'MJY/BEAM', which may be milli- or mega"):
+        join({"BUNIT": "mJy/beam"}, {"BUNIT": "MJY/BEAM"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Jy beam-1", "JY/BEAM"), ("mJy/beam", "1e-3 Jy beam**-1"), ("K", "K"), ("?", "?")]
+)
+def test_one_unit_may_be_spelt_in_two_ways(join, first, second):
+    header, plane = join(BEAM | {"BUNIT": first}, BEAM | {"BUNIT": second})
+    assert header["BUNIT"] == first
+    np.testing.assert_allclose(plane, 1.5)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0])
+def test_a_weight_that_is_none_leaves_the_other_image_alone(join, caplog, value):
+    weights = [np.ones((40, 40), np.float32), np.full((40, 40), 3, np.float32)]
+    weights[1][10, 20:25] = value
+    _, plane = join(BEAM, BEAM, weights=weights)
+    expected = np.full((40, 40), (1 + 3 * 2) / 4)
+    expected[10, 20:25] = 1
+    np.testing.assert_allclose(plane, expected)
+    assert "weight1.fits is infinite or below 0 at 5 pixels: left out" in caplog.text
+
+
+def test_a_beam_of_aips_or_casa_is_kept(join):
+    history = {"HISTORY": "AIPS   CLEAN BMAJ=  5.5556E-03 BMIN=  5.5556E-03 BPA=   0.00"}
+    casa = Table({"BMAJ": [20.0], "BMIN": [20.0], "BPA": [0.0]}, units=("arcsec", "arcsec", "deg"))
+    header, _ = join(history, {}, tables=[None, casa])
+    assert 3600 * header["BMAJ"] == pytest.approx(20, abs=1e-3)
+    assert 3600 * header["BMIN"] == pytest.approx(20, abs=1e-3)
+
+
+def test_beams_that_differ_in_the_last_digits_are_one(join, caplog):
+    header, _ = join(BEAM, BEAM | {"BMAJ": 0.00555556, "BPA": 90.0})
+    assert header["BMAJ"] == pytest.approx(20 / 3600)
+    assert "beam in its header" not in caplog.text
+    assert "differ in" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cards", "said"),
+    [({"BMAJ": 6 / 3600, "BMIN": 6 / 3600, "BPA": 0.0}, "image1.fits has 6 x 6"), ({}, "no BMAJ")],
+)
+def test_images_of_different_beams_make_one_without(join, caplog, cards, said):
+    header, _ = join(BEAM, cards)
+    assert "BMAJ" not in header
+    assert said in caplog.text
+    assert "beam" in caplog.text
+
+
+def test_the_resolution_of_a_coarser_image_is_kept(join, tmp_path):
+    header, _ = join(BEAM, BEAM | {"RESBMAJ": 45 / 3600, "RESBMIN": 30 / 3600})
+    assert header["RESBMAJ"] == pytest.approx(45 / 3600)
+    assert read_plane(tmp_path / "out.fits").resolution.minor_arcsec == pytest.approx(30)
+
+
+def test_polarised_emission_makes_no_mosaic(join):
+    with pytest.raises(StokesError, match="image1.fits is of Stokes Q"):
+        join(BEAM, BEAM | {"CTYPE4": "STOKES", "CRVAL4": 2.0})
