@@ -105,6 +105,10 @@ class OriginError(BadDataError):
     """Products that were not made from each other, or one that is not whole."""
 
 
+class NoNoiseError(BadDataError):
+    """An image whose noise is 0, where other numbers are measured in units of it."""
+
+
 class NotConvergedError(BadDataError):
     """An iterative estimate did not settle."""
 

@@ -34,10 +34,10 @@ HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
 HERTZ_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 MATRIX_TOLERANCE = 1e-3
 """How far two matrices of the same pixels may differ, relative to the largest term."""
-POLARISED = {2: "Stokes Q", 3: "Stokes U", 4: "Stokes V", 5: "polarised intensity"}
+POLARISED: dict[float, str] = {2: "Stokes Q", 3: "Stokes U", 4: "Stokes V", 5: "polarised intensity"}
 POLARISED |= {6: "fractional polarisation", 7: "the polarisation angle"}
-POLARISED |= dict(zip((-3, -4, -7, -8), ("RL", "LR", "XY", "YX"), strict=True))
-ONE_CORRELATION = dict(zip((-1, -2, -5, -6), ("RR", "LL", "XX", "YY"), strict=True))
+POLARISED |= {-3: "RL", -4: "LR", -7: "XY", -8: "YX"}
+ONE_CORRELATION: dict[float, str] = {-1: "RR", -2: "LL", -5: "XX", -6: "YY"}
 """Values of a Stokes axis by the FITS standard (Greisen & Calabretta 2002), and beyond 4 by AIPS."""
 FREQUENCIES_HZ = 1e6, 1e13
 FREQUENCY_TOLERANCE = 0.01

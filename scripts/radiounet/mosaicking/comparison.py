@@ -1,15 +1,16 @@
 """Two mosaics of the same sky compared with each other: flux densities, positions, rms, pixels."""
 
 import logging
+from dataclasses import asdict
 
 import numpy as np
 from astropy.table import Table
 from astropy.visualization import ImageNormalize
 from scipy import ndimage
 
-from radiounet.errors import NoOverlapError
+from radiounet.errors import NoNoiseError, NoOverlapError
 from radiounet.images.geometry import to_sky
-from radiounet.images.image import Plane, read_plane
+from radiounet.images.image import Plane, copy_frequency, has_same_grid, read_plane
 from radiounet.images.products import comparison_files
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import save_figure
@@ -62,10 +63,9 @@ def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
     narrow = [width < expected / COMPACT**2 for width in widths]
     good = narrow[0] & narrow[1] & (np.abs(offsets[0]) < 1) & (np.abs(offsets[1]) < 1)
     # both lines hold the mean of the square, so the rises above it add
-    peak = np.exp(
-        logs.mean(axis=(1, 2))
-        + sum(top - line.mean(axis=1) for top, line in zip(tops, (rows, columns), strict=True))
-    )
+    rises = sum(top - line.mean(axis=1) for top, line in zip(tops, (rows, columns), strict=True))
+    with np.errstate(over="ignore", invalid="ignore"):  # of plateaus, which are no good
+        peak = np.exp(logs.mean(axis=(1, 2)) + rises)
     table = Table({"x_px": x + offsets[1], "y_px": y + offsets[0], "peak_jy": peak})[good]
     return table[_isolated(table, ISOLATION_BEAMS * beam_px)]
 
@@ -143,23 +143,30 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     -------
     dict
         As in ``comparison.json``: numbers of pixels and sources, median ratio of peaks
-        with its scatter, offsets and their scatter in arcsec, rms of both and its ratio,
-        rms of the difference. Scatters and rms are 1.4826 times the median absolute
-        deviation.
+        with its scatter, offsets and their scatter in arcsec, beams, rms of both and its ratio,
+        rms of the difference. Scatters and rms are 1.4826 times the median absolute deviation;
+        what is not known is None.
 
     Raises
     ------
     NoOverlapError
         No pixel has data in both.
+    NoNoiseError
+        More than half of the pixels of one of them are equal.
     """
     first, second = read_plane(ours), read_plane(published)
+    if not first.beam.is_about(second.beam):
+        logger.warning(
+            "%s has a beam of %s, %s one of %s: their Jy/beam differ, and so do their peaks and noise",
+            *(ours, first.beam, published, second.beam),
+        )
     there = _on_grid_of(first, second)
     both = np.isfinite(first.data) & np.isfinite(there)
     if not both.any():
         raise NoOverlapError(f"{ours} and {published} have no pixel in common")
     # resampling takes noise away, so each is measured on its own grid
-    here = both if second.data.shape == both.shape else np.isfinite(_on_grid_of(second, first))
-    rms = _scatter(first.data[both]), _scatter(second.data[here & np.isfinite(second.data)])
+    here = both if has_same_grid(first, second) else np.isfinite(_on_grid_of(second, first))
+    rms = _noise(first, both, ours), _noise(second, here, published)
     sources = match(first, second, rms, min_snr)
     difference = first.data - there
     found: dict[str, object] = {
@@ -170,6 +177,8 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         "pixels_published_only": int((np.isfinite(there) & ~both).sum()),
         "sources": len(sources),
         **{f"{name}_{key}": value for name, key, value in _medians(sources)},
+        "beam_ours": asdict(first.beam),
+        "beam_published": asdict(second.beam),
         "rms_ours_jy": rms[0],
         "rms_published_jy": rms[1],
         "rms_ratio": rms[0] / rms[1],
@@ -178,6 +187,7 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     logger.info("%s", found)
     files = comparison_files(folder)
     header = first.header()
+    copy_frequency(header, ours)
     header.extend(provenance(inputsha=sha256_of(ours)))
     write_fits(files["difference"], difference, header)
     write_ecsv(files["sources"], sources)
@@ -193,6 +203,20 @@ def _on_grid_of(grid: Plane, plane: Plane) -> np.ndarray:
     coadd = Coadd(wcs)
     coadd.add(plane.wcs, plane.data.shape, lambda at: (plane.data[at], np.ones_like(plane.data[at])))
     return coadd.finish()[0]
+
+
+def _noise(plane: Plane, seen: np.ndarray, path: str) -> float:
+    """Scatter of the pixels that another mosaic also shows, Jy/beam, above 0."""
+    values = plane.data[seen & np.isfinite(plane.data)]
+    if not values.size:
+        raise NoOverlapError(f"{path} has no pixel that lies on pixels with data of the other mosaic")
+    scatter = _scatter(values)
+    if scatter == 0:
+        raise NoNoiseError(
+            f"{path}: more than half of the {values.size} pixels that both mosaics show are equal, so that "
+            "its noise is 0 and nothing can be compared with it; is it a model, or filled with a constant?"
+        )
+    return scatter
 
 
 def _scatter(values: np.ndarray) -> float:

@@ -5,8 +5,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.errors import NoOverlapError
-from radiounet.images.image import grid_wcs, read_plane
+from radiounet.errors import NoNoiseError, NoOverlapError
+from radiounet.images.image import grid_wcs, has_same_grid, read_plane
+from radiounet.images.writing import write_json
 from radiounet.mosaicking.comparison import compare_mosaics, find_compact
 from radiounet.running.outputs import claim_outputs
 from skies import BEAM_PX, FWHM_TO_SIGMA, draw_noise
@@ -107,3 +108,73 @@ def test_mosaics_without_common_sky_or_sources(tmp_path):
     found = compare_mosaics(ours, ours, str(tmp_path / "out"), min_snr=1e9)
     assert found["sources"] == 0
     assert found["ratio_median"] is None
+
+
+def test_grids_of_one_shape_that_are_shifted_are_two_grids(tmp_path):
+    """Each has data only where the other shows the sky: in its left, and in its right 150 columns."""
+    shifted = grid_wcs(RA, DEC, 300, 4.5)
+    shifted.wcs.crpix = [300, 150]
+    paths = [
+        write_mosaic(tmp_path / f"{n}.fits", wcs, 300, seed=n, noise=(1 + n) * 1e-4)
+        for n, wcs in enumerate((grid_wcs(RA, DEC, 300, 4.5), shifted))
+    ]
+    for path, gone in zip(paths, (slice(150, None), slice(150)), strict=True):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].data[:, gone] = np.nan
+    found = compare_mosaics(*paths, str(tmp_path / "out"))
+    # noise of 1e-4 and 2e-4, in the 150 x 300 pixels that both show
+    assert found["rms_ours_jy"] == pytest.approx(1e-4, rel=0.1)
+    assert found["rms_ratio"] == pytest.approx(0.5, rel=0.1)
+    assert found["sources"] == 3
+    assert found["ratio_median"] == pytest.approx(1, abs=0.02)
+
+
+def test_a_transposed_grid_is_another_grid(tmp_path):
+    """Its first and last pixels lie where those of the other do."""
+    wcs = grid_wcs(RA, DEC, 300, 4.5)
+    wcs.wcs.crpix = [150.5, 150.5]
+    path = write_mosaic(tmp_path / "a.fits", wcs, 300)
+    turned = wcs.deepcopy()
+    turned.wcs.cdelt = [1, 1]
+    turned.wcs.pc = np.array([[0, -4.5], [4.5, 0]]) / 3600
+    data = fits.getdata(path)
+    # right ascension falls with y, declination grows with x
+    header = turned.to_header()
+    header.update(BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0, BUNIT="JY/BEAM")
+    fits.PrimaryHDU(data.T, header).writeto(tmp_path / "b.fits")
+    assert not has_same_grid(read_plane(path), read_plane(tmp_path / "b.fits"))
+    found = compare_mosaics(path, str(tmp_path / "b.fits"), str(tmp_path / "out"))
+    assert found["difference_rms_jy"] < 1e-8
+
+
+def test_a_mosaic_without_noise_is_refused(tmp_path):
+    path = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    with fits.open(path) as hdus:
+        hdus[0].data[:] = 1e-3
+        hdus[0].data[100:110, 100:110] = 2e-3
+        hdus.writeto(tmp_path / "flat.fits")
+    for pair in ((path, str(tmp_path / "flat.fits")), (str(tmp_path / "flat.fits"), path)):
+        with pytest.raises(NoNoiseError, match="flat.fits: more than half of the 90000 pixels"):
+            compare_mosaics(*pair, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_beams_that_differ_are_told(tmp_path, caplog):
+    path = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
+    with fits.open(path) as hdus:
+        hdus[0].header["BMAJ"] = 25 / 3600
+        hdus.writeto(tmp_path / "b.fits")
+    compare_mosaics(path, str(tmp_path / "b.fits"), str(tmp_path / "out"))
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert found["beam_ours"] == pytest.approx({"major_arcsec": 20, "minor_arcsec": 20, "angle_deg": 0})
+    assert found["beam_published"] == pytest.approx({"major_arcsec": 25, "minor_arcsec": 20, "angle_deg": 0})
+    assert "20 x 20 arcsec" in caplog.text
+    assert "25 x 20 arcsec" in caplog.text
+
+
+def test_json_holds_no_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [np.nan, 1.5, {"b": np.float64("inf")}], "c": (None, "NaN")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "a": [None, 1.5, {"b": None}],
+        "c": [None, "NaN"],
+    }
