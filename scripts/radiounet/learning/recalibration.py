@@ -18,6 +18,7 @@ from radiounet.survey.cluster_columns import TEXT, column_numbers, column_texts
 FEWEST = 20
 """Hosts and empty clusters that a recalibration needs; see ``benchmarks/recalibration.py``."""
 FOLDS = 5
+RECALIBRATED = "p_diffuse_recalibrated"
 DESCRIPTION = "Probability of hosting detectable diffuse emission, brought to labels (see the metadata)"
 
 
@@ -87,7 +88,7 @@ def held_out_probabilities(p_diffuse: np.ndarray, hosts: np.ndarray) -> np.ndarr
 
 
 def recalibrated_catalogue(table: Table, fit: Recalibration, meta: Mapping[str, object]) -> Table:
-    """Copy of a catalogue of clusters with the column ``p_diffuse_recalibrated``.
+    """Copy of a catalogue of clusters with the column ``p_diffuse_recalibrated``, which replaces one it has.
 
     Columns that this library knows have their type, description and UCD again, which text
     tables and FITS lose.
@@ -102,16 +103,16 @@ def recalibrated_catalogue(table: Table, fit: Recalibration, meta: Mapping[str, 
     """
     copy = Table(meta=dict(meta))
     for name in table.colnames:
+        if name == RECALIBRATED:  # of an earlier fit
+            continue
         known = COLUMNS["clusters"].get(name)
         copy[name] = _values(table[name], known.kind if known else str)
         if known:
             _describe(copy[name], known)
     column = replace(COLUMNS["clusters"]["p_diffuse"], description=DESCRIPTION)
     p_diffuse = _values(table["p_diffuse"], column.kind)
-    copy.add_column(
-        fit.probability(p_diffuse), name="p_diffuse_recalibrated", index=copy.index_column("p_diffuse") + 1
-    )
-    _describe(copy["p_diffuse_recalibrated"], column)
+    copy.add_column(fit.probability(p_diffuse), name=RECALIBRATED, index=copy.index_column("p_diffuse") + 1)
+    _describe(copy[RECALIBRATED], column)
     return copy
 
 

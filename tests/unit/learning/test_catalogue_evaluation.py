@@ -145,6 +145,16 @@ def test_what_cannot_be_evaluated_is_refused_and_nothing_is_written(tmp_path, ro
     assert not (tmp_path / "out").exists()
 
 
+def test_a_recalibrated_catalogue_is_recalibrated_anew(tmp_path):
+    catalogue, labels = write_both(tmp_path, enough(), "vot")
+    evaluate_catalogue(catalogue, labels, str(tmp_path / "out"), recalibrate=True)
+    first = tmp_path / "out" / "catalogue_recalibrated.ecsv"
+    evaluate_catalogue(str(first), labels, str(tmp_path / "again"), recalibrate=True)
+    before, after = Table.read(first), Table.read(tmp_path / "again" / "catalogue_recalibrated.ecsv")
+    assert after.colnames == before.colnames
+    np.testing.assert_array_equal(after["p_diffuse_recalibrated"], before["p_diffuse_recalibrated"])
+
+
 @pytest.mark.parametrize("suffix", ["fits", "vot", "csv"])
 def test_a_recalibrated_copy_has_one_more_column(tmp_path, suffix):
     catalogue, labels = write_both(tmp_path, enough(), suffix)
