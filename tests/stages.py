@@ -13,7 +13,7 @@ from astropy.table import Table
 
 from radiounet.errors import BadDataError
 from radiounet.images.image import grid_wcs, place_of
-from radiounet.images.products import Products
+from radiounet.images.products import Products, segment_files
 from radiounet.images.rejections import Rejection, read_rejection
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
@@ -164,3 +164,13 @@ def run_to_catalogue(folder: Path, image: Path, clusters: Table) -> Products:
     config = load_config({"mosaics": own, "clusters": str(folder / "clusters.ecsv")})
     write_configuration(config, products.configuration())
     return products
+
+
+def as_segmented(products, folder):
+    """Copy the products of the mosaic ``a`` to where ``radiounet segment`` writes; return the folder."""
+    own = segment_files(str(folder))
+    folder.mkdir()
+    for name in ("probability", "mask", "cutouts", "islands", "clusters"):
+        shutil.copyfile(getattr(products, name)("a"), own[name])
+    shutil.copyfile(products.image("a"), own["prepared"])
+    return str(folder)

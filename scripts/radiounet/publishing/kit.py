@@ -1,6 +1,7 @@
 """What is needed to look at a cluster or an island again: cut-outs, regions, a mask for CLEAN."""
 
 import difflib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.geometry import to_sky
 from radiounet.images.headers import frequency_hz
 from radiounet.images.image import open_plane
-from radiounet.images.products import Products, kit_files, segment_files
+from radiounet.images.products import Products, file_stems, kit_files, segment_files
 from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.reading import ecsv_table, fits_header, reading
 from radiounet.images.regional_products import products_at
@@ -48,11 +49,14 @@ class CatalogueObject:
     row : Table.Row
     files : dict of str to str
         ``image``, ``probability``, ``mask``, ``cutouts``.
+    stem : str
+        Name of its folder, which no other row of the catalogues has; empty where none was asked for.
     """
 
     kind: str
     row: Table.Row
     files: dict[str, str]
+    stem: str = ""
 
     @property
     def place(self) -> tuple[float, float]:
@@ -76,6 +80,8 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     """
     tables = read_catalogues(results)
     known = {kind: [one_line(name) for name in table["name"]] for kind, table in tables.items()}
+    every = list(dict.fromkeys(name for all_names in known.values() for name in all_names))
+    stems = dict(zip(every, file_stems(every), strict=True))
     found = []
     for name in names:
         # several own images may show one cluster: the one that has most of it counts
@@ -86,12 +92,12 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             if other == one_line(name)
         ]
         if not rows:
-            every = sorted({one for all_names in known.values() for one in all_names})
-            near = difflib.get_close_matches(one_line(name), every, NEAR_NAMES, 0.5)
+            near = difflib.get_close_matches(one_line(name), sorted(every), NEAR_NAMES, 0.5)
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
         kind, row = max(rows, key=_coverage)
-        found.append(CatalogueObject(kind, row, files_of(results, str(row["mosaic"]))))
+        files = files_of(results, str(row["mosaic"]))
+        found.append(CatalogueObject(kind, row, files, stems[one_line(name)]))
     return found
 
 
@@ -131,6 +137,15 @@ def files_of(results: str, mosaic: str) -> dict[str, str]:
     if Path(own["mask"]).is_file():
         return {"image": own["prepared"], **{kind: own[kind] for kind in ("probability", "mask", "cutouts")}}
     return {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "mask", "cutouts")}
+
+
+def require_no_other_kit(source: CatalogueObject, folder: str) -> None:
+    """Raise `ConfigError` if a folder holds the kit of another cluster or island."""
+    path, name = Path(kit_files(folder)["kit"]), one_line(source.row["name"])
+    if path.is_file():
+        other = json.loads(path.read_text(encoding="utf-8")).get("kit", name)
+        if other != name:
+            raise ConfigError(f"{folder} holds the kit of {other}: give another folder for that of {name}")
 
 
 def write_kit(source: CatalogueObject, folder: str) -> None:

@@ -1,10 +1,10 @@
 """Verbs of the command that work on catalogues: kit, evaluate-catalogue."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.images.products import catalogue_evaluation_files, kit_files
+from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, verb_parser
 
 KIT = """Write what is needed to look at clusters or islands of a catalogue again.
@@ -27,19 +27,19 @@ def kit(arguments: Sequence[str]) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="cluster or island, as in the catalogue")
     parser.add_argument("--out", required=True, help="folder to write to: one folder in it for each name")
     args = parser.parse_args(arguments)
-    folders = {
-        name: f"{args.out}/{re.sub(r'[^A-Za-z0-9+.-]+', '_', name).lstrip('.')}" for name in args.names
-    }
 
     def work() -> None:
-        from radiounet.publishing.kit import find_sources, write_kit
+        from radiounet.publishing.kit import find_sources, require_no_other_kit, write_kit
 
-        sources = find_sources(args.results, list(folders))
-        for source, folder in zip(sources, folders.values(), strict=True):
+        # the catalogues say which names are taken
+        kits = {f"{args.out}/{one.stem}": one for one in find_sources(args.results, args.names)}
+        claim_outputs([path for folder in kits for path in kit_files(folder).values()], [args.results])
+        for folder, source in kits.items():
+            require_no_other_kit(source, folder)
+        for folder, source in kits.items():
             write_kit(source, folder)
 
-    writes = [path for folder in folders.values() for path in kit_files(folder).values()]
-    run_stage(args, work, outputs=[], writes=writes, name=", ".join(args.names))
+    run_stage(args, work, outputs=[], name=", ".join(args.names))
 
 
 EVALUATE_CATALOGUE = """Compare a catalogue of clusters with classes that people gave to the same clusters.

@@ -17,11 +17,13 @@ from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products, kit_files, segment_files
 from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import ecsv_table
+from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cutout_files import read_cutout
 from radiounet.publishing.kit import find_sources, write_kit
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
-from stages import DEC, HALO, RA, run_to_catalogue, write_image
+from stages import DEC, HALO, RA, as_segmented, run_to_catalogue, write_image
 
 N_PX = 300
 SOURCE = (175, 165)
@@ -156,13 +158,9 @@ def test_the_same_products_make_the_same_kit(run, tmp_path):
 
 def test_a_folder_of_segment_will_do_as_well(run, kit, tmp_path):
     kind, files = kit
-    own = segment_files(str(tmp_path / "own"))
-    (tmp_path / "own").mkdir()
-    for name in ("probability", "mask", "cutouts", "islands", "clusters"):
-        shutil.copyfile(getattr(run, name)("a"), own[name])
-    shutil.copyfile(run.image("a"), own["prepared"])
+    own = as_segmented(run, tmp_path / "own")
     name = json.loads(Path(files["kit"]).read_text())["kit"]
-    (source,) = find_sources(str(tmp_path / "own"), [name])
+    (source,) = find_sources(own, [name])
     write_kit(source, str(tmp_path / "kit"))
     for key, path in kit_files(str(tmp_path / "kit")).items():
         if key != "kit":
@@ -197,8 +195,50 @@ def test_the_verb_writes_a_folder_for_each_name_and_nothing_over_files_of_others
     command = ["kit", run.root, "Abell {1}", island_name(run), "--out", str(out)]
     main(command)
     main(command)  # over its own
-    assert sorted(one.name for one in out.iterdir()) == ["Abell_1_", island_name(run).replace(" ", "_")]
-    (out / "Abell_1_" / "regions.reg").write_text("my own notes")
+    assert sorted(one.name for one in out.iterdir()) == ["Abell_1", island_name(run).replace(" ", "_")]
+    (out / "Abell_1" / "regions.reg").write_text("my own notes")
     with pytest.raises(SystemExit, match="78"):
         main(command)
-    assert (out / "Abell_1_" / "regions.reg").read_text() == "my own notes"
+    assert (out / "Abell_1" / "regions.reg").read_text() == "my own notes"
+
+
+NAMES = ("Änne", "Önne", "A 1", "A_1", "..", "n" * 300)
+
+
+@pytest.fixture
+def renamed(run, tmp_path):
+    """A folder of ``radiounet segment`` whose islands are one, under several names."""
+    folder = as_segmented(run, tmp_path / "OUT")
+    path = segment_files(folder)["islands"]
+    table = ecsv_table(path)
+    table = table[[int(np.argmax(table["flux_mjy"]))] * len(NAMES)]
+    table["name"] = NAMES
+    write_ecsv(path, table)
+    return folder
+
+
+def test_every_name_has_a_folder_of_its_own_whatever_else_is_asked_for(renamed, tmp_path, monkeypatch):
+    monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)
+    out = tmp_path / "kits"
+    for names in (NAMES[1:], NAMES[:1], NAMES[::-1]):
+        main(["kit", renamed, *names, "--out", str(out)])
+    found = {path.parent.name: json.loads(path.read_text())["kit"] for path in out.glob("*/kit.json")}
+    assert found == {
+        **{"nne": "Änne", "nne~2": "Önne", "A_1": "A 1", "A_1~2": "A_1"},
+        **{"unnamed": "..", "n" * 80: "n" * 300},
+    }
+    assert not [path for path in out.iterdir() if path.is_file()]
+
+
+def test_the_kit_of_another_is_not_overwritten(renamed, tmp_path, monkeypatch):
+    """In the results of another run the name has another place."""
+    monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)
+    command = ["kit", renamed, "Änne", "--out", str(tmp_path / "kits")]
+    main(command)
+    before = (tmp_path / "kits" / "nne" / "kit.json").read_bytes()
+    path = segment_files(renamed)["islands"]
+    write_ecsv(path, ecsv_table(path)[1:])
+    command[2] = "Önne"
+    with pytest.raises(SystemExit, match="78"):
+        main(command)
+    assert (tmp_path / "kits" / "nne" / "kit.json").read_bytes() == before
