@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.kit import CatalogueObject, cut
-from radiounet.publishing.labelling import LABELS, LabelTable, candidates
+from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +56,10 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     ------
     ConfigError
         No table of labels, one without a label that says something, or names that the catalogues of
-        these results do not have.
+        these results do not have; or the folder holds labels of other results.
     """
+    if not Path(labels).is_file():
+        raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
     rows = [row for row in LabelTable(labels, "").rows if row["label"] != UNSURE]
     if not rows:
         raise ConfigError(f"{labels} has no labels but unsure ones: nothing can be trained with it")
@@ -74,13 +77,15 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}
     if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
         raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
+    list_of_pairs = Path(folder, "pairs.txt")
+    _require_same_results(list_of_pairs, results, paths.values())
     for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
         header.add_history(f"labels {sha256_of(labels)}")
         write_fits(path, known[mask].labels(), header)
-    with atomic(Path(folder, "pairs.txt")) as temporary:
-        temporary.write_text("\n".join(pairs) + "\n")
+    with atomic(list_of_pairs) as temporary:
+        temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
     if contradicted := sum(one.contradicted for one in known.values()):
@@ -88,8 +93,24 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     return pairs
 
 
+def _require_same_results(list_of_pairs: Path, results: str, paths: Iterable[str]) -> None:
+    """Raise `ConfigError` if a folder holds labels that other results gave, or that nobody knows of."""
+    advice = "give --out another folder"
+    if not list_of_pairs.is_file():
+        if there := [path for path in paths if Path(path).exists()]:
+            raise ConfigError(f"{there[0]} is there, and no {list_of_pairs.name} that lists it: {advice}")
+        return
+    for pair in list_of_pairs.read_text(encoding="utf-8").splitlines():
+        image = pair.rpartition(":")[0]
+        if not Path(image).absolute().is_relative_to(Path(results).absolute()):
+            raise ConfigError(f"{list_of_pairs} lists {image}, which is not of {results}: {advice}")
+
+
 def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tuple[CatalogueObject, str]]:
     """Candidates with their labels."""
+    wrong = [str(row["kind"]) for row in rows if row["kind"] not in CHANCE]
+    if wrong:
+        raise ConfigError(f"{path} has a row of the kind {wrong[0]!r}: kinds are {', '.join(CHANCE)}")
     found: dict[tuple[str, str], CatalogueObject] = {}
     for kind in sorted({str(row["kind"]) for row in rows}):
         known = {plain_name(str(one.row["name"])): one for one in candidates(results, kind, "catalogue")}

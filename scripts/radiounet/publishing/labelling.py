@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -37,6 +37,7 @@ LABELS = {
 CHANCE = {"cluster": "p_diffuse", "island": "p_max"}
 UNDECIDED = 0.5
 COLUMNS = ("name", "class", "label", "ra_deg", "dec_deg", "kind", "mosaic", "p", "who", "when")
+NUMBERS = ("ra_deg", "dec_deg", "p")
 
 
 def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
@@ -87,6 +88,13 @@ def _opened(lock: Path) -> int:
         raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
 
 
+def _known(column: Column, is_number: bool) -> np.ndarray:
+    """Values of a column; an empty number is NaN, an empty text is empty."""
+    if is_number:
+        return np.ma.filled(np.ma.asarray(column, float), np.nan)
+    return np.ma.filled(np.ma.asarray(column).astype(str), "")
+
+
 @dataclass
 class LabelTable:
     """Labels of candidates, in the order in which they were given; each change is written at once.
@@ -123,8 +131,11 @@ class LabelTable:
             raise ConfigError(
                 f"{self.path} is no table of radiounet label: it has no {', '.join(sorted(missing))}"
             )
-        full = table.filled("") if table.has_masked_columns else table
-        self.rows = [{name: row[name] for name in COLUMNS} for row in full]
+        try:
+            columns = {name: _known(table[name], name in NUMBERS) for name in COLUMNS}
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: {', '.join(NUMBERS)} must be numbers: {error}") from None
+        self.rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         self._state = state
 
     @property
@@ -178,7 +189,7 @@ class LabelTable:
     def _write(self) -> None:
         table = Table(meta={"version": __version__, "codehash": code_hash()})
         for name in COLUMNS:
-            kind = float if name in ("ra_deg", "dec_deg", "p") else str
+            kind = float if name in NUMBERS else str
             table[name] = np.array([row[name] for row in self.rows], kind)
         for name in ("ra_deg", "dec_deg"):
             table[name].unit = "deg"

@@ -25,6 +25,7 @@ MARKS = (
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
     rb"\A# Region file format: DS9[^\n]*\n# radiounet \S+, code [0-9a-f]{12}",
     rb"\ASite\.load\(",  # data of the results site
+    rb"\A(?:[^\n]+:[^\n]+\.labels\.fits\n)+[^\n]*\Z",  # pairs of image and labels
     rb"\Aname: .*^architecture: .*^weights:\n",  # model card
 )
 """How products begin, or what they hold."""

@@ -11,13 +11,14 @@ from scipy import ndimage
 
 from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
+from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
 from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
 from radiounet.settings.train import pair_files
-from stages import DEC, HALO, RA, run_to_catalogue, write_image
+from stages import DEC, HALO, RA, as_segmented, run_to_catalogue, write_image
 
 N_PX = 300
 R500_ARCMIN = 4.0
@@ -133,5 +134,42 @@ def test_labels_that_say_nothing_and_those_of_other_results_are_refused(run, tmp
 
 def test_the_verb(run, tmp_path):
     path = labelled(run, tmp_path, "cluster", "halo")
-    main(["label-pairs", run.root, path, "--out", str(tmp_path / "out")])
-    assert Path(tmp_path / "out" / "pairs.txt").is_file()
+    command = ["label-pairs", run.root, path, "--out", str(tmp_path / "out")]
+    main(command)
+    made = {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()}
+    assert set(made) == {"a.labels.fits", "pairs.txt"}
+    main(command)  # over its own
+    assert {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()} == made
+    (tmp_path / "out" / "pairs.txt").write_text("my own notes\n")
+    with pytest.raises(SystemExit, match="78"):
+        main(command)
+    assert (tmp_path / "out" / "pairs.txt").read_text() == "my own notes\n"
+
+
+def test_labels_of_a_second_image_leave_those_of_the_first_alone(run, tmp_path):
+    labels = labelled(run, tmp_path, "cluster", "halo")
+    first, second = (as_segmented(run, tmp_path / name) for name in ("one", "two"))
+    write_label_pairs(first, labels, str(tmp_path / "out"))
+    before = {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()}
+    for gone in ([], ["pairs.txt"]):
+        for name in gone:
+            (tmp_path / "out" / name).unlink()
+            del before[name]
+        with pytest.raises(ConfigError, match="give --out another folder"):
+            write_label_pairs(second, labels, str(tmp_path / "out"))
+        assert {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()} == before
+    assert len(write_label_pairs(second, labels, str(tmp_path / "another"))) == 1
+
+
+def test_a_table_that_is_not_there_is_called_missing(run, tmp_path):
+    with pytest.raises(ConfigError, match="there is no file .*none.ecsv"):
+        write_label_pairs(run.root, str(tmp_path / "none.ecsv"), str(tmp_path / "out"))
+
+
+def test_a_row_without_its_kind_is_named(run, tmp_path):
+    path = labelled(run, tmp_path, "cluster", "halo")
+    table = Table.read(path)
+    table["kind"] = [""]
+    write_ecsv(path, table)
+    with pytest.raises(ConfigError, match="labels.ecsv has a row of the kind ''"):
+        write_label_pairs(run.root, path, str(tmp_path / "out"))

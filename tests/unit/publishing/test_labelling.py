@@ -11,10 +11,13 @@ from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
+from astropy.table import Table
 
 from labelled import catalogue_table
 from radiounet.errors import BadDataError, ConfigError
+from radiounet.images.writing import write_ecsv
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.kit import CatalogueObject
 from radiounet.publishing.label_server import Labelling, make_server
@@ -147,3 +150,38 @@ def test_who_labels_again_changes_the_own_label(desks, tmp_path):
     anna.act("label", NAMES[0], "relic")
     (kept,) = LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows
     assert (kept["label"], kept["class"]) == ("relic", "RR")
+
+
+def emptied(path, row, *names):
+    """Leave cells of a table of labels empty."""
+    table = Table(Table.read(path), masked=True)
+    for name in names:
+        table[name].mask[row] = True
+    write_ecsv(path, table)
+
+
+def test_empty_numbers_and_texts_cost_no_label(desks, tmp_path):
+    anna, bert = desks
+    path = tmp_path / "mine/labels.ecsv"
+    for name in NAMES[:2]:
+        anna.act("label", name, "halo")
+    emptied(path, 0, "ra_deg", "p", "mosaic")
+    bert.act("label", NAMES[2], "relic")
+    rows = LabelTable(path, "Cleo").rows
+    assert [(row["name"], row["label"]) for row in rows] == list(
+        zip(NAMES[:3], ("halo", "halo", "relic"), strict=True)
+    )
+    assert np.isnan([rows[0]["ra_deg"], rows[0]["p"]]).all()
+    assert (rows[0]["dec_deg"], rows[0]["mosaic"]) == (30.0, "")
+    assert (rows[1]["ra_deg"], rows[1]["p"]) == (150.0, 0.5)
+
+
+def test_a_table_without_numbers_is_refused(desks, tmp_path):
+    anna, _ = desks
+    path = tmp_path / "mine/labels.ecsv"
+    anna.act("label", NAMES[0], "halo")
+    table = Table.read(path)
+    table["p"] = ["high"]
+    write_ecsv(path, table)
+    with pytest.raises(ConfigError, match=r"labels.ecsv: .* must be numbers: .*high"):
+        LabelTable(path, "Cleo")
