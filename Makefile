@@ -49,6 +49,7 @@ cluster: env
 
 lint: env
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 scripts  # no text in the encoding of the locale
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

@@ -16,7 +16,7 @@ from radiounet.simulation import small_survey
 def snakemake(folder: Path, name: str, content: dict, *targets: str) -> None:
     """Run the workflow in a folder, with a configuration of this name; stop this program where it fails."""
     config = folder / f"{name}.yaml"
-    config.write_text(yaml.safe_dump(content))
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
     where = ["--snakefile", str(CHECKOUT / "Snakefile"), "--directory", str(folder)]
     command = [sys.executable, "-m", "snakemake", *where, "--configfile", str(config), "--cores", "all"]
     command += ["--quiet", "rules", "host", "--", *targets]
@@ -50,7 +50,7 @@ def main() -> None:
     for release in configs:
         for what in ("masks/", "catalogue/", "report.html"):
             print(f"{release.upper()}: {out}/results/{release}/{what}")
-    verdict = json.loads((out / "results/dr2/verification.json").read_text())["verdict"]
+    verdict = json.loads((out / "results/dr2/verification.json").read_text(encoding="utf-8"))["verdict"]
     print(f"{small_survey.VERIFIED} made twice: {verdict}, see {out}/results/dr2/verification.md")
     sys.exit(verdict != "identical")
 

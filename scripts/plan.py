@@ -33,7 +33,7 @@ def main() -> None:
         plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
         text = plan.text(args.jobs, args.cores)
         with atomic(args.out) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
         sys.stdout.write(text)
 
     run_stage(args, work, outputs=[])

@@ -129,11 +129,11 @@ def fits_plane(path: str | Path) -> np.ndarray:
 
 
 def ecsv_table(path: str | Path) -> Table:
-    """Table of a stage; failures as by `reading`."""
+    """Table of a stage, UTF-8 whatever the locale; failures as by `reading`."""
     from astropy.table import Table
 
     with reading(path):
-        return Table.read(path, format="ascii.ecsv")
+        return Table.read(path, format="ascii.ecsv", encoding="utf-8")
 
 
 @contextmanager

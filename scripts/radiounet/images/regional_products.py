@@ -56,7 +56,7 @@ def products_at(root: str) -> Products:
 def _of_regions(products: Products, changed_ns: int) -> ProductsOfRegions:
     """Read the list once for each date that it has."""
     path = Path(products.region_index())
-    with reading(path), open(path, newline="") as stream:
+    with reading(path), open(path, encoding="utf-8", newline="") as stream:
         header, *rows = csv.reader(stream)
         if tuple(header) != INDEX_COLUMNS:
             raise ValueError(f"{path} is no list of the mosaics of regions")
@@ -74,7 +74,10 @@ def write_index(products: Products, regions: Mapping[str, str]) -> None:
     regions : mapping of str to str
         Name of the region's folder by mosaic.
     """
-    with atomic(products.region_index()) as temporary, open(temporary, "w", newline="") as stream:
+    with (
+        atomic(products.region_index()) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(INDEX_COLUMNS)
         writer.writerows(sorted(regions.items()))
@@ -98,4 +101,4 @@ def read_record(products: Products) -> dict[str, Any] | None:
     if not Path(path).is_file():
         return None
     with reading(path):
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -88,7 +88,7 @@ def read_rejection(path: str | Path) -> Rejection | None:
             entries = json.loads(store.attrs.get("rejected", "null"))
     elif suffix == ".ecsv":
         with reading(path):
-            text = Path(path).read_text()
+            text = Path(path).read_text(encoding="utf-8")
         # a table of a survey is read by whoever needs it, and its long header need not be read twice
         entries = ecsv_table(path).meta.get("rejected") if "rejected" in text else None
     else:
@@ -98,7 +98,7 @@ def read_rejection(path: str | Path) -> Rejection | None:
 
 def _json(path: str | Path) -> dict:
     with reading(path):
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def read_left_out(path: str | Path) -> list[Rejection]:

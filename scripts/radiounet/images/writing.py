@@ -140,7 +140,9 @@ def _is_being_written(path: Path, host: str, pid: int) -> bool:
 def write_json(path: str | Path, content: dict) -> None:
     """Write a small JSON product; numbers that JSON does not have, NaN and infinity, are null."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def _finite(content: object) -> object:

@@ -83,8 +83,8 @@ def hard_negatives(
     if not table.exists():
         found = mine_hard_negatives(model, card, paths, truth_snr, grid)
         rows = [(n, *centre) for n, path in enumerate(paths) for centre in found[path].tolist()]
-        with atomic(table) as temporary, open(temporary, "w", newline="") as stream:
+        with atomic(table) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
             csv.writer(stream).writerows([("pair", "y", "x"), *rows])
-    with open(table, newline="") as stream:
+    with open(table, encoding="utf-8", newline="") as stream:
         places = np.array([[int(v) for v in row.values()] for row in csv.DictReader(stream)]).reshape(-1, 3)
     return {path: places[places[:, 0] == n, 1:] for n, path in enumerate(paths)}

@@ -21,14 +21,14 @@ OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_d
 
 def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, object]) -> None:
     """Write a CSV with `COLUMNS`, and above them a comment line that tells of the training in JSON."""
-    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         stream.write(f"# {json.dumps(about)}\n")
         csv.writer(stream).writerows([COLUMNS, *rows])
 
 
 def read_about(path: str | Path) -> dict[str, Any]:
     """What `write_curve` wrote above the columns; empty where there is nothing."""
-    with open(path) as stream:
+    with open(path, encoding="utf-8") as stream:
         first = stream.readline()
     return json.loads(first[1:]) if first.startswith("#") else {}
 

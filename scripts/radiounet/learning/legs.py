@@ -307,7 +307,10 @@ class Leg:
             np.savez(stream, about=np.array(json.dumps(about)), **arrays)
         write_named_weights(self._folder / "weights.npz", self._named())
         if self.rows:
-            with atomic(self._folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
+            with (
+                atomic(self._folder / "curve.csv") as temporary,
+                open(temporary, "w", encoding="utf-8", newline="") as stream,
+            ):
                 writer = csv.DictWriter(stream, list(self.rows[-1]))
                 writer.writeheader()
                 writer.writerows(self.rows)

@@ -218,7 +218,10 @@ class Course:
         self.rows.append(row)
         logger.info("%s", row)
         write_named_weights(folder / "weights.npz", self.averaged().named_weights())
-        with atomic(folder / "curve.csv") as temporary, open(temporary, "w", newline="") as stream:
+        with (
+            atomic(folder / "curve.csv") as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as stream,
+        ):
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
             writer.writerows(self.rows)

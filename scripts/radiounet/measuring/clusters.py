@@ -99,8 +99,15 @@ class ClusterMeter:
             self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask, own)
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
-        frequency = frequency_hz(fits_header(products[0].image))
-        frequency = frequency or 1e6 * survey.release.frequency_mhz
+        frequency, self._assumed = frequency_hz(fits_header(products[0].image)), ""
+        if frequency is None:
+            frequency = 1e6 * survey.release.frequency_mhz
+            if not survey.release.is_listed:  # nobody said it
+                self._assumed = f"no frequency in the image: {survey.release.frequency_mhz:g} MHz assumed"
+                logger.warning(
+                    "%s: %s for powers; write its frequency in Hz into RESTFRQ of the header",
+                    *(products[0].image, self._assumed),
+                )
         self._sources = ClusterSources(self._own, options, frequency, clusters)
 
     def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], Cutout | None]:
@@ -151,7 +158,7 @@ class ClusterMeter:
             return row, None
         cutout = cut_out(self._own, box)
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
-        row["note"] = join_notes(cluster.note, str(row["note"]))
+        row["note"] = join_notes(cluster.note, str(row["note"]), self._assumed)
         own = self._own_coverage(cluster)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"

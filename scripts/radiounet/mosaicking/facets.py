@@ -189,6 +189,6 @@ def _read_bad(path: str | Path, count: int) -> tuple[int, ...]:
 
 def _text(path: str | Path) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FacetError(f"{path} cannot be read: {error}") from error

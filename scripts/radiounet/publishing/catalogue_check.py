@@ -61,7 +61,8 @@ def same_in_all_formats(paths: dict[tuple[str, str], str], kind: str) -> Table:
     for suffix in ("fits", "csv", "parquet"):
         path = paths[kind, suffix]
         texts = {name: AS_TEXT["*"] for name in table.colnames if table[name].dtype.kind == "U"}
-        options = {"csv": {"format": "ascii.csv", "comment": "#", "converters": texts}}.get(suffix, {})
+        as_csv = {"format": "ascii.csv", "comment": "#", "converters": texts, "encoding": "utf-8"}
+        options = as_csv if suffix == "csv" else {}
         with reading(path):
             other = Table.read(path, **options)
         if len(other) != len(table) or other.colnames != table.colnames:

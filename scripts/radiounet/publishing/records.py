@@ -100,7 +100,7 @@ def read_record(path: str | Path) -> dict:
         It cannot be read.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(
             f"{path} is no record of a publication ({error}): remove it, and publish again"

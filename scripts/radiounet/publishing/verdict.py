@@ -30,7 +30,7 @@ def merge_verifications(paths: Sequence[str], out: str) -> dict[str, object]:
         if rejection is not None:
             mosaics.append({"name": rejection.name, "verdict": "not compared", "reason": rejection.reason})
         else:
-            mosaics.append(json.loads(Path(path).read_text()))
+            mosaics.append(json.loads(Path(path).read_text(encoding="utf-8")))
     verdicts = [one["verdict"] for one in mosaics]
     worst = max(verdicts, key=VERDICTS.index)
     verdict = "different" if worst == "not compared" else worst

@@ -118,7 +118,10 @@ def made_here(path: Path, together: Iterable[Path] = ()) -> bool:
     kinds = {".h5": (".csv", ".yaml"), ".png": (".md", ".json"), ".npz": (".csv",), ".ecsv": (".json",)}
     if any(one.suffix in kinds.get(path.suffix, ()) and made_here(one) for one in beside):
         return True
-    return any(one.suffix == ".json" and sha256_of(path) in one.read_text(errors="replace") for one in beside)
+    return any(
+        one.suffix == ".json" and sha256_of(path) in one.read_text(encoding="utf-8", errors="replace")
+        for one in beside
+    )
 
 
 def _local(path: str | Path) -> str:
@@ -146,7 +149,7 @@ def _require_place(path: Path) -> None:
 
 def _is_json_product(path: Path) -> bool:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return False
     left_out = content.get("left_out", [])

@@ -61,7 +61,7 @@ UNMEASURED = Cost(0.0, 0.0, "", 1)
 
 def read_costs(path: str | Path = COSTS) -> dict[str, Cost]:
     """Read the shipped costs: rule, seconds, seconds_per_unit, unit, cores."""
-    with open(path, newline="") as stream:
+    with open(path, encoding="utf-8", newline="") as stream:
         rows = csv.DictReader(line for line in stream if not line.startswith("#"))
         return {
             row["rule"]: Cost(
@@ -269,5 +269,5 @@ class Plan:
 
 def seconds_of(path: str | Path) -> float:
     """Wall time of a job by its benchmark file, s."""
-    with open(path, newline="") as stream:
+    with open(path, encoding="utf-8", newline="") as stream:
         return float(next(csv.DictReader(stream, delimiter="\t"))["s"])

@@ -307,7 +307,7 @@ def last_words(logs: Iterable[str]) -> str:
         line
         for log in map(Path, logs)
         if log.is_file()
-        for line in log.read_text(errors="replace").splitlines()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
     ]
     for pattern in REASONS:
         if found := [line for line in lines if pattern.search(line)]:
@@ -329,7 +329,11 @@ def settle_status(products: Products, is_held: bool) -> None:
         Whether a run has the products for itself.
     """
     path = Path(products.status_file())
-    if is_held or not path.is_file() or '"state": "running"' not in (text := path.read_text()):
+    if (
+        is_held
+        or not path.is_file()
+        or '"state": "running"' not in (text := path.read_text(encoding="utf-8"))
+    ):
         return
     try:
         write_status(Status(**json.loads(text) | {"state": "killed", "valid_until": None}), products)
@@ -340,7 +344,7 @@ def settle_status(products: Products, is_held: bool) -> None:
 def write_status(status: Status, products: Products) -> None:
     """Write the status file (JSON) and the page that reloads itself."""
     with atomic(products.status_file()) as temporary:
-        temporary.write_text(json.dumps(asdict(status), indent=1) + "\n")
+        temporary.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
     left = status.hours_left and duration(status.hours_left)
     site = products.has_site()
     write_page(products.status_page(), "status.html.j2", **asdict(status), left=left, site=site)

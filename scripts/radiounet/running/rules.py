@@ -392,7 +392,7 @@ def doubling(base: int) -> Callable[..., int]:
 def _summary(products: Products) -> tuple[int, str]:
     """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
     path = products.catalogue("rejected", "csv")
-    with open(path, newline="") as stream:
+    with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
     stages = ", ".join(sorted({row["stage"] for row in rows}))
     if not rows:

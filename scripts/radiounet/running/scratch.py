@@ -13,11 +13,11 @@ WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ h
 def _own(folder: Path, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / OWNER_FILE
-    with contextlib.suppress(FileExistsError), open(mark, "x") as stream:
+    with contextlib.suppress(FileExistsError), open(mark, "x", encoding="utf-8") as stream:
         stream.write(f"{root}\n")
-    owner = mark.read_text().strip()
+    owner = mark.read_text(encoding="utf-8").strip()
     if not owner:  # whoever began to write it was killed
-        mark.write_text(f"{root}\n")
+        mark.write_text(f"{root}\n", encoding="utf-8")
     elif owner != str(root):
         raise ConfigError(
             f"{folder} holds the files of the run in {owner}: give this run a scratch of its own, "
@@ -45,7 +45,7 @@ def link_scratch(products: Products, scratch: str) -> None:
         target.mkdir(parents=True, exist_ok=True)
         # Snakemake removes folders that it finds empty, and fails at a link to one
         if not (target / "README.txt").exists():
-            (target / "README.txt").write_text(WHAT_THIS_IS)
+            (target / "README.txt").write_text(WHAT_THIS_IS, encoding="utf-8")
         if not link.is_symlink() and not link.exists():
             link.symlink_to(target)
         if not link.is_symlink() or link.resolve() != target:

@@ -188,7 +188,7 @@ def write_archive(root: Path) -> None:
         "# Pointing,RA,DEC,integration time, IDs",
         *(f"{name},{ra},{dec},8.0,None" for name, ra, dec in rows),
     ]
-    (root / "grid.txt").write_text("\n".join(lines) + "\n")
+    (root / "grid.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     centre, region = write_edge(root / "cells", EDGE_CELLS, DR3, rng)
     _write_clusters(root / "clusters_dr3.ecsv", region, [centre], 0.9 * EDGE_RADIUS_DEG)

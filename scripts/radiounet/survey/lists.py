@@ -111,7 +111,7 @@ def _bring(archive: Archive, source: str, path: Path, check: Callable[[Path], No
 
 def write_list(path: str | Path, columns: Sequence[str], rows: Sequence[Sequence]) -> None:
     """Write a list as CSV."""
-    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(rows)

@@ -215,7 +215,7 @@ class Survey:
 
 def read_list(path: str | Path) -> list[dict[str, str]]:
     """Read a list written by `write_list`."""
-    with open(path, newline="") as stream:
+    with open(path, encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 

@@ -193,7 +193,7 @@ class Transfer:
         record = _record(self.part)
         try:
             have = self.part.stat().st_size
-            noted = json.loads(record.read_text())
+            noted = json.loads(record.read_text(encoding="utf-8"))
             begun, synced = _Version(**noted["version"]), int(noted["synced"])
             if noted["boot"] != _boot() or not _boot():
                 have = min(have, synced)
@@ -261,7 +261,7 @@ class Transfer:
 def _boot() -> str:
     """What tells one start of a machine from all others; empty where the system does not say."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 

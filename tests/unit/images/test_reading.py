@@ -4,6 +4,8 @@ import errno
 import logging
 import os
 import socket
+import subprocess
+import sys
 from unittest import mock
 
 import h5py
@@ -16,6 +18,7 @@ from radiounet.errors import BadDataError, ConfigError, NotFitsError, TransientE
 from radiounet.images.image import grid_wcs, open_plane, place_of, read_plane
 from radiounet.images.reading import ecsv_table, fits_header, naming, reading
 from radiounet.images.rejections import read_rejection
+from radiounet.images.writing import write_ecsv
 
 
 @pytest.fixture
@@ -136,3 +139,22 @@ def test_one_bad_image_of_three_is_named_and_owns_no_sky(image, caplog):
     with caplog.at_level(logging.WARNING):
         assert [place_of(path, 4.5)[2] for path in (image, bad, image)] == [40, 0, 40]
     assert str(bad) in caplog.text
+
+
+def test_products_are_utf_8_in_any_locale(tmp_path):
+    """A subprocess, since Python asks for the encoding of its locale once."""
+    write_ecsv(tmp_path / "a.ecsv", Table({"name": ["Änne 星"]}))
+    program = (
+        "import locale, sys\n"
+        "from radiounet.images.reading import ecsv_table\n"
+        "assert locale.getencoding() != 'utf-8', locale.getencoding()\n"
+        "print(ascii(str(ecsv_table(sys.argv[1])['name'][0])))\n"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a.ecsv"],
+        capture_output=True,
+        text=True,
+        env=os.environ | plain,
+    )
+    assert (done.stdout, done.returncode) == (ascii("Änne 星") + "\n", 0), done.stderr

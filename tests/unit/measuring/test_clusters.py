@@ -10,7 +10,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.clusters import ClusterMeter, MosaicProducts
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
 from radiounet.settings.measure import MeasureOptions
-from radiounet.settings.releases import DR2
+from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.survey.survey import Cluster, Survey
 
 OPTIONS = MeasureOptions()
@@ -41,11 +41,11 @@ class Mosaics:
         self.products.append(MosaicProducts(name, *paths))
         return self
 
-    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None, others=()):
+    def measure(self, ra=RA, dec=DEC, r500_arcmin=3.0, hosts=None, others=(), release=DR2):
         # their discs reach everywhere here: who owns a pixel is the nearest centre
         places = [replace(place, n_px=3 * N_PX) for place in self.places]
         cluster = Cluster("C", ra, dec, 0.2, r500_arcmin)
-        meter = ClusterMeter(Survey(DR2, places), self.products, hosts, OPTIONS, [cluster, *others])
+        meter = ClusterMeter(Survey(release, places), self.products, hosts, OPTIONS, [cluster, *others])
         row, self.cutout = meter.measure(cluster, self.places[0].name)
         return row
 
@@ -308,3 +308,12 @@ def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics):
     assert (row["class"], row["reason"]) == ("N/A", "its own mosaic has no data there")
     assert row["note"] == "its own mosaic has no data there"
     assert row["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_frequency_that_nobody_said_is_told(mosaics, caplog):
+    """A release says it for all its images, the user's own images in their headers."""
+    assert mosaics.add(image=FAINT, probability=0.3).measure()["note"] == ""
+    assert "assumed" not in caplog.text
+    row = mosaics.measure(release=OWN_IMAGES)
+    assert row["note"] == "no frequency in the image: 144 MHz assumed"
+    assert caplog.text.count("P1_image.fits: no frequency in the image: 144 MHz assumed") == 1
