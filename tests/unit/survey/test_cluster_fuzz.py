@@ -305,7 +305,7 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
     assert found["name"].tolist() == ["A", "no z", "#", "dec 95"]
     assert found["mosaic"].tolist() == ["image", "image", "image", ""]
     assert found["note"].tolist() == [
-        "",
+        "no frequency in the image: 144 MHz assumed",
         "no redshift",
         "M500 5 solMass is outside 1e+12..1e+16 solMass",
         "declination 95 deg is outside -90..90 deg",
