@@ -113,14 +113,16 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                 row, column = min(int(v), last_y), min(int(u), last_x)
                 place = (row - corner[0], column - corner[1], v - row, u - column)
                 much = _bilinear(weight, *place)
-                if 0 < much < np.inf:
+                if much > 0:
                     value = _bilinear(image, *place)
-                    if np.isfinite(value):
+                    if np.isfinite(value) and much < np.inf:
                         much /= scale * scale
                         total[y, x] += much * scale * value
                         weights[y, x] += much
                         added += 1
-                elif much < 0 or much == np.inf:
+                    elif much == np.inf:
+                        unusable += 1
+                elif much < 0:
                     unusable += 1
     return inside, added, unusable
 
