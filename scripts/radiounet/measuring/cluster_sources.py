@@ -1,7 +1,7 @@
 """The halo and the relics of a cluster, from the islands of its cut-out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
@@ -106,10 +106,28 @@ class ClusterSources:
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
             "flag_shared": bool(others) or any(one.shared for one in islands),
         }
-        if masked.any():
-            inside = region_flux(cutout, masked, options.calibration_error)
+        mine = masked & self._own_pixels(cluster, cutout)
+        if mine.any():
+            inside = region_flux(cutout, mine, options.calibration_error)
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
         return row | self._of_kinds(cluster, islands)
+
+    def _own_pixels(self, cluster: Cluster, cutout: Cutout) -> np.ndarray:
+        """Pixels of a cut-out in islands, or parts of them, that belong to a cluster, bool ``[y, x]``."""
+        own = np.zeros(cutout.labels.shape, bool)
+        for label in np.unique(cutout.labels[cutout.labels > 0]):
+            part = self._part(cluster, int(label))
+            if part is not None:
+                places = np.stack([one[part] for one in self._pixels(int(label))]) - cutout.origin[:, None]
+                inside = (places >= 0) & (places < np.array(own.shape)[:, None])
+                y, x = places[:, inside.all(axis=0)]
+                own[y, x] = True
+        return own
+
+    def _part(self, cluster: Cluster, label: int) -> np.ndarray | None:
+        """Which of an island's pixels are a cluster's, bool ``[pixel]``; None if it is another's."""
+        owners = self._parts(label).items()
+        return next((part for owner, part in owners if _place(owner) == _place(cluster)), None)
 
     def _islands(self, cluster: Cluster, cutout: Cutout, distance: np.ndarray) -> list[ClusterIsland]:
         """Islands of a cluster, the brightest first."""
@@ -126,8 +144,7 @@ class ClusterSources:
     def _island(self, cluster: Cluster, label: int, blended: bool) -> ClusterIsland | None:
         """One island with its surroundings, which may reach beyond the cluster's; None if it is another's."""
         mosaic = self._mosaic
-        parts = self._parts(label)
-        mine = next((part for owner, part in parts.items() if _place(owner) == _place(cluster)), None)
+        parts, mine = self._parts(label), self._part(cluster, label)
         if mine is None:
             return None
         y, x = (one[mine] for one in self._pixels(label))
@@ -141,7 +158,9 @@ class ClusterSources:
         shape = measured.shape
         ra, dec = to_sky(mosaic.plane.wcs, shape.x + cutout.origin[1], shape.y + cutout.origin[0])
         east, north = offset_arcmin(cluster, np.array([ra]), np.array([dec]))[:, 0]
-        radial = np.degrees(np.arctan2(east, north))
+        # at the island, where its angle is measured: near a pole north is another direction at the cluster
+        back = offset_arcmin(replace(cluster, ra_deg=float(ra), dec_deg=float(dec)), *_place(cluster))
+        radial = np.degrees(np.arctan2(*back))
         turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
         place = Place(float(np.hypot(east, north) / cluster.r500_arcmin), float(turned))
         means = class_means(cutout, island)

@@ -245,7 +245,7 @@ CLUSTERS = {
         float, None, "stat.probability;stat.max", "Largest beam-averaged probability of a pixel inside R500"
     ),
     "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
-    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density in the mask inside R500"),
+    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density of its own islands inside R500"),
     "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
     "flux_r500_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside R500, mask or not"),
     "flux_r500_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),

@@ -6,12 +6,14 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 
+from radiounet.images.background import BOX_PX, NEIGHBOURHOOD_BOXES
 from radiounet.images.geometry import pixel_area_arcsec2, to_pixels
 from radiounet.images.origins import mask_provenance
 from radiounet.images.provenance import sha256_of
@@ -48,6 +50,9 @@ TYPICAL_R500_KPC = 1200.0
 RELIC_WIDTH_KPC, RELIC_LENGTH_KPC = (100.0, 300.0), (500.0, 1500.0)
 DIAMETER = 6.0
 """Diameter of a halo in e-folding radii, for the relation of Bruno et al.; it holds 80 % of the flux."""
+LARGEST_PX = 2.0 * NEIGHBOURHOOD_BOXES * BOX_PX
+"""Largest mock, as long as twice the scale of the background: a larger one is taken for background, and to
+draw that of a cluster as near as Virgo would take tens of gigabytes."""
 
 
 @dataclass
@@ -117,8 +122,24 @@ class Site:
         else:
             self._px_per_kpc = self._r500_px / TYPICAL_R500_KPC
             self.notes.append(f"no redshift: mocks as if R500 were {TYPICAL_R500_KPC:g} kpc")
+        self._radius_kpc = self._that_fit("halos", options.radius_kpc, DIAMETER)
+        self._length_kpc = self._that_fit("relics", RELIC_LENGTH_KPC, 1.0) if options.relics else None
         seed = zlib.crc32(f"{cluster.name} {cluster.ra_deg:.6f} {cluster.dec_deg:.6f}".encode())
         self._seed = [options.seed, seed]
+
+    def _that_fit(
+        self, kind: str, sizes_kpc: tuple[float, float], per_size: float
+    ) -> tuple[float, float] | None:
+        """Range of the sizes of which mocks, as long as `per_size` of them, exceed no `LARGEST_PX`."""
+        most = LARGEST_PX / (per_size * self._px_per_kpc)
+        if most >= sizes_kpc[1]:
+            return sizes_kpc
+        text = "span more than twice the scale of the background"
+        if most <= sizes_kpc[0]:
+            self.notes.append(f"no mock {kind}: those of {sizes_kpc[0]:g} kpc {text}")
+            return None
+        self.notes.append(f"mock {kind} of up to {most:.0f} kpc: larger ones {text}")
+        return sizes_kpc[0], most
 
     @property
     def detected(self) -> bool:
@@ -129,7 +150,8 @@ class Site:
     @property
     def bruno_jy(self) -> float:
         """Upper limit on a halo of middling size by the relation of Bruno et al."""
-        return self._bruno_jy((DIAMETER * self._middling_px(self._options.radius_kpc)) ** 2)
+        middling_px = self._middling_px(self._radius_kpc or self._options.radius_kpc)
+        return self._bruno_jy((DIAMETER * middling_px) ** 2)
 
     def _middling_px(self, range_kpc: tuple[float, float]) -> float:
         return float(np.sqrt(range_kpc[0] * range_kpc[1])) * self._px_per_kpc
@@ -149,16 +171,21 @@ class Site:
 
     def series(self) -> dict[str, _Series]:
         """Trials to be made, by kind."""
-        halos = _Series(self.bruno_jy, np.random.default_rng([*self._seed, 0]), self._halo)
-        if not self._options.relics:
-            return {"halo": halos}
-        # as a halo of its length: a thin arc is harder to find than its area says
-        expected_jy = self._bruno_jy(self._middling_px(RELIC_LENGTH_KPC) ** 2)
-        relics = _Series(expected_jy, np.random.default_rng([*self._seed, 1]), self._relic)
-        return {"halo": halos, "relic": relics}
+        series = {}
+        if sizes := self._radius_kpc:
+            rng = np.random.default_rng([*self._seed, 0])
+            series["halo"] = _Series(self.bruno_jy, rng, partial(self._halo, sizes))
+        if lengths := self._length_kpc:
+            # as a halo of its length: a thin arc is harder to find than its area says
+            expected_jy = self._bruno_jy(self._middling_px(lengths) ** 2)
+            rng = np.random.default_rng([*self._seed, 1])
+            series["relic"] = _Series(expected_jy, rng, partial(self._relic, lengths))
+        return series
 
-    def _halo(self, rng: np.random.Generator, parts: np.ndarray) -> Mock | None:
-        radius_px = _between(self._options.radius_kpc, parts[0]) * self._px_per_kpc
+    def _halo(
+        self, radius_kpc: tuple[float, float], rng: np.random.Generator, parts: np.ndarray
+    ) -> Mock | None:
+        radius_px = _between(radius_kpc, parts[0]) * self._px_per_kpc
         low, high = self._options.axis_ratio
         ratio = low + parts[1] * (high - low)
         for number in range(1 + PLACES):
@@ -171,8 +198,10 @@ class Site:
                 return mock
         return None
 
-    def _relic(self, rng: np.random.Generator, parts: np.ndarray) -> Mock | None:
-        sizes = zip((RELIC_WIDTH_KPC, RELIC_LENGTH_KPC), parts, strict=True)
+    def _relic(
+        self, length_kpc: tuple[float, float], rng: np.random.Generator, parts: np.ndarray
+    ) -> Mock | None:
+        sizes = zip((RELIC_WIDTH_KPC, length_kpc), parts, strict=True)
         width_px, length_px = (_between(range_kpc, part) * self._px_per_kpc for range_kpc, part in sizes)
         for _ in range(1 + PLACES):
             angle = rng.uniform(0, 2 * np.pi)

@@ -39,12 +39,12 @@ def bar(y0, x0, length, width, angle_deg, peak=6e-4):
     return peak * np.exp(-0.5 * (across / width) ** 2) * (np.abs(along) < length / 2)
 
 
-def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None):
+def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC):
     white = np.random.default_rng(5).standard_normal((N_PX, N_PX))
     smooth = ndimage.gaussian_filter(white, SIGMA)
     plane = Plane(
         (emission + RMS * smooth / smooth.std()).astype(np.float32),
-        grid_wcs(RA, DEC, N_PX, 4.5),
+        grid_wcs(RA, dec, N_PX, 4.5),
         Beam(20, 20),
     )
     mask = (emission > 0.7 * RMS).astype(np.uint8)
@@ -76,6 +76,16 @@ def test_a_relic_is_tangential():
     assert row["relic_tangential_deg"] == pytest.approx(90, abs=4)
     # FWHM of 2.355 x 5 px
     assert row["relic_width_kpc"] == pytest.approx(2.355 * 5 * 4.5 / 60 * 198, rel=0.25)
+
+
+@pytest.mark.parametrize("dec", [40.0, 89.8, 90.0, -89.95])
+def test_directions_hold_near_a_pole(dec):
+    cluster = replace(CLUSTER, dec_deg=dec)
+    across = measured(bar(0, 70, 60, 5, 0), cluster, dec=dec)  # east or west of the centre, from south to north
+    assert across["class"] == "cRR"
+    assert across["relic_tangential_deg"] == pytest.approx(90, abs=5)
+    along = measured(bar(0, 70, 60, 5, 90), cluster, dec=dec)
+    assert along["class"] == "U"
 
 
 def test_a_radial_bar_is_uncertain():
@@ -136,6 +146,8 @@ def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     assert (one["class"], one["island_count"], one["flag_shared"]) == ("cRH", 1, True)
     assert (other["class"], other["island_count"], other["flag_shared"]) == ("U", 0, True)
     assert other["reason"] == "the emission inside R500 is nearer to near"
+    assert one["flux_mjy"] == measured(halo(), near)["flux_mjy"]
+    assert "flux_mjy" not in other
 
 
 def test_an_island_over_two_clusters_is_shared_out():
@@ -148,6 +160,7 @@ def test_an_island_over_two_clusters_is_shared_out():
         assert (row["class"], row["island_count"], row["flag_shared"]) == ("cRH", 1, True)
         assert row["reason"].endswith(f"a part of an island shared with {other}")
         assert row["halo_flux_mjy"] == pytest.approx(0.5 * alone["halo_flux_mjy"], rel=0.1)
+    assert sum(row["flux_mjy"] for row in rows) == pytest.approx(alone["flux_mjy"], rel=0.02)
     assert rows[0]["islands"] == rows[1]["islands"] == alone["islands"]
     assert not alone["flag_shared"]
 

@@ -18,7 +18,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS
 from radiounet.measuring.injection import MockedImage, Trial
-from radiounet.measuring.limits import find_limits, measure_limits
+from radiounet.measuring.limits import Site, find_limits, measure_limits
 from radiounet.measuring.mocks import halo
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
@@ -170,6 +170,27 @@ def test_a_cluster_without_redshift_has_mocks_by_its_r500(walk):
     assert np.isfinite(unknown["flux_50_mjy"])
     # 3' for 1200 kpc: 6 times 200 kpc are 180"; 81 beams
     assert unknown["bruno_limit_mjy"] == pytest.approx(10**-0.091 * 0.1 * 81**0.789, rel=0.1)
+
+
+def test_mocks_of_a_nearby_cluster_are_no_larger_than_the_background_allows(walk):
+    # 0.02: 0.405 kpc per arcsec, 1.82 per px; 1248 px, twice 13 boxes of 48, are 6 times 379 kpc
+    site = Site(Cluster("A", RA, DEC, 0.02, 45.0), walk.scene(), OPTIONS, COSMOLOGY)
+    (note,) = site.notes
+    assert note == "mock halos of up to 379 kpc: larger ones span more than twice the scale of the background"
+    (series,) = site.series().values()
+    largest = series.draw(series.rng, np.array([1.0, 1.0]))
+    assert largest is None or largest.light.size <= N_PX**2
+
+
+def test_a_cluster_as_near_as_virgo_has_no_mocks_and_says_so(walk):
+    # 0.004: 100 kpc are 270 px, so those of 400 kpc would be drawn on 21,000 px
+    (row,) = walk.limits(Cluster("V", RA, DEC, 0.004, 230.0), options=LimitOptions(trials=24))
+    assert row["limit_trials"] == 0
+    assert np.isnan([row[name] for name in ("flux_50_mjy", "flux_90_mjy", "relic_flux_90_mjy")]).all()
+    assert row["limit_note"] == (
+        "no mock halos: those of 100 kpc span more than twice the scale of the background; "
+        "no mock relics: those of 500 kpc span more than twice the scale of the background"
+    )
 
 
 def test_other_clusters_of_the_mosaic_change_nothing(walk):
