@@ -25,7 +25,7 @@ from radiounet.measuring.columns import PAGE, make_table, number_formats, unmeas
 from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
 from radiounet.survey.cluster_tables import log_notes
-from radiounet.survey.survey import Cluster, Survey, join_notes
+from radiounet.survey.survey import Cluster, Survey
 
 logger = logging.getLogger(__name__)
 
@@ -218,9 +218,7 @@ def add_unmeasured(
             continue
         rejection = rejected.get(mosaic)
         why = f"rejected: {rejection.reason}" if rejection else "not in the table of its mosaic"
-        for index in indices:
-            row = unmeasured_cluster(clusters[index], mosaic)
-            added.append(row | {"note": join_notes(str(row["note"]), why)})
+        added += [unmeasured_cluster(clusters[index], mosaic, why) for index in indices]
     logger.info(
         "clusters: %d rows in the input, %d of them outside the mosaics of this run, "
         "%d without a position, %d in the catalogue",

@@ -19,7 +19,7 @@ from radiounet.measuring.diffuse_classes import (
     classify_island,
     island_flags,
 )
-from radiounet.measuring.fluxes import power_w_hz, region_flux, scale_to_150
+from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.islands import designation, island_centre, touches_blank
 from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, origin_columns
@@ -159,7 +159,8 @@ class ClusterSources:
         ra, dec = to_sky(mosaic.plane.wcs, shape.x + cutout.origin[1], shape.y + cutout.origin[0])
         east, north = offset_arcmin(cluster, np.array([ra]), np.array([dec]))[:, 0]
         # at the island, where its angle is measured: near a pole north is another direction at the cluster
-        back = offset_arcmin(replace(cluster, ra_deg=float(ra), dec_deg=float(dec)), *_place(cluster))
+        here = replace(cluster, ra_deg=float(ra), dec_deg=float(dec))
+        back = offset_arcmin(here, np.array(cluster.ra_deg), np.array(cluster.dec_deg))
         radial = np.degrees(np.arctan2(*back))
         turned = abs((shape.angle_deg - radial + 90) % 180 - 90)
         place = Place(float(np.hypot(east, north) / cluster.r500_arcmin), float(turned))
@@ -229,7 +230,9 @@ class ClusterSources:
             measured = halos[0].measured
             row |= fit_row(measured, self._options.calibration_error)
             if measured.fit is not None:
-                row["halo_re_kpc"] = measured.fit.radius_px * self._mosaic.plane.pixel_arcsec / 60 * kpc
+                kpc_per_px = self._mosaic.plane.pixel_arcsec / 60 * kpc
+                row["halo_re_kpc"] = measured.fit.radius_px * kpc_per_px
+                row["halo_re_err_kpc"] = measured.fit.radius_error_px * kpc_per_px
         if relics:
             row |= self._source("relic", relics, cluster, kpc)
             first = relics[0]
@@ -251,11 +254,13 @@ class ClusterSources:
         noise = float(np.linalg.norm(totals[:, 2]))
         error = float(np.hypot(noise, self._options.calibration_error * flux))
         power, power_error = power_w_hz(flux, error, self._frequency_hz, cluster.redshift, self._options)
+        at_150, at_150_error = flux_at_150(flux, error, self._frequency_hz, self._options)
         las = islands[0].measured.shape.las_arcmin
         return {
             f"{kind}_flux_mjy": 1e3 * flux,
             f"{kind}_flux_err_mjy": 1e3 * error,
-            f"{kind}_s150_mjy": 1e3 * flux * scale_to_150(self._frequency_hz, self._options),
+            f"{kind}_s150_mjy": 1e3 * at_150,
+            f"{kind}_s150_err_mjy": 1e3 * at_150_error,
             f"{kind}_p150_w_hz": power,
             f"{kind}_p150_err_w_hz": power_error,
             f"{kind}_las_arcmin": las,

@@ -151,15 +151,14 @@ class ClusterMeter:
             share = self._options.host_share
             p_diffuse = float(self._host_calibration.probability(features[None], share)[0])
         row["p_diffuse"] = p_diffuse
-        box = box_around(self._plane, cluster, RELIC_R500)
-        if box is None or not np.isfinite(self._plane.data[box]).any():
-            why = "its own mosaic has no data there"
+        box, own = box_around(self._plane, cluster, RELIC_R500), self._own_coverage(cluster)
+        if box is None or not own > 0:
+            why = "its own mosaic has no data inside R500"
             row |= {"class": "N/A", "reason": why, "note": join_notes(cluster.note, why)}
             return row, None
         cutout = cut_out(self._own, box)
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
         row["note"] = join_notes(cluster.note, str(row["note"]), self._assumed)
-        own = self._own_coverage(cluster)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
             row["note"] = join_notes(str(row["note"]), why)

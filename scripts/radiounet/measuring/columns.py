@@ -13,7 +13,7 @@ from astropy.table import Table
 from radiounet.errors import ConfigError
 from radiounet.images.words import writable
 from radiounet.network.architectures.registry import OTHER_CLASSES
-from radiounet.survey.survey import Cluster
+from radiounet.survey.survey import Cluster, join_notes
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ FIT = {
     "fit_flux_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit to infinity, 2 pi I0 a b"),
     "fit_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
     "fit_flux_3re_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit within three e-folding radii"),
+    "fit_flux_3re_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
     "fit_chi2": Column(float, None, "stat.fit.chi2", "Chi2 of the fit per degree of freedom"),
     "fit_flag": Column(
         int,
@@ -206,6 +207,7 @@ def _source(kind: str) -> dict[str, Column]:
         f"{kind}_s150_mjy": Column(
             float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"The same at 150 MHz, {kind}"
         ),
+        f"{kind}_s150_err_mjy": Column(float, "mJy", _ERROR, "Its error, with that of the spectral index"),
         f"{kind}_p150_w_hz": Column(
             float,
             "W / Hz",
@@ -252,6 +254,7 @@ CLUSTERS = {
     **_source("halo"),
     **FIT,
     "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 1),
+    "halo_re_err_kpc": Column(float, "kpc", "stat.error;phys.size.radius", "Its error, that of the fit", 1),
     **_source("relic"),
     "relic_count": Column(int, None, "meta.number", "Relic candidates; the sizes are those of the brightest"),
     "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 1),
@@ -281,7 +284,7 @@ CLUSTERS = {
         "phot.flux.density;em.radio;stat.max",
         "Upper limit on the flux density of a halo: flux_90_mjy, where the mask is empty inside R500",
     ),
-    "flag_upper_limit": Column(bool, None, "meta.code.qual", "There is an upper limit and no flux density"),
+    "flag_upper_limit": Column(bool, None, "meta.code.qual", "There is an upper limit"),
     "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
     "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
 }
@@ -344,8 +347,9 @@ def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
     return float(SkyCoord(ra_deg, dec_deg, unit="deg").galactic.b.deg)
 
 
-def unmeasured_cluster(cluster: Cluster, mosaic: str) -> dict[str, object]:
-    """Row of a cluster that says what its input row does; what is measured is empty."""
+def unmeasured_cluster(cluster: Cluster, mosaic: str, why: str = "") -> dict[str, object]:
+    """Row of a cluster with what its input row says, and `why` it was not measured; the rest is empty."""
+    note = join_notes(cluster.note, why)
     row: dict[str, object] = {name: EMPTY[column.kind] for name, column in CLUSTERS.items()}
     return row | {
         "name": cluster.name,
@@ -357,7 +361,9 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str) -> dict[str, object]:
         "mosaic": mosaic,
         "galactic_latitude_deg": galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg),
         "fit_flag": -1,
-        "note": cluster.note,
+        "class": "N/A",
+        "reason": note,
+        "note": note,
     }
 
 

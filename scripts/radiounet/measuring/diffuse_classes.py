@@ -58,6 +58,7 @@ WARNINGS = {
     "agn": "a source in its middle",
     "edge": "at the edge of the data",
     "blend": "touches another island",
+    "background": "a strong background was subtracted",
 }
 """What a reason says of flags that do not decide."""
 
@@ -162,9 +163,7 @@ def classify_island(
         Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
     """
     doubts = _doubts(measured, flags, class_means)
-    if doubts:
-        return Decision("U", doubts)
-    decision = _by_form(measured, place)
+    decision = Decision("U", doubts) if doubts else _by_form(measured, place)
     warnings = [text for name, text in WARNINGS.items() if flags[name]]
     return Decision(decision.label, "; ".join([decision.reason, *warnings]))
 

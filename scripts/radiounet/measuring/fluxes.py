@@ -20,13 +20,15 @@ REFERENCE_HZ = 150e6
 
 @dataclass(frozen=True)
 class Flux:
-    """A flux density and what belongs to it; Jy.
+    """A flux density and what belongs to it, Jy; NaN of a region without data.
 
     Attributes
     ----------
     flux_jy, error_jy : float
     noise_jy : float
         Error without that of the flux scale.
+    subtraction_jy : float
+        The part of it that is due to what was taken away and filled.
     compact_jy : float
         What was taken away as compact sources.
     compact_count : int
@@ -38,6 +40,7 @@ class Flux:
     flux_jy: float
     error_jy: float
     noise_jy: float
+    subtraction_jy: float
     compact_jy: float
     compact_count: int
     blanked_fraction: float
@@ -61,7 +64,9 @@ def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) ->
     """
     plane = cutout.mosaic.plane
     y, x = np.nonzero(region & cutout.known)
-    area = plane.relative_area(y + cutout.origin[0], x + cutout.origin[1]) if y.size else np.empty(0)
+    if not y.size:
+        return Flux(np.nan, np.nan, np.nan, np.nan, np.nan, 0, np.nan)
+    area = plane.relative_area(y + cutout.origin[0], x + cutout.origin[1])
 
     def total(image: np.ndarray) -> float:
         return float((image[y, x] * area).sum(dtype=np.float64)) / plane.beam_area_px
@@ -72,16 +77,16 @@ def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) ->
     beams = max(float(area.sum()) / independent, 1.0)
     # rms in Jy/beam of the unit, times the beams of the unit in one independent element
     rms = cutout.rms[y, x] * (independent / plane.beam_area_px)
-    square = float(np.mean(np.square(rms, dtype=np.float64))) if y.size else 0.0
+    square = float(np.mean(np.square(rms, dtype=np.float64)))
     inside = components_inside(cutout, region)
     # of a component all of its flux density is in doubt, or none
     amplitudes = cutout.components.flux_error[inside] * (independent / plane.beam_area_px)
-    parts = [square * 2 * beams, np.square(amplitudes).sum()]
-    parts += [(SUBTRACTION_ERROR * compact) ** 2, (BLANKED_ERROR * filled) ** 2]
-    noise = float(np.sqrt(np.sum(parts)))
-    blanked = float((area * cutout.blanked[y, x]).sum() / area.sum()) if y.size else np.nan
+    parts = [*amplitudes, SUBTRACTION_ERROR * compact, BLANKED_ERROR * filled]
+    subtraction = float(np.linalg.norm(parts))
+    noise = float(np.hypot(np.sqrt(square * 2 * beams), subtraction))
+    blanked = float((area * cutout.blanked[y, x]).sum() / area.sum())
     error = float(np.hypot(noise, calibration_error * flux))
-    return Flux(flux, error, noise, compact, int(inside.sum()), blanked)
+    return Flux(flux, error, noise, subtraction, compact, int(inside.sum()), blanked)
 
 
 def components_inside(cutout: Cutout, region: np.ndarray) -> np.ndarray:
@@ -91,9 +96,13 @@ def components_inside(cutout: Cutout, region: np.ndarray) -> np.ndarray:
     return region[tuple(np.clip(places, 0, limits))] & ((places >= 0) & (places <= limits)).all(axis=0)
 
 
-def scale_to_150(frequency_hz: float, options: MeasureOptions) -> float:
-    """Factor from a flux density at a frequency to that at 150 MHz."""
-    return float((REFERENCE_HZ / frequency_hz) ** options.spectral_index)
+def flux_at_150(
+    flux_jy: float, error_jy: float, frequency_hz: float, options: MeasureOptions
+) -> tuple[float, float]:
+    """Flux density at 150 MHz, and its error with that of the spectral index, Jy."""
+    scale = (REFERENCE_HZ / frequency_hz) ** options.spectral_index
+    by_index = np.log(REFERENCE_HZ / frequency_hz) * options.spectral_index_error
+    return float(scale * flux_jy), float(scale * np.hypot(error_jy, flux_jy * by_index))
 
 
 def power_w_hz(
@@ -116,7 +125,7 @@ def power_w_hz(
     cosmology = flat_cosmology(options.h0, options.omega_m)
     distance = cosmology.luminosity_distance(redshift).to_value(u.m)
     index = options.spectral_index
-    at_150 = flux_jy * scale_to_150(frequency_hz, options)
+    at_150, _ = flux_at_150(flux_jy, error_jy, frequency_hz, options)
     power = 4 * np.pi * distance**2 * at_150 * 1e-26 * (1 + redshift) ** (-(index + 1))
     # d ln P / d alpha = ln(150 / nu) - ln(1 + z)
     by_index = abs(np.log(REFERENCE_HZ / frequency_hz) - np.log1p(redshift)) * options.spectral_index_error

@@ -24,7 +24,8 @@ def fit_row(measured: MeasuredObject, calibration_error: float) -> dict[str, obj
     brightness = 1e6 / (plane.beam_area_px * plane.pixel_arcsec**2)
     side = plane.pixel_arcsec / 60
     flux, noise = measured.fit_jy
-    error = np.linalg.norm([noise, measured.flux.noise_jy, calibration_error * flux])
+    # the noise of the image is in the fit's own error
+    error = np.linalg.norm([noise, measured.flux.subtraction_jy, calibration_error * flux])
     y, x = measured.cutout.origin + [fit.y, fit.x]
     ra, dec = to_sky(plane.wcs, x, y)
     return {
@@ -39,6 +40,7 @@ def fit_row(measured: MeasuredObject, calibration_error: float) -> dict[str, obj
         "fit_flux_mjy": 1e3 * flux,
         "fit_flux_err_mjy": 1e3 * float(error),
         "fit_flux_3re_mjy": 1e3 * WITHIN_3 * flux,
+        "fit_flux_3re_err_mjy": 1e3 * WITHIN_3 * float(error),
         "fit_chi2": fit.chi2,
         "fit_flag": fit.flag,
     }

@@ -69,7 +69,7 @@ def test_units_by_hand():
         "_mjy": "mJy",
         "_ujy_arcsec2": "uJy / arcsec2",
     }
-    assert len(units) == 23
+    assert len(units) == 24
     for name, unit in units.items():
         assert unit == next(one for end, one in by_suffix.items() if name.endswith(end)), name
 

@@ -298,15 +298,16 @@ def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics
     assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 2 / BEAM_PX, rel=0.06)
 
 
-def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics):
+@pytest.mark.parametrize("first", [100, CENTRE_PX + 12])  # far from the aperture; within 1.5 R500
+def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics, first):
     image = np.full((N_PX, N_PX), np.nan)
-    image[:100] = 0  # far from the aperture
+    image[:first] = 0
     mosaics.add(image=image, probability=np.where(np.isnan(image), np.nan, 0.3))
     mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
     assert mosaics.cutout is None
-    assert (row["class"], row["reason"]) == ("N/A", "its own mosaic has no data there")
-    assert row["note"] == "its own mosaic has no data there"
+    assert (row["class"], row["reason"]) == ("N/A", "its own mosaic has no data inside R500")
+    assert row["note"] == "its own mosaic has no data inside R500"
     assert row["coverage"] == pytest.approx(0.5, abs=0.01)
 
 

@@ -64,6 +64,12 @@ def test_a_halo():
     assert row["fit_re_arcmin"] == pytest.approx(14 * 4.5 / 60, rel=0.1)
     # 198 kpc per arcmin at z 0.2
     assert row["halo_re_kpc"] == pytest.approx(198 * row["fit_re_arcmin"], rel=0.01)
+    assert row["halo_re_err_kpc"] == pytest.approx(198 * row["fit_re_err_arcmin"], rel=0.01)
+    # exp(-3) (1 + 3): 0.8 of the light within three radii
+    assert row["fit_flux_3re_err_mjy"] == pytest.approx(0.8009 * row["fit_flux_err_mjy"], rel=1e-3)
+    assert row["halo_s150_err_mjy"] / row["halo_s150_mjy"] == pytest.approx(
+        np.hypot(row["halo_flux_err_mjy"] / row["halo_flux_mjy"], 0.4 * np.log(150 / 144)), rel=1e-3
+    )
     assert row["relic_count"] == 0
     assert row["island_count"] == 1
 
@@ -81,7 +87,7 @@ def test_a_relic_is_tangential():
 @pytest.mark.parametrize("dec", [40.0, 89.8, 90.0, -89.95])
 def test_directions_hold_near_a_pole(dec):
     cluster = replace(CLUSTER, dec_deg=dec)
-    across = measured(bar(0, 70, 60, 5, 0), cluster, dec=dec)  # east or west of the centre, from south to north
+    across = measured(bar(0, 70, 60, 5, 0), cluster, dec=dec)  # beside the centre, from south to north
     assert across["class"] == "cRR"
     assert across["relic_tangential_deg"] == pytest.approx(90, abs=5)
     along = measured(bar(0, 70, 60, 5, 90), cluster, dec=dec)

@@ -12,7 +12,7 @@ from radiounet.measuring.catalogue import join_limits
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
 from radiounet.measuring.cutout_files import write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
-from radiounet.measuring.fluxes import power_w_hz, region_flux
+from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
 from radiounet.settings.measure import MeasureOptions
 
@@ -81,6 +81,19 @@ def test_the_class_map_blanks_a_radio_galaxy():
     told, untold = (cutout(image, region, classes=one) for one in (classes, None))
     fluxes = [region_flux(one, region[20:220, 20:220], 0.1).flux_jy for one in (told, untold)]
     assert fluxes[0] < fluxes[1] - 0.3 * 4e-4 * galaxy.sum() / BEAM_PX
+
+
+def test_a_region_without_data_has_no_flux_density():
+    image = np.where(disc(40), np.nan, 0)
+    found = region_flux(cutout(image), disc(30)[20:220, 20:220], 0.1)
+    assert np.isnan([found.flux_jy, found.error_jy, found.compact_jy, found.blanked_fraction]).all()
+
+
+def test_flux_at_150_by_hand():
+    flux, error = flux_at_150(12.0, 1.0, 144e6, MeasureOptions())
+    # (150 / 144)^-1.3 = 0.9483; ln(150 / 144) = 0.04082, times 0.4 and 12
+    assert flux == pytest.approx(12 * 0.9483, rel=1e-4)
+    assert error == pytest.approx(0.9483 * np.hypot(1, 0.1959), rel=1e-3)
 
 
 def test_power_by_hand():

@@ -46,6 +46,8 @@ def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
     mosaics = {name: row[column("mosaic")] or "" for name, row in rows.items()}
     assert mosaics == {"in P1": "P1", "no z": "P1", "in P3": "P3", "dec 95": "", "row 7": ""}
     assert rows["in P1"][column("p_diffuse")] == 0.5
+    for name in rows.keys() - {"in P1"}:
+        assert (rows[name][column("class")], rows[name][column("reason")]) == ("N/A", notes[name])
     assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
 
 
