@@ -348,7 +348,7 @@ def evaluate(
             },
             "labelled": dict(labelled),
             "objects": summarise_objects(results),
-            "few_false": scan.best(FEW_FALSE_PER_DEG2) | {"count": len(results)},
+            "few_false": scan.best(FEW_FALSE_PER_DEG2, DICE_SHARE) | {"count": len(results)},
             "flux": summarise_flux(results),
             "false_islands": {
                 "per_deg2": divide(sum(causes.values()), area),

@@ -277,8 +277,8 @@ class Scan:
 
     def __init__(self, min_area_px: float = MIN_AREA_PX) -> None:
         self._min_area_px = min_area_px
-        self._found, self._false, self._masked = np.zeros((3, len(THRESHOLDS), len(THRESHOLDS)), int)
-        self._pixels, self._area_deg2 = 0, 0.0
+        self._found, self._false, self._masked, self._right = np.zeros((4, *2 * [len(THRESHOLDS)]), int)
+        self._pixels, self._true, self._area_deg2 = 0, 0, 0.0
 
     def add(
         self, probability: np.ndarray, truth: ObjectTruth | RegionTruth | SceneTruth, pixel_arcsec: float
@@ -294,13 +294,21 @@ class Scan:
                 self._found[row, column] += judgement.found(kept).sum()
                 self._false[row, column] += judgement.false(kept)
                 self._masked[row, column] += judgement.areas[kept].sum()
+                self._right[row, column] += judgement.common[:, kept].sum()
+        self._true += int(judgement.true.sum())
 
-    def best(self, max_false_per_deg2: float = 1.0) -> dict[str, float]:
+    def best(self, max_false_per_deg2: float = 1.0, dice_share: float = 0.0) -> dict[str, float]:
         """Return the mask that finds most with few false islands.
 
         Of equals the one with fewest, then of the highest threshold. It is chosen on what it
         is measured on: the summary of a curve, not what to expect of another image. A mask
         of half the sky finds everything and has no false island: mind what is masked.
+
+        Parameters
+        ----------
+        max_false_per_deg2 : float
+        dice_share : float
+            Least Dice coefficient with the objects, over the highest of the masks with few false islands.
 
         Returns
         -------
@@ -310,6 +318,8 @@ class Scan:
         allowed = np.triu(self._false <= max_false_per_deg2 * self._area_deg2) & (self._found > 0)
         if not allowed.any():
             return {"threshold": np.nan, "peak": np.nan, "found": 0, "false_per_deg2": 0.0, "masked": 0.0}
+        dice = 2 * self._right / np.maximum(self._masked + self._true, 1)
+        allowed &= dice >= dice_share * dice[allowed].max()
         places = [tuple(place) for place in np.argwhere(allowed)]
         place = max(places, key=lambda one: (self._found[one], -self._false[one], one[0], -one[1]))
         return {

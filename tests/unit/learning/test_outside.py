@@ -213,6 +213,19 @@ def test_scan_takes_the_mask_that_finds_most_with_few_false():
     assert scan.best(0.4 / 0.24)["found"] == 1
 
 
+def test_scan_of_masks_that_trace():
+    owner = plane((0, 0, 5, 5, 1), (20, 0, 5, 5, 2), dtype=int)
+    # both objects are found by one wide mask without a false island, one object by a tight one
+    probability = plane((0, 0, 30, 40, 0.3), (0, 0, 5, 5, 0.85), dtype=np.float32)
+    scan = Scan()
+    scan.add(probability, object_truth(owner), 36.0)
+    assert (scan.best()["found"], scan.best()["masked"]) == (2, 1200 / 2400)
+    # Dice of the wide mask: 2 x 50 / (1200 + 50); of the tight one 2 x 25 / (25 + 50)
+    tight = scan.best(dice_share=0.85)
+    assert (tight["found"], tight["masked"]) == (1, 25 / 2400)
+    assert scan.best(dice_share=0.11)["found"] == 2
+
+
 def test_scan_that_finds_nothing():
     scan = Scan()
     scan.add(
