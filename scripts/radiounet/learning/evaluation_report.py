@@ -171,8 +171,8 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Se
     if any(row[0] == FEW_FALSE for row in rows):
         notes.append(
             f"{FEW_FALSE[0].upper()}{FEW_FALSE[1:]}: the threshold and the peak with which each method finds "
-            "most objects on these same images, so expect less on others. The Dice coefficient of that mask is "
-            f"at least {DICE_SHARE:g} of the highest one with so few. In brackets is its share of the area."
+            "most objects on these same images, so expect less on others. The Dice coefficient of its mask "
+            f"is at least {DICE_SHARE:g} of the highest one with so few. Its share of the area is given."
         )
     lines = [
         "# Evaluation",
