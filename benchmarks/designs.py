@@ -287,10 +287,12 @@ def run_design(
     }
 
 
-def left_to_run(designs: Sequence[int], seeds: Sequence[int], out: Path) -> list[tuple[int, int]]:
-    """Seeds and designs without a row in the table; those with one are named on stdout."""
-    lines = out.read_text().splitlines() if out.is_file() else []
-    there = {(row["name"], row["seed"]) for row in map(json.loads, lines)}
+def left_to_run(
+    designs: Sequence[int], seeds: Sequence[int], seconds: float, out: Path
+) -> list[tuple[int, int]]:
+    """Seeds and designs without a row of so long a training; those with one are named on stdout."""
+    rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+    there = {(row["name"], row["seed"]) for row in rows if row["train_s"] >= round(seconds)}
     left = []
     for seed, number in itertools.product(seeds, designs):
         name = DESIGNS[number].name
@@ -326,11 +328,11 @@ def main() -> None:
         "--out",
         type=Path,
         default=Path("results/designs.jsonl"),
-        help="rows, to which others are added; a design and seed that has one is left out",
+        help="rows, to which others are added; what has one of so long a training is left out",
     )
     parser.add_argument("--state", type=Path, help="folder: a program that is stopped goes on from it")
     args = parser.parse_args()
-    runs = left_to_run(args.designs, args.seeds, args.out)
+    runs = left_to_run(args.designs, args.seeds, args.seconds, args.out)
     if not runs:
         return
     args.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

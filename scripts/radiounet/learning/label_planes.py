@@ -26,7 +26,7 @@ OPEN_SHAPES = re.compile(
     r"(?:^|;)\s*[#+-]?\s*(vector|ruler|segment|projection|line|compass)\s*\(\s*[\d+-]", re.I | re.M
 )
 """What DS9 draws that holds no pixels, and that may be read as nothing at all."""
-WORDS = re.compile(r"\{[^}\n]*\}")
+WORDS = re.compile(r"\{[^}\n]*\}|(?<==)(?:\"[^\"\n]*\"|'[^'\n]*')")
 JOINED = re.compile(r"\|\|[ \t]*(?=[+-]?[ \t]*[a-z]+[ \t]*[(\d])", re.I)
 """Between two shapes on one line, of which the library reads only the first."""
 MOST_NAMED = 10

@@ -108,7 +108,7 @@ def island_flags(
         "galactic": low_latitude and _is_wide(measured)
         if galactic is None
         else galactic > GALACTIC_ALONE or (galactic > GALACTIC and _is_galactic_around(measured)),
-        "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
+        "artefact": _is_artefact(class_means) or _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
         "blend": shares,
@@ -163,8 +163,10 @@ def classify_island(
         Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
     """
     doubts = _doubts(measured, flags, class_means)
-    decision = Decision("U", doubts) if doubts else _by_form(measured, place)
-    warnings = [text for name, text in WARNINGS.items() if flags[name]]
+    decision = Decision("U", "; ".join(doubts)) if doubts else _by_form(measured, place)
+    near_source = flags["artefact"] and not _is_artefact(class_means)
+    shown = flags | {"artefact": near_source}  # an artefact by its class is a doubt
+    warnings = [text for name, text in WARNINGS.items() if shown[name]]
     return Decision(decision.label, "; ".join([decision.reason, *warnings]))
 
 
@@ -190,24 +192,30 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
     return Decision("U", f"{where}: too far out for a halo; {form}; {turned}: not tangential, as a relic is")
 
 
-def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[str, float]) -> str:
-    """Why an island is uncertain whatever its form; '' for no reason."""
+def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[str, float]) -> list[str]:
+    """Why an island is uncertain whatever its form."""
+    doubts = []
     if not measured.flux.flux_jy > 0:
-        return "nothing left without compact sources"
+        doubts.append("nothing left without compact sources")
     if flags["galactic"]:
         known = class_means.get("Galactic")
-        return (
-            f"Galactic emission (p {known:.2f})"
-            if known is not None
-            else "wide, and close to the Galactic plane"
+        by_class = known is not None
+        doubts.append(
+            f"Galactic emission (p {known:.2f})" if by_class else "wide, and close to the Galactic plane"
         )
-    if class_means.get("artefact", 0) > ARTEFACT:
-        return f"an artefact (p {class_means['artefact']:.2f})"
+    if _is_artefact(class_means):
+        doubts.append(f"an artefact (p {class_means['artefact']:.2f})")
     if class_means.get(RADIO_GALAXY, 0) > 0.5:
-        return f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})"
-    if measured.central_jy > OVERWHELMING * max(measured.flux.flux_jy, 0) and not measured.is_profile:
-        return "much brighter sources in its middle, and no exponential profile"
-    return ""
+        doubts.append(f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})")
+    flux = measured.flux.flux_jy
+    if flux > 0 and measured.central_jy > OVERWHELMING * flux and not measured.is_profile:
+        doubts.append("much brighter sources in its middle, and no exponential profile")
+    return doubts
+
+
+def _is_artefact(class_means: dict[str, float]) -> bool:
+    """Whether the class map calls an island an artefact."""
+    return class_means.get("artefact", 0) > ARTEFACT
 
 
 def classify_cluster(

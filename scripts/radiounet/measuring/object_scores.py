@@ -49,7 +49,7 @@ class ObjectResult:
     visible_jy: float
     found: bool
     measured_jy: float
-    number: int = 0
+    number: int
 
 
 def score_objects(

@@ -79,13 +79,14 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
     list_of_pairs = Path(folder, "pairs.txt")
     _require_same_results(list_of_pairs, results, paths.values())
+    # before the labels: a run that is killed among them can be repeated
+    with atomic(list_of_pairs) as temporary:
+        temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
     for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
         header.add_history(f"labels {sha256_of(labels)}")
         write_fits(path, known[mask].labels(), header)
-    with atomic(list_of_pairs) as temporary:
-        temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
     if contradicted := sum(one.contradicted for one in known.values()):
@@ -96,11 +97,12 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
 def _require_same_results(list_of_pairs: Path, results: str, paths: Iterable[str]) -> None:
     """Raise `ConfigError` if a folder holds labels that other results gave, or that nobody knows of."""
     advice = "give --out another folder"
-    if not list_of_pairs.is_file():
-        if there := [path for path in paths if Path(path).exists()]:
-            raise ConfigError(f"{there[0]} is there, and no {list_of_pairs.name} that lists it: {advice}")
-        return
-    for pair in list_of_pairs.read_text(encoding="utf-8").splitlines():
+    is_listed = list_of_pairs.is_file()
+    pairs = list_of_pairs.read_text(encoding="utf-8").splitlines() if is_listed else []
+    listed = {Path(pair.rpartition(":")[2]).absolute() for pair in pairs}
+    if there := [path for path in paths if Path(path).exists() and Path(path).absolute() not in listed]:
+        raise ConfigError(f"{there[0]} is there, and no {list_of_pairs.name} that lists it: {advice}")
+    for pair in pairs:
         image = pair.rpartition(":")[0]
         if not Path(image).absolute().is_relative_to(Path(results).absolute()):
             raise ConfigError(f"{list_of_pairs} lists {image}, which is not of {results}: {advice}")

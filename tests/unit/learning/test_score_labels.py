@@ -110,6 +110,9 @@ def test_shapes_that_are_joined_on_a_line_are_all_read(tmp_path, joint):
     shapes = [circle(wcs, x, 60, 45).strip() for x in (30, 60, 90)]
     shapes.append("-" + circle(wcs, 90, 60, 20).strip())
     labels = drawn(tmp_path, HEAD + joint.join(shapes) + " # color=red text={a || b}\n").numbers
+    for text in ('text="a || circle(9,9,9)"', "text='a || circle(9,9,9)'"):
+        again = drawn(tmp_path, HEAD + joint.join(shapes) + f" # {text}\n").numbers
+        np.testing.assert_array_equal(again, labels)
     assert [labels[60, x] for x in (30, 60, 82, 90)] == [1, 2, 3, 0]
 
 

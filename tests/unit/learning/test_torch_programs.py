@@ -106,19 +106,23 @@ def test_a_state_of_an_unfinished_run_is_gone_on_from(tmp_path, pool, small):
 
 def test_rows_that_are_there_are_left_out(tmp_path, capsys, small):
     out = tmp_path / "rows.jsonl"
-    assert designs.left_to_run([0, 1], [1, 2], out) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert designs.left_to_run([0, 1], [1, 2], 50, out) == [(1, 0), (1, 1), (2, 0), (2, 1)]
     assert capsys.readouterr().out == ""
     out.write_text(
-        "".join(json.dumps({"name": small[n].name, "seed": s}) + "\n" for n, s in ((0, 2), (1, 1)))
+        "".join(
+            json.dumps({"name": small[n].name, "seed": s, "train_s": 50}) + "\n" for n, s in ((0, 2), (1, 1))
+        )
     )
-    assert designs.left_to_run([0, 1], [1, 2], out) == [(1, 0), (2, 1)]
+    assert designs.left_to_run([0, 1], [1, 2], 50.4, out) == [(1, 0), (2, 1)]
     said = capsys.readouterr().out.splitlines()
     assert said == [f"design 1, seed 1: its row is in {out}", f"design 0, seed 2: its row is in {out}"]
+    # rows of a shorter trial do not count
+    assert designs.left_to_run([0, 1], [1, 2], 3000, out) == [(1, 0), (1, 1), (2, 0), (2, 1)]
 
 
 def test_with_all_rows_there_nothing_is_simulated(tmp_path, monkeypatch):
     out = tmp_path / "rows.jsonl"
-    out.write_text(json.dumps({"name": designs.DESIGNS[0].name, "seed": 1}) + "\n")
+    out.write_text(json.dumps({"name": designs.DESIGNS[0].name, "seed": 1, "train_s": 50}) + "\n")
     monkeypatch.setattr(designs, "ProcessPoolExecutor", None)
     monkeypatch.setattr(sys, "argv", ["designs.py", "0", "--out", str(out)])
     designs.main()

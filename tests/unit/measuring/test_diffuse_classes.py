@@ -145,6 +145,18 @@ def test_a_radio_galaxy_of_the_class_map():
     assert "radio galaxy more than diffuse (p 0.71)" in row["reason"]
 
 
+def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
+    classes = {
+        name: np.full((N_PX, N_PX), 180, np.uint8) for name in ("Galactic", "artefact", "radio galaxy")
+    }
+    row = measured(halo(peak=3.5e-4, radius=20), classes=classes)
+    assert row["flag_artefact"]
+    assert row["flag_galactic"]
+    doubts = "Galactic emission (p 0.71); an artefact (p 0.71); a radio galaxy more than diffuse (p 0.71)"
+    assert doubts in row["reason"]
+    assert "bright source" not in row["reason"]
+
+
 def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     near = replace(CLUSTER, name="near")
     far = Cluster("far", RA, DEC + 70 * 4.5 / 3600, 0.2, 6.0)

@@ -214,11 +214,11 @@ def test_recall_in_bins_by_hand():
 
 def test_summary_of_objects_and_fluxes():
     results = [
-        ObjectResult("halo", 9.0, 3.0, 1.0, 0.8, True, 0.8),
-        ObjectResult("halo", 5.0, 3.0, 2.0, 2.0, True, 2.0),
-        ObjectResult("relic", 1.5, 20.0, 1.0, 1.0, True, 5.0),
-        ObjectResult("relic", 1.2, 0.5, 1.0, 1.0, False, 0.0),
-        ObjectResult("relic", 4.5, 0.5, 1.0, 1.0, False, 0.1),
+        ObjectResult("halo", 9.0, 3.0, 1.0, 0.8, True, 0.8, 1),
+        ObjectResult("halo", 5.0, 3.0, 2.0, 2.0, True, 2.0, 2),
+        ObjectResult("relic", 1.5, 20.0, 1.0, 1.0, True, 5.0, 3),
+        ObjectResult("relic", 1.2, 0.5, 1.0, 1.0, False, 0.0, 4),
+        ObjectResult("relic", 4.5, 0.5, 1.0, 1.0, False, 0.1, 5),
     ]
     objects = summarise_objects(results)
     assert objects["all"] == {"count": 5, "found": 3, "recall": pytest.approx(0.6)}
@@ -245,7 +245,7 @@ def test_an_island_that_is_mostly_unknown_is_not_false(unknown, false):
 
 
 def test_fluxes_of_objects_that_are_hardly_visible_do_not_count():
-    parts = [ObjectResult("halo", 9.0, 3.0, 1.0, visible, True, visible) for visible in (0.79, 0.8, 1.3)]
+    parts = [ObjectResult("halo", 9.0, 3.0, 1.0, visible, True, visible, 1) for visible in (0.79, 0.8, 1.3)]
     assert summarise_flux(parts)["ratio"] == [0.8, 1.3]
 
 

@@ -13,6 +13,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
 from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
+from radiounet.publishing import label_pairs
 from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
@@ -144,6 +145,31 @@ def test_the_verb(run, tmp_path):
     with pytest.raises(SystemExit, match="78"):
         main(command)
     assert (tmp_path / "out" / "pairs.txt").read_text() == "my own notes\n"
+
+
+def test_a_run_killed_among_its_labels_can_be_repeated(run, tmp_path, monkeypatch):
+    path, out = labelled(run, tmp_path, "cluster", "halo"), tmp_path / "out"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(label_pairs, "provenance", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_label_pairs(run.root, path, str(out))
+    (out / "a.labels.fits").write_bytes(b"written last")
+    (pair,) = write_label_pairs(run.root, path, str(out))
+    assert fits.getdata(pair.rpartition(":")[2]).any()
+
+
+def test_labels_that_the_list_does_not_name_are_not_overwritten(run, tmp_path):
+    path, out = labelled(run, tmp_path, "cluster", "halo"), tmp_path / "out"
+    out.mkdir()
+    (out / "pairs.txt").write_text(f"{run.root}/b.fits:{out}/b.labels.fits\n")
+    (out / "a.labels.fits").write_bytes(b"my own")
+    with pytest.raises(ConfigError, match=r"a.labels.fits is there, and no pairs.txt that lists it"):
+        write_label_pairs(run.root, path, str(out))
+    assert (out / "a.labels.fits").read_bytes() == b"my own"
 
 
 def test_labels_of_a_second_image_leave_those_of_the_first_alone(run, tmp_path):

@@ -28,7 +28,7 @@ const Catalogue = (() => {
   function select(list, query) {
     const { columns } = list;
     const classes = query.has("class") ? new Set(query.get("class").split("|")) : null;
-    const wanted = list.classes.map((_, index) => !classes || classes.has(list.classes[index] || "not measured"));
+    const wanted = list.classes.map((_, index) => !classes || classes.has(list.classes[index]));
     const text = plain(query.get("name") || "");
     const bit = list.flags.indexOf(query.get("flag"));
     const unflagged = query.get("flag") === "none";
@@ -101,7 +101,7 @@ const Catalogue = (() => {
   function filters(list, query, set, run) {
     const counts = new Map();
     for (let row = 0; row < list.count; row++) counts.set(list.className(row), (counts.get(list.className(row)) || 0) + 1);
-    const order = ["cRH", "cRH+cRR", "cRR", "U", "NDE", "N/A", "not measured"];
+    const order = ["cRH", "cRH+cRR", "cRR", "U", "NDE", "N/A"];
     const names = [...counts.keys()].sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99 || (a < b ? -1 : 1));
     const chosen = query.has("class") ? new Set(query.get("class").split("|")) : new Set(names);
     const toggle = (name, on) => {

@@ -110,7 +110,7 @@ const Site = (() => {
       this.chance = kind === "clusters" ? "p_diffuse" : "p_max";
     }
     at(column, row) { return this.columns[column][row]; }
-    className(row) { return this.classes[this.columns.class[row]] || "not measured"; }
+    className(row) { return this.classes[this.columns.class[row]]; }
     mosaic(row) { return this.mosaics[this.columns.mosaic[row]].name; }
     stem(row) { return this.columns.stem[row] || this.columns.name[row].replace(/ /g, "_"); }
     link(row) { return `#/${this.singular}/${encodeURIComponent(this.mosaic(row))}/${encodeURIComponent(this.stem(row))}`; }
@@ -141,8 +141,7 @@ const Site = (() => {
     "cRH+cRR": ["#009e73", "square", "candidate halo and relic"],
     "U": ["#b0589a", "ring", "uncertain"],
     "NDE": ["#7d858c", "dot", "no diffuse emission"],
-    "N/A": ["#7d858c", "cross", "image cannot be used"],
-    "not measured": ["#7d858c", "cross", "not measured"],
+    "N/A": ["#7d858c", "cross", "not measured, see the reason"],
   };
   function kindOf(name) {
     if (CLASSES[name]) return CLASSES[name];
