@@ -3,7 +3,7 @@
 from radiounet.measuring.high_resolution import fetch_high_resolution
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.survey.cells import cell_pixel
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure
 from radiounet.survey.survey import add_survey_options, survey_from
 
 
@@ -20,7 +20,7 @@ def main() -> None:
         parser.error("mosaics.high_resolution names no images")
 
     def work() -> None:
-        survey, clusters = survey_from(args), read_clusters(args.clusters, args.settings.measure)
+        survey, clusters = survey_from(args), clusters_to_measure(args.clusters, args.settings.measure)
         places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
         mine = [clusters[index] for index in survey.members([args.mosaic], *places)[args.mosaic]]
         names: dict[str, str | int] = {"mosaic": args.mosaic}

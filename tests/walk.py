@@ -14,13 +14,13 @@ from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.islands import find_islands
 from radiounet.settings.releases import DR2
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure
 from radiounet.survey.survey import Survey
 from stages import MEASURE, SEGMENTATION, fetch_field, leave_out, reject_mosaic, run_stages, write_image
 
 SURVEY = Survey(DR2, [Mosaic(name, ra, 30.0, 200) for name, ra in (("P1", 10.0), ("P2", 20.0), ("P3", 30.0))])
 ROWS = (
-    *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
+    *("in P1,10,30,0.2,3", "no z,10.1,30,,3", "z 9,10,30,9,3", "in P3,30,30,0.2,3", "dec 95,10,95,0.2,3"),
     *("far,200,-30,0.2,3", "not in this run,20,30,0.2,3", ",,,,"),
 )
 MADE = {}
@@ -50,7 +50,7 @@ def make_walk(folder):
         Table.read(one("P1"), format="ascii.ecsv") for one in (products.islands, products.clusters)
     )
     MADE["rejected"] = make_table("rejected", unique_rejections(rejected.values()), {})
-    MADE.update(products=products, rejections=rejected, input=read_clusters(table, MEASURE))
+    MADE.update(products=products, rejections=rejected, input=clusters_to_measure(table, MEASURE))
 
 
 def a_row(kind, **values):

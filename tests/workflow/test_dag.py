@@ -18,7 +18,7 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2, DR3
 from radiounet.survey.catalogues import convert_catalogue
 from radiounet.survey.cells import HealpixCells, NearestPointing, cell_pixel
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure
 from radiounet.survey.fields import Field
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
@@ -386,9 +386,10 @@ def test_complete_releases_print_a_plan(run, release, source, expected):
             cells = HealpixCells(DR3.model_copy(update={"pixel_arcsec": 1.5}))
             sides = [cells.geometry(cell_pixel(row["name"])).n_px for row in csv.DictReader(stream)]
         assert (min(sides), max(sides)) == (14390, 17752)
-    clusters = read_clusters(run.folder / "resources/clusters/psz2.ecsv", MeasureOptions())
+    clusters = clusters_to_measure(run.folder / "resources/clusters/psz2.ecsv", MeasureOptions())
     assert len(clusters) == 1653
-    assert sum(cluster.measurable for cluster in clusters) == 1094  # those with a redshift
+    assert all(cluster.measurable for cluster in clusters)
+    assert sum(not cluster.assumed_size for cluster in clusters) == 1094  # those with a redshift
 
 
 def test_training_on_slurm_asks_for_a_gpu_and_simulation_for_none(run):

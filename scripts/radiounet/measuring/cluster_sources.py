@@ -93,7 +93,7 @@ class ClusterSources:
         decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage, others)
         row: dict[str, object] = {
             "class": decision.label,
-            "reason": decision.reason,
+            "reason": join_notes(decision.reason, "R500 is assumed" if cluster.assumed_size else ""),
             "flux_r500_mjy": 1e3 * whole.flux_jy,
             "flux_r500_err_mjy": 1e3 * whole.error_jy,
             "compact_mjy": 1e3 * whole.compact_jy,
@@ -240,7 +240,7 @@ class ClusterSources:
             row |= {
                 "relic_width_kpc": first.measured.shape.width_arcmin * kpc,
                 "relic_distance_kpc": arcmin * kpc,
-                "relic_distance_r500": first.place.distance_r500,
+                "relic_distance_r500": np.nan if cluster.assumed_size else first.place.distance_r500,
                 "relic_tangential_deg": first.place.tangential_deg,
             }
         return row
@@ -286,9 +286,9 @@ def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:
 
 
 def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object]:
-    """R500 in kpc and the mass inside it, ``M500 = 500 rho_c 4 pi R500^3 / 3``; NaN without a redshift."""
+    """R500 in kpc and the mass inside it, ``M500 = 500 rho_c 4 pi R500^3 / 3``; NaN if not known."""
     radius = cluster.r500_arcmin * _kpc_per_arcmin(cluster, options)
-    if not np.isfinite(radius):
+    if cluster.assumed_size or not np.isfinite(radius):
         return {"r500_kpc": np.nan, "m500_msun": np.nan}
     density = 500 * flat_cosmology(options.h0, options.omega_m).critical_density(cluster.redshift)
     mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(u.solMass)

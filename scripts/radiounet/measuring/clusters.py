@@ -24,7 +24,7 @@ from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import log_notes, read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
@@ -277,7 +277,7 @@ def measure_clusters(
     compact : CompactFiles, optional
         Where compact sources come from, beside the image itself.
     """
-    clusters = read_clusters(table, options) if table else []
+    clusters = clusters_to_measure(table, options) if table else []
     owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
     mine = [clusters[index] for index in owned]
     if any(cluster.measurable for cluster in mine):

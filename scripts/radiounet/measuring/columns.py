@@ -277,6 +277,7 @@ CLUSTERS = {
     "flag_shared": Column(
         bool, None, "meta.code.qual", "An island reaches into R500 of this cluster and of another one"
     ),
+    "flag_r500": Column(bool, None, "meta.code.qual", "No table gives R500; it is assumed, see the note"),
     **_LIMITS,
     "upper_limit_mjy": Column(
         float,
@@ -360,6 +361,7 @@ def unmeasured_cluster(cluster: Cluster, mosaic: str, why: str = "") -> dict[str
         "r500_arcmin": cluster.r500_arcmin,
         "mosaic": mosaic,
         "galactic_latitude_deg": galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg),
+        "flag_r500": cluster.assumed_size,
         "fit_flag": -1,
         "class": "N/A",
         "reason": note,

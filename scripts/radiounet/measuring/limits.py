@@ -26,7 +26,7 @@ from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
 from radiounet.settings.limits import LimitOptions
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import TYPICAL_R500_KPC, clusters_to_measure
 from radiounet.survey.cosmology import arcmin_per_kpc
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
@@ -45,8 +45,6 @@ PARTS = 50, 90
 """Percent that are found at the flux densities of the columns."""
 LEAST_PLACED = 0.5
 """Part of the mocks that must find a place."""
-TYPICAL_R500_KPC = 1200.0
-"""R500 of a cluster whose redshift is not known, for the sizes of mocks."""
 RELIC_WIDTH_KPC, RELIC_LENGTH_KPC = (100.0, 300.0), (500.0, 1500.0)
 DIAMETER = 6.0
 """Diameter of a halo in e-folding radii, for the relation of Bruno et al.; it holds 80 % of the flux."""
@@ -299,7 +297,7 @@ def measure_limits(
     OriginError
         The products do not belong together, or to another model.
     """
-    clusters = read_clusters(table, measure) if table else []
+    clusters = clusters_to_measure(table, measure) if table else []
     places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]
     chosen = [cluster for cluster in mine if cluster.measurable]

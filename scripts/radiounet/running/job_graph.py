@@ -216,7 +216,7 @@ class JobGraph:
         """
         if not self.cluster_table:
             return []
-        from radiounet.survey.cluster_tables import merged_from, read_clusters
+        from radiounet.survey.cluster_tables import clusters_to_measure, merged_from
 
         (path,), lists = self.cluster_table, self.cluster_lists
         for made in self.lists_made_first:
@@ -224,7 +224,7 @@ class JobGraph:
                 raise ConfigError(f"{made} is not there: make it once, {_hint('lists')}")
         if path not in lists and not merged_from(path, lists):
             raise ConfigError(f"{path} was merged from other lists: make it again, {_hint('lists')}")
-        return read_clusters(path, self.config.measure)
+        return clusters_to_measure(path, self.config.measure)
 
     @cached_property
     def selected(self) -> list[str]:

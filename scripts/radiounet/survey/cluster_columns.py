@@ -113,6 +113,8 @@ class Rows:
         self._count = count
         self._given = units
         self._notes: dict[int, list[str]] = defaultdict(list)
+        self.impossible = np.zeros(count, bool)
+        """Rows of a redshift or size that cannot be; one of 0 or less says that it is not known."""
 
     def note(self, where: np.ndarray, words: Callable[[int], str]) -> None:
         """Add a note to some rows, ``[row]`` of bool."""
@@ -190,6 +192,8 @@ class Rows:
         self.note(outside, lambda row: f"{limit.words} {values[row]:.6g}{limit.unit_text} is outside {limit}")
         refused = outside.copy()
         refused[list(wrong)] = True
+        if sexagesimal is None:
+            self.impossible |= refused & ~(values <= 0)
         return np.where(outside, np.nan, values), refused
 
 

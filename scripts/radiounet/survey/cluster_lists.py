@@ -108,7 +108,7 @@ def merge_cluster_tables(lists: Mapping[str, MeasureOptions], target: str) -> No
     lists : mapping of path to MeasureOptions
         Tables, and how each is read, see `radiounet.survey.cluster_tables.read_clusters`.
     target : path
-        Table (ECSV) with ``name, ra, dec, z, R500`` (arcmin), ``note`` and ``other_names``. Its metadata
+        Table (ECSV) of `radiounet.survey.cluster_tables.MERGED_COLUMNS`, R500 in arcmin. Its metadata
         say what was merged.
 
     Raises
@@ -132,8 +132,10 @@ def merge_cluster_tables(lists: Mapping[str, MeasureOptions], target: str) -> No
             *(len(found.apart), RADIUS_ARCMIN, ", ".join(found.apart[:MAX_NAMED])),
             ", ..." if len(found.apart) > MAX_NAMED else "",
         )
-    kinds = [str if name in ("name", "note", "other_names") else float for name in MERGED_COLUMNS]
-    table = Table(rows=list(map(astuple, found.clusters)) or None, names=MERGED_COLUMNS, dtype=kinds)
+    kinds = {"name": str, "note": str, "other_names": str, "refused": bool}
+    rows = [astuple(one)[: len(MERGED_COLUMNS)] for one in found.clusters]
+    dtypes = [kinds.get(name, float) for name in MERGED_COLUMNS]
+    table = Table(rows=rows or None, names=MERGED_COLUMNS, dtype=dtypes)
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("R500", "arcmin")):
         table[name].unit = unit
     table.meta = {
@@ -204,6 +206,7 @@ def _joined(kept: Cluster, other: Cluster, name: str) -> Cluster:
         **{key: getattr(other, key) for key in lacks},
         note=join_notes(kept.note, note),
         other_names=join_notes(kept.other_names, named),
+        refused=kept.refused or other.refused,
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -18,15 +19,21 @@ from radiounet.images.words import writable
 from radiounet.settings.catalogues import CLUSTER_COLUMNS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_columns import LIMITS, TEXT, Rows, column_texts, parse_unit
-from radiounet.survey.cosmology import flat_cosmology, r500
-from radiounet.survey.survey import Cluster
+from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology, r500
+from radiounet.survey.survey import Cluster, join_notes
 
 logger = logging.getLogger(__name__)
 
 MAX_NAMED = 10  # names in one line of the log
 MAX_NOTES = 50  # lines of it
 
-MERGED_LISTS = "cluster_lists"
+TYPICAL_R500_KPC = 1200.0
+"""R500 of a cluster whose size or redshift is not known."""
+TYPICAL_R500_ARCMIN = 5.0
+"""The same at a redshift of 0.26, for clusters of unknown redshift. Where PSZ2 has one, the median R500
+is 5.2 arcmin."""
+
+MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""
 
 
@@ -37,8 +44,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     upper or lower case. Positions are ICRS, in deg where no unit is given, or
     sexagesimal text (RA in hours). Sizes need units; a text table has none, and
     gives M500 in 1e14 solMass or takes ``--unit``. R500 is used where a row has
-    both. A row that cannot be measured has NaN for R500, for its position where
-    that is at fault, and says why in `note`. The table of lists that were merged
+    both. What a row does not tell, or what is impossible, is NaN, and `note` says
+    why. The table of lists that were merged
     (`radiounet.survey.cluster_lists`) keeps the notes and sizes that it holds.
 
     Parameters
@@ -79,13 +86,34 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     rows.note(lost & ~no_ra & ~no_dec, lambda _: "no position")
     redshift, bad_redshift = rows.values("z", columns["z"])
     size = _angular_size(rows, columns, redshift, bad_redshift, options)
+    refused = rows.impossible & np.isnan(size)
     ra, dec, size = (np.where(lost, np.nan, one) for one in (ra % 360 % 360, dec, size))
     names = _stable_names(column_texts(columns["name"]), ra, dec, rows)
-    cells = zip(names, ra.tolist(), dec.tolist(), redshift.tolist(), size.tolist(), rows.notes(), strict=True)
+    texts = rows.notes(), [""] * len(names), refused.tolist()
+    cells = zip(names, ra.tolist(), dec.tolist(), redshift.tolist(), size.tolist(), *texts, strict=True)
     return [Cluster(*cell) for cell in cells]
 
 
-MERGED_COLUMNS = ("name", "ra", "dec", "z", "R500", "note", "other_names")
+def clusters_to_measure(path: str | Path, options: MeasureOptions) -> list[Cluster]:
+    """Read a cluster table as `read_clusters` does, with the size of a typical cluster where none is known.
+
+    Where a size, mass or redshift is impossible, none is assumed.
+    """
+    return [_with_size(one, options) for one in read_clusters(path, options)]
+
+
+def _with_size(cluster: Cluster, options: MeasureOptions) -> Cluster:
+    if cluster.measurable or cluster.refused or not np.isfinite([cluster.ra_deg, cluster.dec_deg]).all():
+        return cluster
+    size = TYPICAL_R500_ARCMIN
+    if np.isfinite(cluster.redshift):
+        per_kpc = arcmin_per_kpc(cluster.redshift, flat_cosmology(options.h0, options.omega_m))
+        size = min(TYPICAL_R500_KPC * per_kpc, LIMITS["angle"].high)
+    note = join_notes(cluster.note, f"R500 is assumed to be {size:.3g} arcmin")
+    return replace(cluster, r500_arcmin=size, note=note, assumed_size=True)
+
+
+MERGED_COLUMNS = ("name", "ra", "dec", "z", "R500", "note", "other_names", "refused")
 """Columns of the table of merged lists, in the order of the fields of `Cluster`."""
 
 
@@ -200,6 +228,7 @@ def _angular_size(
     )
     rows.note(open_ & np.isnan(length) & ~refused, lambda _: "neither M500 nor R500")
     rows.note(open_ & ~known & ~bad_redshift, lambda _: "no redshift")
+    rows.impossible |= outside
     return np.where(open_, np.where(known & ~outside, angle, np.nan), size)
 
 

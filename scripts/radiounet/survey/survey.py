@@ -37,6 +37,10 @@ class Cluster:
     """Why it cannot be measured, or what of its row was not used."""
     other_names: str = ""
     """Names of the same cluster in other lists that were merged: ``mcxc: J0041.8-0918; own: A 85``."""
+    refused: bool = False
+    """Whether a value from which R500 would follow is impossible."""
+    assumed_size: bool = False
+    """Whether `r500_arcmin` is that of a typical cluster, since no table gives it."""
 
     @property
     def measurable(self) -> bool:

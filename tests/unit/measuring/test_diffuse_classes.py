@@ -206,6 +206,16 @@ def test_without_a_redshift_there_are_flux_densities_and_no_kpc():
     assert np.isnan([*cluster_sizes(unknown, OPTIONS).values()]).all()
 
 
+def test_an_assumed_r500_is_no_result():
+    assumed = replace(CLUSTER, assumed_size=True)
+    row = measured(bar(70, 0, 60, 5, 90), assumed)
+    assert row["class"] == "cRR"
+    assert row["reason"].endswith("R500 is assumed")
+    assert np.isnan(row["relic_distance_r500"])
+    assert row["relic_distance_kpc"] == pytest.approx(70 * 4.5 / 60 * 198, rel=0.03)
+    assert np.isnan([*cluster_sizes(assumed, OPTIONS).values()]).all()
+
+
 def test_mass_of_r500_by_hand():
     # H(z)^2 = 70^2 (0.3 1.2^3 + 0.7); rho_c = 3 H^2 / (8 pi G); 6' at 198.0 kpc per arcmin
     sizes = cluster_sizes(CLUSTER, OPTIONS)

@@ -172,6 +172,14 @@ def test_a_cluster_without_redshift_has_mocks_by_its_r500(walk):
     assert unknown["bruno_limit_mjy"] == pytest.approx(10**-0.091 * 0.1 * 81**0.789, rel=0.1)
 
 
+def test_a_cluster_without_redshift_and_r500_has_limits(walk):
+    table = walk.table(f"no z,{RA},{DEC},,3\n")
+    assert table["limit_note"].tolist() == [
+        "no redshift; R500 is assumed to be 5 arcmin; no redshift: mocks as if R500 were 1200 kpc"
+    ]
+    assert np.isfinite(table["flux_90_mjy"][0])
+
+
 def test_mocks_of_a_nearby_cluster_are_no_larger_than_the_background_allows(walk):
     # 0.02: 0.405 kpc per arcsec, 1.82 per px; 1248 px, twice 13 boxes of 48, are 6 times 379 kpc
     site = Site(Cluster("A", RA, DEC, 0.02, 45.0), walk.scene(), OPTIONS, COSMOLOGY)
@@ -230,15 +238,15 @@ def test_relics_have_columns_of_their_own(walk):
     assert np.isnan(without["relic_flux_50_mjy"])
 
 
-ROWS = f"C,{RA},{DEC},0.3,3\nno z,{RA + 0.01},{DEC},,3\nfar,10,80,0.3,3\n"
+ROWS = f"C,{RA},{DEC},0.3,3\nz 9,{RA + 0.01},{DEC},9,3\nfar,10,80,0.3,3\n"
 
 
 def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk):
     table = walk.table(ROWS)
-    assert table["name"].tolist() == ["C", "no z"]
+    assert table["name"].tolist() == ["C", "z 9"]
     assert np.isfinite(table["flux_50_mjy"][0])
     assert np.isnan(table["flux_50_mjy"][1])
-    assert table["limit_note"].tolist()[1] == "no redshift"
+    assert table["limit_note"].tolist()[1] == "redshift 9 is outside 0.001..5"
     assert table.colnames == list(LIMITS)
     for name, column in LIMITS.items():
         assert str(table[name].unit or "") == (column.unit or "")
@@ -249,8 +257,8 @@ def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk):
 
 
 def test_rows_are_in_the_order_of_the_list(walk):
-    """So that two of the same name and place can be told apart; the second has no redshift."""
-    table = walk.table(f"C,{RA},{DEC},0.3,3\nC,{RA},{DEC},,3\nA,{RA - 0.01},{DEC},0.3,3\n")
+    """So that two of the same name and place can be told apart; the second has an impossible redshift."""
+    table = walk.table(f"C,{RA},{DEC},0.3,3\nC,{RA},{DEC},9,3\nA,{RA - 0.01},{DEC},0.3,3\n")
     assert table["name"].tolist() == ["C", "C", "A"]
     assert np.isfinite(table["flux_50_mjy"]).tolist() == [True, False, True]
 

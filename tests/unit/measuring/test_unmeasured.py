@@ -33,20 +33,27 @@ def accounted(tmp_path):
 @pytest.mark.parametrize("suffix", CATALOGUE_SUFFIXES)
 def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
     rows = {row[0]: row for row in rows_of(read_catalogue(accounted, "clusters", suffix))}
-    assert set(rows) == {"in P1", "no z", "in P3", "dec 95", "row 7"}
+    assert set(rows) == {"in P1", "no z", "z 9", "in P3", "dec 95", "row 8"}
     column = list(COLUMNS["clusters"]).index
     notes = {name: row[column("note")] or "" for name, row in rows.items()}
     assert notes == {
         "in P1": "",
-        "no z": "no redshift",
+        "no z": "no redshift; R500 is assumed to be 5 arcmin",
+        "z 9": "redshift 9 is outside 0.001..5",
         "in P3": f"rejected: {MADE['rejections']['P3'].reason}",
         "dec 95": "declination 95 deg is outside -90..90 deg",
-        "row 7": "no position; neither M500 nor R500; no redshift; no name in the table",
+        "row 8": "no position; neither M500 nor R500; no redshift; no name in the table",
     }
     mosaics = {name: row[column("mosaic")] or "" for name, row in rows.items()}
-    assert mosaics == {"in P1": "P1", "no z": "P1", "in P3": "P3", "dec 95": "", "row 7": ""}
+    assert mosaics == {"in P1": "P1", "no z": "P1", "z 9": "P1", "in P3": "P3", "dec 95": "", "row 8": ""}
     assert rows["in P1"][column("p_diffuse")] == 0.5
-    for name in rows.keys() - {"in P1"}:
+    assert rows["no z"][column("p_diffuse")] is not None
+    assert [bool(rows[name][column("flag_r500")]) for name in ("in P1", "no z", "z 9")] == [
+        False,
+        True,
+        False,
+    ]
+    for name in rows.keys() - {"in P1", "no z"}:
         assert (rows[name][column("class")], rows[name][column("reason")]) == ("N/A", notes[name])
     assert [rows[name][column("ra_deg")] for name in ("in P3", "dec 95")] == [30.0, None]
 
@@ -54,17 +61,17 @@ def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
 def test_clusters_without_a_position_are_counted_and_named_in_the_log(caplog, accounted):
     text = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
     assert "1 cluster of the input: declination 95 deg is outside -90..90 deg (dec 95)" in text
-    assert "no name in the table (row 7)" in text
+    assert "no name in the table (row 8)" in text
 
 
 def test_the_counts_of_clusters_add_up(accounted):
     history = list(fits.getheader(accounted.catalogue("clusters", "fits"), 1)["HISTORY"])
-    assert {"clusters_rows: 7", "clusters_outside: 2"} <= set(history)
+    assert {"clusters_rows: 8", "clusters_outside: 2"} <= set(history)
     comments = open_lines(accounted.catalogue("clusters", "csv"))
-    assert {"# clusters_rows: 7", "# clusters_outside: 2"} <= set(comments)
+    assert {"# clusters_rows: 8", "# clusters_outside: 2"} <= set(comments)
     infos = parse_single_table(accounted.catalogue("clusters", "vot")).infos
-    assert {("clusters_rows", "7"), ("clusters_outside", "2")} <= {(one.name, one.value) for one in infos}
-    assert len(read_catalogue(accounted, "clusters", "csv")) + 2 == 7
+    assert {("clusters_rows", "8"), ("clusters_outside", "2")} <= {(one.name, one.value) for one in infos}
+    assert len(read_catalogue(accounted, "clusters", "csv")) + 2 == 8
 
 
 def test_what_only_the_limits_rejected_is_listed(tmp_path):

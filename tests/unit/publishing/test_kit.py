@@ -44,8 +44,8 @@ def run(tmp_path_factory):
         sigma = 20 / 4.5 / 2.3548
         hdus[0].data += 5e-3 * np.exp(-((y - SOURCE[0]) ** 2 + (x - SOURCE[1]) ** 2) / (2 * sigma**2))
     place = halo_place()
-    table = Table({"name": ["Abell {1}", "no z"], "ra": [place.ra.deg, RA], "dec": [place.dec.deg, DEC]})
-    table["z"], table["R500"] = [0.2, np.nan], [4.0, np.nan]
+    table = Table({"name": ["Abell {1}", "z 9"], "ra": [place.ra.deg, RA], "dec": [place.dec.deg, DEC]})
+    table["z"], table["R500"] = [0.2, 9.0], [4.0, np.nan]
     return run_to_catalogue(folder, image, table)
 
 
@@ -175,8 +175,8 @@ def test_an_unknown_name_is_an_error_that_names_near_ones(run):
 
 
 def test_what_was_not_measured_has_no_kit(run, tmp_path):
-    (source,) = find_sources(run.root, ["no z"])
-    with pytest.raises(ConfigError, match=r"no cut-out of no z: it was not measured \(.*no redshift"):
+    (source,) = find_sources(run.root, ["z 9"])
+    with pytest.raises(ConfigError, match=r"no cut-out of z 9: it was not measured \(redshift 9 is outside"):
         write_kit(source, str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

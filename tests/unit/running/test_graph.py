@@ -20,7 +20,7 @@ from stages import write_image
 CELLS = (634, 643)  # those of RA 150 and 200, Dec 35
 GRID = [Field(f"P{number}", 148.0 + number, 35.0) for number in range(9)]
 ROWS = (
-    *("A,150,35,0.2,3", "dec 95,150,95,0.2,3", "no position,,,0.2,3", "no z,200,35,,3", "z,150,35,1e-9,3"),
+    *("A,150,35,0.2,3", "dec 95,150,95,0.2,3", "no position,,,0.2,3", "z 9,200,35,9,3", "z,150,35,1e-9,3"),
     "infinite,inf,-inf,inf,inf",
 )
 
@@ -47,7 +47,7 @@ def graph(request, tmp_path):
 
 def test_a_run_starts_with_rows_that_cannot_be_measured(graph):
     found = graph()
-    assert [one.name for one in found.clusters] == ["A", "dec 95", "no position", "no z", "z", "infinite"]
+    assert [one.name for one in found.clusters] == ["A", "dec 95", "no position", "z 9", "z", "infinite"]
     assert len(found.selected) == 2
     assert found.cluster_count == 1
     assert sum(found.has_clusters(name) for name in found.selected) == 1
@@ -57,7 +57,7 @@ def test_a_run_starts_with_rows_that_cannot_be_measured(graph):
 
 
 def test_several_lists_are_merged_before_the_graph_is_made(graph, tmp_path):
-    """The second table has A under another name, and the redshift and mass of "no z"."""
+    """The second table has A under another name, and the redshift and mass of "z 9"."""
     second = tmp_path / "second.csv"
     second.write_text("name,ra,dec,z,M500\nB,150,35.01,0.2,4\nC,200,35,0.3,4\n")
     run = graph(clusters=[str(tmp_path / "clusters.csv"), str(second)])
@@ -67,8 +67,8 @@ def test_several_lists_are_merged_before_the_graph_is_made(graph, tmp_path):
         _ = run.clusters
     merge_cluster_tables(run.cluster_lists, merged)
     names = {one.name: one.other_names for one in run.clusters}
-    assert (len(names), names["A"], names["no z"]) == (6, "second: B", "second: C")
-    assert [one.name for one in run.clusters if one.measurable] == ["A", "no z"]
+    assert (len(names), names["A"], names["z 9"]) == (6, "second: B", "second: C")
+    assert [one.name for one in run.clusters if one.measurable] == ["A", "z 9"]
     second.write_text("name,ra,dec,z,M500\nC,200,35,0.3,4\n")
     again = graph(clusters=run.config.clusters)
     with pytest.raises(ConfigError, match=r"was merged from other lists: make it again"):

@@ -296,28 +296,33 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
         "A,150,35,0.2,3",
         "far,10,-35,0.2,3",
         "no z,150,35,,3",
+        "z 9,150,35,9,3",
         "dec 95,150,95,0.2,3",
         "#,150,35,0.2,5e-14",
     )
     (tmp_path / "in.csv").write_text("\n".join(["name,ra,dec,z,M500", *rows]) + "\n")
     with caplog.at_level("INFO"):
         found = measure(tmp_path / "in.csv")
-    assert found["name"].tolist() == ["A", "no z", "#", "dec 95"]
-    assert found["mosaic"].tolist() == ["image", "image", "image", ""]
+    assert found["name"].tolist() == ["A", "no z", "z 9", "#", "dec 95"]
+    assert found["mosaic"].tolist() == ["image", "image", "image", "image", ""]
     assert found["note"].tolist() == [
         "no frequency in the image: 144 MHz assumed",
-        "no redshift",
+        "no redshift; R500 is assumed to be 5 arcmin; no frequency in the image: 144 MHz assumed",
+        "redshift 9 is outside 0.001..5",
         "M500 5 solMass is outside 1e+12..1e+16 solMass",
         "declination 95 deg is outside -90..90 deg",
     ]
-    assert np.isfinite(found["p_diffuse"]).tolist() == [True, False, False, False]
-    assert np.isfinite(found["galactic_latitude_deg"]).tolist() == [True, True, True, False]
-    assert found.meta["clusters_rows"] == 5
+    assert np.isfinite(found["p_diffuse"]).tolist() == [True, True, False, False, False]
+    assert np.isfinite(found["galactic_latitude_deg"]).tolist() == [True, True, True, True, False]
+    assert found.meta["clusters_rows"] == 6
     assert (
-        f"3 of the 5 clusters of {tmp_path}/in.csv lie in image, 1 of these can be measured"
+        f"4 of the 6 clusters of {tmp_path}/in.csv lie in image, 2 of these can be measured"
         in caplog.messages
     )
-    assert f"1 cluster of {tmp_path}/in.csv: no redshift (no z)" in caplog.messages
+    assert (
+        f"1 cluster of {tmp_path}/in.csv: no redshift; R500 is assumed to be 5 arcmin (no z)"
+        in caplog.messages
+    )
 
 
 def test_none_of_the_clusters_lies_in_the_image(tmp_path, measure, caplog):

@@ -20,7 +20,7 @@ from radiounet.settings.releases import DR2
 from radiounet.survey.catalogues import convert_catalogue
 from radiounet.survey.cells import NearestPointing
 from radiounet.survey.cluster_lists import merge_cluster_tables, merge_lists
-from radiounet.survey.cluster_tables import merged_from, read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure, merged_from, read_clusters
 from radiounet.survey.fields import Field
 from radiounet.survey.survey import Cluster, Survey
 
@@ -115,6 +115,27 @@ def test_what_a_row_lacks_comes_from_the_first_list_that_has_it():
     assert one.measurable
     assert one.note == "redshift -1 is outside 0.001..5; redshift of two: B; R500 of three: C"
     assert one.other_names == "two: B; three: C"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_size_is_assumed_where_no_list_has_one_in_either_order(tmp_path, order):
+    """1200 kpc at z = 0.2 are 6.06 arcmin. A mass and a redshift of two lists are not combined."""
+    rows = {
+        "one": ["known,150,40,,5", "z of two,20,40,,5", "nothing,10,40,,5", "z 9,30,40,9,5"],
+        "two": ["known,150,40.01,0.2,5", "z of two,20,40.01,0.2,", "z 9,30,40.01,,"],
+    }
+    lists, target = dict(list(write(tmp_path, **rows).items())[::order]), tmp_path / "merged.ecsv"
+    merge_cluster_tables(lists, str(target))
+    found = {one.name: one for one in clusters_to_measure(target, OPTIONS)}
+    assert {name: one.r500_arcmin for name, one in found.items()} == pytest.approx(
+        {"known": 5.705, "z of two": 6.06, "nothing": 5.0, "z 9": NAN}, rel=0.01, nan_ok=True
+    )
+    assert [name for name, one in found.items() if one.assumed_size] == [
+        one for one in found if one in ("z of two", "nothing")
+    ]
+    assert not found["z 9"].measurable
+    assert "R500 is assumed to be 6.06 arcmin" in found["z of two"].note
+    assert all("assumed" not in one.note for one in read_clusters(target, OPTIONS))
 
 
 def test_a_redshift_that_was_filled_in_counts_for_the_next_list():

@@ -162,7 +162,7 @@ const Site = (() => {
 
   const FLAGS = {
     flag_galactic: "Galactic", flag_artefact: "artefact", flag_agn: "AGN", flag_edge: "edge", flag_blend: "blend",
-    flag_background: "background", flag_coverage: "coverage", flag_shared: "shared", flag_upper_limit: "upper limit",
+    flag_background: "background", flag_coverage: "coverage", flag_shared: "shared", flag_r500: "R500 assumed", flag_upper_limit: "upper limit",
   };
   const flagName = (name) => FLAGS[name] || name.replace(/^flag_/, "").replace(/_/g, " ");
 
