@@ -14,6 +14,7 @@ STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
 TRAINED := resources/training/lotss-unet
 # a leg has its code while it is unfinished, and goes before one of this commit
+LEG_NAME = $(notdir $(patsubst %/,%,$(LEG)))
 LEG ?= $(or $(patsubst %/code/.git,%,$(wildcard .leg/*/code/.git)),.leg/$(COMMIT))
 
 .PHONY: env demo plan test chromium cluster lint docs schema lock model train-leg clean
@@ -87,14 +88,14 @@ train-leg: env
 	steps=$$(cat $(LEG)/steps) && nice -n 15 $(BIN)/python $(LEG)/code/scripts/train_leg.py \
 	  --folder $(LEG)/training --minutes $(MINUTES) --cores $(CORES) \
 	  --initial $(LEG)/code/$(TRAINED)/weights.npz \
-	  --first-seed $$((1000000 + 0x$(notdir $(LEG)))) --steps $$steps --decay $$steps
+	  --first-seed $$((1000000 + 0x$(LEG_NAME))) --steps $$steps --decay $$steps
 	@step=$$(tail -n 1 $(LEG)/training/curve.csv 2>/dev/null | cut -d , -f 1); steps=$$(cat $(LEG)/steps); \
 	if [ "$${step:-0}" -lt $$steps ]; then \
 	  echo "step $${step:-0} of $$steps: the schedule has not ended, and no weights were copied."; \
 	  echo "'make train-leg' continues this leg, also from a later commit; 'rm -r $(LEG)' drops it."; \
 	else \
 	  cp $(LEG)/training/weights.npz $(TRAINED)/weights.npz && \
-	  cp $(LEG)/training/curve.csv $(TRAINED)/leg-$(notdir $(LEG)).csv && \
+	  cp $(LEG)/training/curve.csv $(TRAINED)/leg-$(LEG_NAME).csv && \
 	  git worktree remove --force $(LEG)/code; \
 	fi
 
