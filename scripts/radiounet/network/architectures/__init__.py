@@ -14,4 +14,5 @@ __all__ = [
     "lotss_unet",
     "published_unet",
     "registry",
+    "unet_pair",
 ]

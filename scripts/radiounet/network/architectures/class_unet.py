@@ -42,6 +42,11 @@ def class_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     """
     ARCHITECTURES["class_unet"].check_tile(tile_px, len(widths))
     inputs = keras.Input((tile_px, tile_px, 1))
+    return keras.Model(inputs, logits_of(inputs, widths), name="class_unet")
+
+
+def logits_of(inputs, widths: Sequence[int]):
+    """Logits of `class_unet`, ``[tile, y, x, class]``."""
     faint = clipped_snr(inputs)
     faint = layers.AveragePooling2D(2, dtype="float32")(faint)
     x = _normalised(inputs, widths[0], 5, "stem", strides=2)
@@ -52,8 +57,7 @@ def class_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
         x = layers.Concatenate()([x, skips[level]])
         x = _residual(x, widths[level], f"up{level}")
     logits = layers.Conv2D(1 + len(OTHER_CLASSES), 1, padding="same", dtype="float32", name="logits")(x)
-    logits = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(logits)
-    return keras.Model(inputs, logits, name="class_unet")
+    return layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(logits)
 
 
 def _normalised(x, width: int, size: int, name: str, strides: int = 1):
@@ -73,6 +77,12 @@ def inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Calla
 
     The probabilities that it gives are ``[tile, y, x, class]``.
     """
+    logits = logits_inference(model, tile_px, core, dtype)
+    return lambda tiles: ops.sigmoid(logits(tiles))
+
+
+def logits_inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Callable:
+    """Function from tiles to the logits of cores, of the layers of `class_unet` in a network."""
     run = Steps(dtype)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     levels = sum(name.startswith("down") and name.endswith("_short") for name in layers)
@@ -124,7 +134,7 @@ def inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Calla
         logits = ops.cast(run.convolve(x, *head), "float32")
         side = 2 * (have[1] - have[0])
         logits = ops.image.resize(logits, (side, side), interpolation="bilinear")
-        return ops.sigmoid(part(logits, (2 * have[0], 2 * have[1]), core))
+        return part(logits, (2 * have[0], 2 * have[1]), core)
 
     return forward
 

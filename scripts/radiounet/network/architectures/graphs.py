@@ -29,12 +29,19 @@ def _class_unet_torch() -> Graphs:
     return GRAPHS
 
 
+def _unet_pair() -> Graphs:
+    from radiounet.network.architectures.unet_pair import GRAPHS
+
+    return GRAPHS
+
+
 # imports are written out, since the hash of a stage's code follows them
 _FINDERS: dict[str, Callable[[], Graphs]] = {
     "published_unet": _published_unet,
     "lotss_unet": _lotss_unet,
     "class_unet": _class_unet,
     "class_unet_torch": _class_unet_torch,
+    "unet_pair": _unet_pair,
 }
 
 

@@ -9,6 +9,9 @@ from radiounet.network.architectures.keras_network import keras_graphs
 from radiounet.network.architectures.layers import Steps, clipped_snr, doubled, encode, part, weights_of
 from radiounet.network.architectures.registry import ARCHITECTURES, Span
 
+PREFIX = "faint_"
+"""Of the names of its layers, which tell them from those of another network in one graph."""
+
 
 def lotss_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     """U-Net with encoder-decoder skip connections (Ronneberger et al. 2015) and a faint-light pyramid.
@@ -32,33 +35,47 @@ def lotss_unet(tile_px: int, widths: Sequence[int]) -> keras.Model:
     """
     ARCHITECTURES["lotss_unet"].check_tile(tile_px, len(widths))
     inputs = keras.Input((tile_px, tile_px, 1))
-    faint = clipped_snr(inputs)
-    faint = layers.AveragePooling2D(4, dtype="float32")(faint)
-    x = layers.Conv2D(widths[0] // 2, 5, strides=2, padding="same", activation="relu")(inputs)
-    x = layers.Conv2D(widths[0], 3, strides=2, padding="same", activation="relu")(x)
-    x, skips = encode(x, faint, widths, lambda x, width, _: _convolve_twice(x, width))
-    for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        x = layers.UpSampling2D(2)(x)
-        x = layers.Concatenate()([x, skip])
-        x = _convolve_twice(x, width)
-    logits = layers.Conv2D(2, 1, padding="same", dtype="float32")(x)
-    logits = layers.UpSampling2D(4, interpolation="bilinear", dtype="float32")(logits)
-    outputs = layers.Softmax(dtype="float32")(logits)
+    outputs = layers.Softmax(dtype="float32")(logits_of(inputs, widths))
     return keras.Model(inputs, outputs, name="lotss_unet")
 
 
-def _convolve_twice(x, width: int):
-    for _ in range(2):
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+def logits_of(inputs, widths: Sequence[int]):
+    """Logits of no emission and of diffuse emission, ``[tile, y, x, 2]``; layers have names in `PREFIX`."""
+    faint = clipped_snr(inputs)
+    faint = layers.AveragePooling2D(4, dtype="float32")(faint)
+    x = inputs
+    for number, (width, size) in enumerate(((widths[0] // 2, 5), (widths[0], 3))):
+        name = f"{PREFIX}stem{number}"
+        x = layers.Conv2D(width, size, strides=2, padding="same", activation="relu", name=name)(x)
+    x, skips = encode(x, faint, widths, lambda x, width, level: _convolve_twice(x, width, f"down{level}"))
+    for level in reversed(range(len(widths) - 1)):
+        x = layers.UpSampling2D(2)(x)
+        x = layers.Concatenate()([x, skips[level]])
+        x = _convolve_twice(x, widths[level], f"up{level}")
+    logits = layers.Conv2D(2, 1, padding="same", dtype="float32", name=f"{PREFIX}logits")(x)
+    return layers.UpSampling2D(4, interpolation="bilinear", dtype="float32")(logits)
+
+
+def _convolve_twice(x, width: int, block: str):
+    for number in range(2):
+        name = f"{PREFIX}{block}_{number}"
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        x = layers.BatchNormalization(name=f"{name}_norm")(x)
         x = layers.ReLU()(x)
     return x
 
 
 def inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Callable:
     """Function from tiles to cores of `lotss_unet`; see `published_unet.inference`."""
+    logits = logits_inference(model, tile_px, core, dtype)
+    return lambda tiles: ops.softmax(logits(tiles))[..., 1]
+
+
+def logits_inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Callable:
+    """Function from tiles to the logits of cores, of the layers of a network whose names have `PREFIX`."""
     run = Steps(dtype)
-    stack = [weights_of(layer) for layer in model.layers if layer.weights]
+    mine = (layer for layer in model.layers if layer.name.startswith(PREFIX))
+    stack = [weights_of(layer) for layer in mine if layer.weights]
     stem, head = stack[:2], stack[-1]
     pairs = list(zip(stack[2:-1:2], stack[3:-1:2], strict=True))
     folded = [norm.after(*weights) for weights, norm in pairs]
@@ -110,7 +127,7 @@ def inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Calla
         logits = ops.cast(run.convolve(x, *head), "float32")
         side = 4 * (have[1] - have[0])
         logits = ops.image.resize(logits, (side, side), interpolation="bilinear")
-        return ops.softmax(part(logits, (4 * have[0], 4 * have[1]), core))[..., 1]
+        return part(logits, (4 * have[0], 4 * have[1]), core)
 
     return forward
 

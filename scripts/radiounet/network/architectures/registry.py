@@ -40,16 +40,26 @@ class Architecture:
         output is the softmax of two classes, else the logits of diffuse emission and of these.
     framework : str
         What computes it.
+    parts : int
+        Networks that it consists of, all of as many levels. Its widths are those of the first, then
+        those of the next.
     """
 
     finest_px: int
     surrounded: bool = False
     other_classes: tuple[str, ...] = ()
     framework: Literal["keras", "torch"] = "keras"
+    parts: int = 1
 
     def tile_step(self, levels: int) -> int:
-        """What the side of a tile must be a multiple of, px: a pixel of the coarsest level."""
-        return self.finest_px * 2 ** (levels - 1)
+        """What the side of a tile must be a multiple of, px: a pixel of the coarsest level.
+
+        Parameters
+        ----------
+        levels : int
+            Of all its parts together.
+        """
+        return self.finest_px * 2 ** (levels // self.parts - 1)
 
     def check_tile(self, tile_px: int, levels: int) -> None:
         """Raise `ModelError` unless a tile is a multiple of what the levels need."""
@@ -63,6 +73,7 @@ ARCHITECTURES = {
     "lotss_unet": Architecture(finest_px=4),
     "class_unet": Architecture(finest_px=2, surrounded=True, other_classes=OTHER_CLASSES),
     "class_unet_torch": Architecture(2, surrounded=True, other_classes=OTHER_CLASSES, framework="torch"),
+    "unet_pair": Architecture(finest_px=4, surrounded=True, other_classes=OTHER_CLASSES, parts=2),
 }
 
 TRAINABLE = tuple(
