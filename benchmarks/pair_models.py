@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the new model, whose name it gets")
     parser.add_argument("--first", default="lotss-unet")
     parser.add_argument("--second", default="lotss-classes")
-    parser.add_argument("--tile", type=int, default=1024, help="side of a tile, px")
-    parser.add_argument("--core", type=int, default=640, help="side of its core, px")
+    parser.add_argument("--tile", type=int, default=1536, help="side of a tile, px")
+    parser.add_argument("--core", type=int, default=1024, help="side of its core, px")
     args = parser.parse_args()
     (first, first_card), (second, card) = (load_model(model_folder(one)) for one in (args.first, args.second))
     widths = (*first_card.widths, *card.widths)
@@ -36,8 +36,10 @@ def main() -> None:
         "command": f"benchmarks/pair_models.py {args.out.name} --first {args.first} --second {args.second}",
         "parameters": network.count_params(),
         "date": datetime.now(UTC).date().isoformat(),
-        "first": {"sha256": first_card.weights.sha256, **first_card.training},
-        "second": {"sha256": card.weights.sha256, **card.training},
+        "initial": [
+            {"name": one.name, "sha256": one.weights.sha256, "training": one.training}
+            for one in (first_card, card)
+        ],
     }
     change = {
         "name": args.out.name,

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -88,9 +88,9 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
     for header in (fits.getheader(path) for path in held_out if _is_simulated(path)):
         if "SEED" in header:
             measured.setdefault(str(header.get("BASESEED", "unknown")), []).append(header["SEED"])
-    while training:
+    for one in _with_those_before(training):
         for what in ("pairs", "calibration", "host_calibration"):
-            used = training.get(what) or {}
+            used = one.get(what) or {}
             if not used.get("seeds"):
                 continue
             first, last = used["seeds"]
@@ -101,7 +101,16 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
                     f"{name}: its {what} used the simulated images {first} to {last}: "
                     f"hold out others than {min(seeds)} to {max(seeds)}"
                 )
-        training = (training.get("initial") or {}).get("training")
+
+
+def _with_those_before(training: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Yield how a model was trained, and how the one that it began from was, or those it consists of."""
+    if not training:
+        return
+    yield training
+    initial = training.get("initial") or []
+    for one in initial if isinstance(initial, list) else [initial]:
+        yield from _with_those_before(one.get("training"))
 
 
 def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:

@@ -355,13 +355,15 @@ def test_a_file_of_another_simulator_that_tells_no_seed_is_not_refused(tmp_path)
 
 def told_images(training):
     """Entries of a card that name the simulated images of a model, and of those it began from."""
-    while training:
+    if training:
         entries = {what: training.get(what) for what in ("pairs", "calibration", "host_calibration")}
         yield from ((what, entry) for what, entry in entries.items() if entry and entry.get("seeds"))
-        training = (training.get("initial") or {}).get("training")
+        initial = training.get("initial") or []
+        for one in initial if isinstance(initial, list) else [initial]:
+            yield from told_images(one.get("training"))
 
 
-@pytest.mark.parametrize("shipped", ["lotss-unet", "lotss-classes", "published-unet"])
+@pytest.mark.parametrize("shipped", ["lotss-pair", "lotss-unet", "lotss-classes", "published-unet"])
 def test_a_shipped_model_is_refused_on_its_own_images(tmp_path, shipped):
     training = read_card(model_folder(shipped)).training
     entries = list(told_images(training))

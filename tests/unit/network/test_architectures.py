@@ -16,33 +16,34 @@ from radiounet.network.architectures.registry import ARCHITECTURES, TRAINABLE
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.model_cards import read_card, write_named_weights
 
-OF_KERAS = ["published_unet", "lotss_unet", "class_unet"]
+OF_KERAS = ["published_unet", "lotss_unet", "class_unet", "unet_pair"]
 
 
 def test_every_architecture_has_facts_and_graphs():
-    assert list(ARCHITECTURES) == list(_FINDERS) == [*OF_KERAS, "class_unet_torch"]
+    assert list(ARCHITECTURES) == list(_FINDERS) == [*OF_KERAS[:3], "class_unet_torch", "unet_pair"]
     assert TRAINABLE == ("published_unet", "lotss_unet")
 
 
 @pytest.mark.parametrize("name", OF_KERAS)
 def test_networks_are_as_the_registry_says(name):
     facts = ARCHITECTURES[name]
-    step = facts.tile_step(3)
-    network = graphs_of(name).build(2 * step, (2, 4, 8))
+    widths = (2, 4, 8) * facts.parts
+    step = facts.tile_step(len(widths))
+    network = graphs_of(name).build(2 * step, widths)
     outputs = 1 + len(facts.other_classes) if facts.other_classes else 2
     assert network.output_shape == (None, 2 * step, 2 * step, outputs)
     # a pixel of the coarsest level is as wide as the step
     sides = [layer.output.shape[1] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     assert min(sides) == 2
     with pytest.raises(ModelError, match=f"not a multiple of {step} px"):
-        graphs_of(name).build(step + step // 2, (2, 4, 8))
+        graphs_of(name).build(step + step // 2, widths)
 
 
 @pytest.mark.parametrize(
     ("name", "levels", "step"),
     [
         *(("published_unet", 5, 32), ("lotss_unet", 5, 64), ("class_unet", 5, 32), ("class_unet", 6, 64)),
-        ("lotss_unet", 2, 8),
+        *(("lotss_unet", 2, 8), ("unet_pair", 10, 64)),
     ],
 )
 def test_steps_by_hand(name, levels, step):

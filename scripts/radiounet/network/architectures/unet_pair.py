@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
-from radiounet.network.architectures import class_unet, lotss_unet
+from radiounet.network.architectures.class_unet import logits_inference as class_inference
+from radiounet.network.architectures.class_unet import logits_of as class_logits
 from radiounet.network.architectures.keras_network import keras_graphs
+from radiounet.network.architectures.lotss_unet import logits_inference as lotss_inference
+from radiounet.network.architectures.lotss_unet import logits_of as lotss_logits
 from radiounet.network.architectures.registry import ARCHITECTURES, Span
 
 
@@ -32,8 +35,8 @@ def unet_pair(tile_px: int, widths: Sequence[int]) -> keras.Model:
     ARCHITECTURES["unet_pair"].check_tile(tile_px, len(widths))
     levels = len(widths) // 2
     inputs = keras.Input((tile_px, tile_px, 1))
-    two = lotss_unet.logits_of(inputs, widths[:levels])
-    return keras.Model(inputs, _joined(two, class_unet.logits_of(inputs, widths[levels:])), name="unet_pair")
+    logits = lotss_logits(inputs, widths[:levels]), class_logits(inputs, widths[levels:])
+    return keras.Model(inputs, _joined(*logits), name="unet_pair")
 
 
 def _joined(two, classes):
@@ -43,9 +46,9 @@ def _joined(two, classes):
 
 
 def inference(model: keras.Model, tile_px: int, core: Span, dtype: str) -> Callable:
-    """Function from tiles to cores of `unet_pair`, ``[tile, y, x, class]``; see `published_unet.inference`."""
-    two = lotss_unet.logits_inference(model, tile_px, core, dtype)
-    classes = class_unet.logits_inference(model, tile_px, core, dtype)
+    """Function from tiles to cores of `unet_pair`, ``[tile, y, x, class]``, as that of `class_unet`."""
+    two = lotss_inference(model, tile_px, core, dtype)
+    classes = class_inference(model, tile_px, core, dtype)
     return lambda tiles: ops.sigmoid(_joined(two(tiles), classes(tiles)))
 
 
