@@ -155,7 +155,7 @@ def test_no_island_stands_twice_where_mosaics_overlap(demo, release):
 def test_products_say_how_they_were_made(demo):
     mask = fits.getheader(demo / "results/dr2/masks/SIM-A.fits")
     image = fits.getheader(demo / "results/dr2/mosaics/SIM-A/image.fits")
-    assert mask["MODEL"] == "lotss-unet"
+    assert mask["MODEL"] == "lotss-pair"
     assert len(mask["MODELSHA"]) == len(mask["INPUTSHA"]) == 64
     assert (mask["SEGMODE"], mask["PRECIS"]) == ("exact", "float32")
     assert 0 < mask["THRESH"] <= mask["MASKPEAK"] < 1

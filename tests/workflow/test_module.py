@@ -48,7 +48,7 @@ def test_another_workflow_adds_a_stage(tmp_path):
         (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(ROOT / snakefile)))
         snakemake("--cores", "2", "--", "all", cwd=tmp_path)
         masked.add((results / "masks/one.fits").stat().st_mtime_ns)
-        assert fits.getheader(results / "smoothed/one.fits")["MODEL"] == "lotss-unet"
+        assert fits.getheader(results / "smoothed/one.fits")["MODEL"] == "lotss-pair"
         assert (results / "report.html").is_file()
         status = json.loads((results / "status.json").read_text())
         assert status["state"] == "finished"

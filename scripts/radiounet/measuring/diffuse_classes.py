@@ -7,7 +7,7 @@ halos and relics are always candidates, ``cRH`` and ``cRR``; a cluster with both
 The limits were chosen on clusters of simulated images that are used for nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,6 @@ FLAGS = ("galactic", "artefact", "agn", "edge", "blend", "background")
 
 
 WARNINGS = {
-    "artefact": "near a very bright source",
     "agn": "a source in its middle",
     "edge": "at the edge of the data",
     "blend": "touches another island",
@@ -108,7 +107,7 @@ def island_flags(
         "galactic": low_latitude and _is_wide(measured)
         if galactic is None
         else galactic > GALACTIC_ALONE or (galactic > GALACTIC and _is_galactic_around(measured)),
-        "artefact": _is_artefact(class_means) or _near_bright_source(measured),
+        "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
         "blend": shares,
@@ -164,10 +163,24 @@ def classify_island(
     """
     doubts = _doubts(measured, flags, class_means)
     decision = Decision("U", "; ".join(doubts)) if doubts else _by_form(measured, place)
-    near_source = flags["artefact"] and not _is_artefact(class_means)
-    shown = flags | {"artefact": near_source}  # an artefact by its class is a doubt
-    warnings = [text for name, text in WARNINGS.items() if shown[name]]
-    return Decision(decision.label, "; ".join([decision.reason, *warnings]))
+    return Decision(decision.label, "; ".join([decision.reason, *_warnings(measured, flags, class_means)]))
+
+
+def _warnings(
+    measured: MeasuredObject, flags: dict[str, bool], class_means: dict[str, float]
+) -> Iterator[str]:
+    """What a reason says of flags that do not decide.
+
+    On 96 simulated images, the class map called 27 % of the islands that are diffuse emission artefacts, and
+    29 % of the others: this says what is there too, not what an island is.
+    """
+    if flags["galactic"] and "Galactic" in class_means and not _is_galactic(measured, class_means):
+        yield f"on Galactic emission (p {class_means['Galactic']:.2f})"
+    if class_means.get("artefact", 0) > ARTEFACT:
+        yield f"on artefacts (p {class_means['artefact']:.2f})"
+    elif flags["artefact"]:
+        yield "near a very bright source"
+    yield from (text for name, text in WARNINGS.items() if flags[name])
 
 
 def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
@@ -197,14 +210,10 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
     doubts = []
     if not measured.flux.flux_jy > 0:
         doubts.append("nothing left without compact sources")
-    if flags["galactic"]:
-        known = class_means.get("Galactic")
-        by_class = known is not None
-        doubts.append(
-            f"Galactic emission (p {known:.2f})" if by_class else "wide, and close to the Galactic plane"
-        )
-    if _is_artefact(class_means):
-        doubts.append(f"an artefact (p {class_means['artefact']:.2f})")
+    if _is_galactic(measured, class_means):
+        doubts.append(f"Galactic emission more than diffuse (p {class_means['Galactic']:.2f})")
+    elif flags["galactic"] and "Galactic" not in class_means:
+        doubts.append("wide, and close to the Galactic plane")
     if class_means.get(RADIO_GALAXY, 0) > 0.5:
         doubts.append(f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})")
     flux = measured.flux.flux_jy
@@ -213,9 +222,11 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
     return doubts
 
 
-def _is_artefact(class_means: dict[str, float]) -> bool:
-    """Whether the class map calls an island an artefact."""
-    return class_means.get("artefact", 0) > ARTEFACT
+def _is_galactic(measured: MeasuredObject, class_means: dict[str, float]) -> bool:
+    """Whether the class map shows more Galactic than diffuse emission in an island."""
+    cutout = measured.cutout
+    diffuse = cutout.mosaic.probability[cutout.part][measured.island]
+    return class_means.get("Galactic", 0.0) > float(diffuse.mean())
 
 
 def classify_cluster(

@@ -10,7 +10,7 @@ from radiounet.settings.section import Name, Reference, Section
 class Segmentation(Section):
     """From image to mask."""
 
-    model: Name = Field("lotss-unet", description="folder in resources/models")
+    model: Name = Field("lotss-pair", description="folder in resources/models")
     mode: Literal["exact", "reference"] = Field(
         "exact",
         description="exact: every pixel, in the model's tiles; reference: as the published code, "

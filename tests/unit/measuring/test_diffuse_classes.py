@@ -147,14 +147,23 @@ def test_a_radio_galaxy_of_the_class_map():
 
 def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
     classes = {
-        name: np.full((N_PX, N_PX), 180, np.uint8) for name in ("Galactic", "artefact", "radio galaxy")
+        name: np.full((N_PX, N_PX), 230, np.uint8) for name in ("Galactic", "artefact", "radio galaxy")
     }
     row = measured(halo(peak=3.5e-4, radius=20), classes=classes)
     assert row["flag_artefact"]
     assert row["flag_galactic"]
-    doubts = "Galactic emission (p 0.71); an artefact (p 0.71); a radio galaxy more than diffuse (p 0.71)"
-    assert doubts in row["reason"]
+    doubts = "Galactic emission more than diffuse (p 0.90); a radio galaxy more than diffuse (p 0.90)"
+    assert f"{doubts}; on artefacts (p 0.90)" in row["reason"]
     assert "bright source" not in row["reason"]
+
+
+def test_what_else_is_there_does_not_make_an_island_uncertain():
+    """0.71 of Galactic emission is less than the 0.8 of diffuse emission."""
+    classes = {name: np.full((N_PX, N_PX), 180, np.uint8) for name in ("Galactic", "artefact")}
+    row = measured(halo(), classes=classes)
+    assert (row["class"], row["flag_galactic"], row["flag_artefact"]) == ("cRH", True, True)
+    assert "on Galactic emission (p 0.71); on artefacts (p 0.71)" in row["reason"]
+    assert measured(halo(), classes={"Galactic": classes["Galactic"] + 30})["class"] == "U"
 
 
 def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():

@@ -140,10 +140,11 @@ def test_flags_of_classes():
     plane.data[mask == 1] += 4e-4
     level = {"Galactic": 100, "artefact": 10, "radio galaxy": 20}
     classes = {name: np.full(mask.shape, value, np.uint8) for name, value in level.items()}
-    (row,) = islands_of(mask, plane, classes=classes)
+    probability = np.full(mask.shape, 0.3, np.float32)
+    (row,) = islands_of(mask, plane, probability, classes=classes)
     assert row["p_galactic"] == pytest.approx(100 / 255)
     assert (row["flag_galactic"], row["flag_artefact"], row["class"]) == (True, False, "U")
-    assert row["reason"] == "Galactic emission (p 0.39)"
+    assert row["reason"] == "Galactic emission more than diffuse (p 0.39)"
 
 
 @pytest.mark.parametrize(
