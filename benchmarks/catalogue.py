@@ -283,7 +283,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sky", choices=("own", "wide", "shifted_a", "shifted_b", "outside"))
-    parser.add_argument("--model", default="lotss-unet")
+    parser.add_argument("--model", default="lotss-pair")
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--halos", action="store_true")
     args = parser.parse_args()

@@ -210,7 +210,7 @@ def scores(probability: np.ndarray, clusters: Clusters, share: float) -> list[st
 def main() -> None:
     """Describe the clusters, compare, and settle."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=["lotss-unet", "lotss-classes"])
+    parser.add_argument("models", nargs="*", default=["lotss-pair", "lotss-unet", "lotss-classes"])
     parser.add_argument("--images", type=int, default=160, help="of each sky (default: %(default)s)")
     parser.add_argument("--state", type=Path, required=True, help="folder: a program that is stopped goes on")
     parser.add_argument("--workers", type=int, default=2)

@@ -26,6 +26,7 @@ from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.running.plan import FLOAT_BYTES, read_costs, seconds_of
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2
+from radiounet.settings.segmentation import Segmentation
 from radiounet.simulation.small_survey import draw_noise, draw_region, survey_header
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
 from radiounet.survey.survey import list_paths
@@ -149,7 +150,8 @@ def main() -> None:
     mpx = {n_px: n_px**2 / 1e6 for n_px in SIZES}
     print("# Seconds of one job: seconds + seconds_per_unit * units. Printed by benchmarks/costs.py.")
     print(f"# {datetime.now(UTC):%Y-%m-%d}, {__version__}, 2 shared {platform.machine()} cores, no GPU,")
-    print("# model lotss-unet, mode exact, float32; files on a local disk; slurm_job by benchmarks/slurm.py.")
+    model = Segmentation().model
+    print(f"# model {model}, mode exact, float32; files on a local disk; slurm_job by benchmarks/slurm.py.")
     print("rule,seconds,seconds_per_unit,unit,cores")
     for rule, (unit, scale, cores) in RULES.items():
         small, large = ((scale * mpx[n_px], times[n_px][rule]) for n_px in SIZES)

@@ -111,7 +111,7 @@ def check_hosts(model: str, images: int) -> list[list[object]]:
 def main() -> None:
     """Measure the limits, try new mocks at them, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="lotss-unet")
+    parser.add_argument("--model", default="lotss-pair")
     parser.add_argument("--clusters", type=int, default=12)
     parser.add_argument("--mocks", type=int, default=20, help="new ones for each flux density and cluster")
     parser.add_argument("--size", type=int, default=1500, help="side of the image, px")

@@ -25,7 +25,7 @@ SIDES = (128, 256)
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=["lotss-unet"], help="names or folders of models")
+    parser.add_argument("models", nargs="*", default=["lotss-pair"], help="names or folders of models")
     return parser.parse_args()
 
 

@@ -59,7 +59,7 @@ def simulate(folder: Path, item: tuple[str, int]) -> str:
 def main() -> None:
     """Simulate, calibrate, evaluate and print a table per sky."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=["lotss-classes", "lotss-unet"])
+    parser.add_argument("models", nargs="*", default=["lotss-pair", "lotss-classes", "lotss-unet"])
     parser.add_argument("--held-out", type=int, default=16, help="images of each sky")
     parser.add_argument("--calibration", type=int, default=16, help="images of each sky")
     parser.add_argument("--pairs", type=Path, help="folder to keep the images in")

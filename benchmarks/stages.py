@@ -15,6 +15,7 @@ from radiounet.images.image import mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.writing import write_fits
 from radiounet.settings.releases import DR2, DR3
+from radiounet.settings.segmentation import Segmentation
 from radiounet.simulation.small_survey import draw_noise, draw_region, survey_header
 from radiounet.survey.cells import HealpixCells
 from radiounet.survey.lists import write_mosaic_list
@@ -71,7 +72,8 @@ def main() -> None:
             rows.append([f"({Path(path).stem} file)", f"{Path(path).stat().st_size / 1e6:.0f} MB", ""])
         apart = sum(float(row[1]) for row in rows[:3])
         rows.insert(3, ["these three, which segment does at once", f"{apart:.1f}", ""])
-        print(f"One mosaic of {n_px} px, model lotss-unet, mode exact, medians of {REPEATS}:\n")
+        model = Segmentation().model
+        print(f"One mosaic of {n_px} px, model {model}, mode exact, medians of {REPEATS}:\n")
         print_table(["stage", "wall time, s", "peak memory, GB"], rows)
 
 
