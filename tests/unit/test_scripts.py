@@ -146,6 +146,15 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     assert done.returncode == 0, done.stderr
     made = sorted(one.name for one in out.iterdir())
     assert made == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]
+    before = {one: one.read_bytes() for one in out.iterdir()}
+    kelvin = image(tmp_path / "k.fits", BUNIT="K")
+    for wrong, status in (("typo.fits", 78), (kelvin, 65)):
+        done = start("radiounet segment", wrong, "--model", tmp_path / "own", "--out", out)
+        assert done.returncode == status
+        assert {one: one.read_bytes() for one in out.iterdir()} == before
+    done = start(*options, "--unit", "R500=Mpc", tmp_path / "clusters.ecsv", cwd=tmp_path)
+    assert done.returncode == 78
+    assert "name that with --clusters, before --unit" in done.stderr
 
 
 def catalogue_at(url):

@@ -75,13 +75,35 @@ def match_labels(labels: Sequence[Label], entries: Sequence[Entry]) -> list[Matc
             found = rows.get(plain_name(label.name), [])
             if number in matched or not found:
                 continue
-            if len(found) > 1:
-                listed = ", ".join(entries[row].name for row in found)
-                raise ConfigError(f"{label.name} is the {how} of {len(found)} clusters ({listed}): keep one")
-            matched[number] = found[0], how
+            matched[number] = _one_of(label, found, entries, how), how
     _require_one_label(labels, entries, matched)
     matched |= _by_position(labels, entries, matched)
     return [Match(labels[number], entries[row], how) for number, (row, how) in sorted(matched.items())]
+
+
+def _one_of(label: Label, rows: Sequence[int], entries: Sequence[Entry], how: str) -> int:
+    """Entry of a label among those of its name.
+
+    Several own images may show one cluster: then the first that was measured. Of clusters at other
+    places, the nearest to the label.
+    """
+    places = {row: (entries[row].ra_deg, entries[row].dec_deg) for row in rows}
+    if len(set(places.values())) > 1 and _is_placed(label):
+        apart = [np.nan_to_num(Match(label, entries[row], how).separation_arcmin, nan=np.inf) for row in rows]
+        nearest = rows[int(np.argmin(apart))]
+        if min(apart) <= MAX_SEPARATION.value:
+            rows = [row for row in rows if places[row] == places[nearest]]
+    unlike = len({places[row] for row in rows}) > 1 or not _is_placed(entries[rows[0]])
+    if len(rows) > 1 and unlike:
+        listed = ", ".join(
+            f"{entries[row].name} at RA {entries[row].ra_deg:.4f}, Dec {entries[row].dec_deg:+.4f}"
+            for row in rows
+        )
+        raise ConfigError(
+            f"{label.name} is the {how} of {len(rows)} clusters of the catalogue ({listed}): give the label "
+            "the position of one, in columns that hold RA and Dec"
+        )
+    return min(rows, key=lambda row: not np.isfinite(entries[row].p_diffuse))
 
 
 def _require_one_label(

@@ -3,7 +3,7 @@
 import difflib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,8 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     Raises
     ------
     ConfigError
-        There are no catalogues, or none has such a name; those nearest to it are named.
+        There are no catalogues, or none has such a name; those nearest to it are named. Or several
+        places have one name.
     """
     tables = read_catalogues(results)
     known = {kind: [one_line(name) for name in table["name"]] for kind, table in tables.items()}
@@ -95,10 +96,26 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             near = difflib.get_close_matches(one_line(name), sorted(every), NEAR_NAMES, 0.5)
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
+        places = places_of(row for _, row in rows)
+        if len(places) > 1:
+            raise ConfigError(
+                f"{results} has {len(places)} clusters or islands called {one_line(name)}, "
+                f"at {places_text(places)}: give each a name of its own in your table, and measure again"
+            )
         kind, row = max(rows, key=_coverage)
         files = files_of(results, str(row["mosaic"]))
         found.append(CatalogueObject(kind, row, files, stems[one_line(name)]))
     return found
+
+
+def places_of(rows: Iterable[Table.Row]) -> list[tuple[float, float]]:
+    """Different positions of some rows, ICRS deg."""
+    return list(dict.fromkeys((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows))
+
+
+def places_text(places: Sequence[tuple[float, float]]) -> str:
+    """Positions in words, ICRS deg."""
+    return " and ".join(f"RA {ra:.4f}, Dec {dec:+.4f}" for ra, dec in places)
 
 
 def _coverage(found: tuple[str, Table.Row]) -> float:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy.table import Column, Row, Table
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -19,7 +19,7 @@ from radiounet.images.reading import ecsv_table
 from radiounet.images.words import one_line
 from radiounet.images.writing import open_lock, write_ecsv
 from radiounet.measuring.labels import plain_name
-from radiounet.publishing.kit import CatalogueObject, files_of, read_catalogues
+from radiounet.publishing.kit import CatalogueObject, files_of, places_of, places_text, read_catalogues
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     Raises
     ------
     ConfigError
-        No cluster, or no island, was measured.
+        No cluster, or no island, was measured, or none has a name of its own. Those that share their name
+        with one at another place are left out, and named in the log.
     """
     table = read_catalogues(results).get(kind, Table({"name": []}))
     chance: np.ndarray = (
@@ -63,16 +64,23 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     rows = np.flatnonzero(np.isfinite(chance))
     if order == "uncertain":
         rows = rows[np.argsort(np.abs(chance[rows] - UNDECIDED), kind="stable")]
-    found: dict[str, CatalogueObject] = {}
+    # several own images may show one cluster, and a table of labels has each name once
+    by_name: dict[str, list[Row]] = {}
     for row in rows:
-        # several own images may show one cluster, and a table of labels has each name once
-        name = plain_name(one_line(table["name"][row]))
-        found.setdefault(
-            name, CatalogueObject(kind, table[int(row)], files_of(results, str(table["mosaic"][row])))
+        by_name.setdefault(plain_name(one_line(table["name"][row])), []).append(table[int(row)])
+    found = []
+    for same in by_name.values():
+        places = places_of(same)
+        if len(places) == 1:
+            found.append(CatalogueObject(kind, same[0], files_of(results, str(same[0]["mosaic"]))))
+            continue
+        logger.warning(
+            "left out: %d of %s are called %s, at %s: give each a name of its own",
+            *(len(places), results, one_line(same[0]["name"]), places_text(places)),
         )
     if not found:
         raise ConfigError(f"{results} has no {kind} that was measured")
-    return list(found.values())
+    return found
 
 
 def _opened(lock: Path) -> int:

@@ -125,12 +125,14 @@ def _number_islands(axes: WCSAxes, islands: Table, plane: Plane) -> list[Line2D]
 def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:
     """Draw R500 and centre of the clusters that touch the image, and their names."""
     ny, nx = plane.data.shape
+    drawn = 0
     for number, row in enumerate(clusters):
         radius = float(row["r500_arcmin"])
         x, y = (float(one) for one in to_pixels(plane.wcs, row["ra_deg"], row["dec_deg"]))
         radius_px = 60 * radius / plane.pixel_arcsec
         if not (-radius_px < x < nx + radius_px and -radius_px < y < ny + radius_px):  # NaN, too
             continue
+        drawn += 1
         centre = [row["ra_deg"], row["dec_deg"]] * u.deg
         style = {"edgecolor": CLUSTER_COLOUR, "facecolor": "none", "linestyle": "--"}
         axes.add_patch(
@@ -147,8 +149,8 @@ def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]
             place = np.clip([x, y + radius_px], 0, 0.96 * np.array([nx, ny]))
             text = OUTLINED | {"color": CLUSTER_COLOUR}
             axes.text(*place, name, fontsize=8, ha=side, va="bottom", clip_on=True, **text)
-    label = f"R500 and centre (clusters: {len(clusters)})"
-    return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if len(clusters) else []
+    label = f"R500 and centre (clusters: {drawn})"
+    return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if drawn else []
 
 
 def _draw_beam(axes: WCSAxes, plane: Plane) -> Line2D:

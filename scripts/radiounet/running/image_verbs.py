@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.images.beams import BEAM_HELP, Beam
 from radiounet.images.products import comparison_files, segment_files
 from radiounet.running.arguments import add_comparison_arguments
@@ -48,6 +49,8 @@ def segment(arguments: Sequence[str]) -> None:
         measure = options_from(args, MeasureOptions)
         segmentation = options_from(args, Segmentation, *others)
         beam = Beam.from_text(args.beam) if args.beam else None
+        if measure.unit and args.clusters is None:
+            raise ConfigError("--unit is of the cluster table: name that with --clusters, before --unit")
         segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out, beam)
 
     from radiounet.network.model_cards import model_folder

@@ -24,7 +24,7 @@ site and checksums.
 The same command again changes no file; one that was stopped goes on."""
 PUBLISH_EXAMPLES = """
 radiounet publish results/dr3 --out publication
-radiounet publish results/dr2 --list resources/lists/dr2_mosaics.csv --out publication
+radiounet publish results/dr2 --list resources/footprints/dr2_mosaics.csv --out publication
 """
 
 
@@ -82,6 +82,8 @@ def publish(arguments: Sequence[str]) -> None:
         if not release.name:
             release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)
+        if args.list and not Path(args.list).is_file():
+            raise ConfigError(f"there is no list {args.list}: make it with snakemake --cores 1 lists")
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
         is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())

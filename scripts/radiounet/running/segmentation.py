@@ -34,7 +34,7 @@ def segment_image(
     """Run every stage on one image, and leave its products in a folder.
 
     Writes the files of `segment_files`, the table of clusters only if clusters are given; those of
-    another image that lie there are removed first.
+    another image that lie there are removed once this one has been read.
     A `beam` given here counts instead of that of the image's header.
 
     Raises
@@ -56,11 +56,12 @@ def segment_image(
     hold(out)
     try:
         remove_leftovers(out, below=False)
-        for path in made:
-            path.unlink(missing_ok=True)
         probability, mask = files["probability"], files["mask"]
         prepared = files["prepared"]
         prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
+        for path in made:
+            if path != Path(prepared):
+                path.unlink(missing_ok=True)
         laid = read_for(prepared, card, segmentation.mode)
         predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)

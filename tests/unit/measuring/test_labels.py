@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -231,10 +233,15 @@ def test_nothing_in_common_is_no_match():
 
 
 def test_names_that_are_not_unique_are_refused():
-    with pytest.raises(ConfigError, match=r"A is the name of 2 clusters \(A, a\): keep one"):
+    with pytest.raises(ConfigError, match=r"A is the name of 2 clusters of the catalogue \(A at RA nan"):
         match_labels([label("A")], [entry("A"), entry("a")])
-    with pytest.raises(ConfigError, match=r"A is the other name of 2 clusters \(X, Y\)"):
+    with pytest.raises(ConfigError, match=r"A is the other name of 2 clusters of the catalogue \(X at RA"):
         match_labels([label("A")], [entry("X", "A"), entry("Y", "A")])
+    apart = [entry("A", ra=150.0, dec=0.0), entry("A", ra=151.0, dec=0.0)]
+    with pytest.raises(
+        ConfigError, match=r"A at RA 150.0000, Dec \+0.0000, A at RA 151.0000.*: give the label"
+    ):
+        match_labels([label("A")], apart)
     with pytest.raises(ConfigError, match="B and C are labels of one cluster, X: keep one"):
         match_labels([label("B"), label("C")], [entry("X", "B", "C")])
 
@@ -244,3 +251,17 @@ def test_other_names_of_merged_lists():
 
     assert _names_of("mcxc: J1259.7+2756; own: Coma; Abell 1656") == ("J1259.7+2756", "Coma", "Abell 1656")
     assert _names_of("") == ()
+
+
+def test_of_clusters_of_one_name_the_nearest_is_labelled():
+    entries = [entry("Twin", ra=ra, dec=0.0) for ra in (150.0, 151.0)]
+    (one,) = match_labels([label("Twin", ra=151.01, dec=0.0)], entries)
+    assert (one.entry.ra_deg, one.how) == (151.0, "name")
+
+
+def test_a_cluster_that_several_images_show_is_labelled_where_it_was_measured():
+    measured = entry("A", ra=150.0, dec=0.0)
+    entries = [replace(measured, p_diffuse=NAN), measured, measured]
+    for one in (label("A"), label("A", ra=150.001, dec=0.0), label("A", ra=10.0, dec=0.0)):
+        (match,) = match_labels([one], entries)
+        assert match.entry is measured

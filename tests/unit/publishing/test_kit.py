@@ -9,7 +9,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Table, vstack
 from astropy.wcs import WCS
 from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
 
@@ -20,7 +20,10 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cutout_files import read_cutout
-from radiounet.publishing.kit import find_sources, write_kit
+from radiounet.publishing import kit as kit_module
+from radiounet.publishing import labelling
+from radiounet.publishing.kit import find_sources, read_catalogues, write_kit
+from radiounet.publishing.labelling import candidates
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
 from stages import DEC, HALO, RA, as_segmented, run_to_catalogue, write_image
@@ -172,6 +175,24 @@ def test_an_unknown_name_is_an_error_that_names_near_ones(run):
         find_sources(run.root, ["Abel 1"])
     with pytest.raises(ConfigError, match="has no catalogues"):
         find_sources(run.root + "/catalogue", ["Abell {1}"])
+
+
+def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplog):
+    """A kit or a label of one would be taken for the other. Two images of one cluster are one place."""
+    tables = read_catalogues(run.root)
+    clusters = tables["cluster"]
+    tables["cluster"] = vstack([clusters, clusters[clusters["name"] == "Abell {1}"]])
+    for module in (kit_module, labelling):
+        monkeypatch.setattr(module, "read_catalogues", lambda _: tables)
+    assert (
+        len(find_sources(run.root, ["Abell {1}"])) == len(candidates(run.root, "cluster", "catalogue")) == 1
+    )
+    tables["cluster"]["ra_deg"][-1] += 0.5
+    with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
+        find_sources(run.root, ["Abell {1}"])
+    with pytest.raises(ConfigError, match="no cluster that was measured"):
+        candidates(run.root, "cluster", "catalogue")
+    assert f"left out: 2 of {run.root} are called Abell {{1}}, at RA " in caplog.text
 
 
 def test_what_was_not_measured_has_no_kit(run, tmp_path):
