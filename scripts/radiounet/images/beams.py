@@ -26,7 +26,7 @@ ROUNDING = 1e-3
 NUMBER = r"\s*([-+\d.]+(?:[EeDd][-+]?\d+)?)"
 AIPS = re.compile(rf"CLEAN\s+BMAJ={NUMBER}\s+BMIN={NUMBER}\s+BPA={NUMBER}")
 KEYS = ("BMAJ", "BMIN", "BPA")
-BEAM_HELP = "MAJ,MIN,PA of the image's beam, arcsec and deg (default: as in its header)"
+BEAM_HELP = "beam of the image: MAJ,MIN,PA or one FWHM, arcsec and deg (default: as in its header)"
 ADVICE = "the beam must be in the header (deg), or given: --beam, or mosaics.images[].beam in a configuration"
 
 

@@ -60,10 +60,11 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || !state) return;
-    const label = Object.keys(KEYS).find((one) => KEYS[one] === event.key.toLowerCase());
+    const key = event.key.toLowerCase();
+    const label = Object.keys(KEYS).find((one) => KEYS[one] === key);
     if (label && state.candidate) act("label", label);
-    else if (event.key === "s" && state.candidate) act("skip");
-    else if (event.key === "z" || event.key === "Backspace") act("undo");
+    else if (key === "s" && state.candidate) act("skip");
+    else if (key === "z" || key === "backspace") act("undo");
     else return;
     event.preventDefault();
   });
