@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from radiounet.errors import ModelError
 from radiounet.images.regional_products import products_at
+from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.progress import duration
 from radiounet.running.stages import Stage, are_done, stages_of
@@ -23,6 +25,8 @@ ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
 CONNECTIONS = 4  # of the profiles
 JOBS = 200  # at once on a cluster: of the profile slurm
 FLOAT_BYTES = 4
+CLASS_BYTES = 0.42
+"""Of a compressed map of a class, for each pixel: measured on one mosaic of 5,916 px."""
 SLURM = "slurm_job"
 STATUS_S = 40.0  # between two looks of the Slurm executor at its jobs; a job that ended waits for half of it
 
@@ -164,16 +168,24 @@ class Plan:
         return took / expected if expected else None
 
     def gigabytes(self) -> dict[str, float]:
-        """Size of what is downloaded, kept, and on scratch at most, GB; float32 images, uint8 masks."""
+        """Size of what is downloaded, kept, and on scratch at most, GB: images, masks and class maps."""
         made = 1e6 * sum(self.mpx(name) for name in self._mosaics) / 1e9
         planes = {"fields": 3, "published": 1, "images": 1}[self._config.mosaics.source]
         fields = 2 * len(self._graph.fields_used) * self._field_px**2 * FLOAT_BYTES / 1e9
         published = made * FLOAT_BYTES if self._config.mosaics.source == "published" else 0.0
         return {
             "download": fields + published,
-            "keep": made * (FLOAT_BYTES + 1),
+            "keep": made * (FLOAT_BYTES + 1 + CLASS_BYTES * self._classes()),
             "scratch": fields + made * FLOAT_BYTES * planes,
         }
+
+    def _classes(self) -> int:
+        """Number of class maps that the model makes; none if it is not there yet."""
+        try:
+            card = read_card(model_folder(self._config.segmentation.model), check_weights=False)
+        except ModelError:
+            return 0
+        return len(card.classes)
 
     def wall_s(self, jobs: int, overhead_s: float = 0.0, cores: int | None = None) -> float:
         """Wall time with `jobs` at a time, s.

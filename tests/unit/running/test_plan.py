@@ -12,7 +12,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import made_here
-from radiounet.running.plan import Cost, Plan, read_costs
+from radiounet.running.plan import CLASS_BYTES, Cost, Plan, read_costs
 from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -46,7 +46,7 @@ def write_lists(folder):
     (folder / "clusters.csv").write_text("name,ra,dec,z,M500\nAB,150.95,0,0.06,3\n")
 
 
-def make(tmp_path, source="fields", url="file:///data/{field}/{file}"):
+def make(tmp_path, source="fields", url="file:///data/{field}/{file}", **more):
     write_lists(tmp_path)
     archive = {"dr2": {"field": url, "mosaic": url.replace("{field}", "{mosaic}")}}
     config = load_config(
@@ -55,6 +55,7 @@ def make(tmp_path, source="fields", url="file:///data/{field}/{file}"):
             "clusters": str(tmp_path / "clusters.csv"),
             "mosaics": {"source": source},
             "archive": archive | {"list_folder": str(tmp_path)},
+            **more,
         }
     )
     return Plan(config, JobGraph(config, tmp_path), COSTS, field_px=1000)
@@ -103,7 +104,9 @@ def test_regions_that_were_merged_before_do_not_count_in_one_piece(tmp_path):
 def test_gigabytes(tmp_path):
     size = make(tmp_path).gigabytes()
     assert size["download"] == pytest.approx(2 * 2 * 4e6 / 1e9)
-    assert size["keep"] == pytest.approx(2 * 4e6 * 5 / 1e9)
+    assert size["keep"] == pytest.approx(2 * 4e6 * (5 + 3 * CLASS_BYTES) / 1e9)
+    two_classes = make(tmp_path, segmentation={"model": "lotss-unet"})
+    assert two_classes.gigabytes()["keep"] == pytest.approx(2 * 4e6 * 5 / 1e9)
     assert size["scratch"] == pytest.approx(size["download"] + 2 * 4e6 * 12 / 1e9)
     assert make(tmp_path, source="published").gigabytes()["download"] == pytest.approx(2 * 4e6 * 4 / 1e9)
 
