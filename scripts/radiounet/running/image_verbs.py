@@ -21,7 +21,7 @@ clusters, and a picture (overview.png)."""
 SEGMENT_EXAMPLES = """
 radiounet segment IMAGE.fits
 radiounet segment IMAGE.fits --clusters CLUSTERS.ecsv --out OUT
-radiounet segment IMAGE.fits --model lotss-classes --threshold 0.3 --out OUT
+radiounet segment IMAGE.fits --model lotss-unet --threshold 0.3 --out OUT
 """
 
 

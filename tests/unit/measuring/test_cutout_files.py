@@ -12,6 +12,7 @@ from radiounet.images.reading import ecsv_table
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.island_cutouts import cut_out_island
+from radiounet.settings.segmentation import Segmentation
 from stages import DEC, HALO, RA, run_stages, write_image
 
 NAMES = ["A 1", "twin", "twin"]
@@ -76,7 +77,8 @@ def test_a_cluster_that_was_not_measured_has_none(run):
 
 def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
     products = Products(str(tmp_path))
-    run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=1100)})
+    image = write_image(tmp_path / "a.fits", n_px=1100)
+    run_stages(products, {"a": image}, segmentation=Segmentation(model="lotss-unet"))
     paths = products.image("a"), products.probability("a"), products.mask("a")
     row = max(ecsv_table(products.islands("a")), key=lambda row: row["flux_mjy"])
     found = cut_out_island(*paths, row["ra_deg"], row["dec_deg"], row["extent_arcmin"])

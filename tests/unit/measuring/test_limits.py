@@ -292,9 +292,9 @@ def test_maps_of_another_model_are_refused(walk):
 def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     products = Products(str(tmp_path / "images"))
     run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400, peak_snr=0.0)})
-    predictor, _ = open_model(model_folder("lotss-unet"))
+    predictor, _ = open_model(model_folder("lotss-pair"))
     maps = products.image("a"), products.probability("a"), products.mask("a")
-    scene = MockedImage(*maps, read_card(model_folder("lotss-unet")), predictor)
+    scene = MockedImage(*maps, read_card(model_folder("lotss-pair")), predictor)
     ra, dec = (float(one) for one in scene.plane.wcs.all_pix2world([[200, 210]], 0)[0])
     (row,) = find_limits([Cluster("C", ra, dec, 0.2, 4.0)], scene, OPTIONS, COSMOLOGY)
     assert 0.3 < row["flux_50_mjy"] / row["bruno_limit_mjy"] < 5

@@ -193,8 +193,9 @@ def test_a_crop_gets_about_the_mask_of_the_whole(shipped, offset, least_overlap,
 
 @pytest.mark.parametrize("side", [68, 100, 200])
 @pytest.mark.parametrize("pedestal", [-0.5, 0.55, 1.5])
-def test_the_default_model_finds_nothing_in_a_cut_out_on_a_pedestal(side, pedestal):
-    predictor, card = open_model(MODELS / "lotss-unet")
+@pytest.mark.parametrize("model", ["lotss-pair", "lotss-unet"])
+def test_a_model_finds_nothing_in_a_cut_out_on_a_pedestal(side, pedestal, model):
+    predictor, card = open_model(MODELS / model)
     image = beam_noise((side, side), side) + np.float32(pedestal * RMS)
     plane = network_input(card.normalisation, image, local_rms(image), 20 / 4.5)
     found = predictor.plane(plane, card.tile_px, card.core_px)
