@@ -15,6 +15,9 @@ from radiounet.network.architectures.unet_pair import unet_pair
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import Weights, model_folder, write_card, write_named_weights
 
+TILE_PX, CORE_PX = 1536, 1024
+"""A margin of 256 px: see `docs/method/network.md`."""
+
 
 def main() -> None:
     """Write weights and card."""
@@ -22,12 +25,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the new model, whose name it gets")
     parser.add_argument("--first", default="lotss-unet")
     parser.add_argument("--second", default="lotss-classes")
-    parser.add_argument("--tile", type=int, default=1536, help="side of a tile, px")
-    parser.add_argument("--core", type=int, default=1024, help="side of its core, px")
     args = parser.parse_args()
     (first, first_card), (second, card) = (load_model(model_folder(one)) for one in (args.first, args.second))
     widths = (*first_card.widths, *card.widths)
-    network = unet_pair(args.tile, widths)
+    network = unet_pair(TILE_PX, widths)
     set_named_weights(network, named_weights(first) | named_weights(second))
     args.out.mkdir(parents=True)
     weights = args.out / "weights.npz"
@@ -45,8 +46,8 @@ def main() -> None:
         "name": args.out.name,
         "architecture": "unet_pair",
         "widths": widths,
-        "tile_px": args.tile,
-        "core_px": args.core,
+        "tile_px": TILE_PX,
+        "core_px": CORE_PX,
         "host_calibration": None,
         "training": made,
         "weights": Weights(file=weights.name, sha256=sha256_of(weights)),

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
@@ -22,6 +23,9 @@ from radiounet.network.model_cards import model_folder, read_card, write_card
 from radiounet.settings.simulate import MEASURED, SKIES, read_sky
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
+
+if TYPE_CHECKING:
+    from radiounet.learning.methods import Calibration
 
 FALSE_PER_DEG2 = 1.0
 ROWS = {
@@ -102,16 +106,29 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
             for sky in SKIES
         }
         if name == args.settle:
-            card = read_card(model_folder(name))
-            write_card(
-                model_folder(name),
-                card.model_copy(update={"threshold": settled.threshold, "peak": settled.peak}),
-            )
+            settle(name, settled, args.calibration)
     for sky in SKIES:
         images = columns[args.models[0]][sky]
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")
         rows = [[row, *(text(columns[name][sky]) for name in args.models)] for row, text in ROWS.items()]
         print_table(["", *args.models], rows)
+
+
+def settle(name: str, settled: "Calibration", images: int) -> None:
+    """Write threshold and peak into a model's card, and the images that they were set on."""
+    card = read_card(model_folder(name))
+    made = {
+        "number": images * len(SKIES),
+        "skies": list(SKIES),
+        "set": "; ".join(f"base seed {read_sky(sky).seed}" for sky in SKIES),
+        "seeds": [CALIBRATION, CALIBRATION + images - 1],
+    }
+    change = {
+        "threshold": settled.threshold,
+        "peak": settled.peak,
+        "training": card.training | {"calibration": made},
+    }
+    write_card(model_folder(name), card.model_copy(update=change))
 
 
 if __name__ == "__main__":

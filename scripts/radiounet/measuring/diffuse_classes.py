@@ -171,8 +171,8 @@ def _warnings(
 ) -> Iterator[str]:
     """What a reason says of flags that do not decide.
 
-    On 96 simulated images, the class map called 27 % of the islands that are diffuse emission artefacts, and
-    29 % of the others: this says what is there too, not what an island is.
+    Artefacts are as frequent in islands that are diffuse emission as in others (``docs/method/accuracy.md``):
+    their class says what else is there, not what an island is.
     """
     if flags["galactic"] and "Galactic" in class_means and not _is_galactic(measured, class_means):
         yield f"on Galactic emission (p {class_means['Galactic']:.2f})"

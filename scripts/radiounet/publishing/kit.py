@@ -22,6 +22,7 @@ from radiounet.images.products import Products, file_stems, kit_files, segment_f
 from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.reading import ecsv_table, fits_header, reading
 from radiounet.images.regional_products import products_at
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.words import one_line, printable
 from radiounet.images.writing import atomic, write_fits, write_json
 from radiounet.measuring.compact import IMAGE
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 COMPACT_RMS = 5.0
 """Where compact sources are in the mask for CLEAN, rms."""
 NEAR_NAMES = 5
+SAME_PLACE_DEG = 1 / 60
 REGION_LABEL = str.maketrans({letter: " " for letter in "{}\"'"})
 
 
@@ -109,8 +111,17 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
 
 
 def places_of(rows: Iterable[Table.Row]) -> list[tuple[float, float]]:
-    """Different positions of some rows, ICRS deg."""
-    return list(dict.fromkeys((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows))
+    """Different positions of some rows, ICRS deg; none of a row without a position.
+
+    Several own images may show one island, whose centroid is not quite the same on each: positions within
+    `SAME_PLACE_DEG` are one.
+    """
+    places: list[tuple[float, float]] = []
+    for ra, dec in ((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows):
+        apart = [separation_deg(unit_vectors(ra, dec), unit_vectors(*one)) for one in places]
+        if np.isfinite([ra, dec]).all() and not any(one < SAME_PLACE_DEG for one in apart):
+            places.append((ra, dec))
+    return places
 
 
 def places_text(places: Sequence[tuple[float, float]]) -> str:

@@ -71,7 +71,7 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     found = []
     for same in by_name.values():
         places = places_of(same)
-        if len(places) == 1:
+        if len(places) < 2:
             found.append(CatalogueObject(kind, same[0], files_of(results, str(same[0]["mosaic"]))))
             continue
         logger.warning(

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from radiounet.errors import ModelError
 from radiounet.images.regional_products import products_at
-from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.progress import duration
 from radiounet.running.stages import Stage, are_done, stages_of
@@ -181,6 +180,9 @@ class Plan:
 
     def _classes(self) -> int:
         """Number of class maps that the model makes; none if it is not there yet."""
+        # heavy, and what parses the workflow imports this module
+        from radiounet.network.model_cards import model_folder, read_card
+
         try:
             card = read_card(model_folder(self._config.segmentation.model), check_weights=False)
         except ModelError:

@@ -415,6 +415,11 @@ def test_a_folder_that_is_no_release_is_refused_with_a_remedy(run, tmp_path, cap
     assert said in refused(folder, tmp_path / "out", capsys)
 
 
+def test_a_list_of_mosaics_that_is_not_there_is_a_mistake(run, tmp_path, capsys):
+    said = refused(run.root, tmp_path / "out", capsys, "--list", "nowhere.csv")
+    assert "there is no list nowhere.csv: make it with snakemake --cores 1 lists" in said
+
+
 @contextmanager
 def used_by_another(folder, monkeypatch):
     """Have a folder as if another program had it."""
@@ -425,9 +430,9 @@ def used_by_another(folder, monkeypatch):
     let_go(folder)
 
 
-def refused(results, out, capsys):
+def refused(results, out, capsys, *more):
     with pytest.raises(SystemExit) as stopped:
-        main(["publish", str(results), "--out", str(out), "--threads", "1"])
+        main(["publish", str(results), "--out", str(out), "--threads", "1", *more])
     assert stopped.value.code == 78
     return capsys.readouterr().err
 

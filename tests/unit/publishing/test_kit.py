@@ -187,6 +187,12 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
     assert (
         len(find_sources(run.root, ["Abell {1}"])) == len(candidates(run.root, "cluster", "catalogue")) == 1
     )
+    # an island of two own images has a name, and two centroids that are not quite the same
+    islands = tables["island"]
+    tables["island"] = vstack([islands, islands[:1]])
+    tables["island"]["ra_deg"][-1] += 1e-4
+    assert len(find_sources(run.root, [str(islands["name"][0])])) == 1
+    assert len(candidates(run.root, "island", "catalogue")) == len(islands)
     tables["cluster"]["ra_deg"][-1] += 0.5
     with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
         find_sources(run.root, ["Abell {1}"])

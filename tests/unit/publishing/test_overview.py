@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib.text import Text
 from PIL import Image
 
 from radiounet.images.products import Products, segment_files
@@ -109,3 +110,13 @@ def test_a_cluster_whose_centre_lies_outside_says_so(halo, tmp_path, monkeypatch
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert "inside" in texts
     assert "outside (centre outside)" in texts
+    table["r500_arcmin"][1] = np.nan  # one that was not measured is not drawn, nor counted
+    table.write(tmp_path / "clusters.ecsv", overwrite=True)
+    write_overview(image, files | paths, "a")
+    counts = [
+        text.get_text()
+        for figure in drawn
+        for text in figure.findobj(Text)
+        if "R500 and centre" in text.get_text()
+    ]
+    assert counts == ["R500 and centre (clusters: 2)", "R500 and centre (clusters: 1)"]

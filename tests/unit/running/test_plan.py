@@ -1,6 +1,8 @@
 """The plan's arithmetic on a survey small enough to count by hand."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,10 @@ def test_own_images_are_downloaded_from_nowhere(tmp_path):
     assert [one.stage.rule for one in plan.stages][0] == "prepare_image"
     assert plan.gigabytes()["download"] == 0
     assert "assumed" not in plan.text(200, 2)
+
+
+def test_parsing_the_workflow_loads_no_scipy():
+    """Every job of a run parses it."""
+    program = "import sys, radiounet.running.rules; print(sorted({'scipy', 'astropy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

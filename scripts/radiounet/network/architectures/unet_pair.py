@@ -1,7 +1,4 @@
-"""Two networks in one: the mean of `lotss_unet` and `class_unet`, and the other classes of the latter.
-
-They were trained on different skies, so they seldom err at the same place.
-"""
+"""Two networks in one: the mean of `lotss_unet` and `class_unet`, and the other classes of the latter."""
 
 from collections.abc import Callable, Sequence
 
