@@ -1,4 +1,4 @@
-"""Models side by side on the wide and the shifted skies, at the same false islands.
+"""Models side by side on the own, the wide and the shifted skies, at the same false islands.
 
 Each model gets threshold and peak on calibration images of all these skies together, whose seeds
 are not measured: of the masks with at most one false island per deg2 the one that finds most
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 # the processes of the pool import this file, and need no Keras
 from common import print_table
 from radiounet.errors import ModelError
-from radiounet.learning.score_sets import CALIBRATION
+from radiounet.learning.score_sets import CALIBRATION, SIMULATED
 from radiounet.network.model_cards import model_folder, read_card, write_card
-from radiounet.settings.simulate import MEASURED, SKIES, read_sky
+from radiounet.settings.simulate import MEASURED, read_sky
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
 
@@ -77,8 +77,8 @@ def main() -> None:
             read_card(model_folder(name))
     except ModelError as error:
         parser.error(str(error))
-    settling = [(sky, CALIBRATION + n) for sky in SKIES for n in range(args.calibration)]
-    wanted = settling + [(sky, MEASURED + n) for sky in SKIES for n in range(args.held_out)]
+    settling = [(sky, CALIBRATION + n) for sky in SIMULATED for n in range(args.calibration)]
+    wanted = settling + [(sky, MEASURED + n) for sky in SIMULATED for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
         Path(folder).mkdir(exist_ok=True)
         with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
@@ -103,11 +103,11 @@ def measure(args: argparse.Namespace, calibration: list[str], held_out: list[str
                 truth_snr,
                 settled,
             )
-            for sky in SKIES
+            for sky in SIMULATED
         }
         if name == args.settle:
             settle(name, settled, args.calibration)
-    for sky in SKIES:
+    for sky in SIMULATED:
         images = columns[args.models[0]][sky]
         print(f"\n{sky}: {images['images']} images, {images['area_deg2']:.1f} deg2\n")
         rows = [[row, *(text(columns[name][sky]) for name in args.models)] for row, text in ROWS.items()]
@@ -118,9 +118,9 @@ def settle(name: str, settled: "Calibration", images: int) -> None:
     """Write threshold and peak into a model's card, and the images that they were set on."""
     card = read_card(model_folder(name))
     made = {
-        "number": images * len(SKIES),
-        "skies": list(SKIES),
-        "set": "; ".join(f"base seed {read_sky(sky).seed}" for sky in SKIES),
+        "number": images * len(SIMULATED),
+        "skies": list(SIMULATED),
+        "set": "; ".join(f"base seed {read_sky(sky).seed}" for sky in SIMULATED),
         "seeds": [CALIBRATION, CALIBRATION + images - 1],
     }
     change = {

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 # the steps that a network sure of itself leaves are at the upper end
 THRESHOLDS = np.append(np.round(np.arange(0.04, 1, 0.04), 2), [0.98, 0.99, 0.995, 0.999])
-DICE_SHARE = 0.85
+DICE_SHARE = 0.95
 """Part of the highest Dice that a mask must have, however many objects it finds."""
 
 FAINT_SNR = 0.1

@@ -90,7 +90,8 @@ class ClusterSources:
         owners = [owner for label in np.unique(cutout.labels[masked]) for owner in self._parts(int(label))]
         others = sorted({owner.name for owner in owners if _place(owner) != _place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
-        decision = classify_cluster([one.decision for one in islands], fluxes, p_diffuse, coverage, others)
+        decisions, names = [one.decision for one in islands], [one.name for one in islands]
+        decision = classify_cluster(decisions, fluxes, p_diffuse, coverage, others, names)
         row: dict[str, object] = {
             "class": decision.label,
             "reason": join_notes(decision.reason, "R500 is assumed" if cluster.assumed_size else ""),
@@ -102,7 +103,7 @@ class ClusterSources:
             **origin_columns(cutout, aperture),
             "note": join_notes(*_notes(cutout, *(one.measured.cutout for one in islands))),
             "island_count": len(islands),
-            "islands": "; ".join(one.name for one in islands),
+            "islands": "; ".join(names),
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
             "flag_shared": bool(others) or any(one.shared for one in islands),
         }

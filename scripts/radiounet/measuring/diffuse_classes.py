@@ -235,6 +235,7 @@ def classify_cluster(
     p_diffuse: float,
     coverage: float,
     others: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Decision:
     """Class of a cluster from those of its islands.
 
@@ -249,6 +250,8 @@ def classify_cluster(
         Probability of hosting diffuse emission; part of the aperture with data. NaN where unknown.
     others : sequence of str
         Names of clusters that are nearer to islands that reach into R500 of this one.
+    names : sequence of str
+        Of the islands; the reason names them where there are several.
     """
     if not coverage > 0:
         return Decision("N/A", "no data inside R500")
@@ -260,6 +263,8 @@ def classify_cluster(
     least = SECOND_SHARE * max((flux for _, flux in candidates), default=0.0)
     labels = sorted({label for label, flux in candidates if flux >= least})
     named = [f"{one.label}: {one.reason}" for one in decisions]
+    if len(named) > 1 and names:
+        named = [f"{name} {text}" for name, text in zip(names, named, strict=True)]
     if not p_diffuse >= PROBABLE_HOST:
         why = f"p_diffuse {p_diffuse:.2f} below {PROBABLE_HOST:g}"
         return Decision("U", "; ".join([why, *named]))

@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 PAGES = Path(__file__).with_name("pages")
 STATIC = {
     "": (PAGES / "label.html", "text/html"),
+    "core.js": (PAGES / "core.js", "text/javascript"),
     "label.js": (PAGES / "label.js", "text/javascript"),
     STYLE.name: (STYLE, "text/css"),
 }

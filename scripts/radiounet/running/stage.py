@@ -211,6 +211,10 @@ def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
 def _reject(
     args: argparse.Namespace, rejection: Rejection, outputs: Sequence[str], error: BadDataError
 ) -> None:
+    if getattr(args, "is_verb", False):
+        # a person asked for this file alone
+        logger.error("%s: %s", rejection.file, rejection.reason)
+        sys.exit(error.exit_status)
     logger.warning(
         "rejected %s in %s: %s (%s)", rejection.name, rejection.stage, rejection.reason, rejection.file
     )

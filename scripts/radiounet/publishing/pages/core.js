@@ -166,10 +166,25 @@ const Site = (() => {
   };
   const flagName = (name) => FLAGS[name] || name.replace(/^flag_/, "").replace(/_/g, " ");
 
+  /** North, east, a scale and the beam of a picture. */
+  function marks(view, row) {
+    const [nx, ny] = view.size;
+    const text = Math.max(nx, ny) / 26, wide = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60].filter((one) => one / view.scale < nx / 3).pop() || 0.1;
+    const left = 0.06 * nx, base = 0.94 * ny, arrow = 0.09 * Math.min(nx, ny), from = [0.86 * nx, 0.16 * ny];
+    const tipOf = (vector) => [from[0] + arrow * vector[0], from[1] + arrow * vector[1]];
+    const mark = (vector, letter) => [h("line", { x1: from[0], y1: from[1], x2: tipOf(vector)[0], y2: tipOf(vector)[1], class: "mark" }),
+      h("text", { x: from[0] + 1.4 * arrow * vector[0], y: from[1] + 1.4 * arrow * vector[1] + text / 3, "font-size": text, "text-anchor": "middle" }, letter)];
+    const size = row.redshift > 0 && row.r500_kpc ? ` = ${Math.round(wide * row.r500_kpc / row.r500_arcmin)} kpc` : "";
+    return [mark(view.north, "N"), mark(view.east, "E"),
+      h("line", { x1: left, y1: base, x2: left + wide / view.scale, y2: base, class: "mark" }),
+      h("text", { x: left, y: base - text * 0.5, "font-size": text }, `${wide}′${size}`),
+      h("ellipse", { cx: 0.93 * nx, cy: 0.93 * ny, rx: view.beam[0] / 2, ry: view.beam[1] / 2, transform: `rotate(${view.beam[2]} ${0.93 * nx} ${0.93 * ny})`, class: "beam" })];
+  }
+
   /** A part of an address as text; as it is where it is none. */
   function decoded(part) {
     try { return decodeURIComponent(part); } catch { return part; }
   }
 
-  return { load, need, decoded, list, h, number, unit, position, bytes, badge, kindOf, SHAPES, flagName, raised };
+  return { load, need, decoded, list, h, number, unit, position, bytes, marks, badge, kindOf, SHAPES, flagName, raised };
 })();

@@ -2,18 +2,11 @@
 "use strict";
 
 (() => {
+  const { h, marks } = Site;
   const KEYS = { "halo": "h", "relic": "r", "halo and relic": "b", "no emission": "n", "radio galaxy": "g", "artefact": "a", "Galactic": "w", "unsure": "u" };
   const TITLES = { image: "Image", residual: "Without compact sources", probability: "Probability of diffuse emission" };
   const main = document.getElementById("main");
   let state = null, busy = false;
-
-  function h(tag, attributes, ...children) {
-    const svg = ["svg", "path", "circle"].includes(tag);
-    const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes || {})) if (name.startsWith("on")) element.addEventListener(name.slice(2), value); else element.setAttribute(name, value);
-    element.append(...children.flat().filter((one) => one !== null));
-    return element;
-  }
 
   async function ask(address, options) {
     busy = true;
@@ -38,7 +31,8 @@
     const [nx, ny] = view.size;
     const over = h("svg", { viewBox: `0 0 ${nx} ${ny}` }, kind === "image" ? null : h("path", { d: view.islands, class: "island" }),
       kind === "residual" ? h("path", { d: view.contours, class: "contour" }) : null,
-      row.r500_arcmin ? h("circle", { cx: view.centre[0], cy: view.centre[1], r: row.r500_arcmin / view.scale, class: "r500" }) : null);
+      row.r500_arcmin ? h("circle", { cx: view.centre[0], cy: view.centre[1], r: row.r500_arcmin / view.scale, class: "r500" }) : null,
+      kind === "image" ? marks(view, row) : null);
     return h("figure", null, h("figcaption", null, TITLES[kind]),
       h("div", { class: "panel", style: `aspect-ratio:${nx}/${ny}` }, h("img", { src: pictures[kind], alt: TITLES[kind] }), over));
   }
@@ -46,14 +40,14 @@
   function show() {
     const { candidate, done, total, labels, note } = state;
     const buttons = [...labels.map((label) => [KEYS[label], label, () => act("label", label)]), ["s", "skip", () => act("skip")], ["z", "undo", () => act("undo")]];
-    const row = candidate ? candidate.row : null;
+    const row = candidate ? candidate.row : null, flux = row ? row.total_flux_mjy ?? row.flux_mjy : undefined;
     const number = (value, digits) => (value === undefined ? "–" : value.toFixed(digits));
     main.replaceChildren(
       h("p", { class: "soft" }, `${done} of ${total} labelled`),
       note ? h("p", { role: "status" }, note) : "",
       h("h1", null, row ? row.name : "All candidates have a label"),
       row ? h("p", { class: "where" }, h("span", null, `p ${number(row.p_diffuse ?? row.p_max, 2)}`), row.redshift ? h("span", null, `z ${number(row.redshift, 3)}`) : null,
-        h("span", null, `S ${number(row.total_flux_mjy ?? row.flux_mjy, 1)} ± ${number(row.total_flux_err_mjy ?? row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",
+        flux === undefined ? null : h("span", null, `S ${number(flux, 1)} ± ${number(row.total_flux_err_mjy ?? row.flux_err_mjy, 1)} mJy`), h("span", { class: "soft" }, `${number(row.ra_deg, 4)}°, ${number(row.dec_deg, 4)}° (ICRS)`)) : "",
       h("p", { class: "options" }, buttons.filter(([key]) => row || key === "z").map(([key, label, go]) => h("button", { type: "button", "data-label": label, onclick: go }, h("b", null, key), ` ${label}`))),
       row ? (candidate.view ? h("div", { class: "panels" }, Object.keys(TITLES).map((kind) => panel(kind, candidate))) : h("p", { class: "empty" }, `No picture: ${candidate.missing}`)) : "");
   }
