@@ -41,6 +41,8 @@ GALACTIC_ARCMIN = 15.0
 """Least extent of an island close to the Galactic plane that may be Galactic, where the network has no
 such class."""
 ARTEFACT = 0.5
+RADIO_PROBABLE = 0.5
+"""Mean probability of a radio galaxy in an island that has one."""
 DYNAMIC_RANGE = 1000.0
 """An island fainter by this than a source within `NEAR_BEAMS` may be its artefact."""
 NEAR_BEAMS = 15.0
@@ -176,6 +178,8 @@ def _warnings(
     """
     if flags["galactic"] and "Galactic" in class_means and not _is_galactic(measured, class_means):
         yield f"on Galactic emission (p {class_means['Galactic']:.2f})"
+    if RADIO_PROBABLE < class_means.get(RADIO_GALAXY, 0.0) <= _mean_diffuse(measured):
+        yield f"with a radio galaxy (p {class_means[RADIO_GALAXY]:.2f})"
     if class_means.get("artefact", 0) > ARTEFACT:
         yield f"on artefacts (p {class_means['artefact']:.2f})"
     elif flags["artefact"]:
@@ -214,7 +218,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
         doubts.append(f"Galactic emission more than diffuse (p {class_means['Galactic']:.2f})")
     elif flags["galactic"] and "Galactic" not in class_means:
         doubts.append("wide, and close to the Galactic plane")
-    if class_means.get(RADIO_GALAXY, 0) > 0.5:
+    if class_means.get(RADIO_GALAXY, 0.0) > max(_mean_diffuse(measured), RADIO_PROBABLE):
         doubts.append(f"a radio galaxy more than diffuse (p {class_means[RADIO_GALAXY]:.2f})")
     flux = measured.flux.flux_jy
     if flux > 0 and measured.central_jy > OVERWHELMING * flux and not measured.is_profile:
@@ -224,9 +228,13 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
 
 def _is_galactic(measured: MeasuredObject, class_means: dict[str, float]) -> bool:
     """Whether the class map shows more Galactic than diffuse emission in an island."""
+    return class_means.get("Galactic", 0.0) > _mean_diffuse(measured)
+
+
+def _mean_diffuse(measured: MeasuredObject) -> float:
+    """Mean probability of diffuse emission in an island."""
     cutout = measured.cutout
-    diffuse = cutout.mosaic.probability[cutout.part][measured.island]
-    return class_means.get("Galactic", 0.0) > float(diffuse.mean())
+    return float(cutout.mosaic.probability[cutout.part][measured.island].mean())
 
 
 def classify_cluster(

@@ -139,10 +139,15 @@ def test_an_improbable_host_is_uncertain():
 
 
 def test_a_radio_galaxy_of_the_class_map():
-    classes = {"radio galaxy": np.full((N_PX, N_PX), 180, np.uint8)}
-    row = measured(halo(peak=3.5e-4, radius=20), classes=classes)
+    """The island has a mean probability of diffuse emission of 0.8: with 0.71 it is a halo with a galaxy."""
+    galaxy = np.full((N_PX, N_PX), 180, np.uint8)
+    shown = halo(peak=3.5e-4, radius=20)
+    row = measured(shown, classes={"radio galaxy": galaxy})
+    assert row["class"] == "cRH"
+    assert "with a radio galaxy (p 0.71)" in row["reason"]
+    row = measured(shown, classes={"radio galaxy": galaxy + 30})
     assert row["class"] == "U"
-    assert "radio galaxy more than diffuse (p 0.71)" in row["reason"]
+    assert "a radio galaxy more than diffuse (p 0.82)" in row["reason"]
 
 
 def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
