@@ -32,7 +32,8 @@ SECOND_SHARE = 0.3
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
 GALACTIC, GALACTIC_AROUND = 0.15, 0.25
 """Mean probability of Galactic emission in an island, and in its surroundings: such emission is seldom
-alone. `benchmarks/catalogue.py` counts what they flag."""
+alone. An island that is more Galactic than diffuse needs no such surroundings. `benchmarks/catalogue.py`
+counts what they flag."""
 GALACTIC_ALONE = 0.6
 """Mean probability in an island that is Galactic whatever lies around it, such as a supernova remnant."""
 AROUND_ARCMIN = 54.0
@@ -108,7 +109,9 @@ def island_flags(
     return {
         "galactic": low_latitude and _is_wide(measured)
         if galactic is None
-        else galactic > GALACTIC_ALONE or (galactic > GALACTIC and _is_galactic_around(measured)),
+        else galactic > GALACTIC_ALONE
+        or _is_galactic(measured, class_means)
+        or (galactic > GALACTIC and _is_galactic_around(measured)),
         "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
@@ -228,7 +231,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
 
 def _is_galactic(measured: MeasuredObject, class_means: dict[str, float]) -> bool:
     """Whether the class map shows more Galactic than diffuse emission in an island."""
-    return class_means.get("Galactic", 0.0) > _mean_diffuse(measured)
+    return class_means.get("Galactic", 0.0) > max(_mean_diffuse(measured), GALACTIC)
 
 
 def _mean_diffuse(measured: MeasuredObject) -> float:

@@ -39,7 +39,7 @@ def bar(y0, x0, length, width, angle_deg, peak=6e-4):
     return peak * np.exp(-0.5 * (across / width) ** 2) * (np.abs(along) < length / 2)
 
 
-def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC):
+def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC, p=0.8):
     white = np.random.default_rng(5).standard_normal((N_PX, N_PX))
     smooth = ndimage.gaussian_filter(white, SIGMA)
     plane = Plane(
@@ -48,7 +48,7 @@ def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None
         Beam(20, 20),
     )
     mask = (emission > 0.7 * RMS).astype(np.uint8)
-    mosaic = MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, classes)
+    mosaic = MeasuredMosaic.of(plane, np.where(mask, p, 0.1).astype(np.float32), mask, classes)
     sources = ClusterSources(mosaic, OPTIONS, FREQUENCY_HZ, clusters or [cluster])
     return sources.measure(cluster, cut_out(mosaic, box_around(plane, cluster, 1.5)), p_diffuse, 1.0)
 
@@ -169,6 +169,14 @@ def test_what_else_is_there_does_not_make_an_island_uncertain():
     assert (row["class"], row["flag_galactic"], row["flag_artefact"]) == ("cRH", True, True)
     assert "on Galactic emission (p 0.71); on artefacts (p 0.71)" in row["reason"]
     assert measured(halo(), classes={"Galactic": classes["Galactic"] + 30})["class"] == "U"
+
+
+def test_an_island_that_is_more_galactic_than_diffuse_has_the_flag():
+    """Galactic emission of 0.4 in the island and none around it."""
+    galactic = np.where(halo() > 0.7 * RMS, 102, 0).astype(np.uint8)
+    for p, label in ((0.35, "U"), (0.45, "cRH")):
+        row = measured(halo(), classes={"Galactic": galactic}, p=p)
+        assert (row["class"], row["flag_galactic"]) == (label, label == "U")
 
 
 def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
