@@ -202,6 +202,10 @@ class ClusterSources:
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
         )
+        assumed = np.array([self._clusters[n].assumed_size for n in near])
+        if assumed.any() and not assumed.all():
+            # what lies in a known R500 belongs to no cluster whose size is a guess
+            distances[assumed] = np.where((distances[~assumed] < 1).any(axis=0), np.inf, distances[assumed])
         own = distances.argmin(axis=0) == np.arange(len(near))[:, None]
         counts = own.sum(axis=1)
         central = (own & (distances < HALO_R500)).any(axis=1)

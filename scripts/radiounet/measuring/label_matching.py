@@ -82,28 +82,27 @@ def match_labels(labels: Sequence[Label], entries: Sequence[Entry]) -> list[Matc
 
 
 def _one_of(label: Label, rows: Sequence[int], entries: Sequence[Entry], how: str) -> int:
-    """Entry of a label among those of its name.
-
-    Several own images may show one cluster: then the first that was measured. Of clusters at other
-    places, the nearest to the label.
-    """
-    places = {row: (entries[row].ra_deg, entries[row].dec_deg) for row in rows}
-    if len(set(places.values())) > 1 and _is_placed(label):
-        apart = [np.nan_to_num(Match(label, entries[row], how).separation_arcmin, nan=np.inf) for row in rows]
-        nearest = rows[int(np.argmin(apart))]
-        if min(apart) <= MAX_SEPARATION.value:
-            rows = [row for row in rows if places[row] == places[nearest]]
-    unlike = len({places[row] for row in rows}) > 1 or not _is_placed(entries[rows[0]])
-    if len(rows) > 1 and unlike:
+    """Entry of a label among those of its name: of several, the nearest to the label."""
+    if len(rows) == 1:
+        return rows[0]
+    apart = [np.nan_to_num(Match(label, entries[row], how).separation_arcmin, nan=np.inf) for row in rows]
+    nearest = min(apart)
+    if nearest > MAX_SEPARATION.value:
         listed = ", ".join(
             f"{entries[row].name} at RA {entries[row].ra_deg:.4f}, Dec {entries[row].dec_deg:+.4f}"
             for row in rows
         )
         raise ConfigError(
             f"{label.name} is the {how} of {len(rows)} clusters of the catalogue ({listed}): give the label "
-            "the position of one, in columns that hold RA and Dec"
+            f"the position of one, in columns that hold RA and Dec{_distance_text(nearest)}"
         )
-    return min(rows, key=lambda row: not np.isfinite(entries[row].p_diffuse))
+    return rows[int(np.argmin(apart))]
+
+
+def _distance_text(arcmin: float) -> str:
+    if not np.isfinite(arcmin):
+        return ""
+    return f"; that of its own lies {arcmin:.3g} arcmin from the nearest, of at most {MAX_SEPARATION:g}"
 
 
 def _require_one_label(

@@ -166,7 +166,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
 
 
 def read_entries(table: Table, path: str | Path) -> list[Entry]:
-    """Rows of a catalogue of clusters.
+    """Clusters of a catalogue; where several own images show one, the first row that was measured.
 
     Parameters
     ----------
@@ -196,12 +196,14 @@ def read_entries(table: Table, path: str | Path) -> list[Entry]:
     classes: Sequence[tuple[str, ...] | None] = [None] * len(table)
     if "class" in table.colnames:
         classes = _understood(path, names, column_texts(table["class"]), {})
-    return [
-        Entry(name, _names_of(other), of_it, *cells)
-        for name, other, of_it, *cells in zip(
-            names, others, classes, *(one.tolist() for one in numbers.values()), strict=True
-        )
-    ]
+    entries: dict[object, Entry] = {}
+    cells = zip(names, others, classes, *(one.tolist() for one in numbers.values()), strict=True)
+    for row, (name, other, of_it, ra, dec, p) in enumerate(cells):
+        is_placed = np.isfinite([ra, dec]).all()
+        place = (plain_name(name), ra, dec) if is_placed else row
+        if place not in entries or np.isnan(entries[place].p_diffuse):
+            entries[place] = Entry(name, _names_of(other), of_it, ra, dec, p)
+    return list(entries.values())
 
 
 def read_catalogue(path: str | Path) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import find_contours
 
 from radiounet import __version__
@@ -98,7 +99,8 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             near = difflib.get_close_matches(one_line(name), sorted(every), NEAR_NAMES, 0.5)
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
-        places = places_of(row for _, row in rows)
+        kinds = {kind for kind, _ in rows}
+        places = places_of((row for _, row in rows), "cluster" if "cluster" in kinds else "island")
         if len(places) > 1:
             raise ConfigError(
                 f"{results} has {len(places)} clusters or islands called {one_line(name)}, "
@@ -110,18 +112,25 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     return found
 
 
-def places_of(rows: Iterable[Table.Row]) -> list[tuple[float, float]]:
+def places_of(rows: Iterable[Table.Row], kind: str) -> list[tuple[float, float]]:
     """Different positions of some rows, ICRS deg; none of a row without a position.
 
-    Several own images may show one island, whose centroid is not quite the same on each: positions within
-    `SAME_PLACE_DEG` are one.
+    Several own images may show one cluster, whose position is that of its list on each; or one island,
+    whose centroid is not quite the same: those that steps of less than `SAME_PLACE_DEG` join are one.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+    kind : {'cluster', 'island'}
     """
-    places: list[tuple[float, float]] = []
-    for ra, dec in ((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows):
-        apart = [separation_deg(unit_vectors(ra, dec), unit_vectors(*one)) for one in places]
-        if np.isfinite([ra, dec]).all() and not any(one < SAME_PLACE_DEG for one in apart):
-            places.append((ra, dec))
-    return places
+    found = ((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows)
+    places = list(dict.fromkeys(place for place in found if np.isfinite(place).all()))
+    if kind == "cluster" or len(places) < 2:
+        return places
+    vectors = unit_vectors(*np.transpose(places))
+    near = [separation_deg(one, vectors) < SAME_PLACE_DEG for one in vectors]
+    _, group = connected_components(np.array(near), directed=False)
+    return [places[first] for first in np.sort(np.unique(group, return_index=True)[1])]
 
 
 def places_text(places: Sequence[tuple[float, float]]) -> str:

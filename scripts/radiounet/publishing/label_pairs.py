@@ -19,7 +19,7 @@ from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.kit import CatalogueObject, cut
-from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates
+from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -113,11 +113,12 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     wrong = [str(row["kind"]) for row in rows if row["kind"] not in CHANCE]
     if wrong:
         raise ConfigError(f"{path} has a row of the kind {wrong[0]!r}: kinds are {', '.join(CHANCE)}")
-    found: dict[tuple[str, str], CatalogueObject] = {}
+    found: dict[tuple[str, str, str], CatalogueObject] = {}
     for kind in sorted({str(row["kind"]) for row in rows}):
-        known = {plain_name(str(one.row["name"])): one for one in candidates(results, kind, "catalogue")}
-        found |= {(kind, name): one for name, one in known.items()}
-    named = [((str(row["kind"]), plain_name(str(row["name"]))), row) for row in rows]
+        for name, same in candidates_by_name(results, kind, "catalogue").items():
+            found |= {(kind, name, str(one.row["mosaic"])): one for one in same}
+    # of several images that show it, the one on which it was labelled
+    named = [((str(row["kind"]), plain_name(str(row["name"])), str(row["mosaic"])), row) for row in rows]
     if missing := [str(row["name"]) for key, row in named if key not in found]:
         raise ConfigError(
             f"{path} labels {missing[0]} ({len(missing)} such), which {results} does not have: "

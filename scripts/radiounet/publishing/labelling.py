@@ -57,6 +57,11 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
         No cluster, or no island, was measured, or none has a name of its own. Those that share their name
         with one at another place are left out, and named in the log.
     """
+    return [same[0] for same in candidates_by_name(results, kind, order).values()]
+
+
+def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[CatalogueObject]]:
+    """The same by `plain_name`, each with all images that show it; `candidates` has the first of these."""
     table = read_catalogues(results).get(kind, Table({"name": []}))
     chance: np.ndarray = (
         np.ma.filled(np.ma.asarray(table[CHANCE[kind]], float), np.nan) if len(table) else np.array([])
@@ -68,11 +73,11 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     by_name: dict[str, list[Row]] = {}
     for row in rows:
         by_name.setdefault(plain_name(one_line(table["name"][row])), []).append(table[int(row)])
-    found = []
-    for same in by_name.values():
-        places = places_of(same)
+    found = {}
+    for name, same in by_name.items():
+        places = places_of(same, kind)
         if len(places) < 2:
-            found.append(CatalogueObject(kind, same[0], files_of(results, str(same[0]["mosaic"]))))
+            found[name] = [CatalogueObject(kind, row, files_of(results, str(row["mosaic"]))) for row in same]
             continue
         logger.warning(
             "left out: %d of %s are called %s, at %s: give each a name of its own",

@@ -1,5 +1,6 @@
 """All stages on one image, in one process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from radiounet.images.beams import Beam
@@ -7,7 +8,7 @@ from radiounet.images.image import place_of
 from radiounet.images.products import segment_files
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
-from radiounet.images.writing import remove_leftovers
+from radiounet.images.writing import atomic, remove_leftovers
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
@@ -58,11 +59,12 @@ def segment_image(
         remove_leftovers(out, below=False)
         probability, mask = files["probability"], files["mask"]
         prepared = files["prepared"]
-        prepare_image(image, prepared, card.pixel_arcsec, card.beam_arcsec, beam)
-        for path in made:
-            if path != Path(prepared):
+        with atomic(prepared) as temporary:
+            prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
+            # an image that cannot be used deletes nothing
+            laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)
+            for path in made:
                 path.unlink(missing_ok=True)
-        laid = read_for(prepared, card, segmentation.mode)
         predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)
         compact = CompactFiles.of_image(measure)

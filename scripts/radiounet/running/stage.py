@@ -187,11 +187,15 @@ def _work_or_reject(
     except RejectedInputError as passed_on:
         _reject(args, passed_on.rejection, outputs, passed_on)
     except BadDataError as error:
-        culprit = getattr(error, "file", None) or next(iter(inputs), name)
+        # a verb's name may be that of what it writes
+        culprit = getattr(error, "file", None) or next(iter(inputs), "" if "is_verb" in args else name)
         is_given = "is_verb" in args and culprit in _values(args, args.reads) and "://" not in culprit
         if is_given and not os.path.exists(culprit):
             raise ConfigError(f"{culprit} is not there") from error  # bad is its name, not its data
         kind = type(error).__name__
+        if "is_verb" in args:
+            logger.error("%s%s: %s", f"{culprit}: " if culprit else "", kind, error)
+            sys.exit(error.exit_status)
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
 
 
@@ -211,10 +215,6 @@ def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
 def _reject(
     args: argparse.Namespace, rejection: Rejection, outputs: Sequence[str], error: BadDataError
 ) -> None:
-    if getattr(args, "is_verb", False):
-        # a person asked for this file alone
-        logger.error("%s: %s", rejection.file, rejection.reason)
-        sys.exit(error.exit_status)
     logger.warning(
         "rejected %s in %s: %s (%s)", rejection.name, rejection.stage, rejection.reason, rejection.file
     )

@@ -193,7 +193,7 @@ class Rows:
         refused = outside.copy()
         refused[list(wrong)] = True
         if sexagesimal is None:
-            self.impossible |= refused & ~(values <= 0)
+            self.impossible |= refused & ~(values <= 0) & ~(plain <= 0)
         return np.where(outside, np.nan, values), refused
 
 

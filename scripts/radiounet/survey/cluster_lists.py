@@ -73,7 +73,8 @@ def merge_lists(lists: Mapping[str, Sequence[Cluster]]) -> MergedLists:
     """Merge lists of clusters; see the head of this module for what is one cluster.
 
     The row of the first list is kept. A redshift or size that it lacks comes from the first list that
-    has it, and its note says so. Rows without a position are kept and not merged.
+    has it, and its note says so. An impossible value in one list does not keep a cluster of another from
+    being measured. Rows without a position are kept and not merged.
 
     Parameters
     ----------
@@ -200,13 +201,15 @@ def _joined(kept: Cluster, other: Cluster, name: str) -> Cluster:
     named = f"{name}: {other.name.replace(';', ',')}"
     values = {"redshift": "redshift", "r500_arcmin": "R500"}
     lacks = [key for key in values if np.isnan(getattr(kept, key)) and np.isfinite(getattr(other, key))]
-    note = f"{' and '.join(values[key] for key in lacks)} of {named}" if lacks else ""
+    notes = [f"{' and '.join(values[key] for key in lacks)} of {named}"] if lacks else []
+    if other.refused:
+        notes.append(f"{named}: {other.note.replace('; ', ', ')}")
     return replace(
         kept,
         **{key: getattr(other, key) for key in lacks},
-        note=join_notes(kept.note, note),
+        note=join_notes(kept.note, *notes),
         other_names=join_notes(kept.other_names, named),
-        refused=kept.refused or other.refused,
+        refused=kept.refused and other.refused,
     )
 
 

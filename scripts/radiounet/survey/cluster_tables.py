@@ -33,6 +33,9 @@ TYPICAL_R500_ARCMIN = 5.0
 """The same at a redshift of 0.26, for clusters of unknown redshift. Where PSZ2 has one, the median R500
 is 5.2 arcmin."""
 
+LARGEST_ASSUMED_ARCMIN = 60.0
+"""At lower redshifts (0.017) clusters are in no list without a size, but wrong redshifts are."""
+
 MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""
 
@@ -108,8 +111,8 @@ def _with_size(cluster: Cluster, options: MeasureOptions) -> Cluster:
     size = TYPICAL_R500_ARCMIN
     if np.isfinite(cluster.redshift):
         per_kpc = arcmin_per_kpc(cluster.redshift, flat_cosmology(options.h0, options.omega_m))
-        size = min(TYPICAL_R500_KPC * per_kpc, LIMITS["angle"].high)
-    note = join_notes(cluster.note, f"R500 is assumed to be {size:.3g} arcmin")
+        size = min(TYPICAL_R500_KPC * per_kpc, LARGEST_ASSUMED_ARCMIN)
+    note = join_notes(cluster.note, "R500 is assumed")  # without its value: one line of the log for all
     return replace(cluster, r500_arcmin=size, note=note, assumed_size=True)
 
 

@@ -190,6 +190,14 @@ def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     assert "flux_mjy" not in other
 
 
+def test_a_cluster_whose_size_is_a_guess_takes_nothing_of_a_known_one():
+    guess = Cluster("guess", RA, DEC + 2.5 / 60, np.nan, 5.0, assumed_size=True)
+    row, other = (measured(halo(), one, [CLUSTER, guess]) for one in (CLUSTER, guess))
+    assert row["flux_mjy"] == measured(halo())["flux_mjy"]
+    assert (other["class"], other["island_count"]) == ("U", 0)
+    assert "flux_mjy" not in other
+
+
 def test_an_island_over_two_clusters_is_shared_out():
     """One ridge without a minimum, and a cluster in either half: each has its half, and says so."""
     first, second = (Cluster(name, RA, DEC + y * 4.5 / 3600, 0.2, 4.0) for name, y in (("a", -30), ("b", 30)))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -259,9 +258,18 @@ def test_of_clusters_of_one_name_the_nearest_is_labelled():
     assert (one.entry.ra_deg, one.how) == (151.0, "name")
 
 
-def test_a_cluster_that_several_images_show_is_labelled_where_it_was_measured():
-    measured = entry("A", ra=150.0, dec=0.0)
-    entries = [replace(measured, p_diffuse=NAN), measured, measured]
-    for one in (label("A"), label("A", ra=150.001, dec=0.0), label("A", ra=10.0, dec=0.0)):
-        (match,) = match_labels([one], entries)
-        assert match.entry is measured
+def test_a_cluster_that_several_images_show_is_one(tmp_path):
+    shown = {"name": "A", "ra_deg": 150.0, "dec_deg": 2.0, "class": "cRH", "other_names": "psz2: B"}
+    rows = [shown | {"p_diffuse": p} for p in (NAN, 0.8, 0.4)]
+    path = write_clusters(tmp_path / "c.csv", rows)
+    entries = read_entries(read_catalogue(path), path)
+    assert [one.p_diffuse for one in entries] == [0.8]
+    for one in (label("A"), label("B"), label("near", ra=150.001, dec=2.0), label("A", ra=10.0, dec=0.0)):
+        assert len(match_labels([one], entries)) == 1
+    assert found([label("A"), label("B")], entries) == {"A": ("A", "name")}
+
+
+def test_a_label_far_from_all_of_its_name_is_told_how_far():
+    entries = [entry("Twin", ra=ra, dec=0.0) for ra in (150.0, 151.0)]
+    with pytest.raises(ConfigError, match="lies 3 arcmin from the nearest, of at most 2 arcmin"):
+        match_labels([label("Twin", ra=151.05, dec=0.0)], entries)

@@ -175,7 +175,7 @@ def test_a_cluster_without_redshift_has_mocks_by_its_r500(walk):
 def test_a_cluster_without_redshift_and_r500_has_limits(walk):
     table = walk.table(f"no z,{RA},{DEC},,3\n")
     assert table["limit_note"].tolist() == [
-        "no redshift; R500 is assumed to be 5 arcmin; no redshift: mocks as if R500 were 1200 kpc"
+        "no redshift; R500 is assumed; no redshift: mocks as if R500 were 1200 kpc"
     ]
     assert np.isfinite(table["flux_90_mjy"][0])
 

@@ -38,7 +38,7 @@ def test_every_cluster_is_in_the_catalogue_or_counted(accounted, suffix):
     notes = {name: row[column("note")] or "" for name, row in rows.items()}
     assert notes == {
         "in P1": "",
-        "no z": "no redshift; R500 is assumed to be 5 arcmin",
+        "no z": "no redshift; R500 is assumed",
         "z 9": "redshift 9 is outside 0.001..5",
         "in P3": f"rejected: {MADE['rejections']['P3'].reason}",
         "dec 95": "declination 95 deg is outside -90..90 deg",

@@ -193,7 +193,12 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
     tables["island"]["ra_deg"][-1] += 1e-4
     assert len(find_sources(run.root, [str(islands["name"][0])])) == 1
     assert len(candidates(run.root, "island", "catalogue")) == len(islands)
-    tables["cluster"]["ra_deg"][-1] += 0.5
+    # a chain of centroids is one island in any order, and two clusters are two however close
+    for steps in ([0.9, 1.8, 0], [0, 1.8, 0.9]):
+        tables["island"] = vstack([islands[:1]] * 3)
+        tables["island"]["dec_deg"] += np.array(steps) / 60
+        assert len(candidates(run.root, "island", "catalogue")) == 1
+    tables["cluster"]["dec_deg"][-1] += 0.9 / 60
     with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
         find_sources(run.root, ["Abell {1}"])
     with pytest.raises(ConfigError, match="no cluster that was measured"):

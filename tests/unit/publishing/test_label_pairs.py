@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Table, vstack
 from scipy import ndimage
 
 from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs
 from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
-from radiounet.publishing import label_pairs
+from radiounet.publishing import label_pairs, labelling
+from radiounet.publishing.kit import read_catalogues
 from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
@@ -56,6 +57,20 @@ def test_diffuse_emission_is_its_island_and_nothing_is_known_around_it(run, tmp_
     assert plane[0, 0] == 255
     y, x = np.indices(plane.shape)
     assert (np.hypot(y - HALO[0], x - HALO[1])[plane == 0] * 4.5 / 60 < R500_ARCMIN + 0.1).all()
+
+
+def test_of_two_images_the_one_that_was_seen_is_labelled(run, tmp_path, monkeypatch):
+    tables = read_catalogues(run.root)
+    tables["cluster"] = vstack([tables["cluster"]] * 2)
+    tables["cluster"]["mosaic"] = ["a", "b"]
+    tables["cluster"]["p_diffuse"] = [0.95, 0.5]
+    monkeypatch.setattr(labelling, "read_catalogues", lambda _: tables)
+    seen = candidates(run.root, "cluster", "uncertain")
+    assert [one.row["mosaic"] for one in seen] == ["b"]
+    table = LabelTable(tmp_path / "labels.ecsv", "me")
+    table.add(seen[0], "no emission")
+    ((source, label),) = label_pairs._labelled(run.root, str(table.path), table.rows)
+    assert (source.row["mosaic"], label) == ("b", "no emission")
 
 
 def test_pairs_with_spaces_in_their_names_reach_the_training(run, tmp_path):

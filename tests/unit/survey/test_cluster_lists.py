@@ -128,14 +128,24 @@ def test_a_size_is_assumed_where_no_list_has_one_in_either_order(tmp_path, order
     merge_cluster_tables(lists, str(target))
     found = {one.name: one for one in clusters_to_measure(target, OPTIONS)}
     assert {name: one.r500_arcmin for name, one in found.items()} == pytest.approx(
-        {"known": 5.705, "z of two": 6.06, "nothing": 5.0, "z 9": NAN}, rel=0.01, nan_ok=True
+        {"known": 5.705, "z of two": 6.06, "nothing": 5.0, "z 9": 5.0}, rel=0.01
     )
-    assert [name for name, one in found.items() if one.assumed_size] == [
-        one for one in found if one in ("z of two", "nothing")
-    ]
-    assert not found["z 9"].measurable
-    assert "R500 is assumed to be 6.06 arcmin" in found["z of two"].note
+    assert [one.name for one in found.values() if not one.assumed_size] == ["known"]
+    assert "R500 is assumed" in found["z of two"].note
     assert all("assumed" not in one.note for one in read_clusters(target, OPTIONS))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("bad", ["z 9,30,40.01,9,", "M,30,40.01,,1e6"])
+def test_an_impossible_value_of_one_list_does_not_cost_the_cluster_of_another(tmp_path, bad, order):
+    rows = {"good": ["good,30,40,0.2,"], "bad": [bad], "worse": ["nowhere near,60,40,9,"]}
+    lists, target = dict(list(write(tmp_path, **rows).items())[::order]), tmp_path / "merged.ecsv"
+    merge_cluster_tables(lists, str(target))
+    found = {one.ra_deg: one for one in clusters_to_measure(target, OPTIONS)}
+    good, worse = found[30.0], found[60.0]
+    assert (good.redshift, good.r500_arcmin) == pytest.approx((0.2, 6.06), rel=0.01)
+    assert "outside" in good.note
+    assert not worse.measurable
 
 
 def test_a_redshift_that_was_filled_in_counts_for_the_next_list():

@@ -11,7 +11,7 @@ from radiounet.errors import ConfigError
 from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.catalogues import convert_catalogue
-from radiounet.survey.cluster_tables import log_notes, read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure, log_notes, read_clusters
 from radiounet.survey.cosmology import r500
 
 # H0 = 70, Om = 0.3, z = 0.2, M500 = 5e14 Msun, G = 4.30091e-9 Mpc (km/s)^2 / Msun:
@@ -441,6 +441,31 @@ def test_frame_of_a_votable(tmp_path, system, good):
     else:
         with pytest.raises(ConfigError, match="positions must be ICRS"):
             read_clusters(tmp_path / "a.vot", OPTIONS)
+
+
+def test_assumed_sizes_leave_room_in_the_log_for_what_is_wrong(tmp_path, caplog):
+    rows = [f"N{number},150,35,{0.01 + number / 200},," for number in range(80)]
+    path = tmp_path / "a.ecsv"
+    table = Table.read(
+        "\n".join(["name,ra,dec,z,M500", *(one[:-1] for one in rows), "B,150,35,9,"]), format="csv"
+    )
+    table["M500"] = np.full(len(table), np.nan) * u.solMass
+    table.write(path)
+    clusters = clusters_to_measure(path, OPTIONS)
+    log_notes(clusters, "a")
+    assert [one.split(": ")[0] for one in caplog.messages] == ["80 clusters of a", "1 cluster of a"]
+    # 1200 kpc at z 0.01 are 97 arcmin
+    assert clusters[0].r500_arcmin == 60
+
+
+def test_a_logarithm_of_0_is_no_mass(tmp_path):
+    table = Table({"name": ["A", "B"], "ra": [150.0, 150.0], "dec": [35.0, 36.0], "z": [0.2, 0.2]})
+    table["M500"] = np.array([0.0, 14.5]) * u.dex(u.solMass)
+    table.write(tmp_path / "a.ecsv")
+    unknown, known = clusters_to_measure(tmp_path / "a.ecsv", OPTIONS)
+    assert unknown.assumed_size
+    assert known.measurable
+    assert not known.assumed_size
 
 
 def test_the_log_counts_and_names_what_cannot_be_measured(tmp_path, caplog):
