@@ -1,7 +1,7 @@
 """Mock objects are added to an image, and the shipped network looks for them as it looked at the image.
 
-Only the tiles are predicted whose cores a mock's region touches; elsewhere the probability
-map of the image stands.
+Only the cores are predicted that a mock's region touches; elsewhere the probability map of the image stands.
+Where the place of a tile does not change what it gives, they are laid around the mock.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ LEAST_HALF_PX = 4 * BOX_PX
 """A cut-out reaches so far from the middle of its mock; within it lie the boxes of the background there."""
 AROUND_PX = 64
 """Of the map around the predicted cores that is masked with them, so that islands are whole."""
+CORE_PX = 384
+"""Side of the cores on a mock, where these may lie anywhere: most mocks need one."""
 TILES_AT_ONCE = 64
 """Held in memory; those of many trials, so that calls of the network are filled."""
 
@@ -82,7 +84,9 @@ class MockedImage:
         self.mask = fits_plane(mask) == 1
         self.has_data = np.isfinite(self.plane.data) & np.isfinite(self._probability)
         shape = self.plane.data.shape
-        self._where = layout(shape, *sides(card, shape), header["SEGMODE"], card.surrounded)
+        # where the place of a tile does not change what it gives, small ones that lie on the mock will do
+        tile_px, core_px = sides(card, tuple(min(one, CORE_PX) for one in shape))
+        self._where = layout(shape, tile_px, core_px, header["SEGMODE"], card.surrounded)
         self._starts = self._where.starts()
         self._input = np.full(self._where.padded, card.normalisation.blank, np.float32)
         self._input[self._where.place] = self._normalised(self.plane.data, self.rms)
@@ -119,12 +123,21 @@ class MockedImage:
     def _touched(self, region: Box) -> np.ndarray:
         """Starts of the cores that a region touches and that have data, ``[core, 2]``."""
         chosen = []
-        for start in self._starts:
+        for start in self._around(region) if self._where.surrounded else self._starts:
             target = self._where.core_of(start)[0]
             both = [_common(one, other) for one, other in zip(target, region, strict=True)]
             if all(one.start < one.stop for one in both) and self.has_data[target].any():
                 chosen.append(start)
         return np.array(chosen, int).reshape(-1, 2)
+
+    def _around(self, region: Box) -> np.ndarray:
+        """Starts of cores that cover a region, from a multiple of the network's step on, ``[core, 2]``."""
+        step, core_px, last = self._card.step_px, self._where.core_px, self._starts.max(axis=0)
+        rows, columns = (
+            np.unique(np.minimum(np.arange(max(part.start, 0) // step * step, part.stop, core_px), end))
+            for part, end in zip(region, last, strict=True)
+        )
+        return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
     def _tiles(self, trial: Trial, starts: np.ndarray) -> np.ndarray:
         """Normalised tiles of the image with a mock, ``[tile, y, x]``."""

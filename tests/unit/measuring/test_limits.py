@@ -299,3 +299,12 @@ def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     (row,) = find_limits([Cluster("C", ra, dec, 0.2, 4.0)], scene, OPTIONS, COSMOLOGY)
     assert 0.3 < row["flux_50_mjy"] / row["bruno_limit_mjy"] < 5
     assert row["flux_50_mjy"] < row["flux_90_mjy"] < 20 * row["bruno_limit_mjy"]
+    # tiles laid around a mock, here one of no light, give what those of the image gave
+    for place in ((210, 200), (12, 390)):
+        nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
+        starts = scene._touched(nothing.mock.region)
+        assert (starts % 32 == 0).all()
+        for start, core in zip(starts, scene._predict(starts, scene._tiles(nothing, starts)), strict=True):
+            target, source = scene._where.core_of(start)
+            known = scene.has_data[target]
+            np.testing.assert_allclose(core[source][known], scene._probability[target][known], atol=0.03)
