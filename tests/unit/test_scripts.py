@@ -148,7 +148,9 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     assert made == ["islands.ecsv", "mask.fits", "overview.png", "prepared.fits", "probability.fits"]
     before = {one: one.read_bytes() for one in out.iterdir()}
     kelvin = image(tmp_path / "k.fits", BUNIT="K")
-    constant = image(tmp_path / "c.fits", np.full((96, 96), 1e-4, np.float32))
+    constant = image(tmp_path / "c.fits")
+    with fits.open(constant, mode="update") as hdus:
+        hdus[0].data[:] = 1e-4  # no noise
     for wrong, status in (("typo.fits", 78), (kelvin, 65), (constant, 65)):
         done = start("radiounet segment", wrong, "--model", tmp_path / "own", "--out", out)
         assert done.returncode == status

@@ -116,7 +116,7 @@ def test_objects_at_few_false_islands_are_those_of_a_mask_that_there_is(tmp_path
     write_evaluation([scores], tmp_path)
     page = (tmp_path / "evaluation.md").read_text()
     assert "on these same images, so expect less on others" in page
-    assert "The Dice coefficient of its mask is at least 0.85" in page
+    assert "The Dice coefficient of its mask is at least 0.95" in page
 
 
 def test_objects_found_by_kind(tmp_path):
