@@ -154,6 +154,7 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     for wrong, status in (("typo.fits", 78), (kelvin, 65), (constant, 65)):
         done = start("radiounet segment", wrong, "--model", tmp_path / "own", "--out", out)
         assert done.returncode == status
+        assert str(wrong) in done.stderr
         assert {one: one.read_bytes() for one in out.iterdir()} == before
     done = start(*options, "--unit", "R500=Mpc", tmp_path / "clusters.ecsv", cwd=tmp_path)
     assert done.returncode == 78

@@ -102,7 +102,7 @@ def _one_of(label: Label, rows: Sequence[int], entries: Sequence[Entry], how: st
 def _distance_text(arcmin: float) -> str:
     if not np.isfinite(arcmin):
         return ""
-    return f"; that of its own lies {arcmin:.3g} arcmin from the nearest, of at most {MAX_SEPARATION:g}"
+    return f"; its position lies {arcmin:.3g} arcmin from the nearest one, more than {MAX_SEPARATION:g}"
 
 
 def _require_one_label(

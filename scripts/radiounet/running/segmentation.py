@@ -6,6 +6,7 @@ from pathlib import Path
 from radiounet.images.beams import Beam
 from radiounet.images.image import place_of
 from radiounet.images.products import segment_files
+from radiounet.images.reading import naming
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import atomic, remove_leftovers
@@ -59,7 +60,7 @@ def segment_image(
         remove_leftovers(out, below=False)
         probability, mask = files["probability"], files["mask"]
         prepared = files["prepared"]
-        with atomic(prepared) as temporary:
+        with naming(image), atomic(prepared) as temporary:
             prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
             # an image that cannot be used deletes nothing
             laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)

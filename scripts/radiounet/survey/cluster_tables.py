@@ -34,7 +34,8 @@ TYPICAL_R500_ARCMIN = 5.0
 is 5.2 arcmin."""
 
 LARGEST_ASSUMED_ARCMIN = 60.0
-"""At lower redshifts (0.017) clusters are in no list without a size, but wrong redshifts are."""
+"""Largest R500 that is assumed, reached at a redshift of 0.017. At 0.003, 1200 kpc are 320
+arcmin, which 14 mosaics of DR3 show."""
 
 MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""

@@ -270,5 +270,5 @@ def test_a_cluster_that_several_images_show_is_one(tmp_path):
 
 def test_a_label_far_from_all_of_its_name_is_told_how_far():
     entries = [entry("Twin", ra=ra, dec=0.0) for ra in (150.0, 151.0)]
-    with pytest.raises(ConfigError, match="lies 3 arcmin from the nearest, of at most 2 arcmin"):
+    with pytest.raises(ConfigError, match="lies 3 arcmin from the nearest one, more than 2 arcmin"):
         match_labels([label("Twin", ra=151.05, dec=0.0)], entries)
