@@ -123,9 +123,7 @@ def _objects(rows: list[tuple]) -> Table:
 
 def segment(plane: Plane, predictor: Predictor, card: ModelCard) -> MeasuredMosaic:
     """Predict an image in memory as the workflow does in files."""
-    shown = network_input(
-        card.normalisation, plane.data, local_rms(plane.data), card.beam_arcsec / card.pixel_arcsec
-    )
+    shown = network_input(card.normalisation, plane.data, card.beam_arcsec / card.pixel_arcsec)
     surrounded = ARCHITECTURES[card.architecture].surrounded
     where = layout(shown.shape, card.tile_px, card.core_px, "exact", surrounded)
     padded = np.zeros(where.padded, shown.dtype)

@@ -31,14 +31,13 @@ def arguments() -> argparse.Namespace:
 
 def open_score(folder: str) -> tuple[Score, float, float | None]:
     """Score of a model as the workflow predicts, and the threshold and peak of its card."""
-    from radiounet.images.noise import local_rms
     from radiounet.network.inference import open_model
     from radiounet.network.model_cards import model_folder, network_input
 
     predictor, card = open_model(model_folder(folder), batch=1)
 
     def score(image: np.ndarray, beam_px: float) -> np.ndarray:
-        plane = network_input(card.normalisation, image, local_rms(image), beam_px)
+        plane = network_input(card.normalisation, image, beam_px)
         return predictor.plane(plane, card.tile_px, card.core_px)
 
     return score, card.threshold, card.peak

@@ -8,7 +8,6 @@ import argparse
 import numpy as np
 
 from common import print_table
-from radiounet.images.noise import local_rms
 from radiounet.network.inference import open_model, use_threads
 from radiounet.network.model_cards import model_folder, network_input
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
@@ -36,7 +35,7 @@ def main() -> None:
         for seed in range(HELD_OUT, HELD_OUT + args.fields):
             image = simulate_pair(read_sky(sky).model_copy(update={"n_px": N_PX}), seed).image
             beam_px = card.beam_arcsec / card.pixel_arcsec
-            plane = network_input(card.normalisation, image, local_rms(image), beam_px)
+            plane = network_input(card.normalisation, image, beam_px)
             whole = predictor.plane(plane, N_PX + 2 * card.margin_px, N_PX)
             for margin in margins:
                 found = predictor.plane(plane, args.core + 2 * margin, args.core)

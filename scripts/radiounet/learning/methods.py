@@ -44,7 +44,7 @@ def network_method(
     """Make a method of a network."""
 
     def score(image: np.ndarray, rms: np.ndarray, pixel_arcsec: float, beam_arcsec: float) -> np.ndarray:
-        plane = network_input(normalisation, image, rms, beam_arcsec / pixel_arcsec)
+        plane = network_input(normalisation, image, beam_arcsec / pixel_arcsec)
         return predictor.plane(plane, tile_px, core_px)
 
     return Method(name, score, threshold)

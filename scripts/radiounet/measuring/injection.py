@@ -89,7 +89,7 @@ class MockedImage:
         self._where = layout(shape, tile_px, core_px, header["SEGMODE"], card.surrounded)
         self._starts = self._where.starts()
         self._input = np.full(self._where.padded, card.normalisation.blank, np.float32)
-        self._input[self._where.place] = self._normalised(self.plane.data, self.rms)
+        self._input[self._where.place] = self._normalised(self.plane.data)
         # neighbouring mocks share their cut-out
         self._input_of = lru_cache(maxsize=96)(self._cut_input)
 
@@ -99,9 +99,9 @@ class MockedImage:
         sigma_px = FWHM_TO_SIGMA * np.sqrt(self.plane.resolution_area_px / FWHM_AREA)
         return Canvas(self.plane.data.shape, self.plane.beam_area_px, float(sigma_px))
 
-    def _normalised(self, image: np.ndarray, rms: np.ndarray) -> np.ndarray:
+    def _normalised(self, image: np.ndarray) -> np.ndarray:
         beam_px = float(np.sqrt(self.plane.resolution_area_px / FWHM_AREA))
-        return network_input(self._card.normalisation, image, rms, beam_px)
+        return network_input(self._card.normalisation, image, beam_px)
 
     def look(self, trials: Sequence[Trial]) -> list[bool]:
         """Whether the network finds each mock; see `FOUND_FLUX`."""
@@ -165,13 +165,12 @@ class MockedImage:
         box = rows, columns
         image = self.plane.data[box].copy()
         image[_within(mock.box, box)] += np.float32(trial.flux_jy) * mock.light
-        return box, self._normalised(image, local_rms(image)) - self._input_of(
+        return box, self._normalised(image) - self._input_of(
             rows.start, rows.stop, columns.start, columns.stop
         )
 
     def _cut_input(self, low_y: int, high_y: int, low_x: int, high_x: int) -> np.ndarray:
-        image = self.plane.data[low_y:high_y, low_x:high_x]
-        return self._normalised(image, local_rms(image))
+        return self._normalised(self.plane.data[low_y:high_y, low_x:high_x])
 
     def _predict(self, starts: np.ndarray, tiles: np.ndarray) -> np.ndarray:
         """Cores of tiles, ``[tile, y, x]``, in the order given."""

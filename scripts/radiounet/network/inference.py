@@ -101,7 +101,7 @@ class Predictor:
         self._model, self._architecture, self._batch = model, architecture, batch
         self._engines: dict[tuple[int, Span], Engine] = {}
         if not gpus():
-            logger.info("no GPU answers: computing on %s", devices())
+            logger.info("no GPU answers: computing %s on %s", self.precision, devices())
 
     def _engine(self, where: Layout, central: bool, batch: int) -> Engine:
         """Engine for cores in the middle of their tiles, or for cores anywhere in them.
@@ -279,11 +279,24 @@ def _ahead(items: Iterator) -> Iterator:
 
 
 def open_model(
-    folder: str | Path, batch: int | None = None, precision: Precision = "float32"
+    folder: str | Path, batch: int | None = None, precision: Precision | None = None
 ) -> tuple[Predictor, ModelCard]:
-    """Predictor and card of a model folder; see `radiounet.network.engine.load_model`."""
+    """Predictor and card of a model folder; see `radiounet.network.engine.load_model`.
+
+    Without a precision it is that of the card; bfloat16 only where the processor multiplies it, else
+    float32.
+    """
     model, card = load_model(folder)
-    return Predictor(model, card.architecture, batch, precision), card
+    own = card.precision if card.precision != "bfloat16" or _multiplies_bfloat16() else "float32"
+    return Predictor(model, card.architecture, batch, precision or own), card
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether bfloat16 is faster than float32: on a GPU, and with TensorFlow on a CPU that has AMX."""
+    if gpus():
+        return True
+    facts = Path("/proc/cpuinfo")  # where the system has none, the slower answer is right, too
+    return keras.backend.backend() == "tensorflow" and facts.is_file() and "amx_bf16" in facts.read_text()
 
 
 def write_cores(

@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field
 from radiounet.errors import ModelError
 from radiounet.images.background import background_arcmin, normalise, subtract_background
 from radiounet.images.model_files import MODEL_CARD
-from radiounet.images.noise import BOX_PX
+from radiounet.images.noise import BOX_PX, local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
-from radiounet.network.architectures.registry import ARCHITECTURES, known_architecture
+from radiounet.network.architectures.registry import ARCHITECTURES, Precision, known_architecture
 from radiounet.network.cluster_probability import HostCalibration
 from radiounet.settings.checkout import MODELS_VARIABLE, models_folder
 from radiounet.settings.releases import DR2
@@ -37,8 +37,10 @@ class LogNormalisation(LogScale):
 
     kind: Literal["log10"]
 
-    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
-        """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor."""
+    def __call__(
+        self, image: np.ndarray, rms: np.ndarray | None = None, beam_px: float = BEAM_PX
+    ) -> np.ndarray:
+        """Return the network's input plane, ``[y, x]`` float32, blank pixels at the floor; no rms is used."""
         safe = np.where(np.isfinite(image), image, np.float32(self.floor))
         logs = np.log10(np.maximum(safe, np.float32(self.floor), dtype=np.float32))
         low, high = np.log10(self.low), np.log10(self.high)
@@ -47,7 +49,7 @@ class LogNormalisation(LogScale):
     @property
     def blank(self) -> float:
         """Input where there is no data."""
-        return float(self(np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32))[0, 0])
+        return float(self(np.full((1, 1), np.nan, np.float32))[0, 0])
 
 
 class AsinhNormalisation(Section):
@@ -74,7 +76,9 @@ class FlatNormalisation(Section):
     kind: Literal["asinh_flat"]
     blank: ClassVar[float] = 0.0
 
-    def __call__(self, image: np.ndarray, rms: np.ndarray, beam_px: float = BEAM_PX) -> np.ndarray:
+    def __call__(
+        self, image: np.ndarray, rms: np.ndarray | None = None, beam_px: float = BEAM_PX
+    ) -> np.ndarray:
         """Return the network's input plane, ``[y, x]`` float32, blank pixels 0; `rms` is not used."""
         return normalise(image, beam_px)
 
@@ -88,9 +92,7 @@ LEVEL_ERROR = 0.15
 """Error of a measured background over the noise, see `tests/unit/images/test_background.py`."""
 
 
-def network_input(
-    normalisation: Normalisation, image: np.ndarray, rms: np.ndarray, beam_px: float
-) -> np.ndarray:
+def network_input(normalisation: Normalisation, image: np.ndarray, beam_px: float) -> np.ndarray:
     """What a network sees of a whole image.
 
     The published network sees the image with its background. Networks on ``asinh(I / rms)`` were
@@ -101,8 +103,8 @@ def network_input(
     ----------
     normalisation : Normalisation
         Of the model's card.
-    image, rms : ndarray, ``[y, x]``
-        Brightness and its local rms, Jy/beam; NaN where blank.
+    image : ndarray, ``[y, x]``
+        Brightness, Jy/beam; NaN where blank.
     beam_px : float
         FWHM of the beam that the image was made with, px.
 
@@ -113,17 +115,18 @@ def network_input(
     Raises
     ------
     AllBlankError
-        The background cannot be measured.
+        Background or noise cannot be measured.
     """
-    if normalisation.kind == "asinh_snr":
+    if isinstance(normalisation, AsinhNormalisation):
+        rms = local_rms(image)
         flat = subtract_background(image, rms, beam_px)
         for start in range(0, len(image), BOX_PX):  # so that little memory is used
             rows = slice(start, start + BOX_PX)
             level = image[rows] - flat[rows]
             square = level * level
             flat[rows] = image[rows] - level * square / (square + (LEVEL_ERROR * rms[rows]) ** 2)
-        image = flat
-    return normalisation(image, rms, beam_px)
+        return normalisation(flat, rms, beam_px)
+    return normalisation(image, beam_px=beam_px)
 
 
 class Weights(Section):
@@ -146,6 +149,9 @@ class ModelCard(Section):
     beam_arcsec: float = Field(gt=0, description="FWHM of the restoring beam, arcsec")
     pixel_arcsec: float = Field(gt=0, description="pixel scale, arcsec")
     threshold: float = Field(gt=0, lt=1, description="probability at which the mask begins")
+    precision: Precision = Field(
+        "float32", description="of its multiplications where the configuration names none, see `open_model`"
+    )
     peak: float | None = Field(
         None, gt=0, lt=1, description="probability that an island must reach somewhere; null: the threshold"
     )

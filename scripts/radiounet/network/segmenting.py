@@ -6,16 +6,19 @@ The same as the programs ``tile``, ``infer`` and ``stitch`` one after another, a
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from radiounet.images.image import Plane
 from radiounet.images.progress_bar import with_bar
-from radiounet.network.inference import Predictor, by_class, log_speed
 from radiounet.network.masks import check_probabilities, finish_maps
 from radiounet.network.model_cards import ModelCard
 from radiounet.network.tiling import Mode, Tiles, image_for, image_origin, lay_tiles
 from radiounet.settings.segmentation import Segmentation
+
+if TYPE_CHECKING:  # it needs a backend, which takes seconds to import: meanwhile an image is read
+    from radiounet.network.inference import Predictor
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def read_for(path: str, card: ModelCard, mode: Mode) -> PreparedImage:
     return PreparedImage(path, plane, lay_tiles(plane.data, card, mode, beam_px), image_origin(path))
 
 
-def predict(tiles: Tiles, predictor: Predictor, card: ModelCard) -> tuple[np.ndarray, list[np.ndarray]]:
+def predict(tiles: Tiles, predictor: "Predictor", card: ModelCard) -> tuple[np.ndarray, list[np.ndarray]]:
     """Predict every tile that holds data, and join the cores as they come.
 
     Parameters
@@ -65,6 +68,8 @@ def predict(tiles: Tiles, predictor: Predictor, card: ModelCard) -> tuple[np.nda
     classes : list of ndarray of uint8, ``[y, x]``
         Of the classes of the card, 0 where no core lies.
     """
+    from radiounet.network.inference import by_class, log_speed
+
     started, where = time.monotonic(), tiles.where
     starts = tiles.starts[tiles.has_data]
     probability = np.full(where.shape, np.nan, np.float32)
@@ -82,7 +87,7 @@ def predict(tiles: Tiles, predictor: Predictor, card: ModelCard) -> tuple[np.nda
 
 def write_segmentation(
     image: PreparedImage,
-    predictor: Predictor,
+    predictor: "Predictor",
     card: ModelCard,
     options: Segmentation,
     probability_path: str,

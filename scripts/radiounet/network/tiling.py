@@ -21,7 +21,6 @@ import numpy as np
 from radiounet.errors import ConfigError, GridError
 from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.image import Plane, check_grid, read_plane
-from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import atomic
@@ -215,7 +214,7 @@ def lay_tiles(image: np.ndarray, card: ModelCard, mode: Mode, beam_px: float = B
         FWHM of the beam that the image was made with.
     """
     where = layout(image.shape, *sides(card, image.shape), mode, card.surrounded)
-    shown = network_input(card.normalisation, image, local_rms(image), beam_px)
+    shown = network_input(card.normalisation, image, beam_px)
     plane = np.full(where.padded, card.normalisation.blank, np.float32)
     plane[where.place] = shown
     starts = where.starts().astype(np.int32)

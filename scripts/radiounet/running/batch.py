@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.products import Products
@@ -20,6 +20,9 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.network.model_cards import ModelCard, model_folder, read_card
 from radiounet.running.shelf import Shelf
 from radiounet.running.stage import run_stage
+
+if TYPE_CHECKING:  # it needs a backend
+    from radiounet.network.inference import Predictor
 
 
 def segment_mosaics(args: argparse.Namespace) -> None:
@@ -75,13 +78,7 @@ class _Model:
     def __init__(self, args: argparse.Namespace):
         self._options, self._threads = args.settings.segmentation, args.threads
         self._folder = model_folder(self._options.model)
-
-    @cached_property
-    def _loaded(self) -> tuple[Any, ModelCard]:
-        from radiounet.network.inference import open_model, use_threads
-
-        use_threads(self._threads)
-        return open_model(self._folder, self._options.batch, self._options.precision)
+        self._loaded: tuple[Predictor, ModelCard] | None = None
 
     def read(self, image: str) -> Any:
         """An image, ready to be predicted; see `radiounet.network.segmenting.read_for`."""
@@ -91,9 +88,14 @@ class _Model:
 
     def write(self, laid: Future[Any], outputs: Sequence[str]) -> None:
         """Predict an image and write its maps."""
+        # the framework is imported while the image is read
+        from radiounet.network.inference import open_model, use_threads
         from radiounet.network.segmenting import write_segmentation
 
         image = laid.result()  # bad data shows here, before the model is loaded
+        if self._loaded is None:
+            use_threads(self._threads)
+            self._loaded = open_model(self._folder, self._options.batch, self._options.precision)
         write_segmentation(image, *self._loaded, self._options, *outputs)
 
 

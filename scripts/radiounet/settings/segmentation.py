@@ -22,8 +22,10 @@ class Segmentation(Section):
         le=1_000_000,
         description="tiles per call of the network; null: 2^20 px on a CPU, by memory on a GPU",
     )
-    precision: Literal["float32", "tf32", "bfloat16"] = Field(
-        "float32", description="of the network's multiplications; tf32 on a GPU only"
+    precision: Literal["float32", "tf32", "bfloat16"] | None = Field(
+        None,
+        description="of the network's multiplications; tf32 on a GPU only; null for the model's own, "
+        "which is computed in float32 where the processor does not multiply bfloat16",
     )
     mosaics_per_job: int = Field(
         24,

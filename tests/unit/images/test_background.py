@@ -305,7 +305,7 @@ def test_images_are_not_changed(kind):
     for result in (
         subtract_background(image, rms, BEAM_PX, emission),
         normalise(image, BEAM_PX),
-        network_input(AsinhNormalisation(kind="asinh_snr"), image, rms, BEAM_PX),
+        network_input(AsinhNormalisation(kind="asinh_snr"), image, BEAM_PX),
     ):
         assert result.dtype == np.float32
     np.testing.assert_array_equal(image, before)

@@ -295,7 +295,7 @@ def test_a_model_folder_is_a_method_with_the_calibration_of_its_card(tmp_path):
     assert model_method(tmp_path, note="shipped")[0].name == "tiny (shipped)"
     image = np.random.default_rng(1).standard_normal((50, 50)).astype(np.float32)
     predictor, card = open_model(tmp_path)
-    plane = network_input(card.normalisation, image, np.full_like(image, 2), 20 / 4.5)
+    plane = network_input(card.normalisation, image, 20 / 4.5)
     expected = predictor.plane(plane, card.tile_px, card.core_px)
     np.testing.assert_array_equal(method.score(image, np.full_like(image, 2), 4.5, 20.0), expected)
 

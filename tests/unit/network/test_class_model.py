@@ -15,7 +15,6 @@ from models import CARD, randomise, tiny_card
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.background import normalise
 from radiounet.images.gaussian import FWHM_TO_SIGMA
-from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.islands import find_islands
@@ -197,7 +196,7 @@ def test_a_crop_gets_about_the_mask_of_the_whole(shipped, offset, least_overlap,
 def test_a_model_finds_nothing_in_a_cut_out_on_a_pedestal(side, pedestal, model):
     predictor, card = open_model(MODELS / model)
     image = beam_noise((side, side), side) + np.float32(pedestal * RMS)
-    plane = network_input(card.normalisation, image, local_rms(image), 20 / 4.5)
+    plane = network_input(card.normalisation, image, 20 / 4.5)
     found = predictor.plane(plane, card.tile_px, card.core_px)
     assert (make_mask(found, card.threshold, 22, card.peak) == 1).mean() < 0.01
 

@@ -346,6 +346,6 @@ def test_a_network_sees_the_brightness_over_the_noise(shifting):
     rms = np.ones_like(image)
     sides = AsinhNormalisation(kind="asinh_snr"), 64, 32
     method = network_method("m", Predictor(None, "lotss_unet"), *sides)
-    plane = np.pad(network_input(sides[0], image, rms, 20 / 4.5), 1)
+    plane = np.pad(network_input(sides[0], image, 20 / 4.5), 1)
     # the network looks left
     np.testing.assert_allclose(method.score(image, rms, 4.5, 20.0), plane[1:-1, :-2], atol=1e-6)
