@@ -299,12 +299,29 @@ def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     (row,) = find_limits([Cluster("C", ra, dec, 0.2, 4.0)], scene, OPTIONS, COSMOLOGY)
     assert 0.3 < row["flux_50_mjy"] / row["bruno_limit_mjy"] < 5
     assert row["flux_50_mjy"] < row["flux_90_mjy"] < 20 * row["bruno_limit_mjy"]
-    # tiles laid around a mock, here one of no light, give what those of the image gave
-    for place in ((210, 200), (12, 390)):
+
+
+def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
+    """Where a halo is in the image, and at its border; elsewhere they would see something else."""
+    model = model_folder("lotss-pair")
+    products = Products(str(tmp_path / "images"))
+    run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400)})
+    predictor, card = open_model(model)
+    maps = products.image("a"), products.probability("a"), products.mask("a")
+    scene = MockedImage(*maps, card, predictor)
+    stored = np.nan_to_num(scene._probability)
+    assert stored.max() > 0.5
+    for place in (np.unravel_index(stored.argmax(), stored.shape), (12, 390)):
         nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
         starts = scene._touched(nothing.mock.region)
-        assert (starts % 32 == 0).all()
+        assert (starts % card.step_px == 0).all()
         for start, core in zip(starts, scene._predict(starts, scene._tiles(nothing, starts)), strict=True):
             target, source = scene._where.core_of(start)
             known = scene.has_data[target]
-            np.testing.assert_allclose(core[source][known], scene._probability[target][known], atol=0.03)
+            np.testing.assert_allclose(core[source][known], stored[target][known], atol=0.03)
+            if stored[target].max() > 0.5:  # what lies 8 px beside would differ
+                moved = np.roll(core[source], 8, axis=0)
+                assert np.abs(moved - stored[target])[known].max() > 0.2
+        # and a mock of no light is not found, whatever the place of a tile adds
+        assert scene.look([nothing]) == [False]
+    assert scene._alone
