@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.table import Table
 
@@ -155,7 +156,17 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
         done = start("radiounet segment", wrong, "--model", tmp_path / "own", "--out", out)
         assert done.returncode == status
         assert str(wrong) in done.stderr
+        assert ".prepared" not in done.stderr  # the copy that is read is gone by then
         assert {one: one.read_bytes() for one in out.iterdir()} == before
+    card = tmp_path / "own" / "card.yaml"
+    described = yaml.safe_load(card.read_text())
+    other = described | {"widths": [2 * width for width in described["widths"]]}
+    card.write_text(yaml.safe_dump(other))
+    done = start("radiounet segment", path, "--model", tmp_path / "own", "--out", out)
+    card.write_text(yaml.safe_dump(described))
+    assert done.returncode == 78
+    assert "do not fit" in done.stderr
+    assert {one: one.read_bytes() for one in out.iterdir()} == before
     done = start(*options, "--unit", "R500=Mpc", tmp_path / "clusters.ecsv", cwd=tmp_path)
     assert done.returncode == 78
     assert "name that with --clusters, before --unit" in done.stderr

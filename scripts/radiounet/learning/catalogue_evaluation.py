@@ -76,7 +76,8 @@ def evaluate_catalogue(
     matches = match_labels(given, entries)
     if not matches:
         raise ConfigError(
-            f"no name and no position of {labels} ({len(given)} rows) is in {catalogue} ({len(entries)} rows)"
+            f"no name and no position of {labels} ({len(given)} rows) is in {catalogue} "
+            f"({len(entries)} clusters)"
         )
     judged = [one for one in matches if verdict(one) in VERDICTS]
     if not judged:

@@ -34,7 +34,7 @@ LEAST_PART = 0.25
 
 @dataclass(frozen=True)
 class ClusterIsland:
-    """An island in its cluster, or the part of it that is nearer to this cluster than to others."""
+    """An island in its cluster, or the part of it that belongs to this cluster."""
 
     name: str
     measured: MeasuredObject
@@ -57,7 +57,8 @@ class ClusterSources:
         All that can be measured. An island belongs to those that are nearest, in units of R500, to
         `LEAST_PART` of its pixels or more, or to a piece of `MIN_PIECE_BEAMS` or more that reaches into
         `HALO_R500`: each has the part that is nearest to it. If there is none, it belongs to the one that
-        is nearest to its centre.
+        is nearest to its centre. What lies in a known R500 belongs to none whose R500 is assumed, however
+        small that part is.
     """
 
     def __init__(
@@ -198,20 +199,24 @@ class ClusterSources:
         first = int(np.argmin(apart / self._radii_arcmin))
         reach = 60 * separation_deg(middle, places).max()
         near = [int(n) for n in np.flatnonzero(apart < RELIC_R500 * self._radii_arcmin + reach)]
-        near = list({_place(self._clusters[n]): n for n in [*near[::-1], first]}.values())
+        # of rows at one place the larger; one with a known size before one with a guess
+        near = sorted([*near[::-1], first], key=lambda n: not self._clusters[n].assumed_size)
+        near = list({_place(self._clusters[n]): n for n in near}.values())
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
         )
         assumed = np.array([self._clusters[n].assumed_size for n in near])
-        if assumed.any() and not assumed.all():
-            # what lies in a known R500 belongs to no cluster whose size is a guess
-            distances[assumed] = np.where((distances[~assumed] < 1).any(axis=0), np.inf, distances[assumed])
+        # what lies in a known R500 belongs to no cluster whose size is a guess
+        known = (distances[~assumed] < 1).any(axis=0)
+        distances[np.ix_(assumed, known)] = np.inf
         own = distances.argmin(axis=0) == np.arange(len(near))[:, None]
+        kept = assumed.any() & own[:, known].any(axis=1)
         counts = own.sum(axis=1)
         central = (own & (distances < HALO_R500)).any(axis=1)
         piece = MIN_PIECE_BEAMS * self._mosaic.plane.resolution_area_px
-        large = np.flatnonzero((counts >= LEAST_PART * len(y)) | (central & (counts >= piece))).tolist()
-        owners = large or [near.index(first)]
+        large = (counts >= LEAST_PART * len(y)) | (central & (counts >= piece))
+        named = [_place(self._clusters[n]) for n in near]
+        owners = np.flatnonzero(large | kept).tolist() or [named.index(_place(self._clusters[first]))]
         nearest = distances[owners].argmin(axis=0)
         return {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}
 

@@ -277,7 +277,7 @@ CLUSTERS = {
     "flag_shared": Column(
         bool, None, "meta.code.qual", "An island reaches into R500 of this cluster and of another one"
     ),
-    "flag_r500": Column(bool, None, "meta.code.qual", "No table gives R500; it is assumed, see the note"),
+    "flag_r500": Column(bool, None, "meta.code.qual", "No table gives R500; it is assumed, see r500_arcmin"),
     **_LIMITS,
     "upper_limit_mjy": Column(
         float,

@@ -62,7 +62,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a catalogue of clusters.
+    """One cluster of a catalogue, whichever images show it.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
 
 
 def read_entries(table: Table, path: str | Path) -> list[Entry]:
-    """Clusters of a catalogue; where several own images show one, the first row that was measured.
+    """Clusters of a catalogue; where several own images show one, the measured row of most coverage.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def read_entries(table: Table, path: str | Path) -> list[Entry]:
     names = column_texts(table["name"])
     others = column_texts(table["other_names"]) if "other_names" in table.colnames else none
     numbers = {}
-    for name in ("ra_deg", "dec_deg", "p_diffuse"):
+    for name in ("ra_deg", "dec_deg", "p_diffuse", *{"coverage"}.intersection(table.colnames)):
         numbers[name], wrong = column_numbers(table[name], u.dimensionless_unscaled, None)
         if wrong:
             raise ConfigError(f"{path}: {name} has texts such as {next(iter(wrong.values()))!r}")
@@ -196,14 +196,16 @@ def read_entries(table: Table, path: str | Path) -> list[Entry]:
     classes: Sequence[tuple[str, ...] | None] = [None] * len(table)
     if "class" in table.colnames:
         classes = _understood(path, names, column_texts(table["class"]), {})
-    entries: dict[object, Entry] = {}
+    covered = np.nan_to_num(numbers.pop("coverage", np.zeros(len(table))))
+    entries: dict[object, tuple[float, Entry]] = {}
     cells = zip(names, others, classes, *(one.tolist() for one in numbers.values()), strict=True)
     for row, (name, other, of_it, ra, dec, p) in enumerate(cells):
         is_placed = np.isfinite([ra, dec]).all()
         place = (plain_name(name), ra, dec) if is_placed else row
-        if place not in entries or np.isnan(entries[place].p_diffuse):
-            entries[place] = Entry(name, _names_of(other), of_it, ra, dec, p)
-    return list(entries.values())
+        rank = -1.0 if np.isnan(p) else float(covered[row])
+        if place not in entries or rank > entries[place][0]:
+            entries[place] = rank, Entry(name, _names_of(other), of_it, ra, dec, p)
+    return [entry for _, entry in entries.values()]
 
 
 def read_catalogue(path: str | Path) -> Table:

@@ -99,8 +99,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             near = difflib.get_close_matches(one_line(name), sorted(every), NEAR_NAMES, 0.5)
             said = f"; did you mean {', '.join(near)}?" if near else ""
             raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
-        kinds = {kind for kind, _ in rows}
-        places = places_of((row for _, row in rows), "cluster" if "cluster" in kinds else "island")
+        places = places_of(rows)
         if len(places) > 1:
             raise ConfigError(
                 f"{results} has {len(places)} clusters or islands called {one_line(name)}, "
@@ -112,25 +111,29 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     return found
 
 
-def places_of(rows: Iterable[Table.Row], kind: str) -> list[tuple[float, float]]:
+def places_of(rows: Iterable[tuple[str, Table.Row]]) -> list[tuple[float, float]]:
     """Different positions of some rows, ICRS deg; none of a row without a position.
 
     Several own images may show one cluster, whose position is that of its list on each; or one island,
-    whose centroid is not quite the same: those that steps of less than `SAME_PLACE_DEG` join are one.
+    whose centroid is not quite the same: those that steps of less than `SAME_PLACE_DEG` join are one, and
+    that of a cluster if they reach one.
 
     Parameters
     ----------
-    rows : iterable of Row
-    kind : {'cluster', 'island'}
+    rows : iterable of (str, Row)
+        Each with its kind, ``cluster`` or ``island``.
     """
-    found = ((float(row["ra_deg"]), float(row["dec_deg"])) for row in rows)
-    places = list(dict.fromkeys(place for place in found if np.isfinite(place).all()))
-    if kind == "cluster" or len(places) < 2:
+    found = [(kind, (float(row["ra_deg"]), float(row["dec_deg"]))) for kind, row in rows]
+    found = [(kind, place) for kind, place in found if np.isfinite(place).all()]
+    clusters = list(dict.fromkeys(place for kind, place in found if kind == "cluster"))
+    places = list(dict.fromkeys([*clusters, *(place for _, place in found)]))
+    if len(places) < 2:
         return places
     vectors = unit_vectors(*np.transpose(places))
     near = [separation_deg(one, vectors) < SAME_PLACE_DEG for one in vectors]
     _, group = connected_components(np.array(near), directed=False)
-    return [places[first] for first in np.sort(np.unique(group, return_index=True)[1])]
+    firsts = np.sort(np.unique(group, return_index=True)[1])
+    return [*clusters, *(places[first] for first in firsts if first >= len(clusters))]
 
 
 def places_text(places: Sequence[tuple[float, float]]) -> str:

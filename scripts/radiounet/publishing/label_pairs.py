@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,21 +113,27 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     wrong = [str(row["kind"]) for row in rows if row["kind"] not in CHANCE]
     if wrong:
         raise ConfigError(f"{path} has a row of the kind {wrong[0]!r}: kinds are {', '.join(CHANCE)}")
-    found: dict[tuple[str, str, str], CatalogueObject] = {}
+    known: dict[tuple[str, str], list[CatalogueObject]] = {}
     for kind in sorted({str(row["kind"]) for row in rows}):
-        for name, same in candidates_by_name(results, kind, "catalogue").items():
-            found |= {(kind, name, str(one.row["mosaic"])): one for one in same}
-    # of several images that show it, the one on which it was labelled
-    named = [((str(row["kind"]), plain_name(str(row["name"])), str(row["mosaic"])), row) for row in rows]
-    if missing := [str(row["name"]) for key, row in named if key not in found]:
+        by_name = candidates_by_name(results, kind, "catalogue")
+        known |= {(kind, name): same for name, same in by_name.items()}
+    found = [_seen(known.get((str(row["kind"]), plain_name(str(row["name"]))), []), row) for row in rows]
+    if missing := [row for row, one in zip(rows, found, strict=True) if one is None]:
+        image = f" on image {missing[0]['mosaic']}" if missing[0]["mosaic"] else ""
         raise ConfigError(
-            f"{path} labels {missing[0]} ({len(missing)} such), which {results} does not have: "
-            "give the results that were labelled"
+            f"{path} labels {missing[0]['name']}{image} ({len(missing)} such), which {results} does not "
+            "have: give the results that were labelled"
         )
     wrong = [str(row["label"]) for row in rows if row["label"] not in LABELS]
     if wrong:
         raise ConfigError(f"{path} has the label {wrong[0]}: labels are {', '.join(LABELS)}")
-    return [(found[key], str(row["label"])) for key, row in named]
+    return [(one, str(row["label"])) for row, one in zip(rows, found, strict=True) if one is not None]
+
+
+def _seen(images: Sequence[CatalogueObject], row: Mapping[str, object]) -> CatalogueObject | None:
+    """Of all images that show a candidate the one on which it was labelled; the first where none is named."""
+    mosaic = str(row["mosaic"])
+    return next((one for one in images if mosaic in ("", str(one.row["mosaic"]))), None)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
 
 
 def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[CatalogueObject]]:
-    """The same by `plain_name`, each with all images that show it; `candidates` has the first of these."""
+    """Candidates by `plain_name`, each with all images that show it; `candidates` has the first of these."""
     table = read_catalogues(results).get(kind, Table({"name": []}))
     chance: np.ndarray = (
         np.ma.filled(np.ma.asarray(table[CHANCE[kind]], float), np.nan) if len(table) else np.array([])
@@ -75,7 +75,7 @@ def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[Ca
         by_name.setdefault(plain_name(one_line(table["name"][row])), []).append(table[int(row)])
     found = {}
     for name, same in by_name.items():
-        places = places_of(same, kind)
+        places = places_of((kind, row) for row in same)
         if len(places) < 2:
             found[name] = [CatalogueObject(kind, row, files_of(results, str(row["mosaic"]))) for row in same]
             continue

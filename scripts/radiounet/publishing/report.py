@@ -83,7 +83,8 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         total=len(mosaics),
         rejected=_rows(rejected),
         sky=_figure(draw_coverage(survey, mosaics, bad)),
-        measured=int(np.isfinite(np.ma.filled(clusters["p_diffuse"], np.nan)).sum()),
+        cluster_count=_clusters_in(clusters),
+        measured=_clusters_in(clusters[np.isfinite(np.ma.filled(clusters["p_diffuse"], np.nan))]),
         outside=int(counts.get("clusters_outside", 0)),
         clusters=_rows(probable),
         islands=_rows(brightest[:MAX_ISLANDS]),
@@ -131,6 +132,11 @@ def _text(value: str | float | np.generic, number: str | None) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return str(value)
+
+
+def _clusters_in(rows: Table) -> int:
+    """How many clusters some rows are of: several own images may show one."""
+    return len(set(zip(rows["name"], rows["ra_deg"], rows["dec_deg"], strict=True)))
 
 
 def _largest_first(table: Table, column: str) -> Table:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from radiounet.errors import BadDataError
 from radiounet.images.beams import Beam
 from radiounet.images.image import place_of
 from radiounet.images.products import segment_files
@@ -62,11 +63,14 @@ def segment_image(
         prepared = files["prepared"]
         with naming(image), atomic(prepared) as temporary:
             prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
-            # an image that cannot be used deletes nothing
-            laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)
+            # an image or a model that cannot be used deletes nothing
+            try:
+                laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)
+            except BadDataError as error:  # of the image: its copy is gone by then
+                raise type(error)(str(error).replace(str(temporary), image)) from error
+            predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
             for path in made:
                 path.unlink(missing_ok=True)
-        predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)
         compact = CompactFiles.of_image(measure)
         survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])

@@ -123,7 +123,7 @@ def run_stage(
     work : callable
         Does the work and writes all outputs.
     outputs : sequence of str
-        Written as rejected products when the data is bad.
+        Written as rejected products when the data is bad, but not by a verb.
     inputs : sequence of str
         Products that may themselves be rejected; the first that is decides.
     reads, writes : sequence of str
@@ -194,7 +194,8 @@ def _work_or_reject(
             raise ConfigError(f"{culprit} is not there") from error  # bad is its name, not its data
         kind = type(error).__name__
         if "is_verb" in args:
-            logger.error("%s%s: %s", f"{culprit}: " if culprit else "", kind, error)
+            file = f"{culprit}: " if culprit and str(culprit) not in str(error) else ""
+            logger.error("%s%s: %s", file, kind, error)
             sys.exit(error.exit_status)
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
 

@@ -52,7 +52,7 @@ LIMITS = {
     # less than a pixel; twice the Virgo cluster, the largest on the sky
     "angle": Limit("R500", 0.05, 320, u.arcmin),
 }
-"""Physical limits. A row outside is not measured, and says why."""
+"""Physical limits. A row outside is not measured, and says why; another list may still have the cluster."""
 
 LOGARITHMS = 12.0, 16.0
 """Of cluster masses in solMass. In 1e14 solMass no three clusters have as much."""

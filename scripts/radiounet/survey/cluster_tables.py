@@ -34,7 +34,7 @@ TYPICAL_R500_ARCMIN = 5.0
 is 5.2 arcmin."""
 
 LARGEST_ASSUMED_ARCMIN = 60.0
-"""Largest R500 that is assumed, reached at a redshift of 0.017. At 0.003, 1200 kpc are 320
+"""Largest R500 that is assumed, reached at a redshift of 0.016. At 0.003, 1200 kpc are 320
 arcmin, which 14 mosaics of DR3 show."""
 
 MERGED_LISTS = "merged_lists"
@@ -101,7 +101,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
 def clusters_to_measure(path: str | Path, options: MeasureOptions) -> list[Cluster]:
     """Read a cluster table as `read_clusters` does, with the size of a typical cluster where none is known.
 
-    Where a size, mass or redshift is impossible, none is assumed.
+    Where a size, mass or redshift is impossible, none is assumed, unless another list shows the cluster
+    without such a value.
     """
     return [_with_size(one, options) for one in read_clusters(path, options)]
 

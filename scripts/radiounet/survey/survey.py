@@ -38,7 +38,7 @@ class Cluster:
     other_names: str = ""
     """Names of the same cluster in other lists that were merged: ``mcxc: J0041.8-0918; own: A 85``."""
     refused: bool = False
-    """Whether a value from which R500 would follow is impossible."""
+    """Whether a value from which R500 would follow is impossible, in every list that has the cluster."""
     assumed_size: bool = False
     """Whether `r500_arcmin` is that of a typical cluster, since no table gives it."""
 

@@ -120,8 +120,9 @@ def test_a_halo_and_a_relic():
     row = measured(halo() + bar(0, 75, 60, 5, 0))
     assert row["class"] == "cRH+cRR"
     assert row["relic_count"] == 1
-    assert "cRH: " in row["reason"]
-    assert "cRR: " in row["reason"]
+    of_halo, of_relic = row["islands"].split("; ")
+    assert f"{of_halo} cRH: " in row["reason"]
+    assert f"{of_relic} cRR: " in row["reason"]
 
 
 def test_nothing():
@@ -185,7 +186,7 @@ def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     one, other = (measured(halo(), cluster, [near, far]) for cluster in (near, far))
     assert (one["class"], one["island_count"], one["flag_shared"]) == ("cRH", 1, True)
     assert (other["class"], other["island_count"], other["flag_shared"]) == ("U", 0, True)
-    assert other["reason"] == "the emission inside R500 is nearer to near"
+    assert other["reason"] == "the emission inside R500 belongs to near"
     assert one["flux_mjy"] == measured(halo(), near)["flux_mjy"]
     assert "flux_mjy" not in other
 
@@ -196,6 +197,32 @@ def test_a_cluster_whose_size_is_a_guess_takes_nothing_of_a_known_one():
     assert row["flux_mjy"] == measured(halo())["flux_mjy"]
     assert (other["class"], other["island_count"]) == ("U", 0)
     assert "flux_mjy" not in other
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0]])
+def test_a_known_cluster_keeps_what_lies_in_its_r500_however_little_it_is(order):
+    ridge = ndimage.gaussian_filter(bar(0, 0, 120, 12, 0), 8)
+    known = Cluster("known", RA, DEC - 75 * 4.5 / 3600, 0.2, 2.5)  # reaches an eighth of the ridge
+    guesses = [
+        Cluster(name, RA, DEC + y * 4.5 / 3600, np.nan, 5.0, assumed_size=True)
+        for name, y in (("a", -20), ("b", 30))
+    ]
+    every = [known, *guesses]
+    rows = [measured(ridge, cluster, [every[n] for n in order]) for cluster in every]
+    whole = measured(ridge)["flux_mjy"]
+    assert 0.02 * whole < rows[0]["flux_mjy"] < 0.25 * whole
+    assert sum(row["flux_mjy"] for row in rows) == pytest.approx(whole, rel=0.05)
+    # the guess alone does not get it either
+    pair = measured(ridge, known, [guesses[0], known])
+    assert pair["flux_mjy"] == pytest.approx(rows[0]["flux_mjy"])
+
+
+def test_of_two_rows_at_one_place_the_known_size_counts():
+    known = replace(CLUSTER, name="known", r500_arcmin=3.0)
+    guess = replace(CLUSTER, name="guess", r500_arcmin=5.0, assumed_size=True)
+    beside = replace(CLUSTER, name="beside", dec_deg=DEC + 2.5 / 60, r500_arcmin=5.0, assumed_size=True)
+    for others in ([known, guess, beside], [guess, beside, known]):
+        assert "flux_mjy" not in measured(halo(), beside, others)
 
 
 def test_an_island_over_two_clusters_is_shared_out():

@@ -263,6 +263,10 @@ def test_a_cluster_that_several_images_show_is_one(tmp_path):
     path = write_clusters(tmp_path / "c.csv", rows)
     entries = read_entries(read_catalogue(path), path)
     assert [one.p_diffuse for one in entries] == [0.8]
+    # as the kit does, the image that has most of the cluster
+    table = read_catalogue(path)
+    table["coverage"] = [1.0, 0.3, 0.9]
+    assert [one.p_diffuse for one in read_entries(table, path)] == [0.4]
     for one in (label("A"), label("B"), label("near", ra=150.001, dec=2.0), label("A", ra=10.0, dec=0.0)):
         assert len(match_labels([one], entries)) == 1
     assert found([label("A"), label("B")], entries) == {"A": ("A", "name")}

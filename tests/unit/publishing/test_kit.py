@@ -198,6 +198,12 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
         tables["island"] = vstack([islands[:1]] * 3)
         tables["island"]["dec_deg"] += np.array(steps) / 60
         assert len(candidates(run.root, "island", "catalogue")) == 1
+    # a list of clusters made of islands: the island near the cluster is the cluster
+    tables["island"]["name"] = "Abell {1}"
+    for name in ("ra_deg", "dec_deg"):
+        tables["island"][name] = tables["cluster"][name][-1] + 1e-6
+    assert len(find_sources(run.root, ["Abell {1}"])) == 1
+    tables["island"] = islands
     tables["cluster"]["dec_deg"][-1] += 0.9 / 60
     with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
         find_sources(run.root, ["Abell {1}"])

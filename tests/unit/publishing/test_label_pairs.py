@@ -71,6 +71,12 @@ def test_of_two_images_the_one_that_was_seen_is_labelled(run, tmp_path, monkeypa
     table.add(seen[0], "no emission")
     ((source, label),) = label_pairs._labelled(run.root, str(table.path), table.rows)
     assert (source.row["mosaic"], label) == ("b", "no emission")
+    # an empty cell costs no label; an image that is gone is named
+    (row,) = table.rows
+    ((source, _),) = label_pairs._labelled(run.root, "t", [row | {"mosaic": ""}])
+    assert source.row["mosaic"] == "a"
+    with pytest.raises(ConfigError, match=r"labels A 1 on image gone \(1 such\), which .* does not have"):
+        label_pairs._labelled(run.root, "t", [row | {"mosaic": "gone"}])
 
 
 def test_pairs_with_spaces_in_their_names_reach_the_training(run, tmp_path):

@@ -12,7 +12,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import one_line
 from radiounet.measuring.catalogue import merge_catalogues
-from radiounet.publishing.report import write_report
+from radiounet.publishing.report import _clusters_in, write_report
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.config import Config
 from stages import DEC, RA, pass_on, run_script, run_stages, write_image
@@ -99,6 +99,11 @@ def test_the_report_counts_what_the_stages_wrote(pages):
         assert code_hash() in text
         assert re.search(r"unit prepare_image \S+b.fits UnitError: ", text)
         assert re.search(r"sent fetch_mosaic \S+/sent.fits NotFitsError: \S+ is not FITS", text)
+
+
+def test_a_cluster_that_several_images_show_counts_once():
+    table = Table({"name": ["A", "A", "A"], "ra_deg": [1.0, 1.0, 2.0], "dec_deg": [3.0, 3.0, 3.0]})
+    assert _clusters_in(table) == 2
 
 
 def test_the_report_shows_the_configuration_as_yaml(pages):
