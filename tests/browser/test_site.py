@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -230,6 +231,14 @@ def test_labels_are_given_by_keys_taken_back_and_read_again(browser, products, t
         first = wait(
             browser, "return document.querySelector('.panel img') && document.querySelector('h1').textContent"
         )
+        # north, east, a scale and the beam on the image
+        count = "return document.querySelectorAll(arguments[0]).length"
+        assert browser.execute_script(count, ".panel line.mark") >= 3
+        assert browser.execute_script(count, ".panel ellipse.beam") >= 1
+        written = (
+            "return [...document.querySelectorAll('.panel text')].map((one) => one.textContent).join(' ')"
+        )
+        assert re.fullmatch(r"(N E [\d.]+′( = \d+ kpc)? ?)+", browser.execute_script(written))
         press = "document.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))"
         browser.execute_script(press, "h")
         wait(browser, "return document.querySelector('p').textContent.startsWith('1 of 2')")
