@@ -68,7 +68,7 @@ def main() -> None:
         [
             "sky",
             "IoU of the masks",
-            "islands of one mask alone",
+            "islands of either mask alone",
             "largest difference of p",
             "mean difference",
         ],

@@ -252,10 +252,11 @@ def _overlap(places: np.ndarray, covariance: np.ndarray) -> sparse.csc_array:
     pairs = KDTree(white).query_pairs(OVERLAP_SIGMA, output_type="ndarray")
     apart = white[pairs[:, 0]] - white[pairs[:, 1]]
     product = np.exp(-0.25 * np.sum(apart**2, axis=1))
-    count = len(places)
-    half = sparse.coo_array((product, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    every, (one, other) = np.arange(len(places)), pairs.T
+    rows, columns = np.concatenate([one, other, every]), np.concatenate([other, one, every])
     # the small term keeps two components at one place from taking opposite signs
-    return (half + half.T + (1 + 1e-3) * sparse.eye_array(count)).tocsc()
+    values = np.concatenate([product, product, np.full(len(places), 1 + 1e-3)])
+    return sparse.coo_array((values, (rows, columns)), shape=(len(places), len(places))).tocsc()
 
 
 def _errors(places: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from models import randomise
+from models import randomise, write_tiny_model
 from radiounet.errors import ModelError
 from radiounet.learning.methods import network_method
 from radiounet.network import inference
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.layers import Affine, doubled, needed, part, turned
 from radiounet.network.engine import Engine, load_model
-from radiounet.network.inference import Predictor, default_batch
+from radiounet.network.inference import Predictor, default_batch, open_model
 from radiounet.network.model_cards import MODELS, AsinhNormalisation, network_input
 from radiounet.network.tiling import layout
 
@@ -339,6 +339,24 @@ def test_a_plane_is_predicted_tile_by_tile(shifting, tile_px, shape, batches):
     np.testing.assert_array_equal(probability[:, 1:], plane[:, :-1])
     assert probability.shape == plane.shape
     assert set(shifting) == batches
+
+
+@pytest.mark.parametrize(
+    ("own", "is_fast", "given", "expected"),
+    [
+        ("bfloat16", True, None, "bfloat16"),
+        ("bfloat16", False, None, "float32"),
+        ("float32", True, None, "float32"),
+        ("bfloat16", True, "float32", "float32"),
+        ("bfloat16", False, "bfloat16", "bfloat16"),
+    ],
+)
+def test_the_precision_is_that_of_the_card_where_the_processor_has_it(
+    tmp_path, monkeypatch, own, is_fast, given, expected
+):
+    write_tiny_model(tmp_path, precision=own)
+    monkeypatch.setattr(inference, "_multiplies_bfloat16", lambda: is_fast)
+    assert open_model(tmp_path, precision=given)[0].precision == expected
 
 
 def test_a_network_sees_the_brightness_over_the_noise(shifting):
