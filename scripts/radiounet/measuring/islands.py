@@ -1,6 +1,6 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +43,17 @@ class Island:
     row: dict[str, object]
 
 
-def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Island]:
-    """Measure every island of a mask: a connected region, or a piece that was cut from one.
+def measure_islands(
+    mosaic: MeasuredMosaic, options: MeasureOptions, chosen: Container[int] | None = None
+) -> list[Island]:
+    """Measure islands of a mask: connected regions, or the pieces that were cut from them.
 
     Parameters
     ----------
     mosaic : MeasuredMosaic
     options : MeasureOptions
+    chosen : container of int, optional
+        Numbers of the connected regions whose islands are measured. By default all are.
 
     Returns
     -------
@@ -68,11 +72,13 @@ def measure_islands(mosaic: MeasuredMosaic, options: MeasureOptions) -> list[Isl
     shared = np.bincount(regions) > 1
     islands = []
     for index, part in enumerate(mosaic.boxes, start=1):
+        region = int(regions[index - 1])
+        if chosen is not None and region not in chosen:
+            continue
         cutout = cut_out(mosaic, mosaic.around(part, MARGIN_BEAMS * mosaic.beam_px))
         island = (cutout.labels == index) & cutout.known
         if not island.any():  # reference mode also predicts blank pixels
             continue
-        region = int(regions[index - 1])
         row = _measure(cutout, island, bool(shared[region]), options)
         y, x = np.nonzero(island)
         islands.append(Island(y + cutout.origin[0], x + cutout.origin[1], region, row))
@@ -182,20 +188,32 @@ def find_islands(
     check_maps(image, probability, mask)
     measured = MeasuredMosaic.read(image, probability, mask, compact)
     plane = measured.plane
-    islands = measure_islands(measured, options)
+    # most islands of a mosaic may lie outside its cell: they are not measured
+    islands = measure_islands(measured, options, _regions_in(survey, mosaic, measured))
     places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
     owned = [float(survey.owned(mosaic, ra, dec).mean()) for ra, dec in places]
-    reached = {one.region for one, part in zip(islands, owned, strict=True) if part > 0}
-    kept = [number for number, one in enumerate(islands) if one.region in reached]
-    rows = [islands[number].row | {"mosaic": mosaic, "owned_fraction": owned[number]} for number in kept]
+    rows = [
+        one.row | {"mosaic": mosaic, "owned_fraction": part} for one, part in zip(islands, owned, strict=True)
+    ]
     meta = maps_provenance(probability, mask) | {
         "calibration_error": options.calibration_error,
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
         **(compact.provenance() if compact else {}),
     }
     if survey.cells.disjoint:  # own images are not compared with each other
-        meta["footprints"] = [" ".join(map(str, footprint(*places[number]))) for number in kept]
+        meta["footprints"] = [" ".join(map(str, footprint(*place))) for place in places]
     write_ecsv(target, make_table("islands", rows, meta))
+
+
+def _regions_in(survey: Survey, name: str, mosaic: MeasuredMosaic) -> set[int]:
+    """Connected regions of a mask that have a pixel with data in the cell of their mosaic."""
+    if not (mosaic.mask == 1).any():
+        return set()
+    labels, regions = mosaic.islands
+    known = (labels > 0) & np.isfinite(mosaic.plane.data)
+    y, x = np.nonzero(known)
+    inside = survey.owned(name, *to_sky(mosaic.plane.wcs, x, y))
+    return set(regions[np.unique(labels[y[inside], x[inside]]) - 1].tolist())
 
 
 def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
