@@ -7,6 +7,7 @@ The workflow itself runs, on one core's worth of jobs at a time, on simulated fi
 
 import json
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -126,6 +127,8 @@ def measure_many(folder: Path) -> dict[str, float]:
     config = load_config(yaml.safe_load((folder / "published.yaml").read_text()))
     # all mosaics have the same centre, and would be neighbours of each other for the clusters
     settings = ["--settings", config.model_copy(update={"clusters": []}).model_dump_json()]
+    # those of the run before, as Snakemake does
+    shutil.rmtree(Path(products.catalogue("clusters", "vot")).parent)
     merge = run([sys.executable, str(ROOT / "scripts" / "merge_catalogue.py"), *settings])
     report = run([sys.executable, str(ROOT / "scripts" / "report.py"), *settings, "--out", products.report()])
     return {"merge_catalogue": merge.seconds, "report": report.seconds}

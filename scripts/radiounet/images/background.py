@@ -101,7 +101,8 @@ def subtract_background(
 
 def _without(image: np.ndarray, emission: np.ndarray) -> np.ndarray:
     """Image that is blank where there is emission, unless that leaves nothing."""
-    sky = np.where(emission, np.float32(np.nan), image)
+    sky = image.astype(np.float32)
+    sky[emission] = np.nan
     return sky if np.isfinite(sky).any() else image
 
 

@@ -107,11 +107,13 @@ def join_boxes(grid: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     high = np.minimum(low + 1, grid.shape[1] - 1)
     part = (columns - low).astype(np.float32)
     along_x = grid[:, low] * (1 - part) + grid[:, high] * part
-    for y, position in enumerate(rows):
+    other = np.empty(len(columns), np.float32)
+    for row, position in zip(result, rows, strict=True):
         below = int(position)
         above = min(below + 1, grid.shape[0] - 1)
         fraction = np.float32(position - below)
-        result[y] = along_x[below] * (1 - fraction) + along_x[above] * fraction
+        np.multiply(along_x[below], 1 - fraction, out=row)
+        row += np.multiply(along_x[above], fraction, out=other)
     return result
 
 

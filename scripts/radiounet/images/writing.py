@@ -153,6 +153,10 @@ def _finite(content: object) -> object:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
+CLASS_TILE_PX = 256
+"""Side of the compressed tiles of class maps: a cut-out needs few of them."""
+
+
 def write_fits(
     path: str | Path,
     data: np.ndarray,
@@ -173,7 +177,8 @@ def write_fits(
 
     hdus = fits.HDUList([fits.PrimaryHDU(data, header)])
     for name, plane in (classes or {}).items():
-        hdu = fits.CompImageHDU(plane, name=class_extension(name))
+        tile = tuple(min(side, CLASS_TILE_PX) for side in plane.shape)
+        hdu = fits.CompImageHDU(plane, name=class_extension(name), tile_shape=tile)
         hdu.header["BSCALE"], hdu.header["BZERO"] = 1 / 255, 0.0
         hdus.append(hdu)
     for name, table in (tables or {}).items():
