@@ -20,6 +20,7 @@ MARKS = (
     rb"\A# %ECSV.*^# *-? *\{?(codehash|rejected): ",
     rb"\A<\?xml.*<INFO [^>]*name=\"codehash\"",
     rb"\A(# (version|\{\"options\"): |name,ra_deg,dec_deg,|mosaic,region$|name,file,checksum\r?$|step,loss,)",
+    rb"\A# sha256 of the lines below: [0-9a-f]{64}\n# version: ",  # configuration of a catalogue
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
     rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",

@@ -25,6 +25,8 @@ from radiounet.measuring import catalogue
 from radiounet.running.log import FORMAT
 from radiounet.running.outputs import claim_outputs, made_here
 from radiounet.settings.archive import DownloadOptions
+from radiounet.settings.config import Config
+from radiounet.settings.configuration_file import write_configuration
 from radiounet.survey import lists
 from radiounet.survey.archive import fetch_candidates
 
@@ -218,6 +220,8 @@ def test_products_are_known_again(tmp_path):
     lists.write_mosaic_list(made[-1], [Mosaic("m", 1.0, 2.0, 3.0)])
     made.append(tmp_path / "curve.csv")
     learning_curve.write_curve(made[-1], [(1, 2, 3, 4)], {"options": {}})
+    made.append(tmp_path / "configuration.yaml")
+    write_configuration(Config(), made[-1])
     made.append(tmp_path / "job.txt")
     handler = logging.FileHandler(made[-1])
     handler.setFormatter(logging.Formatter(FORMAT))
