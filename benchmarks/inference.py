@@ -56,8 +56,8 @@ def speed() -> None:
     import keras
 
     from radiounet.network.architectures.published_unet import published_unet
+    from radiounet.network.devices import devices, use_threads
     from radiounet.network.engine import Engine
-    from radiounet.network.inference import devices, use_threads
 
     use_threads(len(os.sched_getaffinity(0)))
     keras.utils.set_random_seed(1)

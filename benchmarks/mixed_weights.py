@@ -13,7 +13,7 @@ from radiounet.learning.deepening import deepened
 from radiounet.learning.legs import Scoreboard, held_out
 from radiounet.network.architectures.class_unet import class_unet
 from radiounet.network.architectures.keras_network import set_named_weights
-from radiounet.network.inference import use_threads
+from radiounet.network.devices import use_threads
 from radiounet.network.model_cards import read_named_weights, write_named_weights
 from radiounet.settings.simulate import SKIES
 from radiounet.settings.train import LegOptions

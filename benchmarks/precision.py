@@ -11,7 +11,8 @@ import numpy as np
 
 from catalogue import segment, simulated
 from common import print_table
-from radiounet.network.inference import Predictor, open_model, use_threads
+from radiounet.network.devices import use_threads
+from radiounet.network.inference import Predictor, open_model
 from radiounet.network.model_cards import model_folder
 from radiounet.settings.simulate import SKIES
 
@@ -68,7 +69,7 @@ def main() -> None:
         [
             "sky",
             "IoU of the masks",
-            "islands of either mask alone",
+            "islands of one mask alone, of those of both together",
             "largest difference of p",
             "mean difference",
         ],

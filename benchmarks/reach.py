@@ -8,7 +8,8 @@ import argparse
 import numpy as np
 
 from common import print_table
-from radiounet.network.inference import open_model, use_threads
+from radiounet.network.devices import use_threads
+from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder, network_input
 from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
 from radiounet.simulation.simulate import simulate_pair

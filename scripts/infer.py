@@ -30,7 +30,8 @@ def main() -> None:
 
     @cache
     def loaded() -> "tuple[Predictor, ModelCard]":
-        from radiounet.network.inference import open_model, use_threads
+        from radiounet.network.devices import use_threads
+        from radiounet.network.inference import open_model
 
         use_threads(args.threads)
         options = args.settings.segmentation

@@ -30,7 +30,8 @@ def main() -> None:
     model = model_folder(options.model)
 
     def predictor() -> "Predictor":
-        from radiounet.network.inference import open_model, use_threads
+        from radiounet.network.devices import use_threads
+        from radiounet.network.inference import open_model
 
         use_threads(args.threads)
         return open_model(model, options.batch, options.precision)[0]

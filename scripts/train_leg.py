@@ -26,7 +26,7 @@ def main() -> None:
     from radiounet.learning.legs import Leg, Scoreboard, Supply, held_out
     from radiounet.learning.samples import make_sample
     from radiounet.network.architectures.class_unet import class_unet
-    from radiounet.network.inference import use_threads
+    from radiounet.network.devices import use_threads
     from radiounet.running.log import configure
 
     files = [args.folder / name for name in ("checkpoint.npz", "weights.npz", "curve.csv")]

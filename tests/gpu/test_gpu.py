@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from radiounet.network.devices import gpus
 from radiounet.network.engine import Engine, load_model
-from radiounet.network.inference import default_batch, gpus
+from radiounet.network.inference import default_batch
 from radiounet.network.model_cards import MODELS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not gpus(), reason="no GPU answers")]

@@ -19,7 +19,7 @@ from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, 
 from radiounet.learning.scenes import FIELD_FILES, read_scene
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, simulated_set, warn_of_unused
 from radiounet.learning.scored_images import draw_scored
-from radiounet.network.inference import use_threads
+from radiounet.network.devices import use_threads
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.simulate import MEASURED
 from radiounet.settings.train import ImageGrid, TrainOptions, pair_files

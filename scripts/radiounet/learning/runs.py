@@ -9,7 +9,7 @@ from radiounet.learning.learning_curve import trained_options
 from radiounet.learning.new_model import write_model
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
-from radiounet.network.inference import use_threads
+from radiounet.network.devices import use_threads
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.train import TrainOptions
 

@@ -23,8 +23,8 @@ from radiounet.learning.losses import LOSSES
 from radiounet.learning.pairs import check_pairs
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.registry import TRAINABLE
+from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
-from radiounet.network.inference import devices
 from radiounet.network.model_cards import ModelCard, read_card
 from radiounet.settings.train import TrainOptions
 

@@ -57,8 +57,8 @@ class ClusterSources:
         All that can be measured. An island belongs to those that are nearest, in units of R500, to
         `LEAST_PART` of its pixels or more, or to a piece of `MIN_PIECE_BEAMS` or more that reaches into
         `HALO_R500`: each has the part that is nearest to it. If there is none, it belongs to the one that
-        is nearest to its centre. What lies in a known R500 belongs to none whose R500 is assumed, however
-        small that part is.
+        is nearest to its centre. What lies in a known R500 belongs to none whose R500 is assumed: if no
+        other cluster owns it, it is that of the known cluster from a piece of `MIN_PIECE_BEAMS` on.
     """
 
     def __init__(
@@ -199,8 +199,10 @@ class ClusterSources:
         first = int(np.argmin(apart / self._radii_arcmin))
         reach = 60 * separation_deg(middle, places).max()
         near = [int(n) for n in np.flatnonzero(apart < RELIC_R500 * self._radii_arcmin + reach)]
-        # of rows at one place the larger; one with a known size before one with a guess
-        near = sorted([*near[::-1], first], key=lambda n: not self._clusters[n].assumed_size)
+        # of rows at one place one with a known size rather than a guess, then the largest
+        near = sorted(
+            {*near, first}, key=lambda n: (not self._clusters[n].assumed_size, self._radii_arcmin[n], -n)
+        )
         near = list({_place(self._clusters[n]): n for n in near}.values())
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
@@ -210,15 +212,17 @@ class ClusterSources:
         known = (distances[~assumed] < 1).any(axis=0)
         distances[np.ix_(assumed, known)] = np.inf
         own = distances.argmin(axis=0) == np.arange(len(near))[:, None]
-        kept = assumed.any() & own[:, known].any(axis=1)
         counts = own.sum(axis=1)
         central = (own & (distances < HALO_R500)).any(axis=1)
         piece = MIN_PIECE_BEAMS * self._mosaic.plane.resolution_area_px
         large = (counts >= LEAST_PART * len(y)) | (central & (counts >= piece))
         named = [_place(self._clusters[n]) for n in near]
-        owners = np.flatnonzero(large | kept).tolist() or [named.index(_place(self._clusters[first]))]
-        nearest = distances[owners].argmin(axis=0)
-        return {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}
+        owners = np.flatnonzero(large).tolist() or [named.index(_place(self._clusters[first]))]
+        # in a known R500, and all owners are guesses: the known cluster's if it is a piece, else nobody's
+        kept = own & np.isinf(distances[owners]).all(axis=0)
+        owners += np.flatnonzero(kept.sum(axis=1) >= piece).tolist()
+        nearest, is_owned = distances[owners].argmin(axis=0), np.isfinite(distances[owners]).any(axis=0)
+        return {self._clusters[near[k]]: is_owned & (nearest == n) for n, k in enumerate(owners)}
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""

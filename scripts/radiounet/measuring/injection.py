@@ -2,8 +2,8 @@
 
 Only the cores are predicted that a mock's region touches; elsewhere the probability map of the image stands.
 Where tiles may lie anywhere (`radiounet.network.tiling.Layout.surrounded`), they are laid around the mock.
-Their place changes the probability a little (by up to 0.03 for ``lotss-pair``), so the image alone is
-predicted in the same tiles, and a mock is found by what differs between the two.
+Their place changes the probability a little (by up to 0.03 for ``lotss-pair``), and so does the precision. So
+the image alone is predicted in the same tiles, and a mock is found by what neither that nor the mask holds.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class MockedImage:
         Local rms of the image, Jy/beam.
     mask, has_data : ndarray of bool, ``[y, x]``
         Diffuse pixels of the mask; pixels with a probability.
+    precision : str
+        Of the multiplications with which mocks are looked for.
 
     Raises
     ------
@@ -80,7 +82,7 @@ class MockedImage:
         header = fits_header(mask)
         if header["MODELSHA"] != card.weights.sha256:
             raise origin_error(mask, f"{mask} was made with other weights than those of {card.name}")
-        self._card, self._predictor = card, predictor
+        self._card, self._predictor, self.precision = card, predictor, predictor.precision
         self._decision = header["THRESH"], header["MINBEAMS"], header["MASKPEAK"]
         self.plane = read_plane(image)
         self.rms = local_rms(self.plane.data)
@@ -115,26 +117,22 @@ class MockedImage:
             starts = self._touched(trial.mock.region)
             waiting.append((trial, starts, self._tiles(trial, starts)))
             if sum(len(one) for _, one, _ in waiting) >= TILES_AT_ONCE or number == len(trials):
-                cores = self._predict(
-                    *(np.concatenate(part) for part in list(zip(*waiting, strict=True))[1:])
-                )
-                self._predict_alone(np.concatenate([own for _, own, _ in waiting]))
+                cores = self._predict_with_alone(*map(np.concatenate, list(zip(*waiting, strict=True))[1:]))
                 for one, own, _ in waiting:
                     found.append(self._is_found(one, own, cores[: len(own)]))
                     cores = cores[len(own) :]
                 waiting = []
         return found
 
-    def _predict_alone(self, starts: np.ndarray) -> None:
-        """Predict cores of the image without a mock, where its map is of other tiles."""
-        if not self._where.surrounded:
-            return
+    def _predict_with_alone(self, starts: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+        """Cores of tiles with mocks; and those of the image alone, which are kept."""
         if len(self._alone) > MOST_ALONE:
             self._alone.clear()
-        new = np.array([one for one in np.unique(starts, axis=0) if tuple(one) not in self._alone], int)
-        if len(new):
-            cores = self._predict(new, self._windows(new))
-            self._alone |= {tuple(one): core for one, core in zip(new, cores, strict=True)}
+        new = [one for one in np.unique(starts, axis=0) if tuple(one) not in self._alone]
+        alone = np.array(new, int).reshape(-1, 2)
+        cores = self._predict(np.concatenate([starts, alone]), np.concatenate([tiles, self._windows(alone)]))
+        self._alone |= {tuple(one): core for one, core in zip(alone, cores[len(starts) :], strict=True)}
+        return cores[: len(starts)]
 
     def _touched(self, region: Box) -> np.ndarray:
         """Starts of the cores that a region touches and that have data, ``[core, 2]``."""
@@ -228,12 +226,8 @@ class MockedImage:
             )
             for axis in (0, 1)
         ]
-        new = self._mask_of(window, targets, cores)
-        if self._where.surrounded:
-            alone = [self._alone[tuple(start)] for start in starts]
-            new &= ~self._mask_of(window, targets, alone)
-        else:
-            new &= ~self.mask[window[0], window[1]]
+        alone = self._mask_of(window, targets, [self._alone[tuple(start)] for start in starts])
+        new = self._mask_of(window, targets, cores) & ~alone & ~self.mask[window[0], window[1]]
         both = [_common(one, other) for one, other in zip(window, trial.mock.box, strict=True)]
         light = trial.mock.light[_within(both, trial.mock.box)]
         share = light[new[_within(both, window)]].sum(dtype=float) / self.plane.beam_area_px

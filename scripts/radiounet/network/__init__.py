@@ -7,6 +7,7 @@ __all__ = [
     "architectures",
     "class_maps",
     "cluster_probability",
+    "devices",
     "engine",
     "inference",
     "masks",

@@ -1,7 +1,6 @@
 """From tiles to cores: reading, computing and writing at the same time."""
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -20,6 +19,7 @@ from radiounet.images.progress_bar import with_bar
 from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, Precision, Span
+from radiounet.network.devices import devices, gpu_bytes, gpus, multiplies_bfloat16
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.model_cards import ModelCard
 from radiounet.network.tiling import Layout, layout, read_layout, stitch
@@ -33,42 +33,6 @@ BYTES_PER_PIXEL = 1024
 """Of a tile while it is computed, by the widest of the networks; a bound."""
 AHEAD = 2
 """Batches read before they are needed, and batches waiting to be written."""
-
-
-def use_threads(count: int) -> None:
-    """Bound the CPU threads of the TensorFlow backend; call before any computation."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(count)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def gpus() -> list[str]:
-    """Names of the GPUs that the backend sees."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        found = tf.config.list_physical_devices("GPU")
-        return [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
-    if backend == "jax":
-        import jax
-
-        return [one.device_kind for one in jax.devices() if one.platform != "cpu"]
-    import torch
-
-    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-
-
-def devices() -> str:
-    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
-    threads = 0
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
-    return ", ".join(gpus()) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
 
 
 class Predictor:
@@ -193,21 +157,8 @@ def default_batch(tile_px: int) -> int:
     """
     most, pixels = MOST_TILES, BATCH_PIXELS
     if gpus():
-        most, pixels = MOST_TILES_GPU, _gpu_bytes() // 2 // BYTES_PER_PIXEL
+        most, pixels = MOST_TILES_GPU, gpu_bytes() // 2 // BYTES_PER_PIXEL
     return max(min(pixels // tile_px**2, most), 1)
-
-
-def _gpu_bytes() -> int:
-    """Memory of the first GPU, bytes."""
-    import subprocess
-
-    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
-        return int(answer.split()[0]) * 2**20
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        logger.warning("the memory of the GPU is not known (%s): taken for 8 GB", error)
-        return 8 * 2**30
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -287,16 +238,8 @@ def open_model(
     float32.
     """
     model, card = load_model(folder)
-    own = card.precision if card.precision != "bfloat16" or _multiplies_bfloat16() else "float32"
+    own = card.precision if card.precision != "bfloat16" or multiplies_bfloat16() else "float32"
     return Predictor(model, card.architecture, batch, precision or own), card
-
-
-def _multiplies_bfloat16() -> bool:
-    """Whether bfloat16 is faster than float32: on a GPU, and with TensorFlow on a CPU that has AMX."""
-    if gpus():
-        return True
-    facts = Path("/proc/cpuinfo")  # where the system has none, the slower answer is right, too
-    return keras.backend.backend() == "tensorflow" and facts.is_file() and "amx_bf16" in facts.read_text()
 
 
 def write_cores(

@@ -117,8 +117,10 @@ def network_input(normalisation: Normalisation, image: np.ndarray, beam_px: floa
     AllBlankError
         Background or noise cannot be measured.
     """
+    if isinstance(normalisation, FlatNormalisation):
+        return normalisation(image, beam_px=beam_px)
+    rms = local_rms(image)  # the published network does not see it, but an image without noise is none
     if isinstance(normalisation, AsinhNormalisation):
-        rms = local_rms(image)
         flat = subtract_background(image, rms, beam_px)
         for start in range(0, len(image), BOX_PX):  # so that little memory is used
             rows = slice(start, start + BOX_PX)
@@ -126,7 +128,7 @@ def network_input(normalisation: Normalisation, image: np.ndarray, beam_px: floa
             square = level * level
             flat[rows] = image[rows] - level * square / (square + (LEVEL_ERROR * rms[rows]) ** 2)
         return normalisation(flat, rms, beam_px)
-    return normalisation(image, beam_px=beam_px)
+    return normalisation(image, rms, beam_px)
 
 
 class Weights(Section):

@@ -135,8 +135,10 @@ def _text(value: str | float | np.generic, number: str | None) -> str:
 
 
 def _clusters_in(rows: Table) -> int:
-    """How many clusters some rows are of: several own images may show one."""
-    return len(set(zip(rows["name"], rows["ra_deg"], rows["dec_deg"], strict=True)))
+    """How many clusters some rows are of: several own images may show one; a row without position is one."""
+    places = (np.ma.filled(rows[name].astype(float), np.nan) for name in ("ra_deg", "dec_deg"))
+    found = zip(map(str, rows["name"]), *places, strict=True)
+    return len({(*one, number if np.isnan(one[1:]).any() else -1) for number, one in enumerate(found)})
 
 
 def _largest_first(table: Table, column: str) -> Table:

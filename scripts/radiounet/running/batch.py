@@ -12,12 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.network.model_cards import ModelCard, model_folder, read_card
+from radiounet.network.segmenting import PreparedImage, read_for, write_segmentation
 from radiounet.running.shelf import Shelf
 from radiounet.running.stage import run_stage
 
@@ -80,17 +81,15 @@ class _Model:
         self._folder = model_folder(self._options.model)
         self._loaded: tuple[Predictor, ModelCard] | None = None
 
-    def read(self, image: str) -> Any:
+    def read(self, image: str) -> PreparedImage:
         """An image, ready to be predicted; see `radiounet.network.segmenting.read_for`."""
-        from radiounet.network.segmenting import read_for
-
         return read_for(image, read_card(self._folder), self._options.mode)
 
-    def write(self, laid: Future[Any], outputs: Sequence[str]) -> None:
+    def write(self, laid: Future[PreparedImage], outputs: Sequence[str]) -> None:
         """Predict an image and write its maps."""
         # the framework is imported while the image is read
-        from radiounet.network.inference import open_model, use_threads
-        from radiounet.network.segmenting import write_segmentation
+        from radiounet.network.devices import use_threads
+        from radiounet.network.inference import open_model
 
         image = laid.result()  # bad data shows here, before the model is loaded
         if self._loaded is None:

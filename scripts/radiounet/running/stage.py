@@ -194,7 +194,7 @@ def _work_or_reject(
             raise ConfigError(f"{culprit} is not there") from error  # bad is its name, not its data
         kind = type(error).__name__
         if "is_verb" in args:
-            file = f"{culprit}: " if culprit and str(culprit) not in str(error) else ""
+            file = f"{culprit}: " if culprit and not str(error).startswith(culprit) else ""
             logger.error("%s%s: %s", file, kind, error)
             sys.exit(error.exit_status)
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)

@@ -217,6 +217,32 @@ def test_a_known_cluster_keeps_what_lies_in_its_r500_however_little_it_is(order)
     assert pair["flux_mjy"] == pytest.approx(rows[0]["flux_mjy"])
 
 
+def test_a_known_r500_that_touches_the_island_of_a_guess_makes_no_source():
+    """A few pixels are no relic; the guess does not have them either."""
+    ridge = ndimage.gaussian_filter(bar(0, 0, 120, 12, 0), 8)
+    guess = Cluster("guess", RA, DEC, np.nan, 5.0, assumed_size=True)
+    found = []
+    for radius in (0.01, 2.7):  # arcmin; the second reaches the end of the ridge
+        known = Cluster("known", RA, DEC - 100 * 4.5 / 3600, 0.2, radius)
+        found.append([measured(ridge, one, [known, guess]) for one in (known, guess)])
+    for known, _ in found:
+        assert known["island_count"] == 0
+        assert "flux_mjy" not in known
+    assert found[1][0]["reason"] == "the emission inside R500 belongs to guess"
+    assert 0.99 * found[0][1]["flux_mjy"] < found[1][1]["flux_mjy"] < found[0][1]["flux_mjy"]
+
+
+def test_a_guess_elsewhere_changes_nothing_between_known_clusters():
+    ridge = ndimage.gaussian_filter(bar(0, 0, 120, 12, 0), 8)
+    one = Cluster("a", RA, DEC - 10 * 4.5 / 3600, 0.2, 5.0)
+    other = Cluster("b", RA, DEC + 75 * 4.5 / 3600, 0.2, 2.5)
+    guess = Cluster("c", RA, DEC + 11 / 60, np.nan, 5.0, assumed_size=True)
+    for cluster in (one, other):
+        alone, beside = (measured(ridge, cluster, every) for every in ([one, other], [one, other, guess]))
+        assert (alone["class"], alone["reason"]) == (beside["class"], beside["reason"])
+        assert alone.get("flux_mjy") == beside.get("flux_mjy")
+
+
 def test_of_two_rows_at_one_place_the_known_size_counts():
     known = replace(CLUSTER, name="known", r500_arcmin=3.0)
     guess = replace(CLUSTER, name="guess", r500_arcmin=5.0, assumed_size=True)

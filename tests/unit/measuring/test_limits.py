@@ -253,6 +253,7 @@ def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk):
         assert table[name].description == column.description
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
     assert table.meta["modelsha"] == walk.card.weights.sha256
+    assert table.meta["precis"] == walk.network.precision
     assert '"seed":1' in table.meta["limits"]
 
 
@@ -322,6 +323,13 @@ def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
             if stored[target].max() > 0.5:  # what lies 8 px beside would differ
                 moved = np.roll(core[source], 8, axis=0)
                 assert np.abs(moved - stored[target])[known].max() > 0.2
-        # and a mock of no light is not found, whatever the place of a tile adds
-        assert scene.look([nothing]) == [False]
-    assert scene._alone
+    # what the image holds is no mock, though its map had missed it in tiles that lie otherwise
+    scene._probability[:], scene.mask[:] = 0.0, False
+    place = np.unravel_index(stored.argmax(), stored.shape)
+    nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
+    assert scene.look([nothing]) == [False]
+    scene._alone = {start: np.zeros_like(core) for start, core in scene._alone.items()}
+    assert scene.look([nothing]) == [True]  # so the test would see it
+    scene._alone.clear()
+    free = Trial(halo(scene.canvas, (300, 100), 12.0, 1.0, 0.0), 0.03)
+    assert scene.look([free]) == [True]

@@ -10,7 +10,7 @@ from keras import layers, ops
 from models import randomise, write_tiny_model
 from radiounet.errors import ModelError
 from radiounet.learning.methods import network_method
-from radiounet.network import inference
+from radiounet.network import devices, inference
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.layers import Affine, doubled, needed, part, turned
 from radiounet.network.engine import Engine, load_model
@@ -253,11 +253,11 @@ def test_batch_by_memory(monkeypatch):
     assert default_batch(512) == 4
     assert default_batch(1920) == 1
     monkeypatch.setattr(inference, "gpus", lambda: ["NVIDIA H100"])
-    monkeypatch.setattr(inference, "_gpu_bytes", lambda: 80 * 2**30)
+    monkeypatch.setattr(inference, "gpu_bytes", lambda: 80 * 2**30)
     assert default_batch(192) == 512
     # half of 80 GB at 1 kB a pixel
     assert default_batch(512) == 160
-    monkeypatch.setattr(inference, "_gpu_bytes", lambda: 2**20)
+    monkeypatch.setattr(inference, "gpu_bytes", lambda: 2**20)
     assert default_batch(512) == 1
 
 
@@ -355,8 +355,31 @@ def test_the_precision_is_that_of_the_card_where_the_processor_has_it(
     tmp_path, monkeypatch, own, is_fast, given, expected
 ):
     write_tiny_model(tmp_path, precision=own)
-    monkeypatch.setattr(inference, "_multiplies_bfloat16", lambda: is_fast)
+    monkeypatch.setattr(inference, "multiplies_bfloat16", lambda: is_fast)
     assert open_model(tmp_path, precision=given)[0].precision == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "backend", "has_gpu", "capability", "expected"),
+    [
+        ("avx512f amx_bf16 amx_int8", "tensorflow", False, 0, True),
+        ("avx512f avx512_bf16", "tensorflow", False, 0, False),
+        ("avx512f amx_bf16", "jax", False, 0, False),
+        (None, "tensorflow", False, 0, False),
+        (None, "tensorflow", True, 8, True),
+        ("amx_bf16", "torch", True, 7, False),
+    ],
+)
+def test_which_processors_multiply_bfloat16(
+    tmp_path, monkeypatch, flags, backend, has_gpu, capability, expected
+):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(devices, "CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices.keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(devices, "gpus", lambda: ["a GPU"] if has_gpu else [])
+    monkeypatch.setattr(devices, "_compute_capability", lambda: capability)
+    assert devices.multiplies_bfloat16() is expected
 
 
 def test_a_network_sees_the_brightness_over_the_noise(shifting):

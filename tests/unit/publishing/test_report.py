@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import yaml
 from astropy.table import Table
@@ -101,9 +102,15 @@ def test_the_report_counts_what_the_stages_wrote(pages):
         assert re.search(r"sent fetch_mosaic \S+/sent.fits NotFitsError: \S+ is not FITS", text)
 
 
-def test_a_cluster_that_several_images_show_counts_once():
-    table = Table({"name": ["A", "A", "A"], "ra_deg": [1.0, 1.0, 2.0], "dec_deg": [3.0, 3.0, 3.0]})
-    assert _clusters_in(table) == 2
+def test_a_cluster_that_several_images_show_counts_once(tmp_path):
+    """As VOTable gives it: a position that is not known is masked."""
+    ra = [1.0, 1.0, 2.0, np.nan, np.nan]
+    table = Table({"name": ["A", "A", "A", "lost", "lost"], "ra_deg": ra, "dec_deg": [3.0] * 5})
+    table.write(tmp_path / "t.vot", format="votable")
+    read = Table.read(tmp_path / "t.vot")
+    assert np.ma.is_masked(read["ra_deg"][3])
+    assert _clusters_in(read) == 4
+    assert _clusters_in(read[:0]) == 0
 
 
 def test_the_report_shows_the_configuration_as_yaml(pages):

@@ -30,7 +30,7 @@ def images(tmp_path_factory):
 @pytest.fixture
 def products(images, tmp_path, monkeypatch):
     # TensorFlow takes a number of threads only before it has computed in this process
-    monkeypatch.setattr("radiounet.network.inference.use_threads", lambda _: None)
+    monkeypatch.setattr("radiounet.network.devices.use_threads", lambda _: None)
     shutil.copytree(images, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr("radiounet.network.model_cards.MODELS", tmp_path)
     return Products(f"{tmp_path}/dr2")

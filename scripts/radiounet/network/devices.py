@@ -1,0 +1,87 @@
+"""What the framework computes on: CPU threads or GPUs, and what these can do."""
+
+import logging
+import os
+from pathlib import Path
+
+import keras
+
+logger = logging.getLogger(__name__)
+
+AMPERE = 8
+"""Compute capability of the first GPUs that multiply bfloat16."""
+CPU = Path("/proc/cpuinfo")
+
+
+def use_threads(count: int) -> None:
+    """Bound the CPU threads of the TensorFlow backend; call before any computation."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that the backend sees."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        return [tf.config.experimental.get_device_details(one).get("device_name", one.name) for one in found]
+    if backend == "jax":
+        import jax
+
+        return [one.device_kind for one in jax.devices() if one.platform != "cpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
+def devices() -> str:
+    """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+    threads = 0
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return ", ".join(gpus()) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
+
+
+def gpu_bytes() -> int:
+    """Memory of the first GPU, bytes."""
+    import subprocess
+
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
+        return int(answer.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        logger.warning("the memory of the GPU is not known (%s): taken for 8 GB", error)
+        return 8 * 2**30
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether bfloat16 is faster than float32: on a GPU since Ampere, with TensorFlow on a CPU with AMX."""
+    if gpus():
+        return _compute_capability() >= AMPERE
+    # where the system has no such file, the slower answer is right, too
+    return keras.backend.backend() == "tensorflow" and CPU.is_file() and "amx_bf16" in CPU.read_text()
+
+
+def _compute_capability() -> int:
+    """Major version of what the first GPU can do, as NVIDIA counts; 0 for others."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        first = tf.config.list_physical_devices("GPU")[0]
+        return int(tf.config.experimental.get_device_details(first).get("compute_capability", (0,))[0])
+    if backend == "jax":
+        import jax
+
+        return int(float(getattr(jax.devices()[0], "compute_capability", 0)))
+    import torch
+
+    return torch.cuda.get_device_capability()[0]
