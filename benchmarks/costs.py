@@ -22,6 +22,7 @@ from common import ROOT, run, snakemake
 from radiounet import __version__
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products
+from radiounet.images.reading import fits_header
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import write_ecsv, write_fits
 from radiounet.running.plan import FLOAT_BYTES, read_costs, seconds_of
@@ -150,11 +151,12 @@ def main() -> None:
             folder.mkdir()
             times[n_px] = measure(folder, n_px)
         many = measure_many(folder)
+        precision = fits_header(Products(str(folder / "published" / "dr2")).mask("F0"))["PRECIS"]
     mpx = {n_px: n_px**2 / 1e6 for n_px in SIZES}
     print("# Seconds of one job: seconds + seconds_per_unit * units. Printed by benchmarks/costs.py.")
     print(f"# {datetime.now(UTC):%Y-%m-%d}, {__version__}, 2 shared {platform.machine()} cores, no GPU,")
     model = Segmentation().model
-    print(f"# model {model}, mode exact, float32; files on a local disk; slurm_job by benchmarks/slurm.py.")
+    print(f"# model {model}, mode exact, {precision}; files on a local disk; slurm_job: benchmarks/slurm.py.")
     print("rule,seconds,seconds_per_unit,unit,cores")
     for rule, (unit, scale, cores) in RULES.items():
         small, large = ((scale * mpx[n_px], times[n_px][rule]) for n_px in SIZES)

@@ -100,7 +100,7 @@ _FLAGS = {
         "network has none",
     ),
     "flag_artefact": Column(
-        bool, None, "meta.code.qual", "Perhaps an artefact: by the class map, or near a bright source"
+        bool, None, "meta.code.qual", "Perhaps an artefact of a very bright source near it"
     ),
     "flag_agn": Column(bool, None, "meta.code.qual", "Bright compact source or radio galaxy in its middle"),
     "flag_edge": Column(bool, None, "meta.code.qual", "It reaches the edge of the data"),

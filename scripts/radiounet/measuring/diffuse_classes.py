@@ -41,7 +41,6 @@ AROUND_ARCMIN = 54.0
 GALACTIC_ARCMIN = 15.0
 """Least extent of an island close to the Galactic plane that may be Galactic, where the network has no
 such class."""
-ARTEFACT = 0.5
 RADIO_PROBABLE = 0.5
 """Mean probability of a radio galaxy in an island that has one."""
 DYNAMIC_RANGE = 1000.0
@@ -112,7 +111,7 @@ def island_flags(
         else galactic > GALACTIC_ALONE
         or _is_galactic(measured, class_means)
         or (galactic > GALACTIC and _is_galactic_around(measured)),
-        "artefact": class_means.get("artefact", 0) > ARTEFACT or _near_bright_source(measured),
+        "artefact": _near_bright_source(measured),
         "agn": bool(measured.central_jy > AGN_SHARE * max(flux, 0)),
         "edge": touches,
         "blend": shares,
@@ -176,16 +175,14 @@ def _warnings(
 ) -> Iterator[str]:
     """What a reason says of flags that do not decide.
 
-    Artefacts are as frequent in islands that are diffuse emission as in others (``docs/method/accuracy.md``):
-    their class says what else is there, not what an island is.
+    The class map of artefacts is not among them: it does not tell diffuse emission from other islands
+    (``docs/method/accuracy.md``).
     """
     if flags["galactic"] and "Galactic" in class_means and not _is_galactic(measured, class_means):
         yield f"on Galactic emission (p {class_means['Galactic']:.2f})"
     if RADIO_PROBABLE < class_means.get(RADIO_GALAXY, 0.0) <= _mean_diffuse(measured):
         yield f"with a radio galaxy (p {class_means[RADIO_GALAXY]:.2f})"
-    if class_means.get("artefact", 0) > ARTEFACT:
-        yield f"on artefacts (p {class_means['artefact']:.2f})"
-    elif flags["artefact"]:
+    if flags["artefact"]:
         yield "near a very bright source"
     yield from (text for name, text in WARNINGS.items() if flags[name])
 

@@ -23,7 +23,8 @@ CLASSES = ("RH", "RR", "cRH", "cRR", "U", "NDE", "N/A")
 ALONE = {"NDE", "N/A"}
 """Classes that no other class can stand beside."""
 
-NO_CLASS = MISSING - {"n/a", "na"}
+NO_CLASS = MISSING - {"n/a", "na", "none"}
+"""Texts that say nothing; ``none`` may well mean that there is no emission."""
 WORDS = (
     {one.lower(): one for one in CLASSES} | {"na": "N/A"} | {f"{one.lower()}s": one for one in CLASSES[:4]}
 )

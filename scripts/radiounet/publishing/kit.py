@@ -154,6 +154,8 @@ def read_catalogues(results: str) -> dict[str, Table]:
     ConfigError
         There are none.
     """
+    if not Path(results).is_dir():
+        raise ConfigError(f"there is no folder {results}")
     own = segment_files(results)
     tables = {}
     for kind in ("cluster", "island"):

@@ -1,5 +1,6 @@
 """All stages on one image, in one process."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from radiounet.errors import BadDataError
 from radiounet.images.beams import Beam
 from radiounet.images.image import place_of
 from radiounet.images.products import segment_files
-from radiounet.images.reading import naming
+from radiounet.images.reading import ecsv_table, naming
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.images.writing import atomic, remove_leftovers
@@ -23,6 +24,8 @@ from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
 from radiounet.survey.cluster_tables import read_clusters
 from radiounet.survey.survey import Survey
+
+logger = logging.getLogger(__name__)
 
 
 def segment_image(
@@ -85,5 +88,6 @@ def segment_image(
             )
         title = f"{Path(image).name}, model {card.name}"
         write_overview(prepared, files, title)
+        logger.info("islands: %d; a picture is %s", len(ecsv_table(files["islands"])), files["overview"])
     finally:
         let_go(out)

@@ -85,7 +85,8 @@ def label(arguments: Sequence[str]) -> None:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            logger.info("ended; the labels are in %s", args.out)
+            there = f"the labels are in {args.out}" if Path(args.out).exists() else "there are no labels yet"
+            logger.info("ended; %s", there)
         finally:
             server.server_close()
 

@@ -1,6 +1,7 @@
 """Columns of cluster tables as numbers: their units, their limits, and what is wrong with single rows."""
 
 import re
+import textwrap
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
     try:
         return u.Unit(words)
     except (ValueError, TypeError) as error:
-        why = " ".join(str(error).split())[:200]
+        why = textwrap.shorten(str(error), 200, placeholder=" ...")
         raise ConfigError(f"{where}: {text} is not a unit: {why}") from None
 
 
@@ -190,6 +191,9 @@ class Rows:
             self._notes[row].append(f"{limit.words} {text!r} cannot be read")
         outside = limit.refuses(values)
         self.note(outside, lambda row: f"{limit.words} {values[row]:.6g}{limit.unit_text} is outside {limit}")
+        if name == "M500" and self._stated(name, column) is None:
+            in_solar_masses = outside & ~limit.refuses(plain)
+            self.note(in_solar_masses, lambda _: f"taken in {unit}: is --unit M500=solMass meant?")
         refused = outside.copy()
         refused[list(wrong)] = True
         if sexagesimal is None:

@@ -156,19 +156,29 @@ def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
         name: np.full((N_PX, N_PX), 230, np.uint8) for name in ("Galactic", "artefact", "radio galaxy")
     }
     row = measured(halo(peak=3.5e-4, radius=20), classes=classes)
-    assert row["flag_artefact"]
+    assert not row["flag_artefact"]
     assert row["flag_galactic"]
     doubts = "Galactic emission more than diffuse (p 0.90); a radio galaxy more than diffuse (p 0.90)"
-    assert f"{doubts}; on artefacts (p 0.90)" in row["reason"]
+    assert doubts in row["reason"]
     assert "bright source" not in row["reason"]
+
+
+def test_an_island_near_a_very_bright_source_may_be_its_artefact():
+    y, x = SHAPES
+    source = np.exp(-0.5 * ((y - 60) ** 2 + x**2) / SIGMA**2)
+    for peak, is_near in ((0.3, False), (3.0, True)):  # of an island of 1.2 mJy/beam
+        row = measured(halo() + peak * source)
+        assert row["flag_artefact"] == is_near
+        assert ("near a very bright source" in row["reason"]) == is_near
 
 
 def test_what_else_is_there_does_not_make_an_island_uncertain():
     """0.71 of Galactic emission is less than the 0.8 of diffuse emission."""
     classes = {name: np.full((N_PX, N_PX), 180, np.uint8) for name in ("Galactic", "artefact")}
     row = measured(halo(), classes=classes)
-    assert (row["class"], row["flag_galactic"], row["flag_artefact"]) == ("cRH", True, True)
-    assert "on Galactic emission (p 0.71); on artefacts (p 0.71)" in row["reason"]
+    assert (row["class"], row["flag_galactic"], row["flag_artefact"]) == ("cRH", True, False)
+    assert "on Galactic emission (p 0.71)" in row["reason"]
+    assert "artefact" not in row["reason"]
     assert measured(halo(), classes={"Galactic": classes["Galactic"] + 30})["class"] == "U"
 
 

@@ -49,6 +49,7 @@ def test_classes_are_read_as_people_write_them(text, classes):
     ("text", "said"),
     [
         ("halo", "'halo' is none of RH, RR"),
+        ("none", "'none' is none of RH, RR"),
         ("RH+mini", "'mini' is none of"),
         ("RH?", "'rh\\?' is none of"),
         ("RH+NDE", "NDE and RH exclude each other"),

@@ -173,6 +173,8 @@ def test_a_folder_of_segment_will_do_as_well(run, kit, tmp_path):
 def test_an_unknown_name_is_an_error_that_names_near_ones(run):
     with pytest.raises(ConfigError, match=r"is called Abel 1; did you mean Abell \{1\}"):
         find_sources(run.root, ["Abel 1"])
+    with pytest.raises(ConfigError, match="there is no folder .*typo"):
+        find_sources(run.root + "typo", ["Abell {1}"])
     with pytest.raises(ConfigError, match="has no catalogues"):
         find_sources(run.root + "/catalogue", ["Abell {1}"])
 

@@ -322,11 +322,13 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
     assert f"1 cluster of {tmp_path}/in.csv: no redshift; R500 is assumed (no z)" in caplog.messages
 
 
-def test_none_of_the_clusters_lies_in_the_image(tmp_path, measure, caplog):
-    (tmp_path / "in.csv").write_text("name,ra,dec,z,M500\nfar,10,-35,0.2,3\n")
+@pytest.mark.parametrize(
+    ("ra", "hint"),
+    [(100, ""), (10, "; all right ascensions are below 24 deg: if they are hours, give --unit ra=hourangle")],
+)
+def test_none_of_the_clusters_lies_in_the_image(tmp_path, measure, caplog, ra, hint):
+    (tmp_path / "in.csv").write_text(f"name,ra,dec,z,M500\nfar,{ra},-35,0.2,3\n")
     with caplog.at_level("INFO"):
         assert len(measure(tmp_path / "in.csv")) == 0
-    assert (
-        f"0 of the 1 clusters of {tmp_path}/in.csv lie in image, 0 of these can be measured"
-        in caplog.messages
-    )
+    said = f"0 of the 1 clusters of {tmp_path}/in.csv lie in image, 0 of these can be measured"
+    assert f"{said}{hint}" in caplog.messages

@@ -211,7 +211,11 @@ def read_text(tmp_path, *rows, head=HEAD, **options):
         ("B,150,35,9.99,3", "redshift 9.99 is outside 0.001..5"),
         ("B,150,35,Infinity,3", "redshift inf is outside 0.001..5"),
         ("B,150,35,0.2,5e-14", "M500 5 solMass is outside 1e+12..1e+16 solMass"),
-        ("B,150,35,0.2,3e14", "M500 3e+28 solMass is outside 1e+12..1e+16 solMass"),
+        (
+            "B,150,35,0.2,3e14",
+            "M500 3e+28 solMass is outside 1e+12..1e+16 solMass; "
+            "taken in 1e+14 solMass: is --unit M500=solMass meant?",
+        ),
         ("B,150,35,0.2,-3", "M500 -3e+14 solMass is outside 1e+12..1e+16 solMass"),
         # R500^3 = G M / (250 H^2), M = 9e15 Msun: 3.16 Mpc; at z c / H0 = 4.71 Mpc that is 38.5 deg
         ("B,150,35,0.0011,90", "R500 at its redshift, 2309 arcmin, is outside 0.05..320 arcmin"),
