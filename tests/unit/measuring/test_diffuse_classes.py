@@ -39,11 +39,11 @@ def bar(y0, x0, length, width, angle_deg, peak=6e-4):
     return peak * np.exp(-0.5 * (across / width) ** 2) * (np.abs(along) < length / 2)
 
 
-def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC, p=0.8):
+def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC, p=0.8, beside=0.0):
     white = np.random.default_rng(5).standard_normal((N_PX, N_PX))
     smooth = ndimage.gaussian_filter(white, SIGMA)
     plane = Plane(
-        (emission + RMS * smooth / smooth.std()).astype(np.float32),
+        (emission + beside + RMS * smooth / smooth.std()).astype(np.float32),
         grid_wcs(RA, dec, N_PX, 4.5),
         Beam(20, 20),
     )
@@ -167,7 +167,7 @@ def test_an_island_near_a_very_bright_source_may_be_its_artefact():
     y, x = SHAPES
     source = np.exp(-0.5 * ((y - 60) ** 2 + x**2) / SIGMA**2)
     for peak, is_near in ((0.3, False), (3.0, True)):  # of an island of 1.2 mJy/beam
-        row = measured(halo() + peak * source)
+        row = measured(halo(), beside=peak * source)  # which is not in the mask
         assert row["flag_artefact"] == is_near
         assert ("near a very bright source" in row["reason"]) == is_near
 
