@@ -43,7 +43,7 @@ def main() -> None:
     rows = []
     for sky in ("own", *SKIES):
         shared = either = islands = alone = 0
-        largest, bias = 0.0, []
+        largest, bias = 0.0, list[float]()
         for image in simulated(sky, args.images):
             one, other = (segment(image.plane, predictor, card) for predictor in (plain, short))
             shared += int(((one.mask == 1) & (other.mask == 1)).sum())
@@ -54,7 +54,7 @@ def main() -> None:
                 islands += len(found)
                 alone += len(found) - len(np.unique(labels[(labels > 0) & (its.mask == 1)]))
             change = other.probability - one.probability
-            largest, bias = max(largest, float(np.nanmax(np.abs(change)))), [*bias, np.nanmean(change)]
+            largest, bias = max(largest, float(np.nanmax(np.abs(change)))), [*bias, float(np.nanmean(change))]
         rows.append(
             [
                 sky,

@@ -66,8 +66,9 @@ def multiplies_bfloat16() -> bool:
     """Whether bfloat16 is faster than float32: on a GPU since Ampere, with TensorFlow on a CPU with AMX."""
     if gpus():
         return _compute_capability() >= AMPERE
-    # where the system has no such file, the slower answer is right, too
-    return keras.backend.backend() == "tensorflow" and CPU.is_file() and "amx_bf16" in CPU.read_text()
+    if keras.backend.backend() != "tensorflow" or not CPU.is_file():  # where float32 is right, too
+        return False
+    return "amx_bf16" in CPU.read_text(encoding="utf-8", errors="replace")
 
 
 def _compute_capability() -> int:
