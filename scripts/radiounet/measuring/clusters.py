@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 BORDER_PX = 32
 LEAST_COVERAGE = 0.8
 COVERAGE_SEEN = 0.02
-HOURS = 24
 """Part of R500 that other mosaics show beyond its own without a note: pixels at the border of R500."""
 
 
@@ -252,9 +251,9 @@ def box_around(
 def _hint_at_hours(clusters: Sequence[Cluster]) -> str:
     """What to try where all right ascensions could be hours."""
     ra_deg = np.array([one.ra_deg for one in clusters if np.isfinite(one.ra_deg)])
-    if not ra_deg.size or ra_deg.min() < 0 or ra_deg.max() >= HOURS:
+    if not ra_deg.size or ra_deg.min() < 0 or ra_deg.max() >= 24:
         return ""
-    return f"; all right ascensions are below {HOURS} deg: if they are hours, give --unit ra=hourangle"
+    return "; all right ascensions are below 24 deg: if they are hours, give --unit ra=hourangle"
 
 
 def measure_clusters(
@@ -309,7 +308,7 @@ def measure_clusters(
             logging.WARNING if unplaced and not owned else logging.INFO,
             "%d of the %d clusters of %s lie in %s, %d of these can be measured%s",
             *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
-            "" if owned else _hint_at_hours(clusters),
+            _hint_at_hours(clusters) if unplaced and not owned else "",
         )
         log_notes(mine, table)
     meta = maps_provenance(products[0].probability, products[0].mask) | {

@@ -210,7 +210,7 @@ def test_a_cluster_whose_size_is_a_guess_takes_nothing_of_a_known_one():
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0]])
-def test_a_known_cluster_keeps_what_lies_in_its_r500_however_little_it_is(order):
+def test_a_known_cluster_keeps_a_piece_in_its_r500_though_others_have_the_most(order):
     ridge = ndimage.gaussian_filter(bar(0, 0, 120, 12, 0), 8)
     known = Cluster("known", RA, DEC - 75 * 4.5 / 3600, 0.2, 2.5)  # reaches an eighth of the ridge
     guesses = [
