@@ -119,7 +119,7 @@ def parse_classes(text: str, meanings: Mapping[str, str] | None = None) -> tuple
         elif word in WORDS:
             found.add(WORDS[word])
         elif word:
-            raise ValueError(f"{part!r} is none of {', '.join(CLASSES)} (see --class)")
+            raise ValueError(f"{part!r} is none of {', '.join(CLASSES)}")
     if not found:
         raise ValueError(f"no class in {text!r}")
     if found & ALONE and len(found) > 1:
@@ -154,10 +154,15 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     table = _read(path, "table of labels")
     found = _columns(table, path, _assignments("--column", columns))
     meant = {key.lower(): value for key, value in _assignments("--class", meanings).items()}
-    _understood("--class", list(meant), list(meant.values()), {})
+    for text, one in meant.items():
+        try:
+            parse_classes(one)
+        except ValueError as error:
+            raise ConfigError(f"--class {text}={one}: {error}") from None
     names = [one or f"(row {row})" for row, one in enumerate(column_texts(found["name"]), start=1)]
     _require_unique(path, names)
-    classes = _understood(path, names, column_texts(found["class"]), meant)
+    advice = "; say what a text means with --class TEXT=CLASS"
+    classes = _understood(path, names, column_texts(found["class"]), meant, advice)
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
     if {"ra", "dec"} <= set(found):
         check_frame(table, path)
@@ -283,7 +288,11 @@ def _require_unique(path: str | Path, names: Sequence[str]) -> None:
 
 
 def _understood(
-    where: str | Path, names: Sequence[str], texts: Sequence[str], meanings: Mapping[str, str]
+    path: str | Path,
+    names: Sequence[str],
+    texts: Sequence[str],
+    meanings: Mapping[str, str],
+    advice: str = "",
 ) -> list[tuple[str, ...]]:
     """Classes of all rows, or one error that names every text that is not understood."""
     classes: list[tuple[str, ...]] = []
@@ -294,7 +303,7 @@ def _understood(
         except ValueError as error:
             wrong.setdefault(text, f"class of {name}: {error}")
     if wrong:
-        raise ConfigError(f"{where}: {_listed(list(wrong.values()))}")
+        raise ConfigError(f"{path}: {_listed(list(wrong.values()))}{advice}")
     return classes
 
 

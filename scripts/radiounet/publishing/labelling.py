@@ -139,6 +139,9 @@ class LabelTable:
         found = path.stat()
         if (state := (found.st_ino, found.st_mtime_ns, found.st_size)) == self._state:
             return
+        with path.open("rb") as stream:
+            if not stream.readline().startswith(b"# %ECSV"):
+                raise ConfigError(f"{self.path} is no table of radiounet label, which writes ECSV")
         table = ecsv_table(self.path)
         if missing := set(COLUMNS) - set(table.colnames):
             raise ConfigError(

@@ -131,6 +131,8 @@ def _text(value: str | float | np.generic, number: str | None) -> str:
         return number % value
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
+    if isinstance(value, np.integer) and value < 0:  # `fit_flag` without a fit
+        return "–"
     return str(value)
 
 

@@ -13,7 +13,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import one_line
 from radiounet.measuring.catalogue import merge_catalogues
-from radiounet.publishing.report import _clusters_in, write_report
+from radiounet.publishing.report import _clusters_in, _rows, write_report
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.config import Config
 from stages import DEC, RA, pass_on, run_script, run_stages, write_image
@@ -100,6 +100,11 @@ def test_the_report_counts_what_the_stages_wrote(pages):
         assert code_hash() in text
         assert re.search(r"unit prepare_image \S+b.fits UnitError: ", text)
         assert re.search(r"sent fetch_mosaic \S+/sent.fits NotFitsError: \S+ is not FITS", text)
+
+
+def test_a_fit_that_was_not_made_has_no_flag():
+    table = Table({"name": ["fitted", "not"], "fit_flag": [0, -1]})
+    assert [row["fit_flag"] for row in _rows(table)] == ["0", "–"]
 
 
 def test_a_cluster_that_several_images_show_counts_once(tmp_path):
