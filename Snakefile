@@ -36,6 +36,7 @@ rule plan:
     # what a run will take; always says it anew
     log:
         PRODUCTS.log("plan"),
+    retries: 0  # a wrong configuration stays wrong
     localrule: True
     conda:
         ENVIRONMENT
