@@ -5,6 +5,8 @@ gradient, the bowl of missing short spacings. The noise is measured on what chan
 a few beams, so that neither Galactic emission nor a halo raises it.
 """
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
@@ -12,7 +14,7 @@ from scipy import ndimage
 from radiounet.errors import AllBlankError
 from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.noise import BOX_PX as BOX_RMS_PX
-from radiounet.images.noise import join_boxes, join_strips, robust_rms, strips
+from radiounet.images.noise import LARGE_PX, in_threads, join_boxes, join_strips, robust_rms
 
 BOX_PX = 48
 """Side of the boxes whose medians the background is made of; 3.6' at 4.5 arcsec."""
@@ -112,23 +114,25 @@ def background_arcmin(pixel_arcsec: float) -> float:
 
 
 def _box_medians(image: np.ndarray) -> np.ndarray:
-    rows, columns = (-(-side // BOX_PX) for side in image.shape)
-    medians = np.full((rows, columns), np.nan, np.float32)
-    for row in range(rows):
-        strip = image[row * BOX_PX : (row + 1) * BOX_PX]
-        boxes = [strip[:, column * BOX_PX : (column + 1) * BOX_PX] for column in range(columns)]
-        known = [np.isfinite(box) for box in boxes]
-        whole = [
-            column for column in range(columns) if known[column].all() and boxes[column].size == BOX_PX**2
-        ]
-        if whole:  # all at once
-            medians[row, whole] = np.median(np.stack([boxes[column].ravel() for column in whole]), axis=1)
-        for column in sorted({*range(columns)} - {*whole}):
-            values = boxes[column][known[column]]
-            if values.size >= LEAST_FILLED * boxes[column].size:
-                medians[row, column] = np.median(values)
+    parts = [slice(start, start + BOX_PX) for start in range(0, image.shape[0], BOX_PX)]
+    medians = np.stack(in_threads(lambda rows: _medians_along(image[rows]), parts, image.shape))
     if not np.isfinite(medians).any() and np.isfinite(image).any():
         medians[:] = np.nanmedian(image)
+    return medians
+
+
+def _medians_along(strip: np.ndarray) -> np.ndarray:
+    """Median of each box of a strip of boxes, NaN where too little of it is known."""
+    boxes = [strip[:, start : start + BOX_PX] for start in range(0, strip.shape[1], BOX_PX)]
+    known = [np.isfinite(box) for box in boxes]
+    medians = np.full(len(boxes), np.nan, np.float32)
+    whole = [n for n, box in enumerate(boxes) if known[n].all() and box.size == BOX_PX**2]
+    if whole:  # all at once
+        medians[whole] = np.median(np.stack([boxes[n].ravel() for n in whole]), axis=1)
+    for n in sorted({*range(len(boxes))} - {*whole}):
+        values = boxes[n][known[n]]
+        if values.size >= LEAST_FILLED * boxes[n].size:
+            medians[n] = np.median(values)
     return medians
 
 
@@ -181,11 +185,11 @@ def measure_rms(image: np.ndarray, beam_px: float) -> np.ndarray:
     AllBlankError
         No part of the image holds enough varying data.
     """
-    limit = CLIP_SNR * robust_rms(image)
+    step = math.isqrt(image.size // LARGE_PX) or 1  # to clip, the noise of a large image need not be exact
+    limit = CLIP_SNR * robust_rms(image[::step, ::step])
     side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
     box_px = min(BOX_RMS_PX, *image.shape)
-    parts = (_small_scales(image, rows, side, limit) for rows in strips(image.shape, box_px))
-    return join_strips(parts, image.shape, box_px) / np.float32(NOISE_KEPT)
+    return join_strips(lambda rows: _small_scales(image, rows, side, limit), image.shape, box_px) / np.float32(NOISE_KEPT)
 
 
 def _small_scales(image: np.ndarray, rows: slice, side: int, limit: float) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Local noise of an image."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
@@ -10,6 +12,9 @@ from radiounet.errors import AllBlankError
 MAD_TO_SIGMA = 1.4826  # for a normal distribution
 BOX_PX = 96
 """Side of the boxes that the noise is measured in; those of the background divide it."""
+LARGE_PX = 4_000_000
+"""From this size on, an image is measured by several threads."""
+MOST_THREADS = 4
 
 
 def robust_rms(values: np.ndarray) -> float:
@@ -45,12 +50,13 @@ def local_rms(image: np.ndarray, box_px: int = BOX_PX) -> np.ndarray:
         No box holds enough data to measure the noise.
     """
     box_px = min(box_px, *image.shape)
-    return join_strips((image[rows] for rows in strips(image.shape, box_px)), image.shape, box_px)
+    return join_strips(lambda rows: image[rows], image.shape, box_px)
 
 
-def join_strips(parts: Iterable[np.ndarray], shape: tuple[int, int], box_px: int) -> np.ndarray:
-    """Noise map of an image from its `strips`, one after another; otherwise as `local_rms`."""
-    grid = np.stack([_box_rms(strip, box_px) for strip in parts])
+def join_strips(part: Callable[[slice], np.ndarray], shape: tuple[int, int], box_px: int) -> np.ndarray:
+    """Noise map of an image whose rows `part` gives, strip by strip; otherwise as `local_rms`."""
+    rows_of = strips(shape, box_px)
+    grid = np.stack(in_threads(lambda rows: _box_rms(part(rows), box_px), rows_of, shape))
     known = np.isfinite(grid) & (grid > 0)
     if not known.any():
         raise AllBlankError("the noise cannot be measured: no box of the image holds varying data")
@@ -58,6 +64,15 @@ def join_strips(parts: Iterable[np.ndarray], shape: tuple[int, int], box_px: int
     grid = ndimage.median_filter(grid[tuple(nearest)], size=3, mode="nearest")
     rows, columns = (_box_coordinates(side, box_px) for side in shape)
     return join_boxes(grid, rows, columns)
+
+
+def in_threads(
+    work: Callable[[slice], np.ndarray], parts: Iterable[slice], shape: tuple[int, int]
+) -> list[np.ndarray]:
+    """Results of work on rows of an image, in their order; several threads share that on a large image."""
+    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS) if np.prod(shape) >= LARGE_PX else 1
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
 
 
 def whole_boxes(low: int, high: int, side: int) -> slice:

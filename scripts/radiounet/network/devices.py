@@ -63,12 +63,16 @@ def gpu_bytes() -> int:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether bfloat16 is faster than float32: on a GPU since Ampere, with TensorFlow on a CPU with AMX."""
+    """Whether bfloat16 is faster than float32.
+
+    On a GPU since Ampere; with TensorFlow on a CPU with AMX, or one of AMD with AVX512_BF16.
+    """
     if gpus():
         return _compute_capability() >= AMPERE
     if keras.backend.backend() != "tensorflow" or not CPU.is_file():  # where float32 is right, too
         return False
-    return "amx_bf16" in CPU.read_text(encoding="utf-8", errors="replace")
+    facts = CPU.read_text(encoding="utf-8", errors="replace")
+    return "amx_bf16" in facts or ("AuthenticAMD" in facts and "avx512_bf16" in facts)
 
 
 def _compute_capability() -> int:
