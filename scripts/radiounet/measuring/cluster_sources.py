@@ -57,8 +57,9 @@ class ClusterSources:
         All that can be measured. An island belongs to those that are nearest, in units of R500, to
         `LEAST_PART` of its pixels or more, or to a piece of `MIN_PIECE_BEAMS` or more that reaches into
         `HALO_R500`: each has the part that is nearest to it. If there is none, it belongs to the one that
-        is nearest to its centre. What lies in a known R500 belongs to none whose R500 is assumed: if no
-        other cluster owns it, it is that of the known cluster from a piece of `MIN_PIECE_BEAMS` on.
+        is nearest to its centre. What lies in a known R500 goes to no cluster whose R500 is assumed,
+        but to another owner, or else to the known cluster. Only a piece of less than `MIN_PIECE_BEAMS`
+        stays with the rest.
     """
 
     def __init__(
@@ -210,19 +211,22 @@ class ClusterSources:
         assumed = np.array([self._clusters[n].assumed_size for n in near])
         # what lies in a known R500 belongs to no cluster whose size is a guess
         known = (distances[~assumed] < 1).any(axis=0)
-        distances[np.ix_(assumed, known)] = np.inf
-        own = distances.argmin(axis=0) == np.arange(len(near))[:, None]
+        allowed = distances.copy()
+        allowed[np.ix_(assumed, known)] = np.inf
+        own = allowed.argmin(axis=0) == np.arange(len(near))[:, None]
         counts = own.sum(axis=1)
-        central = (own & (distances < HALO_R500)).any(axis=1)
+        central = (own & (allowed < HALO_R500)).any(axis=1)
         piece = MIN_PIECE_BEAMS * self._mosaic.plane.resolution_area_px
         large = (counts >= LEAST_PART * len(y)) | (central & (counts >= piece))
         named = [_place(self._clusters[n]) for n in near]
         owners = np.flatnonzero(large).tolist() or [named.index(_place(self._clusters[first]))]
-        # in a known R500, and all owners are guesses: the known cluster's if it is a piece, else nobody's
-        kept = own & np.isinf(distances[owners]).all(axis=0)
+        # in a known R500, and all owners are guesses: the known cluster's if it is a piece
+        kept = own & np.isinf(allowed[owners]).all(axis=0)
         owners += np.flatnonzero(kept.sum(axis=1) >= piece).tolist()
-        nearest, is_owned = distances[owners].argmin(axis=0), np.isfinite(distances[owners]).any(axis=0)
-        return {self._clusters[near[k]]: is_owned & (nearest == n) for n, k in enumerate(owners)}
+        taken = np.isfinite(allowed[owners]).any(axis=0)
+        nearest = np.where(taken, allowed[owners], distances[owners]).argmin(axis=0)
+        parts = {self._clusters[near[k]]: nearest == n for n, k in enumerate(owners)}
+        return {cluster: part for cluster, part in parts.items() if part.any()}
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""
