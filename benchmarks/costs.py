@@ -37,6 +37,7 @@ SIZES = (1500, DR2.field_px)
 CENTRES = [(150.0, 35.0), (151.0, 35.0), (150.5, 35.8)]
 MANY = 300  # mosaics of the catalogue, beside three
 PICTURES = 60  # most that a report shows, by default
+CPU = Path("/proc/cpuinfo")
 GB = FLOAT_BYTES / 1e3  # of a million pixels
 # unit, units in a million pixels, cores
 RULES = {
@@ -155,8 +156,9 @@ def main() -> None:
     mpx = {n_px: n_px**2 / 1e6 for n_px in SIZES}
     print("# Seconds of one job: seconds + seconds_per_unit * units. Printed by benchmarks/costs.py.")
     print(f"# {datetime.now(UTC):%Y-%m-%d}, {__version__}, 2 shared {platform.machine()} cores, no GPU,")
-    model = Segmentation().model
-    print(f"# model {model}, mode exact, {precision}; files on a local disk; slurm_job: benchmarks/slurm.py.")
+    model, amx = Segmentation().model, " (AMX)" * ("amx_bf16" in CPU.read_text(encoding="utf-8"))
+    print(f"# model {model}, mode exact, {precision}{amx}; files on a local disk;", end=" ")
+    print("slurm_job: benchmarks/slurm.py.")
     print("rule,seconds,seconds_per_unit,unit,cores")
     for rule, (unit, scale, cores) in RULES.items():
         small, large = ((scale * mpx[n_px], times[n_px][rule]) for n_px in SIZES)

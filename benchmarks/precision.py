@@ -69,7 +69,7 @@ def main() -> None:
         [
             "sky",
             "IoU of the masks",
-            "islands of one mask alone, of those of both together",
+            "islands in one mask only, of all islands in both",
             "largest difference of p",
             "mean difference",
         ],

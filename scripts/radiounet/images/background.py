@@ -189,7 +189,8 @@ def measure_rms(image: np.ndarray, beam_px: float) -> np.ndarray:
     limit = CLIP_SNR * robust_rms(image[::step, ::step])
     side = 2 * round(FILTER_BEAMS * beam_px / 2) + 1
     box_px = min(BOX_RMS_PX, *image.shape)
-    return join_strips(lambda rows: _small_scales(image, rows, side, limit), image.shape, box_px) / np.float32(NOISE_KEPT)
+    rms = join_strips(lambda rows: _small_scales(image, rows, side, limit), image.shape, box_px)
+    return rms / np.float32(NOISE_KEPT)
 
 
 def _small_scales(image: np.ndarray, rows: slice, side: int, limit: float) -> np.ndarray:

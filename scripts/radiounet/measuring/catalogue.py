@@ -170,7 +170,7 @@ def merge_run(
     rejections += rejected
     if limits:
         found, rejected = merge_tables("limits", limits)
-        measured.meta |= {key: found.meta[key] for key in ("limits",) if key in found.meta}
+        measured.meta |= {key: found.meta[key] for key in ("limits", "limits_precis") if key in found.meta}
         rejections += rejected
     return {"islands": islands, "clusters": measured}, rejections
 

@@ -310,7 +310,7 @@ def cluster_sizes(cluster: Cluster, options: MeasureOptions) -> dict[str, object
         return {"r500_kpc": np.nan, "m500_msun": np.nan}
     density = 500 * flat_cosmology(options.h0, options.omega_m).critical_density(cluster.redshift)
     mass = (density * 4 / 3 * np.pi * (radius * u.kpc) ** 3).to_value(u.solMass)
-    return {"r500_kpc": radius, "m500_msun": float(f"{mass:.6g}")}  # from R500: no more digits are known
+    return {"r500_kpc": radius, "m500_msun": float(f"{mass:.6g}")}  # the same digits on all machines
 
 
 def offset_arcmin(cluster: Cluster, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

@@ -248,12 +248,16 @@ def box_around(
     return rows, columns
 
 
-def _hint_at_hours(clusters: Sequence[Cluster]) -> str:
-    """What to try where all right ascensions could be hours."""
+def _hint_at_hours(clusters: Sequence[Cluster], units: Sequence[str]) -> str:
+    """What to try where all right ascensions could be hours, and no option names their unit."""
     ra_deg = np.array([one.ra_deg for one in clusters if np.isfinite(one.ra_deg)])
-    if not ra_deg.size or ra_deg.min() < 0 or ra_deg.max() >= 24:
+    is_named = any(one.startswith("ra=") for one in units)
+    if is_named or not ra_deg.size or ra_deg.min() < 0 or ra_deg.max() >= 24:
         return ""
-    return "; all right ascensions are below 24 deg: if they are hours, give --unit ra=hourangle"
+    return (
+        "; all right ascensions are below 24 deg: if the table gives hours and does not say so, name their "
+        "unit with --unit ra=hourangle or, in the configuration, measure.unit"
+    )
 
 
 def measure_clusters(
@@ -308,7 +312,7 @@ def measure_clusters(
             logging.WARNING if unplaced and not owned else logging.INFO,
             "%d of the %d clusters of %s lie in %s, %d of these can be measured%s",
             *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
-            _hint_at_hours(clusters) if unplaced and not owned else "",
+            _hint_at_hours(clusters, options.unit) if unplaced and not owned else "",
         )
         log_notes(mine, table)
     meta = maps_provenance(products[0].probability, products[0].mask) | {

@@ -3,7 +3,8 @@
 Only the cores are predicted that a mock's region touches; elsewhere the probability map of the image stands.
 Where tiles may lie anywhere (`radiounet.network.tiling.Layout.surrounded`), they are laid around the mock.
 Their place changes the probability a little (by up to 0.03 for ``lotss-pair``), and so does the precision. So
-the image alone is predicted in the same tiles, and a mock is found by what neither that nor the mask holds.
+the image alone is predicted in the same tiles, and a mock is found by pixels that are in neither its mask nor
+the stored one.
 """
 
 from __future__ import annotations
@@ -131,7 +132,10 @@ class MockedImage:
         new = [one for one in np.unique(starts, axis=0) if tuple(one) not in self._alone]
         alone = np.array(new, int).reshape(-1, 2)
         cores = self._predict(np.concatenate([starts, alone]), np.concatenate([tiles, self._windows(alone)]))
-        self._alone |= {tuple(one): core for one, core in zip(alone, cores[len(starts) :], strict=True)}
+        # copies, so that they do not hold the cores of the whole batch
+        self._alone |= {
+            tuple(one): core.copy() for one, core in zip(alone, cores[len(starts) :], strict=True)
+        }
         return cores[: len(starts)]
 
     def _touched(self, region: Box) -> np.ndarray:

@@ -17,7 +17,6 @@ from radiounet.images.background import BOX_PX, NEIGHBOURHOOD_BOXES
 from radiounet.images.geometry import pixel_area_arcsec2, to_pixels
 from radiounet.images.origins import mask_provenance
 from radiounet.images.provenance import sha256_of
-from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS, make_table
@@ -303,7 +302,7 @@ def measure_limits(
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]
     chosen = [cluster for cluster in mine if cluster.measurable]
     found: Iterator[dict[str, object]] = iter(())
-    precision = str(fits_header(products.mask)["PRECIS"])
+    precision = "none"
     if chosen:
         scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
         found = iter(find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m)))
@@ -312,7 +311,7 @@ def measure_limits(
     rows = [next(found) if cluster.measurable else unlimited(cluster) for cluster in mine]
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     meta = mask_provenance(products.mask) | {
-        "precis": precision,
+        "limits_precis": precision,
         "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",

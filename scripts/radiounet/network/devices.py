@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -76,7 +77,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def _compute_capability() -> int:
-    """Major version of what the first GPU can do, as NVIDIA counts; 0 for others."""
+    """Major version of what the first GPU can do, as NVIDIA counts; 0 for one of another maker."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -86,7 +87,9 @@ def _compute_capability() -> int:
     if backend == "jax":
         import jax
 
-        return int(float(getattr(jax.devices()[0], "compute_capability", 0)))
+        # AMD's are called gfx90a, for example
+        known = re.fullmatch(r"(\d+)(\.\d+)?", str(getattr(jax.devices()[0], "compute_capability", 0)))
+        return int(known[1]) if known else 0
     import torch
 
-    return torch.cuda.get_device_capability()[0]
+    return 0 if torch.version.hip else torch.cuda.get_device_capability()[0]

@@ -119,7 +119,7 @@ def network_input(normalisation: Normalisation, image: np.ndarray, beam_px: floa
     """
     if isinstance(normalisation, FlatNormalisation):
         return normalisation(image, beam_px=beam_px)
-    rms = local_rms(image)  # the published network does not see it, but an image without noise is none
+    rms = local_rms(image)  # of an image without noise it refuses the input of any network
     if isinstance(normalisation, AsinhNormalisation):
         flat = subtract_background(image, rms, beam_px)
         for start in range(0, len(image), BOX_PX):  # so that little memory is used

@@ -155,7 +155,7 @@ def read_catalogues(results: str) -> dict[str, Table]:
         There are none.
     """
     if not Path(results).is_dir():
-        raise ConfigError(f"there is no folder {results}")
+        raise ConfigError(f"there is no folder {results}: give that of a run, or of `radiounet segment`")
     own = segment_files(results)
     tables = {}
     for kind in ("cluster", "island"):

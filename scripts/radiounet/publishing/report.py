@@ -137,7 +137,7 @@ def _text(value: str | float | np.generic, number: str | None) -> str:
 
 
 def _clusters_in(rows: Table) -> int:
-    """How many clusters some rows are of: several own images may show one; a row without position is one."""
+    """How many clusters some rows are of: several may be of one; each without a position counts."""
     places = (np.ma.filled(rows[name].astype(float), np.nan) for name in ("ra_deg", "dec_deg"))
     found = zip(map(str, rows["name"]), *places, strict=True)
     return len({(*one, number if np.isnan(one[1:]).any() else -1) for number, one in enumerate(found)})

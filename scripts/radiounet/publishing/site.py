@@ -134,7 +134,7 @@ def write_site(
     run = _run(results, files, release, catalogues, described, downloads)
     status = _status(Products(results), files.root) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
-    logger.info("%d rows of clusters, %d islands on %d mosaics", len(clusters), len(islands), len(described))
+    logger.info("%d cluster rows, %d islands on %d mosaics", len(clusters), len(islands), len(described))
     return sorted(written)
 
 

@@ -88,6 +88,6 @@ def segment_image(
             )
         title = f"{Path(image).name}, model {card.name}"
         write_overview(prepared, files, title)
-        logger.info("islands: %d; a picture is %s", len(ecsv_table(files["islands"])), files["overview"])
+        logger.info("%d islands; picture: %s", len(ecsv_table(files["islands"])), files["overview"])
     finally:
         let_go(out)

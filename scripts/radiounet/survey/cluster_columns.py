@@ -193,7 +193,11 @@ class Rows:
         self.note(outside, lambda row: f"{limit.words} {values[row]:.6g}{limit.unit_text} is outside {limit}")
         if name == "M500" and self._stated(name, column) is None:
             in_solar_masses = outside & ~limit.refuses(plain)
-            self.note(in_solar_masses, lambda _: f"taken in {unit}: is --unit M500=solMass meant?")
+            hint = (
+                f"taken in {unit}: if it is in solar masses, give M500=solMass with --unit or, in the "
+                "configuration, measure.unit"
+            )
+            self.note(in_solar_masses, lambda _: hint)
         refused = outside.copy()
         refused[list(wrong)] = True
         if sexagesimal is None:

@@ -116,7 +116,11 @@ def test_columns_and_words_may_be_named(tmp_path):
         (["name,class", "A,RH"], {"columns": ["class"]}, "--column 'class': two words with = between them"),
         (["name,class", "A,RH"], {"meanings": ["halo="]}, "--class 'halo='"),
         (["name,class", "A,RH"], {"meanings": ["halo=big"]}, "^--class halo=big: 'big' is none of [^-]*$"),
-        (["name,class", "A,RH", "B,halo", "C,RH+x"], {}, "class of B: 'halo' is none .*; class of C: 'x' .*; say .* --class TEXT=CLASS"),
+        (
+            ["name,class", "A,RH", "B,halo", "C,RH+x"],
+            {},
+            "class of B: 'halo' is none .*; class of C: 'x' .*; say .* --class TEXT=CLASS",
+        ),
         (["name,class", "A 1,RH", "B,U", "a1,RR"], {}, r"several rows of one name: A 1 \(rows 1, 3\)"),
         ([], {}, "cannot be read: .* is empty"),
     ],

@@ -254,7 +254,7 @@ def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk, monkeypatch)
         assert table[name].description == column.description
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
     assert table.meta["modelsha"] == walk.card.weights.sha256
-    assert table.meta["precis"] == "bfloat16"
+    assert table.meta["limits_precis"] == "bfloat16"
     assert '"seed":1' in table.meta["limits"]
 
 
@@ -282,7 +282,8 @@ def test_no_network_is_loaded_where_there_is_no_cluster(walk):
 
     place = walk.survey, walk.products, walk.card
     measure_limits(None, *place, loaded, LimitOptions(), MeasureOptions(), target)
-    assert len(Table.read(target, format="ascii.ecsv")) == 0
+    table = Table.read(target, format="ascii.ecsv")
+    assert (len(table), table.meta["limits_precis"]) == (0, "none")
 
 
 def test_maps_of_another_model_are_refused(walk):
@@ -329,6 +330,7 @@ def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
     place = np.unravel_index(stored.argmax(), stored.shape)
     nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
     assert scene.look([nothing]) == [False]
+    assert all(core.base is None for core in scene._alone.values())  # a view holds all cores of its batch
     scene._alone = {start: np.zeros_like(core) for start, core in scene._alone.items()}
     assert scene.look([nothing]) == [True]  # so the test would see it
     scene._alone.clear()

@@ -1,6 +1,8 @@
 """Networks for inference: every identity, and the same result as Keras."""
 
+import sys
 from functools import cache
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -364,6 +366,8 @@ def test_the_precision_is_that_of_the_card_where_the_processor_has_it(
     [
         ("avx512f amx_bf16 amx_int8", "tensorflow", False, 0, True),
         ("avx512f avx512_bf16", "tensorflow", False, 0, False),
+        ("avx512f avx512_bf16\nvendor_id : AuthenticAMD", "tensorflow", False, 0, True),
+        ("avx512f\nvendor_id : AuthenticAMD", "tensorflow", False, 0, False),
         ("avx512f amx_bf16", "jax", False, 0, False),
         (None, "tensorflow", False, 0, False),
         (None, "tensorflow", True, 8, True),
@@ -380,6 +384,22 @@ def test_which_processors_multiply_bfloat16(
     monkeypatch.setattr(devices, "gpus", lambda: ["a GPU"] if has_gpu else [])
     monkeypatch.setattr(devices, "_compute_capability", lambda: capability)
     assert devices.multiplies_bfloat16() is expected
+
+
+@pytest.mark.parametrize(("capability", "major"), [("9.0", 9), ("8", 8), ("gfx90a", 0), (None, 0)])
+def test_compute_capability_of_jax(monkeypatch, capability, major):
+    found = SimpleNamespace(**({} if capability is None else {"compute_capability": capability}))
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=lambda: [found]))
+    monkeypatch.setattr(devices.keras.backend, "backend", lambda: "jax")
+    assert devices._compute_capability() == major
+
+
+@pytest.mark.parametrize(("hip", "major"), [(None, 8), ("6.2", 0)])
+def test_compute_capability_of_torch(monkeypatch, hip, major):
+    cuda = SimpleNamespace(get_device_capability=lambda: (8, 6))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(version=SimpleNamespace(hip=hip), cuda=cuda))
+    monkeypatch.setattr(devices.keras.backend, "backend", lambda: "torch")
+    assert devices._compute_capability() == major
 
 
 def test_a_network_sees_the_brightness_over_the_noise(shifting):

@@ -5,17 +5,25 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from models import write_tiny_model
 from programs import start
-from radiounet.errors import ModelError
+from radiounet.errors import AllBlankError, ModelError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.network.architectures.lotss_unet import lotss_unet
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
 from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model, write_cores
-from radiounet.network.model_cards import MODELS, AsinhNormalisation, LogNormalisation, read_card
+from radiounet.network.model_cards import (
+    MODELS,
+    AsinhNormalisation,
+    LogNormalisation,
+    Normalisation,
+    network_input,
+    read_card,
+)
 from radiounet.network.tiling import layout, read_layout, stitch, write_tiles
 from stages import run_script, write_image
 
@@ -97,6 +105,13 @@ def test_log_normalisation_by_hand():
     image = np.array([[1e-7, 1e-2, 1.0, 1e-8, -1.0, np.nan, 10**-4.5]], np.float32)
     result = normalise(image, np.ones_like(image))
     np.testing.assert_allclose(result, [[0, 1, 1, 0, 0, 0, 0.5]], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["log10", "asinh_snr", "asinh_flat"])
+def test_an_image_without_noise_is_refused_for_every_network(kind):
+    normalisation = TypeAdapter(Normalisation).validate_python({"kind": kind})
+    with pytest.raises(AllBlankError, match="noise cannot be measured"):
+        network_input(normalisation, np.full((200, 200), 1e-4, np.float32), 4.4)
 
 
 def test_asinh_normalisation_keeps_the_sign():

@@ -121,7 +121,9 @@ def test_a_table_that_somebody_broke_is_never_written_over(desks, tmp_path):
     anna.act("label", NAMES[0], "halo")
     path.write_text("name,class\nmine,RH\n")
     for _ in range(2):
-        with pytest.raises(ConfigError, match="labels.ecsv is no table of radiounet label, which writes ECSV"):
+        with pytest.raises(
+            ConfigError, match="labels.ecsv is no table of radiounet label, which writes ECSV"
+        ):
             anna.act("label", NAMES[1], "halo")
     assert path.read_text() == "name,class\nmine,RH\n"
     path.write_text("# %ECSV 1.0\nname,class\nmine,RH\n")

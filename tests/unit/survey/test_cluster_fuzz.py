@@ -324,7 +324,14 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
 
 @pytest.mark.parametrize(
     ("ra", "hint"),
-    [(100, ""), (10, "; all right ascensions are below 24 deg: if they are hours, give --unit ra=hourangle")],
+    [
+        (100, ""),
+        (
+            10,
+            "; all right ascensions are below 24 deg: if the table gives hours and does not say so, name "
+            "their unit with --unit ra=hourangle or, in the configuration, measure.unit",
+        ),
+    ],
 )
 def test_none_of_the_clusters_lies_in_the_image(tmp_path, measure, caplog, ra, hint):
     (tmp_path / "in.csv").write_text(f"name,ra,dec,z,M500\nfar,{ra},-35,0.2,3\n")

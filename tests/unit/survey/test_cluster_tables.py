@@ -214,7 +214,8 @@ def read_text(tmp_path, *rows, head=HEAD, **options):
         (
             "B,150,35,0.2,3e14",
             "M500 3e+28 solMass is outside 1e+12..1e+16 solMass; "
-            "taken in 1e+14 solMass: is --unit M500=solMass meant?",
+            "taken in 1e+14 solMass: if it is in solar masses, give M500=solMass with --unit or, in the "
+            "configuration, measure.unit",
         ),
         ("B,150,35,0.2,-3", "M500 -3e+14 solMass is outside 1e+12..1e+16 solMass"),
         # R500^3 = G M / (250 H^2), M = 9e15 Msun: 3.16 Mpc; at z c / H0 = 4.71 Mpc that is 38.5 deg
