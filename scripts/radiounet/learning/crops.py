@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import ndimage
 
-from radiounet.learning.pairs import Pair, pixel_classes, read_pair
+from radiounet.learning.pairs import NOWHERE, Pair, pixel_classes, read_pair
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, Normalisation
 from radiounet.settings.train import TrainOptions
 
@@ -25,7 +25,6 @@ CROPS_PER_VISIT = 32  # of a field's 9 places of 320 px in 8 turns each, those o
 WORKERS = max(1, min(4, len(os.sched_getaffinity(0)) // 4))  # a GPU takes more than one thread makes
 LOOK_AHEAD = 2 * WORKERS + 2  # batches
 NOISE_PLANES = 4
-NOWHERE = np.empty((0, 2), int)
 
 
 class Crops:
@@ -200,12 +199,13 @@ def _corner(pair: Pair, options: TrainOptions, hard: np.ndarray, rng: np.random.
     size = options.crop_px
     highest = np.array(pair.image.shape) - size
     chance = rng.random() - options.target_fraction
+    centres = NOWHERE
     if chance < 0:
         centres = pair.targets
     elif chance < options.hard_fraction:
         centres = hard
-    else:
-        centres = NOWHERE
+    if not len(centres):
+        centres = pair.known
     if not len(centres):
         return rng.integers(0, highest + 1)
     centre = centres[rng.integers(len(centres))]

@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ from radiounet.network.model_cards import LogNormalisation, Normalisation
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 
 TARGETS = 2000
+MOSTLY_KNOWN = 0.5
+"""Part of an image with labels from which on crops may lie anywhere in it."""
+NOWHERE = np.empty((0, 2), np.int32)
 UNKNOWN = -1
 """Truth of a pixel without data: the losses leave it out."""
 
@@ -61,6 +64,9 @@ class Pair:
         Whether `truth` is a brightness that can be scaled within `image`.
     survey_beam : bool
         Whether the noise has the correlation of the survey's beam, so that such noise can be added.
+    known : ndarray of int32, ``[pixel, 2]``
+        y and x of `TARGETS` pixels with a label, to centre the other crops on, of an image most of which
+        has none; otherwise none.
     """
 
     image: np.ndarray
@@ -71,6 +77,7 @@ class Pair:
     normalisation: LogNormalisation | None = None
     scalable: bool = False
     survey_beam: bool = False
+    known: np.ndarray = field(default_factory=NOWHERE.copy)
 
     def classes(self) -> np.ndarray:
         """1 diffuse, 0 not, `UNKNOWN` where image or label is blank; ``[y, x]`` int8."""
@@ -159,8 +166,15 @@ def _labelled(image_path: str, label_path: str, grid: ImageGrid) -> Pair:
     if strange.size:
         raise BadDataError(f"{label_path} holds {strange[0]:g}; a label is 0, 1 or {NO_DATA} (no data)")
     level = np.float32(0.5)
+    known = np.isfinite(label) & np.isfinite(plane.data)
+    if not known.any():
+        raise BadDataError(f"{label_path} labels no pixel of {image_path} that has data: leave this pair out")
+    places = NOWHERE
+    if known.mean() < MOSTLY_KNOWN:
+        pixels = np.argwhere(known).astype(np.int32)
+        places = pixels[np.random.default_rng(0).integers(len(pixels), size=TARGETS)]
     targets = _targets(plane.data, label, level)
-    return Pair(plane.data, _noise(plane.data, image_path), label, level, targets)
+    return Pair(plane.data, _noise(plane.data, image_path), label, level, targets, known=places)
 
 
 def _noise(image: np.ndarray, path: str) -> np.ndarray:

@@ -206,6 +206,16 @@ def test_a_labelled_cut_out(tmp_path):
     assert pair.normalisation is None
 
 
+def test_every_crop_of_an_image_with_few_labels_holds_some(tmp_path):
+    label = np.full((SIDE, SIDE), 255, np.uint8)
+    label[3:5, 40:44] = 0
+    pair = read_pair(write_labelled(tmp_path, label), 0.3)
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        _, classes = draw_crop(pair, OPTIONS, rng)
+        assert (classes == 0).any()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
@@ -215,6 +225,7 @@ def test_a_labelled_cut_out(tmp_path):
         (lambda f: write_published(f, truth_side=40), ShapeMismatchError, "truth.fits"),
         (lambda f: write_published(f, unit="K"), UnitError, "Jy/beam or Jy/pixel"),
         (lambda f: write_labelled(f, np.full((SIDE, SIDE), 7)), BadDataError, "holds 7"),
+        (lambda f: write_labelled(f, np.full((SIDE, SIDE), 255)), BadDataError, "labels no pixel of"),
         (lambda f: write_labelled(f, np.zeros((9, SIDE))), ShapeMismatchError, "label.fits"),
         (lambda f: write_labelled(f, np.zeros((SIDE, SIDE)), 1.5), GridError, "4.5"),
         (lambda f: str(f / "gone.fits"), NotFitsError, "there is no file"),
