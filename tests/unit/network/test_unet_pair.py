@@ -48,11 +48,17 @@ def test_the_graph_to_train_says_the_same(pair):
 
 
 def test_the_shipped_pair_is_of_the_shipped_networks():
-    """Its weights have half the precision."""
-    found = named_weights(load_model(MODELS / "lotss-pair")[0])
+    """Its weights have half the precision; the last ones make the mean of both logits the fitted sum."""
+    model, card = load_model(MODELS / "lotss-pair")
+    found, fitted = named_weights(model), card.training["logit"]
     expected = {}
     for name in ("lotss-unet", "lotss-classes"):
         expected |= named_weights(load_model(MODELS / name)[0])
     assert set(found) == set(expected)
+    for name in ("faint_logits/kernel", "faint_logits/bias"):
+        expected[name] = 2 * fitted["lotss-unet"] * expected[name]
+    expected["logits/kernel"][..., 0] *= 2 * fitted["lotss-classes"]
+    expected["logits/bias"][0] *= 2 * fitted["lotss-classes"]
+    expected["logits/bias"][0] += 2 * fitted["added"]
     for name, one in expected.items():
         np.testing.assert_allclose(found[name], one, rtol=1e-3, atol=1e-7)
