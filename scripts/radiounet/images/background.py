@@ -110,7 +110,7 @@ def _without(image: np.ndarray, emission: np.ndarray) -> np.ndarray:
 
 def background_arcmin(pixel_arcsec: float) -> float:
     """Scale of `measure_background`: side of the square of boxes that share one level, arcmin."""
-    return NEIGHBOURHOOD_BOXES * BOX_PX * pixel_arcsec / 60
+    return round(NEIGHBOURHOOD_BOXES * BOX_PX * pixel_arcsec / 60, 6)  # a pixel scale has rounding errors
 
 
 def _box_medians(image: np.ndarray) -> np.ndarray:

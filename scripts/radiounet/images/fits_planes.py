@@ -1,5 +1,6 @@
 """Which HDU of a FITS file holds the image, and which of its axes are celestial."""
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -67,7 +68,19 @@ def _choose(
     hdu, header = chosen
     require_sane_scale(header, path)
     _restore_micro(hdu, header, path)
+    _require_whole(hdu, path)
     return hdu.data, header, table
+
+
+def _require_whole(hdu: Any, path: str | Path) -> None:
+    """Raise `TruncatedError` if the file ends inside the pixels; a compressed one is not looked at."""
+    with open(path, "rb") as stream:
+        is_plain = stream.read(6) == b"SIMPLE"
+    if not is_plain or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
+        return
+    found, expected = os.path.getsize(path), hdu.fileinfo()["datLoc"] + hdu.size
+    if found < expected:
+        raise TruncatedError(f"{path} is cut short: it has {found} bytes, its header says {expected}")
 
 
 def _restore_micro(hdu: Any, header: fits.Header, path: str | Path) -> None:

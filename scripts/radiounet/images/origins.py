@@ -41,7 +41,17 @@ def maps_provenance(probability: str, mask: str) -> dict[str, object]:
 def mask_provenance(mask: str) -> dict[str, object]:
     """Provenance of a table made from a mask."""
     header = fits_header(mask)
-    keys = ("MODEL", "MODELSHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH", "MINBEAMS")
+    keys = (
+        "MODEL",
+        "MODELSHA",
+        "IMAGESHA",
+        "INPUTSHA",
+        "SEGMODE",
+        "PRECIS",
+        "THRESH",
+        "MASKPEAK",
+        "MINBEAMS",
+    )
     return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
 
 

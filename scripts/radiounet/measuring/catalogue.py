@@ -29,7 +29,7 @@ from radiounet.survey.survey import Cluster, Survey
 
 logger = logging.getLogger(__name__)
 
-ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "minbeams")
+ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "maskpeak", "minbeams")
 """What a catalogue may not mix."""
 
 _PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
@@ -43,6 +43,7 @@ DESCRIPTIONS = {
 
 PER_MOSAIC = (
     "footprints",
+    "imagesha",
     "inputsha",
     "mask_sha256",
     "probability_sha256",

@@ -35,6 +35,7 @@ def class_column(name: str) -> str:
     return f"p_{name.lower().replace(' ', '_')}"
 
 
+_NOTES = {"artefact": ": as high in true islands as in false ones"}
 _FLUX, _ERROR = "phot.flux.density;em.radio", "stat.error;phot.flux.density;em.radio"
 _POSITION = {
     "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS", 5),
@@ -131,7 +132,10 @@ ISLANDS = {
         float, "arcmin", "phys.angSize", "FWHM across the long axis, from second moments, without the beam"
     ),
     "axis_ratio": Column(
-        float, None, "phys.size.axisRatio", "Long over short axis, from second moments, with the beam"
+        float,
+        None,
+        "phys.size.axisRatio",
+        "Long over short axis (fit_axis_ratio: short over long), by second moments with the beam",
     ),
     "position_angle_deg": Column(
         float, "deg", "pos.posAng", "Position angle of the long axis, north to east", 1
@@ -140,7 +144,10 @@ ISLANDS = {
     "p_max": Column(float, None, "stat.probability;stat.max", "Largest probability of diffuse emission"),
     **{
         class_column(name): Column(
-            float, None, "stat.probability;stat.mean", f"Mean probability of the class {name}"
+            float,
+            None,
+            "stat.probability;stat.mean",
+            f"Mean probability of the class {name}{_NOTES.get(name, '')}",
         )
         for name in OTHER_CLASSES
     },

@@ -209,8 +209,9 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     cutout = read_cutout(path, str(row["name"]), *place) if Path(path).is_file() else None
     if cutout is None:
         return None
-    radius, redshift = float(row["r500_arcmin"]), float(row["redshift"])
-    title = f"{row['name']}: {row['class']}, p_diffuse {float(row['p_diffuse']):.2f}, z {redshift:.3f}"
+    radius, redshift = (float(np.ma.filled(row[key], np.nan)) for key in ("r500_arcmin", "redshift"))
+    distance = f", z {redshift:.3f}" if redshift > 0 else ""
+    title = f"{row['name']}: {row['class']}, p_diffuse {float(row['p_diffuse']):.2f}{distance}"
     bar = 0.5 * radius, f"{0.5 * radius:.1f}'"
     if redshift > 0:
         cosmology = flat_cosmology(config.measure.h0, config.measure.omega_m)

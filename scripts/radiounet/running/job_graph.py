@@ -387,4 +387,4 @@ class JobGraph:
 
 
 def _hint(rule: str) -> str:
-    return f"with the same configuration:\n    snakemake --cores 1 {rule}"
+    return f"with the same configuration:\n    snakemake --cores 1 [--configfile FILE] -- {rule}"

@@ -146,7 +146,9 @@ def test_not_fits_truncated_and_missing(tmp_path):
         read_plane(page)
     path = write(tmp_path / "cut.fits", noise((300, 300)), header())
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(TruncatedError):
+    with pytest.raises(
+        TruncatedError, match=f"cut short: it has 100000 bytes, its header says {2880 + 4 * 300**2}"
+    ):
         read_plane(path)
     with pytest.raises(NotFitsError, match="no file"):
         read_plane(tmp_path / "absent.fits")
