@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
+from scipy.spatial import cKDTree
 
 from radiounet.images.geometry import to_sky
 from radiounet.images.squares import separation_deg, unit_vectors
@@ -30,6 +31,8 @@ from radiounet.survey.survey import Cluster, join_notes
 
 LEAST_PART = 0.25
 """Least part of an island's pixels that makes a cluster one of its owners."""
+SAME_PLACE_ARCSEC = 10.0
+"""Rows that lie nearer to each other are of one cluster: half of the survey's beam."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class ClusterSources:
         self._clusters = clusters
         self._vectors = unit_vectors([c.ra_deg for c in clusters], [c.dec_deg for c in clusters])
         self._radii_arcmin = np.array([c.r500_arcmin for c in clusters])
+        self._places = _places(clusters, self._vectors)
         self._known_parts: dict[int, dict[Cluster, np.ndarray]] = {}
 
     def measure(
@@ -90,7 +94,7 @@ class ClusterSources:
         islands = self._islands(cluster, cutout, distance)
         masked = aperture & (cutout.labels > 0)
         owners = [owner for label in np.unique(cutout.labels[masked]) for owner in self._parts(int(label))]
-        others = sorted({owner.name for owner in owners if _place(owner) != _place(cluster)})
+        others = sorted({owner.name for owner in owners if self._place(owner) != self._place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
         decisions, names = [one.decision for one in islands], [one.name for one in islands]
         decision = classify_cluster(decisions, fluxes, p_diffuse, coverage, others, names)
@@ -115,6 +119,10 @@ class ClusterSources:
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
         return row | self._of_kinds(cluster, islands)
 
+    def _place(self, cluster: Cluster) -> tuple[float, float]:
+        """What tells clusters apart: two rows at one place share their islands."""
+        return self._places[cluster.ra_deg, cluster.dec_deg]
+
     def _own_pixels(self, cluster: Cluster, cutout: Cutout) -> np.ndarray:
         """Pixels of a cut-out in islands, or parts of them, that belong to a cluster, bool ``[y, x]``."""
         own = np.zeros(cutout.labels.shape, bool)
@@ -130,7 +138,7 @@ class ClusterSources:
     def _part(self, cluster: Cluster, label: int) -> np.ndarray | None:
         """Which of an island's pixels are a cluster's, bool ``[pixel]``; None if it is another's."""
         owners = self._parts(label).items()
-        return next((part for owner, part in owners if _place(owner) == _place(cluster)), None)
+        return next((part for owner, part in owners if self._place(owner) == self._place(cluster)), None)
 
     def _islands(self, cluster: Cluster, cutout: Cutout, distance: np.ndarray) -> list[ClusterIsland]:
         """Islands of a cluster, the brightest first."""
@@ -175,7 +183,7 @@ class ClusterSources:
         flags = island_flags(measured, means, low, touches_blank(y, x, mosaic.plane.data), blended)
         decision = classify_island(measured, flags, means, place)
         if len(parts) > 1:
-            names = ", ".join(owner.name for owner in parts if _place(owner) != _place(cluster))
+            names = ", ".join(owner.name for owner in parts if self._place(owner) != self._place(cluster))
             decision = Decision(decision.label, f"{decision.reason}; a part of an island shared with {names}")
         shared = len(parts) > 1 or self._shared(cluster, y, x)
         return ClusterIsland(designation(sky), measured, place, flags, decision, shared)
@@ -204,7 +212,7 @@ class ClusterSources:
         near = sorted(
             {*near, first}, key=lambda n: (not self._clusters[n].assumed_size, self._radii_arcmin[n], -n)
         )
-        near = list({_place(self._clusters[n]): n for n in near}.values())
+        near = list({self._place(self._clusters[n]): n for n in near}.values())
         distances = np.stack(
             [60 * separation_deg(self._vectors[n], places) / self._radii_arcmin[n] for n in near]
         )
@@ -218,8 +226,8 @@ class ClusterSources:
         central = (own & (allowed < HALO_R500)).any(axis=1)
         piece = MIN_PIECE_BEAMS * self._mosaic.plane.resolution_area_px
         large = (counts >= LEAST_PART * len(y)) | (central & (counts >= piece))
-        named = [_place(self._clusters[n]) for n in near]
-        owners = np.flatnonzero(large).tolist() or [named.index(_place(self._clusters[first]))]
+        named = [self._place(self._clusters[n]) for n in near]
+        owners = np.flatnonzero(large).tolist() or [named.index(self._place(self._clusters[first]))]
         # in a known R500, and all owners are guesses: the known cluster's if it is a piece
         kept = own & np.isinf(allowed[owners]).all(axis=0)
         owners += np.flatnonzero(kept.sum(axis=1) >= piece).tolist()
@@ -233,8 +241,10 @@ class ClusterSources:
         ra, dec = to_sky(self._mosaic.plane.wcs, x[:: max(len(x) // 200, 1)], y[:: max(len(y) // 200, 1)])
         places = unit_vectors(ra, dec)
         for other, vector, radius in zip(self._clusters, self._vectors, self._radii_arcmin, strict=True):
-            same = (other.ra_deg, other.dec_deg) == (cluster.ra_deg, cluster.dec_deg)
-            if not same and (60 * separation_deg(vector, places) <= radius).any():
+            if (
+                self._place(other) != self._place(cluster)
+                and (60 * separation_deg(vector, places) <= radius).any()
+            ):
                 return True
         return False
 
@@ -286,9 +296,16 @@ class ClusterSources:
         }
 
 
-def _place(cluster: Cluster) -> tuple[float, float]:
-    """What tells clusters apart: two rows at one place share their islands."""
-    return cluster.ra_deg, cluster.dec_deg
+def _places(
+    clusters: Sequence[Cluster], vectors: np.ndarray
+) -> dict[tuple[float, float], tuple[float, float]]:
+    """Place of each cluster's position: that of the first one within `SAME_PLACE_ARCSEC`."""
+    first = list(range(len(clusters)))
+    if len(clusters) > 1:
+        for n, other in sorted(cKDTree(vectors).query_pairs(np.radians(SAME_PLACE_ARCSEC / 3600))):
+            first[other] = min(first[other], first[n])
+    positions = [(one.ra_deg, one.dec_deg) for one in clusters]
+    return {position: positions[n] for position, n in zip(positions, first, strict=True)}
 
 
 def _notes(*cutouts: Cutout) -> list[str]:

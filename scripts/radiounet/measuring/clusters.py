@@ -160,7 +160,7 @@ class ClusterMeter:
         row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
         row["note"] = join_notes(cluster.note, str(row["note"]), self._assumed)
         if own < coverage - COVERAGE_SEEN:
-            why = f"flux densities and islands cover {100 * own:.0f} % of R500: that of its own mosaic"
+            why = f"flux densities and islands cover only the {100 * own:.0f} % of R500 on its own mosaic"
             row["note"] = join_notes(str(row["note"]), why)
         return row, cutout
 

@@ -294,7 +294,7 @@ def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics
     mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
     assert row["coverage"] == pytest.approx(1, abs=0.01)
-    assert row["note"] == "flux densities and islands cover 50 % of R500: that of its own mosaic"
+    assert row["note"] == "flux densities and islands cover only the 50 % of R500 on its own mosaic"
     assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 2 / BEAM_PX, rel=0.06)
 
 

@@ -277,8 +277,12 @@ def test_an_island_over_two_clusters_is_shared_out():
     assert not alone["flag_shared"]
 
 
-def test_two_rows_at_one_place_share_an_island():
-    rows = [replace(CLUSTER, name=name) for name in ("first", "second")]
+@pytest.mark.parametrize("apart_arcsec", [0.0, 0.3, 9.0])
+def test_two_rows_at_one_place_share_an_island(apart_arcsec):
+    rows = [
+        replace(CLUSTER, name=name, dec_deg=DEC + n * apart_arcsec / 3600)
+        for n, name in enumerate(("first", "second"))
+    ]
     both = [measured(halo(), cluster, rows) for cluster in rows]
     assert [(row["class"], row["island_count"]) for row in both] == [("cRH", 1)] * 2
 
