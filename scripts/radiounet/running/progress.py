@@ -219,7 +219,7 @@ class Progress(logging.Handler):
             stages: dict[str, Counter[str]] = defaultdict(Counter)
             for job in self._jobs.values():
                 stages[job.rule][job.state] += 1
-            mosaics = Counter(self._mosaic_state(name) for name in self._of_mosaic)
+            mosaics = Counter(self._mosaic_state(name, state) for name in self._of_mosaic)
             finished = mosaics["done"] + mosaics["rejected"]
             mosaics.update("rejected" if name in self._rejected else "done" for name in self._before)
             hours = (time.time() - self._began) / 3600
@@ -240,13 +240,15 @@ class Progress(logging.Handler):
         finally:
             self.release()
 
-    def _mosaic_state(self, name: str) -> str:
+    def _mosaic_state(self, name: str, run: str) -> str:
         states = {job.state for job in self._of_mosaic[name]}
         if "failed" in states:
             return "failed"
         if states == {"done"}:
             return "rejected" if name in self._rejected else "done"
-        return "waiting" if states == {"waiting"} else "running"
+        # a run that has ended works on a mosaic only as long as a job of it goes on
+        goes_on = "running" in states or (run == "running" and states != {"waiting"})
+        return "running" if goes_on else "waiting"
 
     def _hours_left(self, hours: float) -> float | None:
         """Work left over work done, each rule's jobs weighted by their mean time so far."""

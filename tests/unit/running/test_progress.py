@@ -98,6 +98,10 @@ def test_a_mosaic_is_done_with_its_last_job(tell, progress):
     tell(progress, "job_started", jobs=[1, 3])
     tell(progress, "job_finished", job_id=1)
     assert progress.status("running").mosaics["running"] == 2
+    tell(progress, "job_finished", job_id=3)
+    assert progress.status("running").mosaics["running"] == 2
+    ended = progress.status("failed").mosaics
+    assert (ended["running"], ended["waiting"]) == (0, 2)
     tell(progress, "job_started", jobs=[2])
     tell(progress, "job_finished", job_id=2)
     status = progress.status("running")
