@@ -9,6 +9,7 @@ from radiounet.running.plan import COSTS, JOBS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
+from radiounet.survey.cluster_tables import log_notes
 
 
 def main() -> None:
@@ -32,6 +33,8 @@ def main() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
         text = plan.text(args.jobs, args.cores)
+        for table in graph.cluster_table:
+            log_notes(graph.clusters, table)
         with atomic(args.out) as temporary:
             temporary.write_text(text, encoding="utf-8")
         sys.stdout.write(text)

@@ -240,8 +240,15 @@ class Plan:
         total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
         hours = sum(s.core_hours for s in self.stages)
         lines += [f"| all | {total:,} | {done:,} | | {hours:.2f} | |", ""]
-        lines += [*self._data_lines(), *self._time_lines(jobs, cores, overhead)]
+        lines += [*self._cluster_lines(), *self._data_lines(), *self._time_lines(jobs, cores, overhead)]
         return "\n".join(lines) + "\n"
+
+    def _cluster_lines(self) -> list[str]:
+        clusters = self._graph.clusters
+        can = sum(cluster.measurable for cluster in clusters)
+        return [f"Clusters: {len(clusters):,} in the table, {can:,} of them can be measured.", ""] * bool(
+            clusters
+        )
 
     def _data_lines(self) -> list[str]:
         size = self.gigabytes()
