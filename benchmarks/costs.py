@@ -156,8 +156,9 @@ def main() -> None:
     mpx = {n_px: n_px**2 / 1e6 for n_px in SIZES}
     print("# Seconds of one job: seconds + seconds_per_unit * units. Printed by benchmarks/costs.py.")
     print(f"# {datetime.now(UTC):%Y-%m-%d}, {__version__}, 2 shared {platform.machine()} cores, no GPU,")
-    model, amx = Segmentation().model, " (AMX)" * ("amx_bf16" in CPU.read_text(encoding="utf-8"))
-    print(f"# model {model}, mode exact, {precision}{amx}; files on a local disk;", end=" ")
+    has_amx = CPU.is_file() and "amx_bf16" in CPU.read_text(encoding="utf-8")
+    precision += " (AMX)" * (has_amx and precision == "bfloat16")
+    print(f"# model {Segmentation().model}, mode exact, {precision}; files on a local disk;", end=" ")
     print("slurm_job: benchmarks/slurm.py.")
     print("rule,seconds,seconds_per_unit,unit,cores")
     for rule, (unit, scale, cores) in RULES.items():

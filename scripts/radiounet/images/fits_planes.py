@@ -76,7 +76,7 @@ def _require_whole(hdu: Any, path: str | Path) -> None:
     """Raise `TruncatedError` if the file ends inside the pixels; a compressed one is not looked at."""
     with open(path, "rb") as stream:
         is_plain = stream.read(6) == b"SIMPLE"
-    if not is_plain or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
+    if not is_plain or isinstance(hdu, fits.CompImageHDU):
         return
     found, expected = os.path.getsize(path), hdu.fileinfo()["datLoc"] + hdu.size
     if found < expected:

@@ -70,9 +70,14 @@ def in_threads(
     work: Callable[[slice], np.ndarray], parts: Iterable[slice], shape: tuple[int, int]
 ) -> list[np.ndarray]:
     """Results of work on rows of an image, in their order; several threads share that on a large image."""
-    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS) if np.prod(shape) >= LARGE_PX else 1
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_threads() if np.prod(shape) >= LARGE_PX else 1) as pool:
         return list(pool.map(work, parts))
+
+
+def _threads() -> int:
+    """Threads for one image: at most those that Snakemake gives a job, by ``OMP_NUM_THREADS``."""
+    cores, given = len(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(int(given) if given.isdigit() and int(given) else cores, cores, MOST_THREADS)
 
 
 def whole_boxes(low: int, high: int, side: int) -> slice:

@@ -52,6 +52,7 @@ def mask_provenance(mask: str) -> dict[str, object]:
         "MASKPEAK",
         "MINBEAMS",
     )
+    header.setdefault("MASKPEAK", header["THRESH"])  # of an older version
     return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
 
 

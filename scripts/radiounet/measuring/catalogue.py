@@ -96,10 +96,13 @@ def _merge_provenance(mosaics: int) -> dict[str, object]:
 
 def _common_meta(tables: Sequence[MosaicTable]) -> dict[str, object]:
     """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
-    keys = [key for table in tables[:1] for key in table.meta if key not in PER_MOSAIC]
-    values = {key: sorted({str(table.meta.get(key)) for table in tables}) for key in keys}
+    keys = dict.fromkeys(key for table in tables for key in table.meta if key not in PER_MOSAIC)
+    values = {key: sorted({str(table.meta[key]) for table in tables if key in table.meta}) for key in keys}
     for key in ONE_OF_A_RUN:
-        if len(found := values.get(key, ())) > 1:
+        found = values.get(key, [])
+        if found and not all(key in table.meta for table in tables):
+            found = [*found, "none"]  # of an older version
+        if len(found) > 1:
             raise ConfigError(f"the tables of this run differ in {key} ({', '.join(found)}): make them anew")
     return {key: ", ".join(found) for key, found in values.items()}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from radiounet.images.geometry import to_sky
@@ -119,7 +120,7 @@ class ClusterSources:
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
         return row | self._of_kinds(cluster, islands)
 
-    def _place(self, cluster: Cluster) -> tuple[float, float]:
+    def _place(self, cluster: Cluster) -> int:
         """What tells clusters apart: two rows at one place share their islands."""
         return self._places[cluster.ra_deg, cluster.dec_deg]
 
@@ -238,15 +239,14 @@ class ClusterSources:
 
     def _shared(self, cluster: Cluster, y: np.ndarray, x: np.ndarray) -> bool:
         """Whether an island reaches into R500 of another cluster as well."""
-        ra, dec = to_sky(self._mosaic.plane.wcs, x[:: max(len(x) // 200, 1)], y[:: max(len(y) // 200, 1)])
-        places = unit_vectors(ra, dec)
-        for other, vector, radius in zip(self._clusters, self._vectors, self._radii_arcmin, strict=True):
-            if (
-                self._place(other) != self._place(cluster)
-                and (60 * separation_deg(vector, places) <= radius).any()
-            ):
-                return True
-        return False
+        places = unit_vectors(*to_sky(self._mosaic.plane.wcs, x, y))
+        reach = 60 * separation_deg(places[0], places).max()
+        near = np.flatnonzero(60 * separation_deg(places[0], self._vectors) <= self._radii_arcmin + reach)
+        return any(
+            (60 * separation_deg(self._vectors[n], places) <= self._radii_arcmin[n]).any()
+            for n in near
+            if self._place(self._clusters[n]) != self._place(cluster)
+        )
 
     def _of_kinds(self, cluster: Cluster, islands: Sequence[ClusterIsland]) -> dict[str, object]:
         halos = [one for one in islands if one.decision.label == "cRH"]
@@ -296,16 +296,14 @@ class ClusterSources:
         }
 
 
-def _places(
-    clusters: Sequence[Cluster], vectors: np.ndarray
-) -> dict[tuple[float, float], tuple[float, float]]:
-    """Place of each cluster's position: that of the first one within `SAME_PLACE_ARCSEC`."""
-    first = list(range(len(clusters)))
-    if len(clusters) > 1:
-        for n, other in sorted(cKDTree(vectors).query_pairs(np.radians(SAME_PLACE_ARCSEC / 3600))):
-            first[other] = min(first[other], first[n])
-    positions = [(one.ra_deg, one.dec_deg) for one in clusters]
-    return {position: positions[n] for position, n in zip(positions, first, strict=True)}
+def _places(clusters: Sequence[Cluster], vectors: np.ndarray) -> dict[tuple[float, float], int]:
+    """Place of each cluster: a number that those within `SAME_PLACE_ARCSEC` of each other share."""
+    if not clusters:
+        return {}
+    near = cKDTree(vectors).sparse_distance_matrix(cKDTree(vectors), np.radians(SAME_PLACE_ARCSEC / 3600))
+    near.setdiag(1)
+    _, numbers = connected_components(near, directed=False)
+    return {(one.ra_deg, one.dec_deg): int(n) for one, n in zip(clusters, numbers, strict=True)}
 
 
 def _notes(*cutouts: Cutout) -> list[str]:

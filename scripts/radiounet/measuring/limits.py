@@ -302,7 +302,7 @@ def measure_limits(
     mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]
     chosen = [cluster for cluster in mine if cluster.measurable]
     found: Iterator[dict[str, object]] = iter(())
-    precision = "none"
+    precision = None
     if chosen:
         scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
         found = iter(find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m)))
@@ -311,7 +311,7 @@ def measure_limits(
     rows = [next(found) if cluster.measurable else unlimited(cluster) for cluster in mine]
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     meta = mask_provenance(products.mask) | {
-        "limits_precis": precision,
+        **({"limits_precis": precision} if precision else {}),
         "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",

@@ -72,6 +72,11 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
             known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
         known[mask].add(cutout, source, label in DIFFUSE)
+    for mask in [mask for mask, one in known.items() if (one.labels() == NO_DATA).all()]:
+        logger.warning("%s is left out: its labels contradict each other", images[mask])
+        del known[mask]
+    if not known:
+        raise ConfigError(f"{labels}: all labels contradict each other: nothing can be trained with it")
     paths = {mask: str(Path(folder, f"{Path(mask).stem}.labels.fits")) for mask in sorted(known)}
     pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
     inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}

@@ -209,9 +209,10 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     cutout = read_cutout(path, str(row["name"]), *place) if Path(path).is_file() else None
     if cutout is None:
         return None
-    radius, redshift = (float(np.ma.filled(row[key], np.nan)) for key in ("r500_arcmin", "redshift"))
+    keys = ("r500_arcmin", "redshift", "p_diffuse")
+    radius, redshift, chance = (float(np.ma.filled(row[key], np.nan)) for key in keys)
     distance = f", z {redshift:.3f}" if redshift > 0 else ""
-    title = f"{row['name']}: {row['class']}, p_diffuse {float(row['p_diffuse']):.2f}{distance}"
+    title = f"{row['name']}: {row['class']}, p_diffuse {chance:.2f}{distance}"
     bar = 0.5 * radius, f"{0.5 * radius:.1f}'"
     if redshift > 0:
         cosmology = flat_cosmology(config.measure.h0, config.measure.omega_m)

@@ -83,7 +83,7 @@ def publish(arguments: Sequence[str]) -> None:
             release = release.model_copy(update={"name": folder_name})
         mosaics = run_mosaics(products)
         if args.list and not Path(args.list).is_file():
-            raise ConfigError(f"there is no list {args.list}: make it with snakemake --cores 1 lists")
+            raise ConfigError(f"there is no list {args.list}: make it with snakemake --cores 1 -- lists")
         survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
         options = options_from(args, PublishOptions)
         is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())

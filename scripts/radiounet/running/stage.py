@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -183,25 +183,21 @@ def _work_or_reject(
                 raise ConfigError(f"there is no file {path}")
             if rejection := read_rejection(path):
                 raise RejectedInputError(rejection)
-        if "is_verb" in args:  # before a network is loaded, which takes seconds
-            _require_files(one for one in _values(args, args.reads) if "://" not in one)
         work()
     except RejectedInputError as passed_on:
         _reject(args, passed_on.rejection, outputs, passed_on)
     except BadDataError as error:
         # a verb's name may be that of what it writes
         culprit = getattr(error, "file", None) or next(iter(inputs), "" if "is_verb" in args else name)
+        is_given = "is_verb" in args and culprit in _values(args, args.reads) and "://" not in culprit
+        if is_given and not os.path.exists(culprit):
+            raise ConfigError(f"{culprit} is not there") from error  # bad is its name, not its data
         kind = type(error).__name__
         if "is_verb" in args:
             file = f"{culprit}: " if culprit and not str(error).startswith(culprit) else ""
             logger.error("%s%s: %s", file, kind, error)
             sys.exit(error.exit_status)
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
-
-
-def _require_files(paths: Iterable[str]) -> None:
-    if missing := next((one for one in paths if not os.path.exists(one)), None):
-        raise ConfigError(f"{missing} is not there")
 
 
 def _require_words(args: argparse.Namespace) -> None:

@@ -417,7 +417,7 @@ def test_a_folder_that_is_no_release_is_refused_with_a_remedy(run, tmp_path, cap
 
 def test_a_list_of_mosaics_that_is_not_there_is_a_mistake(run, tmp_path, capsys):
     said = refused(run.root, tmp_path / "out", capsys, "--list", "nowhere.csv")
-    assert "there is no list nowhere.csv: make it with snakemake --cores 1 lists" in said
+    assert "there is no list nowhere.csv: make it with snakemake --cores 1 -- lists" in said
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Two networks in one: the mean of `lotss_unet` and `class_unet`, and the other classes of the latter."""
+"""Two networks in one: the mean of `lotss_unet` and `class_unet`, and the other classes of the latter.
+
+A weighted sum of both is a mean of networks whose last layers are scaled, see ``benchmarks/pair_models.py``.
+"""
 
 from collections.abc import Callable, Sequence
 
