@@ -244,7 +244,7 @@ class ClusterSources:
         near = np.flatnonzero(60 * separation_deg(places[0], self._vectors) <= self._radii_arcmin + reach)
         return any(
             (60 * separation_deg(self._vectors[n], places) <= self._radii_arcmin[n]).any()
-            for n in near
+            for n in near.tolist()
             if self._place(self._clusters[n]) != self._place(cluster)
         )
 

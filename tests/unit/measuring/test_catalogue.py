@@ -384,7 +384,7 @@ def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
     assert [name.strip() for name in names] == [name.strip() for name in expected]
 
 
-@pytest.mark.parametrize("key", ["modelsha", "thresh", "segmode"])
+@pytest.mark.parametrize("key", ["modelsha", "thresh", "segmode", "maskpeak"])
 def test_tables_of_different_runs_are_not_merged(tmp_path, key):
     paths = []
     for number in range(2):
@@ -394,3 +394,16 @@ def test_tables_of_different_runs_are_not_merged(tmp_path, key):
         write_ecsv(paths[-1], make_table("islands", [], meta))
     with pytest.raises(ConfigError, match=f"differ in {key} "):
         merge_tables("islands", read_tables("islands", paths))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_table_of_an_older_version_is_told_in_any_order(tmp_path, order):
+    paths = []
+    for number, more in enumerate(({}, {"maskpeak": 0.5})):
+        meta = {
+            key: one for key, one in MADE["islands"].meta.items() if key not in ("footprints", "maskpeak")
+        }
+        paths.append(tmp_path / f"{number}.ecsv")
+        write_ecsv(paths[-1], make_table("islands", [], meta | more))
+    with pytest.raises(ConfigError, match=r"differ in maskpeak \(0.5, none\)"):
+        merge_tables("islands", read_tables("islands", paths[::order]))

@@ -287,6 +287,14 @@ def test_two_rows_at_one_place_share_an_island(apart_arcsec):
     assert [(row["class"], row["island_count"]) for row in both] == [("cRH", 1)] * 2
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0], [1, 0, 2]])
+def test_rows_in_a_chain_are_at_one_place_in_any_order(order):
+    rows = [replace(CLUSTER, name=str(n), dec_deg=DEC + 9 * n / 3600) for n in range(3)]
+    for cluster in rows:
+        row = measured(halo(), cluster, [rows[n] for n in order])
+        assert (row["class"], row["island_count"]) == ("cRH", 1)
+
+
 def test_an_island_larger_than_r500():
     small = replace(CLUSTER, r500_arcmin=1.0)  # 13 px
     row = measured(halo(), small)
