@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from radiounet.images.geometry import to_sky
 from radiounet.images.squares import separation_deg, unit_vectors
@@ -300,7 +300,7 @@ def _places(clusters: Sequence[Cluster], vectors: np.ndarray) -> dict[tuple[floa
     """Place of each cluster: a number that those within `SAME_PLACE_ARCSEC` of each other share."""
     if not clusters:
         return {}
-    near = cKDTree(vectors).sparse_distance_matrix(cKDTree(vectors), np.radians(SAME_PLACE_ARCSEC / 3600))
+    near = KDTree(vectors).sparse_distance_matrix(KDTree(vectors), np.radians(SAME_PLACE_ARCSEC / 3600))
     near.setdiag(1)
     _, numbers = connected_components(near, directed=False)
     return {(one.ra_deg, one.dec_deg): int(n) for one, n in zip(clusters, numbers, strict=True)}
