@@ -44,8 +44,6 @@ def segment(arguments: Sequence[str]) -> None:
         args.out = f"{Path(args.image).name.partition('.fits')[0]}-segmented"
 
     def work() -> None:
-        if not Path(args.image).exists():  # before the network is loaded, which takes seconds
-            raise ConfigError(f"{args.image} is not there")
         from radiounet.running.segmentation import segment_image
 
         measure = options_from(args, MeasureOptions)

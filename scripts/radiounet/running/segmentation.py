@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.beams import Beam
 from radiounet.images.image import place_of
 from radiounet.images.products import segment_files
@@ -46,7 +46,7 @@ def segment_image(
     Raises
     ------
     ConfigError
-        A file of such a name in the folder is an input, or was not made by this library.
+        There is no image; a file of such a name in the folder is an input, or was not made by this library.
     """
     card = read_card(model_folder(model))
     if clusters is not None:
@@ -55,6 +55,8 @@ def segment_image(
     files = segment_files(folder)
     made = [Path(file) for file in files.values()]
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
+    if not Path(image).exists():
+        raise ConfigError(f"{image} is not there")
     # takes seconds, so after all mistakes
     from radiounet.network.inference import open_model
     from radiounet.network.segmenting import read_for, write_segmentation
