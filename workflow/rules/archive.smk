@@ -28,8 +28,7 @@ rule fetch_lists:
         settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
         code=code_hash("fetch_lists"),
     shell:
-        "stage fetch_lists --settings {params.settings:q}"
-        ' --settings "$DOWNLOAD" --log {log:q}'
+        "stage fetch_lists --settings {params.settings:q}" ' --settings "$DOWNLOAD" --log {log:q}'
 
 
 rule fetch_clusters:
