@@ -251,7 +251,7 @@ def test_several_lists_of_clusters_are_merged_by_the_target_lists(run):
     run.write_config(clusters=["psz2", "mcxc", str(own)])
     text = run("-n", status=1)
     assert "cluster_list.ecsv is not there" in text
-    assert "snakemake --cores 1 [--configfile FILE] -- lists" in text
+    assert "(a --configfile goes before the --):\n    snakemake --cores 1 -- lists" in text
     run("lists")
     table = Table.read(run.folder / "results/dr2/cluster_list.ecsv")
     assert table["name"].tolist() == ["inside", "border", "coma", "mine"]
@@ -318,7 +318,7 @@ def test_unknown_mosaic_in_a_request_is_named(run):
 def test_without_lists_the_error_says_how_to_fetch_them(run):
     run.write_config()
     text = run("-n", status=1)
-    assert "snakemake --cores 1 [--configfile FILE] -- lists" in text
+    assert "(a --configfile goes before the --):\n    snakemake --cores 1 -- lists" in text
     assert "dr2_mosaics.csv" in text
 
 

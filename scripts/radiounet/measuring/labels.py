@@ -154,11 +154,14 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     table = _read(path, "table of labels")
     found = _columns(table, path, _assignments("--column", columns))
     meant = {key.lower(): value for key, value in _assignments("--class", meanings).items()}
+    wrong = []
     for text, one in meant.items():
         try:
             parse_classes(one)
         except ValueError as error:
-            raise ConfigError(f"--class {text}={one}: {error}") from None
+            wrong.append(f"--class {text}={one}: {error}")
+    if wrong:
+        raise ConfigError(_listed(wrong))
     names = [one or f"(row {row})" for row, one in enumerate(column_texts(found["name"]), start=1)]
     _require_unique(path, names)
     advice = "; say what a text means with --class TEXT=CLASS"

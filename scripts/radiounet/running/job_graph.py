@@ -387,4 +387,6 @@ class JobGraph:
 
 
 def _hint(rule: str) -> str:
-    return f"with the same configuration:\n    snakemake --cores 1 [--configfile FILE] -- {rule}"
+    return (
+        f"with the same configuration (a --configfile goes before the --):\n    snakemake --cores 1 -- {rule}"
+    )

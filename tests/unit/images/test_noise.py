@@ -3,7 +3,8 @@ import pytest
 from astropy.stats import mad_std
 
 from radiounet.errors import AllBlankError
-from radiounet.images.noise import local_rms, robust_rms
+from radiounet.images.background import measure_background, measure_rms
+from radiounet.images.noise import LARGE_PX, _threads, local_rms, robust_rms
 
 
 def normal(shape, sigma=1.0, seed=1):
@@ -31,6 +32,36 @@ def test_sigma_of_nothing():
 def test_robust_rms_is_that_of_astropy_but_for_the_digits_of_its_factor():
     values = normal(1000, 3.0)
     assert robust_rms(values) == pytest.approx(mad_std(values), rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "cores", "expected"),
+    [
+        ("1", 8, 1),
+        ("2", 8, 2),
+        ("2,1", 8, 2),
+        ("16", 8, 4),
+        ("3", 2, 2),
+        ("", 3, 3),
+        ("0", 3, 3),
+        ("x", 3, 3),
+    ],
+)
+def test_threads_are_those_that_snakemake_gives_a_job(monkeypatch, given, cores, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    assert _threads() == expected
+
+
+def test_several_threads_give_the_same_bytes(monkeypatch):
+    image = normal((2000, LARGE_PX // 2000 + 60))
+    image[:300, :500] = np.nan
+    found = []
+    for count in (1, 4):
+        monkeypatch.setattr("radiounet.images.noise._threads", lambda count=count: count)
+        found.append((local_rms(image), measure_background(image), measure_rms(image, 4.4)))
+    for one, several in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, several)
 
 
 def test_two_levels():

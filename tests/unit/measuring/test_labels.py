@@ -116,6 +116,7 @@ def test_columns_and_words_may_be_named(tmp_path):
         (["name,class", "A,RH"], {"columns": ["class"]}, "--column 'class': two words with = between them"),
         (["name,class", "A,RH"], {"meanings": ["halo="]}, "--class 'halo='"),
         (["name,class", "A,RH"], {"meanings": ["halo=big"]}, "^--class halo=big: 'big' is none of [^-]*$"),
+        (["name,class", "A,RH"], {"meanings": ["a=b", "c=d"]}, "^--class a=b: 'b' .*; --class c=d: 'd' "),
         (
             ["name,class", "A,RH", "B,halo", "C,RH+x"],
             {},

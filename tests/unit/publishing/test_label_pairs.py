@@ -15,7 +15,7 @@ from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
 from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.kit import read_catalogues
-from radiounet.publishing.label_pairs import write_label_pairs
+from radiounet.publishing.label_pairs import Known, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
@@ -110,6 +110,14 @@ def test_labels_that_contradict_each_other_say_nothing_in_any_order(run, tmp_pat
     near = ndimage.binary_dilation(island == island[HALO], iterations=5)
     assert (plane[near] == 255).all()
     assert f"{np.count_nonzero(island == island[HALO])} pixels have labels that contradict" in caplog.text
+
+
+def test_labels_that_leave_nothing_known_are_refused(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(Known, "labels", lambda self: np.full(self.diffuse.shape, 255, np.uint8))
+    with pytest.raises(ConfigError, match="all labels contradict each other"):
+        write_label_pairs(run.root, labelled(run, tmp_path, "cluster", "halo"), str(tmp_path / "out"))
+    assert "is left out: its labels contradict each other" in caplog.text
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_product_is_overwritten(run, tmp_path):
