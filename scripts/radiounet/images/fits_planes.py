@@ -62,6 +62,7 @@ def _choose(
         if chosen and not beams and celestial_axes(chosen[1]):
             break
         if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
+            _require_whole(hdu, path)
             table = Table.read(hdu)
     if chosen is None:
         raise CelestialError(f"{path} holds no image")
@@ -73,7 +74,7 @@ def _choose(
 
 
 def _require_whole(hdu: Any, path: str | Path) -> None:
-    """Raise `TruncatedError` if the file ends inside the pixels; a compressed one is not looked at."""
+    """Raise `TruncatedError` if the file ends inside the data of an HDU; a compressed one is not looked at."""
     with open(path, "rb") as stream:
         is_plain = stream.read(6) == b"SIMPLE"
     if not is_plain or isinstance(hdu, fits.CompImageHDU):

@@ -5,10 +5,17 @@ uses two products together, so that a mask of another image or cores of another 
 end in a catalogue.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from radiounet import __version__
 from radiounet.errors import OriginError
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.reading import fits_header
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
 """What a mask and the probability map that it was made from have in common."""
@@ -49,11 +56,15 @@ def mask_provenance(mask: str) -> dict[str, object]:
         "SEGMODE",
         "PRECIS",
         "THRESH",
-        "MASKPEAK",
         "MINBEAMS",
     )
-    header.setdefault("MASKPEAK", header["THRESH"])  # of an older version
-    return {"version": __version__, "codehash": code_hash(), **{key.lower(): header[key] for key in keys}}
+    made = {key.lower(): header[key] for key in keys}
+    return {"version": __version__, "codehash": code_hash(), **made, "maskpeak": mask_peak(header)}
+
+
+def mask_peak(header: fits.Header) -> float:
+    """Probability that every island of a mask reaches; its threshold if an older version made it."""
+    return float(header.get("MASKPEAK", header["THRESH"]))
 
 
 def origin_error(path: str, text: str) -> OriginError:

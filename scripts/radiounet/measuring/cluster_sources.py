@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
@@ -300,8 +301,8 @@ def _places(clusters: Sequence[Cluster], vectors: np.ndarray) -> dict[tuple[floa
     """Place of each cluster: a number that those within `SAME_PLACE_ARCSEC` of each other share."""
     if not clusters:
         return {}
-    near = KDTree(vectors).sparse_distance_matrix(KDTree(vectors), np.radians(SAME_PLACE_ARCSEC / 3600))
-    near.setdiag(1)
+    pairs = KDTree(vectors).query_pairs(np.radians(SAME_PLACE_ARCSEC / 3600), output_type="ndarray")
+    near = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=2 * [len(clusters)])
     _, numbers = connected_components(near, directed=False)
     return {(one.ra_deg, one.dec_deg): int(n) for one, n in zip(clusters, numbers, strict=True)}
 

@@ -19,7 +19,7 @@ import numpy as np
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.images.image import read_plane
 from radiounet.images.noise import BOX_PX, local_rms, whole_boxes
-from radiounet.images.origins import check_maps, origin_error
+from radiounet.images.origins import check_maps, mask_peak, origin_error
 from radiounet.images.reading import fits_header, fits_plane
 from radiounet.measuring.mocks import Box, Canvas, Mock
 from radiounet.measuring.object_scores import FOUND_FLUX
@@ -84,7 +84,7 @@ class MockedImage:
         if header["MODELSHA"] != card.weights.sha256:
             raise origin_error(mask, f"{mask} was made with other weights than those of {card.name}")
         self._card, self._predictor, self.precision = card, predictor, predictor.precision
-        self._decision = header["THRESH"], header["MINBEAMS"], header["MASKPEAK"]
+        self._decision = header["THRESH"], header["MINBEAMS"], mask_peak(header)
         self.plane = read_plane(image)
         self.rms = local_rms(self.plane.data)
         self._probability = fits_plane(probability)

@@ -83,10 +83,13 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
         raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
     list_of_pairs = Path(folder, "pairs.txt")
+    left_out = _listed(list_of_pairs).keys() - {Path(path).absolute() for path in paths.values()}
     _require_same_results(list_of_pairs, results, paths.values())
     # before the labels: a run that is killed among them can be repeated
     with atomic(list_of_pairs) as temporary:
         temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    for path in left_out:
+        path.unlink(missing_ok=True)
     for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
@@ -99,16 +102,21 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     return pairs
 
 
+def _listed(list_of_pairs: Path) -> dict[Path, str]:
+    """Images by their labels, of the list of an earlier run."""
+    if not list_of_pairs.is_file():
+        return {}
+    pairs = list_of_pairs.read_text(encoding="utf-8").splitlines()
+    return {Path(labels).absolute(): image for image, _, labels in (pair.rpartition(":") for pair in pairs)}
+
+
 def _require_same_results(list_of_pairs: Path, results: str, paths: Iterable[str]) -> None:
     """Raise `ConfigError` if a folder holds labels that other results gave, or that nobody knows of."""
     advice = "give --out another folder"
-    is_listed = list_of_pairs.is_file()
-    pairs = list_of_pairs.read_text(encoding="utf-8").splitlines() if is_listed else []
-    listed = {Path(pair.rpartition(":")[2]).absolute() for pair in pairs}
+    listed = _listed(list_of_pairs)
     if there := [path for path in paths if Path(path).exists() and Path(path).absolute() not in listed]:
         raise ConfigError(f"{there[0]} is there, and no {list_of_pairs.name} that lists it: {advice}")
-    for pair in pairs:
-        image = pair.rpartition(":")[0]
+    for image in listed.values():
         if not Path(image).absolute().is_relative_to(Path(results).absolute()):
             raise ConfigError(f"{list_of_pairs} lists {image}, which is not of {results}: {advice}")
 

@@ -10,7 +10,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.dates import image_date
 from radiounet.images.geometry import middle, pixel_area_arcsec2
 from radiounet.images.image import StoredImage, open_plane, require_same_grid
-from radiounet.images.origins import check_maps
+from radiounet.images.origins import check_maps, mask_peak
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table, fits_header
@@ -105,9 +105,7 @@ def _check_mask(
     """Raise `ConfigError` unless a mask is what follows from its probability map."""
     plane = open_plane(paths["image"])
     area = plane.beam.area_arcsec2 / float(pixel_area_arcsec2(plane.wcs, *middle(plane.data.shape)))
-    expected = make_mask(
-        probability, header["THRESH"], header["MINBEAMS"] * area, header.get("MASKPEAK", header["THRESH"])
-    )
+    expected = make_mask(probability, header["THRESH"], header["MINBEAMS"] * area, mask_peak(header))
     if not np.array_equal(expected, mask):
         count = np.count_nonzero(expected != mask)
         raise ConfigError(

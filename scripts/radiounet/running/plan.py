@@ -244,11 +244,13 @@ class Plan:
         return "\n".join(lines) + "\n"
 
     def _cluster_lines(self) -> list[str]:
-        clusters = self._graph.clusters
+        clusters, here = self._graph.clusters, self._graph.cluster_count
         can = sum(cluster.measurable for cluster in clusters)
-        return [f"Clusters: {len(clusters):,} in the table, {can:,} of them can be measured.", ""] * bool(
-            clusters
-        )
+        line = f"Clusters: {len(clusters):,} in the table, {can:,} of them can be measured"
+        # own images measure those that they show, which is not known before the run
+        if self._graph.survey.cells.disjoint:
+            line += f", {here:,} of these on the mosaics of this run"
+        return [f"{line}.", ""] * bool(clusters)
 
     def _data_lines(self) -> list[str]:
         size = self.gigabytes()

@@ -338,8 +338,13 @@ def settle_status(products: Products, is_held: bool) -> None:
     ):
         return
     try:
-        write_status(Status(**json.loads(text) | {"state": "killed", "valid_until": None}), products)
-    except (OSError, ValueError, TypeError) as error:
+        status = Status(**json.loads(text) | {"state": "killed", "valid_until": None})
+        counts = [status.jobs, status.mosaics, *status.stages.values()]
+        for count in counts:
+            count["waiting"] += count["running"]
+            count["running"] = 0
+        write_status(status, products)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         logger.warning("%s says that a run goes on, which is over: %s", path, error)
 
 

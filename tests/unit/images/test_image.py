@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from radiounet.errors import (
     AllBlankError,
@@ -149,6 +150,12 @@ def test_not_fits_truncated_and_missing(tmp_path):
     with pytest.raises(
         TruncatedError, match=f"cut short: it has 100000 bytes, its header says {2880 + 4 * 300**2}"
     ):
+        read_plane(path)
+    with fits.open(path.with_name("whole.fits"), "append") as hdus:
+        hdus.append(fits.PrimaryHDU(noise((40, 40)), header()))
+        hdus.append(fits.BinTableHDU(Table({"BMAJ": np.full(900, 6.0)}), name="BEAMS"))
+    path.write_bytes(path.with_name("whole.fits").read_bytes()[:-5000])
+    with pytest.raises(TruncatedError, match="cut short"):
         read_plane(path)
     with pytest.raises(NotFitsError, match="no file"):
         read_plane(tmp_path / "absent.fits")

@@ -45,6 +45,8 @@ def test_robust_rms_is_that_of_astropy_but_for_the_digits_of_its_factor():
         ("", 3, 3),
         ("0", 3, 3),
         ("x", 3, 3),
+        (" 2 ", 3, 2),
+        ("²", 3, 3),
     ],
 )
 def test_threads_are_those_that_snakemake_gives_a_job(monkeypatch, given, cores, expected):

@@ -120,6 +120,15 @@ def test_labels_that_leave_nothing_known_are_refused(run, tmp_path, monkeypatch,
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_of_an_image_that_is_left_out_are_removed(run, tmp_path):
+    path, out = labelled(run, tmp_path, "cluster", "halo"), tmp_path / "out"
+    (pair,) = write_label_pairs(run.root, path, str(out))
+    Path(out, "b.labels.fits").touch()
+    (out / "pairs.txt").write_text(f"{pair}\n{run.root}/b.fits:{out}/b.labels.fits\n")
+    assert write_label_pairs(run.root, path, str(out)) == [pair]
+    assert sorted(one.name for one in out.iterdir()) == ["a.labels.fits", "pairs.txt"]
+
+
 def test_no_product_is_overwritten(run, tmp_path):
     before = {path: path.read_bytes() for path in Path(run.root, "masks").iterdir()}
     path = labelled(run, tmp_path, "cluster", "halo")

@@ -14,7 +14,7 @@ from programs import ROOT, snakemake, start
 from radiounet.errors import BadDataError
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
-from radiounet.running.progress import Progress, duration, last_words
+from radiounet.running.progress import Progress, duration, last_words, settle_status
 from stages import reject_mosaic, write_image
 
 SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -211,6 +211,23 @@ def test_line_file_and_page(events, products):
     page = Path(products.status_page()).read_text()
     assert "DR3: failed" in page
     assert "http-equiv" not in page  # an ended run reloads nothing
+
+
+def test_a_killed_run_works_on_nothing(events, products):
+    logger = logging.Logger("snakemake")
+    progress = Progress(products, JOBS, stream=io.StringIO()).start(logger)
+    logger.handle(logging.makeLogRecord(events["job_started"] | {"jobs": [1]}))
+    progress.write("running")
+    settle_status(products, is_held=True)
+    assert json.loads(Path(products.status_file()).read_text())["state"] == "running"
+    settle_status(products, is_held=False)
+    status = json.loads(Path(products.status_file()).read_text())
+    assert (status["state"], status["valid_until"]) == ("killed", None)
+    for counts in (status["jobs"], status["mosaics"], *status["stages"].values()):
+        assert counts["running"] == 0
+    assert sum(status["jobs"].values()) == len(JOBS)
+    assert "0 running" in Path(products.status_page()).read_text()
+    progress.end("failed")
 
 
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):
