@@ -17,7 +17,7 @@ from radiounet.images.image import Plane, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import fits_plane
 from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components
-from radiounet.measuring.running_median import masked_median
+from radiounet.measuring.running_median import NOTHING, masked_median
 from radiounet.measuring.separation import separate
 from radiounet.network.class_maps import read_classes
 from radiounet.survey.survey import join_notes
@@ -209,8 +209,9 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     Compact sources: those of the first of the mosaic's sources that covers the part, else those that are
     found on the image itself (`radiounet.measuring.compact`). What then still stands out sharply from the
     median of its surroundings is a resolved radio galaxy, an artefact of a bright source, or what the
-    network calls a radio galaxy rather than diffuse; it is blanked, and gets that median. The median of an
-    island is that of its own pixels, so that a narrow relic is not compared with the sky beside it.
+    network calls a radio galaxy rather than diffuse; it is blanked, and gets the median of what is not. The
+    median of an island is that of its own pixels, so that a narrow relic is not compared with the sky beside
+    it.
     """
     image, rms = mosaic.plane.data[part], mosaic.rms[part]
     components = _components(mosaic, part)
@@ -219,17 +220,31 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
     labels = mosaic.islands[0][part]
     known = np.isfinite(residual)
     snr = np.where(known, residual / rms, 0).astype(np.float32)
-    in_mask = labels > 0
-    levels = [masked_median(snr, known & side, LEVEL_BEAMS * mosaic.beam_px) for side in (in_mask, ~in_mask)]
-    level = np.where(in_mask, *levels)
-    sharp = known & (snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR))
-    blanked = known & ndimage.binary_dilation(sharp, disk(round(WINGS_BEAMS * mosaic.beam_px)))
+    blanked = np.zeros(labels.shape, bool)
     if RADIO_GALAXY in mosaic.classes:
         galaxy = mosaic.classes[RADIO_GALAXY][part]
         # the wings of compact sources are radio galaxies for the network as well, and gone by now
-        blanked |= known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
+        blanked = known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
+    diameter_px = LEVEL_BEAMS * mosaic.beam_px
+    level = _level(snr, known & ~blanked, labels > 0, diameter_px)
+    sharp = known & (snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR))
+    blanked |= known & ndimage.binary_dilation(sharp, disk(round(WINGS_BEAMS * mosaic.beam_px)))
+    level = _level(snr, known & ~blanked, labels > 0, diameter_px)
     filled = np.where(blanked, level * rms, np.where(known, residual, 0)).astype(np.float32)
     return Cutout(mosaic, part, components, compact, residual, blanked, filled, labels)
+
+
+def _level(snr: np.ndarray, used: np.ndarray, in_mask: np.ndarray, diameter_px: float) -> np.ndarray:
+    """Median of the used pixels around each pixel, on its side of the mask; else that of the nearest pixel."""
+    levels = [masked_median(snr, used & side, diameter_px) for side in (in_mask, ~in_mask)]
+    level = np.where(in_mask, *levels)
+    missing = level <= NOTHING
+    if missing.all():
+        return np.zeros_like(level)
+    if missing.any():
+        nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+        level = level[tuple(nearest)]
+    return level
 
 
 def _components(mosaic: MeasuredMosaic, part: Part) -> Components:

@@ -21,7 +21,7 @@ EDGE_BEAMS = 0.5
 """Width of the edge of an island, beams."""
 LEAST_FRACTION = 0.7
 """Least part of its flux density that an island is taken to hold."""
-OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.88
+OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.78
 """Flux density of compact sources over that of an island, above which their rest decides on its edge; and
 the part of its flux density that such an island is taken to hold, chosen on simulated skies."""
 MOST_OF_PROFILE = 1.3

@@ -7,6 +7,8 @@ from radiounet.images.compiled import compiled
 # brightness over noise is ranked in 1023 steps of its arcsinh, about 1 % each
 _LOWEST, _HIGHEST, _STEPS = np.arcsinh(-10.0), np.arcsinh(1e4), 1023
 _UNKNOWN = _STEPS + 1
+NOTHING = float(np.sinh(_LOWEST))
+"""The median where no pixel is known."""
 
 
 def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.ndarray:
@@ -25,7 +27,7 @@ def masked_median(snr: np.ndarray, known: np.ndarray, diameter_px: float) -> np.
     Returns
     -------
     ndarray, ``[y, x]``
-        -10 where no pixel is known.
+        `NOTHING` where no pixel is known.
     """
     scale = (_HIGHEST - _LOWEST) / _STEPS
     steps = np.clip(np.rint((np.arcsinh(snr) - _LOWEST) / scale), 0, _STEPS).astype(np.int16)

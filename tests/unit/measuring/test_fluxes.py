@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from scipy import ndimage
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
@@ -76,11 +77,33 @@ def test_a_resolved_radio_galaxy_is_blanked_and_filled():
 
 def test_the_class_map_blanks_a_radio_galaxy():
     region, galaxy = disc(45), disc(12, x0=130)
-    classes = {"radio galaxy": np.where(galaxy, 250, 0).astype(np.uint8)}
     image = 4e-4 * region + 4e-4 * galaxy
-    told, untold = (cutout(image, region, classes=one) for one in (classes, None))
+    told, untold = (cutout(image, region, classes=one) for one in (called(galaxy), None))
     fluxes = [region_flux(one, region[20:220, 20:220], 0.1).flux_jy for one in (told, untold)]
     assert fluxes[0] < fluxes[1] - 0.3 * 4e-4 * galaxy.sum() / BEAM_PX
+
+
+@pytest.mark.parametrize("radius", [14, 20, 36])
+def test_a_radio_galaxy_does_not_fill_itself(radius):
+    """The largest is wider than the disc in which the median is taken."""
+    region, galaxy = disc(45), disc(radius)
+    light = 1e-3 * ndimage.gaussian_filter(disc(radius - 6).astype(float), 3)
+    found = cutout(4e-4 * region + light, region, classes=called(galaxy))
+    assert found.blanked[galaxy[20:220, 20:220]].mean() > 0.7
+    assert np.median(found.filled[found.blanked]) == pytest.approx(4e-4, rel=0.15)
+
+
+def test_an_island_that_is_all_radio_galaxy_gets_the_level_of_the_sky_beside_it():
+    region = disc(14)
+    light = 2e-3 * ndimage.gaussian_filter(region.astype(float), 3)
+    found = region_flux(cutout(light, region, classes=called(region)), region[20:220, 20:220], 0.1)
+    assert found.blanked_fraction == 1
+    assert abs(found.flux_jy) < 0.05 * light.sum() / BEAM_PX
+
+
+def called(galaxy):
+    """Class map of a radio galaxy."""
+    return {"radio galaxy": np.where(galaxy, 250, 0).astype(np.uint8)}
 
 
 def test_a_region_without_data_has_no_flux_density():
