@@ -74,7 +74,7 @@ def _choose(
 
 
 def _require_whole(hdu: Any, path: str | Path) -> None:
-    """Raise `TruncatedError` if the file ends inside the data of an HDU; a compressed one is not looked at."""
+    """Raise `TruncatedError` if the file ends inside the data of an HDU that is not compressed."""
     with open(path, "rb") as stream:
         is_plain = stream.read(6) == b"SIMPLE"
     if not is_plain or isinstance(hdu, fits.CompImageHDU):

@@ -76,7 +76,8 @@ def in_threads(
 
 def _threads() -> int:
     """Threads for one image: at most those that Snakemake gives a job, by ``OMP_NUM_THREADS``."""
-    cores, given = len(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    cores = len(os.sched_getaffinity(0))
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(int(given) if given.isdecimal() and int(given) else cores, cores, MOST_THREADS)
 
 

@@ -235,7 +235,7 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
 
 
 def _level(snr: np.ndarray, used: np.ndarray, in_mask: np.ndarray, diameter_px: float) -> np.ndarray:
-    """Median of the used pixels around each pixel, on its side of the mask; else that of the nearest pixel."""
+    """Median of the used pixels around each, on its side of the mask; else that of the nearest pixel."""
     levels = [masked_median(snr, used & side, diameter_px) for side in (in_mask, ~in_mask)]
     level = np.where(in_mask, *levels)
     missing = level <= NOTHING

@@ -88,8 +88,8 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     # before the labels: a run that is killed among them can be repeated
     with atomic(list_of_pairs) as temporary:
         temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
-    for path in left_out:
-        path.unlink(missing_ok=True)
+    for old in left_out:
+        old.unlink(missing_ok=True)
     for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
