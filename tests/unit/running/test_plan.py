@@ -105,10 +105,12 @@ def test_regions_that_were_merged_before_do_not_count_in_one_piece(tmp_path):
 
 def test_a_plan_says_how_many_clusters_can_be_measured(tmp_path):
     more = tmp_path / "more.csv"
-    more.write_text("name,ra,dec,z,M500\nAB,150.95,0,0.06,3\nC,152,0,0.2,5e14\nD,152,0.1,0.2,5e14\n")
-    for mosaic, count in {"A": 0, "B": 2}.items():
+    more.write_text(
+        "name,ra,dec,z,M500\nAB,150.95,0,0.06,3\nC,152,0,0.2,5e14\nD,152,0.1,0.2,4\nE,152,-0.1,0.2,5\n"
+    )
+    for mosaic, count in {"A": 1, "B": 2}.items():
         said = make(tmp_path, clusters=str(more), select={"mosaics": [mosaic]}).text(200, 4)
-        assert f"Clusters: 3 in the table, 2 of them can be measured, {count} of these on the mosaics" in said
+        assert f"Clusters: 4 in the table, 3 of them can be measured, {count} of these on the mosaics" in said
     assert "Clusters" not in make(tmp_path, clusters=None).text(200, 4)
 
 
