@@ -89,6 +89,20 @@ def test_one_image_from_the_command_line(tmp_path):
     header = fits.getheader(tmp_path / "out" / "mask.fits")
     assert header["INPUTSHA"] == hashlib.sha256((tmp_path / "a.fits").read_bytes()).hexdigest()
     assert header["RESTFRQ"] == 1.44e8
+    again = start(
+        "radiounet segment", tmp_path / "a.fits", "--model", "lotss-unet", "--out", tmp_path / "out"
+    )
+    assert again.returncode == 0, again.stderr
+    gone = f"{tmp_path}/out/clusters.ecsv, {tmp_path}/out/cutouts.fits"
+    assert f"removed, since no clusters are given: {gone}" in again.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["islands.ecsv", *planes]
+
+
+def test_a_folder_that_was_there_stays_where_an_image_is_refused(tmp_path):
+    (tmp_path / "out").mkdir()
+    done = start("radiounet segment", image(tmp_path / "k.fits", BUNIT="K"), "--out", tmp_path / "out")
+    assert done.returncode == 65
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):

@@ -17,7 +17,7 @@ from astropy.table import Table
 from radiounet.errors import ConfigError
 from radiounet.images.tables import ServiceError, TableError, read_table
 from radiounet.survey.cluster_columns import MISSING, SIGNS, Rows, column_numbers, column_texts
-from radiounet.survey.cluster_tables import check_frame
+from radiounet.survey.cluster_tables import POSITION_COLUMNS, check_frame
 
 CLASSES = ("RH", "RR", "cRH", "cRR", "U", "NDE", "N/A")
 ALONE = {"NDE", "N/A"}
@@ -31,13 +31,8 @@ WORDS = (
 BETWEEN_WORDS = re.compile(r"[\s+,;/&()]+|\band\b")
 COUNT = re.compile(r"^\d+x?")  # of relics
 
-COLUMNS = {
-    "name": ("name",),
-    "class": ("class",),
-    "ra": ("ra", "ra_deg", "radeg", "ra_icrs", "raj2000", "_raj2000"),
-    "dec": ("dec", "dec_deg", "dedeg", "de_icrs", "dej2000", "_dej2000"),
-}
-"""What the columns of a table of labels are called, in lower case; VizieR's names of positions included."""
+COLUMNS = {"name": ("name",), "class": ("class",), **POSITION_COLUMNS}
+"""What the columns of a table of labels are called, in lower case."""
 
 MAX_NAMED = 10  # in one error
 

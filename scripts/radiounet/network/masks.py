@@ -1,5 +1,6 @@
 """From cores to probability, and from probability to mask."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from radiounet.images.writing import write_fits
 from radiounet.network.model_cards import ModelCard, model_folder, read_card
 from radiounet.network.tiling import Layout, has_data, read_layout, stitch
 from radiounet.settings.segmentation import Segmentation
+
+logger = logging.getLogger(__name__)
 
 NO_DATA = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), int)
@@ -125,6 +128,11 @@ def finish_maps(
     threshold, peak = options.threshold, None
     if threshold is None:
         threshold, peak = card.threshold, card.peak
+    elif threshold != card.threshold and card.host_calibration is not None:
+        logger.warning(
+            "the mask begins at %g, not at %g as that of %s: the calibration of p_diffuse is for the latter",
+            *(threshold, card.threshold, card.name),
+        )
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)
     made = {

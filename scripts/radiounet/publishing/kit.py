@@ -230,6 +230,7 @@ def write_kit(source: CatalogueObject, folder: str) -> None:
         "files": {Path(path).name: sha256_of(path) for kind, path in files.items() if kind != "kit"},
     }
     write_json(files["kit"], content)
+    logger.info("%s: %s", name, folder)
 
 
 def cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
 from scipy import ndimage
 from skimage.morphology import disk
 
@@ -18,7 +20,7 @@ from radiounet.images.writing import atomic, write_fits
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
-from radiounet.publishing.kit import CatalogueObject, cut
+from radiounet.publishing.kit import CatalogueObject, cut, read_catalogues
 from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates_by_name
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ WING_BEAMS = 2.0
 def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
-    A label tells of the islands of its candidate: all that reach into R500 of a cluster, or the one
+    A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one
     island. Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for
     the wings of islands that are diffuse. All else is not known, and does not count in a training; nor do
     islands that one label calls diffuse and another not.
@@ -65,13 +67,14 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         raise ConfigError(f"{labels} has no labels but unsure ones: nothing can be trained with it")
     known: dict[str, Known] = {}
     images: dict[str, str] = {}
+    places = _island_places(results)
     for source, label in _labelled(results, labels, rows):
         cutout, _ = cut(source)
         mask = source.files["mask"]
         if mask not in known:
             known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
-        known[mask].add(cutout, source, label in DIFFUSE)
+        known[mask].add(cutout, source, places, label in DIFFUSE)
     for mask in [mask for mask, one in known.items() if (one.labels() == NO_DATA).all()]:
         logger.warning("%s is left out: its labels contradict each other", images[mask])
         del known[mask]
@@ -143,6 +146,12 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     return [(one, str(row["label"])) for row, one in zip(rows, found, strict=True) if one is not None]
 
 
+def _island_places(results: str) -> dict[str, np.ndarray]:
+    """ICRS positions of all islands of a catalogue, by their names."""
+    table = read_catalogues(results).get("island", Table({"name": [], "ra_deg": [], "dec_deg": []}))
+    return {str(row["name"]): np.array([row["ra_deg"], row["dec_deg"]], float) for row in table}
+
+
 def _seen(images: Sequence[CatalogueObject], row: Mapping[str, object]) -> CatalogueObject | None:
     """Of all images that show a candidate the one on which it was labelled; the first where none is named."""
     mosaic = str(row["mosaic"])
@@ -160,7 +169,7 @@ class Known:
     empty : ndarray
         Where cut-outs of clusters show no island.
     wings : ndarray
-        Around diffuse islands.
+        Around islands that are diffuse, or may be.
     """
 
     diffuse: np.ndarray
@@ -173,24 +182,33 @@ class Known:
         """Nothing yet."""
         return cls(*(np.zeros(shape, bool) for _ in range(4)))
 
-    def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
-        """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
+    def add(
+        self,
+        cutout: StoredCutout,
+        source: CatalogueObject,
+        places: Mapping[str, np.ndarray],
+        diffuse: bool,
+    ) -> None:
+        """Take in one candidate: its islands, and for a cluster what is empty inside R500.
+
+        The islands of a cluster are those that its row names, as far as `places` has their positions.
+        """
         plane, part = cutout.residual, cutout.part
-        x, y = (float(one) for one in to_pixels(plane.wcs, *source.place))
-        rows, columns = np.indices(cutout.islands.shape)
-        distance_px = np.hypot(rows - y, columns - x)
+        centres = [source.place]
         if source.kind == "cluster":
-            aperture = distance_px * plane.pixel_arcsec / 60 <= float(source.row["r500_arcmin"])
-            mine = np.unique(cutout.islands[aperture & (cutout.islands > 0)])
+            aperture = _distance_px(cutout, source.place) * plane.pixel_arcsec / 60 <= float(
+                source.row["r500_arcmin"]
+            )
             self.empty[part] |= aperture & (cutout.islands == 0)
-        else:
-            nearest = np.where(cutout.islands > 0, distance_px, np.inf).argmin()
-            mine = cutout.islands.flat[nearest]
+            names = str(source.row["islands"]).split("; ")
+            centres = [places[name] for name in names if name in places]
+        mine = [_island_at(cutout, centre) for centre in centres]
         islands = np.isin(cutout.islands, mine) & (cutout.islands > 0)
         (self.diffuse if diffuse else self.other)[part] |= islands
-        if diffuse:
-            beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
-            self.wings[part] |= ndimage.binary_dilation(islands, disk(round(WING_BEAMS * beam_px)))
+        # islands of others may be diffuse
+        winged = (cutout.islands > 0) if diffuse else (cutout.islands > 0) & ~islands
+        beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
+        self.wings[part] |= ndimage.binary_dilation(winged, disk(round(WING_BEAMS * beam_px)))
 
     @property
     def contradicted(self) -> int:
@@ -205,3 +223,16 @@ class Known:
         labels[self.diffuse] = 1
         labels[self.diffuse & self.other] = NO_DATA
         return labels
+
+
+def _distance_px(cutout: StoredCutout, place: npt.ArrayLike) -> np.ndarray:
+    """Distance of every pixel of a cut-out from a position, ``[y, x]``."""
+    x, y = (float(one) for one in to_pixels(cutout.residual.wcs, *place))
+    rows, columns = np.indices(cutout.islands.shape)
+    return np.hypot(rows - y, columns - x)
+
+
+def _island_at(cutout: StoredCutout, place: npt.ArrayLike) -> int:
+    """Number of the island that is nearest to a position."""
+    distance_px = np.where(cutout.islands > 0, _distance_px(cutout, place), np.inf)
+    return int(cutout.islands.flat[distance_px.argmin()])

@@ -1,6 +1,7 @@
 """All stages on one image, in one process."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def segment_image(
         read_clusters(clusters, measure)  # a mistake in it is found before the work
     out = Path(folder)
     files = segment_files(folder)
-    made = [Path(file) for file in files.values()]
+    made, measured = ([Path(files[kind]) for kind in kinds] for kinds in (files, ("clusters", "cutouts")))
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
     if not Path(image).exists():
         raise ConfigError(f"{image} is not there")
@@ -61,6 +62,7 @@ def segment_image(
     from radiounet.network.inference import open_model
     from radiounet.network.segmenting import read_for, write_segmentation
 
+    is_new = not out.exists()
     hold(out)
     try:
         remove_leftovers(out, below=False)
@@ -74,6 +76,8 @@ def segment_image(
             except BadDataError as error:  # of the image: its copy is gone by then
                 raise type(error)(str(error).replace(str(temporary), image)) from error
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
+            if clusters is None and (gone := [str(path) for path in measured if path.exists()]):
+                logger.warning("removed, since no clusters are given: %s", ", ".join(gone))
             for path in made:
                 path.unlink(missing_ok=True)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)
@@ -93,3 +97,6 @@ def segment_image(
         logger.info("%d islands; picture: %s", len(ecsv_table(files["islands"])), files["overview"])
     finally:
         let_go(out)
+        if is_new:
+            with suppress(OSError):  # it holds products
+                out.rmdir()

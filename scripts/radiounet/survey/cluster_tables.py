@@ -37,6 +37,13 @@ LARGEST_ASSUMED_ARCMIN = 60.0
 """Largest R500 that is assumed, reached at a redshift of 0.016. At 0.003, 1200 kpc are 320
 arcmin, which 14 mosaics of DR3 show."""
 
+POSITION_COLUMNS = {
+    "ra": ("ra", "ra_deg", "radeg", "ra_icrs", "raj2000", "_raj2000"),
+    "dec": ("dec", "dec_deg", "dedeg", "de_icrs", "dej2000", "_dej2000"),
+}
+"""What columns of positions are called, in lower case; VizieR's names included. The first that is there is
+taken."""
+
 MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""
 
@@ -183,13 +190,17 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
             f"{path} has the columns {'; '.join(double)}: rename or remove those that are not meant"
         )
     columns = {one: table[found[one.lower()][0]] for one in CLUSTER_COLUMNS if found[one.lower()]}
+    for one, names in POSITION_COLUMNS.items():
+        others = [name for name in names if found[name]]
+        if one not in columns and others:
+            columns[one] = table[found[others[0]][0]]
     missing = [one for one in ("name", "ra", "dec", "z") if one not in columns]
     if not {"M500", "R500"} & set(columns):
         missing.append("M500 or R500")
     if missing:
         raise ConfigError(
             f"{path} lacks {', '.join(missing)}: it needs the columns name, ra, dec, z, and M500 or R500 "
-            f"with units; it has {', '.join(table.colnames)}"
+            f"with units; it has {', '.join(table.colnames)}: rename those that are meant"
         )
     for name, column in columns.items():
         if not hasattr(column, "dtype") or column.ndim != 1 or column.dtype.kind not in f"fiu{TEXT}":

@@ -7,7 +7,7 @@ from models import write_tiny_model
 from radiounet.errors import OriginError
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import stitch_cores
-from radiounet.network.model_cards import model_folder
+from radiounet.network.model_cards import model_folder, read_card
 from radiounet.network.segmenting import read_for, write_segmentation
 from radiounet.network.tiling import tile_image
 from radiounet.settings.segmentation import Segmentation
@@ -54,6 +54,20 @@ def test_a_network_of_several_classes_as_well(tmp_path):
     for kind in ("probability", "mask"):
         ours, theirs = (tmp_path / f"{way.__name__}.{kind}.fits" for way in (in_memory, by_files))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_another_threshold_than_that_of_the_calibration_is_told(tmp_path, caplog):
+    tiny = write_tiny_model(tmp_path / "model")
+    card = tiny.model_copy(
+        update={"host_calibration": read_card(model_folder("lotss-unet")).host_calibration}
+    )
+    image = str(write_image(tmp_path / "image.fits"))
+    predictor, _ = open_model(tmp_path / "model")
+    maps = (f"{tmp_path}/probability.fits", f"{tmp_path}/mask.fits")
+    for threshold, told in ((None, 0), (card.threshold, 0), (0.77, 1)):
+        options = Segmentation(threshold=threshold)
+        write_segmentation(read_for(image, card, "exact"), predictor, card, options, *maps)
+        assert caplog.text.count("begins at 0.77") == told
 
 
 def test_numbers_that_are_no_probabilities_are_refused(tmp_path, monkeypatch):

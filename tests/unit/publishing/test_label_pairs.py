@@ -112,6 +112,28 @@ def test_labels_that_contradict_each_other_say_nothing_in_any_order(run, tmp_pat
     assert f"{np.count_nonzero(island == island[HALO])} pixels have labels that contradict" in caplog.text
 
 
+def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
+    image = write_image(tmp_path / "a.fits", n_px=N_PX)
+    places = np.array([[HALO[1], HALO[0]], [HALO[1], HALO[0] + 60]])
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world(places, 0).T
+    run = run_to_catalogue(
+        tmp_path,
+        image,
+        Table({"name": ["A 1", "B"], "ra": ra, "dec": dec, "z": [0.2] * 2, "R500": [4.2] * 2}),
+    )
+    other = next(one for one in candidates(run.root, "cluster", "catalogue") if one.row["name"] == "B")
+    assert other.row["islands"] == ""
+    table = LabelTable(tmp_path / "labels.ecsv", "me")
+    table.add(other, "no emission")
+    (pair,) = write_label_pairs(run.root, str(table.path), str(tmp_path / "out"))
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    y, x = np.indices(plane.shape)
+    inside = np.hypot(y - HALO[0] - 60, x - HALO[1]) * 4.5 / 60 < 4.1
+    assert (inside & (mask == 1)).any()
+    assert (plane[ndimage.binary_dilation(mask == 1, iterations=5)] == 255).all()
+    assert (plane[inside & ~ndimage.binary_dilation(mask == 1, iterations=12)] == 0).all()
+
+
 def test_labels_that_leave_nothing_known_are_refused(run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(Known, "labels", lambda self: np.full(self.diffuse.shape, 255, np.uint8))
     with pytest.raises(ConfigError, match="all labels contradict each other"):

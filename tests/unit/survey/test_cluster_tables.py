@@ -354,12 +354,29 @@ def test_case_of_a_column_does_not_matter(tmp_path, head):
     assert (one.name, one.redshift) == ("A", 0.2)
 
 
-@pytest.mark.parametrize("head", ["name,RA_ICRS,DE_ICRS,z,M500", "name,RAJ2000,DEJ2000,z,M500"])
+@pytest.mark.parametrize(("ra", "dec"), [("RA_ICRS", "DE_ICRS"), ("RAJ2000", "DEJ2000"), ("RAdeg", "DEdeg")])
+def test_positions_may_have_the_names_of_vizier(tmp_path, ra, dec):
+    (one,) = read_text(tmp_path, ROW, head=f"name,{ra},{dec},z,M500")
+    assert one == read_text(tmp_path, ROW)[0]
+    # ours are meant where both are there
+    (both,) = read_text(tmp_path, f"{ROW},10,20", head=f"{HEAD},{ra},{dec}")
+    assert both == one
+
+
+@pytest.mark.parametrize("head", ["name,alpha,delta,z,M500", "name,RAB1950,DEB1950,z,M500"])
 def test_other_columns_are_listed_with_what_is_needed(tmp_path, head):
-    with pytest.raises(
-        ConfigError, match=f"needs the columns name, ra, dec.* it has {head.replace(',', ', ')}"
-    ):
+    needed = (
+        f"needs the columns name, ra, dec.* it has {head.replace(',', ', ')}: rename those that are meant"
+    )
+    with pytest.raises(ConfigError, match=needed):
         read_text(tmp_path, ROW, head=head)
+
+
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_columns_may_be_separated_in_several_ways(tmp_path, delimiter):
+    rows = [row.replace(",", delimiter) for row in ("Abell 1,150,35,0.2,3", "B,151,36,,5")]
+    found = read_text(tmp_path, *rows, head="name,ra,dec,z,M500".replace(",", delimiter))
+    assert [(one.name, one.ra_deg) for one in found] == [("Abell 1", 150), ("B", 151)]
 
 
 @pytest.mark.parametrize("kind", ["ecsv", "csv", "fits", "vot"])
