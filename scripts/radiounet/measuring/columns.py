@@ -276,7 +276,12 @@ CLUSTERS = {
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
     ),
-    "rms_ujy": Column(float, "uJy / beam", "stat.stdev;phot.flux.density;em.radio", "Median rms inside R500"),
+    "rms_ujy": Column(
+        float,
+        "uJy / beam",
+        "stat.stdev;phot.flux.density;em.radio",
+        "Median rms inside R500, per beam of the model",
+    ),
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
     **_FLAGS,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from astropy.table import Table
 from scipy import ndimage
 from skimage.morphology import disk
@@ -146,10 +145,10 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     return [(one, str(row["label"])) for row, one in zip(rows, found, strict=True) if one is not None]
 
 
-def _island_places(results: str) -> dict[str, np.ndarray]:
+def _island_places(results: str) -> dict[str, tuple[float, float]]:
     """ICRS positions of all islands of a catalogue, by their names."""
     table = read_catalogues(results).get("island", Table({"name": [], "ra_deg": [], "dec_deg": []}))
-    return {str(row["name"]): np.array([row["ra_deg"], row["dec_deg"]], float) for row in table}
+    return {str(row["name"]): (float(row["ra_deg"]), float(row["dec_deg"])) for row in table}
 
 
 def _seen(images: Sequence[CatalogueObject], row: Mapping[str, object]) -> CatalogueObject | None:
@@ -186,7 +185,7 @@ class Known:
         self,
         cutout: StoredCutout,
         source: CatalogueObject,
-        places: Mapping[str, np.ndarray],
+        places: Mapping[str, tuple[float, float]],
         diffuse: bool,
     ) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500.
@@ -225,14 +224,14 @@ class Known:
         return labels
 
 
-def _distance_px(cutout: StoredCutout, place: npt.ArrayLike) -> np.ndarray:
+def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:
     """Distance of every pixel of a cut-out from a position, ``[y, x]``."""
     x, y = (float(one) for one in to_pixels(cutout.residual.wcs, *place))
     rows, columns = np.indices(cutout.islands.shape)
     return np.hypot(rows - y, columns - x)
 
 
-def _island_at(cutout: StoredCutout, place: npt.ArrayLike) -> int:
+def _island_at(cutout: StoredCutout, place: tuple[float, float]) -> int:
     """Number of the island that is nearest to a position."""
     distance_px = np.where(cutout.islands > 0, _distance_px(cutout, place), np.inf)
     return int(cutout.islands.flat[distance_px.argmin()])

@@ -59,7 +59,7 @@ def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> N
     # the last of the coarse pixels may reach beyond the image
     extent = (-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5)
     shown = draw_brightness(axes, small, extent, stretch(small))
-    draw_colour_bar(figure, shown, ax=axes, fraction=0.046, pad=0.03)
+    draw_colour_bar(figure, shown, plane, ax=axes, fraction=0.046, pad=0.03)
     handles = [
         *_draw_mask(axes, mask, step, islands),
         *_number_islands(axes, islands, plane),

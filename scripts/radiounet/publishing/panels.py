@@ -65,24 +65,22 @@ class _View:
     """A cut-out with few enough pixels, and the places of these in arcmin from a centre, east positive."""
 
     def __init__(self, cutout: StoredCutout, ra_deg: float, dec_deg: float):
-        plane = cutout.residual
+        self.plane = plane = cutout.residual
         self.step = step = -(-max(plane.data.shape) // LARGEST_PX)
         self.image, self.residual, self.compact = (
             coarser(one, step) for one in (cutout.image, plane.data, cutout.compact)
         )
         self.islands = cutout.islands[::step, ::step]
         self.arcmin = step * plane.pixel_arcsec / 60
-        self._wcs = plane.wcs
         self.centre = np.array(self.place(ra_deg, dec_deg)[::-1])
         where = middle(plane.data.shape)
         self.covariance = beam_covariance(plane, *where[::-1]) / step**2
         # pixels, along x and y, of an arcmin on the sky towards east and north
         self.to_pixels = np.linalg.inv(jacobian(plane.wcs, *where)) * 60 / step
-        self.beam_arcsec2 = plane.beam.area_arcsec2
 
     def place(self, ra_deg: float, dec_deg: float) -> tuple[float, float]:
         """Pixel of a position, x and y."""
-        x, y = ((float(one) + 0.5) / self.step - 0.5 for one in to_pixels(self._wcs, ra_deg, dec_deg))
+        x, y = ((float(one) + 0.5) / self.step - 0.5 for one in to_pixels(self.plane.wcs, ra_deg, dec_deg))
         return x, y
 
     @property
@@ -126,7 +124,7 @@ def draw_panels(cutout: StoredCutout, subject: Subject) -> Figure:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("Offset (arcmin)")
     left.set_ylabel("Offset (arcmin)")
-    draw_colour_bar(figure, shown, cax=figure.add_axes((0.925, 0.2, 0.012, 0.65)))
+    draw_colour_bar(figure, shown, view.plane, cax=figure.add_axes((0.925, 0.2, 0.012, 0.65)))
     _draw_measures(left, view, subject)
     _draw_findings(middle_one, view, cutout.rms_jy, subject.r500_arcmin)
     if np.isfinite(subject.r500_arcmin):
@@ -206,7 +204,7 @@ def _model(view: _View, row: Table.Row) -> tuple[np.ndarray, str]:
     x, y = view.to_pixels @ [np.sin(angle), np.cos(angle)]
     centre_x, centre_y = view.place(float(row["fit_ra_deg"]), float(row["fit_dec_deg"]))
     fit = ExponentialFit(
-        peak=1e-6 * float(row["fit_i0_ujy_arcsec2"]) * view.beam_arcsec2,
+        peak=1e-6 * float(row["fit_i0_ujy_arcsec2"]) * view.plane.beam.area_arcsec2,
         y=centre_y,
         x=centre_x,
         radius_px=float(row["fit_re_arcmin"]) / view.arcmin,

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
+from radiounet.images.image import Plane
 from radiounet.images.noise import robust_rms
 
 # told apart on a dark map, by the colour-blind too
@@ -52,9 +53,14 @@ def draw_brightness(
     return axes.imshow(1e3 * image, origin="lower", extent=extent, norm=norm, cmap="inferno")
 
 
-def draw_colour_bar(figure: Figure, shown: AxesImage, **where: Any) -> None:
-    """Draw the colour bar of an image; ``where`` are further arguments of ``Figure.colorbar``."""
-    figure.colorbar(shown, **where).set_label("Brightness (mJy/beam)")
+def draw_colour_bar(figure: Figure, shown: AxesImage, plane: Plane, **where: Any) -> None:
+    """Draw the colour bar of an image; ``where`` are further arguments of ``Figure.colorbar``.
+
+    Its label names the beam of Jy/beam if that is not the resolution of the plane.
+    """
+    is_coarser = plane.resolution not in (None, plane.beam)
+    unit = f'mJy per beam of {plane.beam.major_arcsec:.3g}"' if is_coarser else "mJy/beam"
+    figure.colorbar(shown, **where).set_label(f"Brightness ({unit})")
 
 
 def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:

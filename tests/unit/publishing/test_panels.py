@@ -1,6 +1,7 @@
 """Pictures of clusters and islands, of cut-outs that are known."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,18 @@ def test_a_picture_has_three_panels_of_one_stretch_and_says_why():
     assert len(limits) == 1
     texts = [text.get_text() for text in figure.texts]
     assert texts == ["A 1: cRH", "cRH: centroid at 0.30 R500 $x$ <b>"]
+
+
+def test_the_colour_bar_names_the_beam_where_it_is_not_the_resolution():
+    cutout, _ = cutout_of()
+    for resolution, unit in (
+        (None, "mJy/beam"),
+        (Beam(20, 20, 0), "mJy/beam"),
+        (Beam(60, 60, 0), 'mJy per beam of 20"'),
+    ):
+        plane = replace(cutout.residual, resolution=resolution)
+        figure = draw_panels(replace(cutout, residual=plane), subject_of(row_of()))
+        assert [axes.get_ylabel() for axes in figure.axes][-1] == f"Brightness ({unit})"
 
 
 def test_the_same_cutout_makes_the_same_bytes():
