@@ -24,7 +24,7 @@ from radiounet.errors import BadDataError, TransientError
 
 logger = logging.getLogger(__name__)
 
-DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 """A decimal number as text tables write it; Fortran's D stands for E."""
 MAX_BYTES = 1 << 30  # of a packed table

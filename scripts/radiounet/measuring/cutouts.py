@@ -226,24 +226,31 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
         # the wings of compact sources are radio galaxies for the network as well, and gone by now
         blanked = known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
     diameter_px = LEVEL_BEAMS * mosaic.beam_px
-    level = _level(snr, known & ~blanked, labels > 0, diameter_px)
+    level = _level(snr, known & ~blanked, labels, diameter_px)
     sharp = known & (snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR))
     blanked |= known & ndimage.binary_dilation(sharp, disk(round(WINGS_BEAMS * mosaic.beam_px)))
-    level = _level(snr, known & ~blanked, labels > 0, diameter_px)
+    level = _level(snr, known & ~blanked, labels, diameter_px)
     filled = np.where(blanked, level * rms, np.where(known, residual, 0)).astype(np.float32)
     return Cutout(mosaic, part, components, compact, residual, blanked, filled, labels)
 
 
-def _level(snr: np.ndarray, used: np.ndarray, in_mask: np.ndarray, diameter_px: float) -> np.ndarray:
-    """Median of the used pixels around each, on its side of the mask; else that of the nearest pixel."""
+def _level(snr: np.ndarray, used: np.ndarray, labels: np.ndarray, diameter_px: float) -> np.ndarray:
+    """Median of the used pixels around each, in or outside of islands as it is.
+
+    Where there are none, that of the nearest pixel of the same island; of an island without any, of the sky.
+    """
+    in_mask = labels > 0
     levels = [masked_median(snr, used & side, diameter_px) for side in (in_mask, ~in_mask)]
     level = np.where(in_mask, *levels)
     missing = level <= NOTHING
-    if missing.all():
-        return np.zeros_like(level)
-    if missing.any():
-        nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-        level = level[tuple(nearest)]
+    for label in np.unique(labels[missing]):
+        own = labels == label
+        given = (own & ~missing) if (own & ~missing).any() else ~in_mask & ~missing
+        if given.any():
+            nearest = ndimage.distance_transform_edt(~given, return_distances=False, return_indices=True)
+            level = np.where(own & missing, level[tuple(nearest)], level)
+        else:
+            level[own & missing] = 0
     return level
 
 

@@ -128,10 +128,11 @@ def finish_maps(
     threshold, peak = options.threshold, None
     if threshold is None:
         threshold, peak = card.threshold, card.peak
-    elif threshold != card.threshold and card.host_calibration is not None:
+    elif card.host_calibration and {threshold} != {card.threshold, card.peak or card.threshold}:
         logger.warning(
-            "the mask begins at %g, not at %g as that of %s: the calibration of p_diffuse is for the latter",
-            *(threshold, card.threshold, card.name),
+            "the mask begins at %g, and no island must reach more; that of %s begins at %g, and its islands "
+            "reach %g: the calibration of p_diffuse is for the latter",
+            *(threshold, card.name, card.threshold, card.peak or card.threshold),
         )
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)

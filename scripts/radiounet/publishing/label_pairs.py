@@ -3,20 +3,24 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Row, Table
 from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.errors import ConfigError
-from radiounet.images.geometry import to_pixels
+from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import open_plane
 from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.images.words import one_line
 from radiounet.images.writing import atomic, write_fits
+from radiounet.measuring.cluster_sources import SAME_PLACE_ARCSEC
 from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.measuring.cutouts import Part
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.kit import CatalogueObject, cut, read_catalogues
@@ -25,8 +29,11 @@ from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidate
 logger = logging.getLogger(__name__)
 
 UNSURE = "unsure"
+SUFFIX = ".labels.fits"
 DIFFUSE = ("halo", "relic", "halo and relic")
 """Labels of diffuse emission; the others but `UNSURE` say that there is none."""
+MOST_R500 = 3.0
+"""Farther apart than the sum of their R500 this many times, clusters do not compete for islands."""
 WING_BEAMS = 2.0
 """Around diffuse islands nothing is known: their wings are fainter than the mask."""
 
@@ -34,10 +41,10 @@ WING_BEAMS = 2.0
 def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
-    A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one
-    island. Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for
-    the wings of islands that are diffuse. All else is not known, and does not count in a training; nor do
-    islands that one label calls diffuse and another not.
+    A label tells of the islands of its candidate: a cluster's own, see `own_islands`, or the one island.
+    Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for the wings of
+    islands that are diffuse or have no label. All else is not known, and does not count in a training; nor
+    do islands that one label calls diffuse and another not.
 
     Parameters
     ----------
@@ -66,20 +73,23 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         raise ConfigError(f"{labels} has no labels but unsure ones: nothing can be trained with it")
     known: dict[str, Known] = {}
     images: dict[str, str] = {}
-    places = _island_places(results)
+    beams: dict[str, float] = {}
+    clusters = read_catalogues(results).get("cluster", Table())
     for source, label in _labelled(results, labels, rows):
         cutout, _ = cut(source)
         mask = source.files["mask"]
         if mask not in known:
             known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
-        known[mask].add(cutout, source, places, label in DIFFUSE)
-    for mask in [mask for mask, one in known.items() if (one.labels() == NO_DATA).all()]:
-        logger.warning("%s is left out: its labels contradict each other", images[mask])
+            beams[mask] = cutout.residual.beam.major_arcsec / cutout.residual.pixel_arcsec
+        known[mask].add(cutout, source, clusters, label in DIFFUSE)
+    planes = {mask: one.labels(beams[mask]) for mask, one in known.items()}
+    for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
+        logger.warning("%s is left out: its labels say nothing of its pixels", images[mask])
         del known[mask]
     if not known:
-        raise ConfigError(f"{labels}: all labels contradict each other: nothing can be trained with it")
-    paths = {mask: str(Path(folder, f"{Path(mask).stem}.labels.fits")) for mask in sorted(known)}
+        raise ConfigError(f"{labels}: no label says anything of a pixel: nothing can be trained with it")
+    paths = {mask: str(Path(folder, f"{Path(mask).stem}{SUFFIX}")) for mask in sorted(known)}
     pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
     inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}
     if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
@@ -87,16 +97,18 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     list_of_pairs = Path(folder, "pairs.txt")
     left_out = _listed(list_of_pairs).keys() - {Path(path).absolute() for path in paths.values()}
     _require_same_results(list_of_pairs, results, paths.values())
+    for old in left_out:
+        if old.parent == Path(folder).absolute() and old.name.endswith(SUFFIX) and old.is_file():
+            logger.warning("%s is removed: its image has no labels any more", old)
+            old.unlink()
     # before the labels: a run that is killed among them can be repeated
     with atomic(list_of_pairs) as temporary:
         temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
-    for old in left_out:
-        old.unlink(missing_ok=True)
     for mask, path in paths.items():
         header = open_plane(mask, brightness=False).wcs.to_header()
         header.update(provenance())
         header.add_history(f"labels {sha256_of(labels)}")
-        write_fits(path, known[mask].labels(), header)
+        write_fits(path, planes[mask], header)
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
     if contradicted := sum(one.contradicted for one in known.values()):
@@ -145,12 +157,6 @@ def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tu
     return [(one, str(row["label"])) for row, one in zip(rows, found, strict=True) if one is not None]
 
 
-def _island_places(results: str) -> dict[str, tuple[float, float]]:
-    """ICRS positions of all islands of a catalogue, by their names."""
-    table = read_catalogues(results).get("island", Table({"name": [], "ra_deg": [], "dec_deg": []}))
-    return {str(row["name"]): (float(row["ra_deg"]), float(row["dec_deg"])) for row in table}
-
-
 def _seen(images: Sequence[CatalogueObject], row: Mapping[str, object]) -> CatalogueObject | None:
     """Of all images that show a candidate the one on which it was labelled; the first where none is named."""
     mosaic = str(row["mosaic"])
@@ -167,61 +173,99 @@ class Known:
         Islands of candidates that are diffuse emission, and of those that are not.
     empty : ndarray
         Where cut-outs of clusters show no island.
-    wings : ndarray
-        Around islands that are diffuse, or may be.
+    seen : ndarray
+        All islands of the cut-outs of candidates.
+    parts : list of (slice, slice)
+        These cut-outs.
     """
 
     diffuse: np.ndarray
     other: np.ndarray
     empty: np.ndarray
-    wings: np.ndarray
+    seen: np.ndarray
+    parts: list[Part] = field(default_factory=list)
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> "Known":
         """Nothing yet."""
-        return cls(*(np.zeros(shape, bool) for _ in range(4)))
+        planes = np.zeros((4, *shape), bool)
+        return cls(planes[0], planes[1], planes[2], planes[3])
 
     def add(
         self,
         cutout: StoredCutout,
         source: CatalogueObject,
-        places: Mapping[str, tuple[float, float]],
+        clusters: Table,
         diffuse: bool,
     ) -> None:
-        """Take in one candidate: its islands, and for a cluster what is empty inside R500.
-
-        The islands of a cluster are those that its row names, as far as `places` has their positions.
-        """
-        plane, part = cutout.residual, cutout.part
-        centres = [source.place]
+        """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
+        part, is_island = cutout.part, cutout.islands > 0
+        distance_px = _distance_px(cutout, source.place)
         if source.kind == "cluster":
-            aperture = _distance_px(cutout, source.place) * plane.pixel_arcsec / 60 <= float(
-                source.row["r500_arcmin"]
-            )
+            mine = own_islands(cutout, source.row, clusters)
+            aperture = distance_px * cutout.residual.pixel_arcsec / 60 <= float(source.row["r500_arcmin"])
             self.empty[part] |= aperture & (cutout.islands == 0)
-            names = str(source.row["islands"]).split("; ")
-            centres = [places[name] for name in names if name in places]
-        mine = [_island_at(cutout, centre) for centre in centres]
-        islands = np.isin(cutout.islands, mine) & (cutout.islands > 0)
-        (self.diffuse if diffuse else self.other)[part] |= islands
-        # islands of others may be diffuse
-        winged = (cutout.islands > 0) if diffuse else (cutout.islands > 0) & ~islands
-        beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
-        self.wings[part] |= ndimage.binary_dilation(winged, disk(round(WING_BEAMS * beam_px)))
+            if diffuse and not mine:
+                logger.warning("%s is labelled, but has no island of its own", one_line(source.row["name"]))
+        else:
+            mine = [int(cutout.islands.flat[np.where(is_island, distance_px, np.inf).argmin()])]
+        (self.diffuse if diffuse else self.other)[part] |= is_island & np.isin(cutout.islands, mine)
+        self.seen[part] |= is_island
+        self.parts.append(part)
 
     @property
     def contradicted(self) -> int:
         """Pixels that are diffuse by one label and not by another."""
         return int(np.count_nonzero(self.diffuse & self.other))
 
-    def labels(self) -> np.ndarray:
+    def labels(self, beam_px: float) -> np.ndarray:
         """Return 0, 1 and, where nothing is known, 255, ``[y, x]`` uint8."""
         labels = np.full(self.diffuse.shape, NO_DATA, np.uint8)
-        labels[self.empty & ~self.wings] = 0
+        labels[self.empty] = 0
+        reach = disk(round(WING_BEAMS * beam_px))
+        for part in self.parts:  # an island without a label may be diffuse
+            faint = ndimage.binary_dilation((self.diffuse | (self.seen & ~self.other))[part], reach)
+            labels[part][faint] = NO_DATA
         labels[self.other] = 0
         labels[self.diffuse] = 1
         labels[self.diffuse & self.other] = NO_DATA
         return labels
+
+
+def own_islands(cutout: StoredCutout, row: Row, clusters: Table) -> list[int]:
+    """Numbers of the islands inside R500 of a cluster to most of whose pixels no other is nearer.
+
+    Distances are in units of R500. As when clusters are measured, rows within `SAME_PLACE_ARCSEC` are one,
+    and a cluster of an assumed size has nothing in the known R500 of another; nor has one to which the
+    catalogue gives no island.
+    """
+    if not int(row["island_count"]):
+        return []
+    pixels = np.nonzero(cutout.islands > 0)
+    numbers = cutout.islands[pixels]
+    ra, dec = to_sky(cutout.residual.wcs, pixels[1], pixels[0])
+    places = unit_vectors(ra, dec)
+
+    def distance(one: Row) -> np.ndarray:
+        centre = unit_vectors(float(one["ra_deg"]), float(one["dec_deg"]))
+        return 60 * separation_deg(centre, places) / float(one["r500_arcmin"])
+
+    mine, nearer = distance(row), np.zeros(numbers.size, bool)
+    for other in clusters:
+        apart = separation_deg(
+            *(unit_vectors(float(one["ra_deg"]), float(one["dec_deg"])) for one in (row, other))
+        )
+        reach = MOST_R500 * (float(row["r500_arcmin"]) + float(other["r500_arcmin"])) / 60
+        if not SAME_PLACE_ARCSEC / 3600 < apart < reach:
+            continue
+        theirs = distance(other)
+        if bool(row["flag_r500"]) == bool(other["flag_r500"]):
+            nearer |= theirs < mine
+        else:
+            nearer |= (theirs < mine) | (theirs < 1) if row["flag_r500"] else (theirs < mine) & (mine >= 1)
+    return [
+        int(number) for number in np.unique(numbers[mine <= 1]) if not nearer[numbers == number].mean() > 0.5
+    ]
 
 
 def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:
@@ -229,9 +273,3 @@ def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray
     x, y = (float(one) for one in to_pixels(cutout.residual.wcs, *place))
     rows, columns = np.indices(cutout.islands.shape)
     return np.hypot(rows - y, columns - x)
-
-
-def _island_at(cutout: StoredCutout, place: tuple[float, float]) -> int:
-    """Number of the island that is nearest to a position."""
-    distance_px = np.where(cutout.islands > 0, _distance_px(cutout, place), np.inf)
-    return int(cutout.islands.flat[distance_px.argmin()])

@@ -62,7 +62,7 @@ def segment_image(
     from radiounet.network.inference import open_model
     from radiounet.network.segmenting import read_for, write_segmentation
 
-    is_new = not out.exists()
+    new = [one for one in (out, *out.parents) if not one.exists()]
     hold(out)
     try:
         remove_leftovers(out, below=False)
@@ -97,6 +97,6 @@ def segment_image(
         logger.info("%d islands; picture: %s", len(ecsv_table(files["islands"])), files["overview"])
     finally:
         let_go(out)
-        if is_new:
-            with suppress(OSError):  # it holds products
-                out.rmdir()
+        with suppress(OSError):  # they hold products
+            for one in new:
+                one.rmdir()

@@ -93,6 +93,15 @@ def test_a_radio_galaxy_does_not_fill_itself(radius):
     assert np.median(found.filled[found.blanked]) == pytest.approx(4e-4, rel=0.15)
 
 
+def test_a_radio_galaxy_at_the_side_of_an_island_gets_the_level_of_the_island():
+    region, galaxy = disc(50), disc(30, x0=145)
+    light = 1e-3 * ndimage.gaussian_filter(disc(24, x0=145).astype(float), 3)
+    found = cutout(8e-4 * region + light, region, classes=called(galaxy))
+    filled = found.filled[found.blanked & (found.labels > 0)]
+    assert filled.min() > 3e-4  # not that of the sky
+    assert filled.mean() == pytest.approx(8e-4, rel=0.1)
+
+
 def test_an_island_that_is_all_radio_galaxy_gets_the_level_of_the_sky_beside_it():
     region = disc(14)
     light = 2e-3 * ndimage.gaussian_filter(region.astype(float), 3)

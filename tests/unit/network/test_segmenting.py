@@ -58,16 +58,15 @@ def test_a_network_of_several_classes_as_well(tmp_path):
 
 def test_another_threshold_than_that_of_the_calibration_is_told(tmp_path, caplog):
     tiny = write_tiny_model(tmp_path / "model")
-    card = tiny.model_copy(
-        update={"host_calibration": read_card(model_folder("lotss-unet")).host_calibration}
-    )
+    fitted = read_card(model_folder("lotss-unet")).host_calibration
+    card = tiny.model_copy(update={"host_calibration": fitted, "peak": 0.9})
     image = str(write_image(tmp_path / "image.fits"))
     predictor, _ = open_model(tmp_path / "model")
     maps = (f"{tmp_path}/probability.fits", f"{tmp_path}/mask.fits")
-    for threshold, told in ((None, 0), (card.threshold, 0), (0.77, 1)):
+    for threshold, told in ((None, 0), (card.threshold, 1), (0.77, 2)):
         options = Segmentation(threshold=threshold)
         write_segmentation(read_for(image, card, "exact"), predictor, card, options, *maps)
-        assert caplog.text.count("begins at 0.77") == told
+        assert caplog.text.count("the calibration of p_diffuse is for the latter") == told
 
 
 def test_numbers_that_are_no_probabilities_are_refused(tmp_path, monkeypatch):

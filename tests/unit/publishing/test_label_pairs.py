@@ -10,12 +10,14 @@ from astropy.table import Table, vstack
 from scipy import ndimage
 
 from radiounet.errors import ConfigError
-from radiounet.images.image import grid_wcs
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
+from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.publishing import label_pairs, labelling
-from radiounet.publishing.kit import read_catalogues
-from radiounet.publishing.label_pairs import Known, write_label_pairs
+from radiounet.publishing.kit import CatalogueObject, read_catalogues
+from radiounet.publishing.label_pairs import Known, own_islands, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
@@ -134,21 +136,75 @@ def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
     assert (plane[inside & ~ndimage.binary_dilation(mask == 1, iterations=12)] == 0).all()
 
 
+def scene(islands):
+    """A cut-out of 240 px with these islands, in a mosaic of its own."""
+    plane = Plane(np.zeros((240, 240), np.float32), grid_wcs(RA, DEC, 240, 4.5), Beam(20, 20))
+    part = slice(0, 240), slice(0, 240)
+    return StoredCutout(plane, plane.data, islands.astype(np.int32), Table(), 1e-4, part)
+
+
+def clusters_at(*places, r500=6.0, assumed=()):
+    ra, dec = grid_wcs(RA, DEC, 240, 4.5).all_pix2world([place[::-1] for place in places], 0).T
+    columns = {"name": [f"C{n}" for n in range(len(ra))], "ra_deg": ra, "dec_deg": dec}
+    flags = [n in assumed for n in range(len(ra))]
+    ones = np.ones(len(ra), int)
+    return Table({**columns, "r500_arcmin": r500 * ones, "flag_r500": flags, "island_count": ones})
+
+
+def disc(y0, x0, radius):
+    y, x = np.indices((240, 240))
+    return np.hypot(y - y0, x - x0) < radius
+
+
+@pytest.mark.parametrize(
+    ("assumed", "expected"), [((), ([1], [2])), ((0,), ([], [1, 2])), ((1,), ([1, 2], []))]
+)
+def test_an_island_is_that_of_the_nearest_cluster(assumed, expected):
+    cutout = scene(1 * disc(120, 90, 12) + 2 * disc(120, 150, 12))
+    clusters = clusters_at((120, 90), (120, 150), assumed=assumed)
+    assert tuple(own_islands(cutout, row, clusters) for row in clusters) == expected
+    clusters["island_count"] = 0
+    assert own_islands(cutout, clusters[0], clusters) == []
+
+
+def test_an_arc_and_an_island_in_its_middle_are_both_a_clusters():
+    arc = disc(120, 120, 60) & ~disc(120, 120, 50) & (np.indices((240, 240))[0] > 120)
+    (row,) = clusters = clusters_at((120, 120))
+    assert own_islands(scene(1 * arc + 2 * disc(135, 120, 6)), row, clusters) == [1, 2]
+    # where it is blanked it is no island any more
+    assert own_islands(scene(-1 * arc + 2 * disc(135, 120, 6)), row, clusters) == [2]
+
+
+def test_around_islands_that_are_not_diffuse_it_is_known():
+    known = Known.of((240, 240))
+    cutout = scene(1 * disc(120, 90, 12) + 2 * disc(120, 150, 12))
+    (row,) = clusters = clusters_at((120, 120), r500=8.0)
+    known.add(cutout, CatalogueObject("cluster", row, {}), clusters, diffuse=False)
+    labels = known.labels(20 / 4.5)
+    assert (labels[disc(120, 120, 100)] == 0).all()
+    assert (labels[~disc(120, 120, 108)] == 255).all()
+
+
 def test_labels_that_leave_nothing_known_are_refused(run, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(Known, "labels", lambda self: np.full(self.diffuse.shape, 255, np.uint8))
-    with pytest.raises(ConfigError, match="all labels contradict each other"):
+    monkeypatch.setattr(Known, "labels", lambda self, _: np.full(self.diffuse.shape, 255, np.uint8))
+    with pytest.raises(ConfigError, match="no label says anything of a pixel"):
         write_label_pairs(run.root, labelled(run, tmp_path, "cluster", "halo"), str(tmp_path / "out"))
-    assert "is left out: its labels contradict each other" in caplog.text
+    assert "is left out: its labels say nothing of its pixels" in caplog.text
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_of_an_image_that_is_left_out_are_removed(run, tmp_path):
+def test_labels_of_an_image_that_is_left_out_are_removed_and_nothing_else(run, tmp_path, caplog):
     path, out = labelled(run, tmp_path, "cluster", "halo"), tmp_path / "out"
     (pair,) = write_label_pairs(run.root, path, str(out))
     Path(out, "b.labels.fits").touch()
-    (out / "pairs.txt").write_text(f"{pair}\n{run.root}/b.fits:{out}/b.labels.fits\n")
+    mine = tmp_path / "mine.labels.fits"
+    mine.touch()
+    others = [f"{run.root}/b.fits:{out}/b.labels.fits", f"{run.root}/a.fits:{mine}"]
+    (out / "pairs.txt").write_text("\n".join([pair, *others, ""]))
     assert write_label_pairs(run.root, path, str(out)) == [pair]
     assert sorted(one.name for one in out.iterdir()) == ["a.labels.fits", "pairs.txt"]
+    assert mine.is_file()
+    assert caplog.text.count("is removed: its image has no labels any more") == 1
 
 
 def test_no_product_is_overwritten(run, tmp_path):

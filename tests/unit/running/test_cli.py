@@ -204,7 +204,7 @@ def test_models_are_scored_on_a_folder_only_if_it_is_there_and_labelled(tmp_path
 
 def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
     kelvin = write_image(tmp_path / "k.fits", 1.0, BUNIT="K")
-    done = start("radiounet segment", kelvin, "--out", tmp_path / "out")
+    done = start("radiounet segment", kelvin, "--out", tmp_path / "out" / "deep")
     assert done.returncode == 65
     # nothing of a survey was rejected
     assert "rejected" not in done.stderr
