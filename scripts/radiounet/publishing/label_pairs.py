@@ -32,6 +32,7 @@ UNSURE = "unsure"
 SUFFIX = ".labels.fits"
 DIFFUSE = ("halo", "relic", "halo and relic")
 """Labels of diffuse emission; the others but `UNSURE` say that there is none."""
+PLACE = ("ra_deg", "dec_deg", "r500_arcmin")
 MOST_R500 = 3.0
 """Farther apart than the sum of their R500 this many times, clusters do not compete for islands."""
 WING_BEAMS = 2.0
@@ -246,20 +247,15 @@ def own_islands(cutout: StoredCutout, row: Row, clusters: Table) -> list[int]:
     ra, dec = to_sky(cutout.residual.wcs, pixels[1], pixels[0])
     places = unit_vectors(ra, dec)
 
-    def distance(one: Row) -> np.ndarray:
-        centre = unit_vectors(float(one["ra_deg"]), float(one["dec_deg"]))
-        return 60 * separation_deg(centre, places) / float(one["r500_arcmin"])
-
-    mine, nearer = distance(row), np.zeros(numbers.size, bool)
-    for other in clusters:
-        apart = separation_deg(
-            *(unit_vectors(float(one["ra_deg"]), float(one["dec_deg"])) for one in (row, other))
-        )
-        reach = MOST_R500 * (float(row["r500_arcmin"]) + float(other["r500_arcmin"])) / 60
-        if not SAME_PLACE_ARCSEC / 3600 < apart < reach:
-            continue
-        theirs = distance(other)
-        if bool(row["flag_r500"]) == bool(other["flag_r500"]):
+    ra_deg, dec_deg, radii_arcmin = (np.asarray(clusters[name], float) for name in PLACE)
+    centres, here = unit_vectors(ra_deg, dec_deg), unit_vectors(float(row["ra_deg"]), float(row["dec_deg"]))
+    apart, radius_arcmin = separation_deg(here, centres), float(row["r500_arcmin"])
+    near = (apart > SAME_PLACE_ARCSEC / 3600) & (60 * apart < MOST_R500 * (radius_arcmin + radii_arcmin))
+    mine = 60 * separation_deg(here, places) / radius_arcmin
+    nearer = np.zeros(numbers.size, bool)
+    for index in np.flatnonzero(near):
+        theirs = 60 * separation_deg(centres[index], places) / radii_arcmin[index]
+        if bool(row["flag_r500"]) == bool(clusters["flag_r500"][index]):
             nearer |= theirs < mine
         else:
             nearer |= (theirs < mine) | (theirs < 1) if row["flag_r500"] else (theirs < mine) & (mine >= 1)
