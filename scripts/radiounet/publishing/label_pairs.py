@@ -246,7 +246,6 @@ def own_islands(cutout: StoredCutout, row: Row, clusters: Table) -> list[int]:
     numbers = cutout.islands[pixels]
     ra, dec = to_sky(cutout.residual.wcs, pixels[1], pixels[0])
     places = unit_vectors(ra, dec)
-
     ra_deg, dec_deg, radii_arcmin = (np.asarray(clusters[name], float) for name in PLACE)
     centres, here = unit_vectors(ra_deg, dec_deg), unit_vectors(float(row["ra_deg"]), float(row["dec_deg"]))
     apart, radius_arcmin = separation_deg(here, centres), float(row["r500_arcmin"])
@@ -259,9 +258,8 @@ def own_islands(cutout: StoredCutout, row: Row, clusters: Table) -> list[int]:
             nearer |= theirs < mine
         else:
             nearer |= (theirs < mine) | (theirs < 1) if row["flag_r500"] else (theirs < mine) & (mine >= 1)
-    return [
-        int(number) for number in np.unique(numbers[mine <= 1]) if not nearer[numbers == number].mean() > 0.5
-    ]
+    inside = np.unique(numbers[mine <= 1]).tolist()
+    return [number for number in inside if nearer[numbers == number].mean() <= 0.5]
 
 
 def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:

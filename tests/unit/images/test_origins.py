@@ -10,6 +10,7 @@ from astropy.io import fits
 from models import write_tiny_model
 from radiounet.errors import BadDataError, OriginError
 from radiounet.images.image import grid_wcs
+from radiounet.images.origins import mask_peak
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.islands import find_islands
 from radiounet.network.inference import open_model, write_cores
@@ -164,3 +165,10 @@ def test_tiles_that_lack_something_are_named(made, tmp_path, name):
         write_cores(path, *open_model(made / "first"), tmp_path / "cores.h5")
     assert caught.value.file == str(path)
     assert not (tmp_path / "cores.h5").exists()
+
+
+def test_islands_of_a_mask_of_an_older_version_reach_its_threshold():
+    header = fits.Header({"THRESH": 0.2})
+    assert mask_peak(header) == 0.2
+    header["MASKPEAK"] = 0.5
+    assert mask_peak(header) == 0.5
