@@ -114,6 +114,14 @@ def _flux(scores: Scores) -> str:
     return f"{flux['median']:.2f} ({flux['p16']:.2f} to {flux['p84']:.2f})"
 
 
+def _introduction(methods: Sequence[Scores]) -> list[str]:
+    """Lines that say what was measured on: once where that is the same for all."""
+    told = [_measured_on(one) for one in methods]
+    if len({*told}) == 1:
+        return told[:1]
+    return [f"- {one['method']}: {text}" for one, text in zip(methods, told, strict=True)]
+
+
 def _measured_on(scores: Scores) -> str:
     """Sentences that say what was measured on."""
     labelled = scores["labelled"]
@@ -158,7 +166,8 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Se
     Parameters
     ----------
     methods : sequence of dict
-        From `radiounet.learning.evaluation.evaluate`, all on the same images.
+        From `radiounet.learning.evaluation.evaluate`: of several methods on the same images, or of one on
+        several sets, whose names are then those of the methods.
     left_out : sequence of str, optional
         Names of methods that were not measured, for nothing was simulated to settle them on.
     """
@@ -177,7 +186,7 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Se
     lines = [
         "# Evaluation",
         "",
-        _measured_on(methods[0]),
+        *_introduction(methods),
         "",
         *markdown_table(heads, rows),
         "",
