@@ -1,4 +1,4 @@
-"""Scores of a model on several skies for its folder: card, ``metrics.json``, and page and figure of evaluation.
+"""Scores of a model on several skies for its folder: card, metrics, and the page of the evaluation.
 
 For models that ``make model`` did not make. The mask and the decision for clusters are those of the card.
 """

@@ -42,6 +42,7 @@ class ClusterIsland:
     """An island in its cluster, or the part of it that belongs to this cluster."""
 
     name: str
+    number: int
     measured: MeasuredObject
     place: Place
     flags: dict[str, bool]
@@ -83,8 +84,16 @@ class ClusterSources:
 
     def measure(
         self, cluster: Cluster, cutout: Cutout, p_diffuse: float, coverage: float
-    ) -> dict[str, object]:
-        """Columns of a cluster that follow from its cut-out, see `radiounet.measuring.columns.CLUSTERS`."""
+    ) -> tuple[dict[str, object], np.ndarray]:
+        """Measure a cluster on its cut-out.
+
+        Returns
+        -------
+        row : dict
+            Columns that follow from the cut-out, see `radiounet.measuring.columns.CLUSTERS`.
+        own : ndarray of bool, ``[y, x]``
+            Pixels of the islands that the row names, as far as these belong to the cluster.
+        """
         options = self._options
         y, x = np.indices(cutout.residual.shape)
         ra, dec = to_sky(
@@ -115,11 +124,12 @@ class ClusterSources:
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
             "flag_shared": bool(others) or any(one.shared for one in islands),
         }
-        mine = masked & self._own_pixels(cluster, cutout)
-        if mine.any():
+        own = self._own_pixels(cluster, cutout)
+        if (mine := masked & own).any():
             inside = region_flux(cutout, mine, options.calibration_error)
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
-        return row | self._of_kinds(cluster, islands)
+        named = np.isin(cutout.labels, [one.number for one in islands])
+        return row | self._of_kinds(cluster, islands), own & named
 
     def _place(self, cluster: Cluster) -> int:
         """What tells clusters apart: two rows at one place share their islands."""
@@ -188,7 +198,7 @@ class ClusterSources:
             names = ", ".join(owner.name for owner in parts if self._place(owner) != self._place(cluster))
             decision = Decision(decision.label, f"{decision.reason}; a part of an island shared with {names}")
         shared = len(parts) > 1 or self._shared(cluster, y, x)
-        return ClusterIsland(designation(sky), measured, place, flags, decision, shared)
+        return ClusterIsland(designation(sky), label, measured, place, flags, decision, shared)
 
     def _pixels(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of an island in the mosaic."""

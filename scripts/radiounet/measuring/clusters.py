@@ -18,8 +18,8 @@ from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
 from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
 from radiounet.measuring.components import CompactFiles
-from radiounet.measuring.cutout_files import write_cutouts
-from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, cut_out
+from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
+from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
@@ -110,7 +110,7 @@ class ClusterMeter:
                 )
         self._sources = ClusterSources(self._own, options, frequency, clusters)
 
-    def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], Cutout | None]:
+    def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], StoredCutout | None]:
         """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`, and the cut-out of the cluster.
 
         `p_diffuse` is the calibrated probability of the model's card (its largest
@@ -157,12 +157,13 @@ class ClusterMeter:
             row |= {"class": "N/A", "reason": why, "note": join_notes(cluster.note, why)}
             return row, None
         cutout = cut_out(self._own, box)
-        row |= self._sources.measure(cluster, cutout, p_diffuse, coverage)
+        columns, pixels = self._sources.measure(cluster, cutout, p_diffuse, coverage)
+        row |= columns
         row["note"] = join_notes(cluster.note, str(row["note"]), self._assumed)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover only the {100 * own:.0f} % of R500 on its own mosaic"
             row["note"] = join_notes(str(row["note"]), why)
-        return row, cutout
+        return row, StoredCutout.of(cutout, pixels)
 
     def _own_coverage(self, cluster: Cluster) -> float:
         """Part of the aperture for which the cluster's own mosaic has data, whoever owns it."""

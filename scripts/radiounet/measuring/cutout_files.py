@@ -19,8 +19,9 @@ from radiounet.images.words import printable
 from radiounet.images.writing import atomic
 from radiounet.measuring.cutouts import Cutout
 
-PLANES = ("RESIDUAL", "COMPACT", "ISLANDS")
-"""Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked."""
+PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN")
+"""Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked; 1 where an
+island, or this part of it, is the cluster's."""
 COMPONENTS = "COMPONENTS"
 """Extension of each cluster: its compact sources as a table."""
 
@@ -37,6 +38,9 @@ class StoredCutout:
         Compact sources that were taken away, Jy/beam.
     islands : ndarray of int32
         Islands of the mosaic from 1, 0 outside, -1 where a resolved radio galaxy was blanked.
+    own : ndarray of bool or None
+        Where `islands` has an island of this cluster, or the part of one that is its own; the island, where
+        the cut-out is of one. None in a file of an older version, which does not tell.
     components : Table
         Compact sources: ``ra_deg``, ``dec_deg`` (ICRS), ``peak_jy``, ``error_jy`` (per beam).
     rms_jy : float
@@ -48,13 +52,14 @@ class StoredCutout:
     residual: Plane
     compact: np.ndarray
     islands: np.ndarray
+    own: np.ndarray | None
     components: Table
     rms_jy: float
     part: tuple[slice, slice]
 
     @classmethod
-    def of(cls, cutout: Cutout) -> "StoredCutout":
-        """Keep of a cut-out what its file holds."""
+    def of(cls, cutout: Cutout, own: np.ndarray) -> "StoredCutout":
+        """Keep of a cut-out what its file holds; `own` may reach over what was blanked."""
         plane, rows, columns = cutout.mosaic.plane, *cutout.part
         residual = Plane(cutout.residual, plane.wcs[rows, columns], plane.beam, plane.resolution)
         islands = np.where(cutout.blanked, -1, cutout.labels).astype(np.int32)
@@ -65,7 +70,8 @@ class StoredCutout:
             units={"ra_deg": "deg", "dec_deg": "deg", "peak_jy": "Jy/beam", "error_jy": "Jy/beam"},
         )
         rms = float(np.median(cutout.rms[cutout.known])) if cutout.known.any() else np.nan
-        return cls(residual, cutout.compact, islands, components, rms, cutout.part)
+        own = own & (islands > 0)
+        return cls(residual, cutout.compact, islands, own, components, rms, cutout.part)
 
     @property
     def image(self) -> np.ndarray:
@@ -85,11 +91,13 @@ class StoredCutout:
         """Extensions of one cluster (`PLANES` and `COMPONENTS`), numbered as ``EXTVER``."""
         header = self.header()
         header["CLUSTER"] = printable(name)
-        planes = (self.residual.data, self.compact, self.islands)
+        assert self.own is not None  # only those of other versions have none, and are not written
+        planes = (self.residual.data, self.compact, self.islands, self.own.astype(np.uint8))
         hdus: list[fits.hdu.base.ExtensionHDU] = [
             fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES, planes, strict=True)
         ]
-        del hdus[PLANES.index("ISLANDS")].header["BUNIT"]
+        for kind in ("ISLANDS", "OWN"):
+            del hdus[PLANES.index(kind)].header["BUNIT"]
         hdus.append(fits.table_to_hdu(self.components))
         hdus[-1].header["CLUSTER"] = header["CLUSTER"]
         hdus[-1].name = COMPONENTS
@@ -99,17 +107,17 @@ class StoredCutout:
 
 
 def write_cutouts(
-    path: str | Path, cutouts: Sequence[tuple[str, Cutout]], meta: Mapping[str, object]
+    path: str | Path, cutouts: Sequence[tuple[str, StoredCutout]], meta: Mapping[str, object]
 ) -> None:
     """Write the cut-outs of the clusters of a mosaic as one FITS file.
 
-    Each cluster has three image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
+    Each cluster has four image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
     its name in ``CLUSTER`` and their WCS; residual and compact sources add up to the image without its
     background.
 
     Parameters
     ----------
-    cutouts : sequence of (str, Cutout)
+    cutouts : sequence of (str, StoredCutout)
         Name of a cluster, and its cut-out.
     meta : mapping
         Provenance, as HISTORY.
@@ -118,9 +126,7 @@ def write_cutouts(
     for key, value in meta.items():
         primary.header.add_history(printable(f"{key}: {value}"))
     hdus = [
-        hdu
-        for number, (name, cutout) in enumerate(cutouts, start=1)
-        for hdu in StoredCutout.of(cutout).hdus(name, number)
+        hdu for number, (name, cutout) in enumerate(cutouts, start=1) for hdu in cutout.hdus(name, number)
     ]
     with atomic(path) as temporary:
         fits.HDUList([primary, *hdus]).writeto(temporary, overwrite=True)
@@ -149,7 +155,8 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
             for wcs, hdu in zip(places, found, strict=True)
         ]
         first = found[int(np.argmin(offsets))]
-        compact, islands, components = (hdus[kind, first.ver] for kind in (*PLANES[1:], COMPONENTS))
+        compact, islands, components = (hdus[kind, first.ver] for kind in ("COMPACT", "ISLANDS", COMPONENTS))
+        own = hdus["OWN", first.ver].data == 1 if ("OWN", first.ver) in hdus else None
         header = legible(first.header)
         wcs, data = celestial_plane(first.data, header, path)
         beam = read_beam(header, None, path)
@@ -160,6 +167,7 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
             residual,
             _native(compact.data),
             _native(islands.data),
+            own,
             Table.read(components),
             float(header.get("RMS", np.nan)),
             (rows, columns),

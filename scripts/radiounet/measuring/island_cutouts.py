@@ -68,7 +68,7 @@ def cut_out_island(
     nearest = np.argmin(np.hypot(rows + corner[0] - y, columns + corner[1] - x))
     number = int(labels[rows[nearest], columns[nearest]])
     cutout = cut_out(mosaic, mosaic.around(mosaic.boxes[number - 1], MARGIN_BEAMS * mosaic.beam_px))
-    stored = StoredCutout.of(cutout)
+    stored = StoredCutout.of(cutout, cutout.labels == number)
     rows_there, columns_there = (
         slice(inner.start + outer.start, inner.stop + outer.start)
         for inner, outer in zip(stored.part, window, strict=True)

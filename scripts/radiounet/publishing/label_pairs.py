@@ -7,23 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Row, Table
 from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.errors import ConfigError
-from radiounet.images.geometry import to_pixels, to_sky
+from radiounet.images.geometry import to_pixels
 from radiounet.images.image import open_plane
 from radiounet.images.provenance import provenance, sha256_of
-from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.words import one_line
 from radiounet.images.writing import atomic, write_fits
-from radiounet.measuring.cluster_sources import SAME_PLACE_ARCSEC
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import Part
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
-from radiounet.publishing.kit import CatalogueObject, cut, read_catalogues
+from radiounet.publishing.kit import CatalogueObject, cut
 from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates_by_name
 
 logger = logging.getLogger(__name__)
@@ -32,9 +29,6 @@ UNSURE = "unsure"
 SUFFIX = ".labels.fits"
 DIFFUSE = ("halo", "relic", "halo and relic")
 """Labels of diffuse emission; the others but `UNSURE` say that there is none."""
-PLACE = ("ra_deg", "dec_deg", "r500_arcmin")
-MOST_R500 = 3.0
-"""Farther apart than the sum of their R500 this many times, clusters do not compete for islands."""
 WING_BEAMS = 2.0
 """Around diffuse islands nothing is known: their wings are fainter than the mask."""
 
@@ -42,7 +36,7 @@ WING_BEAMS = 2.0
 def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
-    A label tells of the islands of its candidate: a cluster's own, see `own_islands`, or the one island.
+    A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one.
     Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for the wings of
     islands that are diffuse or have no label. All else is not known, and does not count in a training; nor
     do islands that one label calls diffuse and another not.
@@ -65,7 +59,8 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     ------
     ConfigError
         No table of labels, one without a label that says something, or names that the catalogues of
-        these results do not have; or the folder holds labels of other results.
+        these results do not have; clusters were measured by an older version; or the folder holds labels
+        of other results.
     """
     if not Path(labels).is_file():
         raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
@@ -75,7 +70,6 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     known: dict[str, Known] = {}
     images: dict[str, str] = {}
     beams: dict[str, float] = {}
-    clusters = read_catalogues(results).get("cluster", Table())
     for source, label in _labelled(results, labels, rows):
         cutout, _ = cut(source)
         mask = source.files["mask"]
@@ -83,7 +77,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
             known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
             beams[mask] = cutout.residual.beam.major_arcsec / cutout.residual.pixel_arcsec
-        known[mask].add(cutout, source, clusters, label in DIFFUSE)
+        known[mask].add(cutout, source, label in DIFFUSE)
     planes = {mask: one.labels(beams[mask]) for mask, one in known.items()}
     for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
         logger.warning("%s is left out: its labels say nothing of its pixels", images[mask])
@@ -192,26 +186,21 @@ class Known:
         planes = np.zeros((4, *shape), bool)
         return cls(planes[0], planes[1], planes[2], planes[3])
 
-    def add(
-        self,
-        cutout: StoredCutout,
-        source: CatalogueObject,
-        clusters: Table,
-        diffuse: bool,
-    ) -> None:
+    def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
-        part, is_island = cutout.part, cutout.islands > 0
-        distance_px = _distance_px(cutout, source.place)
+        if cutout.own is None:
+            raise ConfigError(
+                f"{source.files['cutouts']} does not say which islands are whose, because it is of an older "
+                "version: measure its clusters again"
+            )
+        part = cutout.part
         if source.kind == "cluster":
-            mine = own_islands(cutout, source.row, clusters)
-            aperture = distance_px * cutout.residual.pixel_arcsec / 60 <= float(source.row["r500_arcmin"])
-            self.empty[part] |= aperture & (cutout.islands == 0)
-            if diffuse and not mine:
+            distance_arcmin = _distance_px(cutout, source.place) * cutout.residual.pixel_arcsec / 60
+            self.empty[part] |= (distance_arcmin <= float(source.row["r500_arcmin"])) & (cutout.islands == 0)
+            if diffuse and not cutout.own.any():
                 logger.warning("%s is labelled, but has no island of its own", one_line(source.row["name"]))
-        else:
-            mine = [int(cutout.islands.flat[np.where(is_island, distance_px, np.inf).argmin()])]
-        (self.diffuse if diffuse else self.other)[part] |= is_island & np.isin(cutout.islands, mine)
-        self.seen[part] |= is_island
+        (self.diffuse if diffuse else self.other)[part] |= cutout.own
+        self.seen[part] |= cutout.islands > 0
         self.parts.append(part)
 
     @property
@@ -231,35 +220,6 @@ class Known:
         labels[self.diffuse] = 1
         labels[self.diffuse & self.other] = NO_DATA
         return labels
-
-
-def own_islands(cutout: StoredCutout, row: Row, clusters: Table) -> list[int]:
-    """Numbers of the islands inside R500 of a cluster to most of whose pixels no other is nearer.
-
-    Distances are in units of R500. As when clusters are measured, rows within `SAME_PLACE_ARCSEC` are one,
-    and a cluster of an assumed size has nothing in the known R500 of another; nor has one to which the
-    catalogue gives no island.
-    """
-    if not int(row["island_count"]):
-        return []
-    pixels = np.nonzero(cutout.islands > 0)
-    numbers = cutout.islands[pixels]
-    ra, dec = to_sky(cutout.residual.wcs, pixels[1], pixels[0])
-    places = unit_vectors(ra, dec)
-    ra_deg, dec_deg, radii_arcmin = (np.asarray(clusters[name], float) for name in PLACE)
-    centres, here = unit_vectors(ra_deg, dec_deg), unit_vectors(float(row["ra_deg"]), float(row["dec_deg"]))
-    apart, radius_arcmin = separation_deg(here, centres), float(row["r500_arcmin"])
-    near = (apart > SAME_PLACE_ARCSEC / 3600) & (60 * apart < MOST_R500 * (radius_arcmin + radii_arcmin))
-    mine = 60 * separation_deg(here, places) / radius_arcmin
-    nearer = np.zeros(numbers.size, bool)
-    for index in np.flatnonzero(near):
-        theirs = 60 * separation_deg(centres[index], places) / radii_arcmin[index]
-        if bool(row["flag_r500"]) == bool(clusters["flag_r500"][index]):
-            nearer |= theirs < mine
-        else:
-            nearer |= (theirs < mine) | (theirs < 1) if row["flag_r500"] else (theirs < mine) & (mine >= 1)
-    inside = np.unique(numbers[mine <= 1]).tolist()
-    return [number for number in inside if nearer[numbers == number].mean() <= 0.5]
 
 
 def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:

@@ -43,6 +43,13 @@ def test_a_cutout_comes_back_as_it_was_measured(run, number):
     np.testing.assert_array_equal(found.compact, made.compact)
     np.testing.assert_array_equal(found.islands, np.where(made.blanked, -1, made.labels))
     np.testing.assert_array_equal(found.image, made.residual + made.compact)
+    row = next(
+        one
+        for one in ecsv_table(products.clusters("a"))
+        if one["name"] == NAMES[number] and abs(one["ra_deg"] - RA - OFFSETS[number]) < 1e-3
+    )
+    assert len(np.unique(found.islands[found.own])) == row["island_count"]
+    assert not found.own[found.islands <= 0].any()
     assert found.residual.beam == mosaic.plane.beam
     assert found.rms_jy == np.median(made.rms[made.known])
     rows, columns = found.part
@@ -62,7 +69,8 @@ def test_compact_sources_are_listed_where_they_are(tmp_path):
     plane.data += (5e-3 * np.exp(-((y - 140) ** 2 + (x - 60) ** 2) / (2 * sigma**2))).astype(np.float32)
     mosaic = MeasuredMosaic.of(plane, np.zeros_like(plane.data), np.zeros(plane.data.shape, np.uint8))
     whole = tuple(slice(0, side) for side in plane.data.shape)
-    write_cutouts(tmp_path / "c.fits", [("one", cut_out(mosaic, whole))], {"made": "here"})
+    cutout = StoredCutout.of(cut_out(mosaic, whole), np.zeros(plane.data.shape, bool))
+    write_cutouts(tmp_path / "c.fits", [("one", cutout)], {"made": "here"})
     (row,) = read_cutout(tmp_path / "c.fits", "one", RA, DEC).components
     np.testing.assert_allclose(row["peak_jy"], 5e-3, rtol=0.1)
     there = to_sky(plane.wcs, 60, 140)
@@ -83,7 +91,8 @@ def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
     row = max(ecsv_table(products.islands("a")), key=lambda row: row["flux_mjy"])
     found = cut_out_island(*paths, row["ra_deg"], row["dec_deg"], row["extent_arcmin"])
     mosaic = MeasuredMosaic.read(*paths)
-    whole = StoredCutout.of(cut_out(mosaic, found.part))
+    part = cut_out(mosaic, found.part)
+    whole = StoredCutout.of(part, part.labels > 0)
     assert found.rms_jy == pytest.approx(whole.rms_jy, rel=1e-3)
     np.testing.assert_allclose(found.residual.data, whole.residual.data, atol=0.02 * whole.rms_jy)
     np.testing.assert_array_equal(found.residual.wcs.wcs.crpix, whole.residual.wcs.wcs.crpix)
@@ -92,6 +101,7 @@ def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
     assert number > 0
     area = row["area_arcmin2"] / (4.5 / 60) ** 2
     assert (found.islands == number).sum() == pytest.approx(area, rel=0.05)
+    np.testing.assert_array_equal(found.own, found.islands == number)
 
 
 def test_where_the_mask_has_no_island_there_is_no_cutout(tmp_path):

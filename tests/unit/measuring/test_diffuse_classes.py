@@ -50,7 +50,7 @@ def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None
     mask = (emission > 0.7 * RMS).astype(np.uint8)
     mosaic = MeasuredMosaic.of(plane, np.where(mask, p, 0.1).astype(np.float32), mask, classes)
     sources = ClusterSources(mosaic, OPTIONS, FREQUENCY_HZ, clusters or [cluster])
-    return sources.measure(cluster, cut_out(mosaic, box_around(plane, cluster, 1.5)), p_diffuse, 1.0)
+    return sources.measure(cluster, cut_out(mosaic, box_around(plane, cluster, 1.5)), p_diffuse, 1.0)[0]
 
 
 def test_a_halo():

@@ -11,7 +11,7 @@ from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue import join_limits
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
-from radiounet.measuring.cutout_files import write_cutouts
+from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
@@ -147,10 +147,13 @@ def test_cutouts_add_up_to_the_image(tmp_path):
     image = cutout(
         4e-4 * disc(30) + 5e-3 * np.exp(-((np.mgrid[:N_PX, :N_PX] - 90) ** 2).sum(0) / 7), disc(30)
     )
-    write_cutouts(tmp_path / "a.fits", [("Abell 1 é", image), ("B", image)], {"model": "m"})
+    stored = StoredCutout.of(image, image.labels > 0)
+    write_cutouts(tmp_path / "a.fits", [("Abell 1 é", stored), ("B", stored)], {"model": "m"})
     with fits.open(tmp_path / "a.fits") as hdus:
         assert [(hdu.name, hdu.ver) for hdu in hdus[1:]] == [
-            (kind, number) for number in (1, 2) for kind in ("RESIDUAL", "COMPACT", "ISLANDS", "COMPONENTS")
+            (kind, number)
+            for number in (1, 2)
+            for kind in ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "COMPONENTS")
         ]
         residual, compact, islands = (hdus[kind, 1].data for kind in ("RESIDUAL", "COMPACT", "ISLANDS"))
         whole = image.mosaic.plane.data[image.part]

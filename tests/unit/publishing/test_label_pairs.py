@@ -17,7 +17,7 @@ from radiounet.learning.pairs import read_pair
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.kit import CatalogueObject, read_catalogues
-from radiounet.publishing.label_pairs import Known, own_islands, write_label_pairs
+from radiounet.publishing.label_pairs import Known, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
@@ -136,59 +136,54 @@ def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
     assert (plane[inside & ~ndimage.binary_dilation(mask == 1, iterations=12)] == 0).all()
 
 
-def scene(islands):
-    """A cut-out of 240 px with these islands, in a mosaic of its own."""
-    plane = Plane(np.zeros((240, 240), np.float32), grid_wcs(RA, DEC, 240, 4.5), Beam(20, 20))
-    part = slice(0, 240), slice(0, 240)
-    return StoredCutout(plane, plane.data, islands.astype(np.int32), Table(), 1e-4, part)
-
-
-def clusters_at(*places, r500=6.0, assumed=()):
-    ra, dec = grid_wcs(RA, DEC, 240, 4.5).all_pix2world([place[::-1] for place in places], 0).T
-    columns = {"name": [f"C{n}" for n in range(len(ra))], "ra_deg": ra, "dec_deg": dec}
-    flags = [n in assumed for n in range(len(ra))]
-    ones = np.ones(len(ra), int)
-    return Table({**columns, "r500_arcmin": r500 * ones, "flag_r500": flags, "island_count": ones})
-
-
 def disc(y0, x0, radius):
     y, x = np.indices((240, 240))
     return np.hypot(y - y0, x - x0) < radius
 
 
-@pytest.mark.parametrize(
-    ("assumed", "expected"), [((), ([1], [2])), ((0,), ([], [1, 2])), ((1,), ([1, 2], []))]
-)
-def test_an_island_is_that_of_the_nearest_cluster(assumed, expected):
-    cutout = scene(1 * disc(120, 90, 12) + 2 * disc(120, 150, 12))
-    clusters = clusters_at((120, 90), (120, 150), assumed=assumed)
-    assert tuple(own_islands(cutout, row, clusters) for row in clusters) == expected
-    clusters["island_count"] = 0
-    assert own_islands(cutout, clusters[0], clusters) == []
-
-
-def test_an_arc_and_an_island_in_its_middle_are_both_a_clusters():
-    arc = disc(120, 120, 60) & ~disc(120, 120, 50) & (np.indices((240, 240))[0] > 120)
-    (row,) = clusters = clusters_at((120, 120))
-    assert own_islands(scene(1 * arc + 2 * disc(135, 120, 6)), row, clusters) == [1, 2]
-    # where it is blanked it is no island any more
-    assert own_islands(scene(-1 * arc + 2 * disc(135, 120, 6)), row, clusters) == [2]
-
-
 def test_around_islands_that_are_not_diffuse_it_is_known():
+    plane = Plane(np.zeros((240, 240), np.float32), grid_wcs(RA, DEC, 240, 4.5), Beam(20, 20))
+    islands = (1 * disc(120, 90, 12) + 2 * disc(120, 150, 12)).astype(np.int32)
+    part = slice(0, 240), slice(0, 240)
+    cutout = StoredCutout(plane, plane.data, islands, islands > 0, Table(), 1e-4, part)
+    ra, dec = plane.wcs.all_pix2world([[120, 120]], 0)[0]
+    table = Table({"name": ["A"], "ra_deg": [ra], "dec_deg": [dec], "r500_arcmin": [8.0]})
     known = Known.of((240, 240))
-    cutout = scene(1 * disc(120, 90, 12) + 2 * disc(120, 150, 12))
-    (row,) = clusters = clusters_at((120, 120), r500=8.0)
-    known.add(cutout, CatalogueObject("cluster", row, {}), clusters, diffuse=False)
+    known.add(cutout, CatalogueObject("cluster", table[0], {}), diffuse=False)
     labels = known.labels(20 / 4.5)
     assert (labels[disc(120, 120, 100)] == 0).all()
     assert (labels[~disc(120, 120, 108)] == 255).all()
 
 
-def test_labels_that_leave_nothing_known_are_refused(run, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(Known, "labels", lambda self, _: np.full(self.diffuse.shape, 255, np.uint8))
+def test_the_label_of_a_cluster_reaches_its_islands_outside_r500(tmp_path):
+    """Half an R500 outside, as relics are; and cut-outs of an older version do not tell whose they are."""
+    image = write_image(tmp_path / "a.fits", n_px=N_PX)
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world([[HALO[1] + 90, HALO[0]]], 0)[0]
+    table = Table({"name": ["A 1"], "ra": [ra], "dec": [dec], "z": [0.2], "R500": [4.6]})
+    run = run_to_catalogue(tmp_path, image, table)
+    path = labelled(run, tmp_path, "cluster", "relic")
+    (pair,) = write_label_pairs(run.root, path, str(tmp_path / "out"))
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    y, x = np.indices(plane.shape)
+    island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    assert (np.hypot(y - HALO[0], x - HALO[1] - 90)[island == island[HALO]] * 4.5 / 60 > 4.6).all()
+    np.testing.assert_array_equal(plane == 1, island == island[HALO])
+    with fits.open(run.cutouts("a"), mode="update") as hdus:
+        del hdus["OWN", 1]
+    with pytest.raises(ConfigError, match="does not say which islands are whose"):
+        write_label_pairs(run.root, path, str(tmp_path / "other"))
+
+
+def test_labels_that_leave_nothing_known_are_refused(tmp_path, caplog):
+    """A cluster inside its island, which is a halo by one label and an artefact by the other."""
+    image = write_image(tmp_path / "a.fits", n_px=N_PX)
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world([[HALO[1], HALO[0]]], 0)[0]
+    table = Table({"name": ["A 1"], "ra": [ra], "dec": [dec], "z": [0.2], "R500": [0.5]})
+    run = run_to_catalogue(tmp_path, image, table)
+    labelled(run, tmp_path, "cluster", "halo")
+    path = labelled(run, tmp_path, "island", "artefact")
     with pytest.raises(ConfigError, match="no label says anything of a pixel"):
-        write_label_pairs(run.root, labelled(run, tmp_path, "cluster", "halo"), str(tmp_path / "out"))
+        write_label_pairs(run.root, path, str(tmp_path / "out"))
     assert "is left out: its labels say nothing of its pixels" in caplog.text
     assert not (tmp_path / "out").exists()
 

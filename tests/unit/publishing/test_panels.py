@@ -39,7 +39,7 @@ def cutout_of(n_px=N_PX, fit=FIT):
     islands = np.where(halo > 3e-4, 7, 0).astype(np.int32)
     components = Table({"ra_deg": [RA], "dec_deg": [DEC], "peak_jy": [8e-3], "error_jy": [1e-4]})
     part = slice(0, n_px), slice(0, n_px)
-    return StoredCutout(plane, compact, islands, components, 1e-4, part), halo
+    return StoredCutout(plane, compact, islands, islands > 0, components, 1e-4, part), halo
 
 
 def row_of(fit=FIT, n_px=N_PX, **changes):
