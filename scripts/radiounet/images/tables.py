@@ -214,6 +214,8 @@ def _read_text(path: str | Path, text: str) -> Table:
     at = _header(lines)
     header, rest = lines[at].lstrip("# "), lines[at + 1 :]
     delimiter = _delimiter(header)
+    if delimiter == " " and header.count("|") > 1:
+        raise TableError(f"{path} separates its columns by |: save it with commas or tabs in their place")
     names = _fields(header, delimiter)
     units, rest = _units_above_rule(rest, delimiter)
     rows, comments = [], 0

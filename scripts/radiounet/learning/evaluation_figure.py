@@ -47,7 +47,8 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
     Parameters
     ----------
     methods : sequence of dict
-        From `radiounet.learning.evaluation.evaluate`.
+        From `radiounet.learning.evaluation.evaluate`; numbers of objects of several sets are shown from the
+        lowest to the highest.
 
     Returns
     -------
@@ -131,6 +132,7 @@ def _draw_dice(axes: Axes, methods: Sequence[Scores]) -> None:
 
 def _draw_recall(axes: Axes, methods: Sequence[Scores], key: str) -> None:
     bins = methods[0]["objects"][key]
+    counts = zip(*([row["count"] for row in one["objects"][key]] for one in methods), strict=True)
     for index, (one, colour) in enumerate(_coloured(methods)):
         rows = one["objects"][key]
         recall, count = _floats([row["recall"] for row in rows]), np.array([row["count"] for row in rows])
@@ -140,7 +142,8 @@ def _draw_recall(axes: Axes, methods: Sequence[Scores], key: str) -> None:
         places = np.arange(len(rows)) + 0.06 * (index - (len(methods) - 1) / 2)
         axes.errorbar(places, recall, error, color=colour, marker="o", markersize=4, elinewidth=0.8)
     names = [_bin_name(row["low"], row["high"]) for row in bins]
-    axes.set_xticks(range(len(bins)), [f"{n}\n({row['count']})" for n, row in zip(names, bins, strict=True)])
+    numbers = ["–".join(map(str, sorted({min(same), max(same)}))) for same in counts]
+    axes.set_xticks(range(len(bins)), [f"{n}\n({number})" for n, number in zip(names, numbers, strict=True)])
     axes.set_xlim(-0.5, len(bins) - 0.5)
     axes.set_ylim(-0.02, 1.05)
 

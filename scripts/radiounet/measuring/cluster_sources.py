@@ -25,7 +25,7 @@ from radiounet.measuring.diffuse_classes import (
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.islands import designation, island_centre, touches_blank
 from radiounet.measuring.objects import MeasuredObject, measure_object
-from radiounet.measuring.rows import class_means, fit_row, origin_columns
+from radiounet.measuring.rows import class_means, fit_row, notes_of, origin_columns
 from radiounet.measuring.separation import MIN_PIECE_BEAMS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
@@ -118,7 +118,7 @@ class ClusterSources:
             "compact_count": whole.compact_count,
             "blanked_fraction": whole.blanked_fraction,
             **origin_columns(cutout, aperture),
-            "note": join_notes(*_notes(cutout, *(one.measured.cutout for one in islands))),
+            "note": notes_of(cutout, *(one.measured.cutout for one in islands)),
             "island_count": len(islands),
             "islands": "; ".join(names),
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
@@ -315,11 +315,6 @@ def _places(clusters: Sequence[Cluster], vectors: np.ndarray) -> dict[tuple[floa
     near = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=2 * [len(clusters)])
     _, numbers = connected_components(near, directed=False)
     return {(one.ra_deg, one.dec_deg): int(n) for one, n in zip(clusters, numbers, strict=True)}
-
-
-def _notes(*cutouts: Cutout) -> list[str]:
-    """What is to be said of the compact sources of some cut-outs, each once."""
-    return list(dict.fromkeys(one.components.note for one in cutouts if one.components.note))
 
 
 def _kpc_per_arcmin(cluster: Cluster, options: MeasureOptions) -> float:

@@ -24,7 +24,7 @@ from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import clusters_to_measure, log_notes
+from radiounet.survey.cluster_tables import clusters_to_measure, first_of, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
@@ -286,7 +286,8 @@ def measure_clusters(
     model : str
         Whose card holds the calibration of `p_diffuse`.
     unplaced : bool
-        List clusters without a position too; for an image that is all there is.
+        List clusters without a position too, and count and name those outside; for an image that is all
+        there is.
     compact : CompactFiles, optional
         Where compact sources come from, beside the image itself.
     """
@@ -299,6 +300,8 @@ def measure_clusters(
         meter = ClusterMeter(survey, products, calibration, options, near, compact)
     if unplaced:
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
+    beside: Sequence[int] = np.setdiff1d(np.arange(len(clusters)), owned).tolist() if unplaced else []
+    outside = [clusters[index].name for index in beside if np.isfinite(clusters[index].ra_deg)]
     rows, shown = [], []
     for one in mine:
         if not one.measurable:
@@ -315,11 +318,14 @@ def measure_clusters(
             *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
             _hint_at_hours(clusters, options.unit) if unplaced and not owned else "",
         )
+        if outside:
+            logger.info("outside %s: %s", mosaic, first_of(outside))
         log_notes(mine, table)
     meta = maps_provenance(products[0].probability, products[0].mask) | {
         "clusters": Path(table).name if table else "none",
         "clusters_sha256": sha256_of(table) if table else "none",
         "clusters_rows": len(clusters),
+        **({"clusters_outside": len(outside)} if unplaced else {}),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",

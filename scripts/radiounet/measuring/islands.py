@@ -15,7 +15,7 @@ from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import FLAGS, classify_island, island_flags
 from radiounet.measuring.objects import measure_object
-from radiounet.measuring.rows import class_columns, class_means, fit_row, flux_columns
+from radiounet.measuring.rows import class_columns, class_means, fit_row, flux_columns, notes_of
 from radiounet.measuring.shapes import largest_size_px, on_sky_arcmin
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
@@ -133,7 +133,7 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
         "p_max": float(chance.max()),
         **class_columns(means),
         **flux_columns(measured),
-        "note": cutout.components.note,
+        "note": notes_of(cutout),
         **fit_row(measured, options.calibration_error),
         "peak_snr": float(np.max((cutout.filled / cutout.rms)[island])),
         "galactic_latitude_deg": latitude,

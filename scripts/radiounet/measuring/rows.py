@@ -9,6 +9,7 @@ from radiounet.measuring.cutouts import Cutout
 from radiounet.measuring.objects import MeasuredObject
 from radiounet.measuring.profiles import WITHIN_3, ExponentialFit
 from radiounet.network.architectures.registry import OTHER_CLASSES
+from radiounet.survey.survey import join_notes
 
 NO_FIT: dict[str, object] = {name: -1 if name == "fit_flag" else np.nan for name in FIT}
 """Columns of a fit that was not made."""
@@ -54,6 +55,15 @@ def position_angle_deg(cutout: Cutout, fit: ExponentialFit) -> float:
     ra, dec = to_sky(cutout.mosaic.plane.wcs, x - along * np.sin(angle), y + along * np.cos(angle))
     first, second = SkyCoord(ra, dec, unit="deg")
     return float(first.position_angle(second).deg % 180)
+
+
+def notes_of(*cutouts: Cutout) -> str:
+    """What is to be said of the image and of the compact sources of some cut-outs of it."""
+    plane, coarse = cutouts[0].mosaic.plane, ""
+    if (beam := plane.resolution) not in (None, plane.beam):
+        size = f"{beam.major_arcsec:.1f} x {beam.minor_arcsec:.1f} arcsec"
+        coarse = f"the beam of the image, {size}, is coarser than the model's"
+    return join_notes(coarse, *dict.fromkeys(one.components.note for one in cutouts))
 
 
 def class_means(cutout: Cutout, island: np.ndarray) -> dict[str, float]:

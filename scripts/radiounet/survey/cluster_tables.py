@@ -210,7 +210,9 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
 
 def _given_units(given: Sequence[str], columns: dict[str, object]) -> dict[str, u.UnitBase]:
     units = {}
-    by_lower = {name.lower(): name for name in columns}
+    # by our names, and by those in the table
+    by_lower = {str(getattr(column, "name", name)).strip().lower(): name for name, column in columns.items()}
+    by_lower |= {name.lower(): name for name in columns}
     for one in given:
         name, equals, text = one.partition("=")
         if not equals or name.strip().lower() not in by_lower:
@@ -273,6 +275,12 @@ def position_name(ra_deg: float, dec_deg: float) -> str:
     return f"J{tenths // 600:02d}{tenths % 600 / 10:04.1f}{sign}{minutes // 60:02d}{minutes % 60:02d}"
 
 
+def first_of(names: Sequence[str]) -> str:
+    """Names for one line of the log, `MAX_NAMED` at most, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
 def log_notes(clusters: Sequence[Cluster], path: str | Path) -> None:
     """Say in the log what is wrong with rows of a cluster table, and with how many."""
     named = defaultdict(list)
@@ -280,8 +288,7 @@ def log_notes(clusters: Sequence[Cluster], path: str | Path) -> None:
         if cluster.note:
             named[cluster.note].append(cluster.name)
     for note, names in list(named.items())[:MAX_NOTES]:
-        more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
         count = "1 cluster" if len(names) == 1 else f"{len(names):,} clusters"
-        logger.warning("%s of %s: %s (%s%s)", count, path, note, ", ".join(names[:MAX_NAMED]), more)
+        logger.warning("%s of %s: %s (%s)", count, path, note, first_of(names))
     if len(named) > MAX_NOTES:
         logger.warning("%d more notes on clusters of %s: see the column note", len(named) - MAX_NOTES, path)

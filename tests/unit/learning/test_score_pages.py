@@ -15,6 +15,7 @@ from radiounet.images.model_files import score_files
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.learning import open_scores, score_sets
 from radiounet.learning.evaluation import evaluate
+from radiounet.learning.evaluation_figure import draw_evaluation
 from radiounet.learning.evaluation_report import FEW_FALSE, evaluation_table, write_evaluation
 from radiounet.learning.methods import BASELINES, Calibration, Method
 from radiounet.learning.open_scores import run_scores
@@ -117,6 +118,28 @@ def test_objects_at_few_false_islands_are_those_of_a_mask_that_there_is(tmp_path
     page = (tmp_path / "evaluation.md").read_text()
     assert "on these same images, so expect less on others" in page
     assert "The Dice coefficient of its mask is at least 0.95" in page
+
+
+def test_one_method_on_several_sets_has_a_line_for_each(tmp_path):
+    sky = CROWDED.model_copy(update={"n_px": 256})
+    sets = {
+        name: write_simulated(tmp_path / f"{name}.fits", sky, seed) for name, seed in (("a", 3), ("b", 4))
+    }
+    scores = [
+        evaluate(BRIGHTNESS, [path], 0.25, Calibration(0.9)) | {"method": name} for name, path in sets.items()
+    ]
+    count_a, count_b = (one["objects"]["all"]["count"] for one in scores)
+    assert count_a != count_b
+    write_evaluation(scores, tmp_path)
+    lines = (tmp_path / "evaluation.md").read_text().splitlines()
+    assert [line.split(";")[1] for line in lines if line.startswith("- ")] == [
+        f" {count} diffuse object{'s' * (count != 1)}" for count in (count_a, count_b)
+    ]
+    figure = draw_evaluation(scores)
+    (axes,) = [one for one in figure.axes if one.get_title(loc="left").startswith("Objects found, by size")]
+    for number, text in enumerate(axes.get_xticklabels()):
+        counts = sorted({one["objects"]["by_las_arcmin"][number]["count"] for one in scores})
+        assert text.get_text().endswith(f"({'–'.join(map(str, counts))})")
 
 
 def test_objects_found_by_kind(tmp_path):

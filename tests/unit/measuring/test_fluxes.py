@@ -15,6 +15,7 @@ from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
+from radiounet.measuring.rows import notes_of
 from radiounet.settings.measure import MeasureOptions
 
 N_PX, RMS = 240, 1e-4
@@ -48,6 +49,10 @@ def test_flux_and_error_by_hand():
 def test_noise_of_a_coarser_image_counts_its_own_beams():
     region = disc(40)
     fine, coarse = (cutout(resolution=beam) for beam in (None, Beam(60, 60)))
+    assert (notes_of(fine), notes_of(cutout(resolution=Beam(20, 20)))) == ("", "")
+    assert (
+        notes_of(coarse, coarse) == "the beam of the image, 60.0 x 60.0 arcsec, is coarser than the model's"
+    )
     noise = [region_flux(one, region[20:220, 20:220], 0.0).noise_jy for one in (fine, coarse)]
     # nine times the beam: each independent element has nine times the flux density, and there are a ninth
     assert noise[1] / noise[0] == pytest.approx(3, rel=0.1)

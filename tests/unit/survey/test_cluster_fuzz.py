@@ -314,7 +314,8 @@ def test_what_is_left_out_of_an_image_is_counted_and_the_rest_has_a_note(tmp_pat
     ]
     assert np.isfinite(found["p_diffuse"]).tolist() == [True, True, False, False, False]
     assert np.isfinite(found["galactic_latitude_deg"]).tolist() == [True, True, True, True, False]
-    assert found.meta["clusters_rows"] == 6
+    assert (found.meta["clusters_rows"], found.meta["clusters_outside"]) == (6, 1)
+    assert "outside image: far" in caplog.messages
     assert (
         f"4 of the 6 clusters of {tmp_path}/in.csv lie in image, 2 of these can be measured"
         in caplog.messages

@@ -379,6 +379,20 @@ def test_columns_may_be_separated_in_several_ways(tmp_path, delimiter):
     assert [(one.name, one.ra_deg) for one in found] == [("Abell 1", 150), ("B", 151)]
 
 
+@pytest.mark.parametrize("head", ["name|ra|dec|z|M500", "#name|ra|dec|z|M500", "name | ra | dec | z | M500"])
+@pytest.mark.parametrize("name", ["A", "Abell 1"])
+def test_columns_separated_by_bars_are_named_as_that(tmp_path, head, name):
+    with pytest.raises(ConfigError, match=r"separates its columns by \|: save it with commas or tabs"):
+        read_text(tmp_path, f"{name}|150|35|0.2|3", head=head)
+
+
+@pytest.mark.parametrize("name", ["RAJ2000", "ra", "raj2000"])
+def test_a_unit_may_name_the_column_as_the_table_does(tmp_path, name):
+    head = "name,RAJ2000,DEJ2000,z,M500"
+    (one,) = read_text(tmp_path, "A,10,35,0.2,3", head=head, unit=[f"{name}=hourangle"])
+    assert one.ra_deg == pytest.approx(150)
+
+
 @pytest.mark.parametrize("kind", ["ecsv", "csv", "fits", "vot"])
 def test_odd_names(tmp_path, kind):
     names = ["#A", "# B", "x" * 240, "<b>&\"'|$", "-rf {x}", "Große 1", "", "A", "A", "../../x"]
