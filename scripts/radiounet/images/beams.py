@@ -66,6 +66,11 @@ class Beam:
         """Whether the axes are equal within 2 %, so that the angle says nothing."""
         return self.minor_arcsec >= (1 - BEAM_TOLERANCE) * self.major_arcsec
 
+    def cards(self, prefix: str = "", of: str = "") -> dict[str, tuple[float, str]]:
+        """Cards ``BMAJ``, ``BMIN`` and ``BPA``, deg: `prefix` before their names, `of` behind the unit."""
+        values = self.major_arcsec / 3600, self.minor_arcsec / 3600, self.angle_deg
+        return {prefix + key: (value, f"deg{of}") for key, value in zip(KEYS, values, strict=True)}
+
     @classmethod
     def from_text(cls, text: str) -> "Beam":
         """Beam given by a user: ``MAJ,MIN,PA``, or ``FWHM`` of a round one, in arcsec and deg.

@@ -96,12 +96,9 @@ class Plane:
         header = self.wcs.to_header()
         for key in ("DATE-REF", "MJDREF"):
             header.remove(key, ignore_missing=True)
-        header["BMAJ"] = (self.beam.major_arcsec / 3600, "deg")
-        header["BMIN"] = (self.beam.minor_arcsec / 3600, "deg")
-        header["BPA"] = (self.beam.angle_deg, "deg")
+        header.update(self.beam.cards())
         if self.resolution and self.resolution != self.beam:
-            header["RESBMAJ"] = (self.resolution.major_arcsec / 3600, "deg, resolution of the image")
-            header["RESBMIN"] = (self.resolution.minor_arcsec / 3600, "deg, resolution of the image")
+            header.update(self.resolution.cards("RES", ", resolution of the image"))
         header["BUNIT"] = "JY/BEAM"
         for note in self.notes:
             header.add_history(printable(note))
@@ -270,9 +267,12 @@ def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:
     given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
     if given == [None, None]:
         return beam
+    angle = header.get("RESBPA", 0.0)  # older versions did not write it
     if not all(isinstance(one, float) and 0 < one * 3600 < np.inf for one in given):
         raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
-    return Beam(given[0] * 3600, given[1] * 3600)
+    if not (isinstance(angle, float) and np.isfinite(angle)):
+        raise BeamError(f"{path}: RESBPA {angle} deg is no angle")
+    return Beam(given[0] * 3600, given[1] * 3600, angle)
 
 
 def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:

@@ -1,16 +1,18 @@
 """The user's own images brought to the beam and the grid of a model."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from scipy import ndimage
 
 from radiounet.errors import GridError
 from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_TO_SIGMA
-from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels
+from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
 from radiounet.images.image import (
     Plane,
     copy_frequency,
@@ -176,7 +178,20 @@ def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
     target = grid_wcs(square.ra_deg, square.dec_deg, n_px, pixel_arcsec)
     data = _on_grid(plane, target)
     note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    return Plane(data, target, plane.beam, plane.resolution, [*plane.notes, note])
+    resolution = plane.resolution and _from_icrs_north(plane.resolution, plane)
+    return Plane(data, target, plane.beam, resolution, [*plane.notes, note])
+
+
+def _from_icrs_north(beam: Beam, plane: Plane) -> Beam:
+    """Beam in the middle of a plane, its angle from the north of ICRS in place of that of the plane's frame."""
+    if is_equatorial_j2000(plane.wcs):
+        return beam
+    x, y = middle(plane.data.shape)
+    angle = np.radians(beam.angle_deg)
+    step_x, step_y = np.linalg.solve(jacobian(plane.wcs, x, y), [np.sin(angle), np.cos(angle)])
+    along = np.array([-1.0, 1.0])
+    ends = SkyCoord(*to_sky(plane.wcs, x + step_x * along, y + step_y * along), unit="deg")
+    return replace(beam, angle_deg=float(ends[0].position_angle(ends[1]).deg % 180))
 
 
 def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:

@@ -97,9 +97,6 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
             return
         if other_resolution.area_arcsec2 > resolution.area_arcsec2:
             resolution = other_resolution
-    cards["BMAJ"] = (beam.major_arcsec / 3600, "deg")
-    cards["BMIN"] = (beam.minor_arcsec / 3600, "deg")
-    cards["BPA"] = (beam.angle_deg, "deg")
+    cards.update(beam.cards())
     if not resolution.is_about(beam):
-        cards["RESBMAJ"] = (resolution.major_arcsec / 3600, "deg, resolution of the coarsest image")
-        cards["RESBMIN"] = (resolution.minor_arcsec / 3600, "deg, resolution of the coarsest image")
+        cards.update(resolution.cards("RES", ", resolution of the coarsest image"))

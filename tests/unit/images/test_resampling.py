@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from radiounet.errors import CelestialError, GridError
+from radiounet.errors import BeamError, CelestialError, GridError
 from radiounet.images.beams import Beam
 from radiounet.images.geometry import (
     is_equatorial_j2000,
@@ -18,6 +18,7 @@ from radiounet.images.geometry import (
 )
 from radiounet.images.image import Plane, check_grid, grid_wcs, place_of, read_plane
 from radiounet.images.resampling import prepare_image, to_model_grid
+from radiounet.measuring.cutouts import beam_covariance
 
 N_PX = 301
 
@@ -198,6 +199,36 @@ def test_the_product_of_a_galactic_image_says_icrs(tmp_path):
     row, column = np.unravel_index(np.nanargmax(made.data), made.data.shape)
     place = SkyCoord(*to_sky(made.wcs, column, row), unit="deg")
     assert place.separation(SkyCoord(150.0, 35.0, unit="deg")).arcsec < 3.2
+
+
+@pytest.mark.parametrize("angle", [45.0, -20.0])
+@pytest.mark.parametrize("grid", [one for one in GRIDS if one != "at the pole"])
+def test_a_coarse_beam_keeps_its_direction(tmp_path, grid, angle):
+    """The shape of the source in the product is that of the beam which its header names."""
+    plane = point_source(GRIDS[grid], Beam(60, 25, angle))
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    made = read_plane(tmp_path / "b.fits")
+    assert (made.resolution.major_arcsec, made.resolution.minor_arcsec) == pytest.approx((60, 25))
+    weight = np.nan_to_num(made.data)
+    y, x = np.indices(weight.shape)
+    centre = [(weight * one).sum() / weight.sum() for one in (y, x)]
+    offsets = y - centre[0], x - centre[1]
+    found = [[(weight * a * b).sum() / weight.sum() for b in offsets] for a in offsets]
+    expected = beam_covariance(made, *centre)
+    np.testing.assert_allclose(found, expected, atol=0.03 * np.trace(expected))
+
+
+@pytest.mark.parametrize("angle", ["x", "nan"])
+def test_a_direction_of_a_coarse_beam_that_is_none(tmp_path, angle):
+    cards = Plane(np.zeros((20, 20)), grid_wcs(150, 35, 20, 4.5), Beam(20, 20), Beam(60, 25, 45)).header()
+    cards["RESBPA"] = angle
+    fits.writeto(tmp_path / "a.fits", np.ones((20, 20), np.float32), cards)
+    with pytest.raises(BeamError, match="RESBPA"):
+        read_plane(tmp_path / "a.fits")
+    del cards["RESBPA"]  # an older version
+    fits.writeto(tmp_path / "b.fits", np.ones((20, 20), np.float32), cards)
+    assert read_plane(tmp_path / "b.fits").resolution == Beam(60, 25, 0)
 
 
 @pytest.mark.parametrize(
