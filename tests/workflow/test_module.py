@@ -34,6 +34,9 @@ onstart:
 
 onsuccess:
     survey.onsuccess()
+
+onerror:
+    survey.onerror()
 """
 
 
@@ -57,6 +60,24 @@ def test_another_workflow_adds_a_stage(tmp_path):
         for name in ("smoothed/one.fits", "report.html", "status.json"):
             (results / name).unlink()
     assert len(masked) == 1
+
+
+def test_a_rule_of_the_other_workflow_that_fails_is_told(tmp_path):
+    image = write_image(tmp_path / "one.fits")
+    own = [{"name": "one", "path": str(image)}]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"mosaics": {"source": "images", "images": own}}))
+    outer = OUTER.format(snakefile=str(ROOT / "workflow/Snakefile"))
+    (tmp_path / "Snakefile").write_text(
+        outer.replace("probability/{mosaic}.fits", "mosaics/{mosaic}/image.fits").replace(
+            "cp {input} {output}", "false"
+        )
+    )
+    said = snakemake("--cores", "2", "--", "results/images/smoothed/one.fits", cwd=tmp_path, status=1)
+    results = tmp_path / "results" / "images"
+    status = json.loads((results / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "1 failed" in said
+    assert not (results / ".radiounet.lock").exists()
 
 
 def test_the_layout_of_the_workflow_catalogue_runs_by_itself(tmp_path):

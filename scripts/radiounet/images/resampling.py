@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from radiounet.errors import GridError
 from radiounet.images.beams import Beam
+from radiounet.images.dates import image_date
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
 from radiounet.images.image import (
@@ -19,6 +20,7 @@ from radiounet.images.image import (
     covering_square,
     grid_wcs,
     has_scale,
+    open_image,
     read_plane,
     scales_over,
 )
@@ -183,7 +185,7 @@ def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
 
 
 def _from_icrs_north(beam: Beam, plane: Plane) -> Beam:
-    """Beam in the middle of a plane, its angle from the north of ICRS in place of that of the plane's frame."""
+    """Beam in the middle of a plane, its angle from the north of ICRS, no longer of the plane's frame."""
     if is_equatorial_j2000(plane.wcs):
         return beam
     x, y = middle(plane.data.shape)
@@ -235,5 +237,7 @@ def prepare_image(
         logger.info("%s: %s", source, note)
     header = plane.header()
     copy_frequency(header, source)
+    if date := image_date(open_image(source)[1]):
+        header["DATE-MAP"] = (date, "date of the image")
     header.extend(provenance(inputsha=sha256_of(source)))
     write_fits(target, plane.data, header)

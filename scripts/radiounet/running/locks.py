@@ -35,10 +35,10 @@ def hold(folder: str | Path) -> None:
         Another program works there; or a file of that name is there that is no lock.
     """
     path = Path(folder).resolve() / LOCK_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
     tries = 3
     while path not in _held:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             handle = open_lock(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be opened to lock {folder}: {error.strerror}") from None

@@ -190,9 +190,12 @@ def test_targets_of_absurd_size_are_refused(tmp_path):
 
 def test_the_product_of_a_galactic_image_says_icrs(tmp_path):
     plane = point_source(GRIDS["galactic"], Beam(18, 7, 60))
-    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    cards = plane.header()
+    cards["DATE"] = "2026-01-02"
+    fits.writeto(tmp_path / "a.fits", plane.data, cards)
     prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
     header = fits.getheader(tmp_path / "b.fits")
+    assert header["DATE-MAP"] == "2026-01-02T00:00:00.000"
     assert header["CTYPE1"] == "RA---SIN"
     assert header["RADESYS"] == "ICRS"
     made = read_plane(tmp_path / "b.fits")

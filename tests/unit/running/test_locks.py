@@ -82,6 +82,12 @@ def test_a_file_of_the_user_is_no_lock(tmp_path):
     assert (tmp_path / ".radiounet.lock").read_text() == "mine, too"
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be opened to lock .*: Not a directory"):
+        hold(tmp_path / "file" / "results")
+
+
 def test_a_folder_that_must_be_free_is_not_held(tmp_path, other):
     with pytest.raises(ConfigError, match=f"another program works in .*process {other.pid} on"):
         require_free(tmp_path)
