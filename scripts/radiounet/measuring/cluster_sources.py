@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import astropy.units as u
 import numpy as np
@@ -20,6 +21,7 @@ from radiounet.measuring.diffuse_classes import (
     Place,
     classify_cluster,
     classify_island,
+    counted_candidates,
     island_flags,
 )
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
@@ -129,7 +131,8 @@ class ClusterSources:
             inside = region_flux(cutout, mine, options.calibration_error)
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
         named = np.isin(cutout.labels, [one.number for one in islands])
-        return row | self._of_kinds(cluster, islands), own & named
+        counted = compress(islands, counted_candidates(decisions, fluxes))
+        return row | self._of_kinds(cluster, list(counted)), own & named
 
     def _place(self, cluster: Cluster) -> int:
         """What tells clusters apart: two rows at one place share their islands."""

@@ -70,15 +70,13 @@ FIT = {
         int,
         None,
         "meta.code.qual;stat.fit",
-        "Of the fit: sum of 1 not converged, 2 at a bound, 4 below 3 errors, 8 chi2 above 2; -1 no fit",
+        "Sum of 1 not converged, 2 at a bound, 4 below 3 errors by noise, 8 chi2 above 2; -1 no fit",
     ),
 }
 _TAKEN_AWAY = {
     "compact_mjy": Column(float, "mJy", _FLUX, "Compact sources taken away there"),
     "compact_count": Column(int, None, "meta.number", "Their number of components"),
-    "blanked_fraction": Column(
-        float, None, "stat.filling", "Part filled with the level around it: resolved radio galaxies"
-    ),
+    "blanked_fraction": Column(float, None, "stat.filling", "Part filled as a resolved radio galaxy", 5),
     "compact_origin": Column(
         str, None, "meta.note", "Where the compact sources come from: image, table or high resolution"
     ),
@@ -172,7 +170,7 @@ ISLANDS = {
         None,
         "arith.factor",
         "Part of the flux density that the island holds, by the brightness at its edge: 0.7 at least, and "
-        "0.88 where compact sources outshine it",
+        "0.78 where compact sources outshine it",
     ),
     **FIT,
     **_TAKEN_AWAY,
@@ -251,9 +249,9 @@ CLUSTERS = {
         float, None, "stat.probability", "Probability of hosting detectable diffuse emission"
     ),
     "p_beam_max": Column(
-        float, None, "stat.probability;stat.max", "Largest beam-averaged probability of a pixel inside R500"
+        float, None, "stat.probability;stat.max", "Largest beam-averaged probability inside R500, blanks as 0"
     ),
-    "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture that is in the mask"),
+    "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture in the mask", 5),
     "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density of its own islands inside R500"),
     "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
     "flux_r500_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside R500, mask or not"),
@@ -263,9 +261,13 @@ CLUSTERS = {
     "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 1),
     "halo_re_err_kpc": Column(float, "kpc", "stat.error;phys.size.radius", "Its error, that of the fit", 1),
     **_source("relic"),
-    "relic_count": Column(int, None, "meta.number", "Relic candidates; the sizes are those of the brightest"),
+    "relic_count": Column(
+        int, None, "meta.number", "Relic candidates that count; the sizes are those of the brightest"
+    ),
     "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 1),
-    "relic_distance_kpc": Column(float, "kpc", "phys.size", "Its centroid from the cluster's centre", 1),
+    "relic_distance_kpc": Column(
+        float, "kpc", "phys.size", "Its centroid, by brightness, from the cluster", 1
+    ),
     "relic_distance_r500": Column(float, None, "phys.size", "The same in R500"),
     "relic_tangential_deg": Column(
         float, "deg", "pos.posAng", "Its long axis from the radial direction: 90 is tangential", 1

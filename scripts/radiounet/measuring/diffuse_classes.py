@@ -237,6 +237,14 @@ def _mean_diffuse(measured: MeasuredObject) -> float:
     return float(cutout.mosaic.probability[cutout.part][measured.island].mean())
 
 
+def counted_candidates(decisions: Sequence[Decision], fluxes: Sequence[float]) -> list[bool]:
+    """Which islands of a cluster count: those with a class, and `SECOND_SHARE` of the brightest's flux."""
+    least = SECOND_SHARE * max(
+        (flux for one, flux in zip(decisions, fluxes, strict=True) if one.label != "U"), default=0.0
+    )
+    return [one.label != "U" and flux >= least for one, flux in zip(decisions, fluxes, strict=True)]
+
+
 def classify_cluster(
     decisions: Sequence[Decision],
     fluxes: Sequence[float],
@@ -252,8 +260,7 @@ def classify_cluster(
     decisions : sequence of Decision
         One per island.
     fluxes : sequence of float
-        Their flux densities, any unit. Candidates fainter than `SECOND_SHARE` of the brightest one do not
-        count.
+        Their flux densities, any unit, see `counted_candidates`.
     p_diffuse, coverage : float
         Probability of hosting diffuse emission; part of the aperture with data. NaN where unknown.
     others : sequence of str
@@ -267,10 +274,13 @@ def classify_cluster(
         return Decision("U", f"the emission inside R500 belongs to {', '.join(others)}")
     if not decisions:
         return Decision("NDE", f"no island of its own within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
-    candidates = [(one.label, flux) for one, flux in zip(decisions, fluxes, strict=True) if one.label != "U"]
-    least = SECOND_SHARE * max((flux for _, flux in candidates), default=0.0)
-    labels = sorted({label for label, flux in candidates if flux >= least})
-    named = [f"{one.label}: {one.reason}" for one in decisions]
+    counted = counted_candidates(decisions, fluxes)
+    labels = sorted({one.label for one, counts in zip(decisions, counted, strict=True) if counts})
+    faint = f"; below {SECOND_SHARE:g} of the brightest candidate, not counted"
+    named = [
+        f"{one.label}: {one.reason}{'' if counts or one.label == 'U' else faint}"
+        for one, counts in zip(decisions, counted, strict=True)
+    ]
     if len(named) > 1 and names:
         named = [f"{name} {text}" for name, text in zip(names, named, strict=True)]
     if not p_diffuse >= PROBABLE_HOST:

@@ -125,6 +125,16 @@ def test_a_halo_and_a_relic():
     assert f"{of_relic} cRR: " in row["reason"]
 
 
+def test_a_faint_second_candidate_counts_nowhere_and_is_named():
+    row = measured(halo() + 0.5 * bar(0, 75, 40, 5, 0))
+    of_halo, of_relic = row["islands"].split("; ")
+    assert (row["class"], row["island_count"], row["relic_count"]) == ("cRH", 2, 0)
+    assert "relic_flux_mjy" not in row
+    text = row["reason"].partition(f"{of_relic} cRR: ")[2]
+    assert text.endswith("below 0.3 of the brightest candidate, not counted")
+    assert "not counted" not in row["reason"].partition(f"{of_relic} cRR: ")[0]
+
+
 def test_nothing():
     row = measured(np.zeros((N_PX, N_PX)))
     assert row["class"] == "NDE"
