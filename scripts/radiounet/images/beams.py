@@ -159,7 +159,9 @@ def _of_table(table: Table, path: str | Path) -> Beam:
     except (u.UnitsError, ValueError, TypeError) as error:
         raise BeamError(f"{path}: its table BEAMS cannot be understood: {error}") from None
     if not np.allclose(rows, rows[0], rtol=ROUNDING, equal_nan=True):
-        raise BeamError(f"{path}: the {len(rows)} beams of its table BEAMS differ; one image has one beam")
+        raise BeamError(
+            f"{path}: the {len(rows)} beams of its table BEAMS differ; one image has one beam: {ADVICE}"
+        )
     return _checked(Beam(*(float(value) for value in rows[0])), f"{path} (table BEAMS)")
 
 

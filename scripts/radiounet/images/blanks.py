@@ -1,10 +1,30 @@
-"""Blanks written as zeros."""
+"""Blanks written as numbers."""
 
 import numpy as np
 from scipy import ndimage
 
 SOLID_PX = 5
-"""Side of a square of zeros that noise does not make: some 25 equal pixels."""
+"""Side of a square of equal pixels that noise does not make: some 25."""
+FAR_BELOW = 100.0
+"""Times the median of the absolute values: no brightness of an image is so far below zero."""
+
+
+def sentinel(image: np.ndarray) -> float | None:
+    """Lowest value of an image, where it must stand for a blank, such as -9999; else None.
+
+    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`.
+
+    Parameters
+    ----------
+    image : ndarray, ``[y, x]``
+        NaN where blank.
+    """
+    lowest = float(np.nanmin(image))
+    if lowest >= 0 or (image == lowest).sum() < SOLID_PX**2:
+        return None
+    if -lowest < FAR_BELOW * np.nanmedian(np.abs(image)) or solid_zeros(image - np.float32(lowest)) is None:
+        return None
+    return lowest
 
 
 def solid_zeros(image: np.ndarray) -> np.ndarray | None:

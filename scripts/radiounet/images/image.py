@@ -21,7 +21,7 @@ from radiounet.errors import (
     ShapeMismatchError,
 )
 from radiounet.images.beams import Beam, check_beam, choose_beam
-from radiounet.images.blanks import solid_zeros
+from radiounet.images.blanks import sentinel, solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
     middle,
@@ -255,6 +255,8 @@ def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
         raise AllBlankError(f"{stored.path}: all {plane.size} pixels are blank (NaN or zero)")
     else:
         brightest = max(np.nanmax(plane), -np.nanmin(plane))
+        if (value := sentinel(plane)) is not None:
+            raise BrightnessError(f"{stored.path}: areas of {value:g} Jy/beam: write NaN where it is blank")
     if brightest > BRIGHTEST_JY:
         raise BrightnessError(
             f"{stored.path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {stored.header.get('BUNIT')!r} "

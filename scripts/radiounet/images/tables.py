@@ -18,7 +18,7 @@ from astropy.io import votable
 from astropy.io.ascii import convert_numpy
 from astropy.io.votable.tree import CooSys, Resource, TableElement, VOTableFile
 from astropy.table import Table
-from astropy.units import UnitsWarning
+from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
 
 from radiounet.errors import BadDataError, TransientError
 
@@ -217,7 +217,7 @@ def _read_text(path: str | Path, text: str) -> Table:
     if delimiter == " " and header.count("|") > 1:
         raise TableError(f"{path} separates its columns by |: save it with commas or tabs in their place")
     names = _fields(header, delimiter)
-    units, rest = _units_above_rule(rest, delimiter)
+    units, rest = _units_of(rest, delimiter)
     rows, comments = [], 0
     stream = (line.strip(" ") + "\n" for line in rest)
     for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True):
@@ -245,15 +245,40 @@ def _read_text(path: str | Path, text: str) -> Table:
     return table
 
 
-def _units_above_rule(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
-    """Units of the columns, and the lines with data: VizieR rules off its header, with a line of units."""
+def _units_of(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
+    """Units of the columns, and the lines with data.
+
+    VizieR rules off its header, with a line of units above the rule. Others have a line of units alone: of
+    words that are units, above numbers.
+    """
     for number, line in enumerate(lines[:2]):
         fields = [field.strip() for field in _fields(line, delimiter)]
         if "---" in line and all(field and not field.strip("-") for field in fields):
             return (_fields(lines[0], delimiter) if number else []), lines[number + 1 :]
         if _has_number(line, delimiter):
             break
+    if len(lines) > 1 and _are_units(lines[0], delimiter):
+        units, first = (
+            [field.strip() for field in _fields(line.lstrip("# "), delimiter)] for line in lines[:2]
+        )
+        above = [value for unit, value in zip(units, first, strict=False) if unit.strip("-") and value]
+        if above and len(units) == len(first) and all(NUMBER.match(value) for value in above):
+            return [unit.strip("[]()-") for unit in units], lines[1:]
     return [], lines
+
+
+def _are_units(line: str, delimiter: str) -> bool:
+    """Whether a line, or comment, has units in some fields, and nothing or a dash in all others."""
+    texts = [field.strip().strip("[]()-") for field in _fields(line.lstrip("# "), delimiter)]
+    return any(texts) and all(not text or _is_unit(text) for text in texts)
+
+
+def _is_unit(text: str) -> bool:
+    if text.lower().strip('"') in ("h:m:s", "d:m:s"):
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
+        return not isinstance(Unit(text, parse_strict="silent"), UnrecognizedUnit)
 
 
 def _delimiter(header: str) -> str:
@@ -261,7 +286,7 @@ def _delimiter(header: str) -> str:
 
 
 def _header(lines: Sequence[str]) -> int:
-    """Index of the header: the first line, or the last comment of as many fields above a row of numbers."""
+    """Index of the header: the first line, or the last comment of as many fields, no units, above numbers."""
     first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     if first < len(lines) and not _has_number(lines[first], _delimiter(lines[first])):
         return first
@@ -270,7 +295,7 @@ def _header(lines: Sequence[str]) -> int:
         width = len(_fields(lines[number].lstrip("# "), delimiter))
         if first < len(lines) and width != len(_fields(lines[first], delimiter)):
             continue
-        if not _has_number(lines[number], delimiter):
+        if not (_has_number(lines[number], delimiter) or _are_units(lines[number], delimiter)):
             return number
     return min(first, len(lines) - 1)
 

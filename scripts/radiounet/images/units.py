@@ -27,7 +27,10 @@ def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> flo
     """
     text = _text(header) or default
     if not text:
-        raise UnitError(f"{path} has no BUNIT; an image must be in Jy/beam")
+        raise UnitError(
+            f"{path} has no BUNIT in the header of its image; an image must be in Jy/beam: if it is, write "
+            "BUNIT = 'Jy/beam' into that header"
+        )
     try:
         factor = u.Unit(_spelt(text, path)).to(u.Jy / u.beam)
     except (u.UnitsError, ValueError, TypeError, ArithmeticError):

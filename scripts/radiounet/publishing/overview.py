@@ -62,7 +62,7 @@ def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> N
     draw_colour_bar(figure, shown, plane, ax=axes, fraction=0.046, pad=0.03)
     handles = [
         *_draw_mask(axes, mask, step, islands),
-        *_number_islands(axes, islands, plane),
+        *_number_islands(axes, islands, mask, plane),
         *_draw_clusters(axes, clusters, plane),
         _draw_beam(axes, plane),
     ]
@@ -105,12 +105,14 @@ def _draw_mask(axes: WCSAxes, mask: np.ndarray, step: int, islands: Table) -> li
     return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission (islands: {len(islands)})")]
 
 
-def _number_islands(axes: WCSAxes, islands: Table, plane: Plane) -> list[Line2D]:
-    """Number the largest islands beside their right edge."""
+def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plane) -> list[Line2D]:
+    """Number the largest islands beside the right edge that the mask has in the row of their place."""
     largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
     for row in largest:
         x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
-        right = min(x + 30 * islands["extent_arcmin"][row] / plane.pixel_arcsec, 0.96 * plane.data.shape[1])
+        beside = mask[int(np.clip(round(float(y)), 0, len(mask) - 1)), max(round(float(x)), 0) :] != 1
+        gap = int(np.argmax(beside)) if beside.any() else beside.size
+        right = min(x + gap, 0.96 * plane.data.shape[1])
         axes.text(right, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []

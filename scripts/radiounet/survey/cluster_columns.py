@@ -174,7 +174,16 @@ class Rows:
             )
         known = plain[np.isfinite(plain)]
         as_logarithms = (known >= LOGARITHMS[0]) & (known <= LOGARITHMS[1])
-        if name == "M500" and self._stated(name, column) is None and known.size > 2 and as_logarithms.all():
+        doubtful = name == "M500" and self._stated(name, column) is None and as_logarithms.all()
+        if doubtful and known.size <= 2:  # one or two clusters may be that massive
+            self.note(
+                np.isfinite(plain),
+                lambda row: (
+                    f"M500 {plain[row]:g} was taken for 1e14 solMass; if it is a logarithm, give "
+                    "--unit 'M500=dex(solMass)'"
+                ),
+            )
+        elif doubtful:
             raise ConfigError(
                 f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms; give its "
                 "unit with --unit or, in the configuration, measure.unit: 'M500=dex(solMass)' or "

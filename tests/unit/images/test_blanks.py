@@ -139,3 +139,24 @@ def test_bscale_of_another_world(tmp_path, scale):
 def test_all_zero(tmp_path):
     with pytest.raises(AllBlankError):
         read_plane(write(tmp_path / "a.fits", np.zeros((40, 40), np.float32)))
+
+
+@pytest.mark.parametrize("value", [-9999.0, -1e4, -32768.0])
+def test_a_number_that_stands_for_a_blank_is_refused(tmp_path, value):
+    data = noise()
+    data[:8, 10:30] = value
+    with pytest.raises(BrightnessError, match=f"areas of {value:g} Jy/beam: write NaN where it is blank"):
+        read_plane(write(tmp_path / "a.fits", data))
+
+
+@pytest.mark.parametrize("bad", [[(3, 4)], [(y, x) for y in range(0, 60, 7) for x in range(0, 60, 7)]])
+def test_single_pixels_far_below_zero_are_values(tmp_path, bad):
+    data = noise()
+    data[tuple(zip(*bad, strict=True))] = -9999
+    assert np.isfinite(read_plane(write(tmp_path / "a.fits", data)).data).all()
+
+
+def test_a_level_below_zero_is_a_value(tmp_path):
+    data = np.full((60, 60), -0.5, np.float32)
+    data[20:40] += np.abs(noise()[20:40])
+    assert np.isfinite(read_plane(write(tmp_path / "a.fits", data)).data).all()

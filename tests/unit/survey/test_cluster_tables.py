@@ -386,6 +386,42 @@ def test_columns_separated_by_bars_are_named_as_that(tmp_path, head, name):
         read_text(tmp_path, f"{name}|150|35|0.2|3", head=head)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("name,ra,dec,z,M500", ",hour,deg,,1e14 Msun"),
+        ("name,ra,dec,z,M500", "-,[h:m:s],[deg],-,[1e14solMass]"),
+        ("# name,ra,dec,z,M500", "# -,hour,deg,-,1e14Msun"),
+        ("name;ra;dec;z;M500", "---;hour;deg;;10+14Msun"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_line_of_units_below_the_header_is_no_cluster(tmp_path, lines, number):
+    head, units = lines
+    rows = [f"A{n},10,40,0.2,5".replace(",", ";" if ";" in head else ",") for n in range(number)]
+    found = read_text(tmp_path, units, *rows, head=head)
+    assert [one.name for one in found] == [f"A{n}" for n in range(number)]
+    assert found[0].ra_deg == pytest.approx(150)
+    assert found[0].r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
+    assert found[0].note == ""
+
+
+@pytest.mark.parametrize("first", ["A1,,,,", "deg,150,40,0.2,5", "J,150,40,0.2,5", "min,,,0.2,"])
+def test_a_first_row_of_odd_values_is_no_line_of_units(tmp_path, first):
+    found = read_text(tmp_path, first, "A2,151,40,0.2,5")
+    assert [one.name for one in found] == [first.partition(",")[0], "A2"]
+
+
+@pytest.mark.parametrize("masses", [(14.6,), (14.6, 13.2)])
+def test_masses_of_one_or_two_clusters_that_may_be_logarithms_are_noted(tmp_path, masses):
+    rows = [f"A{n},150,40,0.2,{mass}" for n, mass in enumerate(masses)]
+    for one, mass in zip(read_text(tmp_path, *rows), masses, strict=True):
+        assert f"M500 {mass:g} was taken for 1e14 solMass; if it is a logarithm" in one.note
+        assert one.measurable
+    for one in read_text(tmp_path, *rows, unit=["M500=1e14 solMass"]):
+        assert one.note == ""
+
+
 @pytest.mark.parametrize("name", ["RAJ2000", "ra", "raj2000"])
 def test_a_unit_may_name_the_column_as_the_table_does(tmp_path, name):
     head = "name,RAJ2000,DEJ2000,z,M500"
