@@ -28,6 +28,7 @@ __all__ = [
     "resampling",
     "squares",
     "tables",
+    "unit_words",
     "units",
     "words",
     "writing",

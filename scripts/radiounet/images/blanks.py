@@ -19,12 +19,14 @@ def sentinel(image: np.ndarray) -> float | None:
     image : ndarray, ``[y, x]``
         NaN where blank.
     """
-    lowest = float(np.nanmin(image))
-    if lowest >= 0 or (image == lowest).sum() < SOLID_PX**2:
+    lowest = np.nanmin(image)
+    blank = image == lowest
+    if lowest >= 0 or blank.sum() < SOLID_PX**2:
         return None
-    if -lowest < FAR_BELOW * np.nanmedian(np.abs(image)) or solid_zeros(image - np.float32(lowest)) is None:
+    others = np.abs(image[~blank & (image != 0) & np.isfinite(image)])
+    if not others.size or -lowest < FAR_BELOW * np.median(others):
         return None
-    return lowest
+    return None if solid_zeros(~blank) is None else float(lowest)
 
 
 def solid_zeros(image: np.ndarray) -> np.ndarray | None:

@@ -1,6 +1,5 @@
 """Which HDU of a FITS file holds the image, and which of its axes are celestial."""
 
-import logging
 import os
 import re
 import warnings
@@ -28,17 +27,9 @@ from radiounet.images.headers import (
 )
 from radiounet.images.reading import reading
 
-logger = logging.getLogger(__name__)
-
-CELESTIAL, WITH_UNIT = 2, 1
-"""What an image with celestial axes, and BUNIT beside them, ranks before others."""
-
 
 def open_image(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.Header, Table | None]:
-    """Image of a file, its header, and a table BEAMS, if asked.
-
-    The first image with celestial axes and BUNIT, or else the first with celestial axes, or else the first.
-    """
+    """First image with celestial axes, or else the first image; its header; a table BEAMS, if asked."""
     with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
         warnings.simplefilter("ignore", AstropyWarning)
         # opened here, since astropy leaves a file open whose first header it cannot read
@@ -60,17 +51,15 @@ def open_image(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.
 def _choose(
     hdus: fits.HDUList, path: str | Path, beams: bool
 ) -> tuple[np.ndarray, fits.Header, Table | None]:
-    chosen, rank, table = None, 0, None
-    for number, hdu in enumerate(hdus):
+    chosen, table = None, None
+    for hdu in hdus:
         header = legible(hdu.header)
         lengths = require_sane_axes(header, path)
         if hdu.is_image and len(lengths) >= 2 and 0 not in lengths:
-            new = CELESTIAL + WITH_UNIT * ("BUNIT" in header) if celestial_axes(header) else 1
-            if new > rank:
-                if rank:
-                    logger.info("%s: HDU %d is taken, not one before it (axes, unit)", path, number)
-                chosen, rank = (hdu, header), new
-        if rank == CELESTIAL + WITH_UNIT and not beams:
+            better = chosen is None or not celestial_axes(chosen[1])
+            if better and (chosen is None or celestial_axes(header)):
+                chosen = hdu, header
+        if chosen and not beams and celestial_axes(chosen[1]):
             break
         if beams and hdu.name == "BEAMS" and isinstance(hdu, fits.BinTableHDU):
             _require_whole(hdu, path)

@@ -256,7 +256,8 @@ def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
     else:
         brightest = max(np.nanmax(plane), -np.nanmin(plane))
         if (value := sentinel(plane)) is not None:
-            raise BrightnessError(f"{stored.path}: areas of {value:g} Jy/beam: write NaN where it is blank")
+            given = f"{value / stored.factor:g}"
+            raise BrightnessError(f"{stored.path}: areas of {given}: write NaN where the image is blank")
     if brightest > BRIGHTEST_JY:
         raise BrightnessError(
             f"{stored.path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {stored.header.get('BUNIT')!r} "

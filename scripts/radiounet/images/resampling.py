@@ -16,6 +16,7 @@ from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
 from radiounet.images.image import (
     Plane,
+    StoredPlane,
     copy_frequency,
     covering_square,
     grid_wcs,
@@ -180,13 +181,13 @@ def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
     target = grid_wcs(square.ra_deg, square.dec_deg, n_px, pixel_arcsec)
     data = _on_grid(plane, target)
     note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    resolution = plane.resolution and _from_icrs_north(plane.resolution, plane)
-    return Plane(data, target, plane.beam, resolution, [*plane.notes, note])
+    resolution = plane.resolution and from_icrs_north(plane.resolution, plane)
+    return Plane(data, target, from_icrs_north(plane.beam, plane), resolution, [*plane.notes, note])
 
 
-def _from_icrs_north(beam: Beam, plane: Plane) -> Beam:
+def from_icrs_north(beam: Beam, plane: Plane | StoredPlane) -> Beam:
     """Beam in the middle of a plane, its angle from the north of ICRS, no longer of the plane's frame."""
-    if is_equatorial_j2000(plane.wcs):
+    if beam.is_round or is_equatorial_j2000(plane.wcs):
         return beam
     x, y = middle(plane.data.shape)
     angle = np.radians(beam.angle_deg)

@@ -18,15 +18,23 @@ from astropy.io import votable
 from astropy.io.ascii import convert_numpy
 from astropy.io.votable.tree import CooSys, Resource, TableElement, VOTableFile
 from astropy.table import Table
-from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
+from astropy.units import UnitsWarning
 
 from radiounet.errors import BadDataError, TransientError
+from radiounet.images.unit_words import unit_of
 
 logger = logging.getLogger(__name__)
 
 DELIMITERS = ",;\t"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 """A decimal number as text tables write it; Fortran's D stands for E."""
+QUANTITY = re.compile(
+    rf"{NUMBER.pattern}|[+-]?\d{{1,3}}[:hd ]\s*\d{{1,2}}([:m' ]\s*\d{{1,2}}(\.\d*)?[s\"]?)?", re.ASCII
+)
+"""A number, also a sexagesimal one."""
+MISSING = {"", "-", "--", "---", "...", "nan", "null", "none", "n/a", "na", "masked"}
+NO_QUANTITY = {"text", "string", "str", "char"}
+"""What stands for a unit above texts."""
 MAX_BYTES = 1 << 30  # of a packed table
 AS_TEXT = {"*": [convert_numpy(str)]}  # how the readers of astropy leave text as it is
 
@@ -257,28 +265,31 @@ def _units_of(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
             return (_fields(lines[0], delimiter) if number else []), lines[number + 1 :]
         if _has_number(line, delimiter):
             break
-    if len(lines) > 1 and _are_units(lines[0], delimiter):
-        units, first = (
-            [field.strip() for field in _fields(line.lstrip("# "), delimiter)] for line in lines[:2]
-        )
-        above = [value for unit, value in zip(units, first, strict=False) if unit.strip("-") and value]
-        if above and len(units) == len(first) and all(NUMBER.match(value) for value in above):
-            return [unit.strip("[]()-") for unit in units], lines[1:]
+    units = _line_of_units(lines[0], delimiter) if len(lines) > 1 else []
+    values = [field.strip().replace("\u2212", "-") for field in _fields(lines[1], delimiter)] if units else []
+    below = [
+        value for unit, value in zip(units, values, strict=False) if unit and value.lower() not in MISSING
+    ]
+    if below and len(units) == len(values) and all(QUANTITY.fullmatch(value) for value in below):
+        logger.info("the line below the header is one of units: %s", lines[0].strip())
+        return units, lines[1:]
     return [], lines
 
 
-def _are_units(line: str, delimiter: str) -> bool:
-    """Whether a line, or comment, has units in some fields, and nothing or a dash in all others."""
-    texts = [field.strip().strip("[]()-") for field in _fields(line.lstrip("# "), delimiter)]
-    return any(texts) and all(not text or _is_unit(text) for text in texts)
+def _line_of_units(line: str, delimiter: str) -> list[str]:
+    """Units in a line, or comment, that has them in some fields and nothing in the others; else []."""
+    fields = [field.strip() for field in _fields(line.lstrip("# "), delimiter)]
+    units = [field[1:-1].strip() if field[:1] + field[-1:] in ("[]", "()") else field for field in fields]
+    units = ["" if unit.lower() in (*MISSING, *NO_QUANTITY) else unit for unit in units]
+    return units if any(units) and all(not unit or _is_unit(unit) for unit in units) else []
 
 
 def _is_unit(text: str) -> bool:
-    if text.lower().strip('"') in ("h:m:s", "d:m:s"):
-        return True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnitsWarning)
-        return not isinstance(Unit(text, parse_strict="silent"), UnrecognizedUnit)
+    try:
+        unit_of(text)
+    except ValueError:
+        return False
+    return not NUMBER.fullmatch(text)
 
 
 def _delimiter(header: str) -> str:
@@ -295,7 +306,7 @@ def _header(lines: Sequence[str]) -> int:
         width = len(_fields(lines[number].lstrip("# "), delimiter))
         if first < len(lines) and width != len(_fields(lines[first], delimiter)):
             continue
-        if not (_has_number(lines[number], delimiter) or _are_units(lines[number], delimiter)):
+        if not (_has_number(lines[number], delimiter) or _line_of_units(lines[number], delimiter)):
             return number
     return min(first, len(lines) - 1)
 

@@ -28,8 +28,9 @@ def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> flo
     text = _text(header) or default
     if not text:
         raise UnitError(
-            f"{path} has no BUNIT in the header of its image; an image must be in Jy/beam: if it is, write "
-            "BUNIT = 'Jy/beam' into that header"
+            f"{path} has no BUNIT in the header of its first image with celestial axes; an image must be in "
+            "Jy/beam: if it is, write BUNIT = 'Jy/beam' into that header; if another HDU is meant, put it "
+            "into a file of its own"
         )
     try:
         factor = u.Unit(_spelt(text, path)).to(u.Jy / u.beam)

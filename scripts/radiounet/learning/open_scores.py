@@ -68,6 +68,10 @@ def run_scores(
     """
     use_threads(threads)
     options, grid = TrainOptions(), _common_grid(models)
+    # before the networks are loaded: a mistake in a folder is soon told
+    paths = {one: labelled_set(one, labels) for one in sets if one not in SIMULATED}
+    labelled = [path for some in paths.values() for path in some]
+    _require_own_labels(labelled)
     loaded = _loaded(models)
     unsettled = [method.name for method, known in loaded if known.host_calibration is None]
     left_out = [] if calibration else [*unsettled, *(one.name for one in (*BASELINES, BY_HAND))]
@@ -75,13 +79,10 @@ def run_scores(
         logger.warning("left out, for there are no images to settle them on: %s", ", ".join(left_out))
     if not calibration and len(unsettled) == len(loaded):
         raise ConfigError("no model has a calibration of its own, and with --calibration 0 there is no other")
-    paths = {one: labelled_set(one, labels) for one in sets if one not in SIMULATED}
-    labelled = [path for some in paths.values() for path in some]
     for one, some in paths.items():
         warn_of_unused(one, some)
     if labels and labels not in paths:
         warn_of_unused(labels, labelled)
-    _require_own_labels(labelled)
     for path in labelled:
         read_scene(path, options.truth_snr, grid)  # before the long work begins
     with tempfile.TemporaryDirectory() as folder:

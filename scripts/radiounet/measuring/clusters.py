@@ -24,7 +24,7 @@ from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import clusters_to_measure, first_of, log_notes
+from radiounet.survey.cluster_tables import POSITION_COLUMNS, clusters_to_measure, first_of, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
@@ -252,7 +252,7 @@ def box_around(
 def _hint_at_hours(clusters: Sequence[Cluster], units: Sequence[str]) -> str:
     """What to try where all right ascensions could be hours, and no option names their unit."""
     ra_deg = np.array([one.ra_deg for one in clusters if np.isfinite(one.ra_deg)])
-    is_named = any(one.startswith("ra=") for one in units)
+    is_named = any(one.partition("=")[0].strip().lower() in POSITION_COLUMNS["ra"] for one in units)
     if is_named or not ra_deg.size or ra_deg.min() < 0 or ra_deg.max() >= 24:
         return ""
     return (

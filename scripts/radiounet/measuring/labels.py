@@ -15,8 +15,8 @@ import numpy as np
 from astropy.table import Table
 
 from radiounet.errors import ConfigError
-from radiounet.images.tables import ServiceError, TableError, read_table
-from radiounet.survey.cluster_columns import MISSING, SIGNS, Rows, column_numbers, column_texts
+from radiounet.images.tables import MISSING, ServiceError, TableError, read_table
+from radiounet.survey.cluster_columns import SIGNS, Rows, column_numbers, column_texts
 from radiounet.survey.cluster_tables import POSITION_COLUMNS, check_frame
 
 CLASSES = ("RH", "RR", "cRH", "cRR", "U", "NDE", "N/A")

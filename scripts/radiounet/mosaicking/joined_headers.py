@@ -10,7 +10,8 @@ from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import open_image
 from radiounet.images.headers import frequency_hz, require_total_intensity
-from radiounet.images.image import read_resolution
+from radiounet.images.image import open_plane, read_resolution
+from radiounet.images.resampling import from_icrs_north
 from radiounet.images.units import same_unit
 
 logger = logging.getLogger(__name__)
@@ -77,13 +78,17 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
 
 
 def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
-    """Write the beam of images, and the resolution they were made with, where all have the same."""
+    """Write the beam of images, and the resolution they were made with, where all have the same.
+
+    Directions are from the north of ICRS, whatever the frame of an image.
+    """
     beams: list[tuple[Beam, Beam]] = []
     for path in headers:
         _, header, table = open_image(path, beams=True)
         try:
             beam = read_beam(header, table, path)
-            beams.append((beam, read_resolution(header, beam, path)))
+            both, plane = (beam, read_resolution(header, beam, path)), open_plane(path, brightness=False)
+            beams.append((from_icrs_north(both[0], plane), from_icrs_north(both[1], plane)))
         except BeamError as error:
             logger.warning("%s: the result has no beam in its header", error)
             return
@@ -97,6 +102,9 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
             return
         if other_resolution.area_arcsec2 > resolution.area_arcsec2:
             resolution = other_resolution
+    for path, (_, other) in zip(headers, beams, strict=True):
+        if not resolution.is_round and not other.is_about(resolution):
+            logger.warning("the result has the resolution %s; that of %s is %s", resolution, path, other)
     cards.update(beam.cards())
     if not resolution.is_about(beam):
         cards.update(resolution.cards("RES", ", resolution of the coarsest image"))

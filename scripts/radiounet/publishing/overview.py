@@ -106,14 +106,17 @@ def _draw_mask(axes: WCSAxes, mask: np.ndarray, step: int, islands: Table) -> li
 
 
 def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plane) -> list[Line2D]:
-    """Number the largest islands beside the right edge that the mask has in the row of their place."""
+    """Number the largest islands beside the right edge that the mask has in the row of their centroid.
+
+    An arc may have its centroid beside it.
+    """
     largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
     for row in largest:
         x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
-        beside = mask[int(np.clip(round(float(y)), 0, len(mask) - 1)), max(round(float(x)), 0) :] != 1
-        gap = int(np.argmax(beside)) if beside.any() else beside.size
-        right = min(x + gap, 0.96 * plane.data.shape[1])
-        axes.text(right, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
+        half = 30 * islands["extent_arcmin"][row] / plane.pixel_arcsec
+        right = _right_edge(mask[int(np.clip(round(float(y)), 0, len(mask) - 1))] == 1, float(x), half)
+        place = min(right, 0.96 * plane.data.shape[1])
+        axes.text(place, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []
     which = "" if len(largest) == len(islands) else f" of the {len(largest)} largest islands"
@@ -122,6 +125,15 @@ def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plan
             [], [], color="none", marker="$1$", mec="black", mfc="black", label=f"row in islands.ecsv{which}"
         )
     ]
+
+
+def _right_edge(inside: np.ndarray, x: float, half: float) -> float:
+    """End of the run of masked pixels, ``[x]``, in or nearest to a place, within `half`; else the place."""
+    steps = np.diff(inside.astype(int), prepend=0, append=0)
+    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 0.5
+    gaps = np.maximum(np.maximum(starts - x, x - ends), 0)
+    near = np.flatnonzero(gaps <= half)
+    return float(ends[near[np.argmin(gaps[near])]]) if near.size else x
 
 
 def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:

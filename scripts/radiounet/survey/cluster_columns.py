@@ -14,9 +14,8 @@ import numpy as np
 from astropy.coordinates import Angle
 
 from radiounet.errors import ConfigError
-from radiounet.images.tables import NUMBER
-
-MISSING = {"", "-", "--", "---", "...", "nan", "null", "none", "n/a", "na", "masked"}
+from radiounet.images.tables import MISSING, NUMBER
+from radiounet.images.unit_words import unit_of
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,12 @@ TEXT = "SUO"  # kinds of columns that hold texts
 DEFAULT_UNITS = {"ra": u.deg, "dec": u.deg, "z": u.dimensionless_unscaled, "M500": u.Unit("1e14 solMass")}
 """Units of columns that name none. That of M500 holds for text tables, which cannot name one."""
 
-UNIT_WORDS = {
-    **dict.fromkeys(("degree", "degrees", "deg", "degs"), "deg"),
-    **dict.fromkeys(("hour", "hours", "hr", "hrs", "hms", "hourangle"), "hourangle"),
-    **dict.fromkeys(("arcminute", "arcminutes", "arcmins", "arcmin", "amin"), "arcmin"),
-    **dict.fromkeys(("arcsecond", "arcseconds", "arcsecs", "arcsec", "asec"), "arcsec"),
-    **dict.fromkeys(("radian", "radians", "rad"), "rad"),
-    **dict.fromkeys(
-        ("msun", "msol", "m_sun", "m_sol", "msolar", "solmass", "solarmass", "sunmass"), "solMass"
-    ),
-    "mpc": "Mpc",
-    "kpc": "kpc",
-}
 SIGNS = str.maketrans("\u2212\u00b0\u2032\u2033", "-dms")  # minus, degree, minute and second of arc
 NO_UNIT = {"redshift", "none", "dimensionless", "unitless"}
-SEXAGESIMAL = {"h:m:s": u.hourangle, "d:m:s": u.deg}
 
 
 def parse_unit(text: str, where: str) -> u.UnitBase:
-    """Read a unit as catalogues spell it: ``10+14Msun``, ``10**14 solMass``, ``DEGREE``, ``h:m:s``.
+    """Read a unit, see `radiounet.images.unit_words.unit_of`.
 
     Parameters
     ----------
@@ -94,14 +80,11 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
     ConfigError
     """
     text = text.strip()
-    if text.lower().strip('"') in SEXAGESIMAL:
-        return SEXAGESIMAL[text.lower().strip('"')]
     if text.startswith("["):
         raise ConfigError(f"{where}: {text} is a logarithm, which is written dex(solMass), for example")
-    words = re.sub(r"[A-Za-z_]+", lambda word: UNIT_WORDS.get(word[0].lower(), word[0]), text)
     try:
-        return u.Unit(words)
-    except (ValueError, TypeError) as error:
+        return unit_of(text)
+    except ValueError as error:
         why = textwrap.shorten(str(error), 200, placeholder=" ...")
         raise ConfigError(f"{where}: {text} is not a unit: {why}") from None
 

@@ -141,12 +141,23 @@ def test_all_zero(tmp_path):
         read_plane(write(tmp_path / "a.fits", np.zeros((40, 40), np.float32)))
 
 
-@pytest.mark.parametrize("value", [-9999.0, -1e4, -32768.0])
-def test_a_number_that_stands_for_a_blank_is_refused(tmp_path, value):
+@pytest.mark.parametrize("rows", [8, 40, 55])
+@pytest.mark.parametrize(("value", "unit"), [(-9999.0, "Jy/beam"), (-1e4, "mJy/beam"), (-32768.0, "Jy/beam")])
+def test_a_number_that_stands_for_a_blank_is_refused(tmp_path, value, unit, rows):
     data = noise()
-    data[:8, 10:30] = value
-    with pytest.raises(BrightnessError, match=f"areas of {value:g} Jy/beam: write NaN where it is blank"):
-        read_plane(write(tmp_path / "a.fits", data))
+    data[:rows, 10:] = value
+    with pytest.raises(BrightnessError, match=f"areas of {value:g}: write NaN where the image is blank"):
+        read_plane(write(tmp_path / "a.fits", data, BUNIT=unit))
+
+
+def test_the_lowest_level_of_coarse_integers_is_a_value(tmp_path):
+    data = np.rint(0.3 * noise(300)).astype(np.int16)
+    data[:20] = -1
+    data[100, 100] = 32000
+    path = write(tmp_path / "a.fits", data)
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header["BSCALE"] = 0.0015
+    assert np.isfinite(read_plane(path).data).all()
 
 
 @pytest.mark.parametrize("bad", [[(3, 4)], [(y, x) for y in range(0, 60, 7) for x in range(0, 60, 7)]])

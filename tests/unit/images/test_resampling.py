@@ -222,6 +222,24 @@ def test_a_coarse_beam_keeps_its_direction(tmp_path, grid, angle):
     np.testing.assert_allclose(found, expected, atol=0.03 * np.trace(expected))
 
 
+@pytest.mark.parametrize("beam", [Beam(60, 25, 45), Beam(19, 8, 30)])
+def test_a_wide_image_whose_pixels_differ_keeps_the_direction_of_its_beam(beam):
+    """Such an image is regridded before it is convolved."""
+    wcs = wcs_of(turned(0, 8, 8), (GALACTIC.l.deg, 0.0), "CAR", ("GLON", "GLAT"), 1401)
+    wcs.wcs.crpix = [701.0, 701.0 - GALACTIC.b.deg * 450]
+    plane = point_source(wcs, beam, 1401)
+    made = to_model_grid(plane, 4.5, 20.0)
+    y, x = (int(one) for one in np.unravel_index(np.nanargmax(made.data), made.data.shape))
+    near = np.s_[y - 30 : y + 31, x - 30 : x + 31]
+    weight = np.nan_to_num(made.data[near])
+    rows, columns = np.mgrid[-30:31, -30:31]
+    rows, columns = (one - (weight * one).sum() / weight.sum() for one in (rows, columns))
+    found = [[(weight * a * b).sum() / weight.sum() for b in (rows, columns)] for a in (rows, columns)]
+    expected = beam_covariance(made, y, x)
+    # pixels of 8 arcsec are coarse beside the narrow axis
+    np.testing.assert_allclose(found, expected, atol=0.08 * np.trace(expected))
+
+
 @pytest.mark.parametrize("angle", ["x", "nan"])
 def test_a_direction_of_a_coarse_beam_that_is_none(tmp_path, angle):
     cards = Plane(np.zeros((20, 20)), grid_wcs(150, 35, 20, 4.5), Beam(20, 20), Beam(60, 25, 45)).header()

@@ -1,9 +1,12 @@
 """What a mosaic of files has of their headers, and which files make none."""
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from radiounet.errors import FrequencyError, StokesError, UnitError
 from radiounet.images.headers import frequency_hz
@@ -130,9 +133,35 @@ def test_images_of_different_beams_make_one_without(join, caplog, cards, said):
 
 
 def test_the_resolution_of_a_coarser_image_is_kept(join, tmp_path):
-    header, _ = join(BEAM, BEAM | {"RESBMAJ": 45 / 3600, "RESBMIN": 30 / 3600})
-    assert header["RESBMAJ"] == pytest.approx(45 / 3600)
+    header, _ = join(BEAM, BEAM | {"RESBMAJ": 45 / 3600, "RESBMIN": 30 / 3600, "RESBPA": 40.0})
+    assert (header["RESBMAJ"], header["RESBPA"]) == pytest.approx((45 / 3600, 40))
     assert read_plane(tmp_path / "out.fits").resolution.minor_arcsec == pytest.approx(30)
+
+
+def test_resolutions_of_other_directions_are_told(join, caplog):
+    coarse = BEAM | {"RESBMAJ": 60 / 3600, "RESBMIN": 25 / 3600}
+    header, _ = join(coarse | {"RESBPA": 0.0}, coarse | {"RESBPA": 90.0})
+    assert header["RESBPA"] in (0, 90)
+    assert "the result has the resolution 60 x 25 arcsec" in caplog.text
+
+
+def test_the_direction_of_a_beam_is_that_on_the_grid_of_the_result(tmp_path):
+    """On a Galactic image it is from the Galactic north."""
+    place = SkyCoord(150.0, 35.0, unit="deg").galactic
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["GLON-SIN", "GLAT-SIN"], [place.l.deg, place.b.deg]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [20.5, 20.5], [-4.5 / 3600, 4.5 / 3600]
+    cards = wcs.to_header()
+    cards.update(BUNIT="Jy/beam", BMAJ=25 / 3600, BMIN=15 / 3600, BPA=45.0)
+    ones = np.ones((40, 40), np.float32)
+    fits.writeto(tmp_path / "image.fits", ones, cards)
+    fits.writeto(tmp_path / "weight.fits", ones, wcs.to_header())
+    fits.writeto(tmp_path / "grid.fits", ones, GRID.to_header())
+    pair = str(tmp_path / "image.fits"), str(tmp_path / "weight.fits")
+    coadd_files([pair], str(tmp_path / "grid.fits"), str(tmp_path / "out.fits"), str(tmp_path / "w.fits"))
+    along = place.directional_offset_by(45 * u.deg, 10 * u.arcsec).icrs
+    expected = place.icrs.position_angle(along).deg % 180
+    assert fits.getheader(tmp_path / "out.fits")["BPA"] == pytest.approx(expected, abs=0.1)
 
 
 def test_polarised_emission_makes_no_mosaic(join):

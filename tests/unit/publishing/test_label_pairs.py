@@ -14,7 +14,7 @@ from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
-from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.kit import CatalogueObject, read_catalogues
 from radiounet.publishing.label_pairs import Known, write_label_pairs
@@ -134,6 +134,32 @@ def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
     assert (inside & (mask == 1)).any()
     assert (plane[ndimage.binary_dilation(mask == 1, iterations=5)] == 255).all()
     assert (plane[inside & ~ndimage.binary_dilation(mask == 1, iterations=12)] == 0).all()
+
+
+def test_of_a_shared_island_a_label_says_nothing_of_the_others_part(tmp_path):
+    """Two clusters on either side of one halo, each with the half that is nearer."""
+    image = write_image(tmp_path / "a.fits", n_px=N_PX)
+    places = np.array([[HALO[1] - 8, HALO[0]], [HALO[1] + 8, HALO[0]]])
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world(places, 0).T
+    table = Table({"name": ["A", "B"], "ra": ra, "dec": dec, "z": [0.2] * 2, "R500": [4.0] * 2})
+    run = run_to_catalogue(tmp_path, image, table)
+    mask = fits.getdata(run.mask("a"))
+    regions = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    island = regions == regions[HALO]
+    own = np.zeros((2, *mask.shape), bool)
+    for plane, name, place in zip(own, "AB", zip(ra, dec, strict=True), strict=True):
+        cutout = read_cutout(run.cutouts("a"), name, *place)
+        plane[cutout.part] = cutout.own
+    assert own.any(axis=(1, 2)).all()
+    assert not (own[0] & own[1]).any()
+    np.testing.assert_array_equal((own[0] | own[1])[island], True)
+    first = next(one for one in candidates(run.root, "cluster", "catalogue") if one.row["name"] == "A")
+    labels = LabelTable(tmp_path / "labels.ecsv", "me")
+    labels.add(first, "halo")
+    (pair,) = write_label_pairs(run.root, str(labels.path), str(tmp_path / "out"))
+    plane = fits.getdata(pair.rpartition(":")[2])
+    np.testing.assert_array_equal(plane == 1, own[0])
+    assert (plane[own[1]] == 255).all()
 
 
 def disc(y0, x0, radius):

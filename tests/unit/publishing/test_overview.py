@@ -7,7 +7,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from radiounet.images.products import Products, segment_files
-from radiounet.publishing.overview import coarser, write_overview
+from radiounet.publishing.overview import _right_edge, coarser, write_overview
 from radiounet.running.outputs import made_here
 from stages import DEC, RA, run_stages, write_image
 
@@ -120,3 +120,22 @@ def test_a_cluster_whose_centre_lies_outside_says_so(halo, tmp_path, monkeypatch
         if "R500 and centre" in text.get_text()
     ]
     assert counts == ["R500 and centre (clusters: 2)", "R500 and centre (clusters: 1)"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "x", "half", "edge"),
+    [
+        ([(10, 20)], 15.0, 30, 19.5),  # inside
+        ([(30, 40)], 15.0, 30, 39.5),  # an arc to the right of its centroid
+        ([(2, 8)], 15.0, 30, 7.5),  # to its left
+        ([(2, 8), (20, 25), (30, 40)], 15.0, 30, 24.5),  # the nearest
+        ([(45, 50)], 15.0, 10, 15.0),  # another island
+        ([(40, 50)], 45.0, 30, 49.5),  # at the border
+        ([], 15.0, 30, 15.0),
+    ],
+)
+def test_a_number_stands_at_the_right_edge_of_its_island(runs, x, half, edge):
+    inside = np.zeros(50, bool)
+    for start, end in runs:
+        inside[start:end] = True
+    assert _right_edge(inside, x, half) == edge

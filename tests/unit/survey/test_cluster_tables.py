@@ -393,6 +393,7 @@ def test_columns_separated_by_bars_are_named_as_that(tmp_path, head, name):
         ("name,ra,dec,z,M500", "-,[h:m:s],[deg],-,[1e14solMass]"),
         ("# name,ra,dec,z,M500", "# -,hour,deg,-,1e14Msun"),
         ("name;ra;dec;z;M500", "---;hour;deg;;10+14Msun"),
+        ("name,ra,dec,z,M500", "text,hours,degrees,,1e14 Msol"),
     ],
 )
 @pytest.mark.parametrize("number", [1, 2])
@@ -406,10 +407,27 @@ def test_a_line_of_units_below_the_header_is_no_cluster(tmp_path, lines, number)
     assert found[0].note == ""
 
 
-@pytest.mark.parametrize("first", ["A1,,,,", "deg,150,40,0.2,5", "J,150,40,0.2,5", "min,,,0.2,"])
-def test_a_first_row_of_odd_values_is_no_line_of_units(tmp_path, first):
-    found = read_text(tmp_path, first, "A2,151,40,0.2,5")
-    assert [one.name for one in found] == [first.partition(",")[0], "A2"]
+@pytest.mark.parametrize("second", ["A2", "3C 295", "2A 0335"])
+@pytest.mark.parametrize(
+    "first", ["A1,,,,", "deg,150,40,0.2,5", "J,150,40,0.2,5", "min,,,0.2,", "1,150,35,,3"]
+)
+def test_a_first_row_of_odd_values_is_no_line_of_units(tmp_path, first, second):
+    found = read_text(tmp_path, first, f"{second},151,40,0.2,5")
+    assert [one.name for one in found] == [first.partition(",")[0], second]
+
+
+def test_names_that_are_numbers_are_no_units(tmp_path):
+    found = read_text(tmp_path, "1,150,35,0.2,3", "2,151,36,0.2,3")
+    assert [(one.name, one.ra_deg) for one in found] == [("1", 150), ("2", 151)]
+
+
+@pytest.mark.parametrize("value", ["10", "10:00:00", "10 00 00.0", "nan"])
+def test_a_line_of_units_stands_above_numbers_of_any_form(tmp_path, value):
+    found = read_text(tmp_path, ",h:m:s,deg,,dex(solMass)", f"A,{value},\u221240:00,0.2,14.7")
+    assert [one.name for one in found] == ["A"]
+    if value != "nan":
+        assert (found[0].ra_deg, found[0].dec_deg) == pytest.approx((150, -40))
+        assert found[0].r500_arcmin == pytest.approx(R500_ARCMIN, rel=0.01)
 
 
 @pytest.mark.parametrize("masses", [(14.6,), (14.6, 13.2)])
