@@ -6,6 +6,8 @@ For models that ``make model`` did not make. The mask and the decision for clust
 import argparse
 import tempfile
 
+from radiounet import __version__
+from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
 from radiounet.learning.evaluation import evaluate
 from radiounet.learning.evaluation_report import write_evaluation
@@ -40,8 +42,13 @@ def main() -> None:
     args = parser.parse_args()
     folder = model_folder(args.model)
     scores = scores_of(args.model, args.images, args.workers)
-    write_json(folder / "metrics.json", scores)
-    write_evaluation([one | {"method": f"{sky} sky"} for sky, one in scores.items()], folder)
+    methods = [one | {"method": f"{sky} sky"} for sky, one in scores.items()]
+    made = {"version": __version__, "codehash": code_hash()}
+    measured = {"images": args.images, "first_seed": MEASURED}
+    write_json(
+        folder / "metrics.json", {"scored_on": SIMULATED, "measured": measured, **made, "methods": methods}
+    )
+    write_evaluation(methods, folder)
     metrics = {
         "on": f"{args.images} held-out images of each sky, from seed {MEASURED}",
         **{sky: card_metrics(one) for sky, one in scores.items()},

@@ -12,6 +12,7 @@ from scipy import ndimage
 from radiounet.errors import GridError
 from radiounet.images.beams import Beam
 from radiounet.images.dates import image_date
+from radiounet.images.fits_planes import open_image
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
 from radiounet.images.image import (
@@ -21,7 +22,6 @@ from radiounet.images.image import (
     covering_square,
     grid_wcs,
     has_scale,
-    open_image,
     read_plane,
     scales_over,
 )
