@@ -9,10 +9,7 @@ import tempfile
 from radiounet import __version__
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
-from radiounet.learning.evaluation import evaluate
-from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.learning_curve import require_unseen
-from radiounet.learning.methods import model_method
 from radiounet.learning.score_sets import SIMULATED, simulated_set
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.model_cards import model_folder, read_card, write_card
@@ -22,6 +19,10 @@ from radiounet.settings.train import LOTSS_GRID, TrainOptions
 
 def scores_of(name: str, images: int, workers: int) -> dict[str, dict]:
     """Scores of a model on new images of every sky."""
+    # the processes that simulate import this file, and need no Keras
+    from radiounet.learning.evaluation import evaluate
+    from radiounet.learning.methods import model_method
+
     folder = model_folder(name)
     method, settled = model_method(folder)
     scores = {}
@@ -35,6 +36,8 @@ def scores_of(name: str, images: int, workers: int) -> dict[str, dict]:
 
 def main() -> None:
     """Measure a model and write its scores into its folder."""
+    from radiounet.learning.evaluation_report import write_evaluation
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="name or folder")
     parser.add_argument("--images", type=int, default=24, help="of each sky")

@@ -226,6 +226,8 @@ def _read_text(path: str | Path, text: str) -> Table:
         raise TableError(f"{path} separates its columns by |: save it with commas or tabs in their place")
     names = _fields(header, delimiter)
     units, rest = _units_of(rest, delimiter)
+    if units:
+        logger.info("%s: units are taken from the line below its header: %s", path, delimiter.join(units))
     rows, comments = [], 0
     stream = (line.strip(" ") + "\n" for line in rest)
     for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True):
@@ -271,7 +273,6 @@ def _units_of(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
         value for unit, value in zip(units, values, strict=False) if unit and value.lower() not in MISSING
     ]
     if below and len(units) == len(values) and all(QUANTITY.fullmatch(value) for value in below):
-        logger.info("the line below the header is one of units: %s", lines[0].strip())
         return units, lines[1:]
     return [], lines
 

@@ -8,9 +8,9 @@ from astropy.io import fits
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.beams import Beam, read_beam
-from radiounet.images.fits_planes import open_image
+from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.headers import frequency_hz, require_total_intensity
-from radiounet.images.image import open_plane, read_resolution
+from radiounet.images.image import StoredPlane, read_resolution
 from radiounet.images.resampling import from_icrs_north
 from radiounet.images.units import same_unit
 
@@ -84,14 +84,16 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
     """
     beams: list[tuple[Beam, Beam]] = []
     for path in headers:
-        _, header, table = open_image(path, beams=True)
+        data, header, table = open_image(path, beams=True)
         try:
             beam = read_beam(header, table, path)
-            both, plane = (beam, read_resolution(header, beam, path)), open_plane(path, brightness=False)
-            beams.append((from_icrs_north(both[0], plane), from_icrs_north(both[1], plane)))
+            resolution = read_resolution(header, beam, path)
         except BeamError as error:
             logger.warning("%s: the result has no beam in its header", error)
             return
+        wcs, plane = celestial_plane(data, header, path)
+        stored = StoredPlane(path, plane, wcs, header)
+        beams.append((from_icrs_north(beam, stored), from_icrs_north(resolution, stored)))
     (beam, resolution), first = beams[0], next(iter(headers))
     for path, (other, other_resolution) in zip(headers, beams, strict=True):
         if not other.is_about(beam):

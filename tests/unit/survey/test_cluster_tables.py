@@ -13,6 +13,7 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.catalogues import convert_catalogue
 from radiounet.survey.cluster_tables import clusters_to_measure, log_notes, read_clusters
 from radiounet.survey.cosmology import r500
+from text_tables import HEAD, read_text
 
 # H0 = 70, Om = 0.3, z = 0.2, M500 = 5e14 Msun, G = 4.30091e-9 Mpc (km/s)^2 / Msun:
 # H^2 = 4900 (0.3 1.2^3 + 0.7) = 5970.16, R500^3 = G M / (250 H^2) = 2150455 / 1492540 = 1.440802 Mpc^3
@@ -190,12 +191,6 @@ def test_published_catalogue_without_a_column(tmp_path):
 
 
 ROW = "A,150,35,0.2,3"
-HEAD = "name,ra,dec,z,M500"
-
-
-def read_text(tmp_path, *rows, head=HEAD, **options):
-    (tmp_path / "a.csv").write_text("\n".join([head, *rows]) + "\n")
-    return read_clusters(tmp_path / "a.csv", MeasureOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -377,74 +372,6 @@ def test_columns_may_be_separated_in_several_ways(tmp_path, delimiter):
     rows = [row.replace(",", delimiter) for row in ("Abell 1,150,35,0.2,3", "B,151,36,,5")]
     found = read_text(tmp_path, *rows, head="name,ra,dec,z,M500".replace(",", delimiter))
     assert [(one.name, one.ra_deg) for one in found] == [("Abell 1", 150), ("B", 151)]
-
-
-@pytest.mark.parametrize("head", ["name|ra|dec|z|M500", "#name|ra|dec|z|M500", "name | ra | dec | z | M500"])
-@pytest.mark.parametrize("name", ["A", "Abell 1"])
-def test_columns_separated_by_bars_are_named_as_that(tmp_path, head, name):
-    with pytest.raises(ConfigError, match=r"separates its columns by \|: save it with commas or tabs"):
-        read_text(tmp_path, f"{name}|150|35|0.2|3", head=head)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("name,ra,dec,z,M500", ",hour,deg,,1e14 Msun"),
-        ("name,ra,dec,z,M500", "-,[h:m:s],[deg],-,[1e14solMass]"),
-        ("# name,ra,dec,z,M500", "# -,hour,deg,-,1e14Msun"),
-        ("name;ra;dec;z;M500", "---;hour;deg;;10+14Msun"),
-        ("name,ra,dec,z,M500", "text,hours,degrees,,1e14 Msol"),
-    ],
-)
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_line_of_units_below_the_header_is_no_cluster(tmp_path, lines, number):
-    head, units = lines
-    rows = [f"A{n},10,40,0.2,5".replace(",", ";" if ";" in head else ",") for n in range(number)]
-    found = read_text(tmp_path, units, *rows, head=head)
-    assert [one.name for one in found] == [f"A{n}" for n in range(number)]
-    assert found[0].ra_deg == pytest.approx(150)
-    assert found[0].r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
-    assert found[0].note == ""
-
-
-@pytest.mark.parametrize("second", ["A2", "3C 295", "2A 0335"])
-@pytest.mark.parametrize(
-    "first", ["A1,,,,", "deg,150,40,0.2,5", "J,150,40,0.2,5", "min,,,0.2,", "1,150,35,,3"]
-)
-def test_a_first_row_of_odd_values_is_no_line_of_units(tmp_path, first, second):
-    found = read_text(tmp_path, first, f"{second},151,40,0.2,5")
-    assert [one.name for one in found] == [first.partition(",")[0], second]
-
-
-def test_names_that_are_numbers_are_no_units(tmp_path):
-    found = read_text(tmp_path, "1,150,35,0.2,3", "2,151,36,0.2,3")
-    assert [(one.name, one.ra_deg) for one in found] == [("1", 150), ("2", 151)]
-
-
-@pytest.mark.parametrize("value", ["10", "10:00:00", "10 00 00.0", "nan"])
-def test_a_line_of_units_stands_above_numbers_of_any_form(tmp_path, value):
-    found = read_text(tmp_path, ",h:m:s,deg,,dex(solMass)", f"A,{value},\u221240:00,0.2,14.7")
-    assert [one.name for one in found] == ["A"]
-    if value != "nan":
-        assert (found[0].ra_deg, found[0].dec_deg) == pytest.approx((150, -40))
-        assert found[0].r500_arcmin == pytest.approx(R500_ARCMIN, rel=0.01)
-
-
-@pytest.mark.parametrize("masses", [(14.6,), (14.6, 13.2)])
-def test_masses_of_one_or_two_clusters_that_may_be_logarithms_are_noted(tmp_path, masses):
-    rows = [f"A{n},150,40,0.2,{mass}" for n, mass in enumerate(masses)]
-    for one, mass in zip(read_text(tmp_path, *rows), masses, strict=True):
-        assert f"M500 {mass:g} was taken for 1e14 solMass; if it is a logarithm" in one.note
-        assert one.measurable
-    for one in read_text(tmp_path, *rows, unit=["M500=1e14 solMass"]):
-        assert one.note == ""
-
-
-@pytest.mark.parametrize("name", ["RAJ2000", "ra", "raj2000"])
-def test_a_unit_may_name_the_column_as_the_table_does(tmp_path, name):
-    head = "name,RAJ2000,DEJ2000,z,M500"
-    (one,) = read_text(tmp_path, "A,10,35,0.2,3", head=head, unit=[f"{name}=hourangle"])
-    assert one.ra_deg == pytest.approx(150)
 
 
 @pytest.mark.parametrize("kind", ["ecsv", "csv", "fits", "vot"])
