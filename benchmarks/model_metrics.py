@@ -9,7 +9,6 @@ import tempfile
 from radiounet import __version__
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
-from radiounet.learning.learning_curve import require_unseen
 from radiounet.learning.score_sets import SIMULATED, simulated_set
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.model_cards import model_folder, read_card, write_card
@@ -21,6 +20,7 @@ def scores_of(name: str, images: int, workers: int) -> dict[str, dict]:
     """Scores of a model on new images of every sky."""
     # the processes that simulate import this file, and need no Keras
     from radiounet.learning.evaluation import evaluate
+    from radiounet.learning.learning_curve import require_unseen
     from radiounet.learning.methods import model_method
 
     folder = model_folder(name)
