@@ -4,11 +4,31 @@ import numpy as np
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 FWHM_AREA = np.pi / (4 * np.log(2))
+KERNEL_SIGMAS = 5.0
+KERNEL_MARGIN_PX = 8
 
 
 def beam_area_px(beam_arcsec: float, pixel_arcsec: float) -> float:
     """Solid angle of a beam of the given FWHM, px."""
     return float(FWHM_AREA * (beam_arcsec / pixel_arcsec) ** 2)
+
+
+def gaussian_kernel(covariance: np.ndarray) -> np.ndarray:
+    """Gaussian of that covariance on pixels, ``[y, x]``, sum 1.
+
+    Made from its Fourier transform, ``exp(-2 pi^2 k C k)`` for the covariance C, which is right for
+    narrow ones, too.
+
+    Parameters
+    ----------
+    covariance : ndarray
+        ``[[yy, yx], [xy, xx]]``, px2.
+    """
+    half = [int(np.ceil(KERNEL_SIGMAS * np.sqrt(one))) + KERNEL_MARGIN_PX for one in np.diag(covariance)]
+    ky, kx = np.meshgrid(*(np.fft.fftfreq(2 * one + 1) for one in half), indexing="ij")
+    (yy, yx), (_, xx) = covariance
+    transform = np.exp(-2 * np.pi**2 * (yy * ky**2 + 2 * yx * ky * kx + xx * kx**2))
+    return np.fft.fftshift(np.fft.ifft2(transform).real)
 
 
 def beam_numbers(text: str) -> tuple[float, float, float]:

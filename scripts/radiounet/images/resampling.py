@@ -13,7 +13,7 @@ from radiounet.errors import GridError
 from radiounet.images.beams import Beam
 from radiounet.images.dates import image_date
 from radiounet.images.fits_planes import open_image
-from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.images.gaussian import FWHM_TO_SIGMA, gaussian_kernel
 from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
 from radiounet.images.image import (
     Plane,
@@ -39,8 +39,6 @@ EVEN = 0.03
 """How far pixels may differ over an image for one kernel to fit all of it."""
 LARGEST_SIDE_PX = 24_000
 """Side of the largest image that is made: 30 deg of 4.5" pixels, 2.3 GB."""
-KERNEL_SIGMAS = 5.0
-KERNEL_MARGIN_PX = 8
 STRIP_PX = 256
 
 
@@ -144,8 +142,7 @@ def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.n
     """What widens a beam to a round one, on pixels of any shape and direction, ``[y, x]`` float32, sum 1.
 
     The covariances of Gaussians add, so the kernel's is what the beam lacks along either
-    of its axes, none along one that has the width already. Made from its Fourier transform,
-    ``exp(-2 pi^2 k C k)`` for the covariance C, which is right for narrow kernels, too.
+    of its axes, none along one that has the width already.
 
     Parameters
     ----------
@@ -162,11 +159,7 @@ def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.n
     variances = FWHM_TO_SIGMA**2 * lacking
     pixels_of_sky = np.linalg.inv(sky_of_pixels)
     spread = pixels_of_sky @ axes @ np.diag(variances) @ axes.T @ pixels_of_sky.T
-    half = [int(np.ceil(KERNEL_SIGMAS * np.sqrt(one))) + KERNEL_MARGIN_PX for one in np.diag(spread)]
-    along_x, along_y = (np.fft.fftfreq(2 * one + 1) for one in half)
-    waves = np.stack(np.meshgrid(along_x, along_y))
-    transform = np.exp(-2 * np.pi**2 * np.einsum("iyx,ij,jyx->yx", waves, spread, waves))
-    return np.fft.fftshift(np.fft.ifft2(transform).real).astype(np.float32)
+    return gaussian_kernel(spread[::-1, ::-1]).astype(np.float32)
 
 
 def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:

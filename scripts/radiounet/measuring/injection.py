@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
+from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.image import read_plane
 from radiounet.images.noise import BOX_PX, local_rms, whole_boxes
 from radiounet.images.origins import check_maps, mask_peak, origin_error
 from radiounet.images.reading import fits_header, fits_plane
+from radiounet.measuring.cutouts import beam_covariance
 from radiounet.measuring.mocks import Box, Canvas, Mock
 from radiounet.measuring.object_scores import FOUND_FLUX
 from radiounet.network.masks import make_mask
@@ -100,11 +101,10 @@ class MockedImage:
         self._input_of = lru_cache(maxsize=96)(self._cut_input)
         self._alone: dict[tuple[int, int], np.ndarray] = {}
 
-    @property
-    def canvas(self) -> Canvas:
-        """What mocks must know of the image; its beam is taken as round."""
-        sigma_px = FWHM_TO_SIGMA * np.sqrt(self.plane.resolution_area_px / FWHM_AREA)
-        return Canvas(self.plane.data.shape, self.plane.beam_area_px, float(sigma_px))
+    def canvas(self, y: float, x: float) -> Canvas:
+        """What mocks around a pixel must know of the image."""
+        covariance = beam_covariance(self.plane, y, x)
+        return Canvas(self.plane.data.shape, self.plane.beam_area_px, covariance)
 
     def _normalised(self, image: np.ndarray) -> np.ndarray:
         beam_px = float(np.sqrt(self.plane.resolution_area_px / FWHM_AREA))

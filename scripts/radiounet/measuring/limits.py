@@ -112,6 +112,7 @@ class Site:
         self._scene, self._options = scene, options
         x, y = to_pixels(scene.plane.wcs, cluster.ra_deg, cluster.dec_deg)
         self._place = float(y), float(x)
+        self._canvas = scene.canvas(*self._place)
         per_arcmin = 60 / np.sqrt(float(pixel_area_arcsec2(scene.plane.wcs, x, y)))
         self._r500_px = cluster.r500_arcmin * per_arcmin
         self.notes = []
@@ -191,7 +192,7 @@ class Site:
             angle, turn = rng.uniform(0, 2 * np.pi, 2)
             distance = reach_px * np.sqrt(rng.random())
             centre = self._place[0] + distance * np.sin(angle), self._place[1] + distance * np.cos(angle)
-            mock = halo(self._scene.canvas, centre, radius_px, ratio, turn)
+            mock = halo(self._canvas, centre, radius_px, ratio, turn)
             if self._is_free(mock):
                 return mock
         return None
@@ -203,7 +204,7 @@ class Site:
         width_px, length_px = (_between(range_kpc, part) * self._px_per_kpc for range_kpc, part in sizes)
         for _ in range(1 + PLACES):
             angle = rng.uniform(0, 2 * np.pi)
-            mock = relic(self._scene.canvas, self._place, self._r500_px, width_px, length_px, angle)
+            mock = relic(self._canvas, self._place, self._r500_px, width_px, length_px, angle)
             if self._is_free(mock):
                 return mock
         return None

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy.signal import oaconvolve
+
+from radiounet.images.gaussian import gaussian_kernel
 
 REACH = 7.0
 """A mock is drawn out to this many scale lengths; 0.7 % of an exponential halo lies beyond."""
@@ -27,13 +29,18 @@ class Canvas:
     shape : (int, int)
     beam_area_px : float
         Solid angle that Jy/beam refers to.
-    blur_px : float
-        Standard deviation of the Gaussian beam that the image was made with.
+    covariance : ndarray
+        Of the Gaussian beam that the image was made with, ``[[yy, yx], [xy, xx]]``, px2.
     """
 
     shape: tuple[int, int]
     beam_area_px: float
-    blur_px: float
+    covariance: np.ndarray
+
+    @property
+    def blur_px(self) -> float:
+        """Largest standard deviation of the beam along rows or columns."""
+        return float(np.sqrt(np.diag(self.covariance).max()))
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ def _around(centre: tuple[float, float], reach: float) -> tuple[np.ndarray, np.n
 
 
 def _finished(canvas: Canvas, light: np.ndarray, y: np.ndarray, x: np.ndarray) -> Mock:
-    light = ndimage.gaussian_filter(light, canvas.blur_px, mode="constant", truncate=4)
+    light = oaconvolve(light, gaussian_kernel(canvas.covariance), mode="same")
     light *= canvas.beam_area_px / light.sum()
     peak = float(light.max())
     starts, sides = (int(y[0, 0]), int(x[0, 0])), light.shape

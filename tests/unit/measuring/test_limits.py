@@ -103,7 +103,20 @@ def walk(tmp_path):
 
 
 def a_halo(scene, y=160.0, x=150.0, radius_px=8.0):
-    return halo(scene.canvas, (y, x), radius_px, 0.8, 0.3)
+    return halo(scene.canvas(y, x), (y, x), radius_px, 0.8, 0.3)
+
+
+def test_mocks_have_the_beam_that_the_image_was_made_with(tmp_path):
+    scene = Walk(tmp_path, BMAJ=60 / 3600, BMIN=25 / 3600, BPA=45.0).scene()
+    mock = a_halo(scene, radius_px=0.01)
+    assert mock.peak == pytest.approx(20**2 / (60 * 25), rel=0.01)  # of 1 Jy, per beam of 20 arcsec
+    y, x = np.mgrid[mock.box]
+    found = [[np.average((a - a0) * (b - b0), weights=mock.light) for b, b0 in ((y, 160), (x, 150))]
+             for a, a0 in ((y, 160), (x, 150))]  # fmt: skip
+    long, short = (60 / 4.5 / 2.3548) ** 2, (25 / 4.5 / 2.3548) ** 2
+    # north is up and east is left: the long axis lies from the upper left to the lower right
+    expected = [[(long + short) / 2, (short - long) / 2], [(short - long) / 2, (long + short) / 2]]
+    np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
 def test_a_bright_mock_is_found_and_a_faint_one_is_not(walk):
@@ -316,7 +329,7 @@ def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
     stored = np.nan_to_num(scene._probability)
     assert stored.max() > 0.5
     for place in (np.unravel_index(stored.argmax(), stored.shape), (12, 390)):
-        nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
+        nothing = Trial(halo(scene.canvas(*place), place, 12.0, 1.0, 0.0), 0.0)
         starts = scene._touched(nothing.mock.region)
         assert (starts % card.step_px == 0).all()
         for start, core in zip(starts, scene._predict(starts, scene._tiles(nothing, starts)), strict=True):
@@ -329,11 +342,11 @@ def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
     # what the image holds is no mock, though its map had missed it in tiles that lie otherwise
     scene._probability[:], scene.mask[:] = 0.0, False
     place = np.unravel_index(stored.argmax(), stored.shape)
-    nothing = Trial(halo(scene.canvas, place, 12.0, 1.0, 0.0), 0.0)
+    nothing = Trial(halo(scene.canvas(*place), place, 12.0, 1.0, 0.0), 0.0)
     assert scene.look([nothing]) == [False]
     assert all(core.base is None for core in scene._alone.values())  # a view holds all cores of its batch
     scene._alone = {start: np.zeros_like(core) for start, core in scene._alone.items()}
     assert scene.look([nothing]) == [True]  # so the test would see it
     scene._alone.clear()
-    free = Trial(halo(scene.canvas, (300, 100), 12.0, 1.0, 0.0), 0.03)
+    free = Trial(halo(scene.canvas(300, 100), (300, 100), 12.0, 1.0, 0.0), 0.03)
     assert scene.look([free]) == [True]

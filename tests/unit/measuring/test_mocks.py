@@ -4,8 +4,9 @@ import pytest
 from radiounet.measuring.mocks import Canvas, Mock, halo, is_free, relic
 
 BEAM_AREA_PX = 22.0
-SHARP = Canvas((401, 401), BEAM_AREA_PX, 1e-3)
 BLUR_PX = 1.9
+ROUND = BLUR_PX**2 * np.eye(2)
+SHARP = Canvas((401, 401), BEAM_AREA_PX, 1e-6 * np.eye(2))
 MIDDLE = (200.0, 200.0)
 
 
@@ -24,10 +25,10 @@ def moments(plane):
     return (cy, cx), [(plane * a * b).sum() / total for a, b in ((y - cy, y - cy), (x - cx, x - cx))]
 
 
-@pytest.mark.parametrize("blur_px", [1e-3, BLUR_PX])
+@pytest.mark.parametrize("covariance", [1e-6 * np.eye(2), ROUND, [[20.0, 12.0], [12.0, 9.0]]])
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
-def test_a_halo_has_a_flux_density_of_1_jy_around_its_centre(blur_px, ratio):
-    mock = halo(Canvas((401, 401), BEAM_AREA_PX, blur_px), (200.3, 190.6), 12.0, ratio, 0.7)
+def test_a_halo_has_a_flux_density_of_1_jy_around_its_centre(covariance, ratio):
+    mock = halo(Canvas((401, 401), BEAM_AREA_PX, np.array(covariance)), (200.3, 190.6), 12.0, ratio, 0.7)
     assert mock.light.sum() / BEAM_AREA_PX == pytest.approx(1, abs=1e-5)
     assert moments(placed(mock))[0] == pytest.approx((200.3, 190.6), abs=0.05)
 
@@ -51,10 +52,15 @@ def test_a_halo_turns_from_the_columns_towards_the_rows():
     assert plane[224, 200] / plane[200, 200] == pytest.approx(np.exp(-1), rel=1e-4)
 
 
-def test_a_tiny_halo_is_the_beam():
-    plane = placed(halo(Canvas((401, 401), 2 * np.pi * BLUR_PX**2, BLUR_PX), MIDDLE, 0.01, 1.0, 0.0))
+@pytest.mark.parametrize(("yy", "yx", "xx"), [(BLUR_PX**2, 0.0, BLUR_PX**2), (20.0, 12.0, 9.0)])
+def test_a_tiny_halo_is_the_beam(yy, yx, xx):
+    area = 2 * np.pi * np.sqrt(yy * xx - yx**2)
+    canvas = Canvas((401, 401), area, np.array([[yy, yx], [yx, xx]]))
+    plane = placed(halo(canvas, MIDDLE, 0.01, 1.0, 0.0))
     assert plane[200, 200] == pytest.approx(1, rel=0.01)  # 1 Jy/beam
-    assert moments(plane)[1] == pytest.approx([BLUR_PX**2] * 2, rel=0.01)
+    y, x = np.mgrid[-200:201, -200:201]
+    found = [(plane * a * b).sum() / plane.sum() for a, b in ((y, y), (y, x), (x, x))]
+    assert found == pytest.approx([yy, yx, xx], rel=0.01)
 
 
 @pytest.mark.parametrize(
