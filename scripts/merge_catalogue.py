@@ -29,11 +29,12 @@ def main() -> None:
         files = [*graph.products.catalogues().values(), graph.products.configuration()]
         limits = graph.config.limits.enabled
         used = load_config(settings_of_run(args.settings.model_dump(mode="json")))
+        table = next(iter(graph.cluster_table), None)
         if graph.config.select.merges_regions:
             regions = SurveyRegions(graph)
             claim_outputs([*files, graph.products.region_index()], [*graph.cluster_table, *regions.files()])
             run = join_regions(map(regions.products, regions.mosaics))
-            write_catalogues(graph.products, run, graph.clusters, graph.survey)
+            write_catalogues(graph.products, run, graph.clusters, graph.survey, table)
             write_index(graph.products, regions.folders())
             write_configuration(used, graph.products.configuration())
             return
@@ -41,13 +42,9 @@ def main() -> None:
         claim_outputs([*files, *of_region, graph.products.region_index()], graph.cluster_table)
         # what is merged here is of one piece, whatever regions were merged here before
         Path(graph.products.region_index()).unlink(missing_ok=True)
-        run = merge_catalogues(
-            *(graph.products.root, graph.selected, graph.fields_used, graph.neighbours),
-            clusters=graph.clusters,
-            survey=graph.survey,
-            limits=limits,
-            others=graph.listed_if_rejected,
-        )
+        made = graph.products.root, graph.selected, graph.fields_used, graph.neighbours
+        listed = graph.clusters, graph.survey
+        run = merge_catalogues(*made, *listed, limits, graph.listed_if_rejected, table)
         if args.made_with:
             write_region_tables(graph.products, run, args.made_with)
         write_configuration(used, graph.products.configuration())

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
-from radiounet.measuring.catalogue import write_catalogue
+from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import CLUSTERS, make_table
 
 META = {"version": "1", "codehash": "0123456789ab", "model": "m"}

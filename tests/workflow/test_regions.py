@@ -19,7 +19,7 @@ from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS
 from radiounet.survey.survey import list_paths, read_survey
 from skies import add_halo, draw_noise
 
-from .conftest import Run
+from .conftest import Run, counted
 from .test_dag import write_list, write_mosaic_list
 from .test_survey import N_PX, SIGMA, hashes, publish
 
@@ -164,6 +164,23 @@ def test_catalogues_are_those_of_one_piece(runs):
         assert len(names) == 4
         assert hashes(catalogues(parts), f"{kind}.*") == names
     assert parts.counts() == {}
+
+
+def test_a_changed_row_of_the_cluster_table_measures_again_near_it(runs, tmp_path):
+    run = runs[0].copy(tmp_path / "whole")
+    path = run.folder / "clusters.ecsv"
+    table, ends = Table.read(path), {"merge_catalogue": 1, "report": 1, "all": 1}
+    table["z"][table["name"] == "outside"] = 0.3
+    table.write(path, overwrite=True)
+    assert run.counts() == counted(**ends)
+    table["R500"][table["name"] == "C3"] = 6.0  # in the south, 0.7 deg from the mosaic in the far north
+    table.write(path, overwrite=True)
+    assert run.counts() == counted(measure_clusters=3, **ends)
+    run(status=65)
+    after = hashes(catalogues(run), "clusters.*")
+    assert after != hashes(catalogues(runs[0]), "clusters.*")
+    run("--forcerun", "measure_clusters", status=65)
+    assert hashes(catalogues(run), "clusters.*") == after
 
 
 def publication(run, pixel=None):

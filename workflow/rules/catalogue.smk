@@ -39,7 +39,8 @@ rule measure_clusters:
     input:
         unpack(RULES.around_clusters),
         card=fixed(GRAPH.model_card),
-        clusters=as_inputs(*GRAPH.cluster_table),
+        # a newer table redoes what is near the rows that changed: see `rows` below
+        clusters=ancient(as_inputs(*GRAPH.cluster_table)),
         compact=RULES.compact,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -62,7 +63,7 @@ rule measure_clusters:
         ),
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=fixed(GRAPH.cluster_options),
-        rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
+        rows=lambda wildcards: GRAPH.rows_near(wildcards.mosaic),
         card=lambda wildcards: GRAPH.model_state,
         compact=RULES.compact_options,
         components=lambda wildcards: FRESHNESS.fingerprints.of_all(
@@ -86,7 +87,7 @@ if CONFIG.limits.enabled:
             mask=PRODUCTS.mask("{mosaic}"),
             card=fixed(GRAPH.model_card),
             weights=fixed(GRAPH.fetched_weights),
-            clusters=as_inputs(*GRAPH.cluster_table),
+            clusters=ancient(as_inputs(*GRAPH.cluster_table)),
         output:
             table=PRODUCTS.limits("{mosaic}"),
         log:
@@ -104,7 +105,7 @@ if CONFIG.limits.enabled:
             list=fixed(GRAPH.list_options),
             cells=lambda wildcards: GRAPH.cells(wildcards.mosaic),
             clusters=fixed(GRAPH.cluster_options),
-            rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
+            rows=lambda wildcards: GRAPH.rows_near(wildcards.mosaic, owned=True),
             card=lambda wildcards: GRAPH.model_state,
             settings=RULES.settings_of_mosaic(
                 *("limits", "measure.h0", "measure.omega_m", "measure.unit"),
@@ -136,6 +137,7 @@ rule merge_catalogue:
     params:
         settings=RULES.settings(*GRAPH.keys_of_tables),
         made_with=RULES.made_with,
+        rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         code=FRESHNESS.code("merge_catalogue"),
     shell:
         "stage merge_catalogue --settings {params.settings:q} {params.made_with:q} --log {log:q}"

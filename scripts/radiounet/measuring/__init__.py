@@ -5,6 +5,7 @@ Uses `radiounet.network` and the rooms below it, not `radiounet.simulation`.
 
 __all__ = [
     "catalogue",
+    "catalogue_files",
     "cluster_sources",
     "clusters",
     "columns",

@@ -1,45 +1,28 @@
 """The merging of the tables of all mosaics into the catalogues of a run."""
 
-import io
 import logging
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
-from astropy.io.votable.tree import Info
-from astropy.table import Column as TableColumn
 from astropy.table import Table
-from astropy.table.meta import get_yaml_from_table
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
-from radiounet.images.tables import quote_number_signs, votable_of
-from radiounet.images.words import printable, writable
-from radiounet.images.writing import atomic
-from radiounet.measuring.columns import PAGE, make_table, number_formats, unmeasured_cluster
+from radiounet.measuring.catalogue_files import write_catalogue
+from radiounet.measuring.columns import PAGE, make_table, unmeasured_cluster
 from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
-from radiounet.survey.cluster_tables import log_notes
+from radiounet.survey.cluster_tables import list_provenance, log_notes
 from radiounet.survey.survey import Cluster, Survey
 
 logger = logging.getLogger(__name__)
 
 ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "maskpeak", "minbeams")
 """What a catalogue may not mix."""
-
-_PARQUET_TYPES = {"f": "float64", "i": "int64", "b": "bool", "U": "string"}
-
-DESCRIPTIONS = {
-    "islands": "Islands of diffuse radio emission, with or without a cluster",
-    "clusters": "Clusters of galaxies with their diffuse radio emission, or its upper limit",
-    "rejected": "Images and tables that could not be used, and why",
-}
-"""What the rows of a catalogue are."""
 
 PER_MOSAIC = (
     "footprints",
@@ -243,6 +226,7 @@ def merge_catalogues(
     survey: Survey | None = None,
     limits: bool = False,
     others: Sequence[str] = (),
+    table: str | None = None,
 ) -> RunTables:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -264,6 +248,8 @@ def merge_catalogues(
         Join the tables of upper limits.
     others : sequence of str
         Further products, whose rejections are listed: files of compact sources, what other stages made.
+    table : str, optional
+        The input table, for the metadata.
 
     Returns
     -------
@@ -272,12 +258,16 @@ def merge_catalogues(
     """
     products = Products(root)
     run = read_run_tables(products, mosaics, fields, neighbours, limits, others)
-    write_catalogues(products, run, clusters, survey)
+    write_catalogues(products, run, clusters, survey, table)
     return run
 
 
 def write_catalogues(
-    products: Products, run: RunTables, clusters: Sequence[Cluster] = (), survey: Survey | None = None
+    products: Products,
+    run: RunTables,
+    clusters: Sequence[Cluster] = (),
+    survey: Survey | None = None,
+    table: str | None = None,
 ) -> None:
     """Write the catalogues of a run from its tables, or of a survey from those of its regions.
 
@@ -286,110 +276,18 @@ def write_catalogues(
     products : Products
         Name the catalogues.
     run : RunTables
-    clusters, survey
+    clusters, survey, table
         See `merge_catalogues`.
     """
     merged, rejections = merge_run(run.tables)
     measured = merged["clusters"]
+    measured.meta |= list_provenance(table)
     if clusters and survey:
         tables = zip(run.mosaics, run.tables["clusters"], strict=True)
         without = {mosaic: one for mosaic, one in tables if isinstance(one, Rejection)}
         measured = add_unmeasured(measured, clusters, survey, run.mosaics, without)
     rows = unique_rejections([*rejections, *run.rejections])
     rejected = make_table("rejected", rows, _merge_provenance(len(run.mosaics)))
-    for kind, table in (("islands", merged["islands"]), ("clusters", measured), ("rejected", rejected)):
+    for kind, one in (("islands", merged["islands"]), ("clusters", measured), ("rejected", rejected)):
         for suffix in CATALOGUE_SUFFIXES:
-            write_catalogue(table, products.catalogue(kind, suffix))
-
-
-def write_catalogue(table: Table, path: str | Path) -> None:
-    """Write FITS, VOTable (``.vot``), CSV or Parquet, by the suffix of `path`.
-
-    In FITS the extension is named after the file (``CLUSTERS``), and the description
-    and UCD of column n are the cards ``TCOMMn`` and ``TUCDn``; CSV has them in comment
-    lines before the header, Parquet in the metadata of its fields (``unit``, ``ucd``,
-    ``description``). FITS holds ASCII only: any other letter is a question mark there.
-    """
-    suffix = Path(path).suffix
-    with atomic(path) as temporary:
-        if suffix == ".vot":
-            _write_votable(table, temporary, Path(path).stem)
-        elif suffix == ".fits":
-            _write_fits(table, temporary, Path(path).stem)
-        elif suffix == ".parquet":
-            _write_parquet(table, temporary)
-        else:
-            _write_csv(table, temporary)
-
-
-def comment_lines(table: Table) -> list[str]:
-    """Metadata and columns of a catalogue as CSV has them, before its rows."""
-    lines = [writable(f"# {key}: {value}") for key, value in table.meta.items()]
-    for name in table.colnames:
-        column = table[name]
-        unit = f" [{column.unit}]" if column.unit else ""
-        lines.append(f"# {name}{unit}: {column.description} ({column.info.meta['ucd']})")
-    return lines
-
-
-def history_of(meta: Mapping[str, object]) -> fits.Header:
-    """Metadata of a catalogue as FITS has them."""
-    header = fits.Header()
-    for key, value in meta.items():
-        header.add_history(printable(f"{key}: {value}"))
-    return header
-
-
-def _write_votable(table: Table, path: Path, name: str) -> None:
-    content = votable_of(table, DESCRIPTIONS.get(name, name))
-    content.get_first_table().infos.extend(
-        Info(name=key, value=writable(str(v))) for key, v in table.meta.items()
-    )
-    content.to_xml(str(path))
-
-
-def _write_fits(table: Table, path: Path, name: str) -> None:
-    plain = table.copy()
-    plain.meta = {}
-    for column in table.itercols():
-        if column.dtype.kind == "U":  # FITS tables hold ASCII only
-            ascii_text = np.char.encode(column, "ascii", "replace")
-            plain.replace_column(column.name, TableColumn(ascii_text, unit=column.unit))
-    hdu = fits.table_to_hdu(plain)
-    hdu.name = name
-    for number, column in enumerate(table.itercols(), start=1):
-        hdu.header[f"TCOMM{number}"] = column.description
-        hdu.header[f"TUCD{number}"] = column.info.meta["ucd"]
-    hdu.header.extend(history_of(table.meta))
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
-
-
-def _write_parquet(table: Table, path: Path) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    fields, columns = [], []
-    for name in table.colnames:
-        column = table[name]
-        entries = {"unit": str(column.unit or ""), "ucd": column.info.meta["ucd"]}
-        columns.append(pyarrow.array(column.tolist(), _PARQUET_TYPES[column.dtype.kind]))
-        fields.append(
-            pyarrow.field(name, columns[-1].type, metadata=entries | {"description": column.description})
-        )
-    # astropy's own entries, from which its reader takes units, descriptions, metadata and lengths of texts
-    whole = {"table_meta_yaml": "\n".join(get_yaml_from_table(table))}
-    whole |= {
-        f"table::len::{name}": str(max([1, *map(len, table[name])]))
-        for name in table.colnames
-        if table[name].dtype.kind == "U"
-    }
-    whole |= {key: writable(str(value)) for key, value in table.meta.items()}
-    schema = pyarrow.schema(fields, metadata=whole)
-    parquet.write_table(pyarrow.table(columns, schema=schema), path)
-
-
-def _write_csv(table: Table, path: Path) -> None:
-    stream = io.StringIO("\n".join(comment_lines(table)) + "\n")
-    stream.seek(0, io.SEEK_END)
-    table.write(stream, format="ascii.csv", formats=number_formats(table))
-    path.write_text(quote_number_signs(stream.getvalue(), ","), encoding="utf-8")
+            write_catalogue(one, products.catalogue(kind, suffix))

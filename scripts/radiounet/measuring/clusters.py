@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,13 @@ from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import POSITION_COLUMNS, clusters_to_measure, first_of, log_notes
+from radiounet.survey.cluster_tables import (
+    POSITION_COLUMNS,
+    clusters_to_measure,
+    first_of,
+    list_provenance,
+    log_notes,
+)
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
@@ -291,7 +296,8 @@ def measure_clusters(
     compact : CompactFiles, optional
         Where compact sources come from, beside the image itself.
     """
-    clusters = clusters_to_measure(table, options) if table else []
+    listed = clusters_to_measure(table, options) if table else []
+    clusters = survey.clusters_near(mosaic, listed)
     owned = survey.members([mosaic], [c.ra_deg for c in clusters], [c.dec_deg for c in clusters])[mosaic]
     mine = [clusters[index] for index in owned]
     if any(cluster.measurable for cluster in mine):
@@ -315,17 +321,15 @@ def measure_clusters(
         logger.log(
             logging.WARNING if unplaced and not owned else logging.INFO,
             "%d of the %d clusters of %s lie in %s, %d of these can be measured%s",
-            *(len(owned), len(clusters), table, mosaic, sum(one.measurable for one in mine)),
+            *(len(owned), len(listed), table, mosaic, sum(one.measurable for one in mine)),
             _hint_at_hours(clusters, options.unit) if unplaced and not owned else "",
         )
         if outside:
             logger.info("outside %s: %s", mosaic, first_of(outside))
         log_notes(mine, table)
     meta = maps_provenance(products[0].probability, products[0].mask) | {
-        "clusters": Path(table).name if table else "none",
-        "clusters_sha256": sha256_of(table) if table else "none",
-        "clusters_rows": len(clusters),
-        **({"clusters_outside": len(outside)} if unplaced else {}),
+        **(list_provenance(table) if unplaced else {}),
+        **({"clusters_rows": len(listed), "clusters_outside": len(outside)} if unplaced else {}),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",

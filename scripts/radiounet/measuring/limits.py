@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,6 @@ from astropy.cosmology import FlatLambdaCDM
 from radiounet.images.background import BOX_PX, NEIGHBOURHOOD_BOXES
 from radiounet.images.geometry import pixel_area_arcsec2, to_pixels
 from radiounet.images.origins import mask_provenance
-from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS, make_table
@@ -299,8 +297,7 @@ def measure_limits(
         The products do not belong together, or to another model.
     """
     clusters = clusters_to_measure(table, measure) if table else []
-    places = [c.ra_deg for c in clusters], [c.dec_deg for c in clusters]
-    mine = [clusters[index] for index in survey.members([products.name], *places)[products.name]]
+    mine = survey.clusters_of(products.name, clusters)
     chosen = [cluster for cluster in mine if cluster.measurable]
     found: Iterator[dict[str, object]] = iter(())
     precision = None
@@ -313,8 +310,6 @@ def measure_limits(
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     meta = mask_provenance(products.mask) | {
         **({"limits_precis": precision} if precision else {}),
-        "clusters": Path(table).name if table else "none",
-        "clusters_sha256": sha256_of(table) if table else "none",
         "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",
         "limits": options.model_dump_json(exclude={"enabled"}),
     }

@@ -17,7 +17,8 @@ from radiounet.images.reading import reading
 from radiounet.images.rejections import Rejection, read_left_out
 from radiounet.images.tables import AS_TEXT
 from radiounet.images.words import writable
-from radiounet.measuring.catalogue import comment_lines, history_of, merge_run
+from radiounet.measuring.catalogue import merge_run
+from radiounet.measuring.catalogue_files import comment_lines, history_of
 from radiounet.measuring.columns import REJECTED, number_formats
 from radiounet.measuring.mosaic_tables import read_run_tables
 

@@ -373,6 +373,13 @@ class JobGraph:
         """Keys of the configuration that say which lists of clusters are fetched."""
         return [("archive", "clusters", name) for name in self.config.fetched_clusters]
 
+    def rows_near(self, mosaic: str, owned: bool = False) -> str:
+        """SHA-256 of the rows of the cluster table that its clusters are measured with, or of its own."""
+        rows = self.survey.clusters_near(mosaic, self.clusters)
+        if owned:
+            rows = self.survey.clusters_of(mosaic, rows)
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+
     def places_of_clusters(self, mosaic: str) -> str:
         """What cut-outs around the clusters of a mosaic depend on."""
         is_listed = self.release.is_listed

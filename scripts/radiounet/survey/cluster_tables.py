@@ -125,6 +125,13 @@ def _with_size(cluster: Cluster, options: MeasureOptions) -> Cluster:
     return replace(cluster, r500_arcmin=size, note=note, assumed_size=True)
 
 
+def list_provenance(path: str | None) -> dict[str, str]:
+    """Name and SHA-256 of a table of clusters, for the metadata of what was measured with it."""
+    if path is None:
+        return {"clusters": "none", "clusters_sha256": "none"}
+    return {"clusters": Path(path).name, "clusters_sha256": sha256_of(path)}
+
+
 MERGED_COLUMNS = ("name", "ra", "dec", "z", "R500", "note", "other_names", "refused")
 """Columns of the table of merged lists, in the order of the fields of `Cluster`."""
 

@@ -48,6 +48,10 @@ class Cluster:
         return math.isfinite(self.ra_deg) and math.isfinite(self.dec_deg) and math.isfinite(self.r500_arcmin)
 
 
+NEAR_R500 = 3.0
+"""Farther from a mosaic than this many of its R500, a cluster cannot share an island there."""
+
+
 def join_notes(*notes: str) -> str:
     """Notes on one row as one text; empty ones are left out."""
     return "; ".join(filter(None, notes))
@@ -173,6 +177,26 @@ class Survey:
             if owner in found:
                 found[owner].append(index)
         return found
+
+    def clusters_of(self, mosaic: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+        """Clusters whose position a mosaic owns."""
+        places = [one.ra_deg for one in clusters], [one.dec_deg for one in clusters]
+        return [clusters[index] for index in self.members([mosaic], *places)[mosaic]]
+
+    def clusters_near(self, mosaic: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+        """Clusters that measurements on a mosaic may depend on (see `NEAR_R500`); of an own image all."""
+        if not self.cells.disjoint:
+            return list(clusters)
+        place = self.mosaics[mosaic]
+        vectors = unit_vectors([one.ra_deg for one in clusters], [one.dec_deg for one in clusters])
+        distance = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), vectors)
+        reach = np.nan_to_num([NEAR_R500 * one.r500_arcmin / 60 for one in clusters])
+        return [clusters[n] for n in np.flatnonzero(distance <= self._radius_deg(place) + reach).tolist()]
+
+    def _radius_deg(self, place: Mosaic) -> float:
+        """Distance of a mosaic's corners from its centre, on its SIN grid."""
+        half = np.radians(place.n_px * self.release.pixel_arcsec / 3600) / np.sqrt(2)
+        return float(np.degrees(np.arcsin(min(half, 1.0))))
 
     def _centres(self, mosaics: Sequence[str]) -> tuple[list[float], list[float]]:
         places = [self.mosaics[name] for name in mosaics]

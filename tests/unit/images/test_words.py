@@ -32,7 +32,7 @@ from radiounet.images.words import (
     visible,
     write_page,
 )
-from radiounet.measuring.catalogue import write_catalogue
+from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import CLUSTERS, make_table
 from radiounet.mosaicking.comparison import compare_mosaics
 from radiounet.running.log import FORMAT, LineFormatter

@@ -14,7 +14,8 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.writing import write_ecsv, write_json
-from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections, write_catalogue
+from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections
+from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.duplicates import drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, read_tables

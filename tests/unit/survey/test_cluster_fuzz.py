@@ -24,7 +24,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.image import grid_wcs, place_of
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
-from radiounet.measuring.catalogue import write_catalogue
+from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.columns import make_table
 from radiounet.measuring.mosaic_tables import read_mosaic_table

@@ -233,3 +233,14 @@ def test_healpix_pixels_of_a_mosaic_hold_all_that_it_owns(survey, mosaic, order)
     assert mine[np.isin(pixels, whole)].all()
     if order == 8 and survey.cells.disjoint:
         assert whole
+
+
+def test_clusters_near_a_mosaic_reach_it_with_three_r500():
+    # 2,400 px of 4.5 arcsec: corners 2.12 deg from the centre
+    survey = Survey(DR2, [Mosaic("a", 150.0, 40.0, 2400)])
+    places = {"corner": (2.1, np.nan), "large": (3.0, 20.0), "small": (3.0, 15.0), "far": (9.0, 20.0)}
+    clusters = [Cluster(name, 150.0, 40.0 + off, 0.2, size) for name, (off, size) in places.items()]
+    clusters += [Cluster("nowhere", np.nan, np.nan, 0.2, 20.0)]
+    assert [one.name for one in survey.clusters_near("a", clusters)] == ["corner", "large"]
+    own = Survey(OWN_IMAGES, [Mosaic("a", 150.0, 40.0, 2400)])
+    assert own.clusters_near("a", clusters) == clusters
