@@ -242,7 +242,7 @@ def coordinates() -> None:
         errors, steps = [], set()
         for field_ra, field_dec in around(ra, min(dec, 87.0), 7, SPACING_DEG):
             field = grid_wcs(field_ra, min(field_dec, 89.9), LARGE_PX, DR2.pixel_arcsec)
-            lattice = lattice_of(grid, field)
+            lattice = lattice_of(grid, field, (LARGE_PX, LARGE_PX))
             errors.append(np.abs(lattice.at(y, x) - exact_pixels(grid, field, y, x)).max())
             steps.add(lattice.step)
         rows.append([name, ", ".join(map(str, sorted(steps))), f"{max(errors):.1e}"])

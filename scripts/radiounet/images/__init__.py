@@ -12,6 +12,7 @@ __all__ = [
     "dates",
     "fits_check",
     "fits_planes",
+    "frequencies",
     "gaussian",
     "geometry",
     "headers",

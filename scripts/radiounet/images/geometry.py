@@ -16,6 +16,7 @@ from astropy.coordinates import (
     SkyCoord,
     Supergalactic,
 )
+from astropy.io import fits
 from astropy.time import Time
 from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
@@ -23,6 +24,8 @@ from scipy import ndimage
 
 from radiounet.errors import CelestialError
 
+CYLINDERS = ("CAR", "CEA", "MER")
+"""Projections whose columns are longitudes."""
 EQUINOXES = 1800.0, 2100.0
 AREA_STEP_PX = 64
 FK4_BEFORE = 1984.0
@@ -65,10 +68,40 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame:
     raise CelestialError(f"CTYPE {kind} with RADESYS {system or 'not given'} is no frame of the sky")
 
 
+def grid_header(wcs: WCS) -> fits.Header:
+    """Cards of a grid, with its distortion if it has one."""
+    return wcs.to_header(relax=wcs.sip is not None)
+
+
+def centre_cylinder(wcs: WCS, shape: tuple[int, int]) -> None:
+    """Put the reference of a cylindrical projection into the middle of an image that reaches beyond 180 deg.
+
+    Columns are longitudes there, so this changes no coordinate; without it wcslib gives those beyond none.
+    """
+    matrix = wcs.pixel_scale_matrix
+    is_cylinder = wcs.wcs.ctype[0][5:] in CYLINDERS and wcs.wcs.crval[1] == 0 and wcs.wcs.lonpole == 0
+    if not is_cylinder or matrix[0, 1] != 0 or wcs.sip is not None:
+        return
+    first, middle_px, last = 0.5, (shape[1] + 1) / 2, shape[1] + 0.5
+    longitudes = (np.array([first, middle_px, last]) - wcs.wcs.crpix[0]) * matrix[0, 0]
+    if np.abs(longitudes).max() > 180:
+        wcs.wcs.crval = [(wcs.wcs.crval[0] + longitudes[1]) % 360, 0.0]
+        wcs.wcs.crpix = [middle_px, wcs.wcs.crpix[1]]
+        wcs.wcs.set()
+
+
 def is_equatorial_j2000(wcs: WCS) -> bool:
     """Whether a WCS is ICRS or FK5 of J2000, whose axes differ by 20 mas at most."""
-    frame = frame_of(wcs)
-    return frame.is_equivalent_frame(ICRS()) or frame.is_equivalent_frame(FK5(equinox="J2000"))
+    return _is_j2000(frame_of(wcs))
+
+
+def _is_j2000(frame: BaseCoordinateFrame) -> bool:
+    return any(frame.is_equivalent_frame(one) for one in (ICRS(), FK5(equinox="J2000")))
+
+
+def have_one_north(first: BaseCoordinateFrame, second: BaseCoordinateFrame) -> bool:
+    """Whether angles from the north of two frames are the same."""
+    return first.is_equivalent_frame(second) or (_is_j2000(first) and _is_j2000(second))
 
 
 def to_sky(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,14 @@ from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
 from radiounet.errors import BrightnessError, CelestialError, GridError, StokesError, TruncatedError
-from radiounet.images.geometry import FK4_BEFORE, frame_of, middle, pixel_scales_arcsec, to_sky
+from radiounet.images.geometry import (
+    FK4_BEFORE,
+    centre_cylinder,
+    frame_of,
+    middle,
+    pixel_scales_arcsec,
+    to_sky,
+)
 from radiounet.images.words import printable
 
 logger = logging.getLogger(__name__)
@@ -167,6 +174,7 @@ def celestial_wcs(
             raise CelestialError(f"CRVAL{axes[0]} is {wcs.wcs.crval[0]:g} deg")
         wcs.wcs.crval = [wcs.wcs.crval[0] % 360, wcs.wcs.crval[1]]
         wcs.wcs.set()
+        centre_cylinder(wcs, shape)
         _require_place(wcs, shape)
     except CelestialError as error:
         raise CelestialError(f"{path}: its coordinates mean no place on the sky: {error}") from None

@@ -24,6 +24,7 @@ from radiounet.images.beams import Beam, check_beam, choose_beam
 from radiounet.images.blanks import sentinel, solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
+    grid_header,
     middle,
     outline,
     pixel_area_arcsec2,
@@ -32,7 +33,7 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.images.headers import frequency_hz, require_total_intensity
+from radiounet.images.headers import require_total_intensity
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
@@ -93,7 +94,7 @@ class Plane:
 
     def header(self) -> fits.Header:
         """Header with the grid, beam, unit and notes of this plane."""
-        header = self.wcs.to_header()
+        header = grid_header(self.wcs)
         for key in ("DATE-REF", "MJDREF"):
             header.remove(key, ignore_missing=True)
         header.update(self.beam.cards())
@@ -287,12 +288,19 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
 
 
 def has_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane) -> bool:
-    """Whether two planes share shape and, at all corners, coordinates (to 0.01 px)."""
+    """Whether two planes share shape and coordinates (to 0.01 px), at corners, edges and in the middle.
+
+    Of those at least the middle must lie on the sky, and the others in both or in neither.
+    """
     if first.data.shape != second.data.shape:
         return False
-    ny, nx = first.data.shape
-    corners = np.array([[0, nx - 1, 0, nx - 1], [0, 0, ny - 1, ny - 1]], float)
-    return np.allclose(pixels_in(second.wcs, first.wcs, *corners), corners, rtol=0, atol=0.01)
+    y, x = np.meshgrid(*(np.linspace(0, side - 1, 3) for side in first.data.shape), indexing="ij")
+    places = np.stack([x, y])
+    there, here = (np.stack(pixels_in(a.wcs, b.wcs, x, y)) for a, b in ((second, first), (first, second)))
+    known = np.isfinite(there)
+    if not (known == np.isfinite(here)).all() or not known[:, 1, 1].all():
+        return False
+    return np.allclose(there[known], places[known], rtol=0, atol=0.01)
 
 
 def covering_square(
@@ -388,11 +396,3 @@ def check_grid(plane: Plane, pixel_arcsec: float, beam_arcsec: float, path: str 
             f"{path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
             f"the model needs {beam_arcsec}"
         )
-
-
-def copy_frequency(header: fits.Header, source: str | Path) -> None:
-    """Give a product the frequency of the image it was made from, where that has one (Hz)."""
-    _, origin, _ = open_image(source)
-    frequency = frequency_hz(origin)
-    if frequency:
-        header["RESTFRQ"] = (frequency, "Hz")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.wcs import WCS
 from scipy import ndimage
 
@@ -13,12 +13,21 @@ from radiounet.errors import GridError
 from radiounet.images.beams import Beam
 from radiounet.images.dates import image_date
 from radiounet.images.fits_planes import open_image
+from radiounet.images.frequencies import copy_frequency
 from radiounet.images.gaussian import FWHM_TO_SIGMA, gaussian_kernel
-from radiounet.images.geometry import is_equatorial_j2000, jacobian, middle, pixels_in, to_pixels, to_sky
+from radiounet.images.geometry import (
+    frame_of,
+    have_one_north,
+    is_equatorial_j2000,
+    jacobian,
+    middle,
+    pixels_in,
+    to_pixels,
+    to_sky,
+)
 from radiounet.images.image import (
     Plane,
     StoredPlane,
-    copy_frequency,
     covering_square,
     grid_wcs,
     has_scale,
@@ -174,19 +183,21 @@ def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
     target = grid_wcs(square.ra_deg, square.dec_deg, n_px, pixel_arcsec)
     data = _on_grid(plane, target)
     note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    resolution = plane.resolution and from_icrs_north(plane.resolution, plane)
-    return Plane(data, target, from_icrs_north(plane.beam, plane), resolution, [*plane.notes, note])
+    north = frame_of(target)
+    resolution = plane.resolution and from_north_of(north, plane.resolution, plane)
+    return Plane(data, target, from_north_of(north, plane.beam, plane), resolution, [*plane.notes, note])
 
 
-def from_icrs_north(beam: Beam, plane: Plane | StoredPlane) -> Beam:
-    """Beam in the middle of a plane, its angle from the north of ICRS, no longer of the plane's frame."""
-    if beam.is_round or is_equatorial_j2000(plane.wcs):
+def from_north_of(frame: BaseCoordinateFrame, beam: Beam, plane: Plane | StoredPlane) -> Beam:
+    """Beam in the middle of a plane, its angle from the north of another frame than the plane's."""
+    if beam.is_round or have_one_north(frame_of(plane.wcs), frame):
         return beam
     x, y = middle(plane.data.shape)
     angle = np.radians(beam.angle_deg)
     step_x, step_y = np.linalg.solve(jacobian(plane.wcs, x, y), [np.sin(angle), np.cos(angle)])
     along = np.array([-1.0, 1.0])
     ends = SkyCoord(*to_sky(plane.wcs, x + step_x * along, y + step_y * along), unit="deg")
+    ends = ends.transform_to(frame)
     return replace(beam, angle_deg=float(ends[0].position_angle(ends[1]).deg % 180))
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from radiounet.errors import CelestialError, NoOverlapError
-from radiounet.images.geometry import pixels_in
+from radiounet.errors import NoOverlapError
+from radiounet.images.geometry import grid_header, pixels_in
 from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
@@ -66,12 +66,13 @@ class Lattice:
         return self.nodes[:, span[0], span[1]]
 
 
-def lattice_of(grid: WCS, image: WCS) -> Lattice:
+def lattice_of(grid: WCS, image: WCS, shape: tuple[int, int]) -> Lattice:
     """Lattice of a grid in an image, fine enough for `COORDINATE_ERROR_PX`.
 
     The nodes are exact. Between them bilinear interpolation of a smooth map errs with
     the square of their distance, so what it does between every other node tells the
-    error: four times as much as between all.
+    error: four times as much as between all. Where the map is not smooth, at the seam of
+    an all-sky projection or at its limb, every pixel is a node.
 
     Parameters
     ----------
@@ -79,22 +80,21 @@ def lattice_of(grid: WCS, image: WCS) -> Lattice:
         Celestial, with ``array_shape``.
     image : astropy.wcs.WCS
         Celestial.
-
-    Raises
-    ------
-    CelestialError
-        The coordinates are not smooth on any lattice.
+    shape : (int, int)
+        Of the image, ``[y, x]``; what lies elsewhere does not matter.
     """
     step = STEP_PX
-    while step:
+    while True:
         # an odd number of nodes has every other node at both ends
-        counts = [2 * -(-length // (2 * step)) + 1 for length in grid.array_shape]
-        y, x = np.meshgrid(*(np.arange(count) * float(step) for count in counts), indexing="ij")
-        nodes = exact_pixels(grid, image, y, x)
-        if np.isnan(nodes).all() or _largest_error(nodes) / 4 < COORDINATE_ERROR_PX:
+        ny, nx = (2 * -(-length // (2 * step)) + 1 for length in grid.array_shape)
+        nodes = np.empty((2, ny, nx))
+        for start in range(0, ny, STEP_PX):  # so that little memory is used
+            rows = slice(start, min(start + STEP_PX, ny))
+            y, x = np.mgrid[rows, :nx] * float(step)
+            nodes[:, rows] = exact_pixels(grid, image, y, x)
+        if step == 1 or _largest_error(nodes, shape) / 4 < COORDINATE_ERROR_PX:
             return Lattice(nodes, step)
         step //= 2
-    raise CelestialError("the coordinates of the two grids are no smooth function of each other")
 
 
 def exact_pixels(grid: WCS, image: WCS, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -103,15 +103,27 @@ def exact_pixels(grid: WCS, image: WCS, y: np.ndarray, x: np.ndarray) -> np.ndar
     return np.stack([v, u])
 
 
-def _largest_error(nodes: np.ndarray) -> float:
-    """Largest error of bilinear interpolation between every other node, at the nodes it leaves out."""
-    half = nodes[:, ::2]
-    rows = (half[:, :-1] + half[:, 1:]) / 2
-    between_rows = rows[:, :, ::2] - nodes[:, 1::2, ::2]
-    between_columns = (nodes[:, :, :-1:2] + nodes[:, :, 2::2]) / 2 - nodes[:, :, 1::2]
-    corners = (rows[:, :, :-1:2] + rows[:, :, 2::2]) / 2 - nodes[:, 1::2, 1::2]
-    errors = [np.abs(one) for one in (between_rows, between_columns, corners)]
-    return max(float(np.nanmax(one, initial=0)) for one in errors)
+def _largest_error(nodes: np.ndarray, shape: tuple[int, int]) -> float:
+    """Largest error of bilinear interpolation between every other node, at the nodes it leaves out.
+
+    In cells that meet an image of that shape; infinite if a part of such a cell is off the sky.
+    """
+    # the nine nodes of each cell of two by two, [node, axis, y, x]
+    ny, nx = (one - 1 for one in nodes.shape[1:])
+    cells = np.stack([nodes[:, i : i + ny : 2, j : j + nx : 2] for i in range(3) for j in range(3)])
+    low, high = np.fmin.reduce(cells), np.fmax.reduce(cells)
+    slack = (high - low) / 2 + 1
+    last = np.array(shape)[:, None, None] - 1
+    meets = ((low - slack <= last) & (high + slack >= 0)).all(axis=0)
+    if not meets.any():
+        return 0.0
+    cells = cells[..., meets]
+    if np.isnan(cells).any():
+        return np.inf
+    upper, lower = (cells[0] + cells[2]) / 2, (cells[6] + cells[8]) / 2
+    left, right = (cells[0] + cells[6]) / 2, (cells[2] + cells[8]) / 2
+    pairs = (upper, 1), (left, 3), ((upper + lower) / 2, 4), (right, 5), (lower, 7)
+    return max(float(np.abs(one - cells[number]).max()) for one, number in pairs)
 
 
 class Coadd:
@@ -166,7 +178,7 @@ class Coadd:
             Pixels of the grid that lie on the image, those that it gave something to, and
             those left out because its weight there is infinite or below 0.
         """
-        lattice = lattice_of(self.grid, wcs)
+        lattice = lattice_of(self.grid, wcs, shape)
         margin = int(np.ceil(np.abs(shifts).max())) + 2
 
         def add_to(block: Window) -> tuple[int, int, int]:
@@ -281,7 +293,7 @@ def coadd_files(
     if not used:
         raise NoOverlapError(f"no image has a pixel with weight on the grid of {like}")
     data, weights = coadd.finish()
-    header = grid.to_header() + common_cards({path: headers[path] for path in used}) + header
+    header = grid_header(grid) + common_cards({path: headers[path] for path in used}, grid) + header
     header.extend(provenance(nfields=len(used)))
     write_fits(image_path, data, header)
     header.remove("BUNIT", ignore_missing=True)

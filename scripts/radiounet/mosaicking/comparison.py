@@ -9,10 +9,12 @@ from astropy.visualization import ImageNormalize
 from scipy import ndimage
 
 from radiounet.errors import NoNoiseError, NoOverlapError
-from radiounet.images.geometry import to_sky
-from radiounet.images.image import Plane, copy_frequency, has_same_grid, read_plane
+from radiounet.images.frequencies import copy_frequency
+from radiounet.images.geometry import frame_of, to_sky
+from radiounet.images.image import Plane, has_same_grid, read_plane
 from radiounet.images.products import comparison_files
 from radiounet.images.provenance import provenance, sha256_of
+from radiounet.images.resampling import from_north_of
 from radiounet.images.words import save_figure
 from radiounet.images.writing import atomic, write_ecsv, write_fits, write_json
 from radiounet.mosaicking.coadd import Coadd
@@ -155,7 +157,8 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         More than half of the pixels of one of them are equal.
     """
     first, second = read_plane(ours), read_plane(published)
-    if not first.beam.is_about(second.beam):
+    # angles are from the north of an image's own frame
+    if not first.beam.is_about(from_north_of(frame_of(first.wcs), second.beam, second)):
         logger.warning(
             "%s has a beam of %s, %s one of %s: their Jy/beam differ, and so do their peaks and noise",
             *(ours, first.beam, published, second.beam),

@@ -4,14 +4,17 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
+from astropy.coordinates import BaseCoordinateFrame
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane, open_image
+from radiounet.images.geometry import frame_of
 from radiounet.images.headers import frequency_hz, require_total_intensity
 from radiounet.images.image import StoredPlane, read_resolution
-from radiounet.images.resampling import from_icrs_north
+from radiounet.images.resampling import from_north_of
 from radiounet.images.units import same_unit
 
 logger = logging.getLogger(__name__)
@@ -40,6 +43,11 @@ def require_one_kind(headers: Mapping[str, fits.Header]) -> None:
                 f"{path} is in {header.get('BUNIT', '')!r}, {first} in {known.get('BUNIT', '')!r}: "
                 "bring both to one unit, with weights that fit it"
             )
+    require_one_frequency(headers)
+
+
+def require_one_frequency(headers: Mapping[str, fits.Header]) -> None:
+    """Raise `FrequencyError` if the frequencies of images, headers by path, differ by more than 5 %."""
     frequencies = _frequencies(headers)
     if frequencies:
         low, high = (
@@ -54,21 +62,25 @@ def require_one_kind(headers: Mapping[str, fits.Header]) -> None:
             )
 
 
-def common_cards(headers: Mapping[str, fits.Header]) -> fits.Header:
-    """Unit, frequency and beam of images, headers by path, that `require_one_kind` lets pass."""
+def common_cards(headers: Mapping[str, fits.Header], grid: WCS) -> fits.Header:
+    """Unit, frequency and beam on a grid of images, headers by path, that `require_one_kind` lets pass."""
     cards = fits.Header()
     unit = str(next(iter(headers.values())).get("BUNIT", "")).strip()
     if unit:
         cards["BUNIT"] = unit
+    cards.update(frequency_card(headers))
+    _add_beam(cards, headers, frame_of(grid))
+    return cards
+
+
+def frequency_card(headers: Mapping[str, fits.Header]) -> dict[str, tuple[float, str]]:
+    """Mean frequency of images, headers by path; none if no header has one."""
     frequencies = _frequencies(headers)
-    if frequencies:
-        cards["RESTFRQ"] = (float(np.mean(list(frequencies.values()))), "Hz")
     without = sorted(set(headers) - set(frequencies))
     if without:
         taken = "the result has that of the others" if frequencies else "the result has none"
         logger.warning("no frequency in the header of %s: %s", ", ".join(without), taken)
-    _add_beam(cards, headers)
-    return cards
+    return {"RESTFRQ": (float(np.mean(list(frequencies.values()))), "Hz")} if frequencies else {}
 
 
 def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
@@ -77,10 +89,10 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
     return {path: value for path, value in found.items() if value}
 
 
-def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
+def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], frame: BaseCoordinateFrame) -> None:
     """Write the beam of images, and the resolution they were made with, where all have the same.
 
-    Directions are from the north of ICRS, whatever the frame of an image.
+    Directions are from the north of the result's frame, whatever that of an image.
     """
     beams: list[tuple[Beam, Beam]] = []
     for path in headers:
@@ -93,7 +105,7 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header]) -> None:
             return
         wcs, plane = celestial_plane(data, header, path)
         stored = StoredPlane(path, plane, wcs, header)
-        beams.append((from_icrs_north(beam, stored), from_icrs_north(resolution, stored)))
+        beams.append((from_north_of(frame, beam, stored), from_north_of(frame, resolution, stored)))
     (beam, resolution), first = beams[0], next(iter(headers))
     for path, (other, other_resolution) in zip(headers, beams, strict=True):
         if not other.is_about(beam):

@@ -13,12 +13,13 @@ from astropy.wcs import WCS
 from radiounet.errors import ConfigError
 from radiounet.images.dates import image_date, latest_date
 from radiounet.images.fits_planes import open_image
-from radiounet.images.image import copy_frequency, mosaic_wcs
+from radiounet.images.image import mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits, write_json
+from radiounet.mosaicking.joined_headers import frequency_card, require_one_frequency
 from radiounet.mosaicking.mosaic import (
     FieldImages,
     FieldUsed,
@@ -58,6 +59,11 @@ def mosaic_fields(
         Where fields are read and the mosaic is written.
     options : MosaicOptions
     threads : int
+
+    Raises
+    ------
+    FrequencyError
+        Frequencies of the fields differ by more than 5 %.
     """
     if name not in survey.mosaics:
         raise ConfigError(
@@ -195,9 +201,10 @@ def _facets_table(result: Mosaicked) -> Table | None:
 def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) -> fits.Header:
     header = result.image.header()
     header["OBJECT"] = name
-    copy_frequency(header, result.used[0].images.int_path)
-    dates = [image_date(open_image(one.images.int_path)[1]) for one in result.used]
-    if latest := latest_date(dates):
+    headers = {one.images.int_path: open_image(one.images.int_path)[1] for one in result.used}
+    require_one_frequency(headers)
+    header.update(frequency_card(headers))
+    if latest := latest_date(map(image_date, headers.values())):
         header["DATE-END"] = (latest, "latest date of the fields")
     ratio = result.noise_ratio()
     logger.info("noise of the image is %.3f times its rms map", ratio)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
-from radiounet.images.image import Plane, copy_frequency, read_plane
+from radiounet.images.frequencies import copy_frequency
+from radiounet.images.image import Plane, read_plane
 from radiounet.images.origins import origin_error
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.reading import hdf5_store, reading

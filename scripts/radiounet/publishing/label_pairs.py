@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.errors import ConfigError
-from radiounet.images.geometry import to_pixels
+from radiounet.images.geometry import grid_header, to_pixels
 from radiounet.images.image import open_plane
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import one_line
@@ -100,7 +100,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     with atomic(list_of_pairs) as temporary:
         temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
     for mask, path in paths.items():
-        header = open_plane(mask, brightness=False).wcs.to_header()
+        header = grid_header(open_plane(mask, brightness=False).wcs)
         header.update(provenance())
         header.add_history(f"labels {sha256_of(labels)}")
         write_fits(path, planes[mask], header)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
 SQUARE_MARGIN = 1.15  # mosaics are 15 % larger than they must be
-NEAREST = 8  # pointings that can own a position: more never overlap there
+NEAREST = 8  # pointings that are looked at first: of LoTSS no more reach one position
 ROUNDING_PX = 2  # by which the grid of an own image may differ from its square
 
 
@@ -263,11 +263,20 @@ class NearestPointing(Cells):
 
     def _nearest(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Index of the nearest mosaic among those whose data reach a position; -1 where none does."""
-        count = min(NEAREST, len(self.mosaics))
-        chord, index = self._centre_tree.query(unit_vectors(ra_deg, dec_deg), k=list(range(1, count + 1)))
-        reached = chord <= self._reach[index]
-        first = np.take_along_axis(index, np.argmax(reached, axis=-1)[..., None], axis=-1)[..., 0]
-        return np.where(reached.any(axis=-1), first, -1)
+        places = unit_vectors(ra_deg, dec_deg)
+        count, total = min(NEAREST, len(self.mosaics)), len(self.mosaics)
+        nearest = np.full(places.shape[:-1], -1)
+        left = np.ones(nearest.shape, bool)
+        while left.any():
+            chord, index = self._centre_tree.query(places[left], k=list(range(1, count + 1)))
+            reached = chord <= self._reach[index]
+            first = np.take_along_axis(index, np.argmax(reached, axis=-1)[..., None], axis=-1)[..., 0]
+            nearest[left] = np.where(reached.any(axis=-1), first, -1)
+            # where many small mosaics are near, a large one farther away may reach
+            more = (count < total) & ~reached.any(axis=-1) & (chord[..., -1] <= self._reach.max())
+            left[left] = more
+            count = min(4 * count, total)
+        return nearest
 
     def owner(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Name of the nearest mosaic that reaches each position; '' where none does."""

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -46,7 +47,7 @@ class Watch:
     def __init__(self, shown: str, window_s: float) -> None:
         self.connection: socket.socket | None = None
         self.received = 0
-        self._shown, self._window_s = shown, window_s
+        self.shown, self._window_s = shown, window_s
         self._begun = self._window_begun = time.monotonic()
         self._received_before = 0
         self._reason = ""
@@ -77,7 +78,7 @@ class Watch:
         TransientError
         """
         if self._reason:
-            raise TransientError(f"{self._shown}: {self._reason}")
+            raise TransientError(f"{self.shown}: {self._reason}")
 
     def _run(self) -> None:
         while not self._ended.wait(min(self._window_s / 10, 1.0)):
@@ -195,15 +196,38 @@ def blocks(response: requests.Response, watch: Watch, unpack: bool) -> Iterator[
     Raises
     ------
     TransientError
-        Too slow.
+        Too slow, or not packed as it says.
     urllib3.exceptions.HTTPError
-        Broken off, or not packed as it says.
+        Broken off.
     """
+    received = _received(response, watch)
+    yield from _unpacked(received, watch.shown) if unpack else received
+
+
+def _received(response: requests.Response, watch: Watch) -> Iterator[bytes]:
     # unlike requests' iter_content, which waits for a whole block, however long that takes
-    while block := response.raw.read1(RECEIVED_AT_ONCE, decode_content=unpack):
+    while block := response.raw.read1(RECEIVED_AT_ONCE, decode_content=False):
         watch.received += len(block)
         yield block
     watch.check()
+
+
+def _unpacked(packed: Iterator[bytes], shown: str) -> Iterator[bytes]:
+    """Content of a gzip or zlib stream; unlike urllib3 it notices that the end is missing."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        for block in packed:
+            while block:
+                if unpacker.eof:  # a file of several parts
+                    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                yield unpacker.decompress(block, RECEIVED_AT_ONCE)
+                block = unpacker.unconsumed_tail or unpacker.unused_data
+        while rest := unpacker.decompress(b"", RECEIVED_AT_ONCE):
+            yield rest
+    except zlib.error as error:
+        raise TransientError(f"{shown} is not packed as it says: {error}") from None
+    if not unpacker.eof:
+        raise TransientError(f"{shown} comes packed and broken off")
 
 
 class _Place(NamedTuple):

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 
@@ -15,9 +16,10 @@ from radiounet.errors import (
     TruncatedError,
     UnreadableError,
 )
+from radiounet.images.frequencies import copy_frequency
 from radiounet.images.geometry import middle, to_sky
 from radiounet.images.headers import frequency_hz, legible
-from radiounet.images.image import copy_frequency, grid_wcs, place_of, read_plane
+from radiounet.images.image import grid_wcs, place_of, read_plane
 from radiounet.images.resampling import prepare_image
 
 DATA = 1e-4 * np.random.default_rng(1).standard_normal((40, 40)).astype(np.float32)
@@ -57,7 +59,36 @@ def test_cards_that_nobody_needs_cost_no_image(tmp_path, key, text):
 
 @pytest.mark.parametrize("text", ["NaN", "'NaN'", "nan", "-1", "1.0.0", "-Infinity"])
 def test_blank_among_floats_costs_no_image(tmp_path, text):
-    np.testing.assert_array_equal(read_plane(raw(tmp_path / "a.fits", "BLANK", text)).data, DATA)
+    path = raw(tmp_path / "a.fits", "BLANK", text)
+    np.testing.assert_array_equal(read_plane(path).data, DATA)
+    # the same image as an extension
+    cards = (
+        "SIMPLE  =                    T",
+        "BITPIX  =                    8",
+        "NAXIS   =                    0",
+        "END",
+    )
+    primary = b"".join(card.encode().ljust(80) for card in cards).ljust(2880)
+    image = b"XTENSION= 'IMAGE   '".ljust(80) + path.read_bytes()[80:]
+    (tmp_path / "b.fits").write_bytes(primary + image)
+    np.testing.assert_array_equal(read_plane(tmp_path / "b.fits").data, DATA)
+
+
+@pytest.mark.parametrize("kind", ["CAR", "CEA", "MER"])
+@pytest.mark.parametrize("longitude", [170.0, 179.99, 180.0, 190.0, -175.0, -190.0, 350.0])
+def test_cylinders_reach_beyond_180_deg_from_their_reference(tmp_path, kind, longitude):
+    """As the maps of the Galactic plane do, whose reference is the Galactic centre."""
+    step = 4.5 / 3600
+    cards = header(CTYPE1=f"GLON-{kind}", CTYPE2=f"GLAT-{kind}", CRVAL1=0.0, CRVAL2=0.0)
+    for key in ("RADESYS", "LONPOLE", "LATPOLE"):
+        cards.remove(key)
+    cards.update(CRPIX1=20.5 + longitude / step, CRPIX2=20.5)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    plane = read_plane(tmp_path / "a.fits")
+    for x in (0, 19.5, 39):
+        expected = SkyCoord(longitude + (19.5 - x) * step, 0.0, unit="deg", frame="galactic").icrs
+        ra, dec = to_sky(plane.wcs, x, 19.5)
+        assert (ra, dec) == pytest.approx((expected.ra.deg, expected.dec.deg), abs=1e-7)
 
 
 @pytest.mark.parametrize(

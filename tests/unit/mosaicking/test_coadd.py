@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from reproject import reproject_interp
 from reproject.mosaicking import reproject_and_coadd
 
-from radiounet.errors import CelestialError, NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
+from radiounet.errors import NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
 from radiounet.images.image import grid_wcs
 from radiounet.images.provenance import sha256_of
 from radiounet.mosaicking.coadd import BLOCK_PX, Coadd, coadd_files, exact_pixels, lattice_of
@@ -26,7 +26,7 @@ def test_coordinates_are_exact_anywhere_on_a_mosaic(ra, dec):
     """Also near the pole, across RA 0, and in a field two degrees away."""
     grid = grid_wcs(ra, dec, 5916, 4.5)
     field = grid_wcs((ra + 1.9 / max(np.cos(np.radians(dec)), 0.02)) % 360, dec - 0.9, 6075, 4.5)
-    lattice = lattice_of(grid, field)
+    lattice = lattice_of(grid, field, (6075, 6075))
     rng = np.random.default_rng(1)
     y, x = rng.uniform(0, 5915, (2, 20000))
     assert np.abs(lattice.at(y, x) - exact_pixels(grid, field, y, x)).max() < 1e-3
@@ -45,13 +45,12 @@ def test_a_grid_in_another_frame():
     np.testing.assert_allclose([u[0], v[0]], [float(expected[0]), float(expected[1])], atol=1e-6)
 
 
-def test_coordinates_that_are_not_smooth_are_refused(monkeypatch):
+def test_of_coordinates_that_are_not_smooth_every_pixel_is_a_node(monkeypatch):
     rng = np.random.default_rng(1)
     monkeypatch.setattr(
         "radiounet.mosaicking.coadd.exact_pixels", lambda grid, image, y, x: rng.random((2, *y.shape))
     )
-    with pytest.raises(CelestialError, match="smooth"):
-        lattice_of(grid_wcs(150.0, 35.0, 10, 4.5), grid_wcs(150.0, 35.0, 10, 4.5))
+    assert lattice_of(grid_wcs(150.0, 35.0, 10, 4.5), grid_wcs(150.0, 35.0, 10, 4.5), (10, 10)).step == 1
 
 
 @pytest.mark.parametrize(("ra", "dec"), PLACES)
@@ -72,6 +71,42 @@ def test_coordinates_of_the_kernel(ra, dec, monkeypatch):
         within = (exact > 0) & (exact < 339) & np.isfinite(mean)
         assert within.sum() > 10_000
         assert np.abs(mean - exact)[within].max() < 1e-3
+
+
+def wcs_at(kind, longitude, latitude, n_px, pixel_deg):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = [f"RA---{kind}", f"DEC--{kind}"], [longitude, latitude]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [(one + 1) / 2 for one in n_px[::-1]], [-pixel_deg, pixel_deg]
+    wcs.array_shape = n_px
+    return wcs
+
+
+@pytest.mark.parametrize("far_deg", [70, 80, 84, 88, 92])
+def test_a_tangent_plane_far_away_adds_nothing(far_deg):
+    grid, far = (wcs_at("TAN", ra, 0.0, (301, 301), 4.5 / 3600) for ra in (120.0, 120.0 + far_deg))
+    assert add_plane(Coadd(grid), far, np.ones((301, 301), np.float32)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("ra", [90.0, 179.9, 180.0, 181.0, 359.99])
+def test_the_seam_of_an_all_sky_map_is_no_seam_of_the_mosaic(ra):
+    sky, grid = wcs_at("CAR", 0.0, 0.0, (180, 360), 1.0), wcs_at("SIN", ra, 0.0, (50, 50), 0.2)
+    row, column = np.indices((180, 360))
+    coadd = Coadd(grid)
+    assert add_plane(coadd, sky, (row + 0.0 * column).astype(np.float32))[1] == 2500
+    y, x = np.indices((50, 50))
+    dec = grid.all_pix2world(np.stack([x.ravel(), y.ravel()], -1), 0)[:, 1].reshape(50, 50)
+    np.testing.assert_allclose(coadd.finish()[0], dec + 89.5, atol=1e-4)
+
+
+def test_nothing_is_lost_at_the_limb_of_the_sky():
+    grid = wcs_at("SIN", 120.0, 50.0, (181, 181), 0.8)
+    y, x = np.indices((181, 181))
+    on_sky = np.isfinite(grid.all_pix2world(np.stack([x.ravel(), y.ravel()], -1), 0)[:, 0]).reshape(181, 181)
+    assert on_sky.mean() == pytest.approx(np.pi * (np.degrees(1) / (181 * 0.8)) ** 2, rel=0.01)
+    data = np.where(on_sky, x + 1000.0 * y, np.nan).astype(np.float32)
+    coadd = Coadd(grid)
+    add_plane(coadd, grid, data)
+    np.testing.assert_allclose(coadd.finish()[0], data, rtol=1e-5)
 
 
 def test_the_same_grid_gives_the_same_pixels():
@@ -238,6 +273,32 @@ def test_files_that_do_not_fit(tmp_path, pairs):
     with pytest.raises(NotFitsError, match="no file"):
         coadd_files([good], str(tmp_path / "absent.fits"), *out)
     assert not (tmp_path / "out.fits").exists()
+
+
+def test_a_grid_keeps_its_distortion(tmp_path, pairs):
+    wcs, image, weight, _ = pairs[0]
+    cards = wcs.to_header()
+    cards.update(CTYPE1="RA---SIN-SIP", CTYPE2="DEC--SIN-SIP")
+    cards.update(A_ORDER=2, A_2_0=5e-4, B_ORDER=2, B_0_2=-3e-4)
+    paths = [str(tmp_path / f"{name}.fits") for name in ("sip", "sipw", "out", "outw")]
+    for path, plane in zip(paths, (image, weight), strict=False):
+        fits.writeto(path, plane.astype(np.float32), cards)
+    coadd_files([(paths[0], paths[1])], paths[0], *paths[2:])
+    given, made = (WCS(fits.getheader(path)) for path in (paths[0], paths[2]))
+    place = [[0.0, 0.0], [149.0, 10.0]]
+    np.testing.assert_allclose(made.all_pix2world(place, 0), given.all_pix2world(place, 0), atol=1e-9)
+    assert np.abs(given.all_pix2world(place, 0) - wcs.all_pix2world(place, 0)).max() > 1e-3
+
+
+def test_an_image_of_the_whole_sky_fits_its_weights(tmp_path):
+    """Its corners are not on the sky."""
+    wcs = wcs_at("SIN", 120.0, 50.0, (181, 181), 0.8)
+    pair = write_pair(tmp_path, "sky", wcs, np.ones((181, 181)), np.ones((181, 181)))
+    coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    other = wcs_at("SIN", 120.5, 50.0, (181, 181), 0.8)
+    shifted = write_pair(tmp_path, "other", other, np.ones((181, 181)), np.ones((181, 181)))
+    with pytest.raises(ShapeMismatchError, match="differ in their coordinates"):
+        coadd_files([(pair[0], shifted[1])], pair[0], str(tmp_path / "o2.fits"), str(tmp_path / "w2.fits"))
 
 
 def test_declination_first(tmp_path, pairs):

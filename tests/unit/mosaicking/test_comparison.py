@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from radiounet.errors import NoNoiseError, NoOverlapError
 from radiounet.images.image import grid_wcs, has_same_grid, read_plane
@@ -170,6 +172,22 @@ def test_beams_that_differ_are_told(tmp_path, caplog):
     assert found["beam_published"] == pytest.approx({"major_arcsec": 25, "minor_arcsec": 20, "angle_deg": 0})
     assert "20 x 20 arcsec" in caplog.text
     assert "25 x 20 arcsec" in caplog.text
+
+
+@pytest.mark.parametrize(("angle", "differs"), [(30.0, True), (120.1, False)])
+def test_beams_of_two_frames_are_compared_on_the_sky(tmp_path, caplog, angle, differs):
+    """The north of the Galaxy is at a position angle of 90.1 deg there."""
+    place = SkyCoord(RA, DEC, unit="deg").galactic
+    galactic = WCS(naxis=2)
+    galactic.wcs.ctype, galactic.wcs.crval = ["GLON-SIN", "GLAT-SIN"], [place.l.deg, place.b.deg]
+    galactic.wcs.crpix, galactic.wcs.cdelt = [150.5, 150.5], [-4.5 / 3600, 4.5 / 3600]
+    paths = [write_mosaic(tmp_path / f"{n}.fits", grid_wcs(RA, DEC, 300, 4.5), 300, seed=n) for n in range(2)]
+    for path, turned, cards in zip(paths, (30.0, angle), (galactic.to_header(), {}), strict=True):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header.update(cards)
+            hdus[0].header.update(BMAJ=30 / 3600, BMIN=15 / 3600, BPA=turned)
+    compare_mosaics(*paths, str(tmp_path / "out"))
+    assert ("their Jy/beam differ" in caplog.text) == differs
 
 
 def test_json_holds_no_nan(tmp_path):

@@ -162,6 +162,9 @@ def test_the_direction_of_a_beam_is_that_on_the_grid_of_the_result(tmp_path):
     along = place.directional_offset_by(45 * u.deg, 10 * u.arcsec).icrs
     expected = place.icrs.position_angle(along).deg % 180
     assert fits.getheader(tmp_path / "out.fits")["BPA"] == pytest.approx(expected, abs=0.1)
+    # on its own grid, where nothing moves, it is that of the image
+    coadd_files([pair], pair[0], str(tmp_path / "own.fits"), str(tmp_path / "w.fits"))
+    assert fits.getheader(tmp_path / "own.fits")["BPA"] == 45
 
 
 def test_polarised_emission_makes_no_mosaic(join):

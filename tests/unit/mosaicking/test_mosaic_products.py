@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 from test_facets import write_offsets, write_regions
 
-from radiounet.errors import BadDataError, ConfigError
+from radiounet.errors import BadDataError, ConfigError, FrequencyError
 from radiounet.images.products import Products
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import Mosaic
@@ -63,6 +63,31 @@ def test_products_say_what_they_are_made_of(products):
     assert fits.getheader(products.rms("m"))["BUNIT"] == "JY/BEAM"
     left_out = json.loads(Path(products.left_out("m")).read_text())["left_out"]
     assert [one["name"] for one in left_out] == ["c", "far"]
+
+
+def set_frequencies(products, **frequencies):
+    for name, frequency in frequencies.items():
+        with fits.open(products.field_image(name, "int"), mode="update") as hdus:
+            for key in ("RESTFRQ", "RESTFREQ", "FREQ"):
+                hdus[0].header.remove(key, ignore_missing=True)
+            if frequency:
+                hdus[0].header["RESTFRQ"] = frequency
+
+
+def test_the_frequency_is_the_mean_of_the_fields(products, caplog):
+    set_frequencies(products, a=1.28e9, b=1.30e9, far=9e8)
+    make(products)
+    assert fits.getheader(products.image("m"))["RESTFRQ"] == 1.29e9
+    set_frequencies(products, a=None, b=1.28e9)
+    make(products)
+    assert fits.getheader(products.image("m"))["RESTFRQ"] == 1.28e9
+    assert "no frequency in the header" in caplog.text
+
+
+def test_fields_of_two_frequencies_make_no_mosaic(products):
+    set_frequencies(products, a=9e8, b=1.4e9)
+    with pytest.raises(FrequencyError, match="900 MHz.*1400 MHz"):
+        make(products)
 
 
 def test_a_missing_neighbour_rejects_where_the_config_says_so(products):

@@ -258,6 +258,23 @@ def test_body_packed_against_our_will_is_unpacked(archive, target, encoding):
     assert target.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_packed_body_that_ends_too_early_is_not_taken_for_the_whole(archive, target, encoding):
+    """What is announced came, so that HTTP itself sees no fault."""
+    small = gzip.compress(CONTENT) if encoding == "gzip" else zlib.compress(CONTENT)
+    answers = [answer(200, small[: len(small) // 2], Content_Encoding=encoding), answer(200, OTHER)]
+    with server(archive, answers) as (url, _):
+        fetch(f"{url}/list", target, OPTIONS, check=lambda _: None)
+    assert target.read_bytes() == OTHER
+
+
+def test_packed_body_of_two_parts_is_unpacked(archive, target):
+    both = gzip.compress(CONTENT[:5000]) + gzip.compress(CONTENT[5000:])
+    with server(archive, [answer(200, both, Content_Encoding="gzip")]) as (url, _):
+        fetch(f"{url}/image.fits", target, ONCE)
+    assert target.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("options", [OPTIONS, ONCE])
 def test_packed_body_that_breaks_off_is_begun_again(archive, target, options):
     with server(archive, [packed(at=60, ETag='"1"'), packed(OTHER, ETag='"2"')]) as (url, asked):

@@ -1,14 +1,16 @@
+import astropy.units as u
 import healpy
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from mocpy import MOC
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, offsets_deg, separation_deg, unit_vectors
 from radiounet.settings.mosaics import Disc, Selection
 from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
 from radiounet.survey.cells import HealpixCells, NearestPointing, cell_pixel, cells_of
-from radiounet.survey.fields import Field, nearest_fields
+from radiounet.survey.fields import Field, fields_in_footprint, nearest_fields
 from radiounet.survey.survey import Cluster, Survey
 
 PAIR = Survey(DR2, [Mosaic("west", 151.0, 40.0, 2400), Mosaic("east", 149.0, 40.0, 2400)])
@@ -108,6 +110,15 @@ def test_between_pointings_the_nearest_that_reaches_owns():
     # 0.6 deg north of the small one (radius 0.5) and within 2.5 deg of the large one
     assert survey.owner(150.0, 40.6) == "large"
     assert survey.owner(150.0, 40.4) == "small"
+
+
+def test_a_large_mosaic_owns_what_many_small_ones_near_it_do_not_reach():
+    small = [Mosaic(f"s{n}", 150.0 + 0.2 * (n % 5 - 2), 0.2 * (n // 5 - 2), 80) for n in range(25)]
+    survey = Survey(DR2, [*small, Mosaic("large", 151.5, 0.0, 4000)])
+    # 0.1 deg from four small ones, of radius 0.05 deg
+    assert survey.owner(150.1, 0.1) == "large"
+    assert survey.owner(150.0, 0.0) == "s12"
+    assert survey.owner(150.0, 3.0) == ""
 
 
 def test_own_images_each_own_all_they_show():
@@ -244,3 +255,10 @@ def test_clusters_near_a_mosaic_reach_it_with_three_r500():
     assert [one.name for one in survey.clusters_near("a", clusters)] == ["corner", "large"]
     own = Survey(OWN_IMAGES, [Mosaic("a", 150.0, 40.0, 2400)])
     assert own.clusters_near("a", clusters) == clusters
+
+
+@pytest.mark.parametrize("order", [9, 17])
+def test_footprints_of_any_order_hold_their_fields(order):
+    moc = MOC.from_cone(lon=150 * u.deg, lat=40 * u.deg, radius=3 * u.deg, max_depth=order)
+    fields = [Field(f"{off}", 150.0, 40.0 + off) for off in (0.0, 1.0, 1.3, 4.0)]
+    assert fields_in_footprint(fields, moc) == [True, True, False, False]
