@@ -35,8 +35,8 @@ def fields_in_footprint(fields: Sequence[Field], moc: MOC, radius_deg: float = 1
     """
     import healpy
 
-    # finer pixels than these, 52 arcsec wide, would not fit the memory
-    moc = moc.degrade_to_order(min(moc.max_order, FINEST_ORDER))
+    if moc.max_order > FINEST_ORDER:  # finer pixels than these, 52 arcsec wide, would not fit the memory
+        moc = moc.degrade_to_order(FINEST_ORDER)
     nside = 2**moc.max_order
     covered = np.zeros(healpy.nside2npix(nside), bool)
     covered[healpy.nest2ring(nside, np.asarray(moc.flatten()).astype(np.int64))] = True
