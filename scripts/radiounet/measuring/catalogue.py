@@ -14,7 +14,7 @@ from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import PAGE, make_table, unmeasured_cluster
-from radiounet.measuring.duplicates import drop_duplicates
+from radiounet.measuring.duplicates import Names, drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
 from radiounet.survey.cluster_tables import list_provenance, log_notes
 from radiounet.survey.survey import Cluster, Survey
@@ -36,12 +36,20 @@ PER_MOSAIC = (
 )
 
 
+def merge_islands(found: Iterable[MosaicTable | Rejection]) -> tuple[Table, list[Rejection], Names]:
+    """Put the islands of all mosaics together, each once; see `merge_tables` and `drop_duplicates`."""
+    tables, rejections = _apart(found)
+    kept, names = drop_duplicates(tables)
+    _name_lost_parents([row for table in kept for row in table.rows])
+    return _merged("islands", kept, len(rejections)), rejections, names
+
+
 def merge_tables(kind: str, found: Iterable[MosaicTable | Rejection]) -> tuple[Table, list[Rejection]]:
     """Put the tables of all mosaics together, rejected ones apart.
 
     Parameters
     ----------
-    kind : {'islands', 'clusters', 'limits'}
+    kind : {'clusters', 'limits'}
     found : iterable of MosaicTable or Rejection
         One of each mosaic.
 
@@ -52,21 +60,35 @@ def merge_tables(kind: str, found: Iterable[MosaicTable | Rejection]) -> tuple[T
     rejections : list of Rejection
         Of mosaics whose table was rejected.
     """
-    tables, rejections = [], []
-    for one in found:
-        if isinstance(one, Rejection):
-            rejections.append(one)
-        else:
-            tables.append(one)
-    if kind == "islands":
-        tables = drop_duplicates(tables)
+    tables, rejections = _apart(found)
+    return _merged(kind, tables, len(rejections)), rejections
+
+
+def _apart(found: Iterable[MosaicTable | Rejection]) -> tuple[list[MosaicTable], list[Rejection]]:
+    listed = list(found)
+    tables = [one for one in listed if not isinstance(one, Rejection)]
+    return tables, [one for one in listed if isinstance(one, Rejection)]
+
+
+def _merged(kind: str, tables: Sequence[MosaicTable], rejected: int) -> Table:
     rows = [row for table in tables for row in table.rows]
-    if kind == "islands":
-        _name_lost_parents(rows)
-    meta = _merge_provenance(len(tables) + len(rejections)) | _common_meta(tables)
-    merged = make_table(kind, rows, meta)
+    merged = make_table(kind, rows, _merge_provenance(len(tables) + rejected) | _common_meta(tables))
     merged.sort(["ra_deg", "dec_deg"])
-    return merged, rejections
+    return merged
+
+
+def _with_kept_names(table: MosaicTable, names: Names) -> MosaicTable:
+    """Clusters with the names of islands that the catalogue of islands has, whichever mosaic shows them."""
+    rows = []
+    for row in table.rows:
+        own = [one for one in str(row["islands"]).split("; ") if (row["mosaic"], one) in names]
+        changed = dict(row)
+        for one in own:
+            for column in ("islands", "reason"):
+                changed[column] = changed[column].replace(one, names[row["mosaic"], one])
+        changed["islands"] = "; ".join(dict.fromkeys(changed["islands"].split("; ")))
+        rows.append(changed)
+    return MosaicTable(rows, table.meta)
 
 
 def _rows(table: Table) -> list[dict]:
@@ -151,8 +173,11 @@ def merge_run(
         Islands, and clusters with their limits, if there are any.
     rejections : list of Rejection
     """
-    islands, rejections = merge_tables("islands", tables["islands"])
-    clusters, limits = tables["clusters"], tables.get("limits")
+    islands, rejections, names = merge_islands(tables["islands"])
+    limits = tables.get("limits")
+    clusters = [
+        one if isinstance(one, Rejection) else _with_kept_names(one, names) for one in tables["clusters"]
+    ]
     measured, rejected = merge_tables("clusters", join_limits(clusters, limits) if limits else clusters)
     rejections += rejected
     if limits:

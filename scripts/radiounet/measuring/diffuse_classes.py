@@ -139,13 +139,19 @@ def _is_wide(measured: MeasuredObject) -> bool:
 
 
 def _near_bright_source(measured: MeasuredObject) -> bool:
-    """Whether a source within `NEAR_BEAMS` is `DYNAMIC_RANGE` times as bright as the island's residual."""
-    cutout = measured.cutout
-    distance = np.hypot(cutout.components.y - measured.shape.y, cutout.components.x - measured.shape.x)
+    """Whether the image within `NEAR_BEAMS` is `DYNAMIC_RANGE` times as bright as the island's residual.
+
+    On the whole mosaic, as the cut-out of an island does not reach so far.
+    """
+    cutout, plane = measured.cutout, measured.cutout.mosaic.plane.data
     radius = NEAR_BEAMS * cutout.mosaic.beam_px + np.sqrt(measured.island.sum() / np.pi)
-    near = cutout.components.peak[distance < radius]
+    centre = cutout.origin + [measured.shape.y, measured.shape.x]
+    rows, columns = (slice(max(int(place - radius), 0), int(place + radius) + 2) for place in centre)
+    y, x = np.ogrid[rows, columns]
+    around = plane[rows, columns]
+    near = np.hypot(y[: len(around)] - centre[0], x[:, : around.shape[1]] - centre[1]) < radius
     brightest = float(cutout.filled[measured.island].max(initial=0))
-    return bool(near.max(initial=0) > DYNAMIC_RANGE * brightest)
+    return bool(np.nanmax(around[near], initial=0) > DYNAMIC_RANGE * brightest)
 
 
 def classify_island(
@@ -214,6 +220,8 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
     doubts = []
     if not measured.flux.flux_jy > 0:
         doubts.append("nothing left without compact sources")
+    elif not measured.total_jy[0] > 0:
+        doubts.append("no flux density left with the surroundings of the island")
     if _is_galactic(measured, class_means):
         doubts.append(f"Galactic emission more than diffuse (p {class_means['Galactic']:.2f})")
     elif flags["galactic"] and "Galactic" not in class_means:

@@ -10,8 +10,11 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet.measuring.mosaic_tables import MosaicTable
 
+Names = dict[tuple[str, str], str]
+"""By mosaic and name of an island that was dropped: name of the one that stays for it."""
 
-def drop_duplicates(tables: Sequence[MosaicTable]) -> list[MosaicTable]:
+
+def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], Names]:
     """Keep one of the islands that several mosaics show of the same emission.
 
     Islands of different mosaics are the same when they share half of the smaller
@@ -28,6 +31,13 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> list[MosaicTable]:
     ----------
     tables : sequence of MosaicTable
         Islands of one mosaic each, with ``footprints`` in the metadata.
+
+    Returns
+    -------
+    tables : list of MosaicTable
+        Without the islands that were dropped.
+    names : dict
+        See `Names`: the one that stays and shares most of the footprint.
     """
     where = [(number, row) for number, table in enumerate(tables) for row in range(len(table.rows))]
     prints = [
@@ -40,14 +50,20 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> list[MosaicTable]:
     owned = [row["owned_fraction"] * row["area_arcmin2"] for row in rows]
     mosaics = [number for number, _ in where]
     kept: dict[int, list[int]] = defaultdict(list)
+    names: Names = {}
     for group in _groups(_same_islands(where, prints, parents)):
-        for island in _keep(group, mosaics, prints, owned):
+        staying = _keep(group, mosaics, prints, owned)
+        for island in staying:
             number, row = where[island]
             kept[number].append(row)
-    return [
+        for island in set(group) - set(staying):
+            nearest = max(staying, key=lambda one: (len(prints[one] & prints[island]), -one))
+            names[rows[island]["mosaic"], rows[island]["name"]] = rows[nearest]["name"]
+    left = [
         MosaicTable([table.rows[row] for row in sorted(kept[number])], table.meta)
         for number, table in enumerate(tables)
     ]
+    return left, names
 
 
 def _groups(labels: np.ndarray) -> list[list[int]]:

@@ -9,6 +9,7 @@ from scipy.spatial.distance import pdist
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import to_sky
+from radiounet.images.squares import offsets_deg
 from radiounet.measuring.cutouts import Cutout
 
 LEVEL_SNR = 3.0
@@ -74,10 +75,10 @@ def island_shape(cutout: Cutout, island: np.ndarray) -> Shape:
 def on_sky_arcmin(cutout: Cutout, dy: np.ndarray, dx: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Offsets on the sky around a place of the cut-out, ``[(east, north), pixel]`` arcmin; ICRS."""
     y, x = place + cutout.origin
-    half = 0.5 * np.array([[1, -1, 0, 0], [0, 0, 1, -1]])
+    half = 0.5 * np.array([[0, 1, -1, 0, 0], [0, 0, 0, 1, -1]])
     ra, dec = to_sky(cutout.mosaic.plane.wcs, x + half[0], y + half[1])
-    east = ((ra[::2] - ra[1::2] + 180) % 360 - 180) * np.cos(np.radians(dec.mean()))
-    return 60 * np.stack([east, dec[::2] - dec[1::2]]) @ np.stack([dx, dy])
+    east, north = offsets_deg(ra[0], dec[0], ra[1:], dec[1:])
+    return 60 * np.stack([east[::2] - east[1::2], north[::2] - north[1::2]]) @ np.stack([dx, dy])
 
 
 def smoothed_snr(cutout: Cutout) -> np.ndarray:

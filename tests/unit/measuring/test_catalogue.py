@@ -14,7 +14,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.writing import write_ecsv, write_json
-from radiounet.measuring.catalogue import merge_catalogues, merge_tables, unique_rejections
+from radiounet.measuring.catalogue import merge_catalogues, merge_islands, merge_run, unique_rejections
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import COLUMNS, make_table
 from radiounet.measuring.duplicates import drop_duplicates
@@ -43,7 +43,7 @@ def mosaic_table(table):
 
 
 def kept(*mosaics):
-    return [[row["name"] for row in one.rows] for one in drop_duplicates([*map(mosaic_table, mosaics)])]
+    return [[row["name"] for row in one.rows] for one in drop_duplicates([*map(mosaic_table, mosaics)])[0]]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -157,8 +157,23 @@ def test_a_region_is_named_after_an_island_that_stays(tmp_path):
     other = [island("a2", range(7), 1.0, 9.0, mosaic="P2")]
     for name, islands in (("P1", one), ("P2", other)):
         write_ecsv(tmp_path / f"{name}.ecsv", mosaic(*islands))
-    table, _ = merge_tables("islands", read_tables("islands", sorted(tmp_path.iterdir())))
+    table, _, _ = merge_islands(read_tables("islands", sorted(tmp_path.iterdir())))
     assert dict(zip(table["name"], table["parent"], strict=True)) == {"a2": "a2", "b": "c", "c": "c"}
+
+
+def test_clusters_name_islands_as_the_catalogue_does():
+    """Whichever mosaic measured the cluster: the island that stays is that of another one."""
+    one = mosaic(island("RUN a", range(6), 0.2, mosaic="P1"), island("RUN c", range(20, 23), mosaic="P1"))
+    other = mosaic(island("RUN b", range(7), 0.8, 7.0, mosaic="P2"))
+    named = {"islands": "RUN a; RUN c", "reason": "RUN a: centroid at 0.1 R500"}
+    rows = [a_row("clusters", name="X", mosaic="P1", ra_deg=10.0, **named)]
+    rows += [a_row("clusters", name="Y", mosaic="P2", ra_deg=11.0, islands="RUN b", reason="RUN b: far")]
+    clusters = [make_table("clusters", [row], MADE["clusters"].meta) for row in rows]
+    tables = {"islands": [one, other], "clusters": clusters}
+    merged, _ = merge_run({kind: [*map(mosaic_table, some)] for kind, some in tables.items()})
+    assert sorted(merged["islands"]["name"]) == ["RUN b", "RUN c"]
+    assert merged["clusters"]["islands"].tolist() == ["RUN b; RUN c", "RUN b"]
+    assert merged["clusters"]["reason"].tolist() == ["RUN b: centroid at 0.1 R500", "RUN b: far"]
 
 
 def test_three_mosaics_show_one_island():
@@ -196,7 +211,7 @@ def test_tables_are_merged_by_right_ascension(tmp_path):
         rows = [a_row("islands", ra_deg=ra, name=f"longer{number}") for ra in ras]
         meta = MADE["islands"].meta | {"footprints": "", "threshold": number}
         write_ecsv(tmp_path / f"{number}.ecsv", make_table("islands", rows, meta))
-    table, rejections = merge_tables("islands", read_tables("islands", sorted(tmp_path.iterdir())))
+    table, rejections, _ = merge_islands(read_tables("islands", sorted(tmp_path.iterdir())))
     assert table["ra_deg"].tolist() == [10, 100, 200]
     assert table["name"].tolist() == ["longer0", "longer2", "longer0"]
     assert (table.meta["mosaics"], table.meta["threshold"]) == (3, "0, 1, 2")
@@ -394,7 +409,7 @@ def test_tables_of_different_runs_are_not_merged(tmp_path, key):
         paths.append(tmp_path / f"{number}.ecsv")
         write_ecsv(paths[-1], make_table("islands", [], meta))
     with pytest.raises(ConfigError, match=f"differ in {key} "):
-        merge_tables("islands", read_tables("islands", paths))
+        merge_islands(read_tables("islands", paths))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -407,4 +422,4 @@ def test_a_table_of_an_older_version_is_told_in_any_order(tmp_path, order):
         paths.append(tmp_path / f"{number}.ecsv")
         write_ecsv(paths[-1], make_table("islands", [], meta | more))
     with pytest.raises(ConfigError, match=r"differ in maskpeak \(0.5, none\)"):
-        merge_tables("islands", read_tables("islands", paths[::order]))
+        merge_islands(read_tables("islands", paths[::order]))

@@ -2,19 +2,31 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from radiounet.measuring.completeness import brightest, fit_completeness, flux_found, is_rising, next_fluxes
+from radiounet.measuring.completeness import (
+    WIDTH,
+    WIDTH_SPREAD,
+    brightest,
+    fit_completeness,
+    flux_found,
+    is_rising,
+    next_fluxes,
+)
 
 EXPECTED = 10.0
 
 
-def run_trials(rng, place, width, trials=48, rounds=6):
-    """Rounds of trials whose outcomes follow a known function."""
+def trials_of(rng, place, width, trials=48, rounds=6):
+    """Rounds of trials whose outcomes follow a known function: flux densities, and which were found."""
     flux, found = np.empty(0), np.empty(0, bool)
     for count in (len(one) for one in np.array_split(np.arange(trials), rounds)):
         more = next_fluxes(flux, found, EXPECTED, count)
         flux = np.append(flux, more)
         found = np.append(found, rng.random(count) < expit(np.log(more / place) / width))
-    return fit_completeness(flux, found, EXPECTED)
+    return flux, found
+
+
+def run_trials(rng, place, width):
+    return fit_completeness(*trials_of(rng, place, width), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +49,18 @@ def test_errors_are_those_of_repetitions():
     fits = [run_trials(rng, 10.0, 0.5) for _ in range(120)]
     spread = np.std([np.log(fit.flux(0.5)) for fit in fits])
     assert np.median([fit.error(0.5) / fit.flux(0.5) for fit in fits]) == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.parametrize("part", [0.5, 0.9])
+def test_errors_of_local_fits_are_those_of_repetitions(part):
+    """Over functions as likely as the priors say."""
+    rng, pulls = np.random.default_rng(3), []
+    for _ in range(120):
+        place, width = EXPECTED * np.exp(rng.normal(0, 0.8)), WIDTH * np.exp(WIDTH_SPREAD * rng.normal())
+        flux, found = trials_of(rng, place, width)
+        measured, error = flux_found(flux, found, EXPECTED, part)
+        pulls.append(measured / error * np.log(measured / (place * (part / (1 - part)) ** width)))
+    assert 0.75 < np.std(pulls) < 1.1
 
 
 def test_outcomes_that_can_be_separated_have_a_finite_fit():

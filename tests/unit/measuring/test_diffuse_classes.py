@@ -176,10 +176,23 @@ def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
 def test_an_island_near_a_very_bright_source_may_be_its_artefact():
     y, x = SHAPES
     source = np.exp(-0.5 * ((y - 60) ** 2 + x**2) / SIGMA**2)
-    for peak, is_near in ((0.3, False), (3.0, True)):  # of an island of 1.2 mJy/beam
-        row = measured(halo(), beside=peak * source)  # which is not in the mask
+    far, too_far = (np.exp(-0.5 * ((y - one) ** 2 + x**2) / SIGMA**2) for one in (95, 120))
+    # the island of 1.2 mJy/beam has a radius of 35 px, and 15 beams are 67 px; its cut-out ends after 10
+    cases = (0.3 * source, False), (3.0 * source, True), (3.0 * far, True), (3.0 * too_far, False)
+    for beside, is_near in cases:
+        row = measured(halo(), beside=beside)  # which is not in the mask
         assert row["flag_artefact"] == is_near
         assert ("near a very bright source" in row["reason"]) == is_near
+
+
+def test_no_candidate_has_a_negative_flux_density():
+    """A faint island in a bowl: grown by a beam, as for its total, it holds less than nothing."""
+    y, x = SHAPES
+    away = np.hypot(y, x)
+    row = measured(halo(radius=6, peak=4e-4), beside=np.where((away > 12) & (away < 16), -4e-4, 0.0))
+    assert row["flux_mjy"] > 0
+    assert (row["class"], row.get("halo_flux_mjy")) == ("U", None)
+    assert "no flux density left with the surroundings of the island" in row["reason"]
 
 
 def test_what_else_is_there_does_not_make_an_island_uncertain():
