@@ -1,5 +1,6 @@
 """Fetch the lists of a release: its mosaics, and the grid of fields."""
 
+from radiounet.running.list_states import record_state
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
@@ -10,14 +11,17 @@ from radiounet.survey.survey import list_paths
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
+    parser.add_argument("--state", required=True, help="what tells their sources from others")
     add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
         archive, release = args.settings.archive, args.settings.published_release
         sources = release.mosaics, release.footprint, release.fields
-        claim_outputs(list_paths(archive.list_folder, release.name).values(), filter(None, sources))
+        paths = list_paths(archive.list_folder, release.name)
+        claim_outputs(paths.values(), filter(None, sources))
         fetch_lists(archive, release)
+        record_state(paths["mosaics"], args.state)
 
     run_stage(args, work, outputs=[])
 

@@ -267,6 +267,52 @@ def test_several_lists_of_clusters_are_merged_by_the_target_lists(run):
     run("-n")
 
 
+def test_a_catalogue_from_a_file_that_was_edited_is_fetched_anew(run):
+    write_lists(run)
+    source = run.folder / "A.csv"
+    source.write_text("name,ra,dec,z,M500\none,124.68,61.99,0.2,3\n")
+    catalogue = {"url": str(source), "units": {"ra": "deg", "dec": "deg", "M500": "1e14 solMass"}}
+    run.write_config(clusters=["own"], archive={"clusters": {"own": catalogue}})
+    run("lists")
+    assert run.counts("lists") == {}
+    run("-n")
+    with source.open("a") as stream:
+        stream.write("two,126.2,64.5,0.1,3\n")
+    assert "own.ecsv is of another source: fetch it anew" in run("-n", status=1)
+    run("lists")
+    assert len(Table.read(run.folder / "resources/clusters/own.ecsv")) == 2
+    run("-n")
+
+
+@pytest.mark.parametrize("changed", ["mosaics", "fields"])
+def test_lists_from_files_that_were_edited_are_fetched_anew(run, changed):
+    paths = {name: run.folder / f"{name}.csv" for name in ("mosaics", "fields")}
+    for path in paths.values():
+        write_list(path, ("name", "ra", "dec"), [(f.name, f.ra_deg, f.dec_deg) for f in POINTINGS])
+    run.write_config(
+        archive={"lists": {"dr2_mosaics": str(paths["mosaics"]), "fields": str(paths["fields"])}}
+    )
+    run("lists")
+    assert run.counts("lists") == {}
+    before = run.counts()["segment"]
+    for name in {changed, "fields"}:  # a pointing of a mosaic is a field
+        with paths[name].open("a") as stream:
+            stream.write("P200+60,200.0,60.0\n")
+    assert "dr2_mosaics.csv is of other sources: fetch it anew" in run("-n", status=1)
+    run("lists")
+    assert run.counts()["segment"] == before + (changed == "mosaics")
+
+
+def test_lists_of_another_address_are_asked_for(run):
+    fields = run.folder / "fields.csv"
+    write_list(fields, ("name", "ra", "dec"), [(f.name, f.ra_deg, f.dec_deg) for f in POINTINGS])
+    run.write_config(archive={"lists": {"dr2_mosaics": str(fields), "fields": str(fields)}})
+    run("lists")
+    run.write_config(archive={"lists": {"dr2_mosaics": "https://there/x", "fields": str(fields)}})
+    assert "dr2_mosaics.csv is of other sources" in run("-n", status=1)
+    assert run.counts("lists") == {"fetch_lists": 1, "lists": 1, "total": 2}
+
+
 def test_selection_by_region(run):
     write_lists(run)
     run.write_config(select={"region": {"ra_deg": 124.7, "dec_deg": 67.0, "radius_deg": 1.0}})

@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.table import Table
 
@@ -53,6 +54,20 @@ def run(finished, tmp_path):
 def test_nothing_is_to_be_done_in_a_finished_run_nor_in_its_copies(finished, run):
     assert finished.counts() == {}
     assert run.counts() == {}
+
+
+@pytest.mark.parametrize("how", ["another folder", "another spelling"])
+def test_results_without_a_record_are_named(run, tmp_path, how):
+    """What a changed setting would redo is known by the record in the folder in which they were made."""
+    results = {"results": str(run.folder / "results")}
+    settings = yaml.safe_load(run.config.read_text()) | results
+    other = Run(tmp_path / "other") if how == "another folder" else run
+    other.folder.mkdir(exist_ok=True)
+    paths = {"mosaics": {"source": "images", "images": [{"name": "a", "path": str(run.folder / "own.fits")}]}}
+    other.write_config(**settings | paths | {"clusters": str(run.folder / "own.ecsv")})
+    text = other("-n")
+    assert "has no record of how it was made" in text
+    assert str(other.folder / ".snakemake") in text
 
 
 def product(run, name):

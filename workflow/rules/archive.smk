@@ -26,9 +26,11 @@ rule fetch_lists:
         connections=1,
     params:
         settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
+        state=lambda wildcards: list_state(CONFIG.published_release),
         code=code_hash("fetch_lists"),
     shell:
-        "stage fetch_lists --settings {params.settings:q}" ' --settings "$DOWNLOAD" --log {log:q}'
+        "stage fetch_lists --state {params.state:q} --settings {params.settings:q}"
+        ' --settings "$DOWNLOAD" --log {log:q}'
 
 
 rule fetch_clusters:
@@ -48,9 +50,11 @@ rule fetch_clusters:
         connections=1,
     params:
         settings=lambda wildcards: settings_to(CONFIG, ("archive", "clusters", wildcards.catalogue)),
+        state=lambda wildcards: catalogue_state(CONFIG.archive.clusters[wildcards.catalogue]),
         code=code_hash("fetch_clusters"),
     shell:
-        "stage fetch_clusters --name {wildcards.catalogue:q} --settings {params.settings:q}"
+        "stage fetch_clusters --name {wildcards.catalogue:q} --state {params.state:q}"
+        " --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 
 

@@ -8,6 +8,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.words import TEMPLATES
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
+from radiounet.running.list_states import catalogue_state, list_state
 from radiounet.running.rules import Rules, TrainingFiles, doubling, fixed
 from radiounet.settings.command_line import settings_to
 

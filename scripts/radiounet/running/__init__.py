@@ -12,6 +12,7 @@ __all__ = [
     "image_verbs",
     "inputs",
     "job_graph",
+    "list_states",
     "locks",
     "log",
     "model_verbs",

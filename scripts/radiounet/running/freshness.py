@@ -145,7 +145,7 @@ class Freshness:
         self.fingerprints = Fingerprints(products.input_record())
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
-        self._is_edit_checked = self._is_model_checked = False
+        self._is_edit_checked = self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
 
     def code(self, stage: str) -> str:
@@ -249,7 +249,21 @@ class Freshness:
         if not Path(path).is_file():
             return False
         ended = self._run.ended(path)
-        return ended is not None and abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
+        if ended is None:
+            self._warn_of_no_record(path)
+            return False
+        return abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
+
+    def _warn_of_no_record(self, path: str) -> None:
+        if self._is_record_missed:
+            return
+        self._is_record_missed = True
+        logger.warning(
+            "%s is there, but %s has no record of how it was made, and of others perhaps neither: a changed "
+            "setting does not make them anew. Run in the folder in which they were made (--directory), with "
+            "results as it was written then; or, if they are as the configuration says, once with --touch",
+            *(path, Path(".snakemake").absolute()),
+        )
 
 
 def _is_spoiled(publication: Publication, record: Path) -> bool:

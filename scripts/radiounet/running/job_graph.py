@@ -15,6 +15,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
+from radiounet.running.list_states import came_from, catalogue_state, list_state, make_lists
 from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
@@ -201,7 +202,9 @@ class JobGraph:
         paths = self._lists
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
-            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {_hint('lists')}")
+            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {make_lists()}")
+        if not came_from(paths["mosaics"], list_state(self.release)):
+            raise ConfigError(f"{paths['mosaics']} is of other sources: fetch it anew, {make_lists()}")
         fields = paths["fields"] if self.config.mosaics.source == "fields" else None
         return read_survey(self.release, paths["mosaics"], fields)
 
@@ -219,11 +222,15 @@ class JobGraph:
         from radiounet.survey.cluster_tables import clusters_to_measure, merged_from
 
         (path,), lists = self.cluster_table, self.cluster_lists
+        for name in self.config.fetched_clusters:
+            fetched = self._cluster_path(name)
+            if not came_from(fetched, catalogue_state(self.config.archive.clusters[name])):
+                raise ConfigError(f"{fetched} is of another source: fetch it anew, {make_lists()}")
         for made in self.lists_made_first:
             if made in (*lists, path) and not Path(made).is_file():
-                raise ConfigError(f"{made} is not there: make it once, {_hint('lists')}")
+                raise ConfigError(f"{made} is not there: make it once, {make_lists()}")
         if path not in lists and not merged_from(path, lists):
-            raise ConfigError(f"{path} was merged from other lists: make it again, {_hint('lists')}")
+            raise ConfigError(f"{path} was merged from other lists: make it again, {make_lists()}")
         return clusters_to_measure(path, self.config.measure)
 
     @cached_property
@@ -391,9 +398,3 @@ class JobGraph:
     def checksum_tables(self) -> list[str]:
         """Tables of known checksums."""
         return [self._lists["checksums"], *filter(None, [self.config.archive.checksums])]
-
-
-def _hint(rule: str) -> str:
-    return (
-        f"with the same configuration (a --configfile goes before the --):\n    snakemake --cores 1 -- {rule}"
-    )
