@@ -16,7 +16,7 @@ from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane
 from radiounet.images.geometry import middle, outline, to_pixels, to_sky
 from radiounet.images.headers import legible
-from radiounet.images.image import Plane
+from radiounet.images.image import Plane, StoredPlane
 from radiounet.images.noise import local_rms
 from radiounet.images.products import Products
 from radiounet.images.reading import reading
@@ -93,7 +93,7 @@ class CompactFiles:
             raise ConfigError(f"{components.url}: the components of one image are a file: fetch it first")
         return cls("the image", components, local_path(components.url) if components else None)
 
-    def sources(self, plane: Plane) -> list[ComponentSource]:
+    def sources(self, plane: Plane | StoredPlane) -> list[ComponentSource]:
         """What they hold of the sky of an image.
 
         Raises
@@ -111,7 +111,7 @@ class CompactFiles:
             sources.append(_Nothing(why) if rejection else HighResolution(self.high_resolution))
         return sources
 
-    def _of_table(self, plane: Plane, options: ComponentTable, table: str) -> ComponentSource:
+    def _of_table(self, plane: Plane | StoredPlane, options: ComponentTable, table: str) -> ComponentSource:
         if options.is_of_mosaic and not Path(table).is_file():
             return _Nothing(f"there is no table of components {Path(table).name}")
         if options.is_fetched and (rejection := read_rejection(table)):
@@ -138,7 +138,7 @@ class CompactFiles:
         return found
 
 
-def _disc(plane: Plane) -> tuple[float, float, float]:
+def _disc(plane: Plane | StoredPlane) -> tuple[float, float, float]:
     """Centre and radius, deg, of the sky that an image shows, and `MARGIN_DEG` around."""
     ra, dec = (float(one) for one in to_sky(plane.wcs, *middle(plane.data.shape)))
     border = unit_vectors(*to_sky(plane.wcs, *outline(plane.data.shape, steps=8)))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.beams import Beam
-from radiounet.images.image import place_of
+from radiounet.images.image import open_plane, place_of
 from radiounet.images.products import segment_files
 from radiounet.images.reading import ecsv_table, naming
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
+from radiounet.images.tables import TableError
 from radiounet.images.writing import atomic, remove_leftovers
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.components import CompactFiles
@@ -47,11 +48,13 @@ def segment_image(
     Raises
     ------
     ConfigError
-        There is no image; a file of such a name in the folder is an input, or was not made by this library.
+        There is no image; a table of clusters or components cannot be used; a file of such a name in the
+        folder is an input, or was not made by this library.
     """
     card = read_card(model_folder(model))
     if clusters is not None:
         read_clusters(clusters, measure)  # a mistake in it is found before the work
+    compact = CompactFiles.of_image(measure)
     out = Path(folder)
     files = segment_files(folder)
     made, measured = ([Path(files[kind]) for kind in kinds] for kinds in (files, ("clusters", "cutouts")))
@@ -70,7 +73,11 @@ def segment_image(
         prepared = files["prepared"]
         with naming(image), atomic(prepared) as temporary:
             prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
-            # an image or a model that cannot be used deletes nothing
+            # an image, a table or a model that cannot be used deletes nothing
+            try:
+                compact.sources(open_plane(temporary))
+            except TableError as error:
+                raise ConfigError(str(error)) from error
             try:
                 laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)
             except BadDataError as error:  # of the image: its copy is gone by then
@@ -81,7 +88,6 @@ def segment_image(
             for path in made:
                 path.unlink(missing_ok=True)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)
-        compact = CompactFiles.of_image(measure)
         survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
         find_islands(prepared, probability, mask, survey, "image", measure, files["islands"], compact)
         if clusters is not None:
