@@ -125,11 +125,29 @@ class StoredPlane:
     data: np.ndarray
     wcs: WCS
     header: fits.Header
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, kw_only=True)
 
     def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Part of the plane as a new array of float32, ``[y, x]``, its numbers as they are."""
         with np.errstate(over="ignore", invalid="ignore"):
             return np.array(self.data[rows, columns], np.float32, order="C")
+
+    @cached_property
+    def _blank_zeros(self) -> np.ndarray | None:
+        """Where 0 stands for a blank, bool ``[y, x]``; by the whole plane: no window's edge tells."""
+        return solid_zeros(self.data)
+
+    def known(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """The same, NaN where blank; a solid area of 0 is among floating-point numbers only."""
+        plane = StoredPlane.window(self, rows, columns)
+        zero = plane == 0 if self.header["BITPIX"] < 0 else None
+        plane[~np.isfinite(plane)] = np.nan
+        if zero is not None and zero.any():
+            with self._lock:  # one of several threads looks at the whole plane
+                blank = self._blank_zeros
+            if blank is not None:
+                plane[zero & blank[rows, columns]] = np.nan
+        return plane
 
 
 @dataclass(frozen=True)
@@ -142,33 +160,18 @@ class StoredImage(StoredPlane):
         What Jy/beam refers to.
     factor : float
         Brings the numbers to Jy/beam.
-    zeros_may_be_blank : bool
-        Whether solid areas of 0 stand for a blank: not among integers, where 0 is a value.
     """
 
     beam: Beam
     factor: float
-    zeros_may_be_blank: bool
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @cached_property
-    def _blank_zeros(self) -> np.ndarray | None:
-        """Where 0 stands for a blank, bool ``[y, x]``; by the whole plane: no window's edge tells."""
-        return solid_zeros(self.data)
 
     def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Part of the plane as a new array of float32, ``[y, x]`` Jy/beam, NaN where blank."""
-        plane = super().window(rows, columns)
-        zero = plane == 0 if self.zeros_may_be_blank else None
+        plane = self.known(rows, columns)
         if self.factor != 1:
             with np.errstate(over="ignore"):
                 plane *= np.float32(self.factor)
-        plane[~np.isfinite(plane)] = np.nan
-        if zero is not None and zero.any():
-            with self._lock:  # one of several threads looks at the whole plane
-                blank = self._blank_zeros
-            if blank is not None:
-                plane[zero & blank[rows, columns]] = np.nan
+            plane[~np.isfinite(plane)] = np.nan
         return plane
 
 
@@ -200,7 +203,7 @@ def open_plane(path: str | Path, *, brightness: bool = True, beam: Beam | None =
         beam = choose_beam(beam, header, beams, path)
         longest = float(pixel_scales_arcsec(wcs, *middle(plane.shape))[0])
         check_beam(beam, longest, plane.shape, path)
-    return StoredImage(path, plane, wcs, header, beam, factor, header["BITPIX"] < 0)
+    return StoredImage(path, plane, wcs, header, beam, factor)
 
 
 def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
@@ -288,10 +291,7 @@ def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, n
 
 
 def has_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane) -> bool:
-    """Whether two planes share shape and coordinates (to 0.01 px), at corners, edges and in the middle.
-
-    Of those at least the middle must lie on the sky, and the others in both or in neither.
-    """
+    """Whether two planes share shape and, at corners, edges and in the middle, coordinates (to 0.01 px)."""
     if first.data.shape != second.data.shape:
         return False
     y, x = np.meshgrid(*(np.linspace(0, side - 1, 3) for side in first.data.shape), indexing="ij")

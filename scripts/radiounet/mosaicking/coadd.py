@@ -15,7 +15,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from radiounet.errors import NoOverlapError
+from radiounet.errors import BrightnessError, NoOverlapError
+from radiounet.images.blanks import sentinel
 from radiounet.images.geometry import grid_header, pixels_in
 from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
@@ -243,7 +244,8 @@ def coadd_files(
     Parameters
     ----------
     pairs : sequence of (str, str)
-        Image and weight map, on the same grid; weights 0 or NaN where not to be used.
+        Image and weight map, on the same grid; weights 0 or NaN where not to be used. Solid areas of 0
+        in the image are blank, see `radiounet.images.blanks.solid_zeros`.
         Infinite ones and those below 0 are left out, and counted in the log.
     like : str
         FITS file with the output grid.
@@ -259,6 +261,8 @@ def coadd_files(
         Their frequencies differ by more than 5 %.
     StokesError
         One is of polarised emission.
+    BrightnessError
+        One is blank where it has a number such as -9999.
     ShapeMismatchError
         An image and its weights are not on the same grid.
     NoOverlapError
@@ -278,7 +282,7 @@ def coadd_files(
         def read(
             at: Window, image: StoredPlane = image, weight: StoredPlane = weight
         ) -> tuple[np.ndarray, np.ndarray]:
-            return image.window(*at), weight.window(*at)
+            return image.known(*at), weight.window(*at)
 
         _, added, unusable = coadd.add(image.wcs, image.data.shape, read)
         if unusable:
@@ -286,6 +290,8 @@ def coadd_files(
         if not added:
             logger.warning("%s has nothing to give to the grid of %s", image.path, like)
             continue
+        if (value := sentinel(image.data)) is not None:
+            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
         used.append(paths[0])
         for kind, plane in (("image", image), ("weight", weight)):
             header.add_history(printable(f"{kind} {Path(plane.path).name}"))

@@ -254,7 +254,10 @@ def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path
         interpolation="nearest",
     )
     figure.colorbar(shown, ax=view, label="mJy/beam", shrink=0.8)
-    view.set(title="ours minus published, to 5 rms", xlabel="RA (ICRS)", ylabel="Dec (ICRS)")
+    system = frame_of(ours.wcs).name.upper()
+    names = ("RA", "Dec") if ours.wcs.wcs.ctype[0].startswith("RA") else ("longitude", "latitude")
+    across, up = (f"{name} ({system})" for name in names)
+    view.set(title="ours minus published, to 5 rms", xlabel=across, ylabel=up)
     ratio = figure.add_subplot(2, 2, 2)
     ratio.semilogx(1e3 * sources["peak_ours"], sources["ratio"], ".", markersize=4)
     ratio.axhline(1, color="0.5", linewidth=0.8)

@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from reproject import reproject_interp
 from reproject.mosaicking import reproject_and_coadd
 
-from radiounet.errors import NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
+from radiounet.errors import BrightnessError, NoOverlapError, NotFitsError, ShapeMismatchError, UnitError
 from radiounet.images.image import grid_wcs
 from radiounet.images.provenance import sha256_of
 from radiounet.mosaicking.coadd import BLOCK_PX, Coadd, coadd_files, exact_pixels, lattice_of
@@ -273,6 +273,32 @@ def test_files_that_do_not_fit(tmp_path, pairs):
     with pytest.raises(NotFitsError, match="no file"):
         coadd_files([good], str(tmp_path / "absent.fits"), *out)
     assert not (tmp_path / "out.fits").exists()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_solid_areas_of_0_are_blank_among_floats(tmp_path, dtype):
+    wcs = grid_wcs(0.0, 61.0, 60, 4.5)
+    image = np.full((60, 60), 3, dtype)
+    image[:, :20] = 0
+    image[40, 40] = 0  # a value
+    pairs = []
+    for name, plane in (("a", image), ("b", np.full((60, 60), 9, dtype))):
+        pairs.append(write_pair(tmp_path, name, wcs, plane, np.ones((60, 60))))
+        with fits.open(pairs[-1][0]) as hdus:
+            hdus[0].data = plane
+            hdus.writeto(pairs[-1][0], overwrite=True)
+    coadd_files(pairs, pairs[0][0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    made = fits.getdata(tmp_path / "o.fits")
+    assert made[30, 10] == (9 if dtype == np.float32 else 4.5)
+    assert (made[30, 30], made[40, 40]) == (6, 4.5)
+
+
+def test_areas_of_minus_9999_are_refused(tmp_path, pairs):
+    wcs, image, weight, _ = pairs[0]
+    pair = write_pair(tmp_path, "m", wcs, np.where(np.arange(150) < 40, -9999.0, image), weight)
+    with pytest.raises(BrightnessError, match=r"m\.fits: areas of -9999: write NaN"):
+        coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    assert not (tmp_path / "o.fits").exists()
 
 
 def test_a_grid_keeps_its_distortion(tmp_path, pairs):
