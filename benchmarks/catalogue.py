@@ -206,7 +206,7 @@ def class_rows(one: Truth, mosaic: MeasuredMosaic) -> list[tuple[str, str]]:
             if truth[mine & (mosaic.mask == 1)].sum() > FOUND * truth[mine].sum() > 0:
                 found.add(KINDS[row["kind"]])
         if found:
-            decided = sources.measure(cluster, cut_out(mosaic, box), 1.0, 1.0)["class"]
+            decided = sources.measure(cluster, cut_out(mosaic, box), 1.0, 1.0)[0]["class"]
             rows.append(("+".join(sorted(found)), str(decided)))
     return rows
 
