@@ -56,7 +56,7 @@ lint: env
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
-	MYPYPATH=benchmarks $(BIN)/mypy --explicit-package-bases --follow-imports=silent --cache-dir=.mypy_cache/benchmarks benchmarks
+	MYPYPATH=scripts:benchmarks $(BIN)/mypy --explicit-package-bases --follow-imports=silent --cache-dir=.mypy_cache/benchmarks benchmarks
 
 # every warning is an error
 docs: env

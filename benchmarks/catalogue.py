@@ -147,10 +147,10 @@ def measured_islands(mosaic: MeasuredMosaic) -> Iterator[tuple[np.ndarray, Measu
     labels, _ = mosaic.islands
     for label in range(1, labels.max() + 1):
         pixels = np.stack(np.nonzero(labels == label))
-        box = tuple(
+        rows, columns = (
             slice(low, high + 1) for low, high in zip(pixels.min(axis=1), pixels.max(axis=1), strict=True)
         )
-        cutout = cut_out(mosaic, mosaic.around(box, MARGIN_BEAMS * mosaic.beam_px))
+        cutout = cut_out(mosaic, mosaic.around((rows, columns), MARGIN_BEAMS * mosaic.beam_px))
         island = (cutout.labels == label) & cutout.known
         if island.any():
             yield pixels, measure_object(cutout, island, OPTIONS.calibration_error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common import print_table
+from radiounet.network.architectures.registry import Precision, Span
 
 if TYPE_CHECKING:
     from tensorflow.types.experimental import ConcreteFunction
@@ -71,12 +72,13 @@ def speed() -> None:
         rate = batch * 96**2 / best(partial(model.predict_on_batch, tiles))
         plain = max(plain, rate)
         rows.append((f"Keras predict, tiles, batch {batch}", rate, ""))
-    for batch, tile, core, precision in (
+    runs: tuple[tuple[int, int, Span, Precision], ...] = (
         *((batch, 192, (48, 144), "float32") for batch in BATCHES),
         (1, WINDOW_PX, (48, WINDOW_PX - 48), "float32"),
         (16, 192, (48, 144), "bfloat16"),
         (1, WINDOW_PX, (48, WINDOW_PX - 48), "bfloat16"),
-    ):
+    )
+    for batch, tile, core, precision in runs:
         engine = Engine(model, "published_unet", tile, core, batch, precision)
         tiles = rng.random((batch, tile, tile, 1), np.float32)
         seconds = best(partial(engine, tiles))

@@ -90,6 +90,13 @@ def undetected_hosts(one: Truth, scene: MockedImage) -> list[tuple[Cluster, floa
     return found
 
 
+def number_in(row: dict[str, object], name: str) -> float:
+    """A number of a row of limits."""
+    value = row[name]
+    assert isinstance(value, float), (name, value)
+    return value
+
+
 def check_hosts(model: str, images: int) -> list[list[object]]:
     """Limits of undetected hosts over their flux densities."""
     ratios = []
@@ -98,7 +105,9 @@ def check_hosts(model: str, images: int) -> list[list[object]]:
             scene = open_image(Path(folder), model, one.plane.data)
             hosts = undetected_hosts(one, scene)
             rows = find_limits([host for host, _ in hosts], scene, LimitOptions(relics=False), COSMOLOGY)
-            ratios += [float(row["flux_90_mjy"]) / flux for row, (_, flux) in zip(rows, hosts, strict=True)]
+            ratios += [
+                number_in(row, "flux_90_mjy") / flux for row, (_, flux) in zip(rows, hosts, strict=True)
+            ]
     known = np.array([ratio for ratio in ratios if np.isfinite(ratio)])
     share = 100 * np.mean(known > 1) if known.size else np.nan
     return [
@@ -137,19 +146,19 @@ def main() -> None:
             draw = Site(cluster, scene, options, COSMOLOGY).series()["halo"].draw
             rng = np.random.default_rng([SEED, number])
             for part, counts in found.items():
-                flux_jy = 1e-3 * float(row[f"flux_{part}_mjy"])
+                flux_jy = 1e-3 * number_in(row, f"flux_{part}_mjy")
                 if not np.isfinite(flux_jy):
                     continue
                 mocks = [draw(rng, parts) for parts in rng.random((args.mocks, 2))]
                 trials = [Trial(mock, flux_jy) for mock in mocks if mock is not None]
                 counts[0] += sum(scene.look(trials))
                 counts[1] += len(trials)
-    both = sum(np.isfinite(float(row["flux_90_mjy"])) for row in rows)
+    both = sum(np.isfinite(number_in(row, "flux_90_mjy")) for row in rows)
     table: list[list[object]] = [["clusters; with both flux densities", f"{len(rows)}; {both}"]]
     for part, (yes, all_of) in found.items():
         share = 100 * yes / max(all_of, 1)
         table.append([f"new halos found at flux_{part}_mjy", f"{yes} of {all_of} ({share:.0f} %)"])
-    ratio = np.array([float(r["bruno_limit_mjy"]) / float(r["flux_50_mjy"]) for r in rows])
+    ratio = np.array([number_in(row, "bruno_limit_mjy") / number_in(row, "flux_50_mjy") for row in rows])
     table.append(["relation of Bruno et al. over flux_50_mjy, median", f"{np.nanmedian(ratio):.2f}"])
     table.append(["CPU s per cluster, halos alone", f"{seconds / len(clusters):.1f}"])
     table.append(["CPU s per cluster, halos and relics", f"{both_kinds / len(clusters):.1f}"])

@@ -41,7 +41,7 @@ def main() -> None:
                 own = sum(map(sum, times.values()))
                 jobs = sum(map(len, times.values()))
                 rows.append([release, jobs, f"{own:.1f}", f"{whole:.1f}", f"{100 * (whole / own - 1):.0f} %"])
-                planned = {stage.rule: stage.jobs * stage.seconds for stage in plan.stages}
+                planned = {stage.stage.rule: stage.jobs * stage.seconds for stage in plan.stages}
                 for rule, seconds in planned.items():
                     took = sum(times[rule])
                     errors.append(
