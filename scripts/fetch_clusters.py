@@ -15,7 +15,7 @@ def main() -> None:
     parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--name", required=True, help="name of the catalogue: an entry of archive.clusters")
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
-    parser.add_argument("--state", required=True, help="what tells its source from others")
+    parser.add_argument("--state", required=True, help="settings and source (JSON), to be noted")
     add_settings(parser)
     args = parser.parse_args()
     archive = args.settings.archive

@@ -11,7 +11,7 @@ from radiounet.survey.survey import list_paths
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--state", required=True, help="what tells their sources from others")
+    parser.add_argument("--state", required=True, help="settings and sources (JSON), to be noted")
     add_settings(parser)
     args = parser.parse_args()
 

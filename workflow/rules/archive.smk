@@ -26,7 +26,7 @@ rule fetch_lists:
         connections=1,
     params:
         settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
-        state=lambda wildcards: list_state(CONFIG.published_release),
+        state=lambda wildcards: list_state(CONFIG.published_release, RULES.lists["mosaics"]),
         code=code_hash("fetch_lists"),
     shell:
         "stage fetch_lists --state {params.state:q} --settings {params.settings:q}"
@@ -50,7 +50,10 @@ rule fetch_clusters:
         connections=1,
     params:
         settings=lambda wildcards: settings_to(CONFIG, ("archive", "clusters", wildcards.catalogue)),
-        state=lambda wildcards: catalogue_state(CONFIG.archive.clusters[wildcards.catalogue]),
+        state=lambda wildcards: catalogue_state(
+            CONFIG.archive.clusters[wildcards.catalogue],
+            f"{CLUSTER_FOLDER}/{wildcards.catalogue}.ecsv",
+        ),
         code=code_hash("fetch_clusters"),
     shell:
         "stage fetch_clusters --name {wildcards.catalogue:q} --state {params.state:q}"

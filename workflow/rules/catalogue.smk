@@ -39,8 +39,6 @@ rule measure_clusters:
     input:
         unpack(RULES.around_clusters),
         card=fixed(GRAPH.model_card),
-        # a newer table redoes what is near the rows that changed: see `rows` below
-        clusters=ancient(as_inputs(*GRAPH.cluster_table)),
         compact=RULES.compact,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -63,6 +61,7 @@ rule measure_clusters:
         ),
         touched=lambda wildcards: GRAPH.touched_by_clusters_of(wildcards.mosaic),
         clusters=fixed(GRAPH.cluster_options),
+        # the table is no input: a newer one redoes what is near the rows that changed
         rows=lambda wildcards: GRAPH.rows_near(wildcards.mosaic),
         card=lambda wildcards: GRAPH.model_state,
         compact=RULES.compact_options,
@@ -87,7 +86,6 @@ if CONFIG.limits.enabled:
             mask=PRODUCTS.mask("{mosaic}"),
             card=fixed(GRAPH.model_card),
             weights=fixed(GRAPH.fetched_weights),
-            clusters=ancient(as_inputs(*GRAPH.cluster_table)),
         output:
             table=PRODUCTS.limits("{mosaic}"),
         log:

@@ -79,14 +79,25 @@ def centre_cylinder(wcs: WCS, shape: tuple[int, int]) -> None:
     Columns are longitudes there, so this changes no coordinate; without it wcslib gives those beyond none.
     """
     matrix = wcs.pixel_scale_matrix
-    is_cylinder = wcs.wcs.ctype[0][5:] in CYLINDERS and wcs.wcs.crval[1] == 0 and wcs.wcs.lonpole == 0
-    if not is_cylinder or matrix[0, 1] != 0 or wcs.sip is not None:
+    is_cylinder = wcs.wcs.ctype[0][5:] in CYLINDERS and wcs.wcs.crval[1] == 0
+    if not is_cylinder or matrix[0, 1] != 0 or matrix[1, 0] != 0 or wcs.sip is not None:
         return
     first, middle_px, last = 0.5, (shape[1] + 1) / 2, shape[1] + 0.5
     longitudes = (np.array([first, middle_px, last]) - wcs.wcs.crpix[0]) * matrix[0, 0]
-    if np.abs(longitudes).max() > 180:
-        wcs.wcs.crval = [(wcs.wcs.crval[0] + longitudes[1]) % 360, 0.0]
-        wcs.wcs.crpix = [middle_px, wcs.wcs.crpix[1]]
+    if np.abs(longitudes).max() <= 180:
+        return
+    reference, crval = wcs.wcs.crpix.copy(), wcs.wcs.crval.copy()
+    # off the equator, where both have positions: a pole that is turned or mirrored would show
+    half = 0.4 * (360 - min(abs(longitudes[1]), 360))
+    offsets = np.array([[-half, 20.0], [0.0, 0.0], [half, -20.0]]) + [longitudes[1] / 2, 0]
+    pixels = reference + offsets / np.diag(matrix)
+    before = wcs.wcs_pix2world(pixels, 1)
+    wcs.wcs.crval = [(crval[0] + longitudes[1]) % 360, 0.0]
+    wcs.wcs.crpix = [middle_px, reference[1]]
+    wcs.wcs.set()
+    change = (wcs.wcs_pix2world(pixels, 1) - before + 180) % 360 - 180
+    if not (np.abs(change) < 1e-9).all():  # written so that NaN says no
+        wcs.wcs.crval, wcs.wcs.crpix = crval, reference
         wcs.wcs.set()
 
 

@@ -96,8 +96,8 @@ def flux_found(flux: np.ndarray, found: np.ndarray, expected: float, part: float
     """Flux density at which a part of the objects is found, and its standard error.
 
     Objects of many sizes do not follow one logistic function. So the function is fitted again to
-    the trials near that flux density (local likelihood, Loader 1999). Trials of weight w, which count in
-    the posterior as w of a trial, tell more than that: its width is reduced by the root of sum(w^2) / sum(w).
+    the trials near that flux density (local likelihood, Loader 1999). With weights w the posterior is too
+    wide by the square root of sum(w) / sum(w^2), so the error is divided by that.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ such class."""
 RADIO_PROBABLE = 0.5
 """Mean probability of a radio galaxy in an island that has one."""
 DYNAMIC_RANGE = 1000.0
-"""An island fainter by this than a source within `NEAR_BEAMS` may be its artefact."""
+"""An island fainter by this than a pixel of the image within `NEAR_BEAMS` may be an artefact."""
 NEAR_BEAMS = 15.0
 AGN_SHARE = 0.5
 """Flux density of sources in the middle of an island, over that of the island."""

@@ -297,7 +297,7 @@ def measure_limits(
         The products do not belong together, or to another model.
     """
     clusters = clusters_to_measure(table, measure) if table else []
-    mine = survey.clusters_of(products.name, clusters)
+    mine = survey.clusters_of(products.name, survey.clusters_near(products.name, clusters))
     chosen = [cluster for cluster in mine if cluster.measurable]
     found: Iterator[dict[str, object]] = iter(())
     precision = None

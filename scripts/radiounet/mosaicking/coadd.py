@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 COORDINATE_ERROR_PX = 2e-4
 STEP_PX = 64
+LEAST_CELLS = 8
 BLOCK_PX = 512
 NO_FACETS = np.empty((0, 0), np.int16)
 NO_SHIFTS = np.zeros((1, 2))
@@ -93,7 +94,9 @@ def lattice_of(grid: WCS, image: WCS, shape: tuple[int, int]) -> Lattice:
             rows = slice(start, min(start + STEP_PX, ny))
             y, x = np.mgrid[rows, :nx] * float(step)
             nodes[:, rows] = exact_pixels(grid, image, y, x)
-        if step == 1 or _largest_error(nodes, shape) / 4 < COORDINATE_ERROR_PX:
+        # between few nodes that are all off the sky there may be some of it
+        is_seen = np.isfinite(nodes).any() or step * LEAST_CELLS <= min(grid.array_shape)
+        if step == 1 or (is_seen and _largest_error(nodes, shape) / 4 < COORDINATE_ERROR_PX):
             return Lattice(nodes, step)
         step //= 2
 
@@ -284,14 +287,16 @@ def coadd_files(
         ) -> tuple[np.ndarray, np.ndarray]:
             return image.known(*at), weight.window(*at)
 
+        counted = np.where(weight.data > 0, image.data, np.float32(np.nan))
+        if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
+            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
+        del counted
         _, added, unusable = coadd.add(image.wcs, image.data.shape, read)
         if unusable:
             logger.warning("%s is infinite or below 0 at %d pixels: left out", weight.path, unusable)
         if not added:
             logger.warning("%s has nothing to give to the grid of %s", image.path, like)
             continue
-        if (value := sentinel(image.data)) is not None:
-            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
         used.append(paths[0])
         for kind, plane in (("image", image), ("weight", weight)):
             header.add_history(printable(f"{kind} {Path(plane.path).name}"))

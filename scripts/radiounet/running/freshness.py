@@ -259,9 +259,9 @@ class Freshness:
             return
         self._is_record_missed = True
         logger.warning(
-            "%s is there, but %s has no record of how it was made, and of others perhaps neither: a changed "
-            "setting does not make them anew. Run in the folder in which they were made (--directory), with "
-            "results as it was written then; or, if they are as the configuration says, once with --touch",
+            "%s is there, but %s has no record of how it was made. Such products are not made anew when a "
+            "setting changes. Run in the folder in which they were made (--directory), with the same "
+            "spelling of results; or, if they are what the configuration says, once with --touch",
             *(path, Path(".snakemake").absolute()),
         )
 

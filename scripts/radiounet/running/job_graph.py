@@ -15,7 +15,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model, check_training_models
-from radiounet.running.list_states import came_from, catalogue_state, list_state, make_lists
+from radiounet.running.list_states import make_lists, require_catalogue, require_lists
 from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
@@ -36,6 +36,8 @@ class JobGraph:
     config : Config
     base : path
         Folder of the workflow.
+    is_main : bool
+        Whether this process starts the run: then lists of other sources than now are refused.
 
     Attributes
     ----------
@@ -45,8 +47,8 @@ class JobGraph:
         Fields that make a mosaic.
     """
 
-    def __init__(self, config: Config, base: str | Path):
-        self.config = config
+    def __init__(self, config: Config, base: str | Path, is_main: bool = False):
+        self.config, self._is_main = config, is_main
         self.models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
         self.products = config.products
         # inputs, params and targets ask for the same mosaic; work it out once
@@ -203,8 +205,8 @@ class JobGraph:
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
             raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {make_lists()}")
-        if not came_from(paths["mosaics"], list_state(self.release)):
-            raise ConfigError(f"{paths['mosaics']} is of other sources: fetch it anew, {make_lists()}")
+        if self._is_main:
+            require_lists(self.release, paths["mosaics"])
         fields = paths["fields"] if self.config.mosaics.source == "fields" else None
         return read_survey(self.release, paths["mosaics"], fields)
 
@@ -222,10 +224,8 @@ class JobGraph:
         from radiounet.survey.cluster_tables import clusters_to_measure, merged_from
 
         (path,), lists = self.cluster_table, self.cluster_lists
-        for name in self.config.fetched_clusters:
-            fetched = self._cluster_path(name)
-            if not came_from(fetched, catalogue_state(self.config.archive.clusters[name])):
-                raise ConfigError(f"{fetched} is of another source: fetch it anew, {make_lists()}")
+        for name in self.config.fetched_clusters if self._is_main else ():
+            require_catalogue(self.config.archive.clusters[name], self._cluster_path(name))
         for made in self.lists_made_first:
             if made in (*lists, path) and not Path(made).is_file():
                 raise ConfigError(f"{made} is not there: make it once, {make_lists()}")

@@ -1,33 +1,38 @@
 """What fetched lists were made from: a run with other sources says so, and stops."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.settings.catalogues import ClusterCatalogue
-from radiounet.settings.releases import PUBLISHED, Release
-from radiounet.settings.urls import local_path
+from radiounet.settings.releases import Release
+from radiounet.settings.urls import local_path, public_text
+
+OF_LISTS = {"cells", "nside", "prefix", "pixel_arcsec", "mosaics", "footprint", "fields"}
+"""What of a release its lists follow from."""
 
 
-def list_state(release: Release) -> str:
-    """SHA-256 of what the lists of a release follow from: its cells, and their sources."""
-    sources = release.mosaics, release.footprint, release.fields
-    return _state(release.model_dump(mode="json", exclude={"archive", *PUBLISHED}), filter(None, sources))
+def list_state(release: Release, path: str) -> str:
+    """What the lists of a release, of which `path` is one, are made from (JSON)."""
+    settings = release.model_dump(mode="json", include=OF_LISTS)
+    return _state(settings, filter(None, (release.mosaics, release.footprint, release.fields)), path)
 
 
-def catalogue_state(catalogue: ClusterCatalogue) -> str:
+def catalogue_state(catalogue: ClusterCatalogue, path: str) -> str:
     """The same of a fetched catalogue of clusters."""
-    return _state(catalogue.model_dump(mode="json"), [catalogue.url])
+    return _state(catalogue.model_dump(mode="json"), [catalogue.url], path)
 
 
-def _state(settings: dict[str, object], sources: Iterable[str]) -> str:
-    """Of settings, and of the bytes of those sources that are local files."""
-    paths = [path for path in map(local_path, sources) if path and Path(path).is_file()]
-    text = json.dumps([settings, *map(sha256_of, paths)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _state(settings: dict[str, object], sources: Iterable[str], path: str) -> str:
+    """Settings, and the SHA-256 of sources that are local files; as it is on record where one is gone."""
+    recorded = json.loads(_read(path) or "{}").get("files", {})
+    files = {}
+    for source in filter(None, map(local_path, sources)):
+        files[source] = sha256_of(source) if Path(source).is_file() else recorded.get(source, "")
+    return public_text(json.dumps({"settings": settings, "files": files}, sort_keys=True))
 
 
 def record_state(path: str, state: str) -> None:
@@ -36,10 +41,24 @@ def record_state(path: str, state: str) -> None:
         temporary.write_text(f"{state}\n", encoding="utf-8")
 
 
-def came_from(path: str, state: str) -> bool:
-    """Whether a list was made from that; also where nothing is noted, as by older versions."""
+def require_lists(release: Release, path: str) -> None:
+    """Raise `ConfigError` if the list of mosaics is of other sources; older versions noted none."""
+    _require(path, list_state(release, path))
+
+
+def require_catalogue(catalogue: ClusterCatalogue, path: str) -> None:
+    """The same of a fetched catalogue of clusters."""
+    _require(path, catalogue_state(catalogue, path))
+
+
+def _require(path: str, state: str) -> None:
+    if _read(path) not in ("", state):
+        raise ConfigError(f"{path} is of another source than now: fetch it anew, {make_lists()}")
+
+
+def _read(path: str) -> str:
     record = _record(path)
-    return not record.is_file() or record.read_text(encoding="utf-8").strip() == state
+    return record.read_text(encoding="utf-8").strip() if record.is_file() else ""
 
 
 def _record(path: str) -> Path:

@@ -72,7 +72,7 @@ class Rules:
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = self.config.products
-        self.graph = JobGraph(self.config, run.folder)
+        self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
         if run.is_main:

@@ -23,6 +23,7 @@ from radiounet.settings.urls import has_credentials, public_text
 logger = logging.getLogger(__name__)
 
 RECEIVED_AT_ONCE = 1 << 16  # bytes
+GZIP = b"\x1f\x8b"
 MIN_RATE = 1000  # bytes/s over the timeout; a mosaic of 40 MB would take half a day
 MAX_ATTEMPT_S = 4 * 3600.0  # as long as a job may run on many clusters; the next attempt goes on
 MAX_REDIRECTS = 10
@@ -218,7 +219,9 @@ def _unpacked(packed: Iterator[bytes], shown: str) -> Iterator[bytes]:
     try:
         for block in packed:
             while block:
-                if unpacker.eof:  # a file of several parts
+                if unpacker.eof:  # a file of several parts, or what some servers add
+                    if not block.startswith(GZIP):
+                        break
                     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
                 yield unpacker.decompress(block, RECEIVED_AT_ONCE)
                 block = unpacker.unconsumed_tail or unpacker.unused_data

@@ -84,6 +84,7 @@ class Survey:
         self.mosaics = self.cells.mosaics
         self.fields = {field.name: field for field in fields}
         self._grid = list(grid)
+        self._reached: tuple[Sequence[Cluster], np.ndarray, np.ndarray] = ((), np.empty((0, 3)), np.empty(0))
 
     @cached_property
     def _grid_vectors(self) -> np.ndarray:
@@ -187,10 +188,12 @@ class Survey:
         """Clusters that measurements on a mosaic may depend on (see `NEAR_R500`); of an own image all."""
         if not self.cells.disjoint:
             return list(clusters)
-        place = self.mosaics[mosaic]
-        vectors = unit_vectors([one.ra_deg for one in clusters], [one.dec_deg for one in clusters])
+        if clusters is not self._reached[0]:  # a run asks for the same ones of every mosaic
+            vectors = unit_vectors([one.ra_deg for one in clusters], [one.dec_deg for one in clusters])
+            reach = np.nan_to_num([NEAR_R500 * one.r500_arcmin / 60 for one in clusters])
+            self._reached = clusters, vectors, reach
+        place, (_, vectors, reach) = self.mosaics[mosaic], self._reached
         distance = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), vectors)
-        reach = np.nan_to_num([NEAR_R500 * one.r500_arcmin / 60 for one in clusters])
         return [clusters[n] for n in np.flatnonzero(distance <= self._radius_deg(place) + reach).tolist()]
 
     def _radius_deg(self, place: Mosaic) -> float:

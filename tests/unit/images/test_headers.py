@@ -7,6 +7,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from radiounet.errors import (
     BrightnessError,
@@ -19,7 +20,7 @@ from radiounet.errors import (
 from radiounet.images.frequencies import copy_frequency
 from radiounet.images.geometry import middle, to_sky
 from radiounet.images.headers import frequency_hz, legible
-from radiounet.images.image import grid_wcs, place_of, read_plane
+from radiounet.images.image import grid_wcs, open_plane, place_of, read_plane
 from radiounet.images.resampling import prepare_image
 
 DATA = 1e-4 * np.random.default_rng(1).standard_normal((40, 40)).astype(np.float32)
@@ -89,6 +90,24 @@ def test_cylinders_reach_beyond_180_deg_from_their_reference(tmp_path, kind, lon
         expected = SkyCoord(longitude + (19.5 - x) * step, 0.0, unit="deg", frame="galactic").icrs
         ra, dec = to_sky(plane.wcs, x, 19.5)
         assert (ra, dec) == pytest.approx((expected.ra.deg, expected.dec.deg), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "cards", [{"LATPOLE": 0.0}, {"LATPOLE": -90.0}, {"LONPOLE": 180.0}, {"LONPOLE": 90.0}]
+)
+def test_cylinders_with_another_pole_keep_their_coordinates(tmp_path, cards):
+    step = 1.0
+    given = header(CTYPE1="GLON-CAR", CTYPE2="GLAT-CAR", CRVAL1=0.0, CRVAL2=0.0, BMAJ=2.0, BMIN=2.0)
+    for key in ("RADESYS", "LONPOLE", "LATPOLE"):
+        given.remove(key)
+    given.update(CRPIX1=190.5, CRPIX2=20.5, CDELT1=-step, CDELT2=step, **cards)
+    fits.writeto(tmp_path / "a.fits", np.resize(DATA, (40, 240)), given)
+    plane = open_plane(tmp_path / "a.fits", brightness=False)  # from 189 to -51 deg
+    x, y = np.array([15.0, 120.0, 200.0, 235.0]), np.array([5.0, 30.0, 10.0, 38.0])
+    longitude, latitude = WCS(given).wcs_pix2world(x, y, 0)
+    expected = SkyCoord(longitude, latitude, unit="deg", frame="galactic").icrs
+    found = SkyCoord(*to_sky(plane.wcs, x, y), unit="deg")
+    assert expected.separation(found).arcsec.max() < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,15 @@ def test_the_seam_of_an_all_sky_map_is_no_seam_of_the_mosaic(ra):
     np.testing.assert_allclose(coadd.finish()[0], dec + 89.5, atol=1e-4)
 
 
-def test_nothing_is_lost_at_the_limb_of_the_sky():
-    grid = wcs_at("SIN", 120.0, 50.0, (181, 181), 0.8)
-    y, x = np.indices((181, 181))
-    on_sky = np.isfinite(grid.all_pix2world(np.stack([x.ravel(), y.ravel()], -1), 0)[:, 0]).reshape(181, 181)
-    assert on_sky.mean() == pytest.approx(np.pi * (np.degrees(1) / (181 * 0.8)) ** 2, rel=0.01)
+@pytest.mark.parametrize("kind", ["SIN", "ZEA", "AIT", "MOL"])
+@pytest.mark.parametrize("side", [40, 77, 181])
+def test_nothing_is_lost_at_the_limb_of_the_sky(kind, side):
+    width_deg = 145.0 if kind == "SIN" else 400.0
+    grid = wcs_at(kind, 120.0, 50.0 if kind == "SIN" else 0.0, (side, side), width_deg / side)
+    y, x = np.indices((side, side))
+    on_sky = np.isfinite(grid.all_pix2world(np.stack([x.ravel(), y.ravel()], -1), 0)[:, 0])
+    on_sky = on_sky.reshape(side, side)
+    assert 0.2 < on_sky.mean() < 0.8
     data = np.where(on_sky, x + 1000.0 * y, np.nan).astype(np.float32)
     coadd = Coadd(grid)
     add_plane(coadd, grid, data)
@@ -293,9 +297,15 @@ def test_solid_areas_of_0_are_blank_among_floats(tmp_path, dtype):
     assert (made[30, 30], made[40, 40]) == (6, 4.5)
 
 
-def test_areas_of_minus_9999_are_refused(tmp_path, pairs):
+def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pairs):
     wcs, image, weight, _ = pairs[0]
-    pair = write_pair(tmp_path, "m", wcs, np.where(np.arange(150) < 40, -9999.0, image), weight)
+    far = np.where(np.arange(150) < 40, -9999.0, image)
+    pair = write_pair(tmp_path, "w", wcs, far, np.where(np.arange(150) < 40, 0.0, weight))
+    coadd_files([pair], pair[0], str(tmp_path / "ok.fits"), str(tmp_path / "okw.fits"))
+    made = fits.getdata(tmp_path / "ok.fits")
+    assert np.isnan(made[:, :39]).all()
+    assert np.nanmin(made[:, 40:]) > -10
+    pair = write_pair(tmp_path, "m", wcs, far, weight)
     with pytest.raises(BrightnessError, match=r"m\.fits: areas of -9999: write NaN"):
         coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
     assert not (tmp_path / "o.fits").exists()

@@ -268,8 +268,10 @@ def test_packed_body_that_ends_too_early_is_not_taken_for_the_whole(archive, tar
     assert target.read_bytes() == OTHER
 
 
-def test_packed_body_of_two_parts_is_unpacked(archive, target):
-    both = gzip.compress(CONTENT[:5000]) + gzip.compress(CONTENT[5000:])
+@pytest.mark.parametrize("more", [b"", bytes(100), b"\r\n"])
+def test_packed_body_of_two_parts_is_unpacked(archive, target, more):
+    """And what a server adds behind it is left out."""
+    both = gzip.compress(CONTENT[:5000]) + gzip.compress(CONTENT[5000:]) + more
     with server(archive, [answer(200, both, Content_Encoding="gzip")]) as (url, _):
         fetch(f"{url}/image.fits", target, ONCE)
     assert target.read_bytes() == CONTENT
