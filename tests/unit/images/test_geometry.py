@@ -151,7 +151,7 @@ CONVERSIONS = {
     *("wcs_pix2world", "wcs_world2pix", "all_pix2world", "all_world2pix", "pixel_to_world", "world_to_pixel"),
     *("pixel_to_pixel", "pixel_to_world_values", "world_to_pixel_values", "proj_plane_pixel_scales"),
     *("proj_plane_pixel_area", "calc_footprint", "skycoord_to_pixel", "pixel_to_skycoord"),
-    "wcs_to_celestial_frame",
+    *("wcs_to_celestial_frame", "from_pixel", "from_sky", "reproject_interp"),
 }
 ALLOWED = {
     "geometry.py": "the one place",
