@@ -92,7 +92,7 @@ def read_labels(path: str | Path, image: Plane) -> Labels:
     labels[labels == NO_DATA] = np.nan
     strange = labels[np.isfinite(labels) & ((labels != np.rint(labels)) | (labels < 0))]
     if strange.size:
-        raise BadDataError(f"{path} holds {strange[0]:g}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
+        raise BadDataError(f"{path} holds {strange[0]}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
     if not (labels == 0).any():
         say_once(f"{path} has no pixel of 0: it says nowhere that there is no diffuse emission")
     present = np.unique(labels[labels > 0]).astype(int).tolist()
