@@ -3,7 +3,7 @@
 from radiounet.images.products import Publication
 from radiounet.publishing.published_tiles import publish_region
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stage import run_stage, stage_parser
+from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
 
@@ -12,7 +12,9 @@ def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, writes=("record",))
     add_settings(parser)
-    parser.add_argument("--part", type=int, required=True, help="tile of order 3, whose tiles are made")
+    parser.add_argument(
+        "--part", type=whole(0, 767), required=True, help="tile of order 3, whose tiles are made"
+    )
     parser.add_argument("--record", required=True, help="record of the job to write (JSON)")
     args = parser.parse_args()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.running.outputs import claim_outputs
-from radiounet.running.stage import whole
+from radiounet.running.stage import positive, whole
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.simulate import read_sky
 from radiounet.settings.train import LegOptions
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve and weights")
     parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
-    parser.add_argument("--minutes", type=float, default=100, help="length of the leg")
+    parser.add_argument("--minutes", type=positive, default=100, help="length of the leg")
     parser.add_argument("--cores", type=whole(1), default=1, help="of the network, and as many to simulate")
     add_options(parser, LegOptions)
     args = parser.parse_args()

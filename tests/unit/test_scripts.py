@@ -281,6 +281,9 @@ def test_what_is_read_or_is_not_ours_stays_as_it_is(tmp_path, command):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+COMPARED = ("radiounet compare", "--ours", "a.fits", "--published", "b.fits", "--out", "o")
+
+
 def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     table = tmp_path / "t.ecsv"
     done = start(
@@ -301,6 +304,18 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
             "argument --pair: invalid whole number value: '1.5'",
         ),
         (("infer", "t.h5", "--out", "c.h5", "--threads", "0"), "0 is less than 1"),
+        (
+            ("radiounet label", "r", "--out", "l.ecsv", "--port", "70000"),
+            "argument --port: 70000 is more than 65535",
+        ),
+        (("radiounet label", "r", "--out", "l.ecsv", "--port", "-1"), "argument --port: -1 is less than 0"),
+        ((*COMPARED, "--min-snr", "nan"), "argument --min-snr: nan is not a finite number above 0"),
+        ((*COMPARED, "--min-snr=-1"), "argument --min-snr: -1 is not a finite number above 0"),
+        ((*COMPARED, "--min-snr", "inf"), "argument --min-snr: inf is not a finite number above 0"),
+        ((*COMPARED, "--min-snr", "ten"), "argument --min-snr: invalid number value: 'ten'"),
+        (("train_leg", "--folder", "leg", "--minutes", "nan"), "argument --minutes: nan is not a finite"),
+        (("publish_tiles", "--part", "768", "--record", "r"), "argument --part: 768 is more than 767"),
+        (("publish_tiles", "--part", "-1", "--record", "r"), "argument --part: -1 is less than 0"),
         (("infer", "t.h5", "--out", "c.h5"), "ConfigError: there is no file t.h5"),
         (
             ("tile", "--mosaic", "m", "--image", "no.fits", "--out", "t"),

@@ -46,7 +46,7 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame:
     if kind == "SLON":
         return Supergalactic()
     if np.isfinite(equinox) and not EQUINOXES[0] <= equinox <= EQUINOXES[1]:
-        raise CelestialError(f"EQUINOX {equinox:g} is not a year between 1800 and 2100")
+        raise CelestialError(f"EQUINOX {equinox} is not a year between 1800 and 2100")
     given = np.isfinite(equinox)
     if not system:
         system = "ICRS" if not given else "FK4" if equinox < FK4_BEFORE else "FK5"

@@ -37,7 +37,7 @@ from radiounet.images.headers import require_total_intensity
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
-from radiounet.images.words import printable
+from radiounet.images.words import outside_text, printable
 
 logger = logging.getLogger(__name__)
 
@@ -317,7 +317,8 @@ def covering_square(
     x, y = outline(shape, steps=32)
     half = np.abs(offsets_deg(ra, dec, *to_sky(wcs, x, y))).max()
     if not half <= WIDEST_DEG / 2:
-        size = f"{2 * half:.3g} deg wide" if np.isfinite(half) else "not on the sky up to its borders"
+        wide = outside_text(2 * half, 0, WIDEST_DEG, 3)
+        size = f"{wide} deg wide" if np.isfinite(half) else "not on the sky up to its borders"
         raise CelestialError(f"{path} is {size}; at most {WIDEST_DEG:g} deg can be shown: cut it into parts")
     # a tenth of a pixel allows for rounding and for the curvature of the sky
     return Mosaic("image", ra, dec, int(np.ceil(2 * half * 3600 / pixel_arcsec - 0.1)))

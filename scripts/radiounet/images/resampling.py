@@ -1,6 +1,7 @@
 """The user's own images brought to the beam and the grid of a model."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,7 +204,6 @@ def from_north_of(frame: BaseCoordinateFrame, beam: Beam, plane: Plane | StoredP
 
 def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:
     """Bicubic values of a plane at the pixels of a grid, float32 ``[y, x]``, NaN where it has none."""
-    ny, nx = plane.data.shape
     blank = np.isnan(plane.data)
     # a cubic spline spreads NaN over whole rows, so the blanks travel apart
     spline = ndimage.spline_filter(
@@ -211,17 +211,43 @@ def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:
     )
     blank = blank.astype(np.float32)
     result = np.full(grid.array_shape, np.nan, np.float32)
-    for start in range(0, len(result), STRIP_PX):
-        strip = result[start : start + STRIP_PX]
-        row, column = np.mgrid[start : start + len(strip), : strip.shape[1]]
-        x, y = pixels_in(plane.wcs, grid, column, row)
-        # every pixel is an area; NaN is outside
-        inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
-        place = np.stack([y[inside], x[inside]])
+    for rows, inside, place in places_of(grid, result.shape, plane):
         values = ndimage.map_coordinates(spline, place, mode="mirror", prefilter=False)
         gone = ndimage.map_coordinates(blank, place, order=1, mode="nearest")
-        strip[inside] = np.where(gone < 0.5, values, np.nan)
+        result[rows][inside] = np.where(gone < 0.5, values, np.nan)
     return result
+
+
+def places_of(
+    grid: WCS, shape: tuple[int, int], image: Plane
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Where the pixels of a grid lie on an image, a strip of rows at a time so that little memory is used.
+
+    Parameters
+    ----------
+    grid : astropy.wcs.WCS
+        Celestial, in any frame.
+    shape : (int, int)
+        Of the grid, ``[y, x]``.
+    image : Plane
+
+    Yields
+    ------
+    rows : slice
+        Of the grid.
+    inside : ndarray of bool, ``[y, x]``
+        Which pixels of these rows lie on the image.
+    place : ndarray, ``[(y, x), pixel]``
+        Where on it those do: from -0.5 to half a pixel beyond the last row and column.
+    """
+    ny, nx = image.data.shape
+    for start in range(0, shape[0], STRIP_PX):
+        rows = slice(start, min(start + STRIP_PX, shape[0]))
+        row, column = np.mgrid[rows, : shape[1]]
+        x, y = pixels_in(image.wcs, grid, column, row)
+        # every pixel is an area; NaN is outside
+        inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
+        yield rows, inside, np.stack([y[inside], x[inside]])
 
 
 def prepare_image(

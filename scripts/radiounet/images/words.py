@@ -83,6 +83,12 @@ def printable(text: object) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in str(text))
 
 
+def outside_text(value: float, low: float, high: float, digits: int = 6) -> str:
+    """Text of a number outside a range in so many digits, `digits` or more, that they are outside, too."""
+    texts = (f"{value:.{count}g}" for count in range(digits, 18))
+    return next(text for text in texts if not low <= float(text) <= high)
+
+
 def markdown(text: object) -> str:
     """Text on one line of Markdown, with nothing in it that is markup."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], one_line(text))

@@ -37,6 +37,8 @@ def draw_labels(
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.grid(color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
+        # below the axes: in them, curves and points may lie anywhere
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     for (which, counts), axes in zip((confusions or {}).items(), panels[2:], strict=True):
         _draw_confusion(axes, np.array(counts), f"Classes, {which} clusters (shade: share of the row)")
     return figure
@@ -55,7 +57,6 @@ def _draw_roc(axes: Axes, scores: Mapping[str, dict]) -> None:
     axes.set_title("ROC", fontsize=11, loc="left")
     axes.set_xlabel("empty clusters at or above the threshold (false positive rate)")
     axes.set_ylabel("hosts at or above the threshold (recall)")
-    axes.legend(fontsize=8, loc="lower right", framealpha=0.85)
 
 
 def _draw_reliability(axes: Axes, scores: Mapping[str, dict]) -> None:
@@ -86,7 +87,6 @@ def _draw_reliability(axes: Axes, scores: Mapping[str, dict]) -> None:
     axes.set_title("Reliability (68 % intervals; numbers of clusters)", fontsize=11, loc="left")
     axes.set_xlabel("mean probability of the bin")
     axes.set_ylabel("fraction of hosts")
-    axes.legend(fontsize=8, loc="upper left", framealpha=0.85)
 
 
 def _draw_confusion(axes: Axes, counts: np.ndarray, title: str) -> None:

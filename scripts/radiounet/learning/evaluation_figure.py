@@ -1,7 +1,6 @@
 """The page of figures of an evaluation."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,7 +56,7 @@ def draw_evaluation(methods: Sequence[Scores]) -> Figure:
     """
     draws = [draw for draw, holds in _PANELS if any(holds(one) for one in methods)]
     rows = (len(draws) + 1) // 2
-    figure = Figure(figsize=(12, 3.5 * rows), layout="constrained")
+    figure = Figure(figsize=(12, 3.9 * rows), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False).ravel()
     for axes in panels[len(draws) :]:
         axes.remove()
@@ -89,21 +88,21 @@ def _with_value(name: str, value: float | None) -> str:
     return f"{name}: {number_text(value, '.3f')}"
 
 
-def _inner_legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
-    axes.legend(fontsize=8, loc=where, framealpha=0.85)
+def _legend_below(axes: Axes) -> None:
+    """Legend below the axes: in them, curves may lie anywhere."""
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
 
 
 def _draw_roc(axes: Axes, methods: Sequence[Scores]) -> None:
     for one, colour in _coloured(methods):
-        curves = one["pixels"]["curves"]
+        curves, label = one["pixels"]["curves"], _with_value("AUC", one["pixels"]["roc_auc"])
         false_rate = np.maximum(_floats(curves["false_rate"]), 1e-6)
-        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour)
+        axes.plot(false_rate, _floats(curves["true_rate"]), color=colour, label=label)
     axes.set_xscale("log")
     axes.set_xlim(1e-5, 1)
     axes.set_ylim(0, 1.02)
     _label(axes, "Pixels: ROC", "false positive rate", "true positive rate")
-    values = [_with_value("AUC", one["pixels"]["roc_auc"]) for one in methods]
-    axes.legend(axes.get_lines(), values, fontsize=8, loc="upper left", framealpha=0.85)
+    _legend_below(axes)
 
 
 def _draw_precision_recall(axes: Axes, methods: Sequence[Scores]) -> None:
@@ -115,7 +114,7 @@ def _draw_precision_recall(axes: Axes, methods: Sequence[Scores]) -> None:
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     _label(axes, "Pixels: precision and recall (dot: the mask)", "recall", "precision")
-    _inner_legend(axes, "upper right")
+    _legend_below(axes)
 
 
 def _draw_dice(axes: Axes, methods: Sequence[Scores]) -> None:
@@ -127,7 +126,7 @@ def _draw_dice(axes: Axes, methods: Sequence[Scores]) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     _label(axes, "Pixels: Dice (dot: the mask)", "threshold of the score", "Dice")
-    _inner_legend(axes, "upper right")
+    _legend_below(axes)
 
 
 def _draw_recall(axes: Axes, methods: Sequence[Scores], key: str) -> None:
@@ -206,7 +205,7 @@ def _draw_reliability(axes: Axes, methods: Sequence[Scores]) -> None:
     below.set_ylabel("clusters", fontsize=8)
     _label(axes, "Clusters: reliability (steps: numbers)", "probability", "fraction with diffuse emission")
     if len(axes.get_legend_handles_labels()[0]):
-        _inner_legend(axes, "upper left")
+        _legend_below(axes)
 
 
 def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:

@@ -9,14 +9,17 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
-from regions import PixCoord, PixelRegion, Region, Regions
-from reproject import reproject_interp
+from astropy.wcs import WCS
+from regions import PixelRegion, Region, Regions
 from scipy import ndimage
 
 from radiounet.errors import BadDataError, CelestialError, ShapeMismatchError
 from radiounet.images.fits_planes import open_image
+from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.images.image import Plane, open_plane, require_same_grid
+from radiounet.images.resampling import places_of
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 
 logger = logging.getLogger(__name__)
@@ -89,7 +92,7 @@ def read_labels(path: str | Path, image: Plane) -> Labels:
     labels[labels == NO_DATA] = np.nan
     strange = labels[np.isfinite(labels) & ((labels != np.rint(labels)) | (labels < 0))]
     if strange.size:
-        raise BadDataError(f"{path} holds {strange[0]:g}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
+        raise BadDataError(f"{path} holds {strange[0]}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
     if not (labels == 0).any():
         say_once(f"{path} has no pixel of 0: it says nowhere that there is no diffuse emission")
     present = np.unique(labels[labels > 0]).astype(int).tolist()
@@ -163,30 +166,51 @@ def _without_area(path: str | Path, kind: str) -> str:
     return f"{path}: a {kind} has no area; draw what holds emission as a closed shape"
 
 
+@dataclass(frozen=True)
+class _SkyOf:
+    """What `regions` asks of a WCS to draw a shape, in the shape's own frame: angles are from that north."""
+
+    wcs: WCS
+    frame: BaseCoordinateFrame
+
+    def world_to_pixel(self, sky: SkyCoord) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows of positions."""
+        return _columns_and_rows(self.wcs, sky)
+
+    def pixel_to_world(self, x: np.ndarray, y: np.ndarray) -> SkyCoord:
+        """Positions of columns and rows."""
+        return SkyCoord(*to_sky(self.wcs, x, y), unit="deg").transform_to(self.frame)
+
+
+def _columns_and_rows(wcs: WCS, sky: SkyCoord) -> tuple[np.ndarray, np.ndarray]:
+    return to_pixels(wcs, sky.icrs.ra.deg, sky.icrs.dec.deg)
+
+
 def _pixels(region: Region, image: Plane, path: str | Path) -> np.ndarray:
     """Pixels whose centre a region holds, bool ``[y, x]``; none for one on another part of the sky."""
-    nothing = np.zeros(image.data.shape, bool)
     kind = _kind(region)
     try:
-        if not _on_plane(region, image):
-            return nothing
-        flat = region if isinstance(region, PixelRegion) else region.to_pixel(image.wcs)
-        drawn = flat.to_mask(mode="center").to_image(image.data.shape)
+        flat = _in_pixels(region, image.wcs)
+        drawn = None if flat is None else flat.to_mask(mode="center").to_image(image.data.shape)
     except NotImplementedError:
         raise BadDataError(_without_area(path, kind)) from None
     except (ValueError, np.linalg.LinAlgError) as error:
         raise BadDataError(f"{path}: a {kind} cannot be drawn on the image: {error}") from error
-    return nothing if drawn is None else drawn > 0
+    return np.zeros(image.data.shape, bool) if drawn is None else drawn > 0
 
 
-def _on_plane(region: Region, image: Plane) -> bool:
-    """Whether the projection shows the middle of a region, or all its corners."""
-    places = getattr(region, "vertices", None)
-    places = getattr(region, "center", None) if places is None else places
+def _in_pixels(region: Region, wcs: WCS) -> PixelRegion | None:
+    """Region in pixels; None where the projection does not show its middle, or one of its corners."""
+    places = getattr(region, "vertices", getattr(region, "center", None))
     if places is None:
-        return True
-    shown = places if isinstance(region, PixelRegion) else PixCoord.from_sky(places, image.wcs)
-    return bool(np.isfinite(shown.x).all() and np.isfinite(shown.y).all())
+        raise NotImplementedError
+    if isinstance(region, PixelRegion):
+        return region if np.isfinite(places.xy).all() else None
+    if not np.isfinite(_columns_and_rows(wcs, places)).all():
+        return None
+    sky = _SkyOf(wcs, places.frame.replicate_without_data())
+    # on oblong pixels a circle of the sky is none
+    return region.to_pixel(sky, **({"as_ellipse": True} if _kind(region).startswith("circle") else {}))
 
 
 def move_labels(labels: np.ndarray, image: Plane, moved: Plane) -> np.ndarray:
@@ -206,6 +230,9 @@ def move_labels(labels: np.ndarray, image: Plane, moved: Plane) -> np.ndarray:
     """
     if moved is image:
         return labels
-    shape = moved.data.shape
-    there, _ = reproject_interp((labels, image.wcs), moved.wcs, shape, order="nearest-neighbor")
-    return there.astype(np.float32)
+    there = np.full(moved.data.shape, np.nan, np.float32)
+    for rows, inside, place in places_of(moved.wcs, moved.data.shape, image):
+        # the last row reaches half a pixel beyond its middle
+        row, column = np.minimum(np.floor(place + 0.5).astype(int).T, np.array(labels.shape) - 1).T
+        there[rows][inside] = labels[row, column]
+    return there

@@ -164,7 +164,7 @@ def _labelled(image_path: str, label_path: str, grid: ImageGrid) -> Pair:
     label[label == NO_DATA] = np.nan
     strange = np.setdiff1d(label[np.isfinite(label)], (0, 1))
     if strange.size:
-        raise BadDataError(f"{label_path} holds {strange[0]:g}; a label is 0, 1 or {NO_DATA} (no data)")
+        raise BadDataError(f"{label_path} holds {strange[0]}; a label is 0, 1 or {NO_DATA} (no data)")
     level = np.float32(0.5)
     known = np.isfinite(label) & np.isfinite(plane.data)
     if not known.any():

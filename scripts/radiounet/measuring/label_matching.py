@@ -9,6 +9,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from radiounet.errors import ConfigError
+from radiounet.images.words import outside_text
 from radiounet.measuring.labels import Entry, Label, plain_name
 
 WAYS = ("name", "other name", "position")
@@ -102,7 +103,8 @@ def _one_of(label: Label, rows: Sequence[int], entries: Sequence[Entry], how: st
 def _distance_text(arcmin: float) -> str:
     if not np.isfinite(arcmin):
         return ""
-    return f"; its position lies {arcmin:.3g} arcmin from the nearest one, more than {MAX_SEPARATION:g}"
+    far = outside_text(arcmin, 0, MAX_SEPARATION.value, 3)
+    return f"; its position lies {far} arcmin from the nearest one, more than {MAX_SEPARATION:g}"
 
 
 def _require_one_label(

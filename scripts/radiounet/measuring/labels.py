@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from radiounet.errors import ConfigError
 from radiounet.images.tables import MISSING, ServiceError, TableError, read_table
+from radiounet.images.words import outside_text
 from radiounet.survey.cluster_columns import SIGNS, Rows, column_numbers, column_texts
 from radiounet.survey.cluster_tables import POSITION_COLUMNS, check_frame
 
@@ -148,7 +149,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     """
     table = _read(path, "table of labels")
     found = _columns(table, path, _assignments("--column", columns))
-    meant = {key.lower(): value for key, value in _assignments("--class", meanings).items()}
+    meant = _assignments("--class", meanings)
     wrong = []
     for text, one in meant.items():
         try:
@@ -193,10 +194,9 @@ def read_entries(table: Table, path: str | Path) -> list[Entry]:
         if wrong:
             raise ConfigError(f"{path}: {name} has texts such as {next(iter(wrong.values()))!r}")
     p_diffuse = numbers["p_diffuse"]
-    if ((p_diffuse < 0) | (p_diffuse > 1)).any():
-        raise ConfigError(
-            f"{path}: p_diffuse is {np.nanmin(p_diffuse):g}..{np.nanmax(p_diffuse):g}, not 0..1"
-        )
+    outside = p_diffuse[(p_diffuse < 0) | (p_diffuse > 1)]
+    if outside.size:
+        raise ConfigError(f"{path}: p_diffuse is {outside_text(outside[0], 0, 1)}, not 0..1")
     classes: Sequence[tuple[str, ...] | None] = [None] * len(table)
     if "class" in table.colnames:
         classes = _understood(path, names, column_texts(table["class"]), {})
@@ -244,12 +244,14 @@ def _read(path: str | Path, what: str) -> Table:
 
 
 def _assignments(option: str, given: Iterable[str]) -> dict[str, str]:
-    pairs = {}
+    """What names are given, in lower case."""
+    pairs: dict[str, str] = {}
     for one in given:
         name, equals, value = (" ".join(part.split()) for part in one.partition("="))
         if not (name and equals and value):
             raise ConfigError(f"{option} {one!r}: two words with = between them are expected")
-        pairs[name] = value
+        if pairs.setdefault(name.lower(), value) != value:
+            raise ConfigError(f"{option} gives {name} twice, as {pairs[name.lower()]} and as {value}")
     return pairs
 
 

@@ -106,7 +106,7 @@ def import_saved_model(
     threshold : float
         Probability where the mask begins.
     origin : str
-        Where the file came from, for the card.
+        Where the file came from, for the card and for messages; empty for `source`.
     pixel_arcsec, beam_arcsec : float
         Pixel scale, and FWHM of the beam, of the images that it was trained on.
 
@@ -117,10 +117,11 @@ def import_saved_model(
         `radiounet.network.architectures.published_unet.published_unet`.
     """
     source, out = Path(source), Path(folder)
+    shown = public_text(origin or str(source))
     with tempfile.TemporaryDirectory(prefix="radiounet-") as scratch:
-        tree = source if source.is_dir() else unpack(source, Path(scratch))
+        tree = source if source.is_dir() else unpack(source, Path(scratch), shown)
         model = published_unet(TILE_PX)
-        fill(model, read_variables(_root_of(tree, source)), source)
+        fill(model, read_variables(_root_of(tree, shown), shown), shown)
         weights = Path(scratch) / MODEL_WEIGHTS
         save_weights(model, weights)
         # the card is made before anything is written where a good model may be
@@ -165,8 +166,14 @@ def _card(
     )
 
 
-def unpack(archive: Path, folder: Path) -> Path:
+def unpack(archive: Path, folder: Path, shown: str) -> Path:
     """Unpack what a SavedModel's variables need from a zip, and nothing else.
+
+    Parameters
+    ----------
+    archive, folder : Path
+    shown : str
+        What the user calls the zip, for messages.
 
     Raises
     ------
@@ -179,19 +186,19 @@ def unpack(archive: Path, folder: Path) -> Path:
             size = sum(one.file_size for one in entries)
             if len(entries) > MOST_FILES or size > MOST_BYTES:
                 raise ModelError(
-                    f"{archive} would unpack to {len(entries)} files of {size / 1e9:.1f} GB in all; "
+                    f"{shown} would unpack to {len(entries)} files of {size / 1e9:.1f} GB in all; "
                     f"a model has at most {MOST_FILES} of {MOST_BYTES / 1e9:.0f} GB"
                 )
             for one in entries:
                 path = PurePosixPath(one.filename.replace("\\", "/"))
                 if path.is_absolute() or ".." in path.parts or ":" in one.filename:
-                    raise ModelError(f"{archive} holds {one.filename!r}, which leads out of its folder")
+                    raise ModelError(f"{shown} holds {one.filename!r}, which leads out of its folder")
                 if stat.S_ISLNK(one.external_attr >> 16):
-                    raise ModelError(f"{archive} holds {one.filename!r}, a link")
+                    raise ModelError(f"{shown} holds {one.filename!r}, a link")
                 if not one.is_dir() and _wanted(path):
-                    _extract(pack, one, folder / path)
+                    _extract(pack, one, folder / path, shown)
     except BAD_ZIP as error:
-        raise ModelError(f"{archive} is not a whole zip: {error}") from error
+        raise ModelError(f"{shown} is not a whole zip: {error}") from error
     return folder
 
 
@@ -201,7 +208,7 @@ def _wanted(path: PurePosixPath) -> bool:
     return path.name in WANTED or (path.parent.name == "variables" and path.name.startswith("variables."))
 
 
-def _extract(pack: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> None:
+def _extract(pack: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path, shown: str) -> None:
     """Extract one file, but not more of it than the zip says it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     left = one.file_size
@@ -209,22 +216,29 @@ def _extract(pack: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> None:
         while block := source.read(1 << 20):
             left -= len(block)
             if left < 0:
-                raise ModelError(f"{pack.filename}: {one.filename} is larger than the zip says")
+                raise ModelError(f"{shown}: {one.filename} is larger than the zip says")
             target.write(block)
 
 
-def _root_of(tree: Path, source: Path) -> Path:
+def _root_of(tree: Path, shown: str) -> Path:
     found = sorted(path.parents[1] for path in tree.rglob(INDEX))
     if len(found) != 1:
         what = ", ".join(str(one.relative_to(tree)) for one in found)
         raise ModelError(
-            f"{source} holds {len(found)} SavedModels ({what})" if found else f"{source} holds no {INDEX}"
+            f"{shown} holds {len(found)} SavedModels ({what})" if found else f"{shown} holds no {INDEX}"
         )
     return found[0]
 
 
-def read_variables(root: Path) -> dict[str, np.ndarray]:
+def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
     """Variables of a SavedModel by their checkpoint key, those of the optimizer left out.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the SavedModel.
+    shown : str
+        What the user calls it, for messages.
 
     Raises
     ------
@@ -239,13 +253,21 @@ def read_variables(root: Path) -> dict[str, np.ndarray]:
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith("layer_with_weights-")]
         return {key: reader.get_tensor(key) for key in keys if "/.OPTIMIZER_SLOT/" not in key}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        raise ModelError(f"{root}: its variables cannot be read: {error}") from error
+        why = str(error).replace(str(root), shown)
+        raise ModelError(f"{shown}: its variables cannot be read: {why}") from error
 
 
-def fill(model: keras.Model, variables: dict[str, np.ndarray], source: str | Path) -> None:
+def fill(model: keras.Model, variables: dict[str, np.ndarray], shown: str) -> None:
     """Give a network the variables of a checkpoint, by key and shape.
 
     The n-th layer with weights is ``layer_with_weights-n``.
+
+    Parameters
+    ----------
+    model : keras.Model
+    variables : dict of str to ndarray
+    shown : str
+        What the user calls their source, for messages.
 
     Raises
     ------
@@ -262,16 +284,16 @@ def fill(model: keras.Model, variables: dict[str, np.ndarray], source: str | Pat
     if missing or more:
         kinds = ("missing", missing), ("left over", more)
         named = "; ".join(f"{len(keys)} {what}, such as {keys[0]}" for what, keys in kinds if keys)
-        raise ModelError(f"{source} is not the published Radio U-Net: of {len(wanted)} variables {named}")
+        raise ModelError(f"{shown} is not the published Radio U-Net: of {len(wanted)} variables {named}")
     for key, variable in wanted.items():
         value = variables[key]
         if value.shape != tuple(variable.shape):
             raise ModelError(
-                f"{source} is not the published Radio U-Net: {key} has shape {list(value.shape)}, "
+                f"{shown} is not the published Radio U-Net: {key} has shape {list(value.shape)}, "
                 f"with widths {list(PUBLISHED_WIDTHS)} it is {list(variable.shape)}"
             )
         if not np.isfinite(value).all():
-            raise ModelError(f"{source}: {key} holds numbers that are not finite")
+            raise ModelError(f"{shown}: {key} holds numbers that are not finite")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for key, variable in wanted.items():

@@ -35,6 +35,7 @@ from radiounet.publishing.site_tables import (
     stems_of,
 )
 from radiounet.settings.config import load_config
+from radiounet.settings.publish import require_aladin
 from radiounet.settings.releases import PUBLISHED_RELEASES, Release
 from radiounet.settings.yaml_file import read_yaml
 from radiounet.survey.cells import cell_pixel
@@ -101,8 +102,11 @@ def write_site(
     Raises
     ------
     ConfigError
-        There are no catalogues; `folder` has a folder ``site`` of something else; no file `aladin`.
+        There are no catalogues; `folder` has a folder ``site`` of something else; `aladin` is not
+        there, or something else.
     """
+    if aladin is not None:
+        require_aladin(aladin)
     results, files = str(results).rstrip("/"), SiteFiles(str(folder).rstrip("/"))
     tables = read_catalogues(results)
     clusters, islands = (
@@ -163,8 +167,6 @@ def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:
     }
     copies[files.code(STYLE.name)] = STYLE
     if aladin is not None:
-        if not Path(aladin).is_file():
-            raise ConfigError(f"there is no file {aladin}")
         copies[files.code(ALADIN)] = Path(aladin)
     for target, source in copies.items():
         write_if_changed(target, source.read_bytes())

@@ -6,7 +6,7 @@ It imports no other room, so that the hash of a program's code holds no more tha
 import argparse
 import os
 
-from radiounet.running.stage import whole
+from radiounet.running.stage import positive, whole
 
 EVALUATED = "files of `simulate`, or IMAGE.fits:LABELS[:CLUSTERS] (DS9 regions, or numbers as of `score`)"
 
@@ -19,7 +19,7 @@ def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, help="folder for comparison.json and .png, sources.ecsv, difference.fits"
     )
     parser.add_argument(
-        "--min-snr", type=float, default=10.0, help="faintest sources compared (default: %(default)s)"
+        "--min-snr", type=positive, default=10.0, help="faintest sources compared (default: %(default)s)"
     )
 
 

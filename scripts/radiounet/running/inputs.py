@@ -15,6 +15,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
 from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.settings.config import Config
+from radiounet.settings.publish import require_aladin
 from radiounet.settings.urls import local_path
 from radiounet.settings.yaml_file import read_yaml
 
@@ -31,11 +32,14 @@ def check_inputs(config: Config, root: str) -> None:
     Raises
     ------
     ConfigError
-        Names every file that is missing, empty, not readable or in the run's own folder.
+        Names every file that is missing, empty, not readable or in the run's own folder, and a program of
+        Aladin Lite that is none.
     """
     names: dict[str, Iterable[str]] = {"clusters": config.archive.clusters}
     files = [
-        fault for key, path in _files(config) if (fault := _file_fault(key, path, root, names.get(key, ())))
+        fault
+        for key, path in _files(config)
+        if (fault := _file_fault(key, path, root, names.get(key, ())) or _program_fault(key, path))
     ]
     folders = [fault for key, path in _templates(config) if (fault := _folder_fault(key, path))]
     _raise([*_release_faults(config), *_place_faults(config), *files, *folders])
@@ -169,6 +173,16 @@ def _file_fault(key: str, path: str, root: str, names: Iterable[str]) -> str | N
         return f"{key}: {path} is empty"
     if os.path.realpath(path).startswith(f"{os.path.realpath(root)}{os.sep}"):
         return f"{key}: {path} lies in {root}, which this run writes to: move it, or set another results"
+    return None
+
+
+def _program_fault(key: str, path: str) -> str | None:
+    """Whether a file that is there is something else than the program of Aladin Lite."""
+    try:
+        if key == "publish.aladin":
+            require_aladin(path)
+    except ConfigError as error:
+        return f"{key}: {error}"
     return None
 
 

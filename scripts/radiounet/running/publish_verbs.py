@@ -12,7 +12,7 @@ from radiounet.running.arguments import add_processes
 from radiounet.running.locks import hold, let_go, require_free
 from radiounet.running.stage import run_stage, verb_parser
 from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.publish import PublishOptions
+from radiounet.settings.publish import PublishOptions, require_aladin
 from radiounet.settings.releases import Release, parse_release
 from radiounet.survey.survey import read_survey
 
@@ -62,6 +62,8 @@ def publish(arguments: Sequence[str]) -> None:
         folder, records = Path(args.out), Path(record).parents[1]
         if folder.is_dir() and {one.name for one in folder.iterdir()} - {LOCK_FILE} and not records.is_dir():
             raise ConfigError(f"{args.out} is not empty and no publication: write somewhere else")
+        if args.aladin is not None:  # before hours of work
+            require_aladin(args.aladin)
         if args.threads > 1:
             from radiounet.publishing.side_by_side import start_server
 

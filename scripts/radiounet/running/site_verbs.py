@@ -72,7 +72,9 @@ def label(arguments: Sequence[str]) -> None:
         help="the probability nearest to 0.5 first, or as in the catalogue (default: %(default)s)",
     )
     parser.add_argument("--who", default=getpass.getuser(), help="name of who labels (default: your login)")
-    parser.add_argument("--port", type=whole(0), default=0, help="port to use (default: any that is free)")
+    parser.add_argument(
+        "--port", type=whole(0, 65_535), default=0, help="port to use (default: any that is free)"
+    )
     args = parser.parse_args(arguments)
 
     def work() -> None:

@@ -6,6 +6,7 @@ anything else becomes a non-zero exit, so that Snakemake tries again.
 
 import argparse
 import logging
+import math
 import os
 import sys
 import textwrap
@@ -91,17 +92,30 @@ def _parser(
     return parser
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Make a type of option: a whole number that is `least` or more."""
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """Make a type of option: a whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}")
         return value
 
     parse.__name__ = "whole number"  # argparse says so where it is none
     return parse
+
+
+def positive(text: str) -> float:
+    """Read the value of an option: a finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+positive.__name__ = "number"  # argparse says so where it is none
 
 
 def run_stage(

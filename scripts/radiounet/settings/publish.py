@@ -1,10 +1,12 @@
 """Settings of a publication."""
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from radiounet.errors import ConfigError
 from radiounet.settings.section import FilePath, Section
 
 Creator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -20,6 +22,25 @@ def _iso_day(value: Any) -> Any:
 
 
 Day = Annotated[str, BeforeValidator(_iso_day), StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+def require_aladin(path: str | Path) -> None:
+    """Refuse what cannot be the program of Aladin Lite: no text, a page of HTML, or one without ``aladin``.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file {path}")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if "aladin" not in text or "\0" in text or text.lstrip().startswith("<"):
+        raise ConfigError(
+            f"{path} is not the program of Aladin Lite: JavaScript, such as dist/aladin.js of its package"
+        )
 
 
 class PublishOptions(Section):

@@ -16,6 +16,7 @@ from astropy.coordinates import Angle
 from radiounet.errors import ConfigError
 from radiounet.images.tables import MISSING, NUMBER
 from radiounet.images.unit_words import unit_of
+from radiounet.images.words import outside_text
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Limit:
     def refuses(self, values: np.ndarray) -> np.ndarray:
         """Whether each value lies outside; NaN does not."""
         return (values < self.low) | (values > self.high)
+
+    def fault(self, value: float, digits: int = 6) -> str:
+        """A value outside, with its unit, so that it can be told from the limits."""
+        return f"{outside_text(value, self.low, self.high, digits)}{self.unit_text}"
 
     @property
     def unit_text(self) -> str:
@@ -182,7 +187,7 @@ class Rows:
         for row, text in wrong.items():
             self._notes[row].append(f"{limit.words} {text!r} cannot be read")
         outside = limit.refuses(values)
-        self.note(outside, lambda row: f"{limit.words} {values[row]:.6g}{limit.unit_text} is outside {limit}")
+        self.note(outside, lambda row: f"{limit.words} {limit.fault(values[row])} is outside {limit}")
         if name == "M500" and self._stated(name, column) is None:
             in_solar_masses = outside & ~limit.refuses(plain)
             hint = (

@@ -216,7 +216,7 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
 
 
 def _given_units(given: Sequence[str], columns: dict[str, object]) -> dict[str, u.UnitBase]:
-    units = {}
+    units: dict[str, u.UnitBase] = {}
     # by our names, and by those in the table
     by_lower = {str(getattr(column, "name", name)).strip().lower(): name for name, column in columns.items()}
     by_lower |= {name.lower(): name for name in columns}
@@ -224,7 +224,9 @@ def _given_units(given: Sequence[str], columns: dict[str, object]) -> dict[str, 
         name, equals, text = one.partition("=")
         if not equals or name.strip().lower() not in by_lower:
             raise ConfigError(f"unit {one!r}: write COLUMN=UNIT with a column of {', '.join(columns)}")
-        units[by_lower[name.strip().lower()]] = parse_unit(text, f"unit {one!r}")
+        ours, unit = by_lower[name.strip().lower()], parse_unit(text, f"unit {one!r}")
+        if units.setdefault(ours, unit) != unit:
+            raise ConfigError(f"unit: {ours} is given twice, in {units[ours]} and in {unit}")
     return units
 
 
@@ -245,12 +247,10 @@ def _angular_size(
         mass, bad_mass = rows.values("M500", columns["M500"])
         refused = refused | bad_mass
         length = np.where(np.isnan(length), r500(mass * u.solMass, safe, cosmology).to_value(u.Mpc), length)
-    open_ = np.isnan(size)
+    open_, limit = np.isnan(size), LIMITS["angle"]
     angle = np.degrees(length / cosmology.angular_diameter_distance(safe).to_value(u.Mpc)) * 60
-    outside = open_ & known & LIMITS["angle"].refuses(angle)
-    rows.note(
-        outside, lambda row: f"R500 at its redshift, {angle[row]:.4g} arcmin, is outside {LIMITS['angle']}"
-    )
+    outside = open_ & known & limit.refuses(angle)
+    rows.note(outside, lambda row: f"R500 at its redshift, {limit.fault(angle[row], 4)}, is outside {limit}")
     rows.note(open_ & np.isnan(length) & ~refused, lambda _: "neither M500 nor R500")
     rows.note(open_ & ~known & ~bad_redshift, lambda _: "no redshift")
     rows.impossible |= outside

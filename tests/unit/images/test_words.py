@@ -27,6 +27,7 @@ from radiounet.images.words import (
     markdown,
     markdown_table,
     one_line,
+    outside_text,
     printable,
     save_figure,
     visible,
@@ -341,6 +342,22 @@ def calls(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
             yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (400.0, 6, "400"),
+        (360.0001, 6, "360.0001"),
+        (np.nextafter(360.0, 361), 3, "360.0000000000001"),
+        (-1e-9, 6, "-1e-09"),
+        (2309.4, 4, "2309"),
+        (float("inf"), 6, "inf"),
+        (float("nan"), 6, "nan"),
+    ],
+)
+def test_a_number_outside_is_outside_as_it_is_written(value, digits, text):
+    assert outside_text(value, 0, 360, digits) == text
 
 
 def imports(path):

@@ -13,6 +13,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import catalogue_evaluation_files
 from radiounet.images.provenance import sha256_of
 from radiounet.learning.catalogue_evaluation import evaluate_catalogue
+from radiounet.learning.catalogue_figure import draw_labels
 from radiounet.measuring.columns import CLUSTERS
 from radiounet.measuring.label_scores import CONFUSION
 from radiounet.running.outputs import claim_outputs, made_here
@@ -110,6 +111,21 @@ def test_the_page_the_table_and_the_picture_are_written(tmp_path):
     with Image.open(tmp_path / "out" / "evaluation.png") as picture:
         assert min(picture.size) > 1000
     assert not (tmp_path / "out" / "catalogue_recalibrated.ecsv").exists()
+
+
+@pytest.mark.parametrize("rows", [CLUSTERS_AND_LABELS, enough()])
+def test_legends_cover_nothing(tmp_path, rows):
+    found = evaluated(tmp_path, rows)
+    for scores in (found["scores"], found["scores"] | {"recalibrated": found["scores"]["p_diffuse"]}):
+        for confusions in (None, found["confusion"]):
+            figure = draw_labels(scores, confusions)
+            figure.draw_without_rendering()
+            legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+            assert [len(one.get_texts()) for one in legends] == [len(scores)] * 2
+            boxes = [one.get_window_extent() for one in legends]
+            labels = [axes.xaxis.label.get_window_extent() for axes in figure.axes]
+            others = [*(axes.bbox for axes in figure.axes), *labels]
+            assert not any(box.overlaps(other) for box in boxes for other in others)
 
 
 def test_candidates_may_be_left_out(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from matplotlib.transforms import Bbox
 
 from models import write_tiny_model
 from radiounet.errors import BadDataError
@@ -466,6 +467,10 @@ def test_figures_show_the_scores(scene, hosts):
     reliability = panel(figure, "Clusters: reliability").get_lines()[1]
     assert reliability.get_xdata() == pytest.approx([0, 0.5], abs=1e-3)
     assert reliability.get_ydata().tolist() == [0, 1]
+    figure.draw_without_rendering()
+    for start in ("Pixels: ROC", "Pixels: precision", "Pixels: Dice", "Clusters: reliability"):
+        axes = panel(figure, start)
+        assert Bbox.intersection(axes.get_legend().get_window_extent(), axes.bbox) is None
 
 
 def test_a_report_without_objects_clusters_and_false_islands_can_be_drawn(tmp_path):

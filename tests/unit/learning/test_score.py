@@ -97,6 +97,7 @@ def test_what_is_no_area_is_refused(tmp_path, text, said):
         (np.zeros((2, N_PX, N_PX)), ShapeMismatchError, "one plane"),
         (np.full((N_PX, N_PX), 0.5), BadDataError, "holds 0.5"),
         (np.full((N_PX, N_PX), -1.0), BadDataError, "holds -1"),
+        (np.full((N_PX, N_PX), 1.0000001), BadDataError, r"holds 1\.0000001"),
     ],
 )
 def test_labels_that_are_no_numbers_of_regions_are_refused(tmp_path, labels, error, said):

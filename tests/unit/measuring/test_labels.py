@@ -98,6 +98,11 @@ def test_tables_of_other_formats_are_read(tmp_path, suffix):
     ]
 
 
+def test_what_is_said_twice_alike_is_no_contradiction(tmp_path):
+    path = write_lines(tmp_path / "a.csv", "name,class", "A,halo")
+    assert read_labels(path, meanings=["halo=RH", "Halo = RH"])[0].classes == ("RH",)
+
+
 def test_columns_and_words_may_be_named(tmp_path):
     path = write_lines(tmp_path / "a.csv", "cluster,Type,class", "A,halo,x", "B,NDE,y", "C,halo candidate,z")
     columns = ["name=cluster", "class=type"]
@@ -116,6 +121,17 @@ def test_columns_and_words_may_be_named(tmp_path):
         (["name,class", "A,RH"], {"columns": ["class"]}, "--column 'class': two words with = between them"),
         (["name,class", "A,RH"], {"meanings": ["halo="]}, "--class 'halo='"),
         (["name,class", "A,RH"], {"meanings": ["halo=big"]}, "^--class halo=big: 'big' is none of [^-]*$"),
+        (
+            ["name,class", "A,rh"],
+            {"meanings": ["RH=U", "RH=NDE"]},
+            "^--class gives RH twice, as U and as NDE$",
+        ),
+        (["name,class", "A,rh"], {"meanings": ["halo=U", "x=RH", "Halo=NDE"]}, "--class gives Halo twice"),
+        (
+            ["name,class,x", "A,RH,U"],
+            {"columns": ["class=class", "class=x"]},
+            "--column gives class twice, as class and as x",
+        ),
         (["name,class", "A,RH"], {"meanings": ["a=b", "c=d"]}, "^--class a=b: 'b' .*; --class c=d: 'd' "),
         (
             ["name,class", "A,RH", "B,halo", "C,RH+x"],
@@ -178,7 +194,11 @@ def test_a_catalogue_without_classes_says_so(tmp_path):
 def test_a_catalogue_that_is_none_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no column dec_deg, p_diffuse, ra_deg"):
         read_catalogue(write_lines(tmp_path / "c.csv", "name,p", "A,0.5"))
-    for value, said in ((1.5, r"p_diffuse is 1.5..1.5, not 0..1"), ("high", "p_diffuse has texts")):
+    for value, said in (
+        (1.5, r"p_diffuse is 1\.5, not 0\.\.1"),
+        (1.0000001, r"p_diffuse is 1\.0000001, not 0\.\.1"),
+        ("high", "p_diffuse has texts"),
+    ):
         path = write_lines(tmp_path / "c.csv", "name,ra_deg,dec_deg,p_diffuse", f"A,1,2,{value}")
         with pytest.raises(ConfigError, match=said):
             read_entries(read_catalogue(path), path)
@@ -280,5 +300,6 @@ def test_a_cluster_that_several_images_show_is_one(tmp_path):
 
 def test_a_label_far_from_all_of_its_name_is_told_how_far():
     entries = [entry("Twin", ra=ra, dec=0.0) for ra in (150.0, 151.0)]
-    with pytest.raises(ConfigError, match="lies 3 arcmin from the nearest one, more than 2 arcmin"):
-        match_labels([label("Twin", ra=151.05, dec=0.0)], entries)
+    for ra, said in ((151.05, "3"), (151 + 2.0001 / 60, r"2\.0001")):
+        with pytest.raises(ConfigError, match=f"lies {said} arcmin from the nearest one, more than 2 arcmin"):
+            match_labels([label("Twin", ra=ra, dec=0.0)], entries)

@@ -3,11 +3,13 @@
 import shutil
 import stat
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from programs import run_program, start
 from radiounet.errors import ModelError
@@ -15,7 +17,8 @@ from radiounet.network import saved_model
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import LogNormalisation, read_card
-from radiounet.network.saved_model import import_saved_model
+from radiounet.network.saved_model import fetch_model, import_saved_model
+from radiounet.settings.archive import DownloadOptions, PublishedModel
 from radiounet.survey.archive import check_checksum
 
 LOG10 = LogNormalisation(kind="log10")
@@ -229,6 +232,38 @@ def test_a_zip_whose_variables_are_cut_short(tmp_path, pack):
 
     with pytest.raises(ModelError, match="variables cannot be read"):
         import_saved_model(repack(pack, tmp_path / "a.zip", shorten), "m", tmp_path / "model", LOG10)
+    assert not (tmp_path / "model").exists()
+
+
+def damaged(folder, pack):
+    """Files that are no model, by what is said of them."""
+    fits.writeto(folder / "good.fits", np.zeros((9, 9)))
+    with zipfile.ZipFile(folder / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", b"x")
+
+    def shorten(name, content):
+        return name, content[: len(content) // 10] if "data-00000" in name else content
+
+    def leave_out(name, content):
+        return None if "data-00000" in name else (name, content)
+
+    return {
+        "is not a whole zip": folder / "good.fits",
+        "holds no variables/variables.index": folder / "other.zip",
+        "its variables cannot be read": repack(pack, folder / "short.zip", shorten),
+        "variables cannot be read": repack(pack, folder / "less.zip", leave_out),
+    }
+
+
+def test_a_file_is_named_as_the_user_gave_it(tmp_path, pack):
+    for said, path in damaged(tmp_path, pack).items():
+        for given in (str(path), path.as_uri()):
+            model = PublishedModel(url=given)
+            with pytest.raises(ModelError) as caught:
+                fetch_model("m", model, DownloadOptions(), tmp_path / "model")
+            assert str(caught.value).startswith(given)
+            assert said in str(caught.value)
+            assert tempfile.gettempdir() not in str(caught.value).replace(str(tmp_path), "")
     assert not (tmp_path / "model").exists()
 
 

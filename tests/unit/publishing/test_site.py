@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from programs import start
 from published import copy_of
+from radiounet.errors import ConfigError
 from radiounet.images.products import SiteFiles
 from radiounet.publishing.site import write_site
 from radiounet.settings.config import load_config
@@ -60,3 +62,40 @@ def test_tables_of_an_earlier_run_are_shown_with_a_warning(products, tmp_path, c
 def test_a_release_of_the_user_has_its_title(products, tmp_path):
     write_configuration(load_config(OWN_RELEASE), products.configuration())
     assert said_of(products, tmp_path / "site")["title"] == "My Survey DEEP (1300 MHz)"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" \n",
+        b"name,ra,dec\nA,1,2\n",
+        b"<!DOCTYPE html><p>there is no aladin.js",
+        b"\xff\xfea\0l\0a\0d\0i\0n\0",
+        b"SIMPLE  =                    T / aladin" + bytes(100),
+    ],
+)
+def test_what_is_no_program_of_aladin_lite_is_refused_before_anything_is_written(products, tmp_path, content):
+    program = tmp_path / "aladin.js"
+    program.write_bytes(content)
+    out = tmp_path / "site"
+    with pytest.raises(ConfigError, match=r"aladin\.js is not the program of Aladin Lite"):
+        write_site(products.root, out, program, 1)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("verb", ["site", "publish"])
+def test_an_image_is_no_program_of_aladin_lite(products, tmp_path, verb):
+    image, out = products.image("a"), tmp_path / "site"
+    done = start(f"radiounet {verb}", products.root, "--out", out, "--aladin", image)
+    assert done.returncode == 78
+    assert f"ConfigError: {image} is not the program of Aladin Lite" in done.stderr
+    assert not out.exists()
+
+
+def test_the_program_of_aladin_lite_is_copied(products, tmp_path):
+    program = tmp_path / "aladin.umd.cjs"
+    program.write_text("/* Aladin Lite */ A.aladin = function (place) { return place; };", encoding="utf-8")
+    write_site(products.root, tmp_path / "site", program, 1)
+    copy = Path(SiteFiles(str(tmp_path / "site")).code("aladin.js"))
+    assert copy.read_bytes() == program.read_bytes()

@@ -45,6 +45,8 @@ def test_what_is_there_is_accepted(place):
     (place / "with space").mkdir()
     for url in (f"file://{place}/with%20space", f"FILE://{place}/reference", f"file:{place}/reference"):
         check(place, verify={"masks": url + "/{mosaic}.fits"})
+    (place / "aladin.js").write_text("A.aladin = function (place) {};")
+    check(place, publish={"aladin": "aladin.js"})
     check(place, clusters="psz2")  # a published one is fetched first
 
 
@@ -78,6 +80,9 @@ def test_what_is_there_is_accepted(place):
         ),
         ({"clusters": "linked.ecsv"}, "clusters: linked.ecsv lies in results/images"),
         ({"archive": {"models": {"tiny": {"url": "x"}}}}, "archive.models.tiny: "),
+        ({"publish": {"aladin": "image.fits"}}, "publish.aladin: image.fits is not the program of Aladin"),
+        ({"publish": {"aladin": "empty.fits"}}, "publish.aladin: empty.fits is empty"),
+        ({"publish": {"aladin": "gone.js"}}, "publish.aladin: there is no file gone.js"),
         ({"scratch": "results"}, "scratch: results is the folder of results"),
         ({"results": "reference", "scratch": "also"}, "scratch: also is the folder of results"),
     ],

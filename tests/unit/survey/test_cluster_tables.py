@@ -201,6 +201,9 @@ ROW = "A,150,35,0.2,3"
         ("B,400,35,0.2,3", "right ascension 400 deg is outside -180..360 deg"),
         ("B,-999,35,0.2,3", "right ascension -999 deg is outside -180..360 deg"),
         ("B,inf,35,0.2,3", "right ascension inf deg is outside -180..360 deg"),
+        ("B,360.0001,35,0.2,3", "right ascension 360.0001 deg is outside -180..360 deg"),
+        ("B,150,-90.00000001,0.2,3", "declination -90.00000001 deg is outside -90..90 deg"),
+        ("B,150,35,0.0009999999,3", "redshift 0.0009999999 is outside 0.001..5"),
         ("B,150,35,1e-9,3", "redshift 1e-09 is outside 0.001..5"),
         ("B,150,35,-1,3", "redshift -1 is outside 0.001..5"),
         ("B,150,35,9.99,3", "redshift 9.99 is outside 0.001..5"),
@@ -305,10 +308,12 @@ def test_text_tables_have_the_documented_units_or_those_given(tmp_path):
     assert one.r500_arcmin == pytest.approx(R500_ARCMIN, rel=1e-3)
 
 
-@pytest.mark.parametrize("given", ["M500", "mass=Msun", "=Msun", "M500=", "M500=Msuns", "R500=Mpc"])
+@pytest.mark.parametrize(
+    "given", ["M500", "mass=Msun", "=Msun", "M500=", "M500=Msuns", "R500=Mpc", "M500=Msun m500=kg"]
+)
 def test_a_unit_that_cannot_be_used(tmp_path, given):
     with pytest.raises(ConfigError, match=r"unit|M500"):
-        read_text(tmp_path, ROW, unit=[given])
+        read_text(tmp_path, ROW, unit=given.split())
 
 
 @pytest.mark.parametrize("first", ["M500", "R500"])
