@@ -1,5 +1,6 @@
 """Training and evaluation with files that are not what their options ask for."""
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -9,6 +10,7 @@ from radiounet.errors import ConfigError
 from radiounet.learning import runs
 from radiounet.learning.learning_curve import write_curve
 from radiounet.learning.runs import run_training
+from radiounet.running.cli import main
 from radiounet.settings.train import TrainOptions
 from simulated import write_simulated
 from wide import CROWDED
@@ -78,3 +80,52 @@ def test_weights_that_could_not_be_read_again_are_not_trained(tmp_path, monkeypa
     with pytest.raises(ConfigError, match=rf"--weights .*{name}: its name must end in \.weights\.h5"):
         run_training(["p.fits"], [], OPTIONS, str(tmp_path / name), str(tmp_path / "c.csv"))
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What a training was asked for, which does not take place."""
+    asked = []
+    monkeypatch.setattr("radiounet.running.model_verbs.run_stage", lambda args, *_, **__: asked.append(args))
+    return asked
+
+
+MADE = ("--weights", "w.weights.h5", "--curve", "c.csv")
+
+
+def test_pairs_are_read_from_files(tmp_path, trained):
+    (tmp_path / "pairs.txt").write_text("a b.fits:mask.fits\n\né.fits\r\n", encoding="utf-8")
+    listed = f"@{tmp_path}/pairs.txt"
+    main(["train", "--pairs", "1.fits", listed, "--validation", listed, "2.fits", *MADE])
+    (args,) = trained
+    assert args.pairs == ["1.fits", "a b.fits:mask.fits", "é.fits"]
+    assert args.validation == ["a b.fits:mask.fits", "é.fits", "2.fits"]
+
+
+@pytest.mark.parametrize("option", ["--pairs", "--validation"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("none.txt", "none.txt cannot be read: No such file"),
+        (".", "cannot be read: Is a directory"),
+        ("empty.txt", "empty.txt is no text with a name in each line"),
+        ("blank.txt", "blank.txt is no text"),
+        ("image.fits", "image.fits is no text"),
+        ("zeros.fits", "zeros.fits is no text"),
+        ("latin.txt", "latin.txt is no text"),
+        ("bytes", "bytes is no text"),
+    ],
+)
+def test_a_file_that_is_no_list_is_named_with_its_option(tmp_path, trained, capsys, option, name, said):
+    fits.PrimaryHDU(np.full((9, 9), -1.5)).writeto(tmp_path / "image.fits")
+    fits.PrimaryHDU(np.zeros((9, 9))).writeto(tmp_path / "zeros.fits")
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    (tmp_path / "latin.txt").write_text("é.fits\n", encoding="latin-1")
+    (tmp_path / "bytes").write_bytes(bytes(range(256)))
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--pairs", "p.fits", option, f"@{tmp_path}/{name}", *MADE])
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"radiounet train: error: argument {option}: ")
+    assert said in line
+    assert not trained
