@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -107,6 +107,20 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
     for header in (fits_header(path) for path in held_out if _is_simulated(path)):
         if "SEED" in header:
             measured.setdefault(str(header.get("BASESEED", "unknown")), []).append(header["SEED"])
+    if fault := seen_before(training, measured):
+        raise ModelError(f"{name}: {fault}")
+
+
+def seen_before(training: dict[str, Any] | None, measured: Mapping[str, Sequence[int]]) -> str | None:
+    """Say which images to measure on a model was made with, as `require_unseen`; None for none of them.
+
+    Parameters
+    ----------
+    training : dict or None
+        As `require_unseen`.
+    measured : mapping of str to sequence of int
+        Numbers of the images of each set, by its base seed.
+    """
     for one in _with_those_before(training):
         for what in ("pairs", "calibration", "host_calibration"):
             used = one.get(what) or {}
@@ -116,10 +130,11 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
             # older cards name the set otherwise, but with the same seed
             seeds = [seed for base in BASE_SEED.findall(used["set"]) for seed in measured.get(base, [])]
             if any(first <= seed <= last for seed in seeds):
-                raise ModelError(
-                    f"{name}: its {what} used the simulated images {first} to {last}: "
+                return (
+                    f"its {what} used the simulated images {first} to {last}: "
                     f"hold out others than {min(seeds)} to {max(seeds)}"
                 )
+    return None
 
 
 def _with_those_before(training: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
