@@ -1,6 +1,7 @@
 """Options of a training that contradict each other, found before anything is simulated or trained."""
 
-from radiounet.network.architectures.registry import ARCHITECTURES
+from radiounet.errors import ConfigError
+from radiounet.network.architectures.registry import ARCHITECTURES, TRAINABLE
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
 
@@ -14,6 +15,19 @@ def network_faults(options: TrainOptions) -> list[str]:
         for name, side in (("crop_px", options.crop_px), ("tile_px", options.tile_px))
         if side % step
     ]
+
+
+def require_trainable(options: TrainOptions) -> None:
+    """Refuse a network that pairs do not train, or whose levels do not divide crops and tiles.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if options.architecture not in TRAINABLE:
+        raise ConfigError(f"no pairs train {options.architecture}: give one of {', '.join(TRAINABLE)}")
+    if faults := network_faults(options):
+        raise ConfigError("; ".join(faults))
 
 
 def pair_faults(options: TrainOptions, sky: SimulateOptions) -> list[str]:

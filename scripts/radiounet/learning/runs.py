@@ -8,6 +8,7 @@ from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
 from radiounet.learning.new_model import write_model
+from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.devices import use_threads
@@ -41,9 +42,10 @@ def run_training(
     Raises
     ------
     ConfigError
-        `weights` is no name under which weights can be read again.
+        `weights` is no name under which weights can be read again, or as `require_trainable`.
     """
     _require_name_of_weights(weights)
+    require_trainable(options)  # before islands of another model are looked for
     for model in options.compare:
         read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
     if threads:

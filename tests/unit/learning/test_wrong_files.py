@@ -82,6 +82,13 @@ def test_weights_that_could_not_be_read_again_are_not_trained(tmp_path, monkeypa
     assert not [*tmp_path.iterdir()]
 
 
+def test_tiles_are_looked_at_before_hard_places_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "hard_negatives", None)
+    options = OPTIONS.model_copy(update={"tile_px": 36, "hard_from": "lotss-unet"})
+    with pytest.raises(ConfigError, match="tile_px is 36 px, no multiple of 8"):
+        run_training(["p.fits"], [], options, str(tmp_path / "w.weights.h5"), str(tmp_path / "c.csv"))
+
+
 @pytest.fixture
 def trained(monkeypatch):
     """What a training was asked for, which does not take place."""
