@@ -343,6 +343,7 @@ def test_each_training_of_a_model_starts_from_the_one_before(run):
     run.write_config(
         results=str(run.folder / "results"),
         segmentation={"model": "second"},
+        simulate={"seed": 1},  # other images than those of lotss-unet
         train={"fields": 3, "calibrate": 4, "held_out": 2, "initial": str(first)},
     )
     assert f"{first}/card.yaml" in run("-n", "--", "model", status=1)  # as long as it is not there

@@ -8,8 +8,9 @@ from astropy.io import fits
 
 from radiounet.errors import UnitError
 
-JANSKY = re.compile(r"(?<![A-Za-zµμ])([A-Za-zµμ]?)(jy|jansky)(?=$|[^A-Za-z]|beam|bm)", re.IGNORECASE)
+JANSKY = re.compile(r"(?<![A-Za-zµμ])([A-Za-zµμ]?)(jy|jansky)(?=$|[^A-Za-z]|beam|bm|pix|px)", re.IGNORECASE)
 BEAM = re.compile(r"(?<![A-Za-z])(beams?|bm)(?![A-Za-z])", re.IGNORECASE)
+PIXEL = re.compile(r"(?<![A-Za-z])(pixels?|pix|px)(?![A-Za-z])", re.IGNORECASE)
 PREFIXES = {"": "", "m": "m", "k": "k", "K": "k", "n": "n", "N": "n"} | dict.fromkeys("uUµμ", "u")
 """SI prefixes of Jy by the letter written; capital M is mega or, in an upper-case unit, either."""
 
@@ -32,15 +33,34 @@ def unit_factor(header: fits.Header, path: str | Path, default: str = "") -> flo
             "Jy/beam: if it is, write BUNIT = 'Jy/beam' into that header; if another HDU is meant, put it "
             "into a file of its own"
         )
+    factor = factor_to(u.Jy / u.beam, text, path)
+    if factor is None:
+        raise UnitError(f"{path} has BUNIT {text!r}; an image must be in Jy/beam (or mJy/beam, uJy/beam ...)")
+    return factor
+
+
+def factor_to(wanted: u.UnitBase, text: str, path: str | Path) -> float | None:
+    """Factor from a unit as headers spell it to another; None where there is none above 0.
+
+    Parameters
+    ----------
+    wanted : Unit
+        Such as Jy/beam or Jy/pixel.
+    text : str
+        BUNIT, in any of the spellings of `unit_factor`, also per pixel.
+    path : path
+        File that it is from.
+
+    Raises
+    ------
+    UnitError
+        It could be milli- or megajansky.
+    """
     try:
-        factor = u.Unit(_spelt(text, path)).to(u.Jy / u.beam)
+        factor = float(u.Unit(_spelt(text, path)).to(wanted))
     except (u.UnitsError, ValueError, TypeError, ArithmeticError):
-        raise UnitError(
-            f"{path} has BUNIT {text!r}; an image must be in Jy/beam (or mJy/beam, uJy/beam ...)"
-        ) from None
-    if not 0 < factor < float("inf"):
-        raise UnitError(f"{path} has BUNIT {text!r}, a factor of {factor:g} to Jy/beam")
-    return float(factor)
+        return None
+    return factor if 0 < factor < float("inf") else None
 
 
 def same_unit(first: fits.Header, second: fits.Header, path: str | Path) -> bool:
@@ -79,5 +99,5 @@ def _spelt(text: str, path: str | Path) -> str:
         # a blank, so that "Jybeam-1" falls apart
         return f"{PREFIXES.get(prefix, prefix)}Jy "
 
-    spelt = BEAM.sub("beam", JANSKY.sub(jansky, text))
+    spelt = PIXEL.sub("pix", BEAM.sub("beam", JANSKY.sub(jansky, text)))
     return re.sub(r"\s*([/*^.])\s*", r"\1", spelt).strip()

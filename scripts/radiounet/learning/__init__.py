@@ -21,6 +21,7 @@ __all__ = [
     "methods",
     "new_model",
     "open_scores",
+    "option_checks",
     "outside",
     "pairs",
     "recalibration",

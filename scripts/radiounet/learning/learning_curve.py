@@ -3,14 +3,16 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from astropy.io import fits
+from pydantic import ValidationError
 
-from radiounet.errors import ModelError
+from radiounet.errors import ConfigError, ModelError
+from radiounet.images.reading import fits_header
 from radiounet.images.writing import atomic
+from radiounet.settings.config_faults import explain
 from radiounet.settings.train import TrainOptions, pair_files
 
 BASE_SEED = re.compile(r"base seed (\w+)")
@@ -27,10 +29,27 @@ def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, obj
 
 
 def read_about(path: str | Path) -> dict[str, Any]:
-    """What `write_curve` wrote above the columns; empty where there is nothing."""
-    with open(path, encoding="utf-8") as stream:
-        first = stream.readline()
-    return json.loads(first[1:]) if first.startswith("#") else {}
+    """What `write_curve` wrote above the columns.
+
+    Raises
+    ------
+    ConfigError
+        It is no such file.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no learning curve {path}")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            first, second = stream.readline(), stream.readline()
+        about = json.loads(first[1:]) if first.startswith("#") else None
+    except ValueError:  # of JSON or of the encoding
+        about = None
+    if not isinstance(about, dict) or second.strip() != ",".join(COLUMNS):
+        raise ConfigError(
+            f"{path} is no learning curve: one of radiounet train begins with a comment that tells of the "
+            f"training, above the columns {', '.join(COLUMNS)}"
+        )
+    return about
 
 
 class Origin(TypedDict):
@@ -50,7 +69,7 @@ def origin_of(paths: Sequence[str]) -> Origin:
     paths : sequence of str
         As `radiounet.learning.pairs.read_pair` takes them.
     """
-    headers = [fits.getheader(path) for path in paths if _is_simulated(path)]
+    headers = [fits_header(path) for path in paths if _is_simulated(path)]
     seeds = sorted({str(header.get("BASESEED", "unknown")) for header in headers})
     sets = [f"radiounet.simulation.simulate, base seed {seed}" for seed in seeds]
     given = ["images given with their truth"] if len(headers) < len(paths) else []
@@ -85,9 +104,23 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
         They are of the set used for training or calibration, and their seeds overlap.
     """
     measured: dict[str, list[int]] = {}
-    for header in (fits.getheader(path) for path in held_out if _is_simulated(path)):
+    for header in (fits_header(path) for path in held_out if _is_simulated(path)):
         if "SEED" in header:
             measured.setdefault(str(header.get("BASESEED", "unknown")), []).append(header["SEED"])
+    if fault := seen_before(training, measured):
+        raise ModelError(f"{name}: {fault}")
+
+
+def seen_before(training: dict[str, Any] | None, measured: Mapping[str, Sequence[int]]) -> str | None:
+    """Say which images to measure on a model was made with, as `require_unseen`; None for none of them.
+
+    Parameters
+    ----------
+    training : dict or None
+        As `require_unseen`.
+    measured : mapping of str to sequence of int
+        Numbers of the images of each set, by its base seed.
+    """
     for one in _with_those_before(training):
         for what in ("pairs", "calibration", "host_calibration"):
             used = one.get(what) or {}
@@ -97,10 +130,11 @@ def require_unseen(name: str, training: dict[str, Any] | None, held_out: Sequenc
             # older cards name the set otherwise, but with the same seed
             seeds = [seed for base in BASE_SEED.findall(used["set"]) for seed in measured.get(base, [])]
             if any(first <= seed <= last for seed in seeds):
-                raise ModelError(
-                    f"{name}: its {what} used the simulated images {first} to {last}: "
+                return (
+                    f"its {what} used the simulated images {first} to {last}: "
                     f"hold out others than {min(seeds)} to {max(seeds)}"
                 )
+    return None
 
 
 def _with_those_before(training: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -114,7 +148,19 @@ def _with_those_before(training: dict[str, Any] | None) -> Iterator[dict[str, An
 
 
 def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
-    """Options that weights were trained with, but those `OF_EVALUATION` as given."""
-    trained = read_about(curve).get("options", {})
-    given = options.model_dump(include=OF_EVALUATION) if trained else options.model_dump()
-    return TrainOptions.model_validate({**trained, **given})
+    """Options that weights were trained with, but those `OF_EVALUATION` as given.
+
+    Raises
+    ------
+    ConfigError
+        The learning curve is none, or tells no options that there are.
+    """
+    trained = read_about(curve).get("options")
+    if not isinstance(trained, dict):
+        raise ConfigError(f"{curve} does not say with which options its network was trained")
+    try:
+        return TrainOptions.model_validate({**trained, **options.model_dump(include=OF_EVALUATION)})
+    except ValidationError as error:
+        raise ConfigError(
+            f"{curve} tells of options that cannot be used:\n{explain(error, TrainOptions)}"
+        ) from None

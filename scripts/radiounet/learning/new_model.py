@@ -14,7 +14,7 @@ from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
 from radiounet.learning.methods import network_method
 from radiounet.measuring.scores import card_metrics
-from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.engine import load_network
 from radiounet.network.inference import Predictor
 from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
@@ -60,11 +60,10 @@ def write_model(
     Raises
     ------
     ModelError
-        The weights were trained on held-out images.
+        Weights that cannot be read, or that were trained on held-out images.
     """
     require_unseen(name, read_about(curve), held_out)
-    model = graphs_of(options.architecture).build(options.tile_px, options.widths)
-    model.load_weights(weights)
+    model = load_network(options.architecture, options.tile_px, options.widths, weights)
     initial = options.initial and read_card(model_folder(options.initial))
     normalisation = initial.normalisation if initial else NORMALISATIONS[options.normalisation]
     method = network_method(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
@@ -25,6 +26,7 @@ from radiounet.errors import (
 from radiounet.images.image import check_grid, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.squares import SCALE_TOLERANCE
+from radiounet.images.units import factor_to
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.network.model_cards import LogNormalisation, Normalisation
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
@@ -38,6 +40,9 @@ UNKNOWN = -1
 
 PUBLISHED_NORMALISATION = LogNormalisation(kind="log10", low=1e-10, high=1e-5, floor=1e-12)
 PUBLISHED_LEVEL = 1e-8  # Jy/pixel
+JY_PER_BEAM, JY_PER_PIXEL = u.Jy / u.beam, u.Jy / u.pix
+BRIGHTEST_MODEL = 1.0
+"""Jy/pixel; diffuse emission is fainter by far, masks are 1 or 255."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +109,10 @@ def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair
     ----------
     path : str
         A file of `radiounet.simulation.simulate`: image, ``TRUTH`` and ``RMS`` in Jy/beam. Or
-        two files, ``IMAGE.fits:TRUTH.fits``: an image in Jy/pixel (or without
-        BUNIT) with its noise-free model, as Stuardi et al. (2024) published; or an
-        image in Jy/beam with a label image, 0 no, 1 diffuse, 255 no data. See
-        `radiounet.settings.train.pair_files`.
+        two files, ``IMAGE.fits:TRUTH.fits``: an image in Jy/pixel with its noise-free
+        model, as Stuardi et al. (2024) published; or an image in Jy/beam with a label
+        image, 0 no, 1 diffuse, 255 no data. BUNIT tells them apart, in any spelling of
+        `radiounet.images.units`. See `radiounet.settings.train.pair_files`.
     truth_snr : float
         Simulated pairs: diffuse is what exceeds this many times the true noise.
     grid : ImageGrid
@@ -125,16 +130,22 @@ def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair
         raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
     image_path, truth_path = files
     unit = _unit(image_path)
-    if unit == "jy/beam":
-        return _labelled(image_path, truth_path, grid)
-    if unit in ("jy/pixel", "jy/pix", ""):
-        return _published(image_path, truth_path)
-    raise UnitError(f"{image_path} has BUNIT {unit!r}; a training image is in Jy/beam or Jy/pixel")
+    if not unit:
+        raise UnitError(
+            f"{image_path} has no BUNIT in its header: write BUNIT = 'Jy/beam' into it where its truth is a "
+            "mask, 'Jy/pixel' where it is a noise-free model"
+        )
+    if (factor := factor_to(JY_PER_PIXEL, unit, image_path)) is not None:
+        return _published(image_path, truth_path, factor)
+    if factor_to(JY_PER_BEAM, unit, image_path) is None:
+        raise UnitError(f"{image_path} has BUNIT {unit!r}; a training image is in Jy/beam or Jy/pixel")
+    return _labelled(image_path, truth_path, grid)
 
 
 def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
-    if _unit(path) != "jy/beam":
-        raise UnitError(f"{path} has BUNIT {_unit(path)!r}; a simulated image must be in Jy/beam")
+    unit = _unit(path)
+    if factor_to(JY_PER_BEAM, unit, path) != 1:
+        raise UnitError(f"{path} has BUNIT {unit!r}; a simulated image must be in Jy/beam")
     image, truth, rms = _planes(path, "PRIMARY", "TRUTH", "RMS")
     _require_shape(image, truth, path, "TRUTH")
     _require_shape(image, rms, path, "RMS")
@@ -148,9 +159,21 @@ def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
     return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
 
 
-def _published(image_path: str, truth_path: str) -> Pair:
+def _published(image_path: str, truth_path: str, factor: float) -> Pair:
     (image,), (truth,) = _planes(image_path, "PRIMARY"), _planes(truth_path, "PRIMARY")
     _require_shape(image, truth, image_path, truth_path)
+    image *= np.float32(factor)
+    unit = _unit(truth_path)
+    # a model without unit is in that of its image
+    of_truth = factor_to(JY_PER_PIXEL, unit, truth_path) if unit else factor
+    if of_truth is None:
+        raise UnitError(f"{truth_path} has BUNIT {unit!r}; the model of an image in Jy/pixel is in Jy/pixel")
+    truth *= np.float32(of_truth)
+    if (truth >= BRIGHTEST_MODEL).any():
+        raise BadDataError(
+            f"{truth_path} reaches {np.nanmax(truth):g} Jy/pixel: the truth of an image in Jy/pixel is a "
+            "noise-free model, a mask belongs to an image in Jy/beam"
+        )
     level = np.float32(PUBLISHED_LEVEL)
     targets = _targets(image, truth, level)
     return Pair(image, _noise(image, image_path), truth, level, targets, PUBLISHED_NORMALISATION)
@@ -233,8 +256,10 @@ def _side(hdu: Any, path: str) -> int:
 
 
 def _unit(path: str) -> str:
+    """BUNIT of the first plane of a file; empty where there is none."""
     with _opened(path, "PRIMARY") as (hdu,):
-        return str(hdu.header.get("BUNIT", "")).lower().replace(" ", "")
+        _side(hdu, path)
+        return str(hdu.header.get("BUNIT", "")).strip()
 
 
 def _require_shape(image: np.ndarray, other: np.ndarray, path: str, name: str) -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 
+from radiounet.errors import ConfigError
 from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
 from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
 from radiounet.learning.new_model import write_model
+from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.devices import use_threads
+from radiounet.network.engine import load_network
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.train import TrainOptions
+
+WEIGHTS_ENDING = ".weights.h5"
 
 
 def run_training(
@@ -33,7 +38,14 @@ def run_training(
         Written; the checkpoint ``WEIGHTS.checkpoint.npz``, too.
     threads : int, optional
         CPU threads; by default all.
+
+    Raises
+    ------
+    ConfigError
+        `weights` is no name under which weights can be read again, or as `require_trainable`.
     """
+    _require_name_of_weights(weights)
+    require_trainable(options)  # before islands of another model are looked for
     for model in options.compare:
         read_card(model_folder(model))  # a model that is not there must not stop the evaluation later
     if threads:
@@ -80,12 +92,25 @@ def run_evaluation(
         Of the model.
     threads : int
         CPU threads.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        `curve` is no learning curve, or `weights` are not those of its training.
     """
-    use_threads(threads)
     options = trained_options(curve, options)
+    _require_name_of_weights(weights)
+    use_threads(threads)
+    # weights that do not fit must not be found after the other models are calibrated
+    load_network(options.architecture, options.tile_px, options.widths, weights)
     bounds = options.truth_snr, options.max_false_per_deg2
     others = compared_models(options.compare, held_out, calibration, *bounds, options.grid)
     scores = [write_model(held_out, calibration, weights, curve, options, name, folder)]
     for method, settled in [*others, *settled_baselines(calibration, *bounds, options.grid)]:
         scores.append(evaluate(method, held_out, options.truth_snr, settled, options.grid))
     write_evaluation(scores, folder)
+
+
+def _require_name_of_weights(path: str) -> None:
+    if not path.endswith(WEIGHTS_ENDING):
+        raise ConfigError(f"--weights {path}: its name must end in {WEIGHTS_ENDING}, as Keras reads weights")

@@ -20,9 +20,9 @@ from radiounet.images.writing import atomic
 from radiounet.learning.crops import Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.losses import LOSSES
+from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.pairs import check_pairs
 from radiounet.network.architectures.graphs import graphs_of
-from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import ModelCard, read_card
@@ -163,8 +163,7 @@ def _shared_loss(name: str, truth, prediction):
 
 
 def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
-    if options.architecture not in TRAINABLE:
-        raise ConfigError(f"no pairs train {options.architecture}: give one of {', '.join(TRAINABLE)}")
+    require_trainable(options)
     model = graphs_of(options.architecture).build(options.crop_px, options.widths)
     if initial is not None:
         with _precision("float32"):

@@ -1,11 +1,13 @@
 """A model's network: with the weights of its folder, and compiled for batches of tiles of one shape."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from radiounet.errors import ModelError
+from radiounet.errors import BadDataError, ModelError
+from radiounet.images.reading import reading
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.registry import Precision, Span
 from radiounet.network.model_cards import ModelCard, read_card
@@ -21,18 +23,37 @@ def load_model(folder: str | Path) -> tuple[Any, ModelCard]:
         that are no numbers.
     """
     card = read_card(folder)
-    graphs = graphs_of(card.architecture)
-    model = graphs.build(card.tile_px, card.widths)
+    weights = Path(folder) / card.weights.file
+    return load_network(card.architecture, card.tile_px, card.widths, weights), card
+
+
+def load_network(architecture: str, tile_px: int, widths: Sequence[int], weights: str | Path) -> Any:
+    """Build a network and load its weights from a file.
+
+    Raises
+    ------
+    ModelError
+        A tile that the levels do not divide; weights that are not there, are none, are of another network,
+        or are no numbers.
+    """
+    if not Path(weights).is_file():
+        raise ModelError(f"there are no weights {weights}")
+    graphs = graphs_of(architecture)
+    model = graphs.build(tile_px, widths)
     try:
-        graphs.load(model, Path(folder) / card.weights.file)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
+        with reading(weights):
+            graphs.load(model, Path(weights))
+    except BadDataError as error:
+        why = str(error.__cause__ or error).partition("\n")[0]
         raise ModelError(
-            f"the weights of {folder} do not fit {card.architecture} with widths {list(card.widths)}: {error}"
+            f"the weights {weights} do not fit {architecture} with widths {list(widths)}: {why}"
         ) from error
     bad = [name for name, one in graphs.named_weights(model).items() if not np.isfinite(one).all()]
     if bad:
-        raise ModelError(f"weights of {folder} are not finite, such as {bad[0]}: its training went astray")
-    return model, card
+        raise ModelError(
+            f"the weights {weights} are not finite, such as {bad[0]}: their training went astray"
+        )
+    return model
 
 
 class Engine:

@@ -5,10 +5,39 @@ It imports no other room, so that the hash of a program's code holds no more tha
 
 import argparse
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from radiounet.running.stage import positive, whole
 
 EVALUATED = "files of `simulate`, or IMAGE.fits:LABELS[:CLUSTERS] (DS9 regions, or numbers as of `score`)"
+
+
+class _Listed(argparse.Action):
+    """Takes words, and @FILE for those in the lines of a file."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, [one for value in values or () for one in self._words(value)])
+
+    def _words(self, value: str) -> list[str]:
+        if not value.startswith("@"):
+            return [value]
+        path = value[1:]
+        try:
+            # bytes that are no text become letters that cannot be printed
+            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+                words = [line for line in stream.read().splitlines() if line.strip()]
+        except OSError as error:
+            raise argparse.ArgumentError(self, f"{path} cannot be read: {error.strerror}") from None
+        if not words or not all(word.isprintable() for word in words):
+            raise argparse.ArgumentError(self, f"{path} is no text with a name in each line")
+        return words
 
 
 def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +62,13 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a training."""
-    parser.fromfile_prefix_chars = "@"
+    listed = "or @FILE with one in each line"
     parser.add_argument(
-        "--pairs", nargs="+", required=True, help="pairs to train on, or @FILE with one in each line"
+        "--pairs", nargs="+", required=True, action=_Listed, help=f"pairs to train on, {listed}"
     )
-    parser.add_argument("--validation", nargs="+", default=[], help="pairs for the validation loss")
+    parser.add_argument(
+        "--validation", nargs="+", default=[], action=_Listed, help=f"pairs for the validation loss, {listed}"
+    )
     parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
     parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")

@@ -8,11 +8,14 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
+from radiounet.learning.learning_curve import seen_before
+from radiounet.learning.option_checks import network_faults, pair_faults
 from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.settings.config import Config
 from radiounet.settings.publish import require_aladin
@@ -64,19 +67,22 @@ def check_model(config: Config, models: Path) -> None:
     _raise(_model_faults(config, models))
 
 
-def check_training_models(config: Config, models: Path) -> None:
-    """Look at the network that is to be trained, and at the models by name that it starts from or meets.
+def check_training(config: Config, models: Path) -> None:
+    """Look at the network that is to be trained, its images, and the models that it starts from or meets.
 
     Raises
     ------
     ConfigError
-        A network that pairs do not train. A model that is not there; one given by its folder may
-        still be made.
+        A network that pairs do not train, or whose levels do not divide tiles and crops. Simulated
+        images that do not fit the training. A model that is not there; one given by its folder may
+        still be made. A model that was made with images that are to be held out.
     """
     train = config.train
-    faults = []
-    if train.architecture not in TRAINABLE:
-        faults = [f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}"]
+    faults = [f"train.{fault}" for fault in pair_faults(train, config.simulate)]
+    if train.architecture in TRAINABLE:
+        faults += [f"train.{fault}" for fault in network_faults(train)]
+    else:
+        faults.append(f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}")
     compared = [("compare", name) for name in train.compare]
     named = [("initial", train.initial), ("hard_from", train.hard_from), *compared]
     wanted = [(f"train.{key}", name) for key, name in named if name]
@@ -86,7 +92,26 @@ def check_training_models(config: Config, models: Path) -> None:
         if "/" not in name and not (models / name).is_dir() and not Path(name).is_dir()
     ]
     faults += [f"{key}: there is no model {name}{_nearest(name, _known(models))}" for key, name in absent]
+    first = train.fields + train.calibrate
+    held_out = {str(config.simulate.seed): range(first, first + train.held_out)}
+    for key, name in wanted:
+        folder = models / name if (models / name).is_dir() else Path(name)
+        fault = seen_before(_training(folder), held_out)
+        if fault and key != "train.hard_from":  # which no card speaks of
+            faults.append(
+                f"{key}: {name}: {fault} (numbers from train.fields + train.calibrate on, of the set "
+                "simulate.seed)"
+            )
     _raise(faults)
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    """How a model was trained; None where it is not there, or its card is none."""
+    try:
+        training = read_yaml(folder / MODEL_CARD)["training"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return training if isinstance(training, dict) else None
 
 
 def _raise(faults: list[str]) -> None:

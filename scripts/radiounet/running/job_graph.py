@@ -14,7 +14,7 @@ from pathlib import Path
 from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
-from radiounet.running.inputs import check_inputs, check_model, check_training_models
+from radiounet.running.inputs import check_inputs, check_model, check_training
 from radiounet.running.list_states import make_lists, require_catalogue, require_lists
 from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
@@ -80,9 +80,9 @@ class JobGraph:
             Names what is not there, or cannot be used.
         """
         check_inputs(self.config, self.products.root)
-        if "train" in self.config.model_fields_set:
-            check_training_models(self.config, self.models)
-        else:
+        if self.config.model_fields_set & {"train", "simulate"}:
+            check_training(self.config, self.models)
+        if "train" not in self.config.model_fields_set:
             self.check_model()
 
     def check_model(self) -> None:

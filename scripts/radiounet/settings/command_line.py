@@ -99,7 +99,7 @@ def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
     if origin is tuple:
         return args[0], len(args)
     if origin is list:
-        return args[0], "+"
+        return _option_type(args[0])[0], "+"
     if origin in (types.UnionType, typing.Union, typing.Annotated):
         return _option_type(args[0])
     is_section = isinstance(annotation, type) and issubclass(annotation, Section)

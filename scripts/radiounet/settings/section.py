@@ -226,4 +226,6 @@ class LogScale(Section):
     def _low_is_lower(self) -> "LogScale":
         if self.low >= self.high:
             raise ValueError(f"low must be below high, not {self.low} and {self.high}")
+        if self.floor >= self.high:
+            raise ValueError(f"floor must be below high, not {self.floor} and {self.high}")
         return self

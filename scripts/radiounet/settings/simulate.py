@@ -4,13 +4,18 @@ The ranges that make a simulated sky easy or hard stand here; the functions that
 (`radiounet.simulation`) name the papers.
 """
 
+import math
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import FractionRange, NumberRange, PositiveRange, Range, Section
 from radiounet.settings.yaml_file import read_yaml
+
+LIGHT_M_MHZ = 299.792458
+LONGEST_CUT_M = 60_000.0
+"""Half of the longest baseline between Dutch stations of LOFAR."""
 
 
 class SimulateOptions(Section):
@@ -187,6 +192,38 @@ class SimulateOptions(Section):
     )
     bridge_width_kpc: PositiveRange = Field((150.0, 900.0), description="their FWHM, kpc")
     bridge_snr: float = Field(6.0, gt=0, description="bridges and filaments are no brighter, rms")
+
+    @model_validator(mode="after")
+    def _fluxes_are_in_order(self) -> "SimulateOptions":
+        if 1e-3 * self.flux_min_mjy >= self.flux_max_jy:
+            raise ValueError(
+                f"flux_min_mjy is {self.flux_min_mjy:g} mJy, which must be below flux_max_jy, "
+                f"{self.flux_max_jy:g} Jy: no compact source would be drawn"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_are_in_order(self) -> "SimulateOptions":
+        if self.smallest_arcmin > self.largest_arcmin:
+            raise ValueError(
+                f"smallest_arcmin is {self.smallest_arcmin:g}, more than largest_arcmin, "
+                f"{self.largest_arcmin:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _baselines_are_left(self) -> "SimulateOptions":
+        beam_arcsec = max(self.beam_arcsec, self.coarse_beam_arcsec[1] if self.coarse_fraction else 0.0)
+        beam_arcsec *= self.zoom[1] if self.zoom_fraction else 1.0
+        resolving_m = LIGHT_M_MHZ / self.frequency_mhz[1] / math.radians(beam_arcsec / 3600)
+        longest_m = min(resolving_m, LONGEST_CUT_M)
+        if self.inner_cut_m[1] > longest_m:
+            raise ValueError(
+                f"inner_cut_m reaches {self.inner_cut_m[1]:g} m, more than {longest_m:.0f} m: hardly any "
+                f"baseline would be left of a beam of {beam_arcsec:g} arcsec (beam_arcsec, "
+                f"coarse_beam_arcsec, zoom) at {self.frequency_mhz[1]:g} MHz (frequency_mhz)"
+            )
+        return self
 
     @property
     def px_per_arcmin(self) -> float:

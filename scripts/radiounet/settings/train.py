@@ -2,7 +2,7 @@
 
 import os
 from itertools import combinations, pairwise
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ class ImageGrid(NamedTuple):
     pixel_arcsec: float
     beam_arcsec: float
 
+
+Widths = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2)]
 
 LOTSS_GRID = ImageGrid(DR2.pixel_arcsec, DR2.beam_arcsec)
 
@@ -56,7 +58,7 @@ class TrainOptions(Section):
 
     seed: int = Field(1, ge=0, description="seed of weights, crops and order")
     architecture: str = Field("lotss_unet", description="network to train, such as published_unet")
-    widths: list[int] = Field([32, 64, 128, 192, 192], min_length=2, description="filters per level")
+    widths: Widths = Field([32, 64, 128, 192, 192], description="filters per level")
     normalisation: Literal["asinh_snr", "log10"] = Field("asinh_snr", description="input of the network")
     pixel_arcsec: float = Field(DR2.pixel_arcsec, gt=0, description="pixel scale of its images, arcsec")
     beam_arcsec: float = Field(DR2.beam_arcsec, gt=0, description="FWHM of the beam of its survey, arcsec")
@@ -99,6 +101,15 @@ class TrainOptions(Section):
     compare: list[str] = Field([], description="models to measure beside it, names or folders")
     frozen_layers: int = Field(0, ge=0, description="fine-tuning: first layers that stay as they are")
 
+    @model_validator(mode="after")
+    def _core_is_the_middle_of_a_tile(self) -> "TrainOptions":
+        if self.core_px > self.tile_px or (self.tile_px - self.core_px) % 2:
+            raise ValueError(
+                f"core_px is {self.core_px} and tile_px {self.tile_px}: a core is the middle of a tile, so "
+                "that it is no larger and leaves an even number of pixels"
+            )
+        return self
+
     @property
     def grid(self) -> ImageGrid:
         """Pixel scale and beam of its images."""
@@ -114,7 +125,7 @@ class LegOptions(Section):
     """How a network of several classes is trained."""
 
     seed: int = Field(1, ge=0, description="seed of weights and crops")
-    widths: list[int] = Field([32, 64, 128, 192, 256, 256], min_length=2, description="filters per level")
+    widths: Widths = Field([32, 64, 128, 192, 256, 256], description="filters per level")
     held_out: int = Field(8, ge=1, description="samples of each sky that only measure")
     crop_px: int = Field(320, gt=0, description="side of a training crop, px")
     batch: int = Field(8, ge=1, description="crops per step")

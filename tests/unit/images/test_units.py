@@ -1,12 +1,13 @@
 """Brightness units as programs of this field spell them."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from radiounet.errors import UnitError
 from radiounet.images.image import grid_wcs, read_plane
-from radiounet.images.units import unit_factor
+from radiounet.images.units import factor_to, unit_factor
 
 FACTORS = {
     1.0: [
@@ -92,3 +93,21 @@ def test_a_micro_sign_in_the_file(tmp_path, raw):
     (tmp_path / "a.fits").write_bytes(content.replace(b"xyzJy/beam", b"\xe9Jy/beam".ljust(10)))
     with pytest.raises(UnitError):
         read_plane(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [
+        *((text, 1.0) for text in ("Jy/pixel", "JY/PIXEL", "Jy/pix", "Jy pixel-1", "pixel^-1*Jy", "jypix-1")),
+        *(
+            ("mJy/px", 1e-3),
+            ("uJY/Pixels", 1e-6),
+            ("Jy/beam", None),
+            ("Jy pixel", None),
+            ("K", None),
+            ("", None),
+        ),
+    ],
+)
+def test_units_per_pixel(text, factor):
+    assert factor_to(u.Jy / u.pix, text, "a.fits") == (factor and pytest.approx(factor, rel=1e-12))

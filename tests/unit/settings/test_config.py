@@ -192,7 +192,7 @@ def through_a_script(section: Section, *only: str) -> Section:
         SimulateOptions(),
         SimulateOptions(seed=7, rms_ujy=(80.5, 90), robust=(-1.5, -0.25), flux_min_mjy=1 / 3),
         TrainOptions(),
-        TrainOptions(widths=[8, 16], tile_px=128, learning_rate=1e-5),
+        TrainOptions(widths=[8, 16], tile_px=128, core_px=64, learning_rate=1e-5),
         Segmentation(),
         Segmentation(model="other", mode="reference", batch=1, threshold=0.4, min_island_beams=2.5),
     ],

@@ -63,13 +63,22 @@ def set_named_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> Non
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Give a network the weights of a file: of Keras, or by name in half precision (``.npz``)."""
+    """Give a network the weights of a file: of Keras, or by name in half precision (``.npz``).
+
+    Raises
+    ------
+    ValueError, OSError, KeyError, ModelError
+        It is no such file, or of another network.
+    """
     if path.suffix == ".npz":
         set_named_weights(model, read_named_weights(path))
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # Keras only warns of layers it could not fill
-        model.load_weights(path)
+        try:
+            model.load_weights(path)
+        except UserWarning:
+            raise ValueError("they are of another network, or of none") from None
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

@@ -98,8 +98,7 @@ class Graphs:
     build : callable
         From the side of a tile, px, and the filters per level to a network with random weights.
     load : callable
-        Gives a network the weights of a file. What does not fit is a ValueError, KeyError, OSError or
-        UserWarning, or a `ModelError`.
+        Gives a network the weights of a file; raises, whatever the kind, where they do not fit.
     named_weights : callable
         From a network to its weights as ``layer/weight``; kernels are ``[y, x, in, out]``.
     compiled : callable

@@ -1,0 +1,138 @@
+"""Training and evaluation with files that are not what their options ask for."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from models import write_tiny_model
+from programs import start
+from radiounet.errors import ConfigError
+from radiounet.learning import runs
+from radiounet.learning.learning_curve import write_curve
+from radiounet.learning.runs import run_training
+from radiounet.running.cli import main
+from radiounet.settings.train import TrainOptions
+from simulated import write_simulated
+from wide import CROWDED
+
+OPTIONS = TrainOptions(widths=[4, 8], tile_px=64, core_px=32, crop_px=64, steps=1)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Weights with their learning curve, an image, and files that are something else."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, widths in (("right", [4, 8]), ("other", [4, 8, 8])):
+        write_tiny_model(folder / name, widths=widths)
+        (folder / name / "network.weights.h5").rename(folder / f"{name}.weights.h5")
+    (folder / "npz.npz").write_bytes((folder / "right.weights.h5").read_bytes())
+    about = {"options": OPTIONS.model_dump(mode="json"), "pairs": {"number": 1, "set": "elsewhere"}}
+    write_curve(folder / "right.csv", [[1, "0.5", "", "3"]], about)
+    (folder / "bytes.weights.h5").write_bytes(bytes(range(256)) * 20)
+    (folder / "empty.weights.h5").touch()
+    (folder / "folder.weights.h5").mkdir()
+    write_simulated(folder / "pair.fits", CROWDED)
+    fits.PrimaryHDU(fits.getdata(folder / "pair.fits")).writeto(folder / "image.weights.h5")
+    (folder / "table.csv").write_text("step,loss\n1,0.5\n")
+    return folder
+
+
+def evaluate(place, weights, curve):
+    pair = place / "pair.fits"
+    files = ("--weights", place / weights, "--curve", place / curve)
+    words = ("--name", "m", "--out", place / "m", "--tile-px", 64, "--core-px", 32)
+    return start("radiounet evaluate", "--calibration-pairs", pair, "--held-out-pairs", pair, *files, *words)
+
+
+@pytest.mark.parametrize(
+    ("weights", "curve", "said"),
+    [
+        ("none.weights.h5", "right.csv", "there are no weights"),
+        ("folder.weights.h5", "right.csv", "there are no weights"),
+        ("image.weights.h5", "right.csv", "image.weights.h5 do not fit lotss_unet with widths [4, 8]"),
+        ("bytes.weights.h5", "right.csv", "bytes.weights.h5 do not fit lotss_unet"),
+        ("empty.weights.h5", "right.csv", "empty.weights.h5 do not fit lotss_unet"),
+        (
+            "other.weights.h5",
+            "right.csv",
+            "other.weights.h5 do not fit lotss_unet with widths [4, 8]: they are of",
+        ),
+        ("pair.fits", "right.csv", "pair.fits: its name must end in .weights.h5"),
+        ("npz.npz", "right.csv", "npz.npz: its name must end in .weights.h5"),
+        ("right.weights.h5", "none.csv", "there is no learning curve"),
+        ("right.weights.h5", "folder.weights.h5", "there is no learning curve"),
+        ("right.weights.h5", "table.csv", "table.csv is no learning curve"),
+        ("right.csv", "right.weights.h5", "right.weights.h5 is no learning curve"),
+    ],
+)
+def test_wrong_weights_and_curves_are_named_in_one_line(place, weights, curve, said):
+    done = evaluate(place, weights, curve)
+    assert done.returncode == 78, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "Error: " in line]
+    assert said in line
+    assert "Traceback" not in done.stderr
+    assert not (place / "m").exists()
+
+
+@pytest.mark.parametrize("name", ["t1.h5", "t1.npz", "t1.keras", "t1", "weights.h5", "t1.weights.h5.bak"])
+def test_weights_that_could_not_be_read_again_are_not_trained(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(runs, "train", None)
+    with pytest.raises(ConfigError, match=rf"--weights .*{name}: its name must end in \.weights\.h5"):
+        run_training(["p.fits"], [], OPTIONS, str(tmp_path / name), str(tmp_path / "c.csv"))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_tiles_are_looked_at_before_hard_places_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "hard_negatives", None)
+    options = OPTIONS.model_copy(update={"tile_px": 36, "hard_from": "lotss-unet"})
+    with pytest.raises(ConfigError, match="tile_px is 36 px, no multiple of 8"):
+        run_training(["p.fits"], [], options, str(tmp_path / "w.weights.h5"), str(tmp_path / "c.csv"))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What a training was asked for, which does not take place."""
+    asked = []
+    monkeypatch.setattr("radiounet.running.model_verbs.run_stage", lambda args, *_, **__: asked.append(args))
+    return asked
+
+
+MADE = ("--weights", "w.weights.h5", "--curve", "c.csv")
+
+
+def test_pairs_are_read_from_files(tmp_path, trained):
+    (tmp_path / "pairs.txt").write_text("a b.fits:mask.fits\n\né.fits\r\n", encoding="utf-8")
+    listed = f"@{tmp_path}/pairs.txt"
+    main(["train", "--pairs", "1.fits", listed, "--validation", listed, "2.fits", *MADE])
+    (args,) = trained
+    assert args.pairs == ["1.fits", "a b.fits:mask.fits", "é.fits"]
+    assert args.validation == ["a b.fits:mask.fits", "é.fits", "2.fits"]
+
+
+@pytest.mark.parametrize("option", ["--pairs", "--validation"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("none.txt", "none.txt cannot be read: No such file"),
+        (".", "cannot be read: Is a directory"),
+        ("empty.txt", "empty.txt is no text with a name in each line"),
+        ("blank.txt", "blank.txt is no text"),
+        ("image.fits", "image.fits is no text"),
+        ("zeros.fits", "zeros.fits is no text"),
+        ("latin.txt", "latin.txt is no text"),
+        ("bytes", "bytes is no text"),
+    ],
+)
+def test_a_file_that_is_no_list_is_named_with_its_option(tmp_path, trained, capsys, option, name, said):
+    fits.PrimaryHDU(np.full((9, 9), -1.5)).writeto(tmp_path / "image.fits")
+    fits.PrimaryHDU(np.zeros((9, 9))).writeto(tmp_path / "zeros.fits")
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    (tmp_path / "latin.txt").write_text("é.fits\n", encoding="latin-1")
+    (tmp_path / "bytes").write_bytes(bytes(range(256)))
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--pairs", "p.fits", option, f"@{tmp_path}/{name}", *MADE])
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"radiounet train: error: argument {option}: ")
+    assert said in line
+    assert not trained
