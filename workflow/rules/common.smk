@@ -4,8 +4,7 @@ import sys
 
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.products import CATALOGUE_KINDS, NAME_PATTERN, comparison_files
-from radiounet.images.provenance import code_hash, sha256_of
-from radiounet.images.words import TEMPLATES
+from radiounet.images.provenance import code_hash
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.rules import Rules, TrainingFiles, doubling, fixed

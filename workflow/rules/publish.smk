@@ -22,7 +22,6 @@ rule report:
         runtime=doubling(60),
     params:
         settings=RULES.settings(),
-        template=sha256_of(TEMPLATES / "report.html.j2"),
         code=FRESHNESS.code("report"),
     shell:
         "stage report --settings {params.settings:q} --out {output.page:q} --log {log:q}"

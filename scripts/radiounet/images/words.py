@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-STYLE = TEMPLATES / "site.css"
-"""Style sheet of the results site and of the live page."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
 
@@ -104,8 +101,8 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> li
     return [lines[0], "|---" * len(heads) + "|", *lines[1:]]
 
 
-def write_page(path: str | Path, template: str, **content: object) -> None:
-    """Write a page of HTML from one of the package's templates.
+def write_page(path: str | Path, template: Path, **content: object) -> None:
+    """Write a page of HTML from a template, which may include others of its folder.
 
     Every value is escaped, whatever the template is called, and control characters are
     written out. A name that `content` lacks is an error and no blank.
@@ -115,12 +112,12 @@ def write_page(path: str | Path, template: str, **content: object) -> None:
     from radiounet.images.writing import atomic
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(template.parent),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_readable,
     )
-    page = environment.get_template(template).render(**content)
+    page = environment.get_template(template.name).render(**content)
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

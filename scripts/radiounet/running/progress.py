@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from radiounet.images.products import Products
+from radiounet.images.provenance import PACKAGE
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
@@ -26,6 +27,7 @@ from radiounet.running.stages import made_by
 
 logger = logging.getLogger(__name__)
 
+TEMPLATE = PACKAGE / "templates/status.html.j2"
 STATES = ("waiting", "running", "done", "failed")
 COMPARES, PUBLISHES = ("compare", "verify"), ("publish",)
 """How the names of rules begin that work on finished mosaics."""
@@ -354,4 +356,4 @@ def write_status(status: Status, products: Products) -> None:
         temporary.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
     left = status.hours_left and duration(status.hours_left)
     site = products.has_site()
-    write_page(products.status_page(), "status.html.j2", **asdict(status), left=left, site=site)
+    write_page(products.status_page(), TEMPLATE, **asdict(status), left=left, site=site)
