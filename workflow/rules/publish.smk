@@ -147,6 +147,9 @@ rule publish:
         runtime=doubling(RULES.publication_minutes),
     params:
         settings=RULES.settings(),
+        aladin=lambda wildcards: FRESHNESS.fingerprints.of_all(
+            filter(None, [CONFIG.publish.aladin])
+        ),
         code=FRESHNESS.code("publish"),
     shell:
         "stage publish --settings {params.settings:q} --threads {threads}"
