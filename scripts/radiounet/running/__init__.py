@@ -29,4 +29,5 @@ __all__ = [
     "stage",
     "stages",
     "survey_regions",
+    "training_files",
 ]

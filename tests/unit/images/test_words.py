@@ -36,6 +36,7 @@ from radiounet.mosaicking.comparison import compare_mosaics
 from radiounet.publishing.site import STYLE
 from radiounet.running.log import FORMAT, LineFormatter
 from radiounet.running.progress import Progress
+from radiounet.running.snakemake_adapter import PlannedJob
 
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -254,8 +255,9 @@ def status_page(folder, word):
     log = folder / "tile.log"
     log.write_text(f"x ERROR radiounet.running.stage: NotFitsError: {one_line(word)}\n", encoding="utf-8")
     write_rejected(products.mask("two"), Rejection("two", "tile", one_line(word), one_line(word)))
-    jobs = {1: ("segment", "one")}
-    progress = Progress(products, jobs, mosaics=["two"], stream=io.StringIO()).start(logging.Logger("x"))
+    made = PlannedJob(2, "segment", "two", False, None, outputs=(products.mask("two"),))
+    jobs = [PlannedJob(1, "segment", "one", True, None), made]
+    progress = Progress(products, jobs, stream=io.StringIO()).start(logging.Logger("x"))
     for event in (
         {"event": "job_started", "jobs": [1]},
         {"event": "job_error", "jobid": 1, "log": [str(log)]},
