@@ -121,7 +121,8 @@ def _with_error(value: float, error: float) -> str:
         return "–"
     if abs(value) >= LARGE:
         return f"{value:.2e} ± {error:.1e}"
-    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 3))
+    power = int(f"{error:.1e}".partition("e")[2])  # of the error as it is rounded
+    digits = min(max(1 - power, 0), 3)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
