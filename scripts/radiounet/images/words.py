@@ -8,7 +8,7 @@ which all of it goes:
 =================  ==================  ===============================================
 document           function            what it does
 =================  ==================  ===============================================
-HTML               `write_page`        renders a template, escapes every value
+HTML               `write_page`        renders a template, escapes every value; `html_text` elsewhere
 data of a page     `write_script`      one call in ASCII; the page shows it as text
 Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
 figures            `save_figure`       draws every text as it is, none as mathematics
@@ -78,6 +78,13 @@ def writable(text: str) -> str:
 def printable(text: object) -> str:
     """Text as a FITS card can hold it: printable ASCII, a question mark for anything else."""
     return "".join(c if " " <= c <= "~" else "?" for c in str(text))
+
+
+def html_text(text: object) -> str:
+    """Text on one line of HTML, with nothing in it that is markup."""
+    from html import escape
+
+    return escape(one_line(text), quote=False)
 
 
 def markdown(text: object) -> str:

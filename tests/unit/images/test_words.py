@@ -22,6 +22,7 @@ from radiounet.images.products import Products, comparison_files
 from radiounet.images.provenance import provenance
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.words import (
+    html_text,
     markdown,
     markdown_table,
     one_line,
@@ -273,6 +274,13 @@ def test_the_status_page_shows_what_logs_and_rejections_say(tmp_path, text):
     assert page.shape() == status_page(tmp_path / "b", "harmless").shape()
     assert one_line(text) in page.text
     assert printable(one_line(text)) in page.text
+
+
+@hostile
+def test_a_text_of_html_has_no_element_and_reads_as_it_was_written(text):
+    page = Page(f"<p>{html_text(text)}</p>")
+    assert page.elements == [("p", {})]
+    assert page.text == one_line(text)
 
 
 def test_a_page_escapes_whatever_its_template_is_called(tmp_path):
