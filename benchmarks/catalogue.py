@@ -34,8 +34,9 @@ from radiounet.network.masks import make_mask
 from radiounet.network.model_cards import ModelCard, model_folder, network_input
 from radiounet.network.tiling import layout, stitch
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.named_skies import read_sky
 from radiounet.settings.releases import DR2
-from radiounet.settings.simulate import HELD_OUT, read_sky
+from radiounet.settings.simulate import HELD_OUT
 from radiounet.simulation.simulate import CLASSES, DIFFUSE_SNR, simulate_pair
 from radiounet.survey.survey import Cluster
 

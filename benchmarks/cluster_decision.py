@@ -20,7 +20,8 @@ import numpy as np
 from common import print_table
 from radiounet.images.writing import atomic
 from radiounet.settings.measure import MeasureOptions
-from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, OWN, SKIES
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
 

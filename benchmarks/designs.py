@@ -24,7 +24,8 @@ from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample, make_sample
 from radiounet.learning.torch_training import Course, GpuPool
 from radiounet.network.architectures.class_unet_torch import CLIP
-from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, SKIES
 
 WARM_UP_STEPS = 3
 SAVE_S = 300.0

@@ -29,7 +29,8 @@ from radiounet.learning.samples import Sample, be_nice, make_sample
 from radiounet.learning.torch_training import Course, GpuPool, loop
 from radiounet.network.architectures.class_unet_torch import ClassUnet
 from radiounet.network.model_cards import read_named_weights
-from radiounet.settings.simulate import HELD_OUT, SKIES, keep_off_held_out, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, SKIES, keep_off_held_out
 from radiounet.simulation.simulate import CLASSES
 
 

@@ -22,7 +22,8 @@ from radiounet.network.architectures.lotss_unet import PREFIX
 from radiounet.network.architectures.unet_pair import unet_pair
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import Weights, model_folder, write_card, write_named_weights
-from radiounet.settings.simulate import OWN, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import OWN
 
 TILE_PX, CORE_PX = 1536, 1024
 """A margin of 256 px: see `docs/method/network.md`."""

@@ -11,7 +11,8 @@ from common import print_table
 from radiounet.network.devices import use_threads
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder, network_input
-from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, SKIES
 from radiounet.simulation.simulate import simulate_pair
 
 N_PX = 1536

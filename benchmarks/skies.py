@@ -20,7 +20,8 @@ from common import print_table
 from radiounet.errors import ModelError
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED
 from radiounet.network.model_cards import model_folder, read_card, write_card
-from radiounet.settings.simulate import MEASURED, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import MEASURED
 from radiounet.settings.train import TrainOptions
 from radiounet.simulation.simulate import write_pair
 

@@ -9,7 +9,7 @@ from radiounet.errors import ConfigError
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import positive, whole
 from radiounet.settings.command_line import add_options, options_from
-from radiounet.settings.simulate import read_sky
+from radiounet.settings.named_skies import read_sky
 from radiounet.settings.train import LegOptions
 
 

@@ -16,7 +16,9 @@ from programs import SCRIPTS as FOLDER
 from programs import start
 from radiounet.images.image import grid_wcs
 from radiounet.settings.releases import DR2
+from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.small_survey import survey_header
+from simulated import write_simulated
 from skies import add_halo, draw_noise
 from stages import own_image
 
@@ -122,6 +124,17 @@ def test_bad_data_by_hand_is_an_error_and_in_a_survey_a_stand_in(tmp_path):
     )
     assert done.returncode == 0
     assert "rejected m in tile" in done.stderr
+
+
+def test_a_rejection_by_a_stage_of_no_mosaic_leaves_no_gaps(tmp_path):
+    pair = write_simulated(tmp_path / "pair.fits", SimulateOptions(n_px=128))
+    files = ("--weights", tmp_path / "w.weights.h5", "--curve", tmp_path / "curve.csv")
+    settings = ("--settings", '{"train": {"pixel_arcsec": 3.0, "crop_px": 64}}')
+    done = start("train", "--pairs", pair, "--validation", pair, *files, *settings)
+    assert done.returncode == 65
+    said = done.stderr.rstrip("\n").partition("WARNING radiounet.running.stage: ")[2]
+    assert said.startswith("rejected in train: GridError: ")
+    assert not said.endswith("()")
 
 
 def test_an_unknown_model_is_a_mistake_not_bad_data(tmp_path):

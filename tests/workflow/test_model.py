@@ -1,6 +1,10 @@
 """`make model` as it runs: simulate, train, evaluate, and a second training that goes on from the first."""
 
+import os
+
 import yaml
+
+from .conftest import counted
 
 SKY = {
     "n_px": 128,
@@ -59,3 +63,13 @@ def test_two_trainings_one_after_the_other(run):
         *("second", "first (shipped)", "smoothed threshold", "multiscale filter"),
         "smoothed threshold, 3 sigma",
     ]
+    assert run.counts("model") == {}
+    # models that it is compared with are no inputs: another card is told by its content
+    for path, change in ((first / "card.yaml", b"# edited\n"), (first / "network.weights.h5", b"0")):
+        content, date = path.read_bytes(), path.stat().st_mtime
+        path.write_bytes(content + change)
+        os.utime(path, (date, date))
+        assert run.counts("model") == counted(evaluate=1, model=1)
+        path.write_bytes(content)
+        os.utime(path, (date, date))
+        assert run.counts("model") == {}

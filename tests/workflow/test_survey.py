@@ -1,6 +1,7 @@
 """Small surveys end to end: bad data, a restless server."""
 
 import hashlib
+import json
 import threading
 from pathlib import Path
 
@@ -194,12 +195,25 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
         run(status=65)
         rows = read_csv(run.folder / "results/dr2/catalogue/rejected.csv")
         assert all(str(row["file"]) for row in rows)
+        assert listed() == sorted((row["name"], row["stage"], row["reason"]) for row in rows)
         return {(row["name"], row["stage"], row["reason"].split(":")[0]) for row in rows}
+
+    def listed():
+        status = json.loads((run.folder / "results/dr2/status.json").read_text())
+        reasons = [row["reason"].replace("results/dr2/", "") for row in status["rejected"]]
+        return sorted(
+            (row["name"], row["stage"], why) for row, why in zip(status["rejected"], reasons, strict=True)
+        )
 
     # the field that is a page rejects every mosaic that needs it; nothing is lost on the way
     assert ("two", "fetch_field", "NotFitsError") in rejected(missing_field="reject")
     found = rejected(missing_field="skip")
     assert ("two", "fetch_field", "NotFitsError") in found
     assert ("far", "mosaic", "ShapeMismatchError") in found
+    # those of an earlier run as well
+    before = listed()
+    (run.folder / "results/dr2/report.html").unlink()
+    run()
+    assert listed() == before
     clusters = read_csv(run.folder / "results/dr2/catalogue/clusters.csv")
     assert clusters["coverage"][0] > 0.9

@@ -4,12 +4,12 @@ import sys
 
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.products import CATALOGUE_KINDS, NAME_PATTERN, comparison_files
-from radiounet.images.provenance import code_hash, sha256_of
-from radiounet.images.words import TEMPLATES
+from radiounet.images.provenance import code_hash
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.list_states import catalogue_state, list_state
-from radiounet.running.rules import Rules, TrainingFiles, doubling, fixed
+from radiounet.running.rules import Rules, doubling, fixed
+from radiounet.running.training_files import TrainingFiles
 from radiounet.settings.command_line import settings_to
 
 RULES = Rules(workflow, config)

@@ -22,7 +22,6 @@ rule report:
         runtime=doubling(60),
     params:
         settings=RULES.settings(),
-        template=sha256_of(TEMPLATES / "report.html.j2"),
         code=FRESHNESS.code("report"),
     shell:
         "stage report --settings {params.settings:q} --out {output.page:q} --log {log:q}"
@@ -148,6 +147,9 @@ rule publish:
         runtime=doubling(RULES.publication_minutes),
     params:
         settings=RULES.settings(),
+        aladin=lambda wildcards: FRESHNESS.fingerprints.of_all(
+            filter(None, [CONFIG.publish.aladin])
+        ),
         code=FRESHNESS.code("publish"),
     shell:
         "stage publish --settings {params.settings:q} --threads {threads}"

@@ -1,6 +1,6 @@
 # Simulated pairs, training and evaluation of a model: `make model MODEL=NAME`, with
 # config/models/NAME.yaml.
-TRAINING = TrainingFiles(CONFIG)
+TRAINING = TrainingFiles(CONFIG, GRAPH.models)
 TRAINING_THREADS = 16  # at most; Snakemake gives no more than --cores
 
 
@@ -73,6 +73,7 @@ rule evaluate:
         runtime=doubling(60),
     params:
         settings=RULES.settings("segmentation.model", "train"),
+        compared=lambda wildcards: FRESHNESS.fingerprints.of_all(TRAINING.compared),
         code=code_hash("evaluate"),
     shell:
         "stage evaluate --calibration-pairs {input.calibration:q}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,25 +24,35 @@ def sha256_of(path: str | Path) -> str:
 
 @cache
 def code_hash(script: str | None = None) -> str:
-    """First 12 digits of the SHA-256 over the library's source.
+    """First 12 digits of the SHA-256 over the files of the library.
 
     Parameters
     ----------
     script : str, optional
-        Name of a stage script: hash only it and the modules it imports, directly
-        or not. Snakemake does not see a change in an imported module; with this
-        among a rule's params it does, and reruns only the stages concerned.
+        Name of a stage script: hash only it, the modules it imports, directly or not,
+        and the files of the package that these name, see `_named`. Snakemake does not
+        see a change in any of them; with this among a rule's params it does, and reruns
+        only the stages concerned.
     """
     if script is None:
         return hash_of_package(PACKAGE)
-    return _hash(_imported(PACKAGE.parent, f"{script}.py"))
+    sources = _imported(PACKAGE.parent, f"{script}.py")
+    return _hash(sources | _named(PACKAGE, sources.values()))
 
 
 def hash_of_package(folder: Path) -> str:
-    """First 12 digits of the SHA-256 over the source of the package in a folder."""
-    return _hash(
-        {path.relative_to(folder.parent).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
-    )
+    """First 12 digits of the SHA-256 over all files of the package in a folder."""
+    return _hash({name: (folder.parent / name).read_bytes() for name in package_files(folder)})
+
+
+def package_files(folder: Path) -> list[str]:
+    """Names of the files of the package in a folder, from beside it; without hidden and compiled ones."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [one for one in folders if one != "__pycache__" and not one.startswith(".")]
+        kept = (one for one in names if not one.startswith(".") and not one.endswith((".pyc", "~")))
+        found += [Path(place, one).relative_to(folder.parent).as_posix() for one in kept]
+    return sorted(found)
 
 
 def _hash(sources: dict[str, bytes]) -> str:
@@ -59,6 +71,30 @@ def _imported(folder: Path, script: str) -> dict[str, bytes]:
         found[name] = (folder / name).read_bytes()
         waiting |= _modules_in(found[name]) - found.keys()
     return found
+
+
+def _named(package: Path, sources: Iterable[bytes]) -> dict[str, bytes]:
+    """Files of the package that are no modules and that some modules read: content by name.
+
+    A module reads a file if the file's name, or that of its folder, stands in quotes in it, alone or at
+    the end of a path.
+    """
+    words = frozenset[str]().union(*map(_quoted_in, sources))
+    files = [name for name in _data_files(package) if not words.isdisjoint(name.split("/")[-2:])]
+    return {name: (package.parent / name).read_bytes() for name in files}
+
+
+@cache
+def _data_files(package: Path) -> list[str]:
+    return [name for name in package_files(package) if not name.endswith(".py")]
+
+
+@cache
+def _quoted_in(source: bytes) -> frozenset[str]:
+    """Words in quotes; of paths, their ends."""
+    return frozenset(
+        word.decode().rpartition("/")[2] for word in re.findall(rb"""["']([\w./-]+)(?=["'])""", source)
+    )
 
 
 @cache

@@ -8,7 +8,7 @@ which all of it goes:
 =================  ==================  ===============================================
 document           function            what it does
 =================  ==================  ===============================================
-HTML               `write_page`        renders a template, escapes every value
+HTML               `write_page`        renders a template, escapes every value; `html_text` elsewhere
 data of a page     `write_script`      one call in ASCII; the page shows it as text
 Markdown           `markdown_table`    escapes every cell; `markdown` elsewhere
 figures            `save_figure`       draws every text as it is, none as mathematics
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-STYLE = TEMPLATES / "site.css"
-"""Style sheet of the results site and of the live page."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
 
@@ -89,6 +86,13 @@ def outside_text(value: float, low: float, high: float, digits: int = 6) -> str:
     return next(text for text in texts if not low <= float(text) <= high)
 
 
+def html_text(text: object) -> str:
+    """Text on one line of HTML, with nothing in it that is markup."""
+    from html import escape
+
+    return escape(one_line(text), quote=False)
+
+
 def markdown(text: object) -> str:
     """Text on one line of Markdown, with nothing in it that is markup."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], one_line(text))
@@ -110,8 +114,8 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> li
     return [lines[0], "|---" * len(heads) + "|", *lines[1:]]
 
 
-def write_page(path: str | Path, template: str, **content: object) -> None:
-    """Write a page of HTML from one of the package's templates.
+def write_page(path: str | Path, template: Path, **content: object) -> None:
+    """Write a page of HTML from a template, which may include others of its folder.
 
     Every value is escaped, whatever the template is called, and control characters are
     written out. A name that `content` lacks is an error and no blank.
@@ -121,12 +125,12 @@ def write_page(path: str | Path, template: str, **content: object) -> None:
     from radiounet.images.writing import atomic
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(template.parent),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_readable,
     )
-    page = environment.get_template(template).render(**content)
+    page = environment.get_template(template.name).render(**content)
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -28,7 +28,8 @@ from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.measuring.scores import precision_summary
 from radiounet.network.architectures.keras_network import named_weights, set_named_weights
 from radiounet.network.model_cards import read_named_weights, write_named_weights
-from radiounet.settings.simulate import HELD_OUT, SKIES, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, SKIES
 from radiounet.settings.train import LegOptions
 
 logger = logging.getLogger(__name__)

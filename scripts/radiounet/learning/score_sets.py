@@ -13,7 +13,8 @@ from astropy.io import fits
 from radiounet.errors import ConfigError
 from radiounet.images.reading import reading
 from radiounet.learning.scenes import FIELD_FILES
-from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import HELD_OUT, OWN, SKIES, SimulateOptions
 from radiounet.settings.train import ImageGrid, pair_files
 from radiounet.simulation.simulate import write_pair
 

@@ -7,25 +7,24 @@ import secrets
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError
-from radiounet.images.words import STYLE, one_line
+from radiounet.images.words import one_line
 from radiounet.measuring.labels import plain_name
 from radiounet.publishing.kit import CatalogueObject, cut, part_of
 from radiounet.publishing.labelling import LABELS, LabelTable
+from radiounet.publishing.site import ASSETS, STYLE
 from radiounet.publishing.site_pictures import draw_pictures
 from radiounet.publishing.site_tables import row_of
 
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-PAGES = Path(__file__).with_name("pages")
 STATIC = {
-    "": (PAGES / "label.html", "text/html"),
-    "core.js": (PAGES / "core.js", "text/javascript"),
-    "label.js": (PAGES / "label.js", "text/javascript"),
+    "": (ASSETS / "label.html", "text/html"),
+    "core.js": (ASSETS / "core.js", "text/javascript"),
+    "label.js": (ASSETS / "label.js", "text/javascript"),
     STYLE.name: (STYLE, "text/css"),
 }
 POLICY = (

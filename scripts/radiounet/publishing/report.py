@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from radiounet import __version__
 from radiounet.images.products import Products
-from radiounet.images.provenance import code_hash
+from radiounet.images.provenance import PACKAGE, code_hash
 from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import separation_deg, unit_vectors
@@ -32,6 +32,7 @@ from radiounet.settings.urls import public_text
 from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Survey
 
+TEMPLATE = PACKAGE / "templates/report.html.j2"
 MAP_NSIDE = 64
 SMALLEST_DEG = 0.6
 """Radius of the smallest disc of the map, of about a pixel."""
@@ -74,7 +75,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     island_pictures = _pictures(others, lambda row: picture_island(row, products, config))
     write_page(
         target,
-        "report.html.j2",
+        TEMPLATE,
         survey=survey.release.title,
         version=__version__,
         code=code_hash(),
@@ -120,7 +121,8 @@ def _with_error(value: float, error: float) -> str:
         return "–"
     if abs(value) >= LARGE:
         return f"{value:.2e} ± {error:.1e}"
-    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 3))
+    power = int(f"{error:.1e}".partition("e")[2])  # of the error as it is rounded
+    digits = min(max(1 - power, 0), 3)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 

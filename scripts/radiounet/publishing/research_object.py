@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from radiounet import __version__
 from radiounet.images.products import Publication
 from radiounet.images.provenance import code_hash
-from radiounet.images.words import markdown, one_line
+from radiounet.images.words import html_text, markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
 from radiounet.publishing.workflow_files import CONFIGURATION, SNAKEFILE
 from radiounet.settings.publish import PublishOptions
@@ -115,14 +115,16 @@ def _of_other_code(used: Mapping[str, str]) -> str:
 
 
 def _papers(release: Release) -> list[tuple[str, str]]:
-    return [NETWORK_PAPER, *([(release.paper, release.doi)] if release.doi else [])]
+    """Texts and DOIs, each paper once: letters of a DOI have no case."""
+    is_other = release.doi.casefold() not in ("", NETWORK_PAPER[1].casefold())
+    return [NETWORK_PAPER, *([(release.paper, release.doi)] if is_other else [])]
 
 
 def _zenodo(title: str, used: Mapping[str, str], release: Release, options: PublishOptions) -> dict:
     return {
         "title": title,
         "upload_type": "dataset",
-        "description": _described(used),
+        "description": html_text(_described(used)),
         "creators": [{"name": name} for name in _creators(options)],
         "license": options.license.lower(),
         "access_right": "open",
@@ -151,7 +153,7 @@ def _citation(title: str, used: Mapping[str, str], release: Release, options: Pu
     lines += [f"- code: radiounet {markdown(used['version'])}, hash `{used['code']}`"]
     lines += [f"- list of clusters: {markdown(used['clusters'])}, SHA-256 `{used['clusters_sha']}`", ""]
     lines += ["If you use them, please cite this publication and", ""]
-    lines += [f"- {text}, doi:{doi}" for text, doi in _papers(release)]
+    lines += [f"- {markdown(text)}, doi:{markdown(doi)}" for text, doi in _papers(release)]
     lines += ["- the catalogues that the list of clusters was made from"]
     if used["limits"]:
         lines += ["", used["limits"].strip()]
@@ -244,7 +246,7 @@ def _crate(
         {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
         for name in folders
     ]
-    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in entities]}
+    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in _joined(entities)]}
 
 
 def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str, str]) -> list[dict]:
@@ -294,6 +296,14 @@ def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str,
             for name, kind in parameters.items()
         ),
     ]
+
+
+def _joined(entities: Sequence[dict]) -> list[dict]:
+    """Entities with one for each identifier, which says all that is said of it; what is said first counts."""
+    found: dict[str, dict] = {}
+    for one in entities:
+        found[one["@id"]] = one | found.get(one["@id"], {})
+    return list(found.values())
 
 
 def _unlisted(entity: Mapping) -> dict:

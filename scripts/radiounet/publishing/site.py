@@ -17,10 +17,11 @@ from astropy.wcs import WCS
 from radiounet.errors import ConfigError
 from radiounet.images.geometry import outline, to_sky
 from radiounet.images.products import Products, Publication, SiteFiles, segment_files
+from radiounet.images.provenance import PACKAGE
 from radiounet.images.reading import fits_header, reading
 from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
-from radiounet.images.words import STYLE, write_if_changed, write_script
+from radiounet.images.words import write_if_changed, write_script
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.kit import files_of, read_catalogues
 from radiounet.publishing.research_object import CRATE, NO_LIMITS
@@ -43,6 +44,8 @@ from radiounet.survey.cells import cell_pixel
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).with_name("pages")
+STYLE = PACKAGE / "templates/site.css"
+"""Style sheet of the results site, of the pages for labels, and of the live page."""
 PAGE = "index.html"
 ALADIN = "aladin.js"
 HIPS = ("image", "probability", "mask")

@@ -9,7 +9,7 @@ from pathlib import Path
 from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
-from radiounet.images.provenance import PACKAGE, code_hash
+from radiounet.images.provenance import PACKAGE, code_hash, package_files
 from radiounet.publishing.records import require_files
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import load_config
@@ -98,11 +98,10 @@ def _agree(made: object, wanted: object) -> bool:
 
 
 def _package() -> bytes:
-    """Source of the package, without dates: its hash is that of the products."""
+    """The package, without dates: its hash is that of the products."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as store:
-        for path in sorted(PACKAGE.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                name = path.relative_to(PACKAGE.parent).as_posix()
-                store.writestr(zipfile.ZipInfo(name, OLDEST), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        for name in package_files(PACKAGE):
+            content = (PACKAGE.parent / name).read_bytes()
+            store.writestr(zipfile.ZipInfo(name, OLDEST), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()

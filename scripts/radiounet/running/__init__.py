@@ -30,4 +30,5 @@ __all__ = [
     "stage",
     "stages",
     "survey_regions",
+    "training_files",
 ]

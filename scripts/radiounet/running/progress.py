@@ -4,6 +4,7 @@ A handler of Snakemake's logger, which the Snakefile attaches when jobs begin to
 logger plugin: it comes with the workflow and knows its mosaics.
 """
 
+import csv
 import json
 import logging
 import re
@@ -11,24 +12,30 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from radiounet.errors import RadioUNetError
 from radiounet.images.products import Products
-from radiounet.images.rejections import read_rejection
+from radiounet.images.provenance import PACKAGE
+from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.words import one_line, write_page
 from radiounet.images.writing import atomic
-from radiounet.running.snakemake_adapter import JobEvent, job_event, terminal_handlers
+from radiounet.running.snakemake_adapter import JobEvent, PlannedJob, job_event, terminal_handlers
 from radiounet.running.stages import made_by
 
 logger = logging.getLogger(__name__)
 
+TEMPLATE = PACKAGE / "templates/status.html.j2"
 STATES = ("waiting", "running", "done", "failed")
 COMPARES, PUBLISHES = ("compare", "verify"), ("publish",)
 """How the names of rules begin that work on finished mosaics."""
+HOLD_REJECTIONS = (".json", ".fits", ".ecsv")
+"""Kinds of products in whose place a rejection may stand, the quickest to read first."""
 TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 """Time between lines on a terminal, between lines elsewhere, and between status files, s."""
 SILENT_S = 120.0
@@ -46,9 +53,7 @@ REASONS = (
 class Job:
     """One job of the run."""
 
-    rule: str
-    mosaic: str | None
-    group: str | None = None
+    planned: PlannedJob
     state: str = "waiting"
     began: float = 0.0
     attempts: int = 0
@@ -87,10 +92,12 @@ class Status:
             f"{m['done']} of {sum(m.values())} mosaics done, {m['running']} running, "
             f"{m['failed']} failed, {m['rejected']} rejected{rate}; "
         )
+        count = len(self.rejected)
+        rejections = f", {count} rejection{'s' * (count > 1)}" if count else ""
         # the last run of a survey in regions works on none
         return (
             f"{self.release}: {mosaics if any(m.values()) else ''}"
-            f"{jobs['done']} of {sum(jobs.values())} jobs{left}"
+            f"{jobs['done']} of {sum(jobs.values())} jobs{rejections}{left}"
         )
 
 
@@ -108,13 +115,11 @@ class Progress(logging.Handler):
     Parameters
     ----------
     products : Products
-        Names the status file and page; read for rejections.
-    jobs : dict of int to tuple
-        Rule, mosaic and, if it is submitted with others, group of every job that is to run, by Snakemake's
-        number, in the order of the walk.
-    mosaics : iterable of str
-        Mosaics of the run's graph. Those that no job has to work on, but to publish or compare them, are
-        done.
+        Names the status file and page.
+    jobs : iterable of PlannedJob
+        All jobs of the run's graph, in the order of the walk. Mosaics on which none works that is to run,
+        but to publish or compare them, are done. A product of each job is read for rejections: now, or
+        when the job is done. A mosaic whose mask was rejected counts as rejected.
     quiet : bool
         Keep Snakemake's words on single jobs off the terminal, where the line stands for
         them; warnings and errors stay, and its log file has all.
@@ -125,33 +130,35 @@ class Progress(logging.Handler):
     def __init__(
         self,
         products: Products,
-        jobs: Mapping[int, tuple[str, str | None] | tuple[str, str | None, str | None]],
-        mosaics: Iterable[str] = (),
+        jobs: Iterable[PlannedJob],
         quiet: bool = True,
         stream: TextIO = sys.stderr,
     ):
         super().__init__()
         self._products = products
         self._release = products.title
-        self._jobs = {number: Job(*job) for number, job in jobs.items()}
+        all_jobs = list(jobs)
+        needed = [job for job in all_jobs if job.needed]
+        self._jobs = {job.number: Job(job) for job in needed}
         self._of_mosaic: dict[str, list[Job]] = defaultdict(list)
         for job in self._jobs.values():
-            if job.mosaic and not job.rule.startswith(COMPARES + PUBLISHES):
-                self._of_mosaic[job.mosaic].append(job)
-        in_groups = (job.group for job in self._jobs.values() if job.group)
-        self._in_group: Counter[str | None] = Counter(in_groups)
+            if job.planned.mosaic and not job.planned.rule.startswith(COMPARES + PUBLISHES):
+                self._of_mosaic[job.planned.mosaic].append(job)
+        self._in_group = Counter(job.group for job in needed if job.group)
         # a comparison leaves the page of the survey as it is
-        self._keeps_files = not all(job.rule.startswith(COMPARES) for job in self._jobs.values())
+        self._keeps_files = not all(job.rule.startswith(COMPARES) for job in needed)
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
         self._stream = stream
         self._began = time.time()
         self._spent: dict[str, list[float]] = defaultdict(list)
         self._failures: dict[int, dict[str, Any]] = {}
-        self._rejected: dict[str, dict[str, str]] = {}
-        self._before = set(mosaics) - set(self._of_mosaic)
-        for mosaic in self._before:
-            self._look_for_rejection(mosaic)
+        self._rejections: dict[Rejection, None] = {}  # each once: stages pass them on
+        self._rejected: set[str] = set()
+        self._before = {job.mosaic for job in all_jobs if job.mosaic} - set(self._of_mosaic)
+        for made in all_jobs:
+            if not made.needed:
+                self._look_for_rejections(made)
         self._last_line = self._last_files = 0.0
         self._width = 0
         self._ended = threading.Event()
@@ -186,22 +193,32 @@ class Progress(logging.Handler):
 
     def _job_finished(self, job: Job) -> None:
         job.state = "done"
+        planned = job.planned
         # jobs of a group begin and end together, and share its time
-        self._spent[job.rule].append((time.time() - job.began) / self._in_group.get(job.group, 1))
-        if job.rule == made_by("mask").rule and job.mosaic:
-            self._look_for_rejection(job.mosaic)
+        shared_by = self._in_group[planned.group] if planned.group else 1
+        self._spent[planned.rule].append((time.time() - job.began) / shared_by)
+        self._look_for_rejections(planned)
 
-    def _look_for_rejection(self, mosaic: str) -> None:
-        mask = Path(self._products.mask(mosaic))
-        if mask.is_file() and (found := read_rejection(mask)):
-            self._rejected[mosaic] = asdict(found)
+    def _look_for_rejections(self, job: PlannedJob) -> None:
+        """Read one product of a job of a field or mosaic: a rejection stands in place of all of them."""
+        kinds = {Path(path).suffix: path for path in job.outputs}
+        path = next((kinds[kind] for kind in HOLD_REJECTIONS if kind in kinds), None)
+        if path is None or not (job.field or job.mosaic) or job.rule.startswith(PUBLISHES):
+            return
+        with suppress(RadioUNetError, OSError):  # whoever needs the product says what is wrong with it
+            found = read_rejection(path)
+            if found and job.mosaic and job.rule == made_by("mask").rule:
+                self._rejected.add(job.mosaic)
+            is_list = job.mosaic and path == self._products.left_out(job.mosaic)
+            rejections = [found] if found else read_left_out(path) if is_list else []
+            self._rejections |= dict.fromkeys(rejections)
 
     def _job_failed(self, number: int, told: JobEvent) -> None:
         job = self._jobs[number]
         job.state = "failed"
         self._failures[number] = {
-            "rule": job.rule,
-            "name": job.mosaic or "",
+            "rule": job.planned.rule,
+            "name": job.planned.mosaic or job.planned.field or "",
             "attempts": job.attempts,
             "log": told.logs[0] if told.logs else "",
             "last_words": last_words(told.logs) or told.message,
@@ -218,7 +235,7 @@ class Progress(logging.Handler):
             jobs = Counter(job.state for job in self._jobs.values())
             stages: dict[str, Counter[str]] = defaultdict(Counter)
             for job in self._jobs.values():
-                stages[job.rule][job.state] += 1
+                stages[job.planned.rule][job.state] += 1
             mosaics = Counter(self._mosaic_state(name, state) for name in self._of_mosaic)
             finished = mosaics["done"] + mosaics["rejected"]
             mosaics.update("rejected" if name in self._rejected else "done" for name in self._before)
@@ -235,7 +252,7 @@ class Progress(logging.Handler):
                 mosaics_per_hour=finished / hours if finished else None,
                 hours_left=self._hours_left(hours),
                 failed=list(self._failures.values()),
-                rejected=list(self._rejected.values()),
+                rejected=[asdict(one) for one in self._rejections],
             )
         finally:
             self.release()
@@ -258,7 +275,7 @@ class Progress(logging.Handler):
         typical = sum(means.values()) / len(means)
         work = {True: 0.0, False: 0.0}
         for job in self._jobs.values():
-            work[job.state == "done"] += means.get(job.rule, typical)
+            work[job.state == "done"] += means.get(job.planned.rule, typical)
         return hours * work[False] / work[True] if work[True] and work[False] else None
 
     def _tick(self) -> None:
@@ -354,4 +371,16 @@ def write_status(status: Status, products: Products) -> None:
         temporary.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
     left = status.hours_left and duration(status.hours_left)
     site = products.has_site()
-    write_page(products.status_page(), "status.html.j2", **asdict(status), left=left, site=site)
+    write_page(products.status_page(), TEMPLATE, **asdict(status), left=left, site=site)
+
+
+def summary(products: Products) -> tuple[int, str]:
+    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
+    path, report = products.catalogue("rejected", "csv"), Path(products.report())
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    stages = ", ".join(sorted({row["stage"] for row in rows}))
+    found = f"{len(rows)} rejected (in {stages}): see {path}" if rows else "Nothing was rejected"
+    if report.is_file() and report.stat().st_mtime >= Path(path).stat().st_mtime:
+        return len(rows), f"{found}. Report: {report}"
+    return len(rows), found if rows else f"{found}: see {path}"  # a report that is there is of an earlier run

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Callable, Iterable
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.model_files import MODEL_CARD
-from radiounet.images.products import Products, Publication
+from radiounet.images.products import Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.publishing.records import all_records
@@ -23,7 +20,7 @@ from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
 from radiounet.running.plan import JOBS
-from radiounet.running.progress import Progress, settle_status
+from radiounet.running.progress import Progress, settle_status, summary
 from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
@@ -311,13 +308,11 @@ class Rules:
             link_scratch(self.products, self.config.scratch)
         self._clear_up()
         jobs = list(self.run.jobs())
-        needed = {job.number: (job.rule, job.mosaic, job.group) for job in jobs if job.needed}
         rules = {job.rule for job in jobs if job.needed}
-        mosaics = {job.mosaic for job in jobs if job.mosaic}
         if any(stage.lasting and stage.rule in rules for stage in stages_of(self.config)):
             Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
-        if mosaics or self.config.select.merges_regions:
-            progress = Progress(self.products, needed, mosaics, quiet=not self.run.prints_jobs)
+        if self.config.select.merges_regions or any(job.mosaic for job in jobs):
+            progress = Progress(self.products, jobs, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())
 
     def end(self, state: str) -> int:
@@ -331,7 +326,7 @@ class Rules:
             let_go(folder)
         if progress is None or not progress.finished("merge_catalogue"):
             return 0
-        rejected, text = _summary(self.products)
+        rejected, text = summary(self.products)
         snakemake_logger().info(text)
         return BadDataError.exit_status if rejected else 0
 
@@ -345,40 +340,6 @@ class Rules:
                 snakemake_logger().info(f"removed {path}, which a killed job left")
 
 
-class TrainingFiles:
-    """Files of a training: simulated pairs by number, and what is made of them.
-
-    The numbers are the seeds of the pairs: training first, then calibration, then held out.
-
-    Parameters
-    ----------
-    config : Config
-
-    Attributes
-    ----------
-    pair : str
-        Any pair, with the wildcard ``{pair}``.
-    folder : str
-        Of the model that is trained.
-    starts : list of str
-        Cards of models that it starts from.
-    """
-
-    def __init__(self, config: Config):
-        options, files = config.train, ("pairs/{pair}.fits", config.segmentation.model)
-        self.pair, self.folder = (f"{config.results}/training/{name}" for name in files)
-        self.starts = [f"{model}/{MODEL_CARD}" for model in options.model_folders]
-        ends = list(accumulate((options.fields, options.calibrate, options.held_out), initial=0))
-        self.train, self.calibration, self.held_out = (
-            [self.pair.format(pair=number) for number in range(*limits)] for limits in pairwise(ends)
-        )
-
-    @property
-    def validation(self) -> list[str]:
-        """Pairs of the validation loss."""
-        return self.calibration[:8]
-
-
 def fixed(value: Any) -> Callable[[object], Any]:
     """A param as a function, since Snakemake takes braces in text for wildcards."""
     return lambda wildcards: value
@@ -387,14 +348,3 @@ def fixed(value: Any) -> Callable[[object], Any]:
 def doubling(base: int) -> Callable[..., int]:
     """A resource that doubles with every attempt."""
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
-
-
-def _summary(products: Products) -> tuple[int, str]:
-    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
-    path = products.catalogue("rejected", "csv")
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
-    stages = ", ".join(sorted({row["stage"] for row in rows}))
-    if not rows:
-        return 0, f"Nothing was rejected. Report: {products.report()}"
-    return len(rows), f"{len(rows)} rejected (in {stages}): see {path}. Report: {products.report()}"

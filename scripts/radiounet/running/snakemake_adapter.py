@@ -27,6 +27,8 @@ class PlannedJob:
     """Whether it is to run."""
     group: str | None
     """Jobs of one group are submitted as one."""
+    field: str | None = None
+    outputs: tuple[str, ...] = ()
 
 
 class SnakemakeRun:
@@ -140,8 +142,9 @@ class SnakemakeRun:
         dag = self._workflow.dag
         for level in dag.toposorted():
             for job in level:
-                mosaic = job.wildcards_dict.get("mosaic")
-                yield PlannedJob(dag.jobid(job), job.rule.name, mosaic, bool(dag.needrun(job)), job.group)
+                mosaic, field = map(job.wildcards_dict.get, ("mosaic", "field"))
+                about = mosaic, bool(dag.needrun(job)), job.group, field, tuple(map(str, job.output))
+                yield PlannedJob(dag.jobid(job), job.rule.name, *about)
 
 
 def snakemake_logger() -> logging.Logger:

@@ -230,9 +230,10 @@ def _values(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
 def _reject(
     args: argparse.Namespace, rejection: Rejection, outputs: Sequence[str], error: BadDataError
 ) -> None:
-    logger.warning(
-        "rejected %s in %s: %s (%s)", rejection.name, rejection.stage, rejection.reason, rejection.file
-    )
+    # a stage of no field or mosaic has no name, and one that was given no file names none
+    name = f" {rejection.name}" if rejection.name else ""
+    file = f" ({rejection.file})" if rejection.file else ""
+    logger.warning("rejected%s in %s: %s%s", name, rejection.stage, rejection.reason, file)
     if args.on_reject == "stop":
         sys.exit(error.exit_status)
     for path in outputs:

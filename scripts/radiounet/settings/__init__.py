@@ -16,6 +16,7 @@ __all__ = [
     "limits",
     "measure",
     "mosaics",
+    "named_skies",
     "publish",
     "releases",
     "section",

@@ -5,13 +5,11 @@ The ranges that make a simulated sky easy or hard stand here; the functions that
 """
 
 import math
-from pathlib import Path
 
 from pydantic import Field, model_validator
 
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import FractionRange, NumberRange, PositiveRange, Range, Section
-from radiounet.settings.yaml_file import read_yaml
 
 LIGHT_M_MHZ = 299.792458
 LONGEST_CUT_M = 60_000.0
@@ -231,7 +229,6 @@ class SimulateOptions(Section):
         return 60 / self.pixel_arcsec
 
 
-SKY_FOLDER = Path(__file__).with_name("skies")
 OWN = "own"
 """The sky of the default options."""
 SKIES = ("wide", "shifted_a", "shifted_b")
@@ -256,10 +253,3 @@ def keep_off_held_out(first: int, count: int) -> None:
             f"seeds {first} to {first + count - 1} reach those that no network is trained on, "
             f"{HELD_OUT} to {AFTER_HELD_OUT - 1}: begin elsewhere, or simulate fewer samples"
         )
-
-
-def read_sky(name: str) -> SimulateOptions:
-    """Options of a sky: `OWN`, one to train on, or a shifted one that only measures."""
-    if name == OWN:
-        return SimulateOptions()
-    return SimulateOptions.model_validate(read_yaml(SKY_FOLDER / f"{name}.yaml")["simulate"])

@@ -170,7 +170,7 @@ def library(tmp_path, monkeypatch):
 
 def hash_after_change(path, script):
     before = code_hash.__wrapped__(script)
-    with open(path, "a") as stream:
+    with open(path, "a") as stream:  # its end is a comment in some of these languages, and a change in all
         stream.write("# changed\n")
     after = code_hash.__wrapped__(script)
     assert len(before) == len(after) == 12
@@ -201,6 +201,52 @@ def test_hash_follows_the_modules_a_script_imports(library, script, changed, dif
 @pytest.mark.parametrize(("changed", "differs"), [("find_islands", True), ("tile", False)])
 def test_hash_follows_the_script_itself(library, changed, differs):
     assert hash_after_change(library.parent / f"{changed}.py", "find_islands") is differs
+
+
+DATA = {
+    "simulation/lofar_hba.csv": {"simulate", "train", "evaluate", "train_leg"},
+    "publishing/pages/core.js": {"publish"},
+    "publishing/pages/index.html": {"publish"},
+    "templates/site.css": {"publish"},
+    "templates/report.html.j2": {"report"},
+    "templates/status.html.j2": {"plan"},  # which shows no page, and uses a function of the module that does
+    "settings/skies/wide.yaml": {"train_leg"},
+}
+
+
+@pytest.mark.parametrize("changed", DATA)
+def test_hash_follows_the_files_that_its_modules_name_and_no_others(library, changed):
+    """Of a stage; that of the package follows all of them."""
+    scripts = {path.stem for path in library.parent.glob("*.py")} - {"demo"}  # no stage
+    before = {script: code_hash.__wrapped__(script) for script in (*scripts, None)}
+    with open(library / changed, "a") as stream:
+        stream.write("\n")
+    differ = {script for script, found in before.items() if code_hash.__wrapped__(script) != found}
+    assert differ == DATA[changed] | {None}
+
+
+def test_hash_follows_no_compiled_or_hidden_file(library):
+    before = code_hash.__wrapped__(None)
+    (library / "images" / "__pycache__").mkdir()
+    for name in ("__pycache__/noise.pyc", "__pycache__/noise.nbi", ".noise.py.swp", "noise.py~"):
+        (library / "images" / name).write_text("a")
+    assert code_hash.__wrapped__(None) == before
+    (library / "images" / "colours.txt").write_text("a")
+    assert code_hash.__wrapped__(None) != before
+
+
+def test_hash_does_not_depend_on_the_order_of_the_file_system(library, monkeypatch):
+    before = [code_hash.__wrapped__(script) for script in (None, "publish")]
+    walk = os.walk
+
+    def reversed_walk(top):
+        for place, folders, names in walk(top):
+            folders.sort(reverse=True)
+            yield place, folders, sorted(names, reverse=True)
+
+    monkeypatch.setattr("radiounet.images.provenance.os.walk", reversed_walk)
+    provenance_module._data_files.cache_clear()
+    assert [code_hash.__wrapped__(script) for script in (None, "publish")] == before
 
 
 def test_hash_follows_the_name_of_a_module(library):

@@ -22,8 +22,7 @@ from radiounet.images.products import Products, comparison_files
 from radiounet.images.provenance import provenance
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.words import (
-    STYLE,
-    TEMPLATES,
+    html_text,
     markdown,
     markdown_table,
     one_line,
@@ -36,8 +35,10 @@ from radiounet.images.words import (
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import CLUSTERS, make_table
 from radiounet.mosaicking.comparison import compare_mosaics
+from radiounet.publishing.site import STYLE
 from radiounet.running.log import FORMAT, LineFormatter
 from radiounet.running.progress import Progress
+from radiounet.running.snakemake_adapter import PlannedJob
 
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -256,8 +257,9 @@ def status_page(folder, word):
     log = folder / "tile.log"
     log.write_text(f"x ERROR radiounet.running.stage: NotFitsError: {one_line(word)}\n", encoding="utf-8")
     write_rejected(products.mask("two"), Rejection("two", "tile", one_line(word), one_line(word)))
-    jobs = {1: ("segment", "one")}
-    progress = Progress(products, jobs, mosaics=["two"], stream=io.StringIO()).start(logging.Logger("x"))
+    made = PlannedJob(2, "segment", "two", False, None, outputs=(products.mask("two"),))
+    jobs = [PlannedJob(1, "segment", "one", True, None), made]
+    progress = Progress(products, jobs, stream=io.StringIO()).start(logging.Logger("x"))
     for event in (
         {"event": "job_started", "jobs": [1]},
         {"event": "job_error", "jobid": 1, "log": [str(log)]},
@@ -275,16 +277,23 @@ def test_the_status_page_shows_what_logs_and_rejections_say(tmp_path, text):
     assert printable(one_line(text)) in page.text
 
 
-def test_a_page_escapes_whatever_its_template_is_called(tmp_path, monkeypatch):
-    (tmp_path / "a.txt.j2").write_text('<p title="{{ a }}">{{ a }}</p>')
-    monkeypatch.setattr("radiounet.images.words.TEMPLATES", tmp_path)
+@hostile
+def test_a_text_of_html_has_no_element_and_reads_as_it_was_written(text):
+    page = Page(f"<p>{html_text(text)}</p>")
+    assert page.elements == [("p", {})]
+    assert page.text == one_line(text)
+
+
+def test_a_page_escapes_whatever_its_template_is_called(tmp_path):
+    template = tmp_path / "a.txt.j2"
+    template.write_text('<p title="{{ a }}">{{ a }}</p>')
     for number, text in enumerate(HOSTILE.values()):
-        write_page(tmp_path / f"{number}.html", "a.txt.j2", a=text)
+        write_page(tmp_path / f"{number}.html", template, a=text)
         page = Page((tmp_path / f"{number}.html").read_text(encoding="utf-8"))
         assert page.elements == [("p", {"title": visible(text)})]
         assert page.text == visible(text)
     with pytest.raises(Exception, match="'a' is undefined"):
-        write_page(tmp_path / "b.html", "a.txt.j2")
+        write_page(tmp_path / "b.html", template)
 
 
 # What follows reads the source: that there is one place, and that nothing goes past it
@@ -306,7 +315,7 @@ def test_pages_of_the_site_hold_no_value_and_parse_none():
 
 
 def test_templates_put_values_into_text_and_harmless_attributes_only():
-    assert {path.parent for path in templates()} == {TEMPLATES}
+    assert {path.parent for path in templates()} == {STYLE.parent}
     for path in templates():
         source = path.read_text()
         assert not re.search(r"\|\s*safe|Markup|autoescape|\{%\s*(import|extends)", source), path

@@ -22,7 +22,8 @@ from radiounet.learning.open_scores import run_scores
 from radiounet.learning.scenes import read_scene
 from radiounet.learning.score_sets import SIMULATED, labelled_set, simulated_set, warn_of_unused
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.settings.simulate import SimulateOptions, read_sky
+from radiounet.settings.named_skies import read_sky
+from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import ImageGrid
 from radiounet.simulation.simulate import write_pair
 

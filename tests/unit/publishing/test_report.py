@@ -13,7 +13,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import one_line
 from radiounet.measuring.catalogue import merge_catalogues
-from radiounet.publishing.report import _clusters_in, _rows, write_report
+from radiounet.publishing.report import _clusters_in, _rows, _with_error, write_report
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.config import Config
 from stages import DEC, RA, pass_on, run_script, run_stages, write_image
@@ -105,6 +105,21 @@ def test_the_report_counts_what_the_stages_wrote(pages):
 def test_a_fit_that_was_not_made_has_no_flag():
     table = Table({"name": ["fitted", "not"], "fit_flag": [0, -1]})
     assert [row["fit_flag"] for row in _rows(table)] == ["0", "–"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (12.345, 0.99, "12.35 ± 0.99"),
+        (12.345, 0.0996, "12.35 ± 0.10"),  # of an error that is rounded to the next power of ten
+        (123.4, 9.96, "123 ± 10"),
+        (123.4, 9.94, "123.4 ± 9.9"),
+        (123.4, 0.00012, "123.400 ± 0.000"),
+        (9.9996e24, 9.99e22, "1.00e+25 ± 1.0e+23"),
+    ],
+)
+def test_an_error_has_two_significant_digits(value, error, text):
+    assert _with_error(value, error) == text
 
 
 def test_a_cluster_that_several_images_show_counts_once(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from programs import ROOT
 from radiounet.errors import ConfigError
@@ -121,6 +122,57 @@ def test_missing_limits_are_said():
     said = "Upper limits were not measured"
     assert all(said in text for text in texts().values())
     assert not any(said in text for text in texts("completeness.fits").values())
+
+
+NETWORK_DOI = "10.1093/mnras/stae2014"
+
+
+@pytest.mark.parametrize(
+    ("release", "options"),
+    [
+        (DR2, PublishOptions(license="BSD-3-Clause")),
+        (DR2.model_copy(update={"doi": NETWORK_DOI, "paper": "Own"}), OPTIONS),
+        (DR2.model_copy(update={"doi": NETWORK_DOI.upper(), "paper": "Own"}), OPTIONS),
+        (DR2, PublishOptions(creators=["Doe, Jane", "Doe, Jane"])),
+    ],
+)
+def test_every_identifier_is_one_entity(configuration, release, options):
+    files = dict.fromkeys(workflow_files(configuration), "0") | OTHERS
+    made = research_files(release, META, files, "", CATALOGUE_KINDS, options)
+    graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
+    assert len({one["@id"].casefold() for one in graph}) == len(graph)
+    entities = {one["@id"]: one for one in graph}
+    licence = entities[entities["./"]["license"]["@id"]]
+    assert (licence["name"], licence["identifier"]) == (options.license, licence["@id"])
+    papers = {DR2.doi, NETWORK_DOI} if release is DR2 else {NETWORK_DOI}
+    cited = entities["./"]["citation"]
+    cited = [one["@id"] for one in (cited if isinstance(cited, list) else [cited])]
+    assert sorted(cited) == sorted(f"https://doi.org/{doi}" for doi in papers)
+    assert {one["@id"] for one in graph if one["@type"] == "ScholarlyArticle"} == set(cited)
+    zenodo = json.loads(made[".zenodo.json"])
+    assert len(zenodo["references"]) == len(zenodo["related_identifiers"]) == len(papers)
+    assert made["CITATION.md"].decode().count("doi:") == len(papers)
+
+
+def test_names_are_no_markup_where_texts_have_some():
+    """The description of a Zenodo entry is HTML; everything else of it is plain."""
+    meta = META | {"clusters": "x & <b>.ecsv", "model": "*net*"}
+    release = DR2.model_copy(update={"paper": "Doe et al., A&A *1*", "doi": "10.1/<a>_b_"})
+    made = research_files(release, meta, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, OPTIONS)
+    zenodo = json.loads(made[".zenodo.json"])
+    assert "Clusters: x &amp; &lt;b&gt;.ecsv, " in zenodo["description"]
+    assert "A&A *1*" in zenodo["references"][1]
+    root = next(one for one in json.loads(made["ro-crate-metadata.json"])["@graph"] if one["@id"] == "./")
+    assert "Clusters: x & <b>.ecsv, " in root["description"]
+    citation = made["CITATION.md"].decode()
+    shown = "".join(
+        child.content
+        for token in MarkdownIt("commonmark").parse(citation)
+        for child in token.children or ()
+        if child.type in ("text", "text_special")
+    )
+    for name in ("x & <b>.ecsv", "*net*", "Doe et al., A&A *1*, doi:10.1/<a>_b_"):
+        assert name in shown
 
 
 def test_creators_and_licence_stand_in_the_zenodo_entry():

@@ -18,10 +18,10 @@ from radiounet.images import products
 from radiounet.images.provenance import code_hash, provenance, sha256_of
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
-from radiounet.images.words import TEMPLATES
 from radiounet.images.writing import write_ecsv, write_fits, write_json
 from radiounet.learning import learning_curve
 from radiounet.measuring import catalogue
+from radiounet.publishing.report import TEMPLATE
 from radiounet.running.log import FORMAT
 from radiounet.running.outputs import claim_outputs, made_here
 from radiounet.settings.archive import DownloadOptions
@@ -254,7 +254,7 @@ def test_shipped_models_and_the_report_are_known_again():
 
 def test_page_of_a_report_is_known_again(tmp_path):
     page = tmp_path / "report.html"
-    template = (TEMPLATES / "report.html.j2").read_text()
+    template = TEMPLATE.read_text()
     page.write_text(template.replace("{{ version }}", "0.2.0").replace("{{ code }}", code_hash()))
     assert made_here(page)
     page.write_text(template)

@@ -2,8 +2,10 @@ import inspect
 import io
 import json
 import logging
+import os
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,9 +14,13 @@ from snakemake.jobs import GroupJob
 
 from programs import ROOT, snakemake, start
 from radiounet.errors import BadDataError
-from radiounet.images.products import Products
-from radiounet.images.rejections import read_rejection
-from radiounet.running.progress import Progress, duration, last_words, settle_status
+from radiounet.images.products import Products, comparison_files
+from radiounet.images.rejections import Rejection, read_rejection, write_rejected
+from radiounet.images.writing import write_json
+from radiounet.measuring.catalogue_files import write_catalogue
+from radiounet.measuring.columns import make_table
+from radiounet.running.progress import Progress, duration, last_words, settle_status, summary
+from radiounet.running.snakemake_adapter import PlannedJob
 from stages import reject_mosaic, write_image
 
 SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -57,6 +63,18 @@ class Terminal(io.StringIO):
         return True
 
 
+def follow(products, jobs, mosaics=(), stream=None):
+    """Progress of a run with these jobs, and of each further mosaic one that has been run."""
+    made = [PlannedJob(100 + n, "segment", name, False, None) for n, name in enumerate(mosaics)]
+    to_run = [PlannedJob(n, rule, name, True, *(group or [None])) for n, (rule, name, *group) in jobs.items()]
+    kinds = {"fetch_mosaic": ("mosaic_source", "image"), "segment": ("probability", "mask")}
+    planned = [
+        replace(job, outputs=tuple(getattr(products, kind)(job.mosaic) for kind in kinds.get(job.rule, ())))
+        for job in (*to_run, *made)
+    ]
+    return Progress(products, planned, stream=stream or io.StringIO())
+
+
 @pytest.fixture
 def products(tmp_path):
     return Products(str(tmp_path / "dr3"))
@@ -64,7 +82,7 @@ def products(tmp_path):
 
 @pytest.fixture
 def progress(products):
-    return Progress(products, JOBS, mosaics=["three"], stream=io.StringIO())
+    return follow(products, JOBS, ["three"])
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +163,98 @@ def test_a_rejected_mosaic_is_neither_done_nor_failed(tell, progress, products):
 
 def test_rejections_of_earlier_runs_are_counted(products):
     reject_mosaic(products, "three", BUNIT="K")
-    status = Progress(products, JOBS, mosaics=["three"]).status("running")
+    status = follow(products, JOBS, ["three"]).status("running")
     assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 0)
+
+
+OUTPUTS = {
+    "fetch_field": lambda made: (
+        *(made.field_image("a", kind) for kind in ("int", "app")),
+        made.field_source("a"),
+    ),
+    "fetch_mosaic": lambda made: (made.image("a"), made.mosaic_source("a")),
+    "fetch_components": lambda made: (made.components("a"),),
+    "fetch_high_resolution": lambda made: (made.high_resolution("a"),),
+    "mosaic": lambda made: (made.image("a"), made.weights("a"), made.rms("a"), made.left_out("a")),
+    "segment": lambda made: (made.probability("a"), made.mask("a")),
+    "find_islands": lambda made: (made.islands("a"),),
+    "measure_clusters": lambda made: (made.clusters("a"), made.cutouts("a")),
+    "measure_limits": lambda made: (made.limits("a"),),
+    "compare_mosaic": lambda made: tuple(comparison_files(made.comparison("a")).values()),
+}
+
+
+def one_job(products, rule, needed):
+    """Progress of a run with a job, and another job that is to run."""
+    places = {"field": "a"} if rule == "fetch_field" else {}
+    mosaic = None if places else "a"
+    job = PlannedJob(1, rule, mosaic, needed, None, outputs=OUTPUTS[rule](products), **places)
+    return Progress(products, [job, PlannedJob(2, "segment", "b", True, None)], stream=io.StringIO())
+
+
+@pytest.mark.parametrize("rule", OUTPUTS)
+@pytest.mark.parametrize("when", ["in this run", "before it"])
+def test_every_rejection_is_listed(tell, products, rule, when):
+    if when == "in this run":
+        progress = one_job(products, rule, needed=True)
+        tell(progress, "job_started", jobs=[1])
+        assert progress.status("running").rejected == []
+    rejection = Rejection("a", rule, "a.fits", "TruncatedError: it ends early")
+    for path in OUTPUTS[rule](products):
+        write_rejected(path, rejection)
+    if when == "in this run":
+        tell(progress, "job_finished", job_id=1)
+    else:
+        progress = one_job(products, rule, needed=False)
+    status = progress.status("running")
+    assert status.rejected == [vars(rejection)]
+    assert status.line().endswith(" jobs, 1 rejection") or ", 1 rejection, " in status.line()
+    assert status.mosaics["rejected"] == (rule == "segment")  # others may still have a mask
+
+
+def test_a_rejection_that_stages_pass_on_is_listed_once_and_one_left_out_field_too(products):
+    passed_on = Rejection("a", "fetch_mosaic", "a.fits", "UnitError: K")
+    left_out = Rejection("P1", "mosaic", "P1.fits", "NoOverlapError: too far")
+    for path in (*OUTPUTS["fetch_mosaic"](products), *OUTPUTS["segment"](products), products.islands("a")):
+        write_rejected(path, passed_on)
+    write_json(products.left_out("b"), {"left_out": [vars(left_out)]})
+    made = enumerate(["fetch_mosaic", "segment", "find_islands"])
+    jobs = [PlannedJob(n, rule, "a", False, None, outputs=OUTPUTS[rule](products)) for n, rule in made]
+    jobs.append(
+        PlannedJob(5, "mosaic", "b", False, None, outputs=(products.image("b"), products.left_out("b")))
+    )
+    status = Progress(products, jobs, stream=io.StringIO()).status("running")
+    assert status.rejected == [vars(passed_on), vars(left_out)]
+    assert (status.mosaics["rejected"], status.mosaics["done"]) == (1, 1)
+
+
+def test_a_damaged_product_and_one_that_is_gone_stop_no_run(products):
+    Path(products.field_source("a")).parent.mkdir(parents=True)
+    Path(products.field_source("a")).write_text('{"rejected": {"name"')
+    assert one_job(products, "fetch_field", needed=False).status("running").rejected == []
+    assert one_job(products, "find_islands", needed=False).status("running").rejected == []
+
+
+@pytest.mark.parametrize(
+    ("age_s", "rejected", "said"),
+    [
+        (-5, 0, "Nothing was rejected. Report: {report}"),
+        (5, 0, "Nothing was rejected: see {table}"),
+        (None, 0, "Nothing was rejected: see {table}"),
+        (-5, 2, "2 rejected (in mosaic, segment): see {table}. Report: {report}"),
+        (5, 2, "2 rejected (in mosaic, segment): see {table}"),
+    ],
+)
+def test_the_last_line_names_the_report_only_if_it_is_of_these_catalogues(products, age_s, rejected, said):
+    """As after a run that merges the catalogues to publish them."""
+    rows = [vars(Rejection("a", stage, "f", "r")) for stage in ("segment", "mosaic")][:rejected]
+    table, report = (Path(path) for path in (products.catalogue("rejected", "csv"), products.report()))
+    write_catalogue(make_table("rejected", rows, {}), table)
+    if age_s is not None:
+        report.write_text("")
+        date = table.stat().st_mtime - age_s
+        os.utime(report, (date, date))
+    assert summary(products) == (rejected, said.format(table=table, report=report))
 
 
 def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch):
@@ -168,7 +276,7 @@ def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch)
 def test_jobs_of_a_group_share_its_time(tell, products, monkeypatch):
     """Of a group of two, which takes 2 h, each mosaic took 1 h; two more groups of two would take 4 h."""
     jobs = {number: ("segment", f"m{number}", f"segment{number // 2}") for number in range(6)}
-    progress = Progress(products, jobs | {6: ("merge_catalogue", None, None)}, stream=io.StringIO())
+    progress = follow(products, jobs | {6: ("merge_catalogue", None)})
     now = progress._began
     monkeypatch.setattr("radiounet.running.progress.time.time", lambda: now)
     tell(progress, "job_started", jobs=[0, 1, 6])
@@ -202,7 +310,7 @@ def test_jobs_of_a_group_begin_with_it(tell, progress, tmp_path):
 def test_line_file_and_page(events, products):
     stream = io.StringIO()
     logger = logging.Logger("snakemake")
-    progress = Progress(products, JOBS, stream=stream).start(logger)
+    progress = follow(products, JOBS, stream=stream).start(logger)
     logger.handle(logging.makeLogRecord(events["job_started"] | {"jobs": [1]}))
     progress.end("failed")
     assert stream.getvalue().endswith("0 of 2 mosaics done, 1 running, 0 failed, 0 rejected; 0 of 5 jobs\n")
@@ -215,7 +323,7 @@ def test_line_file_and_page(events, products):
 
 def test_a_killed_run_works_on_nothing(events, products):
     logger = logging.Logger("snakemake")
-    progress = Progress(products, JOBS, stream=io.StringIO()).start(logger)
+    progress = follow(products, JOBS).start(logger)
     logger.handle(logging.makeLogRecord(events["job_started"] | {"jobs": [1]}))
     progress.write("running")
     settle_status(products, is_held=True)
@@ -231,7 +339,7 @@ def test_a_killed_run_works_on_nothing(events, products):
 
 
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):
-    progress = Progress(products, JOBS, stream=io.StringIO()).start(logging.Logger("snakemake"))
+    progress = follow(products, JOBS).start(logging.Logger("snakemake"))
     progress.end("finished")
     assert "<nav" not in Path(products.status_page()).read_text()
     site = Path(products.publication(), "index.html")
@@ -250,7 +358,7 @@ def test_the_page_leads_to_the_results_site_where_there_is_one(products):
 
 def test_on_a_terminal_the_line_stays_in_its_place(products):
     stream = Terminal()
-    progress = Progress(products, JOBS, stream=stream)
+    progress = follow(products, JOBS, stream=stream)
     progress._last_line = -10
     progress.write("running")
     progress.write("running")  # too soon
@@ -264,7 +372,7 @@ def test_words_on_single_jobs_stay_off_the_terminal_and_in_the_log_file(products
     file = logging.FileHandler(log)
     logger.addHandler(logging.StreamHandler(terminal))
     logger.addHandler(file)
-    progress = Progress(products, JOBS, stream=io.StringIO()).start(logger)
+    progress = follow(products, JOBS).start(logger)
     logger.info("rule tile: ...")
     logger.error("Error in rule tile")
     progress.end("finished")
@@ -306,7 +414,7 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
 
     monkeypatch.setattr("radiounet.running.progress.write_status", full)
     stream = io.StringIO()
-    progress = Progress(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
+    progress = follow(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
     progress.end("finished")
     assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
 
@@ -325,12 +433,12 @@ def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tm
 
 def test_a_comparison_leaves_the_page_of_the_survey_as_it_is(tell, products):
     """Neither does it count as work on a mosaic, nor does publishing one."""
-    Progress(products, JOBS, mosaics=["three"], stream=io.StringIO()).start(logging.Logger("x")).end("failed")
+    follow(products, JOBS, ["three"]).start(logging.Logger("x")).end("failed")
     page, file = (Path(path) for path in (products.status_page(), products.status_file()))
     before = page.read_bytes(), file.read_bytes()
     jobs = {1: ("verify_mosaic", "one"), 2: ("verify", None)}
     stream = io.StringIO()
-    comparison = Progress(products, jobs, mosaics=["one", "two"], stream=stream).start(logging.Logger("x"))
+    comparison = follow(products, jobs, ["one", "two"], stream=stream).start(logging.Logger("x"))
     tell(comparison, "job_started", jobs=[1])
     tell(comparison, "job_finished", job_id=1)
     comparison.end("finished")
@@ -340,7 +448,7 @@ def test_a_comparison_leaves_the_page_of_the_survey_as_it_is(tell, products):
 
 def test_to_publish_a_mosaic_does_not_make_it(tell, products):
     jobs = {1: ("publish_mosaic", "one"), 2: ("publish", None)}
-    publishing = Progress(products, jobs, mosaics=["one", "two"], stream=io.StringIO())
+    publishing = follow(products, jobs, ["one", "two"])
     tell(publishing, "job_started", jobs=[1])
     tell(publishing, "job_finished", job_id=1)
     publishing.start(logging.Logger("x")).end("finished")

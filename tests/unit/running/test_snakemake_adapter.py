@@ -46,6 +46,7 @@ onstart:
     said = {"jobs": jobs, "main": RUN.is_main, "files": RUN.config_files, "at_once": RUN.jobs_at_once}
     said |= {"python": RUN.python == sys.executable, "shown": RUN.prints_jobs, "ended": RUN.ended("one.txt")}
     said["partition"] = RUN.has_partition("first")
+    said["outputs"] = [job.outputs for job in RUN.jobs()]
     said["numbers"] = [job.number for job in RUN.jobs()]
     Path("said.json").write_text(json.dumps(said))
 """
@@ -72,6 +73,7 @@ def test_a_run_is_told(run, tmp_path):
     (tmp_path / "more.yaml").write_text("colour: blue\n")
     said = run("--configfile", "more.yaml", "--set-resources", "first:slurm_partition=far")
     assert said["jobs"] == [["first", "one", True], ["second", None, True], ["all", None, True]]
+    assert said["outputs"] == [["one.txt"], ["two.txt"], []]
     assert len(set(said["numbers"])) == 3
     assert said["main"] is True
     assert [Path(path).name for path in said["files"]] == ["more.yaml"]

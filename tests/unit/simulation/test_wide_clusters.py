@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from radiounet.settings.simulate import SKY_FOLDER, SimulateOptions, read_sky
+from radiounet.settings.named_skies import SKY_FOLDER, read_sky
+from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation import clusters as module
 from radiounet.simulation import diffuse
 from radiounet.simulation.clusters import _turned_about, add_emission, add_galaxies

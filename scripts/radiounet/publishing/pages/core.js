@@ -55,21 +55,23 @@ const Site = (() => {
   };
   const unit = (text) => UNITS[text] || text;
   const TOO_LONG = 1e5;
+  // Its power of ten after it is rounded: that of 9.999 with two digits is 1.
+  const power = (value, digits) => Number(value.toExponential(digits - 1).split("e")[1]);
 
   // A value with its error, the error with two significant digits at most.
   function number(value, digits = 3, error = null) {
     if (value === null || value === undefined) return "–";
     if (Math.abs(value) >= TOO_LONG) {
-      const power = Math.floor(Math.log10(Math.abs(value)));
-      const scaled = value / 10 ** power;
-      if (!(error > 0)) return `${minus(scaled.toFixed(2))} × 10${raised(power)}`;
-      return `(${minus(scaled.toFixed(2))} ± ${(error / 10 ** power).toFixed(2)}) × 10${raised(power)}`;
+      const tens = power(value, 3);
+      const scaled = value / 10 ** tens;
+      if (!(error > 0)) return `${minus(scaled.toFixed(2))} × 10${raised(tens)}`;
+      return `(${minus(scaled.toFixed(2))} ± ${(error / 10 ** tens).toFixed(2)}) × 10${raised(tens)}`;
     }
     if (error > 0) {
-      const places = Math.min(Math.max(1 - Math.floor(Math.log10(error)), 0), 4);
+      const places = Math.min(Math.max(1 - power(error, 2), 0), 4);
       return `${minus(value.toFixed(places))} ± ${error.toFixed(places)}`;
     }
-    const places = Math.min(digits, Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value) || 1))));
+    const places = Math.min(digits, Math.max(0, 3 - power(value, 4)));
     return minus(value.toFixed(places));
   }
 
