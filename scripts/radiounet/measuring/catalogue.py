@@ -1,7 +1,7 @@
 """The merging of the tables of all mosaics into the catalogues of a run."""
 
 import logging
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -26,6 +26,7 @@ ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "maskpeak", "minbeams")
 
 PER_MOSAIC = (
     "footprints",
+    "island_footprints",
     "imagesha",
     "inputsha",
     "mask_sha256",
@@ -79,16 +80,24 @@ def _merged(kind: str, tables: Sequence[MosaicTable], rejected: int) -> Table:
 
 def _with_kept_names(table: MosaicTable, names: Names) -> MosaicTable:
     """Clusters with the names of islands that the catalogue of islands has, whichever mosaic shows them."""
+    prints = table.meta.get("island_footprints", {})
+    kept = {name: _kept_name(name, pixels, names) for name, pixels in prints.items()}
     rows = []
     for row in table.rows:
-        own = [one for one in str(row["islands"]).split("; ") if (row["mosaic"], one) in names]
-        changed = dict(row)
-        for one in own:
-            for column in ("islands", "reason"):
-                changed[column] = changed[column].replace(one, names[row["mosaic"], one])
-        changed["islands"] = "; ".join(dict.fromkeys(changed["islands"].split("; ")))
-        rows.append(changed)
+        own, reason = str(row["islands"]).split("; "), row["reason"]
+        for one in filter(kept.get, own):
+            reason = reason.replace(one, kept[one])
+        listed = dict.fromkeys(kept.get(one, one) for one in own)
+        rows.append(row | {"reason": reason, "islands": "; ".join(listed)})
     return MosaicTable(rows, table.meta)
+
+
+def _kept_name(name: str, footprint: str, names: Names) -> str:
+    """Name of the island that stays and shares most of a footprint; the given one where none does."""
+    shares = Counter(one for pixel in map(int, footprint.split()) for one in names.get(pixel, ()))
+    if name in shares or not shares:
+        return name
+    return min(shares, key=lambda one: (-shares[one], one))
 
 
 def _rows(table: Table) -> list[dict]:

@@ -25,7 +25,7 @@ from radiounet.measuring.diffuse_classes import (
     island_flags,
 )
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
-from radiounet.measuring.islands import designation, island_centre, touches_blank
+from radiounet.measuring.islands import designation, footprint_text, island_centre, touches_blank
 from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, notes_of, origin_columns
 from radiounet.measuring.separation import MIN_PIECE_BEAMS
@@ -83,6 +83,8 @@ class ClusterSources:
         self._radii_arcmin = np.array([c.r500_arcmin for c in clusters])
         self._places = _places(clusters, self._vectors)
         self._known_parts: dict[int, dict[Cluster, np.ndarray]] = {}
+        self.footprints: dict[str, str] = {}
+        """Of the islands that clusters name, see `radiounet.measuring.islands.footprint_text`."""
 
     def measure(
         self, cluster: Cluster, cutout: Cutout, p_diffuse: float, coverage: float
@@ -201,6 +203,9 @@ class ClusterSources:
             names = ", ".join(owner.name for owner in parts if self._place(owner) != self._place(cluster))
             decision = Decision(decision.label, f"{decision.reason}; a part of an island shared with {names}")
         shared = len(parts) > 1 or self._shared(cluster, y, x)
+        self.footprints[designation(sky)] = footprint_text(
+            *to_sky(mosaic.plane.wcs, *self._pixels(label)[::-1])
+        )
         return ClusterIsland(designation(sky), label, measured, place, flags, decision, shared)
 
     def _pixels(self, label: int) -> tuple[np.ndarray, np.ndarray]:

@@ -115,6 +115,11 @@ class ClusterMeter:
                 )
         self._sources = ClusterSources(self._own, options, frequency, clusters)
 
+    @property
+    def footprints(self) -> dict[str, str]:
+        """Those of the islands that clusters name, by name; see `ClusterSources`."""
+        return self._sources.footprints
+
     def measure(self, cluster: Cluster, mosaic: str) -> tuple[dict[str, object], StoredCutout | None]:
         """Return one row, keys as in `radiounet.measuring.columns.CLUSTERS`, and the cut-out of the cluster.
 
@@ -308,12 +313,13 @@ def measure_clusters(
         mine += [cluster for cluster in clusters if not np.isfinite(cluster.ra_deg)]
     beside: Sequence[int] = np.setdiff1d(np.arange(len(clusters)), owned).tolist() if unplaced else []
     outside = [clusters[index].name for index in beside if np.isfinite(clusters[index].ra_deg)]
-    rows, shown = [], []
+    rows, shown, footprints = [], [], {}
     for one in mine:
         if not one.measurable:
             rows.append(unmeasured_cluster(one, mosaic if np.isfinite(one.ra_deg) else ""))
             continue
         row, cutout = meter.measure(one, mosaic)
+        footprints = meter.footprints
         rows.append(row)
         if cutout is not None:
             shown.append((one.name, cutout))
@@ -330,6 +336,7 @@ def measure_clusters(
     meta = maps_provenance(products[0].probability, products[0].mask) | {
         **(list_provenance(table) if unplaced else {}),
         **({"clusters_rows": len(listed), "clusters_outside": len(outside)} if unplaced else {}),
+        **({} if unplaced else {"island_footprints": footprints}),
         "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
         "calibration_error": options.calibration_error,
         "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",

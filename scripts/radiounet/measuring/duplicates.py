@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet.measuring.mosaic_tables import MosaicTable
 
-Names = dict[tuple[str, str], str]
-"""By mosaic and name of an island that was dropped: name of the one that stays for it."""
+Names = dict[int, set[str]]
+"""By HEALPix pixel of footprints: names of the islands there that stay."""
 
 
 def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], Names]:
@@ -37,7 +37,7 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     tables : list of MosaicTable
         Without the islands that were dropped.
     names : dict
-        See `Names`: the one that stays and shares most of the footprint.
+        See `Names`.
     """
     where = [(number, row) for number, table in enumerate(tables) for row in range(len(table.rows))]
     prints = [
@@ -50,15 +50,13 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     owned = [row["owned_fraction"] * row["area_arcmin2"] for row in rows]
     mosaics = [number for number, _ in where]
     kept: dict[int, list[int]] = defaultdict(list)
-    names: Names = {}
+    names: Names = defaultdict(set)
     for group in _groups(_same_islands(where, prints, parents)):
-        staying = _keep(group, mosaics, prints, owned)
-        for island in staying:
+        for island in _keep(group, mosaics, prints, owned):
             number, row = where[island]
             kept[number].append(row)
-        for island in set(group) - set(staying):
-            nearest = max(staying, key=lambda one: (len(prints[one] & prints[island]), -one))
-            names[rows[island]["mosaic"], rows[island]["name"]] = rows[nearest]["name"]
+            for pixel in prints[island]:
+                names[pixel].add(rows[island]["name"])
     left = [
         MosaicTable([table.rows[row] for row in sorted(kept[number])], table.meta)
         for number, table in enumerate(tables)

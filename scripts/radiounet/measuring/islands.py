@@ -201,7 +201,7 @@ def find_islands(
         **(compact.provenance() if compact else {}),
     }
     if survey.cells.disjoint:  # own images are not compared with each other
-        meta["footprints"] = [" ".join(map(str, footprint(*place))) for place in places]
+        meta["footprints"] = [footprint_text(*place) for place in places]
     write_ecsv(target, make_table("islands", rows, meta))
 
 
@@ -214,6 +214,11 @@ def _regions_in(survey: Survey, name: str, mosaic: MeasuredMosaic) -> set[int]:
     y, x = np.nonzero(known)
     inside = survey.owned(name, *to_sky(mosaic.plane.wcs, x, y))
     return set(regions[np.unique(labels[y[inside], x[inside]]) - 1].tolist())
+
+
+def footprint_text(ra_deg: np.ndarray, dec_deg: np.ndarray) -> str:
+    """Numbers of `footprint` with blanks between, as metadata of tables have them."""
+    return " ".join(map(str, footprint(ra_deg, dec_deg)))
 
 
 def footprint(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

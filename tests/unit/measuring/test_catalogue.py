@@ -164,16 +164,26 @@ def test_a_region_is_named_after_an_island_that_stays(tmp_path):
 def test_clusters_name_islands_as_the_catalogue_does():
     """Whichever mosaic measured the cluster: the island that stays is that of another one."""
     one = mosaic(island("RUN a", range(6), 0.2, mosaic="P1"), island("RUN c", range(20, 23), mosaic="P1"))
-    other = mosaic(island("RUN b", range(7), 0.8, 7.0, mosaic="P2"))
+    other = mosaic(
+        island("RUN b", range(7), 0.8, 7.0, mosaic="P2"), island("RUN d2", range(30, 34), mosaic="P2")
+    )
     named = {"islands": "RUN a; RUN c", "reason": "RUN a: centroid at 0.1 R500"}
     rows = [a_row("clusters", name="X", mosaic="P1", ra_deg=10.0, **named)]
     rows += [a_row("clusters", name="Y", mosaic="P2", ra_deg=11.0, islands="RUN b", reason="RUN b: far")]
-    clusters = [make_table("clusters", [row], MADE["clusters"].meta) for row in rows]
+    # of the third no mosaic owns a part: the mosaic of the cluster shows it, and does not list it
+    rows[0] |= {"islands": "RUN a; RUN c; RUN d", "reason": "RUN a: centroid at 0.1 R500; RUN d: far"}
+    prints = {"RUN a": "1 2 3", "RUN c": "20 21", "RUN d": "30 31"}, {"RUN b": "1 2 3 4"}
+    clusters = [
+        make_table("clusters", [row], MADE["clusters"].meta | {"island_footprints": one})
+        for row, one in zip(rows, prints, strict=True)
+    ]
     tables = {"islands": [one, other], "clusters": clusters}
     merged, _ = merge_run({kind: [*map(mosaic_table, some)] for kind, some in tables.items()})
-    assert sorted(merged["islands"]["name"]) == ["RUN b", "RUN c"]
-    assert merged["clusters"]["islands"].tolist() == ["RUN b; RUN c", "RUN b"]
-    assert merged["clusters"]["reason"].tolist() == ["RUN b: centroid at 0.1 R500", "RUN b: far"]
+    assert sorted(merged["islands"]["name"]) == ["RUN b", "RUN c", "RUN d2"]
+    assert merged["clusters"]["islands"].tolist() == ["RUN b; RUN c; RUN d2", "RUN b"]
+    reasons = ["RUN b: centroid at 0.1 R500; RUN d2: far", "RUN b: far"]
+    assert merged["clusters"]["reason"].tolist() == reasons
+    assert "island_footprints" not in merged["clusters"].meta
 
 
 def test_three_mosaics_show_one_island():
