@@ -56,6 +56,20 @@ def test_nothing_is_to_be_done_in_a_finished_run_nor_in_its_copies(finished, run
     assert run.counts() == {}
 
 
+def test_a_catalogue_that_is_fetched_again_hides_no_changed_setting(run):
+    """What is measured with it is redone in the same run."""
+    catalogue = {"url": str(run.folder / "own.ecsv"), "units": {"ra": "deg", "dec": "deg"}}
+    settings = yaml.safe_load(run.config.read_text()) | {
+        "clusters": "listed", "archive": {"clusters": {"listed": catalogue}}
+    }  # fmt: skip
+    run.write_config(**settings)
+    run("lists")
+    run()
+    assert "measure_clusters" not in run.counts("--forcerun", "fetch_clusters")
+    run.write_config(**settings | {"measure": {"calibration_error": 0.2}})
+    assert run.counts("--forcerun", "fetch_clusters")["measure_clusters"] == 1
+
+
 @pytest.mark.parametrize("how", ["another folder", "another spelling"])
 def test_results_without_a_record_are_named(run, tmp_path, how):
     """What a changed setting would redo is known by the record in the folder in which they were made."""

@@ -273,9 +273,7 @@ CLUSTERS = {
         float, "deg", "pos.posAng", "Its long axis from the radial direction: 90 is tangential", 1
     ),
     **_TAKEN_AWAY,
-    "island_count": Column(
-        int, None, "meta.number", "Islands of its mosaic within 1.5 R500 that are its own"
-    ),
+    "island_count": Column(int, None, "meta.number", "Own islands on its mosaic, within 1.5 R500"),
     "islands": Column(str, None, "meta.id.assoc", "Their names, separated by semicolons"),
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
