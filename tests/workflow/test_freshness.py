@@ -191,15 +191,15 @@ def test_a_changed_value_redoes_what_depends_on_it_and_nothing_else(run, section
 
 def test_another_program_of_aladin_with_an_older_date_is_published(run):
     program = run.folder / "aladin.js"
-    program.write_text("// first")
+    program.write_text("// aladin, first")
     run.config.write_text(run.config.read_text() + "publish: {aladin: aladin.js}\n")
     run("publish")
     assert run.counts("publish") == {}
-    program.write_text("// second")
+    program.write_text("// aladin, second")
     os.utime(program, (1e9, 1e9))
     assert run.counts("publish") == counted(publish=1)
     run("publish")
-    assert product(run, "publication/site/aladin.js").read_text() == "// second"
+    assert product(run, "publication/site/aladin.js").read_text() == "// aladin, second"
 
 
 def test_every_word_of_a_shell_command_is_quoted():

@@ -20,7 +20,6 @@ from radiounet.images.provenance import sha256_of
 from radiounet.network.model_cards import read_card
 from radiounet.running.cli import VERBS, main
 from radiounet.settings.archive import PUBLISHED_MODELS
-from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.simulate import SimulateOptions
 from simulated import write_simulated
 from stages import write_image as a_halo
@@ -225,18 +224,19 @@ def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
         assert re.search(said, done.stderr)
 
 
-def test_a_table_of_components_that_cannot_be_used_deletes_nothing(tmp_path, monkeypatch):
-    write_tiny_model(tmp_path / "models" / "tiny")
-    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
+def test_a_table_of_components_that_cannot_be_used_deletes_nothing(tmp_path):
+    model = tmp_path / "models" / "tiny"
+    write_tiny_model(model)
     image, out = a_halo(tmp_path / "a.fits"), tmp_path / "out"
-    start("radiounet segment", image, "--model", "tiny", "--out", out)
+    done = start("radiounet segment", image, "--model", model, "--out", out)
+    assert done.returncode == 0, done.stderr
     before = {path.name: sha256_of(path) for path in out.iterdir()}
     assert {"islands.ecsv", "mask.fits", "overview.png"} <= set(before)
     (tmp_path / "text.fits").write_text("not a table\n")
     (tmp_path / "columns.csv").write_text("name,size\na,1\n")
     for name in ("missing.fits", "text.fits", "columns.csv", "models"):
         table = tmp_path / name
-        done = start("radiounet segment", image, "--model", "tiny", "--components", table, "--out", out)
+        done = start("radiounet segment", image, "--model", model, "--components", table, "--out", out)
         assert done.returncode == 78
         assert str(table) in done.stderr
         assert "Traceback" not in done.stderr

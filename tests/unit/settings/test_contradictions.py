@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from configs import refusal
 from radiounet.settings.config import load_config
+from radiounet.settings.named_skies import read_sky
 from radiounet.settings.section import LogScale
-from radiounet.settings.simulate import LONGEST_CUT_M, OWN, SKIES, SimulateOptions, read_sky
+from radiounet.settings.simulate import LONGEST_CUT_M, OWN, SKIES, SimulateOptions
 from radiounet.settings.train import LegOptions, TrainOptions
 from radiounet.simulation.instrument import Instrument, Observation, read_stations
 
