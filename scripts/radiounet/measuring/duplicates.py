@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet.measuring.mosaic_tables import MosaicTable
 
+# by HEALPix pixel of footprints: names of the islands there that stay
 Names = dict[int, set[str]]
-"""By HEALPix pixel of footprints: names of the islands there that stay."""
 
 
 def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], Names]:
@@ -37,7 +37,7 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     tables : list of MosaicTable
         Without the islands that were dropped.
     names : dict
-        See `Names`.
+        By HEALPix pixel of footprints: names of the islands there that stay.
     """
     where = [(number, row) for number, table in enumerate(tables) for row in range(len(table.rows))]
     prints = [
