@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from radiounet.images.writing import write_ecsv
-from radiounet.running.list_states import record_state
+from radiounet.running.list_sources import record_source
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
 from radiounet.survey.archive import fetch
@@ -15,7 +15,7 @@ def main() -> None:
     parser = stage_parser(__doc__, writes=("out",))
     parser.add_argument("--name", required=True, help="name of the catalogue: an entry of archive.clusters")
     parser.add_argument("--out", required=True, help="table to write (ECSV)")
-    parser.add_argument("--state", required=True, help="settings and source (JSON), to be noted")
+    parser.add_argument("--source", required=True, help="settings and source (JSON), to be noted")
     add_settings(parser)
     args = parser.parse_args()
     archive = args.settings.archive
@@ -30,7 +30,7 @@ def main() -> None:
             write_ecsv(args.out, convert_catalogue(raw, args.name, catalogue))
         finally:
             raw.unlink()
-        record_state(args.out, args.state)
+        record_source(args.out, args.source)
 
     run_stage(args, work, outputs=[], reads=[catalogue.url], name=args.name)
 

@@ -1,6 +1,6 @@
 """Fetch the lists of a release: its mosaics, and the grid of fields."""
 
-from radiounet.running.list_states import record_state
+from radiounet.running.list_sources import record_source
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
@@ -11,7 +11,7 @@ from radiounet.survey.survey import list_paths
 def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--state", required=True, help="settings and sources (JSON), to be noted")
+    parser.add_argument("--source", required=True, help="settings and sources (JSON), to be noted")
     add_settings(parser)
     args = parser.parse_args()
 
@@ -21,7 +21,7 @@ def main() -> None:
         paths = list_paths(archive.list_folder, release.name)
         claim_outputs(paths.values(), filter(None, sources))
         fetch_lists(archive, release)
-        record_state(paths["mosaics"], args.state)
+        record_source(paths["mosaics"], args.source)
 
     run_stage(args, work, outputs=[])
 

@@ -78,3 +78,16 @@ def test_programs_are_looked_at():
         str(path.relative_to(ROOT)) for path in PROGRAMS
     }
     assert ("radiounet.errors", "ConfigError") in set(imported(PACKAGE / "settings/config.py"))
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("scripts/*.py")), ids=lambda path: path.stem)
+def test_only_a_training_depends_on_the_room_of_learning(script):
+    """Its modules would be part of the hash of a stage's code: an edit of one would redo a survey."""
+    reached, waiting = set(), {script}
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        found = {place(module) for module, _ in imported(path)}
+        waiting |= {one for one in found if one.is_file()} - reached
+    learns = any("learning" in path.relative_to(ROOT).parts for path in reached)
+    assert learns == (script.stem in ("train", "evaluate", "train_leg"))

@@ -210,7 +210,7 @@ def test_a_catalogue_service_that_answers_with_an_error_is_tried_again(tmp_path)
     )
     out = tmp_path / "psz2.ecsv"
     done = start(
-        *("fetch_clusters", "--state", "1", "--name", "psz2", *catalogue_at(tmp_path / "answer")),
+        *("fetch_clusters", "--source", "{}", "--name", "psz2", *catalogue_at(tmp_path / "answer")),
         *("--out", out),
     )
     assert done.returncode == 75
@@ -261,7 +261,7 @@ COMMANDS = {
     "simulate": ("radiounet simulate", "--pair", "1", "--out", "a.fits"),
     "list_images": ("list_images", "--settings", own_image("a", "a.fits"), "--out", "link.fits"),
     "fetch_clusters": (
-        *("fetch_clusters", "--state", "1", "--name", "psz2", *catalogue_at("clusters.ecsv")),
+        *("fetch_clusters", "--source", "{}", "--name", "psz2", *catalogue_at("clusters.ecsv")),
         *("--out", "clusters.ecsv"),
     ),
     "merge_clusters": (
@@ -300,7 +300,7 @@ COMPARED = ("radiounet compare", "--ours", "a.fits", "--published", "b.fits", "-
 def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
     table = tmp_path / "t.ecsv"
     done = start(
-        *("fetch_clusters", "--state", "1", "--name", "psz2", "--out", table),
+        *("fetch_clusters", "--source", "{}", "--name", "psz2", "--out", table),
         *("--settings", '{"archive": {"download": {"attempts": 0}}}'),
     )
     assert done.returncode == 2
@@ -343,7 +343,7 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
         (("radiounet fetch-model", "--name", "../x", "--url", "x"), "cannot be the name of a model"),
         (("fetch_model", "--name", "../x"), "archive.models has no ../x"),
         (
-            ("fetch_clusters", "--state", "1", "--name", "none", "--out", "c.ecsv"),
+            ("fetch_clusters", "--source", "{}", "--name", "none", "--out", "c.ecsv"),
             "archive.clusters has no none",
         ),
         (("plan", "--settings", "[1]", "--out", "p.md"), "keys of the configuration are expected, in braces"),

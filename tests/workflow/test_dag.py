@@ -278,7 +278,7 @@ def test_a_catalogue_from_a_file_that_was_edited_is_fetched_anew(run):
     run("-n")
     with source.open("a") as stream:
         stream.write("two,126.2,64.5,0.1,3\n")
-    assert "own.ecsv is of another source than now: fetch it anew" in run("-n", status=1)
+    assert "own.ecsv was made from other sources or settings than now" in run("-n", status=1)
     run("lists")
     assert len(Table.read(run.folder / "resources/clusters/own.ecsv")) == 2
     run("-n")
@@ -301,7 +301,7 @@ def test_lists_from_files_that_were_edited_are_fetched_anew(run, changed):
     for name in {changed, "fields"}:  # a pointing of a mosaic is a field
         with paths[name].open("a") as stream:
             stream.write("P200+60,200.0,60.0\n")
-    assert "dr2_mosaics.csv is of another source than now: fetch it anew" in run("-n", status=1)
+    assert "dr2_mosaics.csv was made from other sources or settings than now" in run("-n", status=1)
     run("lists")
     assert run.counts()["segment"] == before + (changed == "mosaics")
 
@@ -312,7 +312,7 @@ def test_lists_of_another_address_are_asked_for(run):
     run.write_config(archive={"lists": {"dr2_mosaics": str(fields), "fields": str(fields)}})
     run("lists")
     run.write_config(archive={"lists": {"dr2_mosaics": "https://there/x", "fields": str(fields)}})
-    assert "dr2_mosaics.csv is of another source" in run("-n", status=1)
+    assert "dr2_mosaics.csv was made from other sources" in run("-n", status=1)
     # other images of the same cells
     run.write_config(
         archive={

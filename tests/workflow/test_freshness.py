@@ -82,6 +82,10 @@ def test_results_without_a_record_are_named(run, tmp_path, how):
     text = other("-n")
     assert "has no record of how it was made" in text
     assert str(other.folder / ".snakemake") in text
+    other("--touch", "--forceall")
+    assert "has no record" not in other("-n")
+    other.write_config(**settings | paths | {"clusters": str(run.folder / "own.ecsv"), "measure": {"h0": 60}})
+    assert other.counts()["measure_clusters"] == 1
 
 
 def product(run, name):

@@ -26,10 +26,10 @@ rule fetch_lists:
         connections=1,
     params:
         settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
-        state=lambda wildcards: list_state(CONFIG.published_release, RULES.lists["mosaics"]),
+        source=lambda wildcards: lists_source(CONFIG.published_release, RULES.lists["mosaics"]),
         code=code_hash("fetch_lists"),
     shell:
-        "stage fetch_lists --state {params.state:q} --settings {params.settings:q}"
+        "stage fetch_lists --source {params.source:q} --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --log {log:q}'
 
 
@@ -50,13 +50,13 @@ rule fetch_clusters:
         connections=1,
     params:
         settings=lambda wildcards: settings_to(CONFIG, ("archive", "clusters", wildcards.catalogue)),
-        state=lambda wildcards: catalogue_state(
+        source=lambda wildcards: catalogue_source(
             CONFIG.archive.clusters[wildcards.catalogue],
             f"{CLUSTER_FOLDER}/{wildcards.catalogue}.ecsv",
         ),
         code=code_hash("fetch_clusters"),
     shell:
-        "stage fetch_clusters --name {wildcards.catalogue:q} --state {params.state:q}"
+        "stage fetch_clusters --name {wildcards.catalogue:q} --source {params.source:q}"
         " --settings {params.settings:q}"
         ' --settings "$DOWNLOAD" --out {output.table:q} --log {log:q}'
 

@@ -7,7 +7,7 @@ from radiounet.images.products import CATALOGUE_KINDS, NAME_PATTERN, comparison_
 from radiounet.images.provenance import code_hash
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
-from radiounet.running.list_states import catalogue_state, list_state
+from radiounet.running.list_sources import catalogue_source, lists_source
 from radiounet.running.rules import Rules, doubling, fixed
 from radiounet.running.training_files import TrainingFiles
 from radiounet.settings.command_line import settings_to

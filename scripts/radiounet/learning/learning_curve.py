@@ -153,7 +153,7 @@ def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
     Raises
     ------
     ConfigError
-        The learning curve is none, or tells no options that there are.
+        The file is not a learning curve, or names options that do not exist.
     """
     trained = read_about(curve).get("options")
     if not isinstance(trained, dict):

@@ -1,6 +1,7 @@
 """The merging of the tables of all mosaics into the catalogues of a run."""
 
 import logging
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -82,12 +83,11 @@ def _with_kept_names(table: MosaicTable, names: Names) -> MosaicTable:
     """Clusters with the names of islands that the catalogue of islands has, whichever mosaic shows them."""
     prints = table.meta.get("island_footprints", {})
     kept = {name: _kept_name(name, pixels, names) for name, pixels in prints.items()}
+    named = re.compile("|".join(map(re.escape, kept)))
     rows = []
     for row in table.rows:
-        own, reason = str(row["islands"]).split("; "), row["reason"]
-        for one in filter(kept.get, own):
-            reason = reason.replace(one, kept[one])
-        listed = dict.fromkeys(kept.get(one, one) for one in own)
+        listed = dict.fromkeys(kept.get(one, one) for one in str(row["islands"]).split("; "))
+        reason = named.sub(lambda found: kept[found[0]], row["reason"]) if kept else row["reason"]
         rows.append(row | {"reason": reason, "islands": "; ".join(listed)})
     return MosaicTable(rows, table.meta)
 

@@ -151,7 +151,7 @@ def _near_bright_source(measured: MeasuredObject) -> bool:
     around = plane[rows, columns]
     near = np.hypot(y[: len(around)] - centre[0], x[:, : around.shape[1]] - centre[1]) < radius
     brightest = float(cutout.filled[measured.island].max(initial=0))
-    return bool(np.nanmax(around[near], initial=0) > DYNAMIC_RANGE * brightest)
+    return bool(np.nanmax(around[near], initial=0) > DYNAMIC_RANGE * brightest > 0)
 
 
 def classify_island(

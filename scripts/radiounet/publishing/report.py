@@ -117,7 +117,8 @@ def _rows(table: Table) -> list[dict[str, str]]:
 
 
 def _with_error(value: float, error: float) -> str:
-    if not (np.isfinite(np.ma.filled(value, np.nan)) and np.ma.filled(error, np.nan) > 0):
+    both = [float(np.ma.filled(one, np.nan)) for one in (value, error)]
+    if not (np.isfinite(both).all() and error > 0):
         return "–"
     if abs(value) >= LARGE:
         return f"{value:.2e} ± {error:.1e}"

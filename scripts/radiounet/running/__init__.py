@@ -12,7 +12,7 @@ __all__ = [
     "image_verbs",
     "inputs",
     "job_graph",
-    "list_states",
+    "list_sources",
     "locks",
     "log",
     "model_verbs",
@@ -31,4 +31,5 @@ __all__ = [
     "stages",
     "survey_regions",
     "training_files",
+    "training_inputs",
 ]

@@ -261,7 +261,7 @@ class Freshness:
         logger.warning(
             "%s is there, but %s has no record of how it was made. Such products are not made anew when a "
             "setting changes. Run in the folder in which they were made (--directory), with the same "
-            "spelling of results; or, if they are what the configuration says, once with --touch",
+            "spelling of results; or, if they are what the configuration says, once with --touch --forceall",
             *(path, Path(".snakemake").absolute()),
         )
 

@@ -8,15 +8,11 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD
 from radiounet.images.provenance import sha256_of
 from radiounet.images.squares import BEAM_TOLERANCE, SCALE_TOLERANCE
-from radiounet.learning.learning_curve import seen_before
-from radiounet.learning.option_checks import network_faults, pair_faults
-from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.settings.config import Config
 from radiounet.settings.publish import require_aladin
 from radiounet.settings.urls import local_path
@@ -45,7 +41,7 @@ def check_inputs(config: Config, root: str) -> None:
         if (fault := _file_fault(key, path, root, names.get(key, ())) or _program_fault(key, path))
     ]
     folders = [fault for key, path in _templates(config) if (fault := _folder_fault(key, path))]
-    _raise([*_release_faults(config), *_place_faults(config), *files, *folders])
+    refuse([*_release_faults(config), *_place_faults(config), *files, *folders])
 
 
 def check_model(config: Config, models: Path) -> None:
@@ -64,57 +60,11 @@ def check_model(config: Config, models: Path) -> None:
         not those of the card; one to be fetched would overwrite another; or it was made for another
         pixel scale or beam than the release has.
     """
-    _raise(_model_faults(config, models))
+    refuse(_model_faults(config, models))
 
 
-def check_training(config: Config, models: Path) -> None:
-    """Look at the network that is to be trained, its images, and the models that it starts from or meets.
-
-    Raises
-    ------
-    ConfigError
-        A network that pairs do not train, or whose levels do not divide tiles and crops. Simulated
-        images that do not fit the training. A model that is not there; one given by its folder may
-        still be made. A model that was made with images that are to be held out.
-    """
-    train = config.train
-    faults = [f"train.{fault}" for fault in pair_faults(train, config.simulate)]
-    if train.architecture in TRAINABLE:
-        faults += [f"train.{fault}" for fault in network_faults(train)]
-    else:
-        faults.append(f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}")
-    compared = [("compare", name) for name in train.compare]
-    named = [("initial", train.initial), ("hard_from", train.hard_from), *compared]
-    wanted = [(f"train.{key}", name) for key, name in named if name]
-    absent = [
-        (key, name)
-        for key, name in wanted
-        if "/" not in name and not (models / name).is_dir() and not Path(name).is_dir()
-    ]
-    faults += [f"{key}: there is no model {name}{_nearest(name, _known(models))}" for key, name in absent]
-    first = train.fields + train.calibrate
-    held_out = {str(config.simulate.seed): range(first, first + train.held_out)}
-    for key, name in wanted:
-        folder = models / name if (models / name).is_dir() else Path(name)
-        fault = seen_before(_training(folder), held_out)
-        if fault and key != "train.hard_from":  # which no card speaks of
-            faults.append(
-                f"{key}: {name}: {fault} (numbers from train.fields + train.calibrate on, of the set "
-                "simulate.seed)"
-            )
-    _raise(faults)
-
-
-def _training(folder: Path) -> dict[str, Any] | None:
-    """How a model was trained; None where it is not there, or its card is none."""
-    try:
-        training = read_yaml(folder / MODEL_CARD)["training"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return training if isinstance(training, dict) else None
-
-
-def _raise(faults: list[str]) -> None:
+def refuse(faults: list[str]) -> None:
+    """Raise `ConfigError` with all faults of a configuration, if there are any."""
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise ConfigError(f"the configuration names what cannot be used:\n{listed}")
@@ -187,7 +137,7 @@ def _file_fault(key: str, path: str, root: str, names: Iterable[str]) -> str | N
         folder, name = os.path.split(path)
         beside = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
         beside += names
-        return f"{key}: there is no file {path} (from {Path.cwd()}){_nearest(name, beside)}"
+        return f"{key}: there is no file {path} (from {Path.cwd()}){nearest(name, beside)}"
     if os.path.isdir(path):
         return f"{key}: {path} is a folder, not a file"
     if not os.path.exists(path):
@@ -226,8 +176,8 @@ def _model_faults(config: Config, models: Path) -> list[str]:
         faults += _grid_faults(config, fetched[name].pixel_arcsec, fetched[name].beam_arcsec)
     if not (folder / MODEL_CARD).is_file():
         if name not in fetched:
-            known = [*_known(models), *fetched]
-            faults.append(f"segmentation.model: there is no model {name} in {models}{_nearest(name, known)}")
+            known = [*known_models(models), *fetched]
+            faults.append(f"segmentation.model: there is no model {name} in {models}{nearest(name, known)}")
         return faults
     if name in fetched:  # fetched again, where it is not whole
         return faults
@@ -277,10 +227,12 @@ def _own_model_fault(name: str, folder: Path) -> str | None:
     return f"archive.models.{name}: {folder} is a model that was not fetched, and fetching would overwrite it"
 
 
-def _known(models: Path) -> list[str]:
+def known_models(models: Path) -> list[str]:
+    """Names of the models in a folder."""
     return sorted(card.parent.name for card in models.glob(f"*/{MODEL_CARD}"))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that is not known, for messages; '' where nothing is like it."""
     near = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -14,8 +14,8 @@ from pathlib import Path
 from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
-from radiounet.running.inputs import check_inputs, check_model, check_training
-from radiounet.running.list_states import make_lists, require_catalogue, require_lists
+from radiounet.running.inputs import check_inputs, check_model
+from radiounet.running.list_sources import make_lists, require_catalogue, require_lists
 from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
@@ -80,8 +80,6 @@ class JobGraph:
             Names what is not there, or cannot be used.
         """
         check_inputs(self.config, self.products.root)
-        if self.config.model_fields_set & {"train", "simulate"}:
-            check_training(self.config, self.models)
         if "train" not in self.config.model_fields_set:
             self.check_model()
 

@@ -27,6 +27,7 @@ from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products, stages_of
 from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
+from radiounet.running.training_inputs import check_training
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
 from radiounet.settings.yaml_file import require_single_keys
@@ -74,6 +75,8 @@ class Rules:
         self._progress: Progress | None = None
         if run.is_main:
             self.graph.check()
+            if self.config.model_fields_set & {"train", "simulate"}:
+                check_training(self.config, self.graph.models)
             settle_status(self.products, is_held(self.products.root))
 
     @property

@@ -34,10 +34,10 @@ def require_aladin(path: str | Path) -> None:
     if not Path(path).is_file():
         raise ConfigError(f"there is no file {path}")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         text = ""
-    if "aladin" not in text or "\0" in text or text.lstrip().startswith("<"):
+    if "aladin" not in text.lower() or "\0" in text or text.lstrip().startswith("<"):
         raise ConfigError(
             f"{path} is not the program of Aladin Lite: JavaScript, such as dist/aladin.js of its package"
         )

@@ -216,12 +216,16 @@ def _received(response: requests.Response, watch: Watch) -> Iterator[bytes]:
 def _unpacked(packed: Iterator[bytes], shown: str) -> Iterator[bytes]:
     """Content of a gzip or zlib stream; unlike urllib3 it notices that the end is missing."""
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    block = b""
     try:
-        for block in packed:
+        for more in packed:
+            block += more
             while block:
                 if unpacker.eof:  # a file of several parts, or what some servers add
-                    if not block.startswith(GZIP):
+                    if len(block) < len(GZIP):
                         break
+                    if not block.startswith(GZIP):
+                        return
                     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
                 yield unpacker.decompress(block, RECEIVED_AT_ONCE)
                 block = unpacker.unconsumed_tail or unpacker.unused_data

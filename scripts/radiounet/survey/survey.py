@@ -48,7 +48,7 @@ class Cluster:
         return math.isfinite(self.ra_deg) and math.isfinite(self.dec_deg) and math.isfinite(self.r500_arcmin)
 
 
-NEAR_R500 = 3.0
+REACH_R500 = 3.0
 """Farther from a mosaic than this many of its R500, a cluster cannot share an island there."""
 
 
@@ -185,12 +185,12 @@ class Survey:
         return [clusters[index] for index in self.members([mosaic], *places)[mosaic]]
 
     def clusters_near(self, mosaic: str, clusters: Sequence[Cluster]) -> list[Cluster]:
-        """Clusters that measurements on a mosaic may depend on (see `NEAR_R500`); of an own image all."""
+        """Clusters that measurements on a mosaic may depend on (see `REACH_R500`); of an own image all."""
         if not self.cells.disjoint:
             return list(clusters)
         if clusters is not self._reached[0]:  # a run asks for the same ones of every mosaic
             vectors = unit_vectors([one.ra_deg for one in clusters], [one.dec_deg for one in clusters])
-            reach = np.nan_to_num([NEAR_R500 * one.r500_arcmin / 60 for one in clusters])
+            reach = np.nan_to_num([REACH_R500 * one.r500_arcmin / 60 for one in clusters])
             self._reached = clusters, vectors, reach
         place, (_, vectors, reach) = self.mosaics[mosaic], self._reached
         distance = separation_deg(unit_vectors(place.ra_deg, place.dec_deg), vectors)

@@ -185,6 +185,11 @@ def test_an_island_near_a_very_bright_source_may_be_its_artefact():
         assert ("near a very bright source" in row["reason"]) == is_near
 
 
+def test_noise_is_no_bright_source_beside_an_island_without_light():
+    row = measured(np.where(halo() > 0.7 * RMS, halo(), 0), beside=-2 * halo())
+    assert not row["flag_artefact"]
+
+
 def test_no_candidate_has_a_negative_flux_density():
     """A faint island in a bowl: grown by a beam, as for its total, it holds less than nothing."""
     y, x = SHAPES

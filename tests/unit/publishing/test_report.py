@@ -111,6 +111,7 @@ def test_a_fit_that_was_not_made_has_no_flag():
     ("value", "error", "text"),
     [
         (12.345, 0.99, "12.35 ± 0.99"),
+        (12.345, np.inf, "–"),
         (12.345, 0.0996, "12.35 ± 0.10"),  # of an error that is rounded to the next power of ten
         (123.4, 9.96, "123 ± 10"),
         (123.4, 9.94, "123.4 ± 9.9"),

@@ -10,6 +10,7 @@ from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError
 from radiounet.network.model_cards import read_card
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.training_inputs import check_training
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import MOST_ALIASES, MOST_BYTES, read_yaml, require_single_keys
 
@@ -28,7 +29,10 @@ def place(tmp_path, monkeypatch):
 def check(place, model="tiny", image="image.fits", **more):
     raw = {"segmentation": {"model": model}, "clusters": "my clusters.csv"}
     raw["mosaics"] = {"source": "images", "images": [{"name": "a", "path": image}]}
-    JobGraph(load_config(raw | more), place / "workflow").check()
+    config = load_config(raw | more)
+    JobGraph(config, place / "workflow").check()
+    if "train" in more:
+        check_training(config, place / "workflow/resources/models")
 
 
 def refused(place, **more) -> str:

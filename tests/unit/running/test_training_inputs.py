@@ -6,6 +6,7 @@ from models import write_tiny_model
 from radiounet.errors import ConfigError
 from radiounet.learning.learning_curve import origin_of
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.training_inputs import check_training
 from radiounet.settings.config import load_config
 from radiounet.settings.simulate import SimulateOptions
 from simulated import write_simulated
@@ -30,8 +31,9 @@ def place(tmp_path, monkeypatch):
 
 
 def check(place, **sections):
-    raw = {"segmentation": {"model": "tiny"}} | sections
-    JobGraph(load_config(raw), place / "workflow").check()
+    config = load_config({"segmentation": {"model": "tiny"}} | sections)
+    JobGraph(config, place / "workflow").check()
+    check_training(config, place / "workflow/resources/models")
 
 
 def refused(place, **sections) -> str:
@@ -98,3 +100,11 @@ def test_images_and_training_of_another_survey_belong_together(place):
 def test_simulated_images_alone_leave_the_model_needed(place):
     message = refused(place, simulate={"seed": 7}, segmentation={"model": "tinny"})
     assert "segmentation.model: there is no model tinny" in message
+
+
+@pytest.mark.parametrize("training", ["{pairs: text}", "{initial: name}", "{pairs: {seeds: [0, 9]}}"])
+def test_a_card_of_another_form_is_named(place, training):
+    card = place / "workflow/resources/models/tiny/card.yaml"
+    card.write_text(f"training: {training}\n")
+    message = refused(place, train=NUMBERS | {"compare": ["tiny"]}, segmentation={"model": "next"})
+    assert f"train.compare: tiny: {card} does not say in a known form how the model was trained" in message

@@ -20,6 +20,7 @@ import pytest
 import radiounet
 from radiounet.errors import ConfigError, NotInArchiveError, TransientError
 from radiounet.survey.archive import fetch, fetch_candidates
+from radiounet.survey.http_client import _unpacked
 from servers import (
     CONTENT,
     FOREVER_S,
@@ -275,6 +276,17 @@ def test_packed_body_of_two_parts_is_unpacked(archive, target, more):
     with server(archive, [answer(200, both, Content_Encoding="gzip")]) as (url, _):
         fetch(f"{url}/image.fits", target, ONCE)
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("behind", [-1, 0, 1, 2])
+def test_packed_parts_may_end_anywhere_in_what_is_received(behind):
+    """Also one byte into the next part."""
+    parts = gzip.compress(b"a" * 1000), gzip.compress(b"b" * 1000)
+    both, at = b"".join(parts), len(parts[0]) + behind
+    found = b"".join(_unpacked(iter([both[:at], both[at:]]), "there"))
+    assert found == b"a" * 1000 + b"b" * 1000
+    with pytest.raises(TransientError, match="broken off"):
+        list(_unpacked(iter([both[:-9]]), "there"))
 
 
 @pytest.mark.parametrize("options", [OPTIONS, ONCE])

@@ -15,45 +15,50 @@ OF_LISTS = {"cells", "nside", "prefix", "pixel_arcsec", "mosaics", "footprint", 
 """What of a release its lists follow from."""
 
 
-def list_state(release: Release, path: str) -> str:
+def lists_source(release: Release, path: str) -> str:
     """What the lists of a release, of which `path` is one, are made from (JSON)."""
     settings = release.model_dump(mode="json", include=OF_LISTS)
-    return _state(settings, filter(None, (release.mosaics, release.footprint, release.fields)), path)
+    return _source(settings, filter(None, (release.mosaics, release.footprint, release.fields)), path)
 
 
-def catalogue_state(catalogue: ClusterCatalogue, path: str) -> str:
+def catalogue_source(catalogue: ClusterCatalogue, path: str) -> str:
     """The same of a fetched catalogue of clusters."""
-    return _state(catalogue.model_dump(mode="json"), [catalogue.url], path)
+    return _source(catalogue.model_dump(mode="json"), [catalogue.url], path)
 
 
-def _state(settings: dict[str, object], sources: Iterable[str], path: str) -> str:
+def _source(settings: dict[str, object], sources: Iterable[str], path: str) -> str:
     """Settings, and the SHA-256 of sources that are local files; as it is on record where one is gone."""
-    recorded = json.loads(_read(path) or "{}").get("files", {})
+    try:
+        recorded = dict(json.loads(_read(path) or "{}").get("files", {}))
+    except (ValueError, TypeError, AttributeError):  # damaged, so it is of no source that is known
+        recorded = {}
     files = {}
     for source in filter(None, map(local_path, sources)):
         files[source] = sha256_of(source) if Path(source).is_file() else recorded.get(source, "")
     return public_text(json.dumps({"settings": settings, "files": files}, sort_keys=True))
 
 
-def record_state(path: str, state: str) -> None:
+def record_source(path: str, source: str) -> None:
     """Note beside a list what it was made from."""
     with atomic(_record(path)) as temporary:
-        temporary.write_text(f"{state}\n", encoding="utf-8")
+        temporary.write_text(f"{source}\n", encoding="utf-8")
 
 
 def require_lists(release: Release, path: str) -> None:
     """Raise `ConfigError` if the list of mosaics is of other sources; older versions noted none."""
-    _require(path, list_state(release, path))
+    _require(path, lists_source(release, path))
 
 
 def require_catalogue(catalogue: ClusterCatalogue, path: str) -> None:
     """The same of a fetched catalogue of clusters."""
-    _require(path, catalogue_state(catalogue, path))
+    _require(path, catalogue_source(catalogue, path))
 
 
-def _require(path: str, state: str) -> None:
-    if _read(path) not in ("", state):
-        raise ConfigError(f"{path} is of another source than now: fetch it anew, {make_lists()}")
+def _require(path: str, source: str) -> None:
+    if _read(path) not in ("", source):
+        raise ConfigError(
+            f"{path} was made from other sources or settings than now: make it anew, {make_lists()}"
+        )
 
 
 def _read(path: str) -> str:
