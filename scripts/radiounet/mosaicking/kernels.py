@@ -82,8 +82,6 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
         up = (y - node_y * step) / step
         for node_x in range((nx + step - 1) // step):
             upper, lower = nodes[:, node_y, node_x : node_x + 2], nodes[:, node_y + 1, node_x : node_x + 2]
-            if up == 0:  # what lies below may be off the sky
-                lower = upper
             left_v, right_v = (
                 upper[0, 0] + up * (lower[0, 0] - upper[0, 0]),
                 upper[0, 1] + up * (lower[0, 1] - upper[0, 1]),
@@ -92,12 +90,13 @@ def accumulate(total, weights, image, weight, corner, shape, nodes, step, facets
                 upper[1, 0] + up * (lower[1, 0] - upper[1, 0]),
                 upper[1, 1] + up * (lower[1, 1] - upper[1, 1]),
             )
+            if step == 1:  # what lies beside and below may be off the sky
+                left_v, left_u = upper[0, 0], upper[1, 0]
+                right_v, right_u = left_v, left_u
             for x in range(node_x * step, min((node_x + 1) * step, nx)):
                 along = (x - node_x * step) / step
-                v, u = left_v, left_u
-                if along > 0:
-                    v += along * (right_v - left_v)
-                    u += along * (right_u - left_u)
+                v = left_v + along * (right_v - left_v)
+                u = left_u + along * (right_u - left_u)
                 # written so that NaN lies outside
                 if not (-0.5 <= v <= shape[0] - 0.5 and -0.5 <= u <= shape[1] - 0.5):
                     continue
