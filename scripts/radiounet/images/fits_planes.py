@@ -40,7 +40,7 @@ def open_image(path: str | Path, beams: bool = False) -> tuple[np.ndarray, fits.
                 header = legible(fits.Header.fromfile(stream))
                 require_sane_axes(header, path)
                 require_sane_scale(header, path)
-                if header["NAXIS"] == 0 and (extension := stream.read(8)) == b"XTENSION":
+                if header.get("NAXIS") == 0 and (extension := stream.read(8)) == b"XTENSION":
                     stream.seek(-len(extension), os.SEEK_CUR)
                     header = legible(fits.Header.fromfile(stream))
                 if isinstance(header.get("BLANK"), str):

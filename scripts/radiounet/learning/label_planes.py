@@ -12,7 +12,7 @@ import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from regions import PixelRegion, Region, Regions
+from regions import PixCoord, PixelRegion, Region, Regions
 from scipy import ndimage
 
 from radiounet.errors import BadDataError, CelestialError, ShapeMismatchError
@@ -188,22 +188,21 @@ def _columns_and_rows(wcs: WCS, sky: SkyCoord) -> tuple[np.ndarray, np.ndarray]:
 
 def _pixels(region: Region, image: Plane, path: str | Path) -> np.ndarray:
     """Pixels whose centre a region holds, bool ``[y, x]``; none for one on another part of the sky."""
-    kind = _kind(region)
+    kind, places = _kind(region), getattr(region, "vertices", getattr(region, "center", None))
+    if places is None:  # a line
+        raise BadDataError(_without_area(path, kind))
     try:
-        flat = _in_pixels(region, image.wcs)
+        flat = _in_pixels(region, places, image.wcs)
         drawn = None if flat is None else flat.to_mask(mode="center").to_image(image.data.shape)
-    except NotImplementedError:
+    except NotImplementedError:  # by `regions`, of a point or a text
         raise BadDataError(_without_area(path, kind)) from None
     except (ValueError, np.linalg.LinAlgError) as error:
         raise BadDataError(f"{path}: a {kind} cannot be drawn on the image: {error}") from error
     return np.zeros(image.data.shape, bool) if drawn is None else drawn > 0
 
 
-def _in_pixels(region: Region, wcs: WCS) -> PixelRegion | None:
+def _in_pixels(region: Region, places: SkyCoord | PixCoord, wcs: WCS) -> PixelRegion | None:
     """Region in pixels; None where the projection does not show its middle, or one of its corners."""
-    places = getattr(region, "vertices", getattr(region, "center", None))
-    if places is None:
-        raise NotImplementedError
     if isinstance(region, PixelRegion):
         return region if np.isfinite(places.xy).all() else None
     if not np.isfinite(_columns_and_rows(wcs, places)).all():

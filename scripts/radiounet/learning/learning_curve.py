@@ -46,8 +46,8 @@ def read_about(path: str | Path) -> dict[str, Any]:
         about = None
     if not isinstance(about, dict) or second.strip() != ",".join(COLUMNS):
         raise ConfigError(
-            f"{path} is no learning curve: one of radiounet train begins with a comment that tells of the "
-            f"training, above the columns {', '.join(COLUMNS)}"
+            f"{path} is not a learning curve of radiounet train, which begins with a comment on the training "
+            f"and the columns {', '.join(COLUMNS)}"
         )
     return about
 

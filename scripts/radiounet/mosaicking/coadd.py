@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from radiounet.errors import BrightnessError, NoOverlapError
-from radiounet.images.blanks import sentinel
+from radiounet.images.blanks import SOLID_PX, sentinel
 from radiounet.images.geometry import grid_header, pixels_in
 from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
@@ -235,6 +235,16 @@ def _part_needed(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Wind
     return None if any(one.stop - one.start < 2 for one in spans) else (spans[0], spans[1])
 
 
+def _require_no_sentinel(image: StoredPlane, weight: StoredPlane) -> None:
+    """Raise `BrightnessError` if areas that count have a number such as -9999."""
+    for start in range(0, len(image.data), BLOCK_PX):
+        # strips overlap, so that one holds both sides of the border of an area
+        rows = slice(start, start + BLOCK_PX + 2 * SOLID_PX)
+        counted = np.where(weight.data[rows] > 0, image.data[rows], np.float32(np.nan))
+        if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
+            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
+
+
 def coadd_files(
     pairs: Sequence[tuple[str, str]], like: str, image_path: str, weights_path: str, threads: int = 1
 ) -> None:
@@ -287,10 +297,7 @@ def coadd_files(
         ) -> tuple[np.ndarray, np.ndarray]:
             return image.known(*at), weight.window(*at)
 
-        counted = np.where(weight.data > 0, image.data, np.float32(np.nan))
-        if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
-            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
-        del counted
+        _require_no_sentinel(image, weight)
         _, added, unusable = coadd.add(image.wcs, image.data.shape, read)
         if unusable:
             logger.warning("%s is infinite or below 0 at %d pixels: left out", weight.path, unusable)

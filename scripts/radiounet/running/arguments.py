@@ -36,7 +36,7 @@ class _Listed(argparse.Action):
         except OSError as error:
             raise argparse.ArgumentError(self, f"{path} cannot be read: {error.strerror}") from None
         if not words or not all(word.isprintable() for word in words):
-            raise argparse.ArgumentError(self, f"{path} is no text with a name in each line")
+            raise argparse.ArgumentError(self, f"{path} is not a text file with a name in each line")
         return words
 
 

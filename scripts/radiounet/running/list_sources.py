@@ -33,8 +33,8 @@ def _source(settings: dict[str, object], sources: Iterable[str], path: str) -> s
     except (ValueError, TypeError, AttributeError):  # damaged, so it is of no source that is known
         recorded = {}
     files = {}
-    for source in filter(None, map(local_path, sources)):
-        files[source] = sha256_of(source) if Path(source).is_file() else recorded.get(source, "")
+    for path_of in filter(None, map(local_path, sources)):
+        files[path_of] = sha256_of(path_of) if Path(path_of).is_file() else recorded.get(path_of, "")
     return public_text(json.dumps({"settings": settings, "files": files}, sort_keys=True))
 
 

@@ -59,7 +59,7 @@ def test_what_is_no_learning_curve_is_refused_by_name(tmp_path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     for read in (read_about, lambda path: trained_options(path, TrainOptions())):
         with pytest.raises(
-            ConfigError, match=r"c\.csv is no learning curve: one of radiounet train .* step, loss"
+            ConfigError, match=r"c\.csv is not a learning curve of radiounet train, .* step, loss"
         ):
             read(path)
 

@@ -59,10 +59,10 @@ def evaluate(place, weights, curve):
         ),
         ("pair.fits", "right.csv", "pair.fits: its name must end in .weights.h5"),
         ("npz.npz", "right.csv", "npz.npz: its name must end in .weights.h5"),
-        ("right.weights.h5", "none.csv", "there is no learning curve"),
-        ("right.weights.h5", "folder.weights.h5", "there is no learning curve"),
-        ("right.weights.h5", "table.csv", "table.csv is no learning curve"),
-        ("right.csv", "right.weights.h5", "right.weights.h5 is no learning curve"),
+        ("right.weights.h5", "none.csv", "there is not a learning curve of radiounet train"),
+        ("right.weights.h5", "folder.weights.h5", "there is not a learning curve of radiounet train"),
+        ("right.weights.h5", "table.csv", "table.csv is not a learning curve of radiounet train"),
+        ("right.csv", "right.weights.h5", "right.weights.h5 is not a learning curve of radiounet train"),
     ],
 )
 def test_wrong_weights_and_curves_are_named_in_one_line(place, weights, curve, said):
@@ -115,12 +115,12 @@ def test_pairs_are_read_from_files(tmp_path, trained):
     [
         ("none.txt", "none.txt cannot be read: No such file"),
         (".", "cannot be read: Is a directory"),
-        ("empty.txt", "empty.txt is no text with a name in each line"),
-        ("blank.txt", "blank.txt is no text"),
-        ("image.fits", "image.fits is no text"),
-        ("zeros.fits", "zeros.fits is no text"),
-        ("latin.txt", "latin.txt is no text"),
-        ("bytes", "bytes is no text"),
+        ("empty.txt", "empty.txt is not a text file with a name in each line"),
+        ("blank.txt", "blank.txt is not a text file"),
+        ("image.fits", "image.fits is not a text file"),
+        ("zeros.fits", "zeros.fits is not a text file"),
+        ("latin.txt", "latin.txt is not a text file"),
+        ("bytes", "bytes is not a text file"),
     ],
 )
 def test_a_file_that_is_no_list_is_named_with_its_option(tmp_path, trained, capsys, option, name, said):

@@ -297,7 +297,7 @@ def test_solid_areas_of_0_are_blank_among_floats(tmp_path, dtype):
     assert (made[30, 30], made[40, 40]) == (6, 4.5)
 
 
-def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pairs):
+def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pairs, monkeypatch):
     wcs, image, weight, _ = pairs[0]
     far = np.where(np.arange(150) < 40, -9999.0, image)
     pair = write_pair(tmp_path, "w", wcs, far, np.where(np.arange(150) < 40, 0.0, weight))
@@ -305,6 +305,13 @@ def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pair
     made = fits.getdata(tmp_path / "ok.fits")
     assert np.isnan(made[:, :39]).all()
     assert np.nanmin(made[:, 40:]) > -10
+    for number, edge in enumerate((40, 32)):
+        blank = np.arange(150)[:, None] < edge
+        pair = write_pair(tmp_path, f"rows{number}", wcs, np.where(blank, -9999.0, image), weight)
+        with monkeypatch.context() as patch:
+            patch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", 32)  # the last area fills one strip
+            with pytest.raises(BrightnessError, match="areas of -9999"):
+                coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
     pair = write_pair(tmp_path, "m", wcs, far, weight)
     with pytest.raises(BrightnessError, match=r"m\.fits: areas of -9999: write NaN"):
         coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
