@@ -13,7 +13,7 @@ from astropy.table import Table
 
 from models import write_tiny_model
 from programs import SCRIPTS as FOLDER
-from programs import start
+from programs import run_program, start
 from radiounet.images.image import grid_wcs
 from radiounet.settings.releases import DR2
 from radiounet.settings.simulate import SimulateOptions
@@ -146,9 +146,13 @@ def test_an_unknown_model_is_a_mistake_not_bad_data(tmp_path):
 
 
 def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
-    (tmp_path / "list.csv").write_text("name\nm\n")
-    mosaic = ("--root", tmp_path / "dr2", "--list", tmp_path / "list.csv", "--mosaic", "m", "--fields", "f")
-    done = start("mosaic", *mosaic, "--log", tmp_path / "log")
+    """A mistake of the program itself, which no error of ours names."""
+    script = tmp_path / "broken.py"
+    script.write_text(
+        "from radiounet.running.stage import run_stage, stage_parser\n"
+        "run_stage(stage_parser('Broken.').parse_args(), lambda: {}['ra_deg'], outputs=[])\n"
+    )
+    done = run_program(script, "--log", tmp_path / "log")
     assert done.returncode == 1
     assert "KeyError: 'ra_deg'" in (tmp_path / "log").read_text()
 

@@ -185,22 +185,29 @@ def _read_ecsv(text: str) -> Table:
 
 
 def quote_number_signs(text: str, delimiter: str) -> str:
-    """Quote the rows of ECSV or CSV that begin with ``#``: readers take them for comments.
+    """Quote the cells of ECSV or CSV that hold ``#``: readers take what follows for a comment.
+
+    Some look for it at the beginning of a row, others, such as pandas, anywhere.
 
     Parameters
     ----------
     text : str
-        Comment lines, a header, rows.
+        Comment lines, a header, rows of one line each.
     delimiter : str
     """
     lines = text.split("\n")
     names = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     width = len(_fields(lines[names], delimiter)) if names < len(lines) else 0
     for number in range(names + 1, len(lines)):
-        if lines[number].lstrip().startswith("#") and len(_fields(lines[number], delimiter)) == width:
-            name, end, rest = lines[number].lstrip().partition(delimiter)
-            lines[number] = '"' + name.replace('"', '""') + '"' + end + rest
+        if "#" in lines[number] and len(cells := _fields(lines[number], delimiter)) == width:
+            lines[number] = delimiter.join(_quoted(cell, delimiter) for cell in cells)
     return "\n".join(lines)
+
+
+def _quoted(cell: str, delimiter: str) -> str:
+    """Cell of a row, in quotes where it needs them; a cell between blanks must not be empty."""
+    is_plain = (cell or delimiter != " ") and not any(sign in cell for sign in ("#", '"', delimiter))
+    return cell if is_plain and cell == cell.strip() else '"' + cell.replace('"', '""') + '"'
 
 
 def _fields(line: str, delimiter: str) -> list[str]:

@@ -68,15 +68,20 @@ def evaluate_catalogue(
     Raises
     ------
     ConfigError
-        A table cannot be used; no label fits, or none says whether there is emission; too few
-        labels to recalibrate, or labels that ``p_diffuse`` contradicts.
+        A table cannot be used; no label is of a cluster, none fits, or none says whether there is
+        emission; too few labels to recalibrate, or labels that ``p_diffuse`` contradicts.
     """
     table = read_catalogue(catalogue)
     entries, given = read_entries(table, catalogue), read_labels(labels, columns, meanings)
-    matches = match_labels(given, entries)
+    of_clusters = [one for one in given if not one.of_island]
+    if not of_clusters:
+        raise ConfigError(
+            f"all labels of {labels} are of islands: give labels of clusters (radiounet label --of clusters)"
+        )
+    matches = match_labels(of_clusters, entries)
     if not matches:
         raise ConfigError(
-            f"no name and no position of {labels} ({len(given)} rows) is in {catalogue} "
+            f"no name and no position of {labels} ({len(of_clusters)} rows) is in {catalogue} "
             f"({len(entries)} clusters)"
         )
     judged = [one for one in matches if verdict(one) in VERDICTS]
@@ -134,12 +139,16 @@ def _origin(catalogue: str, labels: str) -> dict[str, str]:
 def _summary(labels: Sequence[Label], entries: Sequence[Entry], matches: Sequence[Match]) -> dict[str, dict]:
     """Numbers of clusters, and names of those that do not count."""
     names = {
-        "labels without a cluster in the catalogue": _others(labels, [one.label for one in matches]),
+        "labels without a cluster in the catalogue": _others(
+            [one for one in labels if not one.of_island], [one.label for one in matches]
+        ),
         "clusters of the catalogue without a label": _others(entries, [one.entry for one in matches]),
         "not measured, p_diffuse is missing": [
             one.label.name for one in matches if verdict(one) == "not measured"
         ],
     }
+    if of_islands := [one.name for one in labels if one.of_island]:
+        names["left out, the label is of an island"] = of_islands
     for one in matches:
         if verdict(one) == "left out":
             what = f"left out, the label is {joined_classes(one.label.classes) or 'empty'}"

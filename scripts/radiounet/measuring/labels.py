@@ -34,6 +34,8 @@ COUNT = re.compile(r"^\d+x?")  # of relics
 
 COLUMNS = {"name": ("name",), "class": ("class",), **POSITION_COLUMNS}
 """What the columns of a table of labels are called, in lower case."""
+KIND, ISLAND = "kind", "island"
+"""A column, and what it holds for an island, as ``radiounet label --of islands`` writes them."""
 
 MAX_NAMED = 10  # in one error
 
@@ -49,12 +51,15 @@ class Label:
         Of `CLASSES`, in their order; empty where the table has none.
     ra_deg, dec_deg : float
         ICRS; NaN where the table has no position.
+    of_island : bool
+        The label is of an island, and says nothing of a cluster.
     """
 
     name: str
     classes: tuple[str, ...]
     ra_deg: float
     dec_deg: float
+    of_island: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def parse_classes(text: str, meanings: Mapping[str, str] | None = None) -> tuple
     text : str
         Classes in upper or lower case, with numbers of relics or without.
     meanings : mapping of str to str, optional
-        What other texts, or single words, mean: in lower case, with single blanks.
+        What other texts, or single words, mean: in lower case, with single blanks. That of a class holds
+        for each of its spellings.
 
     Returns
     -------
@@ -110,10 +116,12 @@ def parse_classes(text: str, meanings: Mapping[str, str] | None = None) -> tuple
     found: set[str] = set()
     for part in BETWEEN_WORDS.split(whole.replace("n/a", "na")):
         word = COUNT.sub("", part)
-        if part in meanings:
-            found.update(parse_classes(meanings[part]))
-        elif word in WORDS:
-            found.add(WORDS[word])
+        known = WORDS.get(word, "")
+        meant = next((meanings[one] for one in (part, word, known.lower()) if one in meanings), None)
+        if meant is not None:
+            found.update(parse_classes(meant))
+        elif known:
+            found.add(known)
         elif word:
             raise ValueError(f"{part!r} is none of {', '.join(CLASSES)}")
     if not found:
@@ -159,7 +167,9 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     if wrong:
         raise ConfigError(_listed(wrong))
     names = [one or f"(row {row})" for row, one in enumerate(column_texts(found["name"]), start=1)]
-    _require_unique(path, names)
+    kinds = column_texts(table[KIND]) if KIND in table.colnames else [""] * len(table)
+    of_island = [one == ISLAND for one in kinds]
+    _require_unique(path, names, of_island)
     advice = "; say what a text means with --class TEXT=CLASS"
     classes = _understood(path, names, column_texts(found["class"]), meant, advice)
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
@@ -167,7 +177,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
         check_frame(table, path)
         rows = Rows(path, len(table), {})
         ra, dec = (rows.values(one, found[one])[0] for one in ("ra", "dec"))
-    return [Label(*cells) for cells in zip(names, classes, ra.tolist(), dec.tolist(), strict=True)]
+    return [Label(*cells) for cells in zip(names, classes, ra.tolist(), dec.tolist(), of_island, strict=True)]
 
 
 def read_entries(table: Table, path: str | Path) -> list[Entry]:
@@ -274,10 +284,10 @@ def _columns(table: Table, path: str | Path, given: Mapping[str, str]) -> dict[s
     return found
 
 
-def _require_unique(path: str | Path, names: Sequence[str]) -> None:
+def _require_unique(path: str | Path, names: Sequence[str], of_island: Sequence[bool]) -> None:
     rows = defaultdict(list)
-    for row, name in enumerate(names, start=1):
-        rows[plain_name(name)].append(row)
+    for row, (name, is_island) in enumerate(zip(names, of_island, strict=True), start=1):
+        rows[plain_name(name), is_island].append(row)
     double = [
         f"{names[found[0] - 1]} (rows {', '.join(map(str, found))})"
         for found in rows.values()

@@ -124,9 +124,9 @@ def _flux_scales(path: str | None) -> dict[str, float]:
         return {}
     key = f"mosaics.options.flux_scale: {path}"
     try:
-        rows = [(row["field"], row["flux_scale"].strip()) for row in read_list(path)]
+        rows = [(row["field"], row["flux_scale"].strip()) for row in read_list(path, ("field", "flux_scale"))]
         scales = {field: float(text) for field, text in rows if text}
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+    except (ConfigError, OSError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key} has no columns field, flux_scale ({what})") from None
     wrong = [field for field, scale in scales.items() if not (np.isfinite(scale) and scale > 0)]

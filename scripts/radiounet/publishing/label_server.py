@@ -35,10 +35,14 @@ LONGEST_BODY = 10_000
 
 
 class Labelling:
-    """Candidates of a run, and the table of their labels; safe for several threads."""
+    """Candidates of a run, all clusters or all islands, and the table of their labels.
+
+    Safe for several threads.
+    """
 
     def __init__(self, sources: list[CatalogueObject], table: LabelTable):
         self._sources = {plain_name(one_line(source.row["name"])): source for source in sources}
+        self._kind = sources[0].kind
         self._table, self._lock = table, threading.Lock()
         self._skipped: list[str] = []
         self._note = ""
@@ -47,7 +51,7 @@ class Labelling:
         """The next candidate, with its pictures, and how many are labelled."""
         with self._lock:
             self._table.read()
-            known, note = self._table.names, self._note
+            known, note = self._table.names(self._kind), self._note
             self._note = ""
             left = [name for name in self._sources if name not in known]
             name = next((one for one in left if one not in self._skipped), None)
@@ -69,7 +73,7 @@ class Labelling:
         key = plain_name(name)
         with self._lock:
             if action == "undo":
-                back = self._table.undo()
+                back = self._table.undo(self._kind, self._sources)
                 self._skipped = [one for one in self._skipped if back is None or one != plain_name(back)]
             elif action == "skip" and key in self._sources:
                 self._skipped.append(key)

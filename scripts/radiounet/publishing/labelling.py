@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,11 +108,16 @@ def _known(column: Column, is_number: bool) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(column).astype(str), "")
 
 
+def _key(row: Mapping[str, object]) -> tuple[str, str]:
+    """What a label is of: a cluster may be called like an island."""
+    return str(row["kind"]), plain_name(str(row["name"]))
+
+
 @dataclass
 class LabelTable:
     """Labels of candidates, in the order in which they were given; each change is written at once.
 
-    Several people may label into one table at the same time. A name has one label: that of whoever
+    Several people may label into one table at the same time. A candidate has one label: that of whoever
     gave it first.
 
     Parameters
@@ -154,10 +159,9 @@ class LabelTable:
         self.rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         self._state = state
 
-    @property
-    def names(self) -> set[str]:
-        """Labelled names, as `plain_name` compares them."""
-        return {plain_name(str(row["name"])) for row in self.rows}
+    def names(self, kind: str) -> set[str]:
+        """Labelled names of clusters or of islands, as `plain_name` compares them."""
+        return {plain_name(str(row["name"])) for row in self.rows if row["kind"] == kind}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -185,17 +189,33 @@ class LabelTable:
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         new = dict(zip(COLUMNS, (*values, float(row[CHANCE[source.kind]]), self.who, when), strict=True))
         with self._alone():
-            same = [one for one in self.rows if plain_name(str(one["name"])) == plain_name(name)]
+            same = [one for one in self.rows if _key(one) == _key(new)]
             other = next((one for one in same if one["who"] != self.who), None)
             if other is None:
                 self.rows = [one for one in self.rows if one not in same] + [new]
                 self._write()
         return other
 
-    def undo(self) -> str | None:
-        """Take back the last label that `who` gave; the name it was given to."""
+    def undo(self, kind: str, names: Collection[str]) -> str | None:
+        """Take back the last label that `who` gave to one of these.
+
+        Parameters
+        ----------
+        kind : {'cluster', 'island'}
+        names : collection of str
+            As `plain_name` gives them.
+
+        Returns
+        -------
+        str or None
+            The name that had the label; None where there was none.
+        """
         with self._alone():
-            mine = [number for number, row in enumerate(self.rows) if row["who"] == self.who]
+            mine = [
+                number
+                for number, row in enumerate(self.rows)
+                if row["who"] == self.who and _key(row)[0] == kind and _key(row)[1] in names
+            ]
             if not mine:
                 return None
             name = str(self.rows.pop(mine[-1])["name"])

@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from radiounet.images.geometry import middle, outline, pixel_area_arcsec2, to_sky
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import StoredImage
+from radiounet.images.image import StoredImage, read_resolution
 from radiounet.images.products import Publication
 from radiounet.images.tables import votable_of
 from radiounet.images.words import one_line
@@ -23,7 +23,7 @@ COLUMNS: dict[str, tuple[type, str, str, str]] = {
     "obs_collection": (str, "", "meta.id", "Data release"),
     "obs_id": (str, "", "meta.id", "Mosaic"),
     "obs_publisher_did": (str, "", "meta.ref.ivoid", "Identifier of the file"),
-    "obs_title": (str, "", "meta.title;obs", "Title, with the object of the image's header"),
+    "obs_title": (str, "", "meta.title;obs", "Release and mosaic, and what else its image calls its object"),
     "access_url": (str, "", "meta.ref.url", "File, from the folder of the publication"),
     "access_format": (str, "", "meta.code.mime", "Format of the file"),
     "access_estsize": (int, "kbyte", "phys.size;meta.file", "Size of the file"),
@@ -35,7 +35,12 @@ COLUMNS: dict[str, tuple[type, str, str, str]] = {
     "s_xel1": (int, "", "meta.number", "Columns"),
     "s_xel2": (int, "", "meta.number", "Rows"),
     "s_pixel_scale": (float, "arcsec", "phys.angSize;instr.pixel", "Side of a pixel in the middle"),
-    "s_resolution": (float, "arcsec", "pos.angResolution", "Major axis of the beam"),
+    "s_resolution": (
+        float,
+        "arcsec",
+        "pos.angResolution",
+        "Major axis of the image's own beam",
+    ),
     "t_min": (float, "d", "time.start;obs.exposure", "Start (not known)"),
     "t_max": (float, "d", "time.end;obs.exposure", "End (not known)"),
     "t_exptime": (float, "s", "time.duration;obs.exposure", "Exposure (not known)"),
@@ -79,10 +84,11 @@ def obscore_row(
         frequency_hz(image.header) or 1e6 * release.frequency_mhz, release.bandwidth_mhz
     )
     pixel = float(np.sqrt(pixel_area_arcsec2(image.wcs, *middle(shape))))
-    about = one_line(image.header.get("OBJECT", ""))
+    resolution = read_resolution(image.header, image.beam, image.path)
+    about = one_line(image.header.get("OBJECT", mosaic))
     return {
         "obs_id": mosaic,
-        "obs_title": f"{release.title}, {mosaic}" + (f" ({about})" if about else ""),
+        "obs_title": f"{release.title}, {mosaic}" + (f" ({about})" if about not in ("", mosaic) else ""),
         "s_ra": ra,
         "s_dec": dec,
         "s_fov": float(max(shape) * pixel / 3600),
@@ -90,7 +96,7 @@ def obscore_row(
         "s_xel1": shape[1],
         "s_xel2": shape[0],
         "s_pixel_scale": round(pixel, 6),
-        "s_resolution": round(image.beam.major_arcsec, 6),
+        "s_resolution": round(resolution.major_arcsec, 6),
         "em_min": shortest,
         "em_max": longest,
         "owned_area": len(covered) * 4 * np.pi * np.degrees(1) ** 2 / (12 * 4**COVERAGE_ORDER),

@@ -73,14 +73,11 @@ def publish_catalogues(
         for kind in CATALOGUE_KINDS:
             tables[kind] = same_in_all_formats(paths, kind)
         check_merged(products, mosaics, tables)
+        links = _links(tables, shown, options.url)
         for kind in CATALOGUE_KINDS:
             for suffix in CATALOGUE_SUFFIXES:
                 path = paths[kind, suffix]
-                content = (
-                    _linked(path, tables[kind], kind, shown, options.url)
-                    if suffix == "vot"
-                    else Path(path).read_bytes()
-                )
+                content = _linked(path, links.get(kind)) if suffix == "vot" else Path(path).read_bytes()
                 job_files.put(Publication.catalogue(kind, suffix), content)
         for name, content in cds_files(tables, release, options.creators).items():
             job_files.put(Publication.cds(name), content)
@@ -96,23 +93,26 @@ def publish_catalogues(
     return do_once(publication, "catalogues", "all", made_of, make)
 
 
-def _linked(path: str, table: Table, kind: str, mosaics: set[str], url: str | None) -> bytes:
-    """VOTable of a run with the column `LINK`."""
+def _linked(path: str, links: Sequence[str] | None) -> bytes:
+    """VOTable of a run with the column `LINK`, or as it is without links."""
     with reading(path):
         document = parse(path)
-    if kind != "rejected":
-        _add_links(document, _links(table, kind, mosaics, url))
+    if links is not None:
+        _add_links(document, links)
     stream = io.BytesIO()
     document.to_xml(stream)
     return stream.getvalue()
 
 
-def _links(table: Table, kind: str, mosaics: set[str], url: str | None) -> list[str]:
+def _links(tables: dict[str, Table], mosaics: set[str], url: str | None) -> dict[str, list[str]]:
     """Addresses of the cut-outs on the results site, '' for a cluster that was not measured."""
-    files, links = SiteFiles(url.rstrip("/") if url else ".."), []
-    for row, stem in zip(table, stems_of(table), strict=True):
-        is_shown = str(row["mosaic"]) in mosaics and (kind == "islands" or row["coverage"] > 0)
-        links.append(files.cutout(str(row["mosaic"]), stem) if is_shown else "")
+    files = SiteFiles(url.rstrip("/") if url else "..")
+    links: dict[str, list[str]] = {}
+    for kind, stems in stems_of({kind: tables[kind] for kind in ("clusters", "islands")}).items():
+        links[kind] = []
+        for row, stem in zip(tables[kind], stems, strict=True):
+            is_shown = str(row["mosaic"]) in mosaics and (kind == "islands" or row["coverage"] > 0)
+            links[kind].append(files.cutout(str(row["mosaic"]), stem) if is_shown else "")
     return links
 
 

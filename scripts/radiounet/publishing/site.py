@@ -31,6 +31,7 @@ from radiounet.publishing.site_tables import (
     NOWHERE,
     columns_of,
     flag_names,
+    hosts_of,
     list_of,
     rows_by_mosaic,
     stems_of,
@@ -120,7 +121,7 @@ def write_site(
     described = _mosaics(results, release, [clusters, islands], mosaics)
     names = [one["name"] for one in described]
     catalogues = {"clusters": clusters, "islands": islands}
-    stems = {kind: stems_of(table) for kind, table in catalogues.items()}
+    stems = stems_of(catalogues)
     rows = {kind: rows_by_mosaic(table) for kind, table in catalogues.items()}
     written = {files.data("run"), *_copy_assets(files, aladin)}
     for kind, table in catalogues.items():
@@ -131,7 +132,7 @@ def write_site(
     by_mosaic = [
         (name, {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")}) for name in names
     ]
-    sources = SiteSources(results, files.root, catalogues, stems)
+    sources = SiteSources(results, files.root, catalogues, stems, hosts_of(clusters, stems["clusters"]))
     jobs = [(name, mine) for name, mine in by_mosaic if any(mine.values())]
     jobs.sort(key=lambda job: -sum(map(len, job[1].values())))  # the last ones to be short
     for made in side_by_side(partial(write_mosaic, sources), jobs, processes, "mosaics of the site"):
@@ -139,7 +140,7 @@ def write_site(
     _remove_others(files, written)
     downloads = _downloads(files, published)
     run = _run(results, files, release, catalogues, described, downloads)
-    status = _status(Products(results), files.root) if with_status else None
+    status = _status(Products(results), files) if with_status else None
     write_script(files.data("run"), "run", run | {"aladin": aladin is not None, "status": status})
     logger.info("%d cluster rows, %d islands on %d mosaics", len(clusters), len(islands), len(described))
     return sorted(written)
@@ -280,15 +281,19 @@ def _run(
     }
 
 
-def _status(products: Products, folder: str) -> dict[str, Any] | None:
-    """Jobs that failed, the state of the latest run without its times, and where its live page is."""
+def _status(products: Products, files: SiteFiles) -> dict[str, Any] | None:
+    """Jobs that failed, the state of the latest run without its times, and where its live page is.
+
+    The page of the run and the site lead to each other if the site is that of the run's folder.
+    """
     path = products.status_file()
     if not Path(path).is_file():
         return None
     with reading(path):
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     failed = [{key: one[key] for key in ("rule", "name", "last_words")} for one in content["failed"]]
-    page = Path(os.path.relpath(products.status_page(), folder)).as_posix()
+    is_beside = Path(files.root).resolve() == Path(products.publication()).resolve()
+    page = Path(os.path.relpath(products.status_page(), files.root)).as_posix() if is_beside else None
     return {"state": content["state"], "mosaics": content["mosaics"], "failed": failed, "page": page}
 
 

@@ -44,12 +44,15 @@ class SiteSources:
         ``clusters`` and ``islands``.
     stems : dict of str to list of str
         Names of files of the rows.
+    hosts : dict of str to list of dict
+        See `radiounet.publishing.site_tables.hosts_of`.
     """
 
     results: str
     out: str
     tables: dict[str, Table]
     stems: dict[str, list[str]]
+    hosts: dict[str, list[dict[str, str]]]
 
 
 def write_mosaic(sources: SiteSources, job: tuple[str, Mapping[str, Sequence[int]]]) -> list[str]:
@@ -70,7 +73,8 @@ def write_mosaic(sources: SiteSources, job: tuple[str, Mapping[str, Sequence[int
     tables = {kind: sources.tables[f"{kind}s"][found] for kind, found in rows.items()}
     stems = {kind: [sources.stems[f"{kind}s"][row] for row in found] for kind, found in rows.items()}
     files, products = SiteFiles(sources.out), files_of(sources.results, mosaic)
-    made_from = _fingerprint(products, tables, stems)
+    hosts = [sources.hosts.get(str(name), []) for name in tables["island"]["name"]]
+    made_from = _fingerprint(products, tables, stems, hosts)
     script = files.mosaic(mosaic)
     known = _read(script)
     if known.get("made_from") == made_from and all(
@@ -84,6 +88,8 @@ def write_mosaic(sources: SiteSources, job: tuple[str, Mapping[str, Sequence[int
         for row, stem in zip(table, stems[kind], strict=True):
             source = CatalogueObject(kind, row, products)
             content[f"{kind}s"][stem] = _write_source(source, opened, files, mosaic, stem, written)
+    for stem, of_it in zip(stems["island"], hosts, strict=True):
+        content["islands"][stem]["clusters"] = of_it
     content["files"] = [str(Path(one).relative_to(sources.out)) for one in written]
     write_script(script, f"mosaics/{mosaic}", content)
     return [script, *written]
@@ -136,14 +142,17 @@ def _cutout_file(cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits
 
 
 def _fingerprint(
-    paths: Mapping[str, str], tables: Mapping[str, Table], stems: Mapping[str, Sequence[str]]
+    paths: Mapping[str, str],
+    tables: Mapping[str, Table],
+    stems: Mapping[str, Sequence[str]],
+    hosts: Sequence[Sequence[dict[str, str]]],
 ) -> str:
     """What the files of a mosaic depend on: code, rows, and how and from what its products were made."""
     header = fits_header(paths["mask"]) if Path(paths["mask"]).is_file() else {}
     made = {key: str(header.get(key)) for key in ("MODELSHA", "INPUTSHA", "IMAGESHA", "SEGMODE", "THRESH")}
     sizes = {kind: Path(path).stat().st_size if Path(path).is_file() else -1 for kind, path in paths.items()}
     rows = {kind: [row_of(row) for row in table] for kind, table in tables.items()}
-    content = [code_hash(), made, sizes, rows, stems]
+    content = [code_hash(), made, sizes, rows, stems, hosts]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,6 @@
 """Tables of the results site: what lists show of every cluster and island, and all numbers of one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,13 +57,32 @@ def rows_by_mosaic(table: Table) -> dict[str, list[int]]:
     return found
 
 
-def stems_of(table: Table) -> list[str]:
-    """Names of files of every row, unique within a mosaic."""
-    stems, names = [""] * len(table), [str(one) for one in table["name"]]
-    for rows in rows_by_mosaic(table).values():
-        for row, stem in zip(rows, file_stems([names[row] for row in rows]), strict=True):
-            stems[row] = stem
+def stems_of(tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    """Names of files of every row of some tables.
+
+    They are unique within a mosaic, over all tables: a cluster may be called like an island.
+    """
+    stems = {kind: [""] * len(table) for kind, table in tables.items()}
+    by_mosaic: dict[str, list[tuple[str, int]]] = {}
+    for kind, table in tables.items():
+        for mosaic, rows in rows_by_mosaic(table).items():
+            by_mosaic.setdefault(mosaic, []).extend((kind, row) for row in rows)
+    for places in by_mosaic.values():
+        names = [str(tables[kind]["name"][row]) for kind, row in places]
+        for (kind, row), stem in zip(places, file_stems(names), strict=True):
+            stems[kind][row] = stem
     return stems
+
+
+def hosts_of(clusters: Table, stems: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """Clusters that each island belongs to, by its name: their mosaics, stems and names."""
+    found: dict[str, list[dict[str, str]]] = {}
+    if "islands" in clusters.colnames:
+        for row, stem in zip(clusters, stems, strict=True):
+            host = {"mosaic": value_of(row["mosaic"]) or NOWHERE, "stem": stem, "name": str(row["name"])}
+            for name in (value_of(row["islands"]) or "").split("; "):
+                found.setdefault(name, []).append(host)
+    return found
 
 
 def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ CONFIGURATION = "workflow/config/config.yaml"
 PACKAGE_FILE = "workflow/scripts/radiounet.zip"
 PARTS = (
     *("Snakefile", "LICENSE", "workflow/rules/*.smk", "workflow/report/*.rst"),
-    *("envs/*.yaml", "scripts/*.py"),
+    *("envs/*.yaml", "profiles/default/*.yaml", "scripts/*.py"),
 )
 """Files of a checkout, which keep their places below ``workflow/``."""
 WITHOUT_CHECKOUT = """# Made with radiounet {version}, code {code}, which was installed without its workflow.

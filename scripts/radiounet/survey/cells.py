@@ -27,6 +27,16 @@ NEAREST = 8  # pointings that are looked at first: of LoTSS no more reach one po
 ROUNDING_PX = 2  # by which the grid of an own image may differ from its square
 
 
+class _ByName(dict[str, Mosaic]):
+    """Mosaics of a list, by name; one that it lacks is a mistake of the user."""
+
+    def __missing__(self, name: str) -> Mosaic:
+        raise ConfigError(
+            f"the mosaic {name} is not in the list of mosaics ({len(self)}, such as {next(iter(self), None)})"
+            ": is it the list of another release?"
+        )
+
+
 class Cells(ABC):
     """Who owns which sky in one release.
 
@@ -42,7 +52,7 @@ class Cells(ABC):
 
     def __init__(self, release: Release, mosaics: Iterable[Mosaic] = ()):
         self.release = release
-        self.mosaics = {mosaic.name: mosaic for mosaic in mosaics}
+        self.mosaics: dict[str, Mosaic] = _ByName((mosaic.name, mosaic) for mosaic in mosaics)
 
     @cached_property
     def names(self) -> np.ndarray:
@@ -283,9 +293,12 @@ class NearestPointing(Cells):
         index = self._nearest(ra_deg, dec_deg)
         return np.where(index >= 0, self.names[index], "")
 
+    def _index(self, mosaic: str) -> int:
+        return self.names.tolist().index(self.mosaics[mosaic].name)
+
     def owned(self, mosaic: str, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
         """Whether a mosaic is the nearest that reaches each position, ``[position]``."""
-        return self._nearest(ra_deg, dec_deg) == self.names.tolist().index(mosaic)
+        return self._nearest(ra_deg, dec_deg) == self._index(mosaic)
 
     def reach_deg(self, mosaic: Mosaic) -> float:
         """Largest distance from a mosaic's centre of sky that it owns: the radius of its data, deg."""
@@ -298,7 +311,7 @@ class NearestPointing(Cells):
         centre = np.array(healpy.pix2vec(2**order, pixel, nest=True))
         radius = np.degrees(healpy.max_pixrad(2**order))
         distances = separation_deg(centre, self._centre_tree.data)
-        own = self.names.tolist().index(mosaic)
+        own = self._index(mosaic)
         others = np.delete(distances, own)
         is_nearest = distances[own] + radius < others.min(initial=np.inf) - radius
         return bool(is_nearest and distances[own] + radius < self.half_deg(self.mosaics[mosaic]))

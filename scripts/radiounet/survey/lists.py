@@ -131,7 +131,7 @@ def _checksums(table: Table, pointings: Sequence[Field | None]) -> list[tuple[st
 
 def read_checksums(paths: Sequence[str | Path], name: str) -> dict[str, str]:
     """Known checksums of a mosaic's or field's files, by file name; missing lists are empty."""
-    rows = [row for path in paths if Path(path).is_file() for row in read_list(path)]
+    rows = [row for path in paths if Path(path).is_file() for row in read_list(path, CHECKSUM_COLUMNS)]
     return {row["file"]: row["checksum"] for row in rows if row["name"] == name}
 
 

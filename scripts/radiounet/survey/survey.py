@@ -7,7 +7,8 @@ Every sky position is owned by exactly one mosaic of a published release; how, i
 import argparse
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
+from radiounet.images.words import one_line
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.mosaics import OwnImage, Selection
 from radiounet.settings.releases import OWN_IMAGES, Release
@@ -244,10 +246,26 @@ class Survey:
         return sorted(names)
 
 
-def read_list(path: str | Path) -> list[dict[str, str]]:
-    """Read a list written by `write_list`."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+def read_list(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Read a list written by `write_list`, which must have some columns.
+
+    Raises
+    ------
+    ConfigError
+        It is no such list.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            there, rows = reader.fieldnames or (), list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no list of the survey: {error}") from None
+    if missing := [name for name in columns if name not in there]:
+        found = one_line(", ".join(there)) or "nothing"
+        raise ConfigError(f"{path} has no column {', '.join(missing)}, but {found}")
+    if short := next((n for n, row in enumerate(rows, start=1) if None in row.values()), None):
+        raise ConfigError(f"{path}: row {short} has too few columns")
+    return rows
 
 
 def list_paths(folder: str, release: str) -> dict[str, str]:
@@ -257,6 +275,15 @@ def list_paths(folder: str, release: str) -> dict[str, str]:
         "fields": f"{folder}/{release}_fields.csv",
         "checksums": f"{folder}/{release}_checksums.csv",
     }
+
+
+@contextmanager
+def _numbers(path: str | Path | None) -> Iterator[None]:
+    """Give a number that is none the name of its file."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{path}: positions and sizes must be numbers: {error}") from None
 
 
 def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | Path | None = None) -> Survey:
@@ -269,13 +296,21 @@ def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | P
         CSV with name, ra_deg, dec_deg, n_px.
     fields_path : path, optional
         CSV with name, ra_deg, dec_deg, and member: 1 where the release has the field.
+
+    Raises
+    ------
+    ConfigError
+        A file is another one than its list.
     """
-    mosaics = [
-        Mosaic(row["name"], float(row["ra_deg"]), float(row["dec_deg"]), int(row["n_px"]))
-        for row in read_list(mosaics_path)
-    ]
-    rows = read_list(fields_path) if fields_path else []
-    grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
+    place = ("name", "ra_deg", "dec_deg")
+    rows = read_list(mosaics_path, (*place, "n_px"))
+    with _numbers(mosaics_path):
+        mosaics = [
+            Mosaic(row["name"], float(row["ra_deg"]), float(row["dec_deg"]), int(row["n_px"])) for row in rows
+        ]
+    rows = read_list(fields_path, (*place, "member")) if fields_path else []
+    with _numbers(fields_path):
+        grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
     members = [field for field, row in zip(grid, rows, strict=True) if row["member"] == "1"]
     return Survey(release, mosaics, members, grid)
 

@@ -1,12 +1,20 @@
 import gzip
+import io
 
+import pandas
 import pytest
 from astropy.io import fits
 from astropy.io.votable import from_table
 from astropy.table import Table
 
 from radiounet.errors import BadDataError, TransientError
-from radiounet.images.tables import IncompleteTableError, ServiceError, TableError, read_table
+from radiounet.images.tables import (
+    IncompleteTableError,
+    ServiceError,
+    TableError,
+    quote_number_signs,
+    read_table,
+)
 from radiounet.images.words import writable
 from radiounet.images.writing import write_ecsv
 
@@ -37,6 +45,25 @@ def rows_of(found):
 def test_rows_whose_name_begins_with_a_number_sign_survive_every_format(tmp_path, kind):
     table().write(tmp_path / "a", format=kind)
     assert rows_of(read_table(tmp_path / "a")) == ROWS
+
+
+def test_a_number_sign_in_any_cell_is_no_comment_for_any_reader_of_our_csv(tmp_path):
+    """Pandas takes all after it for a comment, wherever it stands in a row."""
+    texts = [
+        ("A #2", "see #1", "x"),
+        ("#B", 'a "#" sign', ""),
+        ("C", "with, a comma", "#"),
+        ("D", "", ""),
+    ]
+    table = Table(rows=texts, names=["name", "note", "end"])
+    stream = io.StringIO()
+    table.write(stream, format="ascii.csv")
+    path = tmp_path / "a.csv"
+    path.write_text("# made by us\n" + quote_number_signs(stream.getvalue(), ","))
+    by_pandas = pandas.read_csv(path, comment="#", keep_default_na=False)
+    by_astropy = Table.read(path, format="ascii.csv", comment="#", fill_values=[])
+    for found in (by_pandas.itertuples(index=False), by_astropy.iterrows()):
+        assert [tuple(map(str, row)) for row in found] == texts
 
 
 def test_fits(tmp_path):

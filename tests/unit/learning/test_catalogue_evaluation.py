@@ -142,6 +142,23 @@ def test_labels_of_one_kind_have_scores_but_no_curve(tmp_path):
     assert "| ROC-AUC | – |" in (tmp_path / "out" / "evaluation.md").read_text()
 
 
+def test_labels_of_islands_do_not_count_for_the_clusters_beside_them(tmp_path):
+    """A radio galaxy beside a cluster says nothing of its halo."""
+    places = {"ra_deg": 150.0, "dec_deg": 30.0}
+    rows = [{"name": name, "p_diffuse": p, **places} for name, p in (("A", 0.9), ("B", 0.1))]
+    catalogue = str(write_clusters(tmp_path / "clusters.fits", rows))
+    lines = ["RUN J1000+3000,NDE,150.01,30.0,island", "A,RH,150.0,30.0,cluster", "B,NDE,150.0,30.0,cluster"]
+    labels = write_lines(tmp_path / "labels.csv", "name,class,ra,dec,kind", *lines)
+    evaluate_catalogue(catalogue, str(labels), str(tmp_path / "out"))
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert found["names"]["left out, the label is of an island"] == ["RUN J1000+3000"]
+    assert (found["counts"]["matched"], found["counts"]["false positives"]) == (2, 0)
+    write_lines(tmp_path / "labels.csv", "name,class,ra,dec,kind", lines[0])
+    with pytest.raises(ConfigError, match=r"all labels of .* are of islands: give labels of clusters"):
+        evaluate_catalogue(catalogue, str(labels), str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "said"),
     [

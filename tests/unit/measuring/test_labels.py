@@ -71,6 +71,19 @@ def test_meanings_stand_for_texts_and_for_words():
     assert parse_classes("RR, cRH", meanings) == ("RR", "U")
 
 
+@pytest.mark.parametrize("text", ["cRR", "2 cRR", "2cRR", "2xcRR", "cRRs", "CRR"])
+def test_a_meaning_of_a_class_holds_for_each_of_its_spellings(text):
+    assert parse_classes(text, {"crr": "U"}) == ("U",)
+    assert parse_classes(text) == ("cRR",)
+
+
+def test_labels_of_islands_are_told_from_those_of_clusters(tmp_path):
+    path = write_lines(tmp_path / "a.csv", "name,class,kind", "A,RH,cluster", "a,NDE,island", "B,RR,")
+    assert [one.of_island for one in read_labels(path)] == [False, True, False]
+    path = write_lines(tmp_path / "b.csv", "name,class", "A,RH")
+    assert [one.of_island for one in read_labels(path)] == [False]
+
+
 VIZIER = (
     "#RESOURCE=yCat_36600078",
     "Name\tRAJ2000\tDEJ2000\tClass",

@@ -27,10 +27,16 @@ from radiounet.publishing.side_by_side import start_server
 NAMES = [f"SIM-{number:02d}" for number in range(12)]
 
 
+MISSING = dict.fromkeys(("image", "probability", "mask", "cutouts"), "none.fits")
+PLACE = {"mosaic": "a", "ra_deg": 150.0, "dec_deg": 30.0}
+
+
 def cluster(name):
-    row = {"name": name, "mosaic": "a", "ra_deg": 150.0, "dec_deg": 30.0, "p_diffuse": 0.5}
-    missing = dict.fromkeys(("image", "probability", "mask", "cutouts"), "none.fits")
-    return CatalogueObject("cluster", catalogue_table([row])[0], missing)
+    return CatalogueObject("cluster", catalogue_table([{"name": name, "p_diffuse": 0.5} | PLACE])[0], MISSING)
+
+
+def island(name):
+    return CatalogueObject("island", Table([{"name": name, "p_max": 0.5} | PLACE])[0], MISSING)
 
 
 def label_all(path, who):
@@ -102,6 +108,22 @@ def test_one_does_not_see_what_the_other_labelled_and_takes_back_only_the_own(de
     assert len(LabelTable(tmp_path / "mine/labels.ecsv", "Cleo").rows) == 1
     anna.act("undo", "", "")
     assert shown(bert)[:2] == (NAMES[0], 0)
+
+
+def test_a_table_of_both_kinds_takes_back_only_what_is_being_labelled(tmp_path):
+    path = tmp_path / "labels.ecsv"
+    clusters = Labelling([cluster("SIM-00"), cluster("SIM-01")], LabelTable(path, "Anna"))
+    clusters.act("label", "SIM-00", "halo")
+    islands = Labelling([island("SIM-00"), island("RUN J1")], LabelTable(path, "Anna"))
+    assert shown(islands)[:2] == ("SIM-00", 0)  # called like a labelled cluster
+    islands.act("undo", "", "")
+    islands.act("label", "SIM-00", "artefact")
+    of_another_run = Labelling([cluster("SIM-07")], LabelTable(path, "Anna"))
+    of_another_run.act("undo", "", "")
+    rows = [(row["kind"], row["name"], row["label"]) for row in LabelTable(path, "Bert").rows]
+    assert rows == [("cluster", "SIM-00", "halo"), ("island", "SIM-00", "artefact")]
+    clusters.act("undo", "", "")
+    assert [row["kind"] for row in LabelTable(path, "Bert").rows] == ["island"]
 
 
 def test_a_table_that_was_away_for_a_while_keeps_its_labels(desks, tmp_path):

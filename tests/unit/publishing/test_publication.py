@@ -28,6 +28,7 @@ from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
+from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
 from radiounet.publishing.records import JobFiles
 from radiounet.publishing.research_object import NO_LIMITS
@@ -379,6 +380,20 @@ def test_the_verb_publishes_what_the_workflow_does(run, published, tmp_path):
         assert made.keys() == expected.keys()
         for number, tile in made.items():
             np.testing.assert_array_equal(tile, expected[number])
+
+
+def test_obscore_tells_the_resolution_of_an_image_that_is_coarser_than_the_model(run, tmp_path):
+    """Its brightness is per beam of the model all the same."""
+    path = shutil.copyfile(run.image("a"), tmp_path / "a.fits")
+    sizes = {Publication.mask("a"): 1, Publication.probability("a"): 1}
+    assert obscore_row(open_plane(path), "a", DR2, sizes, [])["s_resolution"] == 20
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header.update({"RESBMAJ": 60 / 3600, "RESBMIN": 45 / 3600, "RESBPA": 10.0, "OBJECT": "Coma"})
+    row = obscore_row(open_plane(path), "a", DR2, sizes, [])
+    assert row["s_resolution"] == pytest.approx(60)
+    assert row["obs_title"] == f"{DR2.title}, a (Coma)"
+    fits.setval(path, "OBJECT", value="a")
+    assert obscore_row(open_plane(path), "a", DR2, sizes, [])["obs_title"] == f"{DR2.title}, a"
 
 
 def test_own_images_that_overlap_are_shown_in_the_order_of_their_names(run, tmp_path):

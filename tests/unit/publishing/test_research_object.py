@@ -23,6 +23,7 @@ from radiounet.publishing.workflow_files import (
     check_configuration,
     workflow_files,
 )
+from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.publish import PublishOptions
@@ -67,6 +68,16 @@ def test_every_reference_is_an_entity(configuration):
     assert {one["@id"] for one in entities["#run"]["object"]} >= {CONFIGURATION, "#used-weights"}
     assert [entities[one["@id"]]["name"] for one in entities["./"]["author"]] == OPTIONS.creators
     assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
+
+
+def test_the_workflow_is_carried_with_the_profile_that_it_runs_with(configuration):
+    """Which retries jobs, goes on after a failure, and limits the downloads."""
+    files = workflow_files(configuration)
+    assert (
+        files["workflow/profiles/default/config.yaml"]
+        == (CHECKOUT / "profiles/default/config.yaml").read_bytes()
+    )
+    assert not [name for name in files if "leonardo" in name]
 
 
 def test_nobody_is_named_who_was_not_given(configuration):

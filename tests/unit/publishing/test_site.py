@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from programs import start
 from published import copy_of
 from radiounet.errors import ConfigError
 from radiounet.images.products import SiteFiles
+from radiounet.images.words import one_line
+from radiounet.publishing.kit import read_catalogues
 from radiounet.publishing.site import write_site
+from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 
@@ -57,6 +61,48 @@ def test_tables_of_an_earlier_run_are_shown_with_a_warning(products, tmp_path, c
     found = said_of(products, tmp_path / "site")
     assert [one["name"] for one in found["mosaics"]] == ["a", "b", "c", "wider"]
     assert "has tables of 4 mosaics, its catalogue is of 3" in caplog.text
+
+
+def test_a_cluster_called_like_an_island_has_files_of_its_own(run):
+    """A list of clusters may be made of islands; both lie on one mosaic."""
+    tables = read_catalogues(run.root)
+    clusters, islands = tables["cluster"], tables["island"]
+    clusters["name"] = [str(islands["name"][0])]
+    clusters["mosaic"] = [str(islands["mosaic"][0])]
+    stems = stems_of({"clusters": clusters, "islands": islands})
+    assert stems["islands"][0] == f"{stems['clusters'][0]}~2"
+    places = [
+        (str(row["mosaic"]), stem.lower())
+        for kind, table in (("clusters", clusters), ("islands", islands))
+        for row, stem in zip(table, stems[kind], strict=True)
+    ]
+    assert len(set(places)) == len(places)
+
+
+def test_an_island_leads_to_clusters_of_other_mosaics(products, tmp_path):
+    """Merging gives an island to the clusters of all mosaics, by its name."""
+    catalogue = products.catalogue("clusters", "vot")
+    clusters = Table.read(catalogue)
+    (island,) = set(str(clusters["islands"][0]).split("; "))
+    clusters["mosaic"] = ["b"]
+    clusters.write(catalogue, format="votable", overwrite=True)
+    files = SiteFiles(str(tmp_path / "site"))
+    write_site(products.root, files.root, None, 1)
+    script = Path(files.mosaic("a")).read_text()
+    entries = json.loads(script.partition(",")[2].removesuffix(");\n"))["islands"].values()
+    (entry,) = [one for one in entries if one["row"]["name"] == island]
+    (host,) = entry["clusters"]
+    assert (host["mosaic"], host["name"]) == ("b", one_line(clusters["name"][0]))
+    assert [one["clusters"] for one in entries if one is not entry] == [[]] * (len(entries) - 1)
+
+
+def test_only_the_site_in_the_folder_of_the_run_links_its_live_page(products, tmp_path):
+    """Another site is served without it, and its address would show folders of the machine."""
+    counts = {"state": "ended", "mosaics": {"done": 2}, "failed": []}
+    Path(products.status_file()).write_text(json.dumps(counts))
+    assert said_of(products, products.publication())["status"]["page"] == "../status.html"
+    other = said_of(products, tmp_path / "site")["status"]
+    assert (other["state"], other["page"]) == ("ended", None)
 
 
 def test_a_release_of_the_user_has_its_title(products, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from astropy.io.votable import from_table
 from astropy.table import Table
 
-from radiounet.errors import NotFitsError
+from radiounet.errors import ConfigError, NotFitsError
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import IncompleteTableError, ServiceError
 from radiounet.settings.archive import Archive
@@ -128,6 +128,44 @@ def test_mosaic_list_is_read_as_it_was_written(tmp_path):
     mosaics = [Mosaic("P2", 1 / 3, -0.1, 4000), Mosaic("P1", float(np.float64(359.9)), 1e-7, 3998)]
     write_mosaic_list(path, mosaics)
     assert list(read_survey(DR2, path).mosaics.values()) == mosaics[::-1]
+
+
+HEAD = "name,ra_deg,dec_deg"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{HEAD}\nP1,10.0,20.0\n", r"has no column n_px, but name, ra_deg, dec_deg"),
+        ("mosaic,field\nP1,P2\n", r"has no column name, ra_deg, dec_deg, n_px, but mosaic, field"),
+        ("", "has no column .* but nothing"),
+        (f"{HEAD},n_px\nP1,10.0,20.0,4000\nP2,10.0\n", "row 2 has too few columns"),
+        (f"{HEAD},n_px\nP1,10.0,20.0,large\n", "positions and sizes must be numbers: .*'large'"),
+        (f"{HEAD},n_px\nP1,10 00 00,20.0,4000\n", "positions and sizes must be numbers"),
+        (b"name,\xff\xfe\n", "is no list of the survey"),
+    ],
+)
+def test_another_file_is_no_list_of_mosaics(tmp_path, content, said):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=rf"a\.csv.*{said}"):
+        read_survey(DR2, path)
+
+
+def test_a_list_of_fields_must_say_which_are_of_the_release(tmp_path):
+    for name in ("mosaics", "fields"):
+        write_mosaic_list(tmp_path / name, [Mosaic("P1", 1.0, 2.0, 4000)])
+    with pytest.raises(ConfigError, match="fields has no column member"):
+        read_survey(DR2, tmp_path / "mosaics", tmp_path / "fields")
+
+
+def test_a_mosaic_that_the_list_lacks_is_a_mistake_of_the_user(tmp_path):
+    write_mosaic_list(tmp_path / "mosaics", [Mosaic("P1", 1.0, 2.0, 4000)])
+    survey = read_survey(DR2, tmp_path / "mosaics")
+    with pytest.raises(ConfigError, match=r"P9 is not in the list of mosaics \(1, such as P1\)"):
+        survey.owned("P9", np.array([1.0]), np.array([2.0]))
+    with pytest.raises(ConfigError, match="P9 is not in the list"):
+        survey.around("P9")
 
 
 def test_checksums_by_name_and_file(tmp_path):

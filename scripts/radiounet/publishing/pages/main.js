@@ -91,7 +91,7 @@
     const pages = run.aladin && run.hips.length ? [...PAGES, ["viewer", "Viewer"]] : PAGES;
     const here = { cluster: "clusters", island: "islands" }[page] || page;
     document.getElementById("nav").replaceChildren(...pages.map(([name, text]) => h("a", { href: `#/${name}`, "aria-current": name === here ? "page" : null }, text)),
-      run.status ? h("a", { href: run.status.page }, "Live run") : "");
+      run.status && run.status.page ? h("a", { href: run.status.page }, "Live run") : "");
     try {
       if (page === "clusters" || page === "islands") await Catalogue.show(main, page, query || "");
       else if (page === "cluster" || page === "island") await Source.show(main, `${page}s`, ...rest);

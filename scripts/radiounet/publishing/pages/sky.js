@@ -29,6 +29,20 @@ const SkyMap = (() => {
       new ResizeObserver(() => this.draw()).observe(this.box);
     }
 
+    // Where a line of the grid crosses the bottom edge (index 1, at `at`) or the left one (index 0).
+    crossing(places, index, at) {
+      let last = null;
+      for (const [ra, dec] of places) {
+        const p = this.project(ra, dec);
+        if (p && last && (last[index] - at) * (p[index] - at) <= 0 && Math.hypot(p[0] - last[0], p[1] - last[1]) < this.width / 2) {
+          const part = p[index] === last[index] ? 0 : (at - last[index]) / (p[index] - last[index]);
+          return last[1 - index] + part * (p[1 - index] - last[1 - index]);
+        }
+        last = p;
+      }
+      return null;
+    }
+
     // Whole sky: Hammer (b = 2), which becomes Lambert's projection (b = 1) when one looks closer.
     get b() { return Math.min(2, Math.max(1, this.fov / 120)); }
     get tilt() { return this.dec * (2 - this.b); }
@@ -124,23 +138,31 @@ const SkyMap = (() => {
       const raStep = all ? 30 : step * Math.max(1, Math.round(1 / Math.max(0.1, Math.cos(this.dec * RAD))));
       const ras = all ? steps(0, 330, 30) : steps(Math.ceil((this.ra - widen) / raStep) * raStep, this.ra + widen, raStep);
       const [low, high] = all ? [-90, 90] : [Math.max(-90, this.dec - this.fov), Math.min(90, this.dec + this.fov)];
-      for (const ra of ras) { this.line(steps(low, high, Math.max(fine, (high - low) / 200)).map((d) => [ra, d])); c.stroke(); }
-      for (const dec of decs) { this.line(steps(this.ra - widen + 0.001, this.ra + widen - 0.001, Math.max(fine, widen / 200)).map((a) => [a, dec])); c.stroke(); }
+      const meridian = (ra) => steps(low, high, Math.max(fine, (high - low) / 200)).map((d) => [ra, d]);
+      const parallel = (dec) => steps(this.ra - widen + 0.001, this.ra + widen - 0.001, Math.max(fine, widen / 200)).map((a) => [a, dec]);
+      for (const ra of ras) { this.line(meridian(ra)); c.stroke(); }
+      for (const dec of decs) { this.line(parallel(dec)); c.stroke(); }
       if (all) for (const side of [-179.999, 179.999]) { this.line(steps(-90, 90, 2).map((d) => [this.ra + side, d])); c.stroke(); }
       const places = Math.max(0, -Math.floor(Math.log10(step)));
       const degrees = (value) => `${value.toFixed(places).replace("-", "−")}°`;
+      // the whole sky has its labels along its middle; else a line has it where it meets the edge
       c.textAlign = "center";
+      const bottom = this.height - 6;
+      const named = new Map();
       for (const ra of ras) {
-        const p = this.project(ra, all ? 0 : this.dec);
-        if (p && p[0] > 20 && p[0] < this.width - 20) {
-          const turned = ((ra % 360) + 360) % 360;
-          c.fillText(all ? `${turned / 15}ʰ` : degrees(turned), p[0], all ? p[1] - 4 : this.height - 6);
+        const turned = Math.round((((ra % 360) + 360) % 360) * 1e6) / 1e6;
+        const p = all ? this.project(ra, 0) : [this.crossing(meridian(ra), 1, bottom), bottom + 4];
+        const free = [...named.values()].every((x) => Math.abs(x - p[0]) > 40);
+        if (p && p[0] !== null && p[0] > 20 && p[0] < this.width - 20 && !named.has(turned) && free) {
+          named.set(turned, p[0]);
+          c.fillText(all ? `${turned / 15}ʰ` : degrees(turned), p[0], p[1] - 4);
         }
       }
       c.textAlign = "left";
       for (const dec of decs) {
-        const p = this.project(all ? this.ra : this.ra, dec);
-        if (p && p[1] > 50 && p[1] < this.height - 16) c.fillText((dec > 0 ? "+" : "") + degrees(dec), all ? p[0] + 3 : 5, p[1] - 3);
+        const y = all ? null : this.crossing(parallel(dec), 0, 5);
+        const p = y === null ? this.project(this.ra, dec) : [2, y]; // near a pole it may meet no edge
+        if (p && p[1] > 50 && p[1] < this.height - 16) c.fillText((dec > 0 ? "+" : "") + degrees(dec), p[0] + 3, p[1] - 3);
       }
     }
 

@@ -112,7 +112,7 @@ const Source = (() => {
     const flags = list.flags.filter((one) => cells[one]);
     const islands = (cells.islands || "").split("; ").filter(Boolean);
     const island = islands.length ? await Site.list("islands") : null;
-    const hosts = kind === "islands" ? Object.entries(content.clusters || {}).filter(([, one]) => (one.row.islands || "").split("; ").includes(cells.name)) : [];
+    const hosts = entry.clusters || [];
     const linkTo = (name) => { const found = island.columns.name.indexOf(name); return found < 0 ? name : h("a", { href: island.link(found) }, name); };
     const around = encodeURIComponent(`${cells.ra_deg} ${cells.dec_deg}`);
     const out = (href, text) => h("a", { href, rel: "noreferrer noopener", target: "_blank" }, text);
@@ -135,7 +135,7 @@ const Source = (() => {
           out(`https://ned.ipac.caltech.edu/conesearch?search_type=Near+Position+Search&ra=${cells.ra_deg}d&dec=${cells.dec_deg}d&radius=5`, "NED"), " ",
           out(`https://www.legacysurvey.org/viewer?ra=${cells.ra_deg}&dec=${cells.dec_deg}&zoom=12`, "Legacy Surveys"))),
       islands.length ? h("p", null, "Islands of this cluster: ", islands.map((one, i) => [i ? "; " : "", linkTo(one)])) : "",
-      hosts.length ? h("p", null, "Belongs to: ", hosts.map(([stem, one], i) => [i ? "; " : "", h("a", { href: `#/cluster/${encodeURIComponent(mosaic)}/${encodeURIComponent(stem)}` }, one.row.name)])) : "",
+      hosts.length ? h("p", null, "Belongs to: ", hosts.map((one, i) => [i ? "; " : "", h("a", { href: `#/cluster/${encodeURIComponent(one.mosaic)}/${encodeURIComponent(one.stem)}` }, one.name)])) : "",
       cells.limit_note ? h("p", { class: "soft" }, `Limits: ${cells.limit_note}`) : "",
       numbers(list, cells, run));
   }
