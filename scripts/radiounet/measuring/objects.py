@@ -11,7 +11,7 @@ from skimage.morphology import disk
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.measuring.cutouts import Cutout
-from radiounet.measuring.fluxes import Flux, components_inside, region_flux
+from radiounet.measuring.fluxes import Flux, lie_inside, region_flux
 from radiounet.measuring.profiles import AT_BOUND, NOT_CONVERGED, POOR, ExponentialFit, fit_exponential
 from radiounet.measuring.shapes import Shape, island_shape
 
@@ -132,7 +132,7 @@ class MeasuredObject:
         y, x = np.indices(self.island.shape)
         radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(self.island.sum() / np.pi))
         middle = np.hypot(y - self.shape.y, x - self.shape.x) < radius
-        sources = cutout.components.flux[components_inside(cutout, middle)]
+        sources = cutout.components.flux[lie_inside(cutout, middle, cutout.components.places)]
         galaxies = (cutout.residual - cutout.filled)[middle & cutout.blanked & cutout.known]
         compact = sources.sum() * plane.resolution_area_px / plane.beam_area_px
         return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))

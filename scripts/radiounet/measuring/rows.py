@@ -6,6 +6,7 @@ from astropy.coordinates import SkyCoord
 from radiounet.images.geometry import to_sky
 from radiounet.measuring.columns import FIT, class_column
 from radiounet.measuring.cutouts import Cutout
+from radiounet.measuring.fluxes import lie_inside
 from radiounet.measuring.objects import MeasuredObject
 from radiounet.measuring.profiles import WITHIN_3, ExponentialFit
 from radiounet.network.architectures.registry import OTHER_CLASSES
@@ -96,5 +97,6 @@ def flux_columns(measured: MeasuredObject) -> dict[str, object]:
 
 def origin_columns(cutout: Cutout, region: np.ndarray) -> dict[str, object]:
     """Columns of the origin of compact sources; `region` is bool ``[y, x]``."""
-    y, x = np.rint(cutout.components.extended).astype(int)
-    return {"compact_origin": cutout.components.origin, "extended_count": int(region[y, x].sum())}
+    components = cutout.components
+    extended = lie_inside(cutout, region, components.extended)
+    return {"compact_origin": components.origin, "extended_count": int(extended.sum())}
