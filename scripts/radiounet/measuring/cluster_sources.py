@@ -277,7 +277,7 @@ class ClusterSources:
             measured = halos[0].measured
             row |= fit_row(measured, self._options.calibration_error)
             if measured.fit is not None:
-                kpc_per_px = self._mosaic.plane.pixel_arcsec / 60 * kpc
+                kpc_per_px = measured.cutout.pixel_arcsec / 60 * kpc
                 row["halo_re_kpc"] = measured.fit.radius_px * kpc_per_px
                 row["halo_re_err_kpc"] = measured.fit.radius_error_px * kpc_per_px
         if relics:

@@ -122,7 +122,7 @@ def island_flags(
 def _is_galactic_around(measured: MeasuredObject) -> bool:
     """Whether the class map shows Galactic emission around an island; also where nothing is around it."""
     cutout, mosaic = measured.cutout, measured.cutout.mosaic
-    reach = round(AROUND_ARCMIN * 60 / mosaic.plane.pixel_arcsec)
+    reach = round(AROUND_ARCMIN * 60 / cutout.pixel_arcsec)
     centre = np.rint(cutout.origin + [measured.shape.y, measured.shape.x]).astype(int)
     around = tuple(slice(max(place - reach, 0), place + reach + 1) for place in centre)
     label = cutout.labels[measured.island][0]
@@ -135,7 +135,7 @@ def _is_galactic_around(measured: MeasuredObject) -> bool:
 def _is_wide(measured: MeasuredObject) -> bool:
     """Whether an island is as wide as Galactic emission, `GALACTIC_ARCMIN` or more."""
     sides = [np.ptp(one) for one in np.nonzero(measured.island)]
-    return bool(max(sides) * measured.cutout.mosaic.plane.pixel_arcsec / 60 > GALACTIC_ARCMIN)
+    return bool(max(sides) * measured.cutout.pixel_arcsec / 60 > GALACTIC_ARCMIN)
 
 
 def _near_bright_source(measured: MeasuredObject) -> bool:

@@ -111,7 +111,8 @@ class Site:
         x, y = to_pixels(scene.plane.wcs, cluster.ra_deg, cluster.dec_deg)
         self._place = float(y), float(x)
         self._canvas = scene.canvas(*self._place)
-        per_arcmin = 60 / np.sqrt(float(pixel_area_arcsec2(scene.plane.wcs, x, y)))
+        self._pixel_arcsec = float(np.sqrt(pixel_area_arcsec2(scene.plane.wcs, x, y)))
+        per_arcmin = 60 / self._pixel_arcsec
         self._r500_px = cluster.r500_arcmin * per_arcmin
         self.notes = []
         if np.isfinite(cluster.redshift):
@@ -163,7 +164,7 @@ class Site:
         beam = plane.resolution or plane.beam
         y, x = np.clip(np.round(self._place), 0, np.array(self._scene.rms.shape) - 1).astype(int)
         rms = self._scene.rms[y, x] * beam.area_arcsec2 / plane.beam.area_arcsec2
-        beams = area_px * plane.pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)
+        beams = area_px * self._pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)
         return float(10**-0.091 * rms * beams**0.789)
 
     def series(self) -> dict[str, _Series]:
@@ -208,8 +209,7 @@ class Site:
         return None
 
     def _is_free(self, mock: Mock) -> bool:
-        scene = self._scene
-        return is_free(mock, scene.mask, scene.has_data, scene.plane.beam_area_px)
+        return is_free(mock, self._scene.mask, self._scene.has_data)
 
 
 def _between(limits: tuple[float, float], part: float) -> float:

@@ -122,7 +122,7 @@ class MeasuredObject:
         """Total of the fit, to infinity, and its error without that of the flux scale; NaN without one."""
         if self.fit is None:
             return float("nan"), float("nan")
-        area = self.cutout.mosaic.plane.beam_area_px
+        area = self.cutout.beam_area_px
         return self.fit.total / area, self.fit.total_error / area
 
     @cached_property
@@ -135,7 +135,7 @@ class MeasuredObject:
         sources = cutout.components.flux[lie_inside(cutout, middle, cutout.components.places)]
         galaxies = (cutout.residual - cutout.filled)[middle & cutout.blanked & cutout.known]
         compact = sources.sum() * plane.resolution_area_px / plane.beam_area_px
-        return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
+        return float(compact + max(galaxies.sum() / cutout.beam_area_px, 0))
 
 
 def exponential_fraction(level: float) -> float:

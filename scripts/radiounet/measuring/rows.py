@@ -23,8 +23,8 @@ def fit_row(measured: MeasuredObject, calibration_error: float) -> dict[str, obj
         return dict(NO_FIT)
     plane = measured.cutout.mosaic.plane
     # Jy/beam to uJy/arcsec2
-    brightness = 1e6 / (plane.beam_area_px * plane.pixel_arcsec**2)
-    side = plane.pixel_arcsec / 60
+    brightness = 1e6 / plane.beam.area_arcsec2
+    side = measured.cutout.pixel_arcsec / 60
     flux, noise = measured.fit_jy
     # the noise of the image is in the fit's own error
     error = np.linalg.norm([noise, measured.flux.subtraction_jy, calibration_error * flux])
