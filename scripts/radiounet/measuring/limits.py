@@ -18,7 +18,7 @@ from radiounet.images.origins import mask_provenance
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS, make_table
-from radiounet.measuring.completeness import brightest, flux_found, is_rising, next_fluxes
+from radiounet.measuring.completeness import brightest, fluxes_found, is_rising, next_fluxes
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
@@ -96,8 +96,8 @@ class _Series:
         if not self.found.any():
             return {}, join_notes(note, f"none was found up to {limit:.3g} mJy")
         trials = 1e3 * self.flux_jy[kept], self.found[kept], 1e3 * self.expected_jy
-        fluxes = {part: flux_found(*trials, part / 100) for part in PARTS}
-        within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
+        pairs = zip(PARTS, fluxes_found(*trials, [part / 100 for part in PARTS]), strict=True)
+        within = {part: pair for part, pair in pairs if pair[0] <= limit}
         if missing := [f"{part} %" for part in PARTS if part not in within]:
             note = join_notes(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")
         return within, note
