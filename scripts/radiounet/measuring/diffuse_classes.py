@@ -20,7 +20,7 @@ HALO_R500 = 0.2
 OFFSET_HALO_R500 = 0.5
 """Nearer than this it is one unless it is tangential, as a relic is."""
 RELIC_R500 = 1.5
-"""Islands farther away are not the cluster's."""
+"""Islands farther away are not the cluster's unless they reach into R500, and then they are uncertain."""
 TANGENTIAL_DEG = 60.0
 ELONGATED = 1.5
 """Long over short axis from which an island nearer than `OFFSET_HALO_R500` may be a relic."""
@@ -172,6 +172,8 @@ def classify_island(
         Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
     """
     doubts = _doubts(measured, flags, class_means)
+    if place is not None and place.distance_r500 > RELIC_R500:
+        doubts.insert(0, f"reaches into R500, but its centroid lies at {place.distance_r500:.2f} R500")
     decision = Decision("U", "; ".join(doubts)) if doubts else _by_form(measured, place)
     return Decision(decision.label, "; ".join([decision.reason, *_warnings(measured, flags, class_means)]))
 
@@ -281,7 +283,8 @@ def classify_cluster(
     if not decisions and others:
         return Decision("U", f"the emission inside R500 belongs to {', '.join(others)}")
     if not decisions:
-        return Decision("NDE", f"no island of its own within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
+        where = f"within R500, or centred within {RELIC_R500:g} R500"
+        return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}")
     counted = counted_candidates(decisions, fluxes)
     labels = sorted({one.label for one, counts in zip(decisions, counted, strict=True) if counts})
     faint = f"; below {SECOND_SHARE:g} of the brightest candidate, not counted"
