@@ -23,7 +23,7 @@ from radiounet.images.image import Plane, grid_wcs, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.measuring.cluster_sources import ClusterSources
 from radiounet.measuring.clusters import box_around
-from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, beam_covariance, cut_out
+from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.islands import measure_islands
 from radiounet.measuring.mocks import Canvas, halo
@@ -244,7 +244,7 @@ def halo_rows(one: Truth, seed: int, predictor: Predictor, card: ModelCard) -> l
     radius, snr = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in (HALO_PX, HALO_SNR))
     image, area = one.plane.data, one.plane.beam_area_px
     y0, x0 = rng.uniform(0.2, 0.8, 2) * len(image)
-    canvas = Canvas(image.shape, area, beam_covariance(one.plane, y0, x0))
+    canvas = Canvas.around(one.plane, y0, x0)
     mock = halo(canvas, (y0, x0), radius, rng.uniform(0.6, 1), rng.uniform(0, np.pi))
     rms = float(local_rms(image)[int(y0), int(x0)])
     # S/N of the flux density within the e-folding radius, which is 1 - 2 / e of the whole

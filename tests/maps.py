@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import write_fits
 from radiounet.network.masks import write_maps
@@ -16,3 +18,10 @@ def write_products(paths, plane, probability, mask):
     cleaned = {"thresh": 0.5, "maskpeak": 0.5, "minbeams": 1.0}
     planes = np.asarray(probability, np.float32), np.asarray(mask, np.uint8)
     write_maps(plane, image, *planes, made, cleaned, *maps)
+
+
+def broad_plane():
+    """Empty plane of 300 x 2400 px of 90": those at column 2200 are by a tenth larger than in the middle."""
+    wcs = grid_wcs(150.0, 0.0, 2400, 90.0)
+    wcs.wcs.crpix = [1200, 150]
+    return Plane(np.zeros((300, 2400), np.float32), wcs, Beam(400, 400))

@@ -106,8 +106,10 @@ class ClusterSources:
         distance = np.hypot(*offset_arcmin(cluster, ra, dec)).reshape(y.shape)
         aperture = distance <= cluster.r500_arcmin
         whole = region_flux(cutout, aperture, options.calibration_error)
-        islands = self._islands(cluster, cutout, distance)
-        masked = aperture & (cutout.labels > 0)
+        masked = aperture & cutout.known & (cutout.labels > 0)
+        own = self._own_pixels(cluster, cutout)
+        mine = masked & own
+        islands = self._islands(cluster, cutout, distance, mine)
         owners = [owner for label in np.unique(cutout.labels[masked]) for owner in self._parts(int(label))]
         others = sorted({owner.name for owner in owners if self._place(owner) != self._place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
@@ -128,8 +130,7 @@ class ClusterSources:
             **{f"flag_{name}": any(one.flags[name] for one in islands) for name in FLAGS},
             "flag_shared": bool(others) or any(one.shared for one in islands),
         }
-        own = self._own_pixels(cluster, cutout)
-        if (mine := masked & own).any():
+        if mine.any():
             inside = region_flux(cutout, mine, options.calibration_error)
             row |= {"flux_mjy": 1e3 * inside.flux_jy, "flux_err_mjy": 1e3 * inside.error_jy}
         named = np.isin(cutout.labels, [one.number for one in islands])
@@ -157,15 +158,17 @@ class ClusterSources:
         owners = self._parts(label).items()
         return next((part for owner, part in owners if self._place(owner) == self._place(cluster)), None)
 
-    def _islands(self, cluster: Cluster, cutout: Cutout, distance: np.ndarray) -> list[ClusterIsland]:
-        """Islands of a cluster, the brightest first."""
+    def _islands(
+        self, cluster: Cluster, cutout: Cutout, distance: np.ndarray, mine: np.ndarray
+    ) -> list[ClusterIsland]:
+        """Islands of a cluster, the brightest first: those centred near it, and those of its own pixels."""
         labels, regions = self._mosaic.islands
-        counts = np.bincount(regions)
+        counts, reaching = np.bincount(regions), np.unique(cutout.labels[mine])
         found = []
         near = (cutout.labels > 0) & (distance <= RELIC_R500 * cluster.r500_arcmin)
         for label in np.unique(cutout.labels[near]):
             one = self._island(cluster, int(label), bool(counts[regions[label - 1]] > 1))
-            if one is not None and one.place.distance_r500 <= RELIC_R500:
+            if one is not None and (one.place.distance_r500 <= RELIC_R500 or label in reaching):
                 found.append(one)
         return sorted(found, key=lambda one: -one.measured.flux.flux_jy)
 
@@ -277,7 +280,7 @@ class ClusterSources:
             measured = halos[0].measured
             row |= fit_row(measured, self._options.calibration_error)
             if measured.fit is not None:
-                kpc_per_px = self._mosaic.plane.pixel_arcsec / 60 * kpc
+                kpc_per_px = measured.cutout.pixel_arcsec / 60 * kpc
                 row["halo_re_kpc"] = measured.fit.radius_px * kpc_per_px
                 row["halo_re_err_kpc"] = measured.fit.radius_error_px * kpc_per_px
         if relics:

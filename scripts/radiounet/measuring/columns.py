@@ -35,8 +35,22 @@ def class_column(name: str) -> str:
     return f"p_{name.lower().replace(' ', '_')}"
 
 
+def _error_of(name: str, parts: str = "") -> Column:
+    """Column of the error of a flux density."""
+    return Column(float, "mJy", _ERROR, f"Error of {name}{parts}")
+
+
+def _kpc(description: str, ucd: str = "phys.size") -> Column:
+    return Column(float, "kpc", ucd, description, 1)
+
+
+def _flag(description: str) -> Column:
+    return Column(bool, None, "meta.code.qual", description)
+
+
 _NOTES = {"artefact": ": as high in true islands as in false ones"}
 _FLUX, _ERROR = "phot.flux.density;em.radio", "stat.error;phot.flux.density;em.radio"
+_PARTS, _INDEX = ": noise, calibration and subtraction", ", with that of the spectral index"
 _POSITION = {
     "ra_deg": Column(float, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS", 5),
     "dec_deg": Column(float, "deg", "pos.eq.dec;meta.main", "Declination, ICRS", 5),
@@ -45,26 +59,23 @@ FIT = {
     "fit_ra_deg": Column(float, "deg", "pos.eq.ra;stat.fit", "Centre of the fit: right ascension, ICRS", 5),
     "fit_dec_deg": Column(float, "deg", "pos.eq.dec;stat.fit", "Centre of the fit: declination, ICRS", 5),
     "fit_i0_ujy_arcsec2": Column(
-        float,
-        "uJy / arcsec2",
-        "phot.flux.density.sb;em.radio",
-        "Central brightness I0 of the exponential fit",
+        float, "uJy / arcsec2", "phot.flux.density.sb;em.radio", "Central brightness I0 of the fit"
     ),
     "fit_i0_err_ujy_arcsec2": Column(
-        float, "uJy / arcsec2", "stat.error;phot.flux.density.sb;em.radio", "Its error"
+        float, "uJy / arcsec2", "stat.error;phot.flux.density.sb;em.radio", "Error of fit_i0_ujy_arcsec2"
     ),
     "fit_re_arcmin": Column(
         float, "arcmin", "phys.angSize", "E-folding radius of the fit, geometric mean of both axes"
     ),
-    "fit_re_err_arcmin": Column(float, "arcmin", "stat.error;phys.angSize", "Its error"),
+    "fit_re_err_arcmin": Column(float, "arcmin", "stat.error;phys.angSize", "Error of fit_re_arcmin"),
     "fit_axis_ratio": Column(float, None, "phys.size.axisRatio", "Minor over major axis of the fit"),
     "fit_angle_deg": Column(
         float, "deg", "pos.posAng", "Position angle of the fit's major axis, north to east", 1
     ),
     "fit_flux_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit to infinity, 2 pi I0 a b"),
-    "fit_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "fit_flux_err_mjy": _error_of("fit_flux_mjy", _PARTS),
     "fit_flux_3re_mjy": Column(float, "mJy", _FLUX, "Flux density of the fit within three e-folding radii"),
-    "fit_flux_3re_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "fit_flux_3re_err_mjy": _error_of("fit_flux_3re_mjy", _PARTS),
     "fit_chi2": Column(float, None, "stat.fit.chi2", "Chi2 of the fit per degree of freedom"),
     "fit_flag": Column(
         int,
@@ -74,8 +85,8 @@ FIT = {
     ),
 }
 _TAKEN_AWAY = {
-    "compact_mjy": Column(float, "mJy", _FLUX, "Compact sources taken away there"),
-    "compact_count": Column(int, None, "meta.number", "Their number of components"),
+    "compact_mjy": Column(float, "mJy", _FLUX, "Compact sources taken away in the island, or inside R500"),
+    "compact_count": Column(int, None, "meta.number", "Number of components in compact_mjy"),
     "blanked_fraction": Column(float, None, "stat.filling", "Part filled as a resolved radio galaxy", 5),
     "compact_origin": Column(
         str, None, "meta.note", "Where the compact sources come from: image, table or high resolution"
@@ -91,22 +102,15 @@ _CLASS = {
     "reason": Column(str, None, "meta.note", "Why this class"),
 }
 _FLAGS = {
-    "flag_galactic": Column(
-        bool,
-        None,
-        "meta.code.qual",
+    "flag_galactic": _flag(
         "Galactic emission: by the class map in it and around it, or wide and close to the plane where the "
-        "network has none",
+        "network has none"
     ),
-    "flag_artefact": Column(
-        bool, None, "meta.code.qual", "Perhaps an artefact of a very bright source near it"
-    ),
-    "flag_agn": Column(bool, None, "meta.code.qual", "Bright compact source or radio galaxy in its middle"),
-    "flag_edge": Column(bool, None, "meta.code.qual", "It reaches the edge of the data"),
-    "flag_blend": Column(bool, None, "meta.code.qual", "It was cut from a region with other islands"),
-    "flag_background": Column(
-        bool, None, "meta.code.qual", "A background above half the rms was taken away there"
-    ),
+    "flag_artefact": _flag("An island is perhaps an artefact of a very bright source near it"),
+    "flag_agn": _flag("Bright compact source or radio galaxy in the middle of an island"),
+    "flag_edge": _flag("An island reaches the edge of the data"),
+    "flag_blend": _flag("An island was cut from a region with other islands"),
+    "flag_background": _flag("A background above half the rms was taken away at an island"),
 }
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
@@ -115,10 +119,7 @@ ISLANDS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
     **_POSITION,
     "parent": Column(
-        str,
-        None,
-        "meta.id.parent",
-        "Name of its connected region: that of the most probable piece",
+        str, None, "meta.id.parent", "Name of the island's connected region: that of the most probable piece"
     ),
     **_CLASS,
     "area_arcmin2": Column(float, "arcmin2", "phys.angArea", "Area of the island"),
@@ -150,20 +151,16 @@ ISLANDS = {
         for name in OTHER_CLASSES
     },
     "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside the island"),
-    "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "flux_err_mjy": _error_of("flux_mjy", _PARTS),
     "total_flux_mjy": Column(
         float,
         "mJy",
         _FLUX,
-        "Best estimate of the whole: of the island and a beam around it, over held_fraction; at most "
-        "1.3 times that of a profile that fits and is not thin",
+        "Best estimate of the whole flux density: of the island and a beam around it, over held_fraction; "
+        "at most 1.3 times that of a profile that fits and is not thin",
     ),
-    "total_flux_err_mjy": Column(
-        float,
-        "mJy",
-        _ERROR,
-        "Its error: noise, calibration, subtraction, 15 % for the edge of the mask, and half of what "
-        "was cut off",
+    "total_flux_err_mjy": _error_of(
+        "total_flux_mjy", f"{_PARTS}, 15 % for the edge of the mask, and half of what was cut off"
     ),
     "held_fraction": Column(
         float,
@@ -178,15 +175,15 @@ ISLANDS = {
     **_LATITUDE,
     **_FLAGS,
     "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
-    "mosaic": Column(str, None, "meta.id.part", "Mosaic it was found on"),
+    "mosaic": Column(str, None, "meta.id.part", "Mosaic the island was found on"),
     "note": Column(str, None, "meta.note", "What of the settings could not be used"),
 }
 
 _LIMITS = {
     "flux_50_mjy": Column(float, "mJy", _FLUX, "Flux density at which half of the mock halos are found"),
-    "flux_50_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+    "flux_50_err_mjy": _error_of("flux_50_mjy"),
     "flux_90_mjy": Column(float, "mJy", _FLUX, "Flux density at which 90 % of the mock halos are found"),
-    "flux_90_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+    "flux_90_err_mjy": _error_of("flux_90_mjy"),
     "relic_flux_50_mjy": Column(
         float, "mJy", _FLUX, "Flux density at which half of the mock relics at R500 are found"
     ),
@@ -194,10 +191,7 @@ _LIMITS = {
         float, "mJy", _FLUX, "Flux density at which 90 % of the mock relics at R500 are found"
     ),
     "bruno_limit_mjy": Column(
-        float,
-        "mJy",
-        "phot.flux.density;em.radio;stat.max",
-        "Upper limit by the relation of Bruno et al. (2023)",
+        float, "mJy", f"{_FLUX};stat.max", "Upper limit by the relation of Bruno et al. (2023)"
     ),
     "limit_trials": Column(int, None, "meta.number", "Mock halos and relics that were placed"),
     "limit_note": Column(str, None, "meta.note", "Why limits are missing, or what is special about them"),
@@ -208,11 +202,11 @@ def _source(kind: str) -> dict[str, Column]:
     """Columns of the halo or the relics of a cluster: flux densities at 150 MHz and powers."""
     return {
         f"{kind}_flux_mjy": Column(float, "mJy", _FLUX, f"Flux density of the {kind} candidate"),
-        f"{kind}_flux_err_mjy": Column(float, "mJy", _ERROR, "Its error"),
+        f"{kind}_flux_err_mjy": _error_of(f"{kind}_flux_mjy"),
         f"{kind}_s150_mjy": Column(
-            float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"The same at 150 MHz, {kind}"
+            float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"Flux density of the {kind} at 150 MHz"
         ),
-        f"{kind}_s150_err_mjy": Column(float, "mJy", _ERROR, "Its error, with that of the spectral index"),
+        f"{kind}_s150_err_mjy": _error_of(f"{kind}_s150_mjy", _INDEX),
         f"{kind}_p150_w_hz": Column(
             float,
             "W / Hz",
@@ -224,13 +218,13 @@ def _source(kind: str) -> dict[str, Column]:
             float,
             "W / Hz",
             "stat.error;phys.luminosity;em.radio.100-200MHz",
-            "Its error, with that of the spectral index",
+            f"Error of {kind}_p150_w_hz{_INDEX}",
             exponent=True,
         ),
         f"{kind}_las_arcmin": Column(
             float, "arcmin", "phys.angSize", f"Largest angular size of the {kind}, above 3 rms at two beams"
         ),
-        f"{kind}_lls_kpc": Column(float, "kpc", "phys.size", "The same at the cluster's redshift", 1),
+        f"{kind}_lls_kpc": _kpc(f"Largest linear size of the {kind}, at the cluster's redshift"),
     }
 
 
@@ -239,7 +233,7 @@ CLUSTERS = {
     **_POSITION,
     "redshift": Column(float, None, "src.redshift", "Redshift of the input catalogue", 4),
     "r500_arcmin": Column(float, "arcmin", "phys.angSize", "Angular R500"),
-    "r500_kpc": Column(float, "kpc", "phys.size.radius", "R500 at its redshift", 1),
+    "r500_kpc": _kpc("R500 at the cluster's redshift", "phys.size.radius"),
     "m500_msun": Column(
         float, "solMass", "phys.mass", "Mass inside R500, from R500 and redshift", exponent=True
     ),
@@ -252,29 +246,31 @@ CLUSTERS = {
         float, None, "stat.probability;stat.max", "Largest beam-averaged probability inside R500, blanks as 0"
     ),
     "mask_fraction": Column(float, None, "stat.filling", "Part of the covered aperture in the mask", 5),
-    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density of its own islands inside R500"),
-    "flux_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "flux_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density of the cluster's own islands inside R500"),
+    "flux_err_mjy": _error_of("flux_mjy", _PARTS),
     "flux_r500_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside R500, mask or not"),
-    "flux_r500_err_mjy": Column(float, "mJy", _ERROR, "Its error: noise, calibration and subtraction"),
+    "flux_r500_err_mjy": _error_of("flux_r500_mjy", _PARTS),
     **_source("halo"),
     **FIT,
-    "halo_re_kpc": Column(float, "kpc", "phys.size.radius", "E-folding radius at the cluster's redshift", 1),
-    "halo_re_err_kpc": Column(float, "kpc", "stat.error;phys.size.radius", "Its error, that of the fit", 1),
+    "halo_re_kpc": _kpc("E-folding radius of the halo, at the cluster's redshift", "phys.size.radius"),
+    "halo_re_err_kpc": _kpc("Error of halo_re_kpc, that of the fit", "stat.error;phys.size.radius"),
     **_source("relic"),
     "relic_count": Column(
         int, None, "meta.number", "Relic candidates that count; the sizes are those of the brightest"
     ),
-    "relic_width_kpc": Column(float, "kpc", "phys.size", "FWHM across its long axis, without the beam", 1),
-    "relic_distance_kpc": Column(
-        float, "kpc", "phys.size", "Its centroid, by brightness, from the cluster", 1
+    "relic_width_kpc": _kpc("FWHM across the long axis of the relic, without the beam"),
+    "relic_distance_kpc": _kpc("Distance of the relic's centroid, by brightness, from the cluster"),
+    "relic_distance_r500": Column(
+        float, None, "phys.size", "Distance of the relic's centroid from the cluster, R500"
     ),
-    "relic_distance_r500": Column(float, None, "phys.size", "The same in R500"),
     "relic_tangential_deg": Column(
-        float, "deg", "pos.posAng", "Its long axis from the radial direction: 90 is tangential", 1
+        float, "deg", "pos.posAng", "Long axis of the relic from the radial direction: 90 is tangential", 1
     ),
     **_TAKEN_AWAY,
-    "island_count": Column(int, None, "meta.number", "Own islands on its mosaic, within 1.5 R500"),
-    "islands": Column(str, None, "meta.id.assoc", "Their names, separated by semicolons"),
+    "island_count": Column(
+        int, None, "meta.number", "Own islands on its mosaic: centred within 1.5 R500, or reaching into R500"
+    ),
+    "islands": Column(str, None, "meta.id.assoc", "Names of the own islands, separated by semicolons"),
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
     ),
@@ -287,26 +283,24 @@ CLUSTERS = {
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
     **_FLAGS,
-    "flag_coverage": Column(bool, None, "meta.code.qual", "Less than 80 % of the aperture has data"),
-    "flag_shared": Column(
-        bool, None, "meta.code.qual", "An island reaches into R500 of this cluster and of another one"
-    ),
-    "flag_r500": Column(bool, None, "meta.code.qual", "No table gives R500; it is assumed, see r500_arcmin"),
+    "flag_coverage": _flag("Less than 80 % of the aperture has data"),
+    "flag_shared": _flag("An island reaches into R500 of this cluster and of another one"),
+    "flag_r500": _flag("No table gives R500; it is assumed, see r500_arcmin"),
     **_LIMITS,
     "upper_limit_mjy": Column(
         float,
         "mJy",
-        "phot.flux.density;em.radio;stat.max",
+        f"{_FLUX};stat.max",
         "Upper limit on the flux density of a halo: flux_90_mjy, where the mask is empty inside R500",
     ),
-    "flag_upper_limit": Column(bool, None, "meta.code.qual", "There is an upper limit"),
-    "note": Column(str, None, "meta.note", "Why it was not measured, or what of it was not used"),
-    "other_names": Column(str, None, "meta.id", "Its names in the other input catalogues, LIST: NAME; ..."),
+    "flag_upper_limit": _flag("There is an upper limit"),
+    "note": Column(str, None, "meta.note", "Why the cluster was not measured, or what of it was not used"),
+    "other_names": Column(str, None, "meta.id", "Names in the other input catalogues, LIST: NAME; ..."),
 }
 LIMITS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
     **_POSITION,
-    "detected": Column(bool, None, "meta.code", "The mask of its mosaic holds a pixel inside R500"),
+    "detected": Column(bool, None, "meta.code", "The mask of the cluster's mosaic holds a pixel inside R500"),
     **_LIMITS,
 }
 REJECTED = {

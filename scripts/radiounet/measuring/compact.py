@@ -72,6 +72,11 @@ class Components:
     note: str = ""
 
     @property
+    def places(self) -> np.ndarray:
+        """Positions, ``[(y, x), component]``."""
+        return np.stack([self.y, self.x])
+
+    @property
     def flux(self) -> np.ndarray:
         """Flux densities, ``[component]``: unit of the image times the solid angle of its beam."""
         return self._spread(self.peak)
@@ -89,8 +94,7 @@ class Components:
     def draw(self, shape: tuple[int, int]) -> np.ndarray:
         """Image of the components, float32 ``[y, x]``, in their unit."""
         if self.shapes is None:
-            places = np.stack([self.y, self.x], axis=-1)
-            return _Patches(shape, places, self.covariance).draw(self.peak)
+            return _Patches(shape, self.places.T, self.covariance).draw(self.peak)
         plane = np.zeros(shape)
         for component in zip(self.y, self.x, self.peak, self.shapes, strict=True):
             _add_gaussian(plane, *component)

@@ -3,7 +3,9 @@
 The probability to be found is a logistic function of the logarithm of the flux density.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import special
@@ -111,6 +113,28 @@ def flux_found(flux: np.ndarray, found: np.ndarray, expected: float, part: float
         weights = np.exp(-0.5 * away**2)
         fit = fit_completeness(flux, found, expected, weights)
     return float(fit.flux(part)), fit.error(part) * float(np.sqrt((weights**2).sum() / weights.sum()))
+
+
+def fluxes_found(
+    flux: np.ndarray, found: np.ndarray, expected: float, parts: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Flux densities at which each of some parts is found, none below that of a smaller part; and errors.
+
+    Of `flux_found`. Where these fall, since few trials lie near either, one function is fitted to all
+    trials, which rises.
+
+    Parameters
+    ----------
+    flux, found, expected
+        See `fit_completeness`.
+    parts : sequence of float
+        Rising.
+    """
+    local = [flux_found(flux, found, expected, part) for part in parts]
+    if all(low <= high for (low, _), (high, _) in pairwise(local)):
+        return local
+    fit = fit_completeness(flux, found, expected)
+    return [(float(fit.flux(part)), fit.error(part)) for part in parts]
 
 
 def is_rising(flux: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -174,7 +174,7 @@ class TableOfComponents:
         if not placed.inside.any():
             raise NotCoveredError("the table of components has none here")
         rms = mosaic.rms[part]
-        places = np.rint([found.y, found.x]).astype(int)
+        places = np.rint(found.places).astype(int)
         bright = np.flatnonzero(found.peak > BRIGHT_SNR * rms[places[0], places[1]])
         reach = np.maximum(placed.major_px, mosaic.beam_px)
         apart = np.hypot(found.y[bright, None] - placed.y, found.x[bright, None] - placed.x)

@@ -12,7 +12,7 @@ from skimage.morphology import disk
 from radiounet.images.background import subtract_background
 from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
-from radiounet.images.geometry import jacobian, middle
+from radiounet.images.geometry import jacobian, middle, pixel_area_arcsec2
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import fits_plane
@@ -182,6 +182,17 @@ class Cutout:
     def covariance(self) -> np.ndarray:
         """Covariance of the beam in the middle, order y, x; px2."""
         return self.components.covariance
+
+    @cached_property
+    def pixel_arcsec(self) -> float:
+        """Root of a pixel's solid angle in the middle, arcsec; far from that of the mosaic it is another."""
+        y, x = centre_of(self.part)
+        return float(np.sqrt(pixel_area_arcsec2(self.mosaic.plane.wcs, x, y)))
+
+    @property
+    def beam_area_px(self) -> float:
+        """Solid angle that Jy/beam refers to, in pixels of the middle."""
+        return self.mosaic.plane.beam.area_arcsec2 / self.pixel_arcsec**2
 
     def others(self, island: np.ndarray) -> np.ndarray:
         """Pixels of other islands than the given one, ``[y, x]`` bool."""

@@ -20,7 +20,7 @@ HALO_R500 = 0.2
 OFFSET_HALO_R500 = 0.5
 """Nearer than this it is one unless it is tangential, as a relic is."""
 RELIC_R500 = 1.5
-"""Islands farther away are not the cluster's."""
+"""Islands farther away are not the cluster's unless they reach into R500, and then they are uncertain."""
 TANGENTIAL_DEG = 60.0
 ELONGATED = 1.5
 """Long over short axis from which an island nearer than `OFFSET_HALO_R500` may be a relic."""
@@ -122,7 +122,7 @@ def island_flags(
 def _is_galactic_around(measured: MeasuredObject) -> bool:
     """Whether the class map shows Galactic emission around an island; also where nothing is around it."""
     cutout, mosaic = measured.cutout, measured.cutout.mosaic
-    reach = round(AROUND_ARCMIN * 60 / mosaic.plane.pixel_arcsec)
+    reach = round(AROUND_ARCMIN * 60 / cutout.pixel_arcsec)
     centre = np.rint(cutout.origin + [measured.shape.y, measured.shape.x]).astype(int)
     around = tuple(slice(max(place - reach, 0), place + reach + 1) for place in centre)
     label = cutout.labels[measured.island][0]
@@ -135,7 +135,7 @@ def _is_galactic_around(measured: MeasuredObject) -> bool:
 def _is_wide(measured: MeasuredObject) -> bool:
     """Whether an island is as wide as Galactic emission, `GALACTIC_ARCMIN` or more."""
     sides = [np.ptp(one) for one in np.nonzero(measured.island)]
-    return bool(max(sides) * measured.cutout.mosaic.plane.pixel_arcsec / 60 > GALACTIC_ARCMIN)
+    return bool(max(sides) * measured.cutout.pixel_arcsec / 60 > GALACTIC_ARCMIN)
 
 
 def _near_bright_source(measured: MeasuredObject) -> bool:
@@ -172,6 +172,8 @@ def classify_island(
         Where it lies in its cluster; None for an island away from clusters, for which only its form counts.
     """
     doubts = _doubts(measured, flags, class_means)
+    if place is not None and place.distance_r500 > RELIC_R500:
+        doubts.insert(0, f"reaches into R500, but its centroid lies at {place.distance_r500:.2f} R500")
     decision = Decision("U", "; ".join(doubts)) if doubts else _by_form(measured, place)
     return Decision(decision.label, "; ".join([decision.reason, *_warnings(measured, flags, class_means)]))
 
@@ -281,7 +283,8 @@ def classify_cluster(
     if not decisions and others:
         return Decision("U", f"the emission inside R500 belongs to {', '.join(others)}")
     if not decisions:
-        return Decision("NDE", f"no island of its own within {RELIC_R500:g} R500; p_diffuse {p_diffuse:.2f}")
+        where = f"within R500, or centred within {RELIC_R500:g} R500"
+        return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}")
     counted = counted_candidates(decisions, fluxes)
     labels = sorted({one.label for one, counts in zip(decisions, counted, strict=True) if counts})
     faint = f"; below {SECOND_SHARE:g} of the brightest candidate, not counted"

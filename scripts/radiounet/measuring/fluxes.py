@@ -78,7 +78,7 @@ def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) ->
     # rms in Jy/beam of the unit, times the beams of the unit in one independent element
     rms = cutout.rms[y, x] * (independent / plane.beam_area_px)
     square = float(np.mean(np.square(rms, dtype=np.float64)))
-    inside = components_inside(cutout, region)
+    inside = lie_inside(cutout, region, cutout.components.places)
     # of a component all of its flux density is in doubt, or none
     amplitudes = cutout.components.flux_error[inside] * (independent / plane.beam_area_px)
     parts = [*amplitudes, SUBTRACTION_ERROR * compact, BLANKED_ERROR * filled]
@@ -89,11 +89,22 @@ def region_flux(cutout: Cutout, region: np.ndarray, calibration_error: float) ->
     return Flux(flux, error, noise, subtraction, compact, int(inside.sum()), blanked)
 
 
-def components_inside(cutout: Cutout, region: np.ndarray) -> np.ndarray:
-    """Which compact sources lie in a region, ``[component]`` bool."""
-    places = np.rint(np.stack([cutout.components.y, cutout.components.x])).astype(int)
+def lie_inside(cutout: Cutout, region: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Which positions lie on pixels of a region that have data, bool ``[position]``.
+
+    A table or another image may have components where this one is blank.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    region : ndarray of bool, ``[y, x]``
+    places : ndarray, ``[(y, x), position]``
+        Px; they may lie outside the cut-out.
+    """
+    nearest = np.rint(places).astype(int)
     limits = np.array(region.shape)[:, None] - 1
-    return region[tuple(np.clip(places, 0, limits))] & ((places >= 0) & (places <= limits)).all(axis=0)
+    on_cutout = ((nearest >= 0) & (nearest <= limits)).all(axis=0)
+    return (region & cutout.known)[tuple(np.clip(nearest, 0, limits))] & on_cutout
 
 
 def flux_at_150(

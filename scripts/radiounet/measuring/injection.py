@@ -21,7 +21,6 @@ from radiounet.images.image import read_plane
 from radiounet.images.noise import BOX_PX, local_rms, whole_boxes
 from radiounet.images.origins import check_maps, mask_peak, origin_error
 from radiounet.images.reading import fits_header, fits_plane
-from radiounet.measuring.cutouts import beam_covariance
 from radiounet.measuring.mocks import Box, Canvas, Mock
 from radiounet.measuring.object_scores import FOUND_FLUX
 from radiounet.network.masks import make_mask
@@ -103,8 +102,7 @@ class MockedImage:
 
     def canvas(self, y: float, x: float) -> Canvas:
         """What mocks around a pixel must know of the image."""
-        covariance = beam_covariance(self.plane, y, x)
-        return Canvas(self.plane.data.shape, self.plane.beam_area_px, covariance)
+        return Canvas.around(self.plane, y, x)
 
     def _normalised(self, image: np.ndarray) -> np.ndarray:
         beam_px = float(np.sqrt(self.plane.resolution_area_px / FWHM_AREA))
@@ -234,7 +232,7 @@ class MockedImage:
         new = self._mask_of(window, targets, cores) & ~alone & ~self.mask[window[0], window[1]]
         both = [_common(one, other) for one, other in zip(window, trial.mock.box, strict=True)]
         light = trial.mock.light[_within(both, trial.mock.box)]
-        share = light[new[_within(both, window)]].sum(dtype=float) / self.plane.beam_area_px
+        share = light[new[_within(both, window)]].sum(dtype=float) / trial.mock.total
         return bool(share >= FOUND_FLUX)
 
     def _mask_of(

@@ -18,7 +18,7 @@ from radiounet.images.origins import mask_provenance
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS, make_table
-from radiounet.measuring.completeness import brightest, flux_found, is_rising, next_fluxes
+from radiounet.measuring.completeness import brightest, fluxes_found, is_rising, next_fluxes
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
 from radiounet.network.model_cards import ModelCard
@@ -96,8 +96,8 @@ class _Series:
         if not self.found.any():
             return {}, join_notes(note, f"none was found up to {limit:.3g} mJy")
         trials = 1e3 * self.flux_jy[kept], self.found[kept], 1e3 * self.expected_jy
-        fluxes = {part: flux_found(*trials, part / 100) for part in PARTS}
-        within = {part: pair for part, pair in fluxes.items() if pair[0] <= limit}
+        pairs = zip(PARTS, fluxes_found(*trials, [part / 100 for part in PARTS]), strict=True)
+        within = {part: pair for part, pair in pairs if pair[0] <= limit}
         if missing := [f"{part} %" for part in PARTS if part not in within]:
             note = join_notes(note, f"{' and '.join(missing)} are not reached up to {limit:.3g} mJy")
         return within, note
@@ -111,7 +111,8 @@ class Site:
         x, y = to_pixels(scene.plane.wcs, cluster.ra_deg, cluster.dec_deg)
         self._place = float(y), float(x)
         self._canvas = scene.canvas(*self._place)
-        per_arcmin = 60 / np.sqrt(float(pixel_area_arcsec2(scene.plane.wcs, x, y)))
+        self._pixel_arcsec = float(np.sqrt(pixel_area_arcsec2(scene.plane.wcs, x, y)))
+        per_arcmin = 60 / self._pixel_arcsec
         self._r500_px = cluster.r500_arcmin * per_arcmin
         self.notes = []
         if np.isfinite(cluster.redshift):
@@ -163,7 +164,7 @@ class Site:
         beam = plane.resolution or plane.beam
         y, x = np.clip(np.round(self._place), 0, np.array(self._scene.rms.shape) - 1).astype(int)
         rms = self._scene.rms[y, x] * beam.area_arcsec2 / plane.beam.area_arcsec2
-        beams = area_px * plane.pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)
+        beams = area_px * self._pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)
         return float(10**-0.091 * rms * beams**0.789)
 
     def series(self) -> dict[str, _Series]:
@@ -208,8 +209,7 @@ class Site:
         return None
 
     def _is_free(self, mock: Mock) -> bool:
-        scene = self._scene
-        return is_free(mock, scene.mask, scene.has_data, scene.plane.beam_area_px)
+        return is_free(mock, self._scene.mask, self._scene.has_data)
 
 
 def _between(limits: tuple[float, float], part: float) -> float:

@@ -6,6 +6,9 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from radiounet.images.gaussian import gaussian_kernel
+from radiounet.images.geometry import pixel_area_arcsec2
+from radiounet.images.image import Plane
+from radiounet.measuring.cutouts import beam_covariance
 
 REACH = 7.0
 """A mock is drawn out to this many scale lengths; 0.7 % of an exponential halo lies beyond."""
@@ -22,13 +25,13 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Canvas:
-    """The image that mocks are added to.
+    """The image that mocks are added to, around a place.
 
     Attributes
     ----------
     shape : (int, int)
     beam_area_px : float
-        Solid angle that Jy/beam refers to.
+        Solid angle that Jy/beam refers to, in pixels of that place.
     covariance : ndarray
         Of the Gaussian beam that the image was made with, ``[[yy, yx], [xy, xx]]``, px2.
     """
@@ -36,6 +39,12 @@ class Canvas:
     shape: tuple[int, int]
     beam_area_px: float
     covariance: np.ndarray
+
+    @classmethod
+    def around(cls, plane: Plane, y: float, x: float) -> "Canvas":
+        """What mocks around a pixel must know of an image."""
+        area = plane.beam.area_arcsec2 / float(pixel_area_arcsec2(plane.wcs, x, y))
+        return cls(plane.data.shape, area, beam_covariance(plane, y, x))
 
     @property
     def blur_px(self) -> float:
@@ -53,13 +62,14 @@ class Mock:
         Rows and columns of the image; empty off the image.
     light : ndarray of float32, ``[y, x]``
         Jy/beam.
-    peak : float
-        Largest brightness, also off the image.
+    peak, total : float
+        Largest brightness, and the sum of all, also off the image.
     """
 
     box: Box
     light: np.ndarray
     peak: float
+    total: float
 
     @property
     def core(self) -> np.ndarray:
@@ -156,10 +166,10 @@ def _finished(canvas: Canvas, light: np.ndarray, y: np.ndarray, x: np.ndarray) -
         high = max(min(start + side, limit), low)
         box.append(slice(low, high))
         part.append(slice(low - start, high - start))
-    return Mock((box[0], box[1]), light[part[0], part[1]].astype(np.float32), peak)
+    return Mock((box[0], box[1]), light[part[0], part[1]].astype(np.float32), peak, canvas.beam_area_px)
 
 
-def is_free(mock: Mock, mask: np.ndarray, has_data: np.ndarray, beam_area_px: float) -> bool:
+def is_free(mock: Mock, mask: np.ndarray, has_data: np.ndarray) -> bool:
     """Whether a place is fit for a mock: data under most of its light, and its core outside the mask.
 
     Parameters
@@ -167,10 +177,8 @@ def is_free(mock: Mock, mask: np.ndarray, has_data: np.ndarray, beam_area_px: fl
     mock : Mock
     mask, has_data : ndarray of bool, ``[y, x]``
         Of the whole image.
-    beam_area_px : float
-        See `Canvas`.
     """
-    visible = mock.light[has_data[mock.box]].sum(dtype=float) / beam_area_px
+    visible = mock.light[has_data[mock.box]].sum(dtype=float) / mock.total
     if visible < LEAST_VISIBLE or not mock.core.any():
         return False
     return bool(mask[mock.box][mock.core].mean() <= MOST_COVERED)

@@ -11,7 +11,7 @@ from skimage.morphology import disk
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.measuring.cutouts import Cutout
-from radiounet.measuring.fluxes import Flux, components_inside, region_flux
+from radiounet.measuring.fluxes import Flux, lie_inside, region_flux
 from radiounet.measuring.profiles import AT_BOUND, NOT_CONVERGED, POOR, ExponentialFit, fit_exponential
 from radiounet.measuring.shapes import Shape, island_shape
 
@@ -122,7 +122,7 @@ class MeasuredObject:
         """Total of the fit, to infinity, and its error without that of the flux scale; NaN without one."""
         if self.fit is None:
             return float("nan"), float("nan")
-        area = self.cutout.mosaic.plane.beam_area_px
+        area = self.cutout.beam_area_px
         return self.fit.total / area, self.fit.total_error / area
 
     @cached_property
@@ -132,10 +132,10 @@ class MeasuredObject:
         y, x = np.indices(self.island.shape)
         radius = max(MIDDLE_BEAMS * cutout.mosaic.beam_px, MIDDLE * np.sqrt(self.island.sum() / np.pi))
         middle = np.hypot(y - self.shape.y, x - self.shape.x) < radius
-        sources = cutout.components.flux[components_inside(cutout, middle)]
+        sources = cutout.components.flux[lie_inside(cutout, middle, cutout.components.places)]
         galaxies = (cutout.residual - cutout.filled)[middle & cutout.blanked & cutout.known]
         compact = sources.sum() * plane.resolution_area_px / plane.beam_area_px
-        return float(compact + max(galaxies.sum() / plane.beam_area_px, 0))
+        return float(compact + max(galaxies.sum() / cutout.beam_area_px, 0))
 
 
 def exponential_fraction(level: float) -> float:

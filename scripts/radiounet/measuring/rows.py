@@ -6,6 +6,7 @@ from astropy.coordinates import SkyCoord
 from radiounet.images.geometry import to_sky
 from radiounet.measuring.columns import FIT, class_column
 from radiounet.measuring.cutouts import Cutout
+from radiounet.measuring.fluxes import lie_inside
 from radiounet.measuring.objects import MeasuredObject
 from radiounet.measuring.profiles import WITHIN_3, ExponentialFit
 from radiounet.network.architectures.registry import OTHER_CLASSES
@@ -22,8 +23,8 @@ def fit_row(measured: MeasuredObject, calibration_error: float) -> dict[str, obj
         return dict(NO_FIT)
     plane = measured.cutout.mosaic.plane
     # Jy/beam to uJy/arcsec2
-    brightness = 1e6 / (plane.beam_area_px * plane.pixel_arcsec**2)
-    side = plane.pixel_arcsec / 60
+    brightness = 1e6 / plane.beam.area_arcsec2
+    side = measured.cutout.pixel_arcsec / 60
     flux, noise = measured.fit_jy
     # the noise of the image is in the fit's own error
     error = np.linalg.norm([noise, measured.flux.subtraction_jy, calibration_error * flux])
@@ -96,5 +97,6 @@ def flux_columns(measured: MeasuredObject) -> dict[str, object]:
 
 def origin_columns(cutout: Cutout, region: np.ndarray) -> dict[str, object]:
     """Columns of the origin of compact sources; `region` is bool ``[y, x]``."""
-    y, x = np.rint(cutout.components.extended).astype(int)
-    return {"compact_origin": cutout.components.origin, "extended_count": int(region[y, x].sum())}
+    components = cutout.components
+    extended = lie_inside(cutout, region, components.extended)
+    return {"compact_origin": components.origin, "extended_count": int(extended.sum())}

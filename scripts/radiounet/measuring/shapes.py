@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy.signal import oaconvolve
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
-from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.images.gaussian import FWHM_TO_SIGMA, gaussian_kernel
 from radiounet.images.geometry import to_sky
 from radiounet.images.squares import offsets_deg
 from radiounet.measuring.cutouts import Cutout
@@ -61,7 +61,9 @@ def island_shape(cutout: Cutout, island: np.ndarray) -> Shape:
     east, north = on_sky_arcmin(cutout, y - centre[0], x - centre[1], centre)
     moments = np.cov(np.stack([east, north]), aweights=weight) if y.size > 2 else np.zeros((2, 2))
     (small, large), axes = np.linalg.eigh(moments)
-    beam = (cutout.mosaic.beam_px * FWHM_TO_SIGMA * cutout.mosaic.plane.pixel_arcsec / 60) ** 2
+    dy, dx = np.eye(2)
+    across = axes[:, 0] @ on_sky_arcmin(cutout, dy, dx, centre)
+    beam = across @ cutout.covariance @ across
     return Shape(
         float(centre[0]),
         float(centre[1]),
@@ -84,10 +86,10 @@ def on_sky_arcmin(cutout: Cutout, dy: np.ndarray, dx: np.ndarray, place: np.ndar
 def smoothed_snr(cutout: Cutout) -> np.ndarray:
     """Residual smoothed to `SMOOTH_BEAMS` over its rms, ``[y, x]``.
 
-    A beam-correlated noise falls by the ratio of the widths.
+    Both axes of the beam grow alike, so a beam-correlated noise falls by the ratio of the widths.
     """
-    sigma = np.sqrt(SMOOTH_BEAMS**2 - 1) * cutout.mosaic.beam_px * FWHM_TO_SIGMA
-    smooth = ndimage.gaussian_filter(cutout.filled, sigma, mode="constant", truncate=3)
+    kernel = gaussian_kernel((SMOOTH_BEAMS**2 - 1) * cutout.covariance)
+    smooth = oaconvolve(cutout.filled, kernel, mode="same")
     return smooth * SMOOTH_BEAMS / cutout.rms
 
 
@@ -96,7 +98,7 @@ def largest_size(cutout: Cutout, inside: np.ndarray, centre: np.ndarray) -> floa
     y, x = np.nonzero(inside & (smoothed_snr(cutout) > LEVEL_SNR))
     if not y.size:
         return float("nan")
-    side = cutout.mosaic.plane.pixel_arcsec / 60
+    side = cutout.pixel_arcsec / 60
     east, north = on_sky_arcmin(cutout, y - centre[0], x - centre[1], centre) / side
     return largest_size_px(north, east) * side
 

@@ -318,3 +318,18 @@ def test_a_frequency_that_nobody_said_is_told(mosaics, caplog):
     row = mosaics.measure(release=OWN_IMAGES)
     assert row["note"] == "no frequency in the image: 144 MHz assumed"
     assert caplog.text.count("P1_image.fits: no frequency in the image: 144 MHz assumed") == 1
+
+
+def test_a_cluster_at_the_end_of_a_long_island_is_no_cluster_without_emission(mosaics):
+    """The island reaches from 16 px beside the cluster to the border, 150 px on the other side."""
+    y, x = np.mgrid[:N_PX, :N_PX] - CENTRE_PX
+    mask = ((np.abs(y) < 16) & (x >= -16)).astype(np.uint8)
+    row = mosaics.add(image=FAINT * mask, mask=mask, probability=0.9 * mask).measure(r500_arcmin=1.0)
+    assert row["mask_fraction"] == 1
+    assert row["flux_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 9 / BEAM_PX, rel=0.1)
+    assert (row["class"], row["island_count"]) == ("U", 1)
+    assert row["islands"].startswith("RUN J")
+    # (150 - 16) / 2 px of 4.5"
+    assert row["reason"].startswith("U: reaches into R500, but its centroid lies at 5.0")
+    assert row["flag_edge"]
+    assert mosaics.cutout.own.any()

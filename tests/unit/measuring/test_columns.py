@@ -1,6 +1,8 @@
+import re
+
 from astropy.table import Table
 
-from radiounet.measuring.columns import CLUSTERS, ISLANDS, LIMITS, number_formats
+from radiounet.measuring.columns import CLUSTERS, ISLANDS, LIMITS, TABLES, number_formats
 
 OF_LARGE_NUMBERS = {"W / Hz": 3.2e25, "solMass": 7.1e14}
 
@@ -22,3 +24,9 @@ def test_a_number_has_the_digits_of_its_column():
     assert forms["dec_deg"] % table["dec_deg"][0] == "-0.50000"
     assert forms["redshift"] % table["redshift"][0] == "nan"
     assert "name" not in forms
+
+
+def test_every_description_can_be_read_alone():
+    for kind, columns in TABLES.items():
+        for name, one in columns.items():
+            assert not re.match(r"(It|Its|Their|They|The same)\b", one.description), (kind, name)

@@ -8,6 +8,7 @@ from radiounet.measuring.completeness import (
     brightest,
     fit_completeness,
     flux_found,
+    fluxes_found,
     is_rising,
     next_fluxes,
 )
@@ -61,6 +62,28 @@ def test_errors_of_local_fits_are_those_of_repetitions(part):
         measured, error = flux_found(flux, found, EXPECTED, part)
         pulls.append(measured / error * np.log(measured / (place * (part / (1 - part)) ** width)))
     assert 0.75 < np.std(pulls) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("place", "width", "trials", "seed"),
+    [(20.0, 1.0, 48, 28), (10.0, 1.3, 24, 13), (10.0, 1.3, 24, 43), (10.0, 2.0, 48, 6), (10.0, 2.0, 48, 12)],
+)
+def test_where_local_fits_cross_one_function_of_all_trials_counts(place, width, trials, seed):
+    drawn = trials_of(np.random.default_rng(seed), place, width, trials)
+    local = [flux_found(*drawn, EXPECTED, part)[0] for part in (0.5, 0.9)]
+    assert local[0] > local[1]
+    (half, half_error), (most, most_error) = fluxes_found(*drawn, EXPECTED, (0.5, 0.9))
+    one = fit_completeness(*drawn, EXPECTED)
+    # logit 0.9 is ln 9
+    assert (half, most) == pytest.approx((np.exp(one.place), np.exp(one.place) * 9**one.width))
+    assert half < most
+    assert (half_error, most_error) == (one.error(0.5), one.error(0.9))
+
+
+def test_where_local_fits_rise_they_count():
+    drawn = trials_of(np.random.default_rng(1), 10.0, 0.5)
+    local = [flux_found(*drawn, EXPECTED, part) for part in (0.5, 0.9)]
+    assert fluxes_found(*drawn, EXPECTED, (0.5, 0.9)) == local
 
 
 def test_outcomes_that_can_be_separated_have_a_finite_fit():

@@ -18,6 +18,7 @@ from radiounet.measuring.clusters import ClusterMeter, MosaicProducts
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import region_flux
+from radiounet.measuring.objects import measure_object
 from radiounet.settings.components import ComponentTable
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
@@ -330,3 +331,49 @@ def test_a_row_says_where_its_compact_sources_come_from(tmp_path):
     assert rows[1]["compact_mjy"] == pytest.approx(40, rel=0.02)
     # without files nothing changes
     assert all(str(rows[0][key]) == str(rows[2][key]) for key in rows[0])
+
+
+def blank_at(rows, columns=np.s_[:]):
+    """The image of the halo and its sources, a part of which has no data."""
+    data = paint(N_PX, 4.5, 20, SOURCES)
+    data[rows, columns] = np.nan
+    return data
+
+
+def test_components_beyond_the_data_are_in_no_number_and_no_error(tmp_path):
+    """Of the two 1 Jy ones with errors of 0.1 Jy, one is compact and one is extended."""
+    data = blank_at(np.s_[190:])
+    mask = np.where(np.isnan(data), 255, mosaic(data).mask)
+    paths = [str(tmp_path / f"{kind}.fits") for kind in ("image", "probability", "mask")]
+    write_products(paths, Plane(data, GRID, Beam(20, 20)), np.where(mask == 1, 0.8, 0.1), mask)
+    survey, cluster = Survey(DR2, [Mosaic("P1", RA, DEC, 3 * N_PX)]), Cluster("A 1", RA, DEC, 0.2, 4.5)
+    beyond = [(205.0, 160.0, 1.0), (208.0, 150.0, 1.0)]  # R500 is 60 px
+    more = {"E_Total_flux": [0.3] * 4 + [100.0] * 2, "DC_Maj": [0.0] * 5 + [60.0], "DC_Min": [0.0] * 6}
+    rows = []
+    for sources, columns in ((SOURCES, {}), (SOURCES + beyond, more)):
+        files = of_table(table(tmp_path / "t.fits", sources, **columns))
+        meter = ClusterMeter(survey, [MosaicProducts("P1", *paths)], None, MeasureOptions(), [cluster], files)
+        rows.append(meter.measure(cluster, "P1")[0])
+    assert [(row["compact_count"], row["extended_count"]) for row in rows] == [(3, 0)] * 2
+    assert all(str(rows[0][key]) == str(rows[1][key]) for key in rows[0])
+
+
+def test_a_component_in_a_hole_of_the_data_is_not_in_the_middle_of_an_island(tmp_path):
+    data, measured = blank_at(np.s_[166:181]), []
+    for sources in (SOURCES, [*SOURCES, (173.0, 160.0, 0.03)]):
+        found = cut_out(mosaic(data, of_table(table(tmp_path / "t.fits", sources))), PART)
+        measured.append(measure_object(found, (found.labels > 0) & found.known, 0.1))
+    # without the source at row 172.3, which is in the hole as well
+    assert [one.flux.compact_count for one in measured] == [2, 2]
+    assert [one.grown.compact_count for one in measured] == [2, 2]
+    assert measured[0].central_jy == pytest.approx(0.020, rel=0.1)
+    assert measured[1].central_jy == pytest.approx(measured[0].central_jy, rel=0.01)
+
+
+def test_sources_of_a_6_arcsec_image_beyond_the_data_do_not_count(tmp_path):
+    files = Fetched(tmp_path).image("P1").run()
+    found = cut_out(mosaic(blank_at(np.s_[140:157], np.s_[163:180]), files), PART)
+    y, x = found.components.places + 40
+    gone = np.hypot(y - 148.0, x - 171.4) < 8
+    assert gone.any()
+    assert region_flux(found, np.ones((240, 240), bool), 0.0).compact_count == len(y) - gone.sum()

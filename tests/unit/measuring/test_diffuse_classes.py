@@ -413,3 +413,34 @@ def test_a_cluster_whose_r500_does_not_reach_an_island_may_own_a_part_as_a_relic
     row = measured(bar(0, 0, 100, 5, 0), small, [small, large])
     assert row["island_count"] == 1
     assert "a part of an island shared with large" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("away_px", "label", "count", "reason"),
+    [
+        (25, "U", 1, "U: centroid at 1.2"),  # radial
+        (95, "U", 1, "U: reaches into R500, but its centroid lies at 4.7"),
+        (110, "U", 1, "U: reaches into R500, but its centroid lies at 5.4"),
+        (125, "NDE", 0, "no island of its own within R500, or centred within 1.5 R500"),
+    ],
+)
+def test_a_cluster_beside_a_long_island_has_it_where_it_reaches_into_r500(away_px, label, count, reason):
+    """The island ends at 100 px; R500 is 20 px."""
+    cluster = Cluster("C", RA, DEC - away_px * 4.5 / 3600, 0.2, 1.5)
+    row = measured(bar(0, 0, 200, 6, 0), cluster)
+    assert (row["class"], row["island_count"]) == (label, count)
+    assert row["reason"].startswith(reason)
+    assert ("flux_mjy" in row) == (count > 0)
+
+
+def test_an_island_centred_too_far_out_is_no_relic_though_it_reaches_into_r500():
+    row = measured(bar(125, 0, 160, 25, 90))  # 50 px to either side; R500 is 80 px
+    assert (row["class"], row["island_count"], row["relic_count"]) == ("U", 1, 0)
+    assert "its centroid lies at 1.55 R500" in row["reason"]
+
+
+def test_an_island_centred_too_far_out_leaves_the_class_to_others():
+    row = measured(halo() + bar(125, 0, 140, 5, 0))
+    assert (row["class"], row["island_count"], row["relic_count"]) == ("cRH", 2, 0)
+    assert "U: reaches into R500, but its centroid lies at 1.55 R500" in row["reason"]
+    assert row["halo_flux_mjy"] == pytest.approx(measured(halo())["halo_flux_mjy"], rel=0.02)

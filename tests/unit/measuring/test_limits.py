@@ -1,5 +1,8 @@
 """Mock objects in small images; a stand-in for the network calls diffuse what is bright after smoothing."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.cosmology import FlatLambdaCDM
@@ -9,8 +12,10 @@ from astropy.table import Table
 from scipy import ndimage
 from scipy.special import expit
 
+from maps import broad_plane
 from models import tiny_card
 from radiounet.errors import OriginError
+from radiounet.images.geometry import to_sky
 from radiounet.images.image import place_of
 from radiounet.images.products import Products
 from radiounet.images.resampling import prepare_image
@@ -19,7 +24,7 @@ from radiounet.measuring.clusters import MosaicProducts
 from radiounet.measuring.columns import LIMITS
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.limits import Site, find_limits, measure_limits
-from radiounet.measuring.mocks import halo
+from radiounet.measuring.mocks import Canvas, halo
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import ModelCard, model_folder, read_card, write_card
@@ -174,6 +179,17 @@ def test_the_relation_of_bruno_by_hand(walk):
     (row,) = walk.limits(CLUSTER)
     # 0.3: 4.454 kpc per arcsec; 6 times 200 kpc are 269.4"; 269.4^2 / 20^2 = 181.4 beams, in mJy, rms 0.1
     assert row["bruno_limit_mjy"] == pytest.approx(10**-0.091 * 0.1 * 181.4**0.789, rel=0.1)
+
+
+def test_the_relation_of_bruno_holds_far_from_the_middle_of_an_image():
+    plane = broad_plane()
+    canvas = partial(Canvas.around, plane)
+    scene = SimpleNamespace(plane=plane, canvas=canvas, rms=np.full_like(plane.data, 1e-3))
+    limits = []
+    for column in (1200, 2200):
+        ra, dec = (float(one) for one in to_sky(plane.wcs, column, 150))
+        limits.append(Site(Cluster("C", ra, dec, 0.02, 45.0), scene, OPTIONS, COSMOLOGY).bruno_jy)
+    assert limits[1] == pytest.approx(limits[0], rel=1e-3)
 
 
 def test_a_cluster_without_redshift_has_mocks_by_its_r500(walk):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from maps import broad_plane
 from radiounet.measuring.mocks import Canvas, Mock, halo, is_free, relic
 
 BEAM_AREA_PX = 22.0
@@ -88,7 +89,7 @@ def test_off_the_image_a_mock_loses_its_light_but_not_its_peak():
     assert cut.light.sum() / BEAM_AREA_PX == pytest.approx(0.5, abs=0.03)
     gone = halo(SHARP, (-500.0, 900.0), 12.0, 1.0, 0.0)
     assert gone.light.size == 0
-    assert not is_free(gone, np.zeros((401, 401), bool), np.ones((401, 401), bool), BEAM_AREA_PX)
+    assert not is_free(gone, np.zeros((401, 401), bool), np.ones((401, 401), bool))
 
 
 def test_the_region_of_a_halo_reaches_three_radii():
@@ -106,7 +107,7 @@ def test_a_place_in_the_mask_is_not_free(covered, free):
     rows, columns = np.nonzero(mock.core)
     count = int(covered * len(rows))
     mask[rows[:count] + mock.box[0].start, columns[:count] + mock.box[1].start] = True
-    assert is_free(mock, mask, np.ones((401, 401), bool), BEAM_AREA_PX) is free
+    assert is_free(mock, mask, np.ones((401, 401), bool)) is free
 
 
 @pytest.mark.parametrize(("first_row", "free"), [(195, True), (210, False)])
@@ -114,4 +115,13 @@ def test_a_place_without_data_is_not_free(first_row, free):
     has_data = np.zeros((401, 401), bool)
     has_data[first_row:] = True
     mock = halo(SHARP, MIDDLE, 20.0, 1.0, 0.0)
-    assert is_free(mock, np.zeros((401, 401), bool), has_data, BEAM_AREA_PX) is free
+    assert is_free(mock, np.zeros((401, 401), bool), has_data) is free
+
+
+@pytest.mark.parametrize("column", [1200, 2200])
+def test_a_mock_has_1_jy_on_the_pixels_of_its_place(column):
+    plane = broad_plane()
+    mock = halo(Canvas.around(plane, 150, column), (150, column), 15.0, 1.0, 0.0)
+    y, x = np.mgrid[mock.box]
+    flux = mock.light.ravel() * plane.relative_area(y.ravel(), x.ravel()) / plane.beam_area_px
+    assert flux.sum() == pytest.approx(1, rel=0.01)

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.signal import oaconvolve
 
+from maps import broad_plane
 from radiounet.images.beams import Beam
+from radiounet.images.gaussian import gaussian_kernel
+from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, grid_wcs
-from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
+from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.measuring.cutouts import MeasuredMosaic, beam_covariance, cut_out
 from radiounet.measuring.objects import (
     EXCESS_ERROR,
     LEAST_FRACTION,
@@ -16,6 +21,7 @@ from radiounet.measuring.objects import (
     exponential_fraction,
     measure_object,
 )
+from radiounet.measuring.rows import fit_row
 
 N_PX, RMS = 240, 1e-5
 BEAM_PX = np.pi / (4 * np.log(2)) * 20**2 / 4.5**2
@@ -149,3 +155,27 @@ def test_where_compact_sources_outshine_the_island_its_edge_says_nothing():
     found = measured(light, light > 6e-5, source)
     assert found.flux.compact_jy > 2 * found.flux.flux_jy
     assert found.held_fraction == OUTSHONE_FRACTION
+
+
+@pytest.mark.parametrize("column", [1200, 2200])
+def test_a_fit_has_the_pixels_of_its_place(column):
+    plane = broad_plane()
+    part = np.s_[0:300, column - 200 : column + 200 - max(column - 2200, 0)]
+    y, x = np.mgrid[part]
+    places = (unit_vectors(*to_sky(plane.wcs, *place)) for place in ((x, y), (column, 150)))
+    radii = separation_deg(*places) * 60 / 40  # of 40 arcmin
+    peak = 5.0 * plane.beam.area_arcsec2 / (2 * np.pi * (40 * 60) ** 2)  # of 5 Jy
+    light = oaconvolve(
+        peak * np.exp(-radii), gaussian_kernel(beam_covariance(plane, 150, column)), mode="same"
+    )
+    noise = 1e-3 * np.random.default_rng(3).standard_normal(light.shape)
+    plane.data[part] = light + peak * noise
+    mask = np.zeros(plane.data.shape, np.uint8)
+    mask[part] = light > 0.05 * peak
+    probability = np.where(mask, 0.8, 0.1).astype(np.float32)
+    flat = MeasuredMosaic(plane, 0 * plane.data, 1e-3 * peak + 0 * plane.data, probability, mask)
+    found = measure_object(cut_out(flat, part), mask[part] == 1, 0.1)
+    row = fit_row(found, 0.1)
+    assert row["fit_flux_mjy"] == pytest.approx(5000, rel=0.02)
+    assert row["fit_re_arcmin"] == pytest.approx(40, rel=0.01)
+    assert row["fit_i0_ujy_arcsec2"] == pytest.approx(1e6 * peak / plane.beam.area_arcsec2, rel=0.02)

@@ -1,12 +1,15 @@
 """Sizes of islands wherever they lie on the sky."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from radiounet.images.image import grid_wcs
-from radiounet.measuring.shapes import on_sky_arcmin
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.measuring.cutouts import MeasuredMosaic, beam_covariance, cut_out, shape_covariance
+from radiounet.measuring.shapes import island_shape, on_sky_arcmin, smoothed_snr
 
 
 @pytest.mark.parametrize("away_px", [0.3, 0.5, 1.0, 2.0, 10.0])
@@ -19,3 +22,36 @@ def test_offsets_beside_a_pole_are_as_long_as_anywhere(away_px, pole):
         offsets = on_sky_arcmin(cutout, np.array([1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0]), place)
         lengths = np.hypot(*offsets) / (4.5 / 60)
         np.testing.assert_allclose(lengths, [1, 1, np.sqrt(2)], rtol=1e-6)
+
+
+def gaussian(n_px, covariance):
+    """Gaussian of a covariance in the middle of a square, its peak 1."""
+    offsets = np.stack(np.mgrid[:n_px, :n_px] - (n_px - 1) / 2, axis=-1)
+    return np.exp(-0.5 * np.einsum("...i,ij,...j", offsets, np.linalg.inv(covariance), offsets))
+
+
+@pytest.mark.parametrize("frame", ["RA---SIN DEC--SIN", "GLON-SIN GLAT-SIN"])
+@pytest.mark.parametrize("beam", [Beam(35, 35), Beam(60, 20, 120), Beam(60, 20, 30), Beam(60, 20, 75)])
+def test_the_width_is_without_the_beam_that_lies_across(beam, frame):
+    """Of Gaussians 360" long and 60" wide as they are without the beam."""
+    wcs = grid_wcs(150.0, 40.0, 301, 4.5)
+    wcs.wcs.ctype = frame.split()
+    wcs.wcs.radesys = "ICRS" if frame.startswith("RA") else ""
+    wcs.wcs.set()
+    plane = Plane(np.zeros((301, 301), np.float32), wcs, Beam(20, 20), beam)
+    light = gaussian(
+        301, shape_covariance(plane, 150, 150, Beam(360, 60, 120)) + beam_covariance(plane, 150, 150)
+    )
+    mask = (light > 1e-4).astype(np.uint8)
+    plane.data[...] = light + 1e-2 * np.random.default_rng(1).standard_normal(light.shape)
+    mosaic = MeasuredMosaic.of(plane, 0.9 * mask.astype(np.float32), mask)
+    cutout = replace(cut_out(mosaic, np.s_[0:301, 0:301]), residual=light, filled=light)  # nothing taken away
+    assert 60 * island_shape(cutout, mask == 1).width_arcmin == pytest.approx(60, rel=0.02)
+
+
+def test_an_image_is_smoothed_to_a_beam_of_both_axes_twice_as_long():
+    covariance = np.array([[30.0, 14.0], [14.0, 16.0]])
+    beam = gaussian(161, covariance)
+    found = smoothed_snr(SimpleNamespace(covariance=covariance, filled=beam, rms=np.ones_like(beam)))
+    # a quarter of the peak, over half of the noise
+    np.testing.assert_allclose(found, 0.5 * gaussian(161, 4 * covariance), atol=1e-4)
