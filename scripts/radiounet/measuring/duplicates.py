@@ -95,7 +95,6 @@ def _keep(
         return len(prints[island] & covered) / len(prints[island])
 
     others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
-    others = [island for island in others if share(island) < 0.5]
     for island in sorted(others, key=lambda island: (-owned[island], island)):
         if share(island) < 0.5:  # of what has been kept by now
             kept.append(island)

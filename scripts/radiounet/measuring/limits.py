@@ -25,7 +25,7 @@ from radiounet.network.model_cards import ModelCard
 from radiounet.settings.limits import LimitOptions
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_tables import TYPICAL_R500_KPC, clusters_to_measure
-from radiounet.survey.cosmology import arcmin_per_kpc
+from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def measure_limits(
     precision = None
     if chosen:
         scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
-        found = iter(find_limits(chosen, scene, options, FlatLambdaCDM(measure.h0, measure.omega_m)))
+        found = iter(find_limits(chosen, scene, options, flat_cosmology(measure.h0, measure.omega_m)))
         precision = scene.precision
     # in the order of the list, as `join_limits` tells rows of the same name and place apart
     rows = [next(found) if cluster.measurable else unlimited(cluster) for cluster in mine]

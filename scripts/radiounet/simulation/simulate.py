@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
@@ -31,6 +30,7 @@ from radiounet.simulation.galaxies import (
     add_spirals,
 )
 from radiounet.simulation.instrument import Instrument, Observation
+from radiounet.survey.cosmology import flat_cosmology
 
 # what a pixel is confused by; the CAUSE plane holds the index
 CAUSES = (
@@ -141,7 +141,7 @@ def draw_sky(
     options: SimulateOptions, instrument: Instrument, rms: np.ndarray, rng: np.random.Generator
 ) -> tuple[Layers, Target, list[SimulatedCluster]]:
     """Draw everything that shines, on the whole grid."""
-    cosmology = FlatLambdaCDM(70, 0.3)
+    cosmology = flat_cosmology(70, 0.3)
     layers = Layers.empty(instrument.size)
     target = Target(rms, instrument.beam_px, options)
     area_deg2 = (instrument.size * options.pixel_arcsec / 3600) ** 2

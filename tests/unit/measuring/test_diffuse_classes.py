@@ -218,6 +218,17 @@ def test_an_island_that_is_more_galactic_than_diffuse_has_the_flag():
         assert (row["class"], row["flag_galactic"]) == (label, label == "U")
 
 
+def test_an_island_is_no_galactic_surroundings_of_its_own():
+    """It fills half of the image, and would bring the mean of the whole to 0.3."""
+    wide = halo(radius=73)
+    inside = wide > 0.7 * RMS
+    assert 0.5 < inside.mean() < 0.6
+    classes = {"Galactic": np.where(inside, 140, 0).astype(np.uint8)}
+    assert not measured(wide, classes=classes)["flag_galactic"]
+    classes["Galactic"][~inside] = 90  # 0.35 of 255
+    assert measured(wide, classes=classes)["flag_galactic"]
+
+
 def test_an_island_of_two_clusters_belongs_to_the_nearer_and_says_so():
     near = replace(CLUSTER, name="near")
     far = Cluster("far", RA, DEC + 70 * 4.5 / 3600, 0.2, 6.0)
