@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.errors import BeamError, ConfigError
-from radiounet.images.gaussian import FWHM_AREA, beam_numbers
+from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA, beam_numbers
 from radiounet.images.squares import BEAM_TOLERANCE
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,14 @@ class Beam:
     def area_arcsec2(self) -> float:
         """Solid angle of the Gaussian, arcsec2."""
         return FWHM_AREA * self.major_arcsec * self.minor_arcsec
+
+    @property
+    def covariance_arcsec2(self) -> np.ndarray:
+        """Covariance of the Gaussian, order east, north; arcsec2."""
+        angle = np.radians(self.angle_deg)
+        axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])
+        widths = FWHM_TO_SIGMA * np.array([self.major_arcsec, self.minor_arcsec])
+        return axes.T @ np.diag(widths**2) @ axes
 
     def matches(self, fwhm_arcsec: float) -> bool:
         """Whether this is the circular beam of that width, within 2 %."""
