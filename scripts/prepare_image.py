@@ -1,6 +1,6 @@
 """Bring one of the user's own images to the beam and pixel scale of a model."""
 
-from radiounet.images.beams import Beam
+from radiounet.images.beams import Beam, beam_can_be_given
 from radiounet.images.resampling import prepare_image
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.running.stage import run_stage, stage_parser
@@ -22,7 +22,8 @@ def main() -> None:
     def work() -> None:
         card = read_card(model_folder(args.settings.segmentation.model))
         beam = Beam.from_text(image.beam) if image.beam else None
-        prepare_image(image.path, args.out, card.pixel_arcsec, card.beam_arcsec, beam)
+        with beam_can_be_given("mosaics.images[].beam in the configuration"):
+            prepare_image(image.path, args.out, card.pixel_arcsec, card.beam_arcsec, beam)
 
     run_stage(args, work, outputs=[args.out], reads=[image.path], name=args.name)
 

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ NUMBER = r"\s*([-+\d.]+(?:[EeDd][-+]?\d+)?)"
 AIPS = re.compile(rf"CLEAN\s+BMAJ={NUMBER}\s+BMIN={NUMBER}\s+BPA={NUMBER}")
 KEYS = ("BMAJ", "BMIN", "BPA")
 BEAM_HELP = "beam of the image: MAJ,MIN,PA or one FWHM, arcsec and deg (default: as in its header)"
-ADVICE = "the beam must be in the header (deg), or given: --beam, or mosaics.images[].beam in a configuration"
+ADVICE = "write BMAJ, BMIN and BPA (deg) into its header"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,17 @@ class Beam:
         try:
             return _checked(cls(*beam_numbers(text)), f"the beam {text!r}")
         except (ValueError, BeamError) as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(str(error).removesuffix(f": {ADVICE}")) from None
+
+
+@contextmanager
+def beam_can_be_given(option: str) -> Iterator[None]:
+    """Make a `BeamError` raised inside, where it says what to do, name the option that gives a beam, too."""
+    try:
+        yield
+    except BeamError as error:
+        error.args = (str(error).replace(ADVICE, f"{ADVICE}, or give the beam: {option}"),)
+        raise
 
 
 def choose_beam(given: Beam | None, header: fits.Header, table: Table | None, path: str | Path) -> Beam:

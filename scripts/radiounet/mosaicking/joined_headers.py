@@ -107,7 +107,7 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS)
             beam = read_beam(header, table, path)
             resolution = read_resolution(header, beam, path)
         except BeamError as error:
-            logger.warning("%s: the result has no beam in its header", error)
+            logger.warning("%s; the result has no beam in its header", error)
             continue
         wcs, plane = celestial_plane(data, header, path)
         stored = StoredPlane(path, plane, wcs, header)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from radiounet.errors import BadDataError, ConfigError
-from radiounet.images.beams import Beam
+from radiounet.images.beams import Beam, beam_can_be_given
 from radiounet.images.image import open_plane, place_of
 from radiounet.images.products import segment_files
 from radiounet.images.reading import ecsv_table, naming
@@ -72,7 +72,8 @@ def segment_image(
         probability, mask = files["probability"], files["mask"]
         prepared = files["prepared"]
         with naming(image), atomic(prepared) as temporary:
-            prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
+            with beam_can_be_given("--beam"):
+                prepare_image(image, str(temporary), card.pixel_arcsec, card.beam_arcsec, beam)
             # an image, a table or a model that cannot be used deletes nothing
             try:
                 compact.sources(open_plane(temporary))

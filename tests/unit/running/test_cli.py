@@ -224,6 +224,26 @@ def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
         assert re.search(said, done.stderr)
 
 
+def test_a_missing_beam_is_to_be_given_where_it_can_be(tmp_path):
+    """Of these verbs only segment has an option for it."""
+    image = write_image(tmp_path / "a.fits", 1.0, BUNIT="JY/BEAM")
+    weight = write_image(tmp_path / "w.fits", 1.0)
+    out = tmp_path / "out"
+    products = ("--out", out, "--out-weight", tmp_path / "ow.fits")
+    for status, has_option, *arguments in (
+        (65, True, "segment", image, "--out", out),
+        (65, False, "compare", "--ours", image, "--published", image, "--out", out),
+        (0, False, "mosaic", "--image", image, "--weight", weight, "--like", image, *products),
+    ):
+        done = start(f"radiounet {arguments[0]}", *arguments[1:])
+        assert done.returncode == status
+        assert (
+            f"{image} has no BMAJ and no BMIN: write BMAJ, BMIN and BPA (deg) into its header" in done.stderr
+        )
+        assert ("or give the beam: --beam" in done.stderr) == has_option
+        assert "mosaics.images" not in done.stderr
+
+
 def test_a_table_of_components_that_cannot_be_used_deletes_nothing(tmp_path):
     model = tmp_path / "models" / "tiny"
     write_tiny_model(model)
