@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.errors import BeamError, ConfigError
-from radiounet.images.gaussian import FWHM_AREA, beam_numbers
+from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA, beam_numbers
 from radiounet.images.squares import BEAM_TOLERANCE
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,10 @@ NUMBER = r"\s*([-+\d.]+(?:[EeDd][-+]?\d+)?)"
 AIPS = re.compile(rf"CLEAN\s+BMAJ={NUMBER}\s+BMIN={NUMBER}\s+BPA={NUMBER}")
 KEYS = ("BMAJ", "BMIN", "BPA")
 BEAM_HELP = "beam of the image: MAJ,MIN,PA or one FWHM, arcsec and deg (default: as in its header)"
-ADVICE = "the beam must be in the header (deg), or given: --beam, or mosaics.images[].beam in a configuration"
+ADVICE = (
+    "write BMAJ, BMIN and BPA (deg) into its header; radiounet segment also takes --beam, and a run "
+    "mosaics.images[].beam"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Beam:
     def area_arcsec2(self) -> float:
         """Solid angle of the Gaussian, arcsec2."""
         return FWHM_AREA * self.major_arcsec * self.minor_arcsec
+
+    @property
+    def covariance_arcsec2(self) -> np.ndarray:
+        """Covariance of the Gaussian, order east, north; arcsec2."""
+        angle = np.radians(self.angle_deg)
+        axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])
+        widths = FWHM_TO_SIGMA * np.array([self.major_arcsec, self.minor_arcsec])
+        return axes.T @ np.diag(widths**2) @ axes
 
     def matches(self, fwhm_arcsec: float) -> bool:
         """Whether this is the circular beam of that width, within 2 %."""
@@ -183,7 +194,7 @@ def _checked(beam: Beam, where: str) -> Beam:
         return beam
     if beam.is_round:
         return Beam(beam.major_arcsec, beam.minor_arcsec)
-    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}: {ADVICE}")
+    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}")
 
 
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path: str | Path) -> None:

@@ -34,7 +34,8 @@ FARTHEST_LONGITUDE_DEG = 720.0
 KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 LONGITUDE, LATITUDE = re.compile(r"(RA--|.LON)-"), re.compile(r"(DEC-|.LAT)-")
 SKY_CARDS = ("LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH", "MJD-OBS", "DATE-OBS")
-SIP = re.compile(r"[AB]P?_(ORDER|DMAX|\d+_\d+)")
+SIP = re.compile(r"([AB])(P?_)(ORDER|DMAX|(\d+)_(\d+))")
+INDEXED = re.compile(r"(PC|CD|PV)(?:(\d+)_(\d+)|(\d{3})(\d{3}))")
 YEAR = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
 AXIS_KIND = re.compile(r"CTYPE([1-9]\d?)")
 HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
@@ -53,14 +54,14 @@ FREQUENCY_TOLERANCE = 0.01
 def legible(header: fits.Header) -> fits.Header:
     """Copy of a header in which every card can be read.
 
-    The first card of a keyword counts. What is no FITS value (``NaN``, a number gone
-    wrong) becomes text, and what is not printable a question mark; comments are left out.
+    The first card of a keyword counts, and ``PC01_02`` is ``PC1_2``. What is no FITS value (``NaN``,
+    a number gone wrong) becomes text, what is not printable a question mark; comments are left out.
     """
     clean = fits.Header()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         for card in header.cards:
-            keyword = card.keyword
+            keyword = _with_plain_indices(card.keyword)
             if not KEYWORD.fullmatch(keyword) or keyword in ("COMMENT", "CONTINUE", "END"):
                 continue
             value = _value(card)
@@ -69,6 +70,14 @@ def legible(header: fits.Header) -> fits.Header:
             elif keyword not in clean and not isinstance(value, fits.card.Undefined | None):
                 clean[keyword] = printable(value) if isinstance(value, str) else value
     return clean
+
+
+def _with_plain_indices(keyword: str) -> str:
+    """``PC1_2`` for ``PC01_02`` and ``PC001002``; likewise of CD and PV."""
+    if not (found := INDEXED.fullmatch(keyword)):
+        return keyword
+    first, second = (int(index) for index in found.groups()[1:] if index)
+    return f"{found[1]}{first}_{second}"
 
 
 def _value(card: fits.Card) -> object:
@@ -201,21 +210,22 @@ def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
             if (key := f"PV{old}_{number}") in header:
                 sky[f"PV{new}_{number}"] = _number(header, key)
         for new_other, old_other in enumerate(axes, start=1):
-            for key in _matrix_names(matrix, old, old_other):
-                if key in header:
-                    sky[f"{key[:2]}{new}_{new_other}"] = _number(header, key)
+            if (key := f"{matrix}{old}_{old_other}") in header:
+                sky[f"{matrix}{new}_{new_other}"] = _number(header, key)
         for other in set(range(1, header["NAXIS"] + 1)) - set(axes):
             for key in (f"{kind}{i}_{j}" for kind in ("CD", "PC") for i, j in ((old, other), (other, old))):
                 if header.get(key, 0) != 0:
                     raise CelestialError(f"{key} mixes the celestial axes with another")
+    kind = str(header[f"CTYPE{axes[0]}"])
     for key in SKY_CARDS:
-        if key in header:
-            value = _sky_value(header, key, str(header[f"CTYPE{axes[0]}"]))
-            if value is not None:
-                sky[key] = value
+        if key in header and (value := _sky_value(header, key, kind)) is not None:
+            sky[key] = value
     for key in header:
-        if SIP.fullmatch(key):
-            sky[key] = _number(header, key)
+        if found := SIP.fullmatch(key):
+            axis, inverse, term, p, q = found.groups()
+            if axes[0] > axes[1]:  # the distortion of the other axis, by the powers of the other
+                axis, term = "AB"[axis == "A"], f"{q}_{p}" if p else term
+            sky[f"{axis}{inverse}{term}"] = _number(header, key)
     if abs(sky["CRVAL2"]) > 90 and str(sky.get("CUNIT2", "deg")).strip().lower().startswith("deg"):
         raise CelestialError(f"CRVAL{axes[1]} is {sky['CRVAL2']:g}, a latitude beyond 90 deg")
     return sky
@@ -248,10 +258,6 @@ def _equinox(header: fits.Header, key: str, kind: str) -> float | None:
     return _number(header, key)
 
 
-def _matrix_names(kind: str, i: int, j: int) -> tuple[str, ...]:
-    return (f"CD{i}_{j}",) if kind == "CD" else (f"PC{i}_{j}", f"PC{i:03d}{j:03d}")
-
-
 def _matrix_kind(header: fits.Header, axes: tuple[int, int]) -> str:
     """Which matrix gives the linear terms: CD, or else PC, with CDELT.
 
@@ -260,10 +266,7 @@ def _matrix_kind(header: fits.Header, axes: tuple[int, int]) -> str:
     CelestialError
         Both are there, against the standard, and differ.
     """
-    found = {
-        kind: [[_first(header, _matrix_names(kind, i, j)) for j in axes] for i in axes]
-        for kind in ("CD", "PC")
-    }
+    found = {kind: [[_term(header, f"{kind}{i}_{j}") for j in axes] for i in axes] for kind in ("CD", "PC")}
     there = {kind: any(one is not None for row in rows for one in row) for kind, rows in found.items()}
     if not there["CD"]:
         return "PC"
@@ -279,8 +282,8 @@ def _matrix_kind(header: fits.Header, axes: tuple[int, int]) -> str:
     return "CD"
 
 
-def _first(header: fits.Header, keys: tuple[str, ...]) -> float | None:
-    return next((_number(header, key) for key in keys if key in header), None)
+def _term(header: fits.Header, key: str) -> float | None:
+    return _number(header, key) if key in header else None
 
 
 def _number(header: fits.Header, key: str) -> float | int:

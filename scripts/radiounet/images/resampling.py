@@ -50,6 +50,10 @@ EVEN = 0.03
 LARGEST_SIDE_PX = 24_000
 """Side of the largest image that is made: 30 deg of 4.5" pixels, 2.3 GB."""
 STRIP_PX = 256
+FILL_PX = 5
+"""How far into blanks values are made up: a step so far off moves a cubic spline by less than 1e-3 of it."""
+FILL_SIGMA_PX = 0.7
+"""Narrow, so that of what lies around the nearest counts by far the most."""
 
 
 def to_model_grid(
@@ -206,9 +210,7 @@ def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:
     """Bicubic values of a plane at the pixels of a grid, float32 ``[y, x]``, NaN where it has none."""
     blank = np.isnan(plane.data)
     # a cubic spline spreads NaN over whole rows, so the blanks travel apart
-    spline = ndimage.spline_filter(
-        np.where(blank, np.float32(0), plane.data), output=np.float32, mode="mirror"
-    )
+    spline = ndimage.spline_filter(_filled(plane.data, blank), output=np.float32, mode="mirror")
     blank = blank.astype(np.float32)
     result = np.full(grid.array_shape, np.nan, np.float32)
     for rows, inside, place in places_of(grid, result.shape, plane):
@@ -216,6 +218,31 @@ def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:
         gone = ndimage.map_coordinates(blank, place, order=1, mode="nearest")
         result[rows][inside] = np.where(gone < 0.5, values, np.nan)
     return result
+
+
+def _filled(data: np.ndarray, blank: np.ndarray) -> np.ndarray:
+    """Pixels with numbers for blanks, float32 ``[y, x]``: means of the known ones around, 0 far from any.
+
+    A step at the edge of a blank, as 0 would make it, echoes in the spline beside it.
+    """
+    filled = np.where(blank, np.float32(0), data)
+    for block in np.ndindex(*(-(-side // STRIP_PX) for side in data.shape)):
+        inner = tuple(slice(n * STRIP_PX, (n + 1) * STRIP_PX) for n in block)
+        outer = tuple(slice(max(one.start - FILL_PX, 0), one.stop + FILL_PX) for one in inner)
+        gone = blank[outer]
+        if not gone.any() or gone.all():
+            continue
+        within = tuple(
+            slice(one.start - wide.start, one.stop - wide.start)
+            for one, wide in zip(inner, outer, strict=True)
+        )
+        weights, sums = (
+            ndimage.gaussian_filter(one, FILL_SIGMA_PX, mode="constant", radius=FILL_PX)[within]
+            for one in ((~gone).astype(float), np.where(gone, 0, data[outer]).astype(float))
+        )
+        near = gone[within] & (weights > 0)
+        filled[inner][near] = sums[near] / weights[near]
+    return filled
 
 
 def places_of(

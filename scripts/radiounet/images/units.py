@@ -81,6 +81,11 @@ def same_unit(first: fits.Header, second: fits.Header, path: str | Path) -> bool
     return units[0] == units[1]
 
 
+def is_per_pixel(header: fits.Header) -> bool:
+    """Whether the unit of an image depends on the size of its pixels."""
+    return bool(PIXEL.search(JANSKY.sub(" ", _text(header))))
+
+
 def _text(header: fits.Header) -> str:
     return str(header.get("BUNIT", "")).strip()
 

@@ -11,7 +11,7 @@ from skimage.morphology import disk
 
 from radiounet.images.background import subtract_background
 from radiounet.images.beams import Beam
-from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
+from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.geometry import jacobian, middle, pixel_area_arcsec2
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.noise import local_rms
@@ -206,12 +206,8 @@ def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
 
 def shape_covariance(plane: Plane, y: float, x: float, shape: Beam) -> np.ndarray:
     """Covariance, at a pixel, of a Gaussian of other axes, as of `beam_covariance`; an axis may be 0."""
-    angle = np.radians(shape.angle_deg)
-    axes = np.array([[np.sin(angle), np.cos(angle)], [-np.cos(angle), np.sin(angle)]])  # east, north
-    widths = FWHM_TO_SIGMA * np.array([shape.major_arcsec, shape.minor_arcsec])
-    on_sky = axes.T @ np.diag(widths**2) @ axes
     to_pixels = np.linalg.inv(jacobian(plane.wcs, x, y))
-    return (to_pixels @ on_sky @ to_pixels.T)[::-1, ::-1]
+    return (to_pixels @ shape.covariance_arcsec2 @ to_pixels.T)[::-1, ::-1]
 
 
 def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:

@@ -193,7 +193,7 @@ class Coadd:
             corner = window[0].start, window[1].start
             numbers = facets(window) if facets else NO_FACETS
             sums = self._total[block], self._weights[block]
-            planes = read(window)
+            planes = [_two_a_side(plane) for plane in read(window)]
             return accumulate(*sums, *planes, corner, shape, nodes, lattice.step, numbers, shifts, scale)
 
         # blocks share no pixel, so their order does not matter
@@ -231,8 +231,15 @@ def _part_needed(nodes: np.ndarray, shape: tuple[int, int], margin: int) -> Wind
     low = np.floor(np.nanmin(nodes, axis=(1, 2))).astype(int) - margin
     high = np.ceil(np.nanmax(nodes, axis=(1, 2))).astype(int) + margin + 1
     spans = [slice(max(a, 0), min(b, n)) for a, b, n in zip(low, high, shape, strict=True)]
-    # two pixels are needed to interpolate between
-    return None if any(one.stop - one.start < 2 for one in spans) else (spans[0], spans[1])
+    return None if any(one.stop <= one.start for one in spans) else (spans[0], spans[1])
+
+
+def _two_a_side(plane: np.ndarray) -> np.ndarray:
+    """The plane, its only row or column twice: two are needed to interpolate between."""
+    for axis, side in enumerate(plane.shape):
+        if side == 1:
+            plane = np.repeat(plane, 2, axis)
+    return plane
 
 
 def _require_no_sentinel(image: StoredPlane, weight: StoredPlane) -> None:
@@ -257,9 +264,9 @@ def coadd_files(
     Parameters
     ----------
     pairs : sequence of (str, str)
-        Image and weight map, on the same grid; weights 0 or NaN where not to be used. Solid areas of 0
-        in the image are blank, see `radiounet.images.blanks.solid_zeros`.
-        Infinite ones and those below 0 are left out, and counted in the log.
+        Image and weight map, on the same grid; weights 0 or NaN where not to be used: such a pixel is
+        blank. So are solid areas of 0 in the image, see `radiounet.images.blanks.solid_zeros`.
+        Weights that are infinite or below 0 are left out, too, and counted in the log.
     like : str
         FITS file with the output grid.
     image_path, weights_path : str
@@ -295,7 +302,10 @@ def coadd_files(
         def read(
             at: Window, image: StoredPlane = image, weight: StoredPlane = weight
         ) -> tuple[np.ndarray, np.ndarray]:
-            return image.known(*at), weight.window(*at)
+            brightness, weights = image.known(*at), weight.window(*at)
+            # a hole, or it would be a part of what is interpolated beside it
+            brightness[~((weights > 0) & (weights < np.inf))] = np.nan
+            return brightness, weights
 
         _require_no_sentinel(image, weight)
         _, added, unusable = coadd.add(image.wcs, image.data.shape, read)

@@ -4,13 +4,15 @@ import logging
 from dataclasses import asdict
 
 import numpy as np
+import numpy.typing as npt
 from astropy.table import Table
 from astropy.visualization import ImageNormalize
 from scipy import ndimage
 
 from radiounet.errors import NoNoiseError, NoOverlapError
 from radiounet.images.frequencies import copy_frequency
-from radiounet.images.geometry import frame_of, to_sky
+from radiounet.images.gaussian import FWHM_TO_SIGMA
+from radiounet.images.geometry import frame_of, jacobian, middle, to_sky
 from radiounet.images.image import Plane, has_same_grid, read_plane
 from radiounet.images.products import comparison_files
 from radiounet.images.provenance import provenance, sha256_of
@@ -26,14 +28,14 @@ MATCH_BEAMS = 0.5
 ISOLATION_BEAMS = 3.0
 """A source nearer to another than this is compared with neither."""
 COMPACT = 1.2
-"""How much wider than the beam a source may be at its peak to be called compact."""
+"""How much wider than the beam, in any direction, a source may be at its peak to be called compact."""
 
 
 def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
-    """Compact isolated sources: parabolas through the 3 x 3 pixels of each maximum.
+    """Compact isolated sources: a quadratic through the logarithms of the 3 x 3 pixels of each maximum.
 
-    The logarithm of a Gaussian is a parabola, so its position and peak are exact but
-    for noise.
+    The logarithm of a Gaussian is a quadratic, so position and peak are exact but for
+    noise, whatever the direction of the beam and the shape of the pixels.
 
     Parameters
     ----------
@@ -46,47 +48,63 @@ def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
     Returns
     -------
     Table
-        x_px, y_px (array index), peak_jy (Jy/beam).
+        x_px, y_px (array index), ra, dec (ICRS, deg), peak_jy (Jy/beam).
     """
-    beam_px = plane.beam.major_arcsec / plane.pixel_arcsec
     bright = np.nan_to_num(plane.data, nan=-np.inf)
-    near = 2 * round(beam_px / 2) + 1
+    covariance = np.linalg.inv(_beam_sharpness(plane, *middle(plane.data.shape)))
+    near = [2 * round(width / 2) + 1 for width in np.sqrt(np.diag(covariance)[::-1]) / FWHM_TO_SIGMA]
     maxima = (bright == ndimage.maximum_filter(bright, near)) & (bright > min_snr * rms_jy)
     maxima[[0, -1]] = maxima[:, [0, -1]] = False
     y, x = np.nonzero(maxima)
     steps = np.arange(-1, 2)
     cut = plane.data[y[:, None, None] + steps[:, None], x[:, None, None] + steps]
     whole = (cut > 0).all(axis=(1, 2))
-    y, x, logs = y[whole], x[whole], np.log(cut[whole])
-    # least squares on 3 x 3 pixels: means along the other axis, then slope and curvature
-    rows, columns = logs.mean(axis=2), logs.mean(axis=1)
-    offsets, widths, tops = zip(*(_parabola(line) for line in (rows, columns)), strict=True)
-    expected = -4 * np.log(2) / beam_px**2
-    narrow = [width < expected / COMPACT**2 for width in widths]
-    good = narrow[0] & narrow[1] & (np.abs(offsets[0]) < 1) & (np.abs(offsets[1]) < 1)
-    # both lines hold the mean of the square, so the rises above it add
-    rises = sum(top - line.mean(axis=1) for top, line in zip(tops, (rows, columns), strict=True))
-    with np.errstate(over="ignore", invalid="ignore"):  # of plateaus, which are no good
-        peak = np.exp(logs.mean(axis=(1, 2)) + rises)
-    table = Table({"x_px": x + offsets[1], "y_px": y + offsets[0], "peak_jy": peak})[good]
-    return table[_isolated(table, ISOLATION_BEAMS * beam_px)]
+    y, x = y[whole], x[whole]
+    top, slope, sharpness = _quadratic(np.log(cut[whole]))
+    # of no greater variance than the beam, in any direction
+    compact = _is_positive(sharpness - _beam_sharpness(plane, x, y) / COMPACT**2)
+    offset = np.linalg.solve(sharpness[compact], slope[compact, :, None])[..., 0]
+    x_px, y_px = np.stack([x[compact], y[compact]]) + offset.T
+    ra, dec = to_sky(plane.wcs, x_px, y_px)
+    peak = np.exp(top[compact] + (slope[compact] * offset).sum(axis=1) / 2)
+    table = Table({"x_px": x_px, "y_px": y_px, "ra": ra, "dec": dec, "peak_jy": peak})
+    table = table[(np.abs(offset) < 1).all(axis=1) & np.isfinite(ra)]
+    return table[_isolated(table, ISOLATION_BEAMS * plane.beam.major_arcsec)]
 
 
-def _parabola(line: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place of the vertex, curvature (of the square), and height there, of ``[source, 3]``."""
-    slope, square = (line[:, 2] - line[:, 0]) / 2, (line[:, 2] + line[:, 0]) / 2 - line[:, 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        place = -slope / (2 * square)
-        return place, square, line[:, 1] - slope**2 / (4 * square)
+def _beam_sharpness(plane: Plane, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
+    """Inverse of the beam's covariance at pixels, ``[..., 2, 2]``, order x, y; 1/px2."""
+    sky_of_pixels = jacobian(plane.wcs, x, y)
+    on_sky = np.linalg.inv(plane.beam.covariance_arcsec2)
+    return np.swapaxes(sky_of_pixels, -1, -2) @ on_sky @ sky_of_pixels
 
 
-def _isolated(table: Table, radius_px: float) -> np.ndarray:
-    from scipy.spatial import cKDTree
+def _quadratic(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quadratics fitted to ``[source, y, x]`` of 3 x 3 pixels: height and slope in the middle, and sharpness.
 
-    if len(table) == 0:
-        return np.zeros(0, bool)
-    places = np.stack([table["y_px"], table["x_px"]], axis=1)
-    return np.array([len(one) == 1 for one in cKDTree(places).query_ball_point(places, radius_px)])
+    The slope is ``[source, (x, y)]``; the sharpness, the second derivatives times -1, ``[source, 2, 2]``.
+    """
+    lines = values.mean(axis=1), values.mean(axis=2)
+    slope = np.stack([(line[:, 2] - line[:, 0]) / 2 for line in lines], axis=-1)
+    xx, yy = (2 * line[:, 1] - line[:, 0] - line[:, 2] for line in lines)
+    xy = (values[:, 0, 2] + values[:, 2, 0] - values[:, 0, 0] - values[:, 2, 2]) / 4
+    # the squares of -1, 0 and 1 have a mean of 2/3
+    top = values.mean(axis=(1, 2)) + (xx + yy) / 3
+    return top, slope, np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2)
+
+
+def _is_positive(matrix: np.ndarray) -> np.ndarray:
+    """Whether symmetric matrices, ``[source, 2, 2]``, are positive definite; NaN are not."""
+    return (matrix[:, 0, 0] > 0) & (matrix[:, 0, 0] * matrix[:, 1, 1] > matrix[:, 0, 1] ** 2)
+
+
+def _isolated(table: Table, radius_arcsec: float) -> np.ndarray:
+    from astropy.coordinates import SkyCoord, match_coordinates_sky
+
+    if len(table) < 2:
+        return np.ones(len(table), bool)
+    sky = SkyCoord(table["ra"], table["dec"], unit="deg")
+    return match_coordinates_sky(sky, sky, nthneighbor=2)[1].arcsec > radius_arcsec
 
 
 def match(ours: Plane, published: Plane, rms_jy: tuple[float, float], min_snr: float) -> Table:
@@ -111,10 +129,7 @@ def match(ours: Plane, published: Plane, rms_jy: tuple[float, float], min_snr: f
     from astropy.coordinates import SkyCoord, match_coordinates_sky
 
     tables = [find_compact(one, rms, min_snr) for one, rms in zip((ours, published), rms_jy, strict=True)]
-    sky = [
-        SkyCoord(*to_sky(plane.wcs, table["x_px"], table["y_px"]), unit="deg")
-        for plane, table in zip((ours, published), tables, strict=True)
-    ]
+    sky = [SkyCoord(table["ra"], table["dec"], unit="deg") for table in tables]
     columns = ("ra", "dec", "peak_ours", "peak_published", "ratio", "d_ra", "d_dec")
     units = ("deg", "deg", "Jy/beam", "Jy/beam", None, "arcsec", "arcsec")
     if not len(sky[0]) or not len(sky[1]):
@@ -171,6 +186,12 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
     here = both if has_same_grid(first, second) else np.isfinite(_on_grid_of(second, first))
     rms = _noise(first, both, ours), _noise(second, here, published)
     sources = match(first, second, rms, min_snr)
+    if not len(sources):
+        logger.warning(
+            "%s and %s have no compact isolated source with S/N above %g in common: "
+            "no peaks and positions are compared; are the beams of their headers right?",
+            *(ours, published, min_snr),
+        )
     difference = first.data - there
     found: dict[str, object] = {
         "ours": ours,

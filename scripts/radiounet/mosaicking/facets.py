@@ -8,13 +8,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
 from radiounet.errors import FacetError
-from radiounet.images.geometry import jacobian
+from radiounet.images.geometry import to_pixels, to_sky
 from radiounet.mosaicking.coadd import Window
 from radiounet.mosaicking.kernels import facets_of_pixels
 
@@ -39,7 +41,7 @@ class Facets:
     numbers : ndarray of int
         Facet of each polygon; -1 for one that is left out.
     offsets_arcsec : ndarray of float64, ``[facet, 2]``
-        How far sources lie to the east and north of their true place.
+        How far sources lie to the east and north (ICRS) of their true place.
     shifts : ndarray of float64, ``[facet, 2]``
         The same in rows and columns of the field, px, in the middle of each facet.
     bad : tuple of int
@@ -72,7 +74,7 @@ def read_facets(
     Parameters
     ----------
     regions : path
-        Polygons as runs of ``line(ra, dec, ...)``, deg, followed by points that carry
+        Polygons as runs of ``line(ra, dec, ...)``, ICRS deg, followed by points that carry
         the labels, ``text={[F0_S12]}``.
     wcs : astropy.wcs.WCS
         Of the field.
@@ -103,12 +105,15 @@ def read_facets(
         own = [polygon for polygon, other in zip(polygons, of_polygon, strict=True) if other == label]
         middles.append(np.concatenate(own).mean(axis=0))
     rows, columns = np.transpose(middles)
-    columns_rows = np.linalg.solve(jacobian(wcs, columns, rows), arcsec[..., None])[..., 0]
+    middle = SkyCoord(*to_sky(wcs, columns, rows), unit="deg")
+    # both in the same way, so that no offset is no shift to the last bit
+    true, seen = (middle.spherical_offsets_by(*(part * arcsec.T * u.arcsec)) for part in (0, 1))
+    there, here = (np.stack(to_pixels(wcs, one.ra.deg, one.dec.deg)[::-1], axis=1) for one in (seen, true))
     left_out = _read_bad(bad, len(labels)) if bad is not None else ()
     numbers[np.isin(numbers, left_out)] = -1
     starts = np.cumsum([0, *map(len, polygons)])
     corners = np.concatenate(polygons)
-    return Facets(labels, corners, starts, numbers, arcsec, columns_rows[:, ::-1], left_out, replaced)
+    return Facets(labels, corners, starts, numbers, arcsec, there - here, left_out, replaced)
 
 
 def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[int]]:
@@ -126,12 +131,12 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
                 marks.append((float(point[1]), float(point[2]), int(point[3])))
         except ValueError as error:
             raise FacetError(f"{path}: {text!r} cannot be read: {error}") from None
-    polygons = [wcs.wcs_world2pix(np.array(one), 0)[:, ::-1] for one in sky if one]
+    polygons = [np.stack(to_pixels(wcs, *np.transpose(one))[::-1], axis=1) for one in sky if one]
     if not all(np.isfinite(one).all() for one in polygons):
         raise FacetError(f"{path}: corners of facets lie where the image has no sky")
     labels: dict[int, int] = {}
     for ra, dec, label in marks:
-        column, row = wcs.wcs_world2pix([[ra, dec]], 0)[0]
+        column, row = map(float, to_pixels(wcs, ra, dec))
         for index, polygon in enumerate(polygons):
             if _holds(polygon, row, column):
                 labels[index] = label

@@ -4,18 +4,18 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
-from astropy.coordinates import BaseCoordinateFrame
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane, open_image
-from radiounet.images.geometry import frame_of
+from radiounet.images.geometry import frame_of, middle, pixel_scales_arcsec
 from radiounet.images.headers import frequency_hz, require_total_intensity
 from radiounet.images.image import StoredPlane, read_resolution
 from radiounet.images.resampling import from_north_of
-from radiounet.images.units import same_unit
+from radiounet.images.squares import BEAM_TOLERANCE
+from radiounet.images.units import is_per_pixel, same_unit
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,18 @@ def require_one_kind(headers: Mapping[str, fits.Header]) -> None:
     StokesError
         One is of polarised emission.
     UnitError
-        They differ in their unit, or one of them could be milli- or megajansky.
+        They differ in their unit, it is one per pixel, or one of them could be milli- or megajansky.
     FrequencyError
         Their frequencies differ by more than 5 %.
     """
     first, known = next(iter(headers.items()))
     for path, header in headers.items():
         require_total_intensity(header, path)
+        if is_per_pixel(header):
+            raise UnitError(
+                f"{path} is in {header['BUNIT']!r}, which changes with the size of the pixels: "
+                "convert it to Jy/beam, with weights that fit it"
+            )
         if not same_unit(known, header, path):
             raise UnitError(
                 f"{path} is in {header.get('BUNIT', '')!r}, {first} in {known.get('BUNIT', '')!r}: "
@@ -69,7 +74,7 @@ def common_cards(headers: Mapping[str, fits.Header], grid: WCS) -> fits.Header:
     if unit:
         cards["BUNIT"] = unit
     cards.update(frequency_card(headers))
-    _add_beam(cards, headers, frame_of(grid))
+    _add_beam(cards, headers, grid)
     return cards
 
 
@@ -89,25 +94,29 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
     return {path: value for path, value in found.items() if value}
 
 
-def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], frame: BaseCoordinateFrame) -> None:
+def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS) -> None:
     """Write the beam of images, and the resolution they were made with, where all have the same.
 
     Directions are from the north of the result's frame, whatever that of an image.
     """
-    beams: list[tuple[Beam, Beam]] = []
+    frame = frame_of(grid)
+    beams: dict[str, tuple[Beam, Beam]] = {}
     for path in headers:
         data, header, table = open_image(path, beams=True)
         try:
             beam = read_beam(header, table, path)
             resolution = read_resolution(header, beam, path)
         except BeamError as error:
-            logger.warning("%s: the result has no beam in its header", error)
-            return
+            logger.warning("%s; the result has no beam in its header", error)
+            continue
         wcs, plane = celestial_plane(data, header, path)
         stored = StoredPlane(path, plane, wcs, header)
-        beams.append((from_north_of(frame, beam, stored), from_north_of(frame, resolution, stored)))
-    (beam, resolution), first = beams[0], next(iter(headers))
-    for path, (other, other_resolution) in zip(headers, beams, strict=True):
+        beams[path] = from_north_of(frame, beam, stored), from_north_of(frame, resolution, stored)
+    _tell_of_wide_pixels(grid, {path: beam for path, (beam, _) in beams.items()})
+    if len(beams) < len(headers):
+        return
+    first, (beam, resolution) = next(iter(beams.items()))
+    for path, (other, other_resolution) in beams.items():
         if not other.is_about(beam):
             logger.warning(
                 "the images differ in their beam, %s has %s, %s has %s: the result has none in its header",
@@ -116,9 +125,21 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], frame: Bas
             return
         if other_resolution.area_arcsec2 > resolution.area_arcsec2:
             resolution = other_resolution
-    for path, (_, other) in zip(headers, beams, strict=True):
+    for path, (_, other) in beams.items():
         if not resolution.is_round and not other.is_about(resolution):
             logger.warning("the result has the resolution %s; that of %s is %s", resolution, path, other)
     cards.update(beam.cards())
     if not resolution.is_about(beam):
         cards.update(resolution.cards("RES", ", resolution of the coarsest image"))
+
+
+def _tell_of_wide_pixels(grid: WCS, beams: Mapping[str, Beam]) -> None:
+    """Warn where a beam, by path of its image, falls between pixels: sums over them vary with its place."""
+    pixel_arcsec = pixel_scales_arcsec(grid, *middle(grid.array_shape))[0]
+    path, beam = min(beams.items(), key=lambda one: one[1].minor_arcsec, default=("", None))
+    if beam and 2 * pixel_arcsec > (1 + BEAM_TOLERANCE) * beam.minor_arcsec:
+        logger.warning(
+            "the pixels of the grid, %.3g arcsec, are wider than half of the beam of %s, %s: "
+            "flux densities of small sources will be wrong; take a grid of finer pixels",
+            *(pixel_arcsec, path, beam),
+        )

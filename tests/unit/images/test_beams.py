@@ -84,7 +84,9 @@ def test_channels_with_different_beams_are_not_one_image(tmp_path):
 
 def test_none_at_all_says_how_to_give_it(tmp_path):
     path = write(tmp_path / "a.fits")
-    with pytest.raises(BeamError, match="no BMAJ and no BMIN.*--beam"):
+    with pytest.raises(
+        BeamError, match=r"no BMAJ and no BMIN: write BMAJ, BMIN and BPA \(deg\) into its header$"
+    ):
         read_plane(path)
     assert read_plane(path, beam=Beam(20, 15, 3)).beam == Beam(20, 15, 3)
 
@@ -129,7 +131,7 @@ def test_what_is_no_beam_of_this_image(tmp_path, major, minor, words):
 def test_an_angle_that_is_missing(tmp_path):
     """Like one that is no number: 0 would be a guess."""
     assert read_plane(write(tmp_path / "a.fits", BMAJ=20 / 3600, BMIN=19.7 / 3600)).beam.angle_deg == 0
-    with pytest.raises(BeamError, match="20 x 15 arcsec with BPA nan.*--beam"):
+    with pytest.raises(BeamError, match="20 x 15 arcsec with BPA nan: write BMAJ, BMIN and BPA"):
         read_plane(write(tmp_path / "b.fits", BMAJ=20 / 3600, BMIN=15 / 3600))
 
 
@@ -171,3 +173,10 @@ def test_a_beam_in_words(text, beam):
 def test_words_that_are_no_beam(text):
     with pytest.raises(ConfigError, match="the beam"):
         Beam.from_text(text)
+
+
+@pytest.mark.parametrize("text", ["20,15,nan", "20,15,400"])
+def test_a_given_beam_is_not_in_a_header(text):
+    with pytest.raises(ConfigError, match=f"20 x 15 arcsec with BPA {text[6:]}") as caught:
+        Beam.from_text(text)
+    assert "header" not in str(caught.value)

@@ -200,6 +200,62 @@ def test_both_matrices(tmp_path):
             read_plane(tmp_path / f"{number}.fits")
 
 
+COSINE, SINE = np.cos(np.radians(30)), np.sin(np.radians(30))
+TURNED = {(1, 1): COSINE, (1, 2): -SINE, (2, 1): SINE, (2, 2): COSINE}
+
+
+@pytest.mark.parametrize("spelt", ["{0}{1}_{2}", "{0}{1:02d}_{2:02d}", "{0}{1:03d}{2:03d}", "{0}{1:02d}_{2}"])
+@pytest.mark.parametrize("kind", ["PC", "CD"])
+def test_indices_of_a_matrix_may_have_leading_zeros(tmp_path, kind, spelt):
+    """CASA writes ``PC01_01``; 30 deg lie between north and up."""
+    cards = header(CDELT1=None, CDELT2=None)
+    scale = np.array([-4.5, 4.5]) / 3600
+    if kind == "PC":
+        cards.update(CDELT1=scale[0], CDELT2=scale[1])
+    for (i, j), value in TURNED.items():
+        cards[spelt.format(kind, i, j)] = value * (1 if kind == "PC" else scale[i - 1])
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    expected = np.diag(scale) @ [[COSINE, -SINE], [SINE, COSINE]]
+    np.testing.assert_allclose(read_plane(tmp_path / "a.fits").wcs.pixel_scale_matrix, expected, rtol=1e-9)
+
+
+def test_the_first_of_two_spellings_counts():
+    assert dict(legible(fits.Header({"PC01_02": 0.1, "PC1_2": 0.2, "PC001002": 0.3}))) == {"PC1_2": 0.1}
+
+
+def test_parameters_of_a_projection_may_have_leading_zeros(tmp_path):
+    for name, spelt in (("a", "PV2_{}"), ("b", "PV02_{:02d}")):
+        parameters = {spelt.format(1): 0.01, spelt.format(2): 0.02}
+        fits.writeto(tmp_path / f"{name}.fits", DATA, header(**parameters))
+    planes = [read_plane(tmp_path / f"{name}.fits") for name in "ab"]
+    assert planes[1].wcs.wcs.get_pv() == planes[0].wcs.wcs.get_pv() == [(2, 1, 0.01), (2, 2, 0.02)]
+
+
+def test_a_matrix_with_leading_zeros_must_not_mix_axes(tmp_path):
+    fits.writeto(tmp_path / "a.fits", DATA[None], header(CTYPE3="FREQ", PC01_03=0.5))
+    with pytest.raises(CelestialError, match="PC1_3 mixes the celestial axes with another"):
+        read_plane(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize("terms", [("A_2_0",), ("A_0_2",), ("B_2_0", "A_1_1"), ("A_3_0", "B_1_2", "A_0_2")])
+def test_a_distortion_where_the_latitude_comes_first(tmp_path, terms):
+    """It belongs to the axes of the file; astropy reads the file as it is."""
+    cards = header(CTYPE1="DEC--TAN-SIP", CTYPE2="RA---TAN-SIP", CRVAL1=35.0, CRVAL2=150.0)
+    cards.update(CDELT1=4.5 / 3600, CDELT2=-4.5 / 3600, CRPIX1=5.0, A_ORDER=3, B_ORDER=2)
+    cards.update({term: 1e-3 / (n + 1) for n, term in enumerate(terms)})
+    for key in ("LONPOLE", "LATPOLE"):
+        cards.remove(key)
+    fits.writeto(tmp_path / "a.fits", DATA, cards)
+    plane = read_plane(tmp_path / "a.fits")
+    y, x = np.indices(DATA.shape)
+    dec, ra = WCS(cards).all_pix2world(x, y, 0)
+    np.testing.assert_array_equal(plane.data, DATA.T)
+    found = to_sky(plane.wcs, y, x)
+    np.testing.assert_allclose(found, (ra, dec), atol=1e-9)
+    straight = {key: value for key, value in cards.items() if key not in terms}
+    assert np.abs(dec - WCS(fits.Header(straight)).all_pix2world(x, y, 0)[0]).max() > 1e-5
+
+
 def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
     cards = header()
     swapped = fits.Header([("BUNIT", "JY/BEAM"), ("BMAJ", 20 / 3600), ("BMIN", 20 / 3600)])

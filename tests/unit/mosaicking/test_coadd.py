@@ -318,6 +318,45 @@ def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pair
     assert not (tmp_path / "o.fits").exists()
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -1.0])
+def test_a_pixel_without_weight_is_a_hole_like_a_blank(tmp_path, value):
+    """Half a pixel beside it nothing of its 100 Jy/beam is left."""
+    wcs, grid = grid_wcs(0.0, 61.0, 40, 4.5), grid_wcs(0.0, 61.0, 40, 4.5)
+    grid.wcs.crpix = [20.5, 20.5]
+    rng = np.random.default_rng(1)
+    image, gone = 1e-3 + 1e-5 * rng.standard_normal((40, 40)), np.zeros((40, 40), bool)
+    gone[10:20, 12:25] = gone[30, 30] = True
+    made = []
+    for name, brightness, weight in (("weight", 100.0, value), ("blank", np.nan, 1.0)):
+        pair = write_pair(
+            *(tmp_path, name, wcs, np.where(gone, brightness, image), np.where(gone, weight, 1.0))
+        )
+        like = write_pair(tmp_path, f"{name}like", grid, image, image)[0]
+        coadd_files([pair], like, str(tmp_path / f"{name}o.fits"), str(tmp_path / f"{name}w.fits"))
+        made.append(fits.getdata(tmp_path / f"{name}o.fits"))
+    np.testing.assert_array_equal(*made)
+    # a pixel between four is gone with any of them
+    assert np.isnan(made[0]).sum() == 11 * 14 + 4
+    assert np.nanmax(made[0]) < 2e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 30), (30, 1), (1, 1)])
+def test_an_image_of_one_row_or_column(tmp_path, shape):
+    wcs = wcs_at("SIN", 150.0, 35.0, shape, 4.5 / 3600)
+    image = np.arange(1.0, 31.0)[: shape[0] * shape[1]].reshape(shape)
+    pair = write_pair(tmp_path, "line", wcs, image, np.full(shape, 2.0))
+    coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    np.testing.assert_allclose(fits.getdata(tmp_path / "o.fits"), image, rtol=1e-6)
+    np.testing.assert_allclose(fits.getdata(tmp_path / "w.fits"), 2)
+    # its pixels are areas: of two rows of half the height both lie on one
+    finer = wcs_at("SIN", 150.0, 35.0, (2 * shape[0] + 2, 2 * shape[1] + 2), 2.25 / 3600)
+    like = write_pair(tmp_path, "like", finer, np.ones(finer.array_shape), np.ones(finer.array_shape))[0]
+    coadd_files([pair], like, str(tmp_path / "o2.fits"), str(tmp_path / "w2.fits"))
+    made = fits.getdata(tmp_path / "o2.fits")
+    assert np.isfinite(made[1:-1, 1:-1]).all()
+    assert np.isfinite(made).sum() == 4 * image.size
+
+
 def test_a_grid_keeps_its_distortion(tmp_path, pairs):
     wcs, image, weight, _ = pairs[0]
     cards = wcs.to_header()

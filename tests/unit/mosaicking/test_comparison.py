@@ -8,7 +8,9 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from radiounet.errors import NoNoiseError, NoOverlapError
-from radiounet.images.image import grid_wcs, has_same_grid, read_plane
+from radiounet.images.beams import Beam
+from radiounet.images.geometry import jacobian
+from radiounet.images.image import Plane, grid_wcs, has_same_grid, read_plane
 from radiounet.images.writing import write_json
 from radiounet.mosaicking.comparison import compare_mosaics, find_compact
 from radiounet.running.outputs import claim_outputs
@@ -47,6 +49,93 @@ def test_positions_and_peaks_of_sources_are_exact(tmp_path):
         nearest = np.argmin(np.hypot(x - row["x_px"], y - row["y_px"]))
         assert np.hypot(x[nearest] - row["x_px"], y[nearest] - row["y_px"]) < 0.005
         assert row["peak_jy"] == pytest.approx(flux[nearest], rel=0.003)
+
+
+def oblong(across, up, turn=0.0, kind="SIN", crval=(RA, DEC), row=150.5):
+    """Grid of 300 x 300 pixels of two lengths, arcsec."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = [f"RA---{kind}", f"DEC--{kind}"], crval
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    wcs.wcs.crpix, wcs.wcs.cd = [150.5, row], np.array([[-c, s], [s, c]]) @ np.diag([across, up]) / 3600
+    return wcs
+
+
+def with_gaussians(wcs, beam, places, wider=1.0):
+    """Plane of Gaussians of 1 Jy/beam at (x, y): the beam, its minor axis so many times as wide."""
+    data = np.zeros((300, 300))
+    y, x = np.indices(data.shape)
+    angle = np.radians(beam.angle_deg)
+    for column, row in places:
+        east, north = np.einsum("ij,jyx->iyx", jacobian(wcs, column, row), np.stack([x - column, y - row]))
+        along, across = (
+            east * np.sin(angle) + north * np.cos(angle),
+            east * np.cos(angle) - north * np.sin(angle),
+        )
+        radius2 = (along / beam.major_arcsec) ** 2 + (across / beam.minor_arcsec / wider) ** 2
+        data += np.exp(-4 * np.log(2) * radius2)
+    return Plane(data.astype(np.float32), wcs, beam)
+
+
+PLACES = [(70.3, 60.4), (200.1, 90.6), (120.45, 230.2), (239.9, 220.0)]
+GRIDS = {
+    "square": oblong(4.5, 4.5),
+    "finer up": oblong(9.0, 4.5),
+    "finer across": oblong(3.0, 8.0),
+    "oblong and turned": oblong(3.0, 6.0, 35.0),
+    "plate carree at 60 deg": oblong(4.5, 4.5, kind="CAR", crval=(RA, 0.0), row=150.5 - 60 * 800),
+}
+
+
+@pytest.mark.parametrize("beam", [Beam(20, 20), Beam(20, 12, 45), Beam(20, 12, -30), Beam(24, 14, 110)])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_sources_are_found_on_pixels_of_any_shape_with_a_beam_of_any_direction(grid, beam):
+    table = find_compact(with_gaussians(GRIDS[grid], beam, PLACES), 1e-4, 10)
+    table.sort("y_px")
+    found = np.stack([table["x_px"], table["y_px"]], axis=1)
+    np.testing.assert_allclose(found, sorted(PLACES, key=lambda place: place[1]), atol=2e-3)
+    np.testing.assert_allclose(table["peak_jy"], 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_source_wider_than_the_beam_in_one_direction_is_not_compact(grid):
+    """Of a beam of 20 x 12 arcsec, 12 arcsec become 13.2, which is compact, or 15.6, which is not."""
+    beam = Beam(20, 12, 60)
+    assert len(find_compact(with_gaussians(GRIDS[grid], beam, PLACES, 1.1), 1e-4, 10)) == 4
+    assert len(find_compact(with_gaussians(GRIDS[grid], beam, PLACES, 1.3), 1e-4, 10)) == 0
+
+
+def test_a_saddle_is_no_source():
+    """Two ridges that cross: a maximum along rows and columns, but a minimum along a diagonal."""
+    plane = with_gaussians(GRIDS["square"], Beam(20, 20), [])
+    y, x = np.mgrid[-2:3, -2:3]
+    plane.data[98:103, 98:103] = np.exp(-(x**2 + y**2 - 2.4 * x * y) / 6)
+    plane.data[99, 99] = plane.data[101, 101] = 0.99
+    assert len(find_compact(plane, 1e-4, 10)) == 0
+
+
+@pytest.mark.parametrize("apart", [(0.0, 50.0), (50.0, 0.0)])
+def test_neighbours_are_so_on_the_sky(apart):
+    """At 50 arcsec, 2.5 beams, sources are not isolated; at 70 they are, whatever the pixels."""
+    beam, wcs = Beam(20, 20), GRIDS["finer up"]
+    for scale, count in ((1.0, 0), (1.4, 2)):
+        x, y = 100 + scale * apart[0] / 9.0, 100 + scale * apart[1] / 4.5
+        assert len(find_compact(with_gaussians(wcs, beam, [(100, 100), (x, y)]), 1e-4, 10)) == count
+
+
+def test_a_turned_beam_moves_no_source(tmp_path):
+    """Of two grids a third of a pixel apart."""
+    paths = []
+    for n, shift in enumerate((0.0, 0.35)):
+        wcs = oblong(4.5, 4.5)
+        wcs.wcs.crpix += shift
+        plane = with_gaussians(wcs, Beam(20, 10, 45), np.array(PLACES) + shift)
+        plane.data += 1e-5 * draw_noise(300, BEAM_PX, np.random.default_rng(n)).astype(np.float32)
+        paths.append(str(tmp_path / f"{n}.fits"))
+        fits.writeto(paths[-1], plane.data, plane.header())
+    found = compare_mosaics(*paths, str(tmp_path / "out"))
+    assert found["sources"] == 4
+    assert found["ratio_median"] == pytest.approx(1, abs=1e-3)
+    assert (found["d_ra_median_arcsec"], found["d_dec_median_arcsec"]) == pytest.approx((0, 0), abs=0.01)
 
 
 def test_scale_and_shift_between_mosaics_are_found(tmp_path):
@@ -101,7 +190,7 @@ def test_noise_is_measured_on_each_one_s_own_grid(tmp_path):
     np.testing.assert_allclose(ratios, 1, atol=0.015)
 
 
-def test_mosaics_without_common_sky_or_sources(tmp_path):
+def test_mosaics_without_common_sky_or_sources(tmp_path, caplog):
     ours = write_mosaic(tmp_path / "a.fits", grid_wcs(RA, DEC, 300, 4.5), 300)
     far = write_mosaic(tmp_path / "b.fits", grid_wcs(RA + 20, DEC, 300, 4.5), 300)
     with pytest.raises(NoOverlapError, match="no pixel in common"):
@@ -110,6 +199,7 @@ def test_mosaics_without_common_sky_or_sources(tmp_path):
     found = compare_mosaics(ours, ours, str(tmp_path / "out"), min_snr=1e9)
     assert found["sources"] == 0
     assert found["ratio_median"] is None
+    assert "no compact isolated source with S/N above 1e+09 in common" in caplog.text
 
 
 def test_grids_of_one_shape_that_are_shifted_are_two_grids(tmp_path):

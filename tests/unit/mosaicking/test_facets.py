@@ -6,6 +6,8 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import Sip
+from astropy.wcs.utils import pixel_to_skycoord, skycoord_to_pixel
 
 from radiounet.errors import FacetError
 from radiounet.images.image import grid_wcs
@@ -136,6 +138,40 @@ def test_offsets_far_from_the_middle_of_a_field(tmp_path, dec, turn):
     seen = true.spherical_offsets_by(east * u.arcsec, north * u.arcsec).to_pixel(wcs)
     expected = np.transpose(seen) - list(places.values())
     np.testing.assert_allclose(facets.shifts[:, ::-1], expected, atol=2e-3)
+
+
+def field_of(kind):
+    """Grid of 160 x 160 pixels around RA 150, Dec 35, and how it is called by astropy."""
+    wcs = grid_wcs(150.0, 35.0, 160, 4.5)
+    if kind in ("fk4", "galactic"):
+        place = SkyCoord(150.0, 35.0, unit="deg").transform_to(kind)
+        wcs.wcs.crval = [place.spherical.lon.deg, place.spherical.lat.deg]
+        wcs.wcs.radesys, wcs.wcs.equinox = ("FK4", 1950.0) if kind == "fk4" else ("", np.nan)
+        wcs.wcs.ctype = ["RA---SIN", "DEC--SIN"] if kind == "fk4" else ["GLON-SIN", "GLAT-SIN"]
+    if kind == "distorted":
+        wcs.wcs.ctype = ["RA---SIN-SIP", "DEC--SIN-SIP"]
+        bent, none = np.zeros((3, 3)), np.zeros((3, 3))
+        bent[2, 0], bent[1, 1] = 1e-3, -5e-4
+        wcs.sip = Sip(bent, bent.T.copy(), none, none, wcs.wcs.crpix)
+    wcs.wcs.set()
+    return wcs
+
+
+@pytest.mark.parametrize("kind", ["fk4", "galactic", "distorted"])
+def test_facets_of_a_field_in_another_frame_or_distorted(tmp_path, kind):
+    """Regions and offsets are on the sky, here by astropy."""
+    wcs = field_of(kind)
+    corners = [(20, 10), (140, 30), (120, 150), (10, 130)]
+    sky = [pixel_to_skycoord(*place, wcs, mode="all").icrs for place in corners]
+    lines = [f"line({one.ra.deg:f},{one.dec.deg:f},0,0)" for one in sky]
+    middle = pixel_to_skycoord(70, 80, wcs, mode="all").icrs
+    label = f"point({middle.ra.deg:f},{middle.dec.deg:f}) # text={{[F0_S4]}}"
+    (tmp_path / "f.reg").write_text("\n".join(["fk5", *lines, "#", label]))
+    facets = read_facets(tmp_path / "f.reg", wcs, write_offsets(tmp_path / "o.fits", [9.0], [-4.5], [9.0]))
+    np.testing.assert_allclose(facets.corners[:, ::-1], corners, atol=0.01)
+    true = pixel_to_skycoord(*np.mean(corners, axis=0), wcs, mode="all").icrs
+    seen = skycoord_to_pixel(true.spherical_offsets_by(9 * u.arcsec, -4.5 * u.arcsec), wcs, mode="all")
+    np.testing.assert_allclose(facets.shifts[0, ::-1], np.subtract(seen, np.mean(corners, axis=0)), atol=2e-3)
 
 
 def test_facets_beyond_the_sky_of_a_field(tmp_path):

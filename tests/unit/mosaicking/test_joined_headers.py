@@ -132,6 +132,28 @@ def test_images_of_different_beams_make_one_without(join, caplog, cards, said):
     assert "beam" in caplog.text
 
 
+@pytest.mark.parametrize("unit", ["Jy/pixel", "JY/PIXEL", "mJy pix-1", "Jypx-1", "Jy.pixel**-1", "MJY/PIXEL"])
+def test_a_unit_per_pixel_is_refused(join, tmp_path, unit):
+    """On other pixels the numbers mean something else."""
+    with pytest.raises(
+        UnitError, match=r"image0.fits is in '.*', which .* size of the pixels: convert .*Jy/beam"
+    ):
+        join(BEAM | {"BUNIT": unit})
+    assert not (tmp_path / "out.fits").exists()
+
+
+@pytest.mark.parametrize(
+    ("minor", "told"), [(20.0, False), (9.0, False), (8.5, True), (6.0, True), (None, False)]
+)
+def test_pixels_wider_than_half_a_beam_are_told(join, caplog, minor, told):
+    """The grid has pixels of 4.5 arcsec; the beam of one image is 20 arcsec, another has none."""
+    fine = BEAM | {"BMAJ": 20 / 3600, "BMIN": minor / 3600} if minor else {}
+    join(BEAM, {}, fine)
+    assert ("4.5 arcsec, are wider than half of the beam of" in caplog.text) == told
+    assert ("image2.fits, 20 x" in caplog.text) == told
+    assert "image1.fits has no BMAJ and no BMIN" in caplog.text
+
+
 def test_the_resolution_of_a_coarser_image_is_kept(join, tmp_path):
     header, _ = join(BEAM, BEAM | {"RESBMAJ": 45 / 3600, "RESBMIN": 30 / 3600, "RESBPA": 40.0})
     assert (header["RESBMAJ"], header["RESBPA"]) == pytest.approx((45 / 3600, 40))

@@ -224,6 +224,23 @@ def test_bad_data_and_a_model_that_is_not_there_have_their_own_status(tmp_path):
         assert re.search(said, done.stderr)
 
 
+def test_a_missing_beam_is_to_be_given_where_it_can_be(tmp_path):
+    """Of these verbs only segment has an option for it, as each of them says."""
+    image = write_image(tmp_path / "a.fits", 1.0, BUNIT="JY/BEAM")
+    weight = write_image(tmp_path / "w.fits", 1.0)
+    out = tmp_path / "out"
+    products = ("--out", out, "--out-weight", tmp_path / "ow.fits")
+    for status, *arguments in (
+        (65, "segment", image, "--out", out),
+        (65, "compare", "--ours", image, "--published", image, "--out", out),
+        (0, "mosaic", "--image", image, "--weight", weight, "--like", image, *products),
+    ):
+        done = start(f"radiounet {arguments[0]}", *arguments[1:])
+        assert done.returncode == status
+        advice = "write BMAJ, BMIN and BPA (deg) into its header; radiounet segment also takes --beam"
+        assert f"{image} has no BMAJ and no BMIN: {advice}" in done.stderr
+
+
 def test_a_table_of_components_that_cannot_be_used_deletes_nothing(tmp_path):
     model = tmp_path / "models" / "tiny"
     write_tiny_model(model)
