@@ -91,7 +91,7 @@ class Beam:
         ConfigError
         """
         try:
-            return _checked(cls(*beam_numbers(text)), f"the beam {text!r}")
+            return _checked(cls(*beam_numbers(text)), f"the beam {text!r}", "")
         except (ValueError, BeamError) as error:
             raise ConfigError(str(error)) from None
 
@@ -181,7 +181,7 @@ def _in(unit: u.UnitBase, column: Any) -> np.ndarray:
     return u.Quantity(np.ma.filled(column, np.nan), column.unit or unit, dtype=float).to_value(unit)
 
 
-def _checked(beam: Beam, where: str) -> Beam:
+def _checked(beam: Beam, where: str, advice: str = f": {ADVICE}") -> Beam:
     """The beam with its axes in order and an angle, if it can be one."""
     major, minor, angle = beam.major_arcsec, beam.minor_arcsec, beam.angle_deg
     sides = np.array([major, minor])
@@ -194,7 +194,7 @@ def _checked(beam: Beam, where: str) -> Beam:
         return beam
     if beam.is_round:
         return Beam(beam.major_arcsec, beam.minor_arcsec)
-    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}")
+    raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}{advice}")
 
 
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path: str | Path) -> None:

@@ -85,7 +85,7 @@ def test_channels_with_different_beams_are_not_one_image(tmp_path):
 def test_none_at_all_says_how_to_give_it(tmp_path):
     path = write(tmp_path / "a.fits")
     with pytest.raises(
-        BeamError, match=r"no BMAJ and no BMIN: write BMAJ, BMIN and BPA \(deg\) into its header$"
+        BeamError, match=r"no BMAJ and no BMIN: write BMAJ, BMIN and BPA \(deg\) into its header; .* --beam"
     ):
         read_plane(path)
     assert read_plane(path, beam=Beam(20, 15, 3)).beam == Beam(20, 15, 3)
