@@ -241,7 +241,7 @@ CLUSTER_COLUMNS = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
 def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid) -> tuple[Table, list[str]]:
     """Real clusters on an image, those whose centre it shows, and the names of the others."""
     options, rows, outside = MeasureOptions(), [], []
-    clusters = read_clusters(path, options) if path else []
+    clusters = read_clusters(path, options, asked=False) if path else []
     if path:
         log_notes(clusters, path)
     for one in filter(attrgetter("measurable"), clusters):
