@@ -11,23 +11,22 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from scipy import ndimage
 
-from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.images.image import Plane, open_plane, read_plane
 from radiounet.images.resampling import to_model_grid
 from radiounet.learning.outside import (
-    BEAM_PX,
     MIN_AREA_PX,
     ObjectTruth,
     RegionTruth,
     Scan,
     aperture,
     area_deg2,
-    blank_sky,
     islands_above,
-    overlap_and_difference,
 )
 from radiounet.measuring.scores import PixelCounts, divide, roc_auc
+from radiounet.network.model_cards import BEAM_PX
 from radiounet.settings.releases import DR2
 
 Score = Callable[[np.ndarray, float], np.ndarray]
@@ -193,6 +192,23 @@ def regions_on(path: Path, image: Plane, moved: Plane) -> np.ndarray:
     return np.nan_to_num(there).round().astype(int)
 
 
+def overlap_and_difference(
+    probabilities: tuple[np.ndarray, np.ndarray], masks: tuple[np.ndarray, np.ndarray]
+) -> tuple[float, float]:
+    """Compare two predictions of the same sky.
+
+    Returns
+    -------
+    overlap : float
+        Intersection over union of the masks; NaN where both are empty.
+    largest : float
+        Largest difference of the probabilities.
+    """
+    first, second = masks
+    largest = np.nanmax(np.abs(probabilities[0] - probabilities[1]))
+    return float(divide((first & second).sum(), (first | second).sum())), float(largest)
+
+
 def measure_consistency(
     score: Score, threshold: float, peak: float | None, field: Path
 ) -> dict[str, tuple[float, float]]:
@@ -218,6 +234,17 @@ def _predicted(
     probability = predict(score, image)
     islands = islands_above(probability, threshold)
     return probability, islands.kept(peak)[islands.labels]
+
+
+def blank_sky(side_px: int, pedestal: float, gradient: float, seed: int) -> np.ndarray:
+    """Noise as the beam correlates it, of 1 sigma, on a pedestal and a slope along x.
+
+    Pedestal and rise from the first to the last column are in sigma.
+    """
+    white = np.random.default_rng(seed).normal(size=(side_px, side_px))
+    noise = ndimage.gaussian_filter(white, BEAM_PX * FWHM_TO_SIGMA, mode="wrap")
+    slope = gradient * np.linspace(-0.5, 0.5, side_px)
+    return (noise / noise.std() + pedestal + slope).astype(np.float32)
 
 
 def measure_blank_sky(

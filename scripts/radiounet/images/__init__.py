@@ -6,6 +6,7 @@ provenance, rejections; text from outside. The lowest room: it imports from no o
 
 __all__ = [
     "background",
+    "bare_planes",
     "beams",
     "blanks",
     "compiled",

@@ -15,10 +15,10 @@ from astropy.wcs import WCS
 from regions import PixCoord, PixelRegion, Region, Regions
 from scipy import ndimage
 
-from radiounet.errors import BadDataError, CelestialError, ShapeMismatchError
-from radiounet.images.fits_planes import open_image
+from radiounet.errors import BadDataError
+from radiounet.images.bare_planes import open_numbers, require_same_pixels
 from radiounet.images.geometry import to_pixels, to_sky
-from radiounet.images.image import Plane, open_plane, require_same_grid
+from radiounet.images.image import Plane
 from radiounet.images.resampling import places_of
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 
@@ -88,7 +88,9 @@ def read_labels(path: str | Path, image: Plane) -> Labels:
     """
     if Path(path).suffix.lower() == DS9:
         return _drawn(path, image)
-    labels = _numbers(path, image)
+    stored = open_numbers(path)
+    require_same_pixels(image, stored, "its image")
+    labels = stored.window()
     labels[labels == NO_DATA] = np.nan
     strange = labels[np.isfinite(labels) & ((labels != np.rint(labels)) | (labels < 0))]
     if strange.size:
@@ -105,24 +107,6 @@ def read_labels(path: str | Path, image: Plane) -> Labels:
         for number, place in enumerate(ndimage.find_objects(parts), 1)
     }
     return Labels(np.where(np.isnan(labels), np.nan, parts).astype(np.float32), names)
-
-
-def _numbers(path: str | Path, image: Plane) -> np.ndarray:
-    """Plane of a FITS image of labels, whose header may say nothing of the sky."""
-    try:
-        stored = open_plane(path, brightness=False)
-    except CelestialError:
-        data, _, _ = open_image(path)
-        if np.prod(data.shape[:-2]) != 1:
-            raise ShapeMismatchError(f"{path} has shape {data.shape}; one plane [y, x] is needed") from None
-        labels = np.array(data, np.float32).reshape(data.shape[-2:])
-        if labels.shape != image.data.shape:
-            raise ShapeMismatchError(
-                f"{path} has {labels.shape} pixels [y, x], its image {image.data.shape}: labels need the same"
-            ) from None
-        return labels
-    require_same_grid(image, stored, f"{path} and its image")
-    return np.array(stored.window(), np.float32)
 
 
 def _drawn(path: str | Path, image: Plane) -> Labels:

@@ -16,7 +16,7 @@ from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
 from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.learning_curve import origin_of, require_unseen
 from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, model_method
-from radiounet.learning.scenes import FIELD_FILES, read_scene
+from radiounet.learning.scenes import FIELD_FILES, read_scene, require_apart
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED, labelled_set, simulated_set, warn_of_unused
 from radiounet.learning.scored_images import draw_scored
 from radiounet.network.devices import use_threads
@@ -60,7 +60,8 @@ def run_scores(
     Raises
     ------
     ConfigError
-        The models are not for one grid; no method is left; as `radiounet.learning.score_sets.labelled_set`.
+        The models are not for one grid; no method is left; a set holds an image that thresholds are
+        settled on; as `radiounet.learning.score_sets.labelled_set`.
     ModelError
         There is no such model, or its weights cannot be read; it was made with an image of a set.
     BadDataError
@@ -97,6 +98,7 @@ def run_scores(
             if calibration
             for path in simulated_set(sky, CALIBRATION, calibration, folder, threads, grid)
         ]
+        require_apart([path for some in paths.values() for path in some], settling)
         methods = _settled(loaded, settling, options, grid)
         made_with = {
             "version": __version__,

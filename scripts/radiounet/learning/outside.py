@@ -10,13 +10,12 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from radiounet.images.gaussian import FWHM_TO_SIGMA, beam_area_px
+from radiounet.images.gaussian import beam_area_px
 from radiounet.measuring.object_scores import FOUND_FLUX, FOUND_OVERLAP, false_labels
 from radiounet.measuring.scores import divide
 from radiounet.network.masks import EIGHT_NEIGHBOURS, make_mask
 from radiounet.settings.releases import DR2
 
-BEAM_PX = DR2.beam_arcsec / DR2.pixel_arcsec
 MIN_AREA_PX = beam_area_px(DR2.beam_arcsec, DR2.pixel_arcsec)
 """Islands of a mask are a beam of the survey or more, as in the workflow."""
 
@@ -343,31 +342,3 @@ def aperture(
     dy, dx = np.ogrid[: known.shape[0], : known.shape[1]]
     values = probability[known & (np.hypot(dy - y, dx - x) <= radius_px)]
     return (float(values.max()), float(values.mean(dtype=float))) if values.size else (np.nan, np.nan)
-
-
-def overlap_and_difference(
-    probabilities: tuple[np.ndarray, np.ndarray], masks: tuple[np.ndarray, np.ndarray]
-) -> tuple[float, float]:
-    """Compare two predictions of the same sky.
-
-    Returns
-    -------
-    overlap : float
-        Intersection over union of the masks; NaN where both are empty.
-    largest : float
-        Largest difference of the probabilities.
-    """
-    first, second = masks
-    largest = np.nanmax(np.abs(probabilities[0] - probabilities[1]))
-    return float(divide((first & second).sum(), (first | second).sum())), float(largest)
-
-
-def blank_sky(side_px: int, pedestal: float, gradient: float, seed: int) -> np.ndarray:
-    """Noise as the beam correlates it, of 1 sigma, on a pedestal and a slope along x.
-
-    Pedestal and rise from the first to the last column are in sigma.
-    """
-    white = np.random.default_rng(seed).normal(size=(side_px, side_px))
-    noise = ndimage.gaussian_filter(white, BEAM_PX * FWHM_TO_SIGMA, mode="wrap")
-    slope = gradient * np.linspace(-0.5, 0.5, side_px)
-    return (noise / noise.std() + pedestal + slope).astype(np.float32)

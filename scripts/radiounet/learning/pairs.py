@@ -3,9 +3,9 @@
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -23,14 +23,19 @@ from radiounet.errors import (
     TruncatedError,
     UnitError,
 )
-from radiounet.images.image import check_grid, read_plane
+from radiounet.images.bare_planes import BarePlane, open_numbers, require_same_pixels
+from radiounet.images.image import StoredPlane, check_grid, read_plane
 from radiounet.images.noise import local_rms
+from radiounet.images.reading import reading
 from radiounet.images.squares import SCALE_TOLERANCE
 from radiounet.images.units import factor_to
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
 from radiounet.network.model_cards import LogNormalisation, Normalisation
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 
+Numbers = StoredPlane | BarePlane
+SIMULATED = ("PRIMARY", "TRUTH", "RMS")
+"""Extensions of a simulated pair that a training reads."""
 TARGETS = 2000
 MOSTLY_KNOWN = 0.5
 """Part of an image with labels from which on crops may lie anywhere in it."""
@@ -112,7 +117,8 @@ def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair
         two files, ``IMAGE.fits:TRUTH.fits``: an image in Jy/pixel with its noise-free
         model, as Stuardi et al. (2024) published; or an image in Jy/beam with a label
         image, 0 no, 1 diffuse, 255 no data. BUNIT tells them apart, in any spelling of
-        `radiounet.images.units`. See `radiounet.settings.train.pair_files`.
+        `radiounet.images.units`. Image and truth have one shape and, where both headers tell
+        it, one place on the sky. See `radiounet.settings.train.pair_files`.
     truth_snr : float
         Simulated pairs: diffuse is what exceeds this many times the true noise.
     grid : ImageGrid
@@ -126,72 +132,77 @@ def read_pair(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Pair
     files = pair_files(path)
     if len(files) == 1:
         return _simulated(files[0], truth_snr, grid)
-    if len(files) > 2:
-        raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
-    image_path, truth_path = files
-    unit = _unit(image_path)
+    image, truth = _opened_pair(files)
+    image_path, unit = files[0], _unit(image.header)
     if not unit:
         raise UnitError(
             f"{image_path} has no BUNIT in its header: write BUNIT = 'Jy/beam' into it where its truth is a "
             "mask, 'Jy/pixel' where it is a noise-free model"
         )
     if (factor := factor_to(JY_PER_PIXEL, unit, image_path)) is not None:
-        return _published(image_path, truth_path, factor)
+        return _published(image, truth, factor)
     if factor_to(JY_PER_BEAM, unit, image_path) is None:
         raise UnitError(f"{image_path} has BUNIT {unit!r}; a training image is in Jy/beam or Jy/pixel")
-    return _labelled(image_path, truth_path, grid)
+    return _labelled(image_path, truth, grid)
+
+
+def _opened_pair(files: Sequence[str]) -> tuple[Numbers, Numbers]:
+    """Image and truth of two files, which have the same pixels."""
+    if len(files) != 2:
+        raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
+    image, truth = (open_numbers(file) for file in files)
+    require_same_pixels(image, truth, files[0])
+    return image, truth
 
 
 def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
-    unit = _unit(path)
-    if factor_to(JY_PER_BEAM, unit, path) != 1:
-        raise UnitError(f"{path} has BUNIT {unit!r}; a simulated image must be in Jy/beam")
-    image, truth, rms = _planes(path, "PRIMARY", "TRUTH", "RMS")
-    _require_shape(image, truth, path, "TRUTH")
-    _require_shape(image, rms, path, "RMS")
-    level = np.float32(truth_snr) * rms
-    with _opened(path, "PRIMARY") as (hdu,):
-        scale = hdu.header.get("PIXARCS", grid.pixel_arcsec)
+    with _opened(path) as hdus:
+        header = hdus[0].header
+        unit, scale = _unit(header), header.get("PIXARCS", grid.pixel_arcsec)
+        if factor_to(JY_PER_BEAM, unit, path) != 1:
+            raise UnitError(f"{path} has BUNIT {unit!r}; a simulated image must be in Jy/beam")
         if abs(scale - grid.pixel_arcsec) > SCALE_TOLERANCE * grid.pixel_arcsec:
             raise GridError(f"{path}: pixels of {scale} arcsec, the training needs {grid.pixel_arcsec}")
-        fine = abs(3600 * hdu.header["BMAJ"] - grid.beam_arcsec) < 0.1
+        fine = abs(3600 * header["BMAJ"] - grid.beam_arcsec) < 0.1
+        image, truth, rms = (np.array(hdu.data, np.float32) for hdu in hdus)
+    level = np.float32(truth_snr) * rms
     targets = _targets(image, truth, level)
     return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
 
 
-def _published(image_path: str, truth_path: str, factor: float) -> Pair:
-    (image,), (truth,) = _planes(image_path, "PRIMARY"), _planes(truth_path, "PRIMARY")
-    _require_shape(image, truth, image_path, truth_path)
-    image *= np.float32(factor)
-    unit = _unit(truth_path)
+def _published(image: Numbers, model: Numbers, factor: float) -> Pair:
+    brightness, truth = image.window(), model.window()
+    brightness *= np.float32(factor)
+    unit = _unit(model.header)
     # a model without unit is in that of its image
-    of_truth = factor_to(JY_PER_PIXEL, unit, truth_path) if unit else factor
+    of_truth = factor_to(JY_PER_PIXEL, unit, model.path) if unit else factor
     if of_truth is None:
-        raise UnitError(f"{truth_path} has BUNIT {unit!r}; the model of an image in Jy/pixel is in Jy/pixel")
+        raise UnitError(f"{model.path} has BUNIT {unit!r}; the model of an image in Jy/pixel is in Jy/pixel")
     truth *= np.float32(of_truth)
     if (truth >= BRIGHTEST_MODEL).any():
         raise BadDataError(
-            f"{truth_path} reaches {np.nanmax(truth):g} Jy/pixel: the truth of an image in Jy/pixel is a "
+            f"{model.path} reaches {np.nanmax(truth):g} Jy/pixel: the truth of an image in Jy/pixel is a "
             "noise-free model, a mask belongs to an image in Jy/beam"
         )
     level = np.float32(PUBLISHED_LEVEL)
-    targets = _targets(image, truth, level)
-    return Pair(image, _noise(image, image_path), truth, level, targets, PUBLISHED_NORMALISATION)
+    targets = _targets(brightness, truth, level)
+    return Pair(brightness, _noise(brightness, image.path), truth, level, targets, PUBLISHED_NORMALISATION)
 
 
-def _labelled(image_path: str, label_path: str, grid: ImageGrid) -> Pair:
+def _labelled(image_path: str, labels: Numbers, grid: ImageGrid) -> Pair:
     plane = read_plane(image_path)
     check_grid(plane, *grid, image_path)
-    (label,) = _planes(label_path, "PRIMARY")
-    _require_shape(plane.data, label, image_path, label_path)
+    label = labels.window()
     label[label == NO_DATA] = np.nan
     strange = np.setdiff1d(label[np.isfinite(label)], (0, 1))
     if strange.size:
-        raise BadDataError(f"{label_path} holds {strange[0]}; a label is 0, 1 or {NO_DATA} (no data)")
+        raise BadDataError(f"{labels.path} holds {strange[0]}; a label is 0, 1 or {NO_DATA} (no data)")
     level = np.float32(0.5)
     known = np.isfinite(label) & np.isfinite(plane.data)
     if not known.any():
-        raise BadDataError(f"{label_path} labels no pixel of {image_path} that has data: leave this pair out")
+        raise BadDataError(
+            f"{labels.path} labels no pixel of {image_path} that has data: leave this pair out"
+        )
     places = NOWHERE
     if known.mean() < MOSTLY_KNOWN:
         pixels = np.argwhere(known).astype(np.int32)
@@ -200,7 +211,7 @@ def _labelled(image_path: str, label_path: str, grid: ImageGrid) -> Pair:
     return Pair(plane.data, _noise(plane.data, image_path), label, level, targets, known=places)
 
 
-def _noise(image: np.ndarray, path: str) -> np.ndarray:
+def _noise(image: np.ndarray, path: str | Path) -> np.ndarray:
     try:
         return local_rms(image)
     except AllBlankError as error:
@@ -219,56 +230,36 @@ def _targets(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float3
 
 
 @contextmanager
-def _opened(path: str, *names: str) -> Iterator[list]:
-    """Give the named image extensions of a FITS file, none of them read yet."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(path, memmap=False) as hdus:
-                present = [hdu.name for hdu in hdus]
-                for name in names:
-                    if name not in present:
-                        raise BadDataError(
-                            f"{path} has no extension {name}, only {present}; a single file must come from "
-                            "radiounet simulate, other pairs are given as IMAGE.fits:TRUTH.fits"
-                        )
-                yield [hdus[name] for name in names]
-    except FileNotFoundError:
-        raise NotFitsError(f"there is no file {path}") from None
-    except (TypeError, ValueError, KeyError, fits.VerifyError) as error:
-        raise TruncatedError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise NotFitsError(f"{path} is not a readable FITS file: {error}") from error
+def _opened(path: str) -> Iterator[list]:
+    """Give image, truth and noise of a simulated pair, planes of one shape, none of them read yet."""
+    with warnings.catch_warnings(), reading(path, NotFitsError, TruncatedError):
+        warnings.simplefilter("ignore", AstropyWarning)
+        with fits.open(path, memmap=False) as hdus:
+            present = [hdu.name for hdu in hdus]
+            if missing := [name for name in SIMULATED if name not in present]:
+                raise BadDataError(
+                    f"{path} has no extension {missing[0]}, only {present}; a single file must come from "
+                    "radiounet simulate, other pairs are given as IMAGE.fits:TRUTH.fits"
+                )
+            planes = [hdus[name] for name in SIMULATED]
+            for hdu in planes:
+                if len(hdu.shape) != 2:
+                    raise ShapeMismatchError(
+                        f"{path}[{hdu.name}] has shape {hdu.shape}; one plane [y, x] is needed"
+                    )
+                if hdu.shape != planes[0].shape:
+                    raise ShapeMismatchError(
+                        f"{path} has {planes[0].shape} pixels [y, x], its {hdu.name} {hdu.shape}"
+                    )
+            yield planes
 
 
-def _planes(path: str, *names: str) -> list[np.ndarray]:
-    with _opened(path, *names) as hdus:
-        for hdu in hdus:
-            _side(hdu, path)
-        return [hdu.data.reshape(hdu.shape[-2:]).astype(np.float32) for hdu in hdus]
-
-
-def _side(hdu: Any, path: str) -> int:
-    """Shorter side of the plane in an extension, px."""
-    if len(hdu.shape) < 2 or np.prod(hdu.shape[:-2]) != 1:
-        raise ShapeMismatchError(f"{path}[{hdu.name}] has shape {hdu.shape}; one plane [y, x] is needed")
-    return min(hdu.shape[-2:])
-
-
-def _unit(path: str) -> str:
-    """BUNIT of the first plane of a file; empty where there is none."""
-    with _opened(path, "PRIMARY") as (hdu,):
-        _side(hdu, path)
-        return str(hdu.header.get("BUNIT", "")).strip()
-
-
-def _require_shape(image: np.ndarray, other: np.ndarray, path: str, name: str) -> None:
-    if image.shape != other.shape:
-        raise ShapeMismatchError(f"{path} has {image.shape} pixels [y, x], its {name} {other.shape}")
+def _unit(header: fits.Header) -> str:
+    return str(header.get("BUNIT", "")).strip()
 
 
 def check_pairs(paths: Sequence[str], crop_px: int) -> str:
-    """Look at every pair's headers before a long training, and return a hash of the set.
+    """Look at every pair before a long training, and return a hash of the set.
 
     Parameters
     ----------
@@ -286,22 +277,18 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
     Raises
     ------
     BadDataError
-        A file that cannot be opened, an extension missing, an image smaller than a crop.
+        A file that cannot be opened, an extension missing, a truth on other pixels than its
+        image, an image smaller than a crop.
     """
     digest = hashlib.sha256()
     for path in paths:
         files = pair_files(path)
-        names = ("PRIMARY",) if len(files) > 1 else ("PRIMARY", "TRUTH", "RMS")
-        for file in files:
-            with _opened(file, *names) as hdus:
-                side = min(_side(hdu, file) for hdu in hdus)
-                parts = [(place["datLoc"], place["datSpan"]) for place in (hdu.fileinfo() for hdu in hdus)]
+        with nullcontext(_opened_pair(files)) if len(files) > 1 else _opened(path) as planes:
+            side = min(planes[0].data.shape)
             if side < crop_px:
                 raise ShapeMismatchError(
-                    f"{file} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
+                    f"{path} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
-            with open(file, "rb") as stream:
-                for start, length in parts:
-                    stream.seek(start)
-                    digest.update(stream.read(length))
+            for plane in planes:
+                digest.update(plane.data.tobytes())
     return digest.hexdigest()

@@ -9,6 +9,7 @@ from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
 from radiounet.learning.new_model import write_model
 from radiounet.learning.option_checks import require_trainable
+from radiounet.learning.scenes import require_apart
 from radiounet.learning.training import train
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.devices import use_threads
@@ -96,13 +97,15 @@ def run_evaluation(
     Raises
     ------
     ConfigError, ModelError
-        `curve` is no learning curve, or `weights` are not those of its training.
+        `curve` is no learning curve, or `weights` are not those of its training; an image is
+        held out and settles thresholds, too.
     """
     options = trained_options(curve, options)
     _require_name_of_weights(weights)
     use_threads(threads)
     # weights that do not fit must not be found after the other models are calibrated
     load_network(options.architecture, options.tile_px, options.widths, weights)
+    require_apart(held_out, calibration)
     bounds = options.truth_snr, options.max_false_per_deg2
     others = compared_models(options.compare, held_out, calibration, *bounds, options.grid)
     scores = [write_model(held_out, calibration, weights, curve, options, name, folder)]

@@ -11,12 +11,13 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy import ndimage
 
-from radiounet.errors import BadDataError, ShapeMismatchError
+from radiounet.errors import BadDataError, ConfigError, ShapeMismatchError
 from radiounet.images.gaussian import FWHM_AREA, beam_area_px
 from radiounet.images.geometry import to_pixels
 from radiounet.images.image import Plane, check_grid, read_plane
 from radiounet.images.noise import local_rms
-from radiounet.images.reading import naming, reading
+from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import fits_header, naming, reading
 from radiounet.images.resampling import to_model_grid
 from radiounet.learning.label_planes import move_labels, named, read_labels, say_once
 from radiounet.learning.pairs import UNKNOWN, read_pair
@@ -132,6 +133,40 @@ def read_scene(path: str, truth_snr: float, grid: ImageGrid = LOTSS_GRID) -> Sce
     return _labelled(image_path, *others, grid=grid) if others else _simulated(image_path, truth_snr, grid)
 
 
+def require_apart(held_out: Sequence[str], calibration: Sequence[str]) -> None:
+    """Refuse to measure on an image that thresholds are settled on.
+
+    Parameters
+    ----------
+    held_out, calibration : sequence of str
+        As `read_scene`.
+
+    Raises
+    ------
+    ConfigError
+        An image is in both: the same simulated one by its seeds, or the same bytes, whatever its labels.
+    BadDataError
+        An image cannot be read.
+    """
+    settled = {trait: path for path in calibration for trait in _traits(path)}
+    for path in held_out:
+        for trait in _traits(path) & settled.keys():
+            raise ConfigError(
+                f"{path} is to be measured on, and is the image of {settled[trait]}, which thresholds are "
+                "settled on: leave it out of one of both"
+            )
+
+
+def _traits(path: str) -> set[tuple[str, ...]]:
+    """What an image has in common with no other one."""
+    image = Path(path, FIELD_FILES[0]) if Path(path).is_dir() else Path(pair_files(path)[0])
+    header = fits_header(image)
+    seeds = (
+        [("seed", str(header["BASESEED"]), str(header["SEED"]))] if {"BASESEED", "SEED"} <= {*header} else []
+    )
+    return {("content", sha256_of(image)), *seeds}
+
+
 def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Scene:
     pair = read_pair(path, truth_snr, grid)
     classes = pair.classes()
@@ -206,7 +241,7 @@ CLUSTER_COLUMNS = ("y_px", "x_px", "r500_arcmin", "diffuse", "galactic")
 def _clusters(path: str | None, image: Plane, mask: np.ndarray, grid: ImageGrid) -> tuple[Table, list[str]]:
     """Real clusters on an image, those whose centre it shows, and the names of the others."""
     options, rows, outside = MeasureOptions(), [], []
-    clusters = read_clusters(path, options) if path else []
+    clusters = read_clusters(path, options, asked=False) if path else []
     if path:
         log_notes(clusters, path)
     for one in filter(attrgetter("measurable"), clusters):

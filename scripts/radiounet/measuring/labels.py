@@ -175,7 +175,7 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
     if {"ra", "dec"} <= set(found):
         check_frame(table, path)
-        rows = Rows(path, len(table), {})
+        rows = Rows(path, len(table))
         ra, dec = (rows.values(one, found[one])[0] for one in ("ra", "dec"))
     return [Label(*cells) for cells in zip(names, classes, ra.tolist(), dec.tolist(), of_island, strict=True)]
 

@@ -23,10 +23,16 @@ class PixelCounts:
 
     Bin k holds scores from ``EDGES[k]`` on; "at threshold k" means all pixels
     with a score of at least ``EDGES[k]``.
+
+    Parameters
+    ----------
+    counts : ndarray, ``[truth, bin]``, optional
+        Other and true pixels that are counted already, for scores of Dice and precision in bins of any
+        rising score.
     """
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((2, len(EDGES)), np.int64)
+    def __init__(self, counts: np.ndarray | None = None) -> None:
+        self._counts = np.zeros((2, len(EDGES)), np.int64) if counts is None else counts
 
     def add(self, score: np.ndarray, truth: np.ndarray) -> None:
         """Count the pixels of an image.
@@ -191,16 +197,13 @@ def card_metrics(scores: dict) -> dict[str, object]:
 
 
 def precision_summary(counts: np.ndarray) -> dict[str, float]:
-    """Best Dice over all thresholds, and average precision, from a histogram.
+    """Best Dice over all thresholds, and average precision, from a histogram; 0 where undefined.
 
     Parameters
     ----------
     counts : ndarray, ``[truth, bin]``
         Pixels without and with emission by rising score.
     """
-    negative, positive = np.cumsum(counts[:, ::-1], axis=1)
-    total = max(positive[-1], 1)
-    precision = positive / np.maximum(positive + negative, 1)
-    dice = 2 * positive / np.maximum(positive + negative + total, 1)
-    recall_step = np.diff(np.concatenate([[0], positive])) / total
-    return {"dice": float(dice.max()), "ap": float((precision * recall_step).sum())}
+    pixels = PixelCounts(counts)
+    scores = {"dice": np.nan_to_num(pixels.dice()).max(), "ap": np.nan_to_num(pixels.average_precision())}
+    return {name: float(one) for name, one in scores.items()}

@@ -1,5 +1,7 @@
 """Does a cluster host diffuse emission? A calibrated probability from what lies in its aperture."""
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import Field, model_validator
 from scipy import ndimage, special
@@ -33,7 +35,7 @@ class HostCalibration(Section):
         description="names, as radiounet.network.cluster_probability.measure_aperture gives them"
     )
     mean: tuple[float, ...]
-    scale: tuple[float, ...]
+    scale: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="standard deviations, above 0")
     weights: tuple[float, ...] = Field(description="of the standardised features")
     intercept: float
     clusters: int = Field(description="simulated clusters it was fitted on")

@@ -22,7 +22,7 @@ from radiounet.network.architectures.registry import ARCHITECTURES, Precision, k
 from radiounet.network.cluster_probability import HostCalibration
 from radiounet.settings.checkout import MODELS_VARIABLE, models_folder
 from radiounet.settings.releases import DR2
-from radiounet.settings.section import LogScale, Section
+from radiounet.settings.section import LogScale, Section, Width
 from radiounet.settings.yaml_file import read_yaml
 
 BEAM_PX = DR2.beam_arcsec / DR2.pixel_arcsec
@@ -143,7 +143,7 @@ class ModelCard(Section):
 
     name: str
     architecture: Annotated[str, AfterValidator(known_architecture)]
-    widths: tuple[int, ...] = Field(description="filters per level, from fine to coarse")
+    widths: tuple[Width, ...] = Field(min_length=2, description="filters per level, from fine to coarse")
     tile_px: int = Field(gt=0, description="side of one network input, px")
     core_px: int = Field(gt=0, description="side of the central part that is kept, px")
     normalisation: Normalisation

@@ -38,8 +38,10 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
 
     A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one.
     Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for the wings of
-    islands that are diffuse or have no label. All else is not known, and does not count in a training; nor
-    do islands that one label calls diffuse and another not.
+    islands that are diffuse or have no label. A label of diffuse emission of a cluster without an island of
+    its own does not say where that is: inside R500 only islands that other labels decide are known. All else
+    is not known, and does not count in a training; nor do islands that one label calls diffuse and another
+    not.
 
     Parameters
     ----------
@@ -168,6 +170,8 @@ class Known:
         Islands of candidates that are diffuse emission, and of those that are not.
     empty : ndarray
         Where cut-outs of clusters show no island.
+    hidden : ndarray
+        R500 of clusters with diffuse emission that no island shows.
     seen : ndarray
         All islands of the cut-outs of candidates.
     parts : list of (slice, slice)
@@ -177,14 +181,14 @@ class Known:
     diffuse: np.ndarray
     other: np.ndarray
     empty: np.ndarray
+    hidden: np.ndarray
     seen: np.ndarray
     parts: list[Part] = field(default_factory=list)
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> "Known":
         """Nothing yet."""
-        planes = np.zeros((4, *shape), bool)
-        return cls(planes[0], planes[1], planes[2], planes[3])
+        return cls(*np.zeros((5, *shape), bool))
 
     def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
@@ -196,9 +200,16 @@ class Known:
         part = cutout.part
         if source.kind == "cluster":
             distance_arcmin = _distance_px(cutout, source.place) * cutout.residual.pixel_arcsec / 60
-            self.empty[part] |= (distance_arcmin <= float(source.row["r500_arcmin"])) & (cutout.islands == 0)
+            inside = distance_arcmin <= float(source.row["r500_arcmin"])
             if diffuse and not cutout.own.any():
-                logger.warning("%s is labelled, but has no island of its own", one_line(source.row["name"]))
+                self.hidden[part] |= inside
+                logger.warning(
+                    "%s is labelled as diffuse, but has no island of its own: what no other label decides "
+                    "inside its R500 is not known",
+                    one_line(source.row["name"]),
+                )
+            else:
+                self.empty[part] |= inside & (cutout.islands == 0)
         (self.diffuse if diffuse else self.other)[part] |= cutout.own
         self.seen[part] |= cutout.islands > 0
         self.parts.append(part)
@@ -211,7 +222,7 @@ class Known:
     def labels(self, beam_px: float) -> np.ndarray:
         """Return 0, 1 and, where nothing is known, 255, ``[y, x]`` uint8."""
         labels = np.full(self.diffuse.shape, NO_DATA, np.uint8)
-        labels[self.empty] = 0
+        labels[self.empty & ~self.hidden] = 0
         reach = disk(round(WING_BEAMS * beam_px))
         for part in self.parts:  # an island without a label may be diffuse
             faint = ndimage.binary_dilation((self.diffuse | (self.seen & ~self.other))[part], reach)

@@ -27,7 +27,6 @@ from radiounet.publishing.site_tables import row_of
 
 logger = logging.getLogger(__name__)
 
-PICTURES = ("image", "residual", "probability")
 NOISE_STEPS = 16
 """Steps per rms of the compressed images: rounding adds less than 0.02 % to the noise."""
 

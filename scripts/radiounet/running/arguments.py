@@ -78,7 +78,7 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of an evaluation."""
     parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {EVALUATED}")
     parser.add_argument(
-        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: alike"
+        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: others, alike"
     )
     parser.add_argument("--weights", required=True, help="weights of `train`")
     parser.add_argument("--curve", required=True, help="learning curve of `train`")

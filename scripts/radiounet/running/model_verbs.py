@@ -111,8 +111,8 @@ EVALUATE = """Evaluate trained weights on held-out images beside other methods, 
 How the weights were trained is read from their learning curve; of the options, only those of evaluation
 count: tiles, images, bound on false islands, models to compare with."""
 EVALUATE_EXAMPLES = r"""
-radiounet evaluate --calibration-pairs C*.fits --held-out-pairs H*.fits --weights tuned.weights.h5 \
-    --curve tuned.csv --name tuned --out tuned
+radiounet evaluate --calibration-pairs C.fits:C.mask.fits D.fits:D.mask.fits \
+    --held-out-pairs H.fits:H.mask.fits --weights tuned.weights.h5 --curve tuned.csv --name tuned --out tuned
 """
 
 

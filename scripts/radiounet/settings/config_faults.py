@@ -136,17 +136,21 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
 
 def _instead(path: list[str | int], given: Any, section: type[BaseModel]) -> str:
     """YAML with the key that was meant: with the value that was given, if that is a short one of its type."""
-    try:
-        TypeAdapter(_type_at(path, section)).validate_python(given)
-    except ValidationError:
-        is_short = False
-    else:
-        is_short = isinstance(given, bool | int | float | str) and len(str(given)) <= LONGEST_VALUE
-    if not is_short:
+    is_short = isinstance(given, bool | int | float | str) and len(str(given)) <= LONGEST_VALUE
+    if not (is_short and _fits(given, path, section)):
         given = _example(path, section)
     elif isinstance(given, str):
         given = public_text(given)
     return f"\n  write for example:\n{_as_yaml(path, given)}" if given is not None else ""
+
+
+def _fits(value: Any, path: list[str | int], section: type[BaseModel]) -> bool:
+    """Whether a value has the type of a place."""
+    try:
+        TypeAdapter(_type_at(path, section)).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def shown(value: Any) -> str:
@@ -201,7 +205,8 @@ def _example(path: list[str | int], section: type[BaseModel]) -> Any:
     """What could stand at a place: an example, or the default where one is; None for nothing known."""
     if (key := ".".join(map(str, path))) in OF_PLACES:
         return OF_PLACES[key]
-    if path and path[-1] in EXAMPLES:
+    # one name may be a number in one section, and a range in another
+    if path and path[-1] in EXAMPLES and _fits(EXAMPLES[path[-1]], path, section):
         return EXAMPLES[path[-1]]
     outer = _type_at(path[:-1], section)
     if typing.get_origin(outer) is dict:

@@ -47,6 +47,8 @@ Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
 NumberRange = Annotated[Range, AfterValidator(_not_negative)]
 FractionRange = Annotated[Range, AfterValidator(_fraction)]
+Width = Annotated[int, Field(ge=2)]
+"""Filters of one level of a network."""
 
 
 def _distinct(values: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from radiounet.errors import ConfigError
 from radiounet.settings.releases import DR2
-from radiounet.settings.section import NumberRange, PositiveRange, Section
+from radiounet.settings.section import NumberRange, PositiveRange, Section, Width
 from radiounet.settings.simulate import AFTER_HELD_OUT, keep_off_held_out
 
 
@@ -19,7 +19,7 @@ class ImageGrid(NamedTuple):
     beam_arcsec: float
 
 
-Widths = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2)]
+Widths = Annotated[list[Width], Field(min_length=2)]
 
 LOTSS_GRID = ImageGrid(DR2.pixel_arcsec, DR2.beam_arcsec)
 

@@ -1,6 +1,7 @@
 """Columns of cluster tables as numbers: their units, their limits, and what is wrong with single rows."""
 
 import re
+import shlex
 import textwrap
 import warnings
 from collections import defaultdict
@@ -95,12 +96,23 @@ def parse_unit(text: str, where: str) -> u.UnitBase:
 
 
 class Rows:
-    """The rows of a table: its columns as numbers, and notes on what is wrong with them."""
+    """The rows of a table: its columns as numbers, and notes on what is wrong with them.
 
-    def __init__(self, path: str | Path, count: int, units: dict[str, u.UnitBase]):
+    Parameters
+    ----------
+    path : path
+        Of the table, for errors.
+    count : int
+        Its rows.
+    units : dict of str to Unit, optional
+        Units that the user gave to columns. None where nobody was asked: advice then names no option.
+    """
+
+    def __init__(self, path: str | Path, count: int, units: dict[str, u.UnitBase] | None = None):
         self._path = path
         self._count = count
-        self._given = units
+        self._given = units or {}
+        self._asked = units is not None
         self._notes: dict[int, list[str]] = defaultdict(list)
         self.impossible = np.zeros(count, bool)
         """Rows of a redshift or size that cannot be; one of 0 or less says that it is not known."""
@@ -121,8 +133,8 @@ class Rows:
             unit = DEFAULT_UNITS.get(name)
         if unit is None:
             raise ConfigError(
-                f"{self._path}: the column {name} has no unit (such as Mpc, arcmin, 1e14 solMass); "
-                f"give it with --unit {name}=UNIT or, in the configuration, measure.unit"
+                f"{self._path}: the column {name} has no unit (such as Mpc, arcmin, 1e14 solMass): "
+                f"{self._advice(name)}"
             )
         return unit
 
@@ -134,12 +146,17 @@ class Rows:
             try:
                 unit = parse_unit(text, f"{self._path}: column {name}")
             except ConfigError as error:
-                raise ConfigError(
-                    f"{error}; give another with --unit {name}=UNIT or, in the configuration, measure.unit"
-                ) from None
+                raise ConfigError(f"{error}; {self._advice(name)}") from None
         else:
             return None
         return u.hourangle if name == "ra" and unit == u.hour else unit
+
+    def _advice(self, name: str, unit: str = "") -> str:
+        """How the user states the unit of a column."""
+        if not self._asked:
+            return f"write {unit or 'one'} into the table as the unit of {name}"
+        given = shlex.quote(f"{name}={unit or 'UNIT'}")
+        return f"give {given} with --unit or, in the configuration, measure.unit"
 
     def values(self, name: str, column: Any, limit: Limit | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of a column, in the unit of its limit.
@@ -167,15 +184,14 @@ class Rows:
             self.note(
                 np.isfinite(plain),
                 lambda row: (
-                    f"M500 {plain[row]:g} was taken for 1e14 solMass; if it is a logarithm, give "
-                    "--unit 'M500=dex(solMass)'"
+                    f"M500 {plain[row]:g} was taken for 1e14 solMass; if it is a logarithm, "
+                    f"{self._advice('M500', 'dex(solMass)')}"
                 ),
             )
         elif doubtful:
             raise ConfigError(
-                f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms; give its "
-                "unit with --unit or, in the configuration, measure.unit: 'M500=dex(solMass)' or "
-                "'M500=1e14 solMass'"
+                f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms: "
+                f"{self._advice('M500', 'dex(solMass)')}; if they are none, 1e14 solMass"
             )
         try:
             with np.errstate(all="ignore"):
@@ -190,10 +206,7 @@ class Rows:
         self.note(outside, lambda row: f"{limit.words} {limit.fault(values[row])} is outside {limit}")
         if name == "M500" and self._stated(name, column) is None:
             in_solar_masses = outside & ~limit.refuses(plain)
-            hint = (
-                f"taken in {unit}: if it is in solar masses, give M500=solMass with --unit or, in the "
-                "configuration, measure.unit"
-            )
+            hint = f"taken in {unit}: if it is in solar masses, {self._advice('M500', 'solMass')}"
             self.note(in_solar_masses, lambda _: hint)
         refused = outside.copy()
         refused[list(wrong)] = True

@@ -48,7 +48,7 @@ MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""
 
 
-def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
+def read_clusters(path: str | Path, options: MeasureOptions, asked: bool = True) -> list[Cluster]:
     """Read a cluster table: every row of it.
 
     Columns ``name, ra, dec, z`` and ``M500`` (mass) or ``R500`` (length or angle),
@@ -65,6 +65,8 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
         Any format that `radiounet.images.tables.read_table` reads.
     options : MeasureOptions
         Cosmology, and units of columns that name none or a wrong one.
+    asked : bool
+        Whether the user can give such units; otherwise errors and notes name no option for them.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def read_clusters(path: str | Path, options: MeasureOptions) -> list[Cluster]:
         return [Cluster(*row) for row in zip(*values, strict=True)]
     check_frame(table, path)
     columns = _columns(table, path)
-    rows = Rows(path, len(table), _given_units(options.unit, columns))
+    rows = Rows(path, len(table), _given_units(options.unit, columns) if asked else None)
     ra, no_ra = rows.values("ra", columns["ra"])
     dec, no_dec = rows.values("dec", columns["dec"])
     lost = np.isnan(ra) | np.isnan(dec)

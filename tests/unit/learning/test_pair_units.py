@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from radiounet.errors import BadDataError, ShapeMismatchError, UnitError
+from radiounet.errors import BadDataError, UnitError
 from radiounet.images.image import grid_wcs
 from radiounet.learning.pairs import PUBLISHED_NORMALISATION, read_pair
 
@@ -91,12 +91,3 @@ def test_a_unit_and_a_truth_that_do_not_belong_together_are_named(
 ):
     with pytest.raises(error, match=says):
         read_pair(write_pair(tmp_path, unit, truth, truth_unit), 0.25)
-
-
-def test_an_image_that_is_not_in_the_first_extension_is_said_to_be_missing(tmp_path):
-    path = write_pair(tmp_path, "Jy/beam", mask())
-    with fits.open(tmp_path / "image.fits") as hdus:
-        moved = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(hdus[0].data, hdus[0].header)])
-        moved.writeto(tmp_path / "image.fits", overwrite=True)
-    with pytest.raises(ShapeMismatchError, match=r"image\.fits\[PRIMARY\] has shape \(\)"):
-        read_pair(path, 0.25)

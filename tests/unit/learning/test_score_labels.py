@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from labelled_images import HEAD, N_PX, circle, write_image
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.image import read_plane
 from radiounet.learning.evaluation import evaluate
 from radiounet.learning.evaluation_report import write_evaluation
@@ -157,6 +157,17 @@ def test_clusters_outside_their_image_are_named_and_counted(tmp_path, caplog):
     write_evaluation([scores], tmp_path)
     page = (tmp_path / "evaluation.md").read_text()
     assert "Not counted either: 2 clusters outside their image." in page
+
+
+def test_a_table_of_clusters_without_a_unit_is_to_be_mended_where_it_is(tmp_path):
+    """Neither `score` nor `evaluate` has an option for units."""
+    write_image(tmp_path / "a.fits")
+    (tmp_path / "a.reg").write_text(HEAD)
+    (tmp_path / "a.csv").write_text("name,ra,dec,z,R500\nA,150,40,0.2,1\n")
+    with pytest.raises(
+        ConfigError, match="R500 has no unit .*: write one into the table as the unit of R500$"
+    ):
+        read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.reg:{tmp_path}/a.csv", 0.25)
 
 
 def test_files_that_nobody_reads_are_named(tmp_path, caplog):

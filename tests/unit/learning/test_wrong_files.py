@@ -74,6 +74,15 @@ def test_wrong_weights_and_curves_are_named_in_one_line(place, weights, curve, s
     assert not (place / "m").exists()
 
 
+def test_an_evaluation_on_the_images_that_settle_thresholds_is_refused(place):
+    done = evaluate(place, "right.weights.h5", "right.csv")
+    assert done.returncode == 78, done.stderr
+    pair = place / "pair.fits"
+    assert f"{pair} is to be measured on, and is the image of {pair}, which thresholds are" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (place / "m").exists()
+
+
 @pytest.mark.parametrize("name", ["t1.h5", "t1.npz", "t1.keras", "t1", "weights.h5", "t1.weights.h5.bak"])
 def test_weights_that_could_not_be_read_again_are_not_trained(tmp_path, monkeypatch, name):
     monkeypatch.setattr(runs, "train", None)

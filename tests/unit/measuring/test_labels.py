@@ -170,6 +170,18 @@ def test_labels_that_are_not_there_or_of_another_frame_are_refused(tmp_path):
         read_labels(tmp_path / "a.fits")
 
 
+def test_a_unit_that_is_none_is_to_be_mended_in_the_table(tmp_path):
+    path = tmp_path / "a.ecsv"
+    Table({"name": ["A"], "class": ["RH"], "ra": [150.0], "dec": [40.0]}, units={"ra": "furlong2"}).write(
+        path
+    )
+    with pytest.raises(
+        ConfigError, match="not a unit: .*write one into the table as the unit of ra"
+    ) as caught:
+        read_labels(path)
+    assert "--unit" not in str(caught.value)
+
+
 def test_rows_without_a_name_are_told_apart_by_their_place(tmp_path):
     path = write_lines(tmp_path / "a.csv", "name,class", ",RH", ",RR")
     assert [one.name for one in read_labels(path)] == ["(row 1)", "(row 2)"]

@@ -14,6 +14,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.network.architectures.lotss_unet import lotss_unet
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
+from radiounet.network.cluster_probability import FEATURES
 from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.model_cards import (
@@ -28,6 +29,9 @@ from radiounet.network.tiling import layout, read_layout, stitch, write_tiles
 from stages import run_script, write_image
 
 LOG = {"kind": "log10", "low": 1e-7, "high": 1e-2, "floor": 1e-9}
+NUMBER = len(FEATURES)
+CALIBRATION = {"features": FEATURES, "intercept": 0.0, "clusters": 9}
+CALIBRATION |= {name: [1.0] * NUMBER for name in ("mean", "scale", "weights")}
 
 
 def test_published_architecture_has_the_published_parameters():
@@ -144,6 +148,16 @@ def test_weights_of_other_shape_are_refused(tmp_path):
     [
         ({"architecture": "vit"}, "valid model card"),
         ({"surprise": 1}, "valid model card"),
+        ({"widths": []}, r"card\.yaml is not a valid model card: [\s\S]*widths"),
+        ({"widths": [8]}, r"valid model card: [\s\S]*widths"),
+        ({"widths": [0, 8]}, r"valid model card: [\s\S]*widths\.0"),
+        ({"widths": [4, -8]}, r"valid model card: [\s\S]*widths\.1"),
+        ({"widths": [1, 8]}, r"valid model card: [\s\S]*widths\.0"),
+        ({"host_calibration": CALIBRATION | {"scale": [0.0] * NUMBER}}, r"host_calibration\.scale\.0"),
+        (
+            {"host_calibration": CALIBRATION | {"scale": [1.0] * (NUMBER - 1) + [-1.0]}},
+            rf"host_calibration\.scale\.{NUMBER - 1}",
+        ),
         ({"core_px": 31}, "does not centre"),
         ({"core_px": 66}, "does not centre"),
     ],

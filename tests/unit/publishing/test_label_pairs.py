@@ -136,6 +136,43 @@ def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
     assert (plane[inside & ~ndimage.binary_dilation(mask == 1, iterations=12)] == 0).all()
 
 
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory):
+    """Two clusters: A with the one island, and B, whose R500 holds that island, too, with none of its own."""
+    folder = tmp_path_factory.mktemp("neighbours")
+    places = np.array([[HALO[1], HALO[0]], [HALO[1], HALO[0] + 60]])
+    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world(places, 0).T
+    table = Table({"name": ["A", "B"], "ra": ra, "dec": dec, "z": [0.2] * 2, "R500": [5.4] * 2})
+    return run_to_catalogue(folder, write_image(folder / "a.fits", n_px=N_PX), table)
+
+
+@pytest.mark.parametrize("label", ["halo", "relic", "halo and relic"])
+@pytest.mark.parametrize(("other", "island"), [("relic", 1), ("radio galaxy", 0), ("no emission", 0)])
+def test_diffuse_emission_that_no_island_shows_is_not_known(
+    neighbours, tmp_path, caplog, label, other, island
+):
+    first, second = sorted(
+        candidates(neighbours.root, "cluster", "catalogue"), key=lambda one: one.row["name"]
+    )
+    assert (first.row["islands"] != "", second.row["islands"]) == (True, "")
+    table = LabelTable(tmp_path / "labels.ecsv", "me")
+    table.add(second, label)
+    with pytest.raises(ConfigError, match="no label says anything of a pixel"):
+        write_label_pairs(neighbours.root, str(table.path), str(tmp_path / "out"))
+    assert "B is labelled as diffuse, but has no island of its own: what no other label" in caplog.text
+    table.add(first, other)
+    (pair,) = write_label_pairs(neighbours.root, str(table.path), str(tmp_path / "out"))
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(neighbours.mask("a"))
+    y, x = np.indices(plane.shape)
+    of_a, of_b = (np.hypot(y - y0, x - HALO[1]) * 4.5 / 60 for y0 in (HALO[0], HALO[0] + 60))
+    shown = mask == 1
+    assert (shown & (of_b < 5.3)).any()
+    assert (plane[shown] == island).all()
+    assert (plane[(of_b < 5.3) & ~shown] == 255).all()
+    far = ~ndimage.binary_dilation(shown, iterations=12)
+    assert (plane[(of_a < 5.3) & (of_b > 5.5) & far] == 0).all()
+
+
 def test_of_a_shared_island_a_label_says_nothing_of_the_others_part(tmp_path):
     """Two clusters on either side of one halo, each with the half that is nearer."""
     image = write_image(tmp_path / "a.fits", n_px=N_PX)

@@ -70,6 +70,40 @@ def test_logarithms_of_masses_are_not_taken_for_masses(tmp_path):
     assert first.r500_arcmin == pytest.approx(R500_ARCMIN * (MASSES[0] / 5) ** (1 / 3), rel=1e-3)
 
 
+HEAD = "name,ra,dec,z"
+GIVEN = "with --unit or, in the configuration, measure.unit"
+
+
+@pytest.mark.parametrize(
+    ("lines", "given", "written"),
+    [
+        ([f"{HEAD},R500", "A,150,35,0.2,1"], "R500=UNIT", "one"),
+        ([f"{HEAD},R500", "h,deg,,furlongs2", "A,150,35,0.2,1"], "R500=UNIT", "one"),
+        (
+            [f"{HEAD},M500", *(f"A{n},150,35,0.2,14.{n}" for n in range(3))],
+            "'M500=dex(solMass)'",
+            "dex(solMass)",
+        ),
+        ([f"{HEAD},M500", "A,150,35,0.2,14.1"], "'M500=dex(solMass)'", "dex(solMass)"),
+        ([f"{HEAD},M500", "A,150,35,0.2,5e14"], "M500=solMass", "solMass"),
+    ],
+)
+def test_only_who_can_be_asked_for_units_is_told_of_the_option(tmp_path, lines, given, written):
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines) + "\n")
+    name = given.strip("'").partition("=")[0]
+    for asked, advice in (
+        (True, f"give {given} {GIVEN}"),
+        (False, f"write {written} into the table as the unit of {name}"),
+    ):
+        try:
+            said = "; ".join(one.note for one in read_clusters(path, OPTIONS, asked))
+        except ConfigError as error:
+            said = str(error)
+        assert advice in said
+        assert ("--unit" in said, "measure.unit" in said) == (asked, asked)
+
+
 @pytest.mark.parametrize("masses", [[16.1, 13.1], [16.1, 13.1, 8.0], [14.5, 14.2, 17.0]])
 def test_large_masses_are_taken(tmp_path, masses):
     rows = [f"A{number},150,35,0.2,{mass}" for number, mass in enumerate(masses)]
