@@ -87,11 +87,17 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: 
             nargs=many,
             action="extend" if many == "+" and not field.default else "store",
             default=field.default,
-            help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
+            help=_help(field),
             choices=typing.get_args(field.annotation)
             if typing.get_origin(field.annotation) is Literal
             else None,
         )
+
+
+def _help(field: FieldInfo) -> str:
+    """Description of a field as that of an option: a command line has no ``null``."""
+    text = (field.description or "").replace("%", "%%")
+    return text.replace("null: ", "by default ") if field.default is None else f"{text} (default: %(default)s)"
 
 
 def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
