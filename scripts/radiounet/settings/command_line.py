@@ -97,7 +97,9 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: 
 def _help(field: FieldInfo) -> str:
     """Description of a field as that of an option: a command line has no ``null``."""
     text = (field.description or "").replace("%", "%%")
-    return text.replace("null: ", "by default ") if field.default is None else f"{text} (default: %(default)s)"
+    return (
+        text.replace("null: ", "by default ") if field.default is None else f"{text} (default: %(default)s)"
+    )
 
 
 def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
