@@ -131,8 +131,8 @@ def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mappin
             known = meta.get(f"{source}_sha256", sources[source])  # not all tables have all of them
             if known != sources[source]:
                 raise ConfigError(
-                    f"{paths[source]} is not that which {paths[kind]} belongs to: "
-                    f"its SHA-256 is {sources[source]}, not {known}"
+                    f"{paths[kind]} was not made from this {paths[source]}: "
+                    f"the SHA-256 of that file is {sources[source]}, not {known}"
                 )
 
 

@@ -155,7 +155,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         action=_MergeSettings,
         default=Config(),
         metavar="JSON",
-        help="keys of the configuration, the others have their default; given again, it is merged over: "
+        help="keys of the configuration; the others keep their defaults. If repeated, later values count: "
         '\'{"segmentation": {"threshold": 0.3}}\'',
     )
 
@@ -172,7 +172,7 @@ class _MergeSettings(argparse.Action):
         try:
             given = json.loads(text)
             if not isinstance(given, dict):
-                raise ValueError("keys of the configuration are expected, in braces")
+                raise ValueError("give keys of the configuration in braces")
             namespace.given_settings = merged(before, given)
             namespace.settings = load_config(namespace.given_settings)
         except (ValueError, ConfigError) as error:

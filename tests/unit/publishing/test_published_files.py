@@ -46,7 +46,7 @@ def test_the_verb_refuses(tmp_path, capsys):
         main(["publish", str(tmp_path), "--out", str(folder), "--threads", "1"])
     assert end.value.code == ConfigError.exit_status
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-    assert "is not empty and no publication" in capsys.readouterr().err
+    assert "is not empty and is not a publication" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     for name, said in (("none", "there is no folder"), ("empty", "is missing: nothing can be published")):
         with pytest.raises(SystemExit) as end:

@@ -243,7 +243,7 @@ def test_a_list_without_rows(tmp_path, rows):
 def test_two_tables_of_one_name_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     lists = write(tmp_path, one=ROWS["one"]) | write(tmp_path / "other", one=ROWS["two"])
-    with pytest.raises(ConfigError, match="have one name"):
+    with pytest.raises(ConfigError, match="have the same name: rename"):
         merge_cluster_tables(lists, str(tmp_path / "merged.ecsv"))
 
 
