@@ -155,8 +155,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         action=_MergeSettings,
         default=Config(),
         metavar="JSON",
-        help="keys of the configuration; the others keep their defaults. If repeated, later values count: "
-        '\'{"segmentation": {"threshold": 0.3}}\'',
+        help='keys of the configuration, such as \'{"segmentation": {"threshold": 0.3}}\'; the others keep '
+        "their defaults, and of values given twice the last counts",
     )
 
 
