@@ -1,6 +1,6 @@
 """Named errors, and what each means for a run.
 
-Two kinds of failure exist (architecture, rule 5). `BadDataError`: the input
+Two kinds of failure exist. `BadDataError`: the input
 itself is unusable, the mosaic is rejected and the survey goes on.
 `TransientError`: the same call may succeed later, the job exits non-zero and
 the profile tries again. Everything else is a mistake in the configuration or

@@ -200,7 +200,7 @@ def test_segment_with_a_model_of_ones_own_leaves_nothing_of_another_image(tmp_pa
     assert {one: one.read_bytes() for one in out.iterdir()} == before
     done = start(*options, "--unit", "R500=Mpc", tmp_path / "clusters.ecsv", cwd=tmp_path)
     assert done.returncode == 78
-    assert "name that with --clusters, before --unit" in done.stderr
+    assert "give --clusters too, before --unit" in done.stderr
 
 
 def catalogue_at(url):
@@ -350,7 +350,7 @@ def test_section_in_json_that_cannot_be_used_is_named(tmp_path):
             ("fetch_clusters", "--source", "{}", "--name", "none", "--out", "c.ecsv"),
             "archive.clusters has no none",
         ),
-        (("plan", "--settings", "[1]", "--out", "p.md"), "keys of the configuration are expected, in braces"),
+        (("plan", "--settings", "[1]", "--out", "p.md"), "give keys of the configuration in braces"),
         (
             ("prepare_image", "--name", "b", "--settings", own_image("a", "a.fits"), "--out", "b.fits"),
             "no image b",

@@ -391,7 +391,7 @@ def test_a_wrong_configuration_stops_before_anything_runs(run):
 def test_a_key_that_stands_twice_stops_before_anything_runs(run):
     run.config.write_text("release: dr2\nclusters: null\nrelease: dr3\n")
     text = run("-n", status=1)
-    assert f"{run.config} cannot be used: 'release' stands twice" in text
+    assert f"{run.config} cannot be used: 'release' is given twice" in text
 
 
 @pytest.mark.parametrize("name", ["dr2_published", "dr2_fields", "dr3_published", "dr3_fields"])

@@ -229,7 +229,7 @@ def test_a_single_pointing_is_redone_with_exactly_what_depends_on_it(survey):
     assert (survey.folder / "results/dr2/masks/two.fits").stat().st_mtime_ns == times["two"]
     assert survey.counts() == {}
     assert "no such pointing" in survey("--config", "pointing=P999+99", "--", "rerun", status=1)
-    assert "rerun what?" in survey("rerun", status=1)
+    assert "say what to rerun:" in survey("rerun", status=1)
     # nothing is rejected, so that nothing is to do
     assert survey.counts("rerun", "--config", "only=rejected") in ({}, {"rerun": 1, "total": 1})
 

@@ -10,6 +10,7 @@ __all__ = [
     "beams",
     "blanks",
     "compiled",
+    "constants",
     "dates",
     "fits_check",
     "fits_planes",

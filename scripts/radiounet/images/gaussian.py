@@ -13,6 +13,11 @@ def beam_area_px(beam_arcsec: float, pixel_arcsec: float) -> float:
     return float(FWHM_AREA * (beam_arcsec / pixel_arcsec) ** 2)
 
 
+def gaussian(distance: np.ndarray, fwhm: float) -> np.ndarray:
+    """Height at some distances from the middle of a Gaussian with a peak of 1; both in one unit."""
+    return np.exp(-4 * np.log(2) * (distance / fwhm) ** 2)
+
+
 def gaussian_kernel(covariance: np.ndarray) -> np.ndarray:
     """Gaussian of that covariance on pixels, ``[y, x]``, sum 1.
 

@@ -39,7 +39,7 @@ class HostCalibration(Section):
     weights: tuple[float, ...] = Field(description="of the standardised features")
     intercept: float
     clusters: int = Field(description="simulated clusters it was fitted on")
-    share: float | None = Field(None, gt=0, lt=1, description="of hosts among them; null where unknown")
+    share: float | None = Field(None, gt=0, lt=1, description="of hosts among them; null: unknown")
 
     @model_validator(mode="after")
     def _is_of_these_features(self) -> "HostCalibration":

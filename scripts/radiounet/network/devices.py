@@ -59,7 +59,7 @@ def gpu_bytes() -> int:
         answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
         return int(answer.split()[0]) * 2**20
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        logger.warning("the memory of the GPU is not known (%s): taken for 8 GB", error)
+        logger.warning("the memory of the GPU is not known (%s): assuming 8 GB", error)
         return 8 * 2**30
 
 

@@ -50,9 +50,7 @@ def load_network(architecture: str, tile_px: int, widths: Sequence[int], weights
         ) from error
     bad = [name for name, one in graphs.named_weights(model).items() if not np.isfinite(one).all()]
     if bad:
-        raise ModelError(
-            f"the weights {weights} are not finite, such as {bad[0]}: their training went astray"
-        )
+        raise ModelError(f"the weights {weights} are not finite, such as {bad[0]}: their training diverged")
     return model
 
 

@@ -61,7 +61,7 @@ class Predictor:
         # a CPU has no TF32: say what is computed
         self.precision = "float32" if precision == "tf32" and not gpus() else precision
         if self.precision != precision:
-            logger.warning("no GPU answers: float32 is computed, not %s", precision)
+            logger.warning("no GPU answers: computing in float32, not %s", precision)
         self._model, self._architecture, self._batch = model, architecture, batch
         self._engines: dict[tuple[int, Span], Engine] = {}
         if not gpus():
@@ -123,7 +123,7 @@ class Predictor:
                     self._batch = batch // 2
                     self._engines.clear()
                     logger.warning(
-                        "%d tiles at a time do not fit the memory: %d from now on", batch, self._batch
+                        "%d tiles at a time do not fit into memory: using %d from now on", batch, self._batch
                     )
                 chosen = chosen[done:]
 

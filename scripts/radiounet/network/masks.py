@@ -131,9 +131,9 @@ def finish_maps(
         threshold, peak = card.threshold, card.peak
     elif card.host_calibration and {threshold} != {card.threshold, card.peak or card.threshold}:
         logger.warning(
-            "the mask begins at %g, and no island must reach more; that of %s begins at %g, and its islands "
-            "reach %g: the calibration of p_diffuse is for the latter",
-            *(threshold, card.name, card.threshold, card.peak or card.threshold),
+            "p_diffuse is calibrated for masks of %s with threshold %g and peak %g; "
+            "with threshold %g alone it may be off",
+            *(card.name, card.threshold, card.peak or card.threshold, threshold),
         )
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)

@@ -252,7 +252,9 @@ def write_named_weights(path: str | Path, weights: dict[str, np.ndarray]) -> Non
     largest = np.finfo(np.float16).max
     for name, one in weights.items():
         if not (np.abs(one) <= largest).all():
-            raise ModelError(f"{name} holds weights beyond {largest:g} or no numbers: half precision cannot")
+            raise ModelError(
+                f"{name} holds weights that are NaN or beyond {largest:g}, the limit of half precision"
+            )
     kept = {name.replace("/", "|"): one.astype(np.float16) for name, one in weights.items()}
     with atomic(path) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, **kept)  # type: ignore[arg-type]  # its stub takes every name for allow_pickle

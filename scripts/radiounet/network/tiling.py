@@ -138,7 +138,7 @@ def layout(
     ny, nx = shape
     if surrounded:
         if mode == "reference":
-            raise ConfigError("mode reference reproduces the published network; this model has mode exact")
+            raise ConfigError("mode reference is for models like the published network: use mode exact")
         counts = -(-ny // core_px), -(-nx // core_px)
         return Layout((ny, nx), tile_px, core_px, 0, counts, surrounded=True)
     margin = (tile_px - core_px) // 2

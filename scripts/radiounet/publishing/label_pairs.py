@@ -68,7 +68,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
     rows = [row for row in LabelTable(labels, "").rows if row["label"] != UNSURE]
     if not rows:
-        raise ConfigError(f"{labels} has no labels but unsure ones: nothing can be trained with it")
+        raise ConfigError(f"{labels} has only labels that are unsure: nothing can be trained with it")
     known: dict[str, Known] = {}
     images: dict[str, str] = {}
     beams: dict[str, float] = {}
@@ -82,10 +82,10 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         known[mask].add(cutout, source, label in DIFFUSE)
     planes = {mask: one.labels(beams[mask]) for mask, one in known.items()}
     for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
-        logger.warning("%s is left out: its labels say nothing of its pixels", images[mask])
+        logger.warning("%s is left out: its labels apply to none of its pixels", images[mask])
         del known[mask]
     if not known:
-        raise ConfigError(f"{labels}: no label says anything of a pixel: nothing can be trained with it")
+        raise ConfigError(f"{labels}: no label applies to a pixel: nothing can be trained with it")
     paths = {mask: str(Path(folder, f"{Path(mask).stem}{SUFFIX}")) for mask in sorted(known)}
     pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
     inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}
@@ -109,7 +109,9 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
     if contradicted := sum(one.contradicted for one in known.values()):
-        logger.warning("%d pixels have labels that contradict each other: not known", contradicted)
+        logger.warning(
+            "%d pixels have labels that contradict each other; they count as unknown", contradicted
+        )
     return pairs
 
 
@@ -194,8 +196,8 @@ class Known:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
         if cutout.own is None:
             raise ConfigError(
-                f"{source.files['cutouts']} does not say which islands are whose, because it is of an older "
-                "version: measure its clusters again"
+                f"{source.files['cutouts']} does not say which islands belong to which cluster, because an "
+                "older version made it: measure its clusters again"
             )
         part = cutout.part
         if source.kind == "cluster":

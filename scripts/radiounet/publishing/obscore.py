@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from astropy.table import Table
 
+from radiounet.images.constants import LIGHT_M_S
 from radiounet.images.geometry import middle, outline, pixel_area_arcsec2, to_sky
 from radiounet.images.headers import frequency_hz
 from radiounet.images.image import StoredImage, read_resolution
@@ -15,7 +16,6 @@ from radiounet.images.words import one_line
 from radiounet.publishing.coverage import COVERAGE_ORDER
 from radiounet.settings.releases import Release
 
-C_M_S = 299792458.0
 COLUMNS: dict[str, tuple[type, str, str, str]] = {
     "dataproduct_type": (str, "", "meta.code.class", "Kind of the data"),
     "dataproduct_subtype": (str, "", "meta.code.class", "mask or probability"),
@@ -110,12 +110,12 @@ def obscore_row(
 def wavelengths(frequency_hz: float, bandwidth_mhz: float) -> tuple[float, float]:
     """Shortest and longest wavelength of a band around a frequency, m."""
     half_hz = 5e5 * bandwidth_mhz
-    return C_M_S / (frequency_hz + half_hz), C_M_S / (frequency_hz - half_hz)
+    return LIGHT_M_S / (frequency_hz + half_hz), LIGHT_M_S / (frequency_hz - half_hz)
 
 
 def frequency_of(row: Mapping) -> float:
     """Frequency in the middle of the band of `obscore_row`, Hz."""
-    return C_M_S * (1 / row["em_min"] + 1 / row["em_max"]) / 2
+    return LIGHT_M_S * (1 / row["em_min"] + 1 / row["em_max"]) / 2
 
 
 def obscore_table(

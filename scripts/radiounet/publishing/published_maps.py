@@ -10,6 +10,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.dates import image_date
 from radiounet.images.geometry import middle, pixel_area_arcsec2
 from radiounet.images.image import StoredImage, open_plane, require_same_grid
+from radiounet.images.noise import MAD_TO_SIGMA
 from radiounet.images.origins import check_maps, mask_peak
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import sha256_of
@@ -95,7 +96,7 @@ def _publish(
         "reached": reached,
         "row": obscore_row(image, mosaic, survey.release, job_files.sizes, coverage),
         "date": image_date(image.header),
-        "rms_jy": _robust_rms(image),
+        "rms_jy": _rms_about_zero(image),
     }
 
 
@@ -130,13 +131,13 @@ def _check_tables(paths: Mapping[str, str], header: fits.Header, sources: Mappin
             known = meta.get(f"{source}_sha256", sources[source])  # not all tables have all of them
             if known != sources[source]:
                 raise ConfigError(
-                    f"{paths[source]} is not that which {paths[kind]} belongs to: "
-                    f"its SHA-256 is {sources[source]}, not {known}"
+                    f"{paths[kind]} was not made from this {paths[source]}: "
+                    f"the SHA-256 of that file is {sources[source]}, not {known}"
                 )
 
 
-def _robust_rms(image: StoredImage) -> float:
-    """Noise of an image by its median absolute value, Jy/beam, by every tenth row; 0 where all is blank."""
+def _rms_about_zero(image: StoredImage) -> float:
+    """Noise of an image by its median absolute value, Jy/beam, in every tenth row; 0 if all is blank."""
     values = image.window(slice(None, None, 10))
     known = np.abs(values[np.isfinite(values)])
-    return float(f"{1.4826 * np.median(known):.4g}") if known.size else 0.0
+    return float(f"{MAD_TO_SIGMA * np.median(known):.4g}") if known.size else 0.0

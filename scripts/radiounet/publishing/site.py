@@ -156,9 +156,9 @@ def _require_own(files: SiteFiles) -> None:
     mark = (ASSETS / PAGE).read_bytes().splitlines()[1]
     is_ours = page.is_file() and mark in page.read_bytes()
     if page.is_file() and not is_ours:
-        raise ConfigError(f"{page} is there and is no results site: name another folder")
+        raise ConfigError(f"{page} exists and is not part of a results site: give another folder")
     if folder.is_dir() and any(folder.iterdir()) and not is_ours:
-        raise ConfigError(f"{folder} is there and belongs to no results site: name another folder")
+        raise ConfigError(f"{folder} exists and is not part of a results site: give another folder")
 
 
 def _copy_assets(files: SiteFiles, aladin: str | Path | None) -> list[str]:

@@ -82,7 +82,7 @@ def check_configuration(products: Products, release: Release, made: Mapping[str,
     for key, value in wanted.items():
         if value is not None and not _agree(made.get(key, value), value):
             raise ConfigError(
-                f"{path} is not that of the masks: their {key} is {made[key]}, not {value}; "
+                f"{path} is not what the masks were made with: their {key} is {made[key]}, not {value}; "
                 "run the workflow again"
             )
 

@@ -54,7 +54,9 @@ def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of one simulated pair."""
-    parser.add_argument("--pair", type=whole(0), required=True, help="number of the pair: its own seed")
+    parser.add_argument(
+        "--pair", type=whole(0), required=True, help="number of the pair, which is also its seed"
+    )
     parser.add_argument(
         "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
     )
@@ -69,19 +71,26 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--validation", nargs="+", default=[], action=_Listed, help=f"pairs for the validation loss, {listed}"
     )
-    parser.add_argument("--weights", required=True, help="weights to write (.weights.h5); checkpoint beside")
+    parser.add_argument(
+        "--weights", required=True, help="weights to write (.weights.h5), with a checkpoint beside them"
+    )
     parser.add_argument("--curve", required=True, help="learning curve to write (CSV)")
     parser.add_argument("--threads", type=whole(1), help="CPU threads of the network (default: all)")
 
 
 def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of an evaluation."""
-    parser.add_argument("--held-out-pairs", nargs="+", required=True, help=f"to measure on: {EVALUATED}")
     parser.add_argument(
-        "--calibration-pairs", nargs="+", required=True, help="to settle thresholds on: others, alike"
+        "--held-out-pairs", nargs="+", required=True, help=f"pairs to measure on: {EVALUATED}"
     )
-    parser.add_argument("--weights", required=True, help="weights of `train`")
-    parser.add_argument("--curve", required=True, help="learning curve of `train`")
+    parser.add_argument(
+        "--calibration-pairs",
+        nargs="+",
+        required=True,
+        help="pairs to choose thresholds by, in the same form",
+    )
+    parser.add_argument("--weights", required=True, help="weights that `train` wrote")
+    parser.add_argument("--curve", required=True, help="learning curve that `train` wrote")
     parser.add_argument("--out", required=True, help="folder of the model to write")
     parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads (default: %(default)s)")
 

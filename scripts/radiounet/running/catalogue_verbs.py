@@ -67,7 +67,7 @@ def evaluate_catalogue(arguments: Sequence[str]) -> None:
         action="append",
         default=[],
         metavar="NAME=COLUMN",
-        help="what name, class, ra or dec is called in the labels; repeat for more",
+        help="column of the labels that holds name, class, ra or dec; can be repeated",
     )
     parser.add_argument(
         "--class",
@@ -75,7 +75,7 @@ def evaluate_catalogue(arguments: Sequence[str]) -> None:
         action="append",
         default=[],
         metavar="TEXT=CLASS",
-        help="what a text, or a word of it, in the column of classes means; repeat for more",
+        help="class that a text, or a word, in the column of classes stands for; can be repeated",
     )
     parser.add_argument(
         "--recalibrate", action="store_true", help="fit p_diffuse to the labels, and write a new catalogue"

@@ -50,7 +50,7 @@ def segment(arguments: Sequence[str]) -> None:
         segmentation = options_from(args, Segmentation, *others)
         beam = Beam.from_text(args.beam) if args.beam else None
         if measure.unit and args.clusters is None:
-            raise ConfigError("--unit is of the cluster table: name that with --clusters, before --unit")
+            raise ConfigError("--unit applies to the cluster table: give --clusters too, before --unit")
         segment_image(args.image, args.model, segmentation, measure, args.clusters, args.out, beam)
 
     from radiounet.network.model_cards import model_folder

@@ -32,7 +32,7 @@ def fetch_model(arguments: Sequence[str]) -> None:
     parser = verb_parser("fetch-model", FETCH, FETCH_EXAMPLES, reads=("url",))
     parser.add_argument("--name", required=True, help="name of the model")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="where its zip is")
+    where.add_argument("--url", help="URL of its zip file")
     where.add_argument("--from", dest="url", help="local zip or folder of a SavedModel")
     others = [name for name in PublishedModel.model_fields if name != "url"]
     add_options(parser, PublishedModel, *others)
@@ -166,7 +166,7 @@ def score(arguments: Sequence[str]) -> None:
         "--calibration",
         type=whole(0),
         default=8,
-        help="other images of each of the four skies, to settle thresholds that are not settled yet "
+        help="other images of each of the four skies, to choose thresholds for what has none "
         "(default: %(default)s, 32 images in all, which takes minutes). With 0 nothing is simulated for it, "
         "and only models with a calibration of their own are scored",
     )

@@ -21,7 +21,7 @@ from radiounet.settings.config import Config
 
 COSTS = CHECKOUT / "resources" / "costs.csv"
 ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
-CONNECTIONS = 4  # of the profiles
+CONNECTIONS = 4  # of the profiles default and slurm
 JOBS = 200  # at once on a cluster: of the profile slurm
 FLOAT_BYTES = 4
 CLASS_BYTES = 0.42

@@ -362,7 +362,7 @@ def settle_status(products: Products, is_held: bool) -> None:
             count["running"] = 0
         write_status(status, products)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        logger.warning("%s says that a run goes on, which is over: %s", path, error)
+        logger.warning("%s shows a run as active that has ended, and cannot be rewritten: %s", path, error)
 
 
 def write_status(status: Status, products: Products) -> None:

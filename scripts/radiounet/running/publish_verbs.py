@@ -61,7 +61,7 @@ def publish(arguments: Sequence[str]) -> None:
     def work() -> None:
         folder, records = Path(args.out), Path(record).parents[1]
         if folder.is_dir() and {one.name for one in folder.iterdir()} - {LOCK_FILE} and not records.is_dir():
-            raise ConfigError(f"{args.out} is not empty and no publication: write somewhere else")
+            raise ConfigError(f"{args.out} is not empty and is not a publication: write somewhere else")
         if args.aladin is not None:  # before hours of work
             require_aladin(args.aladin)
         if args.threads > 1:

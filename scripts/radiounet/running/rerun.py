@@ -31,7 +31,7 @@ class Rerun:
 
     def __init__(self, config: Config, graph: JobGraph, products: Products):
         if not config.pointing and not config.only:
-            raise ConfigError("rerun what? --config pointing=NAME, or --config only=rejected")
+            raise ConfigError("say what to rerun: --config pointing=NAME, or --config only=rejected")
         self._config, self._graph = config, graph
         self._products = products
         self.fields: set[str] = set()

@@ -87,11 +87,19 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: 
             nargs=many,
             action="extend" if many == "+" and not field.default else "store",
             default=field.default,
-            help=f"{(field.description or '').replace('%', '%%')} (default: %(default)s)",
+            help=_help(field),
             choices=typing.get_args(field.annotation)
             if typing.get_origin(field.annotation) is Literal
             else None,
         )
+
+
+def _help(field: FieldInfo) -> str:
+    """Description of a field as that of an option: a command line has no ``null``."""
+    text = (field.description or "").replace("%", "%%")
+    return (
+        text.replace("null: ", "by default ") if field.default is None else f"{text} (default: %(default)s)"
+    )
 
 
 def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
@@ -147,8 +155,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         action=_MergeSettings,
         default=Config(),
         metavar="JSON",
-        help="keys of the configuration, the others have their default; given again, it is merged over: "
-        '\'{"segmentation": {"threshold": 0.3}}\'',
+        help='keys of the configuration, such as \'{"segmentation": {"threshold": 0.3}}\'; the others keep '
+        "their defaults, and of values given twice the last counts",
     )
 
 
@@ -164,7 +172,7 @@ class _MergeSettings(argparse.Action):
         try:
             given = json.loads(text)
             if not isinstance(given, dict):
-                raise ValueError("keys of the configuration are expected, in braces")
+                raise ValueError("give keys of the configuration in braces")
             namespace.given_settings = merged(before, given)
             namespace.settings = load_config(namespace.given_settings)
         except (ValueError, ConfigError) as error:

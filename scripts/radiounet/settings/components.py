@@ -34,7 +34,7 @@ class ComponentTable(Section):
     beam_arcsec: float | None = Field(
         None,
         gt=0,
-        description="FWHM of the round beam that the sizes hold, arcsec; Maj, Min and PA are read then. "
+        description="FWHM of the round beam that the sizes hold, arcsec; Maj, Min and PA are read then; "
         "null: the sizes are deconvolved",
     )
 

@@ -70,7 +70,7 @@ class MosaicOptions(Section):
         "null: all are kept",
     )
     flux_scale: FilePath | None = Field(
-        None, description="table (columns field, flux_scale) of factors f_i; null for 1 everywhere"
+        None, description="table (columns field, flux_scale) of factors f_i; null: 1 everywhere"
     )
     min_island_px: int = Field(
         20, ge=0, le=10**9, description="islands of data up to this size are blanked, px; 0 for none"
@@ -108,7 +108,7 @@ class MosaicSource(Section):
     options: MosaicOptions = MosaicOptions()
     compare_to: MosaicFile | None = Field(
         None,
-        description="published mosaics for rule compare_mosaics, a path with {mosaic}; null for none",
+        description="published mosaics for rule compare_mosaics, a path with {mosaic}; null: none",
     )
     high_resolution: CutoutUrl | None = Field(
         None,

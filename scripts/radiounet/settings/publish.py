@@ -65,7 +65,7 @@ class PublishOptions(Section):
         None,
         pattern=r"^https?://[^\s?#]+/$",
         description="address at which the folder will be, ending in /; the table of images (ObsCore) and "
-        "the VOTables give files by it. null: by their place in the folder",
+        "the VOTables give files by it; null: by their place in the folder",
     )
     aladin: FilePath | None = Field(
         None,

@@ -165,6 +165,6 @@ def parse_release(text: str) -> Release:
         return Release.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(
-            f"{text!r} is no release: it is none of {', '.join(known)}, and no JSON of one "
+            f"{text!r} is not a release: give one of {', '.join(known)}, or an entry of releases as JSON "
             f"({error.error_count()} faults)"
         ) from None

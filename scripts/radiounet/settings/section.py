@@ -54,7 +54,7 @@ Width = Annotated[int, Field(ge=2)]
 def _distinct(values: list[str]) -> list[str]:
     for value, count in Counter(values).most_common(1):
         if count > 1:
-            raise ValueError(f"{value!r} stands in the list {count} times")
+            raise ValueError(f"{value!r} is listed {count} times")
     return values
 
 
@@ -117,7 +117,7 @@ def template(needed: tuple[str, ...], *others: str) -> Callable[[str], str]:
             raise ValueError(f"a name in braces is filled in as it is, without : or !; known: {allowed}")
         if needed and not names & set(needed):
             wanted = " or ".join(f"{{{name}}}" for name in needed)
-            raise ValueError(f"must hold {wanted}: else all have the same file")
+            raise ValueError(f"must contain {wanted}, or all would have the same file")
         return printable_path(template)
 
     return check

@@ -24,7 +24,7 @@ class Segmentation(Section):
     )
     precision: Literal["float32", "tf32", "bfloat16"] | None = Field(
         None,
-        description="of the network's multiplications; tf32 on a GPU only; null for the model's own, "
+        description="of the network's multiplications; tf32 on a GPU only; null: the model's own, "
         "which is computed in float32 where the processor does not multiply bfloat16",
     )
     mosaics_per_job: int = Field(
@@ -35,7 +35,7 @@ class Segmentation(Section):
         "without a cluster each is a job",
     )
     threshold: float | None = Field(
-        None, gt=0, lt=1, description="probability where the mask begins; null for the model's own"
+        None, gt=0, lt=1, description="probability where the mask begins; null: the model's own"
     )
     min_island_beams: float = Field(1.0, ge=0, le=1e6, description="smallest island kept, beam areas")
 

@@ -8,10 +8,10 @@ import math
 
 from pydantic import Field, model_validator
 
+from radiounet.images.constants import LIGHT_M_S
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import FractionRange, NumberRange, PositiveRange, Range, Section
 
-LIGHT_M_MHZ = 299.792458
 LONGEST_CUT_M = 60_000.0
 """Half of the longest baseline between Dutch stations of LOFAR."""
 
@@ -213,7 +213,7 @@ class SimulateOptions(Section):
     def _baselines_are_left(self) -> "SimulateOptions":
         beam_arcsec = max(self.beam_arcsec, self.coarse_beam_arcsec[1] if self.coarse_fraction else 0.0)
         beam_arcsec *= self.zoom[1] if self.zoom_fraction else 1.0
-        resolving_m = LIGHT_M_MHZ / self.frequency_mhz[1] / math.radians(beam_arcsec / 3600)
+        resolving_m = LIGHT_M_S / 1e6 / self.frequency_mhz[1] / math.radians(beam_arcsec / 3600)
         longest_m = min(resolving_m, LONGEST_CUT_M)
         if self.inner_cut_m[1] > longest_m:
             raise ValueError(

@@ -94,9 +94,9 @@ class TrainOptions(Section):
         "mixed_bfloat16", description="arithmetic of training; weights are float32 throughout"
     )
     checkpoint_steps: int = Field(500, ge=1, description="steps between checkpoints")
-    initial: str | None = Field(None, description="model to go on from, name or folder; null to start anew")
+    initial: str | None = Field(None, description="model to go on from, name or folder; null: a new start")
     hard_from: str | None = Field(
-        None, description="model whose false islands are trained on, name or folder; null for none"
+        None, description="model whose false islands are trained on, name or folder; null: none"
     )
     compare: list[str] = Field([], description="models to measure beside it, names or folders")
     frozen_layers: int = Field(0, ge=0, description="fine-tuning: first layers that stay as they are")

@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             if isinstance(key, yaml.ScalarNode) and key.value in known:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} stands twice in one mapping", key.start_mark
+                    None, None, f"{key.value!r} is given twice in one mapping", key.start_mark
                 )
             known.add(str(key.value))
         return node

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from radiounet.images.gaussian import FWHM_AREA
+from radiounet.images.gaussian import FWHM_AREA, gaussian
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.canvas import Part, blurred, lognormal, power_law_field, rotated, square_around
 
@@ -210,7 +210,7 @@ def add_bridge(
     along, across = rotated(dy, dx, angle)
     bend = rng.normal(0, 0.2) * along**2 / length_px
     wander = 0.2 * width_px * np.sin(along / length_px * rng.uniform(3, 9) + rng.uniform(0, 6))
-    shape = np.exp(-4 * np.log(2) * ((across - bend - wander) / width_px) ** 2)
+    shape = gaussian(across - bend - wander, width_px)
     shape *= np.exp(-((np.abs(along) / (0.5 * length_px)) ** rng.uniform(4, 10)))
     shape = shape * lognormal(shape.shape, width_px, rng.uniform(0.2, 0.8), rng)
     target.add_object(kind, part, shape, peak_snr)

@@ -13,12 +13,12 @@ import numpy as np
 from scipy import fft
 
 from radiounet.images.compiled import compiled
+from radiounet.images.constants import LIGHT_M_S
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation.canvas import draw_from
 
 STATIONS = Path(__file__).with_name("lofar_hba.csv")
-LIGHT_M_S = 299_792_458.0
 EARTH_RAD_PER_H = 2 * np.pi / 23.9345
 TIMES, CHANNELS = 40, 6
 ERROR_TIMES, ERROR_CHANNELS = 16, 2

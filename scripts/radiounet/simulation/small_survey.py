@@ -20,6 +20,7 @@ from astropy.io.votable import from_table
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
 
+from radiounet.images.gaussian import gaussian
 from radiounet.images.image import grid_wcs, mosaic_wcs
 from radiounet.images.provenance import code_hash
 from radiounet.images.squares import separation_deg, unit_vectors
@@ -124,7 +125,7 @@ def write_field(folder: Path, name: str, region: SimulatedSky, rng: np.random.Ge
     wcs = grid_wcs(ra, dec, FIELD_PX, DR2.pixel_arcsec)
     y, x = np.indices((FIELD_PX, FIELD_PX)) - (FIELD_PX / 2 - 1)
     distance = np.hypot(x, y) * DR2.pixel_arcsec / 3600
-    beam = np.exp(-4 * np.log(2) * (distance / PRIMARY_BEAM_DEG) ** 2)
+    beam = gaussian(distance, PRIMARY_BEAM_DEG)
     noise = draw_noise(FIELD_PX, rng, DR2)
     apparent = beam * region.on(wcs, (FIELD_PX, FIELD_PX)) + noise
     header = survey_header(wcs, name, DR2)

@@ -155,7 +155,7 @@ def _fetch(
             discard(part)
             if fresh:
                 raise
-            logger.warning("%s; once more from the start", error)
+            logger.warning("%s; downloading it again from the start", error)
         except BadDataError as error:
             error.file = public_text(url)
             discard(part)
@@ -176,7 +176,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ConfigError(f"no place for {path}: {error.strerror}: {error.filename}") from error
+        raise ConfigError(f"{path} cannot be written: {error.strerror}: {error.filename}") from error
     except OSError as error:
         raise TransientError(f"{path} cannot be written or read back: {error}") from error
 

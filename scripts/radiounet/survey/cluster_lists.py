@@ -120,11 +120,11 @@ def merge_cluster_tables(lists: Mapping[str, MeasureOptions], target: str) -> No
     read = {list_name(path): read_clusters(path, options) for path, options in lists.items()}
     if len(read) < len(lists):
         names = ", ".join(Path(path).name for path in lists)
-        raise ConfigError(f"clusters: two of {names} have one name: rename a table")
+        raise ConfigError(f"clusters: two of {names} have the same name: rename one of these tables")
     found = merge_lists(read)
     counts = ", ".join(f"{len(rows):,} of {name}" for name, rows in read.items())
     logger.info(
-        "%s: %d clusters of %s; %d rows were merged with a cluster of a list before",
+        "%s: %d clusters of %s; %d rows were merged with a cluster of an earlier list",
         *(target, len(found.clusters), counts, found.merged),
     )
     if found.apart:

@@ -161,8 +161,8 @@ def _checked(
     if (count > 1).any():
         places = ", ".join(f"{rows[one] + 1}" for one in sorted(first[count > 1])[:MAX_NAMED])
         raise TableError(
-            f"{path}: {(count > 1).sum():,} components stand there more than once, first in rows {places}: "
-            "each would be taken away as often; remove the copies"
+            f"{path} lists {(count > 1).sum():,} components more than once, first in rows {places}: "
+            "each would be subtracted as often; remove the copies"
         )
     return ComponentList(ra, dec, flux, error, major, minor, angle)
 

@@ -180,7 +180,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_s: float, watch: Watch) ->
             except requests.RequestException:
                 raise
             except OSError as error:  # certificates of the environment that are not there
-                raise TransientError(f"{shown} cannot be asked for: {error}") from error
+                raise TransientError(f"{shown} cannot be requested: {error}") from error
             with response:
                 if response.status_code not in REDIRECTS:
                     watch.begin(watch.connection)
@@ -232,9 +232,9 @@ def _unpacked(packed: Iterator[bytes], shown: str) -> Iterator[bytes]:
         while rest := unpacker.decompress(b"", RECEIVED_AT_ONCE):
             yield rest
     except zlib.error as error:
-        raise TransientError(f"{shown} is not packed as it says: {error}") from None
+        raise TransientError(f"{shown} sends data that cannot be decompressed: {error}") from None
     if not unpacker.eof:
-        raise TransientError(f"{shown} comes packed and broken off")
+        raise TransientError(f"{shown} sends compressed data that end too early")
 
 
 class _Place(NamedTuple):
@@ -258,7 +258,7 @@ def _parsed(url: str) -> _Place:
 def _redirected(url: str, place: _Place, location: str | None, shown: str) -> tuple[str, _Place]:
     """Where a redirect leads."""
     if not location:
-        raise RedirectError(f"{shown}: a redirect that does not say where to")
+        raise RedirectError(f"{shown}: a redirect without a target")
     try:
         # http.client reads headers as latin-1, servers write UTF-8
         target = urljoin(url, location.encode("latin-1").decode("utf-8"))

@@ -168,7 +168,7 @@ class Transfer:
 
     def _start_again(self, why: str) -> NoReturn:
         discard(self.part)
-        raise TransientError(f"{self.shown}: {why}; once more from the start")
+        raise TransientError(f"{self.shown}: {why}; downloading it again from the start")
 
     def _range_total(self, response: requests.Response, begun: _Version | None, have: int) -> int | None:
         """Size of the file of which this is the rest; starts again where it is not."""
@@ -202,7 +202,7 @@ class Transfer:
         except FileNotFoundError:
             have = 0
         except (TypeError, KeyError, ValueError) as error:  # of a job that was killed as it wrote
-            logger.warning("%s cannot be read (%s); once more from the start", record, error)
+            logger.warning("%s cannot be read (%s); downloading again from the start", record, error)
             have = 0
         if not have:
             discard(self.part)
@@ -313,7 +313,7 @@ def _check_status(response: requests.Response, shown: str) -> None:
     if status == 416:
         raise TransientError(f"{shown}: HTTP 416, though no part of it was asked for")
     if 300 <= status < 400:
-        raise RedirectError(f"{shown}: HTTP {status}, which leads nowhere")
+        raise RedirectError(f"{shown}: HTTP {status}, a redirect without a target")
     if status not in (200, 206):
         raise NotInArchiveError(f"{shown} answers HTTP {status}")
     if response.headers.get("Content-Type", "").strip().lower().startswith("text/html"):

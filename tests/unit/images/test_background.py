@@ -309,3 +309,12 @@ def test_images_are_not_changed(kind):
     ):
         assert result.dtype == np.float32
     np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(("rows", "level"), [(5, 0.0), (15, 1.5)])
+def test_a_box_that_is_hardly_filled_has_no_part_in_the_background(rows, level):
+    """Of one box of 0 and one of 5 with data in so many of 48 rows; 1.5 is their 30th percentile."""
+    image = np.zeros((BOX_PX, 2 * BOX_PX), np.float32)
+    image[:, BOX_PX:] = 5
+    image[rows:, BOX_PX:] = np.nan
+    assert measure_background(image) == pytest.approx(level)

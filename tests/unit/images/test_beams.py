@@ -180,3 +180,19 @@ def test_a_given_beam_is_not_in_a_header(text):
     with pytest.raises(ConfigError, match=f"20 x 15 arcsec with BPA {text[6:]}") as caught:
         Beam.from_text(text)
     assert "header" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Beam(20, 10, 89.5), Beam(20, 10, -90), True),
+        (Beam(20, 10, -89), Beam(20, 10, 89), False),
+        (Beam(20, 10, 5), Beam(20, 10, 185), True),
+        (Beam(20, 10, 0), Beam(20, 10, 90), False),
+        (Beam(20, 19.9, 0), Beam(20, 19.9, 90), True),
+        (Beam(20, 10, 0), Beam(21, 10, 0), False),
+    ],
+)
+def test_beams_that_are_about_the_same(one, other, same):
+    """Half a turn is none, and 2 % of a quarter of a turn is 1.8 deg."""
+    assert one.is_about(other) == other.is_about(one) == same

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.coordinates import FK4, FK5, BarycentricMeanEcliptic, Galactic, SkyCoord, Supergalactic
+from astropy.coordinates import FK4, FK5, ICRS, BarycentricMeanEcliptic, Galactic, SkyCoord, Supergalactic
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -13,6 +13,7 @@ import radiounet
 from radiounet.errors import CelestialError
 from radiounet.images.geometry import (
     frame_of,
+    have_one_north,
     jacobian,
     pixel_area_arcsec2,
     pixel_areas_arcsec2,
@@ -176,3 +177,18 @@ def test_no_other_module_converts_between_pixels_and_sky():
 
 def test_the_frame_of_a_grid_of_the_survey():
     assert frame_of(grid_wcs(150.0, 35.0, 10, 4.5)).name == "icrs"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (ICRS(), FK5(), True),
+        (ICRS(), FK5(equinox="J1975"), False),
+        (ICRS(), Galactic(), False),
+        (Galactic(), Galactic(), True),
+        (FK4(), FK4(), True),
+        (FK4(), FK5(), False),
+    ],
+)
+def test_frames_that_have_one_north(first, second, same):
+    assert have_one_north(first, second) == have_one_north(second, first) == same

@@ -186,3 +186,14 @@ def test_image_is_left_alone():
     before = image.copy()
     local_rms(image)
     np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(("filled", "expected"), [(0.2, 3 * 1.4826), (0.05, 1.4826)])
+def test_a_box_counts_from_a_tenth_of_its_pixels(filled, expected):
+    """Of +-1 in one box and +-3 in the other, which is little filled."""
+    image = np.where(np.indices((96, 192)).sum(axis=0) % 2, 1, -1).astype(np.float32)
+    image[:, 96:] *= 3
+    image[round(96 * filled) :, 96:] = np.nan
+    rms = local_rms(image)
+    assert rms[:, 0] == pytest.approx(1.4826)
+    assert rms[:, -1] == pytest.approx(expected)

@@ -303,3 +303,11 @@ def test_coverage_never_exceeds_one_and_is_less_beyond_the_edge():
 def test_field_without_clusters_has_no_rows():
     plane = np.zeros((5, 5))
     assert field_features(plane, plane, plane, plane + 1, clusters()[:0], 60.0, 6.0).shape == (0, N)
+
+
+def test_pixels_without_a_probability_do_not_count_as_covered():
+    plane = np.full((41, 41), 0.5)
+    unknown = np.where(np.arange(41) < 20, np.nan, plane)  # columns to the left of the cluster
+    rows = field_features(unknown, plane > 1, plane, plane, clusters((20.0, 20.0, 10.0, False)), 60.0, 6.0)
+    assert rows[0, FEATURES.index("coverage")] == pytest.approx(0.53, abs=0.02)  # a half and its own column
+    assert np.isfinite(rows).all()

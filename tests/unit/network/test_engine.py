@@ -214,7 +214,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(small_memory, caplog):
     np.testing.assert_array_equal(found, plane)
     assert small_memory[:4] == [16, 8, 4, 2]
     assert set(small_memory[4:]) == {2}
-    assert "16 tiles at a time do not fit the memory: 8 from now on" in caplog.text
+    assert "16 tiles at a time do not fit into memory: using 8 from now on" in caplog.text
 
 
 def test_out_of_memory_with_a_single_tile_is_an_error(monkeypatch):

@@ -66,7 +66,7 @@ def test_another_threshold_than_that_of_the_calibration_is_told(tmp_path, caplog
     for threshold, told in ((None, 0), (card.threshold, 1), (0.77, 2)):
         options = Segmentation(threshold=threshold)
         write_segmentation(read_for(image, card, "exact"), predictor, card, options, *maps)
-        assert caplog.text.count("the calibration of p_diffuse is for the latter") == told
+        assert caplog.text.count("p_diffuse is calibrated for masks of") == told
 
 
 def test_numbers_that_are_no_probabilities_are_refused(tmp_path, monkeypatch):

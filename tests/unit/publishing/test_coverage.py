@@ -10,7 +10,7 @@ from radiounet.images.image import grid_wcs
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.coverage import completeness_map, covered_cells, diffuse_cells, moc_bytes, moc_of
 from radiounet.publishing.hips_regions import regions_of
-from radiounet.settings.releases import DR3
+from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.survey.survey import Survey
 
 CELL = 900
@@ -75,3 +75,13 @@ def test_completeness_is_the_median_of_the_limits_in_a_pixel():
 
 def test_an_empty_moc_is_written():
     assert moc_bytes(moc_of([], 14))["json"].startswith(b"{")
+
+
+def test_a_corner_of_a_mosaic_reaches_its_cell_though_it_holds_no_centre_of_the_coverage():
+    """Squares of 4.8 arcmin anywhere: some reach a few arcsec into the next cell."""
+    y, x = np.indices((64, 64))
+    for number, (ra, dec) in enumerate(np.random.default_rng(1).uniform((10, -50), (40, 50), (40, 2))):
+        wcs, survey = grid_wcs(ra, dec, 64, 4.5), Survey(OWN_IMAGES, [Mosaic("a", ra, dec, 64)])
+        _, reached = covered_cells(wcs, np.zeros((64, 64)), survey, "a")
+        shown = healpy.ang2pix(2**8, *wcs.all_pix2world(x, y, 0), nest=True, lonlat=True)
+        assert set(np.unique(shown)) <= set(reached), number

@@ -11,7 +11,7 @@ from PIL import Image
 from radiounet.images.geometry import to_pixels
 from radiounet.images.image import grid_wcs, open_plane
 from radiounet.publishing.between_pixels import between_pixels
-from radiounet.publishing.hips import has_data, png_bytes, shade, tile_pixels, tile_places
+from radiounet.publishing.hips import HALVED, has_data, png_bytes, shade, tile_order, tile_pixels, tile_places
 
 RMS_JY = 1e-4
 
@@ -96,3 +96,17 @@ def test_one_pixel_of_data_anywhere_in_a_tile_is_seen(tmp_path, layer, corner):
         fits.writeto(tmp_path / f"{kind}.fits", plane, header)
         planes[kind] = open_plane(tmp_path / f"{kind}.fits", brightness=False)
     assert has_data(planes, 7, number) == (layer is not None)
+
+
+def test_a_coarse_tile_by_hand():
+    """Of four pixels: diffuse if one is, blank if all are, the mean of those with data."""
+    mask = np.array([[0, 1, 255, 255], [0, 0, 255, 0], [255, 255, 1, 1], [255, 255, 255, 1]], np.uint8)
+    np.testing.assert_array_equal(HALVED["mask"](mask), [[1, 0], [255, 1]])
+    image = np.array([[1, 2, np.nan, np.nan], [3, np.nan, np.nan, np.nan]], np.float32)
+    np.testing.assert_array_equal(HALVED["image"](image), [[2, np.nan]])
+
+
+@pytest.mark.parametrize(("pixel_arcsec", "order"), [(1e6, 3), (7, 6), (6, 7), (4.5, 7), (3, 8), (0.1, 8)])
+def test_the_order_whose_pixels_are_as_fine_as_those_of_the_mosaics(pixel_arcsec, order):
+    """A HiPS pixel of order 6 is 6.44 arcsec wide, half of that in each further order; from 3 to 8."""
+    assert tile_order(pixel_arcsec) == order

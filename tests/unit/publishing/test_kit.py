@@ -282,3 +282,29 @@ def test_the_kit_of_another_is_not_overwritten(renamed, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="78"):
         main(command)
     assert (tmp_path / "kits" / "nne" / "kit.json").read_bytes() == before
+
+
+def test_the_image_that_has_most_of_a_cluster_counts(run, monkeypatch):
+    tables = read_catalogues(run.root)
+    clusters = tables["cluster"][tables["cluster"]["name"] == "Abell {1}"]
+    tables["cluster"] = vstack([clusters] * 3)
+    tables["cluster"]["coverage"] = [0.2, 0.9, np.nan]
+    tables["cluster"]["mosaic"] = ["little", "most", "nothing"]
+    monkeypatch.setattr(kit_module, "read_catalogues", lambda _: tables)
+    (source,) = find_sources(run.root, ["Abell {1}"])
+    assert source.row["mosaic"] == "most"
+
+
+def test_the_mask_for_clean_holds_blanked_radio_galaxies(run, tmp_path, monkeypatch):
+    def with_a_galaxy(*arguments):
+        cutout = read_cutout(*arguments)
+        assert cutout.compact[2, 3] == 0 == cutout.islands[2, 3]
+        cutout.islands[2, 3] = -1
+        return cutout
+
+    monkeypatch.setattr(kit_module, "read_cutout", with_a_galaxy)
+    (source,) = find_sources(run.root, ["Abell {1}"])
+    write_kit(source, str(tmp_path))
+    files = kit_files(str(tmp_path))
+    clean, diffuse = fits.getdata(files["clean_mask"])[0, 0], fits.getdata(files["mask"])
+    assert (clean[2, 3], diffuse[2, 3] == 1) == (1, False)

@@ -233,7 +233,7 @@ def test_the_label_of_a_cluster_reaches_its_islands_outside_r500(tmp_path):
     np.testing.assert_array_equal(plane == 1, island == island[HALO])
     with fits.open(run.cutouts("a"), mode="update") as hdus:
         del hdus["OWN", 1]
-    with pytest.raises(ConfigError, match="does not say which islands are whose"):
+    with pytest.raises(ConfigError, match="does not say which islands belong to which cluster"):
         write_label_pairs(run.root, path, str(tmp_path / "other"))
 
 
@@ -245,9 +245,9 @@ def test_labels_that_leave_nothing_known_are_refused(tmp_path, caplog):
     run = run_to_catalogue(tmp_path, image, table)
     labelled(run, tmp_path, "cluster", "halo")
     path = labelled(run, tmp_path, "island", "artefact")
-    with pytest.raises(ConfigError, match="no label says anything of a pixel"):
+    with pytest.raises(ConfigError, match="no label applies to a pixel"):
         write_label_pairs(run.root, path, str(tmp_path / "out"))
-    assert "is left out: its labels say nothing of its pixels" in caplog.text
+    assert "is left out: its labels apply to none of its pixels" in caplog.text
     assert not (tmp_path / "out").exists()
 
 
@@ -297,7 +297,7 @@ def test_a_training_reads_them(run, tmp_path):
 
 def test_labels_that_say_nothing_and_those_of_other_results_are_refused(run, tmp_path):
     path = labelled(run, tmp_path, "cluster", "unsure")
-    with pytest.raises(ConfigError, match="no labels but unsure ones"):
+    with pytest.raises(ConfigError, match="only labels that are unsure"):
         write_label_pairs(run.root, path, str(tmp_path / "out"))
     table = Table.read(path)
     table["label"], table["name"] = ["halo"], ["another"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib.patches import Ellipse
 
 from radiounet.images.beams import Beam
 from radiounet.images.geometry import to_sky
@@ -14,7 +15,7 @@ from radiounet.images.words import save_figure
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import beam_covariance
 from radiounet.measuring.profiles import ExponentialFit
-from radiounet.publishing.panels import Subject, _model, _View, draw_panels
+from radiounet.publishing.panels import Subject, _model, _View, draw_panels, filled
 from radiounet.publishing.report import _with_error, away_from_clusters
 
 N_PX = 160
@@ -156,3 +157,22 @@ def test_islands_near_a_cluster_are_not_away_from_it():
 )
 def test_a_value_is_rounded_as_its_error(value, error, text):
     assert _with_error(value, error) == text
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 30.0, 150.0])
+def test_the_beam_is_drawn_in_its_direction(angle_deg):
+    """From north to east, which is where x grows: a position angle of 30 deg is 60 deg from the x axis."""
+    cutout, _ = cutout_of()
+    cutout = replace(cutout, residual=replace(cutout.residual, beam=Beam(40, 20, angle_deg)))
+    figure = draw_panels(cutout, subject_of(row_of()))
+    (beam,) = [one for one in figure.axes[1].patches if isinstance(one, Ellipse) and one.width != one.height]
+    assert (beam.width, beam.height) == pytest.approx((40 / 60, 20 / 60), rel=1e-3)
+    assert (beam.angle - (90 - angle_deg) + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+
+
+def test_only_what_was_blanked_inside_an_island_fills_it():
+    islands = np.array([[3, 3, 3, -1], [3, -1, 3, -1], [3, 3, 3, 0], [3, 0, 0, 5]])
+    expected = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0]], bool)
+    np.testing.assert_array_equal(filled(islands, 3), expected)
+    notched = np.array([[3, 3, 3], [3, -1, -1], [3, 3, 3]])  # open to one side: no hole
+    np.testing.assert_array_equal(filled(notched, 3), notched == 3)

@@ -24,6 +24,14 @@ def test_probabilities_from_0_to_1_keep_their_place(tmp_path):
     np.testing.assert_allclose(found, [expected] * 3, rtol=0, atol=1e-7)
 
 
+def test_what_16_bits_cannot_hold_is_no_blank(tmp_path):
+    plane = np.array([[-40000, 40000, np.nan, -32767]] * 3, np.float32)
+    header = grid_wcs(RA, DEC, 4, 4.5).to_header()
+    (tmp_path / "p.fits.fz").write_bytes(compressed_file(rounded(plane, header, 1.0)))
+    found = fits.getdata(tmp_path / "p.fits.fz", 1)
+    np.testing.assert_array_equal(found, [[-32767, 32767, np.nan, -32767]] * 3)
+
+
 def test_hostile_headers_stay_text(tmp_path):
     image = write_image(tmp_path / "a.fits", OBJECT="<b onload='x'>\"q\"")
     row = obscore_row(
@@ -46,7 +54,7 @@ def test_the_verb_refuses(tmp_path, capsys):
         main(["publish", str(tmp_path), "--out", str(folder), "--threads", "1"])
     assert end.value.code == ConfigError.exit_status
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-    assert "is not empty and no publication" in capsys.readouterr().err
+    assert "is not empty and is not a publication" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     for name, said in (("none", "there is no folder"), ("empty", "is missing: nothing can be published")):
         with pytest.raises(SystemExit) as end:

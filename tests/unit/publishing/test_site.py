@@ -1,9 +1,11 @@
 """What the results site says of a run, apart from a publication; `tests/browser` looks at its pages."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -15,6 +17,7 @@ from radiounet.images.products import SiteFiles
 from radiounet.images.words import one_line
 from radiounet.publishing.kit import read_catalogues
 from radiounet.publishing.site import write_site
+from radiounet.publishing.site_pictures import _islands
 from radiounet.publishing.site_tables import stems_of
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
@@ -145,3 +148,12 @@ def test_the_program_of_aladin_lite_is_copied(products, tmp_path):
     write_site(products.root, tmp_path / "site", program, 1)
     copy = Path(SiteFiles(str(tmp_path / "site")).code("aladin.js"))
     assert copy.read_bytes() == program.read_bytes()
+
+
+def test_the_outline_of_an_island_is_the_edge_of_its_pixels():
+    """By hand, from the upper left corner: rows 0 and 1 of 4 are the lower half of the picture."""
+    islands = np.zeros((4, 4), int)
+    islands[:2, 1:3] = 7
+    corners = np.array(re.findall(r"([\d.]+),([\d.]+)", _islands(islands)), float)
+    assert corners.min(axis=0).tolist() == [1, 2]
+    assert corners.max(axis=0).tolist() == [3, 4]

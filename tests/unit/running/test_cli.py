@@ -287,3 +287,14 @@ def test_no_option_of_a_verb_is_empty_by_default(verb, monkeypatch):
     defaults = {action.dest: action.default for action in parsers[-1]._actions}
     assert "log" in defaults
     assert "" not in defaults.values()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_help_speaks_of_null(verb, capsys):
+    """A command line has none: what an option does that is not given is told in words."""
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    text = capsys.readouterr().out
+    assert re.findall(r"\bnull\b|default: None", text) == []
+    if verb == "segment":
+        assert "begins; by default the model's own" in " ".join(text.split())

@@ -99,6 +99,11 @@ def test_a_cluster_at_the_edge_of_the_survey(graph, tmp_path):
     assert run.cluster_count == 1
     (owner,) = [name for name in run.selected if run.has_clusters(name)]
     assert run.touched_by_clusters_of(owner) == []
+    (tmp_path / "alone.csv").write_text("\n".join(["name,ra,dec,z,M500", rows[0]]) + "\n")
+    alone = graph(clusters=str(tmp_path / "alone.csv"))
+    # a cluster beyond the edge may touch what is measured, but is not its own
+    assert run.rows_near(owner) != alone.rows_near(owner)
+    assert run.rows_near(owner, owned=True) == alone.rows_near(owner, owned=True)
 
 
 def test_only_clusters_that_can_be_measured_select_a_mosaic(graph):

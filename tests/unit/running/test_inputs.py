@@ -222,7 +222,7 @@ def test_yaml_is_read_within_bounds(tmp_path):
         ("a: [1", "is not YAML"),
         ("a: !!python/object/apply:os.system [true]", "is not YAML"),
         ("x" * (MOST_BYTES + 1), "has more than 10 MB"),
-        ("a: {b: 1, c: 2, b: 1}", "'b' stands twice in one mapping"),
+        ("a: {b: 1, c: 2, b: 1}", "'b' is given twice in one mapping"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=why):
@@ -247,7 +247,7 @@ def test_yaml_is_read_within_bounds(tmp_path):
 def test_a_key_that_stands_twice_is_refused(tmp_path, text, key):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=f"mine.yaml cannot be used: '{key}' stands twice"):
+    with pytest.raises(ConfigError, match=f"mine.yaml cannot be used: '{key}' is given twice"):
         require_single_keys([path])
 
 

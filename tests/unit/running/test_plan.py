@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
+from programs import ROOT
 from radiounet.images.products import Products
 from radiounet.images.regional_products import write_index
 from radiounet.images.squares import Mosaic
 from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import made_here
-from radiounet.running.plan import CLASS_BYTES, Cost, Plan, read_costs
+from radiounet.running.plan import CLASS_BYTES, CONNECTIONS, JOBS, Cost, Plan, read_costs
 from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -202,3 +204,12 @@ def test_parsing_the_workflow_loads_no_scipy():
     program = "import sys, radiounet.running.rules; print(sorted({'scipy', 'astropy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_plan_counts_with_what_the_profiles_say():
+    profiles = {
+        name: yaml.safe_load((ROOT / "workflow" / "profiles" / name / "config.yaml").read_text())
+        for name in ("default", "slurm")
+    }
+    assert [one["resources"] for one in profiles.values()] == [[f"connections={CONNECTIONS}"]] * 2
+    assert profiles["slurm"]["jobs"] == JOBS

@@ -143,7 +143,7 @@ def test_nothing_rejected_is_nothing_to_do(products):
 def test_unknown_pointings_and_empty_requests_are_refused(products):
     with pytest.raises(ConfigError, match="no such pointing"):
         rerun("fields", products, pointing="X")
-    with pytest.raises(ConfigError, match="rerun what"):
+    with pytest.raises(ConfigError, match="say what to rerun"):
         rerun("fields", products)
 
 

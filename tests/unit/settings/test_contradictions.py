@@ -11,7 +11,15 @@ from configs import refusal
 from radiounet.settings.config import load_config
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.section import LogScale
-from radiounet.settings.simulate import LONGEST_CUT_M, OWN, SKIES, SimulateOptions
+from radiounet.settings.simulate import (
+    AFTER_HELD_OUT,
+    HELD_OUT,
+    LONGEST_CUT_M,
+    OWN,
+    SKIES,
+    SimulateOptions,
+    keep_off_held_out,
+)
 from radiounet.settings.train import LegOptions, TrainOptions
 from radiounet.simulation.instrument import Instrument, Observation, read_stations
 
@@ -97,3 +105,20 @@ def test_options_of_a_leg_have_filters():
     with pytest.raises(ValidationError, match=r"widths\.1"):
         LegOptions(widths=[8, 0])
     assert TrainOptions(widths=[2, 2]).widths == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "kept_off"),
+    [
+        (HELD_OUT - 10, 10, True),
+        (HELD_OUT - 10, 11, False),
+        (AFTER_HELD_OUT - 1, 1, False),
+        (AFTER_HELD_OUT, 1, True),
+    ],
+)
+def test_the_last_seeds_before_and_the_first_after_those_held_out(first, count, kept_off):
+    if kept_off:
+        keep_off_held_out(first, count)
+    else:
+        with pytest.raises(ValueError, match="begin elsewhere"):
+            keep_off_held_out(first, count)

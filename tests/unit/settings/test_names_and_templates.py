@@ -33,8 +33,8 @@ def test_names_have_at_most_100_letters(length):
 
 
 def test_names_stand_once_in_a_list():
-    assert "'P1' stands in the list 2 times" in refusal({"select": {"mosaics": ["P1", "P2", "P1"]}})
-    assert "'P1' stands in the list 2 times" in refusal({"pointing": ["P1", "P1"]})
+    assert "'P1' is listed 2 times" in refusal({"select": {"mosaics": ["P1", "P2", "P1"]}})
+    assert "'P1' is listed 2 times" in refusal({"pointing": ["P1", "P1"]})
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_path_that_looks_like_an_option_becomes_one_that_does_not():
     ("raw", "message"),
     [
         ({"mosaics": {"compare_to": "/x/{mosaic}/{file}"}}, "unknown {file}; known: {mosaic}"),
-        ({"mosaics": {"compare_to": "/x/one.fits"}}, "must hold {mosaic}"),
+        ({"mosaics": {"compare_to": "/x/one.fits"}}, "must contain {mosaic}"),
         ({"mosaics": {"compare_to": "/x/{mosaic"}}, "braces stand around names"),
         ({"verify": {"masks": "/x/{mosaic.__class__}"}}, "unknown {mosaic.__class__}"),
         ({"verify": {"masks": "/x/{mosaic!r}"}}, "is filled in as it is"),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from radiounet.images.constants import LIGHT_M_S
 from radiounet.settings.simulate import SimulateOptions
-from radiounet.simulation.instrument import LIGHT_M_S, Instrument, Observation
+from radiounet.simulation.instrument import Instrument, Observation
 from skies import gaussian, imaged, point
 
 OPTIONS = SimulateOptions(n_px=256)

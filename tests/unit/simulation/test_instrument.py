@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from radiounet.images.constants import LIGHT_M_S
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.simulation import instrument as module
 from radiounet.simulation.instrument import (
-    LIGHT_M_S,
     Instrument,
     Observation,
     _briggs,

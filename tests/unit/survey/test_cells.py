@@ -79,3 +79,13 @@ def test_a_map_shows_cells_and_discs():
     small = NearestPointing(DR2, [Mosaic("a", 0.0, 0.0, 10)])
     shown = {least: dict(small.on_map(["a"], ra, dec, least))["a"].tolist() for least in (0.6, 4.0)}
     assert shown == {0.6: [True, False, False], 4.0: [True, True, False]}
+
+
+def test_mosaics_around_one_are_those_whose_discs_meet_its_own():
+    places = [
+        Mosaic("own", 10.0, 0.0, 800),
+        Mosaic("meets", 12.9, 0.0, 4000),
+        Mosaic("apart", 6.9, 0.0, 4000),
+    ]
+    cells = NearestPointing(DR2, places)  # radii of 0.5 and 2.5 deg, distances of 2.9 and 3.1
+    assert [one.name for one in cells.around("own")] == ["meets", "own"]

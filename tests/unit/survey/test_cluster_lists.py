@@ -243,7 +243,7 @@ def test_a_list_without_rows(tmp_path, rows):
 def test_two_tables_of_one_name_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     lists = write(tmp_path, one=ROWS["one"]) | write(tmp_path / "other", one=ROWS["two"])
-    with pytest.raises(ConfigError, match="have one name"):
+    with pytest.raises(ConfigError, match="have the same name: rename"):
         merge_cluster_tables(lists, str(tmp_path / "merged.ecsv"))
 
 
@@ -330,3 +330,11 @@ def test_all_names_reach_the_catalogue(tmp_path, suffix):
     write_catalogue(make_table("clusters", rows, {}), tmp_path / f"clusters.{suffix}")
     (row,) = Table.read(tmp_path / f"clusters.{suffix}", **READ[suffix])
     assert (row["name"], row["other_names"]) == ("A", "two: B; three: C")
+
+
+@pytest.mark.parametrize(("arcmin", "apart"), [(4, ["B"]), (8, [])])
+def test_a_row_at_another_redshift_is_told_only_where_it_is_near(arcmin, apart):
+    """However far the size of a cluster reaches, here 10 arcmin: only 5 arcmin count."""
+    found = merged([replace(A, r500_arcmin=20.0)], [at(arcmin, redshift=0.3)])
+    assert len(found.clusters) == 2
+    assert found.apart == apart

@@ -115,7 +115,7 @@ def test_rows_elsewhere_are_not_looked_at(tmp_path):
         (
             {"RA": [150.0, 150.0], "DEC": [40.0, 40.0], "Total_flux": [3.0, 3.0]},
             TableError,
-            r"1 components stand there more than once, first in rows 1: .*remove the copies",
+            r"lists 1 components more than once, first in rows 1: .*remove the copies",
         ),
         (
             {"total_flux": [1.0, 1.0]},

@@ -208,7 +208,7 @@ def test_no_file_of_a_stage_holds_a_secret(archive, target, send):
 
 def test_certificates_that_are_not_there_are_named(target, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
-    with pytest.raises(TransientError, match="cannot be asked for: .*/nowhere/certificates.pem"):
+    with pytest.raises(TransientError, match="cannot be requested: .*/nowhere/certificates.pem"):
         fetch("https://127.0.0.1:9/image.fits", target, ONCE)
 
 

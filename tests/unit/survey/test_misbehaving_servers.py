@@ -234,8 +234,8 @@ def test_odd_retry_after_is_bounded_or_passed_over(archive, target, monkeypatch,
 @pytest.mark.parametrize(
     ("location", "error"),
     [
-        (None, "does not say where to"),
-        ("", "does not say where to"),
+        (None, "a redirect without a target"),
+        ("", "a redirect without a target"),
         ("file:///etc/passwd", "which is not HTTP"),
         ("ftp://127.0.0.1/x", "which is not HTTP"),
         ("data:text/plain,hello", "which is not HTTP"),

@@ -262,3 +262,20 @@ def test_footprints_of_any_order_hold_their_fields(order):
     moc = MOC.from_cone(lon=150 * u.deg, lat=40 * u.deg, radius=3 * u.deg, max_depth=order)
     fields = [Field(f"{off}", 150.0, 40.0 + off) for off in (0.0, 1.0, 1.3, 4.0)]
     assert fields_in_footprint(fields, moc) == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("border_deg", "whole"), [(0.15, False), (0.3, True)])
+def test_a_pixel_across_a_border_is_owned_whole_by_nobody(border_deg, whole):
+    """On the equator a pixel of nside 256 reaches 45/256 = 0.176 deg to the east of its middle."""
+    pixel = int(healpy.ang2pix(256, 150.0, 0.0, nest=True, lonlat=True))
+    ra, dec = (float(one) for one in healpy.pix2ang(256, pixel, nest=True, lonlat=True))
+    mosaics = [Mosaic("west", ra + border_deg - 1, dec, 4000), Mosaic("east", ra + border_deg + 1, dec, 4000)]
+    survey = Survey(DR2, mosaics)
+    assert survey.owner(ra + 0.17, dec) == ("west" if whole else "east")
+    assert survey.cells.owns_pixel("west", 8, pixel) == whole
+    assert not survey.cells.owns_pixel("east", 8, pixel)
+
+
+def test_nearest_fields_are_at_most_nineteen():
+    distances = np.concatenate([[0], np.ones(6), 1 + np.arange(1, 26) / 1000])
+    assert np.flatnonzero(nearest_fields(distances)).tolist() == list(range(19))
