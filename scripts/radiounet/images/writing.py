@@ -192,7 +192,7 @@ def write_fits(
 
 
 def write_extensions(path: str | Path, primary: fits.PrimaryHDU, hdus: Sequence[ExtensionHDU]) -> None:
-    """Write a primary HDU and extensions; their number lets `radiounet.images.reading.whole_fits` miss one."""
+    """Write a primary HDU and extensions, with their number for `radiounet.images.reading.whole_fits`."""
     from astropy.io import fits
 
     primary.header[EXTENSIONS] = (len(hdus), "number of extensions")

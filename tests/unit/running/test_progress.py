@@ -19,8 +19,9 @@ from radiounet.images.rejections import Rejection, read_rejection, write_rejecte
 from radiounet.images.writing import write_json
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import make_table
-from radiounet.running.progress import Progress, duration, last_words, settle_status, summary
+from radiounet.running.progress import Progress, last_words
 from radiounet.running.snakemake_adapter import PlannedJob
+from radiounet.running.status import duration, settle_status, summary
 from stages import reject_mosaic, write_image
 
 SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"

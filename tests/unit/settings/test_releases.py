@@ -95,7 +95,7 @@ def test_a_column_that_clusters_do_not_have_is_refused():
     assert "archive.clusters.mine.columns.mass" in refusal({"archive": {"clusters": {"mine": entry}}})
 
 
-@pytest.mark.parametrize("kind", ["keys_of_cells", "keys_of_release"])
+@pytest.mark.parametrize("kind", ["keys_of_cells", "keys_of_lists"])
 def test_what_is_only_published_reaches_no_stage_that_makes_products(kind):
     names = {name for key in getattr(load_config({}), kind) for name in key}
     assert {"releases", "cells"} < names
