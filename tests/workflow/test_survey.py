@@ -236,14 +236,14 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
     assert run.counts()["fetch_field"] == 3
     archive["dr2"]["field"] = f"file://{root}/{{field}}/{{file}}"
     run.write_config(**yaml.safe_load(run.config.read_text()) | {"archive": archive})
-    run(status=65)
+    run()
     # a damaged record of what was left out
     record = run.folder / "results/dr2/sources/left_out/one.json"
     before = record.read_bytes()
     record.write_bytes(before[:40])
     os.utime(record, (1e9, 1e9))
     assert run.counts()["mosaic"] == 1
-    assert run.counts("rerun", "--config", "only=rejected")["fetch_field"] == 1
+    assert run.counts("rerun", "--config", "only=rejected")["fetch_field"] == 2
     run(status=65)
     assert record.read_bytes() == before
     assert run.counts() == {}

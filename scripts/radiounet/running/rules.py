@@ -79,8 +79,6 @@ class Rules:
         self.graph = JobGraph(self.config, os.path.relpath(run.folder), run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
-        if self.config.on_reject == "stop":
-            run.stop_at_failure()
         if run.is_main:
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
@@ -324,6 +322,8 @@ class Rules:
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
         self._clear_up()
+        if self.config.on_reject == "stop":
+            self.run.stop_at_failure()
         jobs = list(self.run.jobs())
         rules = {job.rule for job in jobs if job.needed}
         makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self.config))

@@ -101,8 +101,8 @@ class SnakemakeRun:
         return bool(self._workflow.touch)
 
     def stop_at_failure(self) -> None:
-        """Begin no job after one has failed, whatever a profile says; call before jobs run."""
-        self._workflow.execution_settings.keep_going = False
+        """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""
+        self._workflow.scheduler.keepgoing = False
 
     def has_partition(self, rule: str) -> bool:
         """Whether a profile or the command line names a partition for a rule."""
