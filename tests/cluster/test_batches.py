@@ -50,7 +50,7 @@ def test_a_rejected_mosaic_is_one_of_its_job_and_a_wider_selection_redoes_nothin
     mosaics.config.write_text(content + "select: {mosaics: [one, blank]}\n")
     assert "1 rejected (in segment)" in mosaics(status=65)
     (job,) = mosaics.submitted("segment")
-    assert (job.memory_mb, job.minutes, job.cores) == (4000, 2 * 5, 8)
+    assert (job.memory_mb, job.minutes, job.cores) == (4000, 2 * 8, 8)  # 15 min at least
     assert starts_of_a_model(mosaics) == 1
     check_masks(mosaics, "one")
     assert mosaics.counts() == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from models import write_tiny_model
 from programs import ROOT, snakemake
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -64,6 +65,25 @@ class Run:
     def counts(self, *arguments: str, configs: tuple[Path, ...] = ()) -> dict[str, int]:
         """Jobs per rule of a dry run; empty when nothing is to do."""
         return counts_in(self("-n", *arguments, configs=configs))
+
+
+def copy_checkout(root: Path, **card) -> None:
+    """Copy the checkout; its only model, ``tiny``, has these entries in its card."""
+    for folder in ("workflow", "scripts", "envs"):
+        shutil.copytree(ROOT / folder, root / folder)  # with what is compiled, which keeps its dates
+    (root / "config").mkdir()
+    shutil.copy(ROOT / "config/config.yaml", root / "config")
+    shutil.copy(ROOT / "Snakefile", root)
+    write_tiny_model(root / "resources/models/tiny", **card)
+    shutil.copy(ROOT / "resources/costs.csv", root / "resources")
+
+
+def run_of(checkout: Path, folder: Path) -> Run:
+    """Run the workflow of another checkout, with its own package."""
+    run = Run(folder)
+    run.snakefile = checkout / "Snakefile"
+    run.environment |= {"PYTHONPATH": str(checkout / "scripts")}
+    return run
 
 
 @pytest.fixture

@@ -189,6 +189,9 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
     assert "--name elsewhere --settings" in text
     assert '"url":"https://there/model.zip"' in text
     assert '"low":1e-9,"high":0.001' in text
+    # a clone that is moved with its results fetches nothing again
+    assert "resources/models/elsewhere/card.yaml" in text
+    assert f" {ROOT}/" not in "".join(re.findall(r"^ +(?:in|out)put:.*\n", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from astropy.io import fits
 
+from radiounet.settings.section import merged
 from radiounet.simulation.small_survey import serve
 from waiting import wait_until
 
@@ -195,6 +197,22 @@ def test_an_archive_that_is_away_for_seconds_costs_no_job(archive, finished, tmp
     finally:
         over.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("change", "fetched"),
+    [
+        ({"archive": {"dr2": {"field": "http://x/{field}/{file}"}}}, 0),
+        ({"archive": {"dr3": {"mosaic": "http://x/{mosaic}/{file}"}}}, 0),
+        ({"releases": {"dr2": {"bandwidth_mhz": 47.0}}}, 0),
+        ({"archive": {"dr2": {"mosaic": "http://x/{mosaic}/{file}"}}}, 2),
+        ({"archive": {"dr2": {"mosaic_files": ["other.fits"]}}}, 2),
+    ],
+)
+def test_a_key_that_a_download_uses_fetches_again_and_no_other(finished, tmp_path, change, fetched):
+    run = finished.copy(tmp_path / "run")
+    run.write_config(**merged(yaml.safe_load(run.config.read_text()), change))
+    assert run.counts().get("fetch_mosaic", 0) == fetched
 
 
 def test_an_archive_that_stays_away_fails_its_downloads_and_the_next_run_makes_what_is_missing(

@@ -5,7 +5,6 @@ Release and catalogue are added by configuration alone, the stage in a copy of t
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import healpy
@@ -14,13 +13,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from models import write_tiny_model
 from radiounet.images.products import Products
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import Release
 from radiounet.simulation.small_survey import serve, write_edge, write_footprint
 from workflow.added_stage import add_stage
-from workflow.conftest import ROOT, Run, counted
+from workflow.conftest import Run, copy_checkout, counted, run_of
 
 NAME = "high"
 PIXEL_ARCSEC, BEAM_ARCSEC, MHZ, NSIDE = 6.0, 25.0, 1300.0, 32
@@ -63,24 +61,9 @@ def archive(tmp_path_factory):
 def checkout(tmp_path_factory):
     """A copy of the checkout with another stage; its only model has the pixels and beam of the release."""
     root = tmp_path_factory.mktemp("checkout")
-    for folder in ("workflow", "scripts", "envs"):
-        shutil.copytree(ROOT / folder, root / folder)  # with what is compiled, which keeps its dates
-    (root / "config").mkdir()
-    shutil.copy(ROOT / "config/config.yaml", root / "config")
-    shutil.copy(ROOT / "Snakefile", root)
-    grid = {"pixel_arcsec": PIXEL_ARCSEC, "beam_arcsec": BEAM_ARCSEC}
-    write_tiny_model(root / "resources/models/tiny", **grid)
-    shutil.copy(ROOT / "resources/costs.csv", root / "resources")
+    copy_checkout(root, pixel_arcsec=PIXEL_ARCSEC, beam_arcsec=BEAM_ARCSEC)
     add_stage(root)
     return root
-
-
-def run_of(checkout, folder):
-    """Run the workflow of another checkout, with its own package."""
-    run = Run(folder)
-    run.snakefile = checkout / "Snakefile"
-    run.environment |= {"PYTHONPATH": str(checkout / "scripts")}
-    return run
 
 
 def settings(url, **more):

@@ -27,11 +27,11 @@ def read(name):
 def asked(run):
     """Resources that every rule of a dry run asks for, by rule."""
     write_lists(run)
-    run.write_config(
-        results=str(run.folder / "results"), archive={"list_folder": str(run.folder / "resources/footprints")}
-    )
+    lists = {"list_folder": str(run.folder / "resources/footprints")}
+    settings = {"results": str(run.folder / "results"), "archive": lists}
 
     def ask(*options, **environment):
+        run.write_config(**settings, **environment.pop("config", {}))
         clean = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
         words = ("--profile", "slurm", *options, "-n", "--configfile", str(run.config))
         text = snakemake(*words, env=clean | environment)
@@ -89,6 +89,22 @@ def test_leonardo_has_a_partition_for_each_kind_of_work(asked):
     )  # fmt: skip
     assert found["find_islands"]["slurm_account"] == "DCGP_0"
     assert int(found["fetch_mosaic"]["runtime"]) <= 240 / 4  # two doublings, within the 4 h of that partition
+
+
+@pytest.mark.parametrize(
+    ("selected", "per_job", "minutes"),
+    [
+        (["P124+62"], 24, 15),
+        (["P124+62", "P126+65"], 24, 8),
+        (["P124+62", "P126+65", "P124+67", "P119+60"], 24, 5),
+        (["P124+62", "P126+65", "P124+67"], 2, 30),
+        (["P124+62"], 1, 60),
+    ],
+)
+def test_a_job_that_segments_has_at_least_a_quarter_of_an_hour(asked, selected, per_job, minutes):
+    """However few of its mosaics are selected; the job has the sum of what its mosaics ask for."""
+    config = {"select": {"mosaics": selected}, "segmentation": {"mosaics_per_job": per_job}}
+    assert int(asked(config=config)["segment"]["runtime"]) == minutes
 
 
 def test_leonardo_lacks_nothing_of_the_slurm_profile():

@@ -1,5 +1,7 @@
 """A survey run by regions: its catalogues are those of one piece."""
 
+import shutil
+
 import healpy
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from mocpy import MOC
 
 from radiounet.images.image import grid_wcs
 from radiounet.images.products import HIPS_LAYERS, Products, Publication
-from radiounet.images.regional_products import products_at, write_index
+from radiounet.images.regional_products import RECORD, products_at, write_index
 from radiounet.images.squares import Mosaic
 from radiounet.publishing.publication import publish as publish_run
 from radiounet.settings.config import load_config
@@ -164,6 +166,20 @@ def test_catalogues_are_those_of_one_piece(runs):
         assert len(names) == 4
         assert hashes(catalogues(parts), f"{kind}.*") == names
     assert parts.counts() == {}
+
+
+@pytest.mark.parametrize("options", [("--touch",), ("--touch", "--forceall")])
+def test_a_region_that_is_touched_can_still_be_merged(runs, tmp_path, options):
+    run = Survey(tmp_path / "parts")
+    shutil.copytree(runs[1].folder, run.folder, symlinks=True)
+    pixel = pixel_of(PLACES["east"])
+    run.settings({"order": ORDER, "pixel": pixel})
+    record = run.folder / Products("results/dr2").region(ORDER, pixel).region_file(RECORD)
+    before = record.read_bytes()
+    run(*options, "--forcerun", "measure_clusters")
+    assert record.read_bytes() == before
+    run.settings({"order": ORDER})
+    assert "merge_catalogue" in run.counts("--forcerun", "merge_catalogue")
 
 
 def test_a_changed_row_of_the_cluster_table_measures_again_near_it(runs, tmp_path):

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.table import Table
 
@@ -151,6 +153,14 @@ def test_bad_data_is_rejected_by_name_and_the_other_mosaics_finish(tmp_path):
             "segment": 1,
             "find_islands": 1,
         }
+        # bad data has its exit status in every run that meets it, and in no other
+        image = "results/dr2/mosaics/kelvin/image.fits"
+        assert "rejected (in" not in run("--force", "--", "results/dr2/mosaics/good/image.fits")
+        blank = "results/dr2/masks/blank.fits"
+        text = run("--force", "--", blank, status=65)
+        assert "1 rejected (in segment): see results/dr2/logs" in text
+        run(blank)
+        run("--forcerun", image, "--until", "segment", status=65)
         # asked to stop at bad data, the run says so
         text = run(*again, "--config", "on_reject=stop", "--retries", "0", status=1)
         assert "UnitError" in text
@@ -217,3 +227,35 @@ def test_a_rejected_neighbour_and_a_bad_field_are_listed_too(tmp_path):
     assert listed() == before
     clusters = read_csv(run.folder / "results/dr2/catalogue/clusters.csv")
     assert clusters["coverage"][0] > 0.9
+    # keys that no download of fields uses
+    archive = {"dr2": {"mosaic": "http://x/{mosaic}/{file}", "field": f"file://{root}/{{field}}/{{file}}"}}
+    run.write_config(**yaml.safe_load(run.config.read_text()) | {"archive": archive})
+    assert "fetch_field" not in run.counts()
+    archive["dr2"]["field"] = "http://x/{field}/{file}"
+    run.write_config(**yaml.safe_load(run.config.read_text()) | {"archive": archive})
+    assert run.counts()["fetch_field"] == 3
+    archive["dr2"]["field"] = f"file://{root}/{{field}}/{{file}}"
+    run.write_config(**yaml.safe_load(run.config.read_text()) | {"archive": archive})
+    run()
+    # a damaged record of what was left out
+    record = run.folder / "results/dr2/sources/left_out/one.json"
+    before = record.read_bytes()
+    record.write_bytes(before[:40])
+    os.utime(record, (1e9, 1e9))
+    assert run.counts()["mosaic"] == 1
+    assert run.counts("rerun", "--config", "only=rejected")["fetch_field"] == 2
+    run(status=65)
+    assert record.read_bytes() == before
+    assert run.counts() == {}
+
+
+@pytest.mark.slow
+def test_where_bad_data_is_to_stop_the_run_nothing_begins_after_it(tmp_path):
+    """Although the profiles tell Snakemake to go on."""
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    with serve(tmp_path / "archive") as url:  # which has none of them
+        write_survey(run, ["one", "two", "three"], url)
+        run.config.write_text(run.config.read_text() + "on_reject: stop\n")
+        run("--cores", "1", "--retries", "0", status=1)
+    assert len(list((run.folder / "results/dr2/logs/fetch_mosaic").iterdir())) == 1

@@ -25,7 +25,7 @@ rule fetch_lists:
         runtime=30,
         connections=1,
     params:
-        settings=RULES.settings(*CONFIG.keys_of_release, "archive.list_folder", "archive.lists"),
+        settings=RULES.settings(*CONFIG.keys_of_lists),
         source=lambda wildcards: lists_source(CONFIG.published_release, RULES.lists["mosaics"]),
         code=code_hash("fetch_lists"),
     shell:
@@ -82,7 +82,7 @@ if len(CONFIG.clusters) > 1:
         params:
             settings=RULES.settings(
                 *("clusters", "measure.h0", "measure.omega_m", "measure.unit"),
-                *GRAPH.keys_of_fetched_clusters,
+                *CONFIG.keys_of_fetched_clusters,
             ),
             rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_lists),
             code=FRESHNESS.code("merge_clusters"),
@@ -135,7 +135,7 @@ if CONFIG.mosaics.source == "published":
             connections=1,
         params:
             mosaic=lambda wildcards: GRAPH.known(wildcards.mosaic),
-            settings=RULES.settings(*CONFIG.keys_of_release),
+            settings=RULES.settings(*CONFIG.keys_of_files("mosaic", "mosaic_files")),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
             "stage fetch_mosaic --mosaic {params.mosaic:q} --settings {params.settings:q}"
@@ -218,7 +218,9 @@ if CONFIG.mosaics.source == "fields":
             runtime=doubling(60),
             connections=1,
         params:
-            settings=RULES.settings(*CONFIG.keys_of_release),
+            settings=RULES.settings(
+                *CONFIG.keys_of_files("field", "field_int_files", "field_app_files"),
+            ),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
             "stage fetch_field --field {wildcards.field:q} --settings {params.settings:q}"

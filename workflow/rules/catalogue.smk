@@ -38,7 +38,7 @@ rule find_islands:
 rule measure_clusters:
     input:
         unpack(RULES.around_clusters),
-        card=fixed(GRAPH.model_card),
+        model=fixed(GRAPH.fetched_model),
         compact=RULES.compact,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -84,8 +84,7 @@ if CONFIG.limits.enabled:
             image=PRODUCTS.image("{mosaic}"),
             probability=PRODUCTS.probability("{mosaic}"),
             mask=PRODUCTS.mask("{mosaic}"),
-            card=fixed(GRAPH.model_card),
-            weights=fixed(GRAPH.fetched_weights),
+            model=fixed(GRAPH.fetched_model),
         output:
             table=PRODUCTS.limits("{mosaic}"),
         log:
@@ -133,7 +132,7 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(60),
     params:
-        settings=RULES.settings(*GRAPH.keys_of_tables),
+        settings=RULES.settings(*CONFIG.keys_of_tables),
         made_with=RULES.made_with,
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         code=FRESHNESS.code("merge_catalogue"),

@@ -87,7 +87,7 @@ if CONFIG.mosaics.source == "images":
 
     rule prepare_image:
         input:
-            card=fixed(GRAPH.model_card),
+            model=fixed(GRAPH.fetched_model),
         output:
             image=PRODUCTS.image("{mosaic}"),
         log:

@@ -206,7 +206,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             mem_mb=doubling(1000),
             runtime=doubling(10),
         params:
-            settings=RULES.settings(*GRAPH.keys_of_tables),
+            settings=RULES.settings(*CONFIG.keys_of_tables),
             code=FRESHNESS.code("verify"),
         shell:
             "stage verify --settings {params.settings:q} --out {output.verdict:q} --log {log:q}"

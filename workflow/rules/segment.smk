@@ -2,8 +2,7 @@
 rule segment:
     input:
         image=RULES.image,
-        card=fixed(GRAPH.model_card),
-        weights=fixed(GRAPH.fetched_weights),
+        model=fixed(GRAPH.fetched_model),
     output:
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),
@@ -18,7 +17,7 @@ rule segment:
     threads: 2
     resources:
         mem_mb=doubling(4000),
-        runtime=doubling(RULES.minutes_of_segment),
+        runtime=RULES.minutes_of_segment,
         models=1,
     params:
         root=fixed(PRODUCTS.root),

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiounet.errors import BadDataError, RadioUNetError, TransientError, UnreadableError
+from radiounet.errors import BadDataError, RadioUNetError, TransientError, TruncatedError, UnreadableError
+from radiounet.images.fits_check import check_fits
 
 if TYPE_CHECKING:
     import h5py
@@ -30,6 +31,8 @@ PASSING = frozenset(
 """What the machine, its limits or its file server say, whatever the file holds."""
 
 HDF5_ERRNO = re.compile(r"errno = (\d+)")
+EXTENSIONS = "NEXTEND"
+"""Card of the primary header that holds the number of extensions."""
 ADVICE = re.compile(r" If this is really a FITS file.*")
 """What astropy advises programmers to do."""
 
@@ -126,6 +129,31 @@ def fits_plane(path: str | Path) -> np.ndarray:
     """Primary plane of a FITS product, ``[y, x]``; failures as by `reading`."""
     with _primary(path) as hdu:
         return hdu.data
+
+
+@contextmanager
+def whole_fits(path: str | Path) -> Iterator[fits.HDUList]:
+    """Open a FITS product of several HDUs, all of which must be there.
+
+    A file that ends between two HDUs is a good one with fewer: the card that
+    `radiounet.images.writing.write_extensions` writes tells how many there were. Files of older versions
+    have none.
+
+    Raises
+    ------
+    UnreadableError
+        Other failures as by `reading`, also of what is read inside.
+    """
+    from astropy.io import fits
+
+    with reading(path):
+        check_fits(path)
+        with fits.open(path, memmap=False) as hdus:
+            found = len(hdus) - 1
+            promised = hdus[0].header.get(EXTENSIONS, found)
+            if found != promised:
+                raise TruncatedError(f"{path} has {found} of {promised} extensions: have it made again")
+            yield hdus
 
 
 def ecsv_table(path: str | Path) -> Table:

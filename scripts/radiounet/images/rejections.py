@@ -73,7 +73,13 @@ _REJECTION_CARDS = {"REJNAME": "name", "REJSTAGE": "stage", "REJFILE": "file", "
 
 
 def read_rejection(path: str | Path) -> Rejection | None:
-    """Return the rejection that stands in a product's place, or None."""
+    """Return the rejection that stands in a product's place, or None.
+
+    Raises
+    ------
+    UnreadableError
+        The product is damaged; other failures as by `radiounet.images.reading.reading`.
+    """
     suffix = Path(path).suffix
     if suffix == ".fits":
         with reading(path), open(path, "rb") as stream:
@@ -82,7 +88,8 @@ def read_rejection(path: str | Path) -> Rejection | None:
         if not any(block.startswith(b"REJECTED=", start) for start in range(0, len(block), 80)):
             return None
         header = fits_header(path)
-        return Rejection(**{name: header[key] for key, name in _REJECTION_CARDS.items()})
+        with reading(path):
+            return Rejection(**{name: header[key] for key, name in _REJECTION_CARDS.items()})
     if suffix == ".h5":
         with hdf5_store(path) as store:
             entries = json.loads(store.attrs.get("rejected", "null"))
@@ -93,15 +100,18 @@ def read_rejection(path: str | Path) -> Rejection | None:
         entries = ecsv_table(path).meta.get("rejected") if "rejected" in text else None
     else:
         entries = _json(path).get("rejected")
-    return Rejection(**entries) if entries else None
+    with reading(path):
+        return Rejection(**entries) if entries else None
 
 
 def _json(path: str | Path) -> dict:
     with reading(path):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def read_left_out(path: str | Path) -> list[Rejection]:
-    """Fields that a mosaic was made without."""
+    """Fields that a mosaic was made without; failures as by `radiounet.images.reading.reading`."""
     content = _json(path)
-    return [Rejection(**entries) for entries in content.get("left_out", [])]
+    with reading(path):
+        rows = [] if "rejected" in content else content["left_out"]
+        return [Rejection(**entries) for entries in rows]

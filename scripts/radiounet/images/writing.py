@@ -14,14 +14,17 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiounet.images.reading import EXTENSIONS
+
 if TYPE_CHECKING:
     import numpy as np
     from astropy.io import fits
+    from astropy.io.fits.hdu.base import ExtensionHDU
     from astropy.table import Table
 
 
@@ -186,6 +189,15 @@ def write_fits(
             hdus.append(fits.BinTableHDU(table, name=name))
     with atomic(path) as temporary:
         hdus.writeto(temporary, overwrite=True)
+
+
+def write_extensions(path: str | Path, primary: fits.PrimaryHDU, hdus: Sequence[ExtensionHDU]) -> None:
+    """Write a primary HDU and extensions, with their number for `radiounet.images.reading.whole_fits`."""
+    from astropy.io import fits
+
+    primary.header[EXTENSIONS] = (len(hdus), "number of extensions")
+    with atomic(path) as temporary:
+        fits.HDUList([primary, *hdus]).writeto(temporary, overwrite=True)
 
 
 def class_extension(name: str) -> str:

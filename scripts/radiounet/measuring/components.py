@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
 from radiounet.errors import ConfigError, NoOverlapError
 from radiounet.images.beams import Beam, read_beam
@@ -19,7 +18,7 @@ from radiounet.images.headers import legible
 from radiounet.images.image import Plane, StoredPlane
 from radiounet.images.noise import local_rms
 from radiounet.images.products import Products
-from radiounet.images.reading import reading
+from radiounet.images.reading import whole_fits
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.measuring.compact import DRAWN_SIGMA, Components, fit_components
@@ -101,6 +100,8 @@ class CompactFiles:
         ConfigError, TableError, NoOverlapError
             The table cannot be used, see `radiounet.survey.component_tables.read_components`; the
             table of this mosaic has no component on it.
+        UnreadableError
+            The cut-outs are damaged, or not all there.
         """
         sources: list[ComponentSource] = []
         if self.options is not None and self.table is not None:
@@ -278,13 +279,18 @@ class HighResolution:
     ----------
     path : path
         From `radiounet.measuring.high_resolution.fetch_high_resolution`.
+
+    Raises
+    ------
+    UnreadableError
+        The file is damaged, or not whole.
     """
 
     def __init__(self, path: str | Path):
         self._shown: list[_Shown] = []
         self._reasons: list[str] = []
         self._fitted: dict[int, ComponentList] = {}
-        with reading(path), fits.open(path, memmap=False) as hdus:
+        with whole_fits(path) as hdus:
             for hdu in hdus[1:]:
                 if hdu.data is None:
                     self._reasons.append(f"{hdu.header['CLUSTER']}: {hdu.header['REASON']}")

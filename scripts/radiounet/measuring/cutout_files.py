@@ -14,9 +14,9 @@ from radiounet.images.geometry import middle, to_pixels, to_sky
 from radiounet.images.headers import legible
 from radiounet.images.image import Plane, read_resolution
 from radiounet.images.provenance import provenance
-from radiounet.images.reading import reading
+from radiounet.images.reading import whole_fits
 from radiounet.images.words import printable
-from radiounet.images.writing import atomic
+from radiounet.images.writing import write_extensions
 from radiounet.measuring.cutouts import Cutout
 
 PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN")
@@ -128,8 +128,7 @@ def write_cutouts(
     hdus = [
         hdu for number, (name, cutout) in enumerate(cutouts, start=1) for hdu in cutout.hdus(name, number)
     ]
-    with atomic(path) as temporary:
-        fits.HDUList([primary, *hdus]).writeto(temporary, overwrite=True)
+    write_extensions(path, primary, hdus)
 
 
 def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> StoredCutout | None:
@@ -142,8 +141,13 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
     name : str
     ra_deg, dec_deg : float
         Of the cluster, ICRS: of several clusters of one name the nearest is meant.
+
+    Raises
+    ------
+    UnreadableError
+        The file is damaged, or not whole.
     """
-    with reading(path), fits.open(path, memmap=False) as hdus:
+    with whole_fits(path) as hdus:
         found = [
             hdu for hdu in hdus[1:] if hdu.name == PLANES[0] and hdu.header["CLUSTER"] == printable(name)
         ]

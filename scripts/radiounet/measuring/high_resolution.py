@@ -14,7 +14,7 @@ from radiounet.errors import BadDataError, BeamError, NoOverlapError
 from radiounet.images.image import Plane, StoredImage, open_plane
 from radiounet.images.provenance import provenance
 from radiounet.images.words import printable
-from radiounet.images.writing import atomic
+from radiounet.images.writing import write_extensions
 from radiounet.measuring.clusters import box_around
 from radiounet.measuring.components import COMPACT_BEAMS
 from radiounet.measuring.diffuse_classes import RELIC_R500
@@ -80,8 +80,7 @@ def fetch_high_resolution(
         raise errors[0]
     primary = fits.PrimaryHDU(header=fits.Header(provenance()))
     primary.header.add_history(printable(f"high_resolution: {public_text(template)}"))
-    with atomic(target) as temporary:
-        fits.HDUList([primary, *hdus]).writeto(temporary, overwrite=True)
+    write_extensions(target, primary, hdus)
 
 
 def reach_arcmin(cluster: Cluster) -> float:

@@ -29,6 +29,7 @@ __all__ = [
     "snakemake_adapter",
     "stage",
     "stages",
+    "status",
     "survey_regions",
     "training_files",
     "training_inputs",

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import earlier_record, touched
 from radiounet.running.snakemake_adapter import SnakemakeRun
-from radiounet.running.stages import lasting_products
+from radiounet.running.stages import products_of_mosaic
 
 if TYPE_CHECKING:
     from radiounet.running.job_graph import JobGraph
@@ -174,13 +174,14 @@ class Freshness:
     def check_mosaic(self, mosaic: str) -> None:
         """Have whatever was replaced of a mosaic made again; call while the job graph is built."""
         source = self._products.mosaic_source(mosaic)
-        self._check([self._products.image(mosaic)], source)
-        self._check(lasting_products(self._config, self._products, mosaic))
+        paths = products_of_mosaic(self._config, self._products, mosaic)
+        self._check(paths, [self._products.image(mosaic)], source)
 
     def check_field(self, field: str) -> None:
-        """The same of a field's images."""
+        """The same of a field's images and their record."""
         images = [self._products.field_image(field, kind) for kind in ("int", "app")]
-        self._check(images, self._products.field_source(field))
+        source = self._products.field_source(field)
+        self._check([*images, source], images, source)
 
     def check_model(self, graph: JobGraph) -> None:
         """Have a fetched model fetched again whose files do not belong together."""
@@ -221,14 +222,18 @@ class Freshness:
                 if _is_spoiled(publication, Path(record)):
                     self._run.make_again([last] if whole else [record, last])
 
-    def _check(self, paths: list[str], source: str | None = None) -> None:
+    def _check(self, paths: list[str], images: Sequence[str] = (), source: str = "") -> None:
+        """Have those that were replaced made again, but for `images` that `source` knows, and itself."""
         if not self._run.is_main:
             return
         self._check_edits()
-        for path in paths:
-            if self._was_replaced(path) and not _is_download(path, source):
-                logger.warning("%s differs from what its job wrote: it is made again", path)
-                self._run.make_again([path])
+        replaced = [path for path in paths if self._was_replaced(path)]
+        downloaded = {*images, source}
+        if downloaded & set(replaced) and _are_downloads(images, source):
+            replaced = [path for path in replaced if path not in downloaded]
+        for path in replaced:
+            logger.warning("%s differs from what its job wrote: it is made again", path)
+        self._run.make_again(replaced)
 
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""
@@ -276,14 +281,12 @@ def _is_spoiled(publication: Publication, record: Path) -> bool:
     return name is not None
 
 
-def _is_download(path: str, source: str | None) -> bool:
-    """Whether a file has the bytes that were once downloaded, by the record of its origin."""
-    if source is None or not Path(source).is_file():
-        return False
+def _are_downloads(images: Iterable[str], source: str) -> bool:
+    """Whether those images that are there have the bytes that were once downloaded, by their record."""
     entries = _json(Path(source))
     found = (entries, *(one for one in entries.values() if isinstance(one, dict)))
     known = {one["sha256"] for one in found if "sha256" in one}
-    return bool(known) and sha256_of(path) in known
+    return bool(known) and all(sha256_of(path) in known for path in filter(os.path.isfile, images))
 
 
 def _json(path: Path) -> dict[str, Any]:

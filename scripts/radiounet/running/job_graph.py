@@ -99,16 +99,19 @@ class JobGraph:
         return f"{self.model_folder}/{MODEL_CARD}"
 
     @property
-    def fetched_weights(self) -> list[str]:
-        """Weights of the configured model where the run fetches it: made again when they are lost."""
+    def fetched_model(self) -> list[str]:
+        """Card and weights of the configured model where the run fetches it: made again when they are lost.
+
+        Any other is no input: params hold its hash, wherever it lies.
+        """
         fetched = self.config.segmentation.model in self.config.archive.models
-        return [f"{self.model_folder}/{MODEL_WEIGHTS}"] if fetched else []
+        return [self.model_card, f"{self.model_folder}/{MODEL_WEIGHTS}"] if fetched else []
 
     @cached_property
     def spoiled_model(self) -> list[str]:
         """Card and weights of a fetched model where these do not belong together; to be fetched again."""
-        files = [self.model_card, *self.fetched_weights]
-        if len(files) < 2 or not all(Path(file).is_file() for file in files):
+        files = self.fetched_model
+        if not files or not all(Path(file).is_file() for file in files):
             return []
         is_whole = read_yaml(self.model_card)["weights"]["sha256"] == sha256_of(files[1])
         return [] if is_whole else files
@@ -350,33 +353,6 @@ class JobGraph:
         fields = self.fields_of(mosaic)
         paths = [template.format(field=field) for template in templates for field in fields]
         return [*paths, *filter(None, [options.flux_scale])]
-
-    @property
-    def keys_of_tables(self) -> list[str | tuple[str, ...]]:
-        """Keys of the configuration that the merged tables and the verdict depend on."""
-        config = self.config
-        keys: list[str | tuple[str, ...]] = [
-            "results",
-            "select",
-            "clusters",
-            "archive.list_folder",
-            "limits.enabled",
-        ]
-        keys += ["mosaics.source", "mosaics.high_resolution", "measure.components"]
-        keys += [f"measure.{name}" for name in ("h0", "omega_m", "unit")]
-        keys += self.keys_of_fetched_clusters
-        if not self.release.is_listed:
-            return [*keys, "mosaics.images"]
-        if config.mosaics.source == "fields":
-            keys += ["mosaics.field_radius_deg"]
-            if config.has_archive_section:
-                keys += [("archive", config.release, "field")]
-        return [*keys, "release", ("releases", config.release)]
-
-    @property
-    def keys_of_fetched_clusters(self) -> list[str | tuple[str, ...]]:
-        """Keys of the configuration that say which lists of clusters are fetched."""
-        return [("archive", "clusters", name) for name in self.config.fetched_clusters]
 
     def rows_near(self, mosaic: str, owned: bool = False) -> str:
         """SHA-256 of the rows of the cluster table that its clusters are measured with, or of its own."""

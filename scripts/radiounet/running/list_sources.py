@@ -8,16 +8,13 @@ from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic
 from radiounet.settings.catalogues import ClusterCatalogue
-from radiounet.settings.releases import Release
+from radiounet.settings.releases import LISTED, Release
 from radiounet.settings.urls import local_path, public_text
-
-OF_LISTS = {"cells", "nside", "prefix", "pixel_arcsec", "mosaics", "footprint", "fields"}
-"""What of a release its lists follow from."""
 
 
 def lists_source(release: Release, path: str) -> str:
     """What the lists of a release, of which `path` is one, are made from (JSON)."""
-    settings = release.model_dump(mode="json", include=OF_LISTS)
+    settings = release.model_dump(mode="json", include=set(LISTED))
     return _source(settings, filter(None, (release.mosaics, release.footprint, release.fields)), path)
 
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from radiounet.errors import ModelError
 from radiounet.images.regional_products import products_at
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.progress import duration
 from radiounet.running.stages import Stage, are_done, stages_of
+from radiounet.running.status import duration
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import Config
 

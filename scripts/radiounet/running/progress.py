@@ -4,8 +4,6 @@ A handler of Snakemake's logger, which the Snakefile attaches when jobs begin to
 logger plugin: it comes with the workflow and knows its mosaics.
 """
 
-import csv
-import json
 import logging
 import re
 import sys
@@ -14,23 +12,19 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from radiounet.errors import RadioUNetError
 from radiounet.images.products import Products
-from radiounet.images.provenance import PACKAGE
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
-from radiounet.images.words import one_line, write_page
-from radiounet.images.writing import atomic
+from radiounet.images.words import one_line
 from radiounet.running.snakemake_adapter import JobEvent, PlannedJob, job_event, terminal_handlers
 from radiounet.running.stages import made_by
+from radiounet.running.status import Status, write_status
 
-logger = logging.getLogger(__name__)
-
-TEMPLATE = PACKAGE / "templates/status.html.j2"
 STATES = ("waiting", "running", "done", "failed")
 COMPARES, PUBLISHES = ("compare", "verify"), ("publish",)
 """How the names of rules begin that work on finished mosaics."""
@@ -59,56 +53,6 @@ class Job:
     attempts: int = 0
 
 
-@dataclass
-class Status:
-    """What is known of a run at one moment; the status file holds it.
-
-    A killed run cannot say so: after `valid_until` it is not running any more.
-    """
-
-    release: str
-    began: str
-    now: str
-    valid_until: str | None
-    state: str
-    jobs: dict[str, int]
-    mosaics: dict[str, int]
-    stages: dict[str, dict[str, int]]
-    mosaics_per_hour: float | None
-    hours_left: float | None
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    rejected: list[dict[str, str]] = field(default_factory=list)
-
-    def line(self) -> str:
-        """All of it that fits on one line."""
-        m, jobs = self.mosaics, self.jobs
-        rate = "" if self.mosaics_per_hour is None else f", {self.mosaics_per_hour:.3g}/h"
-        left = (
-            ""
-            if self.hours_left is None or self.state != "running"
-            else f", {duration(self.hours_left)} left"
-        )
-        mosaics = (
-            f"{m['done']} of {sum(m.values())} mosaics done, {m['running']} running, "
-            f"{m['failed']} failed, {m['rejected']} rejected{rate}; "
-        )
-        count = len(self.rejected)
-        rejections = f", {count} rejection{'s' * (count > 1)}" if count else ""
-        # the last run of a survey in regions works on none
-        return (
-            f"{self.release}: {mosaics if any(m.values()) else ''}"
-            f"{jobs['done']} of {sum(jobs.values())} jobs{rejections}{left}"
-        )
-
-
-def duration(hours: float) -> str:
-    """Format a duration for people ("3 h 20 min")."""
-    if hours >= 48:
-        return f"{hours / 24:.1f} d"
-    minutes = round(60 * hours)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(minutes, 1)} min"
-
-
 class Progress(logging.Handler):
     """Counts Snakemake's events, and writes how things stand while the run lasts.
 
@@ -125,6 +69,11 @@ class Progress(logging.Handler):
         them; warnings and errors stay, and its log file has all.
     stream : TextIO
         Takes the line.
+
+    Attributes
+    ----------
+    rejected : dict of Rejection
+        What jobs of this run rejected, or passed on as rejected, each once.
     """
 
     def __init__(
@@ -154,6 +103,7 @@ class Progress(logging.Handler):
         self._spent: dict[str, list[float]] = defaultdict(list)
         self._failures: dict[int, dict[str, Any]] = {}
         self._rejections: dict[Rejection, None] = {}  # each once: stages pass them on
+        self.rejected: dict[Rejection, None] = {}
         self._rejected: set[str] = set()
         self._before = {job.mosaic for job in all_jobs if job.mosaic} - set(self._of_mosaic)
         for made in all_jobs:
@@ -197,14 +147,14 @@ class Progress(logging.Handler):
         # jobs of a group begin and end together, and share its time
         shared_by = self._in_group[planned.group] if planned.group else 1
         self._spent[planned.rule].append((time.time() - job.began) / shared_by)
-        self._look_for_rejections(planned)
+        self.rejected |= dict.fromkeys(self._look_for_rejections(planned))
 
-    def _look_for_rejections(self, job: PlannedJob) -> None:
+    def _look_for_rejections(self, job: PlannedJob) -> list[Rejection]:
         """Read one product of a job of a field or mosaic: a rejection stands in place of all of them."""
         kinds = {Path(path).suffix: path for path in job.outputs}
         path = next((kinds[kind] for kind in HOLD_REJECTIONS if kind in kinds), None)
         if path is None or not (job.field or job.mosaic) or job.rule.startswith(PUBLISHES):
-            return
+            return []
         with suppress(RadioUNetError, OSError):  # whoever needs the product says what is wrong with it
             found = read_rejection(path)
             if found and job.mosaic and job.rule == made_by("mask").rule:
@@ -212,6 +162,8 @@ class Progress(logging.Handler):
             is_list = job.mosaic and path == self._products.left_out(job.mosaic)
             rejections = [found] if found else read_left_out(path) if is_list else []
             self._rejections |= dict.fromkeys(rejections)
+            return rejections
+        return []
 
     def _job_failed(self, number: int, told: JobEvent) -> None:
         job = self._jobs[number]
@@ -336,51 +288,3 @@ def last_words(logs: Iterable[str]) -> str:
 
 def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def settle_status(products: Products, is_held: bool) -> None:
-    """Say of a run that was killed that it does not run any more.
-
-    Parameters
-    ----------
-    products : Products
-    is_held : bool
-        Whether a run has the products for itself.
-    """
-    path = Path(products.status_file())
-    if (
-        is_held
-        or not path.is_file()
-        or '"state": "running"' not in (text := path.read_text(encoding="utf-8"))
-    ):
-        return
-    try:
-        status = Status(**json.loads(text) | {"state": "killed", "valid_until": None})
-        counts = [status.jobs, status.mosaics, *status.stages.values()]
-        for count in counts:
-            count["waiting"] += count["running"]
-            count["running"] = 0
-        write_status(status, products)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        logger.warning("%s shows a run as active that has ended, and cannot be rewritten: %s", path, error)
-
-
-def write_status(status: Status, products: Products) -> None:
-    """Write the status file (JSON) and the page that reloads itself."""
-    with atomic(products.status_file()) as temporary:
-        temporary.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
-    left = status.hours_left and duration(status.hours_left)
-    site = products.has_site()
-    write_page(products.status_page(), TEMPLATE, **asdict(status), left=left, site=site)
-
-
-def summary(products: Products) -> tuple[int, str]:
-    """How many were rejected, and where to look; for the end of a run that merged its catalogue."""
-    path, report = products.catalogue("rejected", "csv"), Path(products.report())
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
-    stages = ", ".join(sorted({row["stage"] for row in rows}))
-    found = f"{len(rows)} rejected (in {stages}): see {path}" if rows else "Nothing was rejected"
-    if report.is_file() and report.stat().st_mtime >= Path(path).stat().st_mtime:
-        return len(rows), f"{found}. Report: {report}"
-    return len(rows), found if rows else f"{found}: see {path}"  # a report that is there is of an earlier run

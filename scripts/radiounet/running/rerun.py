@@ -1,15 +1,19 @@
 """Redoing single pointings: where each begins anew, and what depends on it."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
-from radiounet.errors import BeamCutError, ConfigError, NoOverlapError
+from radiounet.errors import BeamCutError, ConfigError, NoOverlapError, UnreadableError
 from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import further_kinds, lasting_products, stages_of, tables_of_mosaic
 from radiounet.settings.config import Config
+
+logger = logging.getLogger(__name__)
 
 NOT_AT_FAULT = (NoOverlapError.__name__, BeamCutError.__name__)
 
@@ -36,6 +40,7 @@ class Rerun:
         self._products = products
         self.fields: set[str] = set()
         self.mosaics: set[str] = set()
+        self._files: set[str] = set()
         for name in config.pointing:
             self._add(name)
         if config.only == "rejected":
@@ -47,6 +52,7 @@ class Rerun:
             self.fields.add(name)
         elif name in self._run_mosaics:
             self.mosaics.add(name)
+            self._files.add(self._products.image(name))
         else:
             raise ConfigError(f"pointing={name}: this run has no such pointing (its mosaics: select.*)")
 
@@ -54,8 +60,10 @@ class Rerun:
         for mosaic, rejection in self._rejections():
             if rejection.stage == "fetch_field" or rejection.name != mosaic:
                 self.fields.add(rejection.name)
-            else:
-                self.mosaics.add(mosaic)
+                continue
+            self.mosaics.add(mosaic)
+            is_fetched = rejection.file in self._config.fetched_compact(self._products, mosaic)
+            self._files.add(rejection.file if is_fetched else self._products.image(mosaic))
 
     def _rejections(self) -> Iterator[tuple[str | None, Rejection]]:
         made = {name: lasting_products(self._config, self._products, name) for name in self._graph.selected}
@@ -64,18 +72,14 @@ class Rerun:
         for name in self._graph.neighbours:
             made[name] = [getattr(self._products, kind)(name) for kind in kinds]
         for mosaic, paths in made.items():
-            if found := next(filter(None, map(read_rejection, filter(os.path.isfile, paths))), None):
-                yield mosaic, found
+            found = (one for path in paths for one in _rejections_in(path))
+            yield from ((mosaic, one) for one in islice(found, 1))
         for field in self._graph.fields_used:
-            source = self._products.field_source(field)
-            if Path(source).is_file() and (found := read_rejection(source)):
-                yield None, found
-        if self._graph.fields_used:
-            for mosaic in self._run_mosaics:
-                path = self._products.left_out(mosaic)
-                for found in read_left_out(path) if Path(path).is_file() else []:
-                    if not found.reason.startswith(NOT_AT_FAULT):
-                        yield None, found
+            yield from ((None, one) for one in _rejections_in(self._products.field_source(field)))
+        for mosaic in self._run_mosaics if self._graph.fields_used else []:
+            for one in _rejections_in(self._products.left_out(mosaic), is_list=True):
+                if not one.reason.startswith(NOT_AT_FAULT):
+                    yield None, one
 
     @property
     def _run_mosaics(self) -> list[str]:
@@ -84,8 +88,7 @@ class Rerun:
     def starts(self) -> list[str]:
         """Files to make anew even where they are; Snakemake redoes what depends on them."""
         return sorted(
-            {self._products.field_image(field, "int") for field in self.fields}
-            | {self._products.image(mosaic) for mosaic in self.mosaics}
+            {self._products.field_image(field, "int") for field in self.fields} | self._files,
         )
 
     def targets(self) -> list[str]:
@@ -106,6 +109,18 @@ class Rerun:
         if _all_there(sorted(others)):
             tables |= {self._products.catalogue("clusters", "fits"), self._products.report()}
         return sorted(tables)
+
+
+def _rejections_in(path: str, is_list: bool = False) -> list[Rejection]:
+    """What a product says was rejected; nothing where it is absent or damaged."""
+    if not os.path.isfile(path):
+        return []
+    try:
+        found = read_left_out(path) if is_list else [read_rejection(path)]
+    except UnreadableError as error:
+        logger.warning("%s; a run that needs it makes it again", error)
+        return []
+    return [one for one in found if one]
 
 
 def _all_there(paths: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,12 +21,13 @@ from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
 from radiounet.running.plan import JOBS
-from radiounet.running.progress import Progress, settle_status, summary
+from radiounet.running.progress import Progress
 from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
 from radiounet.running.shelf import clear_shelf
 from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
 from radiounet.running.stages import lasting_products, stages_of
+from radiounet.running.status import settle_status, summary
 from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.command_line import settings_to, shell_word
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 BESIDE = "RADIOUNET_BESIDE"
 """Environment variable that holds the mosaics which a job segments."""
+SEGMENT_MIN, EACH_MIN, LEAST_MIN = 60, 5, 15
+"""Time limit of a job that segments, min: of one that has one mosaic as the configuration says, of each
+mosaic of others, and of the shortest: to load the libraries from a busy file system takes minutes."""
 MODEL_RESOURCE = "models"
 """Resource of which the jobs of one process that loads a model ask for one each."""
 
@@ -70,7 +75,8 @@ class Rules:
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = self.config.products
-        self.graph = JobGraph(self.config, run.folder, run.is_main)
+        # from here, so that a clone that is moved with its results has the same inputs
+        self.graph = JobGraph(self.config, os.path.relpath(run.folder), run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
         if run.is_main:
@@ -118,12 +124,15 @@ class Rules:
         on_cluster, stops = self.run.on_cluster, self.config.on_reject == "stop"
         return self.config.segmentation.mosaics_per_job if on_cluster and not stops else 1
 
+    def _group_name(self, mosaic: str) -> str:
+        place = self.graph.survey.place_in_list[self.graph.known(mosaic)]
+        return f"segment{place // self._mosaics_per_job:04d}"
+
     def group_of_segment(self, wildcards: MosaicWildcards) -> str | None:
         """Jobs of this group are submitted as one: mosaics that follow each other in the release."""
         if self._mosaics_per_job == 1:
             return None
-        place = self.graph.survey.place_in_list[self.graph.known(wildcards.mosaic)]
-        group = f"segment{place // self._mosaics_per_job:04d}"
+        group = self._group_name(wildcards.mosaic)
         self.run.join(group, self._mosaics_per_job, MODEL_RESOURCE)
         # no param: which mosaics share a job changes no product
         os.environ[BESIDE] = " ".join(
@@ -131,10 +140,13 @@ class Rules:
         )
         return group
 
-    @property
-    def minutes_of_segment(self) -> int:
-        """Time of one mosaic of a job: of 60 min, which hold a start, the share of each."""
-        return max(60 // self._mosaics_per_job, 5)
+    def minutes_of_segment(self, wildcards: MosaicWildcards, attempt: int) -> int:
+        """Time of one mosaic of a job, which has that of all of them."""
+        most, minutes = self._mosaics_per_job, SEGMENT_MIN
+        if most > 1:
+            shared_by = self.run.jobs_in(self._group_name(wildcards.mosaic))
+            minutes = max(SEGMENT_MIN // most, EACH_MIN, math.ceil(LEAST_MIN / max(shared_by, 1)))
+        return doubling(minutes)(wildcards, attempt)
 
     @property
     def planned_jobs(self) -> int:
@@ -310,11 +322,14 @@ class Rules:
         if self.config.scratch:
             link_scratch(self.products, self.config.scratch)
         self._clear_up()
+        if self.config.on_reject == "stop":
+            self.run.stop_at_failure()
         jobs = list(self.run.jobs())
         rules = {job.rule for job in jobs if job.needed}
-        if any(stage.lasting and stage.rule in rules for stage in stages_of(self.config)):
+        makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self.config))
+        if makes and not self.run.touches:
             Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
-        if self.config.select.merges_regions or any(job.mosaic for job in jobs):
+        if self.config.select.merges_regions or any(job.mosaic or job.field for job in jobs):
             progress = Progress(self.products, jobs, quiet=not self.run.prints_jobs)
             self._progress = progress.start(snakemake_logger())
 
@@ -327,10 +342,17 @@ class Rules:
         self._clear_up()
         for folder in folders_of_run(self.graph):
             let_go(folder)
-        if progress is None or not progress.finished("merge_catalogue"):
+        if progress is None:
             return 0
-        rejected, text = summary(self.products)
-        snakemake_logger().info(text)
+        rejected = len(progress.rejected)
+        if progress.finished("merge_catalogue"):
+            listed, text = summary(self.products)
+            snakemake_logger().info(text)
+            rejected = rejected or listed
+        elif rejected:
+            stages = ", ".join(sorted({one.stage for one in progress.rejected}))
+            logs = Path(self.products.log(stages)).parents[1]
+            snakemake_logger().info(f"{rejected} rejected (in {stages}): see {logs}")
         return BadDataError.exit_status if rejected else 0
 
     def _clear_up(self) -> None:
@@ -348,6 +370,6 @@ def fixed(value: Any) -> Callable[[object], Any]:
     return lambda wildcards: value
 
 
-def doubling(base: int) -> Callable[..., int]:
+def doubling(base: int) -> Callable[[object, int], int]:
     """A resource that doubles with every attempt."""
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class SnakemakeRun:
 
     def __init__(self, workflow: Workflow, levels: int = 0):
         self._workflow = workflow
+        self._counted, self._in_group = 0, Counter[str | None]()
         here = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).absolute()
         self.folder = folder = str([here, *here.parents][levels])
         own = Path(folder, "scripts", "radiounet")
@@ -93,6 +95,15 @@ class SnakemakeRun:
         asked = self._workflow.output_settings
         return bool(asked.verbose or asked.printshellcmds)
 
+    @property
+    def touches(self) -> bool:
+        """Whether jobs only mark their products as new (``--touch``)."""
+        return bool(self._workflow.touch)
+
+    def stop_at_failure(self) -> None:
+        """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""
+        self._workflow.scheduler.keepgoing = False
+
     def has_partition(self, rule: str) -> bool:
         """Whether a profile or the command line names a partition for a rule."""
         return "slurm_partition" in self._workflow.resource_settings.overwrite_resources.get(rule, {})
@@ -127,6 +138,13 @@ class SnakemakeRun:
         settings.group_components = {**settings.group_components, group: most}
         self._workflow.register_resource(one_at_a_time, 1)
         self._workflow.resource_scopes[one_at_a_time] = "local"
+
+    def jobs_in(self, group: str) -> int:
+        """Jobs of a group that are to run; 0 while the job graph is built."""
+        needed = self._workflow.dag._needrun
+        if len(needed) != self._counted:  # anew for each job of a large survey, it takes minutes
+            self._counted, self._in_group = len(needed), Counter(job.group for job in needed)
+        return self._in_group[group]
 
     def make_again(self, paths: Iterable[str]) -> None:
         """Have files made again even where they are; call while the job graph is built."""

@@ -34,6 +34,8 @@ class Stage:
         What its cost in ``resources/costs.csv`` counts.
     sources : tuple of str
         Values of ``mosaics.source`` with which it runs.
+    beside : tuple of str
+        Further products of a mosaic that its jobs write, methods of `Products`.
     lasting : tuple of str
         Products of a mosaic that stay after a run, methods of `Products`.
     bulky : tuple of str
@@ -48,6 +50,7 @@ class Stage:
     shows: str
     unit: Literal["GB", "Mpx", "Mpx of fields", "Mpx of apertures", "cluster", "mosaic", "picture"]
     sources: tuple[Source, ...] = EVERY
+    beside: tuple[str, ...] = ()
     lasting: tuple[str, ...] = ()
     bulky: tuple[str, ...] = ()
     on_gpu: bool = False
@@ -61,8 +64,16 @@ class Stage:
 
 STAGES = [
     Stage("fetch_field", "field", "field_source", "GB", ("fields",), bulky=("fields",)),
-    Stage("fetch_mosaic", "mosaic", "mosaic_source", "GB", ("published",), bulky=("mosaics",)),
-    Stage("mosaic", "mosaic", "image", "Mpx of fields", ("fields",), bulky=("mosaics",)),
+    Stage("fetch_mosaic", "mosaic", "mosaic_source", "GB", ("published",), ("image",), bulky=("mosaics",)),
+    Stage(
+        "mosaic",
+        "mosaic",
+        "image",
+        "Mpx of fields",
+        ("fields",),
+        beside=("weights", "rms", "left_out"),
+        bulky=("mosaics",),
+    ),
     Stage("prepare_image", "mosaic", "image", "Mpx", ("images",), bulky=("mosaics",)),
     Stage(
         "fetch_high_resolution",
@@ -95,6 +106,18 @@ def stages_of(config: Config) -> list[Stage]:
 def lasting_products(config: Config, products: Products, mosaic: str) -> list[str]:
     """All of one mosaic that stays after a run, whatever its image was made from."""
     return [getattr(products, kind)(mosaic) for stage in stages_of(config) for kind in stage.lasting]
+
+
+def products_of_mosaic(config: Config, products: Products, mosaic: str) -> list[str]:
+    """All that the jobs of one mosaic write, and what is fetched for them, each once."""
+    kinds = {
+        kind: None
+        for stage in stages_of(config)
+        if stage.each in ("mosaic", "selected")
+        for kind in (stage.shows, *stage.beside, *stage.lasting)
+    }
+    made = [getattr(products, kind)(mosaic) for kind in kinds]
+    return list(dict.fromkeys([*made, *config.fetched_compact(products, mosaic)]))
 
 
 def tables_of_mosaic(config: Config) -> list[str]:

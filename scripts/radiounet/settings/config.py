@@ -26,6 +26,8 @@ from radiounet.settings.measure import MeasureOptions, ReportOptions
 from radiounet.settings.mosaics import MosaicSource, Selection
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import (
+    ENTRY,
+    LISTED,
     OWN_IMAGES,
     PUBLISHED,
     PUBLISHED_RELEASES,
@@ -228,11 +230,20 @@ class Config(Section):
         return self.release in Archive.model_fields
 
     @property
-    def keys_of_release(self) -> list[tuple[str, ...]]:
-        """Keys that say what the published release is and where its files are."""
-        names = [name for name in Release.model_fields if name not in PUBLISHED]
-        keys: list[tuple[str, ...]] = [("release",), *(("releases", self.release, name) for name in names)]
-        return [*keys, ("archive", self.release)] if self.has_archive_section else keys
+    def keys_of_lists(self) -> list[tuple[str, ...]]:
+        """Keys that say what the lists of the published release are made from."""
+        keys = self._keys_of_entry(*LISTED, *(() if self.has_archive_section else ENTRY))
+        return [*keys, ("archive", "list_folder"), ("archive", "lists")]
+
+    def keys_of_files(self, *names: str) -> list[tuple[str, ...]]:
+        """Keys that say where files of the published release are, by names of `ReleaseArchive`."""
+        if self.has_archive_section:
+            return [("release",), *(("archive", self.release, name) for name in names)]
+        place = ("releases", self.release, "archive")
+        return [*self._keys_of_entry(*ENTRY), *((*place, name) for name in names)]
+
+    def _keys_of_entry(self, *names: str) -> list[tuple[str, ...]]:
+        return [("release",), *(("releases", self.release, name) for name in names)]
 
     @property
     def keys_of_cells(self) -> list[tuple[str, ...]]:
@@ -241,7 +252,29 @@ class Config(Section):
             images = ("mosaics", "images", "__all__")
             return [("mosaics", "source"), (*images, "name"), (*images, "path")]
         names = [name for name in Release.model_fields if name not in (*SOURCES, *PUBLISHED)]
-        return [("release",), *(("releases", self.release, name) for name in names)]
+        return self._keys_of_entry(*names)
+
+    @property
+    def keys_of_tables(self) -> list[str | tuple[str, ...]]:
+        """Keys that the merged tables and the verdict depend on."""
+        keys: list[str | tuple[str, ...]] = [
+            *("results", "select", "clusters", "archive.list_folder", "limits.enabled"),
+            *("mosaics.source", "mosaics.high_resolution", "measure.components"),
+            *(f"measure.{name}" for name in ("h0", "omega_m", "unit")),
+            *self.keys_of_fetched_clusters,
+        ]
+        if not self.survey_release.is_listed:
+            return [*keys, "mosaics.images"]
+        if self.mosaics.source == "fields":
+            keys += ["mosaics.field_radius_deg"]
+            if self.has_archive_section:
+                keys += [("archive", self.release, "field")]
+        return [*keys, "release", ("releases", self.release)]
+
+    @property
+    def keys_of_fetched_clusters(self) -> list[str | tuple[str, ...]]:
+        """Keys that say which lists of clusters are fetched."""
+        return [("archive", "clusters", name) for name in self.fetched_clusters]
 
     @property
     def release_archive(self) -> ReleaseArchive:

@@ -100,6 +100,10 @@ class Release(Section):
 
 SOURCES = ("mosaics", "footprint", "fields", "archive")
 """Where a release comes from."""
+LISTED = ("cells", "nside", "prefix", "pixel_arcsec", "mosaics", "footprint", "fields")
+"""What its lists follow from."""
+ENTRY = ("nside", *(name for name, one in Release.model_fields.items() if one.is_required()))
+"""What an entry needs to be one."""
 CITED = ("paper", "doi")
 """What only citations need to know of it."""
 PUBLISHED = (*CITED, "survey", "facility", "instrument")

@@ -1,6 +1,7 @@
 """Compact sources from a table of components and from a 6" image."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from maps import write_products
-from radiounet.errors import NoOverlapError
+from radiounet.errors import NoOverlapError, TruncatedError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs, read_plane
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
@@ -311,6 +312,34 @@ def test_cut_outs_of_a_service_one_of_which_it_has_not(tmp_path):
         assert hdus[2].header["REASON"].startswith("NotInArchiveError: ")
     seen = mosaic(paint(N_PX, 4.5, 20, SOURCES), files)
     assert cut_out(seen, PART).components.origin == "high resolution"
+
+
+def cut_short(path, size, how):
+    """Shorten a file of FITS: inside a header, inside the data of its last HDU, or by that HDU."""
+    with fits.open(path) as hdus:
+        last = hdus[-1]._header_offset
+    os.truncate(path, {"header": 3000, "data": size - 2880, "HDU": last}[how])
+
+
+@pytest.mark.parametrize("how", ["header", "data", "HDU"])
+def test_cut_outs_of_which_some_are_gone_are_refused(tmp_path, how):
+    fetched = Fetched(tmp_path)
+    rows = Table.read(tmp_path / "clusters.ecsv")
+    rows.add_row(["B", RA + 0.02, DEC, 0.2, 2.0])
+    rows.write(tmp_path / "clusters.ecsv", overwrite=True)
+    files = fetched.image("P1").run()
+    plane = Plane(paint(N_PX, 4.5, 20, SOURCES), GRID, Beam(20, 20))
+    assert len(files.sources(plane)) == 1
+    cut_short(fetched.out, fetched.out.stat().st_size, how)
+    with pytest.raises(TruncatedError, match=re.escape(str(fetched.out))) as error:
+        files.sources(plane)
+    assert error.value.file == str(fetched.out)
+
+
+def test_cut_outs_of_a_version_that_did_not_count_them_are_read(tmp_path):
+    files = Fetched(tmp_path).image("P1").run()
+    fits.delval(files.high_resolution, "NEXTEND")
+    assert len(files.sources(Plane(paint(N_PX, 4.5, 20, SOURCES), GRID, Beam(20, 20)))) == 1
 
 
 def test_a_row_says_where_its_compact_sources_come_from(tmp_path):

@@ -1,10 +1,14 @@
 """Cut-outs in files, and those of islands made again, on what the stages write."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from radiounet.errors import TruncatedError
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import read_plane
 from radiounet.images.products import Products
@@ -58,6 +62,22 @@ def test_a_cutout_comes_back_as_it_was_measured(run, number):
     # the cluster is in the middle
     middle = to_sky(found.residual.wcs, *(0.5 * (one.stop - one.start) for one in (columns, rows)))
     assert abs(middle[0] - RA - OFFSETS[number]) < 0.01
+
+
+@pytest.mark.parametrize("number", [1, 5, 14])
+def test_a_file_that_lacks_the_last_of_its_planes_is_refused(run, tmp_path, number):
+    """Also where the cluster that is asked for is still there; three clusters have five planes each."""
+    products, _ = run
+    path = shutil.copy(products.cutouts("a"), tmp_path / "c.fits")
+    with fits.open(path) as hdus:
+        assert len(hdus) == 1 + 15
+        start = hdus[1 + number]._header_offset
+    os.truncate(path, start)
+    with pytest.raises(TruncatedError, match=f"has {number} of 15 extensions: have it made again"):
+        read_cutout(path, NAMES[0], RA, DEC)
+    os.truncate(path, start - 2880)
+    with pytest.raises(TruncatedError):
+        read_cutout(path, NAMES[0], RA, DEC)
 
 
 def test_compact_sources_are_listed_where_they_are(tmp_path):

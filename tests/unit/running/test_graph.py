@@ -157,7 +157,7 @@ def test_files_that_a_run_reads_beside_images(graph, tmp_path):
 
 
 def settings_of_tables(graph):
-    return settings_to(graph.config, *graph.keys_of_tables)
+    return settings_to(graph.config, *graph.config.keys_of_tables)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from radiounet.images.rejections import Rejection, read_rejection, write_rejecte
 from radiounet.images.writing import write_json
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import make_table
-from radiounet.running.progress import Progress, duration, last_words, settle_status, summary
+from radiounet.running.progress import Progress, last_words
 from radiounet.running.snakemake_adapter import PlannedJob
+from radiounet.running.status import duration, settle_status, summary
 from stages import reject_mosaic, write_image
 
 SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -336,6 +337,37 @@ def test_a_killed_run_works_on_nothing(events, products):
     assert sum(status["jobs"].values()) == len(JOBS)
     assert "0 running" in Path(products.status_page()).read_text()
     progress.end("failed")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"state": "running", "release": "\xff"}',
+        b'{"state": "running", ',
+        b'["state", {"state": "running"}]',
+        b'{"state": "running"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_status_file_stops_no_command(products, caplog, content):
+    path = Path(products.status_file())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    settle_status(products, is_held=False)
+    assert f"{path}: how the last run ended cannot be told" in caplog.text
+    assert path.read_bytes() == content
+
+
+def test_a_status_file_that_cannot_be_read_stops_no_command(products, caplog, monkeypatch):
+    Path(products.status_file()).parent.mkdir(parents=True)
+    Path(products.status_file()).touch()
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    settle_status(products, is_held=False)
+    assert "Permission denied" in caplog.text
 
 
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):

@@ -135,6 +135,30 @@ def test_a_mosaic_rejected_for_a_field_begins_with_that_field(products, tmp_path
     assert rerun("fields", products, only="rejected").starts() == [products.field_image("A", "int")]
 
 
+@pytest.mark.parametrize("url", ["https://there/{mosaic}.fits", "https://there/all.fits"])
+def test_a_mosaic_rejected_for_what_was_fetched_beside_its_image_begins_with_that(products, url):
+    settings = {"only": "rejected", "measure": {"components": {"url": url}}}
+    (table,) = graph_of("published", products, **settings).config.fetched_compact(products, "B")
+    write_rejected(products.islands("B"), Rejection("B", "find_islands", table, "TableError: cut short"))
+    found = rerun("published", products, **settings)
+    assert found.starts() == [table]
+    assert products.islands("B") in found.targets()
+
+
+@pytest.mark.parametrize("text", ['{"left_out": [{"na', "[]", '{"left_out": [{"name": "A"}]}', "{}", ""])
+def test_a_damaged_record_stops_no_rerun(products, tmp_path, caplog, text):
+    """Whatever needs it makes it again."""
+    leave_out(products, Mosaic("B", 150.0, 35.0, 100), tmp_path / "sent", "B", "A")
+    reject_mosaic(products, "C", BUNIT="K")
+    for path in (products.left_out("B"), products.islands("A"), products.field_source("A")):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(f"{text} rejected" if path.endswith("ecsv") else text)
+    found = rerun("fields", products, only="rejected")
+    assert (found.mosaics, found.fields) == ({"C"}, set())
+    assert f"{products.left_out('B')} is damaged" in caplog.text
+    assert f"{products.islands('A')} is" in caplog.text
+
+
 def test_nothing_rejected_is_nothing_to_do(products):
     found = rerun("fields", products, only="rejected")
     assert (found.starts(), found.targets()) == ([], [])

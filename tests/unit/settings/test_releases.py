@@ -1,11 +1,14 @@
 """Releases and cluster catalogues that a configuration adds."""
 
+import json
+
 import pytest
 
 from configs import refusal
 from radiounet.settings.catalogues import PUBLISHED_CATALOGUES
+from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
-from radiounet.settings.releases import DR2, DR3, OWN_IMAGES
+from radiounet.settings.releases import DR2, DR3, LISTED, OWN_IMAGES
 
 GRID = {"pixel_arcsec": 6.0, "beam_arcsec": 25.0, "frequency_mhz": 1300.0}
 HEALPIX = {"cells": "healpix", "nside": 8, "footprint": "moc.fits", **GRID}
@@ -95,7 +98,79 @@ def test_a_column_that_clusters_do_not_have_is_refused():
     assert "archive.clusters.mine.columns.mass" in refusal({"archive": {"clusters": {"mine": entry}}})
 
 
-@pytest.mark.parametrize("kind", ["keys_of_cells", "keys_of_release"])
+MOSAIC, FIELD = ("mosaic", "mosaic_files"), ("field", "field_int_files", "field_app_files")
+OWN = {
+    "cells": "pointing", "pixel_arcsec": 4.5, "beam_arcsec": 20.0, "frequency_mhz": 144.0,
+    "mosaics": "list.csv", "archive": {"mosaic": "/data/{mosaic}/{file}"},
+}  # fmt: skip
+"""Of a release of the user's own."""
+
+
+def told(raw, names):
+    """What a download is told of the release."""
+    made = load_config(raw)
+    return settings_to(made, *made.keys_of_files(*names))
+
+
+@pytest.mark.parametrize(
+    ("raw", "mosaic", "field"),
+    [
+        ({"archive": {"dr2": {"field": "http://x/{field}/{file}"}}}, False, True),
+        ({"archive": {"dr2": {"field_int_files": ["i.fits"]}}}, False, True),
+        ({"archive": {"dr2": {"field_app_files": ["a.fits"]}}}, False, True),
+        ({"archive": {"dr2": {"mosaic": "http://x/{mosaic}/{file}"}}}, True, False),
+        ({"archive": {"dr2": {"mosaic_files": ["m.fits"]}}}, True, False),
+        ({"archive": {"dr3": {"mosaic": "http://x/{mosaic}/{file}"}}}, False, False),
+        ({"releases": {"dr2": {"bandwidth_mhz": 47.0}}}, False, False),
+        ({"releases": {"dr2": {"frequency_mhz": 150.0, "blank": "none", "field_px": 9}}}, False, False),
+        ({"archive": {"lists": {"fields": "grid.txt"}}}, False, False),
+        ({"release": "dr3"}, True, True),
+    ],
+)
+def test_a_download_is_told_the_keys_that_it_uses_and_no_more(raw, mosaic, field):
+    assert (told(raw, MOSAIC) != told({}, MOSAIC)) == mosaic
+    assert (told(raw, FIELD) != told({}, FIELD)) == field
+
+
+@pytest.mark.parametrize(
+    ("change", "mosaic"),
+    [
+        ({"bandwidth_mhz": 10.0}, False),
+        ({"mosaics": "other.csv"}, False),
+        ({"archive": {"mosaic": OWN["archive"]["mosaic"], "field": "/data/{field}/{file}"}}, False),
+        ({"archive": {"mosaic": "/other/{mosaic}/{file}"}}, True),
+    ],
+)
+def test_a_download_of_a_release_of_ones_own_is_told_the_same(change, mosaic):
+    raw, other = ({"release": "mine", "releases": {"mine": entry}} for entry in (OWN, OWN | change))
+    assert (told(raw, MOSAIC) != told(other, MOSAIC)) == mosaic
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"release": "dr3", "archive": {"dr3": {"mosaic": "http://x/{pixel}/{file}"}}},
+        {"releases": {"dr2": {"frequency_mhz": 20.0, "bandwidth_mhz": 10.0}}},
+        {"release": "mine.1", "releases": {"mine.1": OWN}},
+        {
+            "release": "hp",
+            "releases": {
+                "hp": OWN | {"cells": "healpix", "nside": 16, "mosaics": None}
+                | {"archive": {"mosaic": "/data/{pixel}/{file}", "field": "/data/{field}.fits"}}
+            },
+        },
+    ],
+)  # fmt: skip
+def test_a_download_finds_its_files_as_the_run_does(raw):
+    made = load_config(raw)
+    for names in (MOSAIC, FIELD):
+        read_back = load_config(json.loads(told(raw, names))).release_archive
+        assert all(getattr(read_back, one) == getattr(made.release_archive, one) for one in names)
+    lists = load_config(json.loads(settings_to(made, *made.keys_of_lists))).published_release
+    assert all(getattr(lists, one) == getattr(made.published_release, one) for one in LISTED)
+
+
+@pytest.mark.parametrize("kind", ["keys_of_cells", "keys_of_lists"])
 def test_what_is_only_published_reaches_no_stage_that_makes_products(kind):
     names = {name for key in getattr(load_config({}), kind) for name in key}
     assert {"releases", "cells"} < names

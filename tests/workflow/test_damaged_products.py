@@ -1,0 +1,120 @@
+"""Products that were damaged or replaced are made or fetched again by the same command, of every kind."""
+
+import os
+import re
+import shutil
+
+import pytest
+import yaml
+
+from radiounet.running.stages import products_of_mosaic
+from radiounet.settings.config import load_config
+from radiounet.simulation.small_survey import serve
+from stages import write_image
+
+from .conftest import CHAIN, Run, counted
+from .test_compact_sources import write_fine_image, write_table
+from .test_dag import write_lists
+from .test_freshness import ENDS, write_clusters
+from .test_survey import hashes, image_of_a_halo, publish, write_survey
+
+MEASURED = {"find_islands": 1, "measure_clusters": 1}
+FETCHED = {
+    "high_resolution/one.fits": {"fetch_high_resolution": 1, **MEASURED},
+    "components/all.fits": {"fetch_components": 1, **MEASURED},
+    "sources/mosaics/one.json": {"fetch_mosaic": 1, **CHAIN},
+}
+"""What is fetched beside an image, and the jobs that it takes to have it again."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    root = tmp_path_factory.mktemp("archive")
+    with serve(root) as url:
+        yield root, url
+
+
+@pytest.fixture(scope="module")
+def finished(archive, tmp_path_factory):
+    """A finished run on one mosaic, with a table of components and a 6 arcsec image."""
+    root, url = archive
+    run = Run(tmp_path_factory.mktemp("finished") / "run")
+    run.folder.mkdir()
+    place = write_survey(run, ["one"], url)["one"]
+    publish(root, place, image_of_a_halo())
+    write_fine_image(root / "one/fine.fits", place)
+    write_table(root / "table.fits", place)
+    write_clusters(run.folder / "own.ecsv", "c")
+    settings = yaml.safe_load(run.config.read_text()) | {"clusters": "own.ecsv"}
+    components = {"measure": {"components": {"url": f"{url}/table.fits"}}}
+    run.write_config(**settings | components, mosaics={"high_resolution": url + "/{mosaic}/fine.fits"})
+    run()
+    assert run.counts() == {}
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FETCHED)
+@pytest.mark.parametrize("date", ["older", "newer"])
+def test_a_damaged_file_beside_an_image_is_fetched_again(finished, tmp_path, name, date):
+    run = finished.copy(tmp_path / "run")
+    path = run.folder / "results/dr2" / name
+    tables = ("islands/*", "clusters/*", "catalogue/*.csv")
+    before = path.read_bytes(), [hashes(path.parents[len(name.split("/")) - 1], one) for one in tables]
+    path.write_bytes(path.read_bytes()[: 3000 if path.suffix == ".fits" else 100])
+    os.utime(path, (1e9, 1e9) if date == "older" else None)
+    assert run.counts() == counted(**FETCHED[name], **ENDS)
+    run()
+    after = path.read_bytes(), [hashes(path.parents[len(name.split("/")) - 1], one) for one in tables]
+    assert after == before
+    assert run.counts() == {}
+
+
+@pytest.mark.slow
+def test_a_record_that_lost_its_date_fetches_nothing(finished, tmp_path):
+    run = finished.copy(tmp_path / "run")
+    os.utime(run.folder / "results/dr2/sources/mosaics/one.json", (1e9, 1e9))
+    assert run.counts() == {}
+
+
+def outputs(text, *mosaics):
+    """What the jobs of a dry run write that have one of these mosaics as their wildcard."""
+    jobs = re.findall(r"^ +output: (.*)\n(?:^ +.*\n)*?^ +wildcards: mosaic=(\S+)$", text, re.MULTILINE)
+    return {path for paths, mosaic in jobs if mosaic in mosaics for path in paths.split(", ")}
+
+
+COMPACT = {
+    "mosaics": {"high_resolution": "https://there/{mosaic}.fits"},
+    "measure": {"components": {"url": "https://there/gaul.fits"}},
+}
+SETTINGS = {
+    "published": {"clusters": "psz2", "limits": {"enabled": True}, **COMPACT},
+    "fields": {
+        "mosaics": {"source": "fields"},
+        "archive": {"dr2": {"field": "file:///there/{field}/{file}"}},
+    },
+    "images": {"mosaics": {"source": "images", "images": [{"name": "P124+62", "path": "own.fits"}]}},
+}
+
+
+@pytest.mark.parametrize("source", SETTINGS)
+def test_the_table_of_stages_names_all_that_the_jobs_of_a_mosaic_write(run, source):
+    """A product that it lacks is not looked at before a run."""
+    write_lists(run)
+    write_image(run.folder / "own.fits", n_px=40)
+    run.write_config(**SETTINGS[source])
+    config = load_config(SETTINGS[source])
+    named = set(products_of_mosaic(config, config.products, "P124+62"))
+    assert outputs(run("-n"), "P124+62", "all") == named
+
+
+def test_all_files_of_a_field_are_looked_at(run):
+    """Each of them is replaced, without a record of Snakemake's: the first is named."""
+    write_lists(run)
+    run.write_config(**SETTINGS["fields"])
+    for name in ("fields/P124+62/int.fits", "fields/P124+62/app.fits", "sources/fields/P124+62.json"):
+        path = run.folder / "results/dr2" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert f"results/dr2/{name} is there, but" in run("-n")
+        shutil.rmtree(path.parent)
