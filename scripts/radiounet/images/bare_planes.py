@@ -8,6 +8,7 @@ from astropy.io import fits
 
 from radiounet.errors import CelestialError, ShapeMismatchError
 from radiounet.images.fits_planes import open_image
+from radiounet.images.headers import celestial_axes
 from radiounet.images.image import Plane, StoredPlane, open_plane, require_same_grid
 
 
@@ -53,6 +54,26 @@ def open_numbers(path: str | Path) -> StoredPlane | BarePlane:
     if np.prod(data.shape[:-2]) != 1:
         raise ShapeMismatchError(f"{path} has shape {data.shape}; one plane [y, x] is needed")
     return BarePlane(path, data.reshape(data.shape[-2:]), header)
+
+
+def require_same_order(image: str | Path, numbers: str | Path) -> None:
+    """Refuse an image of which latitude is the first axis beside numbers that tell no axes, or the reverse.
+
+    Planes are read with longitude along their rows; nothing says whether bare numbers lie as in the file
+    of the other.
+
+    Raises
+    ------
+    ShapeMismatchError
+    """
+    paths = image, numbers
+    axes = [celestial_axes(open_image(path)[1]) for path in paths]
+    for one, bare, order in zip(paths, paths[::-1], axes, strict=True):
+        if None in axes and order and order[0] > order[1]:
+            raise ShapeMismatchError(
+                f"{one} has latitude along its first axis, and {bare} does not say what its axes are: "
+                "write the cards of the axes into both headers"
+            )
 
 
 def require_same_pixels(

@@ -23,7 +23,7 @@ from radiounet.errors import (
     TruncatedError,
     UnitError,
 )
-from radiounet.images.bare_planes import BarePlane, open_numbers, require_same_pixels
+from radiounet.images.bare_planes import BarePlane, open_numbers, require_same_order, require_same_pixels
 from radiounet.images.image import StoredPlane, check_grid, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import reading
@@ -152,6 +152,7 @@ def _opened_pair(files: Sequence[str]) -> tuple[Numbers, Numbers]:
         raise ConfigError(f"a pair to train on is IMAGE.fits:TRUTH.fits, not {len(files)} files: {files}")
     image, truth = (open_numbers(file) for file in files)
     require_same_pixels(image, truth, files[0])
+    require_same_order(*files)
     return image, truth
 
 
@@ -290,5 +291,6 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
                     f"{path} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
             for plane in planes:
-                digest.update(plane.data.tobytes())
+                # of one type and byte order, whatever those of the file
+                digest.update(np.ascontiguousarray(plane.data, ">f4").tobytes())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from astropy.table import Table
 from scipy import ndimage
 
 from radiounet.errors import BadDataError, ConfigError, ShapeMismatchError
+from radiounet.images.bare_planes import require_same_order
 from radiounet.images.gaussian import FWHM_AREA, beam_area_px
 from radiounet.images.geometry import to_pixels
 from radiounet.images.image import Plane, check_grid, read_plane
@@ -19,7 +20,7 @@ from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header, naming, reading
 from radiounet.images.resampling import to_model_grid
-from radiounet.learning.label_planes import move_labels, named, read_labels, say_once
+from radiounet.learning.label_planes import DS9, move_labels, named, read_labels, say_once
 from radiounet.learning.pairs import UNKNOWN, read_pair
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
@@ -152,13 +153,13 @@ def require_apart(held_out: Sequence[str], calibration: Sequence[str]) -> None:
     for path in held_out:
         for trait in _traits(path) & settled.keys():
             raise ConfigError(
-                f"{path} is to be measured on, and is the image of {settled[trait]}, which thresholds are "
-                "settled on: leave it out of one of both"
+                f"{path} is to be measured on, and has the pixels or the seeds of {settled[trait]}, which "
+                "thresholds are settled on: leave one of both out, or simulate it with another simulate.seed"
             )
 
 
 def _traits(path: str) -> set[tuple[str, ...]]:
-    """What an image has in common with no other one."""
+    """What tells an image: its bytes and, if it was simulated, its seeds."""
     image = Path(path, FIELD_FILES[0]) if Path(path).is_dir() else Path(pair_files(path)[0])
     header = fits_header(image)
     seeds = (
@@ -189,6 +190,8 @@ def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Scene:
 def _labelled(image_path: str, label_path: str, table_path: str | None = None, *, grid: ImageGrid) -> Scene:
     image = read_plane(image_path)
     labels = read_labels(label_path, image)
+    if Path(label_path).suffix.lower() != DS9:
+        require_same_order(image_path, label_path)
     moved = to_model_grid(image, *grid, image_path)
     numbers = move_labels(labels.numbers, image, moved)
     known = np.isfinite(moved.data) & np.isfinite(numbers)

@@ -101,16 +101,17 @@ _CLASS = {
     ),
     "reason": Column(str, None, "meta.note", "Why this class"),
 }
+_ANY = "The island (of a cluster: any of its islands)"
 _FLAGS = {
     "flag_galactic": _flag(
         "Galactic emission: by the class map in it and around it, or wide and close to the plane where the "
         "network has none"
     ),
-    "flag_artefact": _flag("An island is perhaps an artefact of a very bright source near it"),
-    "flag_agn": _flag("Bright compact source or radio galaxy in the middle of an island"),
-    "flag_edge": _flag("An island reaches the edge of the data"),
-    "flag_blend": _flag("An island was cut from a region with other islands"),
-    "flag_background": _flag("A background above half the rms was taken away at an island"),
+    "flag_artefact": _flag(f"{_ANY}: perhaps an artefact of a very bright source near it"),
+    "flag_agn": _flag(f"{_ANY}: a bright compact source or radio galaxy in its middle"),
+    "flag_edge": _flag(f"{_ANY}: it reaches the edge of the data"),
+    "flag_blend": _flag(f"{_ANY}: it was cut from a region with other islands"),
+    "flag_background": _flag(f"{_ANY}: a background above half the rms was taken away there"),
 }
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
@@ -264,7 +265,11 @@ CLUSTERS = {
         float, None, "phys.size", "Distance of the relic's centroid from the cluster, R500"
     ),
     "relic_tangential_deg": Column(
-        float, "deg", "pos.posAng", "Long axis of the relic from the radial direction: 90 is tangential", 1
+        float,
+        "deg",
+        "pos.posAng",
+        "Angle of the relic's long axis to the radial direction",
+        1,
     ),
     **_TAKEN_AWAY,
     "island_count": Column(

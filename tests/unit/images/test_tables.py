@@ -60,7 +60,7 @@ def test_a_number_sign_in_any_cell_is_no_comment_for_any_reader_of_our_csv(tmp_p
     table.write(stream, format="ascii.csv")
     path = tmp_path / "a.csv"
     path.write_text("# made by us\n" + quote_number_signs(stream.getvalue(), ","))
-    by_pandas = pandas.read_csv(path, comment="#", keep_default_na=False)
+    by_pandas = pandas.read_csv(path, comment="#", keep_default_na=False)  # empty texts are texts here
     by_astropy = Table.read(path, format="ascii.csv", comment="#", fill_values=[])
     for found in (by_pandas.itertuples(index=False), by_astropy.iterrows()):
         assert [tuple(map(str, row)) for row in found] == texts

@@ -68,7 +68,7 @@ def test_an_image_in_both_is_refused_by_its_names(images, same, of):
     path, paths = same(images), settling(images)
     with pytest.raises(ConfigError) as caught:
         require_apart([path], paths)
-    start = f"{path} is to be measured on, and is the image of {paths[of]}, which thresholds are settled on"
+    start = f"{path} is to be measured on, and has the pixels or the seeds of {paths[of]}, which "
     assert str(caught.value).startswith(start)
     with pytest.raises(ConfigError):
         require_apart(paths, [path])

@@ -66,13 +66,13 @@ def zipped(path):
 @pytest.mark.parametrize("store", [in_extension, in_tiles, with_axes_of_one, zipped])
 def test_however_its_files_are_stored_a_pair_is_the_same(tmp_path, unit, which, store):
     path = write_pair(tmp_path, unit)
-    plain = read_pair(path, 0.25)
+    plain, of_plain = read_pair(path, 0.25), check_pairs([path], SIDE)
     assert (plain.classes() == 1).sum() == 24
     store(tmp_path / f"{which}.fits")
     pair = read_pair(path, 0.25)
     np.testing.assert_array_equal(pair.image, plain.image)
     np.testing.assert_array_equal(pair.truth, plain.truth)
-    assert check_pairs([path], SIDE)
+    assert check_pairs([path], SIDE) == of_plain
     with pytest.raises(ShapeMismatchError, match="64 px wide, less than a crop of 80 px"):
         check_pairs([path], 80)
     if unit == "Jy/beam":
@@ -89,6 +89,30 @@ def test_a_truth_on_another_grid_of_the_sky_is_refused(tmp_path, unit, wrong):
     for read in readers:
         with pytest.raises(ShapeMismatchError, match=r"truth\.fits and .* differ in their coordinates"):
             read()
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "Jy/pixel"])
+def test_a_truth_without_axes_is_refused_where_the_image_has_latitude_first(tmp_path, unit):
+    """Nothing says whether it lies as the image does in its file, or as the image is read."""
+    path = write_pair(tmp_path, unit, fits.Header())
+    image, truth = path.split(":")
+    with fits.open(image, mode="update") as hdus:
+        cards = hdus[0].header
+        for key in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT"):
+            cards[f"{key}1"], cards[f"{key}2"] = cards[f"{key}2"], cards[f"{key}1"]
+    readers = [lambda: read_pair(path, 0.25), lambda: check_pairs([path], SIDE)]
+    if unit == "Jy/beam":
+        readers.append(lambda: read_scene(path, 0.25))
+    for read in readers:
+        with pytest.raises(
+            ShapeMismatchError, match=r"image\.fits has latitude along its first axis, and .*truth"
+        ):
+            read()
+    with fits.open(truth, mode="update") as hdus:  # both say it: they lie alike
+        hdus[0].header.update(
+            {key: cards[key] for key in cards if key[:5] in ("CTYPE", "CRVAL", "CRPIX", "CDELT")}
+        )
+    assert (read_pair(path, 0.25).image[read_pair(path, 0.25).classes() == 1] > 5e-8).all()
 
 
 @pytest.mark.parametrize("unit", ["Jy/beam", "Jy/pixel"])

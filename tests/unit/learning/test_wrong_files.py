@@ -78,7 +78,10 @@ def test_an_evaluation_on_the_images_that_settle_thresholds_is_refused(place):
     done = evaluate(place, "right.weights.h5", "right.csv")
     assert done.returncode == 78, done.stderr
     pair = place / "pair.fits"
-    assert f"{pair} is to be measured on, and is the image of {pair}, which thresholds are" in done.stderr
+    assert (
+        f"{pair} is to be measured on, and has the pixels or the seeds of {pair}, which thresholds are"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert not (place / "m").exists()
 

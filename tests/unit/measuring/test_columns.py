@@ -1,7 +1,11 @@
 import re
 
+import numpy as np
+import pandas
 from astropy.table import Table
 
+from labelled import write_clusters
+from programs import ROOT
 from radiounet.measuring.columns import CLUSTERS, ISLANDS, LIMITS, TABLES, number_formats
 
 OF_LARGE_NUMBERS = {"W / Hz": 3.2e25, "solMass": 7.1e14}
@@ -24,6 +28,25 @@ def test_a_number_has_the_digits_of_its_column():
     assert forms["dec_deg"] % table["dec_deg"][0] == "-0.50000"
     assert forms["redshift"] % table["redshift"][0] == "nan"
     assert "name" not in forms
+
+
+def test_pandas_reads_the_csv_as_the_reference_says(tmp_path):
+    """Numbers stay numbers, the class N/A is no empty cell, and a number sign begins no comment."""
+    call = 'pandas.read_csv(path, comment="#", keep_default_na=False, na_values=["", "nan"])'
+    assert call in (ROOT / "docs/reference/products.md").read_text(encoding="utf-8")
+    rows = [
+        {"name": "A #2", "class": "N/A", "reason": "see #1"},
+        {"name": "B", "flux_mjy": 1.5, "islands": "x"},
+    ]
+    path = write_clusters(tmp_path / "a.csv", rows)
+    found = pandas.read_csv(path, comment="#", keep_default_na=False, na_values=["", "nan"])
+    for name, column in CLUSTERS.items():
+        assert (found[name].dtype.kind in "iufb") == (column.kind is not str) or found[name].isna().all()
+    assert list(found["name"]) == ["A #2", "B"]
+    assert list(found["class"])[0] == "N/A"
+    assert list(found["reason"])[0] == "see #1"
+    assert np.isnan(found["flux_mjy"][0])
+    assert found["flux_mjy"][1] == 1.5
 
 
 def test_every_description_can_be_read_alone():

@@ -340,6 +340,21 @@ def test_a_pixel_without_weight_is_a_hole_like_a_blank(tmp_path, value):
     assert np.nanmax(made[0]) < 2e-3
 
 
+@pytest.mark.parametrize(("value", "count"), [(-0.1, 4), (-1.0, 4), (-np.inf, 4), (np.inf, 4), (0.0, 0)])
+def test_pixels_that_a_bad_weight_reaches_are_counted(tmp_path, caplog, value, count):
+    """Those between four, of which one has it; a weight of 0 is no mistake."""
+    wcs, grid = grid_wcs(0.0, 61.0, 40, 4.5), grid_wcs(0.0, 61.0, 40, 4.5)
+    grid.wcs.crpix = [20.5, 20.5]
+    weight = np.ones((40, 40))
+    weight[20, 20] = value
+    pair = write_pair(tmp_path, "a", wcs, 1e-3 * np.ones((40, 40)), weight)
+    like = write_pair(tmp_path, "like", grid, np.ones((40, 40)), weight)[0]
+    coadd_files([pair], like, str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    said = [one.args[1] for one in caplog.records if "infinite or below 0" in one.msg]
+    assert said == ([count] if count else [])
+    assert np.isnan(fits.getdata(tmp_path / "o.fits")[10:30, 10:30]).sum() == 4
+
+
 @pytest.mark.parametrize("shape", [(1, 30), (30, 1), (1, 1)])
 def test_an_image_of_one_row_or_column(tmp_path, shape):
     wcs = wcs_at("SIN", 150.0, 35.0, shape, 4.5 / 3600)
