@@ -38,7 +38,7 @@ rule find_islands:
 rule measure_clusters:
     input:
         unpack(RULES.around_clusters),
-        model=fixed(GRAPH.fetched_model),
+        model=RULES.model,
         compact=RULES.compact,
     output:
         table=PRODUCTS.clusters("{mosaic}"),
@@ -84,7 +84,7 @@ if CONFIG.limits.enabled:
             image=PRODUCTS.image("{mosaic}"),
             probability=PRODUCTS.probability("{mosaic}"),
             mask=PRODUCTS.mask("{mosaic}"),
-            model=fixed(GRAPH.fetched_model),
+            model=RULES.model,
         output:
             table=PRODUCTS.limits("{mosaic}"),
         log:

@@ -87,7 +87,7 @@ if CONFIG.mosaics.source == "images":
 
     rule prepare_image:
         input:
-            model=fixed(GRAPH.fetched_model),
+            model=RULES.model,
         output:
             image=PRODUCTS.image("{mosaic}"),
         log:

@@ -2,7 +2,7 @@
 rule segment:
     input:
         image=RULES.image,
-        model=fixed(GRAPH.fetched_model),
+        model=RULES.model,
     output:
         probability=PRODUCTS.probability("{mosaic}"),
         mask=PRODUCTS.mask("{mosaic}"),

@@ -289,12 +289,16 @@ def _status(products: Products, files: SiteFiles) -> dict[str, Any] | None:
     path = products.status_file()
     if not Path(path).is_file():
         return None
-    with reading(path):
+    try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    failed = [{key: one[key] for key in ("rule", "name", "last_words")} for one in content["failed"]]
+        failed = [{key: one[key] for key in ("rule", "name", "last_words")} for one in content["failed"]]
+        state, mosaics = content["state"], content["mosaics"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.warning("%s is damaged, the site says nothing of the last run (%s)", path, error)
+        return None
     is_beside = Path(files.root).resolve() == Path(products.publication()).resolve()
     page = Path(os.path.relpath(products.status_page(), files.root)).as_posix() if is_beside else None
-    return {"state": content["state"], "mosaics": content["mosaics"], "failed": failed, "page": page}
+    return {"state": state, "mosaics": mosaics, "failed": failed, "page": page}
 
 
 def _hips(files: SiteFiles, kind: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
 from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, write_regions
 from radiounet.publishing.site_pictures import draw_pictures
-from radiounet.publishing.site_tables import row_of
+from radiounet.publishing.site_tables import row_of, shown_hosts
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def write_mosaic(sources: SiteSources, job: tuple[str, Mapping[str, Sequence[int
     tables = {kind: sources.tables[f"{kind}s"][found] for kind, found in rows.items()}
     stems = {kind: [sources.stems[f"{kind}s"][row] for row in found] for kind, found in rows.items()}
     files, products = SiteFiles(sources.out), files_of(sources.results, mosaic)
-    hosts = [sources.hosts.get(str(name), []) for name in tables["island"]["name"]]
+    hosts = [shown_hosts(sources.hosts.get(str(name), []), mosaic) for name in tables["island"]["name"]]
     made_from = _fingerprint(products, tables, stems, hosts)
     script = files.mosaic(mosaic)
     known = _read(script)

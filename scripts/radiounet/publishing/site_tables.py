@@ -75,14 +75,25 @@ def stems_of(tables: Mapping[str, Table]) -> dict[str, list[str]]:
 
 
 def hosts_of(clusters: Table, stems: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """Clusters that each island belongs to, by its name: their mosaics, stems and names."""
+    """Clusters that each island belongs to, by its name: their mosaics, stems and names.
+
+    Several own images may show one cluster: each is a host, see `shown_hosts`.
+    """
     found: dict[str, list[dict[str, str]]] = {}
     if "islands" in clusters.colnames:
         for row, stem in zip(clusters, stems, strict=True):
             host = {"mosaic": value_of(row["mosaic"]) or NOWHERE, "stem": stem, "name": str(row["name"])}
-            for name in (value_of(row["islands"]) or "").split("; "):
+            for name in filter(None, (value_of(row["islands"]) or "").split("; ")):
                 found.setdefault(name, []).append(host)
     return found
+
+
+def shown_hosts(hosts: Sequence[dict[str, str]], mosaic: str) -> list[dict[str, str]]:
+    """Each cluster once: as the mosaic of the island shows it, if it does."""
+    by_name: dict[str, dict[str, str]] = {}
+    for host in sorted(hosts, key=lambda one: one["mosaic"] != mosaic):
+        by_name.setdefault(host["name"], host)
+    return list(by_name.values())
 
 
 def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str]) -> dict[str, Any]:

@@ -147,6 +147,7 @@ class Freshness:
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
         self._is_edit_checked = self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
+        self._warned: set[str] = set()
 
     def code(self, stage: str) -> str:
         """Hash of a stage's code as the run begins; its jobs are told."""
@@ -184,10 +185,17 @@ class Freshness:
         self._check([*images, source], images, source)
 
     def check_model(self, graph: JobGraph) -> None:
-        """Have a fetched model fetched again whose files do not belong together."""
+        """Look at the model that segments; have a fetched one of mismatched files fetched again.
+
+        Raises
+        ------
+        ConfigError
+            As `JobGraph.check_model`.
+        """
         if not self._run.is_main or self._is_model_checked:
             return
         self._is_model_checked = True
+        graph.check_model()
         if spoiled := graph.spoiled_model:
             logger.warning("not whole, fetched again: %s", ", ".join(spoiled))
             self._run.make_again(spoiled)
@@ -231,7 +239,8 @@ class Freshness:
         downloaded = {*images, source}
         if downloaded & set(replaced) and _are_downloads(images, source):
             replaced = [path for path in replaced if path not in downloaded]
-        for path in replaced:
+        for path in [path for path in replaced if path not in self._warned]:  # mosaics share some
+            self._warned.add(path)
             logger.warning("%s differs from what its job wrote: it is made again", path)
         self._run.make_again(replaced)
 

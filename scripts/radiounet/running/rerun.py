@@ -57,6 +57,11 @@ class Rerun:
             raise ConfigError(f"pointing={name}: this run has no such pointing (its mosaics: select.*)")
 
     def _add_rejected(self) -> None:
+        for name in self._graph.selected:
+            for path in self._config.fetched_compact(self._products, name):
+                if _rejections_in(path):  # in its own place; mosaics may share it
+                    self.mosaics.add(name)
+                    self._files.add(path)
         for mosaic, rejection in self._rejections():
             if rejection.stage == "fetch_field" or rejection.name != mosaic:
                 self.fields.add(rejection.name)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 BESIDE = "RADIOUNET_BESIDE"
 """Environment variable that holds the mosaics which a job segments."""
 SEGMENT_MIN, EACH_MIN, LEAST_MIN = 60, 5, 15
-"""Time limit of a job that segments, min: of one that has one mosaic as the configuration says, of each
-mosaic of others, and of the shortest: to load the libraries from a busy file system takes minutes."""
+"""Time limits of jobs that segment, min: of one with ``mosaics_per_job: 1``, of each mosaic of another,
+and the least of another, since loading libraries from a busy file system takes minutes."""
 MODEL_RESOURCE = "models"
 """Resource of which the jobs of one process that loads a model ask for one each."""
 
@@ -75,8 +75,7 @@ class Rules:
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = self.config.products
-        # from here, so that a clone that is moved with its results has the same inputs
-        self.graph = JobGraph(self.config, os.path.relpath(run.folder), run.is_main)
+        self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
         if run.is_main:
@@ -111,7 +110,7 @@ class Rules:
     def shell_prefix(self) -> str:
         """Words that come before each shell command; nothing of this changes a product."""
         script = f'{shell_word(self.run.python)} {shell_word(f"{self.run.folder}/scripts")}/"$1.py"'
-        download = shell_word(settings_to(self.config, "archive.download"))
+        download = shell_word(settings_to(self.config, *self.config.keys_of_downloads))
         return (
             f'stage() {{{{ {script} "${{{{@:2}}}}"; }}}};'
             f" ON_REJECT={self.config.on_reject}; DOWNLOAD={download};"
@@ -171,8 +170,12 @@ class Rules:
     def image(self, wildcards: MosaicWildcards) -> str:
         """A mosaic's image; what was replaced of that mosaic is marked to be made again."""
         self.freshness.check_mosaic(wildcards.mosaic)
-        self.freshness.check_model(self.graph)
         return self.products.image(wildcards.mosaic)
+
+    def model(self, wildcards: object) -> list[str]:
+        """Card and weights of a model that the run fetches; any other must be there."""
+        self.freshness.check_model(self.graph)
+        return self.graph.fetched_model
 
     def fields(self, wildcards: MosaicWildcards) -> list[str]:
         """The fields of a mosaic; images of fields that were replaced are marked to be made again."""

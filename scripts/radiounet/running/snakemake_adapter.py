@@ -142,7 +142,7 @@ class SnakemakeRun:
     def jobs_in(self, group: str) -> int:
         """Jobs of a group that are to run; 0 while the job graph is built."""
         needed = self._workflow.dag._needrun
-        if len(needed) != self._counted:  # anew for each job of a large survey, it takes minutes
+        if len(needed) != self._counted:  # counting again for every job would take minutes
             self._counted, self._in_group = len(needed), Counter(job.group for job in needed)
         return self._in_group[group]
 

@@ -102,7 +102,7 @@ class Config(Section):
     ] = Field(
         [],
         description="psz2, mcxc or another of archive.clusters, or a table with name, ra, dec, z and M500 or "
-        "R500; several are merged, and the first list that has a cluster decides on it; null for none",
+        "R500; several are merged, and the first list that has a cluster decides on it; null: no clusters",
     )
     archive: Archive = Archive()
     segmentation: Segmentation = Segmentation()
@@ -232,15 +232,22 @@ class Config(Section):
     @property
     def keys_of_lists(self) -> list[tuple[str, ...]]:
         """Keys that say what the lists of the published release are made from."""
-        keys = self._keys_of_entry(*LISTED, *(() if self.has_archive_section else ENTRY))
-        return [*keys, ("archive", "list_folder"), ("archive", "lists")]
+        return [*self._keys_of_entry(*LISTED), ("archive", "list_folder"), ("archive", "lists")]
+
+    @property
+    def keys_of_downloads(self) -> list[tuple[str, ...]]:
+        """Keys that a download must be told and that change nothing of its files.
+
+        An entry of `releases` is none without some keys that no download uses.
+        """
+        is_own = self.published_release and not self.has_archive_section
+        return [("archive", "download"), *(self._keys_of_entry(*ENTRY) if is_own else [])]
 
     def keys_of_files(self, *names: str) -> list[tuple[str, ...]]:
         """Keys that say where files of the published release are, by names of `ReleaseArchive`."""
         if self.has_archive_section:
             return [("release",), *(("archive", self.release, name) for name in names)]
-        place = ("releases", self.release, "archive")
-        return [*self._keys_of_entry(*ENTRY), *((*place, name) for name in names)]
+        return [("release",), *(("releases", self.release, "archive", name) for name in names)]
 
     def _keys_of_entry(self, *names: str) -> list[tuple[str, ...]]:
         return [("release",), *(("releases", self.release, name) for name in names)]

@@ -154,7 +154,7 @@ class Rows:
     def _advice(self, name: str, unit: str = "") -> str:
         """How the user states the unit of a column."""
         if not self._asked:
-            return f"write {unit or 'one'} into the table as the unit of {name}"
+            return f"write {unit or 'a unit'} for {name} into the table"
         given = shlex.quote(f"{name}={unit or 'UNIT'}")
         return f"give {given} with --unit or, in the configuration, measure.unit"
 
@@ -191,7 +191,7 @@ class Rows:
         elif doubtful:
             raise ConfigError(
                 f"{self._path}: M500 is {known.min():g}..{known.max():g}, which may be logarithms: "
-                f"{self._advice('M500', 'dex(solMass)')}; if they are none, 1e14 solMass"
+                f"{self._advice('M500', 'dex(solMass)')}; if they are masses, 1e14 solMass instead"
             )
         try:
             with np.errstate(all="ignore"):

@@ -164,9 +164,7 @@ def test_a_table_of_clusters_without_a_unit_is_to_be_mended_where_it_is(tmp_path
     write_image(tmp_path / "a.fits")
     (tmp_path / "a.reg").write_text(HEAD)
     (tmp_path / "a.csv").write_text("name,ra,dec,z,R500\nA,150,40,0.2,1\n")
-    with pytest.raises(
-        ConfigError, match="R500 has no unit .*: write one into the table as the unit of R500$"
-    ):
+    with pytest.raises(ConfigError, match="R500 has no unit .*: write a unit for R500 into the table$"):
         read_scene(f"{tmp_path}/a.fits:{tmp_path}/a.reg:{tmp_path}/a.csv", 0.25)
 
 

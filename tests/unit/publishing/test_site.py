@@ -18,7 +18,7 @@ from radiounet.images.words import one_line
 from radiounet.publishing.kit import read_catalogues
 from radiounet.publishing.site import write_site
 from radiounet.publishing.site_pictures import _islands
-from radiounet.publishing.site_tables import stems_of
+from radiounet.publishing.site_tables import hosts_of, shown_hosts, stems_of
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 
@@ -97,6 +97,23 @@ def test_an_island_leads_to_clusters_of_other_mosaics(products, tmp_path):
     (host,) = entry["clusters"]
     assert (host["mosaic"], host["name"]) == ("b", one_line(clusters["name"][0]))
     assert [one["clusters"] for one in entries if one is not entry] == [[]] * (len(entries) - 1)
+
+
+def test_a_cluster_that_several_images_show_is_one_host():
+    """That of the island's own image, where it is shown there."""
+    names, mosaics = ["A", "A", "B", "B", "C"], ["a", "b", "b", "c", "a"]
+    clusters = Table({"name": names, "mosaic": mosaics, "islands": ["RUN 1; RUN 2"] * 4 + [""]})
+    hosts = hosts_of(clusters, ["A", "A", "B", "B", "C"])
+    assert sorted(hosts) == ["RUN 1", "RUN 2"]
+    for mosaic, shown in (("a", [("A", "a"), ("B", "b")]), ("c", [("B", "c"), ("A", "a")])):
+        assert [(one["name"], one["mosaic"]) for one in shown_hosts(hosts["RUN 1"], mosaic)] == shown
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"state": "ended"}', b'{"failed": [1]}', b"\xff{"])
+def test_a_damaged_status_file_stops_no_site(products, tmp_path, caplog, content):
+    Path(products.status_file()).write_bytes(content)
+    assert said_of(products, tmp_path / "site")["status"] is None
+    assert "is damaged, the site says nothing of the last run" in caplog.text
 
 
 def test_only_the_site_in_the_folder_of_the_run_links_its_live_page(products, tmp_path):

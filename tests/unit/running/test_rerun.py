@@ -145,6 +145,19 @@ def test_a_mosaic_rejected_for_what_was_fetched_beside_its_image_begins_with_tha
     assert products.islands("B") in found.targets()
 
 
+@pytest.mark.parametrize("url", ["https://there/{mosaic}.fits", "https://there/all.fits"])
+def test_a_fetched_table_that_was_rejected_is_fetched_again(products, url):
+    """Its stage leaves the reason in its place, and the tables of the mosaics say it as well, or not yet."""
+    settings = {"only": "rejected", "measure": {"components": {"url": url}}}
+    config = graph_of("published", products, **settings).config
+    (table,) = config.fetched_compact(products, "B")
+    write_rejected(table, Rejection("all", "fetch_components", table, "TableError: rows that come twice"))
+    found = rerun("published", products, **settings)
+    shared = {name for name in "ABC" if table in config.fetched_compact(products, name)}
+    assert (found.starts(), found.mosaics, found.fields) == ([table], shared, set())
+    assert products.islands("B") in found.targets()
+
+
 @pytest.mark.parametrize("text", ['{"left_out": [{"na', "[]", '{"left_out": [{"name": "A"}]}', "{}", ""])
 def test_a_damaged_record_stops_no_rerun(products, tmp_path, caplog, text):
     """Whatever needs it makes it again."""

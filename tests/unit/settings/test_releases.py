@@ -9,6 +9,7 @@ from radiounet.settings.catalogues import PUBLISHED_CATALOGUES
 from radiounet.settings.command_line import settings_to
 from radiounet.settings.config import load_config
 from radiounet.settings.releases import DR2, DR3, LISTED, OWN_IMAGES
+from radiounet.settings.section import merged
 
 GRID = {"pixel_arcsec": 6.0, "beam_arcsec": 25.0, "frequency_mhz": 1300.0}
 HEALPIX = {"cells": "healpix", "nside": 8, "footprint": "moc.fits", **GRID}
@@ -112,6 +113,12 @@ def told(raw, names):
     return settings_to(made, *made.keys_of_files(*names))
 
 
+def read_back(made, *keys):
+    """What a download makes of what it is told, beside the keys that change no file."""
+    told = merged(*(json.loads(settings_to(made, *some)) for some in (made.keys_of_downloads, keys)))
+    return load_config(told)
+
+
 @pytest.mark.parametrize(
     ("raw", "mosaic", "field"),
     [
@@ -136,6 +143,9 @@ def test_a_download_is_told_the_keys_that_it_uses_and_no_more(raw, mosaic, field
     ("change", "mosaic"),
     [
         ({"bandwidth_mhz": 10.0}, False),
+        ({"frequency_mhz": 54.0}, False),
+        ({"beam_arcsec": 15.0}, False),
+        ({"pixel_arcsec": 3.0}, False),
         ({"mosaics": "other.csv"}, False),
         ({"archive": {"mosaic": OWN["archive"]["mosaic"], "field": "/data/{field}/{file}"}}, False),
         ({"archive": {"mosaic": "/other/{mosaic}/{file}"}}, True),
@@ -164,9 +174,9 @@ def test_a_download_of_a_release_of_ones_own_is_told_the_same(change, mosaic):
 def test_a_download_finds_its_files_as_the_run_does(raw):
     made = load_config(raw)
     for names in (MOSAIC, FIELD):
-        read_back = load_config(json.loads(told(raw, names))).release_archive
-        assert all(getattr(read_back, one) == getattr(made.release_archive, one) for one in names)
-    lists = load_config(json.loads(settings_to(made, *made.keys_of_lists))).published_release
+        archive = read_back(made, *made.keys_of_files(*names)).release_archive
+        assert all(getattr(archive, one) == getattr(made.release_archive, one) for one in names)
+    lists = read_back(made, *made.keys_of_lists).published_release
     assert all(getattr(lists, one) == getattr(made.published_release, one) for one in LISTED)
 
 
