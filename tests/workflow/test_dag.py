@@ -220,6 +220,13 @@ def test_what_is_not_there_is_refused_whatever_is_made_already(run, changes, sai
     assert "Traceback" not in text or "train" in changes
 
 
+def test_a_missing_model_is_told_before_a_mask_is_downloaded_for(run):
+    """Also where the configuration may be that of a training, which makes models."""
+    write_lists(run)
+    run.write_config(segmentation={"model": "mine"}, train={"fields": 20})
+    assert "there is no model mine" in run("-n", "results/dr2/masks/P124+62.fits", status=1)
+
+
 def test_one_mask_needs_one_chain_and_nothing_else(run):
     write_lists(run)
     run.write_config(clusters="psz2")

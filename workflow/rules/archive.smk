@@ -92,8 +92,8 @@ if len(CONFIG.clusters) > 1:
 
 rule fetch_model:
     output:
-        card=f"{GRAPH.models}/{{model}}/{MODEL_CARD}",
-        weights=f"{GRAPH.models}/{{model}}/{MODEL_WEIGHTS}",
+        card=f"{GRAPH.models_from_here}/{{model}}/{MODEL_CARD}",
+        weights=f"{GRAPH.models_from_here}/{{model}}/{MODEL_WEIGHTS}",
     log:
         PRODUCTS.log("fetch_model", "{model}"),
     benchmark:

@@ -104,8 +104,15 @@ class JobGraph:
 
         Any other is no input: params hold its hash, wherever it lies.
         """
-        fetched = self.config.segmentation.model in self.config.archive.models
-        return [self.model_card, f"{self.model_folder}/{MODEL_WEIGHTS}"] if fetched else []
+        model = self.config.segmentation.model
+        is_fetched = model in self.config.archive.models
+        files = (MODEL_CARD, MODEL_WEIGHTS) if is_fetched else ()
+        return [f"{self.models_from_here}/{model}/{file}" for file in files]
+
+    @cached_property
+    def models_from_here(self) -> str:
+        """Folder of the models from that of the run: the same in a clone that is moved with its results."""
+        return os.path.relpath(self.models)
 
     @cached_property
     def spoiled_model(self) -> list[str]:
