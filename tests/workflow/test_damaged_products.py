@@ -1,5 +1,6 @@
 """Products that were damaged or replaced are made or fetched again by the same command, of every kind."""
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from radiounet.settings.config import load_config
 from radiounet.simulation.small_survey import serve
 from stages import write_image
 
-from .conftest import CHAIN, Run, counted
+from .conftest import CHAIN, Run, counted, counts_in
 from .test_compact_sources import write_fine_image, write_table
 from .test_dag import write_lists
 from .test_freshness import ENDS, write_clusters
@@ -118,3 +119,20 @@ def test_all_files_of_a_field_are_looked_at(run):
         path.touch()
         assert f"results/dr2/{name} is there, but" in run("-n")
         shutil.rmtree(path.parent)
+
+
+@pytest.mark.slow
+def test_a_product_of_a_job_that_was_not_seen_to_end_is_made_again(finished, tmp_path):
+    """As if the run had been stopped between the end of the job and the next look at it."""
+    run = finished.copy(tmp_path / "run")
+    mask = "results/dr2/masks/one.fits"
+    run("--cleanup-metadata", mask)
+    assert "segment" not in run.counts()  # whoever put it there: nothing is known of it
+    stopped = run.folder / "results/dr2/sources/stopped.json"
+    stopped.write_text(json.dumps({"products": [mask, "results/dr2/masks/gone.fits"]}))
+    text = run("-n")
+    assert counts_in(text) == counted(**CHAIN, **ENDS)
+    assert f"{mask}: its run was stopped before it saw the job end; it is made again" in text
+    run()
+    assert run.counts() == {}
+    assert not stopped.exists()

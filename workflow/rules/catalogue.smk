@@ -130,7 +130,7 @@ rule merge_catalogue:
     threads: 1
     resources:
         mem_mb=doubling(4000),
-        runtime=doubling(60),
+        runtime=doubling(30),
     params:
         settings=RULES.settings(*CONFIG.keys_of_tables),
         made_with=RULES.made_with,

@@ -19,7 +19,7 @@ rule report:
     threads: 1
     resources:
         mem_mb=doubling(4000),
-        runtime=doubling(60),
+        runtime=doubling(30),
     params:
         settings=RULES.settings(),
         code=FRESHNESS.code("report"),

@@ -174,6 +174,10 @@ class Products:
         """Folder of notes on jobs whose code was edited during their run."""
         return f"{self.root}/sources/edited"
 
+    def stopped_jobs(self) -> str:
+        """Products of jobs that Snakemake had not seen end when their run was stopped."""
+        return f"{self.root}/sources/stopped.json"
+
     def log(self, stage: str, name: str = "all") -> str:
         """Log of one job."""
         return f"{self.root}/logs/{stage}/{name}.log"

@@ -29,23 +29,31 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
+def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path`; sync and rename on success, remove on failure.
 
     A killed job leaves no half product under the final name.
+
+    Parameters
+    ----------
+    path : path
+    private : bool
+        Let nobody else read it, at any time.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the name of a product may be as long as the file system allows
-    prefix = f".{path.name[:120]}.{_host()}-{os.getpid()}."
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+    # the name of a product may be as long as the file system allows, which counts bytes
+    start = os.fsencode(path.name)[:120].decode(errors="ignore")
+    prefix = f".{start or 'product'}.{_host()}-{os.getpid()}."
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 20 else ""
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o600 if private else 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -140,9 +148,9 @@ def _is_being_written(path: Path, host: str, pid: int) -> bool:
         return True
 
 
-def write_json(path: str | Path, content: dict) -> None:
+def write_json(path: str | Path, content: dict, private: bool = False) -> None:
     """Write a small JSON product; numbers that JSON does not have, NaN and infinity, are null."""
-    with atomic(path) as temporary:
+    with atomic(path, private) as temporary:
         temporary.write_text(
             json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
         )

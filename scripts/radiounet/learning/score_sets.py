@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 SIMULATED = (OWN, *SKIES)
 CALIBRATION = HELD_OUT + 50_000
 """First seed of the images that thresholds are settled on."""
-IMAGE = re.compile(r"(.+)\.fits?(\.gz|\.fz)?", re.IGNORECASE)
-LABELS = re.compile(r"(.+)\.(?:(?:labels|regions|mask)\.fits?(?:\.gz|\.fz)?|reg)", re.IGNORECASE)
-CLUSTERS = re.compile(r"(.+)\.clusters\.ecsv", re.IGNORECASE)
+IMAGE = re.compile(r"([^.].*)\.fits?(\.gz|\.fz)?", re.IGNORECASE)
+LABELS = re.compile(r"([^.].*)\.(?:(?:labels|regions|mask)\.fits?(?:\.gz|\.fz)?|reg)", re.IGNORECASE)
+CLUSTERS = re.compile(r"([^.].*)\.clusters\.ecsv", re.IGNORECASE)
 MEANT = re.compile(rf"{LABELS.pattern}|.+\.clusters\..+", re.IGNORECASE)
 """Files that somebody means to be read."""
 ENDINGS = "NAME.reg, NAME.labels.fits, NAME.regions.fits or NAME.mask.fits (or .fit, also with .gz or .fz)"

@@ -17,6 +17,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,9 +161,7 @@ class Freshness:
 
         For nobody else to read, since its URLs may hold tokens.
         """
-        path = Path(self._told["settings"])
-        write_json(path, self._config.model_dump(mode="json"))
-        path.chmod(0o600)
+        write_json(self._told["settings"], self._config.model_dump(mode="json"), private=True)
 
     def forget_settings(self) -> None:
         """Remove them, when no job of the run is left."""
@@ -235,6 +234,7 @@ class Freshness:
         if not self._run.is_main:
             return
         self._check_edits()
+        self._check_stopped()
         replaced = [path for path in paths if self._was_replaced(path)]
         downloaded = {*images, source}
         if downloaded & set(replaced) and _are_downloads(images, source):
@@ -258,13 +258,41 @@ class Freshness:
             )
             self._run.make_again(products)
 
+    def note_stopped(self, products: Iterable[str]) -> None:
+        """Note products of jobs that a run has not seen end, though they may have.
+
+        They have no record, by which Snakemake makes a product anew when a setting changes.
+        """
+        path = Path(self._products.stopped_jobs())
+        left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._is_unrecorded(one)]
+        if left:
+            write_json(path, {"products": left})
+        else:
+            path.unlink(missing_ok=True)
+
+    def _check_stopped(self) -> None:
+        """Have what is there of such jobs made again."""
+        left = [path for path in self._stopped if path not in self._warned and self._is_unrecorded(path)]
+        self._warned.update(left)
+        for path in left:
+            logger.warning("%s: its run was stopped before it saw the job end; it is made again", path)
+        self._run.make_again(left)
+
+    @cached_property
+    def _stopped(self) -> list[str]:
+        return list(_json(Path(self._products.stopped_jobs())).get("products", []))
+
+    def _is_unrecorded(self, path: str) -> bool:
+        return Path(path).is_file() and self._run.ended(path) is None
+
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
         if not Path(path).is_file():
             return False
         ended = self._run.ended(path)
         if ended is None:
-            self._warn_of_no_record(path)
+            if path not in self._warned:
+                self._warn_of_no_record(path)
             return False
         return abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
 

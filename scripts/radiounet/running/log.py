@@ -1,6 +1,7 @@
 """Logging: one file per job, and the reason of death always in it."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,19 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         """Write a record above the bars."""
         with bars_aside():
             super().emit(record)
+
+
+def open_streams() -> None:
+    """Give standard streams that are closed a place where nothing is kept.
+
+    The files opened next would have their numbers, and libraries write their messages there.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def configure(path: str | Path | None) -> None:

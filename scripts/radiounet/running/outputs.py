@@ -68,10 +68,11 @@ def claim_outputs(
     ------
     ConfigError
         An output is also an input, by whatever name or link; lies in a folder that is an input and is
-        there; is there and was not made by this library; is a folder; lies below a file; or two are the same.
+        there; is there and was not made by this library; is a folder, a device or a pipe; lies below a file;
+        or two are the same.
     """
     paths = [Path(one) for one in outputs]
-    if log is not None:
+    if log is not None and not _is_special(Path(log)):  # such as /dev/stderr
         paths.append(Path(log))
     taken = {name: str(one) for one in inputs for name in _names(_local(one))}
     folders = [os.path.realpath(_local(one)) for one in inputs if os.path.isdir(_local(one))]
@@ -138,9 +139,16 @@ def _names(path: str | Path) -> list[object]:
     return [os.path.realpath(path), (status.st_dev, status.st_ino)]
 
 
+def _is_special(path: Path) -> bool:
+    """Whether a path is a device or a pipe: it is not read, which may take for ever, nor replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _require_place(path: Path) -> None:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder, but a file is to be written there")
+    if _is_special(path):
+        raise ConfigError(f"{path} is a device or a pipe, but a file is to be written there")
     for folder in path.parents:
         if folder.is_dir():
             return

@@ -143,8 +143,10 @@ class Plan:
         return PlannedStage(stage, len(names), submissions, done, mean, max(times), cost.cores, stretch)
 
     def _batches(self, mosaics: list[str]) -> int:
-        """Jobs of a cluster that segment these mosaics."""
+        """Jobs of a cluster that segment these mosaics: each one, where bad data is to stop the run."""
         place, most = self._graph.survey.place_in_list, self._config.segmentation.mosaics_per_job
+        if self._config.on_reject == "stop":
+            return len(mosaics)
         return len({place[name] // most for name in mosaics})
 
     def _over_network(self) -> bool:

@@ -35,7 +35,7 @@ TERMINAL_S, LOG_S, FILES_S = 5.0, 60.0, 10.0
 SILENT_S = 120.0
 """A status file that says "running" and is older than this is that of a killed run, s."""
 REASONS = (
-    re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL)"),
+    re.compile(r"slurmstepd.*(limit|CANCELLED|FAIL|oom_kill)"),
     re.compile(r" (ERROR|CRITICAL) "),
     re.compile(r" WARNING radiounet\.running\.stage: rejected "),  # by a run that is to stop there
     re.compile(r"^\w*Error\b"),
@@ -67,13 +67,15 @@ class Progress(logging.Handler):
     quiet : bool
         Keep Snakemake's words on single jobs off the terminal, where the line stands for
         them; warnings and errors stay, and its log file has all.
-    stream : TextIO
-        Takes the line.
+    stream : TextIO, optional
+        Takes the line (default: standard error).
 
     Attributes
     ----------
     rejected : dict of Rejection
         What jobs of this run rejected, or passed on as rejected, each once.
+    stopped : list of str
+        Products of jobs that were running when the run ended.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Progress(logging.Handler):
         products: Products,
         jobs: Iterable[PlannedJob],
         quiet: bool = True,
-        stream: TextIO = sys.stderr,
+        stream: TextIO | None = None,
     ):
         super().__init__()
         self._products = products
@@ -98,12 +100,13 @@ class Progress(logging.Handler):
         self._keeps_files = not all(job.rule.startswith(COMPARES) for job in needed)
         self._quiet = quiet
         self._silenced: list[logging.Handler] = []
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._began = time.time()
         self._spent: dict[str, list[float]] = defaultdict(list)
         self._failures: dict[int, dict[str, Any]] = {}
         self._rejections: dict[Rejection, None] = {}  # each once: stages pass them on
         self.rejected: dict[Rejection, None] = {}
+        self.stopped: list[str] = []
         self._rejected: set[str] = set()
         self._before = {job.mosaic for job in all_jobs if job.mosaic} - set(self._of_mosaic)
         for made in all_jobs:
@@ -168,12 +171,13 @@ class Progress(logging.Handler):
     def _job_failed(self, number: int, told: JobEvent) -> None:
         job = self._jobs[number]
         job.state = "failed"
+        of_group = self._failures.get(number, {"log": "", "last_words": ""})  # told before its jobs
         self._failures[number] = {
             "rule": job.planned.rule,
             "name": job.planned.mosaic or job.planned.field or "",
             "attempts": job.attempts,
-            "log": told.logs[0] if told.logs else "",
-            "last_words": last_words(told.logs) or told.message,
+            "log": told.logs[0] if told.logs else of_group["log"],
+            "last_words": last_words(told.logs) or told.message or of_group["last_words"],
         }
 
     def finished(self, rule: str) -> bool:
@@ -265,6 +269,8 @@ class Progress(logging.Handler):
         self._ticker.join()
         for handler in self._silenced:
             handler.removeFilter(_is_no_chatter)
+        running = (job.planned.outputs for job in self._jobs.values() if job.state == "running")
+        self.stopped = [path for paths in running for path in paths]
         self.write(state, at_once=True)
 
 

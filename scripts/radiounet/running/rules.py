@@ -20,6 +20,7 @@ from radiounet.publishing.records import all_records
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
+from radiounet.running.log import open_streams
 from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress
 from radiounet.running.rerun import Rerun
@@ -70,6 +71,7 @@ class Rules:
     """
 
     def __init__(self, workflow: Workflow, raw: dict[str, Any]):
+        open_streams()
         self.run = run = SnakemakeRun(workflow, levels=2)  # of workflow/rules
         if run.is_main:  # not again in every job
             require_single_keys(run.config_files)
@@ -339,12 +341,15 @@ class Rules:
     def end(self, state: str) -> int:
         """Say how the run ended; returns its exit status: bad data has one of its own."""
         progress = self._progress
-        if progress is not None:
-            progress.end(state)
-        self.freshness.forget_settings()
-        self._clear_up()
-        for folder in folders_of_run(self.graph):
-            let_go(folder)
+        try:
+            if progress is not None:
+                progress.end(state)
+                self.freshness.note_stopped(progress.stopped)
+        finally:
+            self.freshness.forget_settings()
+            self._clear_up()
+            for folder in folders_of_run(self.graph):
+                let_go(folder)
         if progress is None:
             return 0
         rejected = len(progress.rejected)

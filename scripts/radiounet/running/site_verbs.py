@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from radiounet.errors import ConfigError
 from radiounet.images.products import SiteFiles
 from radiounet.running.arguments import add_processes
 from radiounet.running.stage import run_stage, verb_parser, whole
@@ -71,7 +72,7 @@ def label(arguments: Sequence[str]) -> None:
         default="uncertain",
         help="the probability nearest to 0.5 first, or as in the catalogue (default: %(default)s)",
     )
-    parser.add_argument("--who", default=getpass.getuser(), help="name of who labels (default: your login)")
+    parser.add_argument("--who", help="name of who labels (default: your login)")
     parser.add_argument(
         "--port", type=whole(0, 65_535), default=0, help="port to use (default: any that is free)"
     )
@@ -82,7 +83,9 @@ def label(arguments: Sequence[str]) -> None:
         from radiounet.publishing.labelling import LabelTable, candidates
 
         sources = candidates(args.results, args.of.removesuffix("s"), args.order)
-        server, address = make_server(Labelling(sources, LabelTable(args.out, args.who)), args.port)
+        server, address = make_server(
+            Labelling(sources, LabelTable(args.out, args.who or _login())), args.port
+        )
         logger.info("open %s in a browser; Ctrl-C ends", address)
         try:
             server.serve_forever()
@@ -93,6 +96,13 @@ def label(arguments: Sequence[str]) -> None:
             server.server_close()
 
     run_stage(args, work, outputs=[], name=Path(args.results).name)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container, under a number without a name
+        raise ConfigError("your login has no name: give one with --who") from None
 
 
 LABEL_PAIRS = """Turn labels given by eye into images of labels, which radiounet train takes.

@@ -214,6 +214,9 @@ def job_event(record: logging.LogRecord) -> JobEvent | None:
         return JobEvent("started", tuple(job.jobid for job in told["jobs"]))
     if event == "job_finished":
         return JobEvent("finished", (told["job_id"],))
+    if event == "group_error":  # before those of its jobs; only this one has the log of Slurm
+        numbers = tuple(job["jobid"] for job in told["job_error_info"])
+        return JobEvent("failed", numbers, tuple(map(str, told["aux_logs"])))
     if event == "job_error":
         logs = tuple(str(path) for path in told["log"] or ())
         return JobEvent("failed", (told["jobid"],), logs, told["rule_msg"] or "")

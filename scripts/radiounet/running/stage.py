@@ -5,6 +5,7 @@ anything else becomes a non-zero exit, so that Snakemake tries again.
 """
 
 import argparse
+import errno
 import logging
 import math
 import os
@@ -18,9 +19,10 @@ from pydantic import ValidationError
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection, write_rejected
+from radiounet.images.writing import remove_leftovers
 from radiounet.network.architectures.registry import EXTRAS
 from radiounet.running.freshness import EditMark
-from radiounet.running.log import configure
+from radiounet.running.log import configure, open_streams
 from radiounet.running.outputs import claim_outputs
 
 logger = logging.getLogger("radiounet.running.stage")
@@ -81,6 +83,7 @@ def _parser(
     reads: Sequence[str],
     writes: Sequence[str],
 ) -> argparse.ArgumentParser:
+    open_streams()
     parser = argparse.ArgumentParser(
         program,
         description=description,
@@ -151,6 +154,9 @@ def run_stage(
         _require_words(args)
         claim_outputs([*named, *derived], [*_values(args, args.reads), *inputs, *reads], args.log)
         configure(args.log)
+        if "is_verb" in args:  # a run looks for its own when it begins and ends
+            for folder in {Path(one).parent for one in [*named, *derived]}:
+                remove_leftovers(folder, below=False)
     except (ConfigError, OSError) as error:
         configure(None)
         logger.error("%s: %s", type(error).__name__, error)
@@ -181,7 +187,8 @@ def run_stage(
         sys.exit(ConfigError.exit_status)
     except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
         logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(TransientError.exit_status)
+        too_long = error.errno == errno.ENAMETOOLONG
+        sys.exit(ConfigError.exit_status if too_long else TransientError.exit_status)
 
 
 def _work_or_reject(

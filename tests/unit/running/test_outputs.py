@@ -156,6 +156,15 @@ def test_an_output_is_no_folder_and_lies_below_no_file(tmp_path):
         claim_outputs([tmp_path / "nowhere" / "mask.fits"])
 
 
+def test_a_device_or_a_pipe_is_no_output_but_may_be_a_log(tmp_path):
+    """Reading from one to see whose it is may take for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(ConfigError, match="is a device or a pipe, but a file is to be written there"):
+            claim_outputs([path])
+        claim_outputs([tmp_path / "mask.fits"], log=str(path))
+
+
 SUFFIXES = (
     "fits",
     "ecsv",
