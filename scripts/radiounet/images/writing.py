@@ -128,8 +128,9 @@ def remove_leftovers(folder: str | Path, below: bool = True) -> list[Path]:
             found = LEFTOVER.match(name)
             path = Path(root, name)
             if found and not _is_being_written(path, found["host"], int(found["pid"])):
-                path.unlink(missing_ok=True)
-                removed.append(path)
+                with contextlib.suppress(PermissionError):  # of another person, in a folder of all
+                    path.unlink(missing_ok=True)
+                    removed.append(path)
     return removed
 
 

@@ -291,6 +291,7 @@ def check_pairs(paths: Sequence[str], crop_px: int) -> str:
                     f"{path} is {side} px wide, less than a crop of {crop_px} px: give a smaller --crop-px"
                 )
             for plane in planes:
-                # of one type and byte order, whatever those of the file
-                digest.update(np.ascontiguousarray(plane.data, ">f4").tobytes())
+                values = np.array(plane.data, ">f4")  # of one type and byte order, whatever those of the file
+                values[np.isnan(values)] = np.nan  # NaN has many forms
+                digest.update(values.tobytes())
     return digest.hexdigest()

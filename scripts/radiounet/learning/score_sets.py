@@ -26,7 +26,7 @@ CALIBRATION = HELD_OUT + 50_000
 IMAGE = re.compile(r"([^.].*)\.fits?(\.gz|\.fz)?", re.IGNORECASE)
 LABELS = re.compile(r"([^.].*)\.(?:(?:labels|regions|mask)\.fits?(?:\.gz|\.fz)?|reg)", re.IGNORECASE)
 CLUSTERS = re.compile(r"([^.].*)\.clusters\.ecsv", re.IGNORECASE)
-MEANT = re.compile(rf"{LABELS.pattern}|.+\.clusters\..+", re.IGNORECASE)
+MEANT = re.compile(rf"{LABELS.pattern}|[^.].*\.clusters\..+", re.IGNORECASE)
 """Files that somebody means to be read."""
 ENDINGS = "NAME.reg, NAME.labels.fits, NAME.regions.fits or NAME.mask.fits (or .fit, also with .gz or .fz)"
 

@@ -101,17 +101,24 @@ _CLASS = {
     ),
     "reason": Column(str, None, "meta.note", "Why this class"),
 }
-_ANY = "The island (of a cluster: any of its islands)"
 _FLAGS = {
     "flag_galactic": _flag(
         "Galactic emission: by the class map in it and around it, or wide and close to the plane where the "
         "network has none"
     ),
-    "flag_artefact": _flag(f"{_ANY}: perhaps an artefact of a very bright source near it"),
-    "flag_agn": _flag(f"{_ANY}: a bright compact source or radio galaxy in its middle"),
-    "flag_edge": _flag(f"{_ANY}: it reaches the edge of the data"),
-    "flag_blend": _flag(f"{_ANY}: it was cut from a region with other islands"),
-    "flag_background": _flag(f"{_ANY}: a background above half the rms was taken away there"),
+    "flag_artefact": _flag(
+        "True if the island, or any of the cluster, may be an artefact of a very bright source near it"
+    ),
+    "flag_agn": _flag(
+        "True if the island, or any of the cluster, has a bright compact source or radio galaxy in its middle"
+    ),
+    "flag_edge": _flag("True if the island, or any of the cluster, reaches the edge of the data"),
+    "flag_blend": _flag(
+        "True if the island, or any of the cluster, was cut from a region with other islands"
+    ),
+    "flag_background": _flag(
+        "True if a background above half the rms was taken away at the island, or at any of the cluster"
+    ),
 }
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
@@ -268,7 +275,7 @@ CLUSTERS = {
         float,
         "deg",
         "pos.posAng",
-        "Angle of the relic's long axis to the radial direction",
+        "Angle between the relic's long axis and the radial direction; 90 is tangential",
         1,
     ),
     **_TAKEN_AWAY,

@@ -305,7 +305,7 @@ def coadd_files(
             brightness, weights = image.known(*at), weight.window(*at)
             # a hole, or it would be a part of what is interpolated beside it
             brightness[~((weights > 0) & (weights < np.inf))] = np.nan
-            weights[weights < 0] = -np.inf  # so that no interpolation hides it
+            weights[weights < 0] = np.inf  # so that no interpolation hides it
             return brightness, weights
 
         _require_no_sentinel(image, weight)

@@ -261,10 +261,11 @@ class Freshness:
     def note_stopped(self, products: Iterable[str]) -> None:
         """Note products of jobs that a run has not seen end, though they may have.
 
-        They have no record, by which Snakemake makes a product anew when a setting changes.
+        They have no record, by which Snakemake makes a product anew when a setting changes. Those that are
+        not there may come later: a job may end after its run, and file servers show files late.
         """
         path = Path(self._products.stopped_jobs())
-        left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._is_unrecorded(one)]
+        left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._run.ended(one) is None]
         if left:
             write_json(path, {"products": left})
         else:
@@ -272,7 +273,8 @@ class Freshness:
 
     def _check_stopped(self) -> None:
         """Have what is there of such jobs made again."""
-        left = [path for path in self._stopped if path not in self._warned and self._is_unrecorded(path)]
+        unknown = (path for path in self._stopped if path not in self._warned and Path(path).is_file())
+        left = [path for path in unknown if self._run.ended(path) is None]
         self._warned.update(left)
         for path in left:
             logger.warning("%s: its run was stopped before it saw the job end; it is made again", path)
@@ -280,10 +282,8 @@ class Freshness:
 
     @cached_property
     def _stopped(self) -> list[str]:
-        return list(_json(Path(self._products.stopped_jobs())).get("products", []))
-
-    def _is_unrecorded(self, path: str) -> bool:
-        return Path(path).is_file() and self._run.ended(path) is None
+        known = _json(Path(self._products.stopped_jobs())).get("products")
+        return [path for path in known if isinstance(path, str)] if isinstance(known, list) else []
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""

@@ -111,8 +111,11 @@ class JobGraph:
 
     @cached_property
     def models_from_here(self) -> str:
-        """Folder of the models from that of the run: the same in a clone that is moved with its results."""
-        return os.path.relpath(self.models)
+        """Folder of the models from that of the run: the same in a clone that is moved with its results.
+
+        One that the environment names stays where it is.
+        """
+        return os.environ.get(MODELS_VARIABLE) or os.path.relpath(self.models)
 
     @cached_property
     def spoiled_model(self) -> list[str]:

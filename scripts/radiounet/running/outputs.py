@@ -72,7 +72,7 @@ def claim_outputs(
         or two are the same.
     """
     paths = [Path(one) for one in outputs]
-    if log is not None and not _is_special(Path(log)):  # such as /dev/stderr
+    if log is not None and not _is_special(Path(log)):  # such as a terminal
         paths.append(Path(log))
     taken = {name: str(one) for one in inputs for name in _names(_local(one))}
     folders = [os.path.realpath(_local(one)) for one in inputs if os.path.isdir(_local(one))]

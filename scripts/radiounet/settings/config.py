@@ -238,7 +238,7 @@ class Config(Section):
     def keys_of_downloads(self) -> list[tuple[str, ...]]:
         """Keys that a download must be told and that change nothing of its files.
 
-        An entry of `releases` is none without some keys that no download uses.
+        An entry of `releases` is valid only with some keys that no download uses.
         """
         is_own = self.published_release and not self.has_archive_section
         return [("archive", "download"), *(self._keys_of_entry(*ENTRY) if is_own else [])]

@@ -6,12 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from programs import ROOT, start
 from radiounet.errors import ConfigError
-from radiounet.images.writing import atomic, write_json
+from radiounet.images.writing import atomic, remove_leftovers, write_json
 from radiounet.learning.score_sets import labelled_set
 from radiounet.running import site_verbs
 
@@ -22,6 +23,7 @@ for number in (0, 1, 2):
 os.execv(sys.executable, [sys.executable, "-c", '''
 import os, sys
 from radiounet.running.log import open_streams
+taken = open(sys.argv[1] + ".log", "w")  # before, under a number of theirs
 open_streams()
 with open(sys.argv[1], "w") as product:
     print("words", file=sys.stderr)
@@ -39,6 +41,7 @@ def test_words_for_a_closed_stream_go_into_no_product(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     subprocess.run([sys.executable, "-c", CLOSED, str(path)], check=True, env=environment)
     assert path.read_text() == "product"
+    assert "words\n" not in (tmp_path / "product.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,20 @@ def test_what_a_killed_verb_left_goes_with_the_next_one(tmp_path):
     assert (left.exists(), kept.exists()) == (False, True)
     # and no folder of images counts one
     assert not [one for one in labelled_set(str(tmp_path)) if one.endswith(kept.name)]
+
+
+def test_what_another_person_left_in_a_folder_of_all_stays_and_stops_nobody(tmp_path, monkeypatch):
+    left = tmp_path / ".a.fits.elsewhere-7.abcd1234.fits"
+    left.write_text("half")
+    os.utime(left, (1e9, 1e9))
+
+    def forbid(self, missing_ok=False):
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "unlink", forbid)
+    assert remove_leftovers(tmp_path) == []
+    monkeypatch.undo()
+    assert remove_leftovers(tmp_path) == [left]
 
 
 def _names_of_atomic(path):
