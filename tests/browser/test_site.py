@@ -145,7 +145,7 @@ def test_print_shows_the_numbers_of_a_cluster_and_no_controls(browser, site):
             )
         assert len(browser.execute_script(SHOWN, ".panel img")) == 3
         numbers = browser.execute_script(SHOWN, ".numbers th")
-        assert "Diffuse flux density of its own islands inside R500" in numbers
+        assert "Diffuse flux density of the cluster's own islands inside R500" in numbers
         assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -29,8 +29,8 @@ rule fetch_lists:
         source=lambda wildcards: lists_source(CONFIG.published_release, RULES.lists["mosaics"]),
         code=code_hash("fetch_lists"),
     shell:
-        'stage fetch_lists --source {params.source:q} --settings "$DOWNLOAD"'
-        " --settings {params.settings:q} --log {log:q}"
+        "stage fetch_lists --source {params.source:q}"
+        ' --settings "$DOWNLOAD" --settings {params.settings:q} --log {log:q}'
 
 
 rule fetch_clusters:
@@ -138,8 +138,8 @@ if CONFIG.mosaics.source == "published":
             settings=RULES.settings(*CONFIG.keys_of_files("mosaic", "mosaic_files")),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
-            'stage fetch_mosaic --mosaic {params.mosaic:q} --settings "$DOWNLOAD"'
-            " --settings {params.settings:q} --checksums {params.checksums:q}"
+            "stage fetch_mosaic --mosaic {params.mosaic:q}"
+            ' --settings "$DOWNLOAD" --settings {params.settings:q} --checksums {params.checksums:q}'
             " --image {output.image:q} --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 
 
@@ -223,8 +223,8 @@ if CONFIG.mosaics.source == "fields":
             ),
             checksums=fixed(GRAPH.checksum_tables),
         shell:
-            'stage fetch_field --field {wildcards.field:q} --settings "$DOWNLOAD"'
-            " --settings {params.settings:q} --checksums {params.checksums:q}"
+            "stage fetch_field --field {wildcards.field:q}"
+            ' --settings "$DOWNLOAD" --settings {params.settings:q} --checksums {params.checksums:q}'
             " --int-image {output.int_image:q} --app-image {output.app_image:q}"
             " --source {output.source:q} --on-reject $ON_REJECT --log {log:q}"
 

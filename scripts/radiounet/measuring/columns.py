@@ -107,18 +107,14 @@ _FLAGS = {
         "network has none"
     ),
     "flag_artefact": _flag(
-        "True if the island, or any of the cluster, may be an artefact of a very bright source near it"
+        "The island, or one of the cluster's, may be an artefact of a bright source near it"
     ),
     "flag_agn": _flag(
-        "True if the island, or any of the cluster, has a bright compact source or radio galaxy in its middle"
+        "The island, or one of the cluster's, has a bright source or radio galaxy in its middle"
     ),
-    "flag_edge": _flag("True if the island, or any of the cluster, reaches the edge of the data"),
-    "flag_blend": _flag(
-        "True if the island, or any of the cluster, was cut from a region with other islands"
-    ),
-    "flag_background": _flag(
-        "True if a background above half the rms was taken away at the island, or at any of the cluster"
-    ),
+    "flag_edge": _flag("The island, or one of the cluster's, reaches the edge of the data"),
+    "flag_blend": _flag("The island, or one of the cluster's, was cut from a region with other islands"),
+    "flag_background": _flag("The island, or one of the cluster's, lay on a background above half the rms"),
 }
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),

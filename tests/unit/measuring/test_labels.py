@@ -175,9 +175,7 @@ def test_a_unit_that_is_none_is_to_be_mended_in_the_table(tmp_path):
     Table({"name": ["A"], "class": ["RH"], "ra": [150.0], "dec": [40.0]}, units={"ra": "furlong2"}).write(
         path
     )
-    with pytest.raises(
-        ConfigError, match="not a unit: .*write one into the table as the unit of ra"
-    ) as caught:
+    with pytest.raises(ConfigError, match="not a unit: .*write a unit for ra into the table") as caught:
         read_labels(path)
     assert "--unit" not in str(caught.value)
 

@@ -77,8 +77,8 @@ GIVEN = "with --unit or, in the configuration, measure.unit"
 @pytest.mark.parametrize(
     ("lines", "given", "written"),
     [
-        ([f"{HEAD},R500", "A,150,35,0.2,1"], "R500=UNIT", "one"),
-        ([f"{HEAD},R500", "h,deg,,furlongs2", "A,150,35,0.2,1"], "R500=UNIT", "one"),
+        ([f"{HEAD},R500", "A,150,35,0.2,1"], "R500=UNIT", "a unit"),
+        ([f"{HEAD},R500", "h,deg,,furlongs2", "A,150,35,0.2,1"], "R500=UNIT", "a unit"),
         (
             [f"{HEAD},M500", *(f"A{n},150,35,0.2,14.{n}" for n in range(3))],
             "'M500=dex(solMass)'",
@@ -94,7 +94,7 @@ def test_only_who_can_be_asked_for_units_is_told_of_the_option(tmp_path, lines, 
     name = given.strip("'").partition("=")[0]
     for asked, advice in (
         (True, f"give {given} {GIVEN}"),
-        (False, f"write {written} into the table as the unit of {name}"),
+        (False, f"write {written} for {name} into the table"),
     ):
         try:
             said = "; ".join(one.note for one in read_clusters(path, OPTIONS, asked))
