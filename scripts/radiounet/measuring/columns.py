@@ -106,12 +106,8 @@ _FLAGS = {
         "Galactic emission: by the class map in it and around it, or wide and close to the plane where the "
         "network has none"
     ),
-    "flag_artefact": _flag(
-        "The island, or one of the cluster's, may be an artefact of a bright source near it"
-    ),
-    "flag_agn": _flag(
-        "The island, or one of the cluster's, has a bright source or radio galaxy in its middle"
-    ),
+    "flag_artefact": _flag("The island, or one of the cluster's, may be an artefact of a bright source"),
+    "flag_agn": _flag("The island, or one of the cluster's, has a bright source in its middle"),
     "flag_edge": _flag("The island, or one of the cluster's, reaches the edge of the data"),
     "flag_blend": _flag("The island, or one of the cluster's, was cut from a region with other islands"),
     "flag_background": _flag("The island, or one of the cluster's, lay on a background above half the rms"),
