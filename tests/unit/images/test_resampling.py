@@ -134,6 +134,16 @@ def test_a_constant_image_stays_constant_beside_holes_of_any_form(hole, pixel_ar
     np.testing.assert_allclose(made[np.isfinite(made)], scale, rtol=0.002)
 
 
+def test_a_constant_image_stays_constant_where_a_finer_beam_is_widened():
+    """Beside blanks and the border the kernel sees a part of the sky, which is no darker."""
+    data = np.full((N_PX, N_PX), 1e-3, np.float32)
+    data[20:40, 30:60] = data[50, 50] = np.nan
+    made = to_model_grid(Plane(data, grid_wcs(150.0, 35.0, N_PX, 4.5), Beam(9, 9)), 4.5, 20.0).data
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(data))
+    # Jy/beam of the wider beam
+    np.testing.assert_allclose(made[np.isfinite(made)], 1e-3 * (20 / 9) ** 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("edge", np.arange(148, 154, 0.5))
 def test_a_source_beside_a_hole_keeps_its_brightness(edge):
     """A source of 1 Jy/beam in the middle, 20 arcsec wide; rows from one on are blank.
