@@ -266,10 +266,16 @@ class Freshness:
         """
         path = Path(self._products.stopped_jobs())
         left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._run.ended(one) is None]
-        if left:
-            write_json(path, {"products": left})
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if left:
+                write_json(path, {"products": left})
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:  # a full disk stops jobs, never the run that reports them
+            logger.warning(
+                "%s cannot be written (%s): name these in --forcerun of the next run: %s",
+                *(path, error, ", ".join(left)),
+            )
 
     def _check_stopped(self) -> None:
         """Have what is there of such jobs made again."""

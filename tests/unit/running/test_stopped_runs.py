@@ -1,7 +1,9 @@
 """What a run notes of jobs that it could not see to their end, or that died as a group."""
 
 import io
+import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +11,10 @@ from snakemake.jobs import GroupJob
 from snakemake.logging import logger as snakemake_logger
 
 from radiounet.images.products import Products
+from radiounet.running.freshness import Freshness
 from radiounet.running.progress import Progress
 from radiounet.running.snakemake_adapter import PlannedJob
+from radiounet.settings.config import load_config
 
 
 @pytest.fixture
@@ -65,6 +69,22 @@ def test_a_group_that_slurm_kills_is_told_in_the_words_of_slurm(progress, tmp_pa
     assert second["last_words"] == "OSError: [Errno 28] No space left on device"
     tell(progress, "job_started", jobs=[1])
     assert [one["name"] for one in progress.status("running").failed] == ["b"]
+
+
+def test_a_full_disk_does_not_stop_the_end_of_a_run(products, monkeypatch, caplog):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    run = SimpleNamespace(is_main=True, ended=lambda path: None)
+    kept = Freshness(run, load_config({}), products)
+    kept.note_stopped([products.mask("b")])
+    (known,) = json.loads(Path(products.stopped_jobs()).read_text())["products"]
+    assert known == products.mask("b")
+    monkeypatch.setattr("radiounet.running.freshness.write_json", full)
+    kept.note_stopped([products.mask("c")])
+    assert f"No space left on device): name these in --forcerun of the next run: {products.mask('c')}" in (
+        caplog.text
+    )
 
 
 def test_jobs_that_were_running_at_the_end_are_noted(progress, products):
