@@ -21,6 +21,8 @@ from radiounet.measuring.running_median import masked_median
 
 LEVEL_BEAMS = 5.0
 """Diameter of the median, beams: a source of 50 rms fills less than a quarter of it."""
+SHARP_RATIO, SHARP_SNR = 2.5, 4.0
+"""A pixel stands out where it exceeds the level around it this many times, and by this many local rms."""
 DETECTION_SNR = 5.0
 """What a peak adds to the level around it, local rms."""
 ROUNDS = 6
@@ -112,6 +114,21 @@ def _add_gaussian(plane: np.ndarray, y: float, x: float, peak: float, covariance
     dy, dx = np.ogrid[rows.start : rows.start + part.shape[0], columns.start : columns.start + part.shape[1]]
     (yy, yx), (_, xx) = np.linalg.inv(covariance)
     part += peak * np.exp(-0.5 * (yy * (dy - y) ** 2 + 2 * yx * (dy - y) * (dx - x) + xx * (dx - x) ** 2))
+
+
+def is_sharp(snr: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Where brightness stands out sharply from the level around it.
+
+    Parameters
+    ----------
+    snr, level : ndarray, ``[y, x]``
+        Brightness and its median around each pixel, both over the local rms.
+
+    Returns
+    -------
+    ndarray of bool, ``[y, x]``
+    """
+    return snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR)
 
 
 def fit_components(image: np.ndarray, rms: np.ndarray, covariance: np.ndarray) -> Components:

@@ -16,7 +16,7 @@ from radiounet.images.geometry import jacobian, middle, pixel_area_arcsec2
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.noise import local_rms
 from radiounet.images.reading import fits_plane
-from radiounet.measuring.compact import LEVEL_BEAMS, Components, fit_components
+from radiounet.measuring.compact import LEVEL_BEAMS, SHARP_SNR, Components, fit_components, is_sharp
 from radiounet.measuring.running_median import NOTHING, masked_median
 from radiounet.measuring.separation import separate
 from radiounet.network.class_maps import read_classes
@@ -26,9 +26,6 @@ Part = tuple[slice, slice]
 
 MARGIN_BEAMS = 10.0
 """What a cut-out shows around an island, for the level of its surroundings and for fits."""
-SHARP_RATIO, SHARP_SNR = 2.5, 4.0
-"""A pixel is part of a resolved radio galaxy where it exceeds the level around it this many times, and by
-this many rms."""
 WINGS_BEAMS = 0.5
 RADIO_GALAXY = "radio galaxy"
 PROBABLE = 127
@@ -234,7 +231,7 @@ def cut_out(mosaic: MeasuredMosaic, part: Part) -> Cutout:
         blanked = known & (galaxy > PROBABLE) & (galaxy > 255 * mosaic.probability[part]) & (snr > SHARP_SNR)
     diameter_px = LEVEL_BEAMS * mosaic.beam_px
     level = _level(snr, known & ~blanked, labels, diameter_px)
-    sharp = known & (snr > np.maximum(SHARP_RATIO * level, level + SHARP_SNR))
+    sharp = known & is_sharp(snr, level)
     blanked |= known & ndimage.binary_dilation(sharp, disk(round(WINGS_BEAMS * mosaic.beam_px)))
     level = _level(snr, known & ~blanked, labels, diameter_px)
     filled = np.where(blanked, level * rms, np.where(known, residual, 0)).astype(np.float32)

@@ -27,12 +27,10 @@ from skimage.morphology import disk, local_maxima
 from skimage.segmentation import watershed
 
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA
-from radiounet.measuring.compact import LEVEL_BEAMS
+from radiounet.measuring.compact import LEVEL_BEAMS, is_sharp
 from radiounet.measuring.running_median import masked_median
 from radiounet.network.masks import EIGHT_NEIGHBOURS
 
-COMPACT_RATIO, COMPACT_SNR = 2.5, 4.0
-"""A compact pixel exceeds the median this many times, and by this many rms."""
 SMOOTH_BEAMS = 2.0
 """FWHM of the Gaussian."""
 VALLEY = 0.6
@@ -138,7 +136,7 @@ def smooth_brightness(
     known = inside & np.isfinite(snr)
     values = np.where(known, snr, 0).astype(np.float32)
     median = masked_median(values, known, LEVEL_BEAMS * beam_px)
-    compact = known & (values > np.maximum(COMPACT_RATIO * median, median + COMPACT_SNR))
+    compact = known & is_sharp(values, median)
     compact = ndimage.binary_dilation(compact, disk(round(beam_px / 2)))  # the wings of the beam
     weight = np.where(known, probability, 0).astype(np.float32)
     values = np.where(compact, median, values) * weight
