@@ -268,8 +268,12 @@ class Rules:
 
     @property
     def publication_minutes(self) -> int:
-        """Time of the last job of a publication, which of regions makes all of it."""
-        return 720 if self.config.select.merges_regions else 120
+        """Time of the last job of a publication, which of regions makes all of it.
+
+        Its third try stays within 24 h, the longest job of many clusters. Each goes on where the last
+        stopped.
+        """
+        return 360 if self.config.select.merges_regions else 120
 
     def published_mosaics(self, wildcards: object) -> list[str]:
         """Records of all mosaics; those whose published files are gone are marked to be made again."""
