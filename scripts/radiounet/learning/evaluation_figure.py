@@ -23,7 +23,7 @@ CAUSE_COLOURS = {
 }
 FLUX_EDGES = np.geomspace(1e-4, 10, 11)
 MIN_PER_BIN = 3
-RATIO_RANGE = (0.1, 10.0)  # drawn; what lies beyond is drawn on the border
+RATIO_RANGE = (0.1, 100.0)  # drawn; what lies beyond is drawn on the border
 Scores = dict
 
 
@@ -212,8 +212,8 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
     axes.axhline(1, color="#999999", linewidth=0.8, linestyle="--")
     for index, (one, colour) in enumerate(_coloured(methods)):
         true, ratio = (np.array(one["flux"][key], float) for key in ("true_jy", "ratio"))
-        ratio = np.clip(ratio, *RATIO_RANGE)
-        axes.plot(1e3 * true, ratio, ".", color=colour, markersize=6, alpha=0.35)
+        shown = np.clip(ratio, *RATIO_RANGE)
+        axes.plot(1e3 * true, shown, ".", color=colour, markersize=6, alpha=0.35)
         which = np.digitize(true, FLUX_EDGES)
         bins = [one for one in np.unique(which) if (which == one).sum() >= MIN_PER_BIN]
         middle = np.array([np.median(true[which == one]) for one in bins]) * (1 + 0.03 * index)
@@ -229,8 +229,8 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ScalarFormatter())
         axis.set_minor_formatter(NullFormatter())
-    title = "Flux of objects found, above 2 rms (16, 50 and 84 %)"
-    _label(axes, title, "true flux density in mJy", "measured / true")
+    title = "Objects above 2 rms: all sources in the mask (16, 50, 84 %)"
+    _label(axes, title, "true flux density in mJy", "sum in the mask / true flux density")
 
 
 def _has_objects(key: str) -> Callable[[Scores], bool]:
