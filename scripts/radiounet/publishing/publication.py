@@ -20,7 +20,7 @@ from mocpy import MOC
 from radiounet.errors import ConfigError
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import covering_square, open_plane
-from radiounet.images.products import CATALOGUE_KINDS, Products, Publication
+from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.squares import Mosaic
@@ -195,7 +195,7 @@ def finish(
         for name, content in workflow.items():
             job_files.put(name, content)
         for name, content in research_files(
-            release, meta, {**files, **job_files.files}, about["date"], CATALOGUE_KINDS, options
+            release, meta, {**files, **job_files.files}, about["date"], options
         ).items():
             job_files.put(name, content)
         return {}

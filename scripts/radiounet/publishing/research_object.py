@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from radiounet import __version__
-from radiounet.images.products import Publication
+from radiounet.images.products import CATALOGUE_KINDS, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import html_text, markdown, one_line
 from radiounet.publishing.hips_summary import UNKNOWN_DATE
@@ -53,7 +53,6 @@ def research_files(
     meta: Mapping[str, object],
     files: Mapping[str, str],
     date: str,
-    kinds: Sequence[str],
     options: PublishOptions,
 ) -> dict[str, bytes]:
     """Return RO-Crate metadata, ``.zenodo.json`` and ``CITATION.md``, by name.
@@ -67,14 +66,12 @@ def research_files(
         SHA-256 of the published files by name, those of the workflow among them.
     date : str
         Of the data, '' if unknown.
-    kinds : sequence of str
-        Of the catalogues.
     options : PublishOptions
         Creators and licence.
     """
     used = _used(release, meta) | {"limits": "" if Publication.completeness() in files else f" {NO_LIMITS}"}
     title = f"{release.title}: diffuse radio emission by Radio U-Net"
-    crate = _crate(title, used, release, files, options.date or date or UNKNOWN_DATE, kinds, options)
+    crate = _crate(title, used, release, files, options.date or date or UNKNOWN_DATE, options)
     return {
         CRATE: _json(crate),
         ".zenodo.json": _json(_zenodo(title, used, release, options)),
@@ -166,7 +163,6 @@ def _crate(
     release: Release,
     files: Mapping[str, str],
     date: str,
-    kinds: Sequence[str],
     options: PublishOptions,
 ) -> dict:
     """RO-Crate: catalogues, MOCs and tables as files; maps and tiles, which are many, as folders."""
@@ -241,7 +237,7 @@ def _crate(
         ),
     ]
     entities += _workflow(files, workflow, used)
-    entities += [_file(name, files[name], kinds) for name in single]
+    entities += [_file(name, files[name]) for name in single]
     entities += [
         {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
         for name in folders
@@ -259,10 +255,10 @@ def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str,
         parameters["configuration"] = "File"
         inputs.append("configuration")
         about = {"name": "Configuration of the run", "exampleOfWork": {"@id": "#configuration"}}
-        entities.append(_file(CONFIGURATION, files[CONFIGURATION], ()) | about)
+        entities.append(_file(CONFIGURATION, files[CONFIGURATION]) | about)
     return [
         {
-            **_file(SNAKEFILE, files[SNAKEFILE], ()),
+            **_file(SNAKEFILE, files[SNAKEFILE]),
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "conformsTo": {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"},
             "name": "radiounet-lotss",
@@ -276,7 +272,7 @@ def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str,
             "output": [{"@id": "#masks"}],
         },
         *entities,
-        *(_file(name, files[name], ()) for name in parts),
+        *(_file(name, files[name]) for name in parts),
         {"@id": f"{SPDX}/BSD-3-Clause", "@type": "CreativeWork", "name": "BSD 3-Clause"},
         {
             "@id": "#snakemake",
@@ -324,8 +320,8 @@ FOLDERS = {
 }
 
 
-def _file(name: str, checksum: str, kinds: Sequence[str]) -> dict:
+def _file(name: str, checksum: str) -> dict:
     path = PurePosixPath(name)
-    about = f"Catalogue of {path.stem}" if path.stem in kinds else name
+    about = f"Catalogue of {path.stem}" if path.stem in CATALOGUE_KINDS else name
     kind = KINDS[path.suffix.removeprefix(".")]
     return {"@id": name, "@type": "File", "name": about, "sha256": checksum, "encodingFormat": kind}

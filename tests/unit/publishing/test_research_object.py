@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from programs import ROOT
 from radiounet.errors import ConfigError
-from radiounet.images.products import CATALOGUE_KINDS, Products
+from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, hash_of_package
 from radiounet.publishing import workflow_files as carried
 from radiounet.publishing.research_object import research_files
@@ -49,7 +49,7 @@ def configuration(tmp_path):
 def crate_of(files):
     """Entities of the crate by their identifiers."""
     checksums = {name: "0" for name in files} | OTHERS
-    made = research_files(DR2, META, checksums, "2020-01-01", CATALOGUE_KINDS, OPTIONS)
+    made = research_files(DR2, META, checksums, "2020-01-01", OPTIONS)
     graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
     entities = {one["@id"]: one for one in graph}
     assert len(entities) == len(graph)
@@ -68,6 +68,7 @@ def test_every_reference_is_an_entity(configuration):
     assert {one["@id"] for one in entities["#run"]["object"]} >= {CONFIGURATION, "#used-weights"}
     assert [entities[one["@id"]]["name"] for one in entities["./"]["author"]] == OPTIONS.creators
     assert entities["./"]["license"]["@id"].endswith("/CC0-1.0")
+    assert entities["catalogue/clusters.csv"]["name"] == "Catalogue of clusters"
 
 
 def test_the_workflow_is_carried_with_the_profile_that_it_runs_with(configuration):
@@ -81,9 +82,7 @@ def test_the_workflow_is_carried_with_the_profile_that_it_runs_with(configuratio
 
 
 def test_nobody_is_named_who_was_not_given(configuration):
-    made = research_files(
-        DR2, META, dict.fromkeys(workflow_files(configuration), "0"), "", CATALOGUE_KINDS, PublishOptions()
-    )
+    made = research_files(DR2, META, dict.fromkeys(workflow_files(configuration), "0"), "", PublishOptions())
     graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
     assert [one for one in graph if one["@type"] == "Person" or "agent" in one] == []
     assert "author" not in next(one for one in graph if one["@id"] == "./")
@@ -94,7 +93,7 @@ def test_code_of_the_run_and_date_of_the_publication_are_told(configuration):
 
     def entities(**meta):
         options = PublishOptions(date="2027-01-31")
-        made = research_files(DR2, META | meta, files, "2020-01-01", CATALOGUE_KINDS, options)
+        made = research_files(DR2, META | meta, files, "2020-01-01", options)
         graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
         return {one["@id"]: one for one in graph}
 
@@ -112,7 +111,7 @@ def test_code_of_the_run_and_date_of_the_publication_are_told(configuration):
 def test_the_date_of_a_publication_may_stand_in_quotes_or_not(text):
     found = load_config(yaml.safe_load(f"publish: {{date: {text}}}")).publish.date
     assert found == "2027-01-31"
-    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, PublishOptions(date=found))
+    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", PublishOptions(date=found))
     assert json.loads(made[".zenodo.json"])["publication_date"] == "2027-01-31"
 
 
@@ -127,7 +126,7 @@ def test_what_is_no_day_is_refused(text, tmp_path):
 def test_missing_limits_are_said():
     def texts(*names):
         checksums = {SNAKEFILE: "0"} | dict.fromkeys(names, "0")
-        made = research_files(DR2, META, checksums, "", CATALOGUE_KINDS, OPTIONS)
+        made = research_files(DR2, META, checksums, "", OPTIONS)
         return {name: content.decode() for name, content in made.items()}
 
     said = "Upper limits were not measured"
@@ -149,7 +148,7 @@ NETWORK_DOI = "10.1093/mnras/stae2014"
 )
 def test_every_identifier_is_one_entity(configuration, release, options):
     files = dict.fromkeys(workflow_files(configuration), "0") | OTHERS
-    made = research_files(release, META, files, "", CATALOGUE_KINDS, options)
+    made = research_files(release, META, files, "", options)
     graph = json.loads(made["ro-crate-metadata.json"])["@graph"]
     assert len({one["@id"].casefold() for one in graph}) == len(graph)
     entities = {one["@id"]: one for one in graph}
@@ -169,7 +168,7 @@ def test_names_are_no_markup_where_texts_have_some():
     """The description of a Zenodo entry is HTML; everything else of it is plain."""
     meta = META | {"clusters": "x & <b>.ecsv", "model": "*net*"}
     release = DR2.model_copy(update={"paper": "Doe et al., A&A *1*", "doi": "10.1/<a>_b_"})
-    made = research_files(release, meta, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, OPTIONS)
+    made = research_files(release, meta, {SNAKEFILE: "0"}, "", OPTIONS)
     zenodo = json.loads(made[".zenodo.json"])
     assert "Clusters: x &amp; &lt;b&gt;.ecsv, " in zenodo["description"]
     assert "A&A *1*" in zenodo["references"][1]
@@ -187,7 +186,7 @@ def test_names_are_no_markup_where_texts_have_some():
 
 
 def test_creators_and_licence_stand_in_the_zenodo_entry():
-    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", CATALOGUE_KINDS, OPTIONS)
+    made = research_files(DR2, META, {SNAKEFILE: "0"}, "", OPTIONS)
     zenodo = json.loads(made[".zenodo.json"])
     assert zenodo["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Rick"}]
     assert zenodo["license"] == "cc0-1.0"
