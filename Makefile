@@ -6,13 +6,13 @@ LOCK := envs/dev.lock
 MODEL ?= lotss-unet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-# training of the next lotss-unet: length of a leg, cores, and what it goes on from
+# training of the class network (lotss-classes): length of a leg, cores, and what it goes on from
 MINUTES ?= 100
 CORES ?= 1
 # over which its rate falls to 0: about what it takes in that time, at 0.3 a second and core
 STEPS ?= $(shell expr $(MINUTES) \* $(CORES) \* 18)
 COMMIT := $(shell git rev-parse --short=6 HEAD 2>/dev/null)
-TRAINED := resources/training/lotss-unet
+TRAINED := resources/training/lotss-classes
 # a leg has its code while it is unfinished, and goes before one of this commit
 LEG_NAME = $(notdir $(patsubst %/,%,$(LEG)))
 LEG ?= $(or $(patsubst %/code/.git,%,$(wildcard .leg/*/code/.git)),.leg/$(COMMIT))

@@ -1,4 +1,4 @@
-"""Train the next lotss-unet for a while; given again with the same folder, it goes on from there."""
+"""Train the class network of lotss-classes for a while; called again with its folder, it goes on there."""
 
 import argparse
 from functools import partial

@@ -9,7 +9,7 @@ import pytest
 
 from radiounet.images.provenance import PACKAGE
 
-WEIGHTS = "resources/training/lotss-unet/weights.npz"
+WEIGHTS = "resources/training/lotss-classes/weights.npz"
 TRAINING = """
 import argparse, pathlib
 parser = argparse.ArgumentParser()
@@ -75,6 +75,10 @@ def checkout(tmp_path):
     return Checkout(tmp_path)
 
 
+def test_the_weights_that_a_leg_begins_with_are_there():
+    assert (PACKAGE.parents[1] / WEIGHTS).is_file()
+
+
 def test_a_leg_goes_on_with_its_own_code_until_its_schedule_ends(checkout):
     first = checkout.git("rev-parse", "--short=6", "HEAD")
     code = checkout.folder / f".leg/{first}/code"
@@ -92,13 +96,13 @@ def test_a_leg_goes_on_with_its_own_code_until_its_schedule_ends(checkout):
     status, said = checkout.leg("MINUTES=2")
     assert status == 0, said
     assert checkout.weights == "old, one 5 steps"
-    assert (checkout.folder / f"resources/training/lotss-unet/leg-{first}.csv").is_file()
+    assert (checkout.folder / f"resources/training/lotss-classes/leg-{first}.csv").is_file()
     assert not code.exists()
     assert checkout.git("worktree", "list").count("\n") == 0
     # the next one would begin with the weights of the last commit
     status, said = checkout.leg("MINUTES=2", "STEPS=2")
     assert status == 2
-    assert "a leg has ended: commit its curve in resources/training/lotss-unet" in said
+    assert "a leg has ended: commit its curve in resources/training/lotss-classes" in said
     assert not (checkout.folder / f".leg/{second}").exists()
     # and does not, where its weights are the old ones: the curve is not committed either
     checkout.git("restore", WEIGHTS)
