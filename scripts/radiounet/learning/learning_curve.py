@@ -13,12 +13,10 @@ from radiounet.errors import ConfigError, ModelError
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import atomic
 from radiounet.settings.config_faults import explain
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.train import OF_EVALUATION, TrainOptions, pair_files
 
 BASE_SEED = re.compile(r"base seed (\w+)")
 COLUMNS = ("step", "loss", "validation", "seconds")
-OF_EVALUATION = {"tile_px", "core_px", "calibrate", "held_out", "max_false_per_deg2", "compare"}
-"""Options that a training leaves to the evaluation of its weights."""
 
 
 def write_curve(path: str | Path, rows: Sequence[Sequence], about: dict[str, object]) -> None:
@@ -148,7 +146,7 @@ def _with_those_before(training: dict[str, Any] | None) -> Iterator[dict[str, An
 
 
 def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
-    """Options that weights were trained with, but those `OF_EVALUATION` as given.
+    """Options that weights were trained with, but those of their evaluation as given.
 
     Raises
     ------
@@ -159,7 +157,8 @@ def trained_options(curve: str | Path, options: TrainOptions) -> TrainOptions:
     if not isinstance(trained, dict):
         raise ConfigError(f"{curve} does not say with which options its network was trained")
     try:
-        return TrainOptions.model_validate({**trained, **options.model_dump(include=OF_EVALUATION)})
+        given = options.model_dump(include={*OF_EVALUATION, "calibrate", "held_out"})
+        return TrainOptions.model_validate({**trained, **given})
     except ValidationError as error:
         raise ConfigError(
             f"{curve} tells of options that cannot be used:\n{explain(error, TrainOptions)}"

@@ -19,7 +19,7 @@ from radiounet.network.inference import Predictor
 from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import options_to
-from radiounet.settings.train import TrainOptions
+from radiounet.settings.train import OF_TRAINING, TrainOptions
 from radiounet.settings.yaml_file import read_yaml
 
 logger = logging.getLogger(__name__)
@@ -122,5 +122,5 @@ def _command(name: str, options: TrainOptions) -> str:
         # what it is compared with makes no other weights
         if TrainOptions.model_validate(written | {"compare": options.compare}) == options:
             return f"make model MODEL={name}"
-    changed = options.model_dump(exclude_defaults=True)
+    changed = options.model_dump(include={*OF_TRAINING}, exclude_defaults=True)
     return " ".join(["radiounet train", *([options_to(options, *changed)] if changed else [])])

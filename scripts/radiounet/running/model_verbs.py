@@ -16,7 +16,7 @@ from radiounet.settings.archive import PUBLISHED_MODELS, DownloadOptions, Publis
 from radiounet.settings.checkout import models_folder
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.simulate import OWN, SKIES, SimulateOptions
-from radiounet.settings.train import TrainOptions, pair_files
+from radiounet.settings.train import OF_EVALUATION, OF_TRAINING, TrainOptions, pair_files
 
 FETCH = f"""Fetch the published weights of Radio U-Net, or import a TensorFlow SavedModel of the same network.
 
@@ -93,13 +93,13 @@ def train(arguments: Sequence[str]) -> None:
     """Run ``radiounet train``."""
     parser = verb_parser("train", TRAIN, TRAIN_EXAMPLES, writes=("weights", "curve"))
     add_training_arguments(parser)
-    add_options(parser, TrainOptions)
+    add_options(parser, TrainOptions, *OF_TRAINING)
     args = parser.parse_args(arguments)
 
     def work() -> None:
         from radiounet.learning.runs import run_training
 
-        options = options_from(args, TrainOptions)
+        options = options_from(args, TrainOptions, *OF_TRAINING)
         run_training(args.pairs, args.validation, options, args.weights, args.curve, args.threads)
 
     pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
@@ -108,8 +108,7 @@ def train(arguments: Sequence[str]) -> None:
 
 EVALUATE = """Evaluate trained weights on held-out images beside other methods, and write the model's folder.
 
-How the weights were trained is read from their learning curve; of the options, only those of evaluation
-count: tiles, images, bound on false islands, models to compare with."""
+How the weights were trained is read from their learning curve."""
 EVALUATE_EXAMPLES = r"""
 radiounet evaluate --calibration-pairs C.fits:C.mask.fits D.fits:D.mask.fits \
     --held-out-pairs H.fits:H.mask.fits --weights tuned.weights.h5 --curve tuned.csv --name tuned --out tuned
@@ -121,13 +120,13 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser = verb_parser("evaluate", EVALUATE, EVALUATE_EXAMPLES, reads=("weights", "curve"))
     add_evaluation_arguments(parser)
     parser.add_argument("--name", required=True, help="name of the model")
-    add_options(parser, TrainOptions)
+    add_options(parser, TrainOptions, *OF_EVALUATION)
     args = parser.parse_args(arguments)
 
     def work() -> None:
         from radiounet.learning.runs import run_evaluation
 
-        options = options_from(args, TrainOptions)
+        options = options_from(args, TrainOptions, *OF_EVALUATION)
         images = args.held_out_pairs, args.calibration_pairs
         run_evaluation(*images, options, args.weights, args.curve, args.name, args.out, args.threads)
 

@@ -121,6 +121,16 @@ class TrainOptions(Section):
         return [one for one in (self.initial, self.hard_from) if one and "/" in one]
 
 
+OF_EVALUATION = ("tile_px", "core_px", "max_false_per_deg2", "compare")
+"""Options that the evaluation of trained weights takes as they are given."""
+OF_TRAINING = tuple(
+    name
+    for name in TrainOptions.model_fields
+    if name not in ("fields", "calibrate", "held_out", "max_false_per_deg2", "compare")
+)
+"""Options that a training takes; the others are of evaluation, or numbers of simulated images."""
+
+
 class LegOptions(Section):
     """How a network of several classes is trained."""
 

@@ -26,6 +26,7 @@ from radiounet.network.cluster_probability import FEATURES, HostCalibration
 from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import network_input, read_card
+from radiounet.running.cli import main
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import ImageGrid, TrainOptions
 from radiounet.simulation.simulate import CAUSES
@@ -392,6 +393,16 @@ def test_a_model_names_its_configuration_only_where_that_says_the_same(publish, 
     (tmp_path / "lotss-unet.yaml").write_text(json.dumps(configuration))
     publish([path], "lotss-unet")
     assert read_card(folder).training["command"] == "make model MODEL=lotss-unet"
+
+
+def test_the_command_of_a_card_is_one_that_can_be_given(publish, scene, monkeypatch):
+    numbers = {"fields": 3, "calibrate": 2, "held_out": 1, "max_false_per_deg2": 1.0, "compare": ["a"]}
+    folder, *_ = publish([scene], "m", OPTIONS.model_copy(update=numbers | {"steps": 7}))
+    asked = []
+    monkeypatch.setattr("radiounet.running.model_verbs.run_stage", lambda args, *_, **__: asked.append(args))
+    _, *words = read_card(folder).training["command"].split()
+    main([*words, "--pairs", "p.fits", "--weights", "w.weights.h5", "--curve", "c.csv"])
+    assert (asked[0].widths, asked[0].steps) == ([4, 8], 7)
 
 
 def test_a_baseline_by_hand_keeps_its_threshold(scene):

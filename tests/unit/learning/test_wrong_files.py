@@ -112,6 +112,35 @@ def trained(monkeypatch):
 MADE = ("--weights", "w.weights.h5", "--curve", "c.csv")
 
 
+IMAGES = ("--held-out-pairs", "h.fits", "--calibration-pairs", "c.fits", "--name", "m", "--out", "m")
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        *(("train", (f"--{name}", "2")) for name in ("fields", "calibrate", "max-false-per-deg2", "compare")),
+        ("train", ("--held-out", "2")),
+        *(("evaluate", (f"--{name}", "2")) for name in ("fields", "calibrate", "steps", "truth-snr")),
+        ("evaluate", ("--pixel-arcsec", "6", "--beam-arcsec", "25")),
+        ("evaluate", ("--initial", "lotss-unet", "--frozen-layers", "20")),
+    ],
+)
+def test_an_option_that_would_not_count_is_refused(trained, capsys, verb, options):
+    with pytest.raises(SystemExit, match="2"):
+        main([verb, *(("--pairs", "p.fits") if verb == "train" else IMAGES), *MADE, *options])
+    assert f"unrecognized arguments: {options[0]}" in capsys.readouterr().err
+    assert not trained
+
+
+def test_an_evaluation_takes_all_options_that_it_has(monkeypatch):
+    asked = []
+    monkeypatch.setattr("radiounet.running.model_verbs.run_stage", lambda args, work, **_: work())
+    monkeypatch.setattr(runs, "run_evaluation", lambda *given: asked.append(given[2]))
+    given = ("--tile-px", "64", "--core-px", "32", "--max-false-per-deg2", "1", "--compare", "a", "b")
+    main(["evaluate", *IMAGES, *MADE, *given])
+    assert asked == [TrainOptions(tile_px=64, core_px=32, max_false_per_deg2=1, compare=["a", "b"])]
+
+
 def test_pairs_are_read_from_files(tmp_path, trained):
     (tmp_path / "pairs.txt").write_text("a b.fits:mask.fits\n\né.fits\r\n", encoding="utf-8")
     listed = f"@{tmp_path}/pairs.txt"
