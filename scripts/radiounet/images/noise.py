@@ -75,7 +75,7 @@ def in_threads(
 
 
 def _threads() -> int:
-    """Threads for one image: at most those that Snakemake gives a job, by ``OMP_NUM_THREADS``."""
+    """Number of threads for one image, at most ``OMP_NUM_THREADS``, which Snakemake sets for each job."""
     cores = len(os.sched_getaffinity(0))
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(int(given) if given.isdecimal() and int(given) else cores, cores, MOST_THREADS)

@@ -21,7 +21,7 @@ was rejected, and how the run was made. What an earlier call has made is kept wh
 SITE_EXAMPLES = """
 radiounet site results/dr2 --out publication
 radiounet site OUT --out publication
-radiounet site results/dr3 --out publication --aladin node_modules/aladin-lite/dist/aladin.umd.cjs
+radiounet site results/dr3 --out publication --aladin node_modules/aladin-lite/dist/aladin.js
 """
 
 

@@ -24,7 +24,13 @@ from radiounet.settings.section import (
 class DownloadOptions(Section):
     """How files are fetched."""
 
-    timeout_s: float = Field(60.0, gt=0, le=86_400, description="longest silence of a server, s")
+    timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="longest silence of a server, and longest time for which a download may average below "
+        "1 kB/s, s",
+    )
     attempts: int = Field(6, ge=1, le=1000, description="attempts per file within one job")
     backoff_s: float = Field(
         1.0, ge=0, le=86_400, description="first pause between attempts, doubles, with jitter, s"

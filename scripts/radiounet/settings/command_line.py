@@ -15,6 +15,8 @@ from radiounet.settings.config import Config, load_config
 from radiounet.settings.config_faults import explain, model_in
 from radiounet.settings.section import Section, merged
 
+UNIONS = (types.UnionType, typing.Union)
+
 
 def schema_text() -> str:
     """JSON schema of the configuration, as kept in ``workflow/schemas``."""
@@ -49,8 +51,9 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
         if nested and typing.get_origin(field.annotation) is None:
             lines += _reference(inner, f"{prefix}{name}.")
             continue
-        default = _default(field)
-        lines.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+        values = ", ".join(f"`{one}`" for one in _choices(field.annotation))
+        about = f"{field.description}; allowed: {values}" if values else field.description
+        lines.append(f"| `{prefix}{name}` | {_default(field)} | {about} |")
         if nested:
             many = containers.get(typing.get_origin(field.annotation), "")
             lines += _reference(inner, f"{prefix}{name}{many}.")
@@ -88,9 +91,7 @@ def add_options(parser: argparse.ArgumentParser, section: type[Section], *only: 
             action="extend" if many == "+" and not field.default else "store",
             default=field.default,
             help=_help(field),
-            choices=typing.get_args(field.annotation)
-            if typing.get_origin(field.annotation) is Literal
-            else None,
+            choices=_choices(field.annotation) or None,
         )
 
 
@@ -102,13 +103,21 @@ def _help(field: FieldInfo) -> str:
     )
 
 
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """Values that are allowed, but None; empty where they are not listed."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in UNIONS:
+        return tuple(value for one in args for value in _choices(one))
+    return args if origin is Literal else ()
+
+
 def _option_type(annotation: Any) -> tuple[Any, int | str | None]:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is tuple:
         return args[0], len(args)
     if origin is list:
         return _option_type(args[0])[0], "+"
-    if origin in (types.UnionType, typing.Union, typing.Annotated):
+    if origin in (*UNIONS, typing.Annotated):
         return _option_type(args[0])
     is_section = isinstance(annotation, type) and issubclass(annotation, Section)
     if origin is Literal or is_section:  # a section by its short form

@@ -18,4 +18,4 @@ class LimitOptions(Section):
     )
     axis_ratio: FractionRange = Field((0.5, 1.0), description="minor over major axis of mock halos")
     relics: bool = Field(True, description="add mock relics at R500 too")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="of all random numbers")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the random numbers that place the mocks")

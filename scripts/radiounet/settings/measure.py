@@ -29,7 +29,7 @@ class MeasureOptions(Section):
     spectral_index: float = Field(
         -1.3, ge=-4, le=1, description="alpha of S ~ nu^alpha, for flux densities and powers at 150 MHz"
     )
-    spectral_index_error: float = Field(0.4, ge=0, le=4, description="its error")
+    spectral_index_error: float = Field(0.4, ge=0, le=4, description="error of spectral_index")
     h0: float = Field(70.0, ge=20, le=200, description="Hubble constant, km/s/Mpc")
     omega_m: float = Field(0.3, gt=0, lt=1, description="matter density of the flat cosmology")
     unit: list[str] = Field(

@@ -56,7 +56,13 @@ class MosaicOptions(Section):
         "null: one number, from the central box",
     )
     rms_box_px: int = Field(1500, ge=10, le=100_000, description="central box for a field's noise, px")
-    clip_rms: float = Field(5.0, gt=1, le=1000, description="clipping about zero for that noise, rms")
+    clip_rms: float = Field(
+        5.0,
+        gt=1,
+        le=1000,
+        description="pixels farther from zero than this many rms are clipped when the noise of a field is "
+        "measured",
+    )
     facets: FieldFile | None = Field(
         None,
         description="a field's facets (DDFacet's *.tessel.reg), a path with {field}; null: none",
@@ -77,8 +83,8 @@ class MosaicOptions(Section):
     )
     blank: Literal["survey", "none", "circle", "cell"] = Field(
         "survey",
-        description="what to blank: all beyond the circle in the square, all beyond the cell, nothing; "
-        "survey: as the release says (DR2: circle; DR3: nothing, since its squares are context)",
+        description="none: nothing is blanked; circle: pixels outside the circle inscribed in the mosaic; "
+        "cell: pixels outside its cell; survey: as the release (DR2 circle, DR3 none)",
     )
     missing_field: Literal["skip", "reject"] = Field(
         "skip", description="a field that is missing: go on without it, or reject the mosaic"
@@ -95,7 +101,9 @@ class MosaicSource(Section):
     """Where the mosaics come from."""
 
     source: Literal["published", "fields", "images"] = Field(
-        "published", description="the survey's 20 arcsec mosaics, mosaics made here, or own images"
+        "published",
+        description="published: mosaics of the survey; fields: mosaics made here from fields; "
+        "images: your own images",
     )
     images: list[OwnImage] = Field([], description="own images, for source images")
     field_radius_deg: float = Field(

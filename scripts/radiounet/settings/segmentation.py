@@ -24,8 +24,8 @@ class Segmentation(Section):
     )
     precision: Literal["float32", "tf32", "bfloat16"] | None = Field(
         None,
-        description="of the network's multiplications; tf32 on a GPU only; null: the model's own, "
-        "which is computed in float32 where the processor does not multiply bfloat16",
+        description="precision of the network: float32, tf32 (GPU only) or bfloat16; null: that of the "
+        "model, or float32 if the processor does not support bfloat16",
     )
     mosaics_per_job: int = Field(
         24,

@@ -259,7 +259,7 @@ class Transfer:
 
 @cache
 def _boot() -> str:
-    """What tells one start of a machine from all others; empty where the system does not say."""
+    """Identifier of the current boot; empty if the system provides none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:

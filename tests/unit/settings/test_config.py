@@ -219,12 +219,35 @@ def test_option_out_of_range_is_a_configuration_error():
         options_from(parser.parse_args(["--omega-m", "1.5"]), MeasureOptions)
 
 
-def test_option_outside_its_choices_is_refused(capsys):
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        (MosaicOptions, "--missing-field", "ignore"),
+        (Segmentation, "--precision", "float31"),
+        (TrainOptions, "--loss", "dice"),
+    ],
+)
+def test_option_outside_its_choices_is_refused(capsys, section, option, value):
     parser = argparse.ArgumentParser()
-    add_options(parser, MosaicOptions)
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--missing-field", "ignore"])
-    assert "invalid choice: 'ignore'" in capsys.readouterr().err
+    add_options(parser, section)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args([option, value])
+    assert f"argument {option}: invalid choice: '{value}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("on_reject", "allowed: `continue`, `stop`"),
+        ("only", "allowed: `rejected`"),
+        ("segmentation.precision", "allowed: `float32`, `tf32`, `bfloat16`"),
+        ("releases.NAME.cells", "allowed: `pointing`, `healpix`, `images`"),
+        ("segmentation.batch", None),
+    ],
+)
+def test_the_reference_lists_the_values_of_an_option_once(key, values):
+    (line,) = [line for line in reference_text().splitlines() if line.startswith(f"| `{key}` |")]
+    assert line.endswith(f"; {values} |") if values else "allowed:" not in line
 
 
 def test_help_shows_description_and_default():
