@@ -58,7 +58,9 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
         "--pair", type=whole(0), required=True, help="number of the pair, which is also its seed"
     )
     parser.add_argument(
-        "--out", required=True, help="FITS file: image, truth, noise, objects, causes, clusters"
+        "--out",
+        required=True,
+        help="FITS file to write: image, TRUTH, RMS, OBJECTS, CAUSE, CLASSES, CLUSTERS, OBJECT_LIST",
     )
 
 
