@@ -1,5 +1,6 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
 FOOTPRINT_NSIDE = 8192
+ROUNDING = 1e-6
+"""What floating point may lack of a full unit of the last digit of a name, units."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +158,12 @@ def touches_blank(y: np.ndarray, x: np.ndarray, data: np.ndarray) -> bool:
 
 def designation(place: SkyCoord) -> str:
     """Name from truncated coordinates, ``RUN JHHMMSS.s+DDMMSS`` (IAU rules)."""
-    ra = place.ra.to_string("hourangle", sep="", precision=4, pad=True)[:8]
-    dec = place.dec.to_string("deg", sep="", precision=3, pad=True, alwayssign=True)[:7]
-    return f"RUN J{ra}{dec}"
+    tenths = math.floor(place.ra.hour * 36_000 + ROUNDING) % 864_000
+    dec = float(place.dec.deg) * 3600
+    arcsec = math.floor(abs(dec) + ROUNDING)
+    right = f"{tenths // 36_000:02}{tenths // 600 % 60:02}{tenths // 10 % 60:02}.{tenths % 10}"
+    up = f"{arcsec // 3600:02}{arcsec // 60 % 60:02}{arcsec % 60:02}"
+    return f"RUN J{right}{'-' if dec < -ROUNDING else '+'}{up}"
 
 
 def find_islands(

@@ -236,3 +236,20 @@ def test_largest_size(y, x, size):
 )
 def test_designation_truncates(ra, dec, name):
     assert designation(SkyCoord(ra, dec)) == name
+
+
+@pytest.mark.parametrize(
+    ("ra_deg", "dec_deg", "name"),
+    [
+        (359.99999985, 10.0, "RUN J235959.9+100000"),
+        (0.4999999, 10.0, "RUN J000159.9+100000"),  # 0.4999999 deg are 119.999976 s
+        (14.99999999, -10.999999, "RUN J005959.9-105959"),
+        (14.99999999999, 89.9999999, "RUN J010000.0+895959"),  # floating point lacks this much
+        (360 - 1e-12, 1.0 - 1e-13, "RUN J000000.0+010000"),
+        (180.0, -1e-13, "RUN J120000.0+000000"),
+        (180.0, -0.0001, "RUN J120000.0-000000"),
+        (180.0, 90.0, "RUN J120000.0+900000"),
+    ],
+)
+def test_designation_is_not_rounded_to_full_units(ra_deg, dec_deg, name):
+    assert designation(SkyCoord(ra_deg, dec_deg, unit="deg")) == name
