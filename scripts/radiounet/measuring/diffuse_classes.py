@@ -73,7 +73,8 @@ class Place:
     distance_r500 : float
         Centroid from the cluster's centre, R500.
     tangential_deg : float
-        Angle of the long axis from the direction to the centre: 0 radial, 90 tangential.
+        Angle of the long axis from the direction to the centre: 0 radial, 90 tangential; NaN without
+        a long axis.
     """
 
     distance_r500: float
@@ -206,7 +207,9 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
         return Decision("U", f"by its form alone: neither an exponential profile nor elongated, {form}")
     where = f"centroid at {place.distance_r500:.2f} R500"
     profile = "exponential profile" if measured.is_profile else "no good exponential fit"
-    turned = f"long axis {place.tangential_deg:.0f} deg from radial"
+    turned = "no long axis"
+    if np.isfinite(place.tangential_deg):
+        turned = f"long axis {place.tangential_deg:.0f} deg from radial"
     is_round, near = shape.axis_ratio < ELONGATED, place.distance_r500 < OFFSET_HALO_R500
     if place.distance_r500 < HALO_R500 or (near and is_round):
         return Decision("cRH", f"{where}; {form}; {profile}")
