@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 from astropy.table import Table
@@ -18,7 +18,7 @@ from radiounet.measuring.columns import PAGE, make_table, unmeasured_cluster
 from radiounet.measuring.duplicates import Names, drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
 from radiounet.survey.cluster_tables import list_provenance, log_notes
-from radiounet.survey.survey import Cluster, Survey
+from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
@@ -79,16 +79,24 @@ def _merged(kind: str, tables: Sequence[MosaicTable], rejected: int) -> Table:
     return merged
 
 
-def _with_kept_names(table: MosaicTable, names: Names) -> MosaicTable:
-    """Clusters with the names of islands that the catalogue of islands has, whichever mosaic shows them."""
+def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str]) -> MosaicTable:
+    """Clusters with the names of islands that the catalogue of islands has, whichever mosaic shows them.
+
+    A note names those that it does not have.
+    """
     prints = table.meta.get("island_footprints", {})
     kept = {name: _kept_name(name, pixels, names) for name, pixels in prints.items()}
     named = re.compile("|".join(map(re.escape, kept)))
     rows = []
     for row in table.rows:
-        listed = dict.fromkeys(kept.get(one, one) for one in str(row["islands"]).split("; "))
+        listed = dict.fromkeys(kept.get(one, one) for one in filter(None, str(row["islands"]).split("; ")))
         reason = named.sub(lambda found: kept[found[0]], row["reason"]) if kept else row["reason"]
-        rows.append(row | {"reason": reason, "islands": "; ".join(listed)})
+        lost, why = [one for one in listed if one not in catalogued], ""
+        if lost:
+            shown = f"{', '.join(lost)} on {row['mosaic']}"
+            why = f"not in the catalogue of islands, as no mosaic lists it in its own cell: {shown}"
+        held = "; ".join(one for one in listed if one in catalogued)
+        rows.append(row | {"reason": reason, "islands": held, "note": join_notes(row["note"], why)})
     return MosaicTable(rows, table.meta)
 
 
@@ -139,7 +147,8 @@ def join_limits(
     """Tables of clusters with the limits that were measured on the same mosaic, by name and position.
 
     The upper limit of a cluster is the flux density at which nine of ten mock halos are found, where
-    the mask holds nothing inside R500.
+    no mask holds anything inside R500, be it that of the mosaics that own the sky or of the cluster's
+    own mosaic, and no halo was measured.
     """
     return [
         one if isinstance(one, Rejection) or isinstance(limit, Rejection) else _with_limits(one, limit)
@@ -156,7 +165,8 @@ def _with_limits(table: MosaicTable, limits: MosaicTable) -> MosaicTable:
         found = waiting[_place_of(row)]
         limit = found.popleft() if found else {}
         joined = row | {name: value for name, value in limit.items() if name in row}
-        if joined["mask_fraction"] == 0 and np.isfinite(joined["flux_90_mjy"]):
+        is_empty = joined["mask_fraction"] == 0 and not limit.get("detected")
+        if is_empty and np.isnan(joined["halo_flux_mjy"]) and np.isfinite(joined["flux_90_mjy"]):
             joined |= {"upper_limit_mjy": joined["flux_90_mjy"], "flag_upper_limit": True}
         rows.append(joined)
     return MosaicTable(rows, table.meta)
@@ -183,9 +193,10 @@ def merge_run(
     rejections : list of Rejection
     """
     islands, rejections, names = merge_islands(tables["islands"])
-    limits = tables.get("limits")
+    limits, catalogued = tables.get("limits"), set(islands["name"].tolist())
     clusters = [
-        one if isinstance(one, Rejection) else _with_kept_names(one, names) for one in tables["clusters"]
+        one if isinstance(one, Rejection) else _with_kept_names(one, names, catalogued)
+        for one in tables["clusters"]
     ]
     measured, rejected = merge_tables("clusters", join_limits(clusters, limits) if limits else clusters)
     rejections += rejected

@@ -127,12 +127,12 @@ class ClusterMeter:
         beam-averaged probability where the card has no calibration); an aperture
         without data has NaN, and no cut-out.
         """
-        parts = [
-            part
+        parts = {
+            name: part
             for name, one in self._mosaics.items()
             if (part := self._collect(cluster, name, one)) is not None
-        ]
-        one = _join(parts)
+        }
+        one = _join(list(parts.values()))
         full = np.pi * cluster.r500_arcmin**2
         p_beam_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
@@ -161,7 +161,8 @@ class ClusterMeter:
             share = self._options.host_share
             p_diffuse = float(self._host_calibration.probability(features[None], share)[0])
         row["p_diffuse"] = p_diffuse
-        box, own = box_around(self._plane, cluster, RELIC_R500), self._own_coverage(cluster)
+        own, masked = self._own_aperture(cluster)
+        box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not own > 0:
             why = "its own mosaic has no data inside R500"
             row |= {"class": "N/A", "reason": why, "note": join_notes(cluster.note, why)}
@@ -173,20 +174,36 @@ class ClusterMeter:
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover only the {100 * own:.0f} % of R500 on its own mosaic"
             row["note"] = join_notes(str(row["note"]), why)
+        if masked.size and not one.in_mask.any():
+            owners = ", ".join(name for name in self._mosaics if self._survey.owned(name, *masked).any())
+            why = f"inside R500 the mask of {mosaic} holds emission, but only on the sky of others "
+            why += f"({owners or 'none of this run'}), whose masks do not"
+            row["note"] = join_notes(str(row["note"]), why)
+        if one.in_mask.any() and not masked.size:
+            owners = ", ".join(name for name, part in parts.items() if part.in_mask.any())
+            why = f"inside R500 only the mask of {owners} holds emission: flux densities and islands are of "
+            row["note"] = join_notes(str(row["note"]), f"{why}{mosaic}")
         return row, StoredCutout.of(cutout, pixels)
 
-    def _own_coverage(self, cluster: Cluster) -> float:
-        """Part of the aperture for which the cluster's own mosaic has data, whoever owns it."""
-        part = box_around(self._plane, cluster)
+    def _own_aperture(self, cluster: Cluster) -> tuple[float, np.ndarray]:
+        """Part of the aperture for which the cluster's own mosaic has data, whoever owns it.
+
+        And the right ascensions and declinations that its mask holds there, ``[2, pixel]``.
+        """
+        part, nowhere = box_around(self._plane, cluster), np.empty((2, 0))
         if part is None:
-            return 0.0
+            return 0.0, nowhere
         y, x = np.nonzero(np.isfinite(self._plane.data[part]))
         y, x = y + part[0].start, x + part[1].start
         if not y.size:
-            return 0.0
-        inside = np.hypot(*offset_arcmin(cluster, *to_sky(self._plane.wcs, x, y))) <= cluster.r500_arcmin
+            return 0.0, nowhere
+        ra, dec = to_sky(self._plane.wcs, x, y)
+        inside = np.hypot(*offset_arcmin(cluster, ra, dec)) <= cluster.r500_arcmin
         area = self._plane.relative_area(y[inside], x[inside]).sum() if inside.any() else 0.0
-        return float(area * (self._plane.pixel_arcsec / 60) ** 2 / (np.pi * cluster.r500_arcmin**2))
+        masked = inside & (self._own.mask[y, x] == 1)
+        full = np.pi * cluster.r500_arcmin**2
+        places = np.stack([ra[masked], dec[masked]])
+        return float(area * (self._plane.pixel_arcsec / 60) ** 2 / full), places
 
     def _features(self, one: _Aperture, r500_arcmin: float, coverage: float, galactic: bool) -> np.ndarray:
         return measure_aperture(

@@ -137,7 +137,7 @@ ISLANDS = {
         "Long over short axis (fit_axis_ratio: short over long), by second moments with the beam",
     ),
     "position_angle_deg": Column(
-        float, "deg", "pos.posAng", "Position angle of the long axis, north to east", 1
+        float, "deg", "pos.posAng", "Position angle of the long axis, north to east; NaN without one", 1
     ),
     "p_mean": Column(float, None, "stat.probability;stat.mean", "Mean probability of diffuse emission"),
     "p_max": Column(float, None, "stat.probability;stat.max", "Largest probability of diffuse emission"),
@@ -274,7 +274,7 @@ CLUSTERS = {
     "island_count": Column(
         int, None, "meta.number", "Own islands on its mosaic: centred within 1.5 R500, or reaching into R500"
     ),
-    "islands": Column(str, None, "meta.id.assoc", "Names of the own islands, separated by semicolons"),
+    "islands": Column(str, None, "meta.id.assoc", "Own islands in the catalogue of islands, NAME; ..."),
     "island_distance_arcmin": Column(
         float, "arcmin", "pos.angDistance", "Distance of the nearest masked pixel inside R500"
     ),
@@ -295,10 +295,10 @@ CLUSTERS = {
         float,
         "mJy",
         f"{_FLUX};stat.max",
-        "Upper limit on the flux density of a halo: flux_90_mjy, where the mask is empty inside R500",
+        "Upper limit on a halo's flux density: flux_90_mjy where no mask holds anything inside R500",
     ),
     "flag_upper_limit": _flag("There is an upper limit"),
-    "note": Column(str, None, "meta.note", "Why the cluster was not measured, or what of it was not used"),
+    "note": Column(str, None, "meta.note", "Why not measured, what was not used, or how mosaics differ"),
     "other_names": Column(str, None, "meta.id", "Names in the other input catalogues, LIST: NAME; ..."),
 }
 LIMITS = {

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from radiounet.measuring.cutouts import RADIO_GALAXY
 from radiounet.measuring.objects import MeasuredObject
@@ -44,7 +45,7 @@ such class."""
 RADIO_PROBABLE = 0.5
 """Mean probability of a radio galaxy in an island that has one."""
 DYNAMIC_RANGE = 1000.0
-"""An island fainter by this than a pixel of the image within `NEAR_BEAMS` may be an artefact."""
+"""An island fainter by this than a pixel of the image within `NEAR_BEAMS` of it may be an artefact."""
 NEAR_BEAMS = 15.0
 AGN_SHARE = 0.5
 """Flux density of sources in the middle of an island, over that of the island."""
@@ -73,7 +74,8 @@ class Place:
     distance_r500 : float
         Centroid from the cluster's centre, R500.
     tangential_deg : float
-        Angle of the long axis from the direction to the centre: 0 radial, 90 tangential.
+        Angle of the long axis from the direction to the centre: 0 radial, 90 tangential; NaN without
+        a long axis.
     """
 
     distance_r500: float
@@ -97,7 +99,7 @@ def island_flags(
     ----------
     class_means : dict
         Mean probability of the other classes; empty for a network without classes, for which
-        low Galactic latitude and a wide island stand for Galactic emission.
+        low Galactic latitude and a large extent stand for Galactic emission.
     touches, shares : bool
         It reaches the edge of the data; it was cut from a region that other islands share.
     """
@@ -106,7 +108,7 @@ def island_flags(
     level = np.abs(cutout.mosaic.level[cutout.part][island]) / cutout.rms[island]
     flux = measured.flux.flux_jy
     return {
-        "galactic": low_latitude and _is_wide(measured)
+        "galactic": low_latitude and measured.shape.extent_arcmin > GALACTIC_ARCMIN
         if galactic is None
         else galactic > GALACTIC_ALONE
         or _is_galactic(measured, class_means)
@@ -132,26 +134,25 @@ def _is_galactic_around(measured: MeasuredObject) -> bool:
     return not probability.size or bool(probability.mean() > 255 * GALACTIC_AROUND)
 
 
-def _is_wide(measured: MeasuredObject) -> bool:
-    """Whether an island is as wide as Galactic emission, `GALACTIC_ARCMIN` or more."""
-    sides = [np.ptp(one) for one in np.nonzero(measured.island)]
-    return bool(max(sides) * measured.cutout.pixel_arcsec / 60 > GALACTIC_ARCMIN)
-
-
 def _near_bright_source(measured: MeasuredObject) -> bool:
-    """Whether the image within `NEAR_BEAMS` is `DYNAMIC_RANGE` times as bright as the island's residual.
+    """Whether the image within `NEAR_BEAMS` of an island is `DYNAMIC_RANGE` times as bright as its residual.
 
     On the whole mosaic, as the cut-out of an island does not reach so far.
     """
-    cutout, plane = measured.cutout, measured.cutout.mosaic.plane.data
-    radius = NEAR_BEAMS * cutout.mosaic.beam_px + np.sqrt(measured.island.sum() / np.pi)
-    centre = cutout.origin + [measured.shape.y, measured.shape.x]
-    rows, columns = (slice(max(int(place - radius), 0), int(place + radius) + 2) for place in centre)
-    y, x = np.ogrid[rows, columns]
-    around = plane[rows, columns]
-    near = np.hypot(y[: len(around)] - centre[0], x[:, : around.shape[1]] - centre[1]) < radius
+    cutout, mosaic = measured.cutout, measured.cutout.mosaic
     brightest = float(cutout.filled[measured.island].max(initial=0))
-    return bool(np.nanmax(around[near], initial=0) > DYNAMIC_RANGE * brightest > 0)
+    if not brightest > 0:
+        return False
+    pixels = np.argwhere(measured.island) + cutout.origin
+    reach = NEAR_BEAMS * mosaic.beam_px
+    (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0) + 1
+    rows, columns = mosaic.around((slice(top, bottom), slice(left, right)), reach)
+    bright = np.argwhere(mosaic.plane.data[rows, columns] > DYNAMIC_RANGE * brightest)
+    if not bright.size:
+        return False
+    # a distance transform of a mosaic would take gigabytes, and bright pixels are few
+    distances, _ = KDTree(bright + [rows.start, columns.start]).query(pixels, distance_upper_bound=reach)
+    return bool((distances < reach).any())
 
 
 def classify_island(
@@ -206,7 +207,9 @@ def _by_form(measured: MeasuredObject, place: Place | None) -> Decision:
         return Decision("U", f"by its form alone: neither an exponential profile nor elongated, {form}")
     where = f"centroid at {place.distance_r500:.2f} R500"
     profile = "exponential profile" if measured.is_profile else "no good exponential fit"
-    turned = f"long axis {place.tangential_deg:.0f} deg from radial"
+    turned = "no long axis"
+    if np.isfinite(place.tangential_deg):
+        turned = f"long axis {place.tangential_deg:.0f} deg from radial"
     is_round, near = shape.axis_ratio < ELONGATED, place.distance_r500 < OFFSET_HALO_R500
     if place.distance_r500 < HALO_R500 or (near and is_round):
         return Decision("cRH", f"{where}; {form}; {profile}")

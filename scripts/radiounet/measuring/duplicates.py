@@ -25,7 +25,9 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     Of a group of such islands those of one mosaic stay: the one whose cell owns the
     largest part of the group. So that nothing is lost that it does not show, an island
     of another mosaic stays as well if part of it lies in that one's cell and those kept
-    cover less than half of its footprint.
+    of other mosaics cover less than half of its footprint. It takes the place of smaller
+    ones: those of other mosaics of which it covers at least half are dropped. So no two
+    islands that stay are the same. Islands of one mosaic never drop each other.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def _groups(labels: np.ndarray) -> list[list[int]]:
 def _keep(
     group: Sequence[int], mosaics: Sequence[int], prints: Sequence[set[int]], owned: Sequence[float]
 ) -> list[int]:
-    """Islands of a group that stay.
+    """Islands of a group that stay; of two mosaics no two share half of the smaller one's footprint.
 
     Parameters
     ----------
@@ -89,16 +91,19 @@ def _keep(
         areas[mosaics[island]] += owned[island]
     winner = min(areas, key=lambda number: (-areas[number], number))
     kept = [island for island in group if mosaics[island] == winner]
-    covered = set().union(*(prints[island] for island in kept))
-
-    def share(island: int) -> float:
-        return len(prints[island] & covered) / len(prints[island])
-
-    others = [island for island in group if mosaics[island] != winner and owned[island] > 0]
-    for island in sorted(others, key=lambda island: (-owned[island], island)):
-        if share(island) < 0.5:  # of what has been kept by now
-            kept.append(island)
-            covered |= prints[island]
+    able = [island for island in group if mosaics[island] == winner or owned[island] > 0]
+    able.sort(key=lambda island: (-owned[island], island))
+    is_settled = False
+    while not is_settled:  # a place is only taken by a larger island, so this ends
+        is_settled = True
+        for island in (one for one in able if one not in kept):
+            beside = [one for one in kept if mosaics[one] != mosaics[island]]
+            covered = prints[island] & set().union(*(prints[one] for one in beside))
+            if 2 * len(covered) >= len(prints[island]):
+                continue
+            replaced = [one for one in beside if 2 * len(prints[one] & prints[island]) >= len(prints[one])]
+            kept = [one for one in kept if one not in replaced] + [island]
+            is_settled &= not replaced  # nothing may be lost that only those covered
     return kept
 
 

@@ -1,5 +1,6 @@
 """The islands of a mask: measured, and cut to the cell of their mosaic."""
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cu
 from radiounet.measuring.diffuse_classes import FLAGS, classify_island, island_flags
 from radiounet.measuring.objects import measure_object
 from radiounet.measuring.rows import class_columns, class_means, fit_row, flux_columns, notes_of
-from radiounet.measuring.shapes import largest_size_px, on_sky_arcmin
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
 FOOTPRINT_NSIDE = 8192
+ROUNDING = 1e-6
+"""What floating point may lack of a full unit of the last digit of a name, units."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,8 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
     y, x = np.stack(np.nonzero(island)) + cutout.origin[:, None]
     plane, shape = mosaic.plane, measured.shape
     chance = mosaic.probability[y, x].astype(np.float64)
-    centre_y, centre_x, place = island_centre(mosaic, y, x)
+    _, _, place = island_centre(mosaic, y, x)
     latitude = float(place.galactic.b.deg)
-    centre = np.array([centre_y, centre_x]) - cutout.origin
-    east, north = on_sky_arcmin(cutout, y - centre_y, x - centre_x, centre)
-    side = plane.pixel_arcsec / 60
     means = class_means(cutout, island)
     low = abs(latitude) < options.galactic_latitude_deg
     flags = island_flags(measured, means, low, touches_blank(y, x, plane.data), shares)
@@ -123,8 +122,8 @@ def _measure(cutout: Cutout, island: np.ndarray, shares: bool, options: MeasureO
         "dec_deg": float(place.dec.deg),
         "class": decision.label,
         "reason": decision.reason,
-        "area_arcmin2": float(plane.relative_area(y, x).sum()) * side**2,
-        "extent_arcmin": largest_size_px(north / side, east / side) * side,
+        "area_arcmin2": float(plane.relative_area(y, x).sum()) * (plane.pixel_arcsec / 60) ** 2,
+        "extent_arcmin": shape.extent_arcmin,
         "las_arcmin": shape.las_arcmin,
         "width_arcmin": shape.width_arcmin,
         "axis_ratio": shape.axis_ratio,
@@ -155,9 +154,12 @@ def touches_blank(y: np.ndarray, x: np.ndarray, data: np.ndarray) -> bool:
 
 def designation(place: SkyCoord) -> str:
     """Name from truncated coordinates, ``RUN JHHMMSS.s+DDMMSS`` (IAU rules)."""
-    ra = place.ra.to_string("hourangle", sep="", precision=4, pad=True)[:8]
-    dec = place.dec.to_string("deg", sep="", precision=3, pad=True, alwayssign=True)[:7]
-    return f"RUN J{ra}{dec}"
+    tenths = math.floor(place.ra.hour * 36_000 + ROUNDING) % 864_000
+    dec = float(place.dec.deg) * 3600
+    arcsec = math.floor(abs(dec) + ROUNDING)
+    right = f"{tenths // 36_000:02}{tenths // 600 % 60:02}{tenths // 10 % 60:02}.{tenths % 10}"
+    up = f"{arcsec // 3600:02}{arcsec // 60 % 60:02}{arcsec % 60:02}"
+    return f"RUN J{right}{'-' if dec < -ROUNDING else '+'}{up}"
 
 
 def find_islands(

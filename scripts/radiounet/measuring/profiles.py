@@ -1,10 +1,9 @@
 """Exponential profiles of halos, fitted to an image with the beam.
 
-``I(r) = I0 exp(-r / r_e)`` (Murgia et al. 2009, A&A 499, 679), circular or elliptical, as `Halo-FDCA`
-fits it (Boxelaar et al. 2021, Astronomy and Computing 35, 100464); by least squares instead of a
-Markov chain, which takes a second instead of minutes. The total flux density of the elliptical one is
-``2 pi I0 a b`` over the beam area, of which ``1 - 4 exp(-3)``, or 0.80, lies within three e-folding
-radii.
+``I(r) = I0 exp(-r / r_e)`` (Murgia et al. 2009, A&A 499, 679), elliptical, as `Halo-FDCA` fits it
+(Boxelaar et al. 2021, Astronomy and Computing 35, 100464); by least squares instead of a Markov chain,
+which takes a second instead of minutes. The total flux density is ``2 pi I0 a b`` over the beam area, of
+which ``1 - 4 exp(-3)``, or 0.80, lies within three e-folding radii.
 """
 
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ class ExponentialFit:
     radius_px, radius_error_px : float
         E-folding radius: the geometric mean of both axes.
     ratio : float
-        Minor over major axis; 1 for a circular fit.
+        Minor over major axis.
     angle_deg : float
         From the y axis towards smaller x, which is position angle where north is up.
     total, total_error : float
@@ -87,7 +86,6 @@ def fit_exponential(
     used: np.ndarray,
     covariance: np.ndarray,
     start: tuple[float, float, float],
-    elliptical: bool = True,
 ) -> ExponentialFit | None:
     """Fit an exponential profile.
 
@@ -102,7 +100,6 @@ def fit_exponential(
         are independent.
     start : (float, float, float)
         Centre, y and x, and e-folding radius, px.
-    elliptical : bool
 
     Returns
     -------
@@ -126,52 +123,35 @@ def fit_exponential(
     beam = _Beam(data.shape, covariance / step**2)
     peak = max(float(np.percentile(data[near], 90)), 0.1 * float(np.median(noise)))
     bounds, first = _bounds(centre, start[2] / step, peak, covariance / step**2)
-    free = np.array([True] * 3 + ([True] * 3 if elliptical else [True, False, False]))
-
-    def whole(parameters: np.ndarray) -> np.ndarray:
-        full = first.copy()
-        full[free] = parameters
-        if not elliptical:
-            full[4] = full[3]
-        return full
 
     def residual(parameters: np.ndarray) -> np.ndarray:
-        return ((beam.convolve(_profile(data.shape, whole(parameters))) - data) / noise)[near]
+        return ((beam.convolve(_profile(data.shape, parameters)) - data) / noise)[near]
 
     def slopes(parameters: np.ndarray) -> np.ndarray:
-        one = beam.convolve(_slopes(data.shape, whole(parameters)))[:, near] / noise[near]
-        if not elliptical:
-            one[3] += one[4]  # both axes are one
-        return one[free].T
+        return (beam.convolve(_slopes(data.shape, parameters))[:, near] / noise[near]).T
 
-    fit = optimize.least_squares(
-        residual, first[free], slopes, bounds=bounds[:, free], x_scale="jac", max_nfev=EVALUATIONS
-    )
-    return _result(fit, whole(fit.x), free, bounds, near.sum(), beam_px, step, offset, elliptical)
+    fit = optimize.least_squares(residual, first, slopes, bounds=bounds, x_scale="jac", max_nfev=EVALUATIONS)
+    return _result(fit, bounds, near.sum(), beam_px, step, offset)
 
 
 def _result(
     fit: Any,  # of scipy, which is imported where it fits
-    full: np.ndarray,
-    free: np.ndarray,
     bounds: np.ndarray,
     pixels: int,
     beam_px: float,
     step: int,
     offset: tuple[float, float],
-    elliptical: bool,
 ) -> ExponentialFit:
-    peak, y, x, log_a, log_b, angle = full
-    covariance = np.zeros((6, 6))
-    covariance[np.ix_(free, free)] = beam_px * np.linalg.pinv(fit.jac.T @ fit.jac)
-    to_mean = np.array([0, 0, 0, 0.5, 0.5, 0]) if elliptical else np.array([0, 0, 0, 1.0, 0, 0])
+    peak, y, x, log_a, log_b, angle = fit.x
+    covariance = beam_px * np.linalg.pinv(fit.jac.T @ fit.jac)
+    to_mean = np.array([0, 0, 0, 0.5, 0.5, 0])
     radius = float(np.exp(0.5 * (log_a + log_b)))
     by_total = np.array([1 / max(peak, 1e-30), 0, 0, 0, 0, 0]) + 2 * to_mean
     total = 2 * np.pi * peak * radius**2
     total_error = total * float(np.sqrt(by_total @ covariance @ by_total))
-    chi2 = float(2 * fit.cost / max(pixels - free.sum(), 1))
+    chi2 = float(2 * fit.cost / max(pixels - PARAMETERS, 1))
     # of the places and axes
-    distance = np.minimum(full - bounds[0], bounds[1] - full)[1:5]
+    distance = np.minimum(fit.x - bounds[0], bounds[1] - fit.x)[1:5]
     flag = NOT_CONVERGED * (fit.status <= 0) + AT_BOUND * bool((distance < 1e-3).any())
     flag += FAINT * (not total > FAINT_SNR * total_error) + POOR * (chi2 > POOR_CHI2)
     if log_b > log_a:

@@ -16,6 +16,10 @@ LEVEL_SNR = 3.0
 """Where the largest angular size ends, rms of the smoothed image."""
 SMOOTH_BEAMS = 2.0
 """FWHM of the smoothed image, beams; its rms is that of the image over this."""
+PIXEL_VARIANCE = 1 / 12
+"""Second moment of a square pixel along each axis, px2."""
+LONG = 1.001
+"""Least axis ratio with a long axis; far from its middle, a projection makes a pixel as long as this."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +30,21 @@ class Shape:
     ----------
     y, x : float
         Centroid of the residual in the cut-out, px.
+    extent_arcmin : float
+        Largest size of the pixels with data.
     las_arcmin : float
         Largest size above 3 rms of the image smoothed to two beams; NaN where nothing is.
     width_arcmin : float
         FWHM across the long axis, from second moments, without the beam.
     axis_ratio : float
-        Long over short axis, from second moments, with the beam.
+        Long over short axis, from second moments of square pixels, with the beam; 1 at least.
     angle_deg : float
-        Position angle of the long axis, north to east, 0..180.
+        Position angle of the long axis, north to east, 0..180; NaN where no axis is the long one.
     """
 
     y: float
     x: float
+    extent_arcmin: float
     las_arcmin: float
     width_arcmin: float
     axis_ratio: float
@@ -59,18 +66,22 @@ def island_shape(cutout: Cutout, island: np.ndarray) -> Shape:
         weight = np.ones(y.size)
     centre = np.array([np.average(y, weights=weight), np.average(x, weights=weight)])
     east, north = on_sky_arcmin(cutout, y - centre[0], x - centre[1], centre)
-    moments = np.cov(np.stack([east, north]), aweights=weight) if y.size > 2 else np.zeros((2, 2))
-    (small, large), axes = np.linalg.eigh(moments)
     dy, dx = np.eye(2)
-    across = axes[:, 0] @ on_sky_arcmin(cutout, dy, dx, centre)
-    beam = across @ cutout.covariance @ across
+    offsets, pixel = np.stack([east, north]), on_sky_arcmin(cutout, dy, dx, centre)
+    # without the variance of a pixel a line would have no width
+    moments = (weight * offsets) @ offsets.T / weight.sum() + PIXEL_VARIANCE * pixel @ pixel.T
+    (small, large), axes = np.linalg.eigh(moments)
+    across = axes[:, 0] @ pixel
+    blur = across @ (cutout.covariance + PIXEL_VARIANCE * np.eye(2)) @ across
+    ratio = float(np.sqrt(large / small))
     return Shape(
         float(centre[0]),
         float(centre[1]),
         largest_size(cutout, inside, centre),
-        float(np.sqrt(max(small - beam, 0)) / FWHM_TO_SIGMA),
-        float(np.sqrt(large / max(small, 1e-9 * large, 1e-12))),
-        float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180),
+        largest_size(cutout, inside & (smoothed_snr(cutout) > LEVEL_SNR), centre),
+        float(np.sqrt(max(small - blur, 0)) / FWHM_TO_SIGMA),
+        ratio,
+        float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180) if ratio > LONG else np.nan,
     )
 
 
@@ -93,9 +104,9 @@ def smoothed_snr(cutout: Cutout) -> np.ndarray:
     return smooth * SMOOTH_BEAMS / cutout.rms
 
 
-def largest_size(cutout: Cutout, inside: np.ndarray, centre: np.ndarray) -> float:
-    """Largest angular size of what lies above `LEVEL_SNR` in a region, arcmin; NaN where nothing does."""
-    y, x = np.nonzero(inside & (smoothed_snr(cutout) > LEVEL_SNR))
+def largest_size(cutout: Cutout, region: np.ndarray, centre: np.ndarray) -> float:
+    """Largest angular size of a region (bool, ``[y, x]``) around a centre, arcmin; NaN if it is empty."""
+    y, x = np.nonzero(region)
     if not y.size:
         return float("nan")
     side = cutout.pixel_arcsec / 60

@@ -148,6 +148,47 @@ def test_two_islands_of_different_cells_are_one_on_a_third_mosaic():
     assert kept(mosaic(island("both", range(10), 0.1, 10.0)), left, right) == [[], ["left"], ["right"]]
 
 
+def test_a_larger_island_takes_the_place_of_one_that_it_contains():
+    small, large = mosaic(island("a", range(10), 1.0, 10.0)), mosaic(island("b", range(30), 0.3, 30.0))
+    assert kept(small, large) == [[], ["b"]]
+    assert kept(large, small) == [["b"], []]
+    # of two pieces of a region it has one, and of the other less than half
+    pieces = mosaic(island("a", range(10), 1.0, 10.0), island("c", range(28, 40), 0.5, 12.0, "a"))
+    assert kept(pieces, large) == [["c"], ["b"]]
+
+
+def test_nothing_is_lost_that_only_the_replaced_island_covered():
+    one = mosaic(island("a", range(10), 1.0, 10.0))
+    other = mosaic(island("b", range(4), 1.0, 4.0), island("c", range(4, 30), 0.1, 26.0))
+    assert kept(one, other) == [[], ["b", "c"]]
+
+
+def test_small_islands_of_one_mosaic_on_one_pixel_both_stay():
+    one = mosaic(island("a", range(8), 1.0, 8.0))
+    pieces = [island(name, pixels, 1.0, 1.0, "b") for name, pixels in (("b", [0]), ("c", [20]), ("d", [20]))]
+    assert kept(one, mosaic(*pieces)) == [["a"], ["c", "d"]]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_of_what_several_mosaics_show_all_is_kept_and_nothing_twice(seed):
+    rng = np.random.default_rng(seed)
+    prints, mosaics = {}, []
+    for letter in "abc":
+        ends = np.unique(rng.integers(0, 60, 8)).tolist()
+        for start, stop in zip(ends[::2], ends[1::2], strict=False):
+            prints[f"{letter}{start}"] = set(range(start, stop))
+        names = [name for name in prints if name[0] == letter]
+        owned, parent = rng.uniform(0.05, 1, len(names)), names[0] if seed % 2 else None
+        islands = [(name, sorted(prints[name]), part) for name, part in zip(names, owned, strict=True)]
+        mosaics.append(mosaic(*(island(*one, area=float(len(one[1])), parent=parent) for one in islands)))
+    left = [name for one in kept(*mosaics) for name in one]
+    for name, pixels in prints.items():
+        others = [prints[one] for one in left if one[0] != name[0]]
+        assert name in left or 2 * len(pixels & set().union(*others)) >= len(pixels)
+        if name in left:
+            assert all(2 * len(pixels & other) < min(len(pixels), len(other)) for other in others)
+
+
 def test_a_region_is_named_after_an_island_that_stays(tmp_path):
     one = [
         island("a", range(6), 0.2, 6.0, "a", mosaic="P1", p_max=0.9),
@@ -242,8 +283,8 @@ def merged(walk, tmp_path_factory):
         write_json(products.left_out("P4"), without)
     write_rejected(products.left_out("P3"), MADE["rejections"]["P3"])
     copy_of(products, ("islands", "P3"), ("clusters", "P3"), ("mask", "P4"), ("field_source", "P10+20"))
-    found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")
-    blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=np.nan, flux_err_mjy=np.nan)
+    found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1", islands="b")
+    blank = found | {"name": "Abell 2", "ra_deg": 10.0, "flux_mjy": np.nan, "flux_err_mjy": np.nan}
     meta = MADE["clusters"].meta
     write_ecsv(products.clusters("P1"), make_table("clusters", [found, blank], meta))
     write_ecsv(products.clusters("P2"), make_table("clusters", [], meta))
@@ -269,8 +310,8 @@ def expected_rows(kind, suffix):
         c = a_row("islands", name="c", parent="c", flag_edge=True)
         rows = [island("a", [], 0.9)[0], island("b", [], 1.0)[0], c]
     elif kind == "clusters":
-        blank = a_row("clusters", name="Abell 2", ra_deg=10.0, mosaic="P1", flux_mjy=None, flux_err_mjy=None)
-        rows = [blank, a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1")]
+        found = a_row("clusters", name="Abell 1", ra_deg=20.0, mosaic="P1", islands="b")
+        rows = [found | {"name": "Abell 2", "ra_deg": 10.0, "flux_mjy": None, "flux_err_mjy": None}, found]
     else:
         rows = [vars(MADE["rejections"][name]) for name in ("P10+20", "P12", "P13", "P3", "P4")]
     return [plain(kind, row, suffix) for row in rows]

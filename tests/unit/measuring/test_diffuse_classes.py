@@ -100,6 +100,15 @@ def test_a_radial_bar_is_uncertain():
     assert "not tangential, as a relic is" in row["reason"]
 
 
+def test_an_island_of_one_pixel_has_no_long_axis():
+    y, x = SHAPES
+    row = measured(1e-4 * ((y == 60) & (x == 0)), beside=halo(60, 0, 6, 3e-4))
+    assert row["class"] == "U"
+    assert row["reason"].startswith(
+        "U: centroid at 0.75 R500: too far out for a halo; axis ratio 1.0; no long"
+    )
+
+
 @pytest.mark.parametrize(
     ("emission", "expected"),
     [

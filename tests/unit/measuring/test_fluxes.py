@@ -195,6 +195,22 @@ def test_limits_are_joined_by_name_and_position():
     assert table.rows[0]["upper_limit_mjy"] == 9.0
 
 
+@pytest.mark.parametrize(
+    ("detected", "halo_flux_mjy", "limit_mjy"),
+    [(False, np.nan, 9.0), (True, np.nan, np.nan), (False, 8.8, np.nan), (True, 8.8, np.nan)],
+)
+def test_there_is_no_upper_limit_beside_what_the_own_mosaic_shows(detected, halo_flux_mjy, limit_mjy):
+    """On sky of a neighbour, so that `mask_fraction` is 0."""
+    place = {"name": "A", "ra_deg": 10.0, "dec_deg": 20.0}
+    cluster = blank_row(CLUSTERS, mask_fraction=0.0, halo_flux_mjy=halo_flux_mjy, **place)
+    limit = blank_row(LIMITS, flux_90_mjy=9.0, detected=detected, **place)
+    (table,) = join_limits([MosaicTable([cluster], {})], [MosaicTable([limit], {})])
+    (row,) = table.rows
+    assert row["upper_limit_mjy"] == pytest.approx(limit_mjy, nan_ok=True)
+    assert row["flag_upper_limit"] is bool(np.isfinite(limit_mjy))
+    assert row["flux_90_mjy"] == 9.0
+
+
 def test_each_image_of_a_cluster_has_its_own_limits_and_each_row_of_a_list_too():
     place = {"name": "A", "ra_deg": 10.0, "dec_deg": 20.0}
     cluster = blank_row(CLUSTERS, mask_fraction=0.0, **place)

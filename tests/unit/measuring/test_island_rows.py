@@ -35,6 +35,13 @@ def mask_of(*parts, n_px=200):
     return mask
 
 
+def turned(angle_deg, n_px):
+    """Places along and across an axis through the middle, px ``[y, x]``."""
+    y, x = np.mgrid[:n_px, :n_px] - (n_px - 1) / 2
+    angle = np.radians(angle_deg)
+    return y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)
+
+
 def test_rectangle():
     plane = a_plane()
     plane.data[50:80, 60:110] += 4e-4
@@ -192,6 +199,37 @@ def test_low_latitude_and_width_stand_for_galactic_emission(side, is_galactic):
     assert row["reason"].endswith("; at the edge of the data")  # also where another flag decides
 
 
+@pytest.mark.parametrize("turned_deg", [0, 30, 45, 90])
+@pytest.mark.parametrize(("length_arcmin", "is_galactic"), [(13, False), (17, True)])
+def test_an_island_is_as_wide_however_it_is_turned(turned_deg, length_arcmin, is_galactic):
+    along, across = turned(turned_deg, 280)
+    mask = ((np.abs(along) < length_arcmin * 60 / 4.5 / 2) & (np.abs(across) < 6)).astype(np.uint8)
+    plane = a_plane(280, ra=303.4, dec=36.4)
+    plane.data[mask == 1] += 4e-4
+    (row,) = islands_of(mask, plane)
+    assert row["extent_arcmin"] == pytest.approx(length_arcmin, abs=0.2)
+    assert row["flag_galactic"] is is_galactic
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "is_near"),
+    [
+        (219 + 14 * 20 / 4.5, 100, True),  # 14 beams beyond the upper end
+        (219 + 16 * 20 / 4.5, 100, False),
+        (120, 109 + 14 * 20 / 4.5, True),  # beside the middle
+        (120, 109 + 16 * 20 / 4.5, False),
+        (215, 109 + 14 * 20 / 4.5, True),  # beside the end
+        (150, 100, True),  # in it
+    ],
+)
+def test_a_bright_source_near_any_part_of_a_long_island_is_told(y, x, is_near):
+    plane, mask = a_plane(310), mask_of(np.s_[20:220, 90:110], n_px=310)
+    plane.data[mask == 1] += 4e-4
+    plane.data[round(y), round(x)] = 5.0
+    (row,) = islands_of(mask, plane)
+    assert row["flag_artefact"] is is_near
+
+
 @pytest.mark.parametrize(
     ("part", "touches"),
     [
@@ -236,3 +274,20 @@ def test_largest_size(y, x, size):
 )
 def test_designation_truncates(ra, dec, name):
     assert designation(SkyCoord(ra, dec)) == name
+
+
+@pytest.mark.parametrize(
+    ("ra_deg", "dec_deg", "name"),
+    [
+        (359.99999985, 10.0, "RUN J235959.9+100000"),
+        (0.4999999, 10.0, "RUN J000159.9+100000"),  # 0.4999999 deg are 119.999976 s
+        (14.99999999, -10.999999, "RUN J005959.9-105959"),
+        (14.99999999999, 89.9999999, "RUN J010000.0+895959"),  # floating point lacks this much
+        (360 - 1e-12, 1.0 - 1e-13, "RUN J000000.0+010000"),
+        (180.0, -1e-13, "RUN J120000.0+000000"),
+        (180.0, -0.0001, "RUN J120000.0-000000"),
+        (180.0, 90.0, "RUN J120000.0+900000"),
+    ],
+)
+def test_designation_is_not_rounded_to_full_units(ra_deg, dec_deg, name):
+    assert designation(SkyCoord(ra_deg, dec_deg, unit="deg")) == name

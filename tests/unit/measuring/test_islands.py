@@ -74,6 +74,20 @@ def test_an_island_near_the_border_is_in_the_catalogue_once(tmp_path, ra, seed):
     assert kept[0]["ra_deg"] == pytest.approx(ra, abs=0.005)
 
 
+@pytest.mark.parametrize("end", [150.045, 150.02, 149.99])
+def test_a_strip_of_which_one_mosaic_shows_a_part_is_in_the_catalogue_once(tmp_path, end):
+    """East shows all of it; west a part, that is in its cell, as a whole or but for a little."""
+    ends = [end, 149.97]
+
+    def sky(ra, dec, rng):
+        return (np.abs(dec - 35.0) < 0.02) & (ra > ends.pop(0)) & (ra < 150.08)
+
+    found = tables(tmp_path, sky)
+    (row,) = (row for table in drop_duplicates([*found.values()])[0] for row in table.rows)
+    # 6.5' and 2.4', of the part in the west at least half
+    assert row["area_arcmin2"] > 0.5 * 2.4 * 60 * 0.11 * np.cos(np.radians(35))
+
+
 def test_every_owned_masked_position_lies_in_one_kept_island(tmp_path):
     def ridges(ra, dec, rng):
         ragged = 0.012 + rng.uniform(-0.0015, 0.0015, ra.size)

@@ -55,3 +55,45 @@ def test_an_image_is_smoothed_to_a_beam_of_both_axes_twice_as_long():
     found = smoothed_snr(SimpleNamespace(covariance=covariance, filled=beam, rms=np.ones_like(beam)))
     # a quarter of the peak, over half of the noise
     np.testing.assert_allclose(found, 0.5 * gaussian(161, 4 * covariance), atol=1e-4)
+
+
+def shape_of(light, level=0.0):
+    """Shape of the pixels that have light, in the middle of an empty image; `level` is that of the others."""
+    light = np.asarray(light, float)
+    image, mask = np.full((61, 61), level), np.zeros((61, 61), np.uint8)
+    part = tuple(slice(30 - side // 2, 30 - side // 2 + side) for side in light.shape)
+    image[part], mask[part] = light, light != 0
+    plane = Plane(np.zeros((61, 61), np.float32), grid_wcs(150.0, 40.0, 61, 4.5), Beam(20, 20))
+    plane.data[...] = 1e-4 * np.random.default_rng(1).standard_normal(image.shape)
+    mosaic = MeasuredMosaic.of(plane, 0.9 * mask.astype(np.float32), mask)
+    return island_shape(replace(cut_out(mosaic, np.s_[0:61, 0:61]), filled=image), mask == 1)
+
+
+@pytest.mark.parametrize(
+    ("light", "ratio", "angle_deg"),
+    [
+        ([[1]], 1, np.nan),
+        (np.ones((5, 5)), 1, np.nan),
+        ([[1, 1]], 2, 90),  # a rectangle of 2 px has the ratio of its sides
+        ([[1], [1]], 2, 0),
+        (np.ones((1, 40)), 40, 90),
+        (np.ones((30, 20)), 1.5, 0),
+        (np.eye(3), np.sqrt(17), 135),  # along it 4/3 and 1/12, across it 1/12
+        ([[3, 1]], np.sqrt(3.25), 90),  # along it 3/16 and 1/12
+        ([[2, -1, -1], [-1, -1, -1]], 1, np.nan),  # one pixel above the level of the sky
+    ],
+)
+def test_the_smallest_islands_have_the_shape_of_their_pixels(light, ratio, angle_deg):
+    shape = shape_of(light)
+    assert shape.axis_ratio == pytest.approx(ratio, rel=1e-4)
+    assert shape.axis_ratio >= 1
+    if np.isnan(angle_deg):
+        assert np.isnan(shape.angle_deg)
+    else:
+        assert (shape.angle_deg - angle_deg + 90) % 180 - 90 == pytest.approx(0, abs=0.01)
+    if min(np.shape(light)) < 4:
+        assert shape.width_arcmin == 0  # narrower than the beam
+
+
+def test_the_extent_is_that_of_the_pixels():
+    assert shape_of(np.ones((4, 5))).extent_arcmin == pytest.approx((1 + 5) * 4.5 / 60, rel=1e-5)
