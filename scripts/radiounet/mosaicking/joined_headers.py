@@ -10,10 +10,10 @@ from astropy.wcs import WCS
 from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane, open_image
-from radiounet.images.geometry import frame_of, middle, pixel_scales_arcsec
+from radiounet.images.geometry import middle, pixel_scales_arcsec
 from radiounet.images.headers import frequency_hz, require_total_intensity
 from radiounet.images.image import StoredPlane, read_resolution
-from radiounet.images.resampling import from_north_of
+from radiounet.images.resampling import beam_on
 from radiounet.images.squares import BEAM_TOLERANCE
 from radiounet.images.units import is_per_pixel, same_unit
 
@@ -97,9 +97,8 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
 def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS) -> None:
     """Write the beam of images, and the resolution they were made with, where all have the same.
 
-    Directions are from the north of the result's frame, whatever that of an image.
+    Directions are as counted on the result's grid, whatever that of an image.
     """
-    frame = frame_of(grid)
     beams: dict[str, tuple[Beam, Beam]] = {}
     for path in headers:
         data, header, table = open_image(path, beams=True)
@@ -111,7 +110,7 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS)
             continue
         wcs, plane = celestial_plane(data, header, path)
         stored = StoredPlane(path, plane, wcs, header)
-        beams[path] = from_north_of(frame, beam, stored), from_north_of(frame, resolution, stored)
+        beams[path] = beam_on(grid, beam, stored), beam_on(grid, resolution, stored)
     _tell_of_wide_pixels(grid, {path: beam for path, (beam, _) in beams.items()})
     if len(beams) < len(headers):
         return
