@@ -20,6 +20,7 @@ from radiounet.errors import (
     GridError,
     ShapeMismatchError,
 )
+from radiounet.images.axes import require_total_intensity
 from radiounet.images.beams import Beam, check_beam, choose_beam
 from radiounet.images.blanks import sentinel, solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
@@ -33,7 +34,6 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.images.headers import require_total_intensity
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor

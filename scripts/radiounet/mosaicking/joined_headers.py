@@ -8,10 +8,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
+from radiounet.images.axes import require_total_intensity
 from radiounet.images.beams import Beam, read_beam
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import middle, pixel_scales_arcsec
-from radiounet.images.headers import frequency_hz, require_total_intensity
+from radiounet.images.headers import frequency_hz
 from radiounet.images.image import StoredPlane, read_resolution
 from radiounet.images.resampling import beam_on
 from radiounet.images.squares import BEAM_TOLERANCE
