@@ -247,7 +247,7 @@ def _require_no_sentinel(image: StoredPlane, weight: StoredPlane) -> None:
     for start in range(0, len(image.data), BLOCK_PX):
         # strips overlap, so that one holds both sides of the border of an area
         rows = slice(start, start + BLOCK_PX + 2 * SOLID_PX)
-        counted = np.where(weight.data[rows] > 0, image.data[rows], np.float32(np.nan))
+        counted = np.where(weight.data[rows] > 0, image.known(rows), np.float32(np.nan))
         if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
             raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
 
