@@ -230,6 +230,11 @@ def beam_jacobian(wcs: WCS, beam: Beam, x: npt.ArrayLike, y: npt.ArrayLike) -> n
     return np.moveaxis(np.array(rows), (0, 1), (-2, -1)) @ matrix
 
 
+def falls_between(beam: Beam, pixel_arcsec: float) -> bool:
+    """Whether pixels are wider than half of a beam, so that sums over them vary with a source's place."""
+    return 2 * pixel_arcsec > (1 + BEAM_TOLERANCE) * beam.minor_arcsec
+
+
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path: str | Path) -> None:
     """Raise `BeamError` unless a beam can be that of an image: wider than its pixels, narrower than it.
 

@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from scipy import ndimage
 
 from radiounet.errors import GridError
-from radiounet.images.beams import Beam, beam_jacobian
+from radiounet.images.beams import Beam, beam_jacobian, falls_between
 from radiounet.images.dates import image_date
 from radiounet.images.fits_planes import open_image
 from radiounet.images.frequencies import copy_frequency
@@ -19,6 +19,7 @@ from radiounet.images.geometry import (
     is_equatorial_j2000,
     jacobian,
     middle,
+    pixel_scales_arcsec,
     pixels_in,
     to_pixels,
 )
@@ -73,7 +74,7 @@ def to_model_grid(
     -------
     Plane
         On an ICRS SIN grid around the image's centre, north up, east left, that covers
-        all of it; the very same object when nothing was to do: ICRS or FK5 of J2000 without
+        all of it; the very same object when nothing was to do or to tell: ICRS or FK5 of J2000 without
         distortion, square pixels of that scale (within 1 %) in the middle and at every
         corner, north up.
 
@@ -84,6 +85,14 @@ def to_model_grid(
     CelestialError
         It is wider than one tangent plane shows.
     """
+    seen, side = plane.resolution or plane.beam, pixel_scales_arcsec(plane.wcs, *middle(plane.data.shape))[0]
+    if falls_between(seen, side):
+        note = (
+            f"the pixels, {side:.3g} arcsec, are wider than half of the beam, {seen}: "
+            "flux densities of small sources will be wrong; take an image of finer pixels"
+        )
+        logger.warning("%s: %s", path, note)
+        plane = replace(plane, notes=[*plane.notes, "WARNING " + note])
     fits_grid = (
         is_equatorial_j2000(plane.wcs)
         and not plane.wcs.has_distortion  # which no product has

@@ -300,6 +300,35 @@ def test_a_wide_image_whose_pixels_differ_keeps_the_direction_of_its_beam(beam):
     np.testing.assert_allclose(found, expected, atol=0.08 * np.trace(expected))
 
 
+@pytest.mark.parametrize(
+    ("pixel", "beam", "told"),
+    [
+        (20.0, Beam(20, 20), True),
+        (15.0, Beam(20, 20), True),
+        (20.0, Beam(60, 30, 45), True),
+        (10.0, Beam(20, 20), False),
+        (20.0, Beam(45, 45), False),
+        (4.5, Beam(6, 6), True),
+        (4.5, Beam(20, 20), False),
+    ],
+)
+def test_pixels_wider_than_half_of_the_beam_are_told(tmp_path, caplog, pixel, beam, told):
+    plane = point_source(wcs_of(turned(0, pixel, pixel), n_px=61), beam, 61)
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    text = f"the pixels, {pixel:g} arcsec, are wider than half of the beam, {beam}: flux densities of small"
+    assert (f"a.fits: {text}" in caplog.text) == told
+    history = "".join(map(str, fits.getheader(tmp_path / "b.fits").get("HISTORY", [])))
+    # cards end anywhere, and lose a blank there
+    assert (f"WARNING {text}".replace(" ", "") in history.replace(" ", "")) == told
+
+
+def test_pixels_are_compared_with_the_resolution_of_an_image():
+    plane = point_source(wcs_of(turned(0, 20, 20), n_px=61), Beam(20, 20), 61)
+    plane.resolution = Beam(60, 45, 30)
+    assert not any("wider than half" in note for note in to_model_grid(plane, 4.5, 20.0).notes)
+
+
 def restored(wcs, beam):
     """A source of 1 Jy in the middle as CLEAN restores it, the beam's angle from north at the reference."""
     y, x = np.mgrid[:N_PX, :N_PX] - (N_PX - 1) / 2
