@@ -5,6 +5,7 @@ provenance, rejections; text from outside. The lowest room: it imports from no o
 """
 
 __all__ = [
+    "axes",
     "background",
     "bare_planes",
     "beams",

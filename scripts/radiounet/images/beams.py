@@ -8,11 +8,14 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, ConfigError
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA, beam_numbers
+from radiounet.images.geometry import jacobian, north_of_reference_deg
 from radiounet.images.squares import BEAM_TOLERANCE
 
 logger = logging.getLogger(__name__)
@@ -35,7 +38,10 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Beam:
-    """Restoring beam: FWHM of the axes in arcsec, position angle in deg (north to east)."""
+    """Restoring beam: FWHM of the axes in arcsec, position angle in deg (north to east).
+
+    The north is that at the reference position of an image, see `beam_jacobian`.
+    """
 
     major_arcsec: float
     minor_arcsec: float
@@ -195,6 +201,38 @@ def _checked(beam: Beam, where: str, advice: str = f": {ADVICE}") -> Beam:
     if beam.is_round:
         return Beam(beam.major_arcsec, beam.minor_arcsec)
     raise BeamError(f"{where} has an unusable beam: {major:g} x {minor:g} arcsec with BPA {angle}{advice}")
+
+
+def beam_jacobian(wcs: WCS, beam: Beam, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
+    """How far a step between pixels leads along the directions that a beam's angle is counted from.
+
+    An image is restored with one beam all over its plane: its angle is counted from north at the reference
+    position, and elsewhere local north is turned from there.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial, 2-D, longitude first.
+    beam : Beam
+    x, y : array_like
+        Columns and rows from 0; any shape.
+
+    Returns
+    -------
+    ndarray, ``[..., (east, north), (x, y)]``
+        arcsec per pixel, as `radiounet.images.geometry.jacobian`; the very same for a circle.
+    """
+    matrix = jacobian(wcs, x, y)
+    if beam.major_arcsec == beam.minor_arcsec:
+        return matrix
+    turn = np.radians(north_of_reference_deg(wcs, x, y))
+    rows = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1)) @ matrix
+
+
+def falls_between(beam: Beam, pixel_arcsec: float) -> bool:
+    """Whether pixels are wider than half of a beam, so that sums over them vary with a source's place."""
+    return 2 * pixel_arcsec > (1 + BEAM_TOLERANCE) * beam.minor_arcsec
 
 
 def check_beam(beam: Beam, pixel_arcsec: float, shape: tuple[int, int], path: str | Path) -> None:

@@ -1,18 +1,65 @@
 """Blanks written as numbers."""
 
+from pathlib import Path
+
 import numpy as np
+from astropy.io import fits
 from scipy import ndimage
+
+from radiounet.errors import BrightnessError
 
 SOLID_PX = 5
 """Side of a square of equal pixels that noise does not make: some 25."""
+BRIGHTEST_JY = 1e10
+"""Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
 FAR_BELOW = 100.0
 """Times the median of the absolute values: no brightness of an image is so far below zero."""
+
+
+def require_brightness(
+    plane: np.ndarray, raw: np.ndarray, factor: float, header: fits.Header, path: str | Path
+) -> None:
+    """Refuse an image, or a part of one, whose values cannot be brightness.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, ``[y, x]``
+        Jy/beam, NaN where blank.
+    raw : ndarray, ``[y, x]``
+        The numbers of the file.
+    factor : float
+        Brings these to Jy/beam.
+    header : astropy.io.fits.Header
+    path : path
+        For messages.
+
+    Raises
+    ------
+    BrightnessError
+        Areas of a number such as -9999, or a pixel above `BRIGHTEST_JY`.
+    """
+    blank = np.isnan(plane)
+    values = raw[blank]
+    if (np.isfinite(values) & (values != 0)).any():
+        brightest = np.inf  # more than 32 bits hold
+    elif blank.all():
+        return
+    else:
+        brightest = max(np.nanmax(plane), -np.nanmin(plane))
+        if (value := sentinel(plane)) is not None:
+            given = f"{value / factor:g}"
+            raise BrightnessError(f"{path}: areas of {given}: write NaN where the image is blank")
+    if brightest > BRIGHTEST_JY:
+        raise BrightnessError(
+            f"{path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {header.get('BUNIT')!r} "
+            f"and BSCALE {header.get('BSCALE', 1)} right?"
+        )
 
 
 def sentinel(image: np.ndarray) -> float | None:
     """Lowest value of an image, where it must stand for a blank, such as -9999; else None.
 
-    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`.
+    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`, or there is nothing else.
 
     Parameters
     ----------
@@ -24,7 +71,7 @@ def sentinel(image: np.ndarray) -> float | None:
     if lowest >= 0 or blank.sum() < SOLID_PX**2:
         return None
     others = np.abs(image[~blank & (image != 0) & np.isfinite(image)])
-    if not others.size or -lowest < FAR_BELOW * np.median(others):
+    if others.size and -lowest < FAR_BELOW * np.median(others):
         return None
     return None if solid_zeros(~blank) is None else float(lowest)
 

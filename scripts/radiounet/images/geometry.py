@@ -103,16 +103,8 @@ def centre_cylinder(wcs: WCS, shape: tuple[int, int]) -> None:
 
 def is_equatorial_j2000(wcs: WCS) -> bool:
     """Whether a WCS is ICRS or FK5 of J2000, whose axes differ by 20 mas at most."""
-    return _is_j2000(frame_of(wcs))
-
-
-def _is_j2000(frame: BaseCoordinateFrame) -> bool:
+    frame = frame_of(wcs)
     return any(frame.is_equivalent_frame(one) for one in (ICRS(), FK5(equinox="J2000")))
-
-
-def have_one_north(first: BaseCoordinateFrame, second: BaseCoordinateFrame) -> bool:
-    """Whether angles from the north of two frames are the same."""
-    return first.is_equivalent_frame(second) or (_is_j2000(first) and _is_j2000(second))
 
 
 def to_sky(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -206,8 +198,8 @@ def jacobian(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
     Returns
     -------
     ndarray, ``[..., (east, north), (x, y)]``
-        arcsec per pixel; north is that of the WCS's own frame, as for a beam's position
-        angle. NaN where the projection has no sky, within half a pixel.
+        arcsec per pixel; north is that of the WCS's own frame. NaN where the projection has no
+        sky, within half a pixel.
     """
     x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
     longitude, latitude = np.radians(_native(wcs, x, y))
@@ -231,6 +223,32 @@ def _vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)],
         axis=-1,
     )
+
+
+def north_of_reference_deg(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
+    """Position angle, where pixels lie, of the direction that is north at the reference position.
+
+    0 there, and all over a cylindrical projection; meridians meet at the poles, so that it differs most
+    near them. By the rotation nearest to what leads from the plane of the projection to the sky, which
+    stretches as well.
+
+    Parameters
+    ----------
+    wcs, x, y
+        See `jacobian`.
+
+    Returns
+    -------
+    ndarray
+        deg, from north through east in the WCS's own frame.
+    """
+    sky_of_plane = jacobian(wcs, x, y) @ np.linalg.inv(wcs.pixel_scale_matrix)
+    turn = np.arctan2(
+        sky_of_plane[..., 0, 1] - sky_of_plane[..., 1, 0], sky_of_plane[..., 0, 0] + sky_of_plane[..., 1, 1]
+    )
+    # LONPOLE turns the plane of a projection whose reference is its own pole
+    own_turn = 180 - wcs.wcs.lonpole if wcs.wcs.theta0 == 90 else 0.0
+    return np.degrees(turn) + own_turn
 
 
 def pixel_area_arcsec2(wcs: WCS, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:

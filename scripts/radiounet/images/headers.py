@@ -14,7 +14,8 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
-from radiounet.errors import BrightnessError, CelestialError, GridError, StokesError, TruncatedError
+from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
+from radiounet.images.axes import AXIS_KIND, axis_value, mixing_card
 from radiounet.images.geometry import (
     FK4_BEFORE,
     centre_cylinder,
@@ -35,18 +36,15 @@ KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 LONGITUDE, LATITUDE = re.compile(r"(RA--|.LON)-"), re.compile(r"(DEC-|.LAT)-")
 SKY_CARDS = ("LONPOLE", "LATPOLE", "RADESYS", "RADECSYS", "EQUINOX", "EPOCH", "MJD-OBS", "DATE-OBS")
 SIP = re.compile(r"([AB])(P?_)(ORDER|DMAX|(\d+)_(\d+))")
+PROJECTION = re.compile(r".{4}-(...)(-.*)?")
+DISTORTIONS = "CPDIS{}", "CQDIS{}", "D2IMDIS{}", "AXISCORR"
+"""Cards that name a distortion of an axis: by a table or a formula (FITS paper IV), or of a detector."""
 INDEXED = re.compile(r"(PC|CD|PV)(?:(\d+)_(\d+)|(\d{3})(\d{3}))")
 YEAR = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
-AXIS_KIND = re.compile(r"CTYPE([1-9]\d?)")
 HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
 HERTZ_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 MATRIX_TOLERANCE = 1e-3
 """How far two matrices of the same pixels may differ, relative to the largest term."""
-POLARISED: dict[float, str] = {2: "Stokes Q", 3: "Stokes U", 4: "Stokes V", 5: "polarised intensity"}
-POLARISED |= {6: "fractional polarisation", 7: "the polarisation angle"}
-POLARISED |= {-3: "RL", -4: "LR", -7: "XY", -8: "YX"}
-ONE_CORRELATION: dict[float, str] = {-1: "RR", -2: "LL", -5: "XX", -6: "YY"}
-"""Values of a Stokes axis by the FITS standard (Greisen & Calabretta 2002), and beyond 4 by AIPS."""
 FREQUENCIES_HZ = 1e6, 1e13
 FREQUENCY_TOLERANCE = 0.01
 
@@ -170,8 +168,10 @@ def celestial_wcs(
     Raises
     ------
     CelestialError
-        A card is missing or no number, or the coordinates put the image nowhere on the sky.
+        A card is missing or no number, the coordinates put the image nowhere on the sky, or have another
+        distortion than SIP or TPV.
     """
+    _require_known_distortion(header, axes, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
@@ -193,6 +193,23 @@ def celestial_wcs(
         raise CelestialError(f"{path}: its coordinates cannot be read: {text}") from error
     wcs.array_shape = shape
     return wcs
+
+
+def _require_known_distortion(header: fits.Header, axes: tuple[int, int], path: str | Path) -> None:
+    for axis in axes:
+        kind = str(header[f"CTYPE{axis}"]).strip()
+        found = PROJECTION.fullmatch(kind)
+        if found and (found[1] in ("TNX", "ZPX") or found[2] not in (None, "-SIP")):
+            card, value = f"CTYPE{axis}", kind
+        else:
+            keys = (key.format(axis) for key in DISTORTIONS)
+            card = next((key for key in keys if str(header.get(key, "")).strip()), "")
+            value = header.get(card)
+        if card:
+            raise CelestialError(
+                f"{path}: {card} {value!r} is a distortion that is not understood: bring the image to a grid "
+                "without distortion, or with that of SIP or TPV"
+            )
 
 
 def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
@@ -318,40 +335,6 @@ def _require_place(wcs: WCS, shape: tuple[int, int]) -> None:
         raise CelestialError(f"its pixels measure {longest:.3g} x {shortest:.3g} arcsec")
 
 
-def require_total_intensity(header: fits.Header, path: str | Path) -> None:
-    """Refuse a plane of polarised emission, by its Stokes axis; warn of one correlation of total intensity.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        From `legible`.
-    path : path
-        For messages.
-
-    Raises
-    ------
-    StokesError
-    """
-    # an axis that was taken out of the data leaves its cards behind
-    for key in header:
-        found = AXIS_KIND.fullmatch(key)
-        if not (found and str(header[key]).strip().upper() == "STOKES"):
-            continue
-        try:
-            step = (1 - float(header.get(f"CRPIX{found[1]}", 1))) * float(header.get(f"CDELT{found[1]}", 0))
-            code = float(header.get(f"CRVAL{found[1]}", 1)) + step
-        except (TypeError, ValueError):
-            logger.warning("%s: its Stokes axis has no number: taken for total intensity", path)
-            continue
-        if code in POLARISED:
-            raise StokesError(
-                f"{path} is of {POLARISED[code]}, which is no total intensity: give an image of Stokes I"
-            )
-        if code not in (0, 1):  # 0 is how programs write that there is none
-            what = ONE_CORRELATION.get(code, f"Stokes {code:g}, which is not known")
-            logger.warning("%s is of %s: taken for total intensity", path, what)
-
-
 def frequency_hz(header: fits.Header) -> float | None:
     """Frequency of a plane, Hz; None where the header has none that can be one.
 
@@ -385,12 +368,13 @@ def frequency_hz(header: fits.Header) -> float | None:
 
 def _axis_hz(header: fits.Header, axis: str) -> object:
     value = header.get(f"CRVAL{axis}")
+    if card := mixing_card(header, axis):
+        return f"{value}, mixed with another axis by {card}"
     try:
-        step = (1 - float(header.get(f"CRPIX{axis}", 1))) * float(header.get(f"CDELT{axis}", 0))
         unit = str(header.get(f"CUNIT{axis}", "Hz")).strip() or "Hz"
         hertz = HERTZ.fullmatch(unit)  # in capitals, too
         factor = HERTZ_PREFIXES[hertz[1].lower()] if hertz else u.Unit(unit).to(u.Hz)
-        return float((float(value) + step) * factor)
+        return float(axis_value(header, axis) * factor)
     except (TypeError, ValueError, OverflowError):
         return value
 

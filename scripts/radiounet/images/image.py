@@ -15,13 +15,13 @@ from radiounet.errors import (
     AllBlankError,
     BadDataError,
     BeamError,
-    BrightnessError,
     CelestialError,
     GridError,
     ShapeMismatchError,
 )
+from radiounet.images.axes import require_total_intensity
 from radiounet.images.beams import Beam, check_beam, choose_beam
-from radiounet.images.blanks import sentinel, solid_zeros
+from radiounet.images.blanks import require_brightness, solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
     grid_header,
@@ -33,7 +33,6 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.images.headers import require_total_intensity
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
@@ -41,8 +40,6 @@ from radiounet.images.words import outside_text, printable
 
 logger = logging.getLogger(__name__)
 
-BRIGHTEST_JY = 1e10
-"""Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
 WIDEST_DEG = 60.0
 """Widest image that one tangent plane still shows without stretching it by a seventh."""
 
@@ -174,6 +171,10 @@ class StoredImage(StoredPlane):
             plane[~np.isfinite(plane)] = np.nan
         return plane
 
+    def require_brightness(self, plane: np.ndarray, rows: slice, columns: slice = slice(None)) -> None:
+        """Raise `BrightnessError` if what `window` gave of a part cannot be brightness."""
+        require_brightness(plane, self.data[rows, columns], self.factor, self.header, self.path)
+
 
 @overload
 def open_plane(path: str | Path, *, brightness: Literal[False]) -> StoredPlane: ...
@@ -237,7 +238,9 @@ def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
     with reading(path):
         plane = stored.window()
     with naming(path):
-        _require_brightness(plane, stored)
+        stored.require_brightness(plane, slice(None))
+        if np.isnan(plane).all():
+            raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
         resolution = read_resolution(stored.header, stored.beam, path)
     return Plane(plane, stored.wcs, stored.beam, resolution)
 
@@ -248,25 +251,6 @@ def read_part(path: str | Path, rows: slice, columns: slice) -> Plane:
     with naming(path):
         resolution = read_resolution(stored.header, stored.beam, path)
     return Plane(stored.window(rows, columns), stored.wcs[rows, columns], stored.beam, resolution)
-
-
-def _require_brightness(plane: np.ndarray, stored: StoredImage) -> None:
-    blank = np.isnan(plane)
-    values = stored.data[blank]
-    if (np.isfinite(values) & (values != 0)).any():
-        brightest = np.inf  # more than 32 bits hold
-    elif blank.all():
-        raise AllBlankError(f"{stored.path}: all {plane.size} pixels are blank (NaN or zero)")
-    else:
-        brightest = max(np.nanmax(plane), -np.nanmin(plane))
-        if (value := sentinel(plane)) is not None:
-            given = f"{value / stored.factor:g}"
-            raise BrightnessError(f"{stored.path}: areas of {given}: write NaN where the image is blank")
-    if brightest > BRIGHTEST_JY:
-        raise BrightnessError(
-            f"{stored.path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {stored.header.get('BUNIT')!r} "
-            f"and BSCALE {stored.header.get('BSCALE', 1)} right?"
-        )
 
 
 def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:

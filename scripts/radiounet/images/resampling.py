@@ -6,25 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.wcs import WCS
 from scipy import ndimage
 
 from radiounet.errors import GridError
-from radiounet.images.beams import Beam
+from radiounet.images.beams import Beam, beam_jacobian, falls_between
 from radiounet.images.dates import image_date
 from radiounet.images.fits_planes import open_image
 from radiounet.images.frequencies import copy_frequency
 from radiounet.images.gaussian import FWHM_TO_SIGMA, gaussian_kernel
 from radiounet.images.geometry import (
-    frame_of,
-    have_one_north,
     is_equatorial_j2000,
     jacobian,
     middle,
+    pixel_scales_arcsec,
     pixels_in,
     to_pixels,
-    to_sky,
 )
 from radiounet.images.image import (
     Plane,
@@ -77,7 +74,7 @@ def to_model_grid(
     -------
     Plane
         On an ICRS SIN grid around the image's centre, north up, east left, that covers
-        all of it; the very same object when nothing was to do: ICRS or FK5 of J2000 without
+        all of it; the very same object when nothing was to do or to tell: ICRS or FK5 of J2000 without
         distortion, square pixels of that scale (within 1 %) in the middle and at every
         corner, north up.
 
@@ -88,6 +85,14 @@ def to_model_grid(
     CelestialError
         It is wider than one tangent plane shows.
     """
+    seen, side = plane.resolution or plane.beam, pixel_scales_arcsec(plane.wcs, *middle(plane.data.shape))[0]
+    if falls_between(seen, side):
+        note = (
+            f"the pixels, {side:.3g} arcsec, are wider than half of the beam, {seen}: "
+            "flux densities of small sources will be wrong; take an image of finer pixels"
+        )
+        logger.warning("%s: %s", path, note)
+        plane = replace(plane, notes=[*plane.notes, "WARNING " + note])
     fits_grid = (
         is_equatorial_j2000(plane.wcs)
         and not plane.wcs.has_distortion  # which no product has
@@ -141,7 +146,7 @@ def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
         data = plane.data * np.float32(ratio)
         notes = [*plane.notes, "WARNING " + note]
         return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
-    kernel = _kernel(native, beam_arcsec, jacobian(plane.wcs, *middle(plane.data.shape)))
+    kernel = _kernel(native, beam_arcsec, beam_jacobian(plane.wcs, native, *middle(plane.data.shape)))
     blank = np.isnan(plane.data)
     smooth = oaconvolve(np.where(blank, np.float32(0), plane.data), kernel, mode="same")
     # a blank or the border is unknown, not dark: weigh by what the kernel could see
@@ -165,7 +170,7 @@ def _kernel(beam: Beam, target_arcsec: float, sky_of_pixels: np.ndarray) -> np.n
     target_arcsec : float
         FWHM.
     sky_of_pixels : ndarray, ``[(east, north), (x, y)]``
-        Arcsec per pixel, see `radiounet.images.geometry.jacobian`.
+        Arcsec per pixel, see `radiounet.images.beams.beam_jacobian`.
     """
     angle = np.radians(beam.angle_deg)
     axes = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
@@ -188,22 +193,27 @@ def _to_scale(plane: Plane, pixel_arcsec: float, path: str | Path) -> Plane:
     target = grid_wcs(square.ra_deg, square.dec_deg, n_px, pixel_arcsec)
     data = _on_grid(plane, target)
     note = f"regridded from {plane.pixel_arcsec:.3f} to {pixel_arcsec} arcsec pixels (bicubic)"
-    north = frame_of(target)
-    resolution = plane.resolution and from_north_of(north, plane.resolution, plane)
-    return Plane(data, target, from_north_of(north, plane.beam, plane), resolution, [*plane.notes, note])
+    resolution = plane.resolution and beam_on(target, plane.resolution, plane)
+    return Plane(data, target, beam_on(target, plane.beam, plane), resolution, [*plane.notes, note])
 
 
-def from_north_of(frame: BaseCoordinateFrame, beam: Beam, plane: Plane | StoredPlane) -> Beam:
-    """Beam in the middle of a plane, its angle from the north of another frame than the plane's."""
-    if beam.is_round or have_one_north(frame_of(plane.wcs), frame):
+def beam_on(grid: WCS, beam: Beam, plane: Plane | StoredPlane) -> Beam:
+    """Beam in the middle of a plane, its angle as counted on another grid.
+
+    Unchanged where the grid's projection does not show that place.
+    """
+    if beam.is_round:
         return beam
     x, y = middle(plane.data.shape)
     angle = np.radians(beam.angle_deg)
-    step_x, step_y = np.linalg.solve(jacobian(plane.wcs, x, y), [np.sin(angle), np.cos(angle)])
-    along = np.array([-1.0, 1.0])
-    ends = SkyCoord(*to_sky(plane.wcs, x + step_x * along, y + step_y * along), unit="deg")
-    ends = ends.transform_to(frame)
-    return replace(beam, angle_deg=float(ends[0].position_angle(ends[1]).deg % 180))
+    along = beam.major_arcsec * np.array([np.sin(angle), np.cos(angle)])
+    step_x, step_y = np.linalg.solve(beam_jacobian(plane.wcs, beam, x, y), along)
+    both = np.array([-1.0, 1.0])
+    ends = np.stack(pixels_in(grid, plane.wcs, x + step_x * both, y + step_y * both))
+    east, north = beam_jacobian(grid, beam, *ends.mean(axis=1)) @ np.diff(ends)[:, 0]
+    turned = float(np.degrees(np.arctan2(east, north)))
+    # rounded, so that the same grid gives the same angle
+    return replace(beam, angle_deg=round(turned, 6) % 180) if np.isfinite(turned) else beam
 
 
 def _on_grid(plane: Plane, grid: WCS) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.images.background import subtract_background
-from radiounet.images.beams import Beam
+from radiounet.images.beams import Beam, beam_jacobian
 from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.geometry import jacobian, middle, pixel_area_arcsec2
 from radiounet.images.image import Plane, read_plane
@@ -198,12 +198,20 @@ class Cutout:
 
 def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
     """Covariance, at a pixel, of the beam that an image was made with, order y, x; px2."""
-    return shape_covariance(plane, y, x, plane.resolution or plane.beam)
+    beam = plane.resolution or plane.beam
+    return _in_pixels(beam, beam_jacobian(plane.wcs, beam, x, y))
 
 
 def shape_covariance(plane: Plane, y: float, x: float, shape: Beam) -> np.ndarray:
-    """Covariance, at a pixel, of a Gaussian of other axes, as of `beam_covariance`; an axis may be 0."""
-    to_pixels = np.linalg.inv(jacobian(plane.wcs, x, y))
+    """Covariance, at a pixel, of a Gaussian as tables list it, its angle from local north; an axis may be 0.
+
+    Order and unit as of `beam_covariance`.
+    """
+    return _in_pixels(shape, jacobian(plane.wcs, x, y))
+
+
+def _in_pixels(shape: Beam, sky_of_pixels: np.ndarray) -> np.ndarray:
+    to_pixels = np.linalg.inv(sky_of_pixels)
     return (to_pixels @ shape.covariance_arcsec2 @ to_pixels.T)[::-1, ::-1]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from radiounet.errors import BadDataError, BeamError, NoOverlapError
+from radiounet.errors import BadDataError, BeamError, BrightnessError, NoOverlapError
 from radiounet.images.image import Plane, StoredImage, open_plane
 from radiounet.images.provenance import provenance
 from radiounet.images.words import printable
@@ -133,6 +133,12 @@ def _cut(stored: StoredImage, cluster: Cluster, url: str, beam_arcsec: float) ->
             f"{shown} has no data around {cluster.name}: set mosaics.high_resolution to the images of the "
             "same sky as the mosaics"
         )
+        error.file = shown
+        return error
+    try:
+        stored.require_brightness(data, *box)
+    except BrightnessError as reason:
+        error = BrightnessError(str(reason).replace(str(stored.path), shown))
         error.file = shown
         return error
     return Plane(data, stored.wcs[box[0], box[1]], beam)

@@ -23,7 +23,7 @@ from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits
-from radiounet.mosaicking.joined_headers import common_cards, require_one_kind
+from radiounet.mosaicking.joined_headers import common_cards, require_one_kind, set_common_date
 from radiounet.mosaicking.kernels import accumulate
 
 logger = logging.getLogger(__name__)
@@ -247,7 +247,7 @@ def _require_no_sentinel(image: StoredPlane, weight: StoredPlane) -> None:
     for start in range(0, len(image.data), BLOCK_PX):
         # strips overlap, so that one holds both sides of the border of an area
         rows = slice(start, start + BLOCK_PX + 2 * SOLID_PX)
-        counted = np.where(weight.data[rows] > 0, image.data[rows], np.float32(np.nan))
+        counted = np.where(weight.data[rows] > 0, image.known(rows), np.float32(np.nan))
         if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
             raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
 
@@ -259,7 +259,7 @@ def coadd_files(
 
     Images are resampled bilinearly, in Jy/beam or any other unit that does not depend
     on the pixels' size. The result has the mean frequency of the images that give something to
-    it, and their beam where it is one within 2 %.
+    it, their beam where it is one within 2 %, and the date of observation that all have, if any.
 
     Parameters
     ----------
@@ -292,8 +292,13 @@ def coadd_files(
     coadd = Coadd(grid, threads)
     # sorted, so that the order given does not change a bit of the sums
     pairs = sorted(pairs)
-    headers = {path: open_plane(path, brightness=False).header for path, _ in pairs}
+    headers, coordinates = {}, []
+    for path, _ in pairs:
+        plane = open_plane(path, brightness=False)
+        headers[path] = plane.header
+        coordinates.append(plane.wcs)
     require_one_kind(headers)
+    set_common_date(grid, coordinates)
     header, used = fits.Header(), []
     for paths in pairs:
         image, weight = (open_plane(path, brightness=False) for path in paths)

@@ -10,13 +10,14 @@ from astropy.visualization import ImageNormalize
 from scipy import ndimage
 
 from radiounet.errors import NoNoiseError, NoOverlapError
+from radiounet.images.beams import beam_jacobian
 from radiounet.images.frequencies import copy_frequency
 from radiounet.images.gaussian import FWHM_TO_SIGMA
-from radiounet.images.geometry import frame_of, jacobian, middle, to_sky
+from radiounet.images.geometry import frame_of, middle, to_sky
 from radiounet.images.image import Plane, has_same_grid, read_plane
 from radiounet.images.products import comparison_files
 from radiounet.images.provenance import provenance, sha256_of
-from radiounet.images.resampling import from_north_of
+from radiounet.images.resampling import beam_on
 from radiounet.images.words import save_figure
 from radiounet.images.writing import atomic, write_ecsv, write_fits, write_json
 from radiounet.mosaicking.coadd import Coadd
@@ -74,7 +75,7 @@ def find_compact(plane: Plane, rms_jy: float, min_snr: float) -> Table:
 
 def _beam_sharpness(plane: Plane, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
     """Inverse of the beam's covariance at pixels, ``[..., 2, 2]``, order x, y; 1/px2."""
-    sky_of_pixels = jacobian(plane.wcs, x, y)
+    sky_of_pixels = beam_jacobian(plane.wcs, plane.beam, x, y)
     on_sky = np.linalg.inv(plane.beam.covariance_arcsec2)
     return np.swapaxes(sky_of_pixels, -1, -2) @ on_sky @ sky_of_pixels
 
@@ -172,8 +173,8 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         More than half of the pixels of one of them are equal.
     """
     first, second = read_plane(ours), read_plane(published)
-    # angles are from the north of an image's own frame
-    if not first.beam.is_about(from_north_of(frame_of(first.wcs), second.beam, second)):
+    # angles are from north at the reference position of an image, in its own frame
+    if not first.beam.is_about(beam_on(first.wcs, second.beam, second)):
         logger.warning(
             "%s has a beam of %s, %s one of %s: their Jy/beam differ, and so do their peaks and noise",
             *(ours, first.beam, published, second.beam),

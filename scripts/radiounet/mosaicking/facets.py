@@ -160,9 +160,10 @@ def _holds(polygon: np.ndarray, row: float, column: float) -> bool:
 def _read_offsets(path: str | Path, labels: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
     """Offsets ``[facet, (east, north)]``, arcsec, and the facets for which the median stands."""
     try:
-        table = Table.read(path, format="fits")
+        table = Table.read(path, format="fits", mask_invalid=False)
         offsets = np.stack([np.asarray(table[f"{a}_offset"], float) for a in ("RA", "DEC")], axis=1)
-        trust = [np.asarray(table[f"{a}_peak"] / table[f"{a}_peak_error"], float) for a in ("RA", "DEC")]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            trust = [np.asarray(table[f"{a}_peak"] / table[f"{a}_peak_error"], float) for a in ("RA", "DEC")]
         known = np.asarray(table["Facet_id"], int).tolist() if "Facet_id" in table.colnames else labels
     except (OSError, KeyError, ValueError, TypeError, fits.VerifyError) as error:
         raise FacetError(f"{path}: no table of facet offsets: {error}") from error

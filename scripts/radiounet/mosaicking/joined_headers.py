@@ -1,20 +1,20 @@
 """What headers of images must have in common to be joined, and what the result has of them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
-from radiounet.images.beams import Beam, read_beam
+from radiounet.images.axes import require_total_intensity
+from radiounet.images.beams import Beam, falls_between, read_beam
 from radiounet.images.fits_planes import celestial_plane, open_image
-from radiounet.images.geometry import frame_of, middle, pixel_scales_arcsec
-from radiounet.images.headers import frequency_hz, require_total_intensity
+from radiounet.images.geometry import middle, pixel_scales_arcsec
+from radiounet.images.headers import frequency_hz
 from radiounet.images.image import StoredPlane, read_resolution
-from radiounet.images.resampling import from_north_of
-from radiounet.images.squares import BEAM_TOLERANCE
+from radiounet.images.resampling import beam_on
 from radiounet.images.units import is_per_pixel, same_unit
 
 logger = logging.getLogger(__name__)
@@ -94,12 +94,21 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
     return {path: value for path, value in found.items() if value}
 
 
+def set_common_date(grid: WCS, images: Sequence[WCS]) -> None:
+    """Give a grid the date of observation of its images, where all have the same, else none.
+
+    The grid's own is that of another image. Set before positions are asked for: those of FK4 depend on it.
+    """
+    dates = {(one.wcs.dateobs, str(one.wcs.mjdobs)) for one in images}
+    grid.wcs.dateobs, mjd = dates.pop() if len(dates) == 1 else ("", "nan")
+    grid.wcs.mjdobs = float(mjd)
+
+
 def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS) -> None:
     """Write the beam of images, and the resolution they were made with, where all have the same.
 
-    Directions are from the north of the result's frame, whatever that of an image.
+    Directions are as counted on the result's grid, whatever that of an image.
     """
-    frame = frame_of(grid)
     beams: dict[str, tuple[Beam, Beam]] = {}
     for path in headers:
         data, header, table = open_image(path, beams=True)
@@ -111,7 +120,7 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS)
             continue
         wcs, plane = celestial_plane(data, header, path)
         stored = StoredPlane(path, plane, wcs, header)
-        beams[path] = from_north_of(frame, beam, stored), from_north_of(frame, resolution, stored)
+        beams[path] = beam_on(grid, beam, stored), beam_on(grid, resolution, stored)
     _tell_of_wide_pixels(grid, {path: beam for path, (beam, _) in beams.items()})
     if len(beams) < len(headers):
         return
@@ -134,10 +143,10 @@ def _add_beam(cards: fits.Header, headers: Mapping[str, fits.Header], grid: WCS)
 
 
 def _tell_of_wide_pixels(grid: WCS, beams: Mapping[str, Beam]) -> None:
-    """Warn where a beam, by path of its image, falls between pixels: sums over them vary with its place."""
+    """Warn where a beam, by path of its image, falls between pixels."""
     pixel_arcsec = pixel_scales_arcsec(grid, *middle(grid.array_shape))[0]
     path, beam = min(beams.items(), key=lambda one: one[1].minor_arcsec, default=("", None))
-    if beam and 2 * pixel_arcsec > (1 + BEAM_TOLERANCE) * beam.minor_arcsec:
+    if beam and falls_between(beam, pixel_arcsec):
         logger.warning(
             "the pixels of the grid, %.3g arcsec, are wider than half of the beam of %s, %s: "
             "flux densities of small sources will be wrong; take a grid of finer pixels",

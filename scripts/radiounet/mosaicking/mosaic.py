@@ -21,8 +21,10 @@ from radiounet.errors import (
     NotConvergedError,
 )
 from radiounet.images.beams import Beam
+from radiounet.images.blanks import SOLID_PX
 from radiounet.images.geometry import to_sky
-from radiounet.images.image import Plane, StoredPlane, open_plane, require_same_grid
+from radiounet.images.image import Plane, StoredImage, StoredPlane, open_plane, require_same_grid
+from radiounet.images.reading import naming
 from radiounet.images.rejections import Rejection
 from radiounet.images.units import unit_factor
 from radiounet.mosaicking.coadd import NO_SHIFTS, Coadd, Window
@@ -220,6 +222,7 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
                 f"{plane.path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
                 f"fields must have {beam_arcsec}"
             )
+        _require_brightness(plane)
     noise = _Noise(field, app, options)
     facets = None
     if field.facets_path:
@@ -247,6 +250,15 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
     if not added:
         raise AllBlankError(f"{field.int_path}: blank, without noise or in bad facets all over this mosaic")
     return FieldUsed(field, noise.typical(), facets)
+
+
+def _require_brightness(image: StoredImage) -> None:
+    """Raise `BrightnessError`, with the image's name, before anything of it is in the sums."""
+    with naming(image.path):
+        for start in range(0, len(image.data), STRIP_PX):
+            # strips overlap, so that one holds both sides of the border of an area
+            rows = slice(start, start + STRIP_PX + 2 * SOLID_PX)
+            image.require_brightness(image.window(rows), rows)
 
 
 class _Noise:

@@ -31,6 +31,8 @@ MOST_TILES = 16
 MOST_TILES_GPU = 512
 BYTES_PER_PIXEL = 1024
 """Of a tile while it is computed, by the widest of the networks; a bound."""
+MOST_ENGINES = 4
+"""Both kinds of two sizes of tiles. An image smaller than a tile has a size of its own."""
 AHEAD = 2
 """Batches read before they are needed, and batches waiting to be written."""
 
@@ -70,16 +72,18 @@ class Predictor:
     def _engine(self, where: Layout, central: bool, batch: int) -> Engine:
         """Engine for cores in the middle of their tiles, or for cores anywhere in them.
 
-        The latest of each kind is kept: every engine has a copy of the weights.
+        The `MOST_ENGINES` used last are kept: every engine has a copy of the weights.
         """
         margin = where.margin_px
         core = (margin, margin + where.core_px) if central else (0, where.tile_px)
         key = where.tile_px, core
-        if key not in self._engines or self._engines[key].batch != batch:
-            self._engines[key] = Engine(
-                self._model, self._architecture, where.tile_px, core, batch, self.precision
-            )
-        return self._engines[key]
+        engine = self._engines.pop(key, None)
+        if engine is None or engine.batch != batch:
+            if len(self._engines) >= MOST_ENGINES:
+                del self._engines[next(iter(self._engines))]
+            engine = Engine(self._model, self._architecture, where.tile_px, core, batch, self.precision)
+        self._engines[key] = engine  # the last of the dict: the first is the one longest unused
+        return engine
 
     def _batch_of(self, tile_px: int, tiles: int) -> int:
         """Tiles per call: on a CPU no more than there are. A GPU takes long to compile another shape."""

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
+from radiounet.images.beams import beam_jacobian
 from radiounet.images.geometry import jacobian, to_pixels
 from radiounet.images.image import Plane, read_plane
 from radiounet.images.reading import ecsv_table, fits_plane
@@ -172,7 +173,7 @@ def _draw_beam(axes: WCSAxes, plane: Plane) -> Line2D:
     beam = plane.resolution or plane.beam
     place = 0.06 * np.array(plane.data.shape[::-1])
     angle = np.radians(beam.angle_deg)
-    along = _arrow(plane, place, np.array([np.sin(angle), np.cos(angle)]))
+    along = np.linalg.solve(beam_jacobian(plane.wcs, beam, *place), [np.sin(angle), np.cos(angle)])
     scale = np.hypot(*along)
     axes.add_patch(
         Ellipse(

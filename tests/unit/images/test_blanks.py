@@ -150,6 +150,13 @@ def test_a_number_that_stands_for_a_blank_is_refused(tmp_path, value, unit, rows
         read_plane(write(tmp_path / "a.fits", data, BUNIT=unit))
 
 
+def test_an_image_of_nothing_but_a_number_for_a_blank_is_refused(tmp_path):
+    data = np.full((60, 60), -9999, np.float32)
+    data[:, 30:] = np.nan
+    with pytest.raises(BrightnessError, match="areas of -9999: write NaN where the image is blank"):
+        read_plane(write(tmp_path / "a.fits", data))
+
+
 def test_the_lowest_level_of_coarse_integers_is_a_value(tmp_path):
     data = np.rint(0.3 * noise(300)).astype(np.int16)
     data[:20] = -1

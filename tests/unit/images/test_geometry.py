@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.coordinates import FK4, FK5, ICRS, BarycentricMeanEcliptic, Galactic, SkyCoord, Supergalactic
+from astropy.coordinates import FK4, FK5, BarycentricMeanEcliptic, Galactic, SkyCoord, Supergalactic
 from astropy.io import fits
 from astropy.wcs import WCS
 
@@ -13,8 +13,8 @@ import radiounet
 from radiounet.errors import CelestialError
 from radiounet.images.geometry import (
     frame_of,
-    have_one_north,
     jacobian,
+    north_of_reference_deg,
     pixel_area_arcsec2,
     pixel_areas_arcsec2,
     pixel_scales_arcsec,
@@ -179,16 +179,30 @@ def test_the_frame_of_a_grid_of_the_survey():
     assert frame_of(grid_wcs(150.0, 35.0, 10, 4.5)).name == "icrs"
 
 
+def sin_grid(dec_deg, **cards):
+    wcs = WCS({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CRVAL1": 150.0, "CRVAL2": dec_deg} | cards)
+    wcs.wcs.cdelt, wcs.wcs.crpix = [-1 / 3600, 1 / 3600], [1, 1]
+    return wcs
+
+
 @pytest.mark.parametrize(
-    ("first", "second", "same"),
+    ("wcs", "x", "expected"),
     [
-        (ICRS(), FK5(), True),
-        (ICRS(), FK5(equinox="J1975"), False),
-        (ICRS(), Galactic(), False),
-        (Galactic(), Galactic(), True),
-        (FK4(), FK4(), True),
-        (FK4(), FK5(), False),
+        (sin_grid(35.0), 0, 0),
+        (sin_grid(35.0, LONPOLE=150.0), 0, 0),
+        (sin_grid(35.0, LONPOLE=180.0, CROTA2=40.0), 0, 0),
+        # as far to the east of the reference as the pole is to the north: the pole is to the north-west
+        (sin_grid(88.0), -7200, 45),
+        (sin_grid(88.0, LONPOLE=150.0, CROTA2=30.0), 0, 0),
+        (sin_grid(88.0), 7200, -45),
+        (sin_grid(-88.0), -7200, -45),
     ],
 )
-def test_frames_that_have_one_north(first, second, same):
-    assert have_one_north(first, second) == have_one_north(second, first) == same
+def test_north_of_the_reference_elsewhere(wcs, x, expected):
+    assert north_of_reference_deg(wcs, float(x), 0.0) == pytest.approx(expected, abs=0.05)
+
+
+def test_north_of_the_reference_is_local_north_all_over_a_cylinder():
+    wcs = WCS({"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR", "CRVAL1": 20.0, "CDELT1": -0.1, "CDELT2": 0.1})
+    x, y = np.meshgrid([0.0, 200.0, 400.0], [-800.0, 0.0, 850.0])
+    np.testing.assert_allclose(north_of_reference_deg(wcs, x, y), np.zeros((3, 3)), atol=1e-6)

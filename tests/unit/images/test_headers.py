@@ -256,6 +256,31 @@ def test_a_distortion_where_the_latitude_comes_first(tmp_path, terms):
     assert np.abs(dec - WCS(fits.Header(straight)).all_pix2world(x, y, 0)[0]).max() > 1e-5
 
 
+@pytest.mark.parametrize(
+    ("cards", "named"),
+    [
+        *(({f"CTYPE{n}": f"{kind}-{code}"}, f"CTYPE{n} '{kind}-{code}'")
+          for n, kind in ((1, "RA--"), (2, "DEC-"))
+          for code in ("TNX", "ZPX", "TAN-DSS", "TAN-TPD", "SIN-WAT")),
+        ({"CPDIS1": "LOOKUP"}, "CPDIS1 'LOOKUP'"),
+        ({"CPDIS2": "Polynomial"}, "CPDIS2 'Polynomial'"),
+        ({"CQDIS1": "TPD"}, "CQDIS1 'TPD'"),
+        ({"D2IMDIS2": "LOOKUP"}, "D2IMDIS2 'LOOKUP'"),
+        ({"AXISCORR": 1}, "AXISCORR 1"),
+    ],
+)  # fmt: skip
+def test_a_distortion_that_is_not_understood(tmp_path, cards, named):
+    fits.writeto(tmp_path / "a.fits", DATA, header(**cards))
+    with pytest.raises(CelestialError, match=f"a.fits: {named} is a distortion that is not understood"):
+        read_plane(tmp_path / "a.fits")
+
+
+def test_cards_of_other_axes_are_no_distortion(tmp_path):
+    cards = {"CPDIS1": " ", "CPDIS3": "LOOKUP", "WAT1_001": "wtype=sin axtype=ra", "CTYPE1A": "RA---TNX"}
+    fits.writeto(tmp_path / "a.fits", DATA, header(**cards))
+    np.testing.assert_array_equal(read_plane(tmp_path / "a.fits").data, DATA)
+
+
 def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
     cards = header()
     swapped = fits.Header([("BUNIT", "JY/BEAM"), ("BMAJ", 20 / 3600), ("BMIN", 20 / 3600)])
@@ -327,7 +352,17 @@ AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3":
         # the plane of a cube, whose header still has the axis
         (AXIS | {"NAXIS": 2, "RESTFRQ": 1.420405752e9}, 1.44e8),
         (AXIS | {"CRPIX3": 0.0}, 1.45e8),
+        # a plane cut out of a cube: by a matrix, with and without CDELT, or by PC
+        (AXIS | {"CRPIX3": -598.0, "CD3_3": 2e6}, 1.44e8 + 599 * 2e6),
+        ({"CTYPE3": "FREQ", "CRVAL3": 9e8, "CRPIX3": -598.0, "CD3_3": 1e6}, 1.499e9),
+        ({"CTYPE3": "FREQ", "CRVAL3": 9e8, "CRPIX3": -598.0, "PC3_3": 1e6}, 1.499e9),
+        (AXIS | {"CRPIX3": -1.0, "PC3_3": 3.0}, 1.5e8),
+        (AXIS | {"CRPIX3": -1.0, "CD1_1": -1.0, "CD2_2": 1.0}, 1.46e8),
         (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
+        # one that differs from pixel to pixel is none
+        (AXIS | {"CD3_3": 1e6, "CD3_1": 10.0, "RESTFRQ": 1.5e8}, 1.5e8),
+        (AXIS | {"PC3_4": 0.5}, None),
+        (AXIS | {"PC3_4": 0.0, "PC4_3": 0.5}, 1.44e8),
         (AXIS | {"CRVAL3": "x", "RESTFREQ": 1.5e8}, 1.5e8),
         ({"RESTFRQ": 144.0}, None),
         ({"RESTFRQ": "NaN"}, None),
@@ -367,7 +402,8 @@ def test_the_middle_of_an_image():
 def with_stokes(path, *, planes=True, **cards):
     """An image of DATA with a Stokes axis, or with only its cards."""
     changes = {"CTYPE4": "STOKES", "CRVAL4": 1.0, "CRPIX4": 1.0, "CDELT4": 1.0} | cards
-    fits.writeto(path, DATA[None, None] if planes else DATA, header(**changes))
+    given = {key: value for key, value in changes.items() if value is not None}
+    fits.writeto(path, DATA[None, None] if planes else DATA, header(**given))
     return path
 
 
@@ -379,6 +415,14 @@ def with_stokes(path, *, planes=True, **cards):
         *(({"CRVAL4": value, "CDELT4": -1.0}, name) for value, name in ((-3, "RL"), (-8, "YX"))),
         # the first plane of an axis whose second one is I is not I
         ({"CRVAL4": 1.0, "CRPIX4": 2.0, "CDELT4": -1.0}, "Stokes Q"),
+        # the last plane of four
+        ({"CRPIX4": -2.0}, "Stokes V"),
+        ({"CRPIX4": -2.0, "CDELT4": None}, "Stokes V"),
+        (
+            {"CRPIX4": -2.0, "CDELT4": 5.0, "CD1_1": -4.5 / 3600, "CD2_2": 4.5 / 3600, "CD4_4": 1.0},
+            "Stokes V",
+        ),
+        ({"CRPIX4": -2.0, "CDELT4": 0.5, "PC4_4": 2.0}, "Stokes V"),
     ],
 )
 def test_polarised_emission_is_no_total_intensity(tmp_path, cards, what, planes):
@@ -391,6 +435,12 @@ def test_one_correlation_is_taken_with_a_warning(tmp_path, caplog, value, name):
     np.testing.assert_array_equal(read_plane(with_stokes(tmp_path / "a.fits", CRVAL4=value)).data, DATA)
     assert f"a.fits is of {name}" in caplog.text
     assert "taken for total intensity" in caplog.text
+
+
+def test_a_stokes_axis_that_depends_on_another_is_told(tmp_path, caplog):
+    image = with_stokes(tmp_path / "a.fits", planes=False, CRVAL4=2.0, PC4_3=1.0)
+    np.testing.assert_array_equal(read_plane(image).data, DATA)
+    assert "PC4_3 mixes its Stokes axis with another: taken for total intensity" in caplog.text
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 0])

@@ -300,6 +300,96 @@ def test_a_wide_image_whose_pixels_differ_keeps_the_direction_of_its_beam(beam):
     np.testing.assert_allclose(found, expected, atol=0.08 * np.trace(expected))
 
 
+@pytest.mark.parametrize(
+    ("pixel", "beam", "told"),
+    [
+        (20.0, Beam(20, 20), True),
+        (15.0, Beam(20, 20), True),
+        (20.0, Beam(60, 30, 45), True),
+        (10.0, Beam(20, 20), False),
+        (20.0, Beam(45, 45), False),
+        (4.5, Beam(6, 6), True),
+        (4.5, Beam(20, 20), False),
+    ],
+)
+def test_pixels_wider_than_half_of_the_beam_are_told(tmp_path, caplog, pixel, beam, told):
+    plane = point_source(wcs_of(turned(0, pixel, pixel), n_px=61), beam, 61)
+    fits.writeto(tmp_path / "a.fits", plane.data, plane.header())
+    prepare_image(str(tmp_path / "a.fits"), str(tmp_path / "b.fits"), 4.5, 20.0)
+    text = f"the pixels, {pixel:g} arcsec, are wider than half of the beam, {beam}: flux densities of small"
+    assert (f"a.fits: {text}" in caplog.text) == told
+    history = "".join(map(str, fits.getheader(tmp_path / "b.fits").get("HISTORY", [])))
+    # cards end anywhere, and lose a blank there
+    assert (f"WARNING {text}".replace(" ", "") in history.replace(" ", "")) == told
+
+
+def test_pixels_are_compared_with_the_resolution_of_an_image():
+    plane = point_source(wcs_of(turned(0, 20, 20), n_px=61), Beam(20, 20), 61)
+    plane.resolution = Beam(60, 45, 30)
+    assert not any("wider than half" in note for note in to_model_grid(plane, 4.5, 20.0).notes)
+
+
+def restored(wcs, beam):
+    """A source of 1 Jy in the middle as CLEAN restores it, the beam's angle from north at the reference."""
+    y, x = np.mgrid[:N_PX, :N_PX] - (N_PX - 1) / 2
+    pixels = np.linalg.inv(3600 * wcs.pixel_scale_matrix)
+    covariance = pixels @ beam.covariance_arcsec2 @ pixels.T
+    radius2 = np.einsum("iyx,ij,jyx->yx", np.stack([x, y]), np.linalg.inv(covariance), np.stack([x, y]))
+    return Plane(np.exp(-radius2 / 2).astype(np.float32), wcs, beam)
+
+
+def moments(data):
+    """Covariance of an image of one source, order y, x; px2."""
+    weight = np.nan_to_num(data)
+    offsets = [one - (weight * one).sum() / weight.sum() for one in np.indices(weight.shape)]
+    return np.array([[(weight * a * b).sum() / weight.sum() for b in offsets] for a in offsets])
+
+
+def far(dec, east_px, code="SIN", matrix=None):
+    """Grid whose middle lies some pixels of 2 arcsec to the east of its reference."""
+    wcs = wcs_of(turned(0) if matrix is None else matrix, (150.0, dec), code)
+    wcs.wcs.crpix = wcs.wcs.crpix + [east_px, 0]
+    return wcs
+
+
+FAR = {
+    "half a pixel off the pole": far(90.0, 0.5),
+    "beyond the south pole": far(-90.0, -3.0),
+    "a cut-out at 88 deg": far(88.0, 3600.0),
+    "a tangent plane at 85 deg": far(85.0, 3600.0, "TAN"),
+    "turned at 80 deg": far(80.0, 3600.0, matrix=turned(35)),
+    "mirrored at -85 deg": far(-85.0, 3600.0, matrix=[[2, 0], [0, 2]]),
+}
+
+
+@pytest.mark.parametrize("grid", FAR)
+def test_a_beam_far_from_the_reference_becomes_round(grid):
+    """The angle of a beam is counted from north at the reference, where local north is another."""
+    made = to_model_grid(restored(FAR[grid], Beam(18, 8, 30)), 4.5, 20.0)
+    fwhm = 4.5 * np.sqrt(8 * np.log(2) * np.linalg.eigvalsh(moments(made.data)))
+    np.testing.assert_allclose(fwhm, 20, rtol=0.003)
+
+
+@pytest.mark.parametrize("grid", FAR)
+def test_a_coarse_beam_far_from_the_reference_keeps_its_direction(grid):
+    made = to_model_grid(restored(FAR[grid], Beam(60, 25, 40)), 4.5, 20.0)
+    y, x = np.unravel_index(np.nanargmax(made.data), made.data.shape)
+    expected = beam_covariance(made, y, x)
+    np.testing.assert_allclose(moments(made.data), expected, atol=0.01 * np.trace(expected))
+
+
+@pytest.mark.parametrize("grid", FAR)
+def test_a_beam_is_one_over_the_plane_of_an_image(grid):
+    """So is its covariance in pixels, but for what the projection stretches."""
+    beam = Beam(60, 25, 40)
+    plane = restored(FAR[grid], beam)
+    pixels = np.linalg.inv(3600 * plane.wcs.pixel_scale_matrix)
+    expected = (pixels @ beam.covariance_arcsec2 @ pixels.T)[::-1, ::-1]
+    for y, x in ((150, 150), (20, 280)):
+        found = beam_covariance(plane, y, x)
+        np.testing.assert_allclose(found, expected, atol=2e-3 * np.trace(expected))
+
+
 @pytest.mark.parametrize("angle", ["x", "nan"])
 def test_a_direction_of_a_coarse_beam_that_is_none(tmp_path, angle):
     cards = Plane(np.zeros((20, 20)), grid_wcs(150, 35, 20, 4.5), Beam(20, 20), Beam(60, 25, 45)).header()

@@ -318,6 +318,17 @@ def test_areas_of_minus_9999_are_refused_unless_their_weight_is_0(tmp_path, pair
     assert not (tmp_path / "o.fits").exists()
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_areas_of_infinity_are_blank(tmp_path, pairs, value):
+    wcs, image, weight, _ = pairs[0]
+    far = np.where(np.arange(150) < 40, value, image)
+    pair = write_pair(tmp_path, "a", wcs, far, weight)
+    coadd_files([pair], pair[0], str(tmp_path / "o.fits"), str(tmp_path / "w.fits"))
+    made = fits.getdata(tmp_path / "o.fits")
+    assert np.isnan(made[:, :40]).all()
+    np.testing.assert_allclose(made[20:, 40:], image[20:, 40:], rtol=1e-5)
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -1.0])
 def test_a_pixel_without_weight_is_a_hole_like_a_blank(tmp_path, value):
     """Half a pixel beside it nothing of its 100 Jy/beam is left."""

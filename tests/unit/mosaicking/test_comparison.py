@@ -96,6 +96,16 @@ def test_sources_are_found_on_pixels_of_any_shape_with_a_beam_of_any_direction(g
     np.testing.assert_allclose(table["peak_jy"], 1, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("dec", "across"), [(90.0, 0.0), (-90.0, 0.0), (88.0, 1600.0), (80.0, 1600.0)])
+def test_sources_are_found_where_local_north_is_not_that_of_the_reference(dec, across):
+    """An image has one beam all over its plane; its local angle changes, most of all near a pole."""
+    wcs = oblong(4.5, 4.5, crval=(RA, dec))
+    wcs.wcs.crpix = [150.5 + across, 150.5]
+    near = oblong(4.5, 4.5)  # where both are one
+    data = with_gaussians(near, Beam(40, 20, 30), PLACES).data
+    assert len(find_compact(Plane(data, wcs, Beam(40, 20, 30)), 1e-4, 10)) == 4
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_source_wider_than_the_beam_in_one_direction_is_not_compact(grid):
     """Of a beam of 20 x 12 arcsec, 12 arcsec become 13.2, which is compact, or 15.6, which is not."""

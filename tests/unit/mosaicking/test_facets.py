@@ -50,6 +50,16 @@ def write_offsets(path, ra, dec, trust=(10.0, 10.0), labels=None):
     return path
 
 
+@pytest.mark.parametrize("column", ["RA_peak_error", "DEC_peak_error", "RA_peak", "DEC_peak", "RA_offset"])
+def test_an_offset_with_a_number_that_is_none_is_replaced(tmp_path, column):
+    path = write_offsets(tmp_path / "o.fits", ra=[50.0, 1.0], dec=[50.0, 2.0])
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data[column][0] = np.nan
+    facets = read_facets(write_regions(tmp_path / "f.reg"), WCS, path)
+    assert facets.replaced == (0,)
+    np.testing.assert_array_equal(facets.offsets_arcsec, [[1, 2], [1, 2]])
+
+
 def test_facets_are_numbered_by_their_labels(tmp_path):
     facets = read_facets(write_regions(tmp_path / "f.reg"), WCS)
     numbers = facets.of_pixels((slice(10, 20), slice(70, 90)))

@@ -189,6 +189,41 @@ def test_the_direction_of_a_beam_is_that_on_the_grid_of_the_result(tmp_path):
     assert fits.getheader(tmp_path / "own.fits")["BPA"] == 45
 
 
+EARLY = {"DATE-OBS": "2014-05-01T00:00:00.000", "MJD-OBS": 56778.0}
+LATE = {"DATE-OBS": "2019-01-02T12:00:00.000", "MJD-OBS": 58485.5}
+GIVEN = "DATE-OBS", "MJD-OBS"
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ([EARLY], EARLY),
+        ([EARLY, EARLY], EARLY),
+        ([{"DATE-OBS": EARLY["DATE-OBS"]}, EARLY], EARLY),
+        ([EARLY, LATE], {}),
+        ([EARLY, {}], {}),
+        ([{}, {}], {}),
+    ],
+)
+@pytest.mark.parametrize("frame", ["ICRS", "FK4"])
+def test_the_date_is_that_of_the_images_not_of_the_grid(tmp_path, images, expected, frame):
+    grid, ones = GRID.to_header(), np.ones((40, 40), np.float32)
+    grid["RADESYS"] = frame
+    pairs = []
+    for n, cards in enumerate(images):
+        paths = [str(tmp_path / f"{name}{n}.fits") for name in ("image", "weight")]
+        for path in paths:
+            fits.writeto(path, ones, fits.Header(grid.cards) + fits.Header(cards))
+        pairs.append(tuple(paths))
+    grid.update({"DATE-OBS": "1999-01-02T03:04:05", "MJD-OBS": 51180.1})
+    fits.writeto(tmp_path / "like.fits", ones, grid)
+    out, weights = str(tmp_path / "out.fits"), str(tmp_path / "w.fits")
+    coadd_files(pairs, str(tmp_path / "like.fits"), out, weights)
+    for path in (out, weights):
+        header = fits.getheader(path)
+        assert {key: header[key] for key in GIVEN if key in header} == expected
+
+
 def test_polarised_emission_makes_no_mosaic(join):
     with pytest.raises(StokesError, match="image1.fits is of Stokes Q"):
         join(BEAM, BEAM | {"CTYPE4": "STOKES", "CRVAL4": 2.0})

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -7,7 +8,14 @@ from astropy.io import fits
 from scipy import ndimage
 from test_facets import write_offsets, write_regions
 
-from radiounet.errors import AllBlankError, BadDataError, BeamError, NotConvergedError, ShapeMismatchError
+from radiounet.errors import (
+    AllBlankError,
+    BadDataError,
+    BeamError,
+    BrightnessError,
+    NotConvergedError,
+    ShapeMismatchError,
+)
 from radiounet.images.image import grid_wcs
 from radiounet.mosaicking import mosaic
 from radiounet.mosaicking.kernels import primary_beam
@@ -209,6 +217,47 @@ def test_app_and_int_of_different_shape(tmp_path):
     b = write_field(tmp_path, "b", n_px=150)
     with pytest.raises(ShapeMismatchError, match="field mixed"):
         make_mosaic([FieldImages("mixed", a.int_path, b.app_path)], GRID, STRICT)
+
+
+def fill(path, part, value):
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data[part] = value
+
+
+@pytest.mark.parametrize("kind", ["int", "app", "both"])
+@pytest.mark.parametrize(
+    ("part", "value", "reason"),
+    [
+        (np.s_[20:60, 30:90], -9999, "areas of -9999: write NaN"),
+        (np.s_[:, :6], -1e4, "areas of -10000: write NaN"),
+        (np.s_[150:, :], -99, "areas of -99: write NaN"),  # off the mosaic, too
+        (np.s_[80, 80], 1e30, "a pixel of 1e[+]30 Jy/beam"),
+    ],
+)
+def test_a_field_whose_values_are_no_brightness_is_left_out(tmp_path, monkeypatch, part, value, reason, kind):
+    monkeypatch.setattr("radiounet.mosaicking.mosaic.STRIP_PX", 32)
+    good, bad = write_field(tmp_path, "good", sky=1e-2), write_field(tmp_path, "bad", sky=1e-2)
+    alone = make_mosaic([good], GRID, OPTIONS)
+    filled = [bad.int_path, bad.app_path] if kind == "both" else [getattr(bad, f"{kind}_path")]
+    for path in filled:
+        fill(path, part, value)
+    result = make_mosaic([good, bad], GRID, OPTIONS)
+    assert re.search(f"BrightnessError: .*{reason}", result.missing["bad"].reason)
+    assert result.missing["bad"].file == filled[0]
+    np.testing.assert_array_equal(result.image.data, alone.image.data)
+    with pytest.raises(BrightnessError, match=reason):
+        make_mosaic([good, bad], GRID, STRICT)
+
+
+def test_a_field_with_solid_zeros_or_infinity_is_used(tmp_path):
+    field = write_field(tmp_path, "a", sky=1e-2)
+    for path in (field.int_path, field.app_path):
+        fill(path, np.s_[:70], 0)
+        fill(path, np.s_[:, :70], -np.inf)
+    image = make_mosaic([field], GRID, OPTIONS).image.data
+    assert np.isnan(image[:38]).all()
+    assert np.isnan(image[:, :38]).all()
+    assert np.isfinite(image[42:, 42:]).all()
 
 
 def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):

@@ -1,6 +1,8 @@
 """Networks for inference: every identity, and the same result as Keras."""
 
+import gc
 import sys
+import weakref
 from functools import cache
 from types import SimpleNamespace
 
@@ -215,6 +217,44 @@ def test_out_of_memory_halves_the_batch_and_goes_on(small_memory, caplog):
     assert small_memory[:4] == [16, 8, 4, 2]
     assert set(small_memory[4:]) == {2}
     assert "16 tiles at a time do not fit into memory: using 8 from now on" in caplog.text
+
+
+def test_few_engines_are_kept(monkeypatch):
+    """Each has a copy of the weights, and every image smaller than a tile its own size of tiles."""
+    living, made = weakref.WeakSet(), []
+
+    class Counted:
+        def __init__(self, model, architecture, tile_px, core, batch, precision):
+            self.core, self.batch = core, batch
+            living.add(self)
+            made.append(tile_px)
+
+        def __call__(self, tiles):
+            low, high = self.core
+            return tiles[:, low:high, low:high, 0]
+
+    monkeypatch.setattr(inference, "Engine", Counted)
+    predictor = Predictor(None, "lotss_unet", batch=1)
+
+    def predict(*sides):
+        for side in sides:
+            plane = np.random.default_rng(side).random((3 * side, 3 * side)).astype(np.float32)
+            np.testing.assert_array_equal(predictor.plane(plane, side, side // 2), plane)
+        gc.collect()
+
+    predict(16)
+    kinds = len(made)
+    assert kinds == 2
+    predict(32, 48, 64, 80, 96)
+    assert len(made) == 6 * kinds
+    assert len(living) == inference.MOST_ENGINES == 4
+    # the last two sizes are kept, and the one used again outlives the other
+    predict(80, 96, 80)
+    assert len(made) == 6 * kinds
+    predict(112, 80)
+    assert len(made) == 7 * kinds
+    predict(96)
+    assert len(made) == 8 * kinds
 
 
 def test_out_of_memory_with_a_single_tile_is_an_error(monkeypatch):

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.products import Products, segment_files
-from radiounet.publishing.overview import _right_edge, coarser, write_overview
+from radiounet.publishing.overview import _draw_beam, _right_edge, coarser, write_overview
 from radiounet.running.outputs import made_here
 from stages import DEC, RA, run_stages, write_image
 
@@ -120,6 +123,16 @@ def test_a_cluster_whose_centre_lies_outside_says_so(halo, tmp_path, monkeypatch
         if "R500 and centre" in text.get_text()
     ]
     assert counts == ["R500 and centre (clusters: 2)", "R500 and centre (clusters: 1)"]
+
+
+@pytest.mark.parametrize("dec", [35.0, 90.0, -90.0])
+def test_the_beam_is_drawn_from_the_north_of_the_reference(dec):
+    axes = Figure().add_subplot()
+    _draw_beam(
+        axes, Plane(np.zeros((100, 100), np.float32), grid_wcs(150.0, dec, 100, 4.5), Beam(60, 25, 40))
+    )
+    # 40 deg from up, to the left
+    assert axes.patches[0].angle % 180 == pytest.approx(130, abs=0.1)
 
 
 @pytest.mark.parametrize(
