@@ -357,6 +357,7 @@ class Rules:
         try:
             if progress is not None:
                 progress.end(state)
+            self.run.read_records_anew()
             unseen = self._begun if state == "failed" else []
             self.freshness.note_stopped(unseen if progress is None else progress.stopped)
         finally:

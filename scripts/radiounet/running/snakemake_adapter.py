@@ -165,6 +165,10 @@ class SnakemakeRun:
         record = self._workflow.persistence._read_record(path)
         return None if record is None else record.endtime
 
+    def read_records_anew(self) -> None:
+        """Have `ended` know of the last jobs: Snakemake keeps in mind that they had no record before."""
+        self._workflow.persistence._clear_cache()
+
     def jobs(self) -> Iterator[PlannedJob]:
         """Jobs of the graph, each after those that it depends on."""
         dag = self._workflow.dag
