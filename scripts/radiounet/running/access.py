@@ -20,8 +20,8 @@ def permitted() -> Iterator[None]:
         yield
     except PermissionError as error:
         raise ConfigError(
-            f"{error.filename} may not be read or written by you: ask who made it for "
-            "`chmod -R g+rwX` of these results, or set `results` to a folder of your own"
+            f"{error.filename or error} may not be read or written by you: ask its owner for "
+            "`chmod -R g+rwX`, or name another one in the configuration"
         ) from None
 
 

@@ -48,9 +48,7 @@ def snakemake():
 
 def refused(do, path):
     """Whether a path is refused in one line."""
-    with pytest.raises(
-        ConfigError, match=r"^[^\n]* may not be read or written by you: ask who made it"
-    ) as it:
+    with pytest.raises(ConfigError, match=r"^[^\n]* may not be read or written by you: ask its owner") as it:
         do()
     return str(it.value).startswith(f"{path} ")
 
