@@ -105,3 +105,14 @@ def test_where_bad_data_stops_the_run_each_mosaic_is_a_job(mosaics):
     mosaics("--config", "on_reject=stop", "--retries", "0", "--", *targets, status=1)
     assert len(mosaics.submitted("segment")) == 3
     check_masks(mosaics, "one", "three")
+
+
+def test_a_job_that_slurm_refuses_is_told_in_its_words(mosaics):
+    mosaics.environment["RADIOUNET_GPU_PARTITION"] = "nope"
+    text = mosaics("--", *map(mask, ("one", "blank", "three")), status=1)
+    words = "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nope "
+    assert f"segment0000: {words}" in text
+    failed = status_of(mosaics)["failed"]
+    assert sorted(one["name"] for one in failed) == ["blank", "one", "three"]
+    assert all(one["last_words"].startswith(words) for one in failed)
+    assert words.replace("'", "&#39;") in (mosaics.folder / "results/dr2/status.html").read_text()

@@ -1,6 +1,7 @@
 """What goes wrong on a cluster, and what is left of it: no half product, no lost one, and little to redo."""
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -55,6 +56,12 @@ def begin_and_hold(run, *targets):
         return found and [job for job in run.submitted("segment") if job.state == "RUNNING"]
 
     return process, run.slurm.wait_for(held)[0]
+
+
+def go_on(run):
+    """Let what `begin_and_hold` has stopped go on."""
+    for pid in processes_running("segment.py", str(run.folder)):
+        kill(pid, signal.SIGCONT)
 
 
 def test_a_job_killed_by_memory_is_tried_again_with_more_once(mosaics):
@@ -136,14 +143,51 @@ def test_jobs_of_a_dead_coordinator_that_run_on_do_no_harm(mosaics):
     mosaics.forget()
     process = mosaics.start("--", mask("one"))
     mosaics.slurm.wait_for(lambda: mosaics.submitted("segment"))
-    for pid in processes_running("segment.py", str(mosaics.folder)):
-        kill(pid, signal.SIGCONT)
+    go_on(mosaics)
     assert process.wait(PATIENCE_S) == 0, mosaics.said()
     assert rules(mosaics.submitted()) == ["segment"]
     folder = str(mosaics.folder)
     mosaics.slurm.wait_for(
         lambda: "RUNNING" not in {job.state for job in mosaics.slurm.jobs() if job.folder == folder}
     )
+    check_masks(mosaics, "one")
+
+
+def test_what_jobs_of_a_dead_coordinator_left_follows_a_changed_setting(mosaics):
+    process, _ = begin_and_hold(mosaics, mask("one"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    go_on(mosaics)
+    mosaics.slurm.wait_for(lambda: mosaics.submitted("segment")[0].state == "COMPLETED")
+    assert (mosaics.folder / mask("one")).is_file()
+    mosaics("--unlock")
+    mosaics.config.write_text(mosaics.config.read_text() + "segmentation: {threshold: 0.31}\n")
+    text = mosaics("--", mask("one"))
+    assert f"{mask('one')}: its run was stopped before it saw the job end; it is made again" in text
+    assert "no record" not in text
+    assert fits.getheader(mosaics.folder / mask("one"))["THRESH"] == 0.31
+    assert mosaics.counts("--", mask("one")) == {}
+    assert not (mosaics.folder / "results/dr2/sources/stopped.json").exists()
+
+
+def test_a_run_outlasts_that_slurm_does_not_answer(mosaics, tmp_path):
+    """Its job ends meanwhile."""
+    programs, away = tmp_path / "bin", tmp_path / "away"
+    programs.mkdir()
+    for name in ("squeue", "sacct"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\ntest ! -e {away} || exit 1\nexec {shutil.which(name)} "$@"\n')
+        program.chmod(0o755)
+    mosaics.environment["PATH"] = f"{programs}:{mosaics.environment['PATH']}"
+    process, _ = begin_and_hold(mosaics, mask("one"))
+    away.touch()
+    mosaics.slurm.wait_for(lambda: "Slurm (squeue) does not answer" in mosaics.said())
+    go_on(mosaics)
+    mosaics.slurm.wait_for(lambda: mosaics.submitted("segment")[0].state == "COMPLETED")
+    away.unlink()
+    assert process.wait(PATIENCE_S) == 0, mosaics.said()
+    assert "Slurm (squeue) answers again" in mosaics.said()
+    assert len(mosaics.submitted("segment")) == 1
     check_masks(mosaics, "one")
 
 

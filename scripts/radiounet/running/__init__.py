@@ -4,6 +4,7 @@ The highest room: it may use all others.
 """
 
 __all__ = [
+    "access",
     "arguments",
     "batch",
     "catalogue_verbs",

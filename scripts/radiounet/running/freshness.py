@@ -26,6 +26,8 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import earlier_record, touched
+from radiounet.running.access import permitted, require_open
+from radiounet.running.locks import is_held
 from radiounet.running.snakemake_adapter import SnakemakeRun
 from radiounet.running.stages import products_of_mosaic
 
@@ -143,10 +145,12 @@ class Freshness:
 
     def __init__(self, run: SnakemakeRun, config: Config, products: Products):
         self._run, self._config, self._products = run, config, products
+        if run.is_main:
+            require_open([products.root, f"{products.root}/sources", products.edit_marks()])
         self.fingerprints = Fingerprints(products.input_record())
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
-        self._is_edit_checked = self._is_model_checked = self._is_record_missed = False
+        self._are_notes_checked = self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
         self._warned: set[str] = set()
 
@@ -209,6 +213,7 @@ class Freshness:
         self._check([*self._products.of_survey(), self._products.image_list()])
         self._check(region_files(self._products, self._config.limits.enabled))
 
+    @permitted()
     def check_publication(self, publication: Publication, records: Iterable[str], whole: bool) -> None:
         """Have jobs of a publication done again whose record or files are gone, or were changed since.
 
@@ -229,12 +234,12 @@ class Freshness:
                 if _is_spoiled(publication, Path(record)):
                     self._run.make_again([last] if whole else [record, last])
 
+    @permitted()
     def _check(self, paths: list[str], images: Sequence[str] = (), source: str = "") -> None:
         """Have those that were replaced made again, but for `images` that `source` knows, and itself."""
         if not self._run.is_main:
             return
-        self._check_edits()
-        self._check_stopped()
+        self._check_notes()
         replaced = [path for path in paths if self._was_replaced(path)]
         downloaded = {*images, source}
         if downloaded & set(replaced) and _are_downloads(images, source):
@@ -244,11 +249,15 @@ class Freshness:
             logger.warning("%s differs from what its job wrote: it is made again", path)
         self._run.make_again(replaced)
 
+    def _check_notes(self) -> None:
+        """Have made again what earlier runs noted of their products."""
+        if not self._are_notes_checked:
+            self._are_notes_checked = True
+            self._check_edits()
+            self._check_stopped()
+
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""
-        if self._is_edit_checked:
-            return
-        self._is_edit_checked = True
         for mark in sorted(Path(self._products.edit_marks()).glob("[!.]*.json")):
             # the stage that merges the tables is not given the names of its products
             products = _json(mark).get("products") or self._products.of_survey()
@@ -257,6 +266,14 @@ class Freshness:
                 ", ".join(products),
             )
             self._run.make_again(products)
+
+    def note_begun(self, products: Iterable[str]) -> None:
+        """Note what jobs of this run will write: a run that is killed can note nothing at its end.
+
+        Its jobs may run on, and end unseen. `note_stopped` leaves what is still to be told.
+        """
+        if left := list(dict.fromkeys([*self._stopped, *products])):
+            write_json(self._products.stopped_jobs(), {"products": left})
 
     def note_stopped(self, products: Iterable[str]) -> None:
         """Note products of jobs that a run has not seen end, though they may have.
@@ -278,9 +295,10 @@ class Freshness:
             )
 
     def _check_stopped(self) -> None:
-        """Have what is there of such jobs made again."""
-        unknown = (path for path in self._stopped if path not in self._warned and Path(path).is_file())
-        left = [path for path in unknown if self._run.ended(path) is None]
+        """Have what is there of such jobs made again, but for those of a run that still goes on."""
+        left = [path for path in self._stopped if Path(path).is_file() and self._run.ended(path) is None]
+        if left and is_held(self._products.root):
+            return
         self._warned.update(left)
         for path in left:
             logger.warning("%s: its run was stopped before it saw the job end; it is made again", path)

@@ -41,6 +41,8 @@ REASONS = (
     re.compile(r"^\w*Error\b"),
 )
 """Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""
+REFUSED = "SLURM sbatch failed"
+"""How the executor begins to speak of a job that never began."""
 
 
 @dataclass
@@ -172,12 +174,15 @@ class Progress(logging.Handler):
         job = self._jobs[number]
         job.state = "failed"
         of_group = self._failures.get(number, {"log": "", "last_words": ""})  # told before its jobs
+        words = told.message or of_group["last_words"]
+        if not words.startswith(REFUSED):  # else its log is that of an earlier try
+            words = last_words(told.logs) or words
         self._failures[number] = {
             "rule": job.planned.rule,
             "name": job.planned.mosaic or job.planned.field or "",
             "attempts": job.attempts,
             "log": told.logs[0] if told.logs else of_group["log"],
-            "last_words": last_words(told.logs) or told.message or of_group["last_words"],
+            "last_words": words,
         }
 
     def finished(self, rule: str) -> bool:

@@ -17,6 +17,7 @@ from radiounet.images.products import Publication
 from radiounet.images.regional_products import RECORD, region_files
 from radiounet.images.writing import remove_leftovers
 from radiounet.publishing.records import all_records
+from radiounet.running.access import permitted
 from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
@@ -70,6 +71,7 @@ class Rules:
         The configuration, or a file that it names, cannot be used.
     """
 
+    @permitted()
     def __init__(self, workflow: Workflow, raw: dict[str, Any]):
         open_streams()
         self.run = run = SnakemakeRun(workflow, levels=2)  # of workflow/rules
@@ -80,6 +82,7 @@ class Rules:
         self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self._progress: Progress | None = None
+        self._begun: list[str] = []
         if run.is_main:
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
@@ -227,6 +230,7 @@ class Rules:
         files = self.config.compact_files(self.products, wildcards.mosaic)
         return [word for name, path in files.items() for word in (f"--{name.replace('_', '-')}", path)]
 
+    @permitted()
     def tables(self, wildcards: object) -> dict[str, list[str]]:
         """What the catalogue is merged from."""
         self.freshness.check_survey()
@@ -309,6 +313,7 @@ class Rules:
         self.freshness.check_verdict(self.graph.selected)
         return [self.products.verification(mosaic) for mosaic in self.graph.selected]
 
+    @permitted()
     def rerun_targets(self, wildcards: object) -> list[str]:
         """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
         self._require_mosaics("rerun")
@@ -320,6 +325,7 @@ class Rules:
         """Whether a download runs beside Snakemake, since no profile names a partition for it."""
         return not self.run.has_partition(rule)
 
+    @permitted()
     def begin(self) -> None:
         """Have the products for this run alone, clear up after one that was killed, and show progress."""
         for folder in folders_of_run(self.graph):
@@ -333,7 +339,10 @@ class Rules:
         self._clear_up()
         if self.config.on_reject == "stop":
             self.run.stop_at_failure()
+        self.run.watch_cluster()
         jobs = list(self.run.jobs())
+        self._begun = [path for job in jobs if job.needed for path in job.outputs]
+        self.freshness.note_begun(self._begun)
         rules = {job.rule for job in jobs if job.needed}
         makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self.config))
         if makes and not self.run.touches:
@@ -348,7 +357,9 @@ class Rules:
         try:
             if progress is not None:
                 progress.end(state)
-                self.freshness.note_stopped(progress.stopped)
+            self.run.read_records_anew()
+            unseen = self._begun if state == "failed" else []
+            self.freshness.note_stopped(unseen if progress is None else progress.stopped)
         finally:
             self.freshness.forget_settings()
             self._clear_up()

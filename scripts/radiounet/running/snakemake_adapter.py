@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +102,14 @@ class SnakemakeRun:
         """Whether jobs only mark their products as new (``--touch``)."""
         return bool(self._workflow.touch)
 
+    def watch_cluster(self) -> None:
+        """Lose no job that Slurm does not answer for, and no word of why one failed; call before jobs run."""
+        if self.jobs_at_once is None:
+            return
+        if plugin := sys.modules.get("snakemake_executor_plugin_slurm"):
+            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status)
+        tell_why_groups_fail()
+
     def stop_at_failure(self) -> None:
         """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""
         self._workflow.scheduler.keepgoing = False
@@ -155,6 +165,10 @@ class SnakemakeRun:
         record = self._workflow.persistence._read_record(path)
         return None if record is None else record.endtime
 
+    def read_records_anew(self) -> None:
+        """Have `ended` know of the last jobs: Snakemake keeps in mind that they had no record before."""
+        self._workflow.persistence._clear_cache()
+
     def jobs(self) -> Iterator[PlannedJob]:
         """Jobs of the graph, each after those that it depends on."""
         dag = self._workflow.dag
@@ -171,6 +185,83 @@ def snakemake_logger() -> logging.Logger:
 
     found: logging.Logger = logger
     return found
+
+
+Table = dict[str, str]
+"""State of each job in Slurm, by its number there."""
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE"}
+"""States of a job that has ended, all that ``squeue`` has."""
+LOST_S = 180.0
+"""A job that ``squeue`` does not show for so long, after it was queued or ran, has ended unseen, s."""
+
+
+class SlurmQuery:
+    """The query of the Slurm plug-in, which outlasts that Slurm does not answer.
+
+    The plug-in forgets all jobs of a poll in which every query failed, and the run waits for ever.
+    With an empty table it asks again. ``squeue`` shows no job that ended longer ago than
+    ``MinJobAge``: one that ended so while Slurm did not answer counts as failed, and is tried again.
+
+    Parameters
+    ----------
+    ask : callable
+        Of the plug-in, whose place this takes.
+    """
+
+    def __init__(self, ask: Callable[[str, logging.Logger], Awaitable[tuple[Table | None, float | None]]]):
+        self._ask = ask
+        self._is_silent = False
+        self._going: set[str] = set()
+        self._missing: dict[str, float] = {}
+
+    async def __call__(self, command: str, logger: logging.Logger) -> tuple[Table, float]:
+        """State of the jobs that Slurm shows, none where it does not answer; and how long that took, s."""
+        table, took = await self._ask(command, logger)
+        program, is_silent = command.split()[0], table is None
+        if is_silent != self._is_silent:
+            words = "does not answer: the run waits, and asks again" if is_silent else "answers again"
+            logger.warning(f"Slurm ({program}) {words}")
+        self._is_silent = is_silent
+        if table is None:
+            return {}, 0.0
+        if program == "squeue":
+            lost = self._lost(table)
+            for number in lost:
+                logger.warning(f"Slurm does not show job {number} any more: it counts as failed")
+            table = table | dict.fromkeys(lost, "ERROR")
+        return table, took or 0.0
+
+    def _lost(self, table: Table) -> list[str]:
+        ended = {number for number, state in table.items() if state in ENDED}
+        self._going = (self._going | table.keys()) - ended
+        now = time.monotonic()
+        self._missing = {one: self._missing.get(one, now) for one in self._going - table.keys()}
+        lost = sorted(one for one, since in self._missing.items() if now - since >= LOST_S)
+        self._going -= set(lost)
+        return lost
+
+
+def tell_why_groups_fail() -> None:
+    """Have the error of a group say why it failed, which Snakemake drops, such as the words of ``sbatch``."""
+    from snakemake.jobs import GroupJob
+
+    known = GroupJob.log_error
+
+    def log_error(
+        group: GroupJob, msg: str | None = None, aux_logs: list[str] | None = None, **about: object
+    ) -> None:
+        words = _reason(msg)
+        if words:
+            snakemake_logger().error(f"{group.groupid}: {words}")
+        known(group, aux_logs=aux_logs, words=words, **about)
+
+    GroupJob.log_error = log_error
+
+
+def _reason(message: str | None) -> str:
+    """What a message of an executor says of a failure, without the long command of a submission."""
+    reason = re.split(r"\n\s*sbatch call:|For further error details", message or "")[0]
+    return " ".join(reason.split())
 
 
 def terminal_handlers(logger: logging.Logger) -> list[logging.Handler]:
@@ -195,7 +286,7 @@ class JobEvent:
     logs : tuple of str
         Log files of a job that failed.
     message : str
-        What its rule says of it.
+        What the executor says of it.
     """
 
     kind: str
@@ -216,8 +307,8 @@ def job_event(record: logging.LogRecord) -> JobEvent | None:
         return JobEvent("finished", (told["job_id"],))
     if event == "group_error":  # before those of its jobs; only this one has the log of Slurm
         numbers = tuple(job["jobid"] for job in told["job_error_info"])
-        return JobEvent("failed", numbers, tuple(map(str, told["aux_logs"])))
+        return JobEvent("failed", numbers, tuple(map(str, told["aux_logs"])), told.get("words", ""))
     if event == "job_error":
         logs = tuple(str(path) for path in told["log"] or ())
-        return JobEvent("failed", (told["jobid"],), logs, told["rule_msg"] or "")
+        return JobEvent("failed", (told["jobid"],), logs, _reason(told["rule_msg"]))
     return None

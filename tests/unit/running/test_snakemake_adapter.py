@@ -49,6 +49,10 @@ onstart:
     said["outputs"] = [job.outputs for job in RUN.jobs()]
     said["numbers"] = [job.number for job in RUN.jobs()]
     Path("said.json").write_text(json.dumps(said))
+
+onsuccess:
+    RUN.read_records_anew()
+    Path("ended.json").write_text(json.dumps([RUN.ended(path) for path in ("one.txt", "two.txt")]))
 """
 
 
@@ -90,6 +94,12 @@ def test_products_are_made_again_when_told(run, tmp_path):
     assert said["ended"] == pytest.approx(before, abs=1e-3)
     assert said["shown"] is True
     assert (tmp_path / "one.txt").stat().st_mtime > before
+
+
+def test_at_its_end_a_run_knows_the_records_of_all_its_jobs(run, tmp_path):
+    run("two.txt")
+    dates = [(tmp_path / name).stat().st_mtime for name in ("one.txt", "two.txt")]
+    assert json.loads((tmp_path / "ended.json").read_text()) == pytest.approx(dates, abs=1e-3)
 
 
 def test_a_checkout_with_other_code_is_refused_and_a_copy_is_not(run, tmp_path):

@@ -1,8 +1,10 @@
 """What a run notes of jobs that it could not see to their end, or that died as a group."""
 
+import fcntl
 import io
 import json
 import logging
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +12,10 @@ import pytest
 from snakemake.jobs import GroupJob
 from snakemake.logging import logger as snakemake_logger
 
-from radiounet.images.products import Products
+from radiounet.images.products import LOCK_FILE, Products
 from radiounet.running.freshness import Freshness
 from radiounet.running.progress import Progress
-from radiounet.running.snakemake_adapter import PlannedJob
+from radiounet.running.snakemake_adapter import PlannedJob, tell_why_groups_fail
 from radiounet.settings.config import load_config
 
 
@@ -69,6 +71,139 @@ def test_a_group_that_slurm_kills_is_told_in_the_words_of_slurm(progress, tmp_pa
     assert second["last_words"] == "OSError: [Errno 28] No space left on device"
     tell(progress, "job_started", jobs=[1])
     assert [one["name"] for one in progress.status("running").failed] == ["b"]
+
+
+REFUSED = """SLURM sbatch failed. The error message was 'sbatch: error: invalid partition: nope
+sbatch: error: Batch job submission failed'.
+    sbatch call:
+        sbatch --wrap="..."
+For further error details see the cluster/cloud log and the log files of the involved rule(s)."""
+KILLED = "SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. Reason: Unknown.For further error details see"
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Records of Snakemake's logger, whose groups tell why they failed."""
+    seen = []
+    handler = logging.Handler()
+    handler.emit = seen.append
+    monkeypatch.setattr(GroupJob, "log_error", GroupJob.log_error)  # put back at the end
+    tell_why_groups_fail()
+    snakemake_logger.addHandler(handler)
+    yield seen
+    snakemake_logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "log_tells"),
+    [
+        (
+            REFUSED,
+            "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition: nope "
+            "sbatch: error: Batch job submission failed'.",
+            False,  # it is that of an earlier try
+        ),
+        (KILLED, "SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. Reason: Unknown.", True),
+    ],
+)
+def test_what_the_executor_says_of_a_group_reaches_terminal_and_status(
+    progress, terminal, tmp_path, message, words, log_tells
+):
+    log = tmp_path / "b.log"
+    log.write_text("x ERROR radiounet.running.stage: MemoryError\n")
+    tell(progress, "job_started", jobs=[1, 2])
+    members = [Member(1, str(tmp_path / "a.log")), Member(2, str(log))]
+    snakemake_logger.addHandler(progress)
+    try:
+        GroupJob.log_error(SimpleNamespace(groupid="segment0000", jobs=members), message)
+    finally:
+        snakemake_logger.removeHandler(progress)
+    first, second = progress.status("running").failed
+    assert first["last_words"] == words
+    assert second["last_words"] == (log.read_text().strip() if log_tells else words)
+    assert [one.getMessage() for one in terminal].count(f"segment0000: {words}") == 1
+
+
+def test_a_job_by_itself_that_is_refused_is_told_without_the_command(progress):
+    tell(progress, "job_started", jobs=[1])
+    tell(progress, "job_error", jobid=1, log=[], rule_msg=REFUSED)
+    (failed,) = progress.status("running").failed
+    assert failed["last_words"].endswith("sbatch: error: Batch job submission failed'.")
+
+
+def test_without_a_message_nothing_is_added(progress, terminal):
+    GroupJob.log_error(SimpleNamespace(groupid="segment0000", jobs=[Member(1, "a.log")]))
+    assert [one.getMessage() for one in terminal] == ["Error in group segment0000", "Error in rule"]
+
+
+@pytest.fixture
+def snakemake():
+    """Snakemake with these records of when products were made, and what it is told to make again."""
+    run = SimpleNamespace(is_main=True, records={}, again=[])
+    run.ended, run.make_again = run.records.get, run.again.extend
+    return run
+
+
+def noted(products):
+    path = Path(products.stopped_jobs())
+    return json.loads(path.read_text())["products"] if path.exists() else []
+
+
+def make(*paths):
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_a_run_that_is_killed_has_noted_what_its_jobs_may_leave(snakemake, products, caplog):
+    masks = [products.mask(name) for name in "abc"]
+    Freshness(snakemake, load_config({}), products).note_begun(masks[:2])
+    assert noted(products) == masks[:2]
+    make(masks[0], masks[2])
+    snakemake.records[masks[2]] = Path(masks[2]).stat().st_mtime
+    second = Freshness(snakemake, load_config({}), products)
+    second.check_mosaic("a")
+    assert snakemake.again == masks[:1]
+    assert f"{masks[0]}: its run was stopped before it saw the job end" in caplog.text
+    assert "no record" not in caplog.text  # which would send to another folder
+    # that run is killed as well: what the first may still leave stays noted
+    second.note_begun(masks[2:])
+    assert noted(products) == masks
+    # and the third ends well, but for one that nobody has made
+    snakemake.records[masks[0]] = 1.0
+    Freshness(snakemake, load_config({}), products).note_stopped([])
+    assert noted(products) == [masks[1]]
+
+
+def test_a_run_with_nothing_to_do_leaves_no_note(snakemake, products):
+    kept = Freshness(snakemake, load_config({}), products)
+    kept.note_begun([])
+    kept.note_stopped([])
+    assert not Path(products.stopped_jobs()).exists()
+
+
+def test_products_of_a_run_that_goes_on_are_not_called_stopped(snakemake, products, caplog):
+    """A dry run beside it may see a product before Snakemake has seen its job end."""
+    mask = products.mask("a")
+    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    make(mask)
+    with open(Path(products.root, LOCK_FILE), "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        Freshness(snakemake, load_config({}), products).check_mosaic("a")
+    assert snakemake.again == []
+    assert "stopped" not in caplog.text
+
+
+def test_the_note_of_a_large_survey_takes_no_time(snakemake, products):
+    names = [f"m{n}" for n in range(6000)]
+    paths = [path for name in names for path in (products.probability(name), products.mask(name))]
+    kept = Freshness(snakemake, load_config({}), products)
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        kept.note_begun(paths)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.2
 
 
 def test_a_full_disk_does_not_stop_the_end_of_a_run(products, monkeypatch, caplog):

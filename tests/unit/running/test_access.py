@@ -1,0 +1,108 @@
+"""Results of another person that may not be read are named, with what to do about them."""
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from radiounet.errors import ConfigError
+from radiounet.images.products import Products, Publication
+from radiounet.running.access import permitted, require_open
+from radiounet.running.freshness import Freshness
+from radiounet.running.rules import Rules
+from radiounet.running.scratch import link_scratch
+from radiounet.settings.config import load_config
+
+
+@pytest.fixture
+def products(tmp_path):
+    return Products(str(tmp_path / "dr2"))
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Close paths, and all below them: these tests are run by root, whom no mode stops."""
+    closed = set()
+
+    def stopped_at(real):
+        def checked(path=".", *args, **options):
+            if not isinstance(path, int) and closed & {Path(path), *Path(path).parents}:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **options)
+
+        return checked
+
+    for name in ("os.stat", "os.scandir", "io.open"):
+        module, function = name.split(".")
+        monkeypatch.setattr(name, stopped_at(getattr(__import__(module), function)))
+    return lambda path: closed.add(Path(path))
+
+
+@pytest.fixture
+def snakemake():
+    """Snakemake without any record."""
+    return SimpleNamespace(is_main=True, config_files=[], folder="", make_again=print, ended=print)
+
+
+def refused(do, path):
+    """Whether a path is refused in one line."""
+    with pytest.raises(ConfigError, match=r"^[^\n]* may not be read or written by you: ask its owner") as it:
+        do()
+    return str(it.value).startswith(f"{path} ")
+
+
+@pytest.mark.parametrize("closed", ["", "sources", "sources/edited", "sources/inputs.json"])
+def test_a_run_that_begins(products, snakemake, close, closed, monkeypatch):
+    """Dry or not: nothing of it has been made."""
+    path = Path(products.root, closed)
+    close(path)
+    config = load_config({"results": str(Path(products.root).parent)})
+    monkeypatch.setattr("radiounet.running.rules.SnakemakeRun", lambda workflow, levels: snakemake)
+    monkeypatch.setattr("radiounet.running.rules.load_config", lambda raw: config)
+    assert refused(lambda: Rules(None, {}), path)
+
+
+@pytest.mark.parametrize("closed", ["sources/stopped.json", "masks", "sources/mosaics"])
+def test_while_the_job_graph_is_built(products, snakemake, close, closed):
+    freshness = Freshness(snakemake, load_config({}), products)
+    close(Path(products.root, closed))
+    with pytest.raises(ConfigError, match=f"^{Path(products.root, closed)}.* may not be read"):
+        freshness.check_mosaic("a")
+
+
+def test_a_mark_of_an_edit(products, snakemake, close):
+    mark = Path(products.edit_marks(), "segment.a.json")
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    freshness = Freshness(snakemake, load_config({}), products)
+    close(mark)
+    assert refused(lambda: freshness.check_mosaic("a"), mark)
+
+
+def test_a_publication(products, snakemake, close):
+    record = Publication(products.publication()).record("mosaic", "a")
+    close(record)
+    freshness = Freshness(snakemake, load_config({}), products)
+    assert refused(
+        lambda: freshness.check_publication(Publication(products.publication()), [record], True), record
+    )
+
+
+def test_scratch(products, close, tmp_path):
+    """Which a run links when it begins."""
+    link_scratch(products, str(tmp_path / "scratch"))
+    close(tmp_path / "scratch/dr2")
+    with pytest.raises(ConfigError, match="scratch/dr2.* may not be read"), permitted():
+        link_scratch(products, str(tmp_path / "scratch"))
+
+
+def test_what_is_not_there_is_not_refused(products):
+    folders = [products.root, f"{products.root}/sources"]
+    require_open(folders)
+    Path(products.root).touch()
+    require_open(folders)
+    os.remove(products.root)
+    Path(folders[1]).mkdir(parents=True)
+    require_open(folders)

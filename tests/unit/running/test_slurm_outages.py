@@ -1,0 +1,156 @@
+"""What the pinned Slurm plug-in does while Slurm does not answer, with our query in place of its own."""
+
+import asyncio
+import logging
+import os
+import re
+from contextlib import nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import snakemake_executor_plugin_slurm as plugin
+
+from radiounet.running import snakemake_adapter
+from radiounet.running.snakemake_adapter import LOST_S, SlurmQuery
+
+ROOT = Path(__file__).resolve().parents[3]
+SQUEUE = """#!/bin/sh
+test ! -e {folder}/away || exit 1
+cat {folder}/table
+"""
+
+
+class Executor(plugin.Executor):
+    """That of the plug-in, with two jobs and nothing else of a run."""
+
+    def __init__(self, program):
+        settings = SimpleNamespace(status_attempts=5, status_command=program, keep_successful_logs=True)
+        self.workflow = SimpleNamespace(executor_settings=settings)
+        self.logger, self.run_uuid = logging.getLogger("test"), "run"
+        self.status_rate_limiter = nullcontext()
+        self.next_seconds_between_status_checks = 40
+        self._status_query_calls = self._status_query_failures = 0
+        self._status_query_total_seconds = self._status_query_max_seconds = 0.0
+        self._status_query_min_seconds, self._status_query_cycle_rows = None, []
+        self.active_jobs = [SimpleNamespace(external_jobid=number, aux={}) for number in ("7", "8")]
+        self.succeeded, self.failed = [], []
+
+    def report_job_success(self, job):
+        self.succeeded.append(job.external_jobid)
+
+    def report_job_error(self, job, msg=None, **about):
+        self.failed.append((job.external_jobid, msg))
+
+    def poll(self):
+        """Look once at all active jobs; the numbers of those that are looked at again."""
+
+        async def look():
+            return [job async for job in self.check_active_jobs(self.active_jobs)]
+
+        self.active_jobs = asyncio.run(look())
+        return [job.external_jobid for job in self.active_jobs]
+
+
+@pytest.fixture(params=["squeue", "sacct"])
+def executor(request, tmp_path, monkeypatch):
+    """Of a Slurm whose table is a file, and which is away while there is a file of that name."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / request.param).write_text(SQUEUE.format(folder=tmp_path))
+    (folder / request.param).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
+    (tmp_path / "table").write_text("7|RUNNING\n8|PENDING\n")
+    return Executor(request.param)
+
+
+@pytest.fixture
+def mended(executor, monkeypatch):
+    monkeypatch.setattr(plugin, "query_job_status", SlurmQuery(plugin.query_job_status))
+    return executor
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let time pass, s."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(snakemake_adapter, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def wait(seconds):
+        clock.now += seconds
+
+    return wait
+
+
+def test_the_pinned_version_is_the_one_that_is_tested():
+    pinned = re.search(r"snakemake-executor-plugin-slurm==([\d.]+)", (ROOT / "pyproject.toml").read_text())
+    assert version("snakemake-executor-plugin-slurm") == pinned[1]
+
+
+def test_the_plug_in_alone_forgets_its_jobs(executor, tmp_path):
+    """Once it does not, `SlurmQuery` can go."""
+    assert executor.poll() == ["7", "8"]
+    (tmp_path / "away").touch()
+    assert executor.poll() == []
+    assert executor.succeeded == executor.failed == []
+
+
+def test_an_outage_of_any_length_loses_no_job_and_is_told_once(mended, tmp_path, caplog):
+    assert mended.poll() == ["7", "8"]
+    (tmp_path / "away").touch()
+    for _ in range(3):
+        assert mended.poll() == ["7", "8"]
+    assert caplog.text.count("does not answer: the run waits, and asks again") == 1
+    assert "answers again" not in caplog.text
+    (tmp_path / "away").unlink()
+    (tmp_path / "table").write_text("7|COMPLETED\n8|RUNNING\n")
+    assert mended.poll() == ["8"]
+    assert mended.succeeded == ["7"]
+    assert caplog.text.count("answers again") == 1
+    (tmp_path / "away").touch()
+    assert mended.poll() == ["8"]
+    assert caplog.text.count("does not answer") == 2
+
+
+@pytest.mark.parametrize("executor", ["squeue"], indirect=True)
+def test_a_job_that_squeue_shows_no_more_fails_after_a_while(mended, tmp_path, later, caplog):
+    assert mended.poll() == ["7", "8"]
+    (tmp_path / "away").touch()
+    later(3600)
+    assert mended.poll() == ["7", "8"]  # nothing is known of either
+    (tmp_path / "away").unlink()
+    (tmp_path / "table").write_text("8|COMPLETING\n")
+    assert mended.poll() == ["7", "8"]
+    later(LOST_S / 2)
+    (tmp_path / "table").write_text("7|RUNNING\n")  # it was late
+    assert mended.poll() == ["7", "8"]
+    (tmp_path / "table").write_text("8|COMPLETED\n")
+    assert mended.poll() == ["7"]
+    later(LOST_S - 1)
+    assert mended.poll() == ["7"]
+    later(1)
+    assert mended.poll() == []
+    assert mended.succeeded == ["8"]
+    ((number, words),) = mended.failed
+    assert (number, words.split(",")[0]) == ("7", "SLURM-job '7' failed")
+    assert caplog.text.count("does not show job 7 any more: it counts as failed") == 1
+    assert "job 8" not in caplog.text
+
+
+@pytest.mark.parametrize("executor", ["squeue"], indirect=True)
+def test_a_job_that_has_not_shown_yet_is_waited_for(mended, tmp_path, later):
+    (tmp_path / "table").write_text("")
+    for _ in range(3):
+        assert mended.poll() == ["7", "8"]
+        later(LOST_S)
+
+
+@pytest.mark.parametrize("executor", ["sacct"], indirect=True)
+def test_accounting_that_forgets_a_job_for_a_while_fails_none(mended, tmp_path, later):
+    assert mended.poll() == ["7", "8"]
+    (tmp_path / "table").write_text("")
+    for _ in range(3):
+        assert mended.poll() == ["7", "8"]
+        later(LOST_S)
