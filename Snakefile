@@ -48,8 +48,10 @@ rule plan:
         settings=RULES.settings(),
         out=PRODUCTS.plan(),
         jobs=RULES.planned_jobs,  # --jobs, or that of profiles/slurm
+        added=lambda wildcards: options_of_added(PRODUCTS),
     shell:
-        "stage plan --settings {params.settings:q} --jobs {params.jobs:q} --out {params.out:q} --log {log:q}"
+        "stage plan --settings {params.settings:q} --jobs {params.jobs:q} {params.added:q}"
+        " --out {params.out:q} --log {log:q}"
 
 
 onstart:

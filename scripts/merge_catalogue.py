@@ -10,6 +10,7 @@ from radiounet.running.freshness import settings_of_run
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, stage_parser
+from radiounet.running.stages import add_stages
 from radiounet.running.survey_regions import SurveyRegions
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
@@ -21,10 +22,12 @@ def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__)
     parser.add_argument("--made-with", type=json.loads, help="of a region: what it is made with (JSON)")
+    parser.add_argument("--added-stages", type=json.loads, default=[], help="of another workflow (JSON)")
     add_settings(parser)
     args = parser.parse_args()
 
     def work() -> None:
+        add_stages(args.added_stages)
         graph = JobGraph(args.settings, CHECKOUT)  # ten thousand names are too long for a command line
         files = [*graph.products.catalogues().values(), graph.products.configuration()]
         limits = graph.config.limits.enabled

@@ -1,5 +1,6 @@
 """Say what a run will take: jobs, core-hours, gigabytes, wall time. Runs nothing."""
 
+import json
 import os
 import sys
 
@@ -7,6 +8,7 @@ from radiounet.images.writing import atomic
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.plan import COSTS, JOBS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
+from radiounet.running.stages import add_stages
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import add_settings
 from radiounet.survey.cluster_tables import log_notes
@@ -16,6 +18,7 @@ def main() -> None:
     """Parse the command line and run the stage."""
     parser = stage_parser(__doc__, reads=("costs",), writes=("out",))
     add_settings(parser)
+    parser.add_argument("--added-stages", type=json.loads, default=[], help="of another workflow (JSON)")
     parser.add_argument("--costs", default=str(COSTS), help="measured costs (CSV, default: %(default)s)")
     parser.add_argument(
         "--jobs", type=whole(1), default=JOBS, help="at once on a cluster (default: %(default)s)"
@@ -30,6 +33,7 @@ def main() -> None:
     args = parser.parse_args()
 
     def work() -> None:
+        add_stages(args.added_stages)
         graph = JobGraph(args.settings, CHECKOUT)
         plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
         text = plan.text(args.jobs, args.cores)

@@ -1,11 +1,14 @@
 """The workflow as a module of another one, which adds a stage of its own after `segment`."""
 
 import json
+from functools import partial
 
 import yaml
 from astropy.io import fits
+from astropy.table import Table
 
 from programs import ROOT, snakemake
+from radiounet.images.rejections import Rejection, write_rejected
 from stages import write_image
 
 OUTER = """
@@ -27,7 +30,7 @@ use rule * from survey
 rule smooth:
     input: "results/images/probability/{{mosaic}}.fits"
     output: "results/images/smoothed/{{mosaic}}.fits"
-    shell: "cp {{input}} {{output}}"
+    shell: {program!r}
 
 onstart:
     survey.onstart()
@@ -38,6 +41,7 @@ onsuccess:
 onerror:
     survey.onerror()
 """
+COPY = "cp {input} {output}"
 
 
 def test_another_workflow_adds_a_stage(tmp_path):
@@ -46,9 +50,11 @@ def test_another_workflow_adds_a_stage(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"mosaics": {"source": "images", "images": own}}))
     results = tmp_path / "results" / "images"
     masked = set()
+    plan = partial(snakemake, "--cores", "1", "--", "plan", cwd=tmp_path)
     # with the other Snakefile nothing is to be done but what was removed
     for snakefile in ("Snakefile", "workflow/Snakefile"):
-        (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(ROOT / snakefile)))
+        (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(ROOT / snakefile), program=COPY))
+        assert "| smooth | 1 | 0 | 0.0 | 0.00 | its cost is not measured |" in plan()
         snakemake("--cores", "2", "--", "all", cwd=tmp_path)
         masked.add((results / "masks/one.fits").stat().st_mtime_ns)
         assert fits.getheader(results / "smoothed/one.fits")["MODEL"] == "lotss-pair"
@@ -57,20 +63,25 @@ def test_another_workflow_adds_a_stage(tmp_path):
         assert status["state"] == "finished"
         assert status["stages"]["smooth"]["done"] == 1
         assert status["mosaics"]["done"] == 1
+        assert "| smooth | 1 | 1 |" in plan()
         for name in ("smoothed/one.fits", "report.html", "status.json"):
             (results / name).unlink()
     assert len(masked) == 1
+    write_rejected(tmp_path / "no.fits", Rejection("one", "smooth", "one.fits", "no sky"))
+    rejecting = OUTER.format(snakefile=str(ROOT / "Snakefile"), program="cp no.fits {output}")
+    (tmp_path / "Snakefile").write_text(rejecting)
+    snakemake("--cores", "2", "--", "all", cwd=tmp_path, status=65)
+    (row,) = Table.read(results / "catalogue/rejected.fits")
+    assert (row["name"], row["stage"], row["reason"]) == ("one", "smooth", "no sky")
 
 
 def test_a_rule_of_the_other_workflow_that_fails_is_told(tmp_path):
     image = write_image(tmp_path / "one.fits")
     own = [{"name": "one", "path": str(image)}]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"mosaics": {"source": "images", "images": own}}))
-    outer = OUTER.format(snakefile=str(ROOT / "workflow/Snakefile"))
+    outer = OUTER.format(snakefile=str(ROOT / "workflow/Snakefile"), program="false")
     (tmp_path / "Snakefile").write_text(
-        outer.replace("probability/{mosaic}.fits", "mosaics/{mosaic}/image.fits").replace(
-            "cp {input} {output}", "false"
-        )
+        outer.replace("probability/{mosaic}.fits", "mosaics/{mosaic}/image.fits")
     )
     said = snakemake("--cores", "2", "--", "results/images/smoothed/one.fits", cwd=tmp_path, status=1)
     results = tmp_path / "results" / "images"

@@ -134,7 +134,9 @@ rule merge_catalogue:
     params:
         settings=RULES.settings(*CONFIG.keys_of_tables),
         made_with=RULES.made_with,
+        added=lambda wildcards: options_of_added(PRODUCTS),
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),
         code=FRESHNESS.code("merge_catalogue"),
     shell:
-        "stage merge_catalogue --settings {params.settings:q} {params.made_with:q} --log {log:q}"
+        "stage merge_catalogue --settings {params.settings:q} {params.made_with:q}"
+        " {params.added:q} --log {log:q}"

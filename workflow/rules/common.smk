@@ -9,6 +9,7 @@ from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.list_sources import catalogue_source, lists_source
 from radiounet.running.rules import Rules, doubling, fixed
+from radiounet.running.stages import options_of_added
 from radiounet.running.training_files import TrainingFiles
 from radiounet.settings.command_line import settings_to
 

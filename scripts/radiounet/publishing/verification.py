@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -27,7 +28,7 @@ from radiounet.survey.archive import fetch, fill_template
 
 logger = logging.getLogger(__name__)
 
-VERDICTS = ("identical", "equal", "different", "not compared")
+VERDICTS = ("identical", "equal", "not compared", "different")
 """From the best to the worst."""
 
 # ours and the reference, by kind: mask and probability
@@ -42,10 +43,12 @@ class Agreement:
     ----------
     pixels : int
         Defined in both, of whichever was compared on fewer.
-    only_ours, only_reference : int
-        Defined in one alone.
+    data_only_ours, data_only_reference : int
+        Defined in one alone, of whichever has more of them.
     differing : int or None
         Mask pixels that differ, of those defined in both.
+    masked_only_ours, masked_only_reference : int or None
+        The same by which of them marks the pixel.
     iou, dice : float or None
         Of the masks; None where neither marks a pixel, which counts as full agreement.
     largest_difference : float or None
@@ -53,9 +56,11 @@ class Agreement:
     """
 
     pixels: int
-    only_ours: int
-    only_reference: int
+    data_only_ours: int
+    data_only_reference: int
     differing: int | None = None
+    masked_only_ours: int | None = None
+    masked_only_reference: int | None = None
     iou: float | None = None
     dice: float | None = None
     largest_difference: float | None = None
@@ -64,7 +69,8 @@ class Agreement:
         """Whether this is within what the configuration allows; what only one side defines never is."""
         mask = self.iou is None or self.iou >= options.min_iou
         maps = self.largest_difference is None or self.largest_difference <= options.max_difference
-        return self.pixels > 0 and not self.only_ours and not self.only_reference and mask and maps
+        same_data = self.pixels > 0 and not self.data_only_ours and not self.data_only_reference
+        return same_data and mask and maps
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ def agreement(
     maps : (ndarray, ndarray) or None, ``[y, x]``
         Probabilities, NaN where there are none.
     """
-    differing, iou, dice, largest_difference = None, None, None, None
+    mask: dict[str, Any] = {}
+    largest_difference = None
     counts = []
     for pair in (masks, maps):
         if pair is None:
@@ -134,13 +141,18 @@ def agreement(
         if pair is maps:
             largest_difference = float(np.abs(one.astype(float) - other).max(initial=0))
             continue
-        both, either = int(((one > 0) & (other > 0)).sum()), int(((one > 0) | (other > 0)).sum())
-        differing = either - both
-        iou = divide(both, either) if either else None
-        dice = divide(2 * both, both + either) if either else None
+        mask_ours, mask_theirs = one > 0, other > 0
+        both, either = int((mask_ours & mask_theirs).sum()), int((mask_ours | mask_theirs).sum())
+        mask = {
+            "differing": either - both,
+            "masked_only_ours": int((mask_ours & ~mask_theirs).sum()),
+            "masked_only_reference": int((mask_theirs & ~mask_ours).sum()),
+            "iou": divide(both, either) if either else None,
+            "dice": divide(2 * both, both + either) if either else None,
+        }
     pixels, only_ours, only_reference = np.array(counts).T
     sums = int(pixels.min()), int(only_ours.max()), int(only_reference.max())
-    return Agreement(*sums, differing, iou, dice, largest_difference)
+    return Agreement(*sums, **mask, largest_difference=largest_difference)
 
 
 def _defined(ours: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +178,7 @@ def verify_mosaic(
         JSON: ``identical`` (files of the same bytes, by kind), ``mosaic`` (an `Agreement`),
         ``clusters`` (a list; of each name, position and an `Agreement` inside R500),
         ``differences`` (a list of `Difference`), ``verdict``: ``identical``, ``equal``
-        within what the options allow, or ``different``.
+        where the mosaic and each cluster are within what the options allow, or ``different``.
 
     Raises
     ------
@@ -334,7 +346,12 @@ def words_of(one: Difference) -> str:
     )
     clusters = "".join(f", inside R500 of {name}" for name in one.clusters)
     ours, reference = ("no data" if value is None else f"{value:.6g}" for value in (one.ours, one.reference))
+    if None in (one.ours, one.reference):
+        verbs = "has data on one side only", "have data on one side only"
+    else:
+        verbs = "differs", "differ"
+    counted = f"1 pixel {verbs[0]}" if one.pixels == 1 else f"{one.pixels} pixels {verbs[1]}"
     return (
-        f"{one.kind}: {one.pixels} pixels differ, {one.which} at RA {one.ra_deg:.5f}, Dec {one.dec_deg:+.5f} "
+        f"{one.kind}: {counted}, {one.which} at RA {one.ra_deg:.5f}, Dec {one.dec_deg:+.5f} "
         f"(x {one.x_px}, y {one.y_px}, from 0): ours {ours}, reference {reference}; {island}{clusters}"
     )

@@ -23,7 +23,7 @@ MARKS = (
     rb"\A# sha256 of the lines below: [0-9a-f]{64}\n# version: ",  # configuration of a catalogue
     rb"\A<!DOCTYPE html>.*<p>radiounet [^,<]+, code [0-9a-f]{12}, ",
     rb"\A\x89PNG.*?tEXtSoftware\0radiounet \S+, code [0-9a-f]{12}",
-    rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|different)|Evaluation\n)",
+    rb"\A# (Plan: [A-Z0-9]+, \d+ mosaics|Verdict: (identical|equal|not compared|different)|Evaluation\n)",
     rb"\A# Region file format: DS9[^\n]*\n# radiounet \S+, code [0-9a-f]{12}",
     rb"\ASite\.load\(",  # data of the results site
     rb"\A(?:[^\n]+:[^\n]+\.labels\.fits\n)+[^\n]*\Z",  # pairs of image and labels

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter
 
 from radiounet.images.products import Products
+from radiounet.images.regional_products import ProductsOfRegions
 
 if TYPE_CHECKING:
     from radiounet.settings.config import Config
@@ -90,7 +94,51 @@ STAGES = [
     Stage("merge_catalogue", "survey", "configuration", "mosaic"),
     Stage("report", "survey", "report", "picture"),
 ]
-"""In the order of the walk."""
+"""In the order of the walk. A workflow that uses this one as a module may add rows."""
+OF_PACKAGE = tuple(STAGES)
+
+
+def options_of_added(products: Products) -> list[str]:
+    """Option that tells a job which stages were added: its process has those of the package alone.
+
+    Parameters
+    ----------
+    products : Products
+        Of the run. Methods of added products put the name into a path, and do nothing else with it.
+
+    Returns
+    -------
+    list of str
+        ``--added-stages`` and what `add_stages` takes (JSON); empty where none was added.
+    """
+    named = ProductsOfRegions(products.root, {"{name}": "{folder}"})
+    added = []
+    for place, stage in enumerate(STAGES):
+        if stage not in OF_PACKAGE:
+            kinds, name = (stage.shows, *stage.beside, *stage.lasting), ["{name}"] * (stage.each != "survey")
+            paths = {kind: getattr(named, kind)(*name) for kind in kinds}
+            added.append({"place": place, "stage": asdict(stage), "paths": paths})
+    return ["--added-stages", json.dumps(added)] if added else []
+
+
+def add_stages(added: Iterable[dict[str, Any]]) -> None:
+    """Add stages of another process to `STAGES`, and what they make to `Products`.
+
+    Parameters
+    ----------
+    added : iterable of dict
+        ``place`` in the table; ``stage``, its row; ``paths`` of its products by method, with ``{name}`` for
+        the name of the field or mosaic, and ``{folder}`` for the folder of its products.
+    """
+    for one in added:
+        STAGES.insert(one["place"], TypeAdapter(Stage).validate_python(one["stage"]))
+        for kind, path in one["paths"].items():
+            if not hasattr(Products, kind):
+                setattr(Products, kind, _method(path))
+
+
+def _method(path: str) -> Callable[..., str]:
+    return lambda self, name="": path.replace("{folder}", self.of(name)).replace("{name}", name)
 
 
 def stages_of(config: Config) -> list[Stage]:

@@ -14,7 +14,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import read_record, region_files
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.stages import stages_of
+from radiounet.running.stages import OF_PACKAGE, stages_of
 from radiounet.settings.releases import PUBLISHED, SOURCES
 from radiounet.survey.survey import list_paths
 
@@ -73,9 +73,12 @@ class SurveyRegions:
             sections.pop("limits")
         sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *PUBLISHED})
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
-        rules = [stage.rule for stage in stages_of(config) if stage.each != "survey"]
-        # newer code does not change what was downloaded
-        rules = [rule for rule in rules if not rule.startswith("fetch_")]
+        # newer code does not change what was downloaded; a rule of another workflow has no script here
+        rules = [
+            stage.rule
+            for stage in stages_of(config)
+            if stage in OF_PACKAGE and stage.each != "survey" and not stage.fetches
+        ]
         return {
             "settings": {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()},
             "lists": [sha256_of(path) for path in self._tables() if Path(path).is_file()],

@@ -14,7 +14,7 @@ from radiounet.errors import CelestialError, ConfigError, NotInArchiveError, Sha
 from radiounet.images.products import Products
 from radiounet.images.rejections import read_rejection
 from radiounet.publishing.verdict import merge_verifications
-from radiounet.publishing.verification import Agreement, agreement, verify_mosaic
+from radiounet.publishing.verification import VERDICTS, Agreement, agreement, verify_mosaic
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.segmentation import VerifyOptions
@@ -31,9 +31,21 @@ def test_agreement_by_hand():
     theirs = np.array([[1, 0, 0, 1, NAN, 0]])
     found = agreement((ours, theirs), (np.array([[0.5, 0.2, NAN]]), np.array([[0.5, 0.4, 0.1]])))
     assert found.pixels == 2
-    assert (found.only_ours, found.only_reference) == (1, 1)
+    assert (found.data_only_ours, found.data_only_reference) == (1, 1)
     assert (found.differing, found.iou, found.dice) == (1, 0.5, pytest.approx(2 / 3))
+    assert (found.masked_only_ours, found.masked_only_reference) == (1, 0)
     assert found.largest_difference == pytest.approx(0.2)
+
+
+def test_masked_pixels_of_either_side_are_counted_by_hand():
+    ours = np.array([[1, 1, 1, 0, 0, 0, 1, 255]], np.uint8)
+    theirs = np.array([[1, 0, 0, 1, 0, 0, 255, 1]], np.uint8)
+    found = agreement((ours, theirs), None)
+    assert (found.pixels, found.data_only_ours, found.data_only_reference) == (6, 1, 1)
+    assert (found.differing, found.masked_only_ours, found.masked_only_reference) == (3, 2, 1)
+    assert (found.iou, found.dice) == (1 / 4, 2 / 5)
+    found = agreement(None, (np.array([[0.5]]), np.array([[0.5]])))
+    assert (found.differing, found.masked_only_ours, found.masked_only_reference) == (None, None, None)
 
 
 def test_masks_of_nothing_agree():
@@ -131,11 +143,32 @@ def test_a_mosaic_that_lost_its_data_is_no_equal(survey, tmp_path):
         lose(ours.probability("m"), rows, np.nan)
         found = verify(survey, tmp_path)
         assert found["verdict"] == "different"
-        assert (found["mosaic"]["only_ours"], found["mosaic"]["only_reference"]) == (0, lost * N_PX)
+        assert (found["mosaic"]["data_only_ours"], found["mosaic"]["data_only_reference"]) == (0, lost * N_PX)
+        merge_verifications([str(tmp_path / "out" / "m.json")], str(tmp_path / "all.json"))
+        page = (tmp_path / "all.md").read_text()
+        assert f"probability: {lost * N_PX} pixels have data on one side only, first at RA" in page
         place = next(one for one in found["differences"] if one["kind"] == "probability")
         assert (place["y_px"], place["x_px"]) == (max(rows, BLANK_ROWS), 0)
         assert place["ours"] is None
         assert place["reference"] is not None
+
+
+def test_one_pixel_with_data_on_one_side_is_a_difference_that_the_page_explains(survey, tmp_path):
+    def blank(mask):
+        mask[150, 20] = 255
+        return mask
+
+    change(survey[1].mask("m"), blank)
+    found = verify(survey, tmp_path)
+    assert (found["verdict"], found["mosaic"]["differing"], found["mosaic"]["iou"]) == ("different", 0, 1)
+    assert (found["mosaic"]["data_only_ours"], found["mosaic"]["data_only_reference"]) == (1, 0)
+    merge_verifications([str(tmp_path / "out" / "m.json")], str(tmp_path / "all.json"))
+    page = (tmp_path / "all.md").read_text()
+    assert "Of 1 mosaic: 0 identical, 0 equal, 0 not compared, 1 different." in page
+    assert "| mask pixels that differ | masked only in ours | masked only in the reference " in page
+    assert "| data only in ours | data only in the reference |" in page
+    assert "mask: 1 pixel has data on one side only, first at RA" in page
+    assert "a single pixel has data on one side only" in page
 
 
 def test_the_border_that_the_published_code_leaves_zero_counts_for_nothing(survey, tmp_path):
@@ -202,6 +235,9 @@ def test_one_changed_pixel_is_named_with_its_place(survey, tmp_path, kind, shift
     change(path, flip)
     found = verify(survey, tmp_path, min_iou=1.0)
     assert found["verdict"] == "different"
+    if kind == "mask":
+        only = ("masked_only_ours", "masked_only_reference")
+        assert [found["mosaic"][key] for key in only] == [before, 1 - before]
     (place,) = found["differences"]
     assert (place["kind"], place["pixels"], place["x_px"], place["y_px"]) == (kind, 1, x, y)
     assert [place["ours"], place["reference"]] == pytest.approx([before, 1 - before])
@@ -214,7 +250,7 @@ def test_one_changed_pixel_is_named_with_its_place(survey, tmp_path, kind, shift
     assert (place["island_distance_arcmin"] < 0.5) is (shift == (0, 0))
     merge_verifications([str(tmp_path / "out" / "m.json")], str(tmp_path / "all.json"))
     page = (tmp_path / "all.md").read_text()
-    assert "1 pixels differ" in page
+    assert f"{kind}: 1 pixel differs, " in page
     assert f"RA {ra:.5f}, Dec {dec:+.5f} (x {x}, y {y}, from 0)" in page
 
 
@@ -296,9 +332,39 @@ def test_a_rejected_mosaic_is_not_compared_and_the_page_says_why(survey, tmp_pat
     results = [run_verify(survey, tmp_path, name) for name in ("m", "lost")]
     assert read_rejection(results[1]).reason.startswith("UnitError")
     found = merge_verifications([*map(str, results)], str(tmp_path / "all.json"))
-    assert found["verdict"] == "different"
-    assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
+    assert found["verdict"] == "not compared"
+    assert found["counts"] == {"identical": 1, "equal": 0, "not compared": 1, "different": 0}
     assert "| lost | not compared: UnitError: " in (tmp_path / "all.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verdict"),
+    [
+        (["identical", "identical"], "identical"),
+        (["equal", "identical"], "equal"),
+        (["identical", "lost", "equal"], "not compared"),
+        (["lost"], "not compared"),
+        (["lost", "different", "identical"], "different"),
+        (["different", "equal"], "different"),
+    ],
+)
+def test_the_verdict_of_all_is_the_worst(survey, tmp_path, kinds, verdict):
+    folder = tmp_path / "of each"
+    folder.mkdir()
+    shutil.copyfile(run_verify(survey, tmp_path, "m"), folder / "identical")
+    shutil.copyfile(run_verify(survey, tmp_path, "lost"), folder / "lost")
+    for kind, change_by in (("equal", 5e-5), ("different", 5e-4)):
+        change(survey[1].probability("m"), lambda values, by=change_by: values + np.float32(by))
+        shutil.copyfile(run_verify(survey, tmp_path, "m"), folder / kind)
+    out = tmp_path / "all.json"
+    found = merge_verifications([str(folder / kind) for kind in kinds], str(out))
+    assert found["verdict"] == verdict
+    assert found["counts"] == {
+        one: (kinds + ["not compared"] * ("lost" in kinds)).count(one) for one in VERDICTS
+    }
+    claim_outputs([out, out.with_suffix(".md")])  # they are known again
+    out.unlink()  # which would vouch for the page
+    claim_outputs([out.with_suffix(".md")])
 
 
 def cells_of(page):
@@ -322,11 +388,12 @@ def test_one_verdict_of_all(survey, tmp_path):
     Path(survey[1].mask("missing")).unlink()
     missing = str(run_verify(survey, tmp_path, "missing"))
     found = merge_verifications([same, missing], str(tmp_path / "all.json"))
-    assert found["verdict"] == "different"
-    assert found["counts"] == {"identical": 1, "equal": 0, "different": 0, "not compared": 1}
+    assert found["verdict"] == "not compared"
+    assert found["counts"] == {"identical": 1, "equal": 0, "not compared": 1, "different": 0}
     claim_outputs([same, tmp_path / "all.json", tmp_path / "all.md"])  # they are known again
     page = (tmp_path / "all.md").read_text()
-    assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 1 |" in page
+    assert page.startswith("# Verdict: not compared\n\nOf 2 mosaics: 1 identical, 0 equal, 1 not compared, ")
+    assert "| m | identical | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 |" in page
     assert "| missing | not compared: NotInArchiveError: " in page
 
 
@@ -339,5 +406,5 @@ def test_reasons_with_markup_stay_in_their_cell(survey, tmp_path):
     merge_verifications(paths, str(tmp_path / "all.json"))
     rows = cells_of((tmp_path / "all.md").read_text())
     assert len(rows) == 3
-    assert {len(row) for row in rows} == {9}
+    assert {len(row) for row in rows} == {11}
     assert rows[2][:2] == ["lost", "not compared: " + " ".join(reason.split())]

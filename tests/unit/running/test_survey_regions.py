@@ -7,6 +7,7 @@ from radiounet.images.regional_products import RECORD, read_record
 from radiounet.images.writing import write_json
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables
 from radiounet.measuring.region_tables import write_region_tables
+from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
 from radiounet.settings.config import load_config
@@ -106,6 +107,15 @@ def test_a_region_made_with_other_code_or_lists_is_stale(graph):
         said = refusal(graph())
         assert f"1 of {len(regions.mosaics)} regions" in said
         assert f"region {ORDER}_{pixel}: stale, made with other {what}" in said
+
+
+def test_the_rule_of_another_workflow_has_no_code_here(graph, monkeypatch):
+    before = SurveyRegions(graph()).made_with()
+    row = stages.Stage("smooth", "mosaic", "mask", "Mpx")
+    monkeypatch.setattr(stages, "STAGES", [*stages.STAGES, row])
+    assert SurveyRegions(graph()).made_with() == before
+    assert {"segment", "find_islands", "merge_catalogue"} <= before["code"].keys()
+    assert "fetch_mosaic" not in before["code"]
 
 
 @pytest.mark.parametrize(
