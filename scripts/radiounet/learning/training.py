@@ -17,12 +17,13 @@ from keras import ops
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.writing import atomic
-from radiounet.learning.crops import Crops, fixed_crops
+from radiounet.learning.crops import NORMALISATIONS, Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.losses import LOSSES
 from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.pairs import check_pairs
 from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import ModelCard, read_card
@@ -189,6 +190,12 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
 
 def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
+    if card.architecture not in TRAINABLE or card.normalisation.kind not in NORMALISATIONS:
+        raise ConfigError(
+            f"{initial} cannot be adapted: its network is {wanted[0]} with normalisation {wanted[2]}, and "
+            f"pairs train {' or '.join(TRAINABLE)} with {' or '.join(NORMALISATIONS)}; start from another "
+            "model, such as lotss-unet"
+        )
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(
             f"{initial} is another network: to go on from it give --architecture {wanted[0]} "

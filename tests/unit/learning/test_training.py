@@ -15,6 +15,7 @@ import pytest
 from astropy.io import fits
 
 import simulated
+from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
@@ -307,6 +308,24 @@ def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
     folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
     with pytest.raises(ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_snr"):
         train(pairs, PUBLISHED, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
+
+
+@pytest.mark.parametrize(
+    ("network", "normalisation"),
+    [
+        ({"architecture": "unet_pair", "widths": [4, 8, 4, 8]}, "asinh_flat"),
+        ({"architecture": "class_unet"}, "asinh_flat"),
+        ({"architecture": "class_unet"}, "asinh_snr"),
+        ({}, "asinh_flat"),
+    ],
+)
+def test_a_model_that_cannot_be_adapted_is_refused_without_advice_to_go_on(
+    pairs, tmp_path, network, normalisation
+):
+    write_tiny_model(tmp_path / "m", **network, normalisation={"kind": normalisation})
+    with pytest.raises(ConfigError, match="m cannot be adapted: .* such as lotss-unet") as caught:
+        train(pairs, OPTIONS, tmp_path / "c.npz", tmp_path / "curve.csv", initial=tmp_path / "m")
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize("short_of_all", [0, 1])
