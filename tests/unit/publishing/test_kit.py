@@ -209,9 +209,12 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
     tables["cluster"]["dec_deg"][-1] += 0.9 / 60
     with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
         find_sources(run.root, ["Abell {1}"])
-    with pytest.raises(ConfigError, match="no cluster that was measured"):
+    with pytest.raises(ConfigError, match="no cluster that was measured and has a name of its own$"):
         candidates(run.root, "cluster", "catalogue")
     assert f"left out: 2 of {run.root} are called Abell {{1}}, at RA " in caplog.text
+    tables["cluster"]["p_diffuse"] = np.nan
+    with pytest.raises(ConfigError, match="no cluster that was measured$"):
+        candidates(run.root, "cluster", "catalogue")
 
 
 def test_what_was_not_measured_has_no_kit(run, tmp_path):
