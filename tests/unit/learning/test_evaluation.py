@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from models import write_tiny_model
 from radiounet.errors import BadDataError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.model_files import model_files
 from radiounet.images.provenance import code_hash
 from radiounet.learning import evaluation, new_model, training
 from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
@@ -26,6 +28,7 @@ from radiounet.network.cluster_probability import FEATURES, HostCalibration
 from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import network_input, read_card
+from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import ImageGrid, TrainOptions
 from radiounet.simulation.simulate import CAUSES
@@ -379,6 +382,19 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
         np.testing.assert_array_equal(a, b)
     assert json.loads((folder / "metrics.json").read_text()) == scores
     assert (folder / "learning_curve.csv").read_text().splitlines()[1].startswith("step")
+
+
+@pytest.mark.parametrize("renamed", [1, 2, 3])
+def test_what_a_killed_evaluation_left_may_be_written_over(publish, scene, monkeypatch, tmp_path, renamed):
+    def killed(_):
+        if len([*(tmp_path / "m").glob("[!.]*")]) == renamed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        publish([scene], "m")
+    assert len([*(tmp_path / "m").iterdir()]) == renamed
+    claim_outputs(model_files(f"{tmp_path}/m"))
 
 
 def test_a_model_names_its_configuration_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
