@@ -1,6 +1,7 @@
 """The kit of a cluster and of an island, made of what the stages write."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -237,7 +238,11 @@ def test_the_verb_writes_a_folder_for_each_name_and_nothing_over_files_of_others
     out = tmp_path / "kits"
     command = ["kit", run.root, "Abell {1}", island_name(run), "--out", str(out)]
     main(command)
+    left = out / "Abell_1" / ".image.fits.node0042-77.abcd1234.fits"
+    left.write_text("half")  # by a command that was killed
+    os.utime(left, (1e9, 1e9))
     main(command)  # over its own
+    assert not left.exists()
     assert sorted(one.name for one in out.iterdir()) == ["Abell_1", island_name(run).replace(" ", "_")]
     (out / "Abell_1" / "regions.reg").write_text("my own notes")
     with pytest.raises(SystemExit, match="78"):
