@@ -95,8 +95,8 @@ def _umask() -> int:
     return mask
 
 
-LEFTOVER = re.compile(r"^\..+\.(?P<host>\w+)-(?P<pid>\d+)\.\w{8}(\.\w+)?$")
-"""Temporary names of `atomic`."""
+LEFTOVER = re.compile(r"^\..+\.(?P<host>\w+)-(?P<pid>\d+)\.\w{8}(\.\w+)?(\.weights\.h5)?$")
+"""Temporary names of `atomic`, and what weights are called before."""
 LEFTOVER_S = 3600.0
 """Without a change for so long, a temporary file of another machine is nobody's."""
 

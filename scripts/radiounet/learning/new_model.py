@@ -79,7 +79,8 @@ def write_model(
     scores = evaluate(method, held_out, options.truth_snr, found, options.grid)
     out = Path(folder)
     weights_file = MODEL_WEIGHTS
-    for source, target in ((weights, out / weights_file), (curve, out / "learning_curve.csv")):
+    # the curve first: after a kill it tells that the weights beside it were made here
+    for source, target in ((curve, out / "learning_curve.csv"), (weights, out / weights_file)):
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)
     write_json(out / "metrics.json", scores)

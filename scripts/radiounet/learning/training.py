@@ -17,12 +17,13 @@ from keras import ops
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.writing import atomic
-from radiounet.learning.crops import Crops, fixed_crops
+from radiounet.learning.crops import NORMALISATIONS, Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.losses import LOSSES
 from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.pairs import check_pairs
 from radiounet.network.architectures.graphs import graphs_of
+from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import ModelCard, read_card
@@ -31,6 +32,7 @@ from radiounet.settings.train import TrainOptions
 logger = logging.getLogger(__name__)
 
 LOG_STEPS = 50
+CHECKPOINT_SECONDS = 300  # at most, and a step, between checkpoints, however long a step takes
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
 NOT_OF_TRAINING = {
@@ -81,8 +83,9 @@ def train(
     options : TrainOptions
     checkpoint : path
         File (``.npz``) with all variables, the step and the learning curve, written
-        every ``options.checkpoint_steps`` steps. One of another training (other
-        options, pairs, initial weights or hard places) is set aside with a warning.
+        every ``options.checkpoint_steps`` steps and when `CHECKPOINT_SECONDS` have
+        passed since the last one. One of another training (other options, pairs,
+        initial weights or hard places) is set aside with a warning.
     curve : path
         CSV of the learning curve: step, loss (mean since the last row), validation
         (loss without augmentation, at checkpoints), seconds; above it a comment line
@@ -115,22 +118,28 @@ def train(
     identity = _identity(model, paths, options, initial, hard)
     progress = _resume(checkpoint, identity, model)
     crops = Crops(paths, options, hard, normalisation)
-    started, recent = time.monotonic() - progress.seconds, []
+    saved, recent = time.monotonic(), []
+    started = saved - progress.seconds
     watch = _Watch(progress.step, options.steps)
     batches = watch.waiting(crops.stream(progress.step, options.steps))
     for planes, truth in with_bar(batches, "steps", options.steps, done=progress.step):
         recent.append(float(model.train_on_batch(*_dealt((planes, truth), strategy))))
         progress.step += 1
-        last = progress.step % options.checkpoint_steps == 0 or progress.step == options.steps
-        if progress.step % LOG_STEPS and not last:
+        saves = (
+            progress.step % options.checkpoint_steps == 0
+            or progress.step == options.steps
+            or time.monotonic() - saved >= CHECKPOINT_SECONDS
+        )
+        if progress.step % LOG_STEPS and not saves:
             continue
         loss, recent = _finite_mean(recent, progress.step), []
-        seen = f"{_validation_loss(model, options, held_back):.4f}" if held_back and last else ""
+        seen = f"{_validation_loss(model, options, held_back):.4f}" if held_back and saves else ""
         progress.seconds = time.monotonic() - started
         progress.rows.append([progress.step, f"{loss:.4f}", seen, f"{progress.seconds:.0f}"])
         watch.report(progress.step, loss, seen)
-        if last:
+        if saves:
             _write_checkpoint(checkpoint, identity, model, progress)
+            saved = time.monotonic()
     about: dict[str, object] = {
         "options": options.model_dump(mode="json"),
         "pairs": origin_of(paths),
@@ -181,6 +190,12 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
 
 def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) -> None:
     wanted = (card.architecture, list(card.widths), card.normalisation.kind)
+    if card.architecture not in TRAINABLE or card.normalisation.kind not in NORMALISATIONS:
+        raise ConfigError(
+            f"{initial} cannot be adapted: its network is {wanted[0]} with normalisation {wanted[2]}, and "
+            f"pairs train {' or '.join(TRAINABLE)} with {' or '.join(NORMALISATIONS)}; start from another "
+            "model, such as lotss-unet"
+        )
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(
             f"{initial} is another network: to go on from it give --architecture {wanted[0]} "
@@ -339,6 +354,7 @@ def _write_checkpoint(path: str | Path, identity: str, model: keras.Model, progr
 def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
     path = Path(path)
     if not path.exists():
+        logger.info("there is no checkpoint %s: the training begins with its first step", path)
         return _Progress()
     with np.load(path) as store:
         about = json.loads(str(store["about"]))
@@ -349,7 +365,11 @@ def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
             return _Progress(**about)
     aside = path.with_name(f"{path.name}.other")
     path.replace(aside)
-    logger.warning("%s is of another training (options, pairs or weights): now %s", path, aside)
+    logger.warning(
+        "%s is of another training (options, pairs or weights): now %s; this one begins with its first step",
+        path,
+        aside,
+    )
     return _Progress()
 
 

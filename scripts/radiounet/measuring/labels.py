@@ -4,6 +4,7 @@ The classes are those of Botteon et al. (2022): RH radio halo, RR radio relic, c
 candidates of the two, U uncertain, NDE no diffuse emission, N/A image not usable.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +17,11 @@ from astropy.table import Table
 
 from radiounet.errors import ConfigError
 from radiounet.images.tables import MISSING, ServiceError, TableError, read_table
-from radiounet.images.words import outside_text
+from radiounet.images.words import one_line, outside_text
 from radiounet.survey.cluster_columns import SIGNS, Rows, column_numbers, column_texts
 from radiounet.survey.cluster_tables import POSITION_COLUMNS, check_frame
+
+logger = logging.getLogger(__name__)
 
 CLASSES = ("RH", "RR", "cRH", "cRR", "U", "NDE", "N/A")
 ALONE = {"NDE", "N/A"}
@@ -151,12 +154,15 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     Raises
     ------
     ConfigError
-        Not a table; a column is missing; a name comes twice; a class is not understood.
+        Not a table, or one without rows; a column is missing; a name comes twice; a class is not
+        understood.
     TransientError
         The file system failed.
     """
     table = _read(path, "table of labels")
     found = _columns(table, path, _assignments("--column", columns))
+    if not len(table):
+        raise ConfigError(f"{path} has no rows: give a table that holds labels")
     meant = _assignments("--class", meanings)
     wrong = []
     for text, one in meant.items():
@@ -175,9 +181,27 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
     if {"ra", "dec"} <= set(found):
         check_frame(table, path)
-        rows = Rows(path, len(table))
-        ra, dec = (rows.values(one, found[one])[0] for one in ("ra", "dec"))
+        ra, dec = _positions(path, names, found["ra"], found["dec"])
     return [Label(*cells) for cells in zip(names, classes, ra.tolist(), dec.tolist(), of_island, strict=True)]
+
+
+def _positions(
+    path: str | Path, names: Sequence[str], ra_column: object, dec_column: object
+) -> tuple[np.ndarray, np.ndarray]:
+    """RA and Dec of all rows, deg; both are NaN, with a warning, where either cannot be used."""
+    rows = Rows(path, len(names))
+    ra, no_ra = rows.values("ra", ra_column)
+    dec, no_dec = rows.values("dec", dec_column)
+    rows.note(np.isnan(ra) & ~no_ra & ~np.isnan(dec), lambda _: "no right ascension")
+    rows.note(np.isnan(dec) & ~no_dec & ~np.isnan(ra), lambda _: "no declination")
+    lost = np.isnan(ra) | np.isnan(dec)
+    notes = [f"{one_line(name)}: {note}" for name, note in zip(names, rows.notes(), strict=True) if note]
+    if notes:
+        logger.warning(
+            "%s: %d of %d labels have a position that cannot be used, and are matched by name only: %s",
+            *(path, len(notes), len(names), _listed(notes)),
+        )
+    return np.where(lost, np.nan, ra), np.where(lost, np.nan, dec)
 
 
 def read_entries(table: Table, path: str | Path) -> list[Entry]:
@@ -271,16 +295,26 @@ def _columns(table: Table, path: str | Path, given: Mapping[str, str]) -> dict[s
         raise ConfigError(f"--column {', '.join(sorted(wrong))}: give {', '.join(COLUMNS)}")
     by_lower = {name.strip().lower(): name for name in reversed(table.colnames)}
     found = {}
+    required = {"name", "class", *given}
+    if required & POSITION_COLUMNS.keys():
+        required |= POSITION_COLUMNS.keys()
     for ours, theirs in COLUMNS.items():
         wanted = (given[ours].lower(),) if ours in given else theirs
         name = next((by_lower[one] for one in wanted if one in by_lower), None)
         if name is not None:
             found[ours] = table[name]
-        elif ours in given or ours in ("name", "class"):
+        elif ours in required:
             raise ConfigError(
                 f"{path} has no column {wanted[0]}, but {', '.join(table.colnames)}; "
                 f"say which one is meant with --column {ours}=COLUMN"
             )
+    if len(absent := POSITION_COLUMNS.keys() - found.keys()) == 1:
+        logger.warning(
+            "%s has no column %s, but %s: its labels are matched by name only; say which one is meant with "
+            "--column %s=COLUMN",
+            path,
+            *(*absent, ", ".join(table.colnames), *absent),
+        )
     return found
 
 

@@ -66,7 +66,10 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """
     if not Path(labels).is_file():
         raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
-    rows = [row for row in LabelTable(labels, "").rows if row["label"] != UNSURE]
+    given = LabelTable(labels, "").rows
+    if not given:
+        raise ConfigError(f"{labels} holds no label: nothing can be trained with it")
+    rows = [row for row in given if row["label"] != UNSURE]
     if not rows:
         raise ConfigError(f"{labels} has only labels that are unsure: nothing can be trained with it")
     known: dict[str, Known] = {}

@@ -84,7 +84,8 @@ def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[Ca
             *(len(places), results, one_line(same[0]["name"]), places_text(places)),
         )
     if not found:
-        raise ConfigError(f"{results} has no {kind} that was measured")
+        own_name = " and has a name of its own" if by_name else ""
+        raise ConfigError(f"{results} has no {kind} that was measured{own_name}")
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radiounet.images.products import catalogue_evaluation_files, kit_files
+from radiounet.images.writing import remove_leftovers
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.stage import run_stage, verb_parser
 
@@ -37,6 +38,7 @@ def kit(arguments: Sequence[str]) -> None:
         for folder, source in kits.items():
             require_no_other_kit(source, folder)
         for folder, source in kits.items():
+            remove_leftovers(folder, below=False)
             write_kit(source, folder)
 
     run_stage(args, work, outputs=[], name=", ".join(args.names))

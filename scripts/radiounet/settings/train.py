@@ -93,7 +93,9 @@ class TrainOptions(Section):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "mixed_bfloat16", description="arithmetic of training; weights are float32 throughout"
     )
-    checkpoint_steps: int = Field(500, ge=1, description="steps between checkpoints")
+    checkpoint_steps: int = Field(
+        500, ge=1, description="steps between checkpoints; one is written every five minutes, too"
+    )
     initial: str | None = Field(None, description="model to go on from, name or folder; null: a new start")
     hard_from: str | None = Field(
         None, description="model whose false islands are trained on, name or folder; null: none"

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from models import write_tiny_model
 from radiounet.errors import BadDataError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.model_files import model_files
 from radiounet.images.provenance import code_hash
 from radiounet.learning import evaluation, new_model, training
 from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
@@ -27,6 +29,7 @@ from radiounet.network.engine import load_model
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import network_input, read_card
 from radiounet.running.cli import main
+from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import ImageGrid, TrainOptions
 from radiounet.simulation.simulate import CAUSES
@@ -382,6 +385,19 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert (folder / "learning_curve.csv").read_text().splitlines()[1].startswith("step")
 
 
+@pytest.mark.parametrize("renamed", [1, 2, 3])
+def test_what_a_killed_evaluation_left_may_be_written_over(publish, scene, monkeypatch, tmp_path, renamed):
+    def killed(_):
+        if len([*(tmp_path / "m").glob("[!.]*")]) == renamed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        publish([scene], "m")
+    assert len([*(tmp_path / "m").iterdir()]) == renamed
+    claim_outputs(model_files(f"{tmp_path}/m"))
+
+
 def test_a_model_names_its_configuration_only_where_that_says_the_same(publish, tmp_path, monkeypatch):
     path = write_labelled(tmp_path)
     folder, _, _ = publish([path], "lotss-unet")
@@ -482,14 +498,3 @@ def test_figures_show_the_scores(scene, hosts):
     for start in ("Pixels: ROC", "Pixels: precision", "Pixels: Dice", "Clusters: reliability"):
         axes = panel(figure, start)
         assert Bbox.intersection(axes.get_legend().get_window_extent(), axes.bbox) is None
-
-
-def test_a_report_without_objects_clusters_and_false_islands_can_be_drawn(tmp_path):
-    image, truth, _, _ = planes()
-    fits.writeto(
-        tmp_path / "i.fits", image, Plane(image, grid_wcs(1.0, 40.0, N_PX, 4.5), Beam(20, 20)).header()
-    )
-    fits.writeto(tmp_path / "l.fits", np.zeros(truth.shape, np.uint8))
-    nothing = Method("nothing", lambda image, *_: np.zeros_like(image))
-    write_evaluation([evaluate(nothing, [f"{tmp_path}/i.fits:{tmp_path}/l.fits"], TRUTH_SNR)], tmp_path)
-    assert (tmp_path / "evaluation.png").stat().st_size > 0

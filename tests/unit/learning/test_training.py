@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from astropy.io import fits
 
 import simulated
+from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
@@ -207,6 +209,37 @@ def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     same_weights(train(pairs, OPTIONS, tmp_path / "c.npz", tmp_path / "curve.csv"), model)
 
 
+def test_a_checkpoint_is_written_by_time_and_resumes_to_the_same_bytes(pairs, tmp_path, monkeypatch, caplog):
+    """Steps of 100 s each, checkpoints after 300 s or 5 steps; then a kill after the sixth step."""
+    options = OPTIONS.model_copy(update={"steps": 9, "checkpoint_steps": 5})
+    now, written = [0.0], []
+    step, write = keras.Model.train_on_batch, training._write_checkpoint
+
+    def slow_step(self, *batch):
+        now[0] += 100
+        return step(self, *batch)
+
+    def write_and_keep(path, identity, model, progress):
+        write(path, identity, model, progress)
+        written.append(progress.step)
+        shutil.copyfile(path, tmp_path / f"{progress.step}.npz")
+
+    caplog.set_level(logging.INFO)
+    undisturbed = train(pairs, options, tmp_path / "c.npz", tmp_path / "c.csv")
+    assert f"no checkpoint {tmp_path / 'c.npz'}: the training begins with its first step" in caplog.text
+    monkeypatch.setattr(training, "_write_checkpoint", write_and_keep)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        patch.setattr(keras.Model, "train_on_batch", slow_step)
+        slow = train(pairs, options, tmp_path / "slow.npz", tmp_path / "slow.csv")
+    assert written == [3, 5, 8, 9]
+    for number in written:
+        again = train(pairs, options, tmp_path / f"{number}.npz", tmp_path / "again.csv")
+        assert f"going on from step {number} of" in caplog.text
+        for weights in zip(*(one.get_weights() for one in (undisturbed, slow, again)), strict=True):
+            assert len({one.tobytes() for one in weights}) == 1
+
+
 def test_a_finished_training_gives_its_result_again_without_training(whole, pairs, monkeypatch):
     model, folder = whole
     monkeypatch.setattr(keras.Model, "train_on_batch", None)
@@ -275,6 +308,24 @@ def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
     folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
     with pytest.raises(ConfigError, match="--architecture lotss_unet --widths 4 8 --normalisation asinh_snr"):
         train(pairs, PUBLISHED, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
+
+
+@pytest.mark.parametrize(
+    ("network", "normalisation"),
+    [
+        ({"architecture": "unet_pair", "widths": [4, 8, 4, 8]}, "asinh_flat"),
+        ({"architecture": "class_unet"}, "asinh_flat"),
+        ({"architecture": "class_unet"}, "asinh_snr"),
+        ({}, "asinh_flat"),
+    ],
+)
+def test_a_model_that_cannot_be_adapted_is_refused_without_advice_to_go_on(
+    pairs, tmp_path, network, normalisation
+):
+    write_tiny_model(tmp_path / "m", **network, normalisation={"kind": normalisation})
+    with pytest.raises(ConfigError, match="m cannot be adapted: .* such as lotss-unet") as caught:
+        train(pairs, OPTIONS, tmp_path / "c.npz", tmp_path / "curve.csv", initial=tmp_path / "m")
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize("short_of_all", [0, 1])

@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -99,6 +101,71 @@ def test_a_table_as_vizier_writes_it_is_read(tmp_path):
     assert first == Label("PSZ2 G1", ("RH", "cRR"), pytest.approx(150), pytest.approx(30.5))
     assert (second.name, second.classes) == ("PSZ2 G2", ("N/A",))
     assert np.isnan([second.ra_deg, second.dec_deg]).all()
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "why"),
+    [
+        ("12:xx", "36", "right ascension '12:xx' cannot be read"),
+        ("12 34 5", "+36:61:00", "declination '+36:61:00' cannot be read"),
+        ("550.5", "36", "right ascension 550.5 deg is outside -180..360 deg"),
+        ("150", "95", "declination 95 deg is outside -90..90 deg"),
+        ("inf", "x", "right ascension inf deg is outside -180..360 deg; declination 'x' cannot be read"),
+        ("", "36", "no right ascension"),
+        ("150", "--", "no declination"),
+    ],
+)
+def test_a_position_that_cannot_be_used_is_named_and_left_out(tmp_path, caplog, ra, dec, why):
+    lines = "name,class,ra,dec", "A,RH,150,2", f"B,RR,{ra},{dec}", "C,NDE,,"
+    path = write_lines(tmp_path / "a.csv", *lines)
+    first, second, third = read_labels(path)
+    assert (first.ra_deg, first.dec_deg) == (150, 2)
+    assert np.isnan([second.ra_deg, second.dec_deg, third.ra_deg, third.dec_deg]).all()
+    said = "1 of 3 labels have a position that cannot be used, and are matched by name only"
+    assert caplog.messages == [f"{path}: {said}: B: {why}"]
+
+
+def test_positions_that_cannot_be_used_are_counted_where_not_all_are_named(tmp_path, caplog):
+    names = [f"A{number}" for number in range(13)]
+    table = Table({"name": names, "class": ["RH"] * 13, "RAdeg": [400.0] * 13, "DEdeg": [2.0] * 13})
+    table.write(tmp_path / "a.fits")
+    assert all(np.isnan(one.ra_deg) and np.isnan(one.dec_deg) for one in read_labels(tmp_path / "a.fits"))
+    (message,) = caplog.messages
+    assert "13 of 13 labels" in message
+    assert message.endswith("A9: right ascension 400 deg is outside -180..360 deg and 3 more")
+
+
+def test_positions_that_are_all_there_or_all_missing_need_no_warning(tmp_path, caplog):
+    read_labels(write_lines(tmp_path / "a.tsv", *VIZIER))
+    read_labels(write_lines(tmp_path / "b.csv", "name,class,RA_X,DECL", "A,RH,150,2"))
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(("lost", "there"), [("dec", "RA"), ("ra", "DEJ2000")])
+def test_one_column_of_a_position_alone_is_said(tmp_path, caplog, lost, there):
+    (only,) = read_labels(write_lines(tmp_path / "a.csv", f"name,class,{there},x", "A,RH,15,2"))
+    assert np.isnan([only.ra_deg, only.dec_deg]).all()
+    (message,) = caplog.messages
+    assert f"a.csv has no column {lost}, but name, class, {there}, x: " in message
+    assert message.endswith(f"matched by name only; say which one is meant with --column {lost}=COLUMN")
+
+
+@pytest.mark.parametrize(("given", "lost"), [("ra=RA_X", "dec"), ("dec=DECL", "ra")])
+def test_one_column_of_a_position_that_is_named_needs_the_other(tmp_path, given, lost):
+    path = write_lines(tmp_path / "a.csv", "name,class,RA_X,DECL", "A,RH,150,2")
+    with pytest.raises(ConfigError, match=f"a.csv has no column {lost}, .*--column {lost}=COLUMN$"):
+        read_labels(path, [given])
+    (both,) = read_labels(path, ["ra=RA_X", "dec=DECL"])
+    assert (both.ra_deg, both.dec_deg) == (150, 2)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "fits", "vot", "ecsv"])
+def test_a_table_without_rows_says_so(tmp_path, suffix):
+    table = Table({"name": ["A"], "class": ["RH"], "ra": [1.0], "dec": [1.0]})[:0]
+    path = tmp_path / f"a.{suffix}"
+    table.write(path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(suffix, suffix))
+    with pytest.raises(ConfigError, match=f"a.{suffix} has no rows"):
+        read_labels(path)
 
 
 @pytest.mark.parametrize("suffix", ["fits", "vot", "ecsv"])

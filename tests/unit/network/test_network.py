@@ -1,3 +1,5 @@
+import os
+import subprocess
 from pathlib import Path
 
 import h5py
@@ -12,6 +14,8 @@ from programs import start
 from radiounet.errors import AllBlankError, ModelError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
+from radiounet.images.writing import remove_leftovers
+from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.lotss_unet import lotss_unet
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
 from radiounet.network.cluster_probability import FEATURES
@@ -321,3 +325,24 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
     (tmp_path / "card.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(ModelError, match="are not finite, such as"):
         load_model(tmp_path)
+
+
+def test_weights_that_were_not_written_to_their_end_leave_nothing(tmp_path, monkeypatch):
+    write_tiny_model(tmp_path / "m")
+    model, _ = load_model(tmp_path / "m")
+    written = []
+
+    def interrupted(self, path):
+        written.append(path)
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.Model, "save_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(model, tmp_path / "out" / "w.weights.h5")
+    assert list((tmp_path / "out").iterdir()) == []
+    with subprocess.Popen(["true"]) as ended:  # the same name, of a process that was killed
+        pass
+    left = tmp_path / "out" / written[0].name.replace(f"-{os.getpid()}.", f"-{ended.pid}.")
+    left.write_text("half")
+    assert remove_leftovers(tmp_path) == [left]

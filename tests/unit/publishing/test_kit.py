@@ -1,6 +1,7 @@
 """The kit of a cluster and of an island, made of what the stages write."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -209,9 +210,12 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
     tables["cluster"]["dec_deg"][-1] += 0.9 / 60
     with pytest.raises(ConfigError, match=r"2 clusters or islands called Abell \{1\}, at RA .* and RA "):
         find_sources(run.root, ["Abell {1}"])
-    with pytest.raises(ConfigError, match="no cluster that was measured"):
+    with pytest.raises(ConfigError, match="no cluster that was measured and has a name of its own$"):
         candidates(run.root, "cluster", "catalogue")
     assert f"left out: 2 of {run.root} are called Abell {{1}}, at RA " in caplog.text
+    tables["cluster"]["p_diffuse"] = np.nan
+    with pytest.raises(ConfigError, match="no cluster that was measured$"):
+        candidates(run.root, "cluster", "catalogue")
 
 
 def test_what_was_not_measured_has_no_kit(run, tmp_path):
@@ -234,7 +238,11 @@ def test_the_verb_writes_a_folder_for_each_name_and_nothing_over_files_of_others
     out = tmp_path / "kits"
     command = ["kit", run.root, "Abell {1}", island_name(run), "--out", str(out)]
     main(command)
+    left = out / "Abell_1" / ".image.fits.node0042-77.abcd1234.fits"
+    left.write_text("half")  # by a command that was killed
+    os.utime(left, (1e9, 1e9))
     main(command)  # over its own
+    assert not left.exists()
     assert sorted(one.name for one in out.iterdir()) == ["Abell_1", island_name(run).replace(" ", "_")]
     (out / "Abell_1" / "regions.reg").write_text("my own notes")
     with pytest.raises(SystemExit, match="78"):

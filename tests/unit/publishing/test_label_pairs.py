@@ -15,6 +15,7 @@ from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.writing import write_ecsv
 from radiounet.learning.pairs import read_pair
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
+from radiounet.measuring.labels import read_labels
 from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.kit import CatalogueObject, read_catalogues
 from radiounet.publishing.label_pairs import Known, write_label_pairs
@@ -79,6 +80,17 @@ def test_of_two_images_the_one_that_was_seen_is_labelled(run, tmp_path, monkeypa
     assert source.row["mosaic"] == "a"
     with pytest.raises(ConfigError, match=r"labels A 1 on image gone \(1 such\), which .* does not have"):
         label_pairs._labelled(run.root, "t", [row | {"mosaic": "gone"}])
+
+
+def test_a_table_whose_labels_were_all_taken_back_holds_none(run, tmp_path):
+    table = LabelTable(labelled(run, tmp_path, "island", "unsure"), "me")
+    with pytest.raises(ConfigError, match="only labels that are unsure"):
+        write_label_pairs(run.root, str(table.path), str(tmp_path / "out"))
+    table.undo("island", table.names("island"))
+    with pytest.raises(ConfigError, match="labels.ecsv holds no label: "):
+        write_label_pairs(run.root, str(table.path), str(tmp_path / "out"))
+    with pytest.raises(ConfigError, match="labels.ecsv has no rows: "):
+        read_labels(table.path)
 
 
 def test_pairs_with_spaces_in_their_names_reach_the_training(run, tmp_path):

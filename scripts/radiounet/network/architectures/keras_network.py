@@ -86,8 +86,11 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
     with atomic(path) as temporary:
         # Keras insists on the double suffix, which the temporary name lacks
         renamed = temporary.with_name(temporary.name + ".weights.h5")
-        model.save_weights(renamed)
-        renamed.replace(temporary)
+        try:
+            model.save_weights(renamed)
+            renamed.replace(temporary)
+        finally:
+            renamed.unlink(missing_ok=True)
 
 
 def _compiled(function: Callable, shape: tuple[int, ...], precision: Precision) -> Callable:
