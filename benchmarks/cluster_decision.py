@@ -18,6 +18,7 @@ import numpy as np
 
 # the processes of the pool import this file, and need no Keras
 from common import print_table
+from radiounet.images.processes import end_with_parent
 from radiounet.images.writing import atomic
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.named_skies import read_sky
@@ -219,7 +220,7 @@ def main() -> None:
     args = parser.parse_args()
     args.state.mkdir(parents=True, exist_ok=True)
     items = [(sky, FIRST_SEED + n) for n in range(args.images) for sky in (OWN, *SKIES)]
-    with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), end_with_parent) as pool:
         list(pool.map(partial(describe, args.models, args.state), items, chunksize=4))
     heads = (
         "decision",

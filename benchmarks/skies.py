@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 # the processes of the pool import this file, and need no Keras
 from common import print_table
 from radiounet.errors import ModelError
+from radiounet.images.processes import end_with_parent
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED
 from radiounet.network.model_cards import model_folder, read_card, write_card
 from radiounet.settings.named_skies import read_sky
@@ -82,7 +83,7 @@ def main() -> None:
     wanted = settling + [(sky, MEASURED + n) for sky in SIMULATED for n in range(args.held_out)]
     with nullcontext(args.pairs) if args.pairs else tempfile.TemporaryDirectory() as folder:
         Path(folder).mkdir(exist_ok=True)
-        with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(args.workers, get_context("spawn"), end_with_parent) as pool:
             paths = list(pool.map(partial(simulate, Path(folder)), wanted))
         measure(args, paths[: len(settling)], paths[len(settling) :])
 

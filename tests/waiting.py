@@ -1,5 +1,6 @@
 """Waiting for what other programs do."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -14,3 +15,12 @@ def wait_until(condition: Callable[[], object], state: Callable[[], object] | No
             return found
         time.sleep(0.05)
     raise TimeoutError(f"nothing after {PATIENCE_S:g} s: {state() if state else condition}")
+
+
+def is_alive(group: int) -> bool:
+    """Whether a process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

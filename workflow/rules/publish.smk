@@ -94,7 +94,7 @@ rule publish_survey:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=doubling(4000),
+        mem_mb=doubling(1000),
         runtime=doubling(60),
     params:
         settings=RULES.settings(),

@@ -1,7 +1,7 @@
 """Planes in and out of files, and the files themselves.
 
 A plane with its WCS, unit, beam and noise; resampling; names of products, atomic writing,
-provenance, rejections; text from outside. The lowest room: it imports from no other.
+provenance, rejections; text from outside; worker processes. The lowest room: it imports from no other.
 """
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "model_files",
     "noise",
     "origins",
+    "processes",
     "products",
     "progress_bar",
     "provenance",

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.images.background import normalise
+from radiounet.images.processes import end_with_parent
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import atomic
 from radiounet.network.masks import EIGHT_NEIGHBOURS
@@ -84,5 +85,6 @@ def cached_sample(folder: str | Path, options: SimulateOptions, seed: int) -> Sa
 
 
 def be_nice() -> None:
-    """Let a process that makes samples give way to others."""
+    """Let a process that makes samples give way to others, and end with its parent."""
+    end_with_parent()
     os.nice(10)

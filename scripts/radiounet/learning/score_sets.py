@@ -11,6 +11,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from radiounet.errors import ConfigError
+from radiounet.images.processes import end_with_parent
 from radiounet.images.reading import reading
 from radiounet.learning.scenes import FIELD_FILES
 from radiounet.settings.named_skies import read_sky
@@ -55,7 +56,7 @@ def simulated_set(
     """
     options = read_sky(sky).model_copy(update=grid._asdict())
     paths = [f"{folder}/{sky}-{seed}.fits" for seed in range(first, first + count)]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent) as pool:
         list(pool.map(partial(_simulate, options), paths, range(first, first + count)))
     return paths
 

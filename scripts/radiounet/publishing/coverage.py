@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import healpy
@@ -97,6 +97,14 @@ def moc_of(cells: Iterable[int], order: int) -> MOC:
     return MOC.from_healpix_cells(numbers, np.full(numbers.shape, order, np.uint8), order)
 
 
+def joined(texts: Iterable[str], order: int) -> MOC:
+    """Union of MOCs, each as text, such as ``5/17 12/300-302``; an empty one of this order without any."""
+    from mocpy import MOC
+
+    empty = MOC.new_empty(order)
+    return empty.union(empty, *map(MOC.from_string, texts))
+
+
 def moc_bytes(moc: MOC) -> dict[str, bytes]:
     """A MOC as FITS and as JSON, by suffix."""
     stream = io.BytesIO()
@@ -108,7 +116,7 @@ def moc_bytes(moc: MOC) -> dict[str, bytes]:
     return {"fits": stream.getvalue(), "json": (moc.to_string(format="json").strip() + "\n").encode("ascii")}
 
 
-def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
+def completeness_map(clusters: Table, covered: MOC) -> bytes | None:
     """HEALPix map (FITS) of the flux density of a halo at which 90 % are found; None without limits.
 
     Limits are measured at clusters, by mock halos of their size. A pixel has the median of the
@@ -120,16 +128,15 @@ def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
     ----------
     clusters : Table
         Merged catalogue.
-    covered : sequence of int
-        HEALPix cells of `COVERAGE_ORDER`, NESTED.
+    covered : mocpy.MOC
+        Of `COVERAGE_ORDER`.
     """
     limits: np.ndarray = np.ma.filled(np.ma.asarray(clusters["flux_90_mjy"], float), np.nan)
     known = np.isfinite(limits)
     if not np.any(known):
         return None
-    shift = 2 * (COVERAGE_ORDER - int(np.log2(COMPLETENESS_NSIDE)))
     count = healpy.nside2npix(COMPLETENESS_NSIDE)
-    part = np.bincount(np.asarray(covered, np.int64) >> shift, minlength=count) / 2**shift
+    part = _covered_parts(covered, count)
     ra, dec = (np.asarray(clusters[key], float)[known] for key in ("ra_deg", "dec_deg"))
     place = healpy.ang2pix(COMPLETENESS_NSIDE, ra, dec, nest=True, lonlat=True)
     pixels = np.flatnonzero((part > 0) | (np.bincount(place, minlength=count) > 0))
@@ -152,3 +159,19 @@ def completeness_map(clusters: Table, covered: Sequence[int]) -> bytes | None:
     stream = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
     return stream.getvalue()
+
+
+def _covered_parts(moc: MOC, count: int) -> np.ndarray:
+    """Part of each pixel of a HEALPix map that a MOC of `COVERAGE_ORDER` covers, NESTED.
+
+    The number of covered cells below a given one is linear along each range and constant between two:
+    the cells themselves, a hundred million of DR3, are never listed.
+    """
+    ranges = (moc.to_depth29_ranges >> np.uint64(2 * (29 - COVERAGE_ORDER))).astype(np.int64)
+    if not len(ranges):
+        return np.zeros(count)
+    per_pixel = 12 * 4**COVERAGE_ORDER // count
+    ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
+    below = np.column_stack([np.append(0, ends[:-1]), ends])
+    edges = np.arange(count + 1) * per_pixel
+    return np.diff(np.interp(edges, ranges.ravel(), below.ravel())) / per_pixel

@@ -18,7 +18,7 @@ from radiounet.images.reading import ecsv_table, fits_header
 from radiounet.images.rejections import read_rejection
 from radiounet.network.masks import make_mask
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
-from radiounet.publishing.coverage import covered_cells, diffuse_cells
+from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, covered_cells, diffuse_cells, moc_of
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.records import JobFiles, digest_of, do_once, require_files
 from radiounet.settings.releases import CITED, SOURCES
@@ -42,7 +42,8 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     -------
     dict
         ``rejected``; or ``sources`` (SHA-256 of image, probability and mask),
-        ``coverage``, ``reached`` and ``mask`` (HEALPix cells, see `radiounet.publishing.coverage`),
+        ``coverage`` and ``mask`` (MOCs as text), ``reached`` (HEALPix cells, see
+        `radiounet.publishing.coverage`),
         ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``, and ``sky`` (SHA-256 of the
         mosaics around, which decide what it owns).
 
@@ -89,10 +90,12 @@ def _publish(
     if not read_rejection(paths["cutouts"]):
         job_files.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
     coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
+    marked = diffuse_cells(stored.wcs, mask, survey, mosaic)
     return {
         "sources": {kind: sources[kind] for kind in ("image", "probability", "mask")},
-        "coverage": coverage,
-        "mask": diffuse_cells(stored.wcs, mask, survey, mosaic),
+        # as text: the cells alone, as numbers, would take gigabytes for all mosaics of a survey
+        "coverage": moc_of(coverage, COVERAGE_ORDER).to_string(),
+        "mask": moc_of(marked, MASK_ORDER).to_string(),
         "reached": reached,
         "row": obscore_row(image, mosaic, survey.release, job_files.sizes, coverage),
         "date": image_date(image.header),

@@ -7,7 +7,7 @@ import numpy as np
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import sha256_of
 from radiounet.publishing.catalogue_check import read_votable
-from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completeness_map, moc_bytes, moc_of
+from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completeness_map, joined, moc_bytes
 from radiounet.publishing.hips_summary import publisher_id, release_date
 from radiounet.publishing.obscore import frequency_of, obscore_bytes, obscore_table
 from radiounet.publishing.records import (
@@ -36,18 +36,12 @@ def publish_survey(
     made_of: dict[str, object] = {name: digest_of(one) for name, one in found.items()}
 
     def make(job_files: JobFiles) -> dict:
-        cells = {
-            kind: sorted({cell for one in found.values() for cell in one[kind]})
-            for kind in ("coverage", "mask")
-        }
-        mocs = {
-            "coverage": moc_of(cells["coverage"], COVERAGE_ORDER),
-            "mask": moc_of(cells["mask"], MASK_ORDER),
-        }
+        orders = {"coverage": COVERAGE_ORDER, "mask": MASK_ORDER}
+        mocs = {kind: joined((one[kind] for one in found.values()), order) for kind, order in orders.items()}
         for kind, moc in mocs.items():
             for suffix, content in moc_bytes(moc).items():
                 job_files.put(Publication.moc(kind, suffix), content)
-        completeness = completeness_map(read_votable(catalogue), cells["coverage"])
+        completeness = completeness_map(read_votable(catalogue), mocs["coverage"])
         if completeness is not None:
             job_files.put(Publication.completeness(), completeness)
         rows = [one["row"] for one in found.values()]

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from multiprocessing.forkserver import ensure_running
 from typing import Any, TypeVar
 
+from radiounet.images.processes import end_with_parent
 from radiounet.images.progress_bar import with_bar
 
 Thing = TypeVar("Thing")
@@ -55,6 +56,7 @@ _WORK: list[Callable[[Any], Any]] = []
 
 
 def _remember(work: Callable) -> None:
+    end_with_parent()
     _WORK.append(work)
 
 

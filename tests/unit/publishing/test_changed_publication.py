@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 from pyarrow import parquet
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 
 from programs import ROOT
 from published import OPTIONS, bytes_of, copy_of, publish_to, state_of
@@ -44,15 +44,6 @@ def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     tile.unlink()
     (folder / "moc/mask.json").write_text("{}")
     assert bytes_of(publish_to(folder, run)) == bytes_of(published)
-
-
-def is_alive(group):
-    """Whether a process of a group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):

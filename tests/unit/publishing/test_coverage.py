@@ -4,11 +4,19 @@ import io
 
 import healpy
 import numpy as np
+import pytest
 from astropy.table import Table
 
 from radiounet.images.image import grid_wcs
 from radiounet.images.squares import Mosaic
-from radiounet.publishing.coverage import completeness_map, covered_cells, diffuse_cells, moc_bytes, moc_of
+from radiounet.publishing.coverage import (
+    completeness_map,
+    covered_cells,
+    diffuse_cells,
+    joined,
+    moc_bytes,
+    moc_of,
+)
 from radiounet.publishing.hips_regions import regions_of
 from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.survey.survey import Survey
@@ -62,7 +70,7 @@ def test_completeness_is_the_median_of_the_limits_in_a_pixel():
     ra, dec = healpy.pix2ang(64, pixel, nest=True, lonlat=True)
     table = Table({"ra_deg": [ra] * 4 + [10.0], "dec_deg": [dec] * 4 + [80.0]})
     table["flux_90_mjy"] = [3.0, 1.0, 8.0, np.nan, np.nan]
-    covered = [pixel << 12, (pixel << 12) + 1, 7 << 12]
+    covered = moc_of([pixel << 12, (pixel << 12) + 1, 7 << 12], 12)
     found = Table.read(io.BytesIO(completeness_map(table, covered)), hdu=1)
     assert list(found["PIXEL"]) == [7, pixel]
     assert list(found["CLUSTERS"]) == [0, 3]
@@ -71,6 +79,39 @@ def test_completeness_is_the_median_of_the_limits_in_a_pixel():
     np.testing.assert_array_equal(found["COVERAGE"], np.float32([1 / 4096, 2 / 4096]))
     table["flux_90_mjy"] = np.nan
     assert completeness_map(table, covered) is None
+
+
+def test_the_covered_part_of_a_pixel_is_counted_without_its_cells():
+    """Pixels have 4096 cells: a range over the end of one, whole pixels beside each other, the last cell."""
+    last = 12 * 64**2 - 1
+    cells = [*range(8 * 4096 - 3, 8 * 4096 + 5), *range(16 * 4096, 19 * 4096 + 1024), (last << 12) + 4095]
+    table = Table({"ra_deg": [10.0], "dec_deg": [80.0], "flux_90_mjy": [2.0]})
+    place = int(healpy.ang2pix(64, 10.0, 80.0, nest=True, lonlat=True))
+    parts = {7: 3 / 4096, 8: 5 / 4096, 16: 1, 17: 1, 18: 1, 19: 1 / 4, place: 0, last: 1 / 4096}
+    found = Table.read(io.BytesIO(completeness_map(table, moc_of(cells, 12))), hdu=1)
+    assert dict(zip(found["PIXEL"].tolist(), found["COVERAGE"].tolist(), strict=True)) == parts
+    nothing = Table.read(io.BytesIO(completeness_map(table, moc_of([], 12))), hdu=1)
+    assert (nothing["PIXEL"].tolist(), nothing["COVERAGE"].tolist()) == ([place], [0])
+
+
+@pytest.mark.parametrize("order", [12, 14])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        [[]],
+        [range(64, 128), []],
+        [range(7), range(5, 12), [40]],
+        [[5], [7], [6], [4]],  # together the cell 1 of the order above
+        [range(1 << 16, 2 << 16), range(2 << 16, 3 << 16)],
+    ],
+)
+def test_mocs_are_joined_from_their_texts(cells, order):
+    every = sorted({cell for one in cells for cell in one})
+    found = joined([moc_of(one, order).to_string() for one in cells], order)
+    assert found.max_order == order
+    assert found.flatten().tolist() == every
+    assert moc_bytes(found) == moc_bytes(moc_of(every, order))
 
 
 def test_an_empty_moc_is_written():

@@ -23,14 +23,16 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.regional_products import products_at, write_index
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.squares import Mosaic
+from radiounet.images.writing import write_json
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
+from radiounet.publishing.coverage import covered_cells
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
-from radiounet.publishing.records import JobFiles
+from radiounet.publishing.records import JobFiles, read_record
 from radiounet.publishing.research_object import NO_LIMITS
 from radiounet.running.cli import main
 from radiounet.settings.releases import DR2, OWN_IMAGES
@@ -240,6 +242,22 @@ def test_mocs_hold_what_is_covered_and_marked(run, published):
         mine = SURVEY.owned(name, ra, dec)
         cells = healpy.ang2pix(2**14, ra[mine], dec[mine], nest=True, lonlat=True)
         assert set(cells.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
+
+
+def test_records_hold_the_sky_of_a_mosaic_as_mocs_and_others_are_made_again(run, published, tmp_path):
+    """Earlier versions listed the cells, as numbers: gigabytes for all mosaics of a survey."""
+    folder = shutil.copytree(published.root, tmp_path / "again")
+    for name in NAMES:
+        record = Path(Publication(str(folder)).record("mosaic", name))
+        content = read_record(record)
+        found, plane = content["found"], open_plane(run.probability(name), brightness=False)
+        covered, _ = covered_cells(plane.wcs, plane.window(), SURVEY, name)
+        cells = {kind: MOC.from_string(found[kind]).flatten().tolist() for kind in ("coverage", "mask")}
+        assert cells["coverage"] == covered
+        assert len(found["coverage"]) < 3 * len(covered)
+        content["made_of"]["code"] = "earlier"
+        write_json(record, content | {"found": found | cells})
+    assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 
 def test_links_are_whole_addresses_where_the_address_is_known(run, published, tmp_path):
