@@ -26,8 +26,9 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     largest part of the group. So that nothing is lost that it does not show, an island
     of another mosaic stays as well if part of it lies in that one's cell and those kept
     of other mosaics cover less than half of its footprint. It takes the place of smaller
-    ones: those of other mosaics of which it covers at least half are dropped. So no two
-    islands that stay are the same. Islands of one mosaic never drop each other.
+    ones, those of other mosaics of which it covers at least half, if its cell owns more of it
+    than theirs own of what only they show; otherwise they stay, and it is dropped.
+    So no two islands that stay are the same. Islands of one mosaic never drop each other.
 
     Parameters
     ----------
@@ -93,6 +94,11 @@ def _keep(
     kept = [island for island in group if mosaics[island] == winner]
     able = [island for island in group if mosaics[island] == winner or owned[island] > 0]
     able.sort(key=lambda island: (-owned[island], island))
+
+    def alone(island: int) -> float:
+        others = (prints[one] for one in able if mosaics[one] != mosaics[island])
+        return owned[island] * len(prints[island].difference(*others)) / len(prints[island])
+
     is_settled = False
     while not is_settled:  # a place is only taken by a larger island, so this ends
         is_settled = True
@@ -102,6 +108,8 @@ def _keep(
             if 2 * len(covered) >= len(prints[island]):
                 continue
             replaced = [one for one in beside if 2 * len(prints[one] & prints[island]) >= len(prints[one])]
+            if replaced and owned[island] <= sum(alone(one) for one in replaced):
+                continue
             kept = [one for one in kept if one not in replaced] + [island]
             is_settled &= not replaced  # nothing may be lost that only those covered
     return kept

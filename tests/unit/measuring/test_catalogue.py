@@ -157,6 +157,22 @@ def test_a_larger_island_takes_the_place_of_one_that_it_contains():
     assert kept(pieces, large) == [["c"], ["b"]]
 
 
+def test_a_larger_island_that_owns_next_to_nothing_takes_no_place():
+    """It shows half of each of five islands, which lie in the cell of their own mosaic."""
+    small = mosaic(*(island(f"a{at}", range(at, at + 10), 1.0, 10.0) for at in range(0, 50, 10)))
+    halves = [at + pixel for at in range(0, 50, 10) for pixel in range(5)]
+    pixels = [*halves, *range(50, 80)]
+    assert kept(small, mosaic(island("b", pixels, 0.01, 55.0))) == [["a0", "a10", "a20", "a30", "a40"], []]
+    # its cell owns 26 of it, and theirs 25 of what it does not show
+    assert kept(small, mosaic(island("b", pixels, 26 / 55, 55.0))) == [[], ["b"]]
+
+
+def test_of_two_larger_islands_that_whose_cell_owns_more_takes_the_place():
+    small = mosaic(island("a", range(10), 1.0, 10.0))
+    first, second = island("b", range(30), 0.2, 30.0), island("c", range(31), 0.25, 31.0)
+    assert kept(small, mosaic(first), mosaic(second)) == [[], [], ["c"]]
+
+
 def test_nothing_is_lost_that_only_the_replaced_island_covered():
     one = mosaic(island("a", range(10), 1.0, 10.0))
     other = mosaic(island("b", range(4), 1.0, 4.0), island("c", range(4, 30), 0.1, 26.0))
