@@ -161,6 +161,14 @@ def test_a_radio_galaxy_of_the_class_map():
     assert "a radio galaxy more than diffuse (p 0.82)" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("dec", "is_low"), [(40.0, False), (-50.0, True), (-65.0, True), (-85.0, False)]
+)  # Galactic latitudes of 52, 4, -8 and -23 deg
+def test_a_wide_island_is_galactic_on_both_sides_of_the_galactic_plane(dec, is_low):
+    row = measured(bar(0, 0, 240, 10, 0), replace(CLUSTER, dec_deg=dec), dec=dec)
+    assert row["flag_galactic"] is is_low
+
+
 def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
     classes = {
         name: np.full((N_PX, N_PX), 230, np.uint8) for name in ("Galactic", "artefact", "radio galaxy")
