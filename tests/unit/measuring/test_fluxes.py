@@ -1,5 +1,7 @@
 """Flux densities of regions, and powers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -11,6 +13,7 @@ from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue import join_limits
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
+from radiounet.measuring.compact import Components
 from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
@@ -56,6 +59,27 @@ def test_noise_of_a_coarser_image_counts_its_own_beams():
     noise = [region_flux(one, region[20:220, 20:220], 0.0).noise_jy for one in (fine, coarse)]
     # nine times the beam: each independent element has nine times the flux density, and there are a ninth
     assert noise[1] / noise[0] == pytest.approx(3, rel=0.1)
+
+
+@pytest.mark.parametrize(("resolution", "units"), [(None, 1), (Beam(60, 60), 9), (Beam(60, 30), 4.5)])
+def test_the_smallest_region_has_the_noise_of_one_beam(resolution, units):
+    """Of one of the image; it holds some beams of the unit."""
+    one = cutout(resolution=resolution)
+    region = np.zeros(one.residual.shape, bool)
+    region[100, 100] = True
+    expected = units * np.sqrt(2) * one.rms[100, 100]
+    assert region_flux(one, region, 0.0).noise_jy == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("resolution", "units"), [(None, 1), (Beam(60, 60), 9), (Beam(60, 30), 4.5)])
+def test_errors_of_compact_sources_are_flux_densities_of_the_beam_of_the_image(resolution, units):
+    empty = cutout(resolution=resolution)
+    assert not empty.compact.any()
+    places, errors = np.array([[100.0, 90.0], [100.0, 110.0]]), np.array([3e-4, 4e-4])
+    components = Components(*places, 0 * errors, errors, empty.components.covariance)
+    found = region_flux(replace(empty, components=components), disc(40)[20:220, 20:220], 0.0)
+    assert found.blanked_fraction == 0
+    assert found.subtraction_jy == pytest.approx(units * 5e-4)
 
 
 def test_pixels_without_data_do_not_count():
