@@ -173,6 +173,15 @@ def test_selection_conditions_combine():
         PAIR.select(Selection(region=region, with_clusters=True), clusters)
 
 
+@pytest.mark.parametrize(
+    ("radius_deg", "names"), [(0.1, ["east"]), (1.0, ["east"]), (1.5, ["east"]), (1.6, ["east", "west"])]
+)
+def test_a_region_holds_the_mosaics_whose_centres_lie_in_it(radius_deg, names):
+    """The centres are 2 deg of right ascension apart at a declination of 40 deg, which are 1.53 deg."""
+    region = Disc(ra_deg=149.0, dec_deg=40.0, radius_deg=radius_deg)
+    assert PAIR.select(Selection(region=region)) == names
+
+
 def test_unknown_mosaic_is_named():
     with pytest.raises(ConfigError, match="P999"):
         PAIR.select(Selection(mosaics=["P999"]))
