@@ -14,7 +14,7 @@ from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue import join_limits
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
 from radiounet.measuring.compact import Components
-from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
@@ -193,6 +193,15 @@ def test_cutouts_add_up_to_the_image(tmp_path):
         assert hdus["RESIDUAL", 2].header["CLUSTER"] == "B"
         here, there = WCS(header).wcs_pix2world(5, 7, 0), image.mosaic.plane.wcs.wcs_pix2world(25, 27, 0)
         np.testing.assert_allclose(here, there, atol=1e-9)
+
+
+@pytest.mark.parametrize("resolution", [None, Beam(60.0, 60.0), Beam(60.0, 40.0, 30.0)])
+def test_a_cutout_comes_back_with_the_beam_of_its_image(tmp_path, resolution):
+    made = cutout(resolution=resolution)
+    write_cutouts(tmp_path / "a.fits", [("A", StoredCutout.of(made, made.labels > 0))], {})
+    found = read_cutout(tmp_path / "a.fits", "A", 150.0, 40.0)
+    assert found.residual.beam.is_about(Beam(20, 20))
+    assert found.residual.resolution.is_about(resolution or Beam(20, 20))
 
 
 def blank_row(columns, **values):
