@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from scipy import ndimage
 
+from radiounet.images.background import BOX_PX, PERCENTILE_BIAS
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.rejections import Rejection
@@ -47,6 +48,14 @@ def test_flux_and_error_by_hand():
     assert found.noise_jy == pytest.approx(RMS * np.sqrt(2 * area / BEAM_PX), rel=0.1)
     assert found.error_jy == pytest.approx(np.hypot(found.noise_jy, 0.1 * found.flux_jy))
     assert found.blanked_fraction == 0
+
+
+def test_the_background_of_a_coarser_image_is_corrected_for_its_own_beams():
+    """A low percentile of boxes lies below blank sky by the noise of a box, which grows with the beam."""
+    fine, coarse = (cutout(resolution=beam).mosaic for beam in (None, Beam(60, 60)))
+    # a box holds beams as 1.0645 FWHM is the side of the square of a beam's area
+    expected = PERCENTILE_BIAS * 1.0645 * (60 - 20) / 4.5 / BOX_PX
+    np.testing.assert_allclose((coarse.level - fine.level) / fine.rms, expected, rtol=1e-3)
 
 
 def test_noise_of_a_coarser_image_counts_its_own_beams():

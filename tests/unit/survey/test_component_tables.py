@@ -119,6 +119,11 @@ def test_rows_elsewhere_are_not_looked_at(tmp_path):
             r"lists 1 components more than once, first in rows 1: .*remove the copies",
         ),
         (
+            {"RA": [-210.0, 150.0], "DEC": [40.0, 40.0], "Total_flux": [3.0, 3.0]},
+            TableError,
+            r"lists 1 components more than once, first in rows 1: .*remove the copies",
+        ),
+        (
             {"total_flux": [1.0, 1.0]},
             ConfigError,
             "has the columns Total_flux and total_flux: name the right",
