@@ -35,6 +35,14 @@ def test_cell_1312_has_the_published_sides():
     assert HealpixCells(DR3).geometry(1312).dec_deg == pytest.approx(7.18076, abs=1e-5)
 
 
+@pytest.mark.parametrize("dec", [87.1, 84.1, 60.0, 30.0, 7.2])
+def test_cells_of_both_hemispheres_have_squares_alike(dec):
+    north, south = (int(healpy.ang2pix(16, 20.0, one, lonlat=True)) for one in (dec, -dec))
+    assert north != south
+    cells = HealpixCells(DR3)
+    assert cells.geometry(north).n_px == cells.geometry(south).n_px
+
+
 def test_cell_names_go_both_ways():
     assert HealpixCells(DR3).name(1312) == "hp01312"
     assert cell_pixel("hp01312") == 1312
@@ -154,6 +162,18 @@ def test_fields_of_a_cell_are_those_whose_disc_meets_the_square():
     ]
     survey = Survey(DR3, [place], grid, grid)
     assert survey.fields_of("hp01312", 2.6) == ["inside", "reaches"]
+
+
+@pytest.mark.parametrize(("east", "north"), [(0, 1), (0, -1), (1, 0), (-1, 0)])
+def test_fields_of_a_cell_lie_on_all_its_sides(east, north):
+    place = HealpixCells(DR3).geometry(1312)
+    centre = SkyCoord(place.ra_deg, place.dec_deg, unit="deg")
+    grid = []
+    for name, beyond in (("reaches", 2.5), ("beyond", 2.7)):
+        away = (place.n_px * 4.5 / 7200 + beyond) * u.deg
+        at = centre.spherical_offsets_by(east * away, north * away)
+        grid.append(Field(name, float(at.ra.deg), float(at.dec.deg)))
+    assert Survey(DR3, [place], grid, grid).fields_of("hp01312", 2.6) == ["reaches"]
 
 
 def test_fields_of_a_release_leave_out_other_fields_of_the_grid():
