@@ -19,6 +19,7 @@ from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cu
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
+from radiounet.measuring.objects import measure_object
 from radiounet.measuring.rows import notes_of
 from radiounet.settings.measure import MeasureOptions
 
@@ -48,6 +49,15 @@ def test_flux_and_error_by_hand():
     assert found.noise_jy == pytest.approx(RMS * np.sqrt(2 * area / BEAM_PX), rel=0.1)
     assert found.error_jy == pytest.approx(np.hypot(found.noise_jy, 0.1 * found.flux_jy))
     assert found.blanked_fraction == 0
+
+
+@pytest.mark.parametrize(("resolution", "fwhm"), [(None, 20), (Beam(60, 60), 60), (Beam(80, 20), 40)])
+def test_lengths_in_beams_are_of_the_beam_that_the_image_was_made_with(resolution, fwhm):
+    """An object grows by a beam: a disc of 30 px by its FWHM, to 1 px."""
+    one = cutout(resolution=resolution)
+    assert one.mosaic.beam_px == pytest.approx(fwhm / 4.5)
+    found = measure_object(replace(one, filled=np.ones_like(one.filled)), disc(30)[20:220, 20:220], 0.1)
+    assert found.grown.flux_jy * BEAM_PX == pytest.approx(np.pi * (30 + fwhm / 4.5) ** 2, rel=0.06)
 
 
 def test_the_background_of_a_coarser_image_is_corrected_for_its_own_beams():
