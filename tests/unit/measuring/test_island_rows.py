@@ -202,6 +202,17 @@ def test_low_latitude_and_width_stand_for_galactic_emission(ra, dec, latitude, s
 
 
 @pytest.mark.parametrize(
+    ("level_rms", "is_flagged"), [(0, False), (0.3, False), (-0.3, False), (0.8, True), (-0.8, True)]
+)
+def test_a_background_of_half_the_noise_is_flagged_above_zero_and_below(level_rms, is_flagged):
+    mask = mask_of(np.s_[50:80, 60:110])
+    plane = a_plane()
+    plane.data += level_rms * NOISE + 4e-4 * mask
+    (row,) = islands_of(mask, plane)
+    assert row["flag_background"] is is_flagged
+
+
+@pytest.mark.parametrize(
     ("part", "touches"),
     [
         (np.s_[0, 50], True),
