@@ -120,6 +120,17 @@ def test_the_error_of_a_fit_holds_that_of_compact_sources_and_of_the_flux_scale(
         assert row["fit_flux_3re_err_mjy"] == pytest.approx(0.8009 * error, rel=1e-3)
 
 
+@pytest.mark.parametrize("angle_deg", [30, 100, 150])
+def test_position_angles_run_from_north_to_east(angle_deg):
+    """North is up and east is left."""
+    angle, y, x = np.radians(angle_deg), Y - 120, X - 120
+    along, across = y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)
+    light = 1e-3 * np.exp(-np.hypot(along / 24, across / 12))
+    found = measured(light, light > 5e-5)
+    assert found.shape.angle_deg == pytest.approx(angle_deg, abs=2)
+    assert fit_row(found, 0.1)["fit_angle_deg"] == pytest.approx(angle_deg, abs=2)
+
+
 def test_what_a_profile_cannot_explain_is_cut_off():
     lobe = 2e-4 * np.exp(-(np.square(Y - 120) + np.square(X - 160)) / (2 * 8**2))
     light = 5e-5 * exponential(20) + lobe
