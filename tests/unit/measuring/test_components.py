@@ -170,13 +170,22 @@ def test_large_components_are_left_and_counted(tmp_path, fwhm):
     np.testing.assert_allclose(components.extended + 40, [[160.2, 90.0], [159.8, 230.0]], atol=1e-3)
 
 
-def test_wings_of_a_source_beyond_the_border_are_taken_away(tmp_path):
-    outside = [(160.0, 282.0, 0.05), *SOURCES]  # 2 px beyond the part
+@pytest.mark.parametrize(
+    ("y", "x", "border"),
+    [
+        (160.0, 282.0, (120, 239)),
+        (160.0, 37.0, (120, 0)),
+        (282.0, 160.0, (239, 120)),
+        (37.0, 160.0, (0, 120)),
+    ],
+)
+def test_wings_of_a_source_beyond_the_border_are_taken_away(tmp_path, y, x, border):
+    outside = [(y, x, 0.05), *SOURCES]  # 3 px from the pixel at the border
     found = cut_out(
         mosaic(paint(N_PX, 4.5, 20, outside), of_table(table(tmp_path / "t.fits", outside))), PART
     )
-    assert abs(found.residual[120, 238]) < 8 * RMS
-    assert found.compact[120, 239] == pytest.approx(0.05 * np.exp(-0.5 * (3 / 1.8874) ** 2), rel=1e-3)
+    assert abs(found.residual[border]) < 8 * RMS
+    assert found.compact[border] == pytest.approx(0.05 * np.exp(-0.5 * (3 / 1.8874) ** 2), rel=1e-3)
 
 
 def test_a_table_that_lacks_most_sources_is_not_used_and_one_that_lacks_few_is(tmp_path):

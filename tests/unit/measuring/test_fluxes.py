@@ -17,7 +17,7 @@ from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
 from radiounet.measuring.compact import Components
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
-from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
+from radiounet.measuring.fluxes import flux_at_150, lie_inside, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
 from radiounet.measuring.objects import measure_object
 from radiounet.measuring.rows import notes_of
@@ -161,6 +161,15 @@ def test_an_island_that_is_all_radio_galaxy_gets_the_level_of_the_sky_beside_it(
 def called(galaxy):
     """Class map of a radio galaxy."""
     return {"radio galaxy": np.where(galaxy, 250, 0).astype(np.uint8)}
+
+
+def test_what_lies_beyond_any_side_of_a_cutout_is_in_no_region():
+    """Pixels 0 to 199 reach from -0.5 to 199.5."""
+    one = cutout()
+    middle, at = [100.0] * 4, [-0.6, -0.4, 199.4, 199.6]
+    for places in ((at, middle), (middle, at)):
+        found = lie_inside(one, np.ones(one.residual.shape, bool), np.array(places))
+        assert found.tolist() == [False, True, True, False]
 
 
 def test_a_region_without_data_has_no_flux_density():
