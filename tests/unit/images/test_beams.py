@@ -12,12 +12,12 @@ from radiounet.images.image import grid_wcs, open_plane, read_plane
 AIPS = "AIPS   CLEAN BMAJ=  {}  BMIN=  {} BPA=  {}"
 
 
-def write(path, table=None, history=(), **cards):
+def write(path, table=None, history=(), shape=(40, 40), **cards):
     header = grid_wcs(150.0, 35.0, 40, 4.5).to_header()
     header.update(BUNIT="Jy/beam", **cards)
     for line in history:
         header.add_history(line)
-    hdus = [fits.PrimaryHDU(np.ones((40, 40), np.float32), header)]
+    hdus = [fits.PrimaryHDU(np.ones(shape, np.float32), header)]
     if table is not None:
         hdus.append(fits.BinTableHDU(table, name="BEAMS"))
     fits.HDUList(hdus).writeto(path)
@@ -126,6 +126,18 @@ def test_what_is_no_beam_of_this_image(tmp_path, major, minor, words):
     with pytest.raises(BeamError, match=words) as caught:
         open_plane(write(tmp_path / "a.fits", BPA=0.0, **cards))
     assert caught.value.file == str(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize("shape", [(20, 100), (100, 20)])
+def test_a_beam_is_no_wider_than_the_shorter_side_of_its_image(tmp_path, shape):
+    """30 and 20 pixels of 4.5 arcsec."""
+    too_wide, widest = (
+        write(tmp_path / f"{one}.fits", shape=shape, BMAJ=one / 3600, BMIN=one / 3600, BPA=0.0)
+        for one in (135.0, 90.0)
+    )
+    with pytest.raises(BeamError, match=f"{shape[1]} x {shape[0]} pixels"):
+        open_plane(too_wide)
+    assert open_plane(widest).beam.major_arcsec == pytest.approx(90)
 
 
 def test_an_angle_that_is_missing(tmp_path):

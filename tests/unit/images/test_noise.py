@@ -4,7 +4,21 @@ from astropy.stats import mad_std
 
 from radiounet.errors import AllBlankError
 from radiounet.images.background import measure_background, measure_rms
-from radiounet.images.noise import LARGE_PX, _threads, local_rms, robust_rms
+from radiounet.images.noise import LARGE_PX, _threads, local_rms, robust_rms, whole_boxes
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side", "expected"),
+    [
+        (100, 200, 1000, slice(96, 288)),
+        (96, 192, 1000, slice(96, 192)),
+        (95, 193, 1000, slice(0, 288)),
+        (-5, 1, 1000, slice(0, 96)),
+        (100, 200, 250, slice(96, 250)),
+    ],
+)
+def test_a_cutout_is_widened_to_whole_boxes_of_96_pixels(low, high, side, expected):
+    assert whole_boxes(low, high, side) == expected
 
 
 def normal(shape, sigma=1.0, seed=1):

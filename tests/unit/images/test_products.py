@@ -285,6 +285,21 @@ def test_what_a_killed_job_left_is_removed_and_what_a_running_one_writes_stays(t
     assert list((tmp_path / "masks").iterdir()) == []
 
 
+@pytest.mark.parametrize(("answer", "goes"), [(PermissionError, False), (ProcessLookupError, True)])
+def test_what_a_process_of_another_person_writes_stays(tmp_path, monkeypatch, answer, goes):
+    """The system refuses to signal a process of somebody else that runs, and knows none that has ended."""
+
+    def kill(pid, signal):
+        raise answer
+
+    with atomic(tmp_path / "one.json") as temporary:
+        temporary.write_text("half")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", kill)
+            assert remove_leftovers(tmp_path) == [temporary] * goes
+        temporary.write_text("whole")
+
+
 def test_a_file_of_another_machine_goes_after_an_hour_without_a_change(tmp_path):
     path = tmp_path / ".one.fits.node0042-77.abcd1234.fits"
     path.write_text("half")

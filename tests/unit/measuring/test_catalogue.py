@@ -205,17 +205,19 @@ def test_of_what_several_mosaics_show_all_is_kept_and_nothing_twice(seed):
             assert all(2 * len(pixels & other) < min(len(pixels), len(other)) for other in others)
 
 
-def test_a_region_is_named_after_an_island_that_stays(tmp_path):
+@pytest.mark.parametrize("name", ["a2", "a"])
+def test_a_region_is_named_after_an_island_of_its_own_that_stays(tmp_path, name):
+    """An island may have the name that another mosaic gave to what is dropped for it."""
     one = [
         island("a", range(6), 0.2, 6.0, "a", mosaic="P1", p_max=0.9),
         island("b", range(6, 10), 0.9, 4.0, "a", mosaic="P1", p_max=0.7),
         island("c", range(10, 14), 0.9, 4.0, "a", mosaic="P1", p_max=0.8),
     ]
-    other = [island("a2", range(7), 1.0, 9.0, mosaic="P2")]
-    for name, islands in (("P1", one), ("P2", other)):
-        write_ecsv(tmp_path / f"{name}.ecsv", mosaic(*islands))
+    other = [island(name, range(7), 1.0, 9.0, mosaic="P2")]
+    for stem, islands in (("P1", one), ("P2", other)):
+        write_ecsv(tmp_path / f"{stem}.ecsv", mosaic(*islands))
     table, _, _ = merge_islands(read_tables("islands", sorted(tmp_path.iterdir())))
-    assert dict(zip(table["name"], table["parent"], strict=True)) == {"a2": "a2", "b": "c", "c": "c"}
+    assert dict(zip(table["name"], table["parent"], strict=True)) == {name: name, "b": "c", "c": "c"}
 
 
 def test_clusters_name_islands_as_the_catalogue_does():

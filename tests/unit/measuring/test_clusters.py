@@ -29,11 +29,11 @@ class Mosaics:
         self.folder = folder
         self.places, self.products = [], []
 
-    def add(self, image=0.0, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0):
+    def add(self, image=0.0, probability=0.0, mask=0, name="P1", dec=DEC, above_px=0.0, resolution=None):
         """Add a mosaic; a number for `image` is the brightness around the cluster, which may lie higher."""
         if np.isscalar(image):
             image = glow(image, above_px)
-        plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20))
+        plane = Plane(spread(image, np.float32), grid_wcs(RA, dec, N_PX, 4.5), Beam(20, 20), resolution)
         paths = [str(self.folder / f"{name}_{kind}.fits") for kind in ("image", "probability", "mask")]
         plane.data[...] += RMS_JY * np.random.default_rng(1).standard_normal(plane.data.shape)
         write_products(paths, plane, spread(probability, np.float32), spread(mask, np.uint8))
@@ -64,24 +64,38 @@ def zeros(kind=np.float32):
     return np.zeros((N_PX, N_PX), kind)
 
 
-def test_p_diffuse_comes_from_the_calibration_of_the_card(tmp_path):
-    mask = zeros(np.uint8)
-    mask[N_PX // 2 - 20 : N_PX // 2 + 20, N_PX // 2 - 20 : N_PX // 2 + 20] = 1
-    weights = [0.0] * len(FEATURES)
-    weights[FEATURES.index("log_mask_beams")] = 2.0
-    ones = (1.0,) * len(FEATURES)
-    calibration = HostCalibration(
+def calibrated(feature):
+    """A calibration that has a weight of 2 for one feature, and -1 as its intercept."""
+    return HostCalibration(
         features=FEATURES,
         mean=(0.0,) * len(FEATURES),
-        scale=ones,
-        weights=weights,
+        scale=(1.0,) * len(FEATURES),
+        weights=[2.0 * (one == feature) for one in FEATURES],
         intercept=-1.0,
         clusters=9,
     )
-    row = Mosaics(tmp_path).add(mask=mask, probability=0.9 * mask).measure(hosts=calibration)
-    beams = 40 * 40 / (1.1330900354567985 * (20 / 4.5) ** 2)
+
+
+@pytest.mark.parametrize(("resolution", "fwhm"), [(None, 20), (Beam(40, 40), 40), (Beam(45, 20), 30)])
+def test_p_diffuse_comes_from_the_calibration_of_the_card(tmp_path, resolution, fwhm):
+    """Beams are those that the image was made with."""
+    mask = zeros(np.uint8)
+    mask[N_PX // 2 - 20 : N_PX // 2 + 20, N_PX // 2 - 20 : N_PX // 2 + 20] = 1
+    mosaics = Mosaics(tmp_path).add(mask=mask, probability=0.9 * mask, resolution=resolution)
+    row = mosaics.measure(hosts=calibrated("log_mask_beams"))
+    beams = 40 * 40 / (1.1330900354567985 * (fwhm / 4.5) ** 2)
     assert row["p_diffuse"] == pytest.approx(1 / (1 + np.exp(1 - 2 * np.log10(1 + beams))), rel=1e-6)
     assert row["p_beam_max"] == pytest.approx(0.9, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dec", "latitude", "is_low"),
+    [(40.0, 52, False), (-50.0, 4, True), (-65.0, -8, True), (-85.0, -23, False)],
+)
+def test_p_diffuse_counts_low_latitudes_on_both_sides_of_the_galactic_plane(mosaics, dec, latitude, is_low):
+    row = mosaics.add(dec=dec).measure(dec=dec, hosts=calibrated("galactic"))
+    assert row["galactic_latitude_deg"] == pytest.approx(latitude, abs=1)
+    assert row["p_diffuse"] == pytest.approx(1 / (1 + np.exp(-1 if is_low else 1)))
 
 
 # an aperture of 3' holds pi 40^2 = 5027 pixels of 4.5"
@@ -112,11 +126,13 @@ def test_nothing_found(mosaics):
     assert np.isnan([row["flux_mjy"], row["flux_err_mjy"], row["island_distance_arcmin"]]).all()
 
 
-def test_probability_is_averaged_over_the_beam(mosaics):
+@pytest.mark.parametrize(("resolution", "fwhm"), [(None, 20), (Beam(60, 60), 60), (Beam(80, 20), 40)])
+def test_probability_is_averaged_over_the_beam(mosaics, resolution, fwhm):
+    """That of the image, round and of the same area."""
     probability = zeros()
     probability[CENTRE_PX, CENTRE_PX + 10] = 1
-    sigma_px = 20 / 4.5 / np.sqrt(8 * np.log(2))
-    row = mosaics.add(probability=probability).measure()
+    sigma_px = fwhm / 4.5 / np.sqrt(8 * np.log(2))
+    row = mosaics.add(probability=probability, resolution=resolution).measure()
     assert row["p_diffuse"] == pytest.approx(1 / (2 * np.pi * sigma_px**2), rel=0.02)
 
 
@@ -286,16 +302,25 @@ def test_part_owned_by_a_mosaic_that_is_not_given(mosaics):
     assert mosaics.measure(dec=MIDDLE)["coverage"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics):
+@pytest.mark.parametrize(
+    ("shown_px", "part", "note"),
+    [
+        (0, 0.5, "flux densities and islands cover only the 50 % of R500 on its own mosaic"),
+        (35, 0.974, "flux densities and islands cover only the 97 % of R500 on its own mosaic"),
+        (37, 0.988, ""),
+    ],
+)
+def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics, shown_px, part, note):
+    """Of the disc of 40 px around the cluster the rest is the segment beyond some pixels from its middle."""
     image = FAINT * disc_px(60, 75.5).astype(float)
-    image[CENTRE_PX + 76 :] = np.nan
+    image[CENTRE_PX + 76 + shown_px :] = np.nan
     probability = np.where(np.isnan(image), np.nan, 0.3)
     mosaics.add(image=image, probability=probability, mask=disc_px(60, 75.5))
     mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
     assert row["coverage"] == pytest.approx(1, abs=0.01)
-    assert row["note"] == "flux densities and islands cover only the 50 % of R500 on its own mosaic"
-    assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX / 2 / BEAM_PX, rel=0.06)
+    assert row["note"] == note
+    assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX * part / BEAM_PX, rel=0.06)
 
 
 @pytest.mark.parametrize("first", [100, CENTRE_PX + 12])  # far from the aperture; within 1.5 R500

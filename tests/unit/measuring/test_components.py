@@ -80,8 +80,8 @@ def table(path, sources=SOURCES, **changes):
     return str(path)
 
 
-def mosaic(data, files=None):
-    plane = Plane(data, GRID, Beam(20, 20))
+def mosaic(data, files=None, resolution=None):
+    plane = Plane(data, GRID, Beam(20, 20), resolution)
     y, x = np.mgrid[:N_PX, :N_PX] - 159.5
     mask = (np.hypot(y, x) < 60).astype(np.uint8)
     return MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, compact=files)
@@ -154,23 +154,38 @@ def test_a_coarser_image_gets_the_flux_density_of_a_source_whole(tmp_path):
     found = cut_out(MeasuredMosaic.of(plane, mask.astype(np.float32), mask, compact=files), PART)
     assert found.components.peak[0] == pytest.approx(0.005, rel=1e-6)
     assert region_flux(found, np.ones((240, 240), bool), 0.0).compact_jy == pytest.approx(0.02, rel=0.01)
+    y, x = np.mgrid[:240, :240] - 120
+    assert measure_object(found, np.hypot(y, x) < 30, 0.1).central_jy == pytest.approx(0.02, rel=0.01)
 
 
-def test_large_components_are_left_and_counted(tmp_path):
-    sizes = [0.0, 9.9, 10.1, 60.0]
+@pytest.mark.parametrize("fwhm", [20, 40])
+def test_large_components_are_left_and_counted(tmp_path, fwhm):
+    """Larger than half the beam of the image, which holds so many beams of the unit."""
+    units = (fwhm / 20) ** 2
+    sizes = [0.0, fwhm / 2 - 0.1, fwhm / 2 + 0.1, 60.0]
     path = table(tmp_path / "t.fits", DC_Maj=sizes, DC_Min=[0.0, 5.0, 5.0, 60.0])
-    components = cut_out(mosaic(paint(N_PX, 4.5, 20, SOURCES), of_table(path)), PART).components
-    assert sorted(components.flux) == pytest.approx([0.008, 0.020])
+    image = paint(N_PX, 4.5, fwhm, [(y, x, flux / units) for y, x, flux in SOURCES])
+    components = cut_out(mosaic(image, of_table(path), Beam(fwhm, fwhm)), PART).components
+    assert sorted(units * components.flux) == pytest.approx([0.008, 0.020])
     np.testing.assert_allclose(components.extended + 40, [[160.2, 90.0], [159.8, 230.0]], atol=1e-3)
 
 
-def test_wings_of_a_source_beyond_the_border_are_taken_away(tmp_path):
-    outside = [(160.0, 282.0, 0.05), *SOURCES]  # 2 px beyond the part
+@pytest.mark.parametrize(
+    ("y", "x", "border"),
+    [
+        (160.0, 282.0, (120, 239)),
+        (160.0, 37.0, (120, 0)),
+        (282.0, 160.0, (239, 120)),
+        (37.0, 160.0, (0, 120)),
+    ],
+)
+def test_wings_of_a_source_beyond_the_border_are_taken_away(tmp_path, y, x, border):
+    outside = [(y, x, 0.05), *SOURCES]  # 3 px from the pixel at the border
     found = cut_out(
         mosaic(paint(N_PX, 4.5, 20, outside), of_table(table(tmp_path / "t.fits", outside))), PART
     )
-    assert abs(found.residual[120, 238]) < 8 * RMS
-    assert found.compact[120, 239] == pytest.approx(0.05 * np.exp(-0.5 * (3 / 1.8874) ** 2), rel=1e-3)
+    assert abs(found.residual[border]) < 8 * RMS
+    assert found.compact[border] == pytest.approx(0.05 * np.exp(-0.5 * (3 / 1.8874) ** 2), rel=1e-3)
 
 
 def test_a_table_that_lacks_most_sources_is_not_used_and_one_that_lacks_few_is(tmp_path):

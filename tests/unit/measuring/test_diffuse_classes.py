@@ -39,13 +39,24 @@ def bar(y0, x0, length, width, angle_deg, peak=6e-4):
     return peak * np.exp(-0.5 * (across / width) ** 2) * (np.abs(along) < length / 2)
 
 
-def measured(emission, cluster=CLUSTER, clusters=(), p_diffuse=0.9, classes=None, dec=DEC, p=0.8, beside=0.0):
+def measured(
+    emission,
+    cluster=CLUSTER,
+    clusters=(),
+    p_diffuse=0.9,
+    classes=None,
+    dec=DEC,
+    p=0.8,
+    beside=0.0,
+    resolution=None,
+):
     white = np.random.default_rng(5).standard_normal((N_PX, N_PX))
     smooth = ndimage.gaussian_filter(white, SIGMA)
     plane = Plane(
         (emission + beside + RMS * smooth / smooth.std()).astype(np.float32),
         grid_wcs(RA, dec, N_PX, 4.5),
         Beam(20, 20),
+        resolution,
     )
     mask = (emission > 0.7 * RMS).astype(np.uint8)
     mosaic = MeasuredMosaic.of(plane, np.where(mask, p, 0.1).astype(np.float32), mask, classes)
@@ -168,6 +179,14 @@ def test_a_radio_galaxy_of_the_class_map():
     row = measured(shown, classes={"radio galaxy": galaxy + 30})
     assert row["class"] == "U"
     assert "a radio galaxy more than diffuse (p 0.82)" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("dec", "is_low"), [(40.0, False), (-50.0, True), (-65.0, True), (-85.0, False)]
+)  # Galactic latitudes of 52, 4, -8 and -23 deg
+def test_a_wide_island_is_galactic_on_both_sides_of_the_galactic_plane(dec, is_low):
+    row = measured(bar(0, 0, 240, 10, 0), replace(CLUSTER, dec_deg=dec), dec=dec)
+    assert row["flag_galactic"] is is_low
 
 
 def test_a_reason_names_all_doubts_and_no_source_that_is_not_there():
@@ -403,13 +422,19 @@ def test_a_much_fainter_candidate_does_not_count():
     assert classify_cluster(decisions, [10.0, 3.1], 0.9, 1.0).label == "cRH+cRR"
 
 
-@pytest.mark.parametrize(("r500_arcmin", "expected"), [(2.0, "cRH"), (0.5, "U")])
-def test_a_small_cluster_in_the_halo_of_a_large_one_may_own_the_piece_around_it(r500_arcmin, expected):
+@pytest.mark.parametrize(
+    ("r500_arcmin", "resolution", "expected"),
+    [(2.0, None, "cRH"), (2.0, Beam(70, 70), "U"), (0.5, None, "U")],
+)
+def test_a_small_cluster_in_the_halo_of_a_large_one_may_own_the_piece_around_it(
+    r500_arcmin, resolution, expected
+):
     """Nearer to it, in R500, are the points of a disc: with k the ratio of both R500, of k / (1 - k^2) times
-    40 px. That is 15 px (32 beams), or 3.4 px (1.6 beams) where R500 is 0.5 arcmin."""
+    40 px. That is 15 px (32 beams, or 2.6 of 70"), or 3.4 px (1.6 beams) where R500 is 0.5 arcmin."""
     large = replace(CLUSTER, name="large")
     small = Cluster("small", RA, DEC + 40 * 4.5 / 3600, 0.6, r500_arcmin)
-    one, other = (measured(halo(radius=24), cluster, [large, small]) for cluster in (large, small))
+    every = [large, small]
+    one, other = (measured(halo(radius=24), cluster, every, resolution=resolution) for cluster in every)
     assert (one["class"], other["class"]) == ("cRH", expected)
     assert ("a part of an island shared with large" in other["reason"]) == (expected != "U")
     assert (one["flag_shared"], other["flag_shared"]) == (True, True)

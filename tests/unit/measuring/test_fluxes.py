@@ -1,20 +1,25 @@
 """Flux densities of regions, and powers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 from scipy import ndimage
 
+from radiounet.images.background import BOX_PX, PERCENTILE_BIAS
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue import join_limits
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS
-from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
+from radiounet.measuring.compact import Components
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
-from radiounet.measuring.fluxes import flux_at_150, power_w_hz, region_flux
+from radiounet.measuring.fluxes import flux_at_150, lie_inside, power_w_hz, region_flux
 from radiounet.measuring.mosaic_tables import MosaicTable
+from radiounet.measuring.objects import measure_object
 from radiounet.measuring.rows import notes_of
 from radiounet.settings.measure import MeasureOptions
 
@@ -46,6 +51,23 @@ def test_flux_and_error_by_hand():
     assert found.blanked_fraction == 0
 
 
+@pytest.mark.parametrize(("resolution", "fwhm"), [(None, 20), (Beam(60, 60), 60), (Beam(80, 20), 40)])
+def test_lengths_in_beams_are_of_the_beam_that_the_image_was_made_with(resolution, fwhm):
+    """An object grows by a beam: a disc of 30 px by its FWHM, to 1 px."""
+    one = cutout(resolution=resolution)
+    assert one.mosaic.beam_px == pytest.approx(fwhm / 4.5)
+    found = measure_object(replace(one, filled=np.ones_like(one.filled)), disc(30)[20:220, 20:220], 0.1)
+    assert found.grown.flux_jy * BEAM_PX == pytest.approx(np.pi * (30 + fwhm / 4.5) ** 2, rel=0.06)
+
+
+def test_the_background_of_a_coarser_image_is_corrected_for_its_own_beams():
+    """A low percentile of boxes lies below blank sky by the noise of a box, which grows with the beam."""
+    fine, coarse = (cutout(resolution=beam).mosaic for beam in (None, Beam(60, 60)))
+    # a box holds beams as 1.0645 FWHM is the side of the square of a beam's area
+    expected = PERCENTILE_BIAS * 1.0645 * (60 - 20) / 4.5 / BOX_PX
+    np.testing.assert_allclose((coarse.level - fine.level) / fine.rms, expected, rtol=1e-3)
+
+
 def test_noise_of_a_coarser_image_counts_its_own_beams():
     region = disc(40)
     fine, coarse = (cutout(resolution=beam) for beam in (None, Beam(60, 60)))
@@ -56,6 +78,27 @@ def test_noise_of_a_coarser_image_counts_its_own_beams():
     noise = [region_flux(one, region[20:220, 20:220], 0.0).noise_jy for one in (fine, coarse)]
     # nine times the beam: each independent element has nine times the flux density, and there are a ninth
     assert noise[1] / noise[0] == pytest.approx(3, rel=0.1)
+
+
+@pytest.mark.parametrize(("resolution", "units"), [(None, 1), (Beam(60, 60), 9), (Beam(60, 30), 4.5)])
+def test_the_smallest_region_has_the_noise_of_one_beam(resolution, units):
+    """Of one of the image; it holds some beams of the unit."""
+    one = cutout(resolution=resolution)
+    region = np.zeros(one.residual.shape, bool)
+    region[100, 100] = True
+    expected = units * np.sqrt(2) * one.rms[100, 100]
+    assert region_flux(one, region, 0.0).noise_jy == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("resolution", "units"), [(None, 1), (Beam(60, 60), 9), (Beam(60, 30), 4.5)])
+def test_errors_of_compact_sources_are_flux_densities_of_the_beam_of_the_image(resolution, units):
+    empty = cutout(resolution=resolution)
+    assert not empty.compact.any()
+    places, errors = np.array([[100.0, 90.0], [100.0, 110.0]]), np.array([3e-4, 4e-4])
+    components = Components(*places, 0 * errors, errors, empty.components.covariance)
+    found = region_flux(replace(empty, components=components), disc(40)[20:220, 20:220], 0.0)
+    assert found.blanked_fraction == 0
+    assert found.subtraction_jy == pytest.approx(units * 5e-4)
 
 
 def test_pixels_without_data_do_not_count():
@@ -120,6 +163,15 @@ def called(galaxy):
     return {"radio galaxy": np.where(galaxy, 250, 0).astype(np.uint8)}
 
 
+def test_what_lies_beyond_any_side_of_a_cutout_is_in_no_region():
+    """Pixels 0 to 199 reach from -0.5 to 199.5."""
+    one = cutout()
+    middle, at = [100.0] * 4, [-0.6, -0.4, 199.4, 199.6]
+    for places in ((at, middle), (middle, at)):
+        found = lie_inside(one, np.ones(one.residual.shape, bool), np.array(places))
+        assert found.tolist() == [False, True, True, False]
+
+
 def test_a_region_without_data_has_no_flux_density():
     image = np.where(disc(40), np.nan, 0)
     found = region_flux(cutout(image), disc(30)[20:220, 20:220], 0.1)
@@ -169,6 +221,15 @@ def test_cutouts_add_up_to_the_image(tmp_path):
         assert hdus["RESIDUAL", 2].header["CLUSTER"] == "B"
         here, there = WCS(header).wcs_pix2world(5, 7, 0), image.mosaic.plane.wcs.wcs_pix2world(25, 27, 0)
         np.testing.assert_allclose(here, there, atol=1e-9)
+
+
+@pytest.mark.parametrize("resolution", [None, Beam(60.0, 60.0), Beam(60.0, 40.0, 30.0)])
+def test_a_cutout_comes_back_with_the_beam_of_its_image(tmp_path, resolution):
+    made = cutout(resolution=resolution)
+    write_cutouts(tmp_path / "a.fits", [("A", StoredCutout.of(made, made.labels > 0))], {})
+    found = read_cutout(tmp_path / "a.fits", "A", 150.0, 40.0)
+    assert found.residual.beam.is_about(Beam(20, 20))
+    assert found.residual.resolution.is_about(resolution or Beam(20, 20))
 
 
 def blank_row(columns, **values):

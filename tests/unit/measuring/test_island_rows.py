@@ -187,13 +187,22 @@ def test_an_island_with_nothing_around_is_galactic_by_itself():
     assert row["flag_galactic"] is True
 
 
-@pytest.mark.parametrize(("side", "is_galactic"), [(40, False), (220, True)])
-def test_low_latitude_and_width_stand_for_galactic_emission(side, is_galactic):
+@pytest.mark.parametrize(
+    ("ra", "dec", "latitude", "side", "is_galactic"),
+    [
+        (303.4, 36.4, 1.2, 40, False),
+        (303.4, 36.4, 1.2, 220, True),
+        (12.86, 57.87, -5.0, 220, True),  # 85 deg north of the southern pole, at 12.86 -27.13
+        (12.86, 2.87, -60.0, 220, False),
+        (192.86, -2.87, 60.0, 220, False),
+    ],
+)
+def test_low_latitude_and_width_stand_for_galactic_emission(ra, dec, latitude, side, is_galactic):
     mask = mask_of(np.s_[60:100, :side], n_px=250)
-    plane = a_plane(250, ra=303.4, dec=36.4)  # l 74.6, b 1.2
+    plane = a_plane(250, ra, dec)
     plane.data[mask == 1] += 4e-4
     (row,) = islands_of(mask, plane)
-    assert abs(row["galactic_latitude_deg"]) < 3
+    assert row["galactic_latitude_deg"] == pytest.approx(latitude, abs=0.3)
     assert row["flag_galactic"] is is_galactic
     assert row["reason"].startswith("wide, and close to the Galactic plane") is is_galactic
     assert row["reason"].endswith("; at the edge of the data")  # also where another flag decides
@@ -228,6 +237,17 @@ def test_a_bright_source_near_any_part_of_a_long_island_is_told(y, x, is_near):
     plane.data[round(y), round(x)] = 5.0
     (row,) = islands_of(mask, plane)
     assert row["flag_artefact"] is is_near
+
+
+@pytest.mark.parametrize(
+    ("level_rms", "is_flagged"), [(0, False), (0.3, False), (-0.3, False), (0.8, True), (-0.8, True)]
+)
+def test_a_background_of_half_the_noise_is_flagged_above_zero_and_below(level_rms, is_flagged):
+    mask = mask_of(np.s_[50:80, 60:110])
+    plane = a_plane()
+    plane.data += level_rms * NOISE + 4e-4 * mask
+    (row,) = islands_of(mask, plane)
+    assert row["flag_background"] is is_flagged
 
 
 @pytest.mark.parametrize(

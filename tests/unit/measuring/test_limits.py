@@ -15,8 +15,9 @@ from scipy.special import expit
 from maps import broad_plane
 from models import tiny_card
 from radiounet.errors import OriginError
+from radiounet.images.beams import Beam
 from radiounet.images.geometry import to_sky
-from radiounet.images.image import place_of
+from radiounet.images.image import Plane, grid_wcs, place_of
 from radiounet.images.products import Products
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
@@ -124,6 +125,19 @@ def test_mocks_have_the_beam_that_the_image_was_made_with(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
+@pytest.mark.parametrize("cards", [{}, {"BMAJ": 60 / 3600, "BMIN": 25 / 3600, "BPA": 45.0}])
+def test_without_a_mock_the_network_sees_what_it_saw_for_the_map(tmp_path, cards):
+    """Its input depends on the beam that the image was made with."""
+    walk = Walk(tmp_path, **cards)
+    scene = walk.scene()
+    scene.look([Trial(a_halo(scene), 0.0)])
+    stored = fits.getdata(walk.products.probability)
+    assert scene._alone
+    for start, core in scene._alone.items():
+        target, source = scene._where.core_of(start)
+        np.testing.assert_allclose(core[source], stored[target], atol=1e-6)
+
+
 def test_a_bright_mock_is_found_and_a_faint_one_is_not(walk):
     scene = walk.scene()
     mock = a_halo(scene)
@@ -179,6 +193,18 @@ def test_the_relation_of_bruno_by_hand(walk):
     (row,) = walk.limits(CLUSTER)
     # 0.3: 4.454 kpc per arcsec; 6 times 200 kpc are 269.4"; 269.4^2 / 20^2 = 181.4 beams, in mJy, rms 0.1
     assert row["bruno_limit_mjy"] == pytest.approx(10**-0.091 * 0.1 * 181.4**0.789, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "units", "beams"), [(None, 1, 181.4), (Beam(60, 60), 9, 20.16), (Beam(60, 40), 6, 30.24)]
+)
+def test_the_relation_of_bruno_counts_beams_of_the_image(resolution, units, beams):
+    """And their noise: of 0.1 mJy in a beam of 20", times the beams of 20" in one of the image."""
+    plane = Plane(np.zeros((N_PX, N_PX), np.float32), grid_wcs(RA, DEC, N_PX, 4.5), Beam(20, 20), resolution)
+    rms = np.full_like(plane.data, 1e-4)
+    scene = SimpleNamespace(plane=plane, canvas=partial(Canvas.around, plane), rms=rms)
+    found = Site(CLUSTER, scene, OPTIONS, COSMOLOGY).bruno_jy
+    assert found == pytest.approx(10**-0.091 * 1e-4 * units * beams**0.789, rel=0.01)
 
 
 def test_the_relation_of_bruno_holds_far_from_the_middle_of_an_image():

@@ -1,5 +1,7 @@
 """The whole flux density of an island."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -98,6 +100,35 @@ def test_the_error_holds_that_of_the_edge():
     parts = found.grown.noise_jy / found.held_fraction, MASK_ERROR * flux
     assert noise == pytest.approx(np.hypot(*parts))
     assert error == pytest.approx(np.hypot(noise, 0.1 * flux))
+
+
+def test_the_error_of_a_fit_holds_that_of_compact_sources_and_of_the_flux_scale():
+    """Noise of 3 mJy, sources of 4 mJy, and a tenth of 120 mJy."""
+    light = 1e-3 * exponential(18)
+    found = measured(light, light > 5e-5)
+    area = found.cutout.beam_area_px
+    found = replace(
+        found,
+        fit=replace(found.fit, total=0.12 * area, total_error=3e-3 * area),
+        flux=replace(found.flux, subtraction_jy=4e-3),
+    )
+    for scale, error in ((0.0, 5.0), (0.1, 13.0)):
+        row = fit_row(found, scale)
+        assert row["fit_flux_mjy"] == pytest.approx(120)
+        assert row["fit_flux_err_mjy"] == pytest.approx(error)
+        # exp(-3) (1 + 3): 0.8 of the light within three radii
+        assert row["fit_flux_3re_err_mjy"] == pytest.approx(0.8009 * error, rel=1e-3)
+
+
+@pytest.mark.parametrize("angle_deg", [30, 100, 150])
+def test_position_angles_run_from_north_to_east(angle_deg):
+    """North is up and east is left."""
+    angle, y, x = np.radians(angle_deg), Y - 120, X - 120
+    along, across = y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)
+    light = 1e-3 * np.exp(-np.hypot(along / 24, across / 12))
+    found = measured(light, light > 5e-5)
+    assert found.shape.angle_deg == pytest.approx(angle_deg, abs=2)
+    assert fit_row(found, 0.1)["fit_angle_deg"] == pytest.approx(angle_deg, abs=2)
 
 
 def test_what_a_profile_cannot_explain_is_cut_off():

@@ -15,15 +15,22 @@ from astropy.wcs import WCS
 from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
 
 from radiounet.errors import ConfigError
-from radiounet.images.image import grid_wcs
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.products import Products, kit_files, segment_files
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table
 from radiounet.images.writing import write_ecsv
-from radiounet.measuring.cutout_files import read_cutout
+from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.publishing import kit as kit_module
 from radiounet.publishing import labelling
-from radiounet.publishing.kit import find_sources, read_catalogues, write_kit
+from radiounet.publishing.kit import (
+    CatalogueObject,
+    find_sources,
+    read_catalogues,
+    write_kit,
+    write_regions,
+)
 from radiounet.publishing.labelling import candidates
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
@@ -137,6 +144,20 @@ def test_the_regions_show_r500_the_island_and_the_compact_source(run, kit):
         assert len(points) == len(cutout.components)
     else:
         assert circles == []
+
+
+def test_the_outline_of_an_island_runs_along_the_edges_of_its_pixels(tmp_path):
+    """Pixels 10 to 20 reach from 9.5 to 20.5."""
+    plane = Plane(np.zeros((40, 50), np.float32), grid_wcs(RA, DEC, 50, 4.5), Beam(20, 20))
+    islands = np.zeros(plane.data.shape, np.int32)
+    islands[10:21, 30:36] = 3
+    none = Table({name: np.empty(0) for name in ("ra_deg", "dec_deg", "peak_jy", "error_jy")})
+    cutout = StoredCutout(plane, 0 * plane.data, islands, islands > 0, none, 1e-4, np.s_[0:40, 0:50])
+    path = str(tmp_path / "a.reg")
+    write_regions(path, cutout, CatalogueObject("island", Table({"ra_deg": [RA]})[0], {}), "a")
+    (outline,) = Regions.read(path, format="ds9")
+    x, y = outline.vertices.to_pixel(plane.wcs)
+    assert [x.min(), x.max(), y.min(), y.max()] == pytest.approx([29.5, 35.5, 9.5, 20.5], abs=1e-3)
 
 
 def test_the_kit_names_its_products_and_is_known_again(run, kit):

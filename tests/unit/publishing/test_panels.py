@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from matplotlib.patches import Ellipse
+from matplotlib.text import Annotation
 
 from radiounet.images.beams import Beam
 from radiounet.images.geometry import to_sky
@@ -168,6 +169,23 @@ def test_the_beam_is_drawn_in_its_direction(angle_deg):
     (beam,) = [one for one in figure.axes[1].patches if isinstance(one, Ellipse) and one.width != one.height]
     assert (beam.width, beam.height) == pytest.approx((40 / 60, 20 / 60), rel=1e-3)
     assert (beam.angle - (90 - angle_deg) + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "north", "east"),
+    [
+        ([[1, 0], [0, 1]], (0, 1), (-1, 0)),
+        ([[0, -1], [1, 0]], (1, 0), (0, 1)),  # turned clockwise by a right angle
+    ],
+)
+def test_the_compass_points_north_and_east(pixels, north, east):
+    cutout, _ = cutout_of()
+    cutout.residual.wcs.wcs.pc = pixels
+    axes = draw_panels(cutout, subject_of(row_of())).axes[0]
+    arrows = [one for one in axes.texts if isinstance(one, Annotation)]
+    for arrow, direction in zip(arrows, (north, east), strict=True):
+        (start, end) = axes.transData.transform([arrow.xyann, arrow.xy])
+        np.testing.assert_allclose((end - start) / np.hypot(*(end - start)), direction, atol=1e-3)
 
 
 def test_only_what_was_blanked_inside_an_island_fills_it():

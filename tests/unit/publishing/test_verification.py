@@ -254,6 +254,41 @@ def test_one_changed_pixel_is_named_with_its_place(survey, tmp_path, kind, shift
     assert f"RA {ra:.5f}, Dec {dec:+.5f} (x {x}, y {y}, from 0)" in page
 
 
+@pytest.mark.parametrize(("right_px", "differing"), [(19, 1), (21, 0)])
+def test_a_cluster_is_compared_within_r500(survey, tmp_path, right_px, differing):
+    """Of 1.5', which are 20 pixels of 4.5"."""
+
+    def flip(mask):
+        mask[HALO[0], HALO[1] + right_px] ^= 1
+        return mask
+
+    change(survey[1].mask("m"), flip)
+    found = verify(survey, tmp_path)
+    assert found["mosaic"]["differing"] == 1
+    assert [one["differing"] for one in found["clusters"]] == [differing, 0, 0]
+
+
+def test_the_page_has_the_iou_of_the_worst_cluster(survey, tmp_path):
+    """Of ten pixels in each of two clusters the reference lacks one, and six; the third is empty."""
+
+    def only(in_halo, in_twin):
+        def emission(mask):
+            mask[mask == 1] = 0
+            mask[HALO[0], HALO[1] : HALO[1] + in_halo] = 1
+            mask[160, 25 : 25 + in_twin] = 1
+            return mask
+
+        return emission
+
+    for products, counts in zip(survey, ((10, 10), (9, 4)), strict=True):
+        change(products.mask("m"), only(*counts))
+    found = verify(survey, tmp_path)
+    assert [one["iou"] for one in found["clusters"]] == [0.9, 0.4, None]
+    merge_verifications([str(tmp_path / "out" / "m.json")], str(tmp_path / "all.json"))
+    head, row = cells_of((tmp_path / "all.md").read_text())
+    assert row[head.index("worst cluster's IoU")] == "0.4"
+
+
 def test_a_mosaic_without_clusters(survey, tmp_path):
     folder = tmp_path / "none"
     products = Products(str(folder / "images"))

@@ -18,7 +18,8 @@ from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshn
 from radiounet.running.rules import Rules
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import read_yaml
-from stages import own_image, write_image
+from skies import write_field
+from stages import fetch_field, own_image, write_image
 
 
 @pytest.fixture
@@ -213,6 +214,43 @@ def test_the_publication_misses_a_file_of_any_job(tmp_path, lost, monkeypatch):
     Path(publication.at(KINDS[lost][1])).unlink()
     last = publication.record("summary", "all")
     assert made_again() == {last} | ({publication.record(lost, KINDS[lost][0])} if lost != "site" else set())
+
+
+def checked(products, ended, look):
+    """What a run has made again of products whose jobs ended at some dates, by path."""
+    again = []
+    run = SimpleNamespace(is_main=True, make_again=again.extend, ended=ended.get)
+    look(Freshness(run, load_config({}), products))
+    return again
+
+
+@pytest.mark.parametrize("kinds", [(), ("int",), ("app",), ("int", "app")])
+def test_downloads_stay_while_all_have_the_bytes_that_were_fetched(tmp_path, kinds):
+    """Copied anew, with another date, they do; overwritten, they do not."""
+    products = Products(str(tmp_path / "results"))
+    write_field(tmp_path / "archive", "P1")
+    fetch_field(products, "P1", tmp_path / "archive")
+    images = {kind: products.field_image("P1", kind) for kind in ("int", "app")}
+    paths = [*images.values(), products.field_source("P1")]
+    ended = {path: os.stat(path).st_mtime for path in paths}
+    for path in images.values():
+        os.utime(path, (2e9, 2e9))
+    for kind in kinds:
+        Path(images[kind]).write_bytes(b"other")
+        os.utime(images[kind], (2e9, 2e9))
+    again = checked(products, ended, lambda run: run.check_field("P1"))
+    assert again == (list(images.values()) if kinds else [])
+
+
+@pytest.mark.parametrize(("shift_s", "is_replaced"), [(-1e6, True), (-1, True), (0, False), (1, True)])
+def test_a_product_of_an_older_or_a_newer_date_was_replaced(tmp_path, shift_s, is_replaced):
+    products = Products(str(tmp_path))
+    path = Path(products.verification("P1"))
+    write_json(path, {})
+    ended = {str(path): path.stat().st_mtime}
+    os.utime(path, (ended[str(path)] + shift_s,) * 2)
+    again = checked(products, ended, lambda run: run.check_verdict(["P1"]))
+    assert again == [str(path)] * is_replaced
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

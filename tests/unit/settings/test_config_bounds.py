@@ -22,6 +22,17 @@ def test_a_home_of_nobody_is_no_folder():
     assert "no such user: ~no-such-user/x" in refusal({"results": "~no-such-user/x"})
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("limits", "axis_ratio"), ("simulate", "missed_fraction"), ("simulate", "diffuse_fraction")],
+)
+def test_both_ends_of_a_range_of_fractions_are_fractions(section, key):
+    assert load_config({section: {key: [0, 1]}})
+    for limits in ([0.5, 1.2], [-0.1, 0.5]):
+        text = f"- {section}.{key}: {limits} is not allowed; both ends must lie between 0 and 1"
+        assert text in refusal({section: {key: limits}})
+
+
 def aliases(depth, first="[x]", open_="[", close="]"):
     lines = [f"a0: &a0 {first}"]
     lines += [f"a{n}: &a{n} {open_}{', '.join([f'*a{n - 1}'] * 9)}{close}" for n in range(1, depth)]

@@ -1,6 +1,7 @@
 """Each kind of cell: its squares, who owns what, and what a map shows of it."""
 
 import astropy.units as u
+import healpy
 import numpy as np
 import pytest
 from mocpy import MOC
@@ -41,6 +42,15 @@ def test_cells_that_a_footprint_reaches():
     assert HealpixCells(COARSE).of_footprint(moc) == [4]
     with pytest.raises(ConfigError, match="dr3 has the order 3, which is coarser than its cells of nside 16"):
         HealpixCells(DR3).of_footprint(moc.degrade_to_order(3))
+
+
+@pytest.mark.filterwarnings("ignore:The new order is more precise")  # of mocpy, also where it is the same
+def test_a_footprint_may_be_as_coarse_as_the_cells():
+    """A pixel of it is one cell; widened by one of its own pixels it reaches the eight cells around."""
+    nested = np.array([healpy.ring2nest(16, 1312)], np.uint64)
+    moc = MOC.from_healpix_cells(nested, np.array([4], np.uint8), max_depth=4)
+    expected = sorted([1312, *healpy.get_all_neighbours(16, 1312)])
+    assert HealpixCells(DR3).of_footprint(moc) == expected
 
 
 def test_pixels_of_names():

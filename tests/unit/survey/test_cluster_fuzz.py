@@ -257,6 +257,20 @@ def nonsense(rows, clusters):
     return found
 
 
+def test_a_cluster_without_a_position_is_on_no_mosaic(tmp_path, measure):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "name,ra,dec,z,M500\nA,150,35,0.2,3\nB,,,0.2,3\nC,150,95,0.2,3\nD,150,35,9,3\nE,10,35,0.2,3\n"
+    )
+    rows = measure(path)
+    assert dict(zip(rows["name"], rows["mosaic"], strict=True)) == {
+        "A": "image",
+        "B": "",
+        "C": "",
+        "D": "image",
+    }
+
+
 def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
     path = tmp_path / "a table"
     ends, found = {"catalogue": 0, "error": 0}, []

@@ -111,9 +111,15 @@ def test_rows_elsewhere_are_not_looked_at(tmp_path):
         ({"Total_flux": [12.0, -3.0]}, TableError, r"\(rows 2\): correct or remove these rows"),
         ({"RA": [np.nan, 150.0]}, TableError, r"1 of 2 components have no position \(rows 1\)"),
         ({"DEC": [140.0, 40.0]}, TableError, r"have no position \(rows 1\)"),
+        ({"DEC": [40.0, -140.0]}, TableError, r"have no position \(rows 2\)"),
         ({"DC_Maj": [np.nan, 0.0]}, TableError, r"have no size, the longer axis first \(rows 1\)"),
         (
             {"RA": [150.0, 150.0], "DEC": [40.0, 40.0], "Total_flux": [3.0, 3.0]},
+            TableError,
+            r"lists 1 components more than once, first in rows 1: .*remove the copies",
+        ),
+        (
+            {"RA": [-210.0, 150.0], "DEC": [40.0, 40.0], "Total_flux": [3.0, 3.0]},
             TableError,
             r"lists 1 components more than once, first in rows 1: .*remove the copies",
         ),

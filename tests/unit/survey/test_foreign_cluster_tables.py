@@ -17,6 +17,21 @@ def read_text(tmp_path, *rows, **options):
     return read_clusters(tmp_path / "a.csv", MeasureOptions(**options))
 
 
+@pytest.mark.parametrize(
+    ("ra", "dec", "name"),
+    [
+        ("188.645", "54.549", "J1234.5+5432"),  # 12h 34.58m, 54 deg 32.94'
+        ("188.645", "-54.549", "J1234.5-5432"),
+        ("359.999", "-0.999", "J2359.9-0059"),
+        ("0.0", "-0.01", "J0000.0-0000"),
+        ("15.0", "0.0", "J0100.0+0000"),
+    ],
+)
+def test_a_cluster_without_a_name_is_named_after_its_truncated_position(tmp_path, ra, dec, name):
+    (one,) = read_text(tmp_path, f",{ra},{dec},0.2,3")
+    assert one.name == name
+
+
 VIZIER = """#
 #RESOURCE=yCat_35940027
 #Coosys\tJ2000:\teq_FK5 J2000

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -144,6 +145,26 @@ def test_server_that_is_slow_but_not_too_slow_may_take_its_time(archive, target)
     with server(archive, [raw(LENGTH, pieces)]) as (url, _):
         fetch(f"{url}/image.fits", target, patient)
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("window_s", "enough"), [(0.4, 700), (0.4, 400), (3.0, 3000)])
+def test_the_least_rate_holds_on_the_average_of_a_window(monkeypatch, window_s, enough):
+    """1000 bytes a second, by a clock of its own; a window without any ends the connection."""
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr(http_client, "time", clock)
+    ours, theirs = socket.socketpair()
+    with theirs, http_client.Watch("url", window_s) as watch:
+        watch.begin(ours)
+        watch.received = enough
+
+        def wait():
+            while True:
+                clock.now += 1.001 * window_s
+                time.sleep(0.01)
+                watch.check()
+
+        with pytest.raises(TransientError, match="url: too slow: 0 bytes"):
+            wait()
 
 
 def test_whole_attempt_has_a_longest_time(archive, target, monkeypatch):

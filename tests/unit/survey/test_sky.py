@@ -35,6 +35,14 @@ def test_cell_1312_has_the_published_sides():
     assert HealpixCells(DR3).geometry(1312).dec_deg == pytest.approx(7.18076, abs=1e-5)
 
 
+@pytest.mark.parametrize("dec", [87.1, 84.1, 60.0, 30.0, 7.2])
+def test_cells_of_both_hemispheres_have_squares_alike(dec):
+    north, south = (int(healpy.ang2pix(16, 20.0, one, lonlat=True)) for one in (dec, -dec))
+    assert north != south
+    cells = HealpixCells(DR3)
+    assert cells.geometry(north).n_px == cells.geometry(south).n_px
+
+
 def test_cell_names_go_both_ways():
     assert HealpixCells(DR3).name(1312) == "hp01312"
     assert cell_pixel("hp01312") == 1312
@@ -156,6 +164,18 @@ def test_fields_of_a_cell_are_those_whose_disc_meets_the_square():
     assert survey.fields_of("hp01312", 2.6) == ["inside", "reaches"]
 
 
+@pytest.mark.parametrize(("east", "north"), [(0, 1), (0, -1), (1, 0), (-1, 0)])
+def test_fields_of_a_cell_lie_on_all_its_sides(east, north):
+    place = HealpixCells(DR3).geometry(1312)
+    centre = SkyCoord(place.ra_deg, place.dec_deg, unit="deg")
+    grid = []
+    for name, beyond in (("reaches", 2.5), ("beyond", 2.7)):
+        away = (place.n_px * 4.5 / 7200 + beyond) * u.deg
+        at = centre.spherical_offsets_by(east * away, north * away)
+        grid.append(Field(name, float(at.ra.deg), float(at.dec.deg)))
+    assert Survey(DR3, [place], grid, grid).fields_of("hp01312", 2.6) == ["reaches"]
+
+
 def test_fields_of_a_release_leave_out_other_fields_of_the_grid():
     grid = [Field("a", 10.0, 40.0), Field("b", 11.0, 40.0), Field("other-release", 10.5, 40.0)]
     survey = Survey(DR2, [Mosaic("a", 10.0, 40.0, 10)], grid[:2], grid)
@@ -171,6 +191,15 @@ def test_selection_conditions_combine():
     assert PAIR.select(Selection(region=region)) == ["east"]
     with pytest.raises(ConfigError, match="no mosaic"):
         PAIR.select(Selection(region=region, with_clusters=True), clusters)
+
+
+@pytest.mark.parametrize(
+    ("radius_deg", "names"), [(0.1, ["east"]), (1.0, ["east"]), (1.5, ["east"]), (1.6, ["east", "west"])]
+)
+def test_a_region_holds_the_mosaics_whose_centres_lie_in_it(radius_deg, names):
+    """The centres are 2 deg of right ascension apart at a declination of 40 deg, which are 1.53 deg."""
+    region = Disc(ra_deg=149.0, dec_deg=40.0, radius_deg=radius_deg)
+    assert PAIR.select(Selection(region=region)) == names
 
 
 def test_unknown_mosaic_is_named():
