@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -318,7 +319,9 @@ class Freshness:
             if path not in self._warned:
                 self._warn_of_no_record(path)
             return False
-        return abs(Path(path).stat().st_mtime - ended) > DATE_TOLERANCE_S
+        date = Path(path).stat().st_mtime
+        # archives such as those of tar keep whole seconds
+        return date != math.floor(ended) and abs(date - ended) > DATE_TOLERANCE_S
 
     def _warn_of_no_record(self, path: str) -> None:
         if self._is_record_missed:

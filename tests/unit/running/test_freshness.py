@@ -253,6 +253,16 @@ def test_a_product_of_an_older_or_a_newer_date_was_replaced(tmp_path, shift_s, i
     assert again == [str(path)] * is_replaced
 
 
+@pytest.mark.parametrize(("date", "is_replaced"), [(1.7e9, False), (1.7e9 - 1, True), (1.7e9 + 1, True)])
+def test_a_product_from_an_archive_has_the_whole_seconds_of_its_date(tmp_path, date, is_replaced):
+    products = Products(str(tmp_path))
+    path = Path(products.verification("P1"))
+    write_json(path, {})
+    os.utime(path, (date, date))
+    again = checked(products, {str(path): 1.7e9 + 0.7}, lambda run: run.check_verdict(["P1"]))
+    assert again == [str(path)] * is_replaced
+
+
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(RUN_CODE, raising=False)
