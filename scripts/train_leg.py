@@ -1,4 +1,4 @@
-"""Train the class network of lotss-classes for a while; called again with its folder, it goes on there."""
+"""Train the network of lotss-classes for a limited time. Run it again with the same folder to continue."""
 
 import argparse
 from functools import partial

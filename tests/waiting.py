@@ -1,8 +1,8 @@
 """Waiting for what other programs do."""
 
-import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PATIENCE_S = 600.0  # what hangs ends here; far more than a busy machine takes
 
@@ -18,9 +18,15 @@ def wait_until(condition: Callable[[], object], state: Callable[[], object] | No
 
 
 def is_alive(group: int) -> bool:
-    """Whether a process of a group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of a group is left that has not ended.
+
+    A container may have nobody who reaps those that ended.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if int(its_group) == group and state != "Z":
+            return True
+    return False

@@ -32,7 +32,7 @@ from radiounet.settings.train import TrainOptions
 logger = logging.getLogger(__name__)
 
 LOG_STEPS = 50
-CHECKPOINT_SECONDS = 300  # at most, and a step, between checkpoints, however long a step takes
+CHECKPOINT_SECONDS = 300  # longest time between checkpoints, plus one step
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
 NOT_OF_TRAINING = {
@@ -193,8 +193,8 @@ def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) ->
     if card.architecture not in TRAINABLE or card.normalisation.kind not in NORMALISATIONS:
         raise ConfigError(
             f"{initial} cannot be adapted: its network is {wanted[0]} with normalisation {wanted[2]}, and "
-            f"pairs train {' or '.join(TRAINABLE)} with {' or '.join(NORMALISATIONS)}; start from another "
-            "model, such as lotss-unet"
+            f"only {' or '.join(TRAINABLE)} with {' or '.join(NORMALISATIONS)} can be trained on pairs; "
+            "start from another model, such as lotss-unet"
         )
     if wanted != (options.architecture, list(options.widths), options.normalisation):
         raise ConfigError(

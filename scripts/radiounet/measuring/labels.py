@@ -181,12 +181,12 @@ def read_labels(path: str | Path, columns: Sequence[str] = (), meanings: Sequenc
     ra, dec = (np.full(len(table), np.nan) for _ in range(2))
     if {"ra", "dec"} <= set(found):
         check_frame(table, path)
-        ra, dec = _positions(path, names, found["ra"], found["dec"])
+        ra, dec = _positions(path, names, found["ra"], found["dec"], of_island)
     return [Label(*cells) for cells in zip(names, classes, ra.tolist(), dec.tolist(), of_island, strict=True)]
 
 
 def _positions(
-    path: str | Path, names: Sequence[str], ra_column: object, dec_column: object
+    path: str | Path, names: Sequence[str], ra_column: object, dec_column: object, of_island: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray]:
     """RA and Dec of all rows, deg; both are NaN, with a warning, where either cannot be used."""
     rows = Rows(path, len(names))
@@ -195,7 +195,11 @@ def _positions(
     rows.note(np.isnan(ra) & ~no_ra & ~np.isnan(dec), lambda _: "no right ascension")
     rows.note(np.isnan(dec) & ~no_dec & ~np.isnan(ra), lambda _: "no declination")
     lost = np.isnan(ra) | np.isnan(dec)
-    notes = [f"{one_line(name)}: {note}" for name, note in zip(names, rows.notes(), strict=True) if note]
+    notes = [
+        f"{one_line(name)}: {note}"
+        for name, note, is_island in zip(names, rows.notes(), of_island, strict=True)
+        if note and not is_island  # labels of islands are matched by name in any case
+    ]
     if notes:
         logger.warning(
             "%s: %d of %d labels have a position that cannot be used, and are matched by name only: %s",

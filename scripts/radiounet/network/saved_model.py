@@ -126,9 +126,9 @@ def import_saved_model(
         save_weights(model, weights)
         # the card is made before anything is written where a good model may be
         card = _card(name, normalisation, threshold, weights, source, origin, (pixel_arcsec, beam_arcsec))
+        write_card(out, card)  # first: a folder of weights alone could not be written over
         with atomic(out / weights.name) as temporary:
             shutil.copyfile(weights, temporary)
-    write_card(out, card)
     return card
 
 

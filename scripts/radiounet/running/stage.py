@@ -89,6 +89,7 @@ def _parser(
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # an option that a verb does not have must not be taken for another
     )
     parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
     parser.add_argument("--log", help="log file (default: standard error)")

@@ -51,8 +51,10 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
         if nested and typing.get_origin(field.annotation) is None:
             lines += _reference(inner, f"{prefix}{name}.")
             continue
-        values = ", ".join(f"`{one}`" for one in _choices(field.annotation))
-        about = f"{field.description}; allowed: {values}" if values else field.description
+        values = [str(one) for one in _choices(field.annotation)]
+        about = field.description or ""
+        if not all(one in about for one in values):
+            about += f"; allowed: {', '.join(f'`{one}`' for one in values)}"
         lines.append(f"| `{prefix}{name}` | {_default(field)} | {about} |")
         if nested:
             many = containers.get(typing.get_origin(field.annotation), "")

@@ -18,4 +18,6 @@ class LimitOptions(Section):
     )
     axis_ratio: FractionRange = Field((0.5, 1.0), description="minor over major axis of mock halos")
     relics: bool = Field(True, description="add mock relics at R500 too")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the random numbers that place the mocks")
+    seed: int = Field(
+        1, ge=0, le=2**31 - 1, description="seed of all random numbers of the mocks: sizes, shapes, places"
+    )
