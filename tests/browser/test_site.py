@@ -1,15 +1,19 @@
 """The results site and the labelling page in a real Chromium, made of what the stages write."""
 
+import io
 import json
 import os
 import re
+import shutil
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 from astropy.table import Table
+from PIL import Image
 
 from radiounet.images.products import Publication, SiteFiles, file_stems
 from radiounet.measuring.labels import read_labels
@@ -107,6 +111,28 @@ def test_a_cluster_with_a_hostile_name_has_its_page_and_its_picture(browser, sit
         )
     assert browser.title != "hacked"
     require_clean(browser, "file://")
+
+
+@pytest.mark.parametrize("shape", [(160, 40), (40, 160), (90, 90)])
+def test_a_card_shows_the_whole_picture(browser, site, tmp_path, shape):
+    """Red on the first side, green in the middle, blue on the last side of the longer axis."""
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    longer = int(shape[1] > shape[0])
+    bands = np.full((*shape, 3), 128, np.uint8)
+    for place, colour in ((slice(0, 20), 0), (slice(-20, None), 2)):
+        np.moveaxis(bands, longer, 0)[place] = 255 * np.eye(3, dtype=np.uint8)[colour]
+    middle = [slice(length // 2 - 10, length // 2 + 10) for length in shape]
+    bands[middle[0], middle[1]] = [0, 255, 0]
+    for path in folder.glob("site/pictures/a/*.residual.jpg"):
+        Image.fromarray(bands).save(path, "JPEG", quality=95)
+    visit(browser, f"file://{folder}/index.html#/clusters")
+    wait(browser, "const i = document.querySelector('.thumb img'); return i && i.complete && i.naturalWidth")
+    (card, *_) = browser.find_elements("css selector", ".thumb")
+    shown = np.asarray(Image.open(io.BytesIO(card.screenshot_as_png)).convert("RGB")).astype(int)
+    for colour, place in ((0, 0.0), (1, 0.5), (2, 1.0)):
+        pixels = np.argwhere((np.abs(shown - 255 * np.eye(3)[colour]) < 60).all(axis=2))
+        assert pixels.mean(axis=0)[longer] / shown.shape[longer] == pytest.approx(place, abs=0.12)
 
 
 @pytest.mark.parametrize("page", ["/", "/islands?view=table", "/rejected", "/run"])
