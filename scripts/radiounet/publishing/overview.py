@@ -26,6 +26,7 @@ from radiounet.publishing.pictures import (
     draw_colour_bar,
     draw_compass,
     draw_scale_bar,
+    longest_bar,
     stretch,
 )
 
@@ -35,7 +36,6 @@ MOST_NUMBERS = 10
 """Islands that have a number: the largest."""
 MOST_NAMES = 30
 """Clusters that have a name: the first of the table."""
-BARS_ARCMIN = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> None:
@@ -204,8 +204,8 @@ def _draw_measures(axes: WCSAxes, plane: Plane) -> None:
     arrows = [_arrow(plane, place, np.array(one)) for one in ((0.0, 1.0), (1.0, 0.0))]
     draw_compass(axes, place, *(length * one / np.hypot(*one) for one in arrows))
     arcmin_px = 60 / plane.pixel_arcsec
-    arcmin = next((one for one in reversed(BARS_ARCMIN) if one * arcmin_px < 0.3 * nx), BARS_ARCMIN[0])
-    bar, label = arcmin * arcmin_px, f"{arcmin:g}'" if arcmin < 60 else f"{arcmin / 60:g}°"
+    arcmin, label = longest_bar(0.3 * nx / arcmin_px)
+    bar = arcmin * arcmin_px
     draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, label, 0.01 * ny)
 
 
