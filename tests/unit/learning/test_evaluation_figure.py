@@ -1,0 +1,45 @@
+"""Flux densities in the figure of an evaluation, of scores that were measured."""
+
+import json
+
+import numpy as np
+import pytest
+
+from radiounet.images.provenance import PACKAGE
+from radiounet.learning.evaluation_figure import RATIO_RANGE, draw_evaluation
+
+
+@pytest.fixture
+def method():
+    """Three bins of four objects: below the range, inside it but for one, above it."""
+    path = PACKAGE.parents[1] / "resources/models/lotss-pair/metrics.json"
+    (scores, *_) = json.loads(path.read_text(encoding="utf-8"))["methods"]
+    true = [1e-3 * (1 + 0.01 * n) for n in range(4)]
+    scores["flux"] |= {
+        "count": 12,
+        "true_jy": [scale * one for scale in (1, 10, 100) for one in true],
+        "ratio": [0.01, 0.02, 0.03, 0.04, 0.5, 0.05, 1.0, 2.0, 300.0, 400.0, 500.0, 600.0],
+    }
+    return scores
+
+
+def test_ratios_beyond_the_border_are_arrows(method):
+    figure = draw_evaluation([method])
+    (axes,) = [one for one in figure.axes if "above 2 rms" in one.get_title(loc="left")]
+    arrows = [line for line in axes.get_lines() if line.get_marker() in ("v", "^")]
+    for marker, border in zip("v^", RATIO_RANGE, strict=True):
+        mine = [line for line in arrows if line.get_marker() == marker]
+        assert {value for line in mine for value in line.get_ydata()} == {border}
+    # by hand: objects, then the 16th, 50th and 84th percentile of each bin
+    below, above = ([len(line.get_xdata()) for line in arrows if line.get_marker() == one] for one in "v^")
+    assert below == [5, 1, 1, 1]
+    assert above == [4, 1, 1, 1]
+    (bars,) = axes.containers
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), [RATIO_RANGE[0], 0.75, RATIO_RANGE[1]])
+    assert "arrows: ratios beyond 0.1 to 100" in axes.get_xlabel()
+
+
+def test_what_is_drawn_on_the_border_leaves_the_panels_their_width(method):
+    figure = draw_evaluation([method])
+    figure.draw_without_rendering()
+    assert {round(one.get_position().width, 1) for one in figure.axes if one.get_title(loc="left")} == {0.4}
