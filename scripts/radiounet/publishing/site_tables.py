@@ -114,8 +114,7 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
         ``stem`` (null where it is the name with underscores), and ``flags``, the sum of 2^bit.
     """
     columns: dict[str, list] = {
-        name: [value_of(cell, PLACES.get(name)) for cell in table[name].tolist()]
-        for name in LISTED[kind]
+        name: [value_of(cell, PLACES.get(name)) for cell in table[name].tolist()] for name in LISTED[kind]
     }
     classes = sorted({one or "" for one in columns["class"]})
     columns["class"] = [classes.index(one or "") for one in columns["class"]]
