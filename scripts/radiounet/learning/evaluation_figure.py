@@ -213,8 +213,8 @@ def _draw_beyond(axes: Axes, x: np.ndarray, ratio: np.ndarray, colour: str, alph
     low, high = RATIO_RANGE
     for border, marker, beyond in ((low, "v", ratio < low), (high, "^", ratio > high)):
         ratios = np.full(beyond.sum(), border)
-        style = {"color": colour, "alpha": alpha, "clip_on": False, "zorder": 3}
-        axes.plot(x[beyond], ratios, marker, in_layout=False, **style)
+        (arrows,) = axes.plot(x[beyond], ratios, marker, color=colour, alpha=alpha, clip_on=False, zorder=3)
+        arrows.set_in_layout(False)
 
 
 def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
