@@ -1,15 +1,19 @@
 """The results site and the labelling page in a real Chromium, made of what the stages write."""
 
+import io
 import json
 import os
 import re
+import shutil
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 from astropy.table import Table
+from PIL import Image
 
 from radiounet.images.products import Publication, SiteFiles, file_stems
 from radiounet.measuring.labels import read_labels
@@ -99,6 +103,18 @@ def test_a_cluster_with_a_hostile_name_has_its_page_and_its_picture(browser, sit
     parsed = "return document.querySelectorAll('main script, main img[onerror]').length"
     assert browser.execute_script(parsed) == 0
     assert browser.execute_script("return document.querySelector('.island').getAttribute('d').length") > 20
+    # every layer that is drawn in a colour has it in its key
+    for layer, shape in (("islands", "path"), ("contours", "path"), ("r500", "circle"), ("fit", "ellipse")):
+        drawn, key = browser.execute_script(
+            """const shape = document.querySelector(`[data-layer=${arguments[0]}] ${arguments[1]}`);
+            const label = document.querySelector(`.layer-${arguments[0]}`);
+            return [shape && getComputedStyle(shape).stroke,
+                    label && getComputedStyle(label, '::after').backgroundImage]""",
+            layer,
+            shape,
+        )
+        assert (drawn is None) is (key is None)
+        assert drawn is None or drawn in key
     for link in browser.execute_script(
         "return [...document.querySelectorAll('.files a[download]')].map(a => a.href)"
     ):
@@ -107,6 +123,62 @@ def test_a_cluster_with_a_hostile_name_has_its_page_and_its_picture(browser, sit
         )
     assert browser.title != "hacked"
     require_clean(browser, "file://")
+
+
+@pytest.mark.parametrize("shape", [(160, 40), (40, 160), (90, 90)])
+def test_a_card_shows_the_whole_picture(browser, site, tmp_path, shape):
+    """Red on the first side, green in the middle, blue on the last side of the longer axis."""
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    longer = int(shape[1] > shape[0])
+    bands = np.full((*shape, 3), 128, np.uint8)
+    for place, colour in ((slice(0, 20), 0), (slice(-20, None), 2)):
+        np.moveaxis(bands, longer, 0)[place] = 255 * np.eye(3, dtype=np.uint8)[colour]
+    middle = [slice(length // 2 - 10, length // 2 + 10) for length in shape]
+    bands[middle[0], middle[1]] = [0, 255, 0]
+    for path in folder.glob("site/pictures/a/*.residual.jpg"):
+        Image.fromarray(bands).save(path, "JPEG", quality=95)
+    visit(browser, f"file://{folder}/index.html#/clusters")
+    wait(browser, "const i = document.querySelector('.thumb img'); return i && i.complete && i.naturalWidth")
+    (card, *_) = browser.find_elements("css selector", ".thumb")
+    shown = np.asarray(Image.open(io.BytesIO(card.screenshot_as_png)).convert("RGB")).astype(int)
+    for colour, place in ((0, 0.0), (1, 0.5), (2, 1.0)):
+        pixels = np.argwhere((np.abs(shown - 255 * np.eye(3)[colour]) < 60).all(axis=2))
+        assert pixels.mean(axis=0)[longer] / shown.shape[longer] == pytest.approx(place, abs=0.12)
+
+
+def test_cards_name_their_flux_density_and_show_it_whole(browser, site):
+    for kind, pattern in (("clusters", r"\d mJy in mask|no flux density"), ("islands", r"\d mJy in total")):
+        visit(browser, f"file://{site}/index.html#/{kind}")
+        lines = browser.execute_script(
+            """return [...document.querySelectorAll('.facts')].map(
+                (one) => [one.textContent, one.scrollWidth - one.clientWidth])"""
+        )
+        assert len([text for text, _ in lines if re.search(pattern, text)]) * 2 == len(lines) > 0
+        assert {over for _, over in lines} == {0}
+
+
+def test_only_filters_and_an_order_can_be_reset(browser, site):
+    button = "return [...document.querySelectorAll('.headline p button')].length"
+    for query, count in (("", 0), ("?view=table", 0), ("?sort=name", 1), ("?view=table&name=zz", 1)):
+        visit(browser, f"file://{site}/index.html#/clusters{query}")
+        assert browser.execute_script(button) == count
+
+
+def test_islands_of_the_sky_map_have_a_key_and_can_be_hidden_again(browser, site):
+    visit(browser, f"file://{site}/index.html#/")
+    press = "document.querySelector('p.legend button').click()"
+    state = """const key = document.querySelector('span.legend');
+        return [document.querySelector('p.legend button').textContent,
+                key.checkVisibility() && key.textContent]"""
+    assert browser.execute_script(state) == ["Show islands", False]
+    browser.execute_script(press)
+    text, key = wait(browser, state.replace("return", "if (!key.hidden) return"))
+    assert text == "Hide islands"
+    assert re.fullmatch(r"Islands, smaller:(\S+ [a-z ]+, \d+)+", key)
+    browser.execute_script(press)
+    wait(browser, "return document.querySelector('span.legend').hidden")
+    assert browser.execute_script(state)[0] == "Show islands"
 
 
 @pytest.mark.parametrize("page", ["/", "/islands?view=table", "/rejected", "/run"])
@@ -231,6 +303,10 @@ def test_labels_are_given_by_keys_taken_back_and_read_again(browser, products, t
         first = wait(
             browser, "return document.querySelector('.panel img') && document.querySelector('h1').textContent"
         )
+        bars = browser.execute_script(SHOWN, ".bar.inferno, .bar.cividis")
+        captions = browser.execute_script(SHOWN, "figcaption")
+        assert len(bars) == len([text for text in bars if text.startswith("0")]) == 3
+        assert [text.partition(", ")[2] for text in captions] == ["mJy/beam", "mJy/beam", ""]
         # north, east, a scale and the beam on the image
         count = "return document.querySelectorAll(arguments[0]).length"
         assert browser.execute_script(count, ".panel line.mark") >= 3

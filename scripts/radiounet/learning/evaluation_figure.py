@@ -23,7 +23,7 @@ CAUSE_COLOURS = {
 }
 FLUX_EDGES = np.geomspace(1e-4, 10, 11)
 MIN_PER_BIN = 3
-RATIO_RANGE = (0.1, 100.0)  # drawn; what lies beyond is drawn on the border
+RATIO_RANGE = (0.1, 100.0)  # drawn; what lies beyond has an arrow on the border
 Scores = dict
 
 
@@ -176,7 +176,7 @@ def _draw_false_islands(axes: Axes, methods: Sequence[Scores]) -> None:
         axes.text(0, place - 0.25, f" {one['method']}", va="bottom", fontsize=9, color=colour)
     # room for the legend below the last bar
     axes.set_ylim(len(methods) - 0.5 + 0.4 * len(methods), -0.8)
-    _label(axes, "False islands, by cause", "islands per deg2", "")
+    _label(axes, "False islands, by cause", "islands per deg²", "")
     if left.any():
         axes.legend(fontsize=8, loc="lower center", ncols=3, framealpha=0.85)
 
@@ -208,18 +208,30 @@ def _draw_reliability(axes: Axes, methods: Sequence[Scores]) -> None:
         _legend_below(axes)
 
 
+def _draw_beyond(axes: Axes, x: np.ndarray, ratio: np.ndarray, colour: str, alpha: float = 1.0) -> None:
+    """Draw arrows on the border towards ratios that lie beyond it."""
+    low, high = RATIO_RANGE
+    for border, marker, beyond in ((low, "v", ratio < low), (high, "^", ratio > high)):
+        ratios = np.full(beyond.sum(), border)
+        (arrows,) = axes.plot(x[beyond], ratios, marker, color=colour, alpha=alpha, clip_on=False, zorder=3)
+        arrows.set_in_layout(False)
+
+
 def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
     axes.axhline(1, color="#999999", linewidth=0.8, linestyle="--")
     for index, (one, colour) in enumerate(_coloured(methods)):
         true, ratio = (np.array(one["flux"][key], float) for key in ("true_jy", "ratio"))
-        shown = np.clip(ratio, *RATIO_RANGE)
-        axes.plot(1e3 * true, shown, ".", color=colour, markersize=6, alpha=0.35)
+        axes.plot(1e3 * true, ratio, ".", color=colour, markersize=6, alpha=0.35)
+        _draw_beyond(axes, 1e3 * true, ratio, colour, 0.35)
         which = np.digitize(true, FLUX_EDGES)
         bins = [one for one in np.unique(which) if (which == one).sum() >= MIN_PER_BIN]
         middle = np.array([np.median(true[which == one]) for one in bins]) * (1 + 0.03 * index)
         low, mid, high = np.array(
             [np.percentile(ratio[which == one], (16, 50, 84)) for one in bins]
         ).T.reshape(3, -1)
+        for ends in (low, mid, high):
+            _draw_beyond(axes, 1e3 * middle, ends, colour)
+        low, mid, high = np.clip((low, mid, high), *RATIO_RANGE)
         axes.errorbar(
             1e3 * middle, mid, (mid - low, high - mid), color=colour, marker="o", markersize=4, elinewidth=0.8
         )
@@ -230,7 +242,8 @@ def _draw_flux(axes: Axes, methods: Sequence[Scores]) -> None:
         axis.set_major_formatter(ScalarFormatter())
         axis.set_minor_formatter(NullFormatter())
     title = "Objects above 2 rms: all sources in the mask (16, 50, 84 %)"
-    _label(axes, title, "true flux density in mJy", "sum in the mask / true flux density")
+    x = f"true flux density in mJy (arrows: ratios beyond {RATIO_RANGE[0]:g} to {RATIO_RANGE[1]:g})"
+    _label(axes, title, x, "sum in the mask / true flux density")
 
 
 def _has_objects(key: str) -> Callable[[Scores], bool]:

@@ -28,6 +28,8 @@ MATCH_BEAMS = 0.5
 """Sources of both images no further apart than this are one."""
 ISOLATION_BEAMS = 3.0
 """A source nearer to another than this is compared with neither."""
+LARGEST_PX = 1000
+"""A larger difference is drawn with fewer pixels."""
 COMPACT = 1.2
 """How much wider than the beam, in any direction, a source may be at its peak to be called compact."""
 
@@ -260,29 +262,47 @@ def _medians(sources: Table) -> list[tuple[str, str, float | None]]:
     return rows
 
 
+def _extremes(plane: np.ndarray, step: int) -> np.ndarray:
+    """Of each block of ``step`` by ``step`` pixels the value farthest from 0; NaN where all are NaN."""
+    ny, nx = plane.shape
+    padded = np.pad(plane, ((0, -ny % step), (0, -nx % step)), constant_values=np.nan)
+    blocks = padded.reshape(len(padded) // step, step, -1, step)
+    low, high = (one.reduce(blocks, axis=(1, 3)) for one in (np.fmin, np.fmax))
+    return np.where(high > -low, high, low)
+
+
 def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path: str) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     figure = Figure(figsize=(13, 11), layout="constrained")
     view = figure.add_subplot(2, 2, 1, projection=ours.wcs)
-    step = max(difference.shape[0] // 1000, 1)
+    step = -(-max(difference.shape) // LARGEST_PX)
+    small = _extremes(difference, step)
     limit = 5e3 * found["rms_ours_jy"]
     shown = view.imshow(
-        1e3 * difference[::step, ::step],
+        1e3 * small,
         norm=ImageNormalize(vmin=-limit, vmax=limit),
         cmap="RdBu_r",
         origin="lower",
-        extent=(-0.5, difference.shape[1] - 0.5, -0.5, difference.shape[0] - 0.5),
+        extent=(-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5),
         interpolation="nearest",
     )
     figure.colorbar(shown, ax=view, label="mJy/beam", shrink=0.8)
     system = frame_of(ours.wcs).name.upper()
     names = ("RA", "Dec") if ours.wcs.wcs.ctype[0].startswith("RA") else ("longitude", "latitude")
     across, up = (f"{name} ({system})" for name in names)
-    view.set(title="ours minus published, to 5 rms", xlabel=across, ylabel=up)
+    ny, nx = difference.shape
+    view.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5), xlabel=across, ylabel=up, facecolor="#888888")
+    view.set_title(f"ours minus published, to 5 rms{f'; extremes of {step} x {step} pixels' * (step > 1)}")
+    for coordinate in view.coords:
+        coordinate.set_ticklabel(exclude_overlapping=True)
     ratio = figure.add_subplot(2, 2, 2)
     ratio.semilogx(1e3 * sources["peak_ours"], sources["ratio"], ".", markersize=4)
     ratio.axhline(1, color="0.5", linewidth=0.8)
+    # shorter than powers of ten, which run together
+    for set_formatter in (ratio.xaxis.set_major_formatter, ratio.xaxis.set_minor_formatter):
+        set_formatter(LogFormatter())
     ratio.set(
         title=f"peaks of {len(sources)} compact sources",
         xlabel="our peak in mJy/beam",
@@ -294,6 +314,7 @@ def _draw(difference: np.ndarray, ours: Plane, sources: Table, found: dict, path
     # east to the left, as on the sky
     offsets.set(xlim=(reach, -reach), ylim=(-reach, reach), aspect="equal", title="ours minus published")
     offsets.set(xlabel="to the east in arcsec", ylabel="to the north in arcsec")
+    offsets.locator_params(nbins=6)
     for line in (offsets.axhline, offsets.axvline):
         line(0, color="0.5", linewidth=0.8)
     counts = figure.add_subplot(2, 2, 4)

@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from astropy.visualization.wcsaxes import SphericalCircle, WCSAxes
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
@@ -26,16 +27,20 @@ from radiounet.publishing.pictures import (
     draw_colour_bar,
     draw_compass,
     draw_scale_bar,
+    longest_bar,
     stretch,
 )
 
 LARGEST_PX = 1200
 """A larger image is drawn with fewer pixels, each the mean of several."""
+SIDE_INCH, LONGEST_INCH, NARROWEST_INCH = 7.0, 12.0, 4.5
+"""Side of a square image, longest side of any, and width of the narrowest picture."""
+BLANK_MARGIN = 0.05
+"""Of a partly blank image, what is shown around its data; of its size."""
 MOST_NUMBERS = 10
 """Islands that have a number: the largest."""
 MOST_NAMES = 30
 """Clusters that have a name: the first of the table."""
-BARS_ARCMIN = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> None:
@@ -53,24 +58,31 @@ def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> N
     plane, mask = read_plane(image), fits_plane(files["mask"])
     islands = ecsv_table(files["islands"])
     clusters = ecsv_table(files["clusters"]) if Path(files["clusters"]).is_file() else Table({"name": []})
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    limits = _limits(plane.data)
+    shape_px = np.ptp(limits, axis=1)
+    # an elongated image is given as much paper as a square one, up to a length
+    wide, high = shape_px * min(SIDE_INCH / np.sqrt(shape_px.prod()), LONGEST_INCH / shape_px.max())
+    figure = Figure(figsize=(max(wide + 1.8, NARROWEST_INCH), high + 1.4), layout="constrained")
     axes = figure.add_subplot(projection=plane.wcs)
-    step = -(-max(mask.shape) // LARGEST_PX)
+    axes.set(xlim=limits[0], ylim=limits[1])
+    step = -(-int(shape_px.max()) // LARGEST_PX)
     small = coarser(plane.data, step)
     # the last of the coarse pixels may reach beyond the image
     extent = (-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5)
     shown = draw_brightness(axes, small, extent, stretch(small))
-    draw_colour_bar(figure, shown, plane, ax=axes, fraction=0.046, pad=0.03)
+    # as high as the image, and as wide in every picture
+    draw_colour_bar(figure, shown, plane, ax=axes, fraction=0.3 / wide, pad=0.2 / wide, aspect=high / 0.3)
     handles = [
         *_draw_mask(axes, mask, step, islands),
-        *_number_islands(axes, islands, mask, plane),
         *_draw_clusters(axes, clusters, plane),
         _draw_beam(axes, plane),
     ]
     _draw_measures(axes, plane)
-    _label_axes(axes, mask.shape)
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    axes.set_title(textwrap.fill(one_line(title), 80, max_lines=2, placeholder="…"), fontsize=11)
+    handles[1:1] = _number_islands(axes, islands, mask, plane)  # over everything else
+    _label_axes(axes)
+    columns, letters = (2, 80) if figure.get_figwidth() > 7 else (1, 45)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.suptitle(textwrap.fill(one_line(title), letters, max_lines=2, placeholder="…"), fontsize=11)
     with atomic(files["overview"]) as temporary:
         save_figure(figure, temporary, dpi=130)
 
@@ -98,6 +110,23 @@ def coarser(plane: np.ndarray, step: int) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
+def _limits(plane: np.ndarray) -> np.ndarray:
+    """Edges of the data of a plane and of a margin, ``[(x, y), (low, high)]``, pixels."""
+    limits = []
+    for axis, length in enumerate(plane.shape[::-1]):
+        seen = np.flatnonzero(np.isfinite(plane).any(axis=axis))
+        low, high = (seen[0], seen[-1] + 1) if seen.size else (0, length)
+        margin = BLANK_MARGIN * (high - low)
+        limits.append((max(low - margin, 0) - 0.5, min(high + margin, length) - 0.5))
+    return np.array(limits)
+
+
+def _at(axes: Axes, x: float, y: float) -> np.ndarray:
+    """Pixel at a fraction of the width and the height of what is shown."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    return np.array([left + x * (right - left), bottom + y * (top - bottom)])
+
+
 def _draw_mask(axes: WCSAxes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D]:
     inside = coarser(mask == 1, step) > 0
     if inside.any():
@@ -116,7 +145,7 @@ def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plan
         x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
         half = 30 * islands["extent_arcmin"][row] / plane.pixel_arcsec
         right = _right_edge(mask[int(np.clip(round(float(y)), 0, len(mask) - 1))] == 1, float(x), half)
-        place = min(right, 0.96 * plane.data.shape[1])
+        place = min(right, _at(axes, 0.96, 0)[0])
         axes.text(place, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []
@@ -139,13 +168,14 @@ def _right_edge(inside: np.ndarray, x: float, half: float) -> float:
 
 def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:
     """Draw R500 and centre of the clusters that touch the image, and their names."""
-    ny, nx = plane.data.shape
+    (left, bottom), (right, top) = _at(axes, 0, 0), _at(axes, 1, 1)
     drawn = 0
     for number, row in enumerate(clusters):
         radius = float(row["r500_arcmin"])
         x, y = (float(one) for one in to_pixels(plane.wcs, row["ra_deg"], row["dec_deg"]))
         radius_px = 60 * radius / plane.pixel_arcsec
-        if not (-radius_px < x < nx + radius_px and -radius_px < y < ny + radius_px):  # NaN, too
+        is_near = left - radius_px < x < right + radius_px and bottom - radius_px < y < top + radius_px
+        if not is_near:  # NaN, too
             continue
         drawn += 1
         centre = [row["ra_deg"], row["dec_deg"]] * u.deg
@@ -153,25 +183,26 @@ def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]
         axes.add_patch(
             SphericalCircle(centre, radius * u.arcmin, transform=axes.get_transform("icrs"), **style)
         )
-        is_inside = -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5
+        is_inside = left <= x <= right and bottom <= y <= top
         if is_inside:
             axes.plot(x, y, "+", color=CLUSTER_COLOUR, markersize=9)
         if number < MOST_NAMES:
             name = textwrap.shorten(one_line(row["name"]), 40, placeholder="…")
             name += "" if is_inside else " (centre outside)"
             # inside the picture, also where the circle is not
-            side = "left" if x < 0.25 * nx else "right" if x > 0.75 * nx else "center"
-            place = np.clip([x, y + radius_px], 0, 0.96 * np.array([nx, ny]))
+            quarters = _at(axes, 0.25, 0)[0], _at(axes, 0.75, 0)[0]
+            side = "left" if x < quarters[0] else "right" if x > quarters[1] else "center"
+            place = np.clip([x, y + radius_px], _at(axes, 0, 0), _at(axes, 0.96, 0.96))
             text = OUTLINED | {"color": CLUSTER_COLOUR}
             axes.text(*place, name, fontsize=8, ha=side, va="bottom", clip_on=True, **text)
     label = f"R500 and centre (clusters: {drawn})"
     return [Line2D([], [], color=CLUSTER_COLOUR, linestyle="--", label=label)] if drawn else []
 
 
-def _draw_beam(axes: WCSAxes, plane: Plane) -> Line2D:
+def _draw_beam(axes: Axes, plane: Plane) -> Line2D:
     """Draw the beam in the lower left corner."""
     beam = plane.resolution or plane.beam
-    place = 0.06 * np.array(plane.data.shape[::-1])
+    place = _at(axes, 0.06, 0.06)
     angle = np.radians(beam.angle_deg)
     along = np.linalg.solve(beam_jacobian(plane.wcs, beam, *place), [np.sin(angle), np.cos(angle)])
     scale = np.hypot(*along)
@@ -198,20 +229,18 @@ def _arrow(plane: Plane, place: np.ndarray, east_north: np.ndarray) -> np.ndarra
 
 def _draw_measures(axes: WCSAxes, plane: Plane) -> None:
     """Draw the compass in the upper left corner and the scale bar in the lower right one."""
-    ny, nx = plane.data.shape
-    length = 0.08 * min(ny, nx)
-    place = np.array([0.16 * nx, 0.84 * ny])
+    nx, ny = _at(axes, 1, 1) - _at(axes, 0, 0)
+    length = min(0.08 * ny, 0.12 * nx)
+    place = _at(axes, 0, 1) + 2.2 * length * np.array([1, -1])
     arrows = [_arrow(plane, place, np.array(one)) for one in ((0.0, 1.0), (1.0, 0.0))]
     draw_compass(axes, place, *(length * one / np.hypot(*one) for one in arrows))
     arcmin_px = 60 / plane.pixel_arcsec
-    arcmin = next((one for one in reversed(BARS_ARCMIN) if one * arcmin_px < 0.3 * nx), BARS_ARCMIN[0])
-    bar, label = arcmin * arcmin_px, f"{arcmin:g}'" if arcmin < 60 else f"{arcmin / 60:g}°"
-    draw_scale_bar(axes, np.array([0.95 * nx - bar, 0.05 * ny]), bar, label, 0.01 * ny)
+    arcmin, label = longest_bar(0.3 * nx / arcmin_px)
+    bar = arcmin * arcmin_px
+    draw_scale_bar(axes, _at(axes, 0.95, 0.05) - [bar, 0], bar, label, 0.01 * max(nx, ny))
 
 
-def _label_axes(axes: WCSAxes, shape: tuple[int, int]) -> None:
-    ny, nx = shape
-    axes.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
+def _label_axes(axes: WCSAxes) -> None:
     for coordinate, name in zip(axes.coords, ("Right ascension", "Declination"), strict=True):
         coordinate.set_axislabel(f"{name} (ICRS)")
         coordinate.set_ticklabel(exclude_overlapping=True, fontsize=9)

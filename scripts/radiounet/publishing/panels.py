@@ -26,6 +26,7 @@ from radiounet.publishing.pictures import (
     draw_colour_bar,
     draw_compass,
     draw_scale_bar,
+    longest_bar,
     stretch,
 )
 
@@ -49,16 +50,14 @@ class Subject:
     title : str
     r500_arcmin : float
         NaN for an island.
-    bar_arcmin : float
-        Length of the scale bar.
-    bar_label : str
+    arcmin_per_kpc : float
+        NaN where no distance is known.
     """
 
     row: Table.Row
     title: str
     r500_arcmin: float
-    bar_arcmin: float
-    bar_label: str
+    arcmin_per_kpc: float
 
 
 class _View:
@@ -189,11 +188,13 @@ def _draw_beam(axes: Axes, view: _View) -> None:
 
 def _draw_measures(axes: Axes, view: _View, subject: Subject) -> None:
     left, right, bottom, top = view.extent
-    height = top - bottom
-    place = np.array([left + 0.2 * (right - left), bottom + 0.8 * height])
-    draw_compass(axes, place, *(0.09 * height * view.direction(*one) for one in ((0.0, 1.0), (1.0, 0.0))))
-    start = np.array([right + 0.06 * (left - right) + subject.bar_arcmin, bottom + 0.06 * height])
-    draw_scale_bar(axes, start, -subject.bar_arcmin, subject.bar_label, 0.02 * height)
+    width, height = left - right, top - bottom
+    length = min(0.09 * height, 0.16 * width)
+    place = np.array([left - 2.2 * length, top - 2.2 * length])
+    draw_compass(axes, place, *(length * view.direction(*one) for one in ((0.0, 1.0), (1.0, 0.0))))
+    bar, label = longest_bar(0.4 * width, subject.arcmin_per_kpc)
+    start = np.array([right + 0.06 * width + bar, bottom + 0.06 * height])
+    draw_scale_bar(axes, start, -bar, label, 0.02 * height)
 
 
 def _model(view: _View, row: Table.Row) -> tuple[np.ndarray, str]:

@@ -15,6 +15,8 @@ from radiounet.images.noise import robust_rms
 # told apart on a dark map, by the colour-blind too
 CLUSTER_COLOUR = "#8aff80"
 MASK_COLOUR = "#00b4d8"
+BARS_KPC = (1000, 500, 200, 100, 50)
+BARS_ARCMIN = (600, 300, 120, 60, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)
 
 
 class Style(TypedDict):
@@ -79,6 +81,30 @@ def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndar
         axes.text(x, y, label, ha="center", va="center", fontsize=9, **OUTLINED)
 
 
+def longest_bar(below_arcmin: float, arcmin_per_kpc: float = np.nan) -> tuple[float, str]:
+    """Choose a scale bar that fits: the longest of `BARS_KPC` or, where none fits, of `BARS_ARCMIN`.
+
+    Parameters
+    ----------
+    below_arcmin : float
+        What it must be shorter than.
+    arcmin_per_kpc : float
+        NaN where no distance is known.
+
+    Returns
+    -------
+    float
+        Its length, arcmin; the shortest where none fits.
+    str
+        Its label.
+    """
+    bars = [
+        *((one * arcmin_per_kpc, f"{one} kpc" if one < 1000 else "1 Mpc") for one in BARS_KPC),
+        *((one, f"{one:g}'" if one < 60 else f"{one / 60:g}°") for one in BARS_ARCMIN),
+    ]
+    return next((one for one in bars if one[0] < below_arcmin), bars[-1])
+
+
 def draw_scale_bar(axes: Axes, start: np.ndarray, length: float, label: str, rise: float) -> None:
     """Draw a horizontal bar and what it measures.
 
@@ -93,4 +119,5 @@ def draw_scale_bar(axes: Axes, start: np.ndarray, length: float, label: str, ris
     """
     x, y = start
     axes.plot([x, x + length], [y, y], linewidth=2, **OUTLINED)
-    axes.text(x, y + rise, label, fontsize=8, ha="left", **OUTLINED)
+    # a label may be longer than its bar, which is near the right edge
+    axes.text(x + length, y + rise, label, fontsize=8, ha="right", **OUTLINED)

@@ -70,7 +70,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     probable = _largest_first(clusters, "p_diffuse")
     shown = [row for row in probable if np.isfinite(row["p_diffuse"])][:limit]
     pictures = _pictures(shown, lambda row: picture_cluster(row, products, config))
-    brightest = _largest_first(islands, "flux_mjy")
+    brightest = _largest_first(islands, "total_flux_mjy")
     others = [*away_from_clusters(brightest, clusters)[:limit]]
     island_pictures = _pictures(others, lambda row: picture_island(row, products, config))
     write_page(
@@ -90,7 +90,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         clusters=_rows(probable),
         islands=_rows(brightest[:MAX_ISLANDS]),
         island_count=len(islands),
-        columns={name: table[name] for table in (clusters, islands) for name in table.colnames},
+        columns={"clusters": clusters.columns, "islands": islands.columns},
         pictures=pictures,
         island_pictures=island_pictures,
         unpictured=len(shown) - len(pictures),
@@ -216,11 +216,9 @@ def picture_cluster(row: Table.Row, products: Products, config: Config) -> Figur
     radius, redshift, chance = (float(np.ma.filled(row[key], np.nan)) for key in keys)
     distance = f", z {redshift:.3f}" if redshift > 0 else ""
     title = f"{row['name']}: {row['class']}, p_diffuse {chance:.2f}{distance}"
-    bar = 0.5 * radius, f"{0.5 * radius:.1f}'"
-    if redshift > 0:
-        cosmology = flat_cosmology(config.measure.h0, config.measure.omega_m)
-        bar = 1000 * arcmin_per_kpc(redshift, cosmology), "1 Mpc"
-    return draw_panels(cutout, Subject(row, title, radius, *bar))
+    cosmology = flat_cosmology(config.measure.h0, config.measure.omega_m)
+    per_kpc = arcmin_per_kpc(redshift, cosmology) if redshift > 0 else np.nan
+    return draw_panels(cutout, Subject(row, title, radius, per_kpc))
 
 
 def picture_island(row: Table.Row, products: Products, config: Config) -> Figure | None:
@@ -235,7 +233,7 @@ def picture_island(row: Table.Row, products: Products, config: Config) -> Figure
     if cutout is None:
         return None
     title = f"{row['name']}: {row['class']}, p_max {float(row['p_max']):.2f}, {mosaic}"
-    return draw_panels(cutout, Subject(row, title, np.nan, 2.0, "2'"))
+    return draw_panels(cutout, Subject(row, title, np.nan, np.nan))
 
 
 def away_from_clusters(islands: Table, clusters: Table) -> Table:

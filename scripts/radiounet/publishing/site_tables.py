@@ -23,14 +23,13 @@ LISTED = {
 """Columns of lists; all others are shown on the page of a cluster or island."""
 NOWHERE = "_"
 """In place of the mosaic of a cluster without a position; no mosaic can be called so."""
-DIGITS = 5
-"""Significant digits of a number in a list."""
-ALL_DIGITS = 7
+DIGITS = 7
+"""Significant digits of a number: with fewer, a page that rounds again may show another one."""
 PLACES = {"ra_deg": 5, "dec_deg": 5, "fit_ra_deg": 5, "fit_dec_deg": 5}
 """Decimal places of positions: 0.04 arcsec."""
 
 
-def value_of(cell: Any, digits: int = ALL_DIGITS, places: int | None = None) -> Any:
+def value_of(cell: Any, places: int | None = None) -> Any:
     """A cell as JSON can hold it: a number, a text, a bool; None where it is empty."""
     if cell is None or cell is np.ma.masked:
         return None
@@ -39,7 +38,7 @@ def value_of(cell: Any, digits: int = ALL_DIGITS, places: int | None = None) -> 
     if isinstance(cell, float):
         if not np.isfinite(cell):
             return None
-        short = round(cell, places) if places is not None else float(f"{cell:.{digits}g}")
+        short = round(cell, places) if places is not None else float(f"{cell:.{DIGITS}g}")
         return int(short) if short.is_integer() and abs(short) < 1e9 else short
     return str(cell) or None if isinstance(cell, str) else cell
 
@@ -115,8 +114,7 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
         ``stem`` (null where it is the name with underscores), and ``flags``, the sum of 2^bit.
     """
     columns: dict[str, list] = {
-        name: [value_of(cell, DIGITS, PLACES.get(name)) for cell in table[name].tolist()]
-        for name in LISTED[kind]
+        name: [value_of(cell, PLACES.get(name)) for cell in table[name].tolist()] for name in LISTED[kind]
     }
     classes = sorted({one or "" for one in columns["class"]})
     columns["class"] = [classes.index(one or "") for one in columns["class"]]
@@ -135,7 +133,7 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
 
 def row_of(row: Table.Row) -> dict[str, Any]:
     """All cells of a row that are not empty."""
-    cells = {name: value_of(row[name], places=PLACES.get(name)) for name in row.colnames}
+    cells = {name: value_of(row[name], PLACES.get(name)) for name in row.colnames}
     return {name: cell for name, cell in cells.items() if cell is not None and cell is not False}
 
 

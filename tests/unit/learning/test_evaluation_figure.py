@@ -1,37 +1,54 @@
+"""The figure of an evaluation: what lies beyond its borders, and what is not there."""
+
+import json
+
 import numpy as np
 import pytest
 from astropy.io import fits
-from matplotlib.figure import Figure
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.provenance import PACKAGE
 from radiounet.learning.evaluation import evaluate
-from radiounet.learning.evaluation_figure import RATIO_RANGE, _draw_flux
+from radiounet.learning.evaluation_figure import RATIO_RANGE, draw_evaluation
 from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.methods import Method
 
-# four bins of true flux density: ratios far above, above, inside and far below what is drawn
-RATIOS = {2e-3: [10, 30, 200], 0.02: [300, 400, 900], 0.2: [0.8, 1.0, 1.1], 2.0: [0.01, 0.02, 0.5]}
-MEDIANS = [30, 400, 1.0, 0.02]
-# 16 and 84 % of three values lie 0.32 and 0.68 of the way between neighbours: 10 + 0.32 * 20, ...
-LOW = [16.4, 332, 0.864, 0.0132]
-HIGH = [145.6, 740, 1.068, 0.3464]
+
+@pytest.fixture
+def method():
+    """Three bins of four objects: below the range, inside it but for one, above it."""
+    path = PACKAGE.parents[1] / "resources/models/lotss-pair/metrics.json"
+    (scores, *_) = json.loads(path.read_text(encoding="utf-8"))["methods"]
+    true = [1e-3 * (1 + 0.01 * n) for n in range(4)]
+    scores["flux"] |= {
+        "count": 12,
+        "true_jy": [scale * one for scale in (1, 10, 100) for one in true],
+        "ratio": [0.01, 0.02, 0.03, 0.04, 0.5, 0.05, 1.0, 2.0, 300.0, 400.0, 500.0, 600.0],
+    }
+    return scores
 
 
-def test_medians_and_percentiles_are_those_of_all_ratios_and_points_stay_inside():
-    true = [true for true, ratios in RATIOS.items() for _ in ratios]
-    ratios = np.ravel(list(RATIOS.values()))
-    axes = Figure().subplots()
-    _draw_flux(axes, [{"flux": {"true_jy": true, "ratio": ratios.tolist()}}])
-    ((medians, _, (bars,)),) = axes.containers
-    assert medians.get_xdata() == pytest.approx([2, 20, 200, 2000])
-    assert medians.get_ydata() == pytest.approx(MEDIANS)
-    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [
-        pytest.approx(ends) for ends in zip(LOW, HIGH, strict=True)
-    ]
-    (points,) = (line for line in axes.lines if line.get_marker() == ".")
-    assert points.get_ydata() == pytest.approx(np.clip(ratios, 0.1, 100))
-    assert axes.get_ylim() == pytest.approx(RATIO_RANGE)
+def test_ratios_beyond_the_border_are_arrows(method):
+    figure = draw_evaluation([method])
+    (axes,) = [one for one in figure.axes if "above 2 rms" in one.get_title(loc="left")]
+    arrows = [line for line in axes.get_lines() if line.get_marker() in ("v", "^")]
+    for marker, border in zip("v^", RATIO_RANGE, strict=True):
+        mine = [line for line in arrows if line.get_marker() == marker]
+        assert {value for line in mine for value in line.get_ydata()} == {border}
+    # by hand: objects, then the 16th, 50th and 84th percentile of each bin
+    below, above = ([len(line.get_xdata()) for line in arrows if line.get_marker() == one] for one in "v^")
+    assert below == [5, 1, 1, 1]
+    assert above == [4, 1, 1, 1]
+    (bars,) = axes.containers
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), [RATIO_RANGE[0], 0.75, RATIO_RANGE[1]])
+    assert "arrows: ratios beyond 0.1 to 100" in axes.get_xlabel()
+
+
+def test_what_is_drawn_on_the_border_leaves_the_panels_their_width(method):
+    figure = draw_evaluation([method])
+    figure.draw_without_rendering()
+    assert {round(one.get_position().width, 1) for one in figure.axes if one.get_title(loc="left")} == {0.4}
 
 
 def test_a_report_without_objects_clusters_and_false_islands_can_be_drawn(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -10,7 +11,8 @@ from PIL import Image
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.products import Products, segment_files
-from radiounet.publishing.overview import _draw_beam, _right_edge, coarser, write_overview
+from radiounet.images.words import save_figure
+from radiounet.publishing.overview import _draw_beam, _limits, _right_edge, coarser, write_overview
 from radiounet.running.outputs import made_here
 from stages import DEC, RA, run_stages, write_image
 
@@ -123,6 +125,51 @@ def test_a_cluster_whose_centre_lies_outside_says_so(halo, tmp_path, monkeypatch
         if "R500 and centre" in text.get_text()
     ]
     assert counts == ["R500 and centre (clusters: 2)", "R500 and centre (clusters: 1)"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "limits"),
+    [
+        (np.s_[:, :], [[-0.5, 99.5], [-0.5, 59.5]]),
+        (np.s_[20:40, 40:60], [[38.5, 60.5], [18.5, 40.5]]),  # a margin of 1 pixel of 20
+        (np.s_[:20, 99:], [[98.45, 99.5], [-0.5, 20.5]]),  # none beyond the image
+        (np.s_[:0], [[-0.5, 99.5], [-0.5, 59.5]]),
+    ],
+)
+def test_what_is_shown_is_the_data_and_a_margin(seen, limits):
+    plane = np.full((60, 100), np.nan)
+    plane[seen] = 1
+    np.testing.assert_allclose(_limits(plane), limits)
+
+
+@pytest.mark.parametrize("seen", [np.s_[:, :], np.s_[:, 60:130], np.s_[60:130], np.s_[40:150, 70:160]])
+def test_the_picture_has_the_shape_of_the_data_with_the_numbers_above_all(halo, tmp_path, monkeypatch, seen):
+    """Of one island; all that is drawn at an edge lies inside what is shown."""
+    image, files = halo
+    path = tmp_path / "image.fits"
+    with fits.open(image) as opened:
+        data = np.full_like(opened[0].data, np.nan)
+        data[seen] = opened[0].data[seen]
+        fits.writeto(path, data, opened[0].header)
+    drawn = []
+
+    def save(figure, path, dpi):
+        drawn.append(figure)
+        save_figure(figure, path, dpi)
+
+    monkeypatch.setattr("radiounet.publishing.overview.save_figure", save)
+    write_overview(path, files | {"overview": str(tmp_path / "o.png")}, "a")
+    (figure,) = drawn
+    axes, bar = figure.axes
+    box = axes.get_window_extent()
+    texts = {text.get_text(): text for text in axes.texts if text.get_text()}
+    assert list(texts)[-1] == " 1"
+    for name in ("N", "E", next(one for one in texts if one.endswith("'"))):
+        assert box.contains(*texts[name].get_window_extent().get_points().mean(axis=0))
+    assert box.contains(*axes.transData.transform(axes.patches[-1].center))  # the beam
+    assert box.width / figure.bbox.width > 0.55
+    assert box.height / figure.bbox.height > 0.55
+    assert bar.get_window_extent().height == pytest.approx(box.height, rel=0.02)
 
 
 @pytest.mark.parametrize("dec", [35.0, 90.0, -90.0])

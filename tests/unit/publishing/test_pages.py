@@ -26,10 +26,65 @@ SHOWN = [
 ]
 
 
-@pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+MAP = """
+globalThis.window = globalThis.document = {};
+globalThis.getComputedStyle = () => ({ getPropertyValue: () => "" });
+const drawn = { steps: [], texts: [] };
+let pen = null;
+const context = new Proxy({
+  moveTo: (x, y) => { pen = [x, y]; },
+  lineTo: (x, y) => {
+    const middle = [(x + pen[0]) / 2, (y + pen[1]) / 2];
+    const isSeen = middle[0] > 0 && middle[0] < 1300 && middle[1] > 0 && middle[1] < 560;
+    if (isSeen) drawn.steps.push(Math.hypot(x - pen[0], y - pen[1]));
+    pen = [x, y];
+  },
+  fillText: (text, x, y) => drawn.texts.push([text, x, y]),
+}, { get: (target, name) => target[name] || (() => null) });
+const map = Object.assign(Object.create(SkyMap.Map.prototype), {
+  run: { mosaics: [] }, clusters: { count: 0, columns: {} }, islands: null, box: { clientWidth: 1300 },
+  canvas: { clientHeight: 560, getContext: () => context }, ra: VIEW[0], dec: VIEW[1], fov: VIEW[2],
+});
+map.draw();
+console.log(JSON.stringify(drawn));
+"""
+"""Steps of the lines on a sky map in pixels, and its labels with their places."""
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+
+
+def run_program(scripts, program):
+    """What a program writes as JSON, after scripts of the site."""
+    code = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts)
+    done = subprocess.run([NODE], input=f"{code}\n{program}", capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def test_numbers_have_the_power_of_ten_of_the_value_that_is_shown():
     values = json.dumps([values for values, _ in SHOWN])
     program = f"console.log(JSON.stringify({values}.map((one) => Site.number(...one))))"
-    code = (ASSETS / "core.js").read_text(encoding="utf-8")
-    done = subprocess.run([NODE], input=f"{code}\n{program}", capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [text for _, text in SHOWN]
+    assert run_program(["core.js"], program) == [text for _, text in SHOWN]
+
+
+@pytest.mark.parametrize(
+    "view", [(180, 0, 360), (40, 85, 360), (300, 60, 200), (40, 80, 130), (200, -82, 12), (40, 89.9, 0.5)]
+)
+def test_lines_of_the_sky_have_no_jump_and_labels_do_not_overlap(view):
+    """A line that ran over the edge of the map came back as a straight one."""
+    drawn = run_program(["core.js", "sky.js"], MAP.replace("VIEW", json.dumps(view)))
+    assert len(drawn["steps"]) > 100
+    assert max(drawn["steps"]) < 60
+    for place, (text, x, y) in enumerate(drawn["texts"]):
+        for other, other_x, other_y in drawn["texts"][:place]:
+            assert abs(x - other_x) > 30 or abs(y - other_y) >= 11, (text, other)
+
+
+@pytest.mark.parametrize(("view", "count"), [((40, 89.5, 6), 8), ((40, -89.9, 0.5), 8), ((40, 80, 12), 24)])
+def test_meridians_around_a_pole_are_evenly_spread_over_all_of_it(view, count):
+    """A view in which the pole may be seen had those of one side, or several hundred."""
+    program = MAP.replace("VIEW", json.dumps(view)).replace(
+        "map.draw();", "const lines = []; map.line = (places) => { lines.push(places); }; map.draw();"
+    )
+    lines = run_program(["core.js", "sky.js"], program.replace("stringify(drawn)", "stringify(lines)"))
+    meridians = sorted({places[0][0] % 360 for places in lines if len({ra for ra, _ in places}) == 1})
+    assert meridians == [360 / count * number for number in range(count)]

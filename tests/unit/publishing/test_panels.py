@@ -63,7 +63,7 @@ def row_of(fit=FIT, n_px=N_PX, **changes):
 
 
 def subject_of(row, r500_arcmin=4.0):
-    return Subject(row, "A 1: cRH", r500_arcmin, 2.0, "1 Mpc")
+    return Subject(row, "A 1: cRH", r500_arcmin, 0.002)
 
 
 def test_the_model_is_the_profile_of_the_catalogue():
@@ -118,6 +118,37 @@ def test_the_colour_bar_names_the_beam_where_it_is_not_the_resolution():
         plane = replace(cutout.residual, resolution=resolution)
         figure = draw_panels(replace(cutout, residual=plane), subject_of(row_of()))
         assert [axes.get_ylabel() for axes in figure.axes][-1] == f"Brightness ({unit})"
+
+
+@pytest.mark.parametrize(
+    ("shape", "arcmin_per_kpc", "label"),
+    [
+        ((160, 160), 0.004, "1 Mpc"),  # 4' of 12'
+        ((160, 160), 0.0049, "500 kpc"),  # 0.4 of the width are 4.8'
+        ((160, 50), 0.004, "200 kpc"),  # 0.8' of 3.75'
+        ((160, 50), 0.04, "1'"),  # a near cluster: 50 kpc are 2'
+        ((160, 50), np.nan, "1'"),
+        ((50, 160), 0.004, "1 Mpc"),
+    ],
+)
+def test_bar_and_compass_lie_inside_a_narrow_panel(shape, arcmin_per_kpc, label):
+    whole, _ = cutout_of()
+    part = np.s_[: shape[0], : shape[1]]
+    cutout = replace(
+        whole,
+        residual=replace(whole.residual, data=whole.residual.data[part]),
+        **{name: getattr(whole, name)[part] for name in ("compact", "islands", "own")},
+    )
+    figure = draw_panels(cutout, Subject(row_of(), "A 1: cRH", np.nan, arcmin_per_kpc))
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    marks = {text.get_text(): text for text in panel.texts if text.get_text()}
+    assert set(marks) == {"N", "E", label}
+    box = panel.get_window_extent()
+    for mark in (*marks.values(), *panel.get_lines()):
+        (low_x, low_y), (high_x, high_y) = mark.get_window_extent().get_points()
+        assert box.x0 <= low_x < high_x <= box.x1
+        assert box.y0 <= low_y <= high_y <= box.y1
 
 
 def test_the_same_cutout_makes_the_same_bytes():

@@ -3,16 +3,19 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from astropy.table import Table
+from astropy.table import Table, vstack
 
+from published import copy_of
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.words import one_line
 from radiounet.measuring.catalogue import merge_catalogues
+from radiounet.measuring.columns import COLUMNS
 from radiounet.publishing.report import _clusters_in, _rows, _with_error, write_report
 from radiounet.settings.archive import Dr2Archive
 from radiounet.settings.config import Config
@@ -58,16 +61,25 @@ def write_run(folder, names, unit, sent):
     merge_catalogues(products.root, ["good", "unit", "sent"])
     listed = [{"name": name, "path": str(path)} for name, path in images.items()]
     config = Config.model_validate({"mosaics": {"source": "images", "images": listed}, "clusters": names[0]})
-    write_report(products.root, config, survey, ["good", "unit"], str(folder / "report.html"))
-    return Page(folder / "report.html")
+    return products, config, survey
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def runs(tmp_path_factory):
     return [
         write_run(tmp_path_factory.mktemp("run"), *words)
         for words in ((NAMES, UNIT, SENT), (HARMLESS, "K", b"Kelvin"))
     ]
+
+
+@pytest.fixture(scope="module")
+def pages(runs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pages") / "report.html"
+    made = []
+    for products, config, survey in runs:
+        write_report(products.root, config, survey, ["good", "unit"], str(path))
+        made.append(Page(path))
+    return made
 
 
 LINK_TO_SITE = [("a", {"href": "publication/index.html"})]
@@ -91,6 +103,55 @@ def test_hostile_words_are_shown_as_they_are(pages):
         assert word in pages[0].text
     pictures = [attributes["alt"] for tag, attributes in pages[0].elements if tag == "img"][1:]
     assert sorted(pictures) == sorted(f"Picture of {one_line(name)}" for name in NAMES)
+
+
+def test_each_table_has_its_own_descriptions(pages):
+    """Also of columns that both catalogues have."""
+    for page in pages:
+        titles = [attributes["title"] for tag, attributes in page.elements if "title" in attributes]
+        for kind in ("clusters", "islands"):
+            assert COLUMNS[kind]["name"].description in titles
+            assert COLUMNS[kind]["mosaic"].description in titles
+
+
+@pytest.mark.parametrize("is_purged", [False, True])
+def test_islands_are_in_the_order_of_the_flux_density_that_is_shown(runs, tmp_path, is_purged):
+    """It counts all sources; without them the order may be another. Only what was drawn is introduced."""
+    products, config, survey = runs[1]
+    products = copy_of(products, tmp_path)
+    islands = vstack(3 * [Table.read(products.catalogue("islands", "vot"))[:1]], metadata_conflicts="silent")
+    islands["name"] = ["isl-1", "isl-2", "isl-3"]
+    islands["flux_mjy"], islands["total_flux_mjy"] = [3.0, 2.0, 1.0], [10.0, 30.0, 20.0]
+    islands.write(products.catalogue("islands", "vot"), format="votable", overwrite=True)
+    clusters = Table.read(products.catalogue("clusters", "vot"))
+    clusters["r500_arcmin"] = 0.01  # so that the islands are away from all of them
+    clusters.write(products.catalogue("clusters", "vot"), format="votable", overwrite=True)
+    if is_purged:
+        Path(products.image("good")).unlink()
+        Path(products.cutouts("good")).unlink()
+    write_report(products.root, config, survey, ["good", "unit"], str(tmp_path / "report.html"))
+    page = Page(tmp_path / "report.html")
+    assert re.findall(r"isl-\d", page.text) == ["isl-2", "isl-3", "isl-1"]
+    counts = [
+        int(one)
+        for one in re.findall(r"without a picture, as their [\w-]+ is not there[^:]*: (\d)", page.text)
+    ]
+    assert counts == ([3, 3] if is_purged else [])
+    assert ("Pictures, from left to right" in page.text) is not is_purged
+    assert ("Below: the brightest islands" in page.text) is not is_purged
+
+
+def test_a_phone_shows_the_report_within_its_width(pages):
+    """Its tables scroll, each in its own box."""
+    for page in pages:
+        assert (
+            "meta",
+            {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+        ) in page.elements
+        assert not [attributes for _, attributes in page.elements if "width" in attributes]
+        tags = [(tag, attributes.get("class")) for tag, attributes in page.elements]
+        tables = [place for place, (tag, _) in enumerate(tags) if tag == "table"]
+        assert [tags[place - 1] for place in tables] == [("div", "scroll")] * len(tables)
 
 
 def test_the_report_counts_what_the_stages_wrote(pages):

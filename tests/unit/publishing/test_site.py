@@ -18,7 +18,7 @@ from radiounet.images.words import one_line
 from radiounet.publishing.kit import read_catalogues
 from radiounet.publishing.site import write_site
 from radiounet.publishing.site_pictures import _islands
-from radiounet.publishing.site_tables import hosts_of, shown_hosts, stems_of
+from radiounet.publishing.site_tables import hosts_of, shown_hosts, stems_of, value_of
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 
@@ -107,6 +107,12 @@ def test_a_cluster_that_several_images_show_is_one_host():
     assert sorted(hosts) == ["RUN 1", "RUN 2"]
     for mosaic, shown in (("a", [("A", "a"), ("B", "b")]), ("c", [("B", "c"), ("A", "a")])):
         assert [(one["name"], one["mosaic"]) for one in shown_hosts(hosts["RUN 1"], mosaic)] == shown
+
+
+@pytest.mark.parametrize("value", [268.4952, 26849.52, 2.684952e-3, 0.0449961])
+def test_a_number_keeps_what_decides_how_a_page_rounds_it(value):
+    """268.5 would be shown as 269, beside the 268 of the report."""
+    assert value_of(np.float64(value)) == value
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"state": "ended"}', b'{"failed": [1]}', b"\xff{"])

@@ -59,19 +59,26 @@ const Catalogue = (() => {
     return keyed.map(([, row]) => row);
   }
 
+  /** How many rows each class has. */
+  function counts(list) {
+    const found = new Map();
+    for (let row = 0; row < list.count; row++) found.set(list.className(row), (found.get(list.className(row)) || 0) + 1);
+    return found;
+  }
+
   function card(list, row) {
-    const { at } = { at: (name) => list.at(name, row) };
+    const at = (name) => list.at(name, row);
     const picture = h("div", { class: "thumb" }, h("img", {
       src: list.file(row, "pictures", "residual.jpg"), alt: "", loading: "lazy", decoding: "async",
       onerror: (event) => event.target.replaceWith(h("span", null, "no picture")),
     }));
     const flux = at(list.flux);
+    const [name, value] = list.kind === "clusters" ? ["z", at("redshift")] : ["LAS", at("las_arcmin")];
+    const size = value === null ? `${name} unknown` : name === "z" ? `z ${number(value, 3)}` : `LAS ${number(value, 1)}′`;
     return h("a", { class: "card", href: list.link(row) }, picture,
       h("div", { class: "name" }, at("name")),
-      h("div", { class: "facts" }, Site.badge(list.className(row)), h("span", null, `p ${number(at(list.chance), 2)}`)),
-      h("div", { class: "facts soft" },
-        list.kind === "clusters" ? h("span", null, at("redshift") === null ? "z unknown" : `z ${number(at("redshift"), 3)}`) : h("span", null, `LAS ${number(at("las_arcmin"), 1)}′`),
-        h("span", null, flux === null ? "no flux density" : `${number(flux, 1, at(list.error))} mJy`)));
+      h("div", { class: "facts" }, Site.badge(list.className(row)), h("span", { class: "soft" }, size), h("span", null, `p ${number(at(list.chance), 2)}`)),
+      h("div", { class: "facts soft" }, flux === null ? "no flux density" : `${number(flux, 1, at(list.error))} mJy ${list.kind === "clusters" ? "in mask" : "in total"}`));
   }
 
   function cell(list, row, [name, , digits, error]) {
@@ -99,10 +106,9 @@ const Catalogue = (() => {
   }
 
   function filters(list, query, set, run) {
-    const counts = new Map();
-    for (let row = 0; row < list.count; row++) counts.set(list.className(row), (counts.get(list.className(row)) || 0) + 1);
+    const numbers = counts(list);
     const order = ["cRH", "cRH+cRR", "cRR", "U", "NDE", "N/A"];
-    const names = [...counts.keys()].sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99 || (a < b ? -1 : 1));
+    const names = [...numbers.keys()].sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99 || (a < b ? -1 : 1));
     const chosen = query.has("class") ? new Set(query.get("class").split("|")) : new Set(names);
     const toggle = (name, on) => {
       const next = new Set(chosen);
@@ -116,7 +122,7 @@ const Catalogue = (() => {
     return h("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       h("fieldset", { class: "classes" }, h("legend", null, "Class"), names.map((name) =>
         h("label", null, h("input", { type: "checkbox", checked: chosen.has(name), "data-class": name, onchange: (event) => toggle(name, event.target.checked) }),
-          Site.badge(name), h("small", null, counts.get(name).toLocaleString("en"))))),
+          Site.badge(name), h("small", null, numbers.get(name).toLocaleString("en"))))),
       h("fieldset", null, h("legend", null, "Name"), h("input", {
         type: "search", "aria-label": "Name", "data-key": "name", placeholder: "any", value: query.get("name"), oninput: (event) => set({ name: event.target.value || null }, true),
       })),
@@ -181,7 +187,7 @@ const Catalogue = (() => {
       Catalogue.last = { kind, rows, query: current.toString() };
       parts.head.replaceChildren(
         h("p", { role: "status" }, h("b", null, rows.length.toLocaleString("en")), ` of ${list.count.toLocaleString("en")} ${kind}`,
-          current.size ? [" ", h("button", { type: "button", class: "plain", onclick: () => { set(Object.fromEntries([...current.keys()].filter((key) => key !== "view").map((key) => [key, null]))); parts.filters.replaceChildren(filters(list, current, set, run)); } }, "reset")] : null),
+          [...current.keys()].some((key) => key !== "view") ? [" ", h("button", { type: "button", class: "plain", onclick: () => { set(Object.fromEntries([...current.keys()].filter((key) => key !== "view").map((key) => [key, null]))); parts.filters.replaceChildren(filters(list, current, set, run)); } }, "reset")] : null),
         options(list, current, set));
       parts.result.replaceChildren(
         ...(rows.length ? [view === "table" ? table(list, shown, current, set, run) : h("div", { class: "cards" }, shown.map((row) => card(list, row)))] : [h("p", { class: "empty" }, `No ${kind} pass these filters.`)]),
@@ -193,5 +199,5 @@ const Catalogue = (() => {
     update();
   }
 
-  return { show, select, card, last: null };
+  return { show, select, counts, card, last: null };
 })();

@@ -171,7 +171,7 @@ const Site = (() => {
   /** North, east, a scale and the beam of a picture. */
   function marks(view, row) {
     const [nx, ny] = view.size;
-    const text = Math.max(nx, ny) / 26, wide = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60].filter((one) => one / view.scale < nx / 3).pop() || 0.1;
+    const text = Math.min(nx, ny) / 26, wide = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60].filter((one) => one / view.scale < nx / 3).pop() || 0.1;
     const left = 0.06 * nx, base = 0.94 * ny, arrow = 0.09 * Math.min(nx, ny), from = [0.86 * nx, 0.16 * ny];
     const tipOf = (vector) => [from[0] + arrow * vector[0], from[1] + arrow * vector[1]];
     const mark = (vector, letter) => [h("line", { x1: from[0], y1: from[1], x2: tipOf(vector)[0], y2: tipOf(vector)[1], class: "mark" }),
@@ -183,10 +183,27 @@ const Site = (() => {
       h("ellipse", { cx: 0.93 * nx, cy: 0.93 * ny, rx: view.beam[0] / 2, ry: view.beam[1] / 2, transform: `rotate(${view.beam[2]} ${0.93 * nx} ${0.93 * ny})`, class: "beam" })];
   }
 
+  const TITLES = { image: "Image", residual: "Without compact sources", probability: "Probability of diffuse emission" };
+  const caption = (kind) => TITLES[kind] + (kind === "probability" ? "" : ", mJy/beam");
+
+  /** The colour bar of a picture. */
+  function bar(view, kind) {
+    const ticks = kind === "probability" ? [[0, "0"], [0.5, "0.5"], [1, "1"]] : brightness(view.range);
+    return h("div", { class: `bar ${kind === "probability" ? "cividis" : "inferno"}` }, h("i"),
+      ticks.map(([part, text]) => h("span", { style: `left:${100 * part}%` }, text)));
+  }
+
+  // Where values are on an asinh scale of softness 0.1.
+  function brightness([low, high]) {
+    const part = (value) => Math.asinh((value - low) / (high - low) / 0.1) / Math.asinh(10);
+    const nice = (value) => { const power = 10 ** Math.floor(Math.log10(value)); return [1, 2, 5].map((one) => one * power).filter((one) => one <= value).pop(); };
+    return [0, nice(0.25 * high), nice(high)].filter((one, i, all) => all.indexOf(one) === i).map((value) => [part(value), String(Number(value.toPrecision(2)))]);
+  }
+
   /** A part of an address as text; as it is where it is none. */
   function decoded(part) {
     try { return decodeURIComponent(part); } catch { return part; }
   }
 
-  return { load, need, decoded, list, h, number, unit, position, bytes, marks, badge, kindOf, SHAPES, flagName, raised };
+  return { load, need, decoded, list, h, number, unit, position, bytes, marks, TITLES, caption, bar, badge, kindOf, SHAPES, flagName, raised };
 })();

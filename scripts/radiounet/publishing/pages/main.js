@@ -7,15 +7,19 @@
 
   async function overview(main) {
     const run = await Site.need("run"), clusters = await Site.list("clusters");
-    const counts = new Map();
-    for (let row = 0; row < clusters.count; row++) counts.set(clusters.className(row), (counts.get(clusters.className(row)) || 0) + 1);
+    const classes = (list) => [...Catalogue.counts(list)].sort((a, b) => b[1] - a[1]).map(([name, count]) =>
+      h("a", { href: `#/${list.kind}?class=${encodeURIComponent(name)}` }, Site.badge(name), ` ${Site.kindOf(name)[2]}, ${count.toLocaleString("en")}`));
     const done = run.mosaics.filter((one) => one.state === "done").length, bad = run.mosaics.filter((one) => one.state === "rejected").length;
     const figure = (value, text, href) => h("a", { class: "figure", href }, h("b", null, value.toLocaleString("en")), h("span", null, text));
     const sky = h("div");
     const rows = Catalogue.select(clusters, new URLSearchParams()).filter((row) => clusters.at("p_diffuse", row) !== null).slice(0, 8);
-    const islands = h("button", { type: "button", class: "plain", onclick: async (event) => {
-      event.target.disabled = true;
-      map.islands = await Site.list("islands");
+    const key = h("span", { class: "legend", hidden: true });
+    const islands = h("button", { type: "button", class: "plain", onclick: async () => {
+      const list = await Site.list("islands");
+      map.islands = map.islands ? null : list;
+      key.replaceChildren("Islands, smaller:", ...classes(list));
+      key.hidden = !map.islands;
+      islands.textContent = map.islands ? "Hide islands" : "Show islands";
       map.draw();
     } }, "Show islands");
     main.replaceChildren(
@@ -23,10 +27,9 @@
       h("div", { class: "figures" }, figure(done, done === 1 ? "mosaic" : "mosaics", "#/run"), figure(run.counts.clusters, run.counts.clusters === 1 ? "cluster" : "clusters", "#/clusters"),
         figure(run.counts.islands, run.counts.islands === 1 ? "island" : "islands", "#/islands"), figure(run.rejected.length, "rejected", "#/rejected")),
       h("section", null, h("h2", null, "Sky"), sky,
-        h("p", { class: "legend" }, [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) =>
-          h("a", { href: `#/clusters?class=${encodeURIComponent(name)}` }, Site.badge(name), ` ${Site.kindOf(name)[2]}, ${count.toLocaleString("en")}`)),
+        h("p", { class: "legend" }, classes(clusters),
           h("span", { class: "swatch done" }, "mosaic"), bad ? h("span", { class: "swatch rejected" }, "rejected") : null,
-          run.counts.islands ? islands : null)),
+          run.counts.islands ? [islands, key] : null)),
       rows.length ? h("section", null, h("h2", null, "Most probable clusters"), h("div", { class: "cards" }, rows.map((row) => Catalogue.card(clusters, row)))) : "");
     const map = new SkyMap.Map(sky, run, clusters);
   }

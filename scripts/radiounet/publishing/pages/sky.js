@@ -34,7 +34,7 @@ const SkyMap = (() => {
       let last = null;
       for (const [ra, dec] of places) {
         const p = this.project(ra, dec);
-        if (p && last && (last[index] - at) * (p[index] - at) <= 0 && Math.hypot(p[0] - last[0], p[1] - last[1]) < this.width / 2) {
+        if (p && last && (last[index] - at) * (p[index] - at) <= 0 && !this.seam(last, p) && Math.hypot(p[0] - last[0], p[1] - last[1]) < this.width / 2) {
           const part = p[index] === last[index] ? 0 : (at - last[index]) / (p[index] - last[index]);
           return last[1 - index] + part * (p[1 - index] - last[1 - index]);
         }
@@ -47,17 +47,21 @@ const SkyMap = (() => {
     get b() { return Math.min(2, Math.max(1, this.fov / 120)); }
     get tilt() { return this.dec * (2 - this.b); }
 
+    // Whether the edge of the map lies between two places; Lambert's projection has none.
+    seam(p, q) { return this.b > 1 && Math.abs(p[2] - q[2]) > Math.PI; }
+
+    // Place on the canvas, and longitude in the turned frame, whose 180 deg are the edge of the map.
     project(ra, dec) {
       let lon = (ra - this.ra) * RAD;
       lon = Math.atan2(Math.sin(lon), Math.cos(lon));
       const t = this.tilt * RAD, d = dec * RAD;
       const x = Math.cos(d) * Math.cos(lon), y = Math.cos(d) * Math.sin(lon), z = Math.sin(d);
       const up = z * Math.cos(t) - x * Math.sin(t), forward = x * Math.cos(t) + z * Math.sin(t);
-      const l = Math.atan2(y, forward) / this.b, c = Math.sqrt(Math.max(0, 1 - up * up));
+      const turned = Math.atan2(y, forward), l = turned / this.b, c = Math.sqrt(Math.max(0, 1 - up * up));
       const k = 1 + c * Math.cos(l);
       if (k < 1e-4) return null;
       const f = Math.sqrt(2 / k) * this.scale;
-      return [this.width / 2 - this.b * c * Math.sin(l) * f, this.height / 2 - up * f];
+      return [this.width / 2 - this.b * c * Math.sin(l) * f, this.height / 2 - up * f, turned];
     }
 
     fit() {
@@ -114,7 +118,7 @@ const SkyMap = (() => {
       c.beginPath();
       for (const [ra, dec] of places) {
         const p = this.project(ra, dec);
-        const jump = !p || !last || Math.hypot(p[0] - last[0], p[1] - last[1]) > Math.max(this.width, this.scale) / 2;
+        const jump = !p || !last || (!close && this.seam(last, p)) || Math.hypot(p[0] - last[0], p[1] - last[1]) > Math.max(this.width, this.scale) / 2;
         if (p) c[jump ? "moveTo" : "lineTo"](p[0], p[1]);
         if (jump && last && close) return false;
         last = p;
@@ -132,20 +136,25 @@ const SkyMap = (() => {
       const step = [30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1].find((one) => this.fov / one >= 3.5) || 0.1;
       const fine = Math.min(step / 10, 3);
       const steps = (from, to, by) => Array.from({ length: Math.round((to - from) / by) + 1 }, (_, i) => from + i * by);
+      const between = (from, to, by) => { // even steps, which end where they should
+        const count = Math.ceil((to - from) / by);
+        return Array.from({ length: count + 1 }, (_, i) => from + ((to - from) * i) / count);
+      };
       const all = this.fov > 100;
       const decs = all ? [-60, -30, 0, 30, 60] : steps(Math.ceil((this.dec - this.fov) / step) * step, this.dec + this.fov, step).filter((d) => Math.abs(d) < 89.99);
-      const widen = Math.min(180, this.fov / Math.max(0.05, Math.cos(Math.min(85, Math.abs(this.dec)) * RAD)));
-      const raStep = all ? 30 : step * Math.max(1, Math.round(1 / Math.max(0.1, Math.cos(this.dec * RAD))));
+      // all right ascensions where a pole may be seen
+      const widen = Math.abs(this.dec) + this.fov > 89 ? 180 : Math.min(180, this.fov / Math.cos(this.dec * RAD));
+      const raStep = all ? 30 : [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30].find((one) => one >= 0.99 * step / Math.max(1e-3, Math.cos(this.dec * RAD))) || 45;
       const ras = all ? steps(0, 330, 30) : steps(Math.ceil((this.ra - widen) / raStep) * raStep, this.ra + widen, raStep);
       const [low, high] = all ? [-90, 90] : [Math.max(-90, this.dec - this.fov), Math.min(90, this.dec + this.fov)];
-      const meridian = (ra) => steps(low, high, Math.max(fine, (high - low) / 200)).map((d) => [ra, d]);
-      const parallel = (dec) => steps(this.ra - widen + 0.001, this.ra + widen - 0.001, Math.max(fine, widen / 200)).map((a) => [a, dec]);
+      const meridian = (ra) => between(low, high, Math.max(fine, (high - low) / 200)).map((d) => [ra, d]);
+      const parallel = (dec) => between(this.ra - widen + 0.001, this.ra + widen - 0.001, Math.max(fine, widen / 200)).map((a) => [a, dec]);
       for (const ra of ras) { this.line(meridian(ra)); c.stroke(); }
       for (const dec of decs) { this.line(parallel(dec)); c.stroke(); }
       if (all) for (const side of [-179.999, 179.999]) { this.line(steps(-90, 90, 2).map((d) => [this.ra + side, d])); c.stroke(); }
       const places = Math.max(0, -Math.floor(Math.log10(step)));
       const degrees = (value) => `${value.toFixed(places).replace("-", "−")}°`;
-      // the whole sky has its labels along its middle; else a line has it where it meets the edge
+      // the whole sky has its labels along its middle, hours below the line and degrees above it; else a line has it where it meets the edge
       c.textAlign = "center";
       const bottom = this.height - 6;
       const named = new Map();
@@ -155,7 +164,7 @@ const SkyMap = (() => {
         const free = [...named.values()].every((x) => Math.abs(x - p[0]) > 40);
         if (p && p[0] !== null && p[0] > 20 && p[0] < this.width - 20 && !named.has(turned) && free) {
           named.set(turned, p[0]);
-          c.fillText(all ? `${turned / 15}ʰ` : degrees(turned), p[0], p[1] - 4);
+          c.fillText(all ? `${turned / 15}ʰ` : degrees(turned), p[0], p[1] + (all ? 12 : -4));
         }
       }
       c.textAlign = "left";
@@ -183,10 +192,11 @@ const SkyMap = (() => {
       }
     }
 
-    points(list, faint) {
+    points(list, small) {
       const c = this.context, { ra_deg, dec_deg } = list.columns;
       const paths = new Map();
-      const size = faint ? 2 : this.fov > 100 && list.count > 500 ? 3 : this.fov > 60 ? 4 : 5.5;
+      const full = this.fov > 100 && this.clusters.count > 500 ? 3 : this.fov > 60 ? 4 : 5.5;
+      const size = small ? Math.max(2.5, 0.65 * full) : full;
       // what hosts nothing is drawn first, so that candidates lie above it
       const order = Array.from({ length: list.count }, (_, row) => row);
       const rank = (row) => (/R[HR]/.test(list.className(row)) ? 2 : list.className(row) === "U" ? 1 : 0);
@@ -200,7 +210,7 @@ const SkyMap = (() => {
         c.save();
         c.translate(p[0] - size, p[1] - size);
         c.scale(size / 8, size / 8);
-        c.globalAlpha = faint ? 0.55 : 0.92;
+        c.globalAlpha = 0.9;
         c.fillStyle = colour;
         c.fill(paths.get(shape), "evenodd");
         c.restore();

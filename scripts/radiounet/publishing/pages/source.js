@@ -2,7 +2,7 @@
 "use strict";
 
 const Source = (() => {
-  const { h, marks, number, unit } = Site;
+  const { h, TITLES, caption, bar, marks, number, unit } = Site;
   const GROUPS = [
     ["Limits", /^(flux_(50|90)|relic_flux_(50|90)|bruno|upper_limit|limit_)/],
     ["Exponential fit", /^fit_/],
@@ -17,7 +17,6 @@ const Source = (() => {
   ];
   const ORDER = ["Detection", "Flux density", "Size and shape", "Cluster", "Halo candidate", "Relic candidate", "Exponential fit", "Limits", "Compact sources", "Data"];
   const ELSEWHERE = new Set(["name", "class", "reason", "note", "ra_deg", "dec_deg", "other_names", "islands", "mosaic", "limit_note"]);
-  const TITLES = { image: "Image", residual: "Without compact sources", probability: "Probability of diffuse emission" };
   const LAYERS = [["islands", "mask"], ["contours", "contours"], ["r500", "R500"], ["fit", "fit"], ["marks", "scale"]];
   const hidden = new Set();
 
@@ -48,24 +47,10 @@ const Source = (() => {
     return h("svg", { viewBox: `0 0 ${nx} ${ny}`, "aria-hidden": "true" }, parts);
   }
 
-  function bar(view, kind) {
-    const ticks = kind === "probability" ? [[0, "0"], [0.5, "0.5"], [1, "1"]] : brightness(view.range);
-    return h("div", { class: `bar ${kind === "probability" ? "cividis" : "inferno"}` }, h("i"),
-      ticks.map(([part, text]) => h("span", { style: `left:${100 * part}%` }, text)),
-      null);
-  }
-
-  // Where values are on an asinh scale of softness 0.1.
-  function brightness([low, high]) {
-    const part = (value) => Math.asinh((value - low) / (high - low) / 0.1) / Math.asinh(10);
-    const nice = (value) => { const power = 10 ** Math.floor(Math.log10(value)); return [1, 2, 5].map((one) => one * power).filter((one) => one <= value).pop(); };
-    return [0, nice(0.25 * high), nice(high)].filter((one, i, all) => all.indexOf(one) === i).map((value) => [part(value), String(Number(value.toPrecision(2)))]);
-  }
-
   function pictures(list, row, entry) {
     const { view, row: cells } = entry;
     if (!view) return h("p", { class: "empty" }, cells.note ? `No picture: ${cells.note}` : "No picture: the image or the cut-out was not there when this site was made.");
-    const panels = Object.keys(TITLES).map((kind) => h("figure", null, h("figcaption", null, TITLES[kind], kind === "probability" ? "" : ", mJy/beam"),
+    const panels = Object.keys(TITLES).map((kind) => h("figure", null, h("figcaption", null, caption(kind)),
       h("div", { class: "panel", style: `aspect-ratio:${view.size[0]}/${view.size[1]}` },
         h("img", { src: list.file(row, "pictures", `${kind}.jpg`), alt: `${TITLES[kind]} of ${list.at("name", row)}`, width: view.size[0], height: view.size[1] }),
         over(view, cells, kind)), bar(view, kind)));
