@@ -119,7 +119,7 @@ IMAGES = ("--held-out-pairs", "h.fits", "--calibration-pairs", "c.fits", "--name
     ("verb", "options"),
     [
         *(("train", (f"--{name}", "2")) for name in ("fields", "calibrate", "max-false-per-deg2", "compare")),
-        ("train", ("--held-out", "2")),
+        *(("train", (f"--{name}", "2")) for name in ("held-out", "tile-px", "core-px")),
         *(("evaluate", (f"--{name}", "2")) for name in ("fields", "calibrate", "steps", "truth-snr")),
         ("evaluate", ("--pixel-arcsec", "6", "--beam-arcsec", "25")),
         ("evaluate", ("--initial", "lotss-unet", "--frozen-layers", "20")),
