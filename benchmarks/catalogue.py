@@ -21,8 +21,8 @@ from radiounet.images.gaussian import FWHM_AREA
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, grid_wcs, read_plane
 from radiounet.images.noise import local_rms
+from radiounet.measuring.apertures import box_around
 from radiounet.measuring.cluster_sources import ClusterSources
-from radiounet.measuring.clusters import box_around
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.islands import measure_islands

@@ -120,7 +120,7 @@ def require_sane_axes(header: fits.Header, path: str | Path) -> tuple[int, ...]:
 def require_sane_scale(header: fits.Header, path: str | Path) -> None:
     """Raise `BrightnessError` unless what scales the numbers of an image is a number itself."""
     for key in ("BSCALE", "BZERO"):
-        if key in header and not _is_number(header[key]):
+        if key in header and not is_number(header[key]):
             raise BrightnessError(f"{path}: {key} is {header[key]!r}, not a finite number")
     if isinstance(header.get("BLANK"), str) and header.get("BITPIX", 0) > 0:
         raise BrightnessError(f"{path}: BLANK is {header['BLANK']!r}; among integers it must be one")
@@ -256,7 +256,7 @@ def _sky_value(header: fits.Header, key: str, kind: str) -> str | float | None:
         return str(header[key]).strip().upper()
     if key in ("EQUINOX", "EPOCH"):
         return _equinox(header, key, kind)
-    if key == "MJD-OBS" and not _is_number(header[key]):
+    if key == "MJD-OBS" and not is_number(header[key]):
         return None
     return _number(header, key)
 
@@ -265,7 +265,7 @@ def _equinox(header: fits.Header, key: str, kind: str) -> float | None:
     """Year of an equinox, which some write as text, ``J2000``."""
     system = str(header.get("RADESYS", header.get("RADECSYS", ""))).strip().upper()
     if kind[:4] in ("GLON", "SLON") or system == "ICRS":
-        return header[key] if _is_number(header[key]) else None
+        return header[key] if is_number(header[key]) else None
     year = YEAR.fullmatch(str(header[key]).strip().upper())
     if isinstance(header[key], str) and year:
         # without a system the year says which it is
@@ -307,12 +307,13 @@ def _number(header: fits.Header, key: str) -> float | int:
     if key not in header:
         raise CelestialError(f"there is no {key}")
     value = header[key]
-    if not _is_number(value):
+    if not is_number(value):
         raise CelestialError(f"{key} is {value!r}, not a finite number")
     return value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether the value of a card is a finite number, be it an integer."""
     return not isinstance(value, bool) and isinstance(value, int | float) and bool(np.isfinite(float(value)))
 
 

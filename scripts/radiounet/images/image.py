@@ -33,6 +33,7 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
+from radiounet.images.headers import is_number
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
@@ -259,9 +260,9 @@ def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:
     if given == [None, None]:
         return beam
     angle = header.get("RESBPA", 0.0)  # older versions did not write it
-    if not all(isinstance(one, float) and 0 < one * 3600 < np.inf for one in given):
+    if not all(is_number(one) and 0 < one * 3600 < np.inf for one in given):
         raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
-    if not (isinstance(angle, float) and np.isfinite(angle)):
+    if not is_number(angle):
         raise BeamError(f"{path}: RESBPA {angle} deg is no angle")
     return Beam(given[0] * 3600, given[1] * 3600, angle)
 

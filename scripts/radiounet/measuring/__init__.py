@@ -4,6 +4,7 @@ Uses `radiounet.network` and the rooms below it, not `radiounet.simulation`.
 """
 
 __all__ = [
+    "apertures",
     "catalogue",
     "catalogue_files",
     "cluster_sources",

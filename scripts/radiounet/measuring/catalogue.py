@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -85,7 +85,7 @@ def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str
     A note names those that it does not have.
     """
     prints = table.meta.get("island_footprints", {})
-    kept = {name: _kept_name(name, pixels, names) for name, pixels in prints.items()}
+    kept = {name: names.same(name, [*map(int, pixels.split())]) for name, pixels in prints.items()}
     named = re.compile("|".join(map(re.escape, kept)))
     rows = []
     for row in table.rows:
@@ -98,14 +98,6 @@ def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str
         held = "; ".join(one for one in listed if one in catalogued)
         rows.append(row | {"reason": reason, "islands": held, "note": join_notes(row["note"], why)})
     return MosaicTable(rows, table.meta)
-
-
-def _kept_name(name: str, footprint: str, names: Names) -> str:
-    """Name of the island that stays and shares most of a footprint; the given one where none does."""
-    shares = Counter(one for pixel in map(int, footprint.split()) for one in names.get(pixel, ()))
-    if name in shares or not shares:
-        return name
-    return min(shares, key=lambda one: (-shares[one], one))
 
 
 def _rows(table: Table) -> list[dict]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from radiounet.images.background import background_arcmin
-from radiounet.images.geometry import pixel_areas_arcsec2, pixel_scales_arcsec, to_pixels, to_sky
+from radiounet.images.geometry import pixel_areas_arcsec2, to_sky
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import Plane, StoredImage
 from radiounet.images.origins import check_maps, maps_provenance
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
+from radiounet.measuring.apertures import box_around, mask_differences
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
 from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
 from radiounet.measuring.components import CompactFiles
@@ -34,7 +34,6 @@ from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
-BORDER_PX = 32
 LEAST_COVERAGE = 0.8
 COVERAGE_SEEN = 0.02
 """Part of R500 that other mosaics show beyond its own without a note: pixels at the border of R500."""
@@ -127,12 +126,8 @@ class ClusterMeter:
         beam-averaged probability where the card has no calibration); an aperture
         without data has NaN, and no cut-out.
         """
-        parts = {
-            name: part
-            for name, one in self._mosaics.items()
-            if (part := self._collect(cluster, name, one)) is not None
-        }
-        one = _join(list(parts.values()))
+        parts = [self._collect(cluster, name, one) for name, one in self._mosaics.items()]
+        one = _join([part for part in parts if part is not None])
         full = np.pi * cluster.r500_arcmin**2
         p_beam_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
@@ -161,7 +156,7 @@ class ClusterMeter:
             share = self._options.host_share
             p_diffuse = float(self._host_calibration.probability(features[None], share)[0])
         row["p_diffuse"] = p_diffuse
-        own, masked = self._own_aperture(cluster)
+        own = self._own_coverage(cluster)
         box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not own > 0:
             why = "its own mosaic has no data inside R500"
@@ -174,36 +169,24 @@ class ClusterMeter:
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover only the {100 * own:.0f} % of R500 on its own mosaic"
             row["note"] = join_notes(str(row["note"]), why)
-        if masked.size and not one.in_mask.any():
-            owners = ", ".join(name for name in self._mosaics if self._survey.owned(name, *masked).any())
-            why = f"inside R500 the mask of {mosaic} holds emission, but only on the sky of others "
-            why += f"({owners or 'none of this run'}), whose masks do not"
-            row["note"] = join_notes(str(row["note"]), why)
-        if one.in_mask.any() and not masked.size:
-            owners = ", ".join(name for name, part in parts.items() if part.in_mask.any())
-            why = f"inside R500 only the mask of {owners} holds emission: flux densities and islands are of "
-            row["note"] = join_notes(str(row["note"]), f"{why}{mosaic}")
+        differences = mask_differences(self._survey, self._mosaics, mosaic, cluster)
+        row["note"] = join_notes(str(row["note"]), *differences)
         return row, StoredCutout.of(cutout, pixels)
 
-    def _own_aperture(self, cluster: Cluster) -> tuple[float, np.ndarray]:
-        """Part of the aperture for which the cluster's own mosaic has data, whoever owns it.
-
-        And the right ascensions and declinations that its mask holds there, ``[2, pixel]``.
-        """
-        part, nowhere = box_around(self._plane, cluster), np.empty((2, 0))
+    def _own_coverage(self, cluster: Cluster) -> float:
+        """Part of the aperture for which the cluster's own mosaic has data, whoever owns it."""
+        part = box_around(self._plane, cluster)
         if part is None:
-            return 0.0, nowhere
+            return 0.0
         y, x = np.nonzero(np.isfinite(self._plane.data[part]))
         y, x = y + part[0].start, x + part[1].start
         if not y.size:
-            return 0.0, nowhere
+            return 0.0
         ra, dec = to_sky(self._plane.wcs, x, y)
         inside = np.hypot(*offset_arcmin(cluster, ra, dec)) <= cluster.r500_arcmin
         area = self._plane.relative_area(y[inside], x[inside]).sum() if inside.any() else 0.0
-        masked = inside & (self._own.mask[y, x] == 1)
         full = np.pi * cluster.r500_arcmin**2
-        places = np.stack([ra[masked], dec[masked]])
-        return float(area * (self._plane.pixel_arcsec / 60) ** 2 / full), places
+        return float(area * (self._plane.pixel_arcsec / 60) ** 2 / full)
 
     def _features(self, one: _Aperture, r500_arcmin: float, coverage: float, galactic: bool) -> np.ndarray:
         return measure_aperture(
@@ -255,25 +238,6 @@ def _join(parts: Sequence[_Aperture]) -> _Aperture:
         return _Aperture(empty, empty, empty, np.empty(0, bool), places, empty, empty)
     names = [field.name for field in fields(_Aperture)]
     return _Aperture(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
-
-
-def box_around(
-    plane: Plane | StoredImage, cluster: Cluster, reach: float = 1.1
-) -> tuple[slice, slice] | None:
-    """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
-    x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
-    if not (np.isfinite(x) and np.isfinite(y)):
-        return None
-    shortest = pixel_scales_arcsec(plane.wcs, x, y)[1]
-    if not shortest > 0:  # off the sky half a pixel on
-        return None
-    half = reach * cluster.r500_arcmin * 60 / shortest + BORDER_PX
-    ny, nx = plane.data.shape
-    rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
-    columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return None
-    return rows, columns
 
 
 def _hint_at_hours(clusters: Sequence[Cluster], units: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Islands that several mosaics show of the same emission."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -10,8 +11,43 @@ from scipy.sparse.csgraph import connected_components
 
 from radiounet.measuring.mosaic_tables import MosaicTable
 
-# by HEALPix pixel of footprints: names of the islands there that stay
-Names = dict[int, set[str]]
+
+@dataclass
+class Names:
+    """Names of the islands that stay.
+
+    Attributes
+    ----------
+    at : dict
+        By HEALPix pixel of footprints: names of the islands there.
+    sizes : dict
+        Pixels of the footprint of each.
+    """
+
+    at: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, footprint: Collection[int]) -> None:
+        """Add an island."""
+        self.sizes[name] = len(footprint)
+        for pixel in footprint:
+            self.at[pixel].add(name)
+
+    def same(self, name: str, footprint: Collection[int]) -> str:
+        """Name of the island that is the same as a given one; that of the given one where none is.
+
+        Of several, the one that shares most of the footprint.
+        """
+        shares = Counter(one for pixel in footprint for one in self.at.get(pixel, ()))
+        found = {one for one, share in shares.items() if _is_same(share, len(footprint), self.sizes[one])}
+        if name in found or not found:
+            return name
+        return min(found, key=lambda one: (-shares[one], one))
+
+
+def _is_same(shared: int, one: int, other: int) -> bool:
+    """Whether islands with footprints of two sizes are the same: they share half of the smaller one."""
+    return 2 * shared >= min(one, other)
 
 
 def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], Names]:
@@ -39,8 +75,8 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     -------
     tables : list of MosaicTable
         Without the islands that were dropped.
-    names : dict
-        By HEALPix pixel of footprints: names of the islands there that stay.
+    names : Names
+        Of the islands that stay.
     """
     where = [(number, row) for number, table in enumerate(tables) for row in range(len(table.rows))]
     prints = [
@@ -53,13 +89,12 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
     owned = [row["owned_fraction"] * row["area_arcmin2"] for row in rows]
     mosaics = [number for number, _ in where]
     kept: dict[int, list[int]] = defaultdict(list)
-    names: Names = defaultdict(set)
+    names = Names()
     for group in _groups(_same_islands(where, prints, parents)):
         for island in _keep(group, mosaics, prints, owned):
             number, row = where[island]
             kept[number].append(row)
-            for pixel in prints[island]:
-                names[pixel].add(rows[island]["name"])
+            names.add(rows[island]["name"], prints[island])
     left = [
         MosaicTable([table.rows[row] for row in sorted(kept[number])], table.meta)
         for number, table in enumerate(tables)
@@ -129,7 +164,7 @@ def _same_islands(
         for pair in combinations(islands, 2)
         if where[pair[0]][0] != where[pair[1]][0]
     )
-    same = [p for p, count in shared.items() if count >= 0.5 * min(len(prints[p[0]]), len(prints[p[1]]))]
+    same = [pair for pair, count in shared.items() if _is_same(count, *(len(prints[one]) for one in pair))]
     first_of: dict[tuple[int, str], int] = {}
     for island, ((number, _), parent) in enumerate(zip(where, parents, strict=True)):
         same.append((first_of.setdefault((number, parent), island), island))

@@ -15,7 +15,7 @@ from radiounet.images.image import Plane, StoredImage, open_plane
 from radiounet.images.provenance import provenance
 from radiounet.images.words import printable
 from radiounet.images.writing import write_extensions
-from radiounet.measuring.clusters import box_around
+from radiounet.measuring.apertures import box_around
 from radiounet.measuring.components import COMPACT_BEAMS
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.settings.archive import DownloadOptions

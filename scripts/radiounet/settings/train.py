@@ -128,7 +128,7 @@ OF_EVALUATION = ("tile_px", "core_px", "max_false_per_deg2", "compare")
 OF_TRAINING = tuple(
     name
     for name in TrainOptions.model_fields
-    if name not in ("fields", "calibrate", "held_out", "max_false_per_deg2", "compare")
+    if name not in (*OF_EVALUATION, "fields", "calibrate", "held_out")
 )
 """Options that a training takes; the others are of evaluation, or numbers of simulated images."""
 

@@ -184,7 +184,9 @@ class HealpixCells(Cells):
                 f"which is coarser than its cells of nside {self.nside}"
             )
         wide = moc.union(moc).add_neighbours()  # a new one: add_neighbours changes its own
-        nested = np.asarray(wide.degrade_to_order(order).flatten()).astype(np.int64)
+        if moc.max_order > order:  # mocpy warns where the orders are the same
+            wide = wide.degrade_to_order(order)
+        nested = np.asarray(wide.flatten()).astype(np.int64)
         return sorted(int(pixel) for pixel in healpy.nest2ring(self.nside, nested))
 
     def owner(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:

@@ -174,6 +174,14 @@ def test_half_a_resolution_is_refused(tmp_path, cards):
         read_plane(write(tmp_path / "a.fits", BMAJ=20 / 3600, BMIN=20 / 3600, **cards))
 
 
+def test_a_resolution_may_be_of_integers(tmp_path):
+    cards = {"RESBMAJ": 2, "RESBMIN": 1, "RESBPA": 30}
+    path = write(tmp_path / "a.fits", BMAJ=20 / 3600, BMIN=20 / 3600, **cards)
+    assert read_plane(path).resolution == Beam(7200, 3600, 30)
+    with pytest.raises(BeamError, match="RESBPA True deg is no angle"):
+        read_plane(write(tmp_path / "b.fits", BMAJ=20 / 3600, BMIN=20 / 3600, **cards | {"RESBPA": True}))
+
+
 @pytest.mark.parametrize(("text", "beam"), [("20,15,-30", Beam(20, 15, -30)), ("6", Beam(6, 6))])
 def test_a_beam_in_words(text, beam):
     assert Beam.from_text(text) == beam

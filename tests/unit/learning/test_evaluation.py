@@ -367,8 +367,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert told.pop("options") == OPTIONS.model_dump(mode="json") | {"initial": other}
     assert told == {
         **{key: about[key] for key in ("pairs", "initial", "backend", "devices", "wall_time_s")},
-        "command": "radiounet train --widths 4 8 --tile-px 64 --core-px 32 --truth-snr 0.3"
-        f" --initial {other}",
+        "command": f"radiounet train --widths 4 8 --truth-snr 0.3 --initial {other}",
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
         "parameters": network.count_params(),

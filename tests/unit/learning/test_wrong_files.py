@@ -120,6 +120,7 @@ IMAGES = ("--held-out-pairs", "h.fits", "--calibration-pairs", "c.fits", "--name
     [
         *(("train", (f"--{name}", "2")) for name in ("fields", "calibrate", "max-false-per-deg2", "compare")),
         *((verb, ("--held-out", "2")) for verb in ("train", "evaluate")),
+        *(("train", (f"--{name}", "2")) for name in ("tile-px", "core-px")),
         *(("evaluate", (f"--{name}", "2")) for name in ("fields", "calibrate", "steps", "truth-snr")),
         ("evaluate", ("--pixel-arcsec", "6", "--beam-arcsec", "25")),
         ("evaluate", ("--initial", "lotss-unet", "--frozen-layers", "20")),

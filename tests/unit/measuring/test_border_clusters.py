@@ -18,30 +18,48 @@ from stages import MEASURE, SEGMENTATION
 
 N_PX = 400
 SURVEY = Survey(DR2, [Mosaic("west", 150.15, 35.0, N_PX), Mosaic("east", 149.85, 35.0, N_PX)])
-HALO = unit_vectors(149.972, 35.0)
-"""In the cell of east; the cluster's centre lies in that of west."""
+HALO = (149.972, 35.0, 1.2)
+"""Position and radius in arcmin: in the cell of east; the cluster's centre lies in that of west."""
+SPECK = (150.03, 35.0, 0.5)
+"""In the cell of west, 2.9' from the halo: farther from it than two beams."""
+MISSING = (
+    "not in the catalogue of islands, as no mosaic lists it in its own cell: RUN J095953.2+350000 on west"
+)
+ONLY_WEST = "inside R500 only the mask of west holds emission on sky that belongs to east, "
+ONLY_EAST = (
+    "inside R500 only the mask of east holds emission on part of its sky: flux densities and islands are of "
+    "west"
+)
 
 
-def catalogues(folder, masking):
-    """Merge the tables of both mosaics, of which those that are `masking` have a halo in their mask."""
+def arcmin_from(wcs, ra_deg, dec_deg):
+    """Distances of the pixels, ``[y, x]``."""
+    y, x = np.indices((N_PX, N_PX))
+    places = unit_vectors(*wcs.wcs_pix2world(x.ravel(), y.ravel(), 0))
+    return 60 * separation_deg(unit_vectors(ra_deg, dec_deg), places).reshape(N_PX, N_PX)
+
+
+def catalogues(folder, west=(), east=(), made=("west", "east"), blank=()):
+    """Merge the tables of mosaics that have discs in their masks; `blank` ones have no data at the halo."""
     (folder / "in.csv").write_text("name,ra,dec,z,M500\nC,150.002,35,0.2,3\n")
-    products = {}
-    for seed, (name, place) in enumerate(SURVEY.mosaics.items()):
-        wcs = grid_wcs(place.ra_deg, place.dec_deg, N_PX, 4.5)
-        y, x = np.indices((N_PX, N_PX))
-        places = unit_vectors(*wcs.wcs_pix2world(x.ravel(), y.ravel(), 0))
-        away = 60 * separation_deg(HALO, places).reshape(N_PX, N_PX)
+    products, discs = {}, {"west": west, "east": east}
+    for seed, name in enumerate(made):
+        wcs = grid_wcs(SURVEY.mosaics[name].ra_deg, SURVEY.mosaics[name].dec_deg, N_PX, 4.5)
+        away = arcmin_from(wcs, *HALO[:2])
         noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(away.shape), 1.9)
         data = (1e-4 * noise / noise.std() + 6e-4 * np.exp(-away / 0.6)).astype(np.float32)
-        mask = (away < 1.2) & (name in masking)
+        data[(away < 2) & (name in blank)] = np.nan
+        mask = np.zeros(away.shape, bool)
+        for *place, radius in discs[name]:
+            mask |= arcmin_from(wcs, *place) < radius
         paths = [str(folder / f"{name}.{kind}.fits") for kind in ("image", "probability", "mask")]
         write_products(paths, Plane(data, wcs, Beam(20, 20)), np.where(mask, 0.6, 0.01), mask)
         find_islands(*paths, SURVEY, name, MEASURE, str(folder / f"{name}.islands.ecsv"))
         products[name] = MosaicProducts(name, *paths)
     for name in products:
         ordered = [products[name], *(one for one in products.values() if one.name != name)]
-        made = str(folder / f"{name}.clusters.ecsv"), str(folder / f"{name}.cutouts.fits")
-        measure_clusters(str(folder / "in.csv"), SURVEY, name, ordered, SEGMENTATION.model, MEASURE, *made)
+        files = str(folder / f"{name}.clusters.ecsv"), str(folder / f"{name}.cutouts.fits")
+        measure_clusters(str(folder / "in.csv"), SURVEY, name, ordered, SEGMENTATION.model, MEASURE, *files)
     tables = {
         kind: [read_mosaic_table(kind, folder / f"{name}.{kind}.ecsv") for name in products]
         for kind in ("islands", "clusters")
@@ -52,31 +70,73 @@ def catalogues(folder, masking):
 
 
 def test_a_halo_that_only_the_own_mosaic_shows_on_the_sky_of_a_neighbour(tmp_path):
-    islands, cluster = catalogues(tmp_path, ["west"])
+    islands, cluster = catalogues(tmp_path, west=[HALO])
     assert islands == []
     assert (cluster["mask_fraction"], cluster["islands"], cluster["island_count"]) == (0, "", 1)
     assert cluster["flux_mjy"] > 0
-    assert cluster["note"] == (
-        "inside R500 the mask of west holds emission, but only on the sky of others (east), whose masks do "
-        "not; not in the catalogue of islands, as no mosaic lists it in its own cell: RUN J095953.2+350000 "
-        "on west"
-    )
+    assert cluster["note"] == f"{ONLY_WEST}whose mask is empty there; {MISSING}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"made": ["west"]}, "whose mask was not used"),
+        ({"blank": ["east"]}, "which has no data there"),
+        ({"east": [SPECK]}, "whose mask is empty there"),  # on sky that is not its own
+        ({"east": [(149.972, 34.97, 0.5)]}, "whose mask is empty there"),  # 1.8' south of the halo
+    ],
+)
+def test_a_note_says_what_the_owner_of_the_sky_lacks(tmp_path, changes, why):
+    _, cluster = catalogues(tmp_path, west=[HALO], **changes)
+    (note,) = [one for one in cluster["note"].split("; ") if one.startswith(ONLY_WEST)]
+    assert note == ONLY_WEST + why
 
 
 def test_a_halo_that_only_the_neighbour_shows(tmp_path):
-    islands, cluster = catalogues(tmp_path, ["east"])
+    islands, cluster = catalogues(tmp_path, east=[HALO])
     assert islands == ["RUN J095953.2+350000"]
     assert (cluster["class"], cluster["islands"], cluster["island_count"]) == ("NDE", "", 0)
     assert cluster["mask_fraction"] > 0
-    assert cluster["note"] == (
-        "inside R500 only the mask of east holds emission: flux densities and islands are of west"
-    )
+    assert cluster["note"] == ONLY_EAST
 
 
-@pytest.mark.parametrize("masking", [[], ["west", "east"]])
-def test_mosaics_that_agree_are_not_noted(tmp_path, masking):
-    islands, cluster = catalogues(tmp_path, masking)
-    assert len(islands) == len(masking) / 2
+def test_a_speck_elsewhere_does_not_hide_that_masks_differ(tmp_path):
+    islands, cluster = catalogues(tmp_path, west=[SPECK], east=[HALO])
+    assert len(islands) == 2
+    assert cluster["island_count"] == 1
+    assert cluster["note"] == ONLY_EAST
+    _, cluster = catalogues(tmp_path, west=[HALO, SPECK])
+    assert cluster["mask_fraction"] > 0
+    assert cluster["note"] == f"{ONLY_WEST}whose mask is empty there; {MISSING}"
+
+
+@pytest.mark.parametrize(
+    ("radius_arcmin", "note"), [(0.12, ""), (0.25, ONLY_EAST)]
+)  # 1 % and 4 % of what the mask of east holds
+def test_a_small_part_beside_what_both_show_is_not_noted(tmp_path, radius_arcmin, note):
+    _, cluster = catalogues(tmp_path, west=[HALO], east=[HALO, (149.972, 35.035, radius_arcmin)])
+    assert cluster["note"] == note
+
+
+def test_each_mosaic_may_show_what_the_other_does_not(tmp_path):
+    north = (149.96, 35.05, 0.5)
+    _, cluster = catalogues(tmp_path, west=[HALO], east=[north])
+    assert cluster["note"].startswith(f"{ONLY_EAST}; {ONLY_WEST}whose mask is empty there; ")
+
+
+@pytest.mark.parametrize(
+    ("west", "east"),
+    [
+        ([], []),
+        ([HALO], [HALO]),
+        ([HALO], [(149.972, 35.0, 0.7)]),  # its edge differs by 0.5', less than two beams
+        ([(149.972, 35.0, 0.7)], [HALO]),
+        ([(149.83, 35.0, 0.8)], []),  # beyond R500
+    ],
+)
+def test_mosaics_that_agree_are_not_noted(tmp_path, west, east):
+    islands, cluster = catalogues(tmp_path, west, east)
+    assert len(islands) == len(east)
     assert cluster["islands"] == "; ".join(islands)
-    assert (cluster["mask_fraction"] > 0) == bool(masking)
+    assert (cluster["mask_fraction"] > 0) == bool(east)
     assert cluster["note"] == ""

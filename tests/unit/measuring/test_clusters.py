@@ -316,7 +316,8 @@ def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics
     image[CENTRE_PX + 76 + shown_px :] = np.nan
     probability = np.where(np.isnan(image), np.nan, 0.3)
     mosaics.add(image=image, probability=probability, mask=disc_px(60, 75.5))
-    mosaics.add(image=FAINT * disc_px(60, -75.5), probability=0.3, name="P2", dec=DEC + NORTH)
+    disc = disc_px(60, -75.5)  # in both masks
+    mosaics.add(image=FAINT * disc, probability=0.3, mask=disc, name="P2", dec=DEC + NORTH)
     row = mosaics.measure(dec=MIDDLE)
     assert row["coverage"] == pytest.approx(1, abs=0.01)
     assert row["note"] == note

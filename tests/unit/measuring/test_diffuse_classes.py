@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.measuring.apertures import box_around
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes
-from radiounet.measuring.clusters import box_around
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import Decision, classify_cluster
 from radiounet.settings.measure import MeasureOptions

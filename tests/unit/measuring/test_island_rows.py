@@ -225,6 +225,10 @@ def test_an_island_is_as_wide_however_it_is_turned(turned_deg, length_arcmin, is
     [
         (219 + 14 * 20 / 4.5, 100, True),  # 14 beams beyond the upper end
         (219 + 16 * 20 / 4.5, 100, False),
+        (219 + 66, 100, True),  # 14.85 beams
+        (219 + 67, 100, False),  # 15.08 beams
+        (120, 90 - 66, True),
+        (120, 109 + 66, True),
         (120, 109 + 14 * 20 / 4.5, True),  # beside the middle
         (120, 109 + 16 * 20 / 4.5, False),
         (215, 109 + 14 * 20 / 4.5, True),  # beside the end

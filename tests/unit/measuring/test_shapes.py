@@ -95,5 +95,13 @@ def test_the_smallest_islands_have_the_shape_of_their_pixels(light, ratio, angle
         assert shape.width_arcmin == 0  # narrower than the beam
 
 
+def test_the_width_is_without_the_variance_of_a_pixel():
+    """A Gaussian of 60" x 30" under a beam of 20"; its pixels of 4.5" would make it 0.5026' wide."""
+    sigma_px = np.sqrt([60**2 + 20**2, 30**2 + 20**2]) / np.sqrt(8 * np.log(2)) / 4.5
+    light = gaussian(61, np.diag(sigma_px**2))
+    shape = shape_of(np.where(light > 1e-5, light, 0))
+    assert shape.width_arcmin == pytest.approx(0.5, rel=1e-3)
+
+
 def test_the_extent_is_that_of_the_pixels():
     assert shape_of(np.ones((4, 5))).extent_arcmin == pytest.approx((1 + 5) * 4.5 / 60, rel=1e-5)

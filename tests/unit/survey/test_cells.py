@@ -44,7 +44,6 @@ def test_cells_that_a_footprint_reaches():
         HealpixCells(DR3).of_footprint(moc.degrade_to_order(3))
 
 
-@pytest.mark.filterwarnings("ignore:The new order is more precise")  # of mocpy, also where it is the same
 def test_a_footprint_may_be_as_coarse_as_the_cells():
     """A pixel of it is one cell; widened by one of its own pixels it reaches the eight cells around."""
     nested = np.array([healpy.ring2nest(16, 1312)], np.uint64)

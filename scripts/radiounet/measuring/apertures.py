@@ -1,0 +1,116 @@
+"""What mosaics show around a cluster, and where their masks differ."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from radiounet.images.geometry import pixel_scales_arcsec, to_pixels, to_sky
+from radiounet.images.image import Plane, StoredImage
+from radiounet.images.squares import unit_vectors
+from radiounet.measuring.cluster_sources import offset_arcmin
+from radiounet.measuring.cutouts import MeasuredMosaic
+from radiounet.survey.survey import Cluster, Survey
+
+BORDER_PX = 32
+NEAR_BEAMS = 2.0
+"""Two masks show the same emission where one holds pixels this near to those of the other."""
+LEAST_PART = 0.02
+"""Part of what a mask holds that another may lack without a note: the edges of islands differ."""
+
+
+def box_around(
+    plane: Plane | StoredImage, cluster: Cluster, reach: float = 1.1
+) -> tuple[slice, slice] | None:
+    """Pixels around a cluster, as many R500 wide and wide enough for averages over a beam."""
+    x, y = to_pixels(plane.wcs, cluster.ra_deg, cluster.dec_deg)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return None
+    shortest = pixel_scales_arcsec(plane.wcs, x, y)[1]
+    if not shortest > 0:  # off the sky half a pixel on
+        return None
+    half = reach * cluster.r500_arcmin * 60 / shortest + BORDER_PX
+    ny, nx = plane.data.shape
+    rows = slice(max(int(y - half), 0), min(int(y + half) + 2, ny))
+    columns = slice(max(int(x - half), 0), min(int(x + half) + 2, nx))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    return rows, columns
+
+
+def mask_differences(
+    survey: Survey, mosaics: Mapping[str, MeasuredMosaic], own: str, cluster: Cluster
+) -> list[str]:
+    """Compare masks inside R500: that of the cluster's own mosaic, and those of the owners of other sky.
+
+    Parameters
+    ----------
+    survey : Survey
+    mosaics : mapping of str to MeasuredMosaic
+        By name, those that the aperture touches.
+    own : str
+        Name of the cluster's own mosaic.
+    cluster : Cluster
+
+    Returns
+    -------
+    list of str
+        One note of the emission that only owners of other sky hold on it, and one of what only the
+        cluster's own mosaic holds there; none of own images, which own all that they show.
+    """
+    if not survey.cells.disjoint:
+        return []
+    plane, notes = mosaics[own].plane, []
+    reach_deg = NEAR_BEAMS * mosaics[own].beam_px * plane.pixel_arcsec / 3600
+    masked = {name: _masked(one, cluster) for name, one in mosaics.items()}
+    inside = {
+        name: places[:, np.hypot(*offset_arcmin(cluster, *places)) <= cluster.r500_arcmin]
+        for name, places in masked.items()
+    }
+    showing = [
+        name
+        for name, places in inside.items()
+        if _apart(places[:, survey.owned(name, *places)], masked[own], reach_deg).size
+    ]
+    if showing:
+        what = f"inside R500 only the mask of {' and '.join(showing)} holds emission on part of its sky"
+        notes.append(f"{what}: flux densities and islands are of {own}")
+    owners, unseen = survey.owner(*inside[own]), []
+    for name in np.unique(owners[owners != own]).tolist():
+        places = inside[own][:, owners == name]
+        if name not in mosaics:
+            unseen.append(f"{name}, whose mask was not used" if name else "no mosaic")
+        elif (places := _apart(places, masked[name], reach_deg)).size:
+            why = (
+                "whose mask is empty there"
+                if _shows(mosaics[name].plane, places)
+                else "which has no data there"
+            )
+            unseen.append(f"{name}, {why}")
+    if unseen:
+        what = f"inside R500 only the mask of {own} holds emission on sky that belongs to"
+        notes.append(f"{what} {', and to '.join(unseen)}")
+    return notes
+
+
+def _masked(mosaic: MeasuredMosaic, cluster: Cluster) -> np.ndarray:
+    """Right ascensions and declinations that a mask holds around a cluster, ``[2, pixel]``."""
+    part = box_around(mosaic.plane, cluster)
+    if part is None:
+        return np.empty((2, 0))
+    y, x = np.nonzero(mosaic.mask[part] == 1)
+    return np.stack(to_sky(mosaic.plane.wcs, x + part[1].start, y + part[0].start))
+
+
+def _apart(places: np.ndarray, others: np.ndarray, reach_deg: float) -> np.ndarray:
+    """Those of some places, if more than `LEAST_PART`, that have no other within reach; ``[2, pixel]``."""
+    nearest, _ = cKDTree(unit_vectors(*others)).query(unit_vectors(*places))
+    apart = places[:, nearest > np.radians(reach_deg)]
+    return apart if apart.shape[1] > LEAST_PART * places.shape[1] else apart[:, :0]
+
+
+def _shows(plane: Plane, places: np.ndarray) -> bool:
+    """Whether an image has data at any of some places."""
+    x, y = np.rint(to_pixels(plane.wcs, *places))
+    inside = (x >= 0) & (y >= 0) & (x < plane.data.shape[1]) & (y < plane.data.shape[0])
+    return bool(np.isfinite(plane.data[y[inside].astype(int), x[inside].astype(int)]).any())
