@@ -237,17 +237,19 @@ def fill(path, part, value):
 )
 def test_a_field_whose_values_are_no_brightness_is_left_out(tmp_path, monkeypatch, part, value, reason, kind):
     monkeypatch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", 64)
-    good, bad = write_field(tmp_path, "good", sky=1e-2), write_field(tmp_path, "bad", sky=1e-2)
-    alone = make_mosaic([good], GRID, OPTIONS)
+    # one is added before it, one after it
+    good = [write_field(tmp_path, name, sky=1e-2, seed=seed) for seed, name in enumerate(("a", "c"))]
+    bad = write_field(tmp_path, "bad", sky=1e-2)
+    without = make_mosaic(good, GRID, OPTIONS)
     filled = [bad.int_path, bad.app_path] if kind == "both" else [getattr(bad, f"{kind}_path")]
     for path in filled:
         fill(path, part, value)
-    result = make_mosaic([good, bad], GRID, OPTIONS)
+    result = make_mosaic([*good, bad], GRID, OPTIONS)
     assert re.search(f"BrightnessError: .*{reason}", result.missing["bad"].reason)
     assert result.missing["bad"].file == filled[0]
-    np.testing.assert_array_equal(result.image.data, alone.image.data)
+    np.testing.assert_array_equal(result.image.data, without.image.data)
     with pytest.raises(BrightnessError, match=reason):
-        make_mosaic([good, bad], GRID, STRICT)
+        make_mosaic([*good, bad], GRID, STRICT)
 
 
 def narrow_beam(field):
