@@ -11,46 +11,64 @@ from radiounet.errors import StokesError
 logger = logging.getLogger(__name__)
 
 AXIS_KIND = re.compile(r"CTYPE([1-9]\d?)")
-LINEAR = re.compile(r"(?:CD|PC)(\d+)_(\d+)")
 POLARISED: dict[float, str] = {2: "Stokes Q", 3: "Stokes U", 4: "Stokes V", 5: "polarised intensity"}
 POLARISED |= {6: "fractional polarisation", 7: "the polarisation angle"}
 POLARISED |= {-3: "RL", -4: "LR", -7: "XY", -8: "YX"}
 ONE_CORRELATION: dict[float, str] = {-1: "RR", -2: "LL", -5: "XX", -6: "YY"}
 """Values of a Stokes axis by the FITS standard (Greisen & Calabretta 2002), and beyond 4 by AIPS."""
+CODE_TOLERANCE = 0.5
 
 
 def axis_value(header: fits.Header, axis: str) -> float:
-    """Value of the first pixel along an axis, in the unit of its header.
-
-    The step between pixels is CDi_i, or else PCi_i times CDELTi (FITS paper I).
+    """Value along an axis in the middle of the image, in the unit of its header.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
         From `radiounet.images.headers.legible`.
     axis : str
-        Its number, from 1.
+        Its number, from 1; of one pixel.
 
     Raises
     ------
     ValueError, TypeError
         A card is no number.
     """
-    step = header.get(f"CD{axis}_{axis}")
-    if step is None:
-        step = float(header.get(f"PC{axis}_{axis}", 1)) * float(header.get(f"CDELT{axis}", 1))
-    # many programs leave out the reference pixel of an axis of one pixel
-    pixels = 1 - float(header.get(f"CRPIX{axis}", 1))
-    return float(header.get(f"CRVAL{axis}")) + pixels * float(step)
+    value = float(header.get(f"CRVAL{axis}"))
+    for card, step in _steps(header, axis).items():
+        other = card.split("_")[1]
+        # many programs leave out the reference pixel of an axis of one pixel
+        value += step * ((_length(header, other) + 1) / 2 - float(header.get(f"CRPIX{other}", 1)))
+    return value
 
 
-def mixing_card(header: fits.Header, axis: str) -> str | None:
-    """Card by which the values along an axis depend on another axis; see `axis_value`."""
-    for key in header:
-        found = LINEAR.fullmatch(key)
-        if found and found[1] == axis != found[2] and header[key] != 0:
-            return str(key)
+def varying_card(header: fits.Header, axis: str, most: float) -> str | None:
+    """Card by which the value along an axis varies by more than `most` over the image; see `axis_value`."""
+    for card, step in _steps(header, axis).items():
+        if abs(step) * (_length(header, card.split("_")[1]) - 1) > most:
+            return card
     return None
+
+
+def _steps(header: fits.Header, axis: str) -> dict[str, float]:
+    """How far a pixel of each axis leads along one of them, by card: CDi_j, or else PCi_j times CDELTi.
+
+    A missing CDELTi is 1 (FITS standard 4.0, section 8.1), and so is PCi_i.
+    """
+    terms = {
+        kind: {key: float(header[key]) for key in header if re.fullmatch(rf"{kind}{axis}_\d+", key)}
+        for kind in ("CD", "PC")
+    }
+    if f"CD{axis}_{axis}" in terms["CD"]:
+        return terms["CD"]
+    scale = float(header.get(f"CDELT{axis}", 1))
+    products = {card: scale * term for card, term in ({f"PC{axis}_{axis}": 1.0} | terms["PC"]).items()}
+    return terms["CD"] | products
+
+
+def _length(header: fits.Header, axis: str) -> int:
+    """Pixels along an axis; one that was taken out of the data has one."""
+    return int(header.get(f"NAXIS{axis}", 1)) if int(axis) <= header.get("NAXIS", 0) else 1
 
 
 def require_total_intensity(header: fits.Header, path: str | Path) -> None:
@@ -72,13 +90,17 @@ def require_total_intensity(header: fits.Header, path: str | Path) -> None:
         found = AXIS_KIND.fullmatch(key)
         if not (found and str(header[key]).strip().upper() == "STOKES"):
             continue
-        if card := mixing_card(header, found[1]):
-            logger.warning("%s: %s mixes its Stokes axis with another: taken for total intensity", path, card)
-            continue
         try:
-            code = axis_value(header, found[1]) if f"CRVAL{found[1]}" in header else 1
-        except (TypeError, ValueError):
+            card = varying_card(header, found[1], CODE_TOLERANCE)
+            # rounding in a matrix must not hide what it is
+            code = round(axis_value(header, found[1])) if f"CRVAL{found[1]}" in header else 1
+        except (TypeError, ValueError, OverflowError):
             logger.warning("%s: its Stokes axis has no number: taken for total intensity", path)
+            continue
+        if card:
+            logger.warning(
+                "%s: its Stokes parameter varies over the image (%s): taken for total intensity", path, card
+            )
             continue
         if code in POLARISED:
             raise StokesError(

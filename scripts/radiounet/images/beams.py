@@ -204,7 +204,7 @@ def _checked(beam: Beam, where: str, advice: str = f": {ADVICE}") -> Beam:
 
 
 def beam_jacobian(wcs: WCS, beam: Beam, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
-    """How far a step between pixels leads along the directions that a beam's angle is counted from.
+    """Pixel steps in arcsec, east and north as at the reference position, where a beam's angle is counted.
 
     An image is restored with one beam all over its plane: its angle is counted from north at the reference
     position, and elsewhere local north is turned from there.

@@ -14,6 +14,8 @@ BRIGHTEST_JY = 1e10
 """Per beam: a hundred times the quiet Sun at any radio frequency, and far above all else in the sky."""
 FAR_BELOW = 100.0
 """Times the median of the absolute values: no brightness of an image is so far below zero."""
+LEAST_SENTINEL = 99.0
+"""Below zero, in the unit of the file, where there are no values to compare with."""
 
 
 def require_brightness(
@@ -46,9 +48,8 @@ def require_brightness(
         return
     else:
         brightest = max(np.nanmax(plane), -np.nanmin(plane))
-        if (value := sentinel(plane)) is not None:
-            given = f"{value / factor:g}"
-            raise BrightnessError(f"{path}: areas of {given}: write NaN where the image is blank")
+        if (value := sentinel(plane, factor)) is not None:
+            raise BrightnessError(f"{path}: areas of {value:g}: write NaN where the image is blank")
     if brightest > BRIGHTEST_JY:
         raise BrightnessError(
             f"{path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {header.get('BUNIT')!r} "
@@ -56,24 +57,50 @@ def require_brightness(
         )
 
 
-def sentinel(image: np.ndarray) -> float | None:
-    """Lowest value of an image, where it must stand for a blank, such as -9999; else None.
+def not_brightness(plane: np.ndarray, factor: float) -> np.ndarray:
+    """Where the values of a part of an image cannot be brightness, bool ``[y, x]``.
 
-    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`, or there is nothing else.
+    Parameters
+    ----------
+    plane, factor
+        See `require_brightness`.
+    """
+    bad = np.abs(plane) > BRIGHTEST_JY
+    rest = np.where(bad, np.float32(np.nan), plane)
+    if np.isfinite(rest).any() and sentinel(rest, factor) is not None:
+        bad |= rest == np.nanmin(rest)
+    return bad
+
+
+def sentinel(image: np.ndarray, factor: float = 1.0) -> float | None:
+    """Lowest number of an image, where it must stand for a blank, such as -9999; else None.
+
+    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`. Zeros tell nothing of the brightness of
+    an image; where it has no other values, the number is -99 or lower.
 
     Parameters
     ----------
     image : ndarray, ``[y, x]``
         NaN where blank.
+    factor : float
+        By which the numbers of the file were multiplied.
+
+    Returns
+    -------
+    float or None
+        As in the file.
     """
     lowest = np.nanmin(image)
     blank = image == lowest
     if lowest >= 0 or blank.sum() < SOLID_PX**2:
         return None
     others = np.abs(image[~blank & (image != 0) & np.isfinite(image)])
+    number = float(lowest) / factor
     if others.size and -lowest < FAR_BELOW * np.median(others):
         return None
-    return None if solid_zeros(~blank) is None else float(lowest)
+    if not others.size and round(number, 3) > -LEAST_SENTINEL:  # the factor rounds
+        return None
+    return None if solid_zeros(~blank) is None else number
 
 
 def solid_zeros(image: np.ndarray) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
 from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
-from radiounet.images.axes import AXIS_KIND, axis_value, mixing_card
+from radiounet.images.axes import AXIS_KIND, axis_value, varying_card
 from radiounet.images.geometry import (
     FK4_BEFORE,
     centre_cylinder,
@@ -203,13 +203,17 @@ def _require_known_distortion(header: fits.Header, axes: tuple[int, int], path: 
             card, value = f"CTYPE{axis}", kind
         else:
             keys = (key.format(axis) for key in DISTORTIONS)
-            card = next((key for key in keys if str(header.get(key, "")).strip()), "")
+            card = next((key for key in keys if _names_distortion(header.get(key))), "")
             value = header.get(card)
         if card:
             raise CelestialError(
                 f"{path}: {card} {value!r} is a distortion that is not understood: bring the image to a grid "
                 "without distortion, or with that of SIP or TPV"
             )
+
+
+def _names_distortion(value: object) -> bool:
+    return str(value or "").strip().upper() not in ("", "NONE")
 
 
 def _sky_header(header: fits.Header, axes: tuple[int, int]) -> fits.Header:
@@ -341,7 +345,8 @@ def frequency_hz(header: fits.Header) -> float | None:
 
     The frequency axis comes first, since RESTFRQ may be that of a spectral line, or
     what a program wrote by default; then RESTFRQ, then RESTFREQ. Where they disagree by
-    more than 1 % the log says so.
+    more than 1 % the log says so. An axis along which the frequency varies over the image by more than
+    1 % is left out.
 
     Parameters
     ----------
@@ -352,7 +357,7 @@ def frequency_hz(header: fits.Header) -> float | None:
     axes = [
         found[1] for key in header if (found := AXIS_KIND.fullmatch(key)) and str(header[key])[:4] == "FREQ"
     ]
-    given = {f"CRVAL{n}": _axis_hz(header, n) for n in axes}
+    given = {f"CRVAL{n}": value for n in axes if (value := _axis_hz(header, n)) is not None}
     given |= {key: header[key] for key in ("RESTFRQ", "RESTFREQ") if key in header}
     known = {key: float(value) for key, value in given.items() if _is_frequency(value)}
     for key in sorted(set(given) - set(known)):
@@ -368,16 +373,20 @@ def frequency_hz(header: fits.Header) -> float | None:
 
 
 def _axis_hz(header: fits.Header, axis: str) -> object:
-    value = header.get(f"CRVAL{axis}")
-    if card := mixing_card(header, axis):
-        return f"{value}, mixed with another axis by {card}"
+    """Frequency of an axis, Hz; what stands there if that is none, None where it varies over the image."""
+    value = header.get(f"CRVAL{axis}", "missing")
     try:
         unit = str(header.get(f"CUNIT{axis}", "Hz")).strip() or "Hz"
         hertz = HERTZ.fullmatch(unit)  # in capitals, too
         factor = HERTZ_PREFIXES[hertz[1].lower()] if hertz else u.Unit(unit).to(u.Hz)
-        return float(axis_value(header, axis) * factor)
+        middle_value = axis_value(header, axis)
+        card = varying_card(header, axis, FREQUENCY_TOLERANCE * abs(middle_value))
     except (TypeError, ValueError, OverflowError):
         return value
+    if card:
+        logger.warning("the frequency of axis %s varies over the image (%s): left out", axis, card)
+        return None
+    return float(middle_value * factor)
 
 
 def _is_frequency(value: object) -> TypeGuard[float]:

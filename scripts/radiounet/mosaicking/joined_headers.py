@@ -97,7 +97,8 @@ def _frequencies(headers: Mapping[str, fits.Header]) -> dict[str, float]:
 def set_common_date(grid: WCS, images: Sequence[WCS]) -> None:
     """Give a grid the date of observation of its images, where all have the same, else none.
 
-    The grid's own is that of another image. Set before positions are asked for: those of FK4 depend on it.
+    The grid's own is that of another image. Call before converting positions: FK4 positions depend on the
+    date.
     """
     dates = {(one.wcs.dateobs, str(one.wcs.mjdobs)) for one in images}
     grid.wcs.dateobs, mjd = dates.pop() if len(dates) == 1 else ("", "nan")

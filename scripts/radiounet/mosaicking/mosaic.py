@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
+from scipy import ndimage
 from skimage.morphology import remove_small_objects
 
 from radiounet.errors import (
@@ -17,11 +18,12 @@ from radiounet.errors import (
     BadDataError,
     BeamCutError,
     BeamError,
+    BrightnessError,
     NoOverlapError,
     NotConvergedError,
 )
 from radiounet.images.beams import Beam
-from radiounet.images.blanks import SOLID_PX
+from radiounet.images.blanks import BRIGHTEST_JY, SOLID_PX, not_brightness
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, StoredImage, StoredPlane, open_plane, require_same_grid
 from radiounet.images.reading import naming
@@ -196,6 +198,10 @@ def make_mosaic(
             file = getattr(error, "file", field.int_path)
             why = Rejection(field.name, "mosaic", file, f"{type(error).__name__}: {error}")
             (elsewhere if nothing_here else missing)[field.name] = why
+            if isinstance(error, BrightnessError):  # found on the way: a part of the field is in the sums
+                coadd = Coadd(grid, threads)
+                for one in used:
+                    _add_field(one.images, coadd, options, beam_arcsec)
     if not used:
         reasons = "; ".join(f"{name}: {why.reason}" for name, why in (missing | elsewhere).items())
         raise AllBlankError(f"no field contributes to the mosaic ({reasons or 'none was given'})")
@@ -222,43 +228,62 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
                 f"{plane.path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
                 f"fields must have {beam_arcsec}"
             )
-        _require_brightness(plane)
     noise = _Noise(field, app, options)
     facets = None
     if field.facets_path:
         facets = read_facets(field.facets_path, true.wcs, field.offsets_path, field.bad_path)
     above_cut = False
+    flaws: list[BrightnessError] = []
 
     def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
         nonlocal above_cut
-        image = true.window(*window)
-        weight = primary_beam(app.window(*window), image, options.beam_cut, options.beam_median)
+        image, apparent = true.window(*window), app.window(*window)
+        weight = primary_beam(apparent, image, options.beam_cut, options.beam_median)
         if weight.any():
             above_cut = True
             weight /= noise.of(window)
             weight *= weight
+            found = [*filter(None, (_flaw(true, image, window), _flaw(app, apparent, window)))]
+            # a pixel beside one with weight has a share in what is interpolated between them
+            counts = ndimage.binary_dilation(weight > 0, np.ones((3, 3))) if found else None
+            for where, error in found:
+                if (where & counts).any():
+                    weight[where & counts] = np.inf  # `Coadd.add` counts what meets it
+                    flaws.append(error)
         return image, weight
 
     shape = true.wcs.array_shape
     numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)
     # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
-    inside, added, _ = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
+    inside, added, unusable = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
     if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:
         raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
+    if flaws and unusable:
+        raise min(flaws, key=lambda error: (error.file != true.path, str(error)))
+    noise.require_brightness()
     if not added:
         raise AllBlankError(f"{field.int_path}: blank, without noise or in bad facets all over this mosaic")
     return FieldUsed(field, noise.typical(), facets)
 
 
-def _require_brightness(image: StoredImage) -> None:
-    """Raise `BrightnessError`, with the image's name, before anything of it is in the sums."""
-    with naming(image.path):
-        for start in range(0, len(image.data), STRIP_PX):
-            # strips overlap, so that one holds both sides of the border of an area
-            rows = slice(start, start + STRIP_PX + 2 * SOLID_PX)
-            image.require_brightness(image.window(rows), rows)
+def _flaw(image: StoredImage, plane: np.ndarray, window: Window) -> tuple[np.ndarray, BrightnessError] | None:
+    """Where a window holds what cannot be brightness, bool ``[y, x]``, and why."""
+    lowest = np.nanmin(plane)
+    repeated = lowest < 0 and np.count_nonzero(plane == lowest) > 1
+    if not repeated and max(np.nanmax(plane), -lowest) <= BRIGHTEST_JY:
+        return None
+    # an area may reach beyond the window
+    rows, columns = (slice(max(one.start - SOLID_PX, 0), one.stop + SOLID_PX) for one in window)
+    wide = image.window(rows, columns)
+    try:
+        with naming(image.path):
+            image.require_brightness(wide, rows, columns)
+    except BrightnessError as error:
+        y, x = window[0].start - rows.start, window[1].start - columns.start
+        return not_brightness(wide, image.factor)[y : y + len(plane), x : x + plane.shape[1]], error
+    return None
 
 
 class _Noise:
@@ -268,7 +293,9 @@ class _Noise:
     `mosaic.py` measures the true-flux one, whose noise grows from the centre on.
     """
 
-    def __init__(self, field: FieldImages, app: StoredPlane, options: MosaicOptions) -> None:
+    def __init__(self, field: FieldImages, app: StoredImage, options: MosaicOptions) -> None:
+        self._app = app
+        self._box: list[slice] = []
         self._map: StoredPlane | None = None
         self._medians: list[float] = []
         if field.noise_path:
@@ -277,8 +304,14 @@ class _Noise:
             self._factor = np.float32(unit_factor(self._map.header, field.noise_path, default="Jy/beam"))
             return
         half = options.rms_box_px // 2
-        box = [slice(max(n // 2 - half, 0), n // 2 + half) for n in app.data.shape]
-        self._medians.append(clipped_rms(app.window(*box), options.clip_rms))
+        self._box = [slice(max(n // 2 - half, 0), n // 2 + half) for n in app.data.shape]
+        self._medians.append(clipped_rms(app.window(*self._box), options.clip_rms))
+
+    def require_brightness(self) -> None:
+        """Raise `BrightnessError` if the noise was measured in what cannot be brightness."""
+        if self._box:
+            with naming(self._app.path):
+                self._app.require_brightness(self._app.window(*self._box), *self._box)
 
     def of(self, window: Window) -> np.ndarray | np.float32:
         """Noise of a window, NaN where a map has none."""

@@ -1,5 +1,6 @@
 """From tiles to cores: reading, computing and writing at the same time."""
 
+import gc
 import logging
 import queue
 import threading
@@ -31,8 +32,8 @@ MOST_TILES = 16
 MOST_TILES_GPU = 512
 BYTES_PER_PIXEL = 1024
 """Of a tile while it is computed, by the widest of the networks; a bound."""
-MOST_ENGINES = 4
-"""Both kinds of two sizes of tiles. An image smaller than a tile has a size of its own."""
+MOST_ENGINES = 8
+"""Both kinds of four sizes of tiles. An image smaller than a tile has a size of its own."""
 AHEAD = 2
 """Batches read before they are needed, and batches waiting to be written."""
 
@@ -79,8 +80,12 @@ class Predictor:
         key = where.tile_px, core
         engine = self._engines.pop(key, None)
         if engine is None or engine.batch != batch:
-            if len(self._engines) >= MOST_ENGINES:
+            too_many = len(self._engines) >= MOST_ENGINES
+            if too_many:
                 del self._engines[next(iter(self._engines))]
+            if too_many or engine:
+                engine = None
+                gc.collect()  # a graph refers to itself: its memory waits for the collector
             engine = Engine(self._model, self._architecture, where.tile_px, core, batch, self.precision)
         self._engines[key] = engine  # the last of the dict: the first is the one longest unused
         return engine
@@ -117,8 +122,8 @@ class Predictor:
             while len(chosen):
                 done, batch = 0, self._batch_of(where.tile_px, tiles)
                 try:
-                    engine = self._engine(where, central, batch)
-                    for some, cores in _predicted(engine, plane, chosen, where, central):
+                    parts = _predicted(self._engine(where, central, batch), plane, chosen, where, central)
+                    for some, cores in parts:
                         yield some, cores
                         done += len(some)
                 except Exception as error:
@@ -129,6 +134,8 @@ class Predictor:
                     logger.warning(
                         "%d tiles at a time do not fit into memory: using %d from now on", batch, self._batch
                     )
+                if not self._engines:
+                    gc.collect()  # here, where no error refers to them any more
                 chosen = chosen[done:]
 
     def plane(self, plane: np.ndarray, tile_px: int, core_px: int) -> np.ndarray:

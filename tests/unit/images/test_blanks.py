@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from radiounet.errors import AllBlankError, BrightnessError
-from radiounet.images.blanks import solid_zeros
+from radiounet.images.blanks import not_brightness, solid_zeros
 from radiounet.images.image import grid_wcs, open_plane, read_plane
 
 
@@ -155,6 +155,44 @@ def test_an_image_of_nothing_but_a_number_for_a_blank_is_refused(tmp_path):
     data[:, 30:] = np.nan
     with pytest.raises(BrightnessError, match="areas of -9999: write NaN where the image is blank"):
         read_plane(write(tmp_path / "a.fits", data))
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "cards"),
+    [(-0.8, np.float32, {}), (-98.9, np.float32, {}), (-1, np.int16, {}), (-1, np.int16, {"BSCALE": 1e-4})],
+)
+@pytest.mark.parametrize("rest", [0, np.nan])
+def test_a_constant_below_zero_is_a_value(tmp_path, level, kind, cards, rest):
+    """Nothing tells the scale of such an image: a default, or the levels 0 and -1 of a quiet one."""
+    data = np.full((60, 60), level, np.float32)
+    data[:, 30:] = 0 if kind == np.int16 else rest
+    path = write(tmp_path / "a.fits", data.astype(kind))
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header.update(cards)
+    expected = np.float32(level * cards.get("BSCALE", 1))
+    np.testing.assert_array_equal(read_plane(path).data[:, :30], expected)
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "unit"),
+    [(-99, np.float32, "Jy/beam"), (-99, np.float32, "mJy/beam"), (-9999, np.int16, "uJy/beam")],
+)
+def test_a_constant_far_below_zero_stands_for_a_blank(tmp_path, level, kind, unit):
+    data = np.full((60, 60), level, kind)
+    data[:, 30:] = 0
+    with pytest.raises(BrightnessError, match=f"areas of {level}: write NaN where the image is blank"):
+        read_plane(write(tmp_path / "a.fits", data, BUNIT=unit))
+
+
+def test_where_values_are_no_brightness():
+    data = noise()
+    expected = np.zeros(data.shape, bool)
+    for part, value in ((np.s_[:9, 20:], -9999), (np.s_[40, 40], 1e12), (np.s_[50, 50], -1e30)):
+        data[part], expected[part] = value, True
+    data[55:, 55:] = np.nan
+    np.testing.assert_array_equal(not_brightness(data, 1.0), expected)
+    assert not not_brightness(noise(), 1.0).any()
+    assert not_brightness(np.full((9, 9), 1e12, np.float32), 1.0).all()
 
 
 def test_the_lowest_level_of_coarse_integers_is_a_value(tmp_path):

@@ -281,6 +281,15 @@ def test_cards_of_other_axes_are_no_distortion(tmp_path):
     np.testing.assert_array_equal(read_plane(tmp_path / "a.fits").data, DATA)
 
 
+@pytest.mark.parametrize(
+    "cards",
+    [{"CPDIS1": "none"}, {"CQDIS2": "None "}, {"D2IMDIS1": "NONE"}, {"AXISCORR": 0}, {"AXISCORR": False}],
+)
+def test_cards_that_name_no_distortion(tmp_path, cards):
+    fits.writeto(tmp_path / "a.fits", DATA, header(**cards))
+    np.testing.assert_array_equal(read_plane(tmp_path / "a.fits").data, DATA)
+
+
 def test_axes_in_any_order_and_odd_ones_beside_them(tmp_path):
     cards = header()
     swapped = fits.Header([("BUNIT", "JY/BEAM"), ("BMAJ", 20 / 3600), ("BMIN", 20 / 3600)])
@@ -331,6 +340,8 @@ def test_axes_of_absurd_length(tmp_path, key, text, error):
 
 
 AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3": 1e6}
+CUT = AXIS | {"NAXIS": 2, "NAXIS1": 40, "NAXIS2": 40, "CRPIX1": 20.5, "CRPIX2": 20.5}
+"""Without the axis, whose cards are left."""
 
 
 @pytest.mark.parametrize(
@@ -359,9 +370,17 @@ AXIS = {"NAXIS": 3, "CTYPE3": "FREQ", "CRVAL3": 1.44e8, "CRPIX3": 1.0, "CDELT3":
         (AXIS | {"CRPIX3": -1.0, "PC3_3": 3.0}, 1.5e8),
         (AXIS | {"CRPIX3": -1.0, "CD1_1": -1.0, "CD2_2": 1.0}, 1.46e8),
         (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
-        # one that differs from pixel to pixel is none
-        (AXIS | {"CD3_3": 1e6, "CD3_1": 10.0, "RESTFRQ": 1.5e8}, 1.5e8),
-        (AXIS | {"PC3_4": 0.5}, None),
+        # one that differs over the image by more than 1 % is none: here by 39 px of 5e4 Hz, or of 0.1 MHz
+        (CUT | {"CD3_3": 1e6, "CD3_1": 5e4, "RESTFRQ": 1.5e8}, 1.5e8),
+        (CUT | {"PC3_2": 0.1, "RESTFRQ": 1.5e8}, 1.5e8),
+        (CUT | {"PC3_2": 0.1}, None),
+        # less is that of the middle: 10.5 px from the reference
+        (CUT | {"CD3_3": 1e6, "CD3_1": 1e4, "CRPIX1": 10.0, "RESTFRQ": 1.5e8}, 1.44e8 + 10.5 * 1e4),
+        # an axis of one pixel adds a constant, whether it is left or not
+        (AXIS | {"PC3_4": 0.5}, 1.44e8),
+        (AXIS | {"PC3_4": -1e-16, "CRPIX4": -598.0, "RESTFRQ": 1.4e9}, 1.44e8),
+        (AXIS | {"NAXIS": 4, "NAXIS4": 1, "PC3_4": 0.5, "CRPIX4": -1.0}, 1.45e8),
+        (AXIS | {"CD3_3": 1e6, "CD3_4": 2e6, "CRPIX4": 3.0}, 1.4e8),
         (AXIS | {"PC3_4": 0.0, "PC4_3": 0.5}, 1.44e8),
         (AXIS | {"CRVAL3": "x", "RESTFREQ": 1.5e8}, 1.5e8),
         ({"RESTFRQ": 144.0}, None),
@@ -382,6 +401,11 @@ def test_frequencies_that_disagree_are_in_the_log(caplog):
         frequency_hz(fits.Header(AXIS | {"RESTFRQ": 1.42e9}))
     assert "taken from CRVAL3" in caplog.text
     assert "RESTFRQ" in caplog.text
+
+
+def test_a_frequency_that_varies_over_the_image_is_in_the_log(caplog):
+    assert frequency_hz(fits.Header(CUT | {"PC3_1": 0.1})) is None
+    assert caplog.messages == ["the frequency of axis 3 varies over the image (PC3_1): left out"]
 
 
 def test_a_legible_header_keeps_what_was_right():
@@ -423,6 +447,10 @@ def with_stokes(path, *, planes=True, **cards):
             "Stokes V",
         ),
         ({"CRPIX4": -2.0, "CDELT4": 0.5, "PC4_4": 2.0}, "Stokes V"),
+        # rounding dust, and a constant from an axis of one pixel
+        ({"CRVAL4": 2.0, "PC4_3": 1e-16, "CRPIX3": -598.0}, "Stokes Q"),
+        ({"CRVAL4": 2.0, "PC4_3": 1.0}, "Stokes Q"),
+        ({"PC4_3": 1.0, "CRPIX3": 0.0}, "Stokes Q"),
     ],
 )
 def test_polarised_emission_is_no_total_intensity(tmp_path, cards, what, planes):
@@ -437,10 +465,13 @@ def test_one_correlation_is_taken_with_a_warning(tmp_path, caplog, value, name):
     assert "taken for total intensity" in caplog.text
 
 
-def test_a_stokes_axis_that_depends_on_another_is_told(tmp_path, caplog):
-    image = with_stokes(tmp_path / "a.fits", planes=False, CRVAL4=2.0, PC4_3=1.0)
+def test_a_stokes_axis_that_varies_over_the_image_is_told(tmp_path, caplog):
+    image = with_stokes(tmp_path / "a.fits", planes=False, CRVAL4=2.0, PC4_2=0.02)
     np.testing.assert_array_equal(read_plane(image).data, DATA)
-    assert "PC4_3 mixes its Stokes axis with another: taken for total intensity" in caplog.text
+    varies = "its Stokes parameter varies over the image (PC4_2): taken for total intensity"
+    assert varies in caplog.text
+    with pytest.raises(StokesError, match="Stokes Q"):  # by 0.4 at most
+        read_plane(with_stokes(tmp_path / "b.fits", planes=False, CRVAL4=2.0, PC4_2=0.01))
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 0])

@@ -1,6 +1,5 @@
 """Networks for inference: every identity, and the same result as Keras."""
 
-import gc
 import sys
 import weakref
 from functools import cache
@@ -219,13 +218,31 @@ def test_out_of_memory_halves_the_batch_and_goes_on(small_memory, caplog):
     assert "16 tiles at a time do not fit into memory: using 8 from now on" in caplog.text
 
 
+def test_engines_that_do_not_fit_are_freed_before_the_next(monkeypatch):
+    living, before = weakref.WeakSet(), []
+
+    class Full:
+        def __init__(self, model, architecture, tile_px, core, batch, precision):
+            before.append(len(living))
+            self.batch, self.graph = batch, self
+            living.add(self)
+
+        def __call__(self, tiles):
+            raise ResourceExhaustedError("OOM")
+
+    monkeypatch.setattr(inference, "Engine", Full)
+    with pytest.raises(ResourceExhaustedError):
+        Predictor(None, "lotss_unet", batch=16).plane(np.zeros((400, 300), np.float32), 64, 32)
+    assert before == [0, 0, 0, 0, 0]
+
+
 def test_few_engines_are_kept(monkeypatch):
     """Each has a copy of the weights, and every image smaller than a tile its own size of tiles."""
     living, made = weakref.WeakSet(), []
 
     class Counted:
         def __init__(self, model, architecture, tile_px, core, batch, precision):
-            self.core, self.batch = core, batch
+            self.core, self.batch, self.graph = core, batch, self  # as a graph of TensorFlow
             living.add(self)
             made.append(tile_px)
 
@@ -240,21 +257,26 @@ def test_few_engines_are_kept(monkeypatch):
         for side in sides:
             plane = np.random.default_rng(side).random((3 * side, 3 * side)).astype(np.float32)
             np.testing.assert_array_equal(predictor.plane(plane, side, side // 2), plane)
-        gc.collect()
 
     predict(16)
     kinds = len(made)
     assert kinds == 2
     predict(32, 48, 64, 80, 96)
     assert len(made) == 6 * kinds
-    assert len(living) == inference.MOST_ENGINES == 4
-    # the last two sizes are kept, and the one used again outlives the other
-    predict(80, 96, 80)
+    assert len(living) == inference.MOST_ENGINES == 8
+    # the last four sizes are kept, and the one used again outlives the others
+    predict(48, 64, 80, 96, 48)
     assert len(made) == 6 * kinds
-    predict(112, 80)
+    predict(112, 48)
     assert len(made) == 7 * kinds
-    predict(96)
+    predict(64)
     assert len(made) == 8 * kinds
+    assert len(living) == 8
+    # another batch takes the place of the one before
+    predictor._batch = 2
+    predict(64)
+    assert len(made) == 9 * kinds
+    assert len(living) == 8
 
 
 def test_out_of_memory_with_a_single_tile_is_an_error(monkeypatch):
