@@ -28,6 +28,14 @@ FETCHED = {
 """What is fetched beside an image, and the jobs that it takes to have it again."""
 
 
+def note_stopped(run, *products):
+    """Note products as a killed run of this folder does; the path of the note."""
+    note = run.folder / "results/dr2/sources/stopped.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"products": {str(run.folder / ".snakemake"): products}}))
+    return note
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     root = tmp_path_factory.mktemp("archive")
@@ -128,11 +136,29 @@ def test_a_product_of_a_job_that_was_not_seen_to_end_is_made_again(finished, tmp
     mask = "results/dr2/masks/one.fits"
     run("--cleanup-metadata", mask)
     assert "segment" not in run.counts()  # whoever put it there: nothing is known of it
-    stopped = run.folder / "results/dr2/sources/stopped.json"
-    stopped.write_text(json.dumps({"products": [mask, "results/dr2/masks/gone.fits"]}))
+    stopped = note_stopped(run, mask, "results/dr2/masks/gone.fits")
     text = run("-n")
     assert counts_in(text) == counted(**CHAIN, **ENDS)
     assert f"{mask}: its run was stopped before it saw the job end; it is made again" in text
     run()
     assert run.counts() == {}
-    assert json.loads(stopped.read_text()) == {"products": ["results/dr2/masks/gone.fits"]}  # it may come
+    left = {str(run.folder / ".snakemake"): ["results/dr2/masks/gone.fits"]}  # it may come
+    assert json.loads(stopped.read_text()) == {"products": left}
+
+
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    [
+        ("results/training/pairs/0.fits", {"simulate": {"seed": 7}}),
+        ("resources/clusters/psz2.ecsv", {}),
+    ],
+)
+def test_what_no_mosaic_needs_is_made_again_as_well(run, target, settings):
+    """A changed setting follows, which without a record it would not."""
+    run.write_config(**settings)
+    path = run.folder / target
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert run.counts(target) == {}
+    note_stopped(run, target)
+    assert run.counts(target)["total"] == 1
