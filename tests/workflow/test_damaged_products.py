@@ -13,7 +13,7 @@ from radiounet.settings.config import load_config
 from radiounet.simulation.small_survey import serve
 from stages import write_image
 
-from .conftest import CHAIN, Run, counted, counts_in
+from .conftest import CHAIN, Run, counted, counts_in, note_stopped
 from .test_compact_sources import write_fine_image, write_table
 from .test_dag import write_lists
 from .test_freshness import ENDS, write_clusters
@@ -26,14 +26,6 @@ FETCHED = {
     "sources/mosaics/one.json": {"fetch_mosaic": 1, **CHAIN},
 }
 """What is fetched beside an image, and the jobs that it takes to have it again."""
-
-
-def note_stopped(run, *products):
-    """Note products as a killed run of this folder does; the path of the note."""
-    note = run.folder / "results/dr2/sources/stopped.json"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"products": {str(run.folder / ".snakemake"): products}}))
-    return note
 
 
 @pytest.fixture(scope="module")
