@@ -175,7 +175,7 @@ class Products:
         return f"{self.root}/sources/edited"
 
     def stopped_jobs(self) -> str:
-        """Products of jobs that Snakemake had not seen end when their run was stopped (JSON)."""
+        """Products of jobs that Snakemake had not seen end when their run was stopped."""
         return f"{self.root}/sources/stopped.json"
 
     def log(self, stage: str, name: str = "all") -> str:
