@@ -41,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
-
-
 RUN_CODE = "RADIOUNET_RUN_CODE"
 """Environment variable by which a run tells its jobs which code and settings it began with."""
 
@@ -266,11 +264,11 @@ class Freshness:
     def _require_open_products(self) -> None:
         """Look at all folders of products, since Snakemake adds a traceback to an error in a rule."""
         products, root = self._products, self._products.root
-        others = products.field_image("*", "int"), products.field_source("*"), products.configuration()
-        paths = (*products_of_mosaic(self._config, products, "*"), *others)
-        kinds = {Path(path).relative_to(root).parent for path in paths}
-        for kind in sorted(kinds | {kind.parent for kind in kinds}):
-            require_open(glob.iglob(f"{glob.escape(root)}/{kind}"))
+        of_survey = products.configuration(), Publication(products.publication()).record("mosaic", "*")
+        of_fields = products.field_image("*", "int"), products.field_source("*")
+        paths = (*products_of_mosaic(self._config, products, "*"), *of_fields, *of_survey)
+        for folder in sorted({one for path in paths for one in Path(path).relative_to(root).parents}):
+            require_open(glob.iglob(f"{glob.escape(root)}/{folder}"))
 
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""

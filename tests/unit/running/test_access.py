@@ -74,7 +74,16 @@ def test_while_the_job_graph_is_built(products, snakemake, close, closed):
 
 CLOSED = [
     *("sources/stopped.json", "masks", "probability", "islands", "cutouts", "catalogue"),
-    *("mosaics", "mosaics/one", "sources/mosaics", "fields", "fields/one", "sources/fields"),
+    *(
+        "mosaics",
+        "mosaics/one",
+        "sources/mosaics",
+        "fields",
+        "fields/one",
+        "sources/fields",
+        "publication",
+        "publication/.made/mosaic",
+    ),
 ]
 
 
