@@ -1,5 +1,6 @@
 """Running Snakemake on small surveys."""
 
+import json
 import os
 import re
 import shutil
@@ -65,6 +66,14 @@ class Run:
     def counts(self, *arguments: str, configs: tuple[Path, ...] = ()) -> dict[str, int]:
         """Jobs per rule of a dry run; empty when nothing is to do."""
         return counts_in(self("-n", *arguments, configs=configs))
+
+
+def note_stopped(run: Run, *products: str) -> Path:
+    """Note products as a killed run of this folder does; the path of the note."""
+    note = run.folder / "results/dr2/sources/stopped.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"products": {str(run.folder / ".snakemake"): products}}))
+    return note
 
 
 def copy_checkout(root: Path, **card) -> None:

@@ -13,7 +13,7 @@ from radiounet.settings.config import load_config
 from radiounet.simulation.small_survey import serve
 from stages import write_image
 
-from .conftest import CHAIN, Run, counted, counts_in
+from .conftest import CHAIN, Run, counted, counts_in, note_stopped
 from .test_compact_sources import write_fine_image, write_table
 from .test_dag import write_lists
 from .test_freshness import ENDS, write_clusters
@@ -128,11 +128,29 @@ def test_a_product_of_a_job_that_was_not_seen_to_end_is_made_again(finished, tmp
     mask = "results/dr2/masks/one.fits"
     run("--cleanup-metadata", mask)
     assert "segment" not in run.counts()  # whoever put it there: nothing is known of it
-    stopped = run.folder / "results/dr2/sources/stopped.json"
-    stopped.write_text(json.dumps({"products": [mask, "results/dr2/masks/gone.fits"]}))
+    stopped = note_stopped(run, mask, "results/dr2/masks/gone.fits")
     text = run("-n")
     assert counts_in(text) == counted(**CHAIN, **ENDS)
     assert f"{mask}: its run was stopped before it saw the job end; it is made again" in text
     run()
     assert run.counts() == {}
-    assert json.loads(stopped.read_text()) == {"products": ["results/dr2/masks/gone.fits"]}  # it may come
+    left = {str(run.folder / ".snakemake"): ["results/dr2/masks/gone.fits"]}  # it may come
+    assert json.loads(stopped.read_text()) == {"products": left}
+
+
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    [
+        ("results/training/pairs/0.fits", {"simulate": {"seed": 7}}),
+        ("resources/clusters/psz2.ecsv", {}),
+    ],
+)
+def test_what_no_mosaic_needs_is_made_again_as_well(run, target, settings):
+    """A changed setting follows, which without a record it would not."""
+    run.write_config(**settings)
+    path = run.folder / target
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert run.counts(target) == {}
+    note_stopped(run, target)
+    assert run.counts(target)["total"] == 1

@@ -3,6 +3,7 @@
 What is redone is counted in jobs.
 """
 
+import json
 import os
 import re
 import shutil
@@ -114,8 +115,12 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (survey.folder / "results/dr2/catalogue").exists()
+    stopped = survey.folder / "results/dr2/sources/stopped.json"
+    (noted,) = json.loads(stopped.read_text())["products"].values()
+    assert {f"results/dr2/masks/{name}.fits" for name in ("one", "two")} < set(noted)
     survey("--unlock")
     survey()
+    assert not stopped.exists()
     for pattern in ("masks/*.fits", "probability/*.fits", "islands/*.ecsv", "catalogue/*.csv"):
         expected = hashes(finished.folder / "results/dr2", pattern)
         assert expected

@@ -4,7 +4,7 @@ import os
 
 import yaml
 
-from .conftest import counted
+from .conftest import counted, note_stopped
 
 SKY = {
     "n_px": 128,
@@ -73,3 +73,8 @@ def test_two_trainings_one_after_the_other(run):
         path.write_bytes(content)
         os.utime(path, (date, date))
         assert run.counts("model") == {}
+    # a job that outlived a killed run leaves its folder without a record
+    run("--cleanup-metadata", str(folder))
+    assert run.counts("model") == {}
+    note_stopped(run, str(folder))
+    assert run.counts("model") == counted(evaluate=1, model=1)

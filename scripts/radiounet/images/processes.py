@@ -9,8 +9,8 @@ from threading import Thread
 def end_with_parent() -> None:
     """End this worker at once when the process that it works for ends, however that ends.
 
-    To be the initializer of a pool, or part of it. Workers that wait for work otherwise stay for ever where
-    their parent was killed: they hold each other's pipes open.
+    Use as the initializer of a process pool, or call it from one. Workers that wait for work otherwise stay
+    for ever where their parent was killed: they hold each other's pipes open.
     """
     parent = parent_process()
     if parent is not None:

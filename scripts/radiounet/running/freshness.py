@@ -13,6 +13,7 @@ would read an edited configuration otherwise.
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import math
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
-
-
 RUN_CODE = "RADIOUNET_RUN_CODE"
 """Environment variable by which a run tells its jobs which code and settings it began with."""
 
@@ -151,7 +150,7 @@ class Freshness:
         self.fingerprints = Fingerprints(products.input_record())
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
-        self._are_notes_checked = self._is_model_checked = self._is_record_missed = False
+        self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
         self._warned: set[str] = set()
 
@@ -240,7 +239,6 @@ class Freshness:
         """Have those that were replaced made again, but for `images` that `source` knows, and itself."""
         if not self._run.is_main:
             return
-        self._check_notes()
         replaced = [path for path in paths if self._was_replaced(path)]
         downloaded = {*images, source}
         if downloaded & set(replaced) and _are_downloads(images, source):
@@ -250,12 +248,27 @@ class Freshness:
             logger.warning("%s differs from what its job wrote: it is made again", path)
         self._run.make_again(replaced)
 
-    def _check_notes(self) -> None:
-        """Have made again what earlier runs noted of their products."""
-        if not self._are_notes_checked:
-            self._are_notes_checked = True
-            self._check_edits()
-            self._check_stopped()
+    @permitted()
+    def check_notes(self) -> None:
+        """Have made again what earlier runs noted of their products; call before the job graph is built.
+
+        Raises
+        ------
+        ConfigError
+            A note, or a folder of products, may not be read.
+        """
+        self._require_open_products()
+        self._check_edits()
+        self._check_stopped()
+
+    def _require_open_products(self) -> None:
+        """Look at all folders of products, since Snakemake adds a traceback to an error in a rule."""
+        products, root = self._products, self._products.root
+        of_survey = products.configuration(), Publication(products.publication()).record("mosaic", "*")
+        of_fields = products.field_image("*", "int"), products.field_source("*")
+        paths = (*products_of_mosaic(self._config, products, "*"), *of_fields, *of_survey)
+        for folder in sorted({one for path in paths for one in Path(path).relative_to(root).parents}):
+            require_open(glob.iglob(f"{glob.escape(root)}/{folder}"))
 
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""
@@ -273,8 +286,7 @@ class Freshness:
 
         Its jobs may run on, and end unseen. `note_stopped` leaves what is still to be told.
         """
-        if left := list(dict.fromkeys([*self._stopped, *products])):
-            write_json(self._products.stopped_jobs(), {"products": left})
+        self._note(list(dict.fromkeys([*self._stopped, *products])))
 
     def note_stopped(self, products: Iterable[str]) -> None:
         """Note products of jobs that a run has not seen end, though they may have.
@@ -282,33 +294,52 @@ class Freshness:
         They have no record, by which Snakemake makes a product anew when a setting changes. Those that are
         not there may come later: a job may end after its run, and file servers show files late.
         """
-        path = Path(self._products.stopped_jobs())
         left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._run.ended(one) is None]
         try:
-            if left:
-                write_json(path, {"products": left})
-            else:
-                path.unlink(missing_ok=True)
+            self._note(left)
         except OSError as error:  # a full disk stops jobs, never the run that reports them
             logger.warning(
                 "%s cannot be written (%s): name these in --forcerun of the next run: %s",
-                *(path, error, ", ".join(left)),
+                *(self._products.stopped_jobs(), error, ", ".join(left)),
             )
+
+    def _note(self, left: list[str]) -> None:
+        """Write what runs of this folder may have left, beside what those of other folders have."""
+        path = Path(self._products.stopped_jobs())
+        notes = self._notes() | {self._records: left}
+        if kept := {folder: products for folder, products in notes.items() if products}:
+            write_json(path, {"products": kept})
+        else:
+            path.unlink(missing_ok=True)
 
     def _check_stopped(self) -> None:
         """Have what is there of such jobs made again, but for those of a run that still goes on."""
-        left = [path for path in self._stopped if Path(path).is_file() and self._run.ended(path) is None]
+        left = [path for path in self._stopped if Path(path).exists() and self._run.ended(path) is None]
+        self._warned.update(left)
         if left and is_held(self._products.root):
             return
-        self._warned.update(left)
         for path in left:
             logger.warning("%s: its run was stopped before it saw the job end; it is made again", path)
         self._run.make_again(left)
 
     @cached_property
     def _stopped(self) -> list[str]:
+        """What earlier runs of this folder noted: other folders have no record of these products."""
+        return self._notes().get(self._records, [])
+
+    def _notes(self) -> dict[str, list[str]]:
+        """Noted products by the folder that has Snakemake's records of them."""
         known = _json(Path(self._products.stopped_jobs())).get("products")
-        return [path for path in known if isinstance(path, str)] if isinstance(known, list) else []
+        notes = known.items() if isinstance(known, dict) else ()
+        return {
+            folder: [path for path in products if isinstance(path, str)]
+            for folder, products in notes
+            if isinstance(products, list)
+        }
+
+    @property
+    def _records(self) -> str:
+        return str(Path(".snakemake").resolve())
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
@@ -331,7 +362,7 @@ class Freshness:
             "%s is there, but %s has no record of how it was made. Such products are not made anew when a "
             "setting changes. Run in the folder in which they were made (--directory), with the same "
             "spelling of results; or, if they are what the configuration says, once with --touch --forceall",
-            *(path, Path(".snakemake").absolute()),
+            *(path, self._records),
         )
 
 

@@ -65,8 +65,11 @@ def hold(folder: str | Path) -> None:
         _held[path] = handle
 
 
-def is_held(folder: str | Path) -> bool:
-    """Whether a program, this one or another, has a folder for itself."""
+def is_held(folder: str | Path) -> bool | None:
+    """Whether a program, this one or another, has a folder for itself.
+
+    None where that cannot be told, as on a file system without locks.
+    """
     path = Path(folder).resolve() / LOCK_FILE
     if path in _held:
         return True
@@ -75,8 +78,10 @@ def is_held(folder: str | Path) -> bool:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:  # held, or not to be told: then nothing is settled
+    except BlockingIOError:
         return True
+    except OSError:
+        return None
     return False
 
 

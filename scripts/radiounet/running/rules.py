@@ -87,7 +87,8 @@ class Rules:
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
                 check_training(self.config, self.graph.models)
-            settle_status(self.products, is_held(self.products.root))
+            settle_status(self.products, is_held(self.products.root) is not False)
+            run.before_graph(self.freshness.check_notes)
 
     @property
     def merged(self) -> dict[str, str]:

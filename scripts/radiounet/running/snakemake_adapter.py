@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from radiounet.errors import ConfigError
 from radiounet.images.provenance import PACKAGE, code_hash, hash_of_package
+from radiounet.running.access import permitted
 
 if TYPE_CHECKING:
+    from snakemake.dag import DAG
     from snakemake.workflow import Workflow
 
 
@@ -101,6 +104,27 @@ class SnakemakeRun:
     def touches(self) -> bool:
         """Whether jobs only mark their products as new (``--touch``)."""
         return bool(self._workflow.touch)
+
+    def before_graph(self, look: Callable[[], None]) -> None:
+        """Call a function before the job graph is built, whatever its targets are.
+
+        A `ConfigError` of it ends the run in one line, and so does a product that may not be looked at.
+        """
+        from snakemake.dag import DAG
+        from snakemake.exceptions import CliException
+
+        known = DAG.init
+
+        async def init(graph: DAG, progress: bool = False) -> None:
+            try:
+                with permitted():
+                    if graph.workflow is self._workflow:
+                        look()
+                    await known(graph, progress=progress)
+            except ConfigError as error:
+                raise CliException(str(error)) from None
+
+        DAG.init = init
 
     def watch_cluster(self) -> None:
         """Lose no job that Slurm does not answer for, and no word of why one failed; call before jobs run."""
@@ -189,18 +213,21 @@ def snakemake_logger() -> logging.Logger:
 
 Table = dict[str, str]
 """State of each job in Slurm, by its number there."""
-ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE"}
-"""States of a job that has ended, all that ``squeue`` has."""
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"}
+"""States of a job that does not go on. After ``PREEMPTED`` and ``NODE_FAIL`` Slurm may queue it again."""
 LOST_S = 180.0
 """A job that ``squeue`` does not show for so long, after it was queued or ran, has ended unseen, s."""
+QUERY_TRIES, QUERY_PAUSE_S = 3, 5.0
+"""Queries before Slurm is said not to answer, and the time between them, s."""
 
 
 class SlurmQuery:
-    """The query of the Slurm plug-in, which outlasts that Slurm does not answer.
+    """Wraps the plug-in's status query, so that the run goes on while Slurm does not answer.
 
     The plug-in forgets all jobs of a poll in which every query failed, and the run waits for ever.
-    With an empty table it asks again. ``squeue`` shows no job that ended longer ago than
-    ``MinJobAge``: one that ended so while Slurm did not answer counts as failed, and is tried again.
+    An empty table makes it ask again at its next poll, so a failed query is repeated here first.
+    ``squeue`` shows no job that ended longer ago than ``MinJobAge``: one that ended so while Slurm did
+    not answer counts as failed, and is tried again.
 
     Parameters
     ----------
@@ -216,7 +243,12 @@ class SlurmQuery:
 
     async def __call__(self, command: str, logger: logging.Logger) -> tuple[Table, float]:
         """State of the jobs that Slurm shows, none where it does not answer; and how long that took, s."""
-        table, took = await self._ask(command, logger)
+        for tried in range(QUERY_TRIES):
+            if tried:
+                await asyncio.sleep(QUERY_PAUSE_S)
+            table, took = await self._ask(command, logger)
+            if table is not None:
+                break
         program, is_silent = command.split()[0], table is None
         if is_silent != self._is_silent:
             words = "does not answer: the run waits, and asks again" if is_silent else "answers again"
@@ -224,6 +256,7 @@ class SlurmQuery:
         self._is_silent = is_silent
         if table is None:
             return {}, 0.0
+        self._going -= {number for number, state in table.items() if state in ENDED}
         if program == "squeue":
             lost = self._lost(table)
             for number in lost:
@@ -232,8 +265,7 @@ class SlurmQuery:
         return table, took or 0.0
 
     def _lost(self, table: Table) -> list[str]:
-        ended = {number for number, state in table.items() if state in ENDED}
-        self._going = (self._going | table.keys()) - ended
+        self._going |= {number for number, state in table.items() if state not in ENDED}
         now = time.monotonic()
         self._missing = {one: self._missing.get(one, now) for one in self._going - table.keys()}
         lost = sorted(one for one, since in self._missing.items() if now - since >= LOST_S)

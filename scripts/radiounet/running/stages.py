@@ -124,12 +124,17 @@ def options_of_added(products: Products) -> list[str]:
 def add_stages(added: Iterable[dict[str, Any]]) -> None:
     """Add stages of another process to `STAGES`, and what they make to `Products`.
 
+    One takes the place of a row of the same rule.
+
     Parameters
     ----------
     added : iterable of dict
         ``place`` in the table; ``stage``, its row; ``paths`` of its products by method, with ``{name}`` for
         the name of the field or mosaic, and ``{folder}`` for the folder of its products.
     """
+    added = list(added)
+    rules = {one["stage"]["rule"] for one in added}
+    STAGES[:] = [stage for stage in STAGES if stage.rule not in rules]
     for one in added:
         STAGES.insert(one["place"], TypeAdapter(Stage).validate_python(one["stage"]))
         for kind, path in one["paths"].items():

@@ -64,12 +64,37 @@ def test_a_run_that_begins(products, snakemake, close, closed, monkeypatch):
     assert refused(lambda: Rules(None, {}), path)
 
 
-@pytest.mark.parametrize("closed", ["sources/stopped.json", "masks", "sources/mosaics"])
+@pytest.mark.parametrize("closed", ["masks", "sources/mosaics"])
 def test_while_the_job_graph_is_built(products, snakemake, close, closed):
     freshness = Freshness(snakemake, load_config({}), products)
     close(Path(products.root, closed))
     with pytest.raises(ConfigError, match=f"^{Path(products.root, closed)}.* may not be read"):
         freshness.check_mosaic("a")
+
+
+CLOSED = [
+    *("sources/stopped.json", "masks", "probability", "islands", "cutouts", "catalogue"),
+    *(
+        "mosaics",
+        "mosaics/one",
+        "sources/mosaics",
+        "fields",
+        "fields/one",
+        "sources/fields",
+        "publication",
+        "publication/.made/mosaic",
+    ),
+]
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_before_the_job_graph_is_built(products, snakemake, close, closed):
+    """A rule would add a traceback."""
+    path = Path(products.root, closed)
+    path.mkdir(parents=True)
+    freshness = Freshness(snakemake, load_config({}), products)
+    close(path)
+    assert refused(freshness.check_notes, path)
 
 
 def test_a_mark_of_an_edit(products, snakemake, close):
@@ -78,7 +103,7 @@ def test_a_mark_of_an_edit(products, snakemake, close):
     mark.touch()
     freshness = Freshness(snakemake, load_config({}), products)
     close(mark)
-    assert refused(lambda: freshness.check_mosaic("a"), mark)
+    assert refused(freshness.check_notes, mark)
 
 
 def test_a_publication(products, snakemake, close):

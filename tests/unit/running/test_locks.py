@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import signal
@@ -107,6 +108,16 @@ def test_whether_a_folder_is_held(tmp_path, other):
     assert is_held(tmp_path)
     let_go(tmp_path)
     assert not is_held(tmp_path)
+
+
+def test_whether_a_folder_is_held_cannot_be_told_everywhere(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / ".radiounet.lock").touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert is_held(tmp_path) is None
+    assert is_held(tmp_path / "none") is False
 
 
 def test_a_look_of_another_program_stops_nobody(tmp_path, monkeypatch):

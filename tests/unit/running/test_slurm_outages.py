@@ -13,11 +13,13 @@ import pytest
 import snakemake_executor_plugin_slurm as plugin
 
 from radiounet.running import snakemake_adapter
-from radiounet.running.snakemake_adapter import LOST_S, SlurmQuery
+from radiounet.running.snakemake_adapter import ENDED, LOST_S, QUERY_TRIES, SlurmQuery
 
 ROOT = Path(__file__).resolve().parents[3]
 SQUEUE = """#!/bin/sh
+echo >> {folder}/asked
 test ! -e {folder}/away || exit 1
+rm {folder}/away? 2> {folder}/hint && exit 1
 cat {folder}/table
 """
 
@@ -69,6 +71,7 @@ def executor(request, tmp_path, monkeypatch):
 @pytest.fixture
 def mended(executor, monkeypatch):
     monkeypatch.setattr(plugin, "query_job_status", SlurmQuery(plugin.query_job_status))
+    monkeypatch.setattr(snakemake_adapter, "QUERY_PAUSE_S", 0)
     return executor
 
 
@@ -112,6 +115,57 @@ def test_an_outage_of_any_length_loses_no_job_and_is_told_once(mended, tmp_path,
     (tmp_path / "away").touch()
     assert mended.poll() == ["8"]
     assert caplog.text.count("does not answer") == 2
+
+
+def test_a_query_that_fails_costs_no_poll(mended, tmp_path, caplog):
+    """As the plug-in alone, which repeats it."""
+    assert mended.poll() == ["7", "8"]
+    (tmp_path / "away1").touch()
+    (tmp_path / "table").write_text("7|COMPLETED\n8|RUNNING\n")
+    assert mended.poll() == ["8"]
+    assert mended.succeeded == ["7"]
+    assert "Slurm" not in caplog.text
+
+
+def test_a_poll_of_an_outage_asks_a_few_times(mended, tmp_path):
+    (tmp_path / "away").touch()
+    mended.poll()
+    assert (tmp_path / "asked").read_text() == "\n" * QUERY_TRIES
+
+
+def answer(query, program, **table):
+    """What the plug-in is told when one of the two programs shows these jobs, by number."""
+
+    async def ask(command, logger):
+        return {number[1:]: state for number, state in table.items()}, 0.1
+
+    query._ask = ask
+    told, _ = asyncio.run(query(f"{program} --all", logging.getLogger("test")))
+    return told
+
+
+@pytest.mark.parametrize("program", ["squeue", "sacct"])
+@pytest.mark.parametrize("state", sorted(ENDED))
+def test_a_job_that_either_program_has_shown_to_end_is_not_missed(later, caplog, program, state):
+    """The plug-in takes the other one where `MinJobAge` is small, or it is gone."""
+    query = SlurmQuery(None)
+    answer(query, "squeue", _7="RUNNING", _8="RUNNING")
+    answer(query, program, _7=state, _8="RUNNING")
+    for _ in range(3):
+        assert answer(query, "squeue", _8="RUNNING") == {"8": "RUNNING"}
+        later(LOST_S)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
+def test_a_job_that_slurm_may_queue_again_is_missed(later, state):
+    query = SlurmQuery(None)
+    answer(query, "squeue", _7="RUNNING")
+    assert answer(query, "squeue", _7=state) == {"7": state}
+    assert answer(query, "squeue") == {}
+    later(LOST_S)
+    assert answer(query, "squeue") == {"7": "ERROR"}
+    assert answer(query, "squeue") == {}
 
 
 @pytest.mark.parametrize("executor", ["squeue"], indirect=True)

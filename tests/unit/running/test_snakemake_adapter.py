@@ -16,9 +16,21 @@ SNAKEFILE = """
 import json
 import sys
 from pathlib import Path
+from radiounet.errors import ConfigError
 from radiounet.running.snakemake_adapter import SnakemakeRun
 
 RUN = SnakemakeRun(workflow)
+
+def look():
+    Path("looked.txt").touch()
+    RUN.make_again(config.get("before", "").split())
+    if config.get("wrong"):
+        raise ConfigError("nothing is there: write it")
+    if config.get("closed"):
+        raise PermissionError(13, "Permission denied", "one.txt")
+
+if RUN.is_main:
+    RUN.before_graph(look)
 
 def first_file(wildcards):
     if config.get("again"):
@@ -94,6 +106,31 @@ def test_products_are_made_again_when_told(run, tmp_path):
     assert said["ended"] == pytest.approx(before, abs=1e-3)
     assert said["shown"] is True
     assert (tmp_path / "one.txt").stat().st_mtime > before
+
+
+@pytest.mark.parametrize("target", ["two.txt", "one.txt", "all", "first_of_all"])
+def test_what_is_to_be_made_again_is_told_before_the_graph_is_built(run, tmp_path, target):
+    """Of any target, by name or by rule, also of one without inputs."""
+    with open(tmp_path / "Snakefile", "a") as stream:
+        stream.write("rule first_of_all:\n    input: 'one.txt'\n")
+    run()
+    again = snakemake("-n", "--cores", "1", target, "--config", "before=one.txt", cwd=tmp_path)
+    assert "first " in again
+    assert "Nothing to be done" in snakemake("-n", "--cores", "1", target, cwd=tmp_path)
+    (tmp_path / "looked.txt").unlink()
+    snakemake("--unlock", "--cores", "1", cwd=tmp_path)
+    assert not (tmp_path / "looked.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("wrong", "nothing is there: write it"), ("closed", "one.txt may not be read or written by you: ask ")],
+)
+def test_what_is_found_before_the_graph_is_built_ends_the_run_in_one_line(run, fault, words):
+    text = run("--config", f"{fault}=1", status=1)
+    said = text.split("Building DAG of jobs...\n")[1].splitlines()
+    assert said[0].startswith(f"Error: {words}")
+    assert not any(line.startswith(" ") or "Traceback" in line for line in said)
 
 
 def test_at_its_end_a_run_knows_the_records_of_all_its_jobs(run, tmp_path):

@@ -1,6 +1,7 @@
 """Stages that another workflow adds, and how jobs, which are processes of their own, are told of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from astropy.table import Table
@@ -54,6 +55,20 @@ def test_a_job_has_the_rows_that_were_added_in_their_places(added):
     assert {place: stages.STAGES[place] for place in ROWS} == ROWS
     assert [stage for stage in stages.STAGES if stage not in ROWS.values()] == STAGES
     assert hash(stages.STAGES[7]) == hash(ROWS[7])
+
+
+def test_a_row_that_was_replaced_takes_the_place_of_the_other(monkeypatch):
+    """Also beside one that was added, and told twice."""
+    place = [stage.rule for stage in STAGES].index("segment")
+    rows = [replace(one, beside=("weights",)) if one.rule == "segment" else one for one in STAGES]
+    rows.insert(place, Stage("smooth", "mosaic", "mask", "Mpx"))
+    with monkeypatch.context() as run:
+        run.setattr(stages, "STAGES", rows)
+        _, text = options_of_added(Products("out/dr3"))
+    monkeypatch.setattr(stages, "STAGES", list(STAGES))
+    for _ in range(2):
+        add_stages(json.loads(text))
+        assert rows == stages.STAGES
 
 
 def test_a_job_knows_where_added_products_lie(added):

@@ -1,9 +1,11 @@
 """What a run notes of jobs that it could not see to their end, or that died as a group."""
 
+import errno
 import fcntl
 import io
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,8 +147,13 @@ def snakemake():
 
 
 def noted(products):
+    """What is noted, by the folder with the records of the run."""
     path = Path(products.stopped_jobs())
-    return json.loads(path.read_text())["products"] if path.exists() else []
+    return json.loads(path.read_text())["products"] if path.exists() else {}
+
+
+def here():
+    return str(Path.cwd() / ".snakemake")
 
 
 def make(*paths):
@@ -158,21 +165,72 @@ def make(*paths):
 def test_a_run_that_is_killed_has_noted_what_its_jobs_may_leave(snakemake, products, caplog):
     masks = [products.mask(name) for name in "abc"]
     Freshness(snakemake, load_config({}), products).note_begun(masks[:2])
-    assert noted(products) == masks[:2]
+    assert noted(products) == {here(): masks[:2]}
     make(masks[0], masks[2])
     snakemake.records[masks[2]] = Path(masks[2]).stat().st_mtime
     second = Freshness(snakemake, load_config({}), products)
+    second.check_notes()
     second.check_mosaic("a")
     assert snakemake.again == masks[:1]
     assert f"{masks[0]}: its run was stopped before it saw the job end" in caplog.text
     assert "no record" not in caplog.text  # which would send to another folder
     # that run is killed as well: what the first may still leave stays noted
     second.note_begun(masks[2:])
-    assert noted(products) == masks
+    assert noted(products) == {here(): masks}
     # and the third ends well, but for one that nobody has made
     snakemake.records[masks[0]] = 1.0
     Freshness(snakemake, load_config({}), products).note_stopped([])
-    assert noted(products) == [masks[1]]
+    assert noted(products) == {here(): [masks[1]]}
+
+
+def test_runs_of_another_folder_have_notes_of_their_own(snakemake, products, tmp_path, monkeypatch, caplog):
+    """Which has no record of what the killed run saw end, and would make all of it again."""
+    masks = [products.mask(name) for name in "abc"]
+    folders = [tmp_path / name for name in ("first", "second")]
+    records = [str(folder / ".snakemake") for folder in folders]
+    for folder in folders:
+        folder.mkdir()
+
+    def go(folder):
+        monkeypatch.chdir(folder)
+        snakemake.again.clear()
+        run = Freshness(snakemake, load_config({}), products)
+        run.check_notes()
+        return run
+
+    go(folders[0]).note_begun(masks[:2])
+    make(*masks)
+    second = go(folders[1])
+    assert snakemake.again == []
+    second.check_mosaic("a")
+    assert "has no record of how it was made" in caplog.text
+    assert records[1] in caplog.text
+    second.note_begun(masks[2:])
+    assert noted(products) == {records[0]: masks[:2], records[1]: masks[2:]}
+    first = go(folders[0])
+    assert snakemake.again == masks[:2]
+    snakemake.records.update(dict.fromkeys(masks, 1.0))
+    first.note_stopped([])
+    assert noted(products) == {records[1]: masks[2:]}
+    go(folders[1]).note_stopped([])
+    assert not Path(products.stopped_jobs()).exists()
+
+
+@pytest.mark.parametrize("text", ['{"products": ["a"]}', '{"products": {"a": 1}}', "[]", '{"products'])
+def test_a_note_of_another_form_is_none(snakemake, products, text):
+    make(products.stopped_jobs())
+    Path(products.stopped_jobs()).write_text(text)
+    Freshness(snakemake, load_config({}), products).check_notes()
+    assert snakemake.again == []
+
+
+def test_a_folder_of_products_is_made_again_as_well(snakemake, products, tmp_path):
+    """Such as the model that an evaluation leaves."""
+    folder = tmp_path / "training/own/model"
+    Freshness(snakemake, load_config({}), products).note_begun([str(folder)])
+    folder.mkdir(parents=True)
+    Freshness(snakemake, load_config({}), products).check_notes()
+    assert snakemake.again == [str(folder)]
 
 
 def test_a_run_with_nothing_to_do_leaves_no_note(snakemake, products):
@@ -189,9 +247,25 @@ def test_products_of_a_run_that_goes_on_are_not_called_stopped(snakemake, produc
     make(mask)
     with open(Path(products.root, LOCK_FILE), "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        Freshness(snakemake, load_config({}), products).check_mosaic("a")
+        beside = Freshness(snakemake, load_config({}), products)
+        beside.check_notes()
+        beside.check_mosaic("a")
     assert snakemake.again == []
     assert "stopped" not in caplog.text
+    assert "no record" not in caplog.text
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_no_lock_can_be_had_the_note_counts(snakemake, products, monkeypatch, code):
+    def refuse(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    mask = products.mask("a")
+    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    make(mask, Path(products.root, LOCK_FILE))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    Freshness(snakemake, load_config({}), products).check_notes()
+    assert snakemake.again == [mask]
 
 
 def test_the_note_of_a_large_survey_takes_no_time(snakemake, products):
@@ -213,8 +287,7 @@ def test_a_full_disk_does_not_stop_the_end_of_a_run(products, monkeypatch, caplo
     run = SimpleNamespace(is_main=True, ended=lambda path: None)
     kept = Freshness(run, load_config({}), products)
     kept.note_stopped([products.mask("b")])
-    (known,) = json.loads(Path(products.stopped_jobs()).read_text())["products"]
-    assert known == products.mask("b")
+    assert noted(products) == {here(): [products.mask("b")]}
     monkeypatch.setattr("radiounet.running.freshness.write_json", full)
     kept.note_stopped([products.mask("c")])
     assert f"No space left on device): name these in --forcerun of the next run: {products.mask('c')}" in (
