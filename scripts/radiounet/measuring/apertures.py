@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from radiounet.images.geometry import pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.image import Plane, StoredImage
@@ -104,7 +104,7 @@ def _masked(mosaic: MeasuredMosaic, cluster: Cluster) -> np.ndarray:
 
 def _apart(places: np.ndarray, others: np.ndarray, reach_deg: float) -> np.ndarray:
     """Those of some places, if more than `LEAST_PART`, that have no other within reach; ``[2, pixel]``."""
-    nearest, _ = cKDTree(unit_vectors(*others)).query(unit_vectors(*places))
+    nearest, _ = KDTree(unit_vectors(*others)).query(unit_vectors(*places))
     apart = places[:, nearest > np.radians(reach_deg)]
     return apart if apart.shape[1] > LEAST_PART * places.shape[1] else apart[:, :0]
 

@@ -211,8 +211,6 @@ def snakemake_logger() -> logging.Logger:
     return found
 
 
-Table = dict[str, str]
-"""State of each job in Slurm, by its number there."""
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"}
 """States of a job that does not go on. After ``PREEMPTED`` and ``NODE_FAIL`` Slurm may queue it again."""
 LOST_S = 180.0
@@ -235,14 +233,16 @@ class SlurmQuery:
         Of the plug-in, whose place this takes.
     """
 
-    def __init__(self, ask: Callable[[str, logging.Logger], Awaitable[tuple[Table | None, float | None]]]):
+    def __init__(
+        self, ask: Callable[[str, logging.Logger], Awaitable[tuple[dict[str, str] | None, float | None]]]
+    ):
         self._ask = ask
         self._is_silent = False
         self._going: set[str] = set()
         self._missing: dict[str, float] = {}
 
-    async def __call__(self, command: str, logger: logging.Logger) -> tuple[Table, float]:
-        """State of the jobs that Slurm shows, none where it does not answer; and how long that took, s."""
+    async def __call__(self, command: str, logger: logging.Logger) -> tuple[dict[str, str], float]:
+        """States of jobs by their numbers in Slurm, none where it does not answer; and how long that took, s."""
         for tried in range(QUERY_TRIES):
             if tried:
                 await asyncio.sleep(QUERY_PAUSE_S)
@@ -264,7 +264,7 @@ class SlurmQuery:
             table = table | dict.fromkeys(lost, "ERROR")
         return table, took or 0.0
 
-    def _lost(self, table: Table) -> list[str]:
+    def _lost(self, table: dict[str, str]) -> list[str]:
         self._going |= {number for number, state in table.items() if state not in ENDED}
         now = time.monotonic()
         self._missing = {one: self._missing.get(one, now) for one in self._going - table.keys()}
