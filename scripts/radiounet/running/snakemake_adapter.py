@@ -242,7 +242,7 @@ class SlurmQuery:
         self._missing: dict[str, float] = {}
 
     async def __call__(self, command: str, logger: logging.Logger) -> tuple[dict[str, str], float]:
-        """States of jobs by their numbers in Slurm, none where it does not answer; and how long that took, s."""
+        """States of jobs by their numbers, none where Slurm does not answer; and how long that took, s."""
         for tried in range(QUERY_TRIES):
             if tried:
                 await asyncio.sleep(QUERY_PAUSE_S)
