@@ -72,7 +72,7 @@ def note_stopped(run: Run, *products: str) -> Path:
     """Note products as a killed run of this folder does; the path of the note."""
     note = run.folder / "results/dr2/sources/stopped.json"
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"products": {str(run.folder / ".snakemake"): products}}))
+    note.write_text(json.dumps({"products": {"../../.snakemake": products}}))
     return note
 
 

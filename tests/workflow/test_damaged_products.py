@@ -134,7 +134,7 @@ def test_a_product_of_a_job_that_was_not_seen_to_end_is_made_again(finished, tmp
     assert f"{mask}: its run was stopped before it saw the job end; it is made again" in text
     run()
     assert run.counts() == {}
-    left = {str(run.folder / ".snakemake"): ["results/dr2/masks/gone.fits"]}  # it may come
+    left = {"../../.snakemake": ["results/dr2/masks/gone.fits"]}  # it may come
     assert json.loads(stopped.read_text()) == {"products": left}
 
 

@@ -27,7 +27,7 @@ from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import ModelCard, read_card
-from radiounet.settings.train import TrainOptions
+from radiounet.settings.train import OF_TRAINING, TrainOptions
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +35,8 @@ LOG_STEPS = 50
 CHECKPOINT_SECONDS = 300  # longest time between checkpoints, plus one step
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
-NOT_OF_TRAINING = {
-    "tile_px",
-    "checkpoint_steps",
-    "max_false_per_deg2",
-    "core_px",
-    "fields",
-    "calibrate",
-    "held_out",
-    "compare",
-    "initial",
-    "hard_from",
-}
-"""Options that leave the trained weights as they are."""
+OF_WEIGHTS = {*OF_TRAINING} - {"checkpoint_steps", "initial", "hard_from"}
+"""Options that change the trained weights; what they begin from is told by its checksum."""
 
 
 @dataclass
@@ -329,7 +318,7 @@ def _identity(
 ) -> str:
     """Hash of all that the weights after a given step depend on."""
     content = {
-        "options": options.model_dump(exclude=NOT_OF_TRAINING),
+        "options": options.model_dump(include=OF_WEIGHTS),
         "pairs": check_pairs(paths, options.crop_px),
         "initial": read_card(initial).weights.sha256 if initial else None,
         "hard": [np.asarray((hard or {}).get(path, ())).tolist() for path in paths],

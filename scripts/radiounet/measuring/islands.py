@@ -22,7 +22,7 @@ from radiounet.survey.survey import Survey
 
 FOOTPRINT_NSIDE = 8192
 ROUNDING = 1e-6
-"""What floating point may lack of a full unit of the last digit of a name, units."""
+"""Tolerance for floating-point error, in units of the last digit of a name."""
 
 
 @dataclass(frozen=True)

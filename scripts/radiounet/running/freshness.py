@@ -339,7 +339,8 @@ class Freshness:
 
     @property
     def _records(self) -> str:
-        return str(Path(".snakemake").resolve())
+        """Where Snakemake has its records, from the products: a moved clone keeps that."""
+        return os.path.relpath(Path(".snakemake").resolve(), Path(self._products.root).resolve())
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
@@ -362,7 +363,7 @@ class Freshness:
             "%s is there, but %s has no record of how it was made. Such products are not made anew when a "
             "setting changes. Run in the folder in which they were made (--directory), with the same "
             "spelling of results; or, if they are what the configuration says, once with --touch --forceall",
-            *(path, self._records),
+            *(path, Path(".snakemake").resolve()),
         )
 
 

@@ -152,8 +152,8 @@ def noted(products):
     return json.loads(path.read_text())["products"] if path.exists() else {}
 
 
-def here():
-    return str(Path.cwd() / ".snakemake")
+def here(products):
+    return os.path.relpath(".snakemake", products.root)
 
 
 def make(*paths):
@@ -165,7 +165,7 @@ def make(*paths):
 def test_a_run_that_is_killed_has_noted_what_its_jobs_may_leave(snakemake, products, caplog):
     masks = [products.mask(name) for name in "abc"]
     Freshness(snakemake, load_config({}), products).note_begun(masks[:2])
-    assert noted(products) == {here(): masks[:2]}
+    assert noted(products) == {here(products): masks[:2]}
     make(masks[0], masks[2])
     snakemake.records[masks[2]] = Path(masks[2]).stat().st_mtime
     second = Freshness(snakemake, load_config({}), products)
@@ -176,18 +176,18 @@ def test_a_run_that_is_killed_has_noted_what_its_jobs_may_leave(snakemake, produ
     assert "no record" not in caplog.text  # which would send to another folder
     # that run is killed as well: what the first may still leave stays noted
     second.note_begun(masks[2:])
-    assert noted(products) == {here(): masks}
+    assert noted(products) == {here(products): masks}
     # and the third ends well, but for one that nobody has made
     snakemake.records[masks[0]] = 1.0
     Freshness(snakemake, load_config({}), products).note_stopped([])
-    assert noted(products) == {here(): [masks[1]]}
+    assert noted(products) == {here(products): [masks[1]]}
 
 
 def test_runs_of_another_folder_have_notes_of_their_own(snakemake, products, tmp_path, monkeypatch, caplog):
     """Which has no record of what the killed run saw end, and would make all of it again."""
     masks = [products.mask(name) for name in "abc"]
     folders = [tmp_path / name for name in ("first", "second")]
-    records = [str(folder / ".snakemake") for folder in folders]
+    records = ["../first/.snakemake", "../second/.snakemake"]  # from the products
     for folder in folders:
         folder.mkdir()
 
@@ -204,7 +204,7 @@ def test_runs_of_another_folder_have_notes_of_their_own(snakemake, products, tmp
     assert snakemake.again == []
     second.check_mosaic("a")
     assert "has no record of how it was made" in caplog.text
-    assert records[1] in caplog.text
+    assert str(folders[1] / ".snakemake") in caplog.text
     second.note_begun(masks[2:])
     assert noted(products) == {records[0]: masks[:2], records[1]: masks[2:]}
     first = go(folders[0])
@@ -214,6 +214,18 @@ def test_runs_of_another_folder_have_notes_of_their_own(snakemake, products, tmp
     assert noted(products) == {records[1]: masks[2:]}
     go(folders[1]).note_stopped([])
     assert not Path(products.stopped_jobs()).exists()
+
+
+def test_a_clone_that_was_moved_with_its_results_finds_its_notes(snakemake, tmp_path, monkeypatch):
+    products, mask = Products("results/dr2"), "results/dr2/masks/a.fits"
+    (tmp_path / "clone").mkdir()
+    monkeypatch.chdir(tmp_path / "clone")
+    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    make(mask)
+    Path(tmp_path / "clone").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    Freshness(snakemake, load_config({}), products).check_notes()
+    assert snakemake.again == [mask]
 
 
 @pytest.mark.parametrize("text", ['{"products": ["a"]}', '{"products": {"a": 1}}', "[]", '{"products'])
@@ -287,7 +299,7 @@ def test_a_full_disk_does_not_stop_the_end_of_a_run(products, monkeypatch, caplo
     run = SimpleNamespace(is_main=True, ended=lambda path: None)
     kept = Freshness(run, load_config({}), products)
     kept.note_stopped([products.mask("b")])
-    assert noted(products) == {here(): [products.mask("b")]}
+    assert noted(products) == {here(products): [products.mask("b")]}
     monkeypatch.setattr("radiounet.running.freshness.write_json", full)
     kept.note_stopped([products.mask("c")])
     assert f"No space left on device): name these in --forcerun of the next run: {products.mask('c')}" in (
