@@ -17,7 +17,7 @@ from PIL import Image
 
 from radiounet.images.products import Publication, SiteFiles, file_stems
 from radiounet.measuring.labels import read_labels
-from radiounet.publishing.label_server import Labelling, make_server
+from radiounet.publishing.label_server import Labelling, LabelServer
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.publishing.publication import publish, survey_of_run
 from radiounet.publishing.site import write_site
@@ -294,12 +294,10 @@ def test_a_survey_opens_small_and_filters_and_sorts(browser, large):
 
 def test_labels_are_given_by_keys_taken_back_and_read_again(browser, products, tmp_path):
     path = tmp_path / "labels.ecsv"
-    server, address = make_server(
-        Labelling(candidates(products.root, "cluster", "uncertain"), LabelTable(path, "me"))
-    )
+    server = LabelServer(Labelling(candidates(products.root, "cluster", "uncertain"), LabelTable(path, "me")))
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        visit(browser, address)
+        visit(browser, server.url)
         first = wait(
             browser, "return document.querySelector('.panel img') && document.querySelector('h1').textContent"
         )
@@ -322,20 +320,20 @@ def test_labels_are_given_by_keys_taken_back_and_read_again(browser, products, t
         wait(browser, "return document.querySelector('p').textContent.startsWith('0 of 2')")
         browser.execute_script(press, "g")
         wait(browser, "return document.querySelector('p').textContent.startsWith('1 of 2')")
-        require_clean(browser, address)
+        require_clean(browser, server.url)
         (label,) = read_labels(path)
         assert (label.name, label.classes) == (first, ("NDE",))
         assert len(LabelTable(path, "me").rows) == 1
         body = json.dumps({"action": "undo"}).encode()
         good = {
             "Content-Type": "application/json",
-            "Origin": address.split("/", 3)[0] + "//" + address.split("/")[2],
+            "Origin": server.url.removesuffix(f"/{server.token}/"),
         }
         for place, headers in (
-            (address + "act", good | {"Origin": "http://example.org"}),
-            (address + "act", {"Content-Type": "application/json"}),
-            (address + "act", good | {"Host": "example.org"}),
-            (address.replace(address.split("/")[3], "guess") + "act", good),
+            (server.url + "act", good | {"Origin": "http://example.org"}),
+            (server.url + "act", {"Content-Type": "application/json"}),
+            (server.url + "act", good | {"Host": "example.org"}),
+            (server.url.replace(server.token, "guess") + "act", good),
         ):
             with pytest.raises(OSError, match="403"):
                 urlopen(Request(place, body, headers), timeout=5)

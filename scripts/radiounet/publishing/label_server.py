@@ -100,92 +100,107 @@ def _shown(source: CatalogueObject) -> dict[str, Any]:
     return {"row": shown, "pictures": files, "view": pictures.view}
 
 
-def make_server(labelling: Labelling, port: int = 0) -> tuple[ThreadingHTTPServer, str]:
-    """Server of the page, and its address, whose token nobody else knows.
+class LabelServer(ThreadingHTTPServer):
+    """Server of the page.
 
     Requests must name this host, the token and, where they change something, this origin.
+
+    Parameters
+    ----------
+    labelling : Labelling
+    port : int, optional
+        0 for a free one.
+
+    Attributes
+    ----------
+    token : str
+        Part of the address that nobody else knows.
+    url : str
+        Address of the page.
     """
-    token = secrets.token_urlsafe(24)
-    server = ThreadingHTTPServer((HOST, port), _handler(labelling, token))
-    return server, f"http://{HOST}:{server.server_port}/{token}/"
+
+    def __init__(self, labelling: Labelling, port: int = 0):
+        self.labelling, self.token = labelling, secrets.token_urlsafe(24)
+        super().__init__((HOST, port), _Handler)
+        self.url = f"http://{HOST}:{self.server_port}/{self.token}/"
 
 
-def _handler(labelling: Labelling, token: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Requests of the page."""
+class _Handler(BaseHTTPRequestHandler):
+    """Requests of the page."""
 
-        def do_GET(self) -> None:
-            """Answer with the page, its parts, or the next candidate."""
-            place = self._place()
-            if place in STATIC:
-                path, kind = STATIC[place]
-                self._answer(200, kind, path.read_bytes())
-            elif place == "state":
-                self._give(labelling.state)
-            else:
-                self._refuse()
+    server: LabelServer
 
-        def do_POST(self) -> None:
-            """Take a label."""
-            length = int(self.headers.get("Content-Length") or 0)
-            own = self.headers.get("Origin") == f"http://{self.headers.get('Host')}"
-            is_json = self.headers.get("Content-Type") == "application/json"
-            if self._place() != "act" or not own or not is_json or not 0 < length <= LONGEST_BODY:
-                self._refuse()
-                return
-            try:
-                asked = json.loads(self.rfile.read(length))
-                words = [str(asked.get(key, "")) for key in ("action", "name", "label")]
-            except (ValueError, AttributeError):
-                self._refuse(400)
-                return
+    def do_GET(self) -> None:
+        """Answer with the page, its parts, or the next candidate."""
+        place = self._place()
+        if place in STATIC:
+            path, kind = STATIC[place]
+            self._answer(200, kind, path.read_bytes())
+        elif place == "state":
+            self._give(self.server.labelling.state)
+        else:
+            self._refuse()
 
-            def act() -> dict[str, Any]:
-                labelling.act(*words)
-                return labelling.state()
+    def do_POST(self) -> None:
+        """Take a label."""
+        said = self.headers.get("Content-Length", "")
+        length = int(said) if said.isdecimal() else 0
+        own = self.headers.get("Origin") == f"http://{self.headers.get('Host')}"
+        is_json = self.headers.get("Content-Type") == "application/json"
+        if self._place() != "act" or not own or not is_json or not 0 < length <= LONGEST_BODY:
+            self._refuse()
+            return
+        try:
+            asked = json.loads(self.rfile.read(length))
+            words = [str(asked.get(key, "")) for key in ("action", "name", "label")]
+        except (ValueError, AttributeError):
+            self._refuse(400)
+            return
 
-            self._give(act)
+        def act() -> dict[str, Any]:
+            self.server.labelling.act(*words)
+            return self.server.labelling.state()
 
-        def _place(self) -> str | None:
-            """What is asked for; None without the token, or under another name of this machine."""
-            names = {f"{name}:{self.connection.getsockname()[1]}" for name in (HOST, "localhost")}
-            begin, path = f"/{token}/", self.path.partition("?")[0]
-            own = self.headers.get("Host") in names and secrets.compare_digest(
-                path[: len(begin)].encode(), begin.encode()
-            )
-            return path[len(begin) :] if own else None
+        self._give(act)
 
-        def _give(self, make: Callable[[], dict[str, Any]]) -> None:
-            """Answer with a state, or say why there is none."""
-            try:
-                content = json.dumps(make()).encode()
-            except ValueError:
-                self._refuse(400)
-            except (RadioUNetError, OSError) as error:  # of the table of labels
-                logger.warning("%s", one_line(error))
-                self._answer(500, "text/plain", one_line(error).encode())
-            else:
-                self._answer(200, "application/json", content)
+    def _place(self) -> str | None:
+        """What is asked for; None without the token, or under another name of this machine."""
+        names = {f"{name}:{self.connection.getsockname()[1]}" for name in (HOST, "localhost")}
+        begin, path = f"/{self.server.token}/", self.path.partition("?")[0]
+        own = self.headers.get("Host") in names and secrets.compare_digest(
+            path[: len(begin)].encode(), begin.encode()
+        )
+        return path[len(begin) :] if own else None
 
-        def _refuse(self, status: int = 403) -> None:
-            self.close_connection = True
-            self._answer(status, "text/plain", b"refused\n")
+    def _give(self, make: Callable[[], dict[str, Any]]) -> None:
+        """Answer with a state, or say why there is none."""
+        try:
+            content = json.dumps(make()).encode()
+        except ValueError:
+            self._refuse(400)
+        except (RadioUNetError, OSError) as error:  # of the table of labels
+            logger.warning("%s", one_line(error))
+            self._answer(500, "text/plain", one_line(error).encode())
+        else:
+            self._answer(200, "application/json", content)
 
-        def _answer(self, status: int, kind: str, content: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Content-Security-Policy", POLICY)
-            for name, value in (
-                ("Referrer-Policy", "no-referrer"),
-                ("Cache-Control", "no-store"),
-                ("X-Content-Type-Options", "nosniff"),
-            ):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+    def _refuse(self, status: int = 403) -> None:
+        self.close_connection = True
+        self._answer(status, "text/plain", b"refused\n")
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep the token out of logs."""
+    def _answer(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Security-Policy", POLICY)
+        for name, value in (
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the token out of logs."""

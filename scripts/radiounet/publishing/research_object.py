@@ -174,7 +174,6 @@ def _crate(
     licence = f"{SPDX}/{options.license}"
     creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(options.creators)]
     papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in _papers(release)]
-    given = [name for name in workflow if name == CONFIGURATION]
     entities: list[dict] = [
         {
             "@id": CRATE,
@@ -213,6 +212,20 @@ def _crate(
             {"@id": f"https://doi.org/{doi}", "@type": "ScholarlyArticle", "name": text}
             for text, doi in _papers(release)
         ),
+    ]
+    entities += _run(used, [name for name in workflow if name == CONFIGURATION], parts)
+    entities += _workflow(files, workflow, used)
+    entities += [_file(name, files[name]) for name in single]
+    entities += [
+        {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
+        for name in folders
+    ]
+    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in _joined(entities)]}
+
+
+def _run(used: Mapping[str, str], given: Sequence[str], parts: Sequence[Mapping[str, str]]) -> list[dict]:
+    """The run, what was given to it, and what it made."""
+    return [
         {
             "@id": "#run",
             "@type": "CreateAction",
@@ -236,13 +249,6 @@ def _crate(
             )
         ),
     ]
-    entities += _workflow(files, workflow, used)
-    entities += [_file(name, files[name]) for name in single]
-    entities += [
-        {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
-        for name in folders
-    ]
-    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in _joined(entities)]}
 
 
 def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str, str]) -> list[dict]:

@@ -57,57 +57,70 @@ def publish(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     args.out = os.path.normpath(args.out)
     record = Publication(args.out).record("summary", "all")
+    run_stage(args, lambda: _publish(args, Path(record).parents[1]), outputs=[], writes=[record])
 
-    def work() -> None:
-        folder, records = Path(args.out), Path(record).parents[1]
-        if folder.is_dir() and {one.name for one in folder.iterdir()} - {LOCK_FILE} and not records.is_dir():
-            raise ConfigError(f"{args.out} is not empty and is not a publication: write somewhere else")
-        if args.aladin is not None:  # before hours of work
-            require_aladin(args.aladin)
-        if args.threads > 1:
-            from radiounet.publishing.side_by_side import start_server
 
-            start_server()
-        from radiounet.publishing.publication import publish as publish_run
-        from radiounet.publishing.publication import run_mosaics, survey_of_run
-        from radiounet.publishing.site import release_of_run
+def _publish(args: argparse.Namespace, records: Path) -> None:
+    """Publish a run that nobody changes meanwhile; the folder `records` tells a publication from others."""
+    _require_places(args, records)
+    if args.threads > 1:
+        from radiounet.publishing.side_by_side import start_server
 
-        if not Path(args.results).is_dir():
-            raise ConfigError(f"there is no folder {args.results}")
-        if Path(segment_files(args.results)["mask"]).is_file():
-            raise ConfigError(
-                f"{args.results} is of radiounet segment, not of a survey: radiounet site shows it"
-            )
-        products = products_at(args.results.rstrip("/"))
-        folder_name = Products(str(Path(args.results).resolve())).release
-        release = args.release or release_of_run(args.results) or _named(folder_name)
-        if not release.name:
-            release = release.model_copy(update={"name": folder_name})
-        mosaics = run_mosaics(products)
-        if args.list and not Path(args.list).is_file():
-            raise ConfigError(f"there is no list {args.list}: make it with snakemake --cores 1 -- lists")
-        survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
-        options = options_from(args, PublishOptions)
-        is_inside = folder.resolve().is_relative_to(Path(args.results).resolve())
-        # a run that began meanwhile would replace what is being published
-        places = [args.results] if is_inside or _can_lock(args.results) else []
-        places += [] if is_inside else [args.out]
-        regions = {products.of(name) for name in mosaics} - {products.root}
-        of_all = str(Path(products.region_index()).parent)
-        places += [of_all] if regions and _can_lock(of_all) else []
-        require_free(args.results)
-        records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
-        try:
-            for place in places:
-                hold(place)
-            for region in sorted(regions):
-                require_free(region)
-            publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
-        finally:
-            for place in places:
-                let_go(place)
+        start_server()
+    from radiounet.publishing.publication import publish as publish_run
+    from radiounet.publishing.publication import run_mosaics, survey_of_run
 
-    run_stage(args, work, outputs=[], writes=[record])
+    products = products_at(args.results.rstrip("/"))
+    mosaics = run_mosaics(products)
+    release = _release(args)
+    survey = read_survey(release, args.list) if args.list else survey_of_run(products, release, mosaics)
+    options = options_from(args, PublishOptions)
+    regions = {products.of(name) for name in mosaics} - {products.root}
+    require_free(args.results)
+    records.mkdir(parents=True, exist_ok=True)  # a publication that is stopped at once is one
+    places = _to_lock(args, products, regions)
+    try:
+        for place in places:
+            hold(place)
+        for region in sorted(regions):
+            require_free(region)
+        publish_run(products, Publication(args.out), survey, mosaics, args.threads, options)
+    finally:
+        for place in places:
+            let_go(place)
+
+
+def _require_places(args: argparse.Namespace, records: Path) -> None:
+    """Refuse folders and files that cannot be used, before hours of work."""
+    out = Path(args.out)
+    if out.is_dir() and {one.name for one in out.iterdir()} - {LOCK_FILE} and not records.is_dir():
+        raise ConfigError(f"{args.out} is not empty and is not a publication: write somewhere else")
+    if args.aladin is not None:
+        require_aladin(args.aladin)
+    if not Path(args.results).is_dir():
+        raise ConfigError(f"there is no folder {args.results}")
+    if Path(segment_files(args.results)["mask"]).is_file():
+        raise ConfigError(f"{args.results} is of radiounet segment, not of a survey: radiounet site shows it")
+    if args.list and not Path(args.list).is_file():
+        raise ConfigError(f"there is no list {args.list}: make it with snakemake --cores 1 -- lists")
+
+
+def _release(args: argparse.Namespace) -> Release:
+    """The release that is named, or that of the run, or that of the folder's name."""
+    from radiounet.publishing.site import release_of_run
+
+    folder = Products(str(Path(args.results).resolve())).release
+    release = args.release or release_of_run(args.results) or _named(folder)
+    return release if release.name else release.model_copy(update={"name": folder})
+
+
+def _to_lock(args: argparse.Namespace, products: Products, regions: set[str]) -> list[str]:
+    """Folders to lock: a run that began meanwhile would replace what is being published."""
+    is_inside = Path(args.out).resolve().is_relative_to(Path(args.results).resolve())
+    places = [args.results] if is_inside or _can_lock(args.results) else []
+    places += [] if is_inside else [args.out]
+    of_all = str(Path(products.region_index()).parent)
+    return [*places, of_all] if regions and _can_lock(of_all) else places
 
 
 def _named(folder: str) -> Release:

@@ -79,14 +79,13 @@ def label(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
 
     def work() -> None:
-        from radiounet.publishing.label_server import Labelling, make_server
+        from radiounet.publishing.label_server import Labelling, LabelServer
         from radiounet.publishing.labelling import LabelTable, candidates
 
         sources = candidates(args.results, args.of.removesuffix("s"), args.order)
-        server, address = make_server(
-            Labelling(sources, LabelTable(args.out, args.who or _login())), args.port
-        )
-        logger.info("open %s in a browser; Ctrl-C ends", address)
+        table = LabelTable(args.out, args.who or _login())
+        server = LabelServer(Labelling(sources, table), args.port)
+        logger.info("open %s in a browser; Ctrl-C ends", server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

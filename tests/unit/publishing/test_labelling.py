@@ -20,7 +20,7 @@ from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing.kit import CatalogueObject
-from radiounet.publishing.label_server import Labelling, make_server
+from radiounet.publishing.label_server import Labelling, LabelServer
 from radiounet.publishing.labelling import LabelTable
 from radiounet.publishing.side_by_side import start_server
 
@@ -153,22 +153,38 @@ def test_a_table_that_somebody_broke_is_never_written_over(desks, tmp_path):
         anna.act("label", NAMES[1], "halo")
 
 
-def test_the_page_is_told_what_is_wrong_with_the_table(desks, tmp_path):
-    server, address = make_server(desks[0])
+@pytest.fixture
+def server(desks):
+    server = LabelServer(desks[0])
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def act(server, **changed):
+    """Request that labels the first candidate."""
+    body = json.dumps({"action": "label", "name": NAMES[0], "label": "halo"}).encode()
+    origin = server.url.removesuffix(f"/{server.token}/")
+    headers = {"Content-Type": "application/json", "Origin": origin}
+    return Request(server.url + "act", body, headers | changed)
+
+
+def test_the_page_is_told_what_is_wrong_with_the_table(server, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/labels.ecsv").write_text("name,class\nmine,RH\n")
-    headers = {"Content-Type": "application/json", "Origin": "/".join(address.split("/")[:3])}
-    body = json.dumps({"action": "label", "name": NAMES[0], "label": "halo"}).encode()
-    try:
-        for asked in (address + "state", Request(address + "act", body, headers)):
-            with pytest.raises(HTTPError) as refused:
-                urlopen(asked, timeout=20)
-            assert refused.value.code == 500
-            assert "labels.ecsv" in refused.value.read().decode()
-    finally:
-        server.shutdown()
-        server.server_close()
+    for asked in (server.url + "state", act(server)):
+        with pytest.raises(HTTPError) as refused:
+            urlopen(asked, timeout=20)
+        assert refused.value.code == 500
+        assert "labels.ecsv" in refused.value.read().decode()
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "0", "1e3", "10001"])
+def test_a_request_of_no_length_is_refused(server, length):
+    with pytest.raises(HTTPError, match="403") as refused:
+        urlopen(act(server, **{"Content-Length": length}), timeout=20)
+    refused.value.close()
 
 
 def test_who_labels_again_changes_the_own_label(desks, tmp_path):
