@@ -17,6 +17,7 @@ POLARISED |= {-3: "RL", -4: "LR", -7: "XY", -8: "YX"}
 ONE_CORRELATION: dict[float, str] = {-1: "RR", -2: "LL", -5: "XX", -6: "YY"}
 """Values of a Stokes axis by the FITS standard (Greisen & Calabretta 2002), and beyond 4 by AIPS."""
 CODE_TOLERANCE = 0.5
+ROUNDING = 1e-3
 
 
 def axis_value(header: fits.Header, axis: str) -> float:
@@ -42,12 +43,16 @@ def axis_value(header: fits.Header, axis: str) -> float:
     return value
 
 
-def varying_card(header: fits.Header, axis: str, most: float) -> str | None:
-    """Card by which the value along an axis varies by more than `most` over the image; see `axis_value`."""
-    for card, step in _steps(header, axis).items():
-        if abs(step) * (_length(header, card.split("_")[1]) - 1) > most:
-            return card
-    return None
+def spreads(header: fits.Header, axis: str) -> dict[str, float]:
+    """How much the value along an axis differs over the image, by the card that makes it; see `axis_value`.
+
+    From corner to corner it differs by the sum.
+    """
+    spread = {
+        card: abs(step) * (_length(header, card.split("_")[1]) - 1)
+        for card, step in _steps(header, axis).items()
+    }
+    return {card: much for card, much in spread.items() if much}
 
 
 def _steps(header: fits.Header, axis: str) -> dict[str, float]:
@@ -91,21 +96,25 @@ def require_total_intensity(header: fits.Header, path: str | Path) -> None:
         if not (found and str(header[key]).strip().upper() == "STOKES"):
             continue
         try:
-            card = varying_card(header, found[1], CODE_TOLERANCE)
-            # rounding in a matrix must not hide what it is
-            code = round(axis_value(header, found[1])) if f"CRVAL{found[1]}" in header else 1
+            spread = spreads(header, found[1])
+            value = axis_value(header, found[1]) if f"CRVAL{found[1]}" in header else 1.0
+            nearest = round(value)
         except (TypeError, ValueError, OverflowError):
             logger.warning("%s: its Stokes axis has no number: taken for total intensity", path)
             continue
-        if card:
+        if sum(spread.values()) > CODE_TOLERANCE:
             logger.warning(
-                "%s: its Stokes parameter varies over the image (%s): taken for total intensity", path, card
+                "%s: its Stokes parameter varies over the image (%s): taken for total intensity",
+                path,
+                ", ".join(spread),
             )
             continue
-        if code in POLARISED:
+        if nearest in POLARISED:  # rounding in a matrix must not hide what it is
             raise StokesError(
-                f"{path} is of {POLARISED[code]}, which is no total intensity: give an image of Stokes I"
+                f"{path} is of {POLARISED[nearest]}, which is no total intensity: give an image of Stokes I"
             )
+        # one of the values that it has over the image
+        code = nearest if abs(value - nearest) <= sum(spread.values()) / 2 + ROUNDING else value
         if code not in (0, 1):  # 0 is how programs write that there is none
             what = ONE_CORRELATION.get(code, f"Stokes {code:g}, which is not known")
             logger.warning("%s is of %s: taken for total intensity", path, what)

@@ -1,12 +1,10 @@
 """Blanks written as numbers."""
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from astropy.io import fits
 from scipy import ndimage
-
-from radiounet.errors import BrightnessError
 
 SOLID_PX = 5
 """Side of a square of equal pixels that noise does not make: some 25."""
@@ -16,67 +14,74 @@ FAR_BELOW = 100.0
 """Times the median of the absolute values: no brightness of an image is so far below zero."""
 LEAST_SENTINEL = 99.0
 """Below zero, in the unit of the file, where there are no values to compare with."""
+LARGEST = np.finfo(np.float32).max
+SAMPLE_PX = 256
+Values = Callable[[], np.ndarray]
 
 
-def require_brightness(
-    plane: np.ndarray, raw: np.ndarray, factor: float, header: fits.Header, path: str | Path
-) -> None:
-    """Refuse an image, or a part of one, whose values cannot be brightness.
+def flaws(
+    plane: np.ndarray,
+    header: fits.Header,
+    factor: float | None,
+    whole: Values | None = None,
+) -> Iterator[tuple[np.ndarray, str]]:
+    """What of an image, or of a part of one, cannot be brightness: areas of -9999, pixels too bright.
+
+    The brightest may have `BRIGHTEST_JY`, in another unit what 32 bits hold.
 
     Parameters
     ----------
     plane : ndarray of float32, ``[y, x]``
         Jy/beam, NaN where blank.
-    raw : ndarray, ``[y, x]``
-        The numbers of the file.
-    factor : float
-        Brings these to Jy/beam.
     header : astropy.io.fits.Header
-    path : path
-        For messages.
+    factor : float or None
+        By which the numbers of the file were multiplied; None if they are in a unit of their own.
+    whole : callable, optional
+        Where `plane` is a part of an image, gives values from all over it, see `sample`.
 
-    Raises
+    Yields
     ------
-    BrightnessError
-        Areas of a number such as -9999, or a pixel above `BRIGHTEST_JY`.
+    where : ndarray of bool, ``[y, x]``
+    why : str
     """
-    blank = np.isnan(plane)
-    values = raw[blank]
-    if (np.isfinite(values) & (values != 0)).any():
-        brightest = np.inf  # more than 32 bits hold
-    elif blank.all():
-        return
-    else:
-        brightest = max(np.nanmax(plane), -np.nanmin(plane))
-        if (value := sentinel(plane, factor)) is not None:
-            raise BrightnessError(f"{path}: areas of {value:g}: write NaN where the image is blank")
-    if brightest > BRIGHTEST_JY:
-        raise BrightnessError(
-            f"{path}: a pixel of {brightest:.3g} Jy/beam; are BUNIT {header.get('BUNIT')!r} "
-            f"and BSCALE {header.get('BSCALE', 1)} right?"
-        )
+    unit, limit = (" Jy/beam", BRIGHTEST_JY) if factor else ("", np.nextafter(LARGEST, np.float32(0)))
+    while True:
+        number = sentinel(plane, factor or 1.0, whole)
+        brightest = max(np.fmax.reduce(plane, axis=None), -np.fmin.reduce(plane, axis=None))
+        if number is not None:
+            where, why = plane == np.nanmin(plane), f"areas of {number:g}: write NaN where the image is blank"
+        elif brightest > limit:
+            where = np.abs(plane) > limit
+            why = (
+                f"a pixel of {brightest:.3g}{unit}{' or more' if brightest == LARGEST else ''}; "
+                f"are BUNIT {header.get('BUNIT')!r} and BSCALE {header.get('BSCALE', 1)} right?"
+            )
+        else:
+            return
+        yield where, why
+        plane = np.where(where, np.float32(np.nan), plane)
 
 
-def not_brightness(plane: np.ndarray, factor: float) -> np.ndarray:
-    """Where the values of a part of an image cannot be brightness, bool ``[y, x]``.
+def sample(read: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Values from all over an image, some `SAMPLE_PX` along each axis, ``[y, x]``.
 
     Parameters
     ----------
-    plane, factor
-        See `require_brightness`.
+    read : callable
+        Rows and columns to the values there.
+    shape : (int, int)
+        Of the image, ``[y, x]``.
     """
-    bad = np.abs(plane) > BRIGHTEST_JY
-    rest = np.where(bad, np.float32(np.nan), plane)
-    if np.isfinite(rest).any() and sentinel(rest, factor) is not None:
-        bad |= rest == np.nanmin(rest)
-    return bad
+    rows, columns = (slice(None, None, max(side // SAMPLE_PX, 1)) for side in shape)
+    return read(rows, columns)
 
 
-def sentinel(image: np.ndarray, factor: float = 1.0) -> float | None:
+def sentinel(image: np.ndarray, factor: float = 1.0, whole: Values | None = None) -> float | None:
     """Lowest number of an image, where it must stand for a blank, such as -9999; else None.
 
     It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`. Zeros tell nothing of the brightness of
-    an image; where it has no other values, the number is -99 or lower.
+    an image; where it has no other values, the number is -99 or lower. A part of an image is compared with
+    the whole: the number may fill it.
 
     Parameters
     ----------
@@ -84,23 +89,42 @@ def sentinel(image: np.ndarray, factor: float = 1.0) -> float | None:
         NaN where blank.
     factor : float
         By which the numbers of the file were multiplied.
+    whole : callable, optional
+        See `flaws`.
 
     Returns
     -------
     float or None
         As in the file.
     """
-    lowest = np.nanmin(image)
+    lowest = np.fmin.reduce(image, axis=None)
     blank = image == lowest
-    if lowest >= 0 or blank.sum() < SOLID_PX**2:
+    if not lowest < 0 or blank.sum() < SOLID_PX**2 or solid_zeros(~blank) is None:
         return None
-    others = np.abs(image[~blank & (image != 0) & np.isfinite(image)])
     number = float(lowest) / factor
-    if others.size and -lowest < FAR_BELOW * np.median(others):
-        return None
-    if not others.size and round(number, 3) > -LEAST_SENTINEL:  # the factor rounds
-        return None
-    return None if solid_zeros(~blank) is None else number
+    for values in (image,) if whole is None else (whole(), image):
+        others = values[(values > lowest) & (values != 0)]
+        if others.size:
+            return None if -lowest < FAR_BELOW * np.median(np.abs(others)) else number
+    return None if round(number, 3) > -LEAST_SENTINEL else number  # the factor rounds
+
+
+def blank_infinities(plane: np.ndarray, numbers: np.ndarray) -> None:
+    """Make infinities NaN, but those that are a finite number of the file: the largest number of 32 bits.
+
+    Such a number is no blank, but a mistake, which `flaws` names.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, ``[y, x]``
+        Changed.
+    numbers : ndarray, ``[y, x]``
+        As in the file.
+    """
+    infinite = np.isinf(plane)
+    if infinite.any():
+        given = np.isfinite(numbers[infinite])
+        plane[infinite] = np.where(given, np.copysign(LARGEST, plane[infinite]), np.nan)
 
 
 def solid_zeros(image: np.ndarray) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from astropy.wcs.wcs import NoConvergence
 
 from radiounet.errors import BrightnessError, CelestialError, GridError, TruncatedError
-from radiounet.images.axes import AXIS_KIND, axis_value, varying_card
+from radiounet.images.axes import AXIS_KIND, axis_value, spreads
 from radiounet.images.geometry import (
     FK4_BEFORE,
     centre_cylinder,
@@ -380,11 +380,12 @@ def _axis_hz(header: fits.Header, axis: str) -> object:
         hertz = HERTZ.fullmatch(unit)  # in capitals, too
         factor = HERTZ_PREFIXES[hertz[1].lower()] if hertz else u.Unit(unit).to(u.Hz)
         middle_value = axis_value(header, axis)
-        card = varying_card(header, axis, FREQUENCY_TOLERANCE * abs(middle_value))
+        spread = spreads(header, axis)
     except (TypeError, ValueError, OverflowError):
         return value
-    if card:
-        logger.warning("the frequency of axis %s varies over the image (%s): left out", axis, card)
+    if sum(spread.values()) > FREQUENCY_TOLERANCE * abs(middle_value):
+        cards = ", ".join(spread)
+        logger.warning("the frequency of axis %s varies over the image (%s): left out", axis, cards)
         return None
     return float(middle_value * factor)
 

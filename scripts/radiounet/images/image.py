@@ -2,8 +2,9 @@
 
 import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, overload
 
@@ -15,13 +16,14 @@ from radiounet.errors import (
     AllBlankError,
     BadDataError,
     BeamError,
+    BrightnessError,
     CelestialError,
     GridError,
     ShapeMismatchError,
 )
 from radiounet.images.axes import require_total_intensity
 from radiounet.images.beams import Beam, check_beam, choose_beam
-from radiounet.images.blanks import require_brightness, solid_zeros
+from radiounet.images.blanks import Values, blank_infinities, flaws, sample, solid_zeros
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
     grid_header,
@@ -139,13 +141,17 @@ class StoredPlane:
         """The same, NaN where blank; a solid area of 0 is among floating-point numbers only."""
         plane = StoredPlane.window(self, rows, columns)
         zero = plane == 0 if self.header["BITPIX"] < 0 else None
-        plane[~np.isfinite(plane)] = np.nan
+        blank_infinities(plane, self.data[rows, columns])
         if zero is not None and zero.any():
             with self._lock:  # one of several threads looks at the whole plane
                 blank = self._blank_zeros
             if blank is not None:
                 plane[zero & blank[rows, columns]] = np.nan
         return plane
+
+    def flaws(self, part: np.ndarray, whole: Values | None = None) -> Iterator[tuple[np.ndarray, str]]:
+        """What of a part of the plane cannot be brightness; see `radiounet.images.blanks.flaws`."""
+        return flaws(part, self.header, None, whole)
 
 
 @dataclass(frozen=True)
@@ -169,12 +175,19 @@ class StoredImage(StoredPlane):
         if self.factor != 1:
             with np.errstate(over="ignore"):
                 plane *= np.float32(self.factor)
-            plane[~np.isfinite(plane)] = np.nan
+            blank_infinities(plane, self.data[rows, columns])
         return plane
 
-    def require_brightness(self, plane: np.ndarray, rows: slice, columns: slice = slice(None)) -> None:
-        """Raise `BrightnessError` if what `window` gave of a part cannot be brightness."""
-        require_brightness(plane, self.data[rows, columns], self.factor, self.header, self.path)
+    def flaws(self, part: np.ndarray, whole: Values | None = None) -> Iterator[tuple[np.ndarray, str]]:
+        """As of any plane, but in Jy/beam."""
+        return flaws(part, self.header, self.factor, whole)
+
+    def require_brightness(self, part: np.ndarray) -> None:
+        """Raise `BrightnessError` if something of what `window` gave cannot be brightness."""
+        is_whole = part.shape == self.data.shape
+        whole = None if is_whole else partial(sample, self.window, self.data.shape)
+        for _, why in self.flaws(part, whole):
+            raise BrightnessError(f"{self.path}: {why}")
 
 
 @overload
@@ -239,7 +252,7 @@ def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
     with reading(path):
         plane = stored.window()
     with naming(path):
-        stored.require_brightness(plane, slice(None))
+        stored.require_brightness(plane)
         if np.isnan(plane).all():
             raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
         resolution = read_resolution(stored.header, stored.beam, path)

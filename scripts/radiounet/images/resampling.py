@@ -76,7 +76,7 @@ def to_model_grid(
         On an ICRS SIN grid around the image's centre, north up, east left, that covers
         all of it; the very same object when nothing was to do or to tell: ICRS or FK5 of J2000 without
         distortion, square pixels of that scale (within 1 %) in the middle and at every
-        corner, north up.
+        corner, north within `TURNED_DEG` of up in the middle, or a pole on it.
 
     Raises
     ------
@@ -99,6 +99,8 @@ def to_model_grid(
         and has_scale(plane, pixel_arcsec)
         and _north_up(plane)
     )
+    if fits_grid and abs(turned := _north_deg(plane)) >= 1:
+        logger.info("%s keeps its pixels: in its middle north is %.0f deg from up", path, abs(turned))
     if not plane.beam.matches(beam_arcsec):
         if not _is_even(plane):
             # a projection that stretches: one kernel fits all of it on a SIN grid only
@@ -113,7 +115,7 @@ def _is_even(plane: Plane) -> bool:
 
 
 def _north_up(plane: Plane) -> bool:
-    """Whether north is up and east left, by the linear terms and in the middle of the image."""
+    """Whether north is up and east left, by the linear terms, and nearly so in the middle of the image."""
     matrix = plane.wcs.pixel_scale_matrix
     aligned = max(abs(matrix[0, 1]), abs(matrix[1, 0])) < ALIGNED * np.abs(matrix).max()
     if not (aligned and matrix[0, 0] < 0 < matrix[1, 1]):
@@ -121,8 +123,13 @@ def _north_up(plane: Plane) -> bool:
     sky_of_pixels = jacobian(plane.wcs, *middle(plane.data.shape))
     if np.linalg.det(sky_of_pixels) > 0:
         return False
-    east, north = sky_of_pixels[:, 1]
-    return _holds_pole(plane) or bool(abs(np.degrees(np.arctan2(east, north))) <= TURNED_DEG)
+    return _holds_pole(plane) or abs(_north_deg(plane)) <= TURNED_DEG
+
+
+def _north_deg(plane: Plane) -> float:
+    """How far north is from up in the middle of an image, deg."""
+    east, north = jacobian(plane.wcs, *middle(plane.data.shape))[:, 1]
+    return float(np.degrees(np.arctan2(east, north)))
 
 
 def _holds_pole(plane: Plane) -> bool:

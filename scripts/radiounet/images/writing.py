@@ -45,7 +45,38 @@ def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     private : bool
         Let nobody else read it, at any time.
     """
-    path = Path(path)
+    with atomic_together(path, private=private) as (temporary,):
+        yield temporary
+
+
+@contextlib.contextmanager
+def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[Path]]:
+    """Like `atomic`, for files that belong together: all are whole and synced before the first is renamed.
+
+    What fails before that leaves older files as they were. They are renamed in the order given.
+    """
+    temporaries: list[Path] = []
+    try:
+        for path in map(Path, paths):
+            temporaries.append(_beside(path))
+        yield temporaries
+        for temporary in temporaries:
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.chmod(0o600 if private else 0o666 & ~_umask())
+        for temporary, path in zip(temporaries, paths, strict=True):
+            os.replace(temporary, path)
+    except OSError as error:  # that of writing names no file
+        if error.errno in OF_WRITING and error.filename is None:
+            error.filename = ", ".join(map(str, paths))
+        raise
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Make an empty file of a temporary name beside a path, whose folder is made, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # the name of a product may be as long as the file system allows, which counts bytes
     start = os.fsencode(path.name)[:120].decode(errors="ignore")
@@ -53,19 +84,7 @@ def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 20 else ""
     handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
     os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o600 if private else 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:  # that of writing names no file
-        if error.errno in OF_WRITING and error.filename is None:
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    return Path(name)
 
 
 def open_lock(path: str | Path) -> int:
@@ -159,11 +178,14 @@ def _is_being_written(path: Path, host: str, pid: int) -> bool:
 
 
 def write_json(path: str | Path, content: dict, private: bool = False) -> None:
-    """Write a small JSON product; numbers that JSON does not have, NaN and infinity, are null."""
+    """Write a small JSON product, see `json_text`."""
     with atomic(path, private) as temporary:
-        temporary.write_text(
-            json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: dict) -> str:
+    """Text of a JSON product; numbers that JSON does not have, NaN and infinity, are null."""
+    return json.dumps(_finite(content), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def _finite(content: object) -> object:

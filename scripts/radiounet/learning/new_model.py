@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from radiounet.images.model_files import MODEL_WEIGHTS
+from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
-from radiounet.images.writing import atomic, write_json
+from radiounet.images.writing import atomic_together, json_text
 from radiounet.learning.crops import NORMALISATIONS
 from radiounet.learning.evaluation import calibrate, evaluate
 from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
@@ -16,7 +16,7 @@ from radiounet.learning.methods import network_method
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.engine import load_network
 from radiounet.network.inference import Predictor
-from radiounet.network.model_cards import ModelCard, Weights, model_folder, read_card, write_card
+from radiounet.network.model_cards import ModelCard, Weights, card_text, model_folder, read_card
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.command_line import options_to
 from radiounet.settings.train import OF_TRAINING, TrainOptions
@@ -77,13 +77,6 @@ def write_model(
             name,
         )
     scores = evaluate(method, held_out, options.truth_snr, found, options.grid)
-    out = Path(folder)
-    weights_file = MODEL_WEIGHTS
-    # the curve first: after a kill it tells that the weights beside it were made here
-    for source, target in ((curve, out / "learning_curve.csv"), (weights, out / weights_file)):
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
-    write_json(out / "metrics.json", scores)
     card = ModelCard(
         name=name,
         architecture=options.architecture,
@@ -107,12 +100,22 @@ def write_model(
             "date": datetime.now(UTC).date().isoformat(),
         },
         metrics={"on": f"{len(held_out)} held-out images", **card_metrics(scores)},
-        weights=Weights(file=weights_file, sha256=sha256_of(out / weights_file)),
+        weights=Weights(file=MODEL_WEIGHTS, sha256=sha256_of(weights)),
         licence="BSD-3-Clause",
         citation="see CITATION.cff of this workflow",
     )
-    write_card(out, card)
+    _write(Path(folder), curve, weights, scores, card)
     return scores
+
+
+def _write(out: Path, curve: str, weights: str, scores: dict, card: ModelCard) -> None:
+    """Write the files of a model, the curve first: after a kill it tells that the others were made here."""
+    names = ("learning_curve.csv", MODEL_WEIGHTS, "metrics.json", MODEL_CARD)
+    with atomic_together(*(out / name for name in names)) as (to_curve, to_weights, to_scores, to_card):
+        shutil.copyfile(curve, to_curve)
+        shutil.copyfile(weights, to_weights)
+        to_scores.write_text(json_text(scores), encoding="utf-8")
+        to_card.write_text(card_text(card), encoding="utf-8")
 
 
 def _command(name: str, options: TrainOptions) -> str:

@@ -3,4 +3,4 @@
 Uses `radiounet.survey` and the rooms below it.
 """
 
-__all__ = ["coadd", "comparison", "facets", "joined_headers", "kernels", "mosaic", "mosaic_products"]
+__all__ = ["coadd", "comparison", "facets", "flaws", "joined_headers", "kernels", "mosaic", "mosaic_products"]

@@ -9,20 +9,21 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from radiounet.errors import BrightnessError, NoOverlapError
-from radiounet.images.blanks import SOLID_PX, sentinel
+from radiounet.errors import NoOverlapError
 from radiounet.images.geometry import grid_header, pixels_in
 from radiounet.images.image import StoredPlane, open_plane, require_same_grid
 from radiounet.images.progress_bar import with_bar
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits
+from radiounet.mosaicking.flaws import Flaws, Read, Suspect, Window
 from radiounet.mosaicking.joined_headers import common_cards, require_one_kind, set_common_date
 from radiounet.mosaicking.kernels import accumulate
 
@@ -34,8 +35,6 @@ LEAST_CELLS = 8
 BLOCK_PX = 512
 NO_FACETS = np.empty((0, 0), np.int16)
 NO_SHIFTS = np.zeros((1, 2))
-
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class Coadd:
         self,
         wcs: WCS,
         shape: tuple[int, int],
-        read: Callable[[Window], tuple[np.ndarray, np.ndarray]],
+        read: Read,
         scale: float = 1.0,
         facets: Callable[[Window], np.ndarray] | None = None,
         shifts: np.ndarray = NO_SHIFTS,
@@ -242,16 +241,6 @@ def _two_a_side(plane: np.ndarray) -> np.ndarray:
     return plane
 
 
-def _require_no_sentinel(image: StoredPlane, weight: StoredPlane) -> None:
-    """Raise `BrightnessError` if areas that count have a number such as -9999."""
-    for start in range(0, len(image.data), BLOCK_PX):
-        # strips overlap, so that one holds both sides of the border of an area
-        rows = slice(start, start + BLOCK_PX + 2 * SOLID_PX)
-        counted = np.where(weight.data[rows] > 0, image.known(rows), np.float32(np.nan))
-        if np.isfinite(counted).any() and (value := sentinel(counted)) is not None:
-            raise BrightnessError(f"{image.path}: areas of {value:g}: write NaN where the image is blank")
-
-
 def coadd_files(
     pairs: Sequence[tuple[str, str]], like: str, image_path: str, weights_path: str, threads: int = 1
 ) -> None:
@@ -282,7 +271,7 @@ def coadd_files(
     StokesError
         One is of polarised emission.
     BrightnessError
-        One is blank where it has a number such as -9999.
+        One is blank where it has a number such as -9999, and a pixel of the grid is interpolated from it.
     ShapeMismatchError
         An image and its weights are not on the same grid.
     NoOverlapError
@@ -303,20 +292,7 @@ def coadd_files(
     for paths in pairs:
         image, weight = (open_plane(path, brightness=False) for path in paths)
         require_same_grid(image, weight, f"{image.path} and {weight.path}")
-
-        def read(
-            at: Window, image: StoredPlane = image, weight: StoredPlane = weight
-        ) -> tuple[np.ndarray, np.ndarray]:
-            brightness, weights = image.known(*at), weight.window(*at)
-            # a hole, or it would be a part of what is interpolated beside it
-            brightness[~((weights > 0) & (weights < np.inf))] = np.nan
-            weights[weights < 0] = np.inf  # so that no interpolation hides it
-            return brightness, weights
-
-        _require_no_sentinel(image, weight)
-        _, added, unusable = coadd.add(image.wcs, image.data.shape, read)
-        if unusable:
-            logger.warning("%s is infinite or below 0 at %d pixels: left out", weight.path, unusable)
+        added = _add_pair(coadd, image, weight)
         if not added:
             logger.warning("%s has nothing to give to the grid of %s", image.path, like)
             continue
@@ -332,3 +308,28 @@ def coadd_files(
     write_fits(image_path, data, header)
     header.remove("BUNIT", ignore_missing=True)
     write_fits(weights_path, weights, header)
+
+
+def _add_pair(coadd: Coadd, image: StoredPlane, weight: StoredPlane) -> int:
+    """Add an image with its weights to the sums; to how many pixels of the grid it gave something."""
+
+    def counted(rows: slice, columns: slice) -> np.ndarray:
+        brightness, weights = image.known(rows, columns), weight.window(rows, columns)
+        # a hole, or it would be a part of what is interpolated beside it
+        brightness[~((weights > 0) & (weights < np.inf))] = np.nan
+        return brightness
+
+    flaws = Flaws([Suspect(image, counted)])
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        brightness, weights = counted(*window), weight.window(*window)
+        weights[weights < 0] = np.inf  # so that no interpolation hides it
+        flaws.mark(window, [brightness], weights)
+        return brightness, weights
+
+    add = partial(coadd.add, image.wcs, image.data.shape)
+    _, added, unusable = add(read)
+    if unusable:
+        flaws.require_unused(add)
+        logger.warning("%s is infinite or below 0 at %d pixels: left out", weight.path, unusable)
+    return added

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
-from scipy import ndimage
 from skimage.morphology import remove_small_objects
 
 from radiounet.errors import (
@@ -23,14 +22,14 @@ from radiounet.errors import (
     NotConvergedError,
 )
 from radiounet.images.beams import Beam
-from radiounet.images.blanks import BRIGHTEST_JY, SOLID_PX, not_brightness
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, StoredImage, StoredPlane, open_plane, require_same_grid
 from radiounet.images.reading import naming
 from radiounet.images.rejections import Rejection
 from radiounet.images.units import unit_factor
-from radiounet.mosaicking.coadd import NO_SHIFTS, Coadd, Window
+from radiounet.mosaicking.coadd import NO_SHIFTS, Coadd
 from radiounet.mosaicking.facets import Facets, read_facets
+from radiounet.mosaicking.flaws import Flaws, Read, Suspect, Window
 from radiounet.mosaicking.kernels import primary_beam
 from radiounet.settings.mosaics import MosaicOptions
 
@@ -184,6 +183,7 @@ def make_mosaic(
         No field contributes, or nothing is left after blanking.
     """
     coadd = Coadd(grid, threads)
+    spoiled = False
     used: list[FieldUsed] = []
     missing: dict[str, Rejection] = {}
     elsewhere: dict[str, Rejection] = {}
@@ -198,10 +198,12 @@ def make_mosaic(
             file = getattr(error, "file", field.int_path)
             why = Rejection(field.name, "mosaic", file, f"{type(error).__name__}: {error}")
             (elsewhere if nothing_here else missing)[field.name] = why
-            if isinstance(error, BrightnessError):  # found on the way: a part of the field is in the sums
-                coadd = Coadd(grid, threads)
-                for one in used:
-                    _add_field(one.images, coadd, options, beam_arcsec)
+            # found on the way: a part of the field is in the sums
+            spoiled = spoiled or isinstance(error, BrightnessError)
+    if spoiled:
+        coadd = Coadd(grid, threads)
+        for one in used:
+            _add_field(one.images, coadd, options, beam_arcsec)
     if not used:
         reasons = "; ".join(f"{name}: {why.reason}" for name, why in (missing | elsewhere).items())
         raise AllBlankError(f"no field contributes to the mosaic ({reasons or 'none was given'})")
@@ -218,8 +220,8 @@ def make_mosaic(
     return Mosaicked(Plane(image, grid, beam), weights, used, missing, elsewhere)
 
 
-def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_arcsec: float) -> FieldUsed:
-    """Add one field to the sums."""
+def _open_field(field: FieldImages, beam_arcsec: float) -> tuple[StoredImage, StoredImage]:
+    """True-flux and apparent image of a field, of one grid and with that beam."""
     true, app = open_plane(field.int_path), open_plane(field.app_path)
     require_same_grid(true, app, f"int and app of field {field.name}")
     for plane in (true, app):
@@ -228,12 +230,18 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
                 f"{plane.path}: beam {plane.beam.major_arcsec:.2f} x {plane.beam.minor_arcsec:.2f} arcsec, "
                 f"fields must have {beam_arcsec}"
             )
+    return true, app
+
+
+def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_arcsec: float) -> FieldUsed:
+    """Add one field to the sums."""
+    true, app = _open_field(field, beam_arcsec)
     noise = _Noise(field, app, options)
     facets = None
     if field.facets_path:
         facets = read_facets(field.facets_path, true.wcs, field.offsets_path, field.bad_path)
     above_cut = False
-    flaws: list[BrightnessError] = []
+    flaws = Flaws([Suspect(plane, plane.window) for plane in (true, app)])
 
     def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
         nonlocal above_cut
@@ -241,49 +249,29 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
         weight = primary_beam(apparent, image, options.beam_cut, options.beam_median)
         if weight.any():
             above_cut = True
-            weight /= noise.of(window)
-            weight *= weight
-            found = [*filter(None, (_flaw(true, image, window), _flaw(app, apparent, window)))]
-            # a pixel beside one with weight has a share in what is interpolated between them
-            counts = ndimage.binary_dilation(weight > 0, np.ones((3, 3))) if found else None
-            for where, error in found:
-                if (where & counts).any():
-                    weight[where & counts] = np.inf  # `Coadd.add` counts what meets it
-                    flaws.append(error)
+            with np.errstate(over="ignore"):  # what is too bright is named below
+                weight /= noise.of(window)
+                weight *= weight
+            flaws.mark(window, (image, apparent), weight)
         return image, weight
 
-    shape = true.wcs.array_shape
     numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)
-    # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
-    inside, added, unusable = coadd.add(true.wcs, shape, read, field.flux_scale, numbers, shifts)
+
+    def add(read: Read) -> tuple[int, int, int]:
+        # scaled after resampling, so that another scale needs no new one (ddf-pipeline #174)
+        return coadd.add(true.wcs, true.data.shape, read, field.flux_scale, numbers, shifts)
+
+    inside, added, unusable = add(read)
     if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:
         raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
-    if flaws and unusable:
-        raise min(flaws, key=lambda error: (error.file != true.path, str(error)))
+    if unusable:
+        flaws.require_unused(add)
     noise.require_brightness()
     if not added:
         raise AllBlankError(f"{field.int_path}: blank, without noise or in bad facets all over this mosaic")
     return FieldUsed(field, noise.typical(), facets)
-
-
-def _flaw(image: StoredImage, plane: np.ndarray, window: Window) -> tuple[np.ndarray, BrightnessError] | None:
-    """Where a window holds what cannot be brightness, bool ``[y, x]``, and why."""
-    lowest = np.nanmin(plane)
-    repeated = lowest < 0 and np.count_nonzero(plane == lowest) > 1
-    if not repeated and max(np.nanmax(plane), -lowest) <= BRIGHTEST_JY:
-        return None
-    # an area may reach beyond the window
-    rows, columns = (slice(max(one.start - SOLID_PX, 0), one.stop + SOLID_PX) for one in window)
-    wide = image.window(rows, columns)
-    try:
-        with naming(image.path):
-            image.require_brightness(wide, rows, columns)
-    except BrightnessError as error:
-        y, x = window[0].start - rows.start, window[1].start - columns.start
-        return not_brightness(wide, image.factor)[y : y + len(plane), x : x + plane.shape[1]], error
-    return None
 
 
 class _Noise:
@@ -311,7 +299,7 @@ class _Noise:
         """Raise `BrightnessError` if the noise was measured in what cannot be brightness."""
         if self._box:
             with naming(self._app.path):
-                self._app.require_brightness(self._app.window(*self._box), *self._box)
+                self._app.require_brightness(self._app.window(*self._box))
 
     def of(self, window: Window) -> np.ndarray | np.float32:
         """Noise of a window, NaN where a map has none."""

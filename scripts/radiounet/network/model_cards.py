@@ -277,6 +277,9 @@ def read_named_weights(path: str | Path) -> dict[str, np.ndarray]:
 def write_card(folder: str | Path, card: ModelCard) -> None:
     """Write ``card.yaml`` of a model folder."""
     with atomic(Path(folder) / MODEL_CARD) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False), encoding="utf-8"
-        )
+        temporary.write_text(card_text(card), encoding="utf-8")
+
+
+def card_text(card: ModelCard) -> str:
+    """Text of ``card.yaml`` of a model folder."""
+    return yaml.safe_dump(json.loads(card.model_dump_json()), sort_keys=False)

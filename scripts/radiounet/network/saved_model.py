@@ -18,13 +18,13 @@ import keras
 import numpy as np
 
 from radiounet.errors import ConfigError, ModelError
-from radiounet.images.model_files import MODEL_WEIGHTS
+from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.products import NAME_PATTERN
 from radiounet.images.provenance import sha256_of
-from radiounet.images.writing import atomic
+from radiounet.images.writing import atomic_together
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
-from radiounet.network.model_cards import LogNormalisation, ModelCard, Weights, write_card
+from radiounet.network.model_cards import LogNormalisation, ModelCard, Weights, card_text
 from radiounet.settings.archive import DownloadOptions, PublishedModel
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import LONGEST_NAME
@@ -124,11 +124,11 @@ def import_saved_model(
         fill(model, read_variables(_root_of(tree, shown), shown), shown)
         weights = Path(scratch) / MODEL_WEIGHTS
         save_weights(model, weights)
-        # the card is made before anything is written where a good model may be
         card = _card(name, normalisation, threshold, weights, source, origin, (pixel_arcsec, beam_arcsec))
-        write_card(out, card)  # first: a folder of weights alone could not be written over
-        with atomic(out / weights.name) as temporary:
-            shutil.copyfile(weights, temporary)
+        # the card first: a folder of weights alone could not be written over
+        with atomic_together(out / MODEL_CARD, out / MODEL_WEIGHTS) as (card_file, weights_file):
+            shutil.copyfile(weights, weights_file)
+            card_file.write_text(card_text(card), encoding="utf-8")
     return card
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shlex
 import types
 import typing
@@ -53,13 +54,18 @@ def _reference(section: type[BaseModel], prefix: str) -> list[str]:
             continue
         values = [str(one) for one in _choices(field.annotation)]
         about = field.description or ""
-        if not all(one in about for one in values):
+        if not all(_names(about, one) for one in values):
             about += f"; allowed: {', '.join(f'`{one}`' for one in values)}"
         lines.append(f"| `{prefix}{name}` | {_default(field)} | {about} |")
         if nested:
             many = containers.get(typing.get_origin(field.annotation), "")
             lines += _reference(inner, f"{prefix}{name}{many}.")
     return lines
+
+
+def _names(text: str, value: str) -> bool:
+    """Whether a text has a value as a word, not as a part of one or of the name of a file."""
+    return bool(re.search(rf"(?<![\w/.-]){re.escape(value)}(?![\w/-]|\.\w)", text))
 
 
 def _default(field: FieldInfo) -> str:

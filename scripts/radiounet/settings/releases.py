@@ -39,7 +39,8 @@ class Release(Section):
     doi: str = Field("", pattern=r"^(10\.\S+)?$", description="DOI of that paper")
     cells: Literal["pointing", "healpix", "images"] = Field(
         description="who owns which sky: pointing: the nearest pointing; healpix: a cell of HEALPix (RING, "
-        "ICRS); images: own images (mosaics.source), each of which owns all it shows; refused here"
+        "ICRS). The value images is that of the built-in release of own images, which mosaics.source "
+        "chooses; it is refused here"
     )
     nside: int | None = Field(None, ge=1, le=8192, description="healpix: nside of the cells, a power of 2")
     prefix: str = Field(

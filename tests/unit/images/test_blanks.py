@@ -1,11 +1,13 @@
 """Which pixels hold no data: NaN, infinity, BLANK, and zeros where they fill areas."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from radiounet.errors import AllBlankError, BrightnessError
-from radiounet.images.blanks import not_brightness, solid_zeros
+from radiounet.images.blanks import flaws, solid_zeros
 from radiounet.images.image import grid_wcs, open_plane, read_plane
 
 
@@ -186,13 +188,47 @@ def test_a_constant_far_below_zero_stands_for_a_blank(tmp_path, level, kind, uni
 
 def test_where_values_are_no_brightness():
     data = noise()
-    expected = np.zeros(data.shape, bool)
-    for part, value in ((np.s_[:9, 20:], -9999), (np.s_[40, 40], 1e12), (np.s_[50, 50], -1e30)):
-        data[part], expected[part] = value, True
+    parts = {
+        "areas of -1e+30": np.s_[30:36, :9],
+        "areas of -9999": np.s_[:9, 20:],
+        "areas of -2000": np.s_[20:26, 20:],
+        "a pixel of 1e+12 Jy/beam": np.s_[40, 40],
+    }
+    for why, part in parts.items():
+        data[part] = float(why.removesuffix(" Jy/beam").split()[-1])
     data[55:, 55:] = np.nan
-    np.testing.assert_array_equal(not_brightness(data, 1.0), expected)
-    assert not not_brightness(noise(), 1.0).any()
-    assert not_brightness(np.full((9, 9), 1e12, np.float32), 1.0).all()
+    found = {why.split(";")[0].split(":")[0]: where for where, why in flaws(data, fits.Header(), 1.0)}
+    assert found.keys() == parts.keys()
+    for why, part in parts.items():
+        expected = np.zeros(data.shape, bool)
+        expected[part] = True
+        np.testing.assert_array_equal(found[why], expected)
+    assert not list(flaws(noise(), fits.Header(), 1.0))
+    assert not list(flaws(np.full((9, 9), np.nan, np.float32), fits.Header(), 1.0))
+
+
+@pytest.mark.parametrize(("level", "refused"), [(-1, True), (-0.5, True), (-1e-3, False)])
+def test_a_part_of_a_number_alone_is_compared_with_the_whole(tmp_path, level, refused):
+    """As a mosaic or a cut-out reads it; half the noise is above 3 mJy/beam."""
+    data = 1e-3 * noise(700)
+    data[300:] = level
+    stored = open_plane(write(tmp_path / "a.fits", data))
+    part = stored.window(slice(400, 500), slice(0, 700))
+    with pytest.raises(BrightnessError, match="areas of") if refused else nullcontext():
+        stored.require_brightness(part)
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "uJy/beam", "MJy/beam"])
+@pytest.mark.parametrize("value", [1e39, 1e300, -1e300])
+def test_numbers_beyond_those_of_32_bits_are_no_blanks(tmp_path, unit, value):
+    data = noise().astype(np.float64)
+    data[5, 5], data[6, 6] = value, np.inf
+    path = write(tmp_path / "a.fits", data, BUNIT=unit)
+    plane = open_plane(path).window(slice(5, 7), slice(5, 7))
+    assert abs(plane[0, 0]) > 1e30
+    assert np.isnan(plane[1, 1])
+    with pytest.raises(BrightnessError, match="a pixel of 3.4e[+]3"):
+        read_plane(path)
 
 
 def test_the_lowest_level_of_coarse_integers_is_a_value(tmp_path):

@@ -374,6 +374,9 @@ CUT = AXIS | {"NAXIS": 2, "NAXIS1": 40, "NAXIS2": 40, "CRPIX1": 20.5, "CRPIX2": 
         (CUT | {"CD3_3": 1e6, "CD3_1": 5e4, "RESTFRQ": 1.5e8}, 1.5e8),
         (CUT | {"PC3_2": 0.1, "RESTFRQ": 1.5e8}, 1.5e8),
         (CUT | {"PC3_2": 0.1}, None),
+        # in all: 0.9 % along either axis
+        (CUT | {"CD3_3": 1e6, "CD3_1": 3.3e4, "CD3_2": 3.3e4, "RESTFRQ": 1.5e8}, 1.5e8),
+        (CUT | {"PC3_1": 0.033, "PC3_2": -0.033}, None),
         # less is that of the middle: 10.5 px from the reference
         (CUT | {"CD3_3": 1e6, "CD3_1": 1e4, "CRPIX1": 10.0, "RESTFRQ": 1.5e8}, 1.44e8 + 10.5 * 1e4),
         # an axis of one pixel adds a constant, whether it is left or not
@@ -406,6 +409,8 @@ def test_frequencies_that_disagree_are_in_the_log(caplog):
 def test_a_frequency_that_varies_over_the_image_is_in_the_log(caplog):
     assert frequency_hz(fits.Header(CUT | {"PC3_1": 0.1})) is None
     assert caplog.messages == ["the frequency of axis 3 varies over the image (PC3_1): left out"]
+    assert frequency_hz(fits.Header(CUT | {"PC3_1": 0.033, "PC3_2": 0.033})) is None
+    assert "varies over the image (PC3_1, PC3_2)" in caplog.text
 
 
 def test_a_legible_header_keeps_what_was_right():
@@ -451,6 +456,7 @@ def with_stokes(path, *, planes=True, **cards):
         ({"CRVAL4": 2.0, "PC4_3": 1e-16, "CRPIX3": -598.0}, "Stokes Q"),
         ({"CRVAL4": 2.0, "PC4_3": 1.0}, "Stokes Q"),
         ({"PC4_3": 1.0, "CRPIX3": 0.0}, "Stokes Q"),
+        ({"CRVAL4": 1.6}, "Stokes Q"),
     ],
 )
 def test_polarised_emission_is_no_total_intensity(tmp_path, cards, what, planes):
@@ -472,6 +478,14 @@ def test_a_stokes_axis_that_varies_over_the_image_is_told(tmp_path, caplog):
     assert varies in caplog.text
     with pytest.raises(StokesError, match="Stokes Q"):  # by 0.4 at most
         read_plane(with_stokes(tmp_path / "b.fits", planes=False, CRVAL4=2.0, PC4_2=0.01))
+    read_plane(with_stokes(tmp_path / "c.fits", planes=False, CRVAL4=2.0, PC4_1=0.01, PC4_2=0.01))
+    assert varies.replace("PC4_2", "PC4_1, PC4_2") in caplog.text
+
+
+@pytest.mark.parametrize("value", [1.4999, 1.01, 0.6, -1.3])
+def test_a_stokes_parameter_that_is_none_is_told(tmp_path, caplog, value):
+    np.testing.assert_array_equal(read_plane(with_stokes(tmp_path / "a.fits", CRVAL4=value)).data, DATA)
+    assert f"Stokes {value}, which is not known: taken for total intensity" in caplog.text
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 0])

@@ -1,5 +1,7 @@
 """Own images on a model's grid: what is resampled, what is kept, with its flux, beam and corners."""
 
+import logging
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -182,6 +184,25 @@ def test_what_has_the_grid_already_is_left_alone():
     for wcs in (fk5, cutout, wcs_of(turned(0, 4.5, 4.5), code="TAN"), wcs_of(turned(0, 4.5, 4.5), (0, 90.0))):
         plane = plane_at(wcs)
         assert to_model_grid(plane, 4.5, 20.0) is plane
+
+
+@pytest.mark.parametrize(
+    ("place", "crpix", "turned_deg"),
+    [
+        ((150.0, 70.0), [-1500.0, 150.0], 6),
+        ((150.0, 70.0), [1800.0, 150.0], 6),
+        ((150.0, 86.0), [150.0, -3150.0], 179),  # a pole lies on it, below its middle
+        ((150.0, 35.0), [150.0, 150.0], None),
+    ],
+)
+def test_how_far_north_is_from_up_on_pixels_that_are_kept_is_in_the_log(caplog, place, crpix, turned_deg):
+    wcs = grid_wcs(*place, N_PX, 4.5)
+    wcs.wcs.crpix = crpix
+    plane = plane_at(wcs)
+    with caplog.at_level(logging.INFO):
+        assert to_model_grid(plane, 4.5, 20.0, "a.fits") is plane
+    told = f"a.fits keeps its pixels: in its middle north is {turned_deg} deg from up"
+    assert caplog.messages == ([told] if turned_deg else [])
 
 
 @pytest.mark.parametrize(

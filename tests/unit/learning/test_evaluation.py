@@ -386,11 +386,12 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
 
 @pytest.mark.parametrize("renamed", [1, 2, 3])
 def test_what_a_killed_evaluation_left_may_be_written_over(publish, scene, monkeypatch, tmp_path, renamed):
-    def killed(_):
+    def killed(*names, rename=os.replace):
         if len([*(tmp_path / "m").glob("[!.]*")]) == renamed:
             raise KeyboardInterrupt
+        rename(*names)
 
-    monkeypatch.setattr(os, "fsync", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         publish([scene], "m")
     assert len([*(tmp_path / "m").iterdir()]) == renamed

@@ -311,13 +311,16 @@ def test_a_6_arcsec_image_that_cannot_be_used_is_rejected_and_the_image_is_fitte
     assert (components.origin, components.note) == ("image", f"no 6 arcsec image: {rejection.reason}")
 
 
-@pytest.mark.parametrize("part", [np.s_[400:440, 300:700], np.s_[:]])
-def test_a_6_arcsec_image_with_areas_of_a_number_is_rejected(tmp_path, part):
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [(np.s_[400:440, 300:700], -9999), (np.s_[:], -9999), (np.s_[20:], -1)],  # the last fills the cut-out
+)
+def test_a_6_arcsec_image_with_areas_of_a_number_is_rejected(tmp_path, part, value):
     fetched = Fetched(tmp_path).image("P1")
     with fits.open(tmp_path / "P1.fits", mode="update") as hdus:
-        hdus[0].data[part] = -9999
+        hdus[0].data[part] = value
     rejection = read_rejection(fetched.run().high_resolution)
-    assert re.search(r"BrightnessError: .*P1.fits: areas of -9999: write NaN", rejection.reason)
+    assert re.search(rf"BrightnessError: .*P1.fits: areas of {value}: write NaN", rejection.reason)
 
 
 def test_cut_outs_of_a_service_one_of_which_it_has_not(tmp_path):

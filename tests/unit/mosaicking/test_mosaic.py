@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,6 @@ from radiounet.errors import (
     AllBlankError,
     BadDataError,
     BeamError,
-    BrightnessError,
     NotConvergedError,
     ShapeMismatchError,
 )
@@ -217,108 +215,6 @@ def test_app_and_int_of_different_shape(tmp_path):
     b = write_field(tmp_path, "b", n_px=150)
     with pytest.raises(ShapeMismatchError, match="field mixed"):
         make_mosaic([FieldImages("mixed", a.int_path, b.app_path)], GRID, STRICT)
-
-
-def fill(path, part, value):
-    with fits.open(path, mode="update") as hdus:
-        hdus[0].data[part] = value
-
-
-@pytest.mark.parametrize("kind", ["int", "app", "both"])
-@pytest.mark.parametrize(
-    ("part", "value", "reason"),
-    [
-        (np.s_[20:60, 30:90], -9999, "areas of -9999: write NaN"),
-        (np.s_[:, :36], -1e4, "areas of -10000: write NaN"),
-        (np.s_[129:, :], -99, "areas of -99: write NaN"),  # the outermost row of the mosaic
-        (np.s_[81, 80], -1e12, "a pixel of 1e[+]12 Jy/beam"),
-        (np.s_[80, 80], 1e30, "a pixel of 1e[+]30 Jy/beam"),
-    ],
-)
-def test_a_field_whose_values_are_no_brightness_is_left_out(tmp_path, monkeypatch, part, value, reason, kind):
-    monkeypatch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", 64)
-    # one is added before it, one after it
-    good = [write_field(tmp_path, name, sky=1e-2, seed=seed) for seed, name in enumerate(("a", "c"))]
-    bad = write_field(tmp_path, "bad", sky=1e-2)
-    without = make_mosaic(good, GRID, OPTIONS)
-    filled = [bad.int_path, bad.app_path] if kind == "both" else [getattr(bad, f"{kind}_path")]
-    for path in filled:
-        fill(path, part, value)
-    result = make_mosaic([*good, bad], GRID, OPTIONS)
-    assert re.search(f"BrightnessError: .*{reason}", result.missing["bad"].reason)
-    assert result.missing["bad"].file == filled[0]
-    np.testing.assert_array_equal(result.image.data, without.image.data)
-    with pytest.raises(BrightnessError, match=reason):
-        make_mosaic([*good, bad], GRID, STRICT)
-
-
-def narrow_beam(field):
-    """Give a field a primary beam that falls from 1 in the middle to 0.3 at 40 px from it."""
-    app = fits.getdata(field.app_path)
-    y, x = np.indices(app.shape) - 80
-    beam = np.exp(np.log(0.3) * np.hypot(y, x) ** 2 / 40**2)
-    fill(field.int_path, np.s_[:], app / beam)
-    return beam
-
-
-@pytest.mark.parametrize("kind", ["int", "app"])
-@pytest.mark.parametrize(
-    ("part", "value"), [(np.s_[:20], -9999), (np.s_[3, 3], 1e12), (np.s_[:9, :9], -9999), (np.s_[140:], -99)]
-)
-def test_what_lies_off_the_mosaic_rejects_nothing(tmp_path, part, value, kind):
-    field = write_field(tmp_path, "a", sky=1e-2)
-    before = make_mosaic([field], GRID, STRICT)
-    fill(getattr(field, f"{kind}_path"), part, value)
-    np.testing.assert_array_equal(make_mosaic([field], GRID, STRICT).image.data, before.image.data)
-
-
-@pytest.mark.parametrize(("kind", "value"), [("int", -9999), ("app", -9999), ("int", 1e12)])
-def test_what_lies_below_the_beam_cut_rejects_nothing(tmp_path, value, kind):
-    field = write_field(tmp_path, "a", sky=1e-2)
-    dim = narrow_beam(field) < 0.2
-    before = make_mosaic([field], GRID, OPTIONS.model_copy(update={"rms_box_px": 50}))
-    assert np.isnan(before.image.data).any()
-    fill(getattr(field, f"{kind}_path"), dim, value)
-    strict = STRICT.model_copy(update={"rms_box_px": 50})
-    np.testing.assert_array_equal(make_mosaic([field], GRID, strict).image.data, before.image.data)
-
-
-def test_a_number_for_a_blank_up_to_the_beam_cut_is_a_part_of_what_is_interpolated(tmp_path):
-    field = write_field(tmp_path, "a", sky=1e-2)
-    fill(field.int_path, narrow_beam(field) < 0.3, -9999)
-    with pytest.raises(BrightnessError, match="int.fits: areas of -9999"):
-        make_mosaic([field], GRID, STRICT)
-
-
-def test_a_field_elsewhere_is_outside_whatever_its_values(tmp_path):
-    good, far = write_field(tmp_path, "good", sky=1e-2), write_field(tmp_path, "far", ra=200.0)
-    beside = write_field(tmp_path, "beside", ra=150.0 - 131.5 * 4.5 / 3600 / np.cos(np.radians(35)))
-    for field in (far, beside):
-        for path in (field.int_path, field.app_path):
-            fill(path, np.s_[:], -9999)
-    result = make_mosaic([good, far, beside], GRID, STRICT)
-    assert all(one.reason.startswith("NoOverlapError") for one in result.outside.values())
-    assert sorted(result.outside) == ["beside", "far"]
-
-
-def test_the_noise_is_not_that_of_a_number_for_a_blank(tmp_path):
-    field = write_field(tmp_path, "a", sky=1e-2)
-    fill(field.app_path, np.s_[:30, 20:140], -9999)
-    corner = grid_wcs(150.0, 35.08, 40, 4.5)
-    with pytest.raises(BrightnessError, match="app.fits: areas of -9999"):
-        make_mosaic([field], corner, STRICT.model_copy(update={"rms_box_px": 150}))
-    assert make_mosaic([field], corner, STRICT.model_copy(update={"rms_box_px": 90})).used
-
-
-def test_a_field_with_solid_zeros_or_infinity_is_used(tmp_path):
-    field = write_field(tmp_path, "a", sky=1e-2)
-    for path in (field.int_path, field.app_path):
-        fill(path, np.s_[:70], 0)
-        fill(path, np.s_[:, :70], -np.inf)
-    image = make_mosaic([field], GRID, OPTIONS).image.data
-    assert np.isnan(image[:38]).all()
-    assert np.isnan(image[:, :38]).all()
-    assert np.isfinite(image[42:, 42:]).all()
 
 
 def test_a_bad_field_is_skipped_and_recorded_or_rejects_the_mosaic(tmp_path):

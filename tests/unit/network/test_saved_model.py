@@ -1,5 +1,6 @@
 """Weights of the published network, imported from a SavedModel that Keras 2 made."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -156,6 +157,37 @@ def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, impor
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "number"),
+    [
+        (shutil, "copyfile", 1),
+        (Path, "write_text", 1),
+        (os, "fsync", 1),
+        (os, "fsync", 2),
+        (os, "replace", 1),
+    ],
+)
+def test_an_import_that_fails_leaves_a_good_model_alone(
+    tmp_path, pack, imported, monkeypatch, owner, name, number
+):
+    out, real, calls = tmp_path / "model", getattr(owner, name), []
+    shutil.copytree(imported[0], out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*args, **options):
+        calls.append(args)
+        if len(calls) == number:
+            raise OSError(28, "No space left on device")
+        return real(*args, **options)
+
+    monkeypatch.setattr(saved_model, "save_weights", lambda _, path: path.write_bytes(b"new"))
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(OSError, match="No space"):
+        import_saved_model(pack, "other", out, LOG10, threshold=0.3)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert read_card(out).name == "radio"
 
 
 def test_odd_zips_are_named(tmp_path, pack):

@@ -240,6 +240,8 @@ def test_option_outside_its_choices_is_refused(capsys, section, option, value):
     [
         ("on_reject", "allowed: `continue`, `stop`"),
         ("train.precision", "allowed: `float32`, `mixed_bfloat16`, `mixed_float16`"),
+        # its description has the names of files
+        ("environment", "allowed: `cpu`, `gpu`"),
         # their descriptions name the values
         ("segmentation.precision", None),
         ("releases.NAME.cells", None),
