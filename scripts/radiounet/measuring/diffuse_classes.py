@@ -240,7 +240,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
 
 
 def _is_galactic(measured: MeasuredObject, class_means: dict[str, float]) -> bool:
-    """Whether the class map shows more Galactic than diffuse emission in an island."""
+    """Whether the class map shows Galactic emission in an island, and more of it than diffuse emission."""
     return class_means.get("Galactic", 0.0) > max(_mean_diffuse(measured), GALACTIC)
 
 
