@@ -13,9 +13,10 @@ from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue_files import write_catalogue
-from radiounet.measuring.columns import PAGE, make_table, unmeasured_cluster
+from radiounet.measuring.columns import PAGE, make_table
 from radiounet.measuring.duplicates import Names, drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
+from radiounet.measuring.unmeasured import unmeasured_cluster
 from radiounet.survey.cluster_tables import list_provenance, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 

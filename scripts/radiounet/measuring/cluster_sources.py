@@ -287,7 +287,7 @@ class ClusterSources:
     def _of_kinds(self, cluster: Cluster, islands: Sequence[ClusterIsland]) -> dict[str, object]:
         halos = [one for one in islands if one.decision.label == "cRH"]
         relics = [one for one in islands if one.decision.label == "cRR"]
-        row: dict[str, object] = {"relic_count": len(relics)}
+        row: dict[str, object] = {"halo_count": len(halos), "relic_count": len(relics)}
         kpc = _kpc_per_arcmin(cluster, self._options)
         if halos:
             row |= self._source("halo", halos, cluster, kpc)
@@ -312,7 +312,7 @@ class ClusterSources:
     def _source(
         self, kind: str, islands: Sequence[ClusterIsland], cluster: Cluster, kpc: float
     ) -> dict[str, object]:
-        """Flux density of all islands of a kind, and the size of the brightest."""
+        """Flux density of all islands of a kind, and the sizes of the brightest."""
         totals = np.array([one.measured.total_jy for one in islands])
         flux = float(totals[:, 0].sum())
         noise = float(np.linalg.norm(totals[:, 2]))
