@@ -9,10 +9,12 @@ from radiounet.images.writing import write_fits
 from radiounet.network.masks import write_maps
 
 
-def write_products(paths, plane, probability, mask):
-    """Write image, probability map and mask of one mosaic to three paths, in this order."""
+def write_products(paths, plane, probability, mask, **cards):
+    """Write image, probability map and mask of one mosaic to three paths; `cards` are of the image."""
     image, *maps = map(str, paths)
-    write_fits(image, plane.data, plane.header())
+    header = plane.header()
+    header.update(cards)
+    write_fits(image, plane.data, header)
     made = {"model": "m", "modelsha": "0", "imagesha": sha256_of(image), "inputsha": sha256_of(image)}
     made |= {"segmode": "exact", "precis": "float32"}
     cleaned = {"thresh": 0.5, "maskpeak": 0.5, "minbeams": 1.0}

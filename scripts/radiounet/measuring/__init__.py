@@ -37,4 +37,5 @@ __all__ = [
     "scores",
     "separation",
     "shapes",
+    "unmeasured",
 ]

@@ -1,6 +1,6 @@
 """What mosaics show around a cluster, and where their masks differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -16,7 +16,7 @@ BORDER_PX = 32
 NEAR_BEAMS = 2.0
 """Two masks show the same emission where one holds pixels this near to those of the other."""
 LEAST_PART = 0.02
-"""Part of what a mask holds that another may lack without a note: the edges of islands differ."""
+"""Part of what a mask holds inside R500 that another may lack without a note: the edges of islands differ."""
 
 
 def box_around(
@@ -55,41 +55,53 @@ def mask_differences(
     Returns
     -------
     list of str
-        One note of the emission that only owners of other sky hold on it, and one of what only the
-        cluster's own mosaic holds there; none of own images, which own all that they show.
+        One note of the emission that only owners of other sky hold on it, one of what only the cluster's
+        own mosaic holds there, and one of what it holds on sky whose owner is not among `mosaics`; none
+        of own images, which own all that they show.
     """
     if not survey.cells.disjoint:
         return []
-    plane, notes = mosaics[own].plane, []
+    plane = mosaics[own].plane
     reach_deg = NEAR_BEAMS * mosaics[own].beam_px * plane.pixel_arcsec / 3600
     masked = {name: _masked(one, cluster) for name, one in mosaics.items()}
     inside = {
         name: places[:, np.hypot(*offset_arcmin(cluster, *places)) <= cluster.r500_arcmin]
         for name, places in masked.items()
     }
-    showing = [
+    least = {name: LEAST_PART * places.shape[1] for name, places in inside.items()}
+    lacking = [
         name
         for name, places in inside.items()
-        if _apart(places[:, survey.owned(name, *places)], masked[own], reach_deg).size
+        if _apart(places[:, survey.owned(name, *places)], masked[own], reach_deg).shape[1] > least[name]
     ]
-    if showing:
-        what = f"inside R500 only the mask of {' and '.join(showing)} holds emission on part of its sky"
-        notes.append(f"{what}: flux densities and islands are of {own}")
-    owners, unseen = survey.owner(*inside[own]), []
+    owners, alone, unused = survey.owner(*inside[own]), [], []
     for name in np.unique(owners[owners != own]).tolist():
         places = inside[own][:, owners == name]
-        if name not in mosaics:
-            unseen.append(f"{name}, whose mask was not used" if name else "no mosaic")
-        elif (places := _apart(places, masked[name], reach_deg)).size:
-            why = (
-                "whose mask is empty there"
-                if _shows(mosaics[name].plane, places)
-                else "which has no data there"
-            )
-            unseen.append(f"{name}, {why}")
-    if unseen:
+        if name in mosaics:
+            places = _apart(places, masked[name], reach_deg)
+        if not places.shape[1] > least[own]:
+            continue
+        if name in mosaics:
+            is_shown = _shows(mosaics[name].plane, places)
+            alone.append(f"{name}, {'whose mask is empty there' if is_shown else 'which has no data there'}")
+        else:
+            unused.append(f"{name}, whose mask was not used" if name else "no mosaic")
+    return _notes(own, lacking, alone, unused)
+
+
+def _notes(own: str, lacking: Sequence[str], alone: Sequence[str], unused: Sequence[str]) -> list[str]:
+    """Notes of mosaics that hold what `own` lacks, that lack what it holds, and that were not looked at."""
+    notes = []
+    if lacking:
+        one, several = "mask of {} holds on its own sky", "masks of {} hold on their own sky"
+        held = (one if len(lacking) == 1 else several).format(" and ".join(lacking))
+        what = f"inside R500 the mask of {own} lacks emission that the {held}"
+        notes.append(f"{what}: flux densities and islands are of {own}")
+    if alone:
         what = f"inside R500 only the mask of {own} holds emission on sky that belongs to"
-        notes.append(f"{what} {', and to '.join(unseen)}")
+        notes.append(f"{what} {', and to '.join(alone)}")
+    if unused:
+        notes.append(f"inside R500 the mask of {own} reaches onto sky of {', and of '.join(unused)}")
     return notes
 
 
@@ -103,10 +115,9 @@ def _masked(mosaic: MeasuredMosaic, cluster: Cluster) -> np.ndarray:
 
 
 def _apart(places: np.ndarray, others: np.ndarray, reach_deg: float) -> np.ndarray:
-    """Those of some places, if more than `LEAST_PART`, that have no other within reach; ``[2, pixel]``."""
+    """Those of some places that have no other within reach, ``[2, pixel]``."""
     nearest, _ = KDTree(unit_vectors(*others)).query(unit_vectors(*places))
-    apart = places[:, nearest > np.radians(reach_deg)]
-    return apart if apart.shape[1] > LEAST_PART * places.shape[1] else apart[:, :0]
+    return places[:, nearest > np.radians(reach_deg)]
 
 
 def _shows(plane: Plane, places: np.ndarray) -> bool:

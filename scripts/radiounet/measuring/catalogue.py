@@ -1,7 +1,6 @@
 """The merging of the tables of all mosaics into the catalogues of a run."""
 
 import logging
-import re
 from collections import defaultdict, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 
@@ -14,9 +13,10 @@ from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
 from radiounet.measuring.catalogue_files import write_catalogue
-from radiounet.measuring.columns import PAGE, make_table, unmeasured_cluster
+from radiounet.measuring.columns import PAGE, make_table
 from radiounet.measuring.duplicates import Names, drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
+from radiounet.measuring.unmeasured import unmeasured_cluster
 from radiounet.survey.cluster_tables import list_provenance, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
@@ -84,13 +84,15 @@ def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str
 
     A note names those that it does not have.
     """
-    prints = table.meta.get("island_footprints", {})
-    kept = {name: names.same(name, [*map(int, pixels.split())]) for name, pixels in prints.items()}
-    named = re.compile("|".join(map(re.escape, kept)))
+    prints = {name: [*map(int, one.split())] for name, one in table.meta.get("island_footprints", {}).items()}
     rows = []
     for row in table.rows:
-        listed = dict.fromkeys(kept.get(one, one) for one in filter(None, str(row["islands"]).split("; ")))
-        reason = named.sub(lambda found: kept[found[0]], row["reason"]) if kept else row["reason"]
+        own = [*filter(None, str(row["islands"]).split("; "))]
+        kept = {one: names.standing_for(one, row["mosaic"], prints.get(one, ())) or [one] for one in own}
+        listed = dict.fromkeys(one for some in kept.values() for one in some)
+        reason = row["reason"]
+        for one, some in kept.items():
+            reason = reason.replace(one, " and ".join(some))
         lost, why = [one for one in listed if one not in catalogued], ""
         if lost:
             shown = f"{', '.join(lost)} on {row['mosaic']}"

@@ -110,7 +110,7 @@ class ClusterSources:
         own = self._own_pixels(cluster, cutout)
         mine = masked & own
         islands = self._islands(cluster, cutout, distance, mine)
-        owners = [owner for label in np.unique(cutout.labels[masked]) for owner in self._parts(int(label))]
+        owners = self._owners(cutout, masked)
         others = sorted({owner.name for owner in owners if self._place(owner) != self._place(cluster)})
         fluxes = [one.measured.flux.flux_jy for one in islands]
         decisions, names = [one.decision for one in islands], [one.name for one in islands]
@@ -147,11 +147,24 @@ class ClusterSources:
         for label in np.unique(cutout.labels[cutout.labels > 0]):
             part = self._part(cluster, int(label))
             if part is not None:
-                places = np.stack([one[part] for one in self._pixels(int(label))]) - cutout.origin[:, None]
-                inside = (places >= 0) & (places < np.array(own.shape)[:, None])
-                y, x = places[:, inside.all(axis=0)]
-                own[y, x] = True
+                own[self._within(cutout, int(label), part)] = True
         return own
+
+    def _owners(self, cutout: Cutout, region: np.ndarray) -> list[Cluster]:
+        """Clusters that the islands in a region of a cut-out, bool ``[y, x]``, belong to there."""
+        return [
+            owner
+            for label in np.unique(cutout.labels[region]).tolist()
+            for owner, part in self._parts(label).items()
+            if region[self._within(cutout, label, part)].any()
+        ]
+
+    def _within(self, cutout: Cutout, label: int, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns in a cut-out of a part of an island, bool ``[pixel]``."""
+        places = np.stack([one[part] for one in self._pixels(label)]) - cutout.origin[:, None]
+        inside = (places >= 0) & (places < np.array(cutout.labels.shape)[:, None])
+        y, x = places[:, inside.all(axis=0)]
+        return y, x
 
     def _part(self, cluster: Cluster, label: int) -> np.ndarray | None:
         """Which of an island's pixels are a cluster's, bool ``[pixel]``; None if it is another's."""
@@ -203,8 +216,9 @@ class ClusterSources:
         flags = island_flags(measured, means, low, touches_blank(y, x, mosaic.plane.data), blended)
         decision = classify_island(measured, flags, means, place)
         if len(parts) > 1:
-            names = ", ".join(owner.name for owner in parts if self._place(owner) != self._place(cluster))
-            decision = Decision(decision.label, f"{decision.reason}; a part of an island shared with {names}")
+            others = sorted(owner.name for owner in parts if self._place(owner) != self._place(cluster))
+            why = f"{decision.reason}; a part of an island shared with {' and '.join(others)}"
+            decision = Decision(decision.label, why)
         shared = len(parts) > 1 or self._shared(cluster, y, x)
         self.footprints[designation(sky)] = footprint_text(
             *to_sky(mosaic.plane.wcs, *self._pixels(label)[::-1])
@@ -273,7 +287,7 @@ class ClusterSources:
     def _of_kinds(self, cluster: Cluster, islands: Sequence[ClusterIsland]) -> dict[str, object]:
         halos = [one for one in islands if one.decision.label == "cRH"]
         relics = [one for one in islands if one.decision.label == "cRR"]
-        row: dict[str, object] = {"relic_count": len(relics)}
+        row: dict[str, object] = {"halo_count": len(halos), "relic_count": len(relics)}
         kpc = _kpc_per_arcmin(cluster, self._options)
         if halos:
             row |= self._source("halo", halos, cluster, kpc)
@@ -298,7 +312,7 @@ class ClusterSources:
     def _source(
         self, kind: str, islands: Sequence[ClusterIsland], cluster: Cluster, kpc: float
     ) -> dict[str, object]:
-        """Flux density of all islands of a kind, and the size of the brightest."""
+        """Flux density of all islands of a kind, and the sizes of the brightest."""
         totals = np.array([one.measured.total_jy for one in islands])
         flux = float(totals[:, 0].sum())
         noise = float(np.linalg.norm(totals[:, 2]))

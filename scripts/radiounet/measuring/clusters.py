@@ -8,18 +8,19 @@ import numpy as np
 
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, to_sky
-from radiounet.images.headers import frequency_hz
 from radiounet.images.origins import check_maps, maps_provenance
 from radiounet.images.provenance import sha256_of
-from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.apertures import box_around, mask_differences
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
-from radiounet.measuring.columns import galactic_latitude_deg, make_table, unmeasured_cluster
+from radiounet.measuring.columns import make_table
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
+from radiounet.measuring.fluxes import frequency_of
+from radiounet.measuring.rows import image_columns
+from radiounet.measuring.unmeasured import galactic_latitude_deg, unmeasured_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.settings.measure import MeasureOptions
@@ -103,15 +104,15 @@ class ClusterMeter:
             self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask, own)
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
-        frequency, self._assumed = frequency_hz(fits_header(products[0].image)), ""
-        if frequency is None:
+        frequency, self._assumed = frequency_of(products[0].image, survey.release), ""
+        self._of_image = image_columns(self._plane, frequency)
+        if np.isnan(frequency):
             frequency = 1e6 * survey.release.frequency_mhz
-            if not survey.release.is_listed:  # nobody said it
-                self._assumed = f"no frequency in the image: {survey.release.frequency_mhz:g} MHz assumed"
-                logger.warning(
-                    "%s: %s for powers; write its frequency in Hz into RESTFRQ of the header",
-                    *(products[0].image, self._assumed),
-                )
+            self._assumed = f"no frequency in the image: {survey.release.frequency_mhz:g} MHz assumed"
+            logger.warning(
+                "%s: %s for powers; write its frequency in Hz into RESTFRQ of the header",
+                *(products[0].image, self._assumed),
+            )
         self._sources = ClusterSources(self._own, options, frequency, clusters)
 
     @property
@@ -132,7 +133,7 @@ class ClusterMeter:
         p_beam_max = float(one.smooth.max()) if one.smooth.size else np.nan
         coverage = float(min(one.area.sum() * (self._plane.pixel_arcsec / 60) ** 2 / full, 1.0))
         row = unmeasured_cluster(cluster, mosaic)
-        row |= cluster_sizes(cluster, self._options)
+        row |= cluster_sizes(cluster, self._options) | self._of_image
         row |= {
             "p_beam_max": p_beam_max,
             "mask_fraction": float(one.in_mask.mean()) if one.in_mask.size else np.nan,

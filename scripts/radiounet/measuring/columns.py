@@ -4,16 +4,14 @@ Tables are those of astropy and not of pandas, whose columns would lose these.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from radiounet.errors import ConfigError
 from radiounet.images.words import writable
 from radiounet.network.architectures.registry import OTHER_CLASSES
-from radiounet.survey.survey import Cluster, join_notes
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,17 @@ _FLAGS = {
 _LATITUDE = {
     "galactic_latitude_deg": Column(float, "deg", "pos.galactic.lat", "Galactic latitude"),
 }
+_IMAGE = {
+    "freq_mhz": Column(
+        float, "MHz", "em.freq", "Frequency of the image, at which flux densities hold; NaN where not given"
+    ),
+    "beam_arcsec": Column(
+        float,
+        "arcsec",
+        "phys.angSize;instr.beam",
+        "FWHM of the beam of the image that was measured, geometric mean of both axes",
+    ),
+}
 ISLANDS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the island"),
     **_POSITION,
@@ -174,6 +183,7 @@ ISLANDS = {
     "peak_snr": Column(float, None, "stat.snr", "Brightest pixel without compact sources over the rms"),
     **_LATITUDE,
     **_FLAGS,
+    **_IMAGE,
     "owned_fraction": Column(float, None, "stat.filling", "Part of the island inside the mosaic's cell"),
     "mosaic": Column(str, None, "meta.id.part", "Mosaic the island was found on"),
     "note": Column(str, None, "meta.note", "What of the settings could not be used"),
@@ -199,19 +209,20 @@ _LIMITS = {
 
 
 def _source(kind: str) -> dict[str, Column]:
-    """Columns of the halo or the relics of a cluster: flux densities at 150 MHz and powers."""
+    """Columns of the halos or the relics of a cluster: sums of all that count, sizes of the brightest."""
+    of_all = f"all {kind} candidates that count"
     return {
-        f"{kind}_flux_mjy": Column(float, "mJy", _FLUX, f"Flux density of the {kind} candidate"),
+        f"{kind}_flux_mjy": Column(float, "mJy", _FLUX, f"Flux density of {of_all}"),
         f"{kind}_flux_err_mjy": _error_of(f"{kind}_flux_mjy"),
         f"{kind}_s150_mjy": Column(
-            float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"Flux density of the {kind} at 150 MHz"
+            float, "mJy", "phot.flux.density;em.radio.100-200MHz", f"Flux density of {of_all}, at 150 MHz"
         ),
         f"{kind}_s150_err_mjy": _error_of(f"{kind}_s150_mjy", _INDEX),
         f"{kind}_p150_w_hz": Column(
             float,
             "W / Hz",
             "phys.luminosity;em.radio.100-200MHz",
-            f"Power of the {kind} at 150 MHz",
+            f"Power of {of_all}, at 150 MHz",
             exponent=True,
         ),
         f"{kind}_p150_err_w_hz": Column(
@@ -222,12 +233,20 @@ def _source(kind: str) -> dict[str, Column]:
             exponent=True,
         ),
         f"{kind}_las_arcmin": Column(
-            float, "arcmin", "phys.angSize", f"Largest angular size of the {kind}, above 3 rms at two beams"
+            float,
+            "arcmin",
+            "phys.angSize",
+            f"Largest angular size of the brightest {kind}, above 3 rms at two beams",
         ),
-        f"{kind}_lls_kpc": _kpc(f"Largest linear size of the {kind}, at the cluster's redshift"),
+        f"{kind}_lls_kpc": _kpc(f"Largest linear size of the brightest {kind}, at the cluster's redshift"),
     }
 
 
+_BRIGHTEST = "; of the brightest halo candidate"
+_HALO_FIT = {name: replace(one, description=f"{one.description}{_BRIGHTEST}") for name, one in FIT.items()}
+_HALO_FIT["fit_flag"] = replace(
+    FIT["fit_flag"], description=f"{FIT['fit_flag'].description}, or no halo candidate{_BRIGHTEST}"
+)
 CLUSTERS = {
     "name": Column(str, None, "meta.id;meta.main", "Name of the cluster in the input catalogue"),
     **_POSITION,
@@ -251,23 +270,28 @@ CLUSTERS = {
     "flux_r500_mjy": Column(float, "mJy", _FLUX, "Diffuse flux density inside R500, mask or not"),
     "flux_r500_err_mjy": _error_of("flux_r500_mjy", _PARTS),
     **_source("halo"),
-    **FIT,
-    "halo_re_kpc": _kpc("E-folding radius of the halo, at the cluster's redshift", "phys.size.radius"),
+    "halo_count": Column(
+        int, None, "meta.number", "Halo candidates that count; sizes and fit are those of the brightest"
+    ),
+    **_HALO_FIT,
+    "halo_re_kpc": _kpc(
+        "E-folding radius of the brightest halo, at the cluster's redshift", "phys.size.radius"
+    ),
     "halo_re_err_kpc": _kpc("Error of halo_re_kpc, that of the fit", "stat.error;phys.size.radius"),
     **_source("relic"),
     "relic_count": Column(
-        int, None, "meta.number", "Relic candidates that count; the sizes are those of the brightest"
+        int, None, "meta.number", "Relic candidates that count; sizes and place are those of the brightest"
     ),
-    "relic_width_kpc": _kpc("FWHM across the long axis of the relic, without the beam"),
-    "relic_distance_kpc": _kpc("Distance of the relic's centroid, by brightness, from the cluster"),
+    "relic_width_kpc": _kpc("FWHM across the long axis of the brightest relic, without the beam"),
+    "relic_distance_kpc": _kpc("Distance of the brightest relic's centroid, by brightness, from the cluster"),
     "relic_distance_r500": Column(
-        float, None, "phys.size", "Distance of the relic's centroid from the cluster, R500"
+        float, None, "phys.size", "Distance of the brightest relic's centroid from the cluster, R500"
     ),
     "relic_tangential_deg": Column(
         float,
         "deg",
         "pos.posAng",
-        "Angle between the relic's long axis and the radial direction; 90 is tangential",
+        "Angle between the brightest relic's long axis and the radial direction; 90 is tangential",
         1,
     ),
     **_TAKEN_AWAY,
@@ -282,8 +306,9 @@ CLUSTERS = {
         float,
         "uJy / beam",
         "stat.stdev;phot.flux.density;em.radio",
-        "Median rms inside R500, per beam of the model",
+        "Median rms inside R500; the beam is that of beam_arcsec",
     ),
+    **_IMAGE,
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
     **_FLAGS,
@@ -351,34 +376,6 @@ def make_table(kind: str, rows: Sequence[dict], meta: dict) -> Table:
 
 EMPTY = {float: np.nan, int: 0, bool: False, str: ""}
 """What a column holds where nothing was measured."""
-
-
-def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
-    """Galactic latitude of an ICRS position; NaN for NaN."""
-    if not np.isfinite([ra_deg, dec_deg]).all():
-        return float("nan")
-    return float(SkyCoord(ra_deg, dec_deg, unit="deg").galactic.b.deg)
-
-
-def unmeasured_cluster(cluster: Cluster, mosaic: str, why: str = "") -> dict[str, object]:
-    """Row of a cluster with what its input row says, and `why` it was not measured; the rest is empty."""
-    note = join_notes(cluster.note, why)
-    row: dict[str, object] = {name: EMPTY[column.kind] for name, column in CLUSTERS.items()}
-    return row | {
-        "name": cluster.name,
-        "other_names": cluster.other_names,
-        "ra_deg": cluster.ra_deg,
-        "dec_deg": cluster.dec_deg,
-        "redshift": cluster.redshift,
-        "r500_arcmin": cluster.r500_arcmin,
-        "mosaic": mosaic,
-        "galactic_latitude_deg": galactic_latitude_deg(cluster.ra_deg, cluster.dec_deg),
-        "flag_r500": cluster.assumed_size,
-        "fit_flag": -1,
-        "class": "N/A",
-        "reason": note,
-        "note": note,
-    }
 
 
 def number_formats(table: Table) -> dict[str, str]:

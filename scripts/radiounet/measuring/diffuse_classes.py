@@ -240,7 +240,7 @@ def _doubts(measured: MeasuredObject, flags: dict[str, bool], class_means: dict[
 
 
 def _is_galactic(measured: MeasuredObject, class_means: dict[str, float]) -> bool:
-    """Whether the class map shows more Galactic than diffuse emission in an island."""
+    """Whether the class map shows Galactic emission in an island, and more of it than diffuse emission."""
     return class_means.get("Galactic", 0.0) > max(_mean_diffuse(measured), GALACTIC)
 
 
@@ -277,14 +277,14 @@ def classify_cluster(
     p_diffuse, coverage : float
         Probability of hosting diffuse emission; part of the aperture with data. NaN where unknown.
     others : sequence of str
-        Names of clusters that own islands, or parts of them, that reach into R500 of this one.
+        Names of clusters that own islands, or parts of them, inside R500 of this one.
     names : sequence of str
         Of the islands; the reason names them where there are several.
     """
     if not coverage > 0:
         return Decision("N/A", "no data inside R500")
     if not decisions and others:
-        return Decision("U", f"the emission inside R500 belongs to {', '.join(others)}")
+        return Decision("U", f"the emission inside R500 belongs to {' and '.join(others)}")
     if not decisions:
         where = f"within R500, or centred within {RELIC_R500:g} R500"
         return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}")

@@ -22,32 +22,54 @@ class Names:
         By HEALPix pixel of footprints: names of the islands there.
     sizes : dict
         Pixels of the footprint of each.
+    mosaics : dict
+        Mosaic of each.
     """
 
     at: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     sizes: dict[str, int] = field(default_factory=dict)
+    mosaics: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, footprint: Collection[int]) -> None:
+    def add(self, name: str, mosaic: str, footprint: Collection[int]) -> None:
         """Add an island."""
-        self.sizes[name] = len(footprint)
+        self.sizes[name], self.mosaics[name] = len(footprint), mosaic
         for pixel in footprint:
             self.at[pixel].add(name)
 
-    def same(self, name: str, footprint: Collection[int]) -> str:
-        """Name of the island that is the same as a given one; that of the given one where none is.
+    def standing_for(self, name: str, mosaic: str, footprint: Collection[int]) -> list[str]:
+        """Names of the islands that an island of a mosaic was dropped for; its own if it stays.
 
-        Of several, the one that shares most of the footprint.
+        These are the islands of other mosaics that are the same and, if they cover less than half of its
+        footprint, as many more as it takes, those first that share most of it. If all together cover
+        less, only those that are the same; there may be none.
         """
-        shares = Counter(one for pixel in footprint for one in self.at.get(pixel, ()))
-        found = {one for one, share in shares.items() if _is_same(share, len(footprint), self.sizes[one])}
-        if name in found or not found:
-            return name
-        return min(found, key=lambda one: (-shares[one], one))
+        if name in self.sizes:
+            return [name]
+        shared: dict[str, set[int]] = defaultdict(set)
+        for pixel in footprint:
+            for one in self.at.get(pixel, ()):
+                if self.mosaics[one] != mosaic:
+                    shared[one].add(pixel)
+
+        def is_same(one: str) -> bool:
+            return _is_same(len(shared[one]), len(footprint), self.sizes[one])
+
+        chosen: list[str] = []
+        covered: set[int] = set()
+        for one in sorted(shared, key=lambda one: (not is_same(one), -len(shared[one]), one)):
+            if is_same(one) or not _is_half(len(covered), len(footprint)):
+                chosen.append(one)
+                covered |= shared[one]
+        return chosen if _is_half(len(covered), len(footprint)) else [*filter(is_same, chosen)]
+
+
+def _is_half(part: int, whole: int) -> bool:
+    return 2 * part >= whole
 
 
 def _is_same(shared: int, one: int, other: int) -> bool:
     """Whether islands with footprints of two sizes are the same: they share half of the smaller one."""
-    return 2 * shared >= min(one, other)
+    return _is_half(shared, min(one, other))
 
 
 def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], Names]:
@@ -94,7 +116,7 @@ def drop_duplicates(tables: Sequence[MosaicTable]) -> tuple[list[MosaicTable], N
         for island in _keep(group, mosaics, prints, owned):
             number, row = where[island]
             kept[number].append(row)
-            names.add(rows[island]["name"], prints[island])
+            names.add(rows[island]["name"], rows[island]["mosaic"], prints[island])
     left = [
         MosaicTable([table.rows[row] for row in sorted(kept[number])], table.meta)
         for number, table in enumerate(tables)
@@ -140,9 +162,11 @@ def _keep(
         for island in (one for one in able if one not in kept):
             beside = [one for one in kept if mosaics[one] != mosaics[island]]
             covered = prints[island] & set().union(*(prints[one] for one in beside))
-            if 2 * len(covered) >= len(prints[island]):
+            if _is_half(len(covered), len(prints[island])):
                 continue
-            replaced = [one for one in beside if 2 * len(prints[one] & prints[island]) >= len(prints[one])]
+            replaced = [
+                one for one in beside if _is_half(len(prints[one] & prints[island]), len(prints[one]))
+            ]
             if replaced and owned[island] <= sum(alone(one) for one in replaced):
                 continue
             kept = [one for one in kept if one not in replaced] + [island]

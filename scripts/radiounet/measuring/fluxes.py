@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from radiounet.images.headers import frequency_hz
+from radiounet.images.reading import fits_header
 from radiounet.measuring.cutouts import Cutout
 from radiounet.settings.measure import MeasureOptions
+from radiounet.settings.releases import Release
 from radiounet.survey.cosmology import flat_cosmology
 
 SUBTRACTION_ERROR = 0.05
@@ -105,6 +108,14 @@ def lie_inside(cutout: Cutout, region: np.ndarray, places: np.ndarray) -> np.nda
     limits = np.array(region.shape)[:, None] - 1
     on_cutout = ((nearest >= 0) & (nearest <= limits)).all(axis=0)
     return (region & cutout.known)[tuple(np.clip(nearest, 0, limits))] & on_cutout
+
+
+def frequency_of(image: str, release: Release) -> float:
+    """Frequency of an image, Hz: that of its header, or else of its release; NaN if neither says it."""
+    frequency = frequency_hz(fits_header(image))
+    if frequency is None:
+        return 1e6 * release.frequency_mhz if release.is_listed else np.nan  # of own images nobody said it
+    return frequency
 
 
 def flux_at_150(

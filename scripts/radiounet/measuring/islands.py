@@ -15,8 +15,16 @@ from radiounet.measuring.columns import make_table
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import FLAGS, classify_island, island_flags
+from radiounet.measuring.fluxes import frequency_of
 from radiounet.measuring.objects import measure_object
-from radiounet.measuring.rows import class_columns, class_means, fit_row, flux_columns, notes_of
+from radiounet.measuring.rows import (
+    class_columns,
+    class_means,
+    fit_row,
+    flux_columns,
+    image_columns,
+    notes_of,
+)
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
@@ -60,8 +68,8 @@ def measure_islands(
     Returns
     -------
     list of Island
-        From bottom to top; the position is the centroid weighted with probability. The columns
-        ``mosaic`` and ``owned_fraction`` are left to `find_islands`.
+        From bottom to top; the position is the centroid weighted with probability. ``mosaic``,
+        ``owned_fraction`` and the columns of the image are left to `find_islands`.
 
     See Also
     --------
@@ -194,8 +202,10 @@ def find_islands(
     islands = measure_islands(measured, options, _regions_in(survey, mosaic, measured))
     places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
     owned = [float(survey.owned(mosaic, ra, dec).mean()) for ra, dec in places]
+    of_image = image_columns(plane, frequency_of(image, survey.release))
     rows = [
-        one.row | {"mosaic": mosaic, "owned_fraction": part} for one, part in zip(islands, owned, strict=True)
+        one.row | of_image | {"mosaic": mosaic, "owned_fraction": part}
+        for one, part in zip(islands, owned, strict=True)
     ]
     meta = maps_provenance(probability, mask) | {
         "calibration_error": options.calibration_error,

@@ -4,6 +4,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from radiounet.images.geometry import to_sky
+from radiounet.images.image import Plane
 from radiounet.measuring.columns import FIT, class_column
 from radiounet.measuring.cutouts import Cutout
 from radiounet.measuring.fluxes import lie_inside
@@ -56,6 +57,15 @@ def position_angle_deg(cutout: Cutout, fit: ExponentialFit) -> float:
     ra, dec = to_sky(cutout.mosaic.plane.wcs, x - along * np.sin(angle), y + along * np.cos(angle))
     first, second = SkyCoord(ra, dec, unit="deg")
     return float(first.position_angle(second).deg % 180)
+
+
+def image_columns(plane: Plane, frequency_hz: float) -> dict[str, object]:
+    """Columns of the image that was measured; a frequency of NaN is not known."""
+    beam = plane.beam
+    return {
+        "freq_mhz": frequency_hz / 1e6,
+        "beam_arcsec": float(np.sqrt(beam.major_arcsec * beam.minor_arcsec)),
+    }
 
 
 def notes_of(*cutouts: Cutout) -> str:

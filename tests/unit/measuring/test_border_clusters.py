@@ -8,6 +8,7 @@ from maps import write_products
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
+from radiounet.measuring.apertures import _notes
 from radiounet.measuring.catalogue import merge_run
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
@@ -27,9 +28,14 @@ MISSING = (
 )
 ONLY_WEST = "inside R500 only the mask of west holds emission on sky that belongs to east, "
 ONLY_EAST = (
-    "inside R500 only the mask of east holds emission on part of its sky: flux densities and islands are of "
-    "west"
+    "inside R500 the mask of west lacks emission that the mask of east holds on its own sky: flux densities "
+    "and islands are of west"
 )
+NOT_USED = "inside R500 the mask of west reaches onto sky of east, whose mask was not used"
+EDGE = [(150.0225, 35.0, 1.2)]
+"""Its edge reaches a pixel into the cell of east: 1 % of it."""
+PIECE = [(150.018, 35.0, 1.2)]
+"""The same, but more than that: 8 %."""
 
 
 def arcmin_from(wcs, ra_deg, dec_deg):
@@ -80,7 +86,6 @@ def test_a_halo_that_only_the_own_mosaic_shows_on_the_sky_of_a_neighbour(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"made": ["west"]}, "whose mask was not used"),
         ({"blank": ["east"]}, "which has no data there"),
         ({"east": [SPECK]}, "whose mask is empty there"),  # on sky that is not its own
         ({"east": [(149.972, 34.97, 0.5)]}, "whose mask is empty there"),  # 1.8' south of the halo
@@ -90,6 +95,38 @@ def test_a_note_says_what_the_owner_of_the_sky_lacks(tmp_path, changes, why):
     _, cluster = catalogues(tmp_path, west=[HALO], **changes)
     (note,) = [one for one in cluster["note"].split("; ") if one.startswith(ONLY_WEST)]
     assert note == ONLY_WEST + why
+
+
+@pytest.mark.parametrize(
+    ("halo", "changes", "note"),
+    [
+        ([HALO], {"made": ["west"]}, NOT_USED),
+        (PIECE, {"made": ["west"]}, NOT_USED),
+        (EDGE, {"made": ["west"]}, ""),
+        (PIECE, {"east": []}, f"{ONLY_WEST}whose mask is empty there"),
+        (EDGE, {"east": []}, ""),
+        (PIECE, {"blank": ["east"]}, f"{ONLY_WEST}which has no data there"),
+    ],
+)
+def test_what_reaches_onto_the_sky_of_a_neighbour_is_noted_unless_it_is_an_edge(
+    tmp_path, halo, changes, note
+):
+    _, cluster = catalogues(tmp_path, west=halo, **changes)
+    assert cluster["island_count"] == 1
+    assert "; ".join(one for one in cluster["note"].split("; ") if one.startswith("inside R500")) == note
+
+
+def test_the_sky_of_no_mosaic_and_of_several_others():
+    """What a note says of more than one owner."""
+    lacking = _notes("P1", ["P2", "P3"], [], [])
+    assert lacking == [
+        "inside R500 the mask of P1 lacks emission that the masks of P2 and P3 hold on their own sky: flux "
+        "densities and islands are of P1"
+    ]
+    unused = _notes("P1", [], [], ["no mosaic", "P2, whose mask was not used"])
+    assert unused == [
+        "inside R500 the mask of P1 reaches onto sky of no mosaic, and of P2, whose mask was not used"
+    ]
 
 
 def test_a_halo_that_only_the_neighbour_shows(tmp_path):

@@ -339,9 +339,11 @@ def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics, first):
 
 def test_a_frequency_that_nobody_said_is_told(mosaics, caplog):
     """A release says it for all its images, the user's own images in their headers."""
-    assert mosaics.add(image=FAINT, probability=0.3).measure()["note"] == ""
+    row = mosaics.add(image=FAINT, probability=0.3).measure()
+    assert (row["note"], row["freq_mhz"]) == ("", 144.0)
     assert "assumed" not in caplog.text
     row = mosaics.measure(release=OWN_IMAGES)
+    assert np.isnan(row["freq_mhz"])
     assert row["note"] == "no frequency in the image: 144 MHz assumed"
     assert caplog.text.count("P1_image.fits: no frequency in the image: 144 MHz assumed") == 1
 

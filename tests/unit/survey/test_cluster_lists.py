@@ -13,7 +13,8 @@ from mocpy import MOC
 from radiounet.errors import ConfigError
 from radiounet.images.squares import unit_vectors
 from radiounet.measuring.catalogue_files import write_catalogue
-from radiounet.measuring.columns import make_table, unmeasured_cluster
+from radiounet.measuring.columns import make_table
+from radiounet.measuring.unmeasured import unmeasured_cluster
 from radiounet.settings.catalogues import PUBLISHED_CATALOGUES, ClusterCatalogue
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2
