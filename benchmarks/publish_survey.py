@@ -10,16 +10,16 @@ import tempfile
 from pathlib import Path
 
 import healpy
-import numpy as np
 
 from common import print_table, run
-from radiounet.images.products import Publication
+from radiounet.images.products import Products, Publication
 from radiounet.images.writing import write_json
 from radiounet.publishing.coverage import MASK_ORDER, joined, moc_of
 from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR3
+from radiounet.survey.cells import HealpixCells
 
-NSIDE = DR3.nside or 0
+CELLS = HealpixCells(DR3)
 JOB = """
 import sys
 from radiounet.images.products import Products, Publication
@@ -31,14 +31,24 @@ publish_survey(Products(results), Publication(out), DR3, mosaics, PublishOptions
 """
 
 
+def record_of_dr3(publication: str) -> dict:
+    """Record of the first mosaic of DR3, by its name, that was not rejected; ends where there is none."""
+    folder = Path(Publication(publication).record("mosaic", "any")).parent
+    for path in sorted(folder.glob(f"{DR3.prefix}[0-9]*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if "rejected" not in record["found"]:
+            return record
+    sys.exit(f"{folder} has no record of a mosaic of DR3: give the publication of a run of DR3")
+
+
 def write_records(publication: str, known: dict, count: int) -> list[str]:
     """Write the records of as many mosaics; returns their names."""
-    order = int(np.log2(NSIDE))
+    order = healpy.nside2order(CELLS.nside)
     inside = 4 ** (MASK_ORDER - order)
     places = joined([known["found"]["mask"]], MASK_ORDER).flatten() % inside
-    names = [f"{DR3.prefix}{cell:05d}" for cell in range(count)]
+    names = [CELLS.name(cell) for cell in range(count)]
     for cell, name in enumerate(names):
-        nested = int(healpy.ring2nest(NSIDE, cell))
+        nested = int(healpy.ring2nest(CELLS.nside, cell))
         mask = moc_of((nested * inside + places).tolist(), MASK_ORDER).to_string()
         row = known["found"]["row"] | {"obs_id": name}
         found = known["found"] | {"coverage": f"{order}/{nested}", "mask": mask, "row": row}
@@ -52,8 +62,9 @@ def main() -> None:
     parser.add_argument("results", help="results of a run of DR3, such as demo/results/dr3")
     parser.add_argument("publication", help="its publication")
     args = parser.parse_args()
-    record = next(Path(Publication(args.publication).record("mosaic", "a")).parent.glob("[!.]*.json"))
-    known = json.loads(record.read_text(encoding="utf-8"))
+    if not Path(Products(args.results).catalogue("clusters", "vot")).is_file():
+        sys.exit(f"{args.results} has no catalogue of clusters: give the results of a finished run of DR3")
+    known = record_of_dr3(args.publication)
     rows = []
     for count in (100, 300, 1571):
         with tempfile.TemporaryDirectory() as folder:

@@ -6,19 +6,21 @@ from radiounet.settings.simulate import SimulateOptions
 from radiounet.settings.train import TrainOptions
 
 
-def network_faults(options: TrainOptions) -> list[str]:
-    """Sides of crops and tiles that the levels of the network do not divide, one text each."""
+def network_faults(options: TrainOptions, *sides: str) -> list[str]:
+    """Which of some sides, such as ``crop_px``, the levels of the network do not divide, one text each."""
     network, levels = ARCHITECTURES[options.architecture], len(options.widths)
     step = network.tile_step(levels)
     return [
         f"{name} is {side} px, no multiple of {step}, as {options.architecture} with {levels} widths needs"
-        for name, side in (("crop_px", options.crop_px), ("tile_px", options.tile_px))
-        if side % step
+        for name in sides
+        if (side := getattr(options, name)) % step
     ]
 
 
 def require_trainable(options: TrainOptions) -> None:
-    """Refuse a network that pairs do not train, or whose levels do not divide crops and tiles.
+    """Refuse a network that pairs do not train, or whose levels do not divide its crops.
+
+    Tiles are an option of the evaluation, which looks at them.
 
     Raises
     ------
@@ -26,7 +28,7 @@ def require_trainable(options: TrainOptions) -> None:
     """
     if options.architecture not in TRAINABLE:
         raise ConfigError(f"no pairs train {options.architecture}: give one of {', '.join(TRAINABLE)}")
-    if faults := network_faults(options):
+    if faults := network_faults(options, "crop_px"):
         raise ConfigError("; ".join(faults))
 
 

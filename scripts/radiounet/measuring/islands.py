@@ -179,7 +179,7 @@ def find_islands(
     options: MeasureOptions,
     target: str,
     compact: CompactFiles | None = None,
-) -> None:
+) -> list[Island]:
     """Measure the islands of all connected regions that reach into a mosaic's cell.
 
     An island across the border of two cells is found on both mosaics; the table's
@@ -189,6 +189,11 @@ def find_islands(
     cell are in the table as well, with an ``owned_fraction`` of 0.
 
     Compact sources are those of the files `compact`, where these cover an island.
+
+    Returns
+    -------
+    list of Island
+        In the order of the rows of the table.
 
     Raises
     ------
@@ -215,6 +220,7 @@ def find_islands(
     if survey.cells.disjoint:  # own images are not compared with each other
         meta["footprints"] = [footprint_text(*place) for place in places]
     write_ecsv(target, make_table("islands", rows, meta))
+    return islands
 
 
 def _regions_in(survey: Survey, name: str, mosaic: MeasuredMosaic) -> set[int]:

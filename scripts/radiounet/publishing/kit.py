@@ -12,7 +12,6 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
 from scipy.sparse.csgraph import connected_components
-from skimage.measure import find_contours
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
@@ -29,7 +28,7 @@ from radiounet.images.writing import atomic, write_fits, write_json
 from radiounet.measuring.compact import IMAGE
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.measuring.island_cutouts import cut_out_island
-from radiounet.publishing.panels import filled
+from radiounet.publishing.pictures import outlines
 from radiounet.settings.releases import OWN_IMAGES
 
 logger = logging.getLogger(__name__)
@@ -308,11 +307,9 @@ def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name
         label = printable(f"R500 of {name}").translate(REGION_LABEL)
         circle = f"circle({_places(*source.place)},{float(source.row['r500_arcmin']) / 60:.7f})"
         shapes.append((circle, [f"text={{{label}}}", "color=green", "dash=1"]))
-    for number in np.unique(cutout.islands[cutout.islands > 0]):
-        inside = np.pad(filled(cutout.islands, number), 1)
-        for line in find_contours(inside.astype(float), 0.5):
-            vertices = _places(*to_sky(wcs, line[:-1, 1] - 1, line[:-1, 0] - 1))
-            shapes.append((f"polygon({vertices})", ["color=cyan"]))
+    for line in outlines(cutout.islands):
+        vertices = _places(*to_sky(wcs, line[:-1, 1], line[:-1, 0]))
+        shapes.append((f"polygon({vertices})", ["color=cyan"]))
     for place in zip(cutout.components["ra_deg"], cutout.components["dec_deg"], strict=True):
         shapes.append((f"point({_places(*place)})", ["color=red", "point=x"]))
     first = shapes[0][1] if shapes else []

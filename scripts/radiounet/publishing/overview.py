@@ -1,7 +1,8 @@
 """A picture of one image, and of all that was found on it."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from astropy import units as u
 from astropy.table import Table
 from astropy.visualization.wcsaxes import SphericalCircle, WCSAxes
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
@@ -16,9 +18,10 @@ from matplotlib.patches import Ellipse
 from radiounet.images.beams import beam_jacobian
 from radiounet.images.geometry import jacobian, to_pixels
 from radiounet.images.image import Plane, read_plane
-from radiounet.images.reading import ecsv_table, fits_plane
+from radiounet.images.reading import ecsv_table
 from radiounet.images.words import one_line, save_figure
 from radiounet.images.writing import atomic
+from radiounet.measuring.islands import Island
 from radiounet.publishing.pictures import (
     CLUSTER_COLOUR,
     MASK_COLOUR,
@@ -28,6 +31,7 @@ from radiounet.publishing.pictures import (
     draw_compass,
     draw_scale_bar,
     longest_bar,
+    outlines,
     stretch,
 )
 
@@ -35,6 +39,8 @@ LARGEST_PX = 1200
 """A larger image is drawn with fewer pixels, each the mean of several."""
 SIDE_INCH, LONGEST_INCH, NARROWEST_INCH = 7.0, 12.0, 4.5
 """Side of a square image, longest side of any, and width of the narrowest picture."""
+LONGEST_RATIO = 6.0
+"""Of the sides of a picture, whose labels need room: a longer strip of data has blank sky beside it."""
 BLANK_MARGIN = 0.05
 """Of a partly blank image, what is shown around its data; of its size."""
 MOST_NUMBERS = 10
@@ -43,42 +49,45 @@ MOST_NAMES = 30
 """Clusters that have a name: the first of the table."""
 
 
-def write_overview(image: str | Path, files: Mapping[str, str], title: str) -> None:
-    """Draw an image, the mask, the islands, the clusters, the beam, north and a scale.
+def write_overview(
+    image: str | Path, files: Mapping[str, str], islands: Sequence[Island], title: str
+) -> None:
+    """Draw an image, the islands, the clusters, the beam, north and a scale.
 
     Parameters
     ----------
     image : path
-        On the grid of the mask.
+        That the islands were found on.
     files : mapping of str to str
-        From `radiounet.images.products.segment_files`: mask and islands are read, the table of
-        clusters where it is there, and the overview is written.
+        From `radiounet.images.products.segment_files`: the table of clusters is read where it is there, and
+        the overview is written.
+    islands : sequence of Island
+        From `radiounet.measuring.islands.find_islands`.
     title : str
     """
-    plane, mask = read_plane(image), fits_plane(files["mask"])
-    islands = ecsv_table(files["islands"])
+    plane, limits, islands = _seen(read_plane(image), islands)
     clusters = ecsv_table(files["clusters"]) if Path(files["clusters"]).is_file() else Table({"name": []})
-    limits = _limits(plane.data)
     shape_px = np.ptp(limits, axis=1)
     # an elongated image is given as much paper as a square one, up to a length
     wide, high = shape_px * min(SIDE_INCH / np.sqrt(shape_px.prod()), LONGEST_INCH / shape_px.max())
     figure = Figure(figsize=(max(wide + 1.8, NARROWEST_INCH), high + 1.4), layout="constrained")
     axes = figure.add_subplot(projection=plane.wcs)
     axes.set(xlim=limits[0], ylim=limits[1])
-    step = -(-int(shape_px.max()) // LARGEST_PX)
+    step = -(-max(plane.data.shape) // LARGEST_PX)
     small = coarser(plane.data, step)
     # the last of the coarse pixels may reach beyond the image
     extent = (-0.5, step * small.shape[1] - 0.5, -0.5, step * small.shape[0] - 0.5)
     shown = draw_brightness(axes, small, extent, stretch(small))
     # as high as the image, and as wide in every picture
     draw_colour_bar(figure, shown, plane, ax=axes, fraction=0.3 / wide, pad=0.2 / wide, aspect=high / 0.3)
+    labels = _labels(islands, small.shape, step)
     handles = [
-        *_draw_mask(axes, mask, step, islands),
+        *_draw_islands(axes, islands, labels, step),
         *_draw_clusters(axes, clusters, plane),
         _draw_beam(axes, plane),
     ]
     _draw_measures(axes, plane)
-    handles[1:1] = _number_islands(axes, islands, mask, plane)  # over everything else
+    handles[1:1] = _number_islands(axes, islands, labels, step, plane)  # over everything else
     _label_axes(axes)
     columns, letters = (2, 80) if figure.get_figwidth() > 7 else (1, 45)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
@@ -121,32 +130,57 @@ def _limits(plane: np.ndarray) -> np.ndarray:
     return np.array(limits)
 
 
+def _seen(plane: Plane, islands: Sequence[Island]) -> tuple[Plane, np.ndarray, list[Island]]:
+    """Part of a plane that is shown; on its pixels, edges of the picture (see `_limits`) and islands."""
+    limits = _limits(plane.data)
+    low, high = np.floor(limits[:, 0] + 0.5).astype(int), np.ceil(limits[:, 1] + 0.5).astype(int)
+    part = slice(low[1], high[1]), slice(low[0], high[0])
+    # a copy, so that the rest is not kept
+    plane = replace(plane, data=plane.data[part].copy(), wcs=plane.wcs[part])
+    islands = [replace(one, y=one.y - low[1], x=one.x - low[0]) for one in islands]
+    sides = np.ptp(limits, axis=1)
+    beside = np.maximum(sides.max() / LONGEST_RATIO - sides, 0) / 2
+    return plane, limits - low[:, None] + np.outer(beside, [-1, 1]), islands
+
+
 def _at(axes: Axes, x: float, y: float) -> np.ndarray:
     """Pixel at a fraction of the width and the height of what is shown."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     return np.array([left + x * (right - left), bottom + y * (top - bottom)])
 
 
-def _draw_mask(axes: WCSAxes, mask: np.ndarray, step: int, islands: Table) -> list[Line2D]:
-    inside = coarser(mask == 1, step) > 0
-    if inside.any():
-        y, x = (step * np.arange(length) + (step - 1) / 2 for length in inside.shape)
-        axes.contour(x, y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1.2)
-    return [Line2D([], [], color=MASK_COLOUR, label=f"mask of diffuse emission (islands: {len(islands)})")]
+def _labels(islands: Sequence[Island], shape: tuple[int, ...], step: int) -> np.ndarray:
+    """Numbers of islands from 1 on the coarse pixels of a picture, ``[y, x]``, 0 outside."""
+    labels = np.zeros(shape, np.int32)
+    for number, one in enumerate(islands, start=1):
+        labels[one.y // step, one.x // step] = number
+    return labels
 
 
-def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plane) -> list[Line2D]:
-    """Number the largest islands beside the right edge that the mask has in the row of their centroid.
+def _draw_islands(axes: WCSAxes, islands: Sequence[Island], labels: np.ndarray, step: int) -> list[Line2D]:
+    lines = [step * line[:, ::-1] + (step - 1) / 2 for line in outlines(labels)]
+    axes.add_collection(LineCollection(lines, colors=MASK_COLOUR, linewidths=1.2))
+    return [Line2D([], [], color=MASK_COLOUR, label=f"islands of diffuse emission: {len(islands)}")]
 
-    An arc may have its centroid beside it.
+
+def _number_islands(
+    axes: WCSAxes, islands: Sequence[Island], labels: np.ndarray, step: int, plane: Plane
+) -> list[Line2D]:
+    """Number the largest islands beside their right edge in the row of their centroid.
+
+    Inside it where another island lies beyond, which the number would seem to belong to.
     """
-    largest = np.argsort(-np.asarray(islands["area_arcmin2"], float), kind="stable")[:MOST_NUMBERS]
-    for row in largest:
-        x, y = to_pixels(plane.wcs, islands["ra_deg"][row], islands["dec_deg"][row])
-        half = 30 * islands["extent_arcmin"][row] / plane.pixel_arcsec
-        right = _right_edge(mask[int(np.clip(round(float(y)), 0, len(mask) - 1))] == 1, float(x), half)
-        place = min(right, _at(axes, 0.96, 0)[0])
-        axes.text(place, y, f" {row + 1}", fontsize=9, va="center", clip_on=True, **OUTLINED)
+    areas = np.array([one.row["area_arcmin2"] for one in islands], float)
+    largest = np.argsort(-areas, kind="stable")[:MOST_NUMBERS]
+    for index in largest:
+        one = islands[index]
+        _, y = to_pixels(plane.wcs, one.row["ra_deg"], one.row["dec_deg"])
+        row, right = _right_edge(one, float(y))
+        beyond = labels[row // step, min(right // step + 1, labels.shape[1] - 1)]
+        is_free = beyond in (0, index + 1)
+        text, side = (f" {index + 1}", "left") if is_free else (f"{index + 1} ", "right")
+        place = min(right + 0.5, _at(axes, 0.96, 0)[0])
+        axes.text(place, row, text, fontsize=9, ha=side, va="center", clip_on=True, **OUTLINED)
     if not len(largest):
         return []
     which = "" if len(largest) == len(islands) else f" of the {len(largest)} largest islands"
@@ -157,13 +191,10 @@ def _number_islands(axes: WCSAxes, islands: Table, mask: np.ndarray, plane: Plan
     ]
 
 
-def _right_edge(inside: np.ndarray, x: float, half: float) -> float:
-    """End of the run of masked pixels, ``[x]``, in or nearest to a place, within `half`; else the place."""
-    steps = np.diff(inside.astype(int), prepend=0, append=0)
-    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 0.5
-    gaps = np.maximum(np.maximum(starts - x, x - ends), 0)
-    near = np.flatnonzero(gaps <= half)
-    return float(ends[near[np.argmin(gaps[near])]]) if near.size else x
+def _right_edge(island: Island, y: float) -> tuple[int, int]:
+    """Row of an island nearest to a place, and the last of its pixels there: an arc may end beside it."""
+    row = island.y[np.argmin(np.abs(island.y - y))]
+    return int(row), int(island.x[island.y == row].max())
 
 
 def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]:
@@ -230,7 +261,7 @@ def _arrow(plane: Plane, place: np.ndarray, east_north: np.ndarray) -> np.ndarra
 def _draw_measures(axes: WCSAxes, plane: Plane) -> None:
     """Draw the compass in the upper left corner and the scale bar in the lower right one."""
     nx, ny = _at(axes, 1, 1) - _at(axes, 0, 0)
-    length = min(0.08 * ny, 0.12 * nx)
+    length = min(0.08 * max(nx, ny), 0.12 * min(nx, ny))
     place = _at(axes, 0, 1) + 2.2 * length * np.array([1, -1])
     arrows = [_arrow(plane, place, np.array(one)) for one in ((0.0, 1.0), (1.0, 0.0))]
     draw_compass(axes, place, *(length * one / np.hypot(*one) for one in arrows))

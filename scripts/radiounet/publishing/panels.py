@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse
-from scipy import ndimage
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.geometry import jacobian, middle, to_pixels
@@ -27,6 +27,7 @@ from radiounet.publishing.pictures import (
     draw_compass,
     draw_scale_bar,
     longest_bar,
+    outlines,
     stretch,
 )
 
@@ -149,9 +150,8 @@ def _draw_findings(axes: Axes, view: _View, rms_jy: float, r500_arcmin: float) -
     levels = [level for n in range(MOST_CONTOURS) if (level := FIRST_CONTOUR * rms_jy * 2**n) < highest]
     if levels:
         axes.contour(x, y, view.residual, levels, colors="white", linewidths=0.5)
-    for number in np.unique(view.islands[view.islands > 0]):
-        inside = filled(view.islands, number)
-        axes.contour(x, y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1.4)
+    lines = [view.offsets(line[:, 1], line[:, 0]).T for line in outlines(view.islands)]
+    axes.add_collection(LineCollection(lines, colors=MASK_COLOUR, linewidths=1.4))
     if np.isfinite(r500_arcmin):
         _draw_circle(axes, r500_arcmin)
         axes.annotate(
@@ -164,15 +164,6 @@ def _draw_findings(axes: Axes, view: _View, rms_jy: float, r500_arcmin: float) -
             **OUTLINED | {"color": CLUSTER_COLOUR},
         )
     _draw_beam(axes, view)
-
-
-def filled(islands: np.ndarray, number: int) -> np.ndarray:
-    """Pixels of an island, with radio galaxies that were blanked inside it; bool ``[y, x]``."""
-    inside, blanked = islands == number, islands < 0
-    if inside.any() and blanked.any():
-        box = ndimage.find_objects(inside.view(np.uint8))[0]  # beyond it is no hole
-        inside[box] |= blanked[box] & ndimage.binary_fill_holes(inside[box])
-    return inside
 
 
 def _draw_beam(axes: Axes, view: _View) -> None:

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import AbstractPathEffect, withStroke
+from scipy import ndimage
+from skimage.measure import find_contours
 
 from radiounet.images.image import Plane
 from radiounet.images.noise import robust_rms
@@ -63,6 +65,38 @@ def draw_colour_bar(figure: Figure, shown: AxesImage, plane: Plane, **where: Any
     is_coarser = plane.resolution not in (None, plane.beam)
     unit = f'mJy per beam of {plane.beam.major_arcsec:.3g}"' if is_coarser else "mJy/beam"
     figure.colorbar(shown, **where).set_label(f"Brightness ({unit})")
+
+
+def outlines(islands: np.ndarray) -> list[np.ndarray]:
+    """Outlines of islands: of those that touch, each has its own, so that the cut between them is seen.
+
+    Parameters
+    ----------
+    islands : ndarray of int, ``[y, x]``
+        Islands from 1, 0 outside, below 0 where a radio galaxy was blanked.
+
+    Returns
+    -------
+    list of ndarray, ``[point, (row, column)]``
+        Closed lines along the edges of pixels, also at the border: of island 1, of island 2, ...
+    """
+    lines = []
+    for number, box in enumerate(ndimage.find_objects(np.maximum(islands, 0)), start=1):
+        if box is None:
+            continue
+        inside = np.pad(filled(islands[box], number), 1)
+        corner = [part.start - 1 for part in box]
+        lines += [line + corner for line in find_contours(inside.astype(float), 0.5)]
+    return lines
+
+
+def filled(islands: np.ndarray, number: int) -> np.ndarray:
+    """Pixels of an island, with radio galaxies that were blanked inside it; bool ``[y, x]``."""
+    inside, blanked = islands == number, islands < 0
+    if inside.any() and blanked.any():
+        box = ndimage.find_objects(inside.view(np.uint8))[0]  # beyond it is no hole
+        inside[box] |= blanked[box] & ndimage.binary_fill_holes(inside[box])
+    return inside
 
 
 def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Pictures of the results site: brightness and probability as JPEG, and what is drawn over them as paths."""
 
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import matplotlib
@@ -14,8 +13,8 @@ from radiounet.images.geometry import jacobian, middle, to_pixels
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import beam_covariance
 from radiounet.publishing.overview import coarser
-from radiounet.publishing.panels import FIRST_CONTOUR, MOST_CONTOURS, filled
-from radiounet.publishing.pictures import stretch
+from radiounet.publishing.panels import FIRST_CONTOUR, MOST_CONTOURS
+from radiounet.publishing.pictures import outlines, stretch
 
 LARGEST_PX = 400
 """A larger cut-out has fewer pixels in its picture, each the mean of several."""
@@ -101,13 +100,7 @@ def _jpeg(values: np.ndarray, colours: str) -> bytes:
 
 
 def _islands(islands: np.ndarray) -> str:
-    numbers: Iterable[int] = np.unique(islands[islands > 0])
-    lines = [
-        line - 1
-        for number in numbers
-        for line in find_contours(np.pad(filled(islands, number), 1).astype(float), 0.5)
-    ]
-    return "".join(_path(line, len(islands)) for line in lines)
+    return "".join(_path(line, len(islands)) for line in outlines(islands))
 
 
 def _path(line: np.ndarray, height: int) -> str:

@@ -9,7 +9,7 @@ from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.beams import Beam
 from radiounet.images.image import open_plane, place_of
 from radiounet.images.products import segment_files
-from radiounet.images.reading import ecsv_table, naming
+from radiounet.images.reading import naming
 from radiounet.images.resampling import prepare_image
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import TableError
@@ -89,9 +89,10 @@ def segment_image(
                 path.unlink(missing_ok=True)
         write_segmentation(laid, predictor, card, segmentation, probability, mask)
         survey = Survey(OWN_IMAGES, [Mosaic("image", *place_of(prepared, OWN_IMAGES.pixel_arcsec))])
-        find_islands(prepared, probability, mask, survey, "image", measure, files["islands"], compact)
+        planes = prepared, probability, mask
+        islands = find_islands(*planes, survey, "image", measure, files["islands"], compact)
         if clusters is not None:
-            products = [MosaicProducts("image", prepared, probability, mask)]
+            products = [MosaicProducts("image", *planes)]
             table, shown = files["clusters"], files["cutouts"]
             measure_clusters(
                 *(clusters, survey, "image", products, model, measure, table, shown),
@@ -99,8 +100,8 @@ def segment_image(
                 compact=compact,
             )
         title = f"{Path(image).name}, model {card.name}"
-        write_overview(prepared, files, title)
-        logger.info("%d islands; picture: %s", len(ecsv_table(files["islands"])), files["overview"])
+        write_overview(prepared, files, islands, title)
+        logger.info("%d islands; picture: %s", len(islands), files["overview"])
     finally:
         let_go(out)
         with suppress(OSError):  # they hold products

@@ -28,7 +28,7 @@ def check_training(config: Config, models: Path) -> None:
     train = config.train
     faults = [f"train.{fault}" for fault in pair_faults(train, config.simulate)]
     if train.architecture in TRAINABLE:
-        faults += [f"train.{fault}" for fault in network_faults(train)]
+        faults += [f"train.{fault}" for fault in network_faults(train, "crop_px", "tile_px")]
     else:
         faults.append(f"train.architecture: {train.architecture} is none of {', '.join(TRAINABLE)}")
     compared = [("compare", name) for name in train.compare]

@@ -45,6 +45,21 @@ def test_ratios_beyond_the_border_are_arrows(method):
     assert "arrows: ratios beyond 0.1 to 100" in axes.get_xlabel()
 
 
+def test_bars_end_at_the_16th_and_the_84th_percentile(method):
+    """By hand: of five values, they lie 0.64 of the way from the first to the second, and 0.36 of the last."""
+    true = [2e-3 * (1 + 0.01 * n) for n in range(5)]
+    ratio = [1.0, 2.0, 4.0, 6.0, 16.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+    method["flux"] |= {"count": 10, "true_jy": [*true, *(10 * one for one in true)], "ratio": ratio}
+    figure = draw_evaluation([method])
+    (axes,) = [one for one in figure.axes if "above 2 rms" in one.get_title(loc="left")]
+    (bars,) = axes.containers
+    (ends,) = bars.lines[2]
+    found = [line[:, 1] for line in ends.get_segments()]
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), [4, 30])
+    np.testing.assert_allclose(found, [[1.64, 9.6], [16.4, 43.6]])
+    np.testing.assert_allclose([line[0, 0] for line in ends.get_segments()], [2.04, 20.4])  # mJy
+
+
 def test_what_is_drawn_on_the_border_leaves_the_panels_their_width(method):
     figure = draw_evaluation([method])
     figure.draw_without_rendering()

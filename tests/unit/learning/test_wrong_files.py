@@ -9,6 +9,7 @@ from programs import start
 from radiounet.errors import ConfigError
 from radiounet.learning import runs
 from radiounet.learning.learning_curve import write_curve
+from radiounet.learning.option_checks import network_faults, require_trainable
 from radiounet.learning.runs import run_training
 from radiounet.running.cli import main
 from radiounet.settings.train import TrainOptions
@@ -37,10 +38,10 @@ def place(tmp_path_factory):
     return folder
 
 
-def evaluate(place, weights, curve):
+def evaluate(place, weights, curve, tile_px=64):
     pair = place / "pair.fits"
     files = ("--weights", place / weights, "--curve", place / curve)
-    words = ("--name", "m", "--out", place / "m", "--tile-px", 64, "--core-px", 32)
+    words = ("--name", "m", "--out", place / "m", "--tile-px", tile_px, "--core-px", 32)
     return start("radiounet evaluate", "--calibration-pairs", pair, "--held-out-pairs", pair, *files, *words)
 
 
@@ -74,6 +75,14 @@ def test_wrong_weights_and_curves_are_named_in_one_line(place, weights, curve, s
     assert not (place / "m").exists()
 
 
+def test_an_evaluation_looks_at_its_tiles_before_its_images(place):
+    done = evaluate(place, "right.weights.h5", "right.csv", tile_px=36)
+    assert done.returncode != 0
+    assert "a tile of 36 px is not a multiple of 8 px" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (place / "m").exists()
+
+
 def test_an_evaluation_on_the_images_that_settle_thresholds_is_refused(place):
     done = evaluate(place, "right.weights.h5", "right.csv")
     assert done.returncode == 78, done.stderr
@@ -94,11 +103,22 @@ def test_weights_that_could_not_be_read_again_are_not_trained(tmp_path, monkeypa
     assert not [*tmp_path.iterdir()]
 
 
-def test_tiles_are_looked_at_before_hard_places_are_looked_for(tmp_path, monkeypatch):
+def test_crops_are_looked_at_before_hard_places_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "hard_negatives", None)
-    options = OPTIONS.model_copy(update={"tile_px": 36, "hard_from": "lotss-unet"})
-    with pytest.raises(ConfigError, match="tile_px is 36 px, no multiple of 8"):
+    options = OPTIONS.model_copy(update={"crop_px": 20, "hard_from": "lotss-unet"})
+    with pytest.raises(ConfigError, match="crop_px is 20 px, no multiple of 8"):
         run_training(["p.fits"], [], options, str(tmp_path / "w.weights.h5"), str(tmp_path / "c.csv"))
+
+
+def test_a_training_is_not_refused_for_a_tile_of_which_its_command_has_no_option():
+    """9 levels need 1024 px, more than the default of a tile, which only an evaluation sets."""
+    deep = TrainOptions(widths=[4] * 9, crop_px=1024)
+    require_trainable(deep)
+    with pytest.raises(ConfigError, match="crop_px is 320 px, no multiple of 1024"):
+        require_trainable(deep.model_copy(update={"crop_px": 320}))
+    said = "tile_px is 512 px, no multiple of 1024, as lotss_unet with 9 widths needs"
+    assert network_faults(deep, "crop_px", "tile_px") == [said]
+    assert network_faults(deep.model_copy(update={"tile_px": 2048}), "crop_px", "tile_px") == []
 
 
 @pytest.fixture

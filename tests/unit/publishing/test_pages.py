@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from radiounet.publishing.site import ASSETS
@@ -71,12 +72,22 @@ def test_numbers_have_the_power_of_ten_of_the_value_that_is_shown():
 )
 def test_lines_of_the_sky_have_no_jump_and_labels_do_not_overlap(view):
     """A line that ran over the edge of the map came back as a straight one."""
-    drawn = run_program(["core.js", "sky.js"], MAP.replace("VIEW", json.dumps(view)))
+    require_tidy(run_program(["core.js", "sky.js"], MAP.replace("VIEW", json.dumps(view))))
+
+
+def require_tidy(drawn):
     assert len(drawn["steps"]) > 100
     assert max(drawn["steps"]) < 60
     for place, (text, x, y) in enumerate(drawn["texts"]):
         for other, other_x, other_y in drawn["texts"][:place]:
             assert abs(x - other_x) > 30 or abs(y - other_y) >= 11, (text, other)
+
+
+@pytest.mark.parametrize("fov", [90, 100, 100.5, 110, 119, 121, 135, 150, 180])
+@pytest.mark.parametrize("dec", [-90, -60, 0, 30, 89])
+def test_a_map_that_turns_into_the_whole_sky_has_no_jump_and_no_overlap(dec, fov):
+    """Labels of places that such a map does not show have none."""
+    require_tidy(run_program(["core.js", "sky.js"], MAP.replace("VIEW", json.dumps([0, dec, fov]))))
 
 
 @pytest.mark.parametrize(("view", "count"), [((40, 89.5, 6), 8), ((40, -89.9, 0.5), 8), ((40, 80, 12), 24)])
@@ -88,3 +99,34 @@ def test_meridians_around_a_pole_are_evenly_spread_over_all_of_it(view, count):
     lines = run_program(["core.js", "sky.js"], program.replace("stringify(drawn)", "stringify(lines)"))
     meridians = sorted({places[0][0] % 360 for places in lines if len({ra for ra, _ in places}) == 1})
     assert meridians == [360 / count * number for number in range(count)]
+
+
+MARKS = """
+const make = (kind) => ({
+  kind, at: {}, parts: [], setAttribute(name, value) { this.at[name] = value; }, addEventListener() {},
+  append(...parts) { this.parts.push(...parts); }, set className(value) { this.at.class = value; },
+});
+globalThis.document = {
+  createElement: make, createElementNS: (space, kind) => make(kind), createTextNode: (text) => ({ text }),
+};
+const marks = Site.marks(VIEW, { redshift: 0.2, r500_kpc: 1000, r500_arcmin: 5 }).flat();
+const texts = marks.filter((one) => one.kind === "text");
+console.log(JSON.stringify(texts.map(({ at }) => ["x", "y", "font-size"].map((name) => at[name]))));
+"""
+"""Places and sizes of the texts on a picture: north, east, scale."""
+
+
+@pytest.mark.parametrize("size", [(160, 40), (160, 30), (160, 80), (160, 160), (40, 160), (400, 300)])
+@pytest.mark.parametrize("angle_deg", [0, 30, 135, 180, 270])
+def test_texts_on_a_picture_can_be_read_in_every_shape(size, angle_deg):
+    """As wide as a panel of 300 px, letters have 11 to 12 px, lie inside and apart from each other."""
+    angle = np.radians(angle_deg)
+    north, east = [np.sin(angle), -np.cos(angle)], [-np.cos(angle), -np.sin(angle)]
+    view = {"size": size, "scale": 4.5 / 60, "north": north, "east": east, "beam": [4.4, 4.4, 0]}
+    texts = np.array(run_program(["core.js"], MARKS.replace("VIEW", json.dumps(view)))) * 300 / size[0]
+    x, y, letters = texts.T
+    assert ((letters >= 11) & (letters <= 12)).all()
+    assert (y - 0.75 * letters > 0).all()
+    assert (y < 300 * size[1] / size[0]).all()
+    assert (x < 300 - letters / 3).all()
+    assert np.hypot(x[0] - x[1], y[0] - y[1]) > letters[0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 from matplotlib.text import Annotation
 
@@ -16,7 +17,7 @@ from radiounet.images.words import save_figure
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import beam_covariance
 from radiounet.measuring.profiles import ExponentialFit
-from radiounet.publishing.panels import Subject, _model, _View, draw_panels, filled
+from radiounet.publishing.panels import Subject, _model, _View, draw_panels
 from radiounet.publishing.report import _with_error, away_from_clusters
 
 N_PX = 160
@@ -219,9 +220,15 @@ def test_the_compass_points_north_and_east(pixels, north, east):
         np.testing.assert_allclose((end - start) / np.hypot(*(end - start)), direction, atol=1e-3)
 
 
-def test_only_what_was_blanked_inside_an_island_fills_it():
-    islands = np.array([[3, 3, 3, -1], [3, -1, 3, -1], [3, 3, 3, 0], [3, 0, 0, 5]])
-    expected = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0]], bool)
-    np.testing.assert_array_equal(filled(islands, 3), expected)
-    notched = np.array([[3, 3, 3], [3, -1, -1], [3, 3, 3]])  # open to one side: no hole
-    np.testing.assert_array_equal(filled(notched, 3), notched == 3)
+def test_touching_islands_have_an_outline_each():
+    """The centre is the reference pixel, which is pixel 79: x grows to the east, in arcmin."""
+    cutout, _ = cutout_of()
+    cutout.islands[:] = 0
+    cutout.islands[40:60, 20:30], cutout.islands[40:60, 30:50] = 1, 2
+    axes = draw_panels(cutout, subject_of(row_of())).axes[1]
+    (lines,) = [one for one in axes.collections if isinstance(one, LineCollection)]
+    found = [(path.vertices.min(axis=0), path.vertices.max(axis=0)) for path in lines.get_paths()]
+    low, high = (39.5 - 79) * 0.075, (59.5 - 79) * 0.075
+    for (first, last), (right, left) in zip(found, ((29.5, 19.5), (49.5, 29.5)), strict=True):
+        np.testing.assert_allclose(first, [(79 - right) * 0.075, low], atol=0.01)
+        np.testing.assert_allclose(last, [(79 - left) * 0.075, high], atol=0.01)

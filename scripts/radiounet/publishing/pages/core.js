@@ -170,9 +170,10 @@ const Site = (() => {
 
   /** North, east, a scale and the beam of a picture. */
   function marks(view, row) {
-    const [nx, ny] = view.size;
-    const text = Math.min(nx, ny) / 26, wide = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60].filter((one) => one / view.scale < nx / 3).pop() || 0.1;
-    const left = 0.06 * nx, base = 0.94 * ny, arrow = 0.09 * Math.min(nx, ny), from = [0.86 * nx, 0.16 * ny];
+    const [nx, ny] = view.size; // shown as wide as the panel, about 300 px, whatever its shape
+    const text = nx / 26, wide = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60].filter((one) => one / view.scale < nx / 3).pop() || 0.1;
+    // in a low picture the arrows are long enough for their letters, and low enough for these to be inside
+    const left = 0.06 * nx, base = 0.94 * ny, arrow = Math.max(0.09 * Math.min(nx, ny), text), from = [0.86 * nx, Math.max(0.16 * ny, 1.4 * arrow + text)];
     const tipOf = (vector) => [from[0] + arrow * vector[0], from[1] + arrow * vector[1]];
     const mark = (vector, letter) => [h("line", { x1: from[0], y1: from[1], x2: tipOf(vector)[0], y2: tipOf(vector)[1], class: "mark" }),
       h("text", { x: from[0] + 1.4 * arrow * vector[0], y: from[1] + 1.4 * arrow * vector[1] + text / 3, "font-size": text, "text-anchor": "middle" }, letter)];

@@ -161,8 +161,9 @@ const SkyMap = (() => {
       for (const ra of ras) {
         const turned = Math.round((((ra % 360) + 360) % 360) * 1e6) / 1e6;
         const p = all ? this.project(ra, 0) : [this.crossing(meridian(ra), 1, bottom), bottom + 4];
+        if (!p || p[0] === null) continue; // it is not on the map, or meets no edge
         const free = [...named.values()].every((x) => Math.abs(x - p[0]) > 40);
-        if (p && p[0] !== null && p[0] > 20 && p[0] < this.width - 20 && !named.has(turned) && free) {
+        if (p[0] > 20 && p[0] < this.width - 20 && !named.has(turned) && free) {
           named.set(turned, p[0]);
           c.fillText(all ? `${turned / 15}ʰ` : degrees(turned), p[0], p[1] + (all ? 12 : -4));
         }
