@@ -8,6 +8,7 @@ from radiounet.images.provenance import code_hash
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.list_sources import catalogue_source, lists_source
+from radiounet.running.plan import options_of_run
 from radiounet.running.rules import Rules, doubling, fixed
 from radiounet.running.stages import options_of_added
 from radiounet.running.training_files import TrainingFiles

@@ -22,7 +22,6 @@ from radiounet.running.freshness import Freshness, settings_of_run
 from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
 from radiounet.running.locks import hold, is_held, let_go, require_free
 from radiounet.running.log import open_streams
-from radiounet.running.plan import JOBS
 from radiounet.running.progress import Progress
 from radiounet.running.rerun import Rerun
 from radiounet.running.scratch import link_scratch
@@ -152,11 +151,6 @@ class Rules:
             shared_by = self.run.jobs_in(self._group_name(wildcards.mosaic))
             minutes = max(SEGMENT_MIN // most, EACH_MIN, math.ceil(LEAST_MIN / max(shared_by, 1)))
         return doubling(minutes)(wildcards, attempt)
-
-    @property
-    def planned_jobs(self) -> int:
-        """Jobs at once that the plan counts with: as the profile or the command line says."""
-        return self.run.jobs_at_once or JOBS
 
     def settings(self, *keys: str | tuple[str, ...]) -> Callable[[object], str]:
         """Settings that a stage is given, as a param: JSON of these keys of the configuration.

@@ -95,6 +95,12 @@ class SnakemakeRun:
         return nodes
 
     @property
+    def connections(self) -> int | None:
+        """Downloads at once; None where neither a profile nor the command line limits them."""
+        limit: int | None = self._workflow.global_resources.get("connections").value
+        return limit
+
+    @property
     def prints_jobs(self) -> bool:
         """Whether the user asked to see every job."""
         asked = self._workflow.output_settings
