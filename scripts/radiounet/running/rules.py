@@ -88,6 +88,7 @@ class Rules:
                 check_training(self.config, self.graph.models)
             settle_status(self.products, is_held(self.products.root) is not False)
             run.before_graph(self.freshness.check_notes)
+            run.warn_without_profile()
 
     @property
     def merged(self) -> dict[str, str]:

@@ -100,6 +100,15 @@ class SnakemakeRun:
         limit: int | None = self._workflow.global_resources.get("connections").value
         return limit
 
+    def warn_without_profile(self) -> None:
+        """Say that no profile of this workflow is in use; Snakemake does not find those of a module."""
+        if self.connections is None:
+            snakemake_logger().warning(
+                "nothing limits downloads (resource connections), so no profile of this workflow is in use, "
+                "and failed jobs may not be tried again: "
+                f"add --workflow-profile {self.folder}/profiles/default"
+            )
+
     @property
     def prints_jobs(self) -> bool:
         """Whether the user asked to see every job."""
