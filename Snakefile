@@ -55,13 +55,13 @@ rule plan:
 
 
 onstart:
-    RULES.begin()
+    RULES.course.begin()
 
 
 onsuccess:
-    if status := RULES.end("finished"):
+    if status := RULES.course.end("finished"):
         sys.exit(status)
 
 
 onerror:
-    RULES.end("failed")
+    RULES.course.end("failed")

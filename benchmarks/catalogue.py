@@ -5,7 +5,6 @@ On held-out images of a simulated sky (``own``: the default options; or a sky of
 ``--halos``: exponential halos of known radius, added to the same images.
 """
 
-import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from radiounet.network.inference import Predictor, open_model
 from radiounet.network.masks import make_mask
 from radiounet.network.model_cards import ModelCard, model_folder, network_input
 from radiounet.network.tiling import layout, stitch
+from radiounet.running.parsers import new_parser
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.releases import DR2
@@ -279,7 +279,7 @@ def _accuracy(classes: list[tuple[str, str]]) -> str:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("sky", choices=("own", "wide", "shifted_a", "shifted_b", "outside"))
     parser.add_argument("--model", default="lotss-pair")
     parser.add_argument("--images", type=int, default=40)

@@ -4,7 +4,6 @@ On simulated clusters of all own skies that serve nothing else. Models are those
 masks of their cards. With ``--settle``, `p_diffuse` of the models' cards is calibrated on all of them.
 """
 
-import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 from common import print_table
 from radiounet.images.processes import end_with_parent
 from radiounet.images.writing import atomic
+from radiounet.running.parsers import new_parser
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import HELD_OUT, OWN, SKIES
@@ -211,7 +211,7 @@ def scores(probability: np.ndarray, clusters: Clusters, share: float) -> list[st
 
 def main() -> None:
     """Describe the clusters, compare, and settle."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["lotss-pair", "lotss-unet", "lotss-classes"])
     parser.add_argument("--images", type=int, default=160, help="of each sky (default: %(default)s)")
     parser.add_argument("--state", type=Path, required=True, help="folder: a program that is stopped goes on")

@@ -24,6 +24,7 @@ from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample, make_sample
 from radiounet.learning.torch_training import Course, GpuPool
 from radiounet.network.architectures.class_unet_torch import CLIP
+from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import HELD_OUT, SKIES
 
@@ -306,7 +307,7 @@ def left_to_run(
 
 def main() -> None:
     """Simulate, train the designs in turn, and write a row of JSON for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument(
         "designs",
         type=int,

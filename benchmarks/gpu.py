@@ -9,7 +9,6 @@ Needs PyTorch, NumPy, SciPy, numba, astropy, h5py, PyYAML and pydantic, no Keras
 benchmarks/gpu.py --minutes 1 --workers 1 --first 4 --batch 4 --crop 128 --held-out 2 --pool 32``.
 """
 
-import argparse
 import csv
 import logging
 import sys
@@ -29,6 +28,7 @@ from radiounet.learning.samples import Sample, be_nice, make_sample
 from radiounet.learning.torch_training import Course, GpuPool, loop
 from radiounet.network.architectures.class_unet_torch import ClassUnet
 from radiounet.network.model_cards import read_named_weights
+from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import HELD_OUT, SKIES, keep_off_held_out
 from radiounet.simulation.simulate import CLASSES
@@ -62,7 +62,7 @@ def seed_after(weights: Path) -> int | None:
 def main() -> None:
     """Train for some minutes; write averaged weights, curve and log."""
     started = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/gpu"))
     parser.add_argument(
         "--initial", type=Path, help="averaged weights to begin with, no more is kept of their training"

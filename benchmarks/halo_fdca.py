@@ -5,7 +5,6 @@ flux density. To install halo-fdca: ``pip install halo-fdca "pandas<3"`` (its re
 pandas 3), best in an environment of its own, whose Python is then given with ``--peer``.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from common import print_table, run
 from radiounet.images.beams import Beam
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR2
 
 SEED = 35
@@ -178,7 +178,7 @@ def print_tables(rows: list[tuple[Halo, Fitted, Fitted]]) -> None:
 
 def main() -> None:
     """Make the cut-outs, fit them, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--cutouts", type=int, default=12)
     parser.add_argument("--peer", default=sys.executable, help="Python with halo-fdca (default: this one)")
     args = parser.parse_args()

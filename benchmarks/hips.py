@@ -5,7 +5,6 @@ make all orders down to the same one and interpolate linearly. Then the tiles of
 against each other.
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from radiounet.images.image import grid_wcs
 from radiounet.images.products import Products
 from radiounet.images.writing import write_fits
 from radiounet.publishing.hips import tile_order
+from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR3
 
 SEED = 36
@@ -103,7 +103,7 @@ def largest_difference(ours: Path, theirs: Path, order: int) -> tuple[int, int, 
 
 def main() -> None:
     """Measure and print two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--side", type=int, default=5916, help="pixels: that of the largest mosaic of DR3")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()

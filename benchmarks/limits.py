@@ -5,7 +5,6 @@ its own, segmented by the shipped model. With ``--hosts``: limits of simulated h
 against their true flux densities, on held-out images.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.network.tiling import tile_image
+from radiounet.running.parsers import new_parser
 from radiounet.settings.limits import LimitOptions
 from radiounet.settings.releases import DR2
 from radiounet.settings.segmentation import Segmentation
@@ -119,7 +119,7 @@ def check_hosts(model: str, images: int) -> list[list[object]]:
 
 def main() -> None:
     """Measure the limits, try new mocks at them, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--model", default="lotss-pair")
     parser.add_argument("--clusters", type=int, default=12)
     parser.add_argument("--mocks", type=int, default=20, help="new ones for each flux density and cluster")

@@ -1,6 +1,5 @@
 """Merging the tables of a survey of DR3's size: seconds and memory of the whole process."""
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from radiounet.images.products import Products
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.measuring.columns import CLUSTERS, EMPTY, LIMITS, TABLES, make_table
+from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR3
 from radiounet.survey.cells import HealpixCells
 from radiounet.survey.survey import Cluster, Survey
@@ -69,7 +69,7 @@ def write_tables(root: Path, survey: Survey, clusters: Sequence[Cluster]) -> Non
 
 def main() -> None:
     """Write the tables, merge them in processes of their own, and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--merge", help="merge the tables in this folder: what is measured")
     args = parser.parse_args()
     survey, clusters = survey_and_clusters()

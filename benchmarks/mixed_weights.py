@@ -3,7 +3,6 @@
 The first may have fewer levels than the second. ``--write SHARE FILE`` keeps one mixture, to go on from.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,14 @@ from radiounet.network.architectures.class_unet import class_unet
 from radiounet.network.architectures.keras_network import set_named_weights
 from radiounet.network.devices import use_threads
 from radiounet.network.model_cards import read_named_weights, write_named_weights
+from radiounet.running.parsers import new_parser
 from radiounet.settings.simulate import SKIES
 from radiounet.settings.train import LegOptions
 
 
 def main() -> None:
     """Measure and print a row for each share of the second."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument(

@@ -3,7 +3,6 @@
 For models that ``make model`` did not make. The mask and the decision for clusters are those of the card.
 """
 
-import argparse
 import tempfile
 
 from radiounet import __version__
@@ -12,6 +11,7 @@ from radiounet.images.writing import write_json
 from radiounet.learning.score_sets import SIMULATED, simulated_set
 from radiounet.measuring.scores import card_metrics
 from radiounet.network.model_cards import model_folder, read_card, write_card
+from radiounet.running.parsers import new_parser
 from radiounet.settings.simulate import MEASURED
 from radiounet.settings.train import LOTSS_GRID, TrainOptions
 
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure a model and write its scores into its folder."""
     from radiounet.learning.evaluation_report import write_evaluation
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("model", help="name or folder")
     parser.add_argument("--images", type=int, default=24, help="of each sky")
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")

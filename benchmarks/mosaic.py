@@ -24,6 +24,7 @@ from radiounet.images.image import grid_wcs, mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.mosaicking.coadd import exact_pixels, lattice_of
+from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR2, DR3
 from radiounet.survey.cells import HealpixCells
 from radiounet.survey.lists import write_mosaic_list
@@ -310,7 +311,7 @@ def fluxes(image: np.ndarray, wcs: WCS, sky: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Print everything, or do one part in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--reproject", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--write-large", help=argparse.SUPPRESS)

@@ -17,6 +17,7 @@ from outside_scores import (
     measure_nvss,
     measure_outside,
 )
+from radiounet.running.parsers import new_parser
 
 CONSISTENT = "field_11_02"
 SIDES = (128, 256)
@@ -24,7 +25,7 @@ SIDES = (128, 256)
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["lotss-pair"], help="names or folders of models")
     return parser.parse_args()
 

@@ -5,7 +5,6 @@ pixels of simulated fields that neither network was trained on. Then ``skies.py 
 threshold and peak, and ``cluster_decision.py NAME --settle`` the calibration of `p_diffuse`.
 """
 
-import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from radiounet.network.architectures.lotss_unet import PREFIX
 from radiounet.network.architectures.unet_pair import unet_pair
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import Weights, model_folder, write_card, write_named_weights
+from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import OWN
 
@@ -88,7 +88,7 @@ def joined(
 
 def main() -> None:
     """Write weights and card."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder of the new model, whose name it gets")
     parser.add_argument("--first", default="lotss-unet")
     parser.add_argument("--second", default="lotss-classes")

@@ -3,7 +3,6 @@
 Images of every sky; the threshold of the masks is that of the card.
 """
 
-import argparse
 import statistics
 import time
 
@@ -14,6 +13,7 @@ from common import print_table
 from radiounet.network.devices import use_threads
 from radiounet.network.inference import Predictor, open_model
 from radiounet.network.model_cards import model_folder
+from radiounet.running.parsers import new_parser
 from radiounet.settings.simulate import SKIES
 
 REPEATS = 5
@@ -32,7 +32,7 @@ def seconds_of_a_tile(predictor: Predictor, tile_px: int, core_px: int) -> float
 
 def main() -> None:
     """Predict images of every sky in both precisions, and print a row for each sky."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("model", nargs="?", default="lotss-pair", help="name or folder of a model")
     parser.add_argument("--images", type=int, default=4, help="of each sky")
     parser.add_argument("--threads", type=int, default=2)

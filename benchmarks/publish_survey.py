@@ -4,7 +4,6 @@ Its input is what the publication of one mosaic recorded, moved to other cells o
 full. Give a finished run of the demo and its publication (``radiounet publish``).
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from common import print_table, run
 from radiounet.images.products import Publication
 from radiounet.images.writing import write_json
 from radiounet.publishing.coverage import MASK_ORDER, joined, moc_of
+from radiounet.running.parsers import new_parser
 from radiounet.settings.releases import DR3
 
 NSIDE = DR3.nside or 0
@@ -48,7 +48,7 @@ def write_records(publication: str, known: dict, count: int) -> list[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("results", help="results of a run of DR3, such as demo/results/dr3")
     parser.add_argument("publication", help="its publication")
     args = parser.parse_args()

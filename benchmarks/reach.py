@@ -3,14 +3,13 @@
 The widest margin is that of the model's card. Threshold of the masks: that of the card.
 """
 
-import argparse
-
 import numpy as np
 
 from common import print_table
 from radiounet.network.devices import use_threads
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder, network_input
+from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import HELD_OUT, SKIES
 from radiounet.simulation.simulate import simulate_pair
@@ -20,7 +19,7 @@ N_PX = 1536
 
 def main() -> None:
     """Predict fields of every sky with each margin, and print a row for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("model", nargs="?", default="lotss-classes", help="name or folder of a model")
     parser.add_argument("--core", type=int, default=512, help="side of a core, px")
     parser.add_argument("--fields", type=int, default=2, help="fields of each sky")

@@ -3,7 +3,6 @@
 Needs Chromium and its driver (`make chromium`): `PYTHONPATH=. python benchmarks/results_site.py`.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -12,11 +11,12 @@ from statistics import median
 from tests.browser.made_up import FILTER, FIRST_VIEW, open_browser, visit, wait, write_survey
 
 from common import print_table
+from radiounet.running.parsers import new_parser
 
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ from radiounet.errors import ModelError
 from radiounet.images.processes import end_with_parent
 from radiounet.learning.score_sets import CALIBRATION, SIMULATED
 from radiounet.network.model_cards import model_folder, read_card, write_card
+from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
 from radiounet.settings.simulate import MEASURED
 from radiounet.settings.train import TrainOptions
@@ -64,7 +65,7 @@ def simulate(folder: Path, item: tuple[str, int]) -> str:
 
 def main() -> None:
     """Simulate, calibrate, evaluate and print a table per sky."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["lotss-pair", "lotss-classes", "lotss-unet"])
     parser.add_argument("--held-out", type=int, default=16, help="images of each sky")
     parser.add_argument("--calibration", type=int, default=16, help="images of each sky")

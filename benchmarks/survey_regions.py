@@ -4,7 +4,6 @@ Pointings are spread evenly over the sky. Each process is measured as a whole: w
 the processor (which other work on the machine changes less), and peak memory.
 """
 
-import argparse
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables
 from radiounet.measuring.region_tables import write_region_tables
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.parsers import new_parser
 from radiounet.running.stages import lasting_products
 from radiounet.running.survey_regions import SurveyRegions
 from radiounet.settings.config import Config, load_config
@@ -126,7 +126,7 @@ def measure(source: str) -> Iterator[list[object]]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--folder", help="of a survey that is there already")
     parser.add_argument("--make", choices=("region", "regions"), help="make empty products there")
     args = parser.parse_args()

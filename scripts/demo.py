@@ -1,6 +1,5 @@
 """Run the whole workflow on a small simulated survey, served on 127.0.0.1; one mosaic twice."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from radiounet.running.parsers import new_parser
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.simulation import small_survey
 
@@ -26,7 +26,7 @@ def snakemake(folder: Path, name: str, content: dict, *targets: str) -> None:
 
 def main() -> None:
     """Parse the command line, make the archive, run both releases, say where the products are."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default: %(default)s)")
     out = parser.parse_args().out.resolve()
     earlier = (out / "archive" / "fields").is_dir()

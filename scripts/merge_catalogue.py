@@ -6,9 +6,9 @@ from pathlib import Path
 from radiounet.images.regional_products import region_files, write_index
 from radiounet.measuring.catalogue import merge_catalogues, write_catalogues
 from radiounet.measuring.region_tables import join_regions, write_region_tables
-from radiounet.running.freshness import settings_of_run
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import claim_outputs
+from radiounet.running.run_notes import settings_of_run
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.running.stages import add_stages
 from radiounet.running.survey_regions import SurveyRegions

@@ -1,12 +1,12 @@
 """Train the network of lotss-classes for a limited time. Run it again with the same folder to continue."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from radiounet.errors import ConfigError
 from radiounet.running.outputs import claim_outputs
+from radiounet.running.parsers import new_parser
 from radiounet.running.stage import positive, whole
 from radiounet.settings.command_line import add_options, options_from
 from radiounet.settings.named_skies import read_sky
@@ -15,7 +15,7 @@ from radiounet.settings.train import LegOptions
 
 def main() -> None:
     """Parse options, train, and leave checkpoint, averaged weights and learning curve in the folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="checkpoint, curve and weights")
     parser.add_argument("--initial", help="averaged weights to begin with where there is no checkpoint")
     parser.add_argument("--minutes", type=positive, default=100, help="length of the leg")

@@ -1,5 +1,6 @@
 """Running Snakemake on small surveys."""
 
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,10 @@ from programs import ROOT, snakemake
 SHARED = ROOT.parent / "shared" / "data"
 CHAIN = {"segment": 1, "find_islands": 1, "measure_clusters": 1}
 """Jobs from the image of a mosaic to its tables."""
+
+
+NOTE = f".snakemake/radiounet/{hashlib.sha256(b'results/dr2').hexdigest()[:16]}.json"
+"""What runs of the release note of jobs that they have not seen end."""
 
 
 def counted(**jobs: int) -> dict[str, int]:
@@ -70,9 +75,9 @@ class Run:
 
 def note_stopped(run: Run, *products: str) -> Path:
     """Note products as a killed run of this folder does; the path of the note."""
-    note = run.folder / "results/dr2/sources/stopped.json"
+    note = run.folder / NOTE
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"products": {"../../.snakemake": products}}))
+    note.write_text(json.dumps({"results": "results/dr2", "products": products}))
     return note
 
 

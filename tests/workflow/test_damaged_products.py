@@ -131,11 +131,11 @@ def test_a_product_of_a_job_that_was_not_seen_to_end_is_made_again(finished, tmp
     stopped = note_stopped(run, mask, "results/dr2/masks/gone.fits")
     text = run("-n")
     assert counts_in(text) == counted(**CHAIN, **ENDS)
-    assert f"{mask}: its run was stopped before it saw the job end; it is made again" in text
+    words = "1 product whose run was stopped before it saw the job end, made again where this run needs it"
+    assert f"{words}: {mask}\n" in text
     run()
     assert run.counts() == {}
-    left = {"../../.snakemake": ["results/dr2/masks/gone.fits"]}  # it may come
-    assert json.loads(stopped.read_text()) == {"products": left}
+    assert json.loads(stopped.read_text())["products"] == ["results/dr2/masks/gone.fits"]  # it may come
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,21 @@ def test_what_no_mosaic_needs_is_made_again_as_well(run, target, settings):
     assert run.counts(target) == {}
     note_stopped(run, target)
     assert run.counts(target)["total"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["masks", "probability"])
+def test_a_folder_in_the_place_of_a_product_stops_the_run_and_rejects_nothing(finished, tmp_path, kind):
+    run = finished.copy(tmp_path / "run")
+    islands = run.folder / "results/dr2/islands/one.ecsv"
+    path = f"results/dr2/{kind}/one.fits"
+    before = islands.read_bytes()
+    (run.folder / path).unlink()
+    (run.folder / path).mkdir()
+    for targets in ((), ("results/dr2/islands/one.ecsv",)):
+        text = run("--quiet", "rules", "host", "--", *targets, status=1)
+        assert f"Error: {path} is a folder, but a product of this run: move it away\n" in text
+        assert "Traceback" not in text
+    assert islands.read_bytes() == before
+    (run.folder / path).rmdir()
+    assert run.counts() == counted(**CHAIN, **ENDS)

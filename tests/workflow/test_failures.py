@@ -23,7 +23,7 @@ from radiounet.settings.section import merged
 from radiounet.simulation.small_survey import serve
 from waiting import wait_until
 
-from .conftest import CHAIN, Run, counted
+from .conftest import CHAIN, NOTE, Run, counted
 from .test_survey import hashes, image_of_a_halo, publish, read_csv, write_survey
 
 pytestmark = pytest.mark.slow
@@ -115,8 +115,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, survey):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (survey.folder / "results/dr2/catalogue").exists()
-    stopped = survey.folder / "results/dr2/sources/stopped.json"
-    (noted,) = json.loads(stopped.read_text())["products"].values()
+    stopped = survey.folder / NOTE
+    noted = json.loads(stopped.read_text())["products"]
     assert {f"results/dr2/masks/{name}.fits" for name in ("one", "two")} < set(noted)
     survey("--unlock")
     survey()

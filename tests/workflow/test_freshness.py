@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from radiounet.images.squares import Mosaic
-from radiounet.running.freshness import RUN_CODE, EditMark
+from radiounet.running.run_notes import RUN_CODE, EditMark
 
 from .conftest import CHAIN, ROOT, Run, counted
 from .test_survey import hashes, header_at, image_of_a_halo

@@ -175,7 +175,7 @@ class Products:
         return f"{self.root}/sources/edited"
 
     def stopped_jobs(self) -> str:
-        """Products of jobs that Snakemake had not seen end when their run was stopped."""
+        """Products of jobs whose run was stopped, as earlier versions noted them; see `StoppedJobs`."""
         return f"{self.root}/sources/stopped.json"
 
     def log(self, stage: str, name: str = "all") -> str:

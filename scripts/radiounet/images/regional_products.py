@@ -14,6 +14,7 @@ from radiounet.images.writing import atomic
 
 INDEX_COLUMNS = ("mosaic", "region")
 RECORD = "region.json"
+RECORD_ENTRIES = {"made_with": dict, "mosaics": list, "rejections": list, "sha256": dict}
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,9 @@ def read_record(products: Products) -> dict[str, Any] | None:
     if not Path(path).is_file():
         return None
     with reading(path):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or any(
+            not isinstance(record.get(key), kind) for key, kind in RECORD_ENTRIES.items()
+        ):
+            raise ValueError(f"no record of a region with {', '.join(RECORD_ENTRIES)}")
+        return record

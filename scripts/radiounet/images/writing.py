@@ -7,6 +7,7 @@ functions that need them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
+OF_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""What a file system says that takes nothing more."""
+
+
 @contextlib.contextmanager
 def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path`; sync and rename on success, remove on failure.
 
-    A killed job leaves no half product under the final name.
+    A killed job leaves no half product under the final name. The error of a full disk names `path`.
 
     Parameters
     ----------
@@ -55,6 +60,10 @@ def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.chmod(0o600 if private else 0o666 & ~_umask())
         os.replace(temporary, path)
+    except OSError as error:  # that of writing names no file
+        if error.errno in OF_WRITING and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

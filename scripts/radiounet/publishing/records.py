@@ -147,7 +147,7 @@ def touched(publication: Publication, path: str | Path, files: Iterable[str]) ->
         try:
             if os.stat(publication.at(name)).st_mtime > latest:
                 return name
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return name
     return None
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from radiounet import __version__
 from radiounet.images.progress_bar import show_bars
+from radiounet.running.parsers import new_parser
 
 VERBS = {
     "segment": ("image_verbs", "mark diffuse emission in one image, and measure it"),
@@ -47,12 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Of the command line; by default those of this process.
     """
     verbs = "\n".join(f"  {verb:<20}{summary}" for verb, (_, summary) in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = new_parser(
         "radiounet",
         usage="radiounet [--help] [--version] VERB ...",
         description=f"Diffuse radio emission with Radio U-Net.\n\nverbs:\n{verbs}",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"radiounet {__version__}")
     parser.add_argument("verb", metavar="VERB", choices=tuple(VERBS), help="what to do, see above")

@@ -4,11 +4,6 @@ Snakemake makes a product anew where a value, the code or the date of an input c
 things it does not see: an input that was replaced by an older file, and a product that
 somebody replaced, cut short or put back. Both are told here, from size and date, and from
 the bytes only where those differ from what is on record.
-
-Nor does it see that a job ran with code that was edited after the run had begun, when the edit
-is put back before the next one: jobs are told which code their run began with, and leave a
-mark where they find another, see `EditMark`. The settings of a run are kept for its jobs, which
-would read an edited configuration otherwise.
 """
 
 from __future__ import annotations
@@ -19,18 +14,21 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiounet.images.products import Products, Publication
+from radiounet.errors import ConfigError
+from radiounet.images.products import REGIONS, Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import earlier_record, touched
-from radiounet.running.access import permitted, require_open
+from radiounet.running.access import require_open
+from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.locks import is_held
-from radiounet.running.snakemake_adapter import SnakemakeRun
+from radiounet.running.run_notes import RUN_CODE, StoppedJobs, recorded
+from radiounet.running.snakemake_adapter import SnakemakeRun, is_output_folder
 from radiounet.running.stages import products_of_mosaic
 
 if TYPE_CHECKING:
@@ -41,49 +39,8 @@ logger = logging.getLogger(__name__)
 
 DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
-RUN_CODE = "RADIOUNET_RUN_CODE"
-"""Environment variable by which a run tells its jobs which code and settings it began with."""
-
-
-def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
-    """Configuration that the run of this job began with; the given one where it is not on record."""
-    told = json.loads(os.environ.get(RUN_CODE, "{}")).get("settings")
-    return (_json(Path(told)) if told else {}) or config
-
-
-class EditMark:
-    """Notes that a stage ran with other code than its run began with.
-
-    Parameters
-    ----------
-    stage, name : str
-        Of the job.
-    """
-
-    def __init__(self, stage: str, name: str):
-        told = json.loads(os.environ.get(RUN_CODE, "{}"))
-        self._stage, self._expected = stage, told.get("stages", {}).get(stage)
-        self._path = Path(told.get("marks", ""), f"{stage}.{name or 'all'}.json")
-        self._differs = self._is_other()
-
-    def _is_other(self) -> bool:
-        if self._expected is None:
-            return False
-        try:  # anew, since a module may be edited before it is imported
-            return bool(code_hash.__wrapped__(self._stage) != self._expected)
-        except (OSError, ValueError):  # a module is gone, or half written
-            return True
-
-    def settle(self, products: Iterable[str]) -> None:
-        """Note or forget it, when all products of the job are written."""
-        if self._differs or self._is_other():
-            logger.warning(
-                "%s: its code was edited during the run; the next one does this again",
-                self._stage,
-            )
-            write_json(self._path, {"products": list(products)})
-        elif self._expected is not None:
-            self._path.unlink(missing_ok=True)
+MOST_NAMED = 3
+"""So many products are named where more are made again for one reason."""
 
 
 class Fingerprints:
@@ -97,7 +54,7 @@ class Fingerprints:
 
     def __init__(self, record: str | Path):
         self._path = Path(record)
-        self._known = _json(self._path)
+        self._known = recorded(self._path)
         self._changed = False
 
     def of(self, path: str | Path) -> str:
@@ -141,6 +98,11 @@ class Freshness:
     run : SnakemakeRun
     config : Config
     products : Products
+
+    Attributes
+    ----------
+    fingerprints : Fingerprints
+    stopped : StoppedJobs
     """
 
     def __init__(self, run: SnakemakeRun, config: Config, products: Products):
@@ -148,6 +110,7 @@ class Freshness:
         if run.is_main:
             require_open([products.root, f"{products.root}/sources", products.edit_marks()])
         self.fingerprints = Fingerprints(products.input_record())
+        self.stopped = StoppedJobs(run, products)
         settings = str(Path(products.run_settings()).absolute())
         self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
         self._is_model_checked = self._is_record_missed = False
@@ -213,7 +176,6 @@ class Freshness:
         self._check([*self._products.of_survey(), self._products.image_list()])
         self._check(region_files(self._products, self._config.limits.enabled))
 
-    @permitted()
     def check_publication(self, publication: Publication, records: Iterable[str], whole: bool) -> None:
         """Have jobs of a publication done again whose record or files are gone, or were changed since.
 
@@ -234,7 +196,6 @@ class Freshness:
                 if _is_spoiled(publication, Path(record)):
                     self._run.make_again([last] if whole else [record, last])
 
-    @permitted()
     def _check(self, paths: list[str], images: Sequence[str] = (), source: str = "") -> None:
         """Have those that were replaced made again, but for `images` that `source` knows, and itself."""
         if not self._run.is_main:
@@ -245,105 +206,72 @@ class Freshness:
             replaced = [path for path in replaced if path not in downloaded]
         for path in [path for path in replaced if path not in self._warned]:  # mosaics share some
             self._warned.add(path)
-            logger.warning("%s differs from what its job wrote: it is made again", path)
+            logger.warning("%s differs from what its job wrote: made again where this run needs it", path)
         self._run.make_again(replaced)
 
-    @permitted()
     def check_notes(self) -> None:
         """Have made again what earlier runs noted of their products; call before the job graph is built.
 
         Raises
         ------
-        ConfigError
-            A note, or a folder of products, may not be read.
+        PermissionError
+            A note, or a folder that the run reads, may not be read.
         """
-        self._require_open_products()
+        require_open(self._folders())
         self._check_edits()
         self._check_stopped()
 
-    def _require_open_products(self) -> None:
-        """Look at all folders of products, since Snakemake adds a traceback to an error in a rule."""
-        products, root = self._products, self._products.root
-        of_survey = products.configuration(), Publication(products.publication()).record("mosaic", "*")
-        of_fields = products.field_image("*", "int"), products.field_source("*")
-        paths = (*products_of_mosaic(self._config, products, "*"), *of_fields, *of_survey)
-        for folder in sorted({one for path in paths for one in Path(path).relative_to(root).parents}):
-            require_open(glob.iglob(f"{glob.escape(root)}/{folder}"))
+    def _folders(self) -> list[str]:
+        """All folders that the run reads, those below a folder after it."""
+        config, products = self._config, self._products
+        paths = [
+            *products_of_mosaic(config, products, "*"),
+            *(products.field_image("*", "int"), products.field_source("*")),
+            *(products.high_resolution("*"), products.verification("*"), f"{products.comparison('*')}/*"),
+            *(products.configuration(), Publication(products.publication()).record("*", "*")),
+            *(products.region_file("*"), Products(f"{products.root}/{REGIONS}/*").region_file("*")),
+            *(f"{config.archive.list_folder}/*", f"{CLUSTER_FOLDER}/*", f"{config.results}/training/*/*"),
+        ]
+        patterns = {folder for path in paths for folder in _folders_of(path, products.root)}
+        return [
+            folder
+            for pattern in sorted(patterns)
+            for folder in (
+                glob.iglob(glob.escape(pattern).replace("[*]", "*")) if "*" in pattern else [pattern]
+            )
+        ]
 
     def _check_edits(self) -> None:
         """Have made again what was made with code that was edited during its run."""
-        for mark in sorted(Path(self._products.edit_marks()).glob("[!.]*.json")):
-            # the stage that merges the tables is not given the names of its products
-            products = _json(mark).get("products") or self._products.of_survey()
-            logger.warning(
-                "%s: made with code that was edited during the run; made again where this run needs it",
-                ", ".join(products),
-            )
-            self._run.make_again(products)
-
-    def note_begun(self, products: Iterable[str]) -> None:
-        """Note what jobs of this run will write: a run that is killed can note nothing at its end.
-
-        Its jobs may run on, and end unseen. `note_stopped` leaves what is still to be told.
-        """
-        self._note(list(dict.fromkeys([*self._stopped, *products])))
-
-    def note_stopped(self, products: Iterable[str]) -> None:
-        """Note products of jobs that a run has not seen end, though they may have.
-
-        They have no record, by which Snakemake makes a product anew when a setting changes. Those that are
-        not there may come later: a job may end after its run, and file servers show files late.
-        """
-        left = [one for one in dict.fromkeys([*self._stopped, *products]) if self._run.ended(one) is None]
-        try:
-            self._note(left)
-        except OSError as error:  # a full disk stops jobs, never the run that reports them
-            logger.warning(
-                "%s cannot be written (%s): name these in --forcerun of the next run: %s",
-                *(self._products.stopped_jobs(), error, ", ".join(left)),
-            )
-
-    def _note(self, left: list[str]) -> None:
-        """Write what runs of this folder may have left, beside what those of other folders have."""
-        path = Path(self._products.stopped_jobs())
-        notes = self._notes() | {self._records: left}
-        if kept := {folder: products for folder, products in notes.items() if products}:
-            write_json(path, {"products": kept})
-        else:
-            path.unlink(missing_ok=True)
+        # the stage that merges the tables is not given the names of its products
+        made = [
+            recorded(mark).get("products") or self._products.of_survey()
+            for mark in sorted(Path(self._products.edit_marks()).glob("[!.]*.json"))
+        ]
+        self._make_again_if_needed("made with code that was edited during the run", chain.from_iterable(made))
 
     def _check_stopped(self) -> None:
-        """Have what is there of such jobs made again, but for those of a run that still goes on."""
-        left = [path for path in self._stopped if Path(path).exists() and self._run.ended(path) is None]
-        self._warned.update(left)
-        if left and is_held(self._products.root):
-            return
-        for path in left:
-            logger.warning("%s: its run was stopped before it saw the job end; it is made again", path)
-        self._run.make_again(left)
+        """Have what jobs of stopped runs left made again, but not that of a run that still goes on."""
+        left = self.stopped.left()
+        self._warned.update(path for products in left.values() for path in products)
+        again = [path for root, products in left.items() if not is_held(root) for path in products]
+        self._make_again_if_needed("whose run was stopped before it saw the job end", again)
 
-    @cached_property
-    def _stopped(self) -> list[str]:
-        """What earlier runs of this folder noted: other folders have no record of these products."""
-        return self._notes().get(self._records, [])
-
-    def _notes(self) -> dict[str, list[str]]:
-        """Noted products by the folder that has Snakemake's records of them."""
-        known = _json(Path(self._products.stopped_jobs())).get("products")
-        notes = known.items() if isinstance(known, dict) else ()
-        return {
-            folder: [path for path in products if isinstance(path, str)]
-            for folder, products in notes
-            if isinstance(products, list)
-        }
-
-    @property
-    def _records(self) -> str:
-        """Where Snakemake has its records, from the products: a moved clone keeps that."""
-        return os.path.relpath(Path(".snakemake").resolve(), Path(self._products.root).resolve())
+    def _make_again_if_needed(self, why: str, noted: Iterable[str]) -> None:
+        """Say how many there are, in one line, and have those made again that the graph will have."""
+        products = list(dict.fromkeys(noted))
+        if products:
+            more = f" and {len(products) - MOST_NAMED} more" if len(products) > MOST_NAMED else ""
+            logger.warning(
+                "%d product%s %s, made again where this run needs %s: %s%s",
+                *(len(products), "s" * (len(products) > 1), why, "them" if len(products) > 1 else "it"),
+                *(", ".join(products[:MOST_NAMED]), more),
+            )
+        self._run.make_again(products)
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
+        _require_file(path)
         if not Path(path).is_file():
             return False
         ended = self._run.ended(path)
@@ -367,7 +295,28 @@ class Freshness:
         )
 
 
+def _folders_of(path: str, root: str) -> list[str]:
+    """Folders above a path, up to `root`; of one elsewhere up to the last that is named without ``*``."""
+    parents = list(map(str, Path(path).parents))
+    inside = [one for one in parents if Path(one).is_relative_to(root)]
+    return inside or parents[: 1 + sum("*" in one for one in parents)]
+
+
+def _require_file(path: str | Path) -> None:
+    """Refuse what is there in the place of a product, and is no file: it may be worth keeping.
+
+    Raises
+    ------
+    ConfigError
+        It says what to do.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not is_output_folder(path):
+        kind = "a folder" if os.path.isdir(path) else "no file"
+        raise ConfigError(f"{path} is {kind}, but a product of this run: move it away")
+
+
 def _is_spoiled(publication: Publication, record: Path) -> bool:
+    _require_file(record)
     known = earlier_record(record)
     if not known:
         return True
@@ -379,21 +328,7 @@ def _is_spoiled(publication: Publication, record: Path) -> bool:
 
 def _are_downloads(images: Iterable[str], source: str) -> bool:
     """Whether those images that are there have the bytes that were once downloaded, by their record."""
-    entries = _json(Path(source))
+    entries = recorded(source)
     found = (entries, *(one for one in entries.values() if isinstance(one, dict)))
     known = {one["sha256"] for one in found if "sha256" in one}
     return bool(known) and all(sha256_of(path) in known for path in filter(os.path.isfile, images))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """What a record holds; nothing where it is absent, cut short or something else."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        logger.warning("%s cannot be read: what it records is looked at anew", path)
-        return {}
-    return content

@@ -32,9 +32,10 @@ def hold(folder: str | Path) -> None:
     Raises
     ------
     ConfigError
-        Another program works there; or a file of that name is there that is no lock.
+        Another program works there; a file of that name is there that is no lock; or none can be written,
+        as on a full disk.
     """
-    path = Path(folder).resolve() / LOCK_FILE
+    path = _lock_of(folder)
     tries = 3
     while path not in _held:
         try:
@@ -59,9 +60,13 @@ def hold(folder: str | Path) -> None:
         if (text := os.read(handle, 1000)) and not text.startswith(START):
             os.close(handle)
             raise ConfigError(f"{path} was not made by this program: move it away")
-        os.ftruncate(handle, 0)
-        os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, json.dumps(_this()).encode())
+        try:
+            os.ftruncate(handle, 0)
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.write(handle, json.dumps(_this()).encode())
+        except OSError as error:
+            os.close(handle)
+            raise ConfigError(f"{path} cannot be written to lock {folder}: {error.strerror}") from None
         _held[path] = handle
 
 
@@ -70,7 +75,7 @@ def is_held(folder: str | Path) -> bool | None:
 
     None where that cannot be told, as on a file system without locks.
     """
-    path = Path(folder).resolve() / LOCK_FILE
+    path = _lock_of(folder)
     if path in _held:
         return True
     try:
@@ -93,7 +98,7 @@ def require_free(folder: str | Path) -> None:
     ConfigError
         Another program works there.
     """
-    path = Path(folder).resolve() / LOCK_FILE
+    path = _lock_of(folder)
     try:
         with open(path, "rb") as stream:
             try:
@@ -109,11 +114,15 @@ def require_free(folder: str | Path) -> None:
 
 def let_go(folder: str | Path) -> None:
     """Give a folder up; a second call is harmless."""
-    path = Path(folder).resolve() / LOCK_FILE
+    path = _lock_of(folder)
     if path in _held:
-        with contextlib.suppress(PermissionError):  # another person made it, and nobody holds it any more
+        with contextlib.suppress(OSError):  # another person made it, or it is read-only: nobody holds it
             path.unlink(missing_ok=True)
         os.close(_held.pop(path))
+
+
+def _lock_of(folder: str | Path) -> Path:
+    return Path(os.path.realpath(folder), LOCK_FILE)  # which says nothing of a link that leads to itself
 
 
 def _is_still(path: Path, handle: int) -> bool:

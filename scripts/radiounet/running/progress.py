@@ -22,7 +22,6 @@ from radiounet.images.products import Products
 from radiounet.images.rejections import Rejection, read_left_out, read_rejection
 from radiounet.images.words import one_line
 from radiounet.running.snakemake_adapter import JobEvent, PlannedJob, job_event, terminal_handlers
-from radiounet.running.stages import made_by
 from radiounet.running.status import Status, write_status
 
 STATES = ("waiting", "running", "done", "failed")
@@ -65,7 +64,7 @@ class Progress(logging.Handler):
     jobs : iterable of PlannedJob
         All jobs of the run's graph, in the order of the walk. Mosaics on which none works that is to run,
         but to publish or compare them, are done. A product of each job is read for rejections: now, or
-        when the job is done. A mosaic whose mask was rejected counts as rejected.
+        when the job is done. A mosaic whose image or mask was rejected counts as rejected from then on.
     quiet : bool
         Keep Snakemake's words on single jobs off the terminal, where the line stands for
         them; warnings and errors stay, and its log file has all.
@@ -162,13 +161,18 @@ class Progress(logging.Handler):
             return []
         with suppress(RadioUNetError, OSError):  # whoever needs the product says what is wrong with it
             found = read_rejection(path)
-            if found and job.mosaic and job.rule == made_by("mask").rule:
+            if found and job.mosaic and self._leaves_no_mask(job):
                 self._rejected.add(job.mosaic)
             is_list = job.mosaic and path == self._products.left_out(job.mosaic)
             rejections = [found] if found else read_left_out(path) if is_list else []
             self._rejections |= dict.fromkeys(rejections)
             return rejections
         return []
+
+    def _leaves_no_mask(self, job: PlannedJob) -> bool:
+        """Whether without the products of a job its mosaic has no mask; other stages come after."""
+        of_mosaic = {self._products.image(job.mosaic or ""), self._products.mask(job.mosaic or "")}
+        return not of_mosaic.isdisjoint(job.outputs)
 
     def _job_failed(self, number: int, told: JobEvent) -> None:
         job = self._jobs[number]
@@ -198,7 +202,7 @@ class Progress(logging.Handler):
             for job in self._jobs.values():
                 stages[job.planned.rule][job.state] += 1
             mosaics = Counter(self._mosaic_state(name, state) for name in self._of_mosaic)
-            finished = mosaics["done"] + mosaics["rejected"]
+            finished = sum(self._is_finished(name) for name in self._of_mosaic)
             mosaics.update("rejected" if name in self._rejected else "done" for name in self._before)
             hours = (time.time() - self._began) / 3600
             return Status(
@@ -222,11 +226,16 @@ class Progress(logging.Handler):
         states = {job.state for job in self._of_mosaic[name]}
         if "failed" in states:
             return "failed"
-        if states == {"done"}:
-            return "rejected" if name in self._rejected else "done"
+        if name in self._rejected:  # what is left for it to do is to pass that on
+            return "rejected"
+        if self._is_finished(name):
+            return "done"
         # a run that has ended works on a mosaic only as long as a job of it goes on
         goes_on = "running" in states or (run == "running" and states != {"waiting"})
         return "running" if goes_on else "waiting"
+
+    def _is_finished(self, name: str) -> bool:
+        return all(job.state == "done" for job in self._of_mosaic[name])
 
     def _hours_left(self, hours: float) -> float | None:
         """Work left over work done, each rule's jobs weighted by their mean time so far."""

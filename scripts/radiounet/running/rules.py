@@ -1,4 +1,4 @@
-"""What the rules of the workflow ask for: inputs, params, and what a run does at its begin and end.
+"""What the rules of the workflow ask for: inputs, params and resources.
 
 ``workflow/rules/common.smk`` makes one `Rules`; no logic stands in a Snakefile.
 """
@@ -12,24 +12,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from radiounet.errors import BadDataError, ConfigError
+from radiounet.errors import ConfigError
 from radiounet.images.products import Publication
-from radiounet.images.regional_products import RECORD, region_files
-from radiounet.images.writing import remove_leftovers
+from radiounet.images.regional_products import region_files
 from radiounet.publishing.records import all_records
 from radiounet.running.access import permitted
-from radiounet.running.freshness import Freshness, settings_of_run
-from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
-from radiounet.running.locks import hold, is_held, let_go, require_free
+from radiounet.running.course import Course
+from radiounet.running.freshness import Freshness
+from radiounet.running.job_graph import JobGraph
+from radiounet.running.locks import is_held
 from radiounet.running.log import open_streams
-from radiounet.running.progress import Progress
 from radiounet.running.rerun import Rerun
-from radiounet.running.scratch import link_scratch
-from radiounet.running.shelf import clear_shelf
-from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
-from radiounet.running.stages import lasting_products, stages_of
-from radiounet.running.status import settle_status, summary
-from radiounet.running.survey_regions import SurveyRegions, folders_at_rest, folders_of_run
+from radiounet.running.run_notes import settings_of_run
+from radiounet.running.snakemake_adapter import SnakemakeRun
+from radiounet.running.stages import lasting_products
+from radiounet.running.status import settle_status
+from radiounet.running.survey_regions import SurveyRegions
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
@@ -64,6 +62,10 @@ class Rules:
     raw : dict
         Configuration as Snakemake read it.
 
+    Attributes
+    ----------
+    course : Course
+
     Raises
     ------
     ConfigError
@@ -80,8 +82,7 @@ class Rules:
         self.products = self.config.products
         self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
-        self._progress: Progress | None = None
-        self._begun: list[str] = []
+        self.course = Course(run, self.config, self.graph, self.freshness)
         if run.is_main:
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
@@ -226,7 +227,6 @@ class Rules:
         files = self.config.compact_files(self.products, wildcards.mosaic)
         return [word for name, path in files.items() for word in (f"--{name.replace('_', '-')}", path)]
 
-    @permitted()
     def tables(self, wildcards: object) -> dict[str, list[str]]:
         """What the catalogue is merged from."""
         self.freshness.check_survey()
@@ -309,7 +309,6 @@ class Rules:
         self.freshness.check_verdict(self.graph.selected)
         return [self.products.verification(mosaic) for mosaic in self.graph.selected]
 
-    @permitted()
     def rerun_targets(self, wildcards: object) -> list[str]:
         """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
         self._require_mosaics("rerun")
@@ -320,68 +319,6 @@ class Rules:
     def runs_beside_snakemake(self, rule: str) -> bool:
         """Whether a download runs beside Snakemake, since no profile names a partition for it."""
         return not self.run.has_partition(rule)
-
-    @permitted()
-    def begin(self) -> None:
-        """Have the products for this run alone, clear up after one that was killed, and show progress."""
-        for folder in folders_of_run(self.graph):
-            hold(folder)
-        for folder in folders_at_rest(self.graph):
-            require_free(folder)
-        self.freshness.fingerprints.keep()
-        self.freshness.keep_settings()
-        if self.config.scratch:
-            link_scratch(self.products, self.config.scratch)
-        self._clear_up()
-        if self.config.on_reject == "stop":
-            self.run.stop_at_failure()
-        self.run.watch_cluster()
-        jobs = list(self.run.jobs())
-        self._begun = [path for job in jobs if job.needed for path in job.outputs]
-        self.freshness.note_begun(self._begun)
-        rules = {job.rule for job in jobs if job.needed}
-        makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self.config))
-        if makes and not self.run.touches:
-            Path(self.products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
-        if self.config.select.merges_regions or any(job.mosaic or job.field for job in jobs):
-            progress = Progress(self.products, jobs, quiet=not self.run.prints_jobs)
-            self._progress = progress.start(snakemake_logger())
-
-    def end(self, state: str) -> int:
-        """Say how the run ended; returns its exit status: bad data has one of its own."""
-        progress = self._progress
-        try:
-            if progress is not None:
-                progress.end(state)
-            self.run.read_records_anew()
-            unseen = self._begun if state == "failed" else []
-            self.freshness.note_stopped(unseen if progress is None else progress.stopped)
-        finally:
-            self.freshness.forget_settings()
-            self._clear_up()
-            for folder in folders_of_run(self.graph):
-                let_go(folder)
-        if progress is None:
-            return 0
-        rejected = len(progress.rejected)
-        if progress.finished("merge_catalogue"):
-            listed, text = summary(self.products)
-            snakemake_logger().info(text)
-            rejected = rejected or listed
-        elif rejected:
-            stages = ", ".join(sorted({one.stage for one in progress.rejected}))
-            logs = Path(self.products.log(stages)).parents[1]
-            snakemake_logger().info(f"{rejected} rejected (in {stages}): see {logs}")
-        return BadDataError.exit_status if rejected else 0
-
-    def _clear_up(self) -> None:
-        """Remove what killed jobs left half written, of this run or of one before."""
-        clear_shelf(self.products)
-        lists, training = self.config.archive.list_folder, f"{self.config.results}/training"
-        for folder in (self.products.root, training, lists, CLUSTER_FOLDER, self.graph.model_folder):
-            merges = folder == self.products.root and self.config.select.merges_regions
-            for path in remove_leftovers(folder, below=not merges):
-                snakemake_logger().info(f"removed {path}, which a killed job left")
 
 
 def fixed(value: Any) -> Callable[[object], Any]:

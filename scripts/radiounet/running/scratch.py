@@ -1,10 +1,12 @@
 """Bulky products on another file system than those that must last."""
 
 import contextlib
+import os
 from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import OWNER_FILE, Products
+from radiounet.running.access import permitted
 from radiounet.running.stages import bulky_folders
 
 WHAT_THIS_IS = "Files of radiounet that can be fetched or made again; results/ has links to here.\n"
@@ -34,12 +36,17 @@ def link_scratch(products: Products, scratch: str) -> None:
     ------
     ConfigError
         A bulky folder is here already, or is a link to somewhere else; or another run has
-        this scratch, whose products would be taken for this run's.
+        this scratch, whose products would be taken for this run's; or a folder cannot be written to.
     """
     root = Path(products.root)
-    root.mkdir(parents=True, exist_ok=True)
-    home = Path(scratch).resolve() / products.title.replace(" ", "_")
-    _own(home, root.resolve())
+    home = Path(os.path.realpath(scratch), products.title.replace(" ", "_"))
+    with permitted(home):
+        root.mkdir(parents=True, exist_ok=True)
+        _own(home, Path(os.path.realpath(root)))
+        _link_folders(root, home)
+
+
+def _link_folders(root: Path, home: Path) -> None:
     for name in bulky_folders():
         link, target = root / name, home / name
         target.mkdir(parents=True, exist_ok=True)
@@ -48,7 +55,7 @@ def link_scratch(products: Products, scratch: str) -> None:
             (target / "README.txt").write_text(WHAT_THIS_IS, encoding="utf-8")
         if not link.is_symlink() and not link.exists():
             link.symlink_to(target)
-        if not link.is_symlink() or link.resolve() != target:
+        if not link.is_symlink() or os.path.realpath(link) != str(target):
             raise ConfigError(
                 f"{link} is there already, and is no link to {target} (scratch of the configuration): "
                 f"move it with its time stamps, mv {link}/* {target}/ && rmdir {link}, or leave scratch out"

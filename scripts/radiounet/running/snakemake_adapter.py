@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import sys
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from radiounet.errors import ConfigError
+from radiounet.errors import ConfigError, RadioUNetError
 from radiounet.images.provenance import PACKAGE, code_hash, hash_of_package
 from radiounet.running.access import permitted
+from radiounet.running.slurm_query import SlurmQuery
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
+    from snakemake.rules import Rule
     from snakemake.workflow import Workflow
 
 
@@ -123,30 +124,55 @@ class SnakemakeRun:
     def before_graph(self, look: Callable[[], None]) -> None:
         """Call a function before the job graph is built, whatever its targets are.
 
-        A `ConfigError` of it ends the run in one line, and so does a product that may not be looked at.
+        An error that it raises on purpose ends the run in one line, and so does a product that cannot be
+        used. The same holds for the functions of rules, and for what the run does when jobs begin and end.
         """
         from snakemake.dag import DAG
-        from snakemake.exceptions import CliException
 
         known = DAG.init
 
         async def init(graph: DAG, progress: bool = False) -> None:
-            try:
-                with permitted():
-                    if graph.workflow is self._workflow:
-                        look()
-                    await known(graph, progress=progress)
-            except ConfigError as error:
-                raise CliException(str(error)) from None
+            with in_one_line():
+                if graph.workflow is self._workflow:
+                    self._guard_hooks()
+                    look()
+                await known(graph, progress=progress)
 
         DAG.init = init
+        self._guard_functions()
+
+    def _guard_functions(self) -> None:
+        """Have errors of the functions of rules end the run, also where Snakemake would go on without.
+
+        It takes a product that is there for up to date when its rule cannot say what it is made from.
+        """
+        from snakemake.exceptions import InputFunctionException
+        from snakemake.rules import Rule
+
+        known = Rule.apply_input_function
+
+        def apply(rule: Rule, *args: Any, **options: Any) -> Any:
+            with in_one_line():
+                try:
+                    return known(rule, *args, **options)
+                except InputFunctionException as error:
+                    if isinstance(error.__context__, RadioUNetError | OSError):
+                        raise error.__context__ from None
+                    raise
+
+        Rule.apply_input_function = apply
+
+    def _guard_hooks(self) -> None:
+        for name in ("_onstart", "_onsuccess", "_onerror"):
+            setattr(self._workflow, name, in_one_line()(getattr(self._workflow, name)))
 
     def watch_cluster(self) -> None:
         """Lose no job that Slurm does not answer for, and no word of why one failed; call before jobs run."""
         if self.jobs_at_once is None:
             return
         if plugin := sys.modules.get("snakemake_executor_plugin_slurm"):
-            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status)
+            queues_again = self._workflow.executor_settings.requeue
+            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, queues_again)
         tell_why_groups_fail()
 
     def stop_at_failure(self) -> None:
@@ -199,6 +225,11 @@ class SnakemakeRun:
         """Have files made again even where they are; call while the job graph is built."""
         self._workflow.dag.forcefiles.update(paths)
 
+    @property
+    def records(self) -> Path:
+        """Folder of Snakemake's records; known when the job graph is built."""
+        return Path(self._workflow.persistence.path)
+
     def ended(self, path: str) -> float | None:
         """Date that a product had when its job ended (Unix time); None where that is not on record."""
         record = self._workflow.persistence._read_record(path)
@@ -218,74 +249,29 @@ class SnakemakeRun:
                 yield PlannedJob(dag.jobid(job), job.rule.name, *about)
 
 
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """End the run with the words of an error that was raised on purpose: Snakemake would add a traceback."""
+    from snakemake.exceptions import CliException
+
+    try:
+        with permitted():
+            yield
+    except RadioUNetError as error:
+        raise CliException(str(error)) from None
+
+
+def is_output_folder(path: str | Path) -> bool:
+    """Whether a folder is what a job left in the place of an output that is a folder."""
+    return Path(path, ".snakemake_timestamp").exists()
+
+
 def snakemake_logger() -> logging.Logger:
     """The logger of Snakemake, whose records tell how jobs fare."""
     from snakemake.logging import logger
 
     found: logging.Logger = logger
     return found
-
-
-ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"}
-"""States of a job that does not go on. After ``PREEMPTED`` and ``NODE_FAIL`` Slurm may queue it again."""
-LOST_S = 180.0
-"""A job that ``squeue`` does not show for so long, after it was queued or ran, has ended unseen, s."""
-QUERY_TRIES, QUERY_PAUSE_S = 3, 5.0
-"""Queries before Slurm is said not to answer, and the time between them, s."""
-
-
-class SlurmQuery:
-    """Wraps the plug-in's status query, so that the run goes on while Slurm does not answer.
-
-    The plug-in forgets all jobs of a poll in which every query failed, and the run waits for ever.
-    An empty table makes it ask again at its next poll, so a failed query is repeated here first.
-    ``squeue`` shows no job that ended longer ago than ``MinJobAge``: one that ended so while Slurm did
-    not answer counts as failed, and is tried again.
-
-    Parameters
-    ----------
-    ask : callable
-        Of the plug-in, whose place this takes.
-    """
-
-    def __init__(
-        self, ask: Callable[[str, logging.Logger], Awaitable[tuple[dict[str, str] | None, float | None]]]
-    ):
-        self._ask = ask
-        self._is_silent = False
-        self._going: set[str] = set()
-        self._missing: dict[str, float] = {}
-
-    async def __call__(self, command: str, logger: logging.Logger) -> tuple[dict[str, str], float]:
-        """States of jobs by their numbers, none where Slurm does not answer; and how long that took, s."""
-        for tried in range(QUERY_TRIES):
-            if tried:
-                await asyncio.sleep(QUERY_PAUSE_S)
-            table, took = await self._ask(command, logger)
-            if table is not None:
-                break
-        program, is_silent = command.split()[0], table is None
-        if is_silent != self._is_silent:
-            words = "does not answer: the run waits, and asks again" if is_silent else "answers again"
-            logger.warning(f"Slurm ({program}) {words}")
-        self._is_silent = is_silent
-        if table is None:
-            return {}, 0.0
-        self._going -= {number for number, state in table.items() if state in ENDED}
-        if program == "squeue":
-            lost = self._lost(table)
-            for number in lost:
-                logger.warning(f"Slurm does not show job {number} any more: it counts as failed")
-            table = table | dict.fromkeys(lost, "ERROR")
-        return table, took or 0.0
-
-    def _lost(self, table: dict[str, str]) -> list[str]:
-        self._going |= {number for number, state in table.items() if state not in ENDED}
-        now = time.monotonic()
-        self._missing = {one: self._missing.get(one, now) for one in self._going - table.keys()}
-        lost = sorted(one for one, since in self._missing.items() if now - since >= LOST_S)
-        self._going -= set(lost)
-        return lost
 
 
 def tell_why_groups_fail() -> None:

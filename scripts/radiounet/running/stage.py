@@ -21,9 +21,10 @@ from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection, write_rejected
 from radiounet.images.writing import remove_leftovers
 from radiounet.network.architectures.registry import EXTRAS
-from radiounet.running.freshness import EditMark
 from radiounet.running.log import configure, open_streams
 from radiounet.running.outputs import claim_outputs
+from radiounet.running.parsers import new_parser
+from radiounet.running.run_notes import EditMark
 
 logger = logging.getLogger("radiounet.running.stage")
 
@@ -84,13 +85,7 @@ def _parser(
     writes: Sequence[str],
 ) -> argparse.ArgumentParser:
     open_streams()
-    parser = argparse.ArgumentParser(
-        program,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # an option that a verb does not have must not be taken for another
-    )
+    parser = new_parser(program, description=description, epilog=epilog)
     parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
     parser.add_argument("--log", help="log file (default: standard error)")
     return parser
@@ -219,7 +214,14 @@ def _work_or_reject(
             file = f"{culprit}: " if culprit and not str(error).startswith(culprit) else ""
             logger.error("%s%s: %s", file, kind, error)
             sys.exit(error.exit_status)
+        _require_file(getattr(error, "file", ""))
         _reject(args, Rejection(name, args.stage, str(culprit), f"{kind}: {error}"), outputs, error)
+
+
+def _require_file(path: str) -> None:
+    """Refuse to reject a field or mosaic since a folder, say, lies in the place of its product."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(f"{path} is no file: move it away, and run the workflow again")
 
 
 def _require_words(args: argparse.Namespace) -> None:

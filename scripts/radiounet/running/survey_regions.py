@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from radiounet.errors import ConfigError
+from radiounet.errors import ConfigError, RadioUNetError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import read_record, region_files
@@ -120,20 +120,24 @@ class SurveyRegions:
         raise ConfigError("\n".join(lines))
 
     def _fault(self, pixel: int, names: list[str], now: dict[str, Any]) -> str:
-        record = read_record(self.products(pixel))
+        products = self.products(pixel)
+        try:
+            record = read_record(products)
+        except RadioUNetError as error:
+            return f"its record cannot be used: {error}"
         if record is None:
             return "missing, its catalogue is not made"
         if record["mosaics"] != names:
-            absent = sorted(set(names) - set(record["mosaics"]))
-            other = sorted(set(record["mosaics"]) - set(names))
+            absent = sorted(set(names) - set(map(str, record["mosaics"])))
+            other = sorted(set(map(str, record["mosaics"])) - set(names))
             what = f"without {', '.join(absent[:3])}" if absent else f"with {', '.join(other[:3])}"
             return f"incomplete, {len(record['mosaics'])} mosaics in place of {len(names)}, {what}"
-        then = record["made_with"]
-        others = [what for what in ("lists", "model") if then[what] != now[what]]
-        for kind in ("settings", "code"):
-            changed = (key for key, value in now[kind].items() if then[kind].get(key) != value)
-            others += [f"{kind} of {key}" for key in changed]
-        return f"stale, made with other {', '.join(others)}" if others else ""
+        others = _differences(record["made_with"], now)
+        if others:
+            return f"stale, made with other {', '.join(others)}"
+        files = region_files(products, self._config.limits.enabled)
+        gone = [Path(path).name for path in files if not Path(path).is_file()]
+        return f"incomplete, without {', '.join(gone)}" if gone else ""
 
     def files(self) -> list[str]:
         """Files that the catalogues of the survey are merged from."""
@@ -143,6 +147,16 @@ class SurveyRegions:
     def folders(self) -> dict[str, str]:
         """Name of the folder of its region by mosaic."""
         return {name: f"{self._order}_{pixel}" for pixel, names in self.mosaics.items() for name in names}
+
+
+def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a region was made with that is not as it is now."""
+    others = [what for what in ("lists", "model") if then.get(what) != now[what]]
+    for kind in ("settings", "code"):
+        known = then.get(kind)
+        known = known if isinstance(known, dict) else {}
+        others += [f"{kind} of {key}" for key, value in now[kind].items() if known.get(key) != value]
+    return others
 
 
 def folders_of_run(graph: JobGraph) -> list[str]:

@@ -9,10 +9,13 @@ import pytest
 
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
+from radiounet.images.writing import atomic
+from radiounet.running import stages
 from radiounet.running.access import permitted, require_open
 from radiounet.running.freshness import Freshness
 from radiounet.running.rules import Rules
 from radiounet.running.scratch import link_scratch
+from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 
 
@@ -43,12 +46,14 @@ def close(monkeypatch):
 @pytest.fixture
 def snakemake():
     """Snakemake without any record."""
-    return SimpleNamespace(is_main=True, config_files=[], folder="", make_again=print, ended=print)
+    told = {"is_main": True, "config_files": [], "folder": "", "records": Path(".snakemake")}
+    return SimpleNamespace(make_again=print, ended=print, **told)
 
 
 def refused(do, path):
     """Whether a path is refused in one line."""
-    with pytest.raises(ConfigError, match=r"^[^\n]* may not be read or written by you: ask its owner") as it:
+    words = r"^[^\n]* may not be read or written by you: ask its owner"
+    with pytest.raises(ConfigError, match=words) as it, permitted():  # as around the job graph
         do()
     return str(it.value).startswith(f"{path} ")
 
@@ -68,7 +73,7 @@ def test_a_run_that_begins(products, snakemake, close, closed, monkeypatch):
 def test_while_the_job_graph_is_built(products, snakemake, close, closed):
     freshness = Freshness(snakemake, load_config({}), products)
     close(Path(products.root, closed))
-    with pytest.raises(ConfigError, match=f"^{Path(products.root, closed)}.* may not be read"):
+    with pytest.raises(ConfigError, match=f"^{Path(products.root, closed)}.* may not be read"), permitted():
         freshness.check_mosaic("a")
 
 
@@ -83,6 +88,8 @@ CLOSED = [
         "sources/fields",
         "publication",
         "publication/.made/mosaic",
+        *("verification", "comparison", "comparison/one", "high_resolution", "catalogue/region"),
+        *("regions", "regions/3_1", "regions/3_1/catalogue", "regions/3_1/catalogue/region"),
     ),
 ]
 
@@ -95,6 +102,40 @@ def test_before_the_job_graph_is_built(products, snakemake, close, closed):
     freshness = Freshness(snakemake, load_config({}), products)
     close(path)
     assert refused(freshness.check_notes, path)
+
+
+ELSEWHERE = ["out/training", "out/training/own", "lists", "smooth", "made/one", "made"]
+"""The last are of a stage that was added, whose products lie outside the folder of results."""
+
+
+@pytest.fixture
+def added(monkeypatch):
+    for kind, path in (("smoothed", "smooth/{}.fits"), ("weighted", "made/{}/a.fits")):
+        monkeypatch.setattr(Products, kind, lambda self, name, path=path: path.format(name), raising=False)
+    monkeypatch.setattr(
+        stages, "STAGES", [*stages.STAGES, Stage("smooth", "mosaic", "smoothed", "Mpx", beside=("weighted",))]
+    )
+
+
+@pytest.mark.parametrize("closed", ELSEWHERE)
+def test_folders_outside_the_products(snakemake, close, closed, added, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config({"results": "out", "archive": {"list_folder": "lists"}})
+    freshness = Freshness(snakemake, config, Products("out/dr2"))
+    Path(closed).mkdir(parents=True)
+    freshness.check_notes()
+    close(closed)
+    assert refused(freshness.check_notes, closed)
+
+
+def test_folders_above_are_nobodys_business(snakemake, close, tmp_path, monkeypatch):
+    """They may be entered by those who cannot list them."""
+    freshness = Freshness(snakemake, load_config({}), Products(str(tmp_path / "dr2")))
+    asked = []
+    monkeypatch.setattr("radiounet.running.freshness.require_open", asked.extend)
+    freshness.check_notes()
+    assert asked
+    assert not {str(tmp_path), str(tmp_path.parent), "/", "."} & set(asked)
 
 
 def test_a_mark_of_an_edit(products, snakemake, close):
@@ -131,3 +172,25 @@ def test_what_is_not_there_is_not_refused(products):
     os.remove(products.root)
     Path(folders[1]).mkdir(parents=True)
     require_open(folders)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "a/b"), "a/b cannot be used: Read-only file system"),
+        (OSError(errno.ENOSPC, "No space left on device"), "place cannot be used: No space left on device"),
+        (OSError(errno.EROFS, "Read-only", "target", None, "link"), "link cannot be used: Read-only"),
+        (PermissionError(errno.EPERM, "Not permitted"), "place may not be read or written by you: ask "),
+    ],
+)
+def test_an_error_of_the_file_system_is_told_with_its_place(error, words):
+    with pytest.raises(ConfigError, match=f"^{words}"), permitted("place"):
+        raise error
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_to_be_written(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: '.*/a.json'"), atomic(tmp_path / "a.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="^not FITS$"), atomic(tmp_path / "a.json"):
+        raise OSError("not FITS")
+    assert list(tmp_path.iterdir()) == []

@@ -13,12 +13,13 @@ from astropy.io import fits
 
 import radiounet
 from models import write_tiny_model
-from programs import start
+from programs import ROOT, start
 from radiounet.images.image import grid_wcs
 from radiounet.images.model_files import model_files
 from radiounet.images.provenance import sha256_of
 from radiounet.network.model_cards import read_card
 from radiounet.running.cli import VERBS, main
+from radiounet.running.parsers import new_parser
 from radiounet.settings.archive import PUBLISHED_MODELS
 from radiounet.settings.simulate import SimulateOptions
 from simulated import write_simulated
@@ -298,3 +299,20 @@ def test_no_help_speaks_of_null(verb, capsys):
     assert re.findall(r"\bnull\b|default: None", text) == []
     if verb == "segment":
         assert "begins; by default the model's own" in " ".join(text.split())
+
+
+def test_no_option_can_be_abbreviated():
+    """Of no program: all have their parser from one place."""
+    programs = [path for folder in ("scripts", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    makers = [path.name for path in programs if "ArgumentParser(" in path.read_text()]
+    assert makers == ["parsers.py"]
+    parser = new_parser()
+    parser.add_argument("--version", action="store_true")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--vers"])
+
+
+def test_the_command_itself_takes_no_abbreviation(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--vers"])
+    assert "radiounet: error: " in capsys.readouterr().err

@@ -14,8 +14,9 @@ from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import all_records
 from radiounet.running import freshness
-from radiounet.running.freshness import RUN_CODE, EditMark, Fingerprints, Freshness, settings_of_run
+from radiounet.running.freshness import Fingerprints, Freshness
 from radiounet.running.rules import Rules
+from radiounet.running.run_notes import RUN_CODE, EditMark, settings_of_run
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import read_yaml
 from skies import write_field

@@ -178,3 +178,38 @@ def test_a_lock_of_another_person_in_a_sticky_folder_is_taken(tmp_path, monkeypa
     assert is_held(tmp_path)
     let_go(tmp_path)
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("function", ["write", "ftruncate"])
+def test_a_full_disk_is_named(tmp_path, monkeypatch, function):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lock = tmp_path / ".radiounet.lock"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, full)
+        with pytest.raises(ConfigError, match=f"^{lock} cannot be written to lock .*: No space left"):
+            hold(tmp_path)
+    assert not is_held(tmp_path)
+    hold(tmp_path)
+    let_go(tmp_path)
+
+
+def test_a_link_that_leads_to_itself_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match="loop"):
+        hold(tmp_path / "loop")
+    require_free(tmp_path / "loop")
+    assert not is_held(tmp_path / "loop")
+
+
+def test_a_lock_on_a_disk_that_became_read_only_is_let_go(tmp_path, monkeypatch):
+    hold(tmp_path)
+
+    def refuse(path, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        let_go(tmp_path)
+    assert not is_held(tmp_path)

@@ -162,6 +162,24 @@ def test_a_rejected_mosaic_is_neither_done_nor_failed(tell, progress, products):
     assert status.rejected[0]["reason"].startswith("UnitError: ")
 
 
+def test_a_mosaic_whose_image_is_rejected_is_not_running_till_the_end(tell, progress, products):
+    """What is left for its jobs is to pass the rejection on; its rate counts when they have."""
+    for path in OUTPUTS["fetch_mosaic"](products):
+        write_rejected(
+            path.replace("/a", "/two"), Rejection("two", "fetch_mosaic", "two.fits", "UnitError: K")
+        )
+    tell(progress, "job_started", jobs=[3])
+    tell(progress, "job_finished", job_id=3)
+    status = progress.status("running")
+    assert status.mosaics == {"waiting": 1, "running": 0, "done": 1, "failed": 0, "rejected": 1}
+    assert status.mosaics_per_hour is None
+    assert "0 running, 0 failed, 1 rejected; 1 of 5 jobs, 1 rejection" in status.line()
+    tell(progress, "job_started", jobs=[4])
+    assert progress.status("running").mosaics["rejected"] == 1
+    tell(progress, "job_error", jobid=4, log=[], rule_msg=None)
+    assert progress.status("running").mosaics["failed"] == 1
+
+
 def test_rejections_of_earlier_runs_are_counted(products):
     reject_mosaic(products, "three", BUNIT="K")
     status = follow(products, JOBS, ["three"]).status("running")
@@ -183,6 +201,10 @@ OUTPUTS = {
     "measure_limits": lambda made: (made.limits("a"),),
     "compare_mosaic": lambda made: tuple(comparison_files(made.comparison("a")).values()),
 }
+
+
+NO_MASK = ("fetch_mosaic", "mosaic", "segment")
+"""Rules without whose products a mosaic has no mask."""
 
 
 def one_job(products, rule, needed):
@@ -210,7 +232,7 @@ def test_every_rejection_is_listed(tell, products, rule, when):
     status = progress.status("running")
     assert status.rejected == [vars(rejection)]
     assert status.line().endswith(" jobs, 1 rejection") or ", 1 rejection, " in status.line()
-    assert status.mosaics["rejected"] == (rule == "segment")  # others may still have a mask
+    assert status.mosaics["rejected"] == (rule in NO_MASK)  # others may still have a mask
 
 
 def test_a_rejection_that_stages_pass_on_is_listed_once_and_one_left_out_field_too(products):

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 import snakemake_executor_plugin_slurm as plugin
+from snakemake.jobs import GroupJob
 
-from radiounet.running import snakemake_adapter
-from radiounet.running.snakemake_adapter import ENDED, LOST_S, QUERY_TRIES, SlurmQuery
+from radiounet.running import slurm_query
+from radiounet.running.slurm_query import ENDED, LOST_S, NODE_FAIL, QUERY_TRIES, SlurmQuery
+from radiounet.running.snakemake_adapter import SnakemakeRun
 
 ROOT = Path(__file__).resolve().parents[3]
 SQUEUE = """#!/bin/sh
@@ -71,7 +73,7 @@ def executor(request, tmp_path, monkeypatch):
 @pytest.fixture
 def mended(executor, monkeypatch):
     monkeypatch.setattr(plugin, "query_job_status", SlurmQuery(plugin.query_job_status))
-    monkeypatch.setattr(snakemake_adapter, "QUERY_PAUSE_S", 0)
+    monkeypatch.setattr(slurm_query, "QUERY_PAUSE_S", 0)
     return executor
 
 
@@ -79,7 +81,7 @@ def mended(executor, monkeypatch):
 def later(monkeypatch):
     """Let time pass, s."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(snakemake_adapter, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(slurm_query, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
     def wait(seconds):
         clock.now += seconds
@@ -145,7 +147,7 @@ def answer(query, program, **table):
 
 
 @pytest.mark.parametrize("program", ["squeue", "sacct"])
-@pytest.mark.parametrize("state", sorted(ENDED))
+@pytest.mark.parametrize("state", [*sorted(ENDED), NODE_FAIL])
 def test_a_job_that_either_program_has_shown_to_end_is_not_missed(later, caplog, program, state):
     """The plug-in takes the other one where `MinJobAge` is small, or it is gone."""
     query = SlurmQuery(None)
@@ -157,9 +159,9 @@ def test_a_job_that_either_program_has_shown_to_end_is_not_missed(later, caplog,
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
-def test_a_job_that_slurm_may_queue_again_is_missed(later, state):
-    query = SlurmQuery(None)
+@pytest.mark.parametrize(("state", "queues_again"), [(NODE_FAIL, True), ("PREEMPTED", False)])
+def test_a_job_that_slurm_may_queue_again_is_missed(later, state, queues_again):
+    query = SlurmQuery(None, queues_again)
     answer(query, "squeue", _7="RUNNING")
     assert answer(query, "squeue", _7=state) == {"7": state}
     assert answer(query, "squeue") == {}
@@ -208,3 +210,35 @@ def test_accounting_that_forgets_a_job_for_a_while_fails_none(mended, tmp_path, 
     for _ in range(3):
         assert mended.poll() == ["7", "8"]
         later(LOST_S)
+
+
+@pytest.mark.parametrize("executor", ["squeue"], indirect=True)
+@pytest.mark.parametrize("requeue", [False, True])
+def test_a_lost_node_is_not_told_twice(mended, tmp_path, later, caplog, monkeypatch, requeue):
+    """Without ``--slurm-requeue`` the plug-in fails its job at once, which is submitted again."""
+    mended.workflow.executor_settings.requeue = requeue
+    mended._failed_nodes = set()
+    monkeypatch.setattr(plugin, "query_job_status", SlurmQuery(plugin.query_job_status._ask, requeue))
+    mended.poll()
+    (tmp_path / "table").write_text("7|NODE_FAIL\n8|RUNNING\n")
+    assert mended.poll() == (["7", "8"] if requeue else ["8"])
+    (tmp_path / "table").write_text("8|RUNNING\n")
+    for _ in range(3):
+        mended.poll()
+        later(LOST_S)
+    assert [number for number, _ in mended.failed] == ["7"]
+    assert ("does not show job 7 any more" in caplog.text) == requeue
+
+
+@pytest.mark.parametrize("requeue", [False, True])
+def test_a_run_knows_whether_slurm_queues_jobs_again(monkeypatch, requeue):
+    monkeypatch.setattr(plugin, "query_job_status", None)  # put back at the end
+    run = SnakemakeRun.__new__(SnakemakeRun)
+    settings = plugin.ExecutorSettings(requeue=requeue)
+    run._workflow = SimpleNamespace(resource_settings=SimpleNamespace(nodes=2), executor_settings=settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(GroupJob, "log_error", GroupJob.log_error)  # put back at the end
+        known = GroupJob.log_error
+        run.watch_cluster()
+        assert GroupJob.log_error is not known
+    assert (NODE_FAIL in plugin.query_job_status._ended) != requeue

@@ -33,6 +33,10 @@ if RUN.is_main:
     RUN.before_graph(look)
 
 def first_file(wildcards):
+    if config.get("refused"):
+        raise ConfigError("nothing is there: write it")
+    if config.get("full"):
+        open("looked.txt/below")
     if config.get("again"):
         RUN.make_again(["one.txt"])
     return "one.txt"
@@ -131,6 +135,39 @@ def test_what_is_found_before_the_graph_is_built_ends_the_run_in_one_line(run, f
     said = text.split("Building DAG of jobs...\n")[1].splitlines()
     assert said[0].startswith(f"Error: {words}")
     assert not any(line.startswith(" ") or "Traceback" in line for line in said)
+
+
+@pytest.mark.parametrize("target", ["two.txt", "all", "last"])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("refused", "nothing is there: write it"),
+        ("full", "looked.txt/below cannot be used: Not a directory"),
+    ],
+)
+def test_what_a_function_of_a_rule_finds_ends_the_run_in_one_line(run, tmp_path, fault, words, target):
+    """Also where what the rule makes is there, which Snakemake takes for up to date then."""
+    with open(tmp_path / "Snakefile", "a") as stream:
+        stream.write(
+            "rule last:\n    input: 'two.txt'\n    output: 'last.txt'\n    shell: 'touch last.txt'\n"
+        )
+    run("last")
+    text = snakemake("-n", "--cores", "1", target, "--config", f"{fault}=1", cwd=tmp_path, status=1)
+    said = text.split("Building DAG of jobs...\n")[1].splitlines()
+    assert said[0] == f"Error: {words}"
+    assert not any(line.startswith(" ") or "Traceback" in line for line in said)
+
+
+@pytest.mark.parametrize("hook", ["onstart", "onsuccess", "onerror"])
+def test_what_is_found_when_jobs_begin_or_end_is_told_in_one_line(tmp_path, hook):
+    """On the terminal: the traceback of Snakemake names the Snakefile."""
+    bad = "rule bad:\n    output: 'bad.txt'\n    shell: 'false'\n"
+    raising = f"{hook}:\n    raise ConfigError('full: make room')\n"
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.split("onstart:")[0] + bad + raising)
+    target = "bad.txt" if hook == "onerror" else "one.txt"
+    text = snakemake("--cores", "1", target, cwd=tmp_path, status=1)
+    assert "\nError: full: make room\n" in text
+    assert "in line" not in text.split("full: make room")[1]
 
 
 def test_at_its_end_a_run_knows_the_records_of_all_its_jobs(run, tmp_path):

@@ -139,21 +139,26 @@ def test_without_a_message_nothing_is_added(progress, terminal):
 
 
 @pytest.fixture
-def snakemake():
-    """Snakemake with these records of when products were made, and what it is told to make again."""
-    run = SimpleNamespace(is_main=True, records={}, again=[])
-    run.ended, run.make_again = run.records.get, run.again.extend
+def snakemake(tmp_path, monkeypatch):
+    """Snakemake with these dates of when products were made, and what it is told to make again."""
+    monkeypatch.chdir(tmp_path)
+    run = SimpleNamespace(is_main=True, dates={}, again=[], records=Path(".snakemake"))
+    run.ended, run.make_again = run.dates.get, run.again.extend
     return run
 
 
-def noted(products):
-    """What is noted, by the folder with the records of the run."""
-    path = Path(products.stopped_jobs())
-    return json.loads(path.read_text())["products"] if path.exists() else {}
+def begin(snakemake, products):
+    """A run that looks at what earlier ones noted."""
+    snakemake.again.clear()
+    run = Freshness(snakemake, load_config({}), products)
+    run.check_notes()
+    return run
 
 
-def here(products):
-    return os.path.relpath(".snakemake", products.root)
+def noted():
+    """What is noted beside the records in this folder, by the folder of results."""
+    notes = [json.loads(path.read_text()) for path in Path(".snakemake").glob("radiounet/*")]
+    return {note["results"]: note["products"] for note in notes}
 
 
 def make(*paths):
@@ -164,105 +169,154 @@ def make(*paths):
 
 def test_a_run_that_is_killed_has_noted_what_its_jobs_may_leave(snakemake, products, caplog):
     masks = [products.mask(name) for name in "abc"]
-    Freshness(snakemake, load_config({}), products).note_begun(masks[:2])
-    assert noted(products) == {here(products): masks[:2]}
+    begin(snakemake, products).stopped.note_begun(masks[:2])
+    assert noted() == {products.root: masks[:2]}
     make(masks[0], masks[2])
-    snakemake.records[masks[2]] = Path(masks[2]).stat().st_mtime
-    second = Freshness(snakemake, load_config({}), products)
-    second.check_notes()
+    snakemake.dates[masks[2]] = Path(masks[2]).stat().st_mtime
+    second = begin(snakemake, products)
     second.check_mosaic("a")
     assert snakemake.again == masks[:1]
-    assert f"{masks[0]}: its run was stopped before it saw the job end" in caplog.text
+    words = "1 product whose run was stopped before it saw the job end, made again where this run needs it"
+    assert f"{words}: {masks[0]}\n" in caplog.text
     assert "no record" not in caplog.text  # which would send to another folder
     # that run is killed as well: what the first may still leave stays noted
-    second.note_begun(masks[2:])
-    assert noted(products) == {here(products): masks}
+    second.stopped.note_begun(masks[2:])
+    assert noted() == {products.root: masks}
     # and the third ends well, but for one that nobody has made
-    snakemake.records[masks[0]] = 1.0
-    Freshness(snakemake, load_config({}), products).note_stopped([])
-    assert noted(products) == {here(products): [masks[1]]}
+    snakemake.dates[masks[0]] = 1.0
+    begin(snakemake, products).stopped.note_ended([])
+    assert noted() == {products.root: [masks[1]]}
 
 
 def test_runs_of_another_folder_have_notes_of_their_own(snakemake, products, tmp_path, monkeypatch, caplog):
     """Which has no record of what the killed run saw end, and would make all of it again."""
     masks = [products.mask(name) for name in "abc"]
-    folders = [tmp_path / name for name in ("first", "second")]
-    records = ["../first/.snakemake", "../second/.snakemake"]  # from the products
-    for folder in folders:
-        folder.mkdir()
-
-    def go(folder):
-        monkeypatch.chdir(folder)
-        snakemake.again.clear()
-        run = Freshness(snakemake, load_config({}), products)
-        run.check_notes()
-        return run
-
-    go(folders[0]).note_begun(masks[:2])
     make(*masks)
-    second = go(folders[1])
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    begin(snakemake, products).stopped.note_begun(masks[:2])
+    monkeypatch.chdir(tmp_path / "second")
+    second = begin(snakemake, products)
     assert snakemake.again == []
     second.check_mosaic("a")
     assert "has no record of how it was made" in caplog.text
-    assert str(folders[1] / ".snakemake") in caplog.text
-    second.note_begun(masks[2:])
-    assert noted(products) == {records[0]: masks[:2], records[1]: masks[2:]}
-    first = go(folders[0])
+    assert str(tmp_path / "second/.snakemake") in caplog.text
+    second.stopped.note_begun(masks[2:])
+    monkeypatch.chdir(tmp_path / "first")
+    assert noted() == {products.root: masks[:2]}
+    begin(snakemake, products)
     assert snakemake.again == masks[:2]
-    snakemake.records.update(dict.fromkeys(masks, 1.0))
-    first.note_stopped([])
-    assert noted(products) == {records[1]: masks[2:]}
-    go(folders[1]).note_stopped([])
-    assert not Path(products.stopped_jobs()).exists()
 
 
-def test_a_clone_that_was_moved_with_its_results_finds_its_notes(snakemake, tmp_path, monkeypatch):
-    products, mask = Products("results/dr2"), "results/dr2/masks/a.fits"
-    (tmp_path / "clone").mkdir()
+def move_clone():
+    here = Path.cwd()
+    here.rename(here.with_name("moved"))
+    os.chdir(here.with_name("moved"))
+
+
+def move_results():
+    """To another disk, with a link in their place."""
+    os.renames("results", "../disk/results")
+    Path("results").symlink_to(Path("../disk/results").resolve())
+
+
+@pytest.mark.parametrize("root", ["results/dr2", "{folder}/elsewhere/dr2"])
+@pytest.mark.parametrize("move", [move_clone, move_results])
+def test_what_is_moved_keeps_its_notes(snakemake, tmp_path, monkeypatch, root, move):
+    """As Snakemake's records do."""
+    products = Products(root.format(folder=tmp_path))
+    mask = products.mask("a")
+    (tmp_path / "clone/results").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "clone")
-    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    begin(snakemake, products).stopped.note_begun([mask])
     make(mask)
-    Path(tmp_path / "clone").rename(tmp_path / "moved")
-    monkeypatch.chdir(tmp_path / "moved")
-    Freshness(snakemake, load_config({}), products).check_notes()
+    move()
+    begin(snakemake, products)
     assert snakemake.again == [mask]
 
 
-@pytest.mark.parametrize("text", ['{"products": ["a"]}', '{"products": {"a": 1}}', "[]", '{"products'])
+def test_a_run_of_another_release_sees_what_both_share(snakemake):
+    shared, mask = "resources/clusters/psz2.ecsv", "results/dr2/masks/a.fits"
+    make(shared, mask)
+    begin(snakemake, Products("results/dr2")).stopped.note_begun([shared, mask])
+    other = begin(snakemake, Products("results/dr3"))
+    assert snakemake.again == [shared, mask]
+    other.stopped.note_begun(["results/dr3/masks/b.fits"])
+    snakemake.dates[shared] = 1.0
+    other.stopped.note_ended([])
+    begin(snakemake, Products("results/dr2"))
+    assert snakemake.again == [mask]
+
+
+@pytest.mark.parametrize("form", [lambda paths: paths, lambda paths: {"../../.snakemake": paths}])
+def test_notes_of_earlier_versions_are_taken_over(snakemake, form):
+    products = Products("results/dr2")
+    masks = [products.mask(name) for name in "ab"]
+    make(products.stopped_jobs(), masks[0])
+    Path(products.stopped_jobs()).write_text(json.dumps({"products": form(masks)}))
+    run = begin(snakemake, products)
+    assert snakemake.again == masks[:1]
+    run.stopped.note_begun(["c"])
+    assert noted() == {products.root: [*masks, "c"]}
+    assert not Path(products.stopped_jobs()).exists()
+
+
+def test_many_products_are_told_in_one_line(snakemake, products, caplog):
+    """Of which this run may need none."""
+    masks = [products.mask(f"m{number}") for number in range(50)]
+    make(*masks)
+    marks = [Path(products.edit_marks(), f"segment.m{number}.json") for number in range(50)]
+    make(*marks)
+    for mark, mask in zip(marks, masks, strict=True):
+        mark.write_text(json.dumps({"products": [mask]}))
+    begin(snakemake, products).stopped.note_begun(masks)
+    caplog.clear()
+    begin(snakemake, products)
+    assert len(caplog.messages) == 2
+    for line in caplog.messages:
+        assert line.startswith("50 products ")
+        assert ", made again where this run needs them: " in line
+        assert line.endswith(" and 47 more")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"products": ["a"]}', '{"products": {"a": 1}}', '{"products": [1]}', "[]", '{"products']
+)
 def test_a_note_of_another_form_is_none(snakemake, products, text):
-    make(products.stopped_jobs())
-    Path(products.stopped_jobs()).write_text(text)
-    Freshness(snakemake, load_config({}), products).check_notes()
+    for path in (Path(products.stopped_jobs()), Path(".snakemake/radiounet/0.json")):
+        make(path)
+        path.write_text(text)
+    begin(snakemake, products)
     assert snakemake.again == []
 
 
 def test_a_folder_of_products_is_made_again_as_well(snakemake, products, tmp_path):
     """Such as the model that an evaluation leaves."""
     folder = tmp_path / "training/own/model"
-    Freshness(snakemake, load_config({}), products).note_begun([str(folder)])
+    begin(snakemake, products).stopped.note_begun([str(folder)])
     folder.mkdir(parents=True)
-    Freshness(snakemake, load_config({}), products).check_notes()
+    begin(snakemake, products)
     assert snakemake.again == [str(folder)]
 
 
 def test_a_run_with_nothing_to_do_leaves_no_note(snakemake, products):
-    kept = Freshness(snakemake, load_config({}), products)
+    kept = begin(snakemake, products).stopped
     kept.note_begun([])
-    kept.note_stopped([])
-    assert not Path(products.stopped_jobs()).exists()
+    kept.note_ended([])
+    assert noted() == {}
 
 
 def test_products_of_a_run_that_goes_on_are_not_called_stopped(snakemake, products, caplog):
     """A dry run beside it may see a product before Snakemake has seen its job end."""
     mask = products.mask("a")
-    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    begin(snakemake, products).stopped.note_begun([mask])
     make(mask)
     with open(Path(products.root, LOCK_FILE), "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        beside = Freshness(snakemake, load_config({}), products)
-        beside.check_notes()
-        beside.check_mosaic("a")
-    assert snakemake.again == []
+        for other in (products, Products(f"{products.root}-other")):
+            begin(snakemake, other).check_mosaic("a")
+            assert snakemake.again == []
     assert "stopped" not in caplog.text
     assert "no record" not in caplog.text
 
@@ -273,17 +327,17 @@ def test_where_no_lock_can_be_had_the_note_counts(snakemake, products, monkeypat
         raise OSError(code, os.strerror(code))
 
     mask = products.mask("a")
-    Freshness(snakemake, load_config({}), products).note_begun([mask])
+    begin(snakemake, products).stopped.note_begun([mask])
     make(mask, Path(products.root, LOCK_FILE))
     monkeypatch.setattr(fcntl, "flock", refuse)
-    Freshness(snakemake, load_config({}), products).check_notes()
+    begin(snakemake, products)
     assert snakemake.again == [mask]
 
 
 def test_the_note_of_a_large_survey_takes_no_time(snakemake, products):
     names = [f"m{n}" for n in range(6000)]
     paths = [path for name in names for path in (products.probability(name), products.mask(name))]
-    kept = Freshness(snakemake, load_config({}), products)
+    kept = begin(snakemake, products).stopped
     took = []
     for _ in range(3):
         began = time.perf_counter()
@@ -292,16 +346,15 @@ def test_the_note_of_a_large_survey_takes_no_time(snakemake, products):
     assert min(took) < 0.2
 
 
-def test_a_full_disk_does_not_stop_the_end_of_a_run(products, monkeypatch, caplog):
+def test_a_full_disk_does_not_stop_the_end_of_a_run(snakemake, products, monkeypatch, caplog):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    run = SimpleNamespace(is_main=True, ended=lambda path: None)
-    kept = Freshness(run, load_config({}), products)
-    kept.note_stopped([products.mask("b")])
-    assert noted(products) == {here(products): [products.mask("b")]}
-    monkeypatch.setattr("radiounet.running.freshness.write_json", full)
-    kept.note_stopped([products.mask("c")])
+    kept = begin(snakemake, products).stopped
+    kept.note_ended([products.mask("b")])
+    assert noted() == {products.root: [products.mask("b")]}
+    monkeypatch.setattr("radiounet.running.run_notes.write_json", full)
+    kept.note_ended([products.mask("c")])
     assert f"No space left on device): name these in --forcerun of the next run: {products.mask('c')}" in (
         caplog.text
     )

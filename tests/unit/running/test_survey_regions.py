@@ -1,5 +1,8 @@
 """Regions of a survey: which mosaics each has, and which can be merged."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from radiounet.errors import ConfigError
@@ -107,6 +110,48 @@ def test_a_region_made_with_other_code_or_lists_is_stale(graph):
         said = refusal(graph())
         assert f"1 of {len(regions.mosaics)} regions" in said
         assert f"region {ORDER}_{pixel}: stale, made with other {what}" in said
+
+
+DAMAGED = ("", "{", "{}", "[]")
+
+
+def damage(text):
+    return lambda products: Path(products.region_file(RECORD)).write_text(text)
+
+
+def without(name):
+    return lambda products: Path(products.region_file(name)).unlink()
+
+
+def with_entries(**entries):
+    def spoil(products):
+        write_json(products.region_file(RECORD), read_record(products) | entries)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        *((damage(text), "its record cannot be used: .*region.json is damaged") for text in DAMAGED),
+        (with_entries(mosaics=None), "its record cannot be used: .*region.json is damaged"),
+        (with_entries(made_with={}), "stale, made with other lists, model, settings of"),
+        (with_entries(made_with={"settings": []}), "stale, made with other lists, model, settings of"),
+        (with_entries(mosaics=[1]), "incomplete, 1 mosaics in place of"),
+        (without("islands.parquet"), "incomplete, without islands.parquet"),
+        (without("clusters.parquet"), "incomplete, without clusters.parquet"),
+    ],
+)
+def test_a_damaged_region_hides_no_other_fault(graph, spoil, words):
+    regions = SurveyRegions(graph())
+    run_all(regions)
+    first, second = list(regions.mosaics)[:2]
+    spoil(regions.products(first))
+    without(RECORD)(regions.products(second))
+    said = refusal(graph())
+    assert re.search(f"\n- region {ORDER}_{first}: {words}", said)
+    assert f"\n- region {ORDER}_{second}: missing" in said
+    assert "Run each with the same configuration and its pixel" in said
 
 
 def test_the_rule_of_another_workflow_has_no_code_here(graph, monkeypatch):

@@ -1,0 +1,97 @@
+"""What a run does at its begin and at its end, apart from its jobs."""
+
+from pathlib import Path
+
+from radiounet.errors import BadDataError
+from radiounet.images.regional_products import RECORD
+from radiounet.images.writing import remove_leftovers
+from radiounet.running.freshness import Freshness
+from radiounet.running.job_graph import CLUSTER_FOLDER, JobGraph
+from radiounet.running.locks import hold, let_go, require_free
+from radiounet.running.progress import Progress
+from radiounet.running.scratch import link_scratch
+from radiounet.running.shelf import clear_shelf
+from radiounet.running.snakemake_adapter import SnakemakeRun, snakemake_logger
+from radiounet.running.stages import stages_of
+from radiounet.running.status import summary
+from radiounet.running.survey_regions import folders_at_rest, folders_of_run
+from radiounet.settings.config import Config
+
+
+class Course:
+    """The course of one run.
+
+    Parameters
+    ----------
+    run : SnakemakeRun
+    config : Config
+    graph : JobGraph
+    freshness : Freshness
+    """
+
+    def __init__(self, run: SnakemakeRun, config: Config, graph: JobGraph, freshness: Freshness):
+        self._run, self._config, self._graph, self._freshness = run, config, graph, freshness
+        self._products = graph.products
+        self._progress: Progress | None = None
+        self._begun: list[str] = []
+
+    def begin(self) -> None:
+        """Have the products for this run alone, clear up after one that was killed, and show progress."""
+        for folder in folders_of_run(self._graph):
+            hold(folder)
+        for folder in folders_at_rest(self._graph):
+            require_free(folder)
+        self._freshness.fingerprints.keep()
+        self._freshness.keep_settings()
+        if self._config.scratch:
+            link_scratch(self._products, self._config.scratch)
+        self._clear_up()
+        if self._config.on_reject == "stop":
+            self._run.stop_at_failure()
+        self._run.watch_cluster()
+        jobs = list(self._run.jobs())
+        self._begun = [path for job in jobs if job.needed for path in job.outputs]
+        self._freshness.stopped.note_begun(self._begun)
+        rules = {job.rule for job in jobs if job.needed}
+        makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self._config))
+        if makes and not self._run.touches:
+            Path(self._products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
+        if self._config.select.merges_regions or any(job.mosaic or job.field for job in jobs):
+            progress = Progress(self._products, jobs, quiet=not self._run.prints_jobs)
+            self._progress = progress.start(snakemake_logger())
+
+    def end(self, state: str) -> int:
+        """Say how the run ended; returns its exit status: bad data has one of its own."""
+        progress = self._progress
+        try:
+            if progress is not None:
+                progress.end(state)
+            self._run.read_records_anew()
+            unseen = self._begun if state == "failed" else []
+            self._freshness.stopped.note_ended(unseen if progress is None else progress.stopped)
+        finally:
+            self._freshness.forget_settings()
+            self._clear_up()
+            for folder in folders_of_run(self._graph):
+                let_go(folder)
+        if progress is None:
+            return 0
+        rejected = len(progress.rejected)
+        if progress.finished("merge_catalogue"):
+            listed, text = summary(self._products)
+            snakemake_logger().info(text)
+            rejected = rejected or listed
+        elif rejected:
+            stages = ", ".join(sorted({one.stage for one in progress.rejected}))
+            logs = Path(self._products.log(stages)).parents[1]
+            snakemake_logger().info(f"{rejected} rejected (in {stages}): see {logs}")
+        return BadDataError.exit_status if rejected else 0
+
+    def _clear_up(self) -> None:
+        """Remove what killed jobs left half written, of this run or of one before."""
+        clear_shelf(self._products)
+        lists, training = self._config.archive.list_folder, f"{self._config.results}/training"
+        for folder in (self._products.root, training, lists, CLUSTER_FOLDER, self._graph.model_folder):
+            merges = folder == self._products.root and self._config.select.merges_regions
+            for path in remove_leftovers(folder, below=not merges):
+                snakemake_logger().info(f"removed {path}, which a killed job left")
