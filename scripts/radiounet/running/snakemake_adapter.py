@@ -261,6 +261,15 @@ def in_one_line() -> Iterator[None]:
         raise CliException(str(error)) from None
 
 
+@contextmanager
+def in_one_line_while_parsing() -> Iterator[None]:
+    """The same while a Snakefile is read: there Snakemake adds a traceback to its own errors, too."""
+    try:
+        yield
+    except RadioUNetError as error:
+        sys.exit(f"Error: {error}")
+
+
 def is_output_folder(path: str | Path) -> bool:
     """Whether a folder is what a job left in the place of an output that is a folder."""
     return Path(path, ".snakemake_timestamp").exists()
