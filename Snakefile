@@ -47,10 +47,10 @@ rule plan:
     params:
         settings=RULES.settings(),
         out=PRODUCTS.plan(),
-        jobs=RULES.planned_jobs,  # --jobs, or that of profiles/slurm
+        at_once=options_of_run(RULES.run, CONFIG),
         added=lambda wildcards: options_of_added(PRODUCTS),
     shell:
-        "stage plan --settings {params.settings:q} --jobs {params.jobs:q} {params.added:q}"
+        "stage plan --settings {params.settings:q} {params.at_once:q} {params.added:q}"
         " --out {params.out:q} --log {log:q}"
 
 

@@ -6,7 +6,7 @@ import sys
 
 from radiounet.images.writing import atomic
 from radiounet.running.job_graph import JobGraph
-from radiounet.running.plan import COSTS, JOBS, Plan, read_costs
+from radiounet.running.plan import CONNECTIONS, COSTS, JOBS, Plan, read_costs
 from radiounet.running.stage import run_stage, stage_parser, whole
 from radiounet.running.stages import add_stages
 from radiounet.settings.checkout import CHECKOUT
@@ -24,6 +24,10 @@ def main() -> None:
         "--jobs", type=whole(1), default=JOBS, help="at once on a cluster (default: %(default)s)"
     )
     parser.add_argument(
+        "--connections", type=whole(1), default=CONNECTIONS, help="downloads at once (default: %(default)s)"
+    )
+    parser.add_argument("--submitted", nargs="*", default=[], help="rules of downloads that a cluster runs")
+    parser.add_argument(
         "--cores", type=whole(1), default=len(os.sched_getaffinity(0)), help="here (default: %(default)s)"
     )
     parser.add_argument(
@@ -35,7 +39,8 @@ def main() -> None:
     def work() -> None:
         add_stages(args.added_stages)
         graph = JobGraph(args.settings, CHECKOUT)
-        plan = Plan(graph.config, graph, read_costs(args.costs), args.field_px or graph.release.field_px)
+        field_px, downloads = args.field_px or graph.release.field_px, (args.connections, args.submitted)
+        plan = Plan(graph.config, graph, read_costs(args.costs), field_px, *downloads)
         text = plan.text(args.jobs, args.cores)
         for table in graph.cluster_table:
             log_notes(graph.clusters, table)

@@ -112,7 +112,7 @@ def test_snakemake_commands_name_targets_and_files(page, line):
         assert (ROOT / config).is_file() or config in ("mine.yaml", "published.yaml", "demo/dr2.yaml")
     for option in ("--profile", "--workflow-profile"):
         if option in words:
-            profile = words[words.index(option) + 1]
+            profile = words[words.index(option) + 1].removeprefix("/path/to/clone/profiles/")
             assert (ROOT / "workflow" / "profiles" / profile / "config.yaml").is_file()
     values = (
         "--cores",

@@ -4,6 +4,7 @@ import csv
 import re
 import shutil
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
@@ -201,6 +202,8 @@ def test_published_weights_are_fetched_where_a_run_needs_them(run):
         ({"segmentation": {"model": "lotss-unte"}, "train": {"steps": 5}}, "there is no model lotss-unte"),
         ({"clusters": "clusters.csv"}, "clusters: there is no file clusters.csv"),
         ({"archive": {"checksums": "known.csv"}}, "archive.checksums: there is no file known.csv"),
+        ({"scratch": "results", "results": "results"}, "scratch: results is the folder of results"),
+        ({"release": "dr9"}, "release: 'dr9' is not allowed"),
         (
             {"mosaics": {"source": "images", "images": [{"name": "a", "path": "{b} c.fits"}]}},
             "mosaics.images.0.path: there is no file {b} c.fits",
@@ -216,8 +219,26 @@ def test_what_is_not_there_is_refused_whatever_is_made_already(run, changes, sai
         page.touch()
     text = run("-n", status=1)
     assert said in text
-    # Snakemake shows one where the masks are asked for; only then is it clear that nothing is trained
-    assert "Traceback" not in text or "train" in changes
+    assert re.search(r"^Error: ", text, re.MULTILINE)
+    assert 'File "' not in text
+
+
+@pytest.mark.parametrize("absent", ["dr2_mosaics.csv", "psz2.ecsv", None])
+@pytest.mark.parametrize("target", [(), ("--", "verify"), ("--", "publish")])
+def test_lists_that_are_not_there_are_told_without_a_traceback(run, absent, target):
+    """Or that are of other sources than now."""
+    write_lists(run)
+    run.write_config(clusters="psz2", verify={"masks": f"{run.folder}/{{mosaic}}.fits"})
+    mosaics = run.folder / "resources/footprints/dr2_mosaics.csv"
+    for path in (mosaics, run.folder / "resources/clusters/psz2.ecsv"):
+        if path.name == absent:
+            path.unlink()
+    if absent is None:
+        Path(f"{mosaics}.source").write_text("another")
+    text = run("-n", *target, status=1)
+    said = f"{absent} is not there" if absent else f"{mosaics.name} was made from other sources"
+    assert re.search(f"^Error: .*/{said}", text, re.MULTILINE)
+    assert 'File "' not in text
 
 
 def test_a_missing_model_is_told_before_a_mask_is_downloaded_for(run):

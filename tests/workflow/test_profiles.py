@@ -107,6 +107,25 @@ def test_a_job_that_segments_has_at_least_a_quarter_of_an_hour(asked, selected, 
     assert int(asked(config=config)["segment"]["runtime"]) == minutes
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "downloads", "named"),
+    [
+        ([], {}, 4, "Jobs of Slurm beside downloads: "),
+        (["--workflow-profile", "leonardo"], {}, 8, "Jobs of Slurm: "),
+        (["--resources", "connections=2"], {"RADIOUNET_NETWORK_PARTITION": "net"}, 2, "Jobs of Slurm: "),
+    ],
+)
+def test_the_plan_counts_downloads_as_the_profile_has_them(run, options, environment, downloads, named):
+    write_lists(run)
+    lists = {"list_folder": str(run.folder / "resources/footprints")}
+    run.write_config(results=str(run.folder / "results"), archive=lists)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
+    words = ("--profile", "slurm", *options, "--configfile", str(run.config), "--", "plan")
+    text = snakemake(*words, env=clean | environment)
+    assert f"| Slurm, 200 jobs and {downloads} downloads at once" in text
+    assert named in text
+
+
 def test_leonardo_lacks_nothing_of_the_slurm_profile():
     # laid over it, a profile replaces whole blocks: each must name all that the block had
     slurm, leonardo = read("slurm"), read("leonardo")

@@ -8,12 +8,15 @@ from radiounet.images.provenance import code_hash
 from radiounet.running.freshness import as_inputs
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.list_sources import catalogue_source, lists_source
+from radiounet.running.plan import options_of_run
 from radiounet.running.rules import Rules, doubling, fixed
+from radiounet.running.snakemake_adapter import in_one_line_while_parsing
 from radiounet.running.stages import options_of_added
 from radiounet.running.training_files import TrainingFiles
 from radiounet.settings.command_line import settings_to
 
-RULES = Rules(workflow, config)
+with in_one_line_while_parsing():
+    RULES = Rules(workflow, config)
 CONFIG, PRODUCTS, GRAPH, FRESHNESS = RULES.config, RULES.products, RULES.graph, RULES.freshness
 
 ENVIRONMENT = f"{RULES.run.folder}/envs/cpu.yaml"

@@ -17,7 +17,7 @@ from radiounet.images.reading import fits_header
 if TYPE_CHECKING:
     from astropy.io import fits
 
-SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS")
+SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS")
 """What a mask and the probability map that it was made from have in common."""
 
 

@@ -128,6 +128,7 @@ PROVENANCE_COMMENTS = {
     "INPUTSHA": None,
     "SEGMODE": "tiling mode",
     "PRECIS": "arithmetic of the inference",
+    "THREADS": "CPU threads of the inference",
     "BKGSCALE": "arcmin, scale of the background taken away",
     "THRESH": "probability where the mask begins",
     "MASKPEAK": "probability that an island must reach",

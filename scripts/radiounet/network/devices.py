@@ -42,12 +42,19 @@ def gpus() -> list[str]:
 
 def devices() -> str:
     """What the backend computes on: names of its GPUs, or the number of CPU threads."""
+    return ", ".join(gpus()) or f"{cpu_threads()} CPU threads"
+
+
+def cpu_threads() -> int | None:
+    """CPU threads that the backend computes on, which its last digits depend on; None with a GPU."""
+    if gpus():
+        return None
     threads = 0
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         threads = tf.config.threading.get_intra_op_parallelism_threads()
-    return ", ".join(gpus()) or f"{threads or len(os.sched_getaffinity(0))} CPU threads"
+    return threads or len(os.sched_getaffinity(0))
 
 
 def gpu_bytes() -> int:

@@ -20,7 +20,7 @@ from radiounet.images.progress_bar import with_bar
 from radiounet.images.reading import hdf5_store, reading
 from radiounet.images.writing import atomic
 from radiounet.network.architectures.registry import ARCHITECTURES, Precision, Span
-from radiounet.network.devices import devices, gpu_bytes, gpus, multiplies_bfloat16
+from radiounet.network.devices import cpu_threads, devices, gpu_bytes, gpus, multiplies_bfloat16
 from radiounet.network.engine import Engine, load_model
 from radiounet.network.model_cards import ModelCard
 from radiounet.network.tiling import Layout, layout, read_layout, stitch
@@ -287,6 +287,8 @@ def write_cores(
         with atomic(cores_path) as temporary, h5py.File(temporary, "w") as out:
             out.attrs.update(store.attrs)
             out.attrs["precision"] = predictor.precision
+            if threads := cpu_threads():
+                out.attrs["threads"] = threads
             kept = np.empty_like(starts)
             shape = (len(starts), where.core_px, where.core_px)
             stores = [out.create_dataset("cores", shape, np.float32)]

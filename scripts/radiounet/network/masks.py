@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -98,7 +99,7 @@ def finish_maps(
     image: str,
     probability: np.ndarray,
     classes: Sequence[np.ndarray],
-    made_from: Mapping[str, str],
+    made_from: Mapping[str, Any],
     card: ModelCard,
     options: Segmentation,
     probability_path: str,
@@ -117,7 +118,7 @@ def finish_maps(
     classes : sequence of ndarray of uint8, ``[y, x]``
         Of the classes of the card; changed here.
     made_from : mapping
-        ``image_sha256``, ``input_sha256``, ``mode`` and ``precision``.
+        ``image_sha256``, ``input_sha256``, ``mode`` and ``precision``; ``threads`` of a CPU.
     card : ModelCard
     options : Segmentation
     probability_path, mask_path : str
@@ -144,6 +145,7 @@ def finish_maps(
         "inputsha": made_from["input_sha256"],
         "segmode": made_from["mode"],
         "precis": made_from["precision"],
+        "threads": made_from.get("threads"),
         "bkgscale": card.background_arcmin,
     }
     cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}

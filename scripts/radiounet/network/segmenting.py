@@ -100,9 +100,12 @@ def write_segmentation(
     OriginError
         The network gave numbers that are no probabilities.
     """
+    from radiounet.network.devices import cpu_threads
+
     tiles = image.tiles
     probability, classes = predict(tiles, predictor, card)
     check_probabilities(image.path, probability, tiles.where, tiles.starts[tiles.has_data])
-    made_from = image.origin | {"mode": options.mode, "precision": predictor.precision}
+    how = {"mode": options.mode, "precision": predictor.precision, "threads": cpu_threads()}
+    made_from = image.origin | how
     maps = (probability_path, mask_path)
     finish_maps(image.plane, image.path, probability, classes, made_from, card, options, *maps)

@@ -273,7 +273,7 @@ def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> f
     header = cutout.header()
     header["OBJECT"] = printable(name)
     made = fits_header(source.files["mask"])
-    keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THRESH")
+    keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
     header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
     frequency = frequency_hz(made)
     if frequency:

@@ -57,6 +57,7 @@ MADE_WITH = {
     "MODELSHA": "SHA-256 of its weights",
     "SEGMODE": "Tiling mode",
     "PRECIS": "Arithmetic",
+    "THREADS": "CPU threads of the inference",
     "THRESH": "Threshold of the mask, probability",
     "MASKPEAK": "Probability that an island must reach",
     "MINBEAMS": "Smallest island, beam areas",

@@ -7,8 +7,10 @@ benchmark files already.
 
 import csv
 import statistics
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from radiounet.errors import ModelError
@@ -18,6 +20,9 @@ from radiounet.running.stages import Stage, are_done, stages_of
 from radiounet.running.status import duration
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import Config
+
+if TYPE_CHECKING:
+    from radiounet.running.snakemake_adapter import SnakemakeRun
 
 COSTS = CHECKOUT / "resources" / "costs.csv"
 ASSUMED_MB_PER_S = 20.0  # of one connection to the archive; never measured
@@ -85,11 +90,23 @@ class Plan:
     costs : dict of str to Cost
     field_px : int
         Side of a field's image.
+    connections : int
+        Downloads at once.
+    submitted : collection of str
+        Rules of downloads that are jobs of the cluster, too; others run beside Snakemake.
     """
 
-    def __init__(self, config: Config, graph: JobGraph, costs: dict[str, Cost], field_px: int):
+    def __init__(
+        self,
+        config: Config,
+        graph: JobGraph,
+        costs: dict[str, Cost],
+        field_px: int,
+        connections: int = CONNECTIONS,
+        submitted: Collection[str] = (),
+    ):
         self._config, self._graph, self._costs = config, graph, costs
-        self._field_px = field_px
+        self._field_px, self._connections, self._submitted = field_px, connections, submitted
         products = config.products
         # a list of regions may be left of an earlier run
         self._products = products_at(products.root) if config.select.merges_regions else products
@@ -197,22 +214,26 @@ class Plan:
         The work of all chains spread over the jobs (or over `cores` of this machine),
         or the downloads if those take longer, then one whole chain of the largest
         mosaic (with those that share its jobs), the catalogue and the report.
+        `overhead_s` is added to each job that is submitted; a download keeps its connection for so long.
         """
         chain = [planned for planned in self.stages if planned.stage.each != "survey"]
         fetch = [planned for planned in chain if planned.stage.fetches]
-        rest = [stage for stage in chain if stage not in fetch]
         ends = [stage for stage in self.stages if stage not in chain]
-        at_once = min(CONNECTIONS, jobs)
-        downloading = sum(stage.jobs * stage.seconds for stage in fetch) / at_once  # beside Snakemake
+        spent = [s.jobs * s.seconds + overhead_s * s.submissions * self._is_submitted(s) for s in fetch]
+        downloading = sum(spent) / min(self._connections, jobs)
         if cores:
-            working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in rest) / cores
+            working = sum(s.jobs * s.seconds * min(s.cores, cores) for s in chain if s not in fetch) / cores
         else:
-            working = sum(s.jobs * s.seconds + s.submissions * overhead_s for s in rest) / jobs
+            submitted = [s for s in chain if self._is_submitted(s)]
+            working = sum(s.jobs * s.seconds + s.submissions * overhead_s for s in submitted) / jobs
         # a job of a cluster that does several mosaics does them one after another
         together = {s.stage: 1 if cores else -(-s.jobs // max(s.submissions, 1)) for s in chain}
-        one = sum(s.longest * together[s.stage] + (overhead_s if s in rest else 0) for s in chain)
+        one = sum(s.longest * together[s.stage] + overhead_s * self._is_submitted(s) for s in chain)
         last = sum(stage.longest + overhead_s for stage in ends)
         return max(downloading, working, one) + last
+
+    def _is_submitted(self, planned: PlannedStage) -> bool:
+        return not planned.stage.fetches or planned.stage.rule in self._submitted
 
     def text(self, jobs: int, cores: int) -> str:
         """The plan as Markdown.
@@ -268,7 +289,7 @@ class Plan:
     def _time_lines(self, jobs: int, cores: int, overhead: float) -> list[str]:
         segment = next(planned for planned in self.stages if planned.stage.on_gpu)
         gpu = (segment.jobs * segment.seconds + segment.submissions * self._costs[SLURM].seconds) / 3600
-        submissions = sum(planned.submissions for planned in self.stages if not planned.stage.fetches)
+        submissions = sum(planned.submissions for planned in self.stages if self._is_submitted(planned))
         rate = (
             f"; downloads at {ASSUMED_MB_PER_S:.0f} MB/s a connection are assumed"
             if self._over_network()
@@ -278,11 +299,12 @@ class Plan:
             "| | wall time |",
             "|---|---|",
             f"| {cores} cores of this machine | {duration(self.wall_s(cores, cores=cores) / 3600)} |",
-            f"| Slurm, {jobs} jobs at once, {overhead:.0f} s more for each until its end is seen | "
-            f"{duration(self.wall_s(jobs, overhead) / 3600)} |",
+            f"| Slurm, {jobs} jobs and {self._connections} downloads at once, {overhead:.0f} s more for each "
+            f"job until its end is seen | {duration(self.wall_s(jobs, overhead) / 3600)} |",
             "",
-            f"Jobs of Slurm beside downloads: {submissions:,}; the {segment.jobs:,} of rule "
-            f"{segment.stage.rule} are submitted as {segment.submissions:,}, which load the model once each.",
+            f"Jobs of Slurm{'' if self._submitted else ' beside downloads'}: {submissions:,}; "
+            f"the {segment.jobs:,} of rule {segment.stage.rule} are submitted as {segment.submissions:,}, "
+            "which load the model once each.",
             "",
             f"GPU-hours on Slurm: at most {gpu:.1f}, as if a GPU were no faster than {segment.cores} cores "
             f"(none was measured). Waiting in the queue is not in the wall time{rate}.",
@@ -296,3 +318,11 @@ def seconds_of(path: str | Path) -> float:
     """Wall time of a job by its benchmark file, s."""
     with open(path, encoding="utf-8", newline="") as stream:
         return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+
+
+def options_of_run(run: "SnakemakeRun", config: Config) -> list[str]:
+    """Options that tell the plan what is done at once, and where: as profiles and the command line say."""
+    rules = [stage.rule for stage in stages_of(config) if stage.fetches and run.has_partition(stage.rule)]
+    given = {"--jobs": run.jobs_at_once, "--connections": run.connections}
+    numbers = [word for option, number in given.items() if number for word in (option, str(number))]
+    return [*numbers, *(["--submitted", *rules] if rules else [])]

@@ -22,7 +22,6 @@ from radiounet.running.freshness import Freshness
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.locks import is_held
 from radiounet.running.log import open_streams
-from radiounet.running.plan import JOBS
 from radiounet.running.rerun import Rerun
 from radiounet.running.run_notes import settings_of_run
 from radiounet.running.snakemake_adapter import SnakemakeRun
@@ -90,6 +89,7 @@ class Rules:
                 check_training(self.config, self.graph.models)
             settle_status(self.products, is_held(self.products.root) is not False)
             run.before_graph(self.freshness.check_notes)
+            run.warn_without_profile()
 
     @property
     def merged(self) -> dict[str, str]:
@@ -153,11 +153,6 @@ class Rules:
             shared_by = self.run.jobs_in(self._group_name(wildcards.mosaic))
             minutes = max(SEGMENT_MIN // most, EACH_MIN, math.ceil(LEAST_MIN / max(shared_by, 1)))
         return doubling(minutes)(wildcards, attempt)
-
-    @property
-    def planned_jobs(self) -> int:
-        """Jobs at once that the plan counts with: as the profile or the command line says."""
-        return self.run.jobs_at_once or JOBS
 
     def settings(self, *keys: str | tuple[str, ...]) -> Callable[[object], str]:
         """Settings that a stage is given, as a param: JSON of these keys of the configuration.

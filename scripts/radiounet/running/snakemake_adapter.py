@@ -96,6 +96,21 @@ class SnakemakeRun:
         return nodes
 
     @property
+    def connections(self) -> int | None:
+        """Downloads at once; None where neither a profile nor the command line limits them."""
+        limit: int | None = self._workflow.global_resources.get("connections").value
+        return limit
+
+    def warn_without_profile(self) -> None:
+        """Say that no profile of this workflow is in use; Snakemake does not find those of a module."""
+        if self.connections is None:
+            snakemake_logger().warning(
+                "nothing limits downloads (resource connections), so no profile of this workflow is in use, "
+                "and failed jobs may not be tried again: "
+                f"add --workflow-profile {self.folder}/profiles/default"
+            )
+
+    @property
     def prints_jobs(self) -> bool:
         """Whether the user asked to see every job."""
         asked = self._workflow.output_settings
@@ -244,6 +259,15 @@ def in_one_line() -> Iterator[None]:
             yield
     except RadioUNetError as error:
         raise CliException(str(error)) from None
+
+
+@contextmanager
+def in_one_line_while_parsing() -> Iterator[None]:
+    """The same while a Snakefile is read: there Snakemake adds a traceback to its own errors, too."""
+    try:
+        yield
+    except RadioUNetError as error:
+        sys.exit(f"Error: {error}")
 
 
 def is_output_folder(path: str | Path) -> bool:

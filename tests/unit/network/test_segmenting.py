@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from models import write_tiny_model
+from programs import start
 from radiounet.errors import OriginError
+from radiounet.network import devices
 from radiounet.network.inference import Predictor, open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import model_folder, read_card
@@ -54,6 +57,30 @@ def test_a_network_of_several_classes_as_well(tmp_path):
     for kind in ("probability", "mask"):
         ours, theirs = (tmp_path / f"{way.__name__}.{kind}.fits" for way in (in_memory, by_files))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_maps_say_how_many_threads_predicted_them(tmp_path, threads):
+    write_tiny_model(tmp_path / "model")
+    image, maps = write_image(tmp_path / "image.fits"), ("--probability", "p.fits", "--mask", "m.fits")
+    common = ("--settings", '{"segmentation": {"model": "model"}}')
+    count, about = ("--threads", threads), ("--mosaic", "one", "--image", image, *common)
+    by_files = ("tile", *about, "--out", "t.h5"), ("infer", "t.h5", *common, *count, "--out", "c.h5")
+    for programs in (
+        [("segment", *about, *count, *maps)],
+        [*by_files, ("stitch", *about, "--cores", "c.h5", *maps)],
+    ):
+        for words in programs:
+            done = start(*words, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        for name in ("p.fits", "m.fits"):
+            assert fits.getheader(tmp_path / name)["THREADS"] == threads
+
+
+def test_the_threads_of_a_gpu_are_not_told(monkeypatch):
+    assert devices.cpu_threads() >= 1
+    monkeypatch.setattr(devices, "gpus", lambda: ["a GPU"])
+    assert devices.cpu_threads() is None
 
 
 def test_another_threshold_than_that_of_the_calibration_is_told(tmp_path, caplog):

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def write_lists(folder):
     (folder / "clusters.csv").write_text("name,ra,dec,z,M500\nAB,150.95,0,0.06,3\n")
 
 
-def make(tmp_path, source="fields", url="file:///data/{field}/{file}", **more):
+def make(tmp_path, source="fields", url="file:///data/{field}/{file}", downloads=(), **more):
     write_lists(tmp_path)
     archive = {"dr2": {"field": url, "mosaic": url.replace("{field}", "{mosaic}")}}
     config = load_config(
@@ -62,7 +63,7 @@ def make(tmp_path, source="fields", url="file:///data/{field}/{file}", **more):
             **more,
         }
     )
-    return Plan(config, JobGraph(config, tmp_path), COSTS, field_px=1000)
+    return Plan(config, JobGraph(config, tmp_path), COSTS, 1000, *downloads)
 
 
 def stage(plan, rule):
@@ -139,6 +140,24 @@ def test_wall_time_is_that_of_the_narrowest_place(tmp_path):
     assert plan.wall_s(1000, overhead_s=8) == pytest.approx(chain + 20 + 4 * 8 + last + 2 * 8)
     # on two cores: inference and mosaics take both, the rest go side by side
     assert plan.wall_s(2, cores=2) == pytest.approx(max((7 * 2 + 40 * 2 + 2 + 10) / 2, chain) + last)
+
+
+@pytest.mark.parametrize(("source", "others"), [("fields", 9), ("published", 7)])
+@pytest.mark.parametrize("connections", [2, 8])
+def test_downloads_that_a_cluster_runs_are_jobs_like_others(tmp_path, source, others, connections):
+    """Each keeps its connection until its end is seen; beside Snakemake that is at once."""
+    rule = {"fields": "fetch_field", "published": "fetch_mosaic"}[source]
+    ways = ([rule], 8, f": {others + 1000:,};"), ([], 0, f" beside downloads: {others};")
+    for submitted, overhead, said in ways:
+        plan = make(tmp_path, source, downloads=(connections, submitted))
+        first = plan.stages[0] = replace(plan.stages[0], seconds=2.0, jobs=1000, submissions=1000)
+        assert first.stage.rule == rule
+        last = 2 + 3 + 60 + 2 * 8
+        assert plan.wall_s(200, overhead_s=8) == pytest.approx(1000 * (2 + overhead) / connections + last)
+        assert plan.wall_s(1, overhead_s=8) >= 1000 * (2 + overhead)
+        text = plan.text(200, 2)
+        assert f"Jobs of Slurm{said}" in text
+        assert f"| Slurm, 200 jobs and {connections} downloads at once, 28 s more" in text
 
 
 def test_a_remote_archive_takes_longer_by_the_assumed_rate(tmp_path):

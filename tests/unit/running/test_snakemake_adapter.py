@@ -17,9 +17,14 @@ import json
 import sys
 from pathlib import Path
 from radiounet.errors import ConfigError
-from radiounet.running.snakemake_adapter import SnakemakeRun
+from radiounet.running.snakemake_adapter import SnakemakeRun, in_one_line_while_parsing
 
-RUN = SnakemakeRun(workflow)
+with in_one_line_while_parsing():
+    RUN = SnakemakeRun(workflow)
+    if config.get("parsed"):
+        raise ConfigError("nothing is there: write it")
+    if config.get("mistaken"):
+        raise ValueError("a mistake of this program")
 
 def look():
     Path("looked.txt").touch()
@@ -168,6 +173,11 @@ def test_what_is_found_when_jobs_begin_or_end_is_told_in_one_line(tmp_path, hook
     text = snakemake("--cores", "1", target, cwd=tmp_path, status=1)
     assert "\nError: full: make room\n" in text
     assert "in line" not in text.split("full: make room")[1]
+
+
+def test_what_is_found_while_a_snakefile_is_read_ends_the_run_in_one_line(run):
+    assert run("--config", "parsed=1", status=1).splitlines()[-1] == "Error: nothing is there: write it"
+    assert 'File "' in run("--config", "mistaken=1", status=1)
 
 
 def test_at_its_end_a_run_knows_the_records_of_all_its_jobs(run, tmp_path):
