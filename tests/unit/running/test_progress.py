@@ -2,7 +2,6 @@ import inspect
 import io
 import json
 import logging
-import os
 import pickle
 import re
 from dataclasses import replace
@@ -17,11 +16,9 @@ from radiounet.errors import BadDataError
 from radiounet.images.products import Products, comparison_files
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.writing import write_json
-from radiounet.measuring.catalogue_files import write_catalogue
-from radiounet.measuring.columns import make_table
 from radiounet.running.progress import Progress, last_words
 from radiounet.running.snakemake_adapter import PlannedJob
-from radiounet.running.status import duration, settle_status, summary
+from radiounet.running.status import settle_status
 from stages import reject_mosaic, write_image
 
 SITE = ROOT / "scripts" / "radiounet" / "publishing" / "pages"
@@ -258,28 +255,6 @@ def test_a_damaged_product_and_one_that_is_gone_stop_no_run(products):
     assert one_job(products, "find_islands", needed=False).status("running").rejected == []
 
 
-@pytest.mark.parametrize(
-    ("age_s", "rejected", "said"),
-    [
-        (-5, 0, "Nothing was rejected. Report: {report}"),
-        (5, 0, "Nothing was rejected: see {table}"),
-        (None, 0, "Nothing was rejected: see {table}"),
-        (-5, 2, "2 rejected (in mosaic, segment): see {table}. Report: {report}"),
-        (5, 2, "2 rejected (in mosaic, segment): see {table}"),
-    ],
-)
-def test_the_last_line_names_the_report_only_if_it_is_of_these_catalogues(products, age_s, rejected, said):
-    """As after a run that merges the catalogues to publish them."""
-    rows = [vars(Rejection("a", stage, "f", "r")) for stage in ("segment", "mosaic")][:rejected]
-    table, report = (Path(path) for path in (products.catalogue("rejected", "csv"), products.report()))
-    write_catalogue(make_table("rejected", rows, {}), table)
-    if age_s is not None:
-        report.write_text("")
-        date = table.stat().st_mtime - age_s
-        os.utime(report, (date, date))
-    assert summary(products) == (rejected, said.format(table=table, report=report))
-
-
 def test_time_left_is_work_left_at_the_speed_so_far(tell, progress, monkeypatch):
     now = progress._began
     monkeypatch.setattr("radiounet.running.progress.time.time", lambda: now)
@@ -361,37 +336,6 @@ def test_a_killed_run_works_on_nothing(events, products):
     progress.end("failed")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'{"state": "running", "release": "\xff"}',
-        b'{"state": "running", ',
-        b'["state", {"state": "running"}]',
-        b'{"state": "running"}',
-        b"\xff\xfe",
-    ],
-)
-def test_a_damaged_status_file_stops_no_command(products, caplog, content):
-    path = Path(products.status_file())
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    settle_status(products, is_held=False)
-    assert f"{path}: how the last run ended cannot be told" in caplog.text
-    assert path.read_bytes() == content
-
-
-def test_a_status_file_that_cannot_be_read_stops_no_command(products, caplog, monkeypatch):
-    Path(products.status_file()).parent.mkdir(parents=True)
-    Path(products.status_file()).touch()
-
-    def refuse(path, **options):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    settle_status(products, is_held=False)
-    assert "Permission denied" in caplog.text
-
-
 def test_the_page_leads_to_the_results_site_where_there_is_one(products):
     progress = follow(products, JOBS).start(logging.Logger("snakemake"))
     progress.end("finished")
@@ -434,14 +378,6 @@ def test_words_on_single_jobs_stay_off_the_terminal_and_in_the_log_file(products
     file.close()
     assert terminal.getvalue() == "Error in rule tile\nComplete log\n"
     assert log.read_text() == "rule tile: ...\nError in rule tile\nComplete log\n"
-
-
-@pytest.mark.parametrize(
-    ("hours", "text"),
-    [(0.001, "1 min"), (0.5, "30 min"), (1.999, "2 h 00 min"), (47, "47 h 00 min"), (60, "2.5 d")],
-)
-def test_durations(hours, text):
-    assert duration(hours) == text
 
 
 def test_last_words_are_those_of_slurm_where_it_killed_the_job(tmp_path):
