@@ -46,7 +46,7 @@ def test_ratios_beyond_the_border_are_arrows(method):
 
 
 def test_bars_end_at_the_16th_and_the_84th_percentile(method):
-    """By hand: of five values, they lie 0.64 of the way to the second, and 0.36 of that to the last."""
+    """By hand: of five values, 0.64 of the way from the first to the second, and 0.36 of the last."""
     true = [2e-3 * (1 + 0.01 * n) for n in range(5)]
     ratio = [1.0, 2.0, 4.0, 6.0, 16.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     method["flux"] |= {"count": 10, "true_jy": [*true, *(10 * one for one in true)], "ratio": ratio}
