@@ -275,6 +275,19 @@ def test_a_field_of_another_simulator(tmp_path):
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 
+@pytest.mark.parametrize(("texts", "said"), [(["1", "false"], None), (["True", "maybe"], "maybe")])
+def test_hosts_of_a_field_may_be_told_in_texts(tmp_path, texts, said):
+    write_field(tmp_path / "field")
+    rows = Table.read(tmp_path / "field" / "clusters.ecsv")
+    rows["has_diffuse"] = texts
+    rows.write(tmp_path / "field" / "clusters.ecsv", overwrite=True)
+    if said:
+        with pytest.raises(BadDataError, match=f"clusters.ecsv.*{said}"):
+            read_scene(str(tmp_path / "field"), 0.25)
+    else:
+        assert read_scene(str(tmp_path / "field"), 0.25).clusters["diffuse"].tolist() == [True, False]
+
+
 def change_truth(folder, change):
     with fits.open(folder / "truth.fits.fz") as hdus:
         planes = {hdu.name: hdu.data.copy() for hdu in hdus[1:]}
