@@ -98,6 +98,11 @@ def test_what_is_no_area_is_refused(tmp_path, text, said):
         (np.zeros((2, N_PX, N_PX)), ShapeMismatchError, "one plane"),
         (np.full((N_PX, N_PX), 0.5), BadDataError, "holds 0.5"),
         (np.full((N_PX, N_PX), -1.0), BadDataError, "holds -1"),
+        (np.pad([[np.inf]], (0, N_PX - 1)), BadDataError, "holds inf; a label is 0, 1, 2"),
+        (np.pad([[-np.inf]], (0, N_PX - 1)), BadDataError, "holds -inf"),
+        (np.pad([[1e300]], (0, N_PX - 1)), BadDataError, "holds inf"),
+        (np.full((N_PX, N_PX), 2**24 + 1), BadDataError, "holds 16777216; a label is .* 16777215"),
+        (np.full((N_PX, N_PX), 2**40), BadDataError, r"holds 1\.09951163e\+12"),
         (np.full((N_PX, N_PX), 1.0000001), BadDataError, r"holds 1\.0000001"),
     ],
 )
