@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
 
+_BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, surrogates, line and paragraph ends
 NON_CHARACTERS = "\ufffe\uffff"
@@ -84,6 +85,20 @@ def outside_text(value: float, low: float, high: float, digits: int = 6) -> str:
     """Text of a number outside a range in so many digits, `digits` or more, that they are outside, too."""
     texts = (f"{value:.{count}g}" for count in range(digits, 18))
     return next(text for text in texts if not low <= float(text) <= high)
+
+
+def parse_boolean(text: str) -> bool:
+    """Truth value of a cell of a text table: true or false, T or F, 1 or 0, in any case.
+
+    Raises
+    ------
+    ValueError
+        Any other text.
+    """
+    value = _BOOLEANS.get(text.strip().lower())
+    if value is None:
+        raise ValueError(f"{text[:40]!r} is neither true nor false")
+    return value
 
 
 def html_text(text: object) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 import numpy as np
 from scipy import ndimage
 
+from radiounet.errors import ConfigError
 from radiounet.images.gaussian import beam_area_px
 from radiounet.images.progress_bar import with_bar
 from radiounet.learning.learning_curve import require_unseen
@@ -43,6 +44,8 @@ DICE_SHARE = 0.95
 """Part of the highest Dice that a mask must have, however many objects it finds."""
 
 FAINT_SNR = 0.1
+MOST_MASKED = 0.5
+"""Part of an image of which a mask without emission says that the method tells nothing apart."""
 FEW_FALSE_PER_DEG2 = 1.0
 """False islands at which methods are compared, whatever masks their thresholds make."""
 
@@ -84,6 +87,14 @@ class _MaskCounts:
             np.add.at(self._false[row], column, false_labels(labels, scene.mask, scene.known)[1:])
         self._true += int(scene.mask.sum())
         self._area_deg2 += scene.area_deg2
+
+    def require_truth(self) -> None:
+        """Raise `ConfigError` where no image holds diffuse emission."""
+        if not self._true:
+            raise ConfigError(
+                "no calibration image holds a pixel of diffuse emission, so no threshold can be settled: "
+                "give images in which some is labelled"
+            )
 
     def choices(self, max_false_per_deg2: float) -> list[tuple[float, float, float]]:
         """Threshold, peak and Dice: for each threshold the lowest peak with few false islands.
@@ -131,7 +142,8 @@ def calibrate(
     Each threshold gets the lowest peak that leaves at most `max_false_per_deg2`
     false islands; of these masks, those whose Dice is at least `DICE_SHARE` of the
     highest, the one that finds most objects is taken. Where no mask leaves so few, the
-    one of highest Dice.
+    one of highest Dice. Where no mask holds a pixel of the emission, a warning says so; the
+    threshold is then the method's own, and the peak None.
 
     Parameters
     ----------
@@ -146,6 +158,11 @@ def calibrate(
         Threshold and peak, where these are settled already.
     grid : ImageGrid
         See `read_scene`.
+
+    Raises
+    ------
+    ConfigError
+        No image holds diffuse emission to settle the mask on.
     """
     counts, scores = _MaskCounts(), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
@@ -200,15 +217,22 @@ def _best_mask(
     max_false_per_deg2: float,
     grid: ImageGrid,
 ) -> tuple[float, float | None]:
+    counts.require_truth()
     choices = counts.choices(max_false_per_deg2)
+    if not choices:
+        logger.warning(
+            "%s: no mask holds a pixel of the diffuse emission in the calibration images: its threshold and "
+            "peak are not settled, and its mask begins at %g",
+            method.name,
+            method.threshold,
+        )
+        return method.threshold, None
     found = np.zeros(len(choices))
     for path, score in zip(paths, scores, strict=True):
         scene = read_scene(path, truth_snr, grid)
         for index, (threshold, peak, _) in enumerate(choices):
             results = _objects(_mask(score, scene, threshold, peak), scene)
             found[index] += sum(one.found for one in results)
-    if not choices:
-        return method.threshold, None
     dice = np.array([one[2] for one in choices])
     # a mask of everything finds all and has next to no Dice
     good = dice >= DICE_SHARE * dice.max()
@@ -310,13 +334,15 @@ def evaluate(
     causes: Counter[str] = Counter()
     scan = Scan(beam_area_px(grid.beam_arcsec, grid.pixel_arcsec))
     labelled: Counter[str] = Counter()
-    results, area, masks = [], 0.0, np.zeros(3)
+    results, area, masks, filled = [], 0.0, np.zeros(3), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, truth_snr, grid)
         score = _score(method, scene)
         predicted = _mask(score, scene, calibration.threshold, calibration.peak)
         counts.add(np.where(scene.known, score, np.nan), scene.mask)
         masks += [(predicted & scene.mask).sum(), (predicted & scene.known).sum(), scene.mask.sum()]
+        if (predicted & scene.known & ~scene.mask).sum() > MOST_MASKED * scene.known.sum():
+            filled.append(path)
         objects = _objects(predicted, scene)
         results += objects
         scan.add(score, _truth(scene, objects), grid.pixel_arcsec)
@@ -326,6 +352,12 @@ def evaluate(
         cases.add(scene, score, predicted, truth_snr)
         area += scene.area_deg2
         logger.info("%s: evaluated image %s", method.name, path)
+    if filled:
+        logger.warning(
+            "%s: the mask fills more than half of %d of %d images, such as %s, where no emission is: its "
+            "objects found and false islands say nothing",
+            *(method.name, len(filled), len(paths), filled[0]),
+        )
     hit, predicted_px, true_px = masks
     dice = divide(2 * hit, predicted_px + true_px) if true_px else np.nan
     return plain(

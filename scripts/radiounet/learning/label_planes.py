@@ -33,6 +33,8 @@ WORDS = re.compile(r"\{[^}\n]*\}|(?<==)(?:\"[^\"\n]*\"|'[^'\n]*')")
 JOINED = re.compile(r"\|\|[ \t]*(?=[+-]?[ \t]*[a-z]+[ \t]*[(\d])", re.I)
 """Between two shapes on one line, of which the library reads only the first."""
 MOST_NAMED = 10
+LARGEST = 2**24 - 1
+"""Largest label: from the next one on, float32 takes two for one."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,12 @@ def read_labels(path: str | Path, image: Plane) -> Labels:
     require_same_pixels(image, stored, "its image")
     labels = stored.window()
     labels[labels == NO_DATA] = np.nan
-    strange = labels[np.isfinite(labels) & ((labels != np.rint(labels)) | (labels < 0))]
+    in_range = (labels >= 0) & (labels <= LARGEST)
+    strange = labels[~np.isnan(labels) & ~(in_range & (labels == np.rint(labels)))]
     if strange.size:
-        raise BadDataError(f"{path} holds {strange[0]}; a label is 0, 1, 2, ... or {NO_DATA} (unknown)")
+        raise BadDataError(
+            f"{path} holds {strange[0]:.9g}; a label is 0, 1, 2, ... {LARGEST} or {NO_DATA} (unknown)"
+        )
     if not (labels == 0).any():
         say_once(f"{path} has no pixel of 0: it says nowhere that there is no diffuse emission")
     present = np.unique(labels[labels > 0]).astype(int).tolist()

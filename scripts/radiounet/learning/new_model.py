@@ -25,6 +25,7 @@ from radiounet.settings.yaml_file import read_yaml
 logger = logging.getLogger(__name__)
 
 MODEL_CONFIGS = CHECKOUT / "config" / "models"
+NOT_SETTLED = "threshold and peak: no mask holds a pixel of the emission in the calibration images"
 
 
 def write_model(
@@ -59,6 +60,8 @@ def write_model(
 
     Raises
     ------
+    ConfigError
+        As `radiounet.learning.evaluation.calibrate`.
     ModelError
         Weights that cannot be read, or that were trained on held-out images.
     """
@@ -95,6 +98,7 @@ def write_model(
             **read_about(curve),
             "options": options.model_dump(mode="json"),
             "calibration": origin_of(calibration),
+            **({} if found.peak else {"not_settled": NOT_SETTLED}),
             "held_out": origin_of(held_out),
             "parameters": model.count_params(),
             "date": datetime.now(UTC).date().isoformat(),

@@ -195,7 +195,7 @@ def _labelled(image_path: str, labels: Numbers, grid: ImageGrid) -> Pair:
     check_grid(plane, *grid, image_path)
     label = labels.window()
     label[label == NO_DATA] = np.nan
-    strange = np.setdiff1d(label[np.isfinite(label)], (0, 1))
+    strange = np.setdiff1d(label[~np.isnan(label)], (0, 1))
     if strange.size:
         raise BadDataError(f"{labels.path} holds {strange[0]}; a label is 0, 1 or {NO_DATA} (no data)")
     level = np.float32(0.5)

@@ -1,6 +1,6 @@
 """Probabilities of a catalogue brought to what labels of people say (Platt 1999)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import astropy.units as u
@@ -10,6 +10,8 @@ from astropy.table import Table
 from scipy import special
 
 from radiounet.errors import ConfigError
+from radiounet.images.tables import MISSING
+from radiounet.images.words import parse_boolean
 from radiounet.measuring.columns import COLUMNS, Column
 from radiounet.measuring.label_scores import SEED
 from radiounet.network.cluster_probability import SMALLEST
@@ -100,6 +102,11 @@ def recalibrated_catalogue(table: Table, fit: Recalibration, meta: Mapping[str, 
     fit : Recalibration
     meta : mapping
         Provenance.
+
+    Raises
+    ------
+    ConfigError
+        A cell of a text table is not of its column's type.
     """
     copy = Table(meta=dict(meta))
     for name in table.colnames:
@@ -117,15 +124,38 @@ def recalibrated_catalogue(table: Table, fit: Recalibration, meta: Mapping[str, 
 
 
 def _values(column: TableColumn, kind: type) -> np.ndarray:
-    """Values of a column, those of text tables with their own type again."""
+    """Values of a column, those of text tables with their own type again, masked where there is none."""
     if column.dtype.kind not in TEXT:
         return column
-    if kind is float:
-        return column_numbers(column, u.dimensionless_unscaled, None)[0]
-    if kind is int:
-        return column_numbers(column, u.dimensionless_unscaled, None)[0].astype(int)
     texts = column_texts(column)
-    return np.array([one == "True" for one in texts] if kind is bool else texts)
+    if kind is str:
+        return np.array(texts)
+    if kind is bool:
+        values, wrong = _flags(texts)
+    else:
+        values, wrong = column_numbers(column, u.dimensionless_unscaled, None)
+    if kind is int:
+        known = ~np.isnan(values)
+        odd = known & ~(np.isfinite(values) & (values == np.rint(values)))
+        wrong |= {row: texts[row] for row in np.flatnonzero(odd).tolist()}
+        values = np.ma.array(np.where(known & ~odd, values, 0).astype(int), mask=~known)
+    if wrong:
+        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        row, text = next(iter(wrong.items()))
+        raise ConfigError(f"the catalogue has {text!r} in row {row + 1} of {column.name}, not {kinds[kind]}")
+    return values if np.ma.is_masked(values) else np.ma.getdata(values)
+
+
+def _flags(texts: Sequence[str]) -> tuple[np.ma.MaskedArray, dict[int, str]]:
+    """Flags, masked where missing, and the texts that are none, by row."""
+    known = [text.lower() not in MISSING for text in texts]
+    values, wrong = np.ma.array(np.zeros(len(texts), bool), mask=~np.array(known, bool)), {}
+    for row in np.flatnonzero(known).tolist():
+        try:
+            values[row] = parse_boolean(texts[row])
+        except ValueError:
+            wrong[row] = texts[row][:40]
+    return values, wrong
 
 
 def _describe(values: TableColumn, column: Column) -> None:

@@ -98,7 +98,7 @@ def run_evaluation(
     ------
     ConfigError, ModelError
         `curve` is no learning curve, or `weights` are not those of its training; an image is
-        held out and settles thresholds, too.
+        held out and settles thresholds, too; no image that settles them holds diffuse emission.
     """
     options = trained_options(curve, options)
     _require_name_of_weights(weights)

@@ -20,10 +20,12 @@ from radiounet.images.noise import local_rms
 from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import fits_header, naming, reading
 from radiounet.images.resampling import to_model_grid
+from radiounet.images.words import parse_boolean
 from radiounet.learning.label_planes import DS9, move_labels, named, read_labels, say_once
 from radiounet.learning.pairs import UNKNOWN, read_pair
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
+from radiounet.survey.cluster_columns import column_texts
 from radiounet.survey.cluster_tables import log_notes, read_clusters
 
 FIELD_FILES = ("image.fits", "truth.fits.fz", "objects.ecsv", "clusters.ecsv")
@@ -305,8 +307,9 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
         _require_numbers(clusters_path, listed, ("x", "y", "R500"))
         if not (np.asarray(listed["R500"]) > 0).all():
             raise BadDataError(f"{clusters_path}: R500 must be above 0 in every row")
-        columns = {"y_px": "y", "x_px": "x", "r500_arcmin": "R500", "diffuse": "has_diffuse"}
+        columns = {"y_px": "y", "x_px": "x", "r500_arcmin": "R500"}
         clusters = Table({name: np.array(listed[old]) for name, old in columns.items()})
+        clusters["diffuse"] = [parse_boolean(text) for text in column_texts(listed["has_diffuse"])]
         places = zip(listed["ra"], listed["dec"], strict=True)
         options = MeasureOptions()
         clusters["galactic"] = np.array([_at_low_latitude(*place, options) for place in places], bool)

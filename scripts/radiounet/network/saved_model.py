@@ -12,6 +12,7 @@ import warnings
 import zipfile
 import zlib
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 
 import keras
@@ -40,6 +41,17 @@ MOST_BYTES = 2_000_000_000
 WANTED = ("saved_model.pb", "keras_metadata.pb", "fingerprint.pb")
 INDEX = "variables/variables.index"
 KEY = "layer_with_weights-{number}/{name}/.ATTRIBUTES/VARIABLE_VALUE"
+EXPORTED = "variables/{number}/.ATTRIBUTES/VARIABLE_VALUE"
+"""Key of a variable of Keras 3, whose `export` numbers those of a model in their order."""
+NEEDED = (
+    "a SavedModel is needed, as a folder or a zip of it: Keras 2 writes one with model.save(FOLDER), Keras 3 "
+    "with model.export(FOLDER)"
+)
+HDF5, LEVEL_DB = b"\x89HDF\r\n\x1a\n", b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+"""How an HDF5 file begins, and how the index of a TensorFlow checkpoint ends."""
+PART_OF_CHECKPOINT = re.compile(r"\.data-\d+-of-\d+$")
+OF_KERAS_FILE = {"config.json", "metadata.json", "model.weights.h5"}
+"""Files in a ``.keras`` file, which is a zip."""
 
 
 def fetch_model(name: str, model: PublishedModel, download: DownloadOptions, out: str | Path) -> None:
@@ -58,12 +70,16 @@ def fetch_model(name: str, model: PublishedModel, download: DownloadOptions, out
     ------
     ConfigError
         A checksum is given for a folder, or the name cannot be that of a model.
+    ModelError
+        The URL is the prefix of a checkpoint; see also `import_saved_model`.
     """
     if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
         raise ConfigError(f"{name!r} cannot be the name of a model")
     is_folder = Path(model.url).is_dir()
     if is_folder and model.checksum:
         raise ConfigError("a folder has no checksum: give the zip")
+    if not is_folder and Path(f"{model.url}.index").is_file():
+        raise ModelError(f"{public_text(model.url)} is the prefix of a TensorFlow checkpoint: {NEEDED}")
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(model.url) if is_folder else Path(scratch) / "model.zip"
         if not is_folder:
@@ -178,11 +194,15 @@ def unpack(archive: Path, folder: Path, shown: str) -> Path:
     Raises
     ------
     ModelError
-        Not a zip, damaged, too large, or with a path that leaves the folder or a link.
+        Not a zip, of another format, damaged, too large, or with a path that leaves the folder or a link.
     """
+    if other := _other_format(archive, shown):
+        raise ModelError(f"{shown} is {other}: {NEEDED}")
     try:
         with zipfile.ZipFile(archive) as pack:
             entries = pack.infolist()
+            if {one.filename for one in entries} >= OF_KERAS_FILE:
+                raise ModelError(f"{shown} is a .keras file: {NEEDED}")
             size = sum(one.file_size for one in entries)
             if len(entries) > MOST_FILES or size > MOST_BYTES:
                 raise ModelError(
@@ -200,6 +220,21 @@ def unpack(archive: Path, folder: Path, shown: str) -> Path:
     except BAD_ZIP as error:
         raise ModelError(f"{shown} is not a whole zip: {error}") from error
     return folder
+
+
+def _other_format(path: Path, shown: str) -> str:
+    """Format of a file in which Keras and TensorFlow write models, too; empty for all others."""
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as stream:
+        start = stream.read(len(HDF5))
+        stream.seek(max(path.stat().st_size - len(LEVEL_DB), 0))
+        end = stream.read()
+    if start == HDF5:
+        return "an HDF5 file, as Keras writes .h5 and .weights.h5"
+    if end == LEVEL_DB or PART_OF_CHECKPOINT.search(shown):
+        return "a part of a TensorFlow checkpoint"
+    return ""
 
 
 def _wanted(path: PurePosixPath) -> bool:
@@ -225,13 +260,18 @@ def _root_of(tree: Path, shown: str) -> Path:
     if len(found) != 1:
         what = ", ".join(str(one.relative_to(tree)) for one in found)
         raise ModelError(
-            f"{shown} holds {len(found)} SavedModels ({what})" if found else f"{shown} holds no {INDEX}"
+            f"{shown} holds {len(found)} SavedModels ({what})"
+            if found
+            else f"{shown} holds no {INDEX}: {NEEDED}"
         )
     return found[0]
 
 
 def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
     """Variables of a SavedModel by their checkpoint key, those of the optimizer left out.
+
+    Of an export of Keras 3, those of random generators and of scalar metrics are left out, too, and the
+    others numbered without gaps.
 
     Parameters
     ----------
@@ -250,7 +290,12 @@ def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
     prefix = str(root / INDEX).removesuffix(".index")
     try:
         reader = tf.train.load_checkpoint(prefix)
-        keys = [key for key in reader.get_variable_to_shape_map() if key.startswith("layer_with_weights-")]
+        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        exported = takewhile(shapes.__contains__, (EXPORTED.format(number=number) for number in count()))
+        kept = [key for key in exported if shapes[key] and types[key].is_floating]
+        if kept:
+            return {EXPORTED.format(number=n): reader.get_tensor(key) for n, key in enumerate(kept)}
+        keys = [key for key in shapes if key.startswith("layer_with_weights-")]
         return {key: reader.get_tensor(key) for key in keys if "/.OPTIMIZER_SLOT/" not in key}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         why = str(error).replace(str(root), shown)
@@ -260,7 +305,8 @@ def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
 def fill(model: keras.Model, variables: dict[str, np.ndarray], shown: str) -> None:
     """Give a network the variables of a checkpoint, by key and shape.
 
-    The n-th layer with weights is ``layer_with_weights-n``.
+    The n-th layer with weights is ``layer_with_weights-n``; in an export of Keras 3 the n-th of all
+    weights is ``variables/n``.
 
     Parameters
     ----------
@@ -274,12 +320,15 @@ def fill(model: keras.Model, variables: dict[str, np.ndarray], shown: str) -> No
     ModelError
         A variable is missing, left over, not finite, or of another shape.
     """
-    layers = [layer for layer in model.layers if layer.weights]
-    wanted = {
-        KEY.format(number=number, name=one.name): one
-        for number, layer in enumerate(layers)
-        for one in layer.weights
-    }
+    if EXPORTED.format(number=0) in variables:
+        wanted = {EXPORTED.format(number=number): one for number, one in enumerate(model.weights)}
+    else:
+        layers = [layer for layer in model.layers if layer.weights]
+        wanted = {
+            KEY.format(number=number, name=one.name): one
+            for number, layer in enumerate(layers)
+            for one in layer.weights
+        }
     missing, more = sorted(wanted.keys() - variables.keys()), sorted(variables.keys() - wanted.keys())
     if missing or more:
         kinds = ("missing", missing), ("left over", more)

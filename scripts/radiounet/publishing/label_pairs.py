@@ -37,11 +37,12 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
     A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one.
-    Where no island is inside R500 of a labelled cluster, there is no diffuse emission, but for the wings of
-    islands that are diffuse or have no label. A label of diffuse emission of a cluster without an island of
-    its own does not say where that is: inside R500 only islands that other labels decide are known. All else
-    is not known, and does not count in a training; nor do islands that one label calls diffuse and another
-    not.
+    That of an island counts more than that of its cluster. Where no island is inside R500 of a labelled
+    cluster, there is no diffuse emission, but for the wings of islands that are diffuse or have no label. A
+    label of diffuse emission of a cluster without an island of its own, or whose islands all have other
+    labels of their own, does not say where that is: inside R500 only islands that other labels decide are
+    known. All else is not known, and does not count in a training; nor do islands that one label calls
+    diffuse and another one of the same kind not.
 
     Parameters
     ----------
@@ -166,34 +167,44 @@ def _seen(images: Sequence[CatalogueObject], row: Mapping[str, object]) -> Catal
 
 
 @dataclass(frozen=True)
+class _Host:
+    """A cluster that is labelled as diffuse: part of the mosaic, R500 and own islands there, ``[y, x]``."""
+
+    name: str
+    part: Part
+    inside: np.ndarray
+    own: np.ndarray
+
+
+@dataclass(frozen=True)
 class Known:
-    """What the labels of all candidates say of a mosaic; planes of bool, ``[y, x]``.
+    """What the labels of all candidates say of a mosaic; planes of bool.
 
     Attributes
     ----------
-    diffuse, other : ndarray
-        Islands of candidates that are diffuse emission, and of those that are not.
-    empty : ndarray
+    by_island, by_cluster : ndarray, ``[diffuse, y, x]``
+        Islands that are no diffuse emission, and those that are, by labels of islands and of clusters.
+    empty : ndarray, ``[y, x]``
         Where cut-outs of clusters show no island.
-    hidden : ndarray
-        R500 of clusters with diffuse emission that no island shows.
-    seen : ndarray
+    seen : ndarray, ``[y, x]``
         All islands of the cut-outs of candidates.
     parts : list of (slice, slice)
         These cut-outs.
+    hosts : list of _Host
+        Clusters with diffuse emission.
     """
 
-    diffuse: np.ndarray
-    other: np.ndarray
+    by_island: np.ndarray
+    by_cluster: np.ndarray
     empty: np.ndarray
-    hidden: np.ndarray
     seen: np.ndarray
     parts: list[Part] = field(default_factory=list)
+    hosts: list[_Host] = field(default_factory=list)
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> "Known":
         """Nothing yet."""
-        return cls(*np.zeros((5, *shape), bool))
+        return cls(*np.zeros((2, 2, *shape), bool), *np.zeros((2, *shape), bool))
 
     def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
@@ -206,36 +217,55 @@ class Known:
         if source.kind == "cluster":
             distance_arcmin = _distance_px(cutout, source.place) * cutout.residual.pixel_arcsec / 60
             inside = distance_arcmin <= float(source.row["r500_arcmin"])
-            if diffuse and not cutout.own.any():
-                self.hidden[part] |= inside
-                logger.warning(
-                    "%s is labelled as diffuse, but has no island of its own: what no other label decides "
-                    "inside its R500 is not known",
-                    one_line(source.row["name"]),
-                )
-            else:
-                self.empty[part] |= inside & (cutout.islands == 0)
-        (self.diffuse if diffuse else self.other)[part] |= cutout.own
+            self.empty[part] |= inside & (cutout.islands == 0)
+            if diffuse:
+                self.hosts.append(_Host(one_line(source.row["name"]), part, inside, cutout.own))
+        said = self.by_cluster if source.kind == "cluster" else self.by_island
+        said[int(diffuse)][part] |= cutout.own
         self.seen[part] |= cutout.islands > 0
         self.parts.append(part)
 
     @property
+    def decided(self) -> tuple[np.ndarray, np.ndarray]:
+        """Islands that are no diffuse emission, and those that are, ``[y, x]``: in both where labels differ.
+
+        The label of an island counts more than that of its cluster.
+        """
+        (not_island, island), (not_cluster, cluster) = self.by_island, self.by_cluster
+        return not_island | (not_cluster & ~island), island | (cluster & ~not_island)
+
+    @property
     def contradicted(self) -> int:
-        """Pixels that are diffuse by one label and not by another."""
-        return int(np.count_nonzero(self.diffuse & self.other))
+        """Pixels that are diffuse by one label and not by another that counts as much."""
+        return int(np.count_nonzero(np.logical_and(*self.decided)))
 
     def labels(self, beam_px: float) -> np.ndarray:
         """Return 0, 1 and, where nothing is known, 255, ``[y, x]`` uint8."""
-        labels = np.full(self.diffuse.shape, NO_DATA, np.uint8)
-        labels[self.empty & ~self.hidden] = 0
+        other, diffuse = self.decided
+        labels = np.full(diffuse.shape, NO_DATA, np.uint8)
+        labels[self.empty & ~self._hidden()] = 0
         reach = disk(round(WING_BEAMS * beam_px))
         for part in self.parts:  # an island without a label may be diffuse
-            faint = ndimage.binary_dilation((self.diffuse | (self.seen & ~self.other))[part], reach)
+            faint = ndimage.binary_dilation((diffuse | (self.seen & ~other))[part], reach)
             labels[part][faint] = NO_DATA
-        labels[self.other] = 0
-        labels[self.diffuse] = 1
-        labels[self.diffuse & self.other] = NO_DATA
+        labels[other] = 0
+        labels[diffuse] = 1
+        labels[diffuse & other] = NO_DATA
         return labels
+
+    def _hidden(self) -> np.ndarray:
+        """R500 of clusters with diffuse emission that no island shows, ``[y, x]``."""
+        hidden = np.zeros(self.empty.shape, bool)
+        for one in self.hosts:
+            if (one.own & ~self.by_island[0][one.part]).any():
+                continue
+            hidden[one.part] |= one.inside
+            logger.warning(
+                "%s is labelled as diffuse, but %s: what no other label decides inside its R500 is not known",
+                one.name,
+                "the labels of its islands say otherwise" if one.own.any() else "has no island of its own",
+            )
+        return hidden
 
 
 def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:

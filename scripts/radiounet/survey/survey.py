@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from radiounet.errors import ConfigError
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
-from radiounet.images.words import one_line
+from radiounet.images.words import one_line, parse_boolean
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.mosaics import OwnImage, Selection
 from radiounet.settings.releases import OWN_IMAGES, Release
@@ -278,12 +278,12 @@ def list_paths(folder: str, release: str) -> dict[str, str]:
 
 
 @contextmanager
-def _numbers(path: str | Path | None) -> Iterator[None]:
-    """Give a number that is none the name of its file."""
+def _cells(path: str | Path | None, rule: str = "positions and sizes must be numbers") -> Iterator[None]:
+    """Name the file of a cell that cannot be read, and what it must be."""
     try:
         yield
     except ValueError as error:
-        raise ConfigError(f"{path}: positions and sizes must be numbers: {error}") from None
+        raise ConfigError(f"{path}: {rule}: {error}") from None
 
 
 def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | Path | None = None) -> Survey:
@@ -300,18 +300,19 @@ def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | P
     Raises
     ------
     ConfigError
-        A file is another one than its list.
+        A file is another one than its list, or a cell of it cannot be read.
     """
     place = ("name", "ra_deg", "dec_deg")
     rows = read_list(mosaics_path, (*place, "n_px"))
-    with _numbers(mosaics_path):
+    with _cells(mosaics_path):
         mosaics = [
             Mosaic(row["name"], float(row["ra_deg"]), float(row["dec_deg"]), int(row["n_px"])) for row in rows
         ]
     rows = read_list(fields_path, (*place, "member")) if fields_path else []
-    with _numbers(fields_path):
+    with _cells(fields_path):
         grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
-    members = [field for field, row in zip(grid, rows, strict=True) if row["member"] == "1"]
+    with _cells(fields_path, "member must be 1 or 0"):
+        members = [field for field, row in zip(grid, rows, strict=True) if parse_boolean(row["member"])]
     return Survey(release, mosaics, members, grid)
 
 

@@ -27,6 +27,7 @@ from radiounet.images.words import (
     markdown_table,
     one_line,
     outside_text,
+    parse_boolean,
     printable,
     save_figure,
     visible,
@@ -398,3 +399,13 @@ def test_nothing_is_written_past_this_module(path):
 def test_the_module_is_where_this_test_looks():
     assert Path(products_module.__file__).parent / "words.py" in PACKAGE
     assert np.all([path.is_file() for path in templates()])
+
+
+def test_truth_is_told_in_six_ways_in_any_case_and_in_no_other():
+    for text in ("true", "TRUE", " True ", "t", "T", "1"):
+        assert parse_boolean(text) is True
+    for text in ("false", "FALSE", "False", "f", "F", "0"):
+        assert parse_boolean(text) is False
+    for text in ("", "yes", "2", "1.0", "None", "truee"):
+        with pytest.raises(ValueError, match=re.escape(f"{text!r} is neither true nor false")):
+            parse_boolean(text)

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
-from labelled import write_clusters, write_lines
+from labelled import catalogue_table, write_clusters, write_lines
 from programs import start
 from radiounet.errors import ConfigError
 from radiounet.images.products import catalogue_evaluation_files
@@ -214,6 +214,69 @@ def test_a_recalibrated_copy_has_one_more_column(tmp_path, suffix):
     assert copy.meta["labels_sha256"] == sha256_of(labels)
     assert copy.meta["catalogue_sha256"] == before
     assert (copy.meta["recalibration_hosts"], copy.meta["recalibration_empty_clusters"]) == (25, 25)
+
+
+def in_text(folder, change):
+    """Catalogue with a flag and a number of islands in every other row, changed and saved as text."""
+    rows = enough()
+    flags = [number % 2 == 0 for number in range(len(rows))]
+    clusters = [
+        {"name": row[0], "p_diffuse": row[2], "flag_edge": flag, "island_count": 3 * flag}
+        for row, flag in zip(rows, flags, strict=True)
+    ]
+    table = catalogue_table(clusters)
+    for name in ("flag_edge", "island_count", "p_diffuse"):
+        table[name] = table[name].astype("U20")
+    change(table)
+    table.write(folder / "clusters.csv", format="ascii.csv")
+    _, labels = write_both(folder, rows)
+    return flags, str(folder / "clusters.csv"), labels
+
+
+@pytest.mark.parametrize("spelt", [("true", "false"), ("TRUE", "FALSE"), ("T", "F"), ("1", "0")])
+def test_flags_that_other_programs_wrote_stay_as_they_are(tmp_path, spelt):
+    def respell(table):
+        table["flag_edge"] = np.where(table["flag_edge"] == "True", *spelt)
+
+    flags, catalogue, labels = in_text(tmp_path, respell)
+    evaluate_catalogue(catalogue, labels, str(tmp_path / "out"), recalibrate=True)
+    copy = Table.read(tmp_path / "out" / "catalogue_recalibrated.ecsv")
+    assert copy["flag_edge"].tolist() == flags
+    assert copy["island_count"].tolist() == [3 * flag for flag in flags]
+
+
+def test_what_a_text_table_leaves_out_stays_missing(tmp_path):
+    def empty(table):
+        for name in ("flag_edge", "island_count", "p_diffuse"):
+            table[name][0] = "--"
+
+    flags, catalogue, labels = in_text(tmp_path, empty)
+    evaluate_catalogue(catalogue, labels, str(tmp_path / "out"), recalibrate=True)
+    copy = Table.read(tmp_path / "out" / "catalogue_recalibrated.ecsv")
+    for name in ("flag_edge", "island_count"):
+        assert np.flatnonzero(copy[name].mask).tolist() == [0]
+    assert copy["flag_edge"].dtype.kind == "b"
+    assert copy["flag_edge"][1:].tolist() == flags[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("flag_edge", "maybe", "'maybe' in row 3 of flag_edge, not true or false"),
+        ("island_count", "two", "'two' in row 3 of island_count, not a whole number"),
+        ("island_count", "2.5", "'2.5' in row 3 of island_count, not a whole number"),
+        ("flux_mjy", "faint", "'faint' in row 3 of flux_mjy, not a number"),
+    ],
+)
+def test_a_cell_of_another_type_is_named_and_nothing_is_written(tmp_path, name, text, said):
+    def spoil(table):
+        table[name] = table[name].astype("U20")
+        table[name][2] = text
+
+    _, catalogue, labels = in_text(tmp_path, spoil)
+    with pytest.raises(ConfigError, match=said):
+        evaluate_catalogue(catalogue, labels, str(tmp_path / "out"), recalibrate=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_scores_of_held_out_clusters_stand_beside_those_of_the_catalogue(tmp_path):

@@ -223,6 +223,7 @@ def test_every_crop_of_an_image_with_few_labels_holds_some(tmp_path):
         (lambda f: write_published(f, truth_side=40), ShapeMismatchError, "truth.fits"),
         (lambda f: write_published(f, unit="K"), UnitError, "Jy/beam or Jy/pixel"),
         (lambda f: write_labelled(f, np.full((SIDE, SIDE), 7)), BadDataError, "holds 7"),
+        (lambda f: write_labelled(f, np.pad([[np.inf]], (0, SIDE - 1))), BadDataError, "holds inf"),
         (lambda f: write_labelled(f, np.full((SIDE, SIDE), 255)), BadDataError, "labels no pixel of"),
         (lambda f: write_labelled(f, np.zeros((9, SIDE))), ShapeMismatchError, "label.fits"),
         (lambda f: write_labelled(f, np.zeros((SIDE, SIDE)), 1.5), GridError, "4.5"),

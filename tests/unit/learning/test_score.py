@@ -98,6 +98,11 @@ def test_what_is_no_area_is_refused(tmp_path, text, said):
         (np.zeros((2, N_PX, N_PX)), ShapeMismatchError, "one plane"),
         (np.full((N_PX, N_PX), 0.5), BadDataError, "holds 0.5"),
         (np.full((N_PX, N_PX), -1.0), BadDataError, "holds -1"),
+        (np.pad([[np.inf]], (0, N_PX - 1)), BadDataError, "holds inf; a label is 0, 1, 2"),
+        (np.pad([[-np.inf]], (0, N_PX - 1)), BadDataError, "holds -inf"),
+        (np.pad([[1e300]], (0, N_PX - 1)), BadDataError, "holds inf"),
+        (np.full((N_PX, N_PX), 2**24 + 1), BadDataError, "holds 16777216; a label is .* 16777215"),
+        (np.full((N_PX, N_PX), 2**40), BadDataError, r"holds 1\.09951163e\+12"),
         (np.full((N_PX, N_PX), 1.0000001), BadDataError, r"holds 1\.0000001"),
     ],
 )
@@ -273,6 +278,19 @@ def test_a_field_of_another_simulator(tmp_path):
     scores = evaluate(Method("image", lambda image, *_: scene.truth / 1e-3), [path], 0.25, Calibration(0.5))
     assert scores["objects"]["all"] == {"count": 1, "found": 1, "recall": 1.0}
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("texts", "said"), [(["1", "false"], None), (["True", "maybe"], "maybe")])
+def test_hosts_of_a_field_may_be_told_in_texts(tmp_path, texts, said):
+    write_field(tmp_path / "field")
+    rows = Table.read(tmp_path / "field" / "clusters.ecsv")
+    rows["has_diffuse"] = texts
+    rows.write(tmp_path / "field" / "clusters.ecsv", overwrite=True)
+    if said:
+        with pytest.raises(BadDataError, match=f"clusters.ecsv.*{said}"):
+            read_scene(str(tmp_path / "field"), 0.25)
+    else:
+        assert read_scene(str(tmp_path / "field"), 0.25).clusters["diffuse"].tolist() == [True, False]
 
 
 def change_truth(folder, change):

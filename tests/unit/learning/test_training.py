@@ -303,6 +303,36 @@ def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, t
     assert seen == [own]
 
 
+@pytest.mark.parametrize(
+    ("first", "crop_px", "is_small"),
+    [(OPTIONS, 24, True), (OPTIONS, 32, False), (PUBLISHED, 12, True), (PUBLISHED, 16, False)],
+)
+def test_normalisations_are_kept_where_crops_do_not_show_what_whole_images_have(
+    pairs, tmp_path, caplog, first, crop_px, is_small
+):
+    model = graphs_of(first.architecture).build(32, first.widths)
+    kind = {"lotss_unet": AsinhNormalisation, "published_unet": LogNormalisation}[first.architecture]
+    folder = write_model(tmp_path / "m", model, first, kind(kind=first.normalisation))
+    options = first.model_copy(update={"crop_px": crop_px, "steps": 2, "batch": 2})
+    tuned = train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv", initial=folder)
+    same = {True: [], False: []}
+    for a, b in zip(model.layers, tuned.layers, strict=True):
+        pieces = list(zip(a.get_weights(), b.get_weights(), strict=True))
+        is_norm = isinstance(a, keras.layers.BatchNormalization)
+        same[is_norm] += [all(np.array_equal(*piece) for piece in pieces)] if pieces else []
+    assert set(same[True]) == {is_small}
+    assert not any(same[False])
+    said = f"crops of {crop_px} px have 3 px a side at the coarsest level"
+    assert (said in caplog.text) == is_small
+    assert (f"the batch normalisations of {folder} are kept as they are" in caplog.text) == is_small
+
+
+def test_a_new_network_on_small_crops_is_trained_with_a_warning(pairs, tmp_path, caplog):
+    options = OPTIONS.model_copy(update={"crop_px": 16, "steps": 2})
+    train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
+    assert "as crops of 32 px or more do: the network may fail on whole images" in caplog.text
+
+
 def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
     model = lotss_unet(32, OPTIONS.widths)
     folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))

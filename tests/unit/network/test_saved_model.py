@@ -1,6 +1,7 @@
 """Weights of the published network, imported from a SavedModel that Keras 2 made."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from astropy.io import fits
 
 from programs import run_program, start
 from radiounet.errors import ModelError
 from radiounet.network import saved_model
-from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS
+from radiounet.network.architectures.published_unet import PUBLISHED_WIDTHS, published_unet
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import LogNormalisation, read_card
 from radiounet.network.saved_model import fetch_model, import_saved_model
@@ -304,3 +306,51 @@ def test_a_zip_with_two_models(tmp_path, published):
         shutil.copytree(published / "saved" / "variables", tmp_path / "two" / name / "variables")
     with pytest.raises(ModelError, match=r"holds 2 SavedModels \(a, b\)"):
         import_saved_model(tmp_path / "two", "m", tmp_path / "model", LOG10)
+
+
+@pytest.fixture(scope="module")
+def of_keras_3(tmp_path_factory):
+    """A network of the published architecture, and its weights in every format of Keras 3."""
+    folder = tmp_path_factory.mktemp("keras3")
+    network = published_unet(32)
+    generator = np.random.default_rng(1)
+    network.set_weights([generator.uniform(0.5, 1, one.shape) for one in network.weights])
+    network.compile("sgd", "mse", metrics=["mae"])
+    network.train_on_batch(np.zeros((1, 32, 32, 1)), np.zeros((1, 32, 32, 2)))
+    network.export(folder / "exported", verbose=False)
+    network.save(folder / "m.keras")
+    network.save(folder / "m.h5")
+    network.save_weights(folder / "m.weights.h5")
+    tf.train.Checkpoint(model=network).write(str(folder / "m.ckpt"))
+    return folder, network.get_weights()
+
+
+def test_an_export_of_keras_3_is_imported_with_every_weight_in_its_place(of_keras_3, tmp_path):
+    folder, weights = of_keras_3
+    import_saved_model(folder / "exported", "m", tmp_path / "model", LOG10)
+    for read, written in zip(load_model(tmp_path / "model")[0].get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(read, written)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("m.keras", "is a .keras file"),
+        ("m.h5", "is an HDF5 file, as Keras writes .h5"),
+        ("m.weights.h5", "is an HDF5 file, as Keras writes .h5 and .weights.h5"),
+        ("m.ckpt.index", "is a part of a TensorFlow checkpoint"),
+        ("m.ckpt.data-00000-of-00001", "is a part of a TensorFlow checkpoint"),
+        ("m.ckpt", "is the prefix of a TensorFlow checkpoint"),
+        ("", "holds no variables/variables.index"),
+    ],
+)
+def test_another_format_is_named_and_the_one_that_is_needed(of_keras_3, tmp_path, name, said):
+    given = of_keras_3[0] / name
+    if not name:
+        given = tmp_path / "folder"
+        given.mkdir()
+        shutil.copyfile(of_keras_3[0] / "m.keras", given / "m.keras")
+    needed = r"a SavedModel is needed, as a folder or a zip of it: .* Keras 3 with model.export\(FOLDER\)"
+    with pytest.raises(ModelError, match=f"^{re.escape(f'{given} {said}')}.*: {needed}$"):
+        fetch_model("m", PublishedModel(url=str(given)), DownloadOptions(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -113,17 +113,44 @@ def test_an_island_that_is_no_diffuse_emission_is_0_and_nothing_else(run, tmp_pa
 
 
 @pytest.mark.parametrize("first", ["cluster", "island"])
-def test_labels_that_contradict_each_other_say_nothing_in_any_order(run, tmp_path, first, caplog):
-    """The island is no emission by one label, and a halo by the other, whose wings stay unknown."""
-    said = {"cluster": "halo", "island": "radio galaxy"}
+@pytest.mark.parametrize("of_cluster", ["no emission", "radio galaxy", "artefact"])
+def test_an_island_is_what_its_own_label_says_in_any_order(run, tmp_path, first, of_cluster, caplog):
+    """A relic in a cluster that has another label: its wings stay unknown, the rest of R500 is empty."""
+    said = {"cluster": of_cluster, "island": "relic"}
     for kind in sorted(said, key=lambda kind: kind != first):
         path = labelled(run, tmp_path, kind, said[kind])
     (pair,) = write_label_pairs(run.root, path, str(tmp_path / "out"))
     plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
     island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
-    near = ndimage.binary_dilation(island == island[HALO], iterations=5)
-    assert (plane[near] == 255).all()
-    assert f"{np.count_nonzero(island == island[HALO])} pixels have labels that contradict" in caplog.text
+    relic = island == island[HALO]
+    np.testing.assert_array_equal(plane == 1, relic)
+    assert (plane[ndimage.binary_dilation(relic, iterations=5) & ~relic] == 255).all()
+    assert (plane == 0).any()
+    assert "contradict" not in caplog.text
+
+
+def test_a_halo_whose_only_island_is_something_else_is_nowhere_known(run, tmp_path, caplog):
+    labelled(run, tmp_path, "cluster", "halo")
+    path = labelled(run, tmp_path, "island", "radio galaxy")
+    (pair,) = write_label_pairs(run.root, path, str(tmp_path / "out"))
+    plane, mask = fits.getdata(pair.rpartition(":")[2]), fits.getdata(run.mask("a"))
+    island = ndimage.label(mask == 1, np.ones((3, 3)))[0]
+    np.testing.assert_array_equal(plane == 0, island == island[HALO])
+    assert not (plane == 1).any()
+    assert "A 1 is labelled as diffuse, but the labels of its islands say otherwise: what" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["cluster", "island"])
+@pytest.mark.parametrize("first", [True, False])
+def test_labels_of_one_kind_that_contradict_each_other_say_nothing_in_any_order(kind, first):
+    cutout, rows = two_discs()
+    known = Known.of(cutout.islands.shape)
+    for diffuse in (first, not first):
+        known.add(cutout, CatalogueObject(kind, rows[0], {}), diffuse)
+    labels = known.labels(20 / 4.5)
+    near = ndimage.binary_dilation(cutout.islands > 0, iterations=5)
+    assert (labels[near] == 255).all()
+    assert known.contradicted == np.count_nonzero(cutout.islands)
 
 
 def test_a_label_says_nothing_of_islands_that_are_another_clusters(tmp_path):
@@ -216,13 +243,18 @@ def disc(y0, x0, radius):
     return np.hypot(y - y0, x - x0) < radius
 
 
-def test_around_islands_that_are_not_diffuse_it_is_known():
+def two_discs():
+    """Cut-out of a cluster with two islands of its own, and the rows of its catalogue."""
     plane = Plane(np.zeros((240, 240), np.float32), grid_wcs(RA, DEC, 240, 4.5), Beam(20, 20))
     islands = (1 * disc(120, 90, 12) + 2 * disc(120, 150, 12)).astype(np.int32)
     part = slice(0, 240), slice(0, 240)
     cutout = StoredCutout(plane, plane.data, islands, islands > 0, Table(), 1e-4, part)
     ra, dec = plane.wcs.all_pix2world([[120, 120]], 0)[0]
-    table = Table({"name": ["A"], "ra_deg": [ra], "dec_deg": [dec], "r500_arcmin": [8.0]})
+    return cutout, Table({"name": ["A"], "ra_deg": [ra], "dec_deg": [dec], "r500_arcmin": [8.0]})
+
+
+def test_around_islands_that_are_not_diffuse_it_is_known():
+    cutout, table = two_discs()
     known = Known.of((240, 240))
     known.add(cutout, CatalogueObject("cluster", table[0], {}), diffuse=False)
     labels = known.labels(20 / 4.5)
@@ -249,16 +281,13 @@ def test_the_label_of_a_cluster_reaches_its_islands_outside_r500(tmp_path):
         write_label_pairs(run.root, path, str(tmp_path / "other"))
 
 
-def test_labels_that_leave_nothing_known_are_refused(tmp_path, caplog):
-    """A cluster inside its island, which is a halo by one label and an artefact by the other."""
-    image = write_image(tmp_path / "a.fits", n_px=N_PX)
-    ra, dec = grid_wcs(RA, DEC, N_PX, 4.5).all_pix2world([[HALO[1], HALO[0]]], 0)[0]
-    table = Table({"name": ["A 1"], "ra": [ra], "dec": [dec], "z": [0.2], "R500": [0.5]})
-    run = run_to_catalogue(tmp_path, image, table)
-    labelled(run, tmp_path, "cluster", "halo")
-    path = labelled(run, tmp_path, "island", "artefact")
+def test_labels_that_leave_nothing_known_are_refused(neighbours, tmp_path, caplog):
+    """A halo in a cluster that has no island of its own."""
+    (second,) = (one for one in candidates(neighbours.root, "cluster", "catalogue") if one.row["name"] == "B")
+    labels = LabelTable(tmp_path / "labels.ecsv", "me")
+    labels.add(second, "halo")
     with pytest.raises(ConfigError, match="no label applies to a pixel"):
-        write_label_pairs(run.root, path, str(tmp_path / "out"))
+        write_label_pairs(neighbours.root, str(labels.path), str(tmp_path / "out"))
     assert "is left out: its labels apply to none of its pixels" in caplog.text
     assert not (tmp_path / "out").exists()
 

@@ -159,6 +159,17 @@ def test_a_list_of_fields_must_say_which_are_of_the_release(tmp_path):
         read_survey(DR2, tmp_path / "mosaics", tmp_path / "fields")
 
 
+def test_members_are_told_in_any_spelling_and_nothing_else_is_taken_for_no(tmp_path):
+    write_mosaic_list(tmp_path / "mosaics", [Mosaic("P1", 1.0, 2.0, 4000)])
+    fields = tmp_path / "fields"
+    fields.write_text(f"{HEAD},member\nP1,1,2,1\nP2,1,2,TRUE\nP3,1,2,0\nP4,1,2,false\n")
+    survey = read_survey(DR2, tmp_path / "mosaics", fields)
+    assert list(survey.fields) == ["P1", "P2"]
+    fields.write_text(f"{HEAD},member\nP1,1,2,1\nP2,1,2,yes?\n")
+    with pytest.raises(ConfigError, match=r"member must be 1 or 0: 'yes\?' is neither true nor false"):
+        read_survey(DR2, tmp_path / "mosaics", fields)
+
+
 def test_a_mosaic_that_the_list_lacks_is_a_mistake_of_the_user(tmp_path):
     write_mosaic_list(tmp_path / "mosaics", [Mosaic("P1", 1.0, 2.0, 4000)])
     survey = read_survey(DR2, tmp_path / "mosaics")
