@@ -57,8 +57,8 @@ def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[
     """
     temporaries: list[Path] = []
     try:
-        for path in map(Path, paths):
-            temporaries.append(_beside(path))
+        for path in paths:
+            temporaries.append(_beside(Path(path)))
         yield temporaries
         for temporary in temporaries:
             with open(temporary, "rb") as stream:
