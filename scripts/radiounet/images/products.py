@@ -174,10 +174,6 @@ class Products:
         """Folder of notes on jobs whose code was edited during their run."""
         return f"{self.root}/sources/edited"
 
-    def stopped_jobs(self) -> str:
-        """Products of jobs whose run was stopped, as earlier versions noted them; see `StoppedJobs`."""
-        return f"{self.root}/sources/stopped.json"
-
     def log(self, stage: str, name: str = "all") -> str:
         """Log of one job."""
         return f"{self.root}/logs/{stage}/{name}.log"

@@ -91,7 +91,8 @@ class Course:
         """Remove what killed jobs left half written, of this run or of one before."""
         clear_shelf(self._products)
         lists, training = self._config.archive.list_folder, f"{self._config.results}/training"
-        for folder in (self._products.root, training, lists, CLUSTER_FOLDER, self._graph.model_folder):
+        notes = str(self._freshness.stopped.folder)
+        for folder in (self._products.root, training, lists, CLUSTER_FOLDER, self._graph.model_folder, notes):
             merges = folder == self._products.root and self._config.select.merges_regions
             for path in remove_leftovers(folder, below=not merges):
                 snakemake_logger().info(f"removed {path}, which a killed job left")

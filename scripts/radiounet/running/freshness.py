@@ -222,7 +222,7 @@ class Freshness:
         self._check_stopped()
 
     def _folders(self) -> list[str]:
-        """All folders that the run reads, those below a folder after it."""
+        """Folders in which the run looks for products and notes, those below a folder after it."""
         config, products = self._config, self._products
         paths = [
             *products_of_mosaic(config, products, "*"),
@@ -230,7 +230,7 @@ class Freshness:
             *(products.high_resolution("*"), products.verification("*"), f"{products.comparison('*')}/*"),
             *(products.configuration(), Publication(products.publication()).record("*", "*")),
             *(products.region_file("*"), Products(f"{products.root}/{REGIONS}/*").region_file("*")),
-            *(f"{config.archive.list_folder}/*", f"{CLUSTER_FOLDER}/*", f"{config.results}/training/*/*"),
+            *(f"{config.archive.list_folder}/*", f"{CLUSTER_FOLDER}/*", str(self.stopped.folder / "*")),
         ]
         patterns = {folder for path in paths for folder in _folders_of(path, products.root)}
         return [

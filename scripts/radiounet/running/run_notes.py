@@ -103,16 +103,26 @@ class StoppedJobs:
         self._run, self._products = run, products
 
     @property
+    def folder(self) -> Path:
+        """Folder of the notes of all runs."""
+        return self._run.records / "radiounet"
+
+    @property
     def _path(self) -> Path:
         name = hashlib.sha256(os.fsencode(self._products.root)).hexdigest()[:16]
-        return self._run.records / "radiounet" / f"{name}.json"
+        return self.folder / f"{name}.json"
 
     def left(self) -> dict[str, list[str]]:
-        """What is there of the noted products, and has no record, by the folder of results of its run."""
+        """What is there of the noted products, and has no record, by the folder of results of its run.
+
+        Of the runs of other results, that is what lies outside these, and may be shared.
+        """
         found: dict[str, list[str]] = {self._products.root: self._earlier}
-        for path in sorted(self._path.parent.glob("[!.]*.json")):
+        for path in sorted(self.folder.glob("[!.]*.json")):
             known = recorded(path)
-            found.setdefault(str(known.get("results")), _words(known.get("products")))
+            root, noted = known.get("results"), _words(known.get("products"))
+            if isinstance(root, str):
+                found.setdefault(root, [one for one in noted if not Path(one).is_relative_to(root)])
         return {
             root: [path for path in products if Path(path).exists() and self._run.ended(path) is None]
             for root, products in found.items()
@@ -145,15 +155,11 @@ class StoppedJobs:
             write_json(self._path, {"results": self._products.root, "products": left})
         else:
             self._path.unlink(missing_ok=True)
-        Path(self._products.stopped_jobs()).unlink(missing_ok=True)
 
     @cached_property
     def _earlier(self) -> list[str]:
-        """What earlier runs noted of these results, also those of an earlier version, of any folder."""
-        known = recorded(self._products.stopped_jobs()).get("products")
-        lists = known.values() if isinstance(known, dict) else [known]
-        own = _words(recorded(self._path).get("products"))
-        return list(dict.fromkeys([*own, *(path for one in lists for path in _words(one))]))
+        """What earlier runs noted of these results."""
+        return _words(recorded(self._path).get("products"))
 
 
 def _words(content: object) -> list[str]:

@@ -170,9 +170,9 @@ class SnakemakeRun:
         """Lose no job that Slurm does not answer for, and no word of why one failed; call before jobs run."""
         if self.jobs_at_once is None:
             return
-        if plugin := sys.modules.get("snakemake_executor_plugin_slurm"):
-            queues_again = self._workflow.executor_settings.requeue
-            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, queues_again)
+        settings = self._workflow.executor_settings  # none for --touch, which submits nothing
+        if settings and (plugin := sys.modules.get("snakemake_executor_plugin_slurm")):
+            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, settings.requeue)
         tell_why_groups_fail()
 
     def stop_at_failure(self) -> None:
