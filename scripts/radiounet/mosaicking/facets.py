@@ -5,6 +5,7 @@ The files are those of ddf-pipeline: ``*.tessel.reg`` (regions of DDFacet),
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,6 +170,8 @@ def _read_offsets(path: str | Path, labels: tuple[int, ...]) -> tuple[np.ndarray
         raise FacetError(f"{path}: no table of facet offsets: {error}") from error
     if len(known) != len(table):
         raise FacetError(f"{path}: offsets of {len(table)} facets, but there are {len(labels)}")
+    if twice := sorted(label for label, n in Counter(known).items() if n > 1):
+        raise FacetError(f"{path}: more than one offset for facet {', '.join(map(str, twice))}")
     rows = dict(zip(known, range(len(table)), strict=True))
     absent = [label for label in labels if label not in rows]
     if absent:

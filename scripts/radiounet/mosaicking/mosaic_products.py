@@ -1,6 +1,7 @@
 """Making mosaics from files, and writing what they are made of beside them."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -118,7 +119,7 @@ def _flux_scales(path: str | None) -> dict[str, float]:
     Raises
     ------
     ConfigError
-        The table cannot be read, or a factor is no number above 0.
+        The table cannot be read, a factor is no number above 0, or a field stands twice.
     """
     if path is None:
         return {}
@@ -129,6 +130,8 @@ def _flux_scales(path: str | None) -> dict[str, float]:
     except (ConfigError, OSError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key} has no columns field, flux_scale ({what})") from None
+    if twice := sorted(field for field, n in Counter(field for field, _ in rows).items() if n > 1):
+        raise ConfigError(f"{key} has more than one row for {', '.join(twice)}: leave one of each")
     wrong = [field for field, scale in scales.items() if not (np.isfinite(scale) and scale > 0)]
     if wrong:
         raise ConfigError(f"{key} has {scales[wrong[0]]} for {wrong[0]}: it must be above 0")

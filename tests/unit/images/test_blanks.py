@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from radiounet.errors import AllBlankError, BrightnessError
-from radiounet.images.blanks import flaws, solid_zeros
+from radiounet.images.blanks import flaws, sentinel, solid_zeros
 from radiounet.images.image import grid_wcs, open_plane, read_plane
 
 
@@ -252,3 +252,11 @@ def test_a_level_below_zero_is_a_value(tmp_path):
     data = np.full((60, 60), -0.5, np.float32)
     data[20:40] += np.abs(noise()[20:40])
     assert np.isfinite(read_plane(write(tmp_path / "a.fits", data)).data).all()
+
+
+@pytest.mark.parametrize(("number", "found"), [(-60, None), (-80, -80)])
+def test_an_area_must_lie_a_hundred_times_the_median_below_zero(number, found):
+    """Of noise of 1 the median of the absolute values is 0.67."""
+    image = noise() / 5
+    image[20:30, 20:30] = number
+    assert sentinel(image) == found

@@ -182,6 +182,13 @@ def test_same_grid_check():
         require_same_grid(first, plane_of(noise(), 4.5, (20, 20), ra=150.01), "a and b")
 
 
+def test_grids_half_a_pixel_apart_are_two():
+    one, other = (plane_of(noise((100, 100)), 4.5, (20, 20)) for _ in range(2))
+    one.wcs.wcs.crpix, other.wcs.wcs.crpix = (50, 50), (50.5, 50)
+    with pytest.raises(ShapeMismatchError, match="a and b differ in their coordinates"):
+        require_same_grid(one, other, "a and b")
+
+
 def test_an_image_on_the_model_grid_is_left_alone():
     plane = plane_of(noise(), 4.5, (20, 20))
     assert to_model_grid(plane, 4.5, 20.0) is plane

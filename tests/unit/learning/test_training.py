@@ -17,6 +17,7 @@ from astropy.io import fits
 import simulated
 from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
+from radiounet.images.image import grid_wcs
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
 from radiounet.learning.crops import Crops
@@ -421,6 +422,29 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
     assert len(calls) == 1
     hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
     assert len(calls) == 2
+
+
+def test_an_island_where_nothing_is_known_is_no_hard_negative(tmp_path, monkeypatch):
+    """Of two islands the first is wholly under 255."""
+    header = grid_wcs(10.0, 30.0, SIDE, 4.5).to_header()
+    header.update(BUNIT="Jy/beam", BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0)
+    noise = 1e-4 * np.random.default_rng(1).standard_normal((SIDE, SIDE)).astype(np.float32)
+    fits.writeto(tmp_path / "i.fits", noise, header)
+    label = np.zeros((SIDE, SIDE), np.uint8)
+    label[40:, :], label[5, 50] = 255, 1
+    fits.writeto(tmp_path / "l.fits", label)
+    normalisation = AsinhNormalisation(kind="asinh_snr")
+    folder = write_model(tmp_path / "m", lotss_unet(32, OPTIONS.widths), OPTIONS, normalisation)
+
+    def predict(predictor, plane, tile_px, core_px):
+        probability = np.zeros(plane.shape, np.float32)
+        probability[48:53, 28:33] = probability[18:23, 28:33] = 0.9
+        return probability
+
+    monkeypatch.setattr(inference.Predictor, "plane", predict)
+    path = f"{tmp_path}/i.fits:{tmp_path}/l.fits"
+    found = hard_negatives(folder, [path], 32, OPTIONS.truth_snr, tmp_path / "w.weights.h5")
+    assert found[path].tolist() == [[20, 30]]
 
 
 def test_saved_weights_load_again(whole, tmp_path):

@@ -1,5 +1,7 @@
 """What a row says of several candidates, and of the image."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -10,6 +12,7 @@ from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue_files import write_catalogue
+from radiounet.measuring.cluster_sources import ClusterSources
 from radiounet.measuring.columns import CLUSTERS, FIT, ISLANDS, make_table
 from radiounet.measuring.islands import find_islands
 from radiounet.measuring.mosaic_tables import read_mosaic_table
@@ -28,6 +31,20 @@ def test_of_two_halos_fit_and_sizes_are_those_of_the_brighter():
         assert both[name] == pytest.approx(one[name], rel=0.02)
     assert both["fit_dec_deg"] < CLUSTER.dec_deg
     assert measured(bar(70, 0, 60, 5, 90))["halo_count"] == 0
+
+
+def test_errors_of_several_relics_add_in_quadrature():
+    """Noise of 3 and 4 mJy."""
+    options = MeasureOptions(calibration_error=0.0)
+    relics = [
+        SimpleNamespace(
+            measured=SimpleNamespace(total_jy=(0.1, noise, noise), shape=SimpleNamespace(las_arcmin=1.0))
+        )
+        for noise in (0.003, 0.004)
+    ]
+    row = ClusterSources(None, options, 144e6, [CLUSTER])._source("relic", relics, CLUSTER, 200.0)
+    assert row["relic_flux_mjy"] == pytest.approx(200)
+    assert row["relic_flux_err_mjy"] == pytest.approx(5)
 
 
 def test_descriptions_say_which_columns_are_of_the_brightest_and_which_of_all():

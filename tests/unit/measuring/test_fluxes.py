@@ -131,6 +131,14 @@ def test_the_class_map_blanks_a_radio_galaxy():
     assert fluxes[0] < fluxes[1] - 0.3 * 4e-4 * galaxy.sum() / BEAM_PX
 
 
+@pytest.mark.parametrize(("level", "blanked"), [(150, 0), (220, 1)])
+def test_only_what_is_rather_a_radio_galaxy_than_diffuse_is_blanked(level, blanked):
+    """Of 255: probabilities of 0.59 and 0.86, where that of diffuse emission is 0.8."""
+    region, galaxy = disc(45), disc(12, x0=130)
+    found = cutout(8e-4 * region, region, classes={"radio galaxy": (level * galaxy).astype(np.uint8)})
+    assert found.blanked[galaxy[20:220, 20:220]].mean() == pytest.approx(blanked, abs=0.02)
+
+
 @pytest.mark.parametrize("radius", [14, 20, 36])
 def test_a_radio_galaxy_does_not_fill_itself(radius):
     """The largest is wider than the disc in which the median is taken."""

@@ -10,7 +10,7 @@ from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.measuring.duplicates import drop_duplicates
-from radiounet.measuring.islands import find_islands, footprint
+from radiounet.measuring.islands import Island, _name_parents, find_islands, footprint
 from radiounet.measuring.mosaic_tables import read_mosaic_table
 from radiounet.network.masks import make_mask
 from radiounet.settings.measure import MeasureOptions
@@ -53,6 +53,18 @@ def tables(tmp_path, sky, seed=1, brightness=None):
         find_islands(*paths.values(), SURVEY, name, MeasureOptions(), target)
         found[name] = read_mosaic_table("islands", target)
     return found
+
+
+def test_pieces_of_a_region_are_named_after_the_most_probable():
+    none = np.zeros(0, int)
+    rows = [
+        {"name": "A", "p_max": 0.9, "area_arcmin2": 2.0},
+        {"name": "B", "p_max": 0.6, "area_arcmin2": 8.0},
+    ]
+    for order in (rows, rows[::-1]):
+        pieces = [Island(none, none, 1, dict(row)) for row in order]
+        _name_parents(pieces)
+        assert [one.row["parent"] for one in pieces] == ["A", "A"]
 
 
 def disc(ra0, dec0, radius_arcmin):

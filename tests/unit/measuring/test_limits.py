@@ -392,3 +392,9 @@ def test_tiles_laid_around_a_mock_see_the_image_that_is_there(tmp_path):
     scene._alone.clear()
     free = Trial(halo(scene.canvas(300, 100), (300, 100), 12.0, 1.0, 0.0), 0.03)
     assert scene.look([free]) == [True]
+
+
+def test_halos_and_relics_of_a_cluster_are_drawn_apart(walk):
+    series = Site(CLUSTER, walk.scene(), LimitOptions(trials=24), COSMOLOGY).series()
+    halos, relics = (series[kind].rng.random(4) for kind in ("halo", "relic"))
+    assert not (halos == relics).any()

@@ -1,6 +1,7 @@
 """The whole flux density of an island."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ from radiounet.images.gaussian import gaussian_kernel
 from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.squares import separation_deg, unit_vectors
-from radiounet.measuring.cutouts import MeasuredMosaic, beam_covariance, cut_out
+from radiounet.measuring.cutouts import Cutout, MeasuredMosaic, beam_covariance, cut_out
 from radiounet.measuring.objects import (
     EXCESS_ERROR,
     LEAST_FRACTION,
     MASK_ERROR,
     MOST_OF_PROFILE,
     OUTSHONE_FRACTION,
+    MeasuredObject,
     exponential_fraction,
     measure_object,
 )
@@ -54,6 +56,35 @@ def measured(emission, island, compact=0.0):
     mosaic = MeasuredMosaic.of(plane, np.where(mask, 0.8, 0.1).astype(np.float32), mask, None)
     cutout = cut_out(mosaic, np.s_[20:220, 20:220])
     return measure_object(cutout, island[20:220, 20:220], 0.1)
+
+
+def test_what_blanked_pixels_show_above_their_level_is_a_flux_density():
+    """Nine of 10 mJy/beam: 90 mJy px/beam over the 22.38 px of a beam."""
+    island = np.hypot(Y - 120, X - 120) < 30
+    found = measured(0.0, island)
+    galaxy = np.zeros(found.island.shape, bool)
+    galaxy[99:102, 99:102] = True
+    assert not len(found.cutout.components.flux)
+    cutout = replace(found.cutout, blanked=galaxy, residual=0.01 * galaxy, filled=0.0 * galaxy)
+    assert replace(found, cutout=cutout).central_jy == pytest.approx(0.09 / BEAM_PX, rel=1e-3)
+
+
+def test_a_border_with_another_island_is_no_isophote():
+    """Of 1 but for a rim of 0.1, two pixels wide as is half the beam, on three sides.
+
+    The mean is 0.829, and the level 0.12 of it, at 4.5 radii, within which lies 0.94.
+    """
+    island, rim = np.zeros((60, 60), bool), np.zeros((60, 60), bool)
+    island[10:50, 20:40] = rim[10:50, 20:40] = True
+    rim[12:48, 20:38] = False
+    labels = island.astype(np.int32)
+    labels[10:50, 10:20] = 2
+    filled = np.where(rim, 0.1, labels > 0)
+    part, none = np.s_[0:60, 0:60], np.zeros((60, 60), bool)
+    cutout = Cutout(SimpleNamespace(beam_px=4.0), part, None, none, filled, none, filled, labels)
+    flux = SimpleNamespace(flux_jy=1.0, compact_jy=0.0)
+    found = MeasuredObject(cutout, island, None, flux, flux, None)
+    assert found.held_fraction == pytest.approx(0.94, abs=0.005)
 
 
 def gaussian(sigma_px):

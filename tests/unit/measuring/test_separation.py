@@ -52,6 +52,16 @@ def check(mask, labels, parents):
         assert ndimage.label(labels == number, EIGHT_NEIGHBOURS)[1] == 1
 
 
+@pytest.mark.parametrize(("saddle", "islands"), [(1.2, 2), (1.4, 1)])
+def test_a_valley_counts_in_units_of_the_smoothed_noise(saddle, islands):
+    """Plateaus of 4: depths of 2.8 and 2.6, against six times 1 / sqrt(1 + 2^2), 2.68."""
+    mask = (np.abs(Y - 100) < 40).astype(np.uint8)
+    sky = np.where(np.abs(X - 99.5) < 20, saddle, 4.0).astype(np.float32)
+    labels, parents = separate(mask, sky, np.full(sky.shape, 0.8, np.float32), BEAM)
+    check(mask, labels, parents)
+    assert parents.tolist() == [1] * islands
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_two_gaussians_are_cut_at_their_saddle(seed):
     # equal ones 40 px apart: the saddle is half way, at x = 99.5

@@ -101,6 +101,33 @@ def test_offsets_not_well_measured_are_those_of_the_good_ones(tmp_path):
     assert not read_facets(regions, EQUATOR, none).shifts.any()
 
 
+def test_an_offset_must_be_well_measured_along_both_axes(tmp_path):
+    path = write_offsets(tmp_path / "o.fits", ra=[1.0, 9.0], dec=[2.0, 9.0])
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data["DEC_peak"][1] = 1.0
+    facets = read_facets(write_regions(tmp_path / "f.reg"), WCS, path)
+    assert facets.replaced == (1,)
+    np.testing.assert_array_equal(facets.offsets_arcsec, [[1, 2], [1, 2]])
+
+
+def test_the_median_of_the_good_offsets_stands_for_the_others(tmp_path):
+    """Of 0, 1, 8 and of 0, 2, 16; their means are 3 and 6."""
+    strips = {n: [(40 * n, 0), (40 * n + 39, 0), (40 * n + 39, 159), (40 * n, 159)] for n in range(4)}
+    offsets = write_offsets(
+        tmp_path / "o.fits", [0.0, 1.0, 8.0, 50.0], [0.0, 2.0, 16.0, 50.0], trust=(9.0, 9.0, 9.0, 1.0)
+    )
+    facets = read_facets(write_regions(tmp_path / "f.reg", strips), WCS, offsets)
+    assert facets.replaced == (3,)
+    np.testing.assert_array_equal(facets.offsets_arcsec[3], [1, 2])
+
+
+def test_a_facet_that_stands_twice_in_the_table_of_offsets(tmp_path):
+    regions = write_regions(tmp_path / "f.reg")
+    twice = write_offsets(tmp_path / "o.fits", [9.0, 4.5, 1.0], [0.0] * 3, [9.0] * 3, labels=[12, 3, 12])
+    with pytest.raises(FacetError, match=r"o\.fits: more than one offset for facet 12$"):
+        read_facets(regions, WCS, twice)
+
+
 def test_offsets_belong_to_labels_not_to_rows(tmp_path):
     """A label without a polygon (outside the image) has a row all the same; rows may come in any order."""
     regions = write_regions(tmp_path / "f.reg")

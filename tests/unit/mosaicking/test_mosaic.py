@@ -62,6 +62,13 @@ def test_clipped_rms_ignores_sources_and_blanks():
     assert clipped_rms(image[50:350, 50:350], 5.0) == pytest.approx(2e-4, rel=0.01)
 
 
+def test_clipped_rms_ignores_what_is_far_below_zero():
+    image = np.ones((100, 100))
+    image[::2] = -1
+    image[50, 50] = -100
+    assert clipped_rms(image, 5.0) == pytest.approx(1)
+
+
 def test_noise_is_that_of_the_central_box(tmp_path):
     field = write_field(tmp_path, "a", n_px=400)
     with fits.open(field.app_path, mode="update") as hdus:

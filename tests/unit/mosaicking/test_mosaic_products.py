@@ -128,6 +128,8 @@ def test_flux_scales_come_from_a_table(products, tmp_path):
         ("field,flux_scale\na,-1\n", "has -1.0 for a"),
         ("field,flux_scale\na,much\n", "no columns field, flux_scale"),
         ("name,f\na,1\n", "no columns field, flux_scale"),
+        ("field,flux_scale\nb,1\na,2.0\na,2.0\n", "has more than one row for a: leave one"),
+        ("field,flux_scale\na,2.0\na,\n", "has more than one row for a: leave one"),
     ],
 )
 def test_flux_scales_that_can_not_be(products, tmp_path, content, message):

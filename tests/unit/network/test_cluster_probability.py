@@ -186,6 +186,14 @@ def test_beam_average_conserves_and_counts_blanks_as_nothing():
     assert mean[20, 20 + 10] / mean[20, 20] == pytest.approx(2 ** -((20 / (20 / 4.5)) ** 2), abs=1e-3)
 
 
+def test_beyond_the_border_there_is_no_probability():
+    """At an edge half of the beam lies outside, but for half of the row of pixels; in a corner its square."""
+    mean = beam_average(np.ones((41, 41)), 20.0, 4.5)
+    assert mean[20, 20] == pytest.approx(1, abs=1e-3)
+    assert mean[0, 20] == pytest.approx(0.606, abs=1e-3)
+    assert mean[0, 0] == pytest.approx(0.367, abs=1e-3)
+
+
 def test_aperture_by_hand():
     row = measure_aperture(
         probability=np.array([0.5, 0.8, 0.2, 0.5]),

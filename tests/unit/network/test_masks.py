@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy import ndimage
 from skimage.morphology import remove_small_objects
 
-from radiounet.network.masks import make_mask
+from models import tiny_card
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
+from radiounet.network.masks import finish_maps, make_mask
+from radiounet.settings.segmentation import Segmentation
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7])
@@ -36,6 +41,22 @@ def test_islands_below_the_area_are_dropped(min_area_px, kept):
     probability[1, 1:4] = 0.9
     probability[5, 5:7] = 0.9
     assert (make_mask(probability, 0.5, min_area_px) == 1).sum() == kept
+
+
+def test_the_least_area_is_that_of_the_beam_of_the_unit(tmp_path):
+    """Of 20", 22.4 px; that which the image was made with, 40", has 89.5 px."""
+    data = np.ones((60, 60), np.float32)
+    plane = Plane(data, grid_wcs(150.0, 40.0, 60, 4.5), Beam(20, 20), Beam(40, 40))
+    image, probability_path, mask_path = (str(tmp_path / f"{name}.fits") for name in "ipm")
+    fits.writeto(image, data, plane.header())
+    probability = np.zeros(data.shape, np.float32)
+    probability[10:16, 10:16] = 0.9  # 36 px
+    probability[40:44, 40:45] = 0.9  # 20 px
+    made = {"image_sha256": "0", "input_sha256": "0", "mode": "exact", "precision": "float32"}
+    options = Segmentation(min_island_beams=1.0)
+    finish_maps(plane, image, probability, [], made, tiny_card(), options, probability_path, mask_path)
+    mask = fits.getdata(mask_path)
+    assert (mask == 1).sum() == (mask[10:16, 10:16] == 1).sum() == 36
 
 
 def test_no_data_is_255():

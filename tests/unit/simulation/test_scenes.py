@@ -45,6 +45,17 @@ def test_a_labelled_image_may_bring_its_clusters(labelled):
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 
+def test_r500_is_an_angle(labelled, tmp_path):
+    """1' are 13.3 px of 4.5"; the square ends 10.5 and 14.5 px beside the two clusters' centres."""
+    x, y = np.array([[79.5, 70.0], [83.5, 70.0]]).T
+    ra, dec = grid_wcs(150.0, 40.0, N_PX, 4.5).wcs_pix2world(x, y, 0)
+    table = QTable({"name": ["A", "B"], "ra": ra * u.deg, "dec": dec * u.deg, "z": [0.2, 0.2]})
+    table["R500"] = [1.0, 1.0] * u.arcmin
+    table.write(tmp_path / "near.ecsv")
+    clusters = read_scene(labelled.replace("c.ecsv", "near.ecsv"), 0.25).clusters
+    assert clusters["diffuse"].tolist() == [True, False]
+
+
 def test_without_a_table_or_inside_none_there_are_no_clusters(labelled, tmp_path):
     assert len(read_scene(labelled.rsplit(":", 1)[0], 0.25).clusters) == 0
     far = QTable.read(tmp_path / "c.ecsv")[2:]

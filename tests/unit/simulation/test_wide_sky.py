@@ -430,6 +430,20 @@ def observe_loud(rms=1e-4, sources=400, **changes):
     simulate.observe(layers, Target(level, 4.44, options), array, level, options, np.random.default_rng(3))
 
 
+@pytest.mark.parametrize(("coarse", "flux"), [(0.0, 0.5), (1.0, 0.05)])
+def test_of_bright_sources_a_coarser_image_has_the_errors_of_a_tenth(errors, monkeypatch, coarse, flux):
+    draw = simulate.draw_sky
+
+    def with_three(*given):
+        layers, *others = draw(*given)
+        layers.bright = [(50.0, 60.0, 0.5)] * 3
+        return layers, *others
+
+    monkeypatch.setattr(simulate, "draw_sky", with_three)
+    simulate_pair(SimulateOptions.model_validate(LOUD | {"coarse_fraction": coarse}), 1)
+    np.testing.assert_allclose(errors[0][0], [flux] * 3)
+
+
 @pytest.mark.parametrize("scatter", [0.0, 0.6, 1.8])
 def test_directions_scatter_about_the_errors_of_a_field(errors, scatter):
     observe_loud(direction_scatter=(scatter, scatter))

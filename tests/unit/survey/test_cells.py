@@ -79,6 +79,25 @@ def test_own_images_have_no_single_owner():
         OwnImages(OWN_IMAGES).owner(np.zeros(1), np.zeros(1))
 
 
+def test_own_images_own_two_pixels_more_than_their_square():
+    """Half of 1000 px of 4.5 arcsec, and 2 px for grids that are not those of the square."""
+    cells = OwnImages(OWN_IMAGES, [Mosaic("a", 150.0, 0.0, 1000)])
+    offset = np.array([500.0, 501.5, 502.5]) * 4.5 / 3600
+    middle = np.zeros(3)
+    for sign in (-1, 1):
+        assert cells.owned("a", 150 + sign * offset, middle).tolist() == [True, True, False]
+        assert cells.owned("a", 150 + middle, sign * offset).tolist() == [True, True, False]
+
+
+def test_fields_beyond_a_corner_of_a_square():
+    """1.5 deg beyond both sides is 2.12 deg beyond the corner, 1.2 deg is 1.70 deg."""
+    cells = HealpixCells(DR3)
+    place = Mosaic("hp01312", 150.0, 0.0, 1600)  # 1 deg to each side
+    grid = [Field("out", 152.5, 2.5), Field("in", 152.2, 2.2)]
+    distances = np.array([3.53, 3.11])
+    assert cells.fields_of(place, grid, distances, 1.85).tolist() == [False, True]
+
+
 def test_a_map_shows_cells_and_discs():
     ra, dec = np.array([0.0, 3.0, 100.0]), np.zeros(3)
     cells = HealpixCells(COARSE, [HealpixCells(COARSE).geometry(4)])

@@ -51,6 +51,13 @@ def test_a_table_of_lotss(tmp_path):
     assert found.angle_deg.tolist() == [31.0, 0.0]
 
 
+def test_a_point_has_no_angle(tmp_path):
+    """Its angle may be NaN; such a number would spoil the image of all components."""
+    found = read(write(tmp_path / "a.fits", DC_Maj=[0.0, 6.0], DC_PA=[np.nan, 31.0]))
+    assert found.major_arcsec.tolist() == [0.0, 6.0]
+    assert found.angle_deg.tolist() == [0.0, 31.0]
+
+
 def test_a_table_of_pybdsf_in_jy_and_deg(tmp_path):
     units = UNITS | {"Total_flux": "Jy", "E_Total_flux": "Jy", "DC_Maj": "deg", "DC_Min": "deg"}
     path = write(tmp_path / "a.fits", drop=["DC_PA"], units=units, DC_Maj=[8 / 3600, 0.0])

@@ -12,6 +12,7 @@ from radiounet.settings.releases import DR2
 from radiounet.survey.fields import Field
 from radiounet.survey.lists import (
     ListError,
+    _checksums,
     fetch_lists,
     read_checksums,
     read_grid,
@@ -221,6 +222,12 @@ def test_lists_of_dr2_are_written(tmp_path):
     )
     checksums = read_checksums([folder / "dr2_checksums.csv"], "P124+62")
     assert checksums == {"mosaic-blanked.fits": "adler32:00ab12cd"}
+
+
+def test_checksums_have_the_zeros_that_the_archive_leaves_out():
+    table = Table({"adler32": ["ab12cd", "12345678"]})
+    found = _checksums(table, [Field("a", 10.0, 0.0), Field("b", 20.0, 0.0)])
+    assert [checksum for _, _, checksum in found] == ["adler32:00ab12cd", "adler32:12345678"]
 
 
 @pytest.mark.parametrize("file", ["answer", "grid.txt"])
