@@ -130,6 +130,7 @@ def _values(column: TableColumn, kind: type) -> np.ndarray:
     texts = column_texts(column)
     if kind is str:
         return np.array(texts)
+    values: np.ndarray
     if kind is bool:
         values, wrong = _flags(texts)
     else:

@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 
 from radiounet.errors import FacetError
 from radiounet.images.geometry import to_pixels, to_sky
-from radiounet.mosaicking.coadd import Window
+from radiounet.mosaicking.flaws import Window
 from radiounet.mosaicking.kernels import facets_of_pixels
 
 MIN_PEAK_OVER_ERROR = 2.0
