@@ -1,5 +1,6 @@
-"""Of the tests of downloads."""
+"""Of the tests of downloads, and of disks that are full."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,24 @@ def plain_network(monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setattr("socketserver.BaseServer.serve_forever.__defaults__", (0.01,))  # stops at once
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Have the n-th call of a function find the disk full; named by its owner and its name."""
+
+    def fill(owner, name, number):
+        real, calls = getattr(owner, name), []
+
+        def full(*args, **options):
+            calls.append(args)
+            if len(calls) == number:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, full)
+
+    return fill
 
 
 @pytest.fixture

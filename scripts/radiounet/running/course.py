@@ -70,10 +70,12 @@ class Course:
             unseen = self._begun if state == "failed" else []
             self._freshness.stopped.note_ended(unseen if progress is None else progress.stopped)
         finally:
-            self._freshness.forget_settings()
-            self._clear_up()
-            for folder in folders_of_run(self._graph):
-                let_go(folder)
+            try:
+                self._freshness.forget_settings()
+                self._clear_up()
+            finally:  # also where nothing can be removed any more, as on a read-only disk
+                for folder in folders_of_run(self._graph):
+                    let_go(folder)
         if progress is None:
             return 0
         rejected = len(progress.rejected)

@@ -21,8 +21,8 @@ FILES = {"card.yaml", "learning_curve.csv", "metrics.json", "network.weights.h5"
         (os, "replace", 1),
     ],
 )
-def test_what_cannot_be_written_leaves_a_good_model_as_it_was(tmp_path, monkeypatch, owner, name, number):
-    out, real, calls = tmp_path / "m", getattr(owner, name), []
+def test_what_cannot_be_written_leaves_a_good_model_as_it_was(tmp_path, fill_disk, owner, name, number):
+    out = tmp_path / "m"
     for kind in ("old", "new"):
         for file in ("curve", "weights"):
             (tmp_path / f"{kind}.{file}").write_text(f"{kind} {file}")
@@ -31,14 +31,7 @@ def test_what_cannot_be_written_leaves_a_good_model_as_it_was(tmp_path, monkeypa
     )
     _write(out, *old, {"dice": 0.5}, tiny_card())
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-
-    def full(*args, **options):
-        calls.append(args)
-        if len(calls) == number:
-            raise OSError(28, "No space left on device")
-        return real(*args, **options)
-
-    monkeypatch.setattr(owner, name, full)
+    fill_disk(owner, name, number)
     with pytest.raises(OSError, match="No space"):
         _write(out, *new, {"dice": 0.6}, tiny_card(threshold=0.2))
     assert before.keys() == FILES

@@ -172,20 +172,13 @@ def test_what_the_script_refuses_leaves_a_good_model_alone(tmp_path, pack, impor
     ],
 )
 def test_an_import_that_fails_leaves_a_good_model_alone(
-    tmp_path, pack, imported, monkeypatch, owner, name, number
+    tmp_path, pack, imported, monkeypatch, fill_disk, owner, name, number
 ):
-    out, real, calls = tmp_path / "model", getattr(owner, name), []
+    out = tmp_path / "model"
     shutil.copytree(imported[0], out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-
-    def full(*args, **options):
-        calls.append(args)
-        if len(calls) == number:
-            raise OSError(28, "No space left on device")
-        return real(*args, **options)
-
     monkeypatch.setattr(saved_model, "save_weights", lambda _, path: path.write_bytes(b"new"))
-    monkeypatch.setattr(owner, name, full)
+    fill_disk(owner, name, number)
     with pytest.raises(OSError, match="No space"):
         import_saved_model(pack, "other", out, LOG10, threshold=0.3)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

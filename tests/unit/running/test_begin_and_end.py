@@ -1,6 +1,7 @@
 """What a run does at its begin and at its end, on the pinned Snakemake with jobs of no work."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_run_notes_what_it_is_about_to_make_and_forgets_what_it_has_seen_end(r
     assert (begun["noted"], ended["noted"]) == ([PAIRS[1:2]], [])
     # nothing of a cluster was replaced
     assert (begun["query"], begun["groups"]) == ("function", "snakemake.jobs")
+
+
+def test_what_a_killed_run_left_of_its_notes_is_removed(run, tmp_path):
+    left = tmp_path / ".snakemake/radiounet" / f".a.json.{socket.gethostname()}-999999.abcdefgh.json"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    run()
+    assert not left.exists()
 
 
 def test_a_folder_that_cannot_be_locked_ends_the_run_in_one_line(tmp_path):

@@ -242,3 +242,12 @@ def test_a_run_knows_whether_slurm_queues_jobs_again(monkeypatch, requeue):
         run.watch_cluster()
         assert GroupJob.log_error is not known
     assert (NODE_FAIL in plugin.query_job_status._ended) != requeue
+
+
+def test_a_run_that_only_touches_has_no_executor(monkeypatch):
+    """Snakemake gives it no settings, and asks Slurm nothing."""
+    monkeypatch.setattr(GroupJob, "log_error", GroupJob.log_error)  # put back at the end
+    run, known = SnakemakeRun.__new__(SnakemakeRun), plugin.query_job_status
+    run._workflow = SimpleNamespace(resource_settings=SimpleNamespace(nodes=2), executor_settings=None)
+    run.watch_cluster()
+    assert plugin.query_job_status is known
