@@ -23,7 +23,7 @@ from radiounet.learning.score_sets import CALIBRATION
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
 from radiounet.network.model_cards import read_card
 from radiounet.running.outputs import claim_outputs
-from radiounet.settings.simulate import MEASURED, SimulateOptions
+from radiounet.settings.simulate import MEASURED
 from simulated import write_simulated
 from wide import CROWDED
 
@@ -63,7 +63,7 @@ def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch, no_thread
     model = str(tmp_path / "tiny")
     write_tiny_model(tmp_path / "tiny")
     write_mine(tmp_path / "mine")
-    small = SimulateOptions(n_px=256)
+    small = CROWDED.model_copy(update={"n_px": 256})  # each sky has diffuse emission to settle a threshold on
     monkeypatch.setattr(score_sets, "read_sky", lambda name: small)
     sets = {str(tmp_path / "mine"): str(tmp_path / "out" / "mine"), "own": str(tmp_path / "out" / "own")}
     run_scores([model], sets, 2, 1, 1)

@@ -35,7 +35,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 NO_STAGE = ("demo", "train_leg")
 WORDS = {
     *("settings", "release", "catalogue", "beam", "touched", "log"),
-    *("field", "fields", "mosaic", "beside", "model", "name", "names", "root", "out", "source"),
+    *("field", "fields", "mosaic", "beside", "model", "name", "names", "root", "out", "source", "submitted"),
 }
 """Options with text that is no file of its own: ``root`` and ``out`` of folders stand for what is derived."""
 PAIRS = {"pairs", "validation", "held_out_pairs", "calibration_pairs"}
