@@ -55,19 +55,32 @@ def finished(archive, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FETCHED)
 @pytest.mark.parametrize("date", ["older", "newer"])
-def test_a_damaged_file_beside_an_image_is_fetched_again(finished, tmp_path, name, date):
+def test_damaged_files_beside_an_image_are_fetched_again(finished, tmp_path, date):
+    """Each alone as the jobs of a dry run tell, and all of them in one run."""
     run = finished.copy(tmp_path / "run")
-    path = run.folder / "results/dr2" / name
-    tables = ("islands/*", "clusters/*", "catalogue/*.csv")
-    before = path.read_bytes(), [hashes(path.parents[len(name.split("/")) - 1], one) for one in tables]
-    path.write_bytes(path.read_bytes()[: 3000 if path.suffix == ".fits" else 100])
-    os.utime(path, (1e9, 1e9) if date == "older" else None)
-    assert run.counts() == counted(**FETCHED[name], **ENDS)
+    results = run.folder / "results/dr2"
+
+    def state():
+        tables = ("islands/*", "clusters/*", "catalogue/*.csv")
+        return [(results / name).read_bytes() for name in FETCHED], [hashes(results, one) for one in tables]
+
+    def damage(path):
+        path.write_bytes(path.read_bytes()[: 3000 if path.suffix == ".fits" else 100])
+        os.utime(path, (1e9, 1e9) if date == "older" else None)
+
+    before = state()
+    for name, jobs in FETCHED.items():
+        path = results / name
+        shutil.copy2(path, tmp_path / "whole")
+        damage(path)
+        assert run.counts() == counted(**jobs, **ENDS)
+        shutil.copy2(tmp_path / "whole", path)
+    assert run.counts() == {}
+    for name in FETCHED:
+        damage(results / name)
     run()
-    after = path.read_bytes(), [hashes(path.parents[len(name.split("/")) - 1], one) for one in tables]
-    assert after == before
+    assert state() == before
     assert run.counts() == {}
 
 

@@ -190,11 +190,15 @@ def test_a_crop_gets_about_the_mask_of_the_whole(shipped, offset, least_overlap,
     assert np.abs(part - chance[offset:, offset:])[inner].max() < most
 
 
+@pytest.fixture(scope="module", params=["lotss-pair", "lotss-unet"])
+def a_model(request) -> tuple[Predictor, ModelCard]:
+    return open_model(MODELS / request.param)
+
+
 @pytest.mark.parametrize("side", [68, 100, 200])
 @pytest.mark.parametrize("pedestal", [-0.5, 0.55, 1.5])
-@pytest.mark.parametrize("model", ["lotss-pair", "lotss-unet"])
-def test_a_model_finds_nothing_in_a_cut_out_on_a_pedestal(side, pedestal, model):
-    predictor, card = open_model(MODELS / model)
+def test_a_model_finds_nothing_in_a_cut_out_on_a_pedestal(a_model, side, pedestal):
+    predictor, card = a_model
     image = beam_noise((side, side), side) + np.float32(pedestal * RMS)
     plane = network_input(card.normalisation, image, 20 / 4.5)
     found = predictor.plane(plane, card.tile_px, card.core_px)
