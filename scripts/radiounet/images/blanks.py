@@ -104,7 +104,8 @@ def sentinels(image: np.ndarray, numbers: np.ndarray, whole: Values | None = Non
     whole : callable, optional
         See `flaws`.
     """
-    left, found = solid_values(image), []
+    left = solid_values(image)
+    found: list[np.floating] = []
     while value := next((one for one in left if _is_blank(one, image, numbers, found, whole)), None):
         found.append(value)  # the others are now compared without it
         left.remove(value)
