@@ -313,7 +313,8 @@ def test_tiles_made_for_other_weights_are_refused(tmp_path):
 
 def test_tiles_that_cannot_be_read_are_named_and_not_the_cores_that_are_written(tmp_path, monkeypatch):
     write_tiny_model(tmp_path / "model")
-    image, read = np.zeros((100, 100), np.float32), h5py.Dataset.__getitem__
+    image = np.random.default_rng(3).standard_normal((100, 100)).astype(np.float32)
+    read = h5py.Dataset.__getitem__
 
     def fail(dataset, part, **options):
         if dataset.name == "/plane":
