@@ -30,6 +30,7 @@ __all__ = [
     "reading",
     "regional_products",
     "rejections",
+    "repeats",
     "resampling",
     "squares",
     "tables",

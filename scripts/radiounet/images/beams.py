@@ -16,6 +16,7 @@ from astropy.wcs import WCS
 from radiounet.errors import BeamError, ConfigError
 from radiounet.images.gaussian import FWHM_AREA, FWHM_TO_SIGMA, beam_numbers
 from radiounet.images.geometry import jacobian, north_of_reference_deg
+from radiounet.images.headers import is_number
 from radiounet.images.squares import BEAM_TOLERANCE
 
 logger = logging.getLogger(__name__)
@@ -149,6 +150,19 @@ def read_beam(header: fits.Header, table: Table | None, path: str | Path) -> Bea
     if cards:
         return _of_cards(header, path)
     raise BeamError(f"{path} has no BMAJ and no BMIN: {ADVICE}")
+
+
+def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:
+    """Beam that the image was made with, where an earlier stage wrote that it is another."""
+    given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
+    if given == [None, None]:
+        return beam
+    angle = header.get("RESBPA", 0.0)  # older versions did not write it
+    if not all(is_number(one) and 0 < one * 3600 < np.inf for one in given):
+        raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
+    if not is_number(angle):
+        raise BeamError(f"{path}: RESBPA {angle} deg is no angle")
+    return Beam(given[0] * 3600, given[1] * 3600, angle)
 
 
 def _of_cards(header: fits.Header, path: str | Path) -> Beam:

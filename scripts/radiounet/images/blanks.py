@@ -1,10 +1,14 @@
 """Blanks written as numbers."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from scipy import ndimage
+
+from radiounet.errors import UnitError
+from radiounet.images.units import unit_factor
 
 SOLID_PX = 5
 """Side of a square of equal pixels that noise does not make: some 25."""
@@ -19,23 +23,32 @@ SAMPLE_PX = 256
 Values = Callable[[], np.ndarray]
 
 
+def brightest(header: fits.Header, path: str | Path) -> float:
+    """What no pixel of a file exceeds, in the unit of the file.
+
+    It is `BRIGHTEST_JY`; in a unit that is not one of brightness, what 32 bits hold.
+    """
+    most = float(np.nextafter(LARGEST, np.float32(0)))
+    try:
+        return min(BRIGHTEST_JY / unit_factor(header, path), most)
+    except UnitError:
+        return most
+
+
 def flaws(
-    plane: np.ndarray,
-    header: fits.Header,
-    factor: float | None,
-    whole: Values | None = None,
+    plane: np.ndarray, numbers: np.ndarray, header: fits.Header, limit: float, whole: Values | None = None
 ) -> Iterator[tuple[np.ndarray, str]]:
     """What of an image, or of a part of one, cannot be brightness: areas of -9999, pixels too bright.
-
-    The brightest may have `BRIGHTEST_JY`, in another unit what 32 bits hold.
 
     Parameters
     ----------
     plane : ndarray of float32, ``[y, x]``
-        Jy/beam, NaN where blank.
+        NaN where blank.
+    numbers : ndarray, ``[y, x]``
+        As in the file.
     header : astropy.io.fits.Header
-    factor : float or None
-        By which the numbers of the file were multiplied; None if they are in a unit of their own.
+    limit : float
+        What no pixel exceeds, in the unit of `plane`, see `brightest`.
     whole : callable, optional
         Where `plane` is a part of an image, gives values from all over it, see `sample`.
 
@@ -44,22 +57,21 @@ def flaws(
     where : ndarray of bool, ``[y, x]``
     why : str
     """
-    unit, limit = (" Jy/beam", BRIGHTEST_JY) if factor else ("", np.nextafter(LARGEST, np.float32(0)))
-    while True:
-        number = sentinel(plane, factor or 1.0, whole)
-        brightest = max(np.fmax.reduce(plane, axis=None), -np.fmin.reduce(plane, axis=None))
-        if number is not None:
-            where, why = plane == np.nanmin(plane), f"areas of {number:g}: write NaN where the image is blank"
-        elif brightest > limit:
-            where = np.abs(plane) > limit
-            why = (
-                f"a pixel of {brightest:.3g}{unit}{' or more' if brightest == LARGEST else ''}; "
-                f"are BUNIT {header.get('BUNIT')!r} and BSCALE {header.get('BSCALE', 1)} right?"
-            )
-        else:
-            return
-        yield where, why
-        plane = np.where(where, np.float32(np.nan), plane)
+    values = sentinels(plane, numbers, whole)
+    for value in values:
+        where = plane == value
+        yield where, f"areas of {float(numbers[where][0]):g}: write NaN where the image is blank"
+    rest = np.where(np.isin(plane, values), np.float32(np.nan), plane) if values else plane
+    beyond = []
+    if np.fmax.reduce(rest, axis=None) > limit:
+        beyond.append(rest > limit)
+    if np.fmin.reduce(rest, axis=None) < -limit:
+        beyond.append(rest < -limit)
+    for where in beyond:
+        given = np.asarray(numbers[where], np.float64)
+        number = given[np.argmax(np.abs(given))]
+        unit, scale = header.get("BUNIT"), header.get("BSCALE", 1)
+        yield where, f"a pixel of {number:g}; are BUNIT {unit!r} and BSCALE {scale} right?"
 
 
 def sample(read: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
@@ -76,10 +88,10 @@ def sample(read: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -
     return read(rows, columns)
 
 
-def sentinel(image: np.ndarray, factor: float = 1.0, whole: Values | None = None) -> float | None:
-    """Lowest number of an image, where it must stand for a blank, such as -9999; else None.
+def sentinels(image: np.ndarray, numbers: np.ndarray, whole: Values | None = None) -> list[np.floating]:
+    """Values of an image that must stand for a blank, such as -9999.
 
-    It fills a solid area, see `solid_zeros`, and is `FAR_BELOW`. Zeros tell nothing of the brightness of
+    Each fills a solid area, see `solid_zeros`, and is `FAR_BELOW`. Zeros tell nothing of the brightness of
     an image; where it has no other values, the number is -99 or lower. A part of an image is compared with
     the whole: the number may fill it.
 
@@ -87,32 +99,58 @@ def sentinel(image: np.ndarray, factor: float = 1.0, whole: Values | None = None
     ----------
     image : ndarray, ``[y, x]``
         NaN where blank.
-    factor : float
-        By which the numbers of the file were multiplied.
+    numbers : ndarray, ``[y, x]``
+        As in the file.
     whole : callable, optional
         See `flaws`.
-
-    Returns
-    -------
-    float or None
-        As in the file.
     """
-    lowest = np.fmin.reduce(image, axis=None)
-    blank = image == lowest
-    if not lowest < 0 or blank.sum() < SOLID_PX**2 or solid_zeros(~blank) is None:
-        return None
-    number = float(lowest) / factor
+    left = solid_values(image)
+    found: list[np.floating] = []
+    while value := next((one for one in left if _is_blank(one, image, numbers, found, whole)), None):
+        found.append(value)  # the others are now compared without it
+        left.remove(value)
+    return found
+
+
+def _is_blank(
+    value: np.floating,
+    image: np.ndarray,
+    numbers: np.ndarray,
+    found: list[np.floating],
+    whole: Values | None,
+) -> bool:
     for values in (image,) if whole is None else (whole(), image):
-        others = values[(values > lowest) & (values != 0)]
+        others = values[(values > value) & (values != 0)]
+        others = others[~np.isin(others, found)]
         if others.size:
-            return None if -lowest < FAR_BELOW * np.median(np.abs(others)) else number
-    return None if round(number, 3) > -LEAST_SENTINEL else number  # the factor rounds
+            return bool(-value >= FAR_BELOW * np.median(np.abs(others)))
+    number = float(numbers[image == value][0])
+    return round(number, 3) <= -LEAST_SENTINEL  # BSCALE rounds
+
+
+def solid_values(image: np.ndarray) -> list[np.floating]:
+    """Values below zero that fill a square of 5 x 5 px somewhere in an image ``[y, x]``, ascending."""
+    for axis, side in enumerate(image.shape):
+        if side == 1:  # a neighbour along each axis, as in a wider image
+            image = np.repeat(image, 2, axis)
+    height, width = (min(SOLID_PX, side) for side in image.shape)
+    # every square holds one of these pixels, with the next ones below and beside it: noise has no such three
+    below, beside = image[1 :: height - 1, :: width - 1], image[:: height - 1, 1 :: width - 1]
+    ny, nx = len(below), beside.shape[1]
+    corner = image[:: height - 1, :: width - 1][:ny, :nx]
+    if not ((corner == below[:, :nx]) & (corner == beside[:ny]) & (corner < 0)).any():
+        return []
+    runs = _eroded(image[:, 1:] == image[:, :-1], 1, width - 1)
+    squares = _eroded(runs, 0, height)
+    squares &= _eroded(image[1:, : squares.shape[1]] == image[:-1, : squares.shape[1]], 0, height - 1)
+    values = image[: squares.shape[0], : squares.shape[1]][squares]
+    return list(np.unique(values[values < 0]))
 
 
 def blank_infinities(plane: np.ndarray, numbers: np.ndarray) -> None:
-    """Make infinities NaN, but those that are a finite number of the file: the largest number of 32 bits.
+    """Set infinities to NaN, except numbers that are finite in the file but exceed float32.
 
-    Such a number is no blank, but a mistake, which `flaws` names.
+    These become its largest number: they are no blanks, but mistakes, which `flaws` names.
 
     Parameters
     ----------
@@ -146,7 +184,7 @@ def solid_zeros(image: np.ndarray) -> np.ndarray | None:
     zero = np.asarray(image == 0)
     corners = zero  # of squares of zeros
     for axis in (0, 1):
-        corners = _eroded(corners, axis)
+        corners = _eroded(corners, axis, min(SOLID_PX, corners.shape[axis]))
     if not corners.any():
         return None
     areas, count = ndimage.label(zero)
@@ -155,10 +193,9 @@ def solid_zeros(image: np.ndarray) -> np.ndarray | None:
     return solid[areas]
 
 
-def _eroded(mask: np.ndarray, axis: int) -> np.ndarray:
-    """Where a run of `SOLID_PX` begins along an axis; of the whole length where that is shorter."""
+def _eroded(mask: np.ndarray, axis: int, side: int) -> np.ndarray:
+    """Where a run of that many begins along an axis."""
     mask = np.moveaxis(mask, axis, 0)
-    side = min(SOLID_PX, len(mask))
     starts = len(mask) - side + 1
     result = mask[:starts].copy(order="K")
     for step in range(1, side):

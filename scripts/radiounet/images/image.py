@@ -15,15 +15,22 @@ from astropy.wcs import WCS
 from radiounet.errors import (
     AllBlankError,
     BadDataError,
-    BeamError,
     BrightnessError,
     CelestialError,
     GridError,
     ShapeMismatchError,
 )
 from radiounet.images.axes import require_total_intensity
-from radiounet.images.beams import Beam, check_beam, choose_beam
-from radiounet.images.blanks import Values, blank_infinities, flaws, sample, solid_zeros
+from radiounet.images.beams import Beam, check_beam, choose_beam, read_resolution
+from radiounet.images.blanks import (
+    BRIGHTEST_JY,
+    Values,
+    blank_infinities,
+    brightest,
+    flaws,
+    sample,
+    solid_zeros,
+)
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import (
     grid_header,
@@ -35,7 +42,6 @@ from radiounet.images.geometry import (
     pixels_in,
     to_sky,
 )
-from radiounet.images.headers import is_number
 from radiounet.images.reading import naming, reading
 from radiounet.images.squares import SCALE_TOLERANCE, Mosaic, offsets_deg
 from radiounet.images.units import unit_factor
@@ -149,9 +155,15 @@ class StoredPlane:
                 plane[zero & blank[rows, columns]] = np.nan
         return plane
 
-    def flaws(self, part: np.ndarray, whole: Values | None = None) -> Iterator[tuple[np.ndarray, str]]:
+    def brightest(self) -> float:
+        """What no pixel of `window` exceeds; see `radiounet.images.blanks.brightest`."""
+        return brightest(self.header, self.path)
+
+    def flaws(
+        self, part: np.ndarray, rows: slice, columns: slice, whole: Values | None = None
+    ) -> Iterator[tuple[np.ndarray, str]]:
         """What of a part of the plane cannot be brightness; see `radiounet.images.blanks.flaws`."""
-        return flaws(part, self.header, None, whole)
+        return flaws(part, self.data[rows, columns], self.header, self.brightest(), whole)
 
 
 @dataclass(frozen=True)
@@ -178,15 +190,15 @@ class StoredImage(StoredPlane):
             blank_infinities(plane, self.data[rows, columns])
         return plane
 
-    def flaws(self, part: np.ndarray, whole: Values | None = None) -> Iterator[tuple[np.ndarray, str]]:
-        """As of any plane, but in Jy/beam."""
-        return flaws(part, self.header, self.factor, whole)
+    def brightest(self) -> float:
+        """The same, in Jy/beam."""
+        return BRIGHTEST_JY
 
-    def require_brightness(self, part: np.ndarray) -> None:
-        """Raise `BrightnessError` if something of what `window` gave cannot be brightness."""
+    def require_brightness(self, part: np.ndarray, rows: slice, columns: slice) -> None:
+        """Raise `BrightnessError` if something of what `window` gave there cannot be brightness."""
         is_whole = part.shape == self.data.shape
         whole = None if is_whole else partial(sample, self.window, self.data.shape)
-        for _, why in self.flaws(part, whole):
+        for _, why in self.flaws(part, rows, columns, whole):
             raise BrightnessError(f"{self.path}: {why}")
 
 
@@ -252,7 +264,7 @@ def read_plane(path: str | Path, *, beam: Beam | None = None) -> Plane:
     with reading(path):
         plane = stored.window()
     with naming(path):
-        stored.require_brightness(plane)
+        stored.require_brightness(plane, slice(None), slice(None))
         if np.isnan(plane).all():
             raise AllBlankError(f"{path}: all {plane.size} pixels are blank (NaN or zero)")
         resolution = read_resolution(stored.header, stored.beam, path)
@@ -265,19 +277,6 @@ def read_part(path: str | Path, rows: slice, columns: slice) -> Plane:
     with naming(path):
         resolution = read_resolution(stored.header, stored.beam, path)
     return Plane(stored.window(rows, columns), stored.wcs[rows, columns], stored.beam, resolution)
-
-
-def read_resolution(header: fits.Header, beam: Beam, path: str | Path) -> Beam:
-    """Beam that the image was made with, where an earlier stage wrote that it is another."""
-    given = [header.get(key) for key in ("RESBMAJ", "RESBMIN")]
-    if given == [None, None]:
-        return beam
-    angle = header.get("RESBPA", 0.0)  # older versions did not write it
-    if not all(is_number(one) and 0 < one * 3600 < np.inf for one in given):
-        raise BeamError(f"{path}: RESBMAJ {given[0]} and RESBMIN {given[1]} deg are no beam")
-    if not is_number(angle):
-        raise BeamError(f"{path}: RESBPA {angle} deg is no angle")
-    return Beam(given[0] * 3600, given[1] * 3600, angle)
 
 
 def require_same_grid(first: Plane | StoredPlane, second: Plane | StoredPlane, names: str) -> None:

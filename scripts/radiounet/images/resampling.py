@@ -76,7 +76,8 @@ def to_model_grid(
         On an ICRS SIN grid around the image's centre, north up, east left, that covers
         all of it; the very same object when nothing was to do or to tell: ICRS or FK5 of J2000 without
         distortion, square pixels of that scale (within 1 %) in the middle and at every
-        corner, north within `TURNED_DEG` of up in the middle, or a pole on it.
+        corner, and linear terms with north up and east left, to a part in a thousand (`ALIGNED`).
+        Converging meridians may turn north in the middle by `TURNED_DEG`, by any angle if a pole is on it.
 
     Raises
     ------

@@ -29,15 +29,12 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
-OF_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-"""What a file system says that takes nothing more."""
-
-
 @contextlib.contextmanager
 def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path`; sync and rename on success, remove on failure.
 
-    A killed job leaves no half product under the final name. The error of a full disk names `path`.
+    A killed job leaves no half product under the final name. An `OSError` without a file name, as libraries
+    raise it for a full disk, gets that of `path`.
 
     Parameters
     ----------
@@ -66,8 +63,10 @@ def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[
             temporary.chmod(0o600 if private else 0o666 & ~_umask())
         for temporary, path in zip(temporaries, paths, strict=True):
             os.replace(temporary, path)
-    except OSError as error:  # that of writing names no file
-        if error.errno in OF_WRITING and error.filename is None:
+    except OSError as error:
+        if type(error) is OSError and error.filename is None:  # those of networks have types of their own
+            # numpy and astropy say in words only what failed, and without a number words are not shown
+            error.errno, error.strerror = error.errno or errno.EIO, error.strerror or str(error)
             error.filename = ", ".join(map(str, paths))
         raise
     finally:

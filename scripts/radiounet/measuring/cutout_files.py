@@ -8,11 +8,11 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from radiounet.images.beams import read_beam
+from radiounet.images.beams import read_beam, read_resolution
 from radiounet.images.fits_planes import celestial_plane
 from radiounet.images.geometry import middle, to_pixels, to_sky
 from radiounet.images.headers import legible
-from radiounet.images.image import Plane, read_resolution
+from radiounet.images.image import Plane
 from radiounet.images.provenance import provenance
 from radiounet.images.reading import whole_fits
 from radiounet.images.words import printable

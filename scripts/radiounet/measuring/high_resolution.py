@@ -136,7 +136,7 @@ def _cut(stored: StoredImage, cluster: Cluster, url: str, beam_arcsec: float) ->
         error.file = shown
         return error
     try:
-        stored.require_brightness(data)
+        stored.require_brightness(data, *box)
     except BrightnessError as reason:
         error = BrightnessError(str(reason).replace(str(stored.path), shown))
         error.file = shown

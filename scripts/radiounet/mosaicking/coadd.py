@@ -271,7 +271,8 @@ def coadd_files(
     StokesError
         One is of polarised emission.
     BrightnessError
-        One is blank where it has a number such as -9999, and a pixel of the grid is interpolated from it.
+        A pixel of the grid is interpolated from what cannot be brightness: an area of a number such as -9999,
+        or a pixel above 1e10 Jy/beam; where BUNIT is not known to be a brightness, beyond what 32 bits hold.
     ShapeMismatchError
         An image and its weights are not on the same grid.
     NoOverlapError

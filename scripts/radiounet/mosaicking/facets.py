@@ -5,7 +5,6 @@ The files are those of ddf-pipeline: ``*.tessel.reg`` (regions of DDFacet),
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from astropy.wcs import WCS
 
 from radiounet.errors import FacetError
 from radiounet.images.geometry import to_pixels, to_sky
+from radiounet.images.repeats import require_unique
 from radiounet.mosaicking.flaws import Window
 from radiounet.mosaicking.kernels import facets_of_pixels
 
@@ -135,18 +135,21 @@ def _read_regions(path: str | Path, wcs: WCS) -> tuple[list[np.ndarray], list[in
     polygons = [np.stack(to_pixels(wcs, *np.transpose(one))[::-1], axis=1) for one in sky if one]
     if not all(np.isfinite(one).all() for one in polygons):
         raise FacetError(f"{path}: corners of facets lie where the image has no sky")
-    labels: dict[int, int] = {}
+    labels: list[set[int]] = [set() for _ in polygons]
     for ra, dec, label in marks:
         column, row = map(float, to_pixels(wcs, ra, dec))
-        for index, polygon in enumerate(polygons):
+        for own, polygon in zip(labels, polygons, strict=True):
             if _holds(polygon, row, column):
-                labels[index] = label
-    without = len(polygons) - len(labels)
+                own.add(label)
+    without = labels.count(set())
     if not polygons or without:
         raise FacetError(
             f"{path}: {without} of {len(polygons)} polygons hold no label; DDFacet's *.tessel.reg is needed"
         )
-    return polygons, [labels[index] for index in range(len(polygons))]
+    texts = [", ".join(f"S{label}" for label in sorted(own)) for own in labels]
+    names = (f"{n} ({text})" for n, text in enumerate(texts, start=1) for _ in labels[n - 1])
+    require_unique(path, "polygon", names, FacetError, row="label")
+    return polygons, [label for own in labels for label in own]
 
 
 def _holds(polygon: np.ndarray, row: float, column: float) -> bool:
@@ -170,8 +173,7 @@ def _read_offsets(path: str | Path, labels: tuple[int, ...]) -> tuple[np.ndarray
         raise FacetError(f"{path}: no table of facet offsets: {error}") from error
     if len(known) != len(table):
         raise FacetError(f"{path}: offsets of {len(table)} facets, but there are {len(labels)}")
-    if twice := sorted(label for label, n in Counter(known).items() if n > 1):
-        raise FacetError(f"{path}: more than one offset for facet {', '.join(map(str, twice))}")
+    require_unique(path, "facet", known, FacetError)
     rows = dict(zip(known, range(len(table)), strict=True))
     absent = [label for label in labels if label not in rows]
     if absent:

@@ -7,12 +7,14 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.errors import BrightnessError
-from radiounet.images.blanks import BRIGHTEST_JY, SOLID_PX, sample
+from radiounet.images.blanks import SOLID_PX, sample
 from radiounet.images.image import StoredPlane
 from radiounet.images.reading import naming
 
 Window = tuple[slice, slice]
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
+_Marks = dict[tuple[int, str], dict[tuple[int, ...], np.ndarray]]
+"""Where each image has each flaw, bool ``[y, x]`` by the corners of windows."""
 
 
 class Suspect:
@@ -27,11 +29,12 @@ class Suspect:
 
     def __init__(self, plane: StoredPlane, values: Callable[[slice, slice], np.ndarray]) -> None:
         self.plane = plane
-        self._values = values
+        self.values = values
+        self._brightest = plane.brightest()
 
     @cached_property
     def _sample(self) -> np.ndarray:
-        return sample(self._values, self.plane.data.shape)
+        return sample(self.values, self.plane.data.shape)
 
     def flaws(self, window: Window, part: np.ndarray) -> list[tuple[np.ndarray, str]]:
         """Where a window of the image cannot be brightness, bool ``[y, x]``, and why.
@@ -44,13 +47,15 @@ class Suspect:
         """
         lowest, highest = (extreme.reduce(part, axis=None) for extreme in (np.fmin, np.fmax))
         repeated = lowest < 0 and np.count_nonzero(part == lowest) > 1
-        if not repeated and not max(highest, -lowest) > BRIGHTEST_JY:
+        # every other row will do for an area of two rows or more; noise hardly has equal neighbours
+        repeated = repeated or (lowest < 0 and (part[::2, 1:] == part[::2, :-1]).any())
+        if not repeated and not max(highest, -lowest) > self._brightest:
             return []
         # an area may reach beyond the window
         rows, columns = (slice(max(one.start - SOLID_PX, 0), one.stop + SOLID_PX) for one in window)
         y, x = window[0].start - rows.start, window[1].start - columns.start
         inner = np.s_[y : y + part.shape[0], x : x + part.shape[1]]
-        found = self.plane.flaws(self._values(rows, columns), lambda: self._sample)
+        found = self.plane.flaws(self.values(rows, columns), rows, columns, lambda: self._sample)
         return [(where[inner], why) for where, why in found]
 
 
@@ -65,7 +70,8 @@ class Flaws:
 
     def __init__(self, suspects: Sequence[Suspect]) -> None:
         self._suspects = suspects
-        self._marks: dict[tuple[int, str], dict[tuple[int, ...], np.ndarray]] = {}
+        self._marks: _Marks = {}
+        self._weightless: _Marks = {}
 
     def mark(self, window: Window, parts: Sequence[np.ndarray], weight: np.ndarray) -> None:
         """Make weights infinite where what counts cannot be brightness: `Coadd.add` counts what meets it.
@@ -83,12 +89,16 @@ class Flaws:
             for number, (suspect, part) in enumerate(zip(self._suspects, parts, strict=True))
             for flaw in suspect.flaws(window, part)
         ]
+        if not found:
+            return
         # a pixel beside one with weight has a share in what is interpolated between them
-        counts = ndimage.binary_dilation(weight > 0, np.ones((3, 3))) if found else None
+        counts = ndimage.binary_dilation(weight > 0, np.ones((3, 3)))
+        known = _all_finite(parts)
         for number, where, why in found:
-            if (marked := where & counts).any():
-                weight[marked] = np.inf
-                self._marks.setdefault((number, why), {})[_corners(window)] = marked
+            for marks, marked in ((self._marks, where & counts), (self._weightless, where & known)):
+                if marked.any():
+                    marks.setdefault((number, why), {})[_corners(window)] = marked
+            weight[where & counts] = np.inf
 
     def require_unused(self, add: Callable[[Read], tuple[int, int, int]]) -> None:
         """Refuse the first image of which the mosaic uses a flaw.
@@ -96,13 +106,42 @@ class Flaws:
         Parameters
         ----------
         add : callable
-            As `Coadd.add` of these images, given a `read`; its sums are of no use any more.
+            As `Coadd.add` of these images, given a `read`; if this raises, its sums must not be used.
 
         Raises
         ------
         BrightnessError
         """
-        for (number, why), marks in sorted(self._marks.items()):
+        self._refuse_first(self._marks, add)
+
+    def require_weightless(self, add: Callable[[Read], tuple[int, int, int]]) -> None:
+        """Refuse the first image with a flaw on the mosaic, where no pixel there has weight.
+
+        The weight follows from the images. It is 0 because of the flaws if these are most of the pixels;
+        else the others show that it would be 0 anyway.
+
+        Parameters
+        ----------
+        add : callable
+            As for `require_unused`.
+
+        Raises
+        ------
+        BrightnessError
+        """
+        flawed: dict[tuple[int, ...], np.ndarray] = {}
+        for marks in self._weightless.values():
+            for corners, where in marks.items():
+                flawed[corners] = flawed.get(corners, np.False_) | where
+
+        def known(window: Window) -> tuple[np.ndarray, np.ndarray]:
+            return _infinite(_all_finite([suspect.values(*window) for suspect in self._suspects]))
+
+        if flawed and 2 * add(partial(_only_marks, flawed))[2] > add(known)[2]:
+            self._refuse_first(self._weightless, add)
+
+    def _refuse_first(self, marked: _Marks, add: Callable[[Read], tuple[int, int, int]]) -> None:
+        for (number, why), marks in sorted(marked.items()):
             _, _, used = add(partial(_only_marks, marks))
             if used:
                 path = self._suspects[number].plane.path
@@ -110,12 +149,19 @@ class Flaws:
                     raise BrightnessError(f"{path}: {why}")
 
 
+def _all_finite(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.logical_and.reduce([np.isfinite(part) for part in parts])
+
+
 def _corners(window: Window) -> tuple[int, ...]:
     return tuple(edge for one in window for edge in (one.start, one.stop))
 
 
 def _only_marks(marks: dict[tuple[int, ...], np.ndarray], window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and weights of a window, see `Coadd.add`: infinite where marked, of 0 elsewhere."""
     shape = [one.stop - one.start for one in window]
-    marked = marks.get(_corners(window), np.zeros(shape, bool))
-    return np.zeros(shape, np.float32), np.where(marked, np.float32(np.inf), np.float32(0))
+    return _infinite(marks.get(_corners(window), np.zeros(shape, bool)))
+
+
+def _infinite(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and weights, see `Coadd.add`: infinite where told, of 0 elsewhere, so that nothing is added."""
+    return np.zeros(where.shape, np.float32), np.where(where, np.float32(np.inf), np.float32(0))

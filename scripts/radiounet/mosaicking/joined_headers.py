@@ -9,11 +9,11 @@ from astropy.wcs import WCS
 
 from radiounet.errors import BeamError, FrequencyError, UnitError
 from radiounet.images.axes import require_total_intensity
-from radiounet.images.beams import Beam, falls_between, read_beam
+from radiounet.images.beams import Beam, falls_between, read_beam, read_resolution
 from radiounet.images.fits_planes import celestial_plane, open_image
 from radiounet.images.geometry import middle, pixel_scales_arcsec
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import StoredPlane, read_resolution
+from radiounet.images.image import StoredPlane
 from radiounet.images.resampling import beam_on
 from radiounet.images.units import is_per_pixel, same_unit
 

@@ -250,9 +250,8 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
         if weight.any():
             above_cut = True
             with np.errstate(over="ignore"):  # what is too bright is named below
-                weight /= noise.of(window)
-                weight *= weight
-            flaws.mark(window, (image, apparent), weight)
+                np.square(np.divide(weight, noise.of(window), out=weight), out=weight)
+        flaws.mark(window, (image, apparent), weight)
         return image, weight
 
     numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)
@@ -265,6 +264,7 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
     if not inside:
         raise NoOverlapError(f"{field.int_path} has no pixel on this mosaic")
     if not above_cut:
+        flaws.require_weightless(add)
         raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
     if unusable:
         flaws.require_unused(add)
@@ -299,7 +299,7 @@ class _Noise:
         """Raise `BrightnessError` if the noise was measured in what cannot be brightness."""
         if self._box:
             with naming(self._app.path):
-                self._app.require_brightness(self._app.window(*self._box))
+                self._app.require_brightness(self._app.window(*self._box), *self._box)
 
     def of(self, window: Window) -> np.ndarray | np.float32:
         """Noise of a window, NaN where a map has none."""

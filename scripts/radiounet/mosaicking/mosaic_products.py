@@ -1,7 +1,6 @@
 """Making mosaics from files, and writing what they are made of beside them."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from radiounet.images.image import mosaic_wcs
 from radiounet.images.products import Products
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection
+from radiounet.images.repeats import require_unique
 from radiounet.images.words import printable
 from radiounet.images.writing import write_fits, write_json
 from radiounet.mosaicking.joined_headers import frequency_card, require_one_frequency
@@ -125,13 +125,12 @@ def _flux_scales(path: str | None) -> dict[str, float]:
         return {}
     key = f"mosaics.options.flux_scale: {path}"
     try:
-        rows = [(row["field"], row["flux_scale"].strip()) for row in read_list(path, ("field", "flux_scale"))]
+        rows = [(row["field"], row["flux_scale"]) for row in read_list(path, ("field", "flux_scale"))]
         scales = {field: float(text) for field, text in rows if text}
     except (ConfigError, OSError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key} has no columns field, flux_scale ({what})") from None
-    if twice := sorted(field for field, n in Counter(field for field, _ in rows).items() if n > 1):
-        raise ConfigError(f"{key} has more than one row for {', '.join(twice)}: leave one of each")
+    require_unique(key, "field", (field for field, _ in rows), ConfigError)
     wrong = [field for field, scale in scales.items() if not (np.isfinite(scale) and scale > 0)]
     if wrong:
         raise ConfigError(f"{key} has {scales[wrong[0]]} for {wrong[0]}: it must be above 0")

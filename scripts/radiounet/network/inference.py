@@ -189,7 +189,7 @@ def _predicted(
             # the last call is filled up with zeros
             tiles = np.zeros((engine.batch, side, side, 1), np.float32)
             for index, (y, x) in enumerate(where.origins(some)[0]):
-                tiles[index, ..., 0] = plane[y : y + side, x : x + side]
+                tiles[index, ..., 0] = _square(plane, y, x, side)
             yield some, tiles
 
     for some, tiles in _ahead(read()):
@@ -200,6 +200,14 @@ def _predicted(
                 [one[y : y + size, x : x + size] for one, (y, x) in zip(maps, inner, strict=True)]
             )
         yield some, maps
+
+
+def _square(plane: h5py.Dataset | np.ndarray, y: int, x: int, side: int) -> np.ndarray:
+    square = np.s_[y : y + side, x : x + side]
+    if isinstance(plane, np.ndarray):
+        return plane[square]
+    with reading(plane.file.filename):  # or the error would have the name of what is being written
+        return plane[square]
 
 
 def _ahead(items: Iterator) -> Iterator:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from astropy.table import Table
 
+from radiounet.images.beams import read_resolution
 from radiounet.images.constants import LIGHT_M_S
 from radiounet.images.geometry import middle, outline, pixel_area_arcsec2, to_sky
 from radiounet.images.headers import frequency_hz
-from radiounet.images.image import StoredImage, read_resolution
+from radiounet.images.image import StoredImage
 from radiounet.images.products import Publication
 from radiounet.images.tables import votable_of
 from radiounet.images.words import one_line

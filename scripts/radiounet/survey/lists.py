@@ -5,6 +5,7 @@ Written once by the ``fetch_lists`` rule; parsing the Snakefile reads plain CSV 
 
 import csv
 import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from astropy.table import Table
 from radiounet.errors import ConfigError, NotFitsError
 from radiounet.images.fits_check import check_fits
 from radiounet.images.products import NAME_PATTERN
+from radiounet.images.repeats import require_unique
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import IncompleteTableError, TableError, read_table
 from radiounet.images.writing import atomic
@@ -130,9 +132,19 @@ def _checksums(table: Table, pointings: Sequence[Field | None]) -> list[tuple[st
 
 
 def read_checksums(paths: Sequence[str | Path], name: str) -> dict[str, str]:
-    """Known checksums of a mosaic's or field's files, by file name; missing lists are empty."""
-    rows = [row for path in paths if Path(path).is_file() for row in read_list(path, CHECKSUM_COLUMNS)]
-    return {row["file"]: row["checksum"] for row in rows if row["name"] == name}
+    """Known checksums of a mosaic's or field's files, by file name; missing lists are empty.
+
+    Raises
+    ------
+    ConfigError
+        A file is another one than its list, or has two checksums of that mosaic or field.
+    """
+    known: dict[str, str] = {}
+    for path in filter(os.path.isfile, paths):
+        rows = [row for row in read_list(path, CHECKSUM_COLUMNS) if row["name"] == name]
+        require_unique(path, "file", (f"{row['file']} of {name}" for row in rows), ConfigError)
+        known |= {row["file"]: row["checksum"] for row in rows}
+    return known
 
 
 def read_grid(path: str | Path) -> list[Field]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radiounet.errors import ConfigError
+from radiounet.images.repeats import require_unique
 from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.images.words import one_line, parse_boolean
 from radiounet.settings.command_line import add_settings
@@ -247,7 +248,7 @@ class Survey:
 
 
 def read_list(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Read a list written by `write_list`, which must have some columns.
+    """Read a list written by `write_list`, which must have some columns; cells without blanks around them.
 
     Raises
     ------
@@ -265,7 +266,7 @@ def read_list(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, s
         raise ConfigError(f"{path} has no column {', '.join(missing)}, but {found}")
     if short := next((n for n, row in enumerate(rows, start=1) if None in row.values()), None):
         raise ConfigError(f"{path}: row {short} has too few columns")
-    return rows
+    return [{name: cell.strip() for name, cell in row.items() if name is not None} for row in rows]
 
 
 def list_paths(folder: str, release: str) -> dict[str, str]:
@@ -300,18 +301,20 @@ def read_survey(release: Release, mosaics_path: str | Path, fields_path: str | P
     Raises
     ------
     ConfigError
-        A file is another one than its list, or a cell of it cannot be read.
+        A file is another one than its list, a cell of it cannot be read, or a name stands twice.
     """
     place = ("name", "ra_deg", "dec_deg")
     rows = read_list(mosaics_path, (*place, "n_px"))
+    require_unique(mosaics_path, "mosaic", (row["name"] for row in rows), ConfigError)
     with _cells(mosaics_path):
         mosaics = [
             Mosaic(row["name"], float(row["ra_deg"]), float(row["dec_deg"]), int(row["n_px"])) for row in rows
         ]
     rows = read_list(fields_path, (*place, "member")) if fields_path else []
+    require_unique(str(fields_path), "field", (row["name"] for row in rows), ConfigError)
     with _cells(fields_path):
         grid = [Field(row["name"], float(row["ra_deg"]), float(row["dec_deg"])) for row in rows]
-    with _cells(fields_path, "member must be 1 or 0"):
+    with _cells(fields_path, "member must be true or false, T or F, 1 or 0"):
         members = [field for field, row in zip(grid, rows, strict=True) if parse_boolean(row["member"])]
     return Survey(release, mosaics, members, grid)
 

@@ -1,5 +1,6 @@
 """Which pixels hold no data: NaN, infinity, BLANK, and zeros where they fill areas."""
 
+import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from radiounet.errors import AllBlankError, BrightnessError
-from radiounet.images.blanks import flaws, sentinel, solid_zeros
+from radiounet.images.blanks import BRIGHTEST_JY, flaws, sentinels, solid_values, solid_zeros
 from radiounet.images.image import grid_wcs, open_plane, read_plane
 
 
@@ -120,7 +121,8 @@ def test_a_window_has_the_blanks_of_the_whole(tmp_path):
 def test_brighter_than_the_sky(tmp_path, value):
     data = noise()
     data[5, 5] = value
-    with pytest.raises(BrightnessError, match="Jy/beam"):
+    said = re.escape(f"a pixel of {value:g}; are BUNIT 'Jy/beam' and BSCALE 1 right?")
+    with pytest.raises(BrightnessError, match=said):
         read_plane(write(tmp_path / "a.fits", data))
 
 
@@ -192,19 +194,20 @@ def test_where_values_are_no_brightness():
         "areas of -1e+30": np.s_[30:36, :9],
         "areas of -9999": np.s_[:9, 20:],
         "areas of -2000": np.s_[20:26, 20:],
-        "a pixel of 1e+12 Jy/beam": np.s_[40, 40],
+        "a pixel of -1e+12": np.s_[40, 40],
     }
     for why, part in parts.items():
-        data[part] = float(why.removesuffix(" Jy/beam").split()[-1])
+        data[part] = float(why.split()[-1])
     data[55:, 55:] = np.nan
-    found = {why.split(";")[0].split(":")[0]: where for where, why in flaws(data, fits.Header(), 1.0)}
+    in_all = flaws(data, data, fits.Header(), BRIGHTEST_JY)
+    found = {why.split(";")[0].split(":")[0]: where for where, why in in_all}
     assert found.keys() == parts.keys()
     for why, part in parts.items():
         expected = np.zeros(data.shape, bool)
         expected[part] = True
         np.testing.assert_array_equal(found[why], expected)
-    assert not list(flaws(noise(), fits.Header(), 1.0))
-    assert not list(flaws(np.full((9, 9), np.nan, np.float32), fits.Header(), 1.0))
+    for good in (noise(), np.full((9, 9), np.nan, np.float32)):
+        assert not list(flaws(good, good, fits.Header(), BRIGHTEST_JY))
 
 
 @pytest.mark.parametrize(("level", "refused"), [(-1, True), (-0.5, True), (-1e-3, False)])
@@ -213,9 +216,9 @@ def test_a_part_of_a_number_alone_is_compared_with_the_whole(tmp_path, level, re
     data = 1e-3 * noise(700)
     data[300:] = level
     stored = open_plane(write(tmp_path / "a.fits", data))
-    part = stored.window(slice(400, 500), slice(0, 700))
+    window = slice(400, 500), slice(0, 700)
     with pytest.raises(BrightnessError, match="areas of") if refused else nullcontext():
-        stored.require_brightness(part)
+        stored.require_brightness(stored.window(*window), *window)
 
 
 @pytest.mark.parametrize("unit", ["Jy/beam", "uJy/beam", "MJy/beam"])
@@ -227,8 +230,61 @@ def test_numbers_beyond_those_of_32_bits_are_no_blanks(tmp_path, unit, value):
     plane = open_plane(path).window(slice(5, 7), slice(5, 7))
     assert abs(plane[0, 0]) > 1e30
     assert np.isnan(plane[1, 1])
-    with pytest.raises(BrightnessError, match="a pixel of 3.4e[+]3"):
+    said = re.escape(f"a pixel of {value:g}; are BUNIT '{unit}' and BSCALE 1 right?")
+    with pytest.raises(BrightnessError, match=said):
         read_plane(path)
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "uJy/beam", "mJy/beam", "MJy/beam"])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(-9999, np.float32), (-1e35, np.float32), (-1e35, np.float64), (-1e300, np.float64), (-9999, np.int16)],
+)
+def test_the_number_is_named_as_in_the_file(tmp_path, unit, value, kind):
+    data = noise(kind=np.float64 if kind == np.float64 else np.float32).astype(kind)
+    data[5:12, 5:12] = value
+    said = re.escape(f"a.fits: areas of {value:g}: write NaN")
+    with pytest.raises(BrightnessError, match=said):
+        read_plane(write(tmp_path / "a.fits", data, BUNIT=unit))
+
+
+LOWER = {
+    "a pixel": (np.s_[40, 40], -10001),
+    "two": (np.s_[40, 40:42], -10001),
+    "three by three": (np.s_[50:53, 2:5], -32768),
+    "a line": (np.s_[45, :], -10001),
+    "a smaller area": (np.s_[45:50, 40:46], -10001),
+}
+
+
+@pytest.mark.parametrize("lower", LOWER)
+@pytest.mark.parametrize("part", [np.s_[5:35, 5:35], np.s_[:5, :5], np.s_[55:, 55:], np.s_[:, 17:56]])
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_what_is_lower_does_not_hide_an_area(tmp_path, kind, part, lower):
+    data = noise(kind=kind)
+    where, value = LOWER[lower]
+    data[where] = value
+    data[part] = -9999
+    plane = open_plane(write(tmp_path / "a.fits", data))
+    found = [why for _, why in plane.flaws(plane.window(), slice(None), slice(None))]
+    numbers = [-10001, -9999] if (data[45:50, 40:45] == -10001).all() else [-9999]
+    assert found == [f"areas of {number}: write NaN where the image is blank" for number in numbers]
+    with pytest.raises(BrightnessError, match="areas of -"):
+        read_plane(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (1, 60), (60, 1), (3, 60), (61, 4), (5, 5), (1, 1)])
+def test_values_are_solid_where_they_fill_a_square(shape):
+    """Of 5 px, or as many as the image has: told as for zeros, wherever it lies."""
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        image = rng.integers(-2, 1, shape).astype(np.float32)
+        for value in (-7, -8):
+            y, x = (rng.integers(0, side) for side in shape)
+            height, width = rng.integers(3, 8, 2)
+            image[y : y + height, x : x + width] = value
+        values = np.unique(image[image < 0])
+        assert solid_values(image) == [one for one in values if solid_zeros(image != one) is not None]
 
 
 def test_the_lowest_level_of_coarse_integers_is_a_value(tmp_path):
@@ -259,4 +315,4 @@ def test_an_area_must_lie_a_hundred_times_the_median_below_zero(number, found):
     """Of noise of 1 the median of the absolute values is 0.67."""
     image = noise() / 5
     image[20:30, 20:30] = number
-    assert sentinel(image) == found
+    assert sentinels(image, image) == ([] if found is None else [found])

@@ -124,8 +124,20 @@ def test_the_median_of_the_good_offsets_stands_for_the_others(tmp_path):
 def test_a_facet_that_stands_twice_in_the_table_of_offsets(tmp_path):
     regions = write_regions(tmp_path / "f.reg")
     twice = write_offsets(tmp_path / "o.fits", [9.0, 4.5, 1.0], [0.0] * 3, [9.0] * 3, labels=[12, 3, 12])
-    with pytest.raises(FacetError, match=r"o\.fits: more than one offset for facet 12$"):
+    with pytest.raises(FacetError, match=r"o\.fits has more than one row for facet 12: keep only one row"):
         read_facets(regions, WCS, twice)
+
+
+def test_a_polygon_with_two_labels_is_refused(tmp_path):
+    path = write_regions(tmp_path / "f.reg")
+    text = path.read_text()
+    point = next(line for line in text.splitlines() if "_S12]" in line)
+    path.write_text(f"{text}{point}\n")  # the same again
+    assert read_facets(path, WCS).labels == (3, 12)
+    path.write_text(f"{text}{point.replace('_S12]', '_S99]')}\n")
+    said = r"f\.reg has more than one label for polygon 1 \(S12, S99\): keep only one label per polygon$"
+    with pytest.raises(FacetError, match=said):
+        read_facets(path, WCS)
 
 
 def test_offsets_belong_to_labels_not_to_rows(tmp_path):

@@ -1,6 +1,7 @@
 """Values of images that cannot be brightness, where a mosaic uses them and where it does not."""
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -32,8 +33,8 @@ def fill(path, part, value):
         (np.s_[20:60, 30:90], -9999, "areas of -9999: write NaN"),
         (np.s_[:, :36], -1e4, "areas of -10000: write NaN"),
         (np.s_[129:, :], -99, "areas of -99: write NaN"),  # the outermost row of the mosaic
-        (np.s_[81, 80], -1e12, "a pixel of 1e[+]12 Jy/beam"),
-        (np.s_[80, 80], 1e30, "a pixel of 1e[+]30 Jy/beam"),
+        (np.s_[81, 80], -1e12, "a pixel of -1e[+]12; are BUNIT 'JY/BEAM' and BSCALE 1 right"),
+        (np.s_[80, 80], 1e30, "a pixel of 1e[+]30; are BUNIT 'JY/BEAM' and BSCALE 1 right"),
     ],
 )
 def test_a_field_whose_values_are_no_brightness_is_left_out(tmp_path, monkeypatch, part, value, reason, kind):
@@ -136,6 +137,49 @@ def test_a_number_that_fills_what_a_mosaic_reads_stands_for_a_blank(tmp_path, mo
     np.testing.assert_array_equal(result.image.data, make_mosaic([good], GRID, OPTIONS).image.data)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"), [("int", -1), ("int", -9999), ("int", 1e12), ("app", -1), ("app", -9999)]
+)
+@pytest.mark.parametrize("block_px", [64, 512])
+def test_a_wrong_image_that_leaves_no_weight_is_named(tmp_path, monkeypatch, kind, value, block_px):
+    """The other image is good, so their ratio is no primary beam above the cut."""
+    monkeypatch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", block_px)
+    good = write_field(tmp_path, "good", sky=1e-2)
+    rim = write_field(tmp_path, "rim", sky=1e-2, dec=35.0 - 360 * 4.5 / 3600, n_px=700)
+    path = getattr(rim, f"{kind}_path")
+    fill(path, np.s_[600:], value)
+    said = re.escape(f"rim.{kind}.fits: {'a pixel' if value > 0 else 'areas'} of {value:g}")
+    with pytest.raises(BrightnessError, match=said) as caught:
+        make_mosaic([good, rim], GRID, STRICT)
+    assert caught.value.file == path
+    result = make_mosaic([good, rim], GRID, OPTIONS)
+    assert re.search(f"^BrightnessError: .*{said}", result.missing["rim"].reason)
+    assert not result.outside
+    np.testing.assert_array_equal(result.image.data, make_mosaic([good], GRID, OPTIONS).image.data)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("int", -9999), ("app", -9999), ("int", 1e12)])
+def test_a_field_below_the_beam_cut_is_outside_whatever_some_of_its_values(tmp_path, kind, value):
+    good = write_field(tmp_path, "good", sky=1e-2)
+    dim = write_field(tmp_path, "dim", sky=1e-2, beam=0.2)
+    fill(getattr(dim, f"{kind}_path"), np.s_[60:90, 60:100], value)
+    result = make_mosaic([good, dim], GRID, STRICT)
+    assert result.outside["dim"].reason.startswith("BeamCutError")
+    np.testing.assert_array_equal(result.image.data, make_mosaic([good], GRID, STRICT).image.data)
+
+
+@pytest.mark.parametrize("part", [np.s_[40:70, 40:70], np.s_[:, 100:]])
+@pytest.mark.parametrize("block_px", [64, 512])
+def test_a_lower_pixel_does_not_hide_an_area(tmp_path, monkeypatch, part, block_px):
+    monkeypatch.setattr("radiounet.mosaicking.coadd.BLOCK_PX", block_px)
+    field = write_field(tmp_path, "a", sky=1e-2)
+    for path in (field.int_path, field.app_path):
+        fill(path, part, -9999)
+        fill(path, np.s_[90, 90], -10001)
+    with pytest.raises(BrightnessError, match="int.fits: areas of -9999: write NaN"):
+        make_mosaic([field], GRID, STRICT)
+
+
 def test_a_number_that_fills_the_box_of_the_noise_stands_for_a_blank(tmp_path):
     field = write_field(tmp_path, "a", sky=1e-2, n_px=700)
     fill(field.app_path, np.s_[250:450, 250:450], -1)
@@ -153,7 +197,8 @@ def test_numbers_beyond_those_of_32_bits_are_no_blanks(tmp_path, kinds, part, va
         data[part] = value
         fits.writeto(path, data, header, overwrite=True)
     options = STRICT.model_copy(update={"beam_median": False, "rms_box_px": 150})
-    with pytest.raises(BrightnessError, match=rf"({'|'.join(kinds)}).fits: .* of -?(1e|3.4)"):
+    number = re.escape(f"{value:g}")
+    with pytest.raises(BrightnessError, match=rf"({'|'.join(kinds)}).fits: .* of {number}[;:]"):
         make_mosaic([field], grid_wcs(150.0, 35.0, 130, 4.5), options)
 
 
@@ -229,5 +274,29 @@ def test_a_number_beyond_those_of_32_bits_in_a_file_is_refused(tmp_path):
     data = fits.getdata(field.int_path).astype(np.float64)
     data[80, 80] = 1e300
     fits.writeto(field.int_path, data, fits.getheader(field.int_path), overwrite=True)
-    with pytest.raises(BrightnessError, match="int.fits: a pixel of 3.4e[+]38 or more; are BUNIT 'K' and"):
+    with pytest.raises(BrightnessError, match="int.fits: a pixel of 1e[+]300; are BUNIT 'K' and"):
         add_files(tmp_path, [field])
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "refused"),
+    [
+        ("JY/BEAM", 1e12, True),
+        ("Jy/beam", 1e30, True),
+        ("Jy/beam", -1e12, True),
+        ("Jy/beam", 9e9, False),
+        ("MJy/beam", 2e4, True),
+        ("MJy/beam", 9e3, False),
+        ("uJy/beam", 1e12, False),
+        ("uJy/beam", 2e16, True),
+        ("K", 1e30, False),
+        ("MJY/BEAM", 1e30, False),  # mega or milli
+        ("", 1e30, False),
+    ],
+)
+def test_a_file_has_the_limit_of_its_unit(tmp_path, unit, value, refused):
+    field = write_field(tmp_path, "a", sky=1e-2, BUNIT=unit)
+    fill(field.int_path, np.s_[80, 80], value)
+    said = re.escape(f"a.int.fits: a pixel of {value:g}; are BUNIT {unit!r} and BSCALE 1 right?")
+    with pytest.raises(BrightnessError, match=said) if refused else nullcontext():
+        assert np.nanmax(add_files(tmp_path, [field])) > 1e3

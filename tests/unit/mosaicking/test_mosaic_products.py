@@ -114,7 +114,7 @@ def test_blanking(products):
 
 
 def test_flux_scales_come_from_a_table(products, tmp_path):
-    (tmp_path / "scales.csv").write_text("field,flux_scale\na,2.0\n")
+    (tmp_path / "scales.csv").write_text("field,flux_scale\na ,2.0\n")
     scaled = OPTIONS.model_copy(update={"flux_scale": str(tmp_path / "scales.csv")})
     plain = make(products, fields=["a"])
     np.testing.assert_allclose(make(products, scaled, fields=["a"]), 2 * plain, rtol=1e-6)
@@ -128,8 +128,12 @@ def test_flux_scales_come_from_a_table(products, tmp_path):
         ("field,flux_scale\na,-1\n", "has -1.0 for a"),
         ("field,flux_scale\na,much\n", "no columns field, flux_scale"),
         ("name,f\na,1\n", "no columns field, flux_scale"),
-        ("field,flux_scale\nb,1\na,2.0\na,2.0\n", "has more than one row for a: leave one"),
-        ("field,flux_scale\na,2.0\na,\n", "has more than one row for a: leave one"),
+        (
+            "field,flux_scale\nb,1\na,2.0\na,2.0\n",
+            "more than one row for field a: keep only one row per field$",
+        ),
+        ("field,flux_scale\na,2.0\na ,2.0\n", "csv has more than one row for field a: keep"),
+        ("field,flux_scale\na,2.0\na,\n", "more than one row for field a: keep only one row per field$"),
     ],
 )
 def test_flux_scales_that_can_not_be(products, tmp_path, content, message):

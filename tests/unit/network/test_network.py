@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from models import write_tiny_model
 from programs import start
-from radiounet.errors import AllBlankError, ModelError
+from radiounet.errors import AllBlankError, ModelError, UnreadableError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.rejections import read_rejection
 from radiounet.images.writing import remove_leftovers
@@ -309,6 +309,22 @@ def test_tiles_made_for_other_weights_are_refused(tmp_path):
     with pytest.raises(ModelError, match="other weights"):
         write_cores(tmp_path / "t.h5", *open_model(tmp_path / "model"), tmp_path / "c.h5")
     assert not (tmp_path / "c.h5").exists()
+
+
+def test_tiles_that_cannot_be_read_are_named_and_not_the_cores_that_are_written(tmp_path, monkeypatch):
+    write_tiny_model(tmp_path / "model")
+    image = np.random.default_rng(3).standard_normal((100, 100)).astype(np.float32)
+    read = h5py.Dataset.__getitem__
+
+    def fail(dataset, part, **options):
+        if dataset.name == "/plane":
+            raise OSError("Can't synchronously read data (inflate() failed)")
+        return read(dataset, part, **options)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+    with pytest.raises(UnreadableError, match="a.tiles.h5 is not a readable file: .* failed.$") as caught:
+        infer(tmp_path, image, "exact")
+    assert caught.value.file == str(tmp_path / "a.tiles.h5")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -4,6 +4,7 @@ from astropy.io.votable import from_table
 from astropy.table import Table
 
 from radiounet.errors import ConfigError, NotFitsError
+from radiounet.images.repeats import require_unique
 from radiounet.images.squares import Mosaic
 from radiounet.images.tables import IncompleteTableError, ServiceError
 from radiounet.settings.archive import Archive
@@ -167,8 +168,33 @@ def test_members_are_told_in_any_spelling_and_nothing_else_is_taken_for_no(tmp_p
     survey = read_survey(DR2, tmp_path / "mosaics", fields)
     assert list(survey.fields) == ["P1", "P2"]
     fields.write_text(f"{HEAD},member\nP1,1,2,1\nP2,1,2,yes?\n")
-    with pytest.raises(ConfigError, match=r"member must be 1 or 0: 'yes\?' is neither true nor false"):
+    with pytest.raises(
+        ConfigError, match=r"member must be true or false, T or F, 1 or 0: 'yes\?' is neither"
+    ):
         read_survey(DR2, tmp_path / "mosaics", fields)
+
+
+@pytest.mark.parametrize("second", ["P1,9,2", "P1,1,2", " P1 ,9,2"])
+def test_a_name_stands_once_in_a_list(tmp_path, second):
+    mosaics, fields = tmp_path / "mosaics", tmp_path / "fields"
+    mosaics.write_text(f"{HEAD},n_px\nP1,1,2,4000\nP2,5,2,4000\n{second},4000\n")
+    with pytest.raises(ConfigError, match="mosaics has more than one row for mosaic P1: keep only one row"):
+        read_survey(DR2, mosaics)
+    mosaics.write_text(f"{HEAD},n_px\n P1,1,2,4000\n")
+    fields.write_text(f"{HEAD},member\nP1 ,1,2,1\n")
+    survey = read_survey(DR2, mosaics, fields)
+    assert (list(survey.mosaics), list(survey.fields)) == (["P1"], ["P1"])
+    fields.write_text(f"{HEAD},member\nP1,1,2,1\n{second},0\n")
+    with pytest.raises(ConfigError, match="fields has more than one row for field P1: keep only one row"):
+        read_survey(DR2, mosaics, fields)
+
+
+def test_names_that_stand_twice_are_told_a_few_at_a_time():
+    with pytest.raises(ConfigError, match="^a has more than one row for x 1, 2: keep only one row per x$"):
+        require_unique("a", "x", [2, 1, 3, 2, 1, 2], ConfigError)
+    with pytest.raises(ConfigError, match="for x P0, P1, P2, P3, P4 and 4 more: keep"):
+        require_unique("a", "x", [f"P{n % 9}" for n in range(18)], ConfigError)
+    require_unique("a", "x", range(9), ConfigError)
 
 
 def test_a_mosaic_that_the_list_lacks_is_a_mistake_of_the_user(tmp_path):
@@ -190,6 +216,10 @@ def test_checksums_by_name_and_file(tmp_path):
     assert read_checksums(paths, "P2") == {"a.fits": "adler32:1"}
     assert read_checksums(paths, "P3") == {}
     assert read_checksums([missing], "P1") == {}
+    write_list(survey, columns, [("P1", "b.fits", "adler32:1"), ("P1 ", "b.fits", "adler32:2")])
+    assert read_checksums(paths, "P10") == {"a.fits": "sha256:99"}
+    with pytest.raises(ConfigError, match="survey.csv has more than one row for file b.fits of P1: keep"):
+        read_checksums(paths, "P1")
 
 
 def local_archive(tmp_path) -> Archive:
