@@ -218,10 +218,10 @@ class ClusterMeter:
         inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
         if not inside.any():
             return None
-        made_with = plane.resolution or plane.beam
-        beam_arcsec = np.sqrt(made_with.major_arcsec * made_with.minor_arcsec)
         area_arcsec2 = pixel_areas_arcsec2(plane.wcs, x[inside], y[inside])
-        smooth = beam_average(probability[part], beam_arcsec, float(np.sqrt(area_arcsec2.mean())))
+        smooth = beam_average(
+            probability[part], plane.made_with.mean_arcsec, float(np.sqrt(area_arcsec2.mean()))
+        )
         return _Aperture(
             plane.data[part][inside],
             probability[part][inside],

@@ -82,7 +82,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         if mask not in known:
             known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
             images[mask] = source.files["image"]
-            beams[mask] = cutout.residual.beam.major_arcsec / cutout.residual.pixel_arcsec
+            beams[mask] = cutout.residual.made_with.major_arcsec / cutout.residual.pixel_arcsec
         known[mask].add(cutout, source, label in DIFFUSE)
     planes = {mask: one.labels(beams[mask]) for mask, one in known.items()}
     for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
