@@ -100,9 +100,7 @@ def test_islands_have_the_frequency_and_the_beam_of_their_image(
 
 
 @pytest.mark.parametrize(("beam", "beam_arcsec"), [(Beam(20, 20), 20.0), (Beam(60, 45), 51.9615)])
-def test_clusters_have_the_beam_of_their_image_and_the_rms_per_beam_of_the_model(
-    tmp_path, beam, beam_arcsec
-):
+def test_clusters_have_the_beam_of_their_image_and_the_rms_per_beam_of_the_model(tmp_path, beam, beam_arcsec):
     paths, survey = products_of(tmp_path, beam)
     (tmp_path / "in.csv").write_text(f"name,ra,dec,z,M500\nC,{RA},{DEC},0.2,3\n")
     files = str(tmp_path / "a.ecsv"), str(tmp_path / "cutouts.fits")
