@@ -5,6 +5,7 @@ import numpy as np
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.provenance import sha256_of
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.writing import write_fits
 from radiounet.network.masks import write_maps
 
@@ -20,6 +21,13 @@ def write_products(paths, plane, probability, mask, **cards):
     cleaned = {"thresh": 0.5, "maskpeak": 0.5, "minbeams": 1.0}
     planes = np.asarray(probability, np.float32), np.asarray(mask, np.uint8)
     write_maps(plane, image, *planes, made, cleaned, *maps)
+
+
+def arcmin_from(wcs, ra_deg, dec_deg):
+    """Distances of the pixels of a grid, ``[y, x]``."""
+    y, x = np.indices(wcs.array_shape)
+    places = unit_vectors(*wcs.wcs_pix2world(x.ravel(), y.ravel(), 0))
+    return 60 * separation_deg(unit_vectors(ra_deg, dec_deg), places).reshape(wcs.array_shape)
 
 
 def broad_plane():

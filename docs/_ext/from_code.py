@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 
 import radiounet
 from radiounet.measuring.columns import TABLES
+from radiounet.measuring.unmeasured import NOT_MEASURED
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -32,7 +33,7 @@ TYPES = {str: "text", bool: "true or false", float: "number", int: "whole number
 
 def columns_page() -> str:
     """Every column of every table; its name links to itself, so that readers can copy its address."""
-    lines = []
+    lines = ["## Where nothing was measured", "", NOT_MEASURED, ""]
     for kind, columns in TABLES.items():
         lines += [f"## Table `{kind}`", ""]
         lines += ["| column | type | unit | meaning | UCD |", "|---|---|---|---|---|"]

@@ -49,6 +49,11 @@ class Beam:
     angle_deg: float = 0.0
 
     @property
+    def mean_arcsec(self) -> float:
+        """Geometric mean of both axes, FWHM in arcsec."""
+        return float(np.sqrt(self.major_arcsec * self.minor_arcsec))
+
+    @property
     def area_arcsec2(self) -> float:
         """Solid angle of the Gaussian, arcsec2."""
         return FWHM_AREA * self.major_arcsec * self.minor_arcsec

@@ -85,6 +85,11 @@ class Plane:
         return float(np.sqrt(pixel_area_arcsec2(self.wcs, *middle(self.data.shape))))
 
     @property
+    def made_with(self) -> Beam:
+        """The beam that the image was made with, whatever Jy/beam refers to."""
+        return self.resolution or self.beam
+
+    @property
     def beam_area_px(self) -> float:
         """Solid angle of the beam in pixels of the middle of the image."""
         return self.beam.area_arcsec2 / self.pixel_arcsec**2
@@ -92,7 +97,7 @@ class Plane:
     @property
     def resolution_area_px(self) -> float:
         """Solid angle of the beam the image was made with, in pixels of the middle of the image."""
-        return (self.resolution or self.beam).area_arcsec2 / self.pixel_arcsec**2
+        return self.made_with.area_arcsec2 / self.pixel_arcsec**2
 
     def relative_area(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Solid angles of pixels where they lie, ``[pixel]``, over that of one in the middle of the image."""

@@ -86,7 +86,7 @@ def to_model_grid(
     CelestialError
         It is wider than one tangent plane shows.
     """
-    seen, side = plane.resolution or plane.beam, pixel_scales_arcsec(plane.wcs, *middle(plane.data.shape))[0]
+    seen, side = plane.made_with, pixel_scales_arcsec(plane.wcs, *middle(plane.data.shape))[0]
     if falls_between(seen, side):
         note = (
             f"the pixels, {side:.3g} arcsec, are wider than half of the beam, {seen}: "

@@ -81,6 +81,12 @@ def printable(text: object) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in str(text))
 
 
+def enumerated(texts: Sequence[str]) -> str:
+    """One or more texts as a sentence lists them, such as ``A, B and C``."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def outside_text(value: float, low: float, high: float, digits: int = 6) -> str:
     """Text of a number outside a range in so many digits, `digits` or more, that they are outside, too."""
     texts = (f"{value:.{count}g}" for count in range(digits, 18))

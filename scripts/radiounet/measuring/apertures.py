@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from radiounet.images.geometry import pixel_scales_arcsec, to_pixels, to_sky
 from radiounet.images.image import Plane, StoredImage
 from radiounet.images.squares import unit_vectors
+from radiounet.images.words import enumerated
 from radiounet.measuring.cluster_sources import offset_arcmin
 from radiounet.measuring.cutouts import MeasuredMosaic
 from radiounet.survey.survey import Cluster, Survey
@@ -16,7 +19,9 @@ BORDER_PX = 32
 NEAR_BEAMS = 2.0
 """Two masks show the same emission where one holds pixels this near to those of the other."""
 LEAST_PART = 0.02
-"""Part of what a mask holds inside R500 that another may lack without a note: the edges of islands differ."""
+"""Part of an island inside R500 that another mask may lack without a note: the edges of islands differ."""
+LINK_PX = 1.7
+"""Pixels this near are of one island: more than a diagonal, and less than two."""
 
 
 def box_around(
@@ -61,28 +66,29 @@ def mask_differences(
     """
     if not survey.cells.disjoint:
         return []
-    plane = mosaics[own].plane
-    reach_deg = NEAR_BEAMS * mosaics[own].beam_px * plane.pixel_arcsec / 3600
+    pixel_deg = mosaics[own].plane.pixel_arcsec / 3600
+    reach_deg = NEAR_BEAMS * mosaics[own].beam_px * pixel_deg
     masked = {name: _masked(one, cluster) for name, one in mosaics.items()}
     inside = {
         name: places[:, np.hypot(*offset_arcmin(cluster, *places)) <= cluster.r500_arcmin]
         for name, places in masked.items()
     }
-    least = {name: LEAST_PART * places.shape[1] for name, places in inside.items()}
-    lacking = [
-        name
-        for name, places in inside.items()
-        if _apart(places[:, survey.owned(name, *places)], masked[own], reach_deg).shape[1] > least[name]
-    ]
-    owners, alone, unused = survey.owner(*inside[own]), [], []
-    for name in np.unique(owners[owners != own]).tolist():
-        places = inside[own][:, owners == name]
+    lacking = []
+    for name in sorted(mosaics.keys() - {own}):
+        places = inside[name]
+        apart = (survey.owner(*places) != own) & _is_apart(places, masked[own], reach_deg)
+        noted = _more_than_edges(places, apart, pixel_deg)
+        if survey.owned(name, *places[:, noted]).any():
+            lacking.append(name)
+    owners = survey.owner(*inside[own])
+    apart = owners != own
+    for name in mosaics.keys() - {own}:
+        apart[owners == name] = _is_apart(inside[own][:, owners == name], masked[name], reach_deg)
+    noted = _more_than_edges(inside[own], apart, pixel_deg)
+    alone, unused = [], []
+    for name in np.unique(owners[noted]).tolist():
         if name in mosaics:
-            places = _apart(places, masked[name], reach_deg)
-        if not places.shape[1] > least[own]:
-            continue
-        if name in mosaics:
-            is_shown = _shows(mosaics[name].plane, places)
+            is_shown = _shows(mosaics[name].plane, inside[own][:, noted & (owners == name)])
             alone.append(f"{name}, {'whose mask is empty there' if is_shown else 'which has no data there'}")
         else:
             unused.append(f"{name}, whose mask was not used" if name else "no mosaic")
@@ -94,7 +100,7 @@ def _notes(own: str, lacking: Sequence[str], alone: Sequence[str], unused: Seque
     notes = []
     if lacking:
         one, several = "mask of {} holds on its own sky", "masks of {} hold on their own sky"
-        held = (one if len(lacking) == 1 else several).format(" and ".join(lacking))
+        held = (one if len(lacking) == 1 else several).format(enumerated(lacking))
         what = f"inside R500 the mask of {own} lacks emission that the {held}"
         notes.append(f"{what}: flux densities and islands are of {own}")
     if alone:
@@ -114,10 +120,28 @@ def _masked(mosaic: MeasuredMosaic, cluster: Cluster) -> np.ndarray:
     return np.stack(to_sky(mosaic.plane.wcs, x + part[1].start, y + part[0].start))
 
 
-def _apart(places: np.ndarray, others: np.ndarray, reach_deg: float) -> np.ndarray:
-    """Those of some places that have no other within reach, ``[2, pixel]``."""
+def _is_apart(places: np.ndarray, others: np.ndarray, reach_deg: float) -> np.ndarray:
+    """Which of some places, ``[2, pixel]``, have no other within reach, bool ``[pixel]``."""
     nearest, _ = KDTree(unit_vectors(*others)).query(unit_vectors(*places))
-    return places[:, nearest > np.radians(reach_deg)]
+    return nearest > np.radians(reach_deg)
+
+
+def _more_than_edges(places: np.ndarray, apart: np.ndarray, pixel_deg: float) -> np.ndarray:
+    """Which places of a mask are apart, in islands of which more than `LEAST_PART` is, bool ``[pixel]``.
+
+    Parameters
+    ----------
+    places : ndarray, ``[2, pixel]``
+        Those next to each other are one island.
+    apart : ndarray of bool, ``[pixel]``
+    pixel_deg : float
+    """
+    if not apart.any():
+        return apart
+    pairs = KDTree(unit_vectors(*places)).query_pairs(np.radians(LINK_PX * pixel_deg), output_type="ndarray")
+    linked = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=2 * [len(apart)])
+    _, island = connected_components(linked, directed=False)
+    return apart & (np.bincount(island, apart) > LEAST_PART * np.bincount(island))[island]
 
 
 def _shows(plane: Plane, places: np.ndarray) -> bool:

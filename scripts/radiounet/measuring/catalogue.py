@@ -1,7 +1,8 @@
 """The merging of the tables of all mosaics into the catalogues of a run."""
 
 import logging
-from collections import defaultdict, deque
+import re
+from collections import Counter, defaultdict, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
+from radiounet.images.words import enumerated
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import PAGE, make_table
 from radiounet.measuring.duplicates import Names, drop_duplicates
@@ -90,9 +92,7 @@ def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str
         own = [*filter(None, str(row["islands"]).split("; "))]
         kept = {one: names.standing_for(one, row["mosaic"], prints.get(one, ())) or [one] for one in own}
         listed = dict.fromkeys(one for some in kept.values() for one in some)
-        reason = row["reason"]
-        for one, some in kept.items():
-            reason = reason.replace(one, " and ".join(some))
+        reason = _with_pieces(row["reason"], kept, row["mosaic"])
         lost, why = [one for one in listed if one not in catalogued], ""
         if lost:
             shown = f"{', '.join(lost)} on {row['mosaic']}"
@@ -100,6 +100,21 @@ def _with_kept_names(table: MosaicTable, names: Names, catalogued: Container[str
         held = "; ".join(one for one in listed if one in catalogued)
         rows.append(row | {"reason": reason, "islands": held, "note": join_notes(row["note"], why)})
     return MosaicTable(rows, table.meta)
+
+
+def _with_pieces(reason: str, kept: Mapping[str, Sequence[str]], mosaic: str) -> str:
+    """Reason of a cluster that names what the catalogue has in place of each island.
+
+    Where that is several, or one that also stands for another island, what was measured is a piece of it.
+    """
+    uses = Counter(one for some in kept.values() for one in some)
+    texts = {
+        one: some[0] if [uses[name] for name in some] == [1] else f"a piece of {enumerated(some)} on {mosaic}"
+        for one, some in kept.items()
+    }
+    # in one pass, as a name that was put in may be that of another island
+    known = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    return re.sub(known, lambda found: texts[found[0]], reason) if texts else reason
 
 
 def _rows(table: Table) -> list[dict]:

@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 
 from radiounet.images.geometry import to_sky
 from radiounet.images.squares import separation_deg, unit_vectors
+from radiounet.images.words import enumerated
 from radiounet.measuring.cutouts import MARGIN_BEAMS, Cutout, MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import (
     FLAGS,
@@ -217,7 +218,7 @@ class ClusterSources:
         decision = classify_island(measured, flags, means, place)
         if len(parts) > 1:
             others = sorted(owner.name for owner in parts if self._place(owner) != self._place(cluster))
-            why = f"{decision.reason}; a part of an island shared with {' and '.join(others)}"
+            why = f"{decision.reason}; a part of an island shared with {enumerated(others)}"
             decision = Decision(decision.label, why)
         shared = len(parts) > 1 or self._shared(cluster, y, x)
         self.footprints[designation(sky)] = footprint_text(

@@ -10,6 +10,7 @@ from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import pixel_areas_arcsec2, to_sky
 from radiounet.images.origins import check_maps, maps_provenance
 from radiounet.images.provenance import sha256_of
+from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.apertures import box_around, mask_differences
 from radiounet.measuring.cluster_sources import ClusterSources, cluster_sizes, offset_arcmin
@@ -104,13 +105,15 @@ class ClusterMeter:
             self._mosaics[one.name] = MeasuredMosaic.read(one.image, one.probability, one.mask, own)
         self._own = self._mosaics[products[0].name]
         self._plane = self._own.plane
-        frequency, self._assumed = frequency_of(products[0].image, survey.release), ""
+        header = fits_header(products[0].image)
+        frequency, self._assumed = frequency_of(header, survey.release), ""
         self._of_image = image_columns(self._plane, frequency)
         if np.isnan(frequency):
             frequency = 1e6 * survey.release.frequency_mhz
             self._assumed = f"no frequency in the image: {survey.release.frequency_mhz:g} MHz assumed"
             logger.warning(
-                "%s: %s for powers; write its frequency in Hz into RESTFRQ of the header",
+                "%s: %s for powers and flux densities at 150 MHz; write its frequency in Hz into RESTFRQ of "
+                "the header",
                 *(products[0].image, self._assumed),
             )
         self._sources = ClusterSources(self._own, options, frequency, clusters)
@@ -218,10 +221,10 @@ class ClusterMeter:
         inside &= self._survey.owned(name, ra, dec).reshape(y.shape)
         if not inside.any():
             return None
-        made_with = plane.resolution or plane.beam
-        beam_arcsec = np.sqrt(made_with.major_arcsec * made_with.minor_arcsec)
         area_arcsec2 = pixel_areas_arcsec2(plane.wcs, x[inside], y[inside])
-        smooth = beam_average(probability[part], beam_arcsec, float(np.sqrt(area_arcsec2.mean())))
+        smooth = beam_average(
+            probability[part], plane.made_with.mean_arcsec, float(np.sqrt(area_arcsec2.mean()))
+        )
         return _Aperture(
             plane.data[part][inside],
             probability[part][inside],

@@ -121,7 +121,7 @@ _IMAGE = {
         float,
         "arcsec",
         "phys.angSize;instr.beam",
-        "FWHM of the beam of the image that was measured, geometric mean of both axes",
+        "FWHM of the resolution of the image that was measured, geometric mean of both axes",
     ),
 }
 ISLANDS = {
@@ -306,7 +306,7 @@ CLUSTERS = {
         float,
         "uJy / beam",
         "stat.stdev;phot.flux.density;em.radio",
-        "Median rms inside R500; the beam is that of beam_arcsec",
+        "Median rms inside R500, per beam of the model, also where beam_arcsec is larger",
     ),
     **_IMAGE,
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),

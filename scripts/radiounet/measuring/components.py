@@ -221,8 +221,8 @@ class _Placed:
     def components(self, origin: str, note: str = "") -> Components:
         """Those that are compact as components of the part, the brightest first."""
         plane, listed = self.mosaic.plane, self.listed
-        beam = plane.resolution or plane.beam
-        limit = COMPACT_BEAMS * np.sqrt(beam.major_arcsec * beam.minor_arcsec)
+        beam = plane.made_with
+        limit = COMPACT_BEAMS * beam.mean_arcsec
         compact = np.flatnonzero(listed.major_arcsec <= limit)
         compact = compact[np.argsort(-listed.flux_jy[compact], kind="stable")]
         centre = centre_of(self.part)

@@ -198,7 +198,7 @@ class Cutout:
 
 def beam_covariance(plane: Plane, y: float, x: float) -> np.ndarray:
     """Covariance, at a pixel, of the beam that an image was made with, order y, x; px2."""
-    beam = plane.resolution or plane.beam
+    beam = plane.made_with
     return _in_pixels(beam, beam_jacobian(plane.wcs, beam, x, y))
 
 

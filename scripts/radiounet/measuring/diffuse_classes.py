@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from radiounet.images.words import enumerated
 from radiounet.measuring.cutouts import RADIO_GALAXY
 from radiounet.measuring.objects import MeasuredObject
 
@@ -284,7 +285,7 @@ def classify_cluster(
     if not coverage > 0:
         return Decision("N/A", "no data inside R500")
     if not decisions and others:
-        return Decision("U", f"the emission inside R500 belongs to {' and '.join(others)}")
+        return Decision("U", f"the emission inside R500 belongs to {enumerated(others)}")
     if not decisions:
         where = f"within R500, or centred within {RELIC_R500:g} R500"
         return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
 
 from radiounet.images.headers import frequency_hz
-from radiounet.images.reading import fits_header
 from radiounet.measuring.cutouts import Cutout
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import Release
@@ -110,9 +110,12 @@ def lie_inside(cutout: Cutout, region: np.ndarray, places: np.ndarray) -> np.nda
     return (region & cutout.known)[tuple(np.clip(nearest, 0, limits))] & on_cutout
 
 
-def frequency_of(image: str, release: Release) -> float:
-    """Frequency of an image, Hz: that of its header, or else of its release; NaN if neither says it."""
-    frequency = frequency_hz(fits_header(image))
+def frequency_of(header: fits.Header, release: Release) -> float:
+    """Frequency of an image, Hz: that of its header, or else of its release; NaN if neither says it.
+
+    The header is one of `radiounet.images.reading.fits_header` or of an opened plane.
+    """
+    frequency = frequency_hz(header)
     if frequency is None:
         return 1e6 * release.frequency_mhz if release.is_listed else np.nan  # of own images nobody said it
     return frequency

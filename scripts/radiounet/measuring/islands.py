@@ -10,6 +10,7 @@ from astropy.coordinates import SkyCoord
 from radiounet.images.background import background_arcmin
 from radiounet.images.geometry import to_sky
 from radiounet.images.origins import check_maps, maps_provenance
+from radiounet.images.reading import fits_header
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.columns import make_table
 from radiounet.measuring.components import CompactFiles
@@ -207,7 +208,7 @@ def find_islands(
     islands = measure_islands(measured, options, _regions_in(survey, mosaic, measured))
     places = [to_sky(plane.wcs, one.x, one.y) for one in islands]
     owned = [float(survey.owned(mosaic, ra, dec).mean()) for ra, dec in places]
-    of_image = image_columns(plane, frequency_of(image, survey.release))
+    of_image = image_columns(plane, frequency_of(fits_header(image), survey.release))
     rows = [
         one.row | of_image | {"mosaic": mosaic, "owned_fraction": part}
         for one, part in zip(islands, owned, strict=True)

@@ -161,7 +161,7 @@ class Site:
         that the image was made with.
         """
         plane = self._scene.plane
-        beam = plane.resolution or plane.beam
+        beam = plane.made_with
         y, x = np.clip(np.round(self._place), 0, np.array(self._scene.rms.shape) - 1).astype(int)
         rms = self._scene.rms[y, x] * beam.area_arcsec2 / plane.beam.area_arcsec2
         beams = area_px * self._pixel_arcsec**2 / (beam.major_arcsec * beam.minor_arcsec)

@@ -61,11 +61,7 @@ def position_angle_deg(cutout: Cutout, fit: ExponentialFit) -> float:
 
 def image_columns(plane: Plane, frequency_hz: float) -> dict[str, object]:
     """Columns of the image that was measured; a frequency of NaN is not known."""
-    beam = plane.beam
-    return {
-        "freq_mhz": frequency_hz / 1e6,
-        "beam_arcsec": float(np.sqrt(beam.major_arcsec * beam.minor_arcsec)),
-    }
+    return {"freq_mhz": frequency_hz / 1e6, "beam_arcsec": plane.made_with.mean_arcsec}
 
 
 def notes_of(*cutouts: Cutout) -> str:

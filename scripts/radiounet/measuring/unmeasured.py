@@ -6,6 +6,17 @@ from astropy.coordinates import SkyCoord
 from radiounet.measuring.columns import CLUSTERS, EMPTY
 from radiounet.survey.survey import Cluster, join_notes
 
+NOT_MEASURED = (
+    "A number with decimals that was not measured is missing: NaN, or an empty field in the tables for CDS. "
+    "Whole numbers and flags never are: where nothing was measured, whole numbers are 0, but fit_flag is -1, "
+    "and flags are False. In clusters these are the rows whose class is N/A: leave them out when you count. "
+    "What needs no measurement, such as flag_r500, they have all the same. Where the mosaics have data, but "
+    "none inside R500, flag_coverage is True, and the frequency and the beam of the image are given; where "
+    "only the cluster's own mosaic has none, what the others show inside R500 is given, too, such as "
+    "p_diffuse, mask_fraction and rms_ujy. limit_trials is also 0 if limits were not measured."
+)
+"""What the columns hold where nothing was measured, in a few sentences for people."""
+
 
 def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
     """Galactic latitude of an ICRS position; NaN for NaN."""

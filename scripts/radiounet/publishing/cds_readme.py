@@ -14,6 +14,7 @@ from astropy.table import Column, Table
 
 from radiounet.images.words import one_line, printable
 from radiounet.measuring.columns import number_formats
+from radiounet.measuring.unmeasured import NOT_MEASURED
 from radiounet.settings.releases import Release
 
 UNITS = {
@@ -66,8 +67,7 @@ def cds_files(tables: Mapping[str, Table], release: Release, creators: Sequence[
         "Description:",
         *_wrapped(
             "Clusters of galaxies, and islands of diffuse radio emission found blindly, with positions, flux "
-            "densities, classes and flags. Positions are ICRS. Blank fields are values that were not "
-            "measured."
+            f"densities, classes and flags. Positions are ICRS. {NOT_MEASURED}"
         ),
         "",
         "File Summary:",

@@ -118,7 +118,10 @@ def publisher_id(release: Release) -> str:
 def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: int) -> dict[str, str]:
     """Entries of a file ``properties`` (HiPS 1.0, section 4.4.1), in order."""
     pixel_deg = healpy.nside2resol(2**order * WIDTH, arcmin=True) / 60
-    shortest, longest = wavelengths(about["frequency_hz"], release.bandwidth_mhz)
+    band = {}
+    if about["frequency_hz"] is not None:
+        ends = wavelengths(about["frequency_hz"], release.bandwidth_mhz)
+        band = {name: f"{end:.6g}" for name, end in zip(("em_min", "em_max"), ends, strict=True)}
     low, high = {
         "image": (-SOFT_RMS * about["rms_jy"], BRIGHT_RMS * about["rms_jy"]),
         "probability": (0, 1),
@@ -132,8 +135,7 @@ def properties(layer: str, release: Release, moc: MOC, about: Mapping, order: in
         "every position from the mosaic that owns it",
         "prov_progenitor": about["progenitors"],
         "obs_regime": "Radio",
-        "em_min": f"{shortest:.6g}",
-        "em_max": f"{longest:.6g}",
+        **band,
         "dataproduct_type": "image",
         "hips_version": "1.4",
         "hips_builder": f"radiounet {__version__}",

@@ -16,7 +16,6 @@ from scipy.sparse.csgraph import connected_components
 from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.geometry import to_sky
-from radiounet.images.headers import frequency_hz
 from radiounet.images.image import open_plane
 from radiounet.images.products import Products, file_stems, kit_files, segment_files
 from radiounet.images.provenance import code_hash, provenance, sha256_of
@@ -275,9 +274,9 @@ def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> f
     made = fits_header(source.files["mask"])
     keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
     header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
-    frequency = frequency_hz(made)
-    if frequency:
-        header["RESTFRQ"] = (frequency, "Hz")
+    frequency_mhz = float(np.ma.filled(source.row["freq_mhz"], np.nan))
+    if np.isfinite(frequency_mhz):
+        header["RESTFRQ"] = (1e6 * frequency_mhz, "Hz")
     return header
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from astropy.wcs import WCS
 from scipy import ndimage
 from skimage.morphology import disk
 
 from radiounet.errors import ConfigError
-from radiounet.images.geometry import grid_header, to_pixels
-from radiounet.images.image import open_plane
+from radiounet.images.geometry import grid_header, pixels_in, to_pixels
+from radiounet.images.image import Plane, StoredPlane, open_plane
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.words import one_line
 from radiounet.images.writing import atomic, write_fits
@@ -37,7 +38,9 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
 
     A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one.
-    That of an island counts more than that of its cluster. Where no island is inside R500 of a labelled
+    That of an island counts more than that of its cluster, for its sky on every mosaic; what another mosaic
+    shows beyond that sky, but within `WING_BEAMS` of it, no label of a cluster decides. An island that is
+    `UNSURE` is not known. Where no island is inside R500 of a labelled
     cluster, there is no diffuse emission, but for the wings of islands that are diffuse or have no label. A
     label of diffuse emission of a cluster without an island of its own, or whose islands all have other
     labels of their own, does not say where that is: inside R500 only islands that other labels decide are
@@ -65,26 +68,9 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         these results do not have; clusters were measured by an older version; or the folder holds labels
         of other results.
     """
-    if not Path(labels).is_file():
-        raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
-    given = LabelTable(labels, "").rows
-    if not given:
-        raise ConfigError(f"{labels} holds no label: nothing can be trained with it")
-    rows = [row for row in given if row["label"] != UNSURE]
-    if not rows:
-        raise ConfigError(f"{labels} has only labels that are unsure: nothing can be trained with it")
-    known: dict[str, Known] = {}
-    images: dict[str, str] = {}
-    beams: dict[str, float] = {}
-    for source, label in _labelled(results, labels, rows):
-        cutout, _ = cut(source)
-        mask = source.files["mask"]
-        if mask not in known:
-            known[mask] = Known.of(open_plane(mask, brightness=False).data.shape)
-            images[mask] = source.files["image"]
-            beams[mask] = cutout.residual.beam.major_arcsec / cutout.residual.pixel_arcsec
-        known[mask].add(cutout, source, label in DIFFUSE)
-    planes = {mask: one.labels(beams[mask]) for mask, one in known.items()}
+    rows = _rows_that_count(labels)
+    known, images = _known(_labelled(results, labels, rows))
+    planes = {mask: one.labels() for mask, one in known.items()}
     for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
         logger.warning("%s is left out: its labels apply to none of its pixels", images[mask])
         del known[mask]
@@ -117,6 +103,38 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
             "%d pixels have labels that contradict each other; they count as unknown", contradicted
         )
     return pairs
+
+
+def _rows_that_count(labels: str) -> list[dict[str, object]]:
+    """Rows of a table of labels, but for clusters that are unsure, of which nothing follows."""
+    if not Path(labels).is_file():
+        raise ConfigError(f"there is no file {labels}: give the table that radiounet label wrote")
+    given = LabelTable(labels, "").rows
+    if not given:
+        raise ConfigError(f"{labels} holds no label: nothing can be trained with it")
+    if all(row["label"] == UNSURE for row in given):
+        raise ConfigError(f"{labels} has only labels that are unsure: nothing can be trained with it")
+    return [row for row in given if (row["kind"], row["label"]) != ("cluster", UNSURE)]
+
+
+def _known(labelled: Iterable[tuple[CatalogueObject, str]]) -> tuple[dict[str, "Known"], dict[str, str]]:
+    """What labels say of each mosaic, and its image, by the path of its mask."""
+    known: dict[str, Known] = {}
+    images: dict[str, str] = {}
+    islands: list[tuple[str, np.ndarray, WCS, bool | None]] = []
+    for source, label in labelled:
+        cutout, _ = cut(source)
+        mask, diffuse = source.files["mask"], None if label == UNSURE else label in DIFFUSE
+        if mask not in known:
+            known[mask] = Known.of(open_plane(mask, brightness=False), cutout.residual)
+            images[mask] = source.files["image"]
+        known[mask].add(cutout, source, diffuse)
+        if source.kind == "island" and cutout.own is not None:
+            islands.append((mask, cutout.own, cutout.residual.wcs, diffuse))
+    for mask, *island in islands:
+        for other in known.keys() - {mask}:
+            known[other].add_sky(*island)
+    return known, images
 
 
 def _listed(list_of_pairs: Path) -> dict[Path, str]:
@@ -182,8 +200,16 @@ class Known:
 
     Attributes
     ----------
-    by_island, by_cluster : ndarray, ``[diffuse, y, x]``
-        Islands that are no diffuse emission, and those that are, by labels of islands and of clusters.
+    wcs : astropy.wcs.WCS
+    reach_px : int
+        How far the wings of islands reach.
+    by_island : ndarray, ``[3, y, x]``
+        Islands that are no diffuse emission, those that are, and those that are unsure, by their own labels,
+        whichever mosaic these were given on.
+    by_cluster : ndarray, ``[2, y, x]``
+        Islands that are no diffuse emission, and those that are, by labels of clusters.
+    beside : ndarray, ``[y, x]``
+        Around islands that were labelled on other mosaics.
     empty : ndarray, ``[y, x]``
         Where cut-outs of clusters show no island.
     seen : ndarray, ``[y, x]``
@@ -194,20 +220,28 @@ class Known:
         Clusters with diffuse emission.
     """
 
+    wcs: WCS
+    reach_px: int
     by_island: np.ndarray
     by_cluster: np.ndarray
+    beside: np.ndarray
     empty: np.ndarray
     seen: np.ndarray
     parts: list[Part] = field(default_factory=list)
     hosts: list[_Host] = field(default_factory=list)
 
     @classmethod
-    def of(cls, shape: tuple[int, int]) -> "Known":
-        """Nothing yet."""
-        return cls(*np.zeros((2, 2, *shape), bool), *np.zeros((2, *shape), bool))
+    def of(cls, mosaic: Plane | StoredPlane, cutout: Plane) -> "Known":
+        """Nothing yet, of a mosaic with the beam of a cut-out of it."""
+        shape, beam_px = mosaic.data.shape, cutout.made_with.major_arcsec / cutout.pixel_arcsec
+        planes = np.zeros((3, *shape), bool), np.zeros((2, *shape), bool), *np.zeros((3, *shape), bool)
+        return cls(mosaic.wcs, round(WING_BEAMS * beam_px), *planes)
 
-    def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool) -> None:
-        """Take in one candidate: its islands, and for a cluster what is empty inside R500."""
+    def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool | None) -> None:
+        """Take in one candidate: its islands, and for a cluster what is empty inside R500.
+
+        An island with a `diffuse` of None is unsure.
+        """
         if cutout.own is None:
             raise ConfigError(
                 f"{source.files['cutouts']} does not say which islands belong to which cluster, because an "
@@ -220,10 +254,37 @@ class Known:
             self.empty[part] |= inside & (cutout.islands == 0)
             if diffuse:
                 self.hosts.append(_Host(one_line(source.row["name"]), part, inside, cutout.own))
-        said = self.by_cluster if source.kind == "cluster" else self.by_island
-        said[int(diffuse)][part] |= cutout.own
+            self.by_cluster[int(bool(diffuse))][part] |= cutout.own
+        else:
+            self.by_island[_said(diffuse)][part] |= cutout.own
         self.seen[part] |= cutout.islands > 0
         self.parts.append(part)
+
+    def add_sky(self, island: np.ndarray, wcs: WCS, diffuse: bool | None) -> None:
+        """Take in the label of an island, bool ``[y, x]``, on another mosaic, for the sky that it covers."""
+        rows, columns = np.nonzero(island)
+        places = np.stack(pixels_in(self.wcs, wcs, columns, rows))[::-1]
+        shape, margin = self.empty.shape, self.reach_px + 1
+        places = places[:, _lie_on(places, shape)]
+        if not places.size:
+            return
+        ends = np.clip([places.min(axis=1) - margin, places.max(axis=1) + margin + 1], 0, shape)
+        vertical, horizontal = (slice(*both) for both in ends.astype(int).T.tolist())
+        part = vertical, horizontal
+        y, x = np.mgrid[part]
+        there = np.stack(pixels_in(wcs, self.wcs, x, y))[::-1]
+        inside = _lie_on(there, island.shape)
+        covered = np.zeros(inside.shape, bool)
+        covered[inside] = island[tuple(np.rint(there[:, inside]).astype(int))]
+        self.by_island[_said(diffuse)][part] |= covered
+        self.beside[part] |= ndimage.binary_dilation(covered, disk(self.reach_px)) & ~covered
+        self.seen[part] |= covered
+        self.parts.append(part)
+
+    @property
+    def _of_clusters(self) -> np.ndarray:
+        """Where labels of clusters count, ``[y, x]``."""
+        return ~(self.by_island.any(axis=0) | self.beside)
 
     @property
     def decided(self) -> tuple[np.ndarray, np.ndarray]:
@@ -231,41 +292,56 @@ class Known:
 
         The label of an island counts more than that of its cluster.
         """
-        (not_island, island), (not_cluster, cluster) = self.by_island, self.by_cluster
-        return not_island | (not_cluster & ~island), island | (cluster & ~not_island)
+        other, diffuse = self.by_island[:2] | (self.by_cluster & self._of_clusters)
+        return other, diffuse
 
     @property
     def contradicted(self) -> int:
         """Pixels that are diffuse by one label and not by another that counts as much."""
         return int(np.count_nonzero(np.logical_and(*self.decided)))
 
-    def labels(self, beam_px: float) -> np.ndarray:
+    def labels(self) -> np.ndarray:
         """Return 0, 1 and, where nothing is known, 255, ``[y, x]`` uint8."""
         other, diffuse = self.decided
         labels = np.full(diffuse.shape, NO_DATA, np.uint8)
         labels[self.empty & ~self._hidden()] = 0
-        reach = disk(round(WING_BEAMS * beam_px))
         for part in self.parts:  # an island without a label may be diffuse
-            faint = ndimage.binary_dilation((diffuse | (self.seen & ~other))[part], reach)
+            faint = ndimage.binary_dilation((diffuse | (self.seen & ~other))[part], disk(self.reach_px))
             labels[part][faint] = NO_DATA
         labels[other] = 0
         labels[diffuse] = 1
-        labels[diffuse & other] = NO_DATA
+        labels[(diffuse & other) | self.by_island[UNSURE_ISLAND]] = NO_DATA
         return labels
 
     def _hidden(self) -> np.ndarray:
         """R500 of clusters with diffuse emission that no island shows, ``[y, x]``."""
         hidden = np.zeros(self.empty.shape, bool)
+        shown = self._of_clusters | self.by_island[1]
         for one in self.hosts:
-            if (one.own & ~self.by_island[0][one.part]).any():
+            if (one.own & shown[one.part]).any():
                 continue
             hidden[one.part] |= one.inside
             logger.warning(
                 "%s is labelled as diffuse, but %s: what no other label decides inside its R500 is not known",
                 one.name,
-                "the labels of its islands say otherwise" if one.own.any() else "has no island of its own",
+                "its islands have other labels" if one.own.any() else "has no island of its own",
             )
         return hidden
+
+
+UNSURE_ISLAND = 2
+"""Its plane in `Known.by_island`."""
+
+
+def _said(diffuse: bool | None) -> int:
+    """Plane of a label in `Known.by_island`."""
+    return UNSURE_ISLAND if diffuse is None else int(diffuse)
+
+
+def _lie_on(places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Which positions, ``[(y, x), ...]`` pixels or NaN, lie on a plane of some shape, bool ``[...]``."""
+    y, x = places
+    return (y > -0.5) & (y < shape[0] - 0.5) & (x > -0.5) & (x < shape[1] - 0.5)
 
 
 def _distance_px(cutout: StoredCutout, place: tuple[float, float]) -> np.ndarray:

@@ -9,11 +9,11 @@ from astropy.table import Table
 from radiounet.images.beams import read_resolution
 from radiounet.images.constants import LIGHT_M_S
 from radiounet.images.geometry import middle, outline, pixel_area_arcsec2, to_sky
-from radiounet.images.headers import frequency_hz
 from radiounet.images.image import StoredImage
 from radiounet.images.products import Publication
 from radiounet.images.tables import votable_of
 from radiounet.images.words import one_line
+from radiounet.measuring.fluxes import frequency_of
 from radiounet.publishing.coverage import COVERAGE_ORDER
 from radiounet.settings.releases import Release
 
@@ -81,9 +81,7 @@ def obscore_row(
     shape = image.data.shape
     ra, dec = (float(one) for one in to_sky(image.wcs, *middle(shape)))
     corners = np.column_stack(to_sky(image.wcs, *outline(shape)))
-    shortest, longest = wavelengths(
-        frequency_hz(image.header) or 1e6 * release.frequency_mhz, release.bandwidth_mhz
-    )
+    shortest, longest = wavelengths(frequency_of(image.header, release), release.bandwidth_mhz)
     pixel = float(np.sqrt(pixel_area_arcsec2(image.wcs, *middle(shape))))
     resolution = read_resolution(image.header, image.beam, image.path)
     about = one_line(image.header.get("OBJECT", mosaic))
@@ -108,14 +106,18 @@ def obscore_row(
     }
 
 
-def wavelengths(frequency_hz: float, bandwidth_mhz: float) -> tuple[float, float]:
-    """Shortest and longest wavelength of a band around a frequency, m."""
+def wavelengths(frequency_hz: float, bandwidth_mhz: float) -> tuple[float | None, float | None]:
+    """Shortest and longest wavelength of a band around a frequency, m; None where that is NaN, not known."""
+    if np.isnan(frequency_hz):
+        return None, None
     half_hz = 5e5 * bandwidth_mhz
     return LIGHT_M_S / (frequency_hz + half_hz), LIGHT_M_S / (frequency_hz - half_hz)
 
 
-def frequency_of(row: Mapping) -> float:
-    """Frequency in the middle of the band of `obscore_row`, Hz."""
+def middle_of_band(row: Mapping) -> float | None:
+    """Frequency in the middle of the band of `obscore_row`, Hz; None where it is not known."""
+    if row["em_min"] is None:
+        return None
     return LIGHT_M_S * (1 / row["em_min"] + 1 / row["em_max"]) / 2
 
 

@@ -232,7 +232,7 @@ def _draw_clusters(axes: WCSAxes, clusters: Table, plane: Plane) -> list[Line2D]
 
 def _draw_beam(axes: Axes, plane: Plane) -> Line2D:
     """Draw the beam in the lower left corner."""
-    beam = plane.resolution or plane.beam
+    beam = plane.made_with
     place = _at(axes, 0.06, 0.06)
     angle = np.radians(beam.angle_deg)
     along = np.linalg.solve(beam_jacobian(plane.wcs, beam, *place), [np.sin(angle), np.cos(angle)])

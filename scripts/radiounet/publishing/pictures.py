@@ -92,11 +92,8 @@ def outlines(islands: np.ndarray) -> list[np.ndarray]:
 
 def filled(islands: np.ndarray, number: int) -> np.ndarray:
     """Pixels of an island, with radio galaxies that were blanked inside it; bool ``[y, x]``."""
-    inside, blanked = islands == number, islands < 0
-    if inside.any() and blanked.any():
-        box = ndimage.find_objects(inside.view(np.uint8))[0]  # beyond it is no hole
-        inside[box] |= blanked[box] & ndimage.binary_fill_holes(inside[box])
-    return inside
+    inside = islands == number
+    return inside | ((islands < 0) & ndimage.binary_fill_holes(inside))
 
 
 def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from radiounet.images.provenance import sha256_of
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, completeness_map, joined, moc_bytes
 from radiounet.publishing.hips_summary import publisher_id, release_date
-from radiounet.publishing.obscore import frequency_of, obscore_bytes, obscore_table
+from radiounet.publishing.obscore import middle_of_band, obscore_bytes, obscore_table
 from radiounet.publishing.records import (
     JobFiles,
     digest_of,
@@ -50,7 +50,6 @@ def publish_survey(
             job_files.put(Publication.obscore(suffix), content)
         rms = [one["rms_jy"] for one in found.values() if one["rms_jy"] > 0]
         widest: dict = max(rows, key=lambda row: row["owned_area"], default={})
-        frequency = frequency_of(widest) if widest else 1e6 * release.frequency_mhz
         return {
             # two digits: a mosaic more does not change the grey scale of all
             "rms_jy": float(f"{np.median(rms) if rms else 1.0:.2g}"),
@@ -58,7 +57,7 @@ def publish_survey(
             "ra_deg": widest.get("s_ra", 0.0),
             "dec_deg": widest.get("s_dec", 0.0),
             "fov_deg": widest.get("s_fov", 1.0),
-            "frequency_hz": frequency,
+            "frequency_hz": middle_of_band(widest) if widest else None,
             "progenitors": f"{release.title}, {len(rows)} mosaics",
         }
 

@@ -15,7 +15,7 @@ from astropy.table.meta import get_header_from_yaml
 from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
 from radiounet.images.tables import NUMBER, ServiceError, TableError, read_table
-from radiounet.images.words import writable
+from radiounet.images.words import enumerated, writable
 from radiounet.settings.catalogues import CLUSTER_COLUMNS
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.cluster_columns import LIMITS, TEXT, Rows, column_texts, parse_unit
@@ -193,7 +193,7 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
     found = defaultdict(list)
     for name in table.colnames:
         found[name.strip().lower()].append(name)
-    double = [" and ".join(found[one.lower()]) for one in CLUSTER_COLUMNS if len(found[one.lower()]) > 1]
+    double = [enumerated(found[one.lower()]) for one in CLUSTER_COLUMNS if len(found[one.lower()]) > 1]
     if double:
         raise ConfigError(
             f"{path} has the columns {'; '.join(double)}: rename or remove those that are not meant"

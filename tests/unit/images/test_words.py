@@ -22,6 +22,7 @@ from radiounet.images.products import Products, comparison_files
 from radiounet.images.provenance import provenance
 from radiounet.images.rejections import Rejection, read_rejection, write_rejected
 from radiounet.images.words import (
+    enumerated,
     html_text,
     markdown,
     markdown_table,
@@ -409,3 +410,8 @@ def test_truth_is_told_in_six_ways_in_any_case_and_in_no_other():
     for text in ("", "yes", "2", "1.0", "None", "truee"):
         with pytest.raises(ValueError, match=re.escape(f"{text!r} is neither true nor false")):
             parse_boolean(text)
+
+
+@pytest.mark.parametrize(("texts", "expected"), [("A", "A"), ("AB", "A and B"), ("ABC", "A, B and C")])
+def test_a_list_reads_as_in_a_sentence(texts, expected):
+    assert enumerated(list(texts)) == expected

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from maps import write_products
+from maps import arcmin_from, write_products
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
-from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
+from radiounet.images.squares import Mosaic
 from radiounet.measuring.apertures import _notes
 from radiounet.measuring.catalogue import merge_run
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
@@ -36,13 +36,6 @@ EDGE = [(150.0225, 35.0, 1.2)]
 """Its edge reaches a pixel into the cell of east: 1 % of it."""
 PIECE = [(150.018, 35.0, 1.2)]
 """The same, but more than that: 8 %."""
-
-
-def arcmin_from(wcs, ra_deg, dec_deg):
-    """Distances of the pixels, ``[y, x]``."""
-    y, x = np.indices((N_PX, N_PX))
-    places = unit_vectors(*wcs.wcs_pix2world(x.ravel(), y.ravel(), 0))
-    return 60 * separation_deg(unit_vectors(ra_deg, dec_deg), places).reshape(N_PX, N_PX)
 
 
 def catalogues(folder, west=(), east=(), made=("west", "east"), blank=()):
@@ -147,12 +140,18 @@ def test_a_speck_elsewhere_does_not_hide_that_masks_differ(tmp_path):
     assert cluster["note"] == f"{ONLY_WEST}whose mask is empty there; {MISSING}"
 
 
-@pytest.mark.parametrize(
-    ("radius_arcmin", "note"), [(0.12, ""), (0.25, ONLY_EAST)]
-)  # 1 % and 4 % of what the mask of east holds
-def test_a_small_part_beside_what_both_show_is_not_noted(tmp_path, radius_arcmin, note):
+@pytest.mark.parametrize("radius_arcmin", [0.12, 0.25])  # 1 % and 4 % of what the mask of east holds
+def test_a_small_island_beside_what_both_show_is_noted(tmp_path, radius_arcmin):
     _, cluster = catalogues(tmp_path, west=[HALO], east=[HALO, (149.972, 35.035, radius_arcmin)])
-    assert cluster["note"] == note
+    assert cluster["note"] == ONLY_EAST
+
+
+def test_a_relic_that_only_the_neighbour_shows_is_noted_beside_a_wide_halo(tmp_path):
+    """It is 2 % of what the mask of east holds, and most of that lies on sky of west."""
+    wide, relic = (150.03, 35.0, 3.35), (149.925, 35.03, 0.465)
+    islands, cluster = catalogues(tmp_path, west=[wide], east=[wide, relic])
+    assert (len(islands), cluster["island_count"]) == (2, 1)
+    assert cluster["note"] == ONLY_EAST
 
 
 def test_each_mosaic_may_show_what_the_other_does_not(tmp_path):

@@ -10,9 +10,11 @@ from test_diffuse_classes import CLUSTER, DEC, RA, bar, halo, measured
 from maps import write_products
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
+from radiounet.images.resampling import to_model_grid
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.cluster_sources import ClusterSources
+from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.columns import CLUSTERS, FIT, ISLANDS, make_table
 from radiounet.measuring.islands import find_islands
 from radiounet.measuring.mosaic_tables import read_mosaic_table
@@ -20,6 +22,7 @@ from radiounet.publishing.cds_readme import cds_files
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.survey.survey import Survey
+from stages import SEGMENTATION
 
 
 def test_of_two_halos_fit_and_sizes_are_those_of_the_brighter():
@@ -59,14 +62,19 @@ def test_descriptions_say_which_columns_are_of_the_brightest_and_which_of_all():
     assert not any("halo" in ISLANDS[name].description for name in FIT)
 
 
-def islands_of(folder, beam, release=OWN_IMAGES, **cards):
-    """Islands of an image that has a halo."""
-    wcs = grid_wcs(RA, DEC, 500, 4.5)
+def products_of(folder, beam, release=OWN_IMAGES, **cards):
+    """Image, probability and mask of an image of this beam that has a halo, brought to the model's beam."""
     noise = 1e-4 * np.random.default_rng(1).standard_normal((500, 500))
+    plane = Plane((noise + halo()).astype(np.float32), grid_wcs(RA, DEC, 500, 4.5), beam)
     mask = halo() > 1e-4
     paths = [str(folder / f"{name}.fits") for name in ("image", "probability", "mask")]
-    write_products(paths, Plane((noise + halo()).astype(np.float32), wcs, beam), 0.9 * mask, mask, **cards)
-    survey = Survey(release, [Mosaic("a", RA, DEC, 500)])
+    write_products(paths, to_model_grid(plane, 4.5, 20.0), 0.9 * mask, mask, **cards)
+    return paths, Survey(release, [Mosaic("a", RA, DEC, 500)])
+
+
+def islands_of(folder, beam, release=OWN_IMAGES, **cards):
+    """Islands of an image that has a halo, brought to the model's beam."""
+    paths, survey = products_of(folder, beam, release, **cards)
     find_islands(*paths, survey, "a", MeasureOptions(), str(folder / "a.ecsv"))
     return make_table("islands", read_mosaic_table("islands", folder / "a.ecsv").rows, {})
 
@@ -76,6 +84,8 @@ def islands_of(folder, beam, release=OWN_IMAGES, **cards):
     [
         (Beam(20, 20), OWN_IMAGES, {"RESTFRQ": 1.28e9}, 1280.0, 20.0),
         (Beam(32, 18, 40), OWN_IMAGES, {"RESTFRQ": 144.627e6}, 144.627, 24.0),
+        (Beam(60, 45), OWN_IMAGES, {"RESTFRQ": 144.627e6}, 144.627, 51.9615),
+        (Beam(9, 9), OWN_IMAGES, {"RESTFRQ": 144.627e6}, 144.627, 20.0),
         (Beam(20, 20), OWN_IMAGES, {}, np.nan, 20.0),  # which nobody said
         (Beam(20, 20), DR2, {}, DR2.frequency_mhz, 20.0),
     ],
@@ -87,6 +97,22 @@ def test_islands_have_the_frequency_and_the_beam_of_their_image(
     assert len(table) == 1
     assert table["freq_mhz"][0] == pytest.approx(freq_mhz, nan_ok=True)
     assert table["beam_arcsec"][0] == pytest.approx(beam_arcsec)
+
+
+@pytest.mark.parametrize(("beam", "beam_arcsec"), [(Beam(20, 20), 20.0), (Beam(60, 45), 51.9615)])
+def test_clusters_have_the_beam_of_their_image_and_the_rms_per_beam_of_the_model(tmp_path, beam, beam_arcsec):
+    paths, survey = products_of(tmp_path, beam)
+    (tmp_path / "in.csv").write_text(f"name,ra,dec,z,M500\nC,{RA},{DEC},0.2,3\n")
+    files = str(tmp_path / "a.ecsv"), str(tmp_path / "cutouts.fits")
+    products = [MosaicProducts("a", *paths)]
+    measure_clusters(
+        str(tmp_path / "in.csv"), survey, "a", products, SEGMENTATION.model, MeasureOptions(), *files
+    )
+    (row,) = read_mosaic_table("clusters", tmp_path / "a.ecsv").rows
+    assert row["beam_arcsec"] == pytest.approx(beam_arcsec)
+    per_beam = 100 * 20**2 / beam_arcsec**2  # 100 uJy per beam of the image
+    assert row["rms_ujy"] == pytest.approx(per_beam, rel=0.15)
+    assert "per beam of the model" in CLUSTERS["rms_ujy"].description
 
 
 def test_every_format_has_the_frequency_and_the_beam(tmp_path):

@@ -68,8 +68,52 @@ def test_a_cluster_names_what_covers_its_island_together_and_no_note_says_it_is_
     merged, _ = merge_run({"islands": [WHOLE, CUT_ELSEWHERE], "clusters": clusters})
     (cluster,) = merged["clusters"]
     assert sorted(merged["islands"]["name"]) == ["e1", "e2"]
-    assert (cluster["islands"], cluster["reason"]) == ("e1; e2", "cRH: halo in e1 and e2")
+    assert (cluster["islands"], cluster["reason"]) == ("e1; e2", "cRH: halo in a piece of e1 and e2 on west")
     assert cluster["note"] == ""
+
+
+def reason_of(kept, reason, prints, *islands):
+    """Reason of a cluster of west with some islands there, after the merge."""
+    texts = {name: " ".join(map(str, pixels)) for name, pixels in prints.items()}
+    row = a_row("clusters", name="C", mosaic="west", islands="; ".join(prints), reason=reason, note="")
+    clusters = [MosaicTable([row], {"island_footprints": texts})]
+    merged, _ = merge_run({"islands": islands, "clusters": clusters})
+    (cluster,) = merged["clusters"]
+    assert cluster["islands"] == kept
+    return cluster["reason"]
+
+
+def test_a_reason_keeps_pieces_apart_that_the_catalogue_has_under_other_names():
+    prints = {"w1": range(155), "w2": range(155, 245), "w3": range(245, 400)}
+    reason = "w1 cRH: near the centre; w2 U: a radio galaxy; w3 cRR: turned"
+    assert reason_of("e1; e2", reason, prints, WHOLE, CUT_ELSEWHERE) == (
+        "a piece of e1 on west cRH: near the centre; a piece of e1 and e2 on west U: a radio galaxy; "
+        "a piece of e2 on west cRR: turned"
+    )
+
+
+def test_two_pieces_of_one_island_of_the_catalogue_are_pieces_of_it():
+    whole = mosaic("east", e=(range(100), 1.0, "e"))
+    west = mosaic("west", w1=(range(50), 0.1, "w1"), w2=(range(50, 100), 0.1, "w1"))
+    prints = {"w1": range(50), "w2": range(50, 100)}
+    reason = reason_of("e", "w1 cRH: round; w2 cRR: turned", prints, whole, west)
+    assert reason == "a piece of e on west cRH: round; a piece of e on west cRR: turned"
+
+
+def test_an_island_that_one_other_stands_for_has_its_name():
+    """Even if that is the name of another island of the mosaic."""
+    east = mosaic("east", w2=(range(50), 1.0, "w2"), e2=(range(100, 150), 1.0, "e2"))
+    west = mosaic("west", w1=(range(50), 0.1, "w1"), w3=(range(100, 150), 0.1, "w3"))
+    prints = {"w1": range(50), "w3": range(100, 150)}
+    reason = "w1 cRH: round; w3 cRR: turned"
+    assert reason_of("w2; e2", reason, prints, east, west) == "w2 cRH: round; e2 cRR: turned"
+
+
+def test_a_reason_lists_three_islands_as_a_sentence_does():
+    thirds = {f"s{at}": ([*range(at, at + 6), *range(100 + at, 106 + at)], 1.0, "s0") for at in (0, 12, 24)}
+    east, west = mosaic("east", **thirds), mosaic("west", w=(range(40), 0.01, "w"))
+    reason = reason_of("s0; s12; s24", "cRH: halo in w", {"w": range(40)}, east, west)
+    assert reason == "cRH: halo in a piece of s0, s12 and s24 on west"
 
 
 def test_all_islands_that_stay_for_a_larger_one_are_named():

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,18 @@ def test_the_cutouts_are_pixels_of_the_mosaic(run, kit):
         )
     assert header["BUNIT"] == "JY/BEAM"
     assert (header["BMAJ"], header["BMIN"], header["BPA"]) == (20 / 3600, 20 / 3600, 0)
+
+
+@pytest.mark.parametrize(("freq_mhz", "expected_hz"), [(1300.0, 1.3e9), (np.nan, 1.44e8)])
+def test_the_mask_for_clean_has_the_frequency_of_the_catalogue(run, tmp_path, freq_mhz, expected_hz):
+    """It may be that of the release, where no header has one."""
+    (source,) = find_sources(run.root, ["Abell {1}"])
+    table = Table(source.row)
+    table["freq_mhz"] = [freq_mhz]
+    write_kit(replace(source, row=table[0]), str(tmp_path))
+    files = kit_files(str(tmp_path))
+    assert fits.getheader(files["clean_mask"])["CRVAL3"] == pytest.approx(expected_hz)
+    assert ("RESTFRQ" in fits.getheader(files["image"])) == np.isfinite(freq_mhz)
 
 
 def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
