@@ -13,7 +13,6 @@ from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
 from radiounet.learning.methods import Calibration, Method
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.lotss_unet import lotss_unet
-from radiounet.network.model_cards import read_card
 from radiounet.settings.train import TrainOptions
 
 BRIGHT = np.s_[20:40, 20:40]
@@ -71,9 +70,8 @@ def test_the_card_of_a_model_says_that_its_threshold_is_not_settled(tmp_path, fu
     network.get_layer("faint_logits").set_weights([0 * kernel, np.array([0, bias], both.dtype)])
     save_weights(network, tmp_path / "w.weights.h5")
     (tmp_path / "c.csv").write_text(CURVE)
-    made = (str(tmp_path / "w.weights.h5"), str(tmp_path / "c.csv"), OPTIONS, "m", str(tmp_path / "m"))
-    new_model.write_model([full], [full], *made)
-    card = read_card(tmp_path / "m")
+    made = (str(tmp_path / "w.weights.h5"), str(tmp_path / "c.csv"), OPTIONS, "m")
+    _, card = new_model.measure_model([full], [full], *made)
     assert (card.training.get("not_settled"), card.peak) == (
         (new_model.NOT_SETTLED, None) if bias < 0 else (None, card.peak)
     )
