@@ -59,6 +59,8 @@ def mask_provenance(mask: str) -> dict[str, object]:
         "MINBEAMS",
     )
     made = {key.lower(): header[key] for key in keys}
+    if "THREADS" in header:  # not of a GPU
+        made["threads"] = header["THREADS"]
     return {"version": __version__, "codehash": code_hash(), **made, "maskpeak": mask_peak(header)}
 
 

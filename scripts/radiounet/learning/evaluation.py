@@ -88,14 +88,6 @@ class _MaskCounts:
         self._true += int(scene.mask.sum())
         self._area_deg2 += scene.area_deg2
 
-    def require_truth(self) -> None:
-        """Raise `ConfigError` where no image holds diffuse emission."""
-        if not self._true:
-            raise ConfigError(
-                "no calibration image holds a pixel of diffuse emission, so no threshold can be settled: "
-                "give images in which some is labelled"
-            )
-
     def choices(self, max_false_per_deg2: float) -> list[tuple[float, float, float]]:
         """Threshold, peak and Dice: for each threshold the lowest peak with few false islands.
 
@@ -164,6 +156,8 @@ def calibrate(
     ConfigError
         No image holds diffuse emission to settle the mask on.
     """
+    if mask is None:
+        _require_truth(paths, truth_snr, grid)
     counts, scores = _MaskCounts(), []
     for path in with_bar(paths, f"{method.name}: images", len(paths)):
         scene = read_scene(path, truth_snr, grid)
@@ -179,6 +173,15 @@ def calibrate(
     features, hosts, _ = cases.decided()
     both = hosts.any() and not hosts.all()
     return Calibration(threshold, fit_host_calibration(features, hosts) if both else None, peak)
+
+
+def _require_truth(paths: Sequence[str], truth_snr: float, grid: ImageGrid) -> None:
+    """Raise `ConfigError` where no image holds diffuse emission, before any is predicted."""
+    if not any(read_scene(path, truth_snr, grid).mask.any() for path in paths):
+        raise ConfigError(
+            "no calibration image holds a pixel of diffuse emission, so no threshold can be settled: "
+            "give images in which some is labelled"
+        )
 
 
 def compared_models(
@@ -217,7 +220,6 @@ def _best_mask(
     max_false_per_deg2: float,
     grid: ImageGrid,
 ) -> tuple[float, float | None]:
-    counts.require_truth()
     choices = counts.choices(max_false_per_deg2)
     if not choices:
         logger.warning(
@@ -354,7 +356,7 @@ def evaluate(
         logger.info("%s: evaluated image %s", method.name, path)
     if filled:
         logger.warning(
-            "%s: the mask fills more than half of %d of %d images, such as %s, where no emission is: its "
+            "%s: in %d of %d images, such as %s, a false mask covers more than half of the image: its "
             "objects found and false islands say nothing",
             *(method.name, len(filled), len(paths), filled[0]),
         )

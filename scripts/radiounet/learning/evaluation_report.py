@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from radiounet.images.model_files import EVALUATION_FILES
 from radiounet.images.words import markdown_table, save_figure
-from radiounet.images.writing import atomic
+from radiounet.images.writing import atomic_together
 from radiounet.learning.evaluation import DICE_SHARE, FEW_FALSE_PER_DEG2
 from radiounet.learning.evaluation_figure import MISSING, Scores, causes_met, draw_evaluation, number_text
 from radiounet.measuring.object_scores import UNKNOWN
@@ -161,13 +162,23 @@ def _clusters(scores: Scores) -> str:
 
 
 def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Sequence[str] = ()) -> None:
-    """Write ``evaluation.md`` and ``evaluation.png`` into a folder.
+    """Write `EVALUATION_FILES` into a folder, see `fill_evaluation`."""
+    with atomic_together(*(Path(folder) / name for name in EVALUATION_FILES)) as (page, figure):
+        fill_evaluation(methods, page, figure, left_out)
+
+
+def fill_evaluation(
+    methods: Sequence[Scores], page: Path, figure: Path, left_out: Sequence[str] = ()
+) -> None:
+    """Fill the page of an evaluation and its figure, under the names that they have while they are written.
 
     Parameters
     ----------
     methods : sequence of dict
         From `radiounet.learning.evaluation.evaluate`: of several methods on the same images, or of one on
         several sets, whose names are then those of the methods.
+    page, figure : Path
+        Markdown and PNG.
     left_out : sequence of str, optional
         Names of methods that were not measured, for nothing was simulated to settle them on.
     """
@@ -194,7 +205,5 @@ def write_evaluation(methods: Sequence[Scores], folder: str | Path, left_out: Se
         "![curves of every method](evaluation.png)",
         "",
     ]
-    with atomic(Path(folder) / "evaluation.md") as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
-    with atomic(Path(folder) / "evaluation.png") as temporary:
-        save_figure(draw_evaluation(methods), temporary, dpi=100)
+    page.write_text("\n".join(lines), encoding="utf-8")
+    save_figure(draw_evaluation(methods), figure, dpi=100)

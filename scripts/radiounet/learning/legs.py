@@ -24,6 +24,7 @@ from keras import ops
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.writing import atomic
 from radiounet.learning.deepening import deepened
+from radiounet.learning.option_checks import small_crops
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample
 from radiounet.measuring.scores import precision_summary
 from radiounet.network.architectures.keras_network import named_weights, set_named_weights
@@ -241,6 +242,8 @@ class Leg:
         folder: str | Path,
         initial: str | Path | None = None,
     ):
+        if small := small_crops("class_unet", options.widths, options.crop_px):
+            logger.warning("%s: the network may fail on whole images", small)
         keras.utils.set_random_seed(options.seed)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(options.precision)

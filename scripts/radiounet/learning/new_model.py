@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
+from radiounet.images.model_files import EVALUATION_FILES, MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.images.writing import atomic_together, json_text
 from radiounet.learning.crops import NORMALISATIONS
 from radiounet.learning.evaluation import calibrate, evaluate
+from radiounet.learning.evaluation_report import fill_evaluation
 from radiounet.learning.learning_curve import origin_of, read_about, require_unseen
 from radiounet.learning.methods import network_method
 from radiounet.measuring.scores import card_metrics
@@ -28,16 +29,15 @@ MODEL_CONFIGS = CHECKOUT / "config" / "models"
 NOT_SETTLED = "threshold and peak: no mask holds a pixel of the emission in the calibration images"
 
 
-def write_model(
+def measure_model(
     held_out: Sequence[str],
     calibration: Sequence[str],
     weights: str,
     curve: str,
     options: TrainOptions,
     name: str,
-    folder: str,
-) -> dict[str, object]:
-    """Evaluate weights and write the model's folder: weights, learning curve, metrics, card.
+) -> tuple[dict[str, object], ModelCard]:
+    """Settle the thresholds of trained weights and measure them on held-out images.
 
     Parameters
     ----------
@@ -49,14 +49,12 @@ def write_model(
         As the weights were trained with; the card lists them all.
     name : str
         Name of the model.
-    folder : str
-        Written: ``network.weights.h5``, ``learning_curve.csv``, ``metrics.json`` and
-        ``card.yaml``.
 
     Returns
     -------
-    dict
+    scores : dict
         As `evaluate`.
+    card : ModelCard
 
     Raises
     ------
@@ -108,17 +106,32 @@ def write_model(
         licence="BSD-3-Clause",
         citation="see CITATION.cff of this workflow",
     )
-    _write(Path(folder), curve, weights, scores, card)
-    return scores
+    return scores, card
 
 
-def _write(out: Path, curve: str, weights: str, scores: dict, card: ModelCard) -> None:
-    """Write the files of a model, the curve first: after a kill it tells that the others were made here."""
-    names = ("learning_curve.csv", MODEL_WEIGHTS, "metrics.json", MODEL_CARD)
-    with atomic_together(*(out / name for name in names)) as (to_curve, to_weights, to_scores, to_card):
+def write_model(
+    folder: str | Path, weights: str, curve: str, card: ModelCard, scores: Sequence[dict[str, object]]
+) -> None:
+    """Write the folder of a model, see `radiounet.images.model_files.model_files`.
+
+    Parameters
+    ----------
+    folder : path
+        An older model in it stays as it was if a file cannot be written.
+    weights, curve : str
+        Copied.
+    card : ModelCard
+    scores : sequence of dict
+        From `measure_model`, then those of the methods that it is compared with.
+    """
+    # the curve first: after a kill it tells that the others were made here
+    names = ("learning_curve.csv", MODEL_WEIGHTS, "metrics.json", *EVALUATION_FILES, MODEL_CARD)
+    files = (Path(folder, name) for name in names)
+    with atomic_together(*files) as (to_curve, to_weights, to_scores, page, figure, to_card):
         shutil.copyfile(curve, to_curve)
         shutil.copyfile(weights, to_weights)
-        to_scores.write_text(json_text(scores), encoding="utf-8")
+        to_scores.write_text(json_text(scores[0]), encoding="utf-8")
+        fill_evaluation(scores, page, figure)
         to_card.write_text(card_text(card), encoding="utf-8")
 
 

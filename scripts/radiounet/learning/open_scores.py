@@ -9,11 +9,12 @@ from pathlib import Path
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
+from radiounet.images.model_files import score_files
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.words import save_figure
-from radiounet.images.writing import atomic, write_json
+from radiounet.images.writing import atomic_together, json_text
 from radiounet.learning.evaluation import calibrate, evaluate, settled_baselines
-from radiounet.learning.evaluation_report import write_evaluation
+from radiounet.learning.evaluation_report import fill_evaluation
 from radiounet.learning.learning_curve import origin_of, require_unseen
 from radiounet.learning.methods import BASELINES, BY_HAND, Calibration, Method, model_method
 from radiounet.learning.scenes import FIELD_FILES, read_scene, require_apart
@@ -114,12 +115,13 @@ def run_scores(
             scores = [
                 evaluate(method, paths[one], options.truth_snr, found, grid) for method, found in methods
             ]
-            write_evaluation(scores, target, left_out)
-            with atomic(f"{target}/images.png") as temporary:
-                save_figure(draw_scored(*methods[0], paths[one], options.truth_snr, grid), temporary, dpi=100)
             measured = origin_of(paths[one]) if one in SIMULATED else {"files": _checksums(paths[one])}
             content = {"scored_on": one, **made_with, "measured": measured, "methods": scores}
-            write_json(f"{target}/scores.json", content)
+            drawn = draw_scored(*methods[0], paths[one], options.truth_snr, grid)
+            with atomic_together(*score_files(target)) as (page, figure, images_drawn, numbers):
+                fill_evaluation(scores, page, figure, left_out)
+                save_figure(drawn, images_drawn, dpi=100)
+                numbers.write_text(json_text(content), encoding="utf-8")
             logger.info("wrote the scores on %s: %s/evaluation.md", one, target)
 
 

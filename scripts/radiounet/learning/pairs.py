@@ -166,6 +166,8 @@ def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
             raise GridError(f"{path}: pixels of {scale} arcsec, the training needs {grid.pixel_arcsec}")
         fine = abs(3600 * header["BMAJ"] - grid.beam_arcsec) < 0.1
         image, truth, rms = (np.array(hdu.data, np.float32) for hdu in hdus)
+    for name, plane in (("TRUTH", truth), ("RMS", rms)):
+        refuse_infinite(plane, f"{path}[{name}]")
     level = np.float32(truth_snr) * rms
     targets = _targets(image, truth, level)
     return Pair(image, _noise(image, path), truth, level, targets, scalable=True, survey_beam=fine)
@@ -179,6 +181,7 @@ def _published(image: Numbers, model: Numbers, factor: float) -> Pair:
     of_truth = factor_to(JY_PER_PIXEL, unit, model.path) if unit else factor
     if of_truth is None:
         raise UnitError(f"{model.path} has BUNIT {unit!r}; the model of an image in Jy/pixel is in Jy/pixel")
+    refuse_infinite(truth, model.path)
     truth *= np.float32(of_truth)
     if (truth >= BRIGHTEST_MODEL).any():
         raise BadDataError(
@@ -194,6 +197,7 @@ def _labelled(image_path: str, labels: Numbers, grid: ImageGrid) -> Pair:
     plane = read_plane(image_path)
     check_grid(plane, *grid, image_path)
     label = labels.window()
+    refuse_infinite(label, labels.path)
     label[label == NO_DATA] = np.nan
     strange = np.setdiff1d(label[~np.isnan(label)], (0, 1))
     if strange.size:
@@ -210,6 +214,15 @@ def _labelled(image_path: str, labels: Numbers, grid: ImageGrid) -> Pair:
         places = pixels[np.random.default_rng(0).integers(len(pixels), size=TARGETS)]
     targets = _targets(plane.data, label, level)
     return Pair(plane.data, _noise(plane.data, image_path), label, level, targets, known=places)
+
+
+def refuse_infinite(plane: np.ndarray, shown: str | Path) -> None:
+    """Raise `BadDataError` where a truth is infinite somewhere; where it is not known it is NaN."""
+    infinite = plane[np.isinf(plane)]
+    if infinite.size:
+        raise BadDataError(
+            f"{shown} holds {infinite[0]} in {infinite.size} pixels: write NaN where the truth is not known"
+        )
 
 
 def _noise(image: np.ndarray, path: str | Path) -> np.ndarray:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from radiounet.errors import ConfigError
 from radiounet.learning.evaluation import compared_models, evaluate, settled_baselines
-from radiounet.learning.evaluation_report import write_evaluation
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import trained_options
-from radiounet.learning.new_model import write_model
+from radiounet.learning.new_model import measure_model, write_model
 from radiounet.learning.option_checks import require_trainable
 from radiounet.learning.scenes import require_apart
 from radiounet.learning.training import train
@@ -108,10 +107,11 @@ def run_evaluation(
     require_apart(held_out, calibration)
     bounds = options.truth_snr, options.max_false_per_deg2
     others = compared_models(options.compare, held_out, calibration, *bounds, options.grid)
-    scores = [write_model(held_out, calibration, weights, curve, options, name, folder)]
+    own, card = measure_model(held_out, calibration, weights, curve, options, name)
+    scores = [own]
     for method, settled in [*others, *settled_baselines(calibration, *bounds, options.grid)]:
         scores.append(evaluate(method, held_out, options.truth_snr, settled, options.grid))
-    write_evaluation(scores, folder)
+    write_model(folder, weights, curve, card, scores)
 
 
 def _require_name_of_weights(path: str) -> None:

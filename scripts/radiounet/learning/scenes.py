@@ -22,7 +22,7 @@ from radiounet.images.reading import fits_header, naming, reading
 from radiounet.images.resampling import to_model_grid
 from radiounet.images.words import parse_boolean
 from radiounet.learning.label_planes import DS9, move_labels, named, read_labels, say_once
-from radiounet.learning.pairs import UNKNOWN, read_pair
+from radiounet.learning.pairs import UNKNOWN, read_pair, refuse_infinite
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 from radiounet.survey.cluster_columns import column_texts
@@ -274,6 +274,18 @@ def _require_numbers(path: Path, table: Table, columns: Sequence[str]) -> None:
             raise BadDataError(f"{path}: column {name} has no number in row {bad[0] + 1}")
 
 
+def _flags(path: Path, table: Table, name: str) -> list[bool]:
+    """Truth values of a column: flags, texts as `parse_boolean` takes them, or the numbers 1 and 0."""
+    texts, flags = column_texts(table[name]), []
+    is_number = table[name].dtype.kind == "f"
+    for row, text in enumerate(texts, 1):
+        try:
+            flags.append(parse_boolean(text.removesuffix(".0") if is_number else text))
+        except ValueError as error:
+            raise BadDataError(f"{path}: column {name}, row {row}: {error}") from None
+    return flags
+
+
 def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
     """Field of another simulator, of which all is known.
 
@@ -291,6 +303,7 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
             raise ShapeMismatchError(
                 f"{truth_path}: {name} has {one.shape} pixels [y, x], {image_path} {image.data.shape}"
             )
+    refuse_infinite(diffuse, f"{truth_path}[DIFFUSE]")
     known = np.isfinite(image.data) & (ambiguous == 0) & (sigma > 0)
     with reading(objects_path):
         listed = Table.read(objects_path)
@@ -309,7 +322,7 @@ def _field(folder: Path, truth_snr: float, grid: ImageGrid) -> Scene:
             raise BadDataError(f"{clusters_path}: R500 must be above 0 in every row")
         columns = {"y_px": "y", "x_px": "x", "r500_arcmin": "R500"}
         clusters = Table({name: np.array(listed[old]) for name, old in columns.items()})
-        clusters["diffuse"] = [parse_boolean(text) for text in column_texts(listed["has_diffuse"])]
+        clusters["diffuse"] = np.array(_flags(clusters_path, listed, "has_diffuse"), bool)
         places = zip(listed["ra"], listed["dec"], strict=True)
         options = MeasureOptions()
         clusters["galactic"] = np.array([_at_low_latitude(*place, options) for place in places], bool)

@@ -20,10 +20,10 @@ from radiounet.images.writing import atomic
 from radiounet.learning.crops import NORMALISATIONS, Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
 from radiounet.learning.losses import LOSSES
-from radiounet.learning.option_checks import require_trainable
+from radiounet.learning.option_checks import require_trainable, small_crops
 from radiounet.learning.pairs import check_pairs
 from radiounet.network.architectures.graphs import graphs_of
-from radiounet.network.architectures.registry import ARCHITECTURES, TRAINABLE
+from radiounet.network.architectures.registry import TRAINABLE
 from radiounet.network.devices import devices
 from radiounet.network.engine import load_model
 from radiounet.network.model_cards import ModelCard, read_card
@@ -35,13 +35,6 @@ LOG_STEPS = 50
 CHECKPOINT_SECONDS = 300  # longest time between checkpoints, plus one step
 VALIDATION_CROPS = 32
 SETTLING_STEPS = 60
-LEAST_COARSEST_PX = 4
-"""Side of a crop at the coarsest level from which statistics of crops hold for whole images.
-
-What lies outside a crop is 0, and takes part in what a smaller one shows there. Of the pixels of two images
-`lotss-unet` gives 2 % a probability above 0.5. With statistics of 60 batches of crops of 256 px (4 at that
-level), and its weights as they are, it is 3 %; with 128 px 15 %, with 64 px 99 % of 64 crops as of 2.
-"""
 OF_WEIGHTS = {*OF_TRAINING} - {"checkpoint_steps", "initial", "hard_from"}
 """Options that change the trained weights; what they begin from is told by its checksum."""
 
@@ -91,7 +84,7 @@ def train(
         Pairs for the validation loss; none leaves its column empty.
     initial : path, optional
         Model folder to start from; its first ``options.frozen_layers`` layers stay. Where crops are
-        smaller than `LEAST_COARSEST_PX`, all of its batch normalisations stay, too, with a warning.
+        too small (`small_crops`), all of its batch normalisations stay, too, with a warning.
     hard : mapping of str to ndarray, optional
         From `hard_negatives`.
 
@@ -176,7 +169,7 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
             source, card = load_model(initial)
         _require_fit(card, options, initial)
         model.set_weights(source.get_weights())
-    small = _small_crops(options)
+    small = small_crops(options.architecture, options.widths, options.crop_px)
     if small:
         kept = f"the batch normalisations of {initial} are kept as they are"
         logger.warning("%s: %s", small, kept if initial else "the network may fail on whole images")
@@ -189,17 +182,6 @@ def _network(options: TrainOptions, initial: str | Path | None) -> keras.Model:
             f"frozen_layers is {options.frozen_layers} of {len(model.layers)}: nothing is left to train"
         )
     return model
-
-
-def _small_crops(options: TrainOptions) -> str:
-    """What is wrong with crops whose statistics do not hold for whole images; empty where they do."""
-    step = ARCHITECTURES[options.architecture].tile_step(len(options.widths))
-    if options.crop_px >= LEAST_COARSEST_PX * step:
-        return ""
-    return (
-        f"crops of {options.crop_px} px have {options.crop_px // step} px a side at the coarsest level, and "
-        f"do not show what whole images have there, as crops of {LEAST_COARSEST_PX * step} px or more do"
-    )
 
 
 def _require_fit(card: ModelCard, options: TrainOptions, initial: str | Path) -> None:
@@ -286,7 +268,8 @@ def _finished(model: keras.Model, crops: Crops, options: TrainOptions) -> keras.
     model.optimizer.finalize_variable_values(model.trainable_variables)
     _settle_batch_statistics(model, crops, options.steps)
     with _precision("float32"):
-        trained = graphs_of(options.architecture).build(options.tile_px, options.widths)
+        # its side is no part of the weights; the levels divide that of a crop
+        trained = graphs_of(options.architecture).build(options.crop_px, options.widths)
     trained.set_weights(model.get_weights())  # without the optimiser's state
     return trained
 
@@ -346,6 +329,7 @@ def _identity(
     hard: Mapping[str, np.ndarray] | None,
 ) -> str:
     """Hash of all that the weights after a given step depend on."""
+    keeps = initial and small_crops(options.architecture, options.widths, options.crop_px)
     content = {
         "options": options.model_dump(include=OF_WEIGHTS),
         "pairs": check_pairs(paths, options.crop_px),
@@ -354,7 +338,7 @@ def _identity(
         "backend": keras.backend.backend(),
         "network": [list(variable.shape) for variable in model.variables],
         # other variables of the optimiser than in a checkpoint from before normalisations were kept
-        **({"normalisations": "kept"} if initial and _small_crops(options) else {}),
+        **({"normalisations": "kept"} if keeps else {}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -211,7 +211,8 @@ def merge_run(
     rejections += rejected
     if limits:
         found, rejected = merge_tables("limits", limits)
-        measured.meta |= {key: found.meta[key] for key in ("limits", "limits_precis") if key in found.meta}
+        kept = ("limits", "limits_precis", "limits_threads")
+        measured.meta |= {key: found.meta[key] for key in kept if key in found.meta}
         rejections += rejected
     return {"islands": islands, "clusters": measured}, rejections
 

@@ -300,16 +300,20 @@ def measure_limits(
     mine = survey.clusters_of(products.name, survey.clusters_near(products.name, clusters))
     chosen = [cluster for cluster in mine if cluster.measurable]
     found: Iterator[dict[str, object]] = iter(())
-    precision = None
+    how: dict[str, object] = {}
     if chosen:
+        from radiounet.network.devices import cpu_threads  # with the framework, which the others do without
+
         scene = MockedImage(products.image, products.probability, products.mask, card, open_predictor())
         found = iter(find_limits(chosen, scene, options, flat_cosmology(measure.h0, measure.omega_m)))
-        precision = scene.precision
+        how = {"limits_precis": scene.precision}
+        if threads := cpu_threads():
+            how["limits_threads"] = threads
     # in the order of the list, as `join_limits` tells rows of the same name and place apart
     rows = [next(found) if cluster.measurable else unlimited(cluster) for cluster in mine]
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     meta = mask_provenance(products.mask) | {
-        **({"limits_precis": precision} if precision else {}),
+        **how,
         "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",
         "limits": options.model_dump_json(exclude={"enabled"}),
     }

@@ -218,7 +218,7 @@ def unpack(archive: Path, folder: Path, shown: str) -> Path:
                 if not one.is_dir() and _wanted(path):
                     _extract(pack, one, folder / path, shown)
     except BAD_ZIP as error:
-        raise ModelError(f"{shown} is not a whole zip: {error}") from error
+        raise ModelError(f"{shown} is not a whole zip: {error}; {NEEDED}") from error
     return folder
 
 
@@ -270,8 +270,8 @@ def _root_of(tree: Path, shown: str) -> Path:
 def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
     """Variables of a SavedModel by their checkpoint key, those of the optimizer left out.
 
-    Of an export of Keras 3, those of random generators and of scalar metrics are left out, too, and the
-    others numbered without gaps.
+    Of an export of Keras 3, the states of random generators, which are whole numbers, are left out, too,
+    and the others numbered without gaps. It holds no metrics.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def read_variables(root: Path, shown: str) -> dict[str, np.ndarray]:
         reader = tf.train.load_checkpoint(prefix)
         shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         exported = takewhile(shapes.__contains__, (EXPORTED.format(number=number) for number in count()))
-        kept = [key for key in exported if shapes[key] and types[key].is_floating]
+        kept = [key for key in exported if types[key].is_floating]
         if kept:
             return {EXPORTED.format(number=n): reader.get_tensor(key) for n, key in enumerate(kept)}
         keys = [key for key in shapes if key.startswith("layer_with_weights-")]

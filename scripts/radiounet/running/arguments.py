@@ -89,7 +89,7 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration-pairs",
         nargs="+",
         required=True,
-        help="pairs to choose thresholds by, in the same form",
+        help="pairs to choose thresholds by, in the same form; at least one must hold diffuse emission",
     )
     parser.add_argument("--weights", required=True, help="weights that `train` wrote")
     parser.add_argument("--curve", required=True, help="learning curve that `train` wrote")

@@ -10,9 +10,10 @@ from astropy.io import fits
 from models import write_tiny_model
 from radiounet.errors import BadDataError, OriginError
 from radiounet.images.image import grid_wcs
-from radiounet.images.origins import mask_peak
+from radiounet.images.origins import mask_peak, mask_provenance
 from radiounet.images.squares import Mosaic
 from radiounet.measuring.islands import find_islands
+from radiounet.network.devices import cpu_threads
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.tiling import tile_image
@@ -172,3 +173,11 @@ def test_islands_of_a_mask_of_an_older_version_reach_its_threshold():
     assert mask_peak(header) == 0.2
     header["MASKPEAK"] = 0.5
     assert mask_peak(header) == 0.5
+
+
+def test_tables_tell_the_threads_of_their_mask_where_no_gpu_made_it(made, tmp_path):
+    mask = str(tmp_path / "mask.fits")
+    shutil.copy(made / "a.first.m.fits", mask)
+    assert mask_provenance(mask)["threads"] == fits.getval(mask, "THREADS") == cpu_threads()
+    fits.delval(mask, "THREADS")
+    assert "threads" not in mask_provenance(mask)

@@ -21,7 +21,7 @@ from radiounet.learning.evaluation_figure import draw_evaluation
 from radiounet.learning.evaluation_report import evaluation_table, write_evaluation
 from radiounet.learning.learning_curve import origin_of, read_about
 from radiounet.learning.methods import BASELINES, Calibration, Method, model_method
-from radiounet.learning.new_model import write_model
+from radiounet.learning.new_model import measure_model, write_model
 from radiounet.learning.scenes import read_scene
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.cluster_probability import FEATURES, HostCalibration
@@ -345,8 +345,9 @@ def publish(trained, tmp_path):
     alike = write_scene(tmp_path / "alike.fits", clusters=[0])
 
     def run(held_out, name, options=OPTIONS):
-        made = (*files, options, name, f"{tmp_path}/m")
-        return tmp_path / "m", network, write_model(held_out, [alike, alike], *made)
+        scores, card = measure_model(held_out, [alike, alike], *files, options, name)
+        write_model(tmp_path / "m", *files, card, [scores])
+        return tmp_path / "m", network, scores
 
     return run
 
@@ -360,7 +361,6 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
         folder, network, scores = publish([scene], "m", OPTIONS.model_copy(update={"initial": other}))
     assert "p_diffuse; it will be the bare maximum" in caplog.text
     card = read_card(folder)
-    today = datetime.now(UTC).date().isoformat()
     told = dict(card.training)
     about = read_about(trained[2])
     simulated = {"set": "radiounet.simulation.simulate, base seed 77", "seeds": [1, 1], "code": [code_hash()]}
@@ -371,7 +371,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
         "calibration": simulated | {"number": 2},
         "held_out": simulated | {"number": 1},
         "parameters": network.count_params(),
-        "date": today,
+        "date": datetime.now(UTC).date().isoformat(),
     }
     assert card.threshold == scores["threshold"]
     assert card.metrics["dice"] == scores["pixels"]["dice"]
@@ -384,7 +384,7 @@ def test_a_published_model_loads_and_its_card_tells_how_it_was_made(
     assert (folder / "learning_curve.csv").read_text().splitlines()[1].startswith("step")
 
 
-@pytest.mark.parametrize("renamed", [1, 2, 3])
+@pytest.mark.parametrize("renamed", [1, 2, 3, 4, 5])
 def test_what_a_killed_evaluation_left_may_be_written_over(publish, scene, monkeypatch, tmp_path, renamed):
     def killed(*names, rename=os.replace):
         if len([*(tmp_path / "m").glob("[!.]*")]) == renamed:

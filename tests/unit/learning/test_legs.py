@@ -449,3 +449,11 @@ def test_a_leg_without_an_end_in_sight_is_checked_as_a_whole():
     assert LegOptions(first_seed=799_952).simulated(100_000) == 100_048
     with pytest.raises(ValidationError, match="no network is trained on"):
         LegOptions(first_seed=799_953)
+
+
+@pytest.mark.parametrize(("crop_px", "is_small"), [(12, True), (16, False)])
+def test_small_crops_are_named(tmp_path, caplog, crop_px, is_small):
+    Leg(build, OPTIONS.model_copy(update={"crop_px": crop_px}), tmp_path)
+    said = "crops of 12 px have 3 px a side at the coarsest level"
+    assert (said in caplog.text) == is_small
+    assert ("the network may fail on whole images" in caplog.text) == is_small

@@ -7,6 +7,8 @@ from astropy.io import fits
 from radiounet.errors import BadDataError, UnitError
 from radiounet.images.image import grid_wcs
 from radiounet.learning.pairs import PUBLISHED_NORMALISATION, read_pair
+from radiounet.settings.simulate import SimulateOptions
+from simulated import edit_pair, write_simulated
 
 SIDE = 64
 
@@ -91,3 +93,27 @@ def test_a_unit_and_a_truth_that_do_not_belong_together_are_named(
 ):
     with pytest.raises(error, match=says):
         read_pair(write_pair(tmp_path, unit, truth, truth_unit), 0.25)
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("unit", "truth", "truth_unit"),
+    [("Jy/pixel", model, None), ("Jy/pixel", model, "mJy/pixel"), ("Jy/beam", mask, None)],
+)
+def test_an_infinite_truth_is_refused_in_every_unit(tmp_path, unit, truth, truth_unit, infinite):
+    values = truth().astype(np.float32)
+    values[0, :2] = infinite
+    path = write_pair(tmp_path, unit, values, truth_unit)
+    with pytest.raises(BadDataError, match=rf"truth\.fits holds {infinite} in 2 pixels: write NaN"):
+        read_pair(path, 0.25)
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["TRUTH", "RMS"])
+def test_an_infinite_truth_of_a_simulated_pair_is_refused(tmp_path, name, infinite):
+    path = write_simulated(tmp_path / "p.fits", SimulateOptions(n_px=SIDE))
+    plane = fits.getdata(path, name)
+    plane[0, 0] = infinite
+    edit_pair(path, {name: plane})
+    with pytest.raises(BadDataError, match=rf"p\.fits\[{name}\] holds {infinite} in 1 pixels"):
+        read_pair(path, 0.25)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 from scipy import ndimage
 
 from labelled_images import HEAD, N_PX, circle, write_image
@@ -280,14 +280,31 @@ def test_a_field_of_another_simulator(tmp_path):
     assert (scores["clusters"]["host"], scores["clusters"]["empty"]) == (1, 1)
 
 
-@pytest.mark.parametrize(("texts", "said"), [(["1", "false"], None), (["True", "maybe"], "maybe")])
-def test_hosts_of_a_field_may_be_told_in_texts(tmp_path, texts, said):
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (["1", "false"], None),
+        ([1, 0], None),
+        ([1.0, 0.0], None),
+        (np.array([1, 0], np.float32), None),
+        (["True", "maybe"], "'maybe'"),
+        (["T", "1.0"], "'1.0'"),
+        ([1.0, 0.5], "'0.5'"),
+        ([1.0, np.nan], "'nan'"),
+        ([1, 2], "'2'"),
+        (MaskedColumn([True, False], mask=[False, True]), "''"),
+        (MaskedColumn([1.0, 0.0], mask=[False, True]), "''"),
+    ],
+)
+def test_hosts_of_a_field_may_be_told_in_texts_and_numbers(tmp_path, told, said):
     write_field(tmp_path / "field")
     rows = Table.read(tmp_path / "field" / "clusters.ecsv")
-    rows["has_diffuse"] = texts
+    rows["has_diffuse"] = told
     rows.write(tmp_path / "field" / "clusters.ecsv", overwrite=True)
     if said:
-        with pytest.raises(BadDataError, match=f"clusters.ecsv.*{said}"):
+        with pytest.raises(
+            BadDataError, match=rf"clusters\.ecsv: column has_diffuse, row 2: {said} is neither"
+        ):
             read_scene(str(tmp_path / "field"), 0.25)
     else:
         assert read_scene(str(tmp_path / "field"), 0.25).clusters["diffuse"].tolist() == [True, False]
@@ -305,6 +322,14 @@ def test_a_field_whose_planes_differ_in_shape_is_refused(tmp_path):
     write_field(tmp_path / "field")
     change_truth(tmp_path / "field", lambda planes: planes.update(OWNER=planes["OWNER"][:, :-1].copy()))
     with pytest.raises(ShapeMismatchError, match="OWNER"):
+        read_scene(str(tmp_path / "field"), 0.25)
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_a_field_whose_truth_is_infinite_is_refused(tmp_path, infinite):
+    write_field(tmp_path / "field")
+    change_truth(tmp_path / "field", lambda planes: planes["DIFFUSE"].__setitem__((0, 0), infinite))
+    with pytest.raises(BadDataError, match=rf"truth\.fits\.fz\[DIFFUSE\] holds {infinite} in 1 pixels"):
         read_scene(str(tmp_path / "field"), 0.25)
 
 

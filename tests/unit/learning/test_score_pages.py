@@ -13,7 +13,7 @@ from radiounet import __version__
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.model_files import score_files
 from radiounet.images.provenance import code_hash, sha256_of
-from radiounet.learning import open_scores, score_sets
+from radiounet.learning import evaluation_report, open_scores, score_sets
 from radiounet.learning.evaluation import evaluate
 from radiounet.learning.evaluation_figure import draw_evaluation
 from radiounet.learning.evaluation_report import FEW_FALSE, evaluation_table, write_evaluation
@@ -238,3 +238,22 @@ def test_labels_of_no_set_are_named(tmp_path, caplog, no_threads, no_simulation)
     unused = [message for message in caplog.messages if "not used" in message]
     assert [one.split(": ")[0] for one in unused] == [str(tmp_path / "two"), str(tmp_path / "labels")]
     assert [one.rsplit(": ")[-1] for one in unused] == ["one.clusters.ecsv", "three.reg"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "number"),
+    [(evaluation_report, "save_figure", 1), (open_scores, "save_figure", 1), (open_scores, "json_text", 1)],
+)
+def test_what_cannot_be_written_leaves_older_scores_as_they_were(
+    tmp_path, no_threads, no_simulation, fill_disk, owner, name, number
+):
+    write_tiny_model(tmp_path / "tiny", host_calibration=HOSTS.model_dump(mode="json"))
+    write_mine(tmp_path / "mine")
+    sets = {str(tmp_path / "mine"): str(tmp_path / "out")}
+    run_scores([str(tmp_path / "tiny")], sets, 1, 0, 1)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    write_tiny_model(tmp_path / "tiny", seed=2, host_calibration=HOSTS.model_dump(mode="json"))
+    fill_disk(owner, name, number)
+    with pytest.raises(OSError, match="No space"):
+        run_scores([str(tmp_path / "tiny")], sets, 1, 0, 1)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

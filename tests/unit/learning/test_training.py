@@ -17,19 +17,21 @@ from astropy.io import fits
 import simulated
 from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError, ShapeMismatchError
-from radiounet.images.image import grid_wcs
+from radiounet.images.beams import Beam
+from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.provenance import sha256_of
 from radiounet.learning import training
 from radiounet.learning.crops import Crops
 from radiounet.learning.hard_negatives import hard_negatives
 from radiounet.learning.learning_curve import read_about
 from radiounet.learning.losses import cross_entropy, dice_cross_entropy, focal
+from radiounet.learning.runs import run_training
 from radiounet.learning.training import train
 from radiounet.network import inference
 from radiounet.network.architectures.graphs import graphs_of
 from radiounet.network.architectures.keras_network import save_weights
 from radiounet.network.architectures.lotss_unet import lotss_unet
-from radiounet.network.engine import load_model
+from radiounet.network.engine import load_model, load_network
 from radiounet.network.model_cards import AsinhNormalisation, LogNormalisation, ModelCard, Weights
 from radiounet.running.outputs import claim_outputs
 from radiounet.settings.simulate import SimulateOptions
@@ -331,7 +333,9 @@ def test_normalisations_are_kept_where_crops_do_not_show_what_whole_images_have(
 def test_a_new_network_on_small_crops_is_trained_with_a_warning(pairs, tmp_path, caplog):
     options = OPTIONS.model_copy(update={"crop_px": 16, "steps": 2})
     train(pairs, options, tmp_path / "c.npz", tmp_path / "curve.csv")
-    assert "as crops of 32 px or more do: the network may fail on whole images" in caplog.text
+    assert (
+        "the only network tried, they did from 4 px on): the network may fail on whole images" in caplog.text
+    )
 
 
 def test_an_initial_model_of_another_kind_is_refused(pairs, tmp_path):
@@ -451,3 +455,19 @@ def test_saved_weights_load_again(whole, tmp_path):
     model, _ = whole
     folder = write_model(tmp_path / "m", model, OPTIONS, AsinhNormalisation(kind="asinh_snr"))
     same_weights(load_model(folder)[0], model)
+
+
+DEEP = OPTIONS.model_copy(update={"widths": [2] * 6, "crop_px": 128})
+
+
+@pytest.mark.parametrize("options", [OPTIONS, PUBLISHED, DEEP], ids=["lotss_unet", "published_unet", "deep"])
+def test_a_training_ends_with_weights_whatever_tile_an_evaluation_takes(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(training, "SETTLING_STEPS", 1)
+    image = np.random.default_rng(1).normal(0, 1e-4, (128, 128)).astype(np.float32)
+    header = Plane(image, grid_wcs(10.0, 30.0, 128, 4.5), Beam(20, 20)).header()
+    fits.writeto(tmp_path / "i.fits", image, header)
+    fits.writeto(tmp_path / "l.fits", (image > 2e-4).astype(np.uint8))
+    few = options.model_copy(update={"steps": 2, "batch": 1, "tile_px": 190})  # no multiple of any step
+    weights, curve = tmp_path / "w.weights.h5", tmp_path / "c.csv"
+    run_training([f"{tmp_path}/i.fits:{tmp_path}/l.fits"], [], few, str(weights), str(curve))
+    load_network(few.architecture, few.crop_px, few.widths, weights)

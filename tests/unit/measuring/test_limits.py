@@ -26,6 +26,7 @@ from radiounet.measuring.columns import LIMITS
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.limits import Site, find_limits, measure_limits
 from radiounet.measuring.mocks import Canvas, halo
+from radiounet.network.devices import cpu_threads
 from radiounet.network.inference import open_model, write_cores
 from radiounet.network.masks import stitch_cores
 from radiounet.network.model_cards import ModelCard, model_folder, read_card, write_card
@@ -310,6 +311,7 @@ def test_the_table_has_one_row_for_each_cluster_of_the_mosaic(walk, monkeypatch)
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
     assert table.meta["modelsha"] == walk.card.weights.sha256
     assert table.meta["limits_precis"] == "bfloat16"
+    assert table.meta["limits_threads"] == cpu_threads()
     assert '"seed":1' in table.meta["limits"]
 
 
@@ -339,7 +341,7 @@ def test_no_network_is_loaded_where_there_is_no_cluster(walk):
     measure_limits(None, *place, loaded, LimitOptions(), MeasureOptions(), target)
     table = Table.read(target, format="ascii.ecsv")
     assert len(table) == 0
-    assert "limits_precis" not in table.meta
+    assert not {"limits_precis", "limits_threads"} & table.meta.keys()
 
 
 def test_maps_of_another_model_are_refused(walk):

@@ -9,8 +9,9 @@ from astropy.table import Table
 
 from radiounet.errors import UnreadableError
 from radiounet.images.writing import write_ecsv
+from radiounet.measuring.catalogue import merge_run
 from radiounet.measuring.columns import EMPTY, TABLES, make_table
-from radiounet.measuring.mosaic_tables import read_mosaic_table
+from radiounet.measuring.mosaic_tables import MosaicTable, read_mosaic_table
 
 META = {
     "version": "0.3.dev1+g1",
@@ -102,3 +103,14 @@ def test_what_is_no_table_is_refused(written, content):
         read_mosaic_table("islands", written)
     with pytest.raises(UnreadableError, match="there is no file"):
         read_mosaic_table("islands", Path(f"{written}.absent"))
+
+
+def test_catalogues_tell_the_threads_that_their_maps_and_limits_were_made_with():
+    def tables(**meta):
+        return [MosaicTable([], {"threads": one, **meta}) for one in (2, 8)]
+
+    limits = tables(limits="{}", limits_precis="float32", limits_threads=2)
+    merged, _ = merge_run({"islands": tables(), "clusters": tables(), "limits": limits})
+    assert merged["islands"].meta["threads"] == merged["clusters"].meta["threads"] == "2, 8"
+    assert merged["clusters"].meta["limits_threads"] == "2"
+    assert "limits_threads" not in merged["islands"].meta

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -325,6 +326,11 @@ def test_an_export_of_keras_3_is_imported_with_every_weight_in_its_place(of_kera
         np.testing.assert_array_equal(read, written)
 
 
+SAVED_MODEL_NEEDED = (
+    r"a SavedModel is needed, as a folder or a zip of it: .* Keras 3 with model.export\(FOLDER\)"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -343,7 +349,22 @@ def test_another_format_is_named_and_the_one_that_is_needed(of_keras_3, tmp_path
         given = tmp_path / "folder"
         given.mkdir()
         shutil.copyfile(of_keras_3[0] / "m.keras", given / "m.keras")
-    needed = r"a SavedModel is needed, as a folder or a zip of it: .* Keras 3 with model.export\(FOLDER\)"
-    with pytest.raises(ModelError, match=f"^{re.escape(f'{given} {said}')}.*: {needed}$"):
+    with pytest.raises(ModelError, match=f"^{re.escape(f'{given} {said}')}.*: {SAVED_MODEL_NEEDED}$"):
         fetch_model("m", PublishedModel(url=str(given)), DownloadOptions(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_no_zip_is_told_what_is_needed(of_keras_3, tmp_path):
+    exported = of_keras_3[0] / "exported"
+    with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as archive:
+        archive.add(exported, arcname="exported")
+    (tmp_path / "page.html").write_text("<html>not found</html>")
+    (tmp_path / "empty.zip").write_bytes(b"")
+    for given in (
+        exported / "saved_model.pb",
+        *(tmp_path / n for n in ("m.tar.gz", "page.html", "empty.zip")),
+    ):
+        said = re.escape(f"{given} is not a whole zip")
+        with pytest.raises(ModelError, match=f"^{said}: .*; {SAVED_MODEL_NEEDED}$"):
+            fetch_model("m", PublishedModel(url=str(given)), DownloadOptions(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
