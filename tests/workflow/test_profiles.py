@@ -120,7 +120,8 @@ def test_the_plan_counts_downloads_as_the_profile_has_them(run, options, environ
     lists = {"list_folder": str(run.folder / "resources/footprints")}
     run.write_config(results=str(run.folder / "results"), archive=lists)
     clean = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS)}
-    words = ("--profile", "slurm", *options, "--configfile", str(run.config), "--", "plan")
+    quick = ("--slurm-init-seconds-before-status-checks", "1")
+    words = ("--profile", "slurm", *quick, *options, "--configfile", str(run.config), "--", "plan")
     text = snakemake(*words, env=clean | environment)
     assert f"| Slurm, 200 jobs and {downloads} downloads at once" in text
     assert named in text
