@@ -91,9 +91,9 @@ def sample(read: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -
 def sentinels(image: np.ndarray, numbers: np.ndarray, whole: Values | None = None) -> list[np.floating]:
     """Values of an image that must stand for a blank, such as -9999.
 
-    Each fills a solid area, see `solid_zeros`, and is `FAR_BELOW`. Zeros tell nothing of the brightness of
-    an image; where it has no other values, the number is -99 or lower. A part of an image is compared with
-    the whole: the number may fill it.
+    Each fills a solid area, see `solid_zeros`, and is `FAR_BELOW` the values that fill none. Zeros tell
+    nothing of the brightness of an image; where it has no other values, the number is -99 or lower. A part
+    of an image is compared with the whole: the number may fill it.
 
     Parameters
     ----------
@@ -104,28 +104,17 @@ def sentinels(image: np.ndarray, numbers: np.ndarray, whole: Values | None = Non
     whole : callable, optional
         See `flaws`.
     """
-    left = solid_values(image)
-    found: list[np.floating] = []
-    while value := next((one for one in left if _is_blank(one, image, numbers, found, whole)), None):
-        found.append(value)  # the others are now compared without it
-        left.remove(value)
-    return found
-
-
-def _is_blank(
-    value: np.floating,
-    image: np.ndarray,
-    numbers: np.ndarray,
-    found: list[np.floating],
-    whole: Values | None,
-) -> bool:
+    solid = solid_values(image)
+    if not solid:
+        return []
     for values in (image,) if whole is None else (whole(), image):
-        others = values[(values > value) & (values != 0)]
-        others = others[~np.isin(others, found)]
+        others = values[(values > solid[0]) & (values != 0)]
+        others = others[~np.isin(others, solid)]
         if others.size:
-            return bool(-value >= FAR_BELOW * np.median(np.abs(others)))
-    number = float(numbers[image == value][0])
-    return round(number, 3) <= -LEAST_SENTINEL  # BSCALE rounds
+            least = FAR_BELOW * np.median(np.abs(others))
+            return [value for value in solid if -value >= least]
+    # BSCALE rounds
+    return [value for value in solid if round(float(numbers[image == value][0]), 3) <= -LEAST_SENTINEL]
 
 
 def solid_values(image: np.ndarray) -> list[np.floating]:

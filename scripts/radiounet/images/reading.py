@@ -83,7 +83,7 @@ def reading(
         except MemoryError as error:
             raise TransientError(f"{path}: too little memory to read it: {error}") from error
         except OSError as error:
-            if _number(error) in PASSING:
+            if error_number(error) in PASSING:
                 raise TransientError(f"{path} cannot be read now: {error}") from error
             absent = isinstance(error, FileNotFoundError | NotADirectoryError)
             raise alien(
@@ -102,7 +102,7 @@ def _require_regular(path: str | Path, alien: type[BadDataError]) -> None:
         raise alien(f"{path} is a device or a pipe, not a file")
 
 
-def _number(error: OSError) -> int | None:
+def error_number(error: OSError) -> int | None:
     """Error number of the system; HDF5 has it in its text only."""
     found = HDF5_ERRNO.search(str(error))
     return error.errno or (int(found[1]) if found else None)

@@ -20,13 +20,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiounet.images.reading import EXTENSIONS
+from radiounet.images.reading import EXTENSIONS, error_number
 
 if TYPE_CHECKING:
     import numpy as np
     from astropy.io import fits
     from astropy.io.fits.hdu.base import ExtensionHDU
     from astropy.table import Table
+
+
+_OF_DISKS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "ESTALE")}
+_SHORT = re.compile(r"requested and \d+ written|enough space on disk")
+"""What numpy and astropy say, without a number, where a file could not be written to its end."""
 
 
 @contextlib.contextmanager
@@ -64,9 +69,10 @@ def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[
         for temporary, path in zip(temporaries, paths, strict=True):
             os.replace(temporary, path)
     except OSError as error:
-        if type(error) is OSError and error.filename is None:  # those of networks have types of their own
-            # numpy and astropy say in words only what failed, and without a number words are not shown
-            error.errno, error.strerror = error.errno or errno.EIO, error.strerror or str(error)
+        number = error_number(error) or (errno.EIO if _SHORT.search(str(error)) else None)
+        if number in _OF_DISKS and error.filename is None:
+            # without a number its words would not be shown
+            error.errno, error.strerror = number, error.strerror or str(error)
             error.filename = ", ".join(map(str, paths))
         raise
     finally:

@@ -73,16 +73,21 @@ def mask_differences(
         name: places[:, np.hypot(*offset_arcmin(cluster, *places)) <= cluster.r500_arcmin]
         for name, places in masked.items()
     }
+    others = mosaics.keys() - {own}
     lacking = []
-    for name in sorted(mosaics.keys() - {own}):
+    for name in sorted(others):
         places = inside[name]
-        apart = (survey.owner(*places) != own) & _is_apart(places, masked[own], reach_deg)
+        owners = survey.owner(*places)
+        apart = owners == name
+        for third in others - {name}:  # on its sky, its mask decides
+            apart[owners == third] = ~_is_apart(places[:, owners == third], masked[third], reach_deg)
+        apart &= _is_apart(places, masked[own], reach_deg)
         noted = _more_than_edges(places, apart, pixel_deg)
-        if survey.owned(name, *places[:, noted]).any():
+        if (owners[noted] == name).any():
             lacking.append(name)
     owners = survey.owner(*inside[own])
     apart = owners != own
-    for name in mosaics.keys() - {own}:
+    for name in others:
         apart[owners == name] = _is_apart(inside[own][:, owners == name], masked[name], reach_deg)
     noted = _more_than_edges(inside[own], apart, pixel_deg)
     alone, unused = [], []

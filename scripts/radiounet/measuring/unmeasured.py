@@ -8,12 +8,13 @@ from radiounet.survey.survey import Cluster, join_notes
 
 NOT_MEASURED = (
     "A number with decimals that was not measured is missing: NaN, or an empty field in the tables for CDS. "
-    "Whole numbers and flags never are: where nothing was measured, whole numbers are 0, but fit_flag is -1, "
-    "and flags are False. In clusters these are the rows whose class is N/A: leave them out when you count. "
-    "What needs no measurement, such as flag_r500, they have all the same. Where the mosaics have data, but "
-    "none inside R500, flag_coverage is True, and the frequency and the beam of the image are given; where "
-    "only the cluster's own mosaic has none, what the others show inside R500 is given, too, such as "
-    "p_diffuse, mask_fraction and rms_ujy. limit_trials is also 0 if limits were not measured."
+    "Whole numbers and flags are never missing: where nothing was measured, whole numbers are 0, but "
+    "fit_flag is -1, and flags are False. limit_trials is also 0 if limits were not measured. In clusters "
+    "these are the rows whose class is N/A: leave them out when you count. They have what needs no "
+    "measurement, such as flag_r500. Two kinds of them have more. Where the mosaics have data, but none "
+    "inside R500, flag_coverage is True, and the frequency and the beam of the image are given. Where only "
+    "the cluster's own mosaic has no data there, what the others show inside R500 is given, such as "
+    "p_diffuse, mask_fraction and rms_ujy."
 )
 """What the columns hold where nothing was measured, in a few sentences for people."""
 

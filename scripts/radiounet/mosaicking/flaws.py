@@ -46,9 +46,11 @@ class Suspect:
             Its values.
         """
         lowest, highest = (extreme.reduce(part, axis=None) for extreme in (np.fmin, np.fmax))
-        repeated = lowest < 0 and np.count_nonzero(part == lowest) > 1
-        # every other row will do for an area of two rows or more; noise hardly has equal neighbours
-        repeated = repeated or (lowest < 0 and (part[::2, 1:] == part[::2, :-1]).any())
+        # the lowest number finds an area of which the window has one row or column; where a pixel is lower,
+        # neighbours in every other row find any other area: noise hardly has equal ones
+        repeated = lowest < 0 and (
+            np.count_nonzero(part == lowest) > 1 or (part[::2, 1:] == part[::2, :-1]).any()
+        )
         if not repeated and not max(highest, -lowest) > self._brightest:
             return []
         # an area may reach beyond the window
@@ -71,7 +73,6 @@ class Flaws:
     def __init__(self, suspects: Sequence[Suspect]) -> None:
         self._suspects = suspects
         self._marks: _Marks = {}
-        self._weightless: _Marks = {}
 
     def mark(self, window: Window, parts: Sequence[np.ndarray], weight: np.ndarray) -> None:
         """Make weights infinite where what counts cannot be brightness: `Coadd.add` counts what meets it.
@@ -84,21 +85,14 @@ class Flaws:
         weight : ndarray, ``[y, x]``
             Changed.
         """
-        found = [
-            (number, *flaw)
-            for number, (suspect, part) in enumerate(zip(self._suspects, parts, strict=True))
-            for flaw in suspect.flaws(window, part)
-        ]
-        if not found:
+        if not (found := self._found(window, parts)):
             return
         # a pixel beside one with weight has a share in what is interpolated between them
         counts = ndimage.binary_dilation(weight > 0, np.ones((3, 3)))
-        known = _all_finite(parts)
-        for number, where, why in found:
-            for marks, marked in ((self._marks, where & counts), (self._weightless, where & known)):
-                if marked.any():
-                    marks.setdefault((number, why), {})[_corners(window)] = marked
-            weight[where & counts] = np.inf
+        for flaw, where in found:
+            if (marked := where & counts).any():
+                weight[marked] = np.inf
+                self._marks.setdefault(flaw, {})[_corners(window)] = marked
 
     def require_unused(self, add: Callable[[Read], tuple[int, int, int]]) -> None:
         """Refuse the first image of which the mosaic uses a flaw.
@@ -129,16 +123,32 @@ class Flaws:
         ------
         BrightnessError
         """
-        flawed: dict[tuple[int, ...], np.ndarray] = {}
-        for marks in self._weightless.values():
-            for corners, where in marks.items():
-                flawed[corners] = flawed.get(corners, np.False_) | where
+        marks: _Marks = {}
 
-        def known(window: Window) -> tuple[np.ndarray, np.ndarray]:
-            return _infinite(_all_finite([suspect.values(*window) for suspect in self._suspects]))
+        def known(window: Window) -> tuple[list[np.ndarray], np.ndarray]:
+            parts = [suspect.values(*window) for suspect in self._suspects]
+            return parts, np.logical_and.reduce([np.isfinite(part) for part in parts])
 
-        if flawed and 2 * add(partial(_only_marks, flawed))[2] > add(known)[2]:
-            self._refuse_first(self._weightless, add)
+        def flawed(window: Window) -> tuple[np.ndarray, np.ndarray]:
+            parts, counts = known(window)
+            either = np.zeros_like(counts)
+            for flaw, where in self._found(window, parts):
+                if (marked := where & counts).any():
+                    marks.setdefault(flaw, {})[_corners(window)] = marked
+                    either |= marked
+            return _infinite(either)
+
+        _, _, wrong = add(flawed)
+        if wrong and 2 * wrong > add(lambda window: _infinite(known(window)[1]))[2]:
+            self._refuse_first(marks, add)
+
+    def _found(self, window: Window, parts: Sequence[np.ndarray]) -> list[tuple[tuple[int, str], np.ndarray]]:
+        """Flaws of a window: the number of the image and why, and where, bool ``[y, x]``."""
+        return [
+            ((number, why), where)
+            for number, (suspect, part) in enumerate(zip(self._suspects, parts, strict=True))
+            for where, why in suspect.flaws(window, part)
+        ]
 
     def _refuse_first(self, marked: _Marks, add: Callable[[Read], tuple[int, int, int]]) -> None:
         for (number, why), marks in sorted(marked.items()):
@@ -147,10 +157,6 @@ class Flaws:
                 path = self._suspects[number].plane.path
                 with naming(path):
                     raise BrightnessError(f"{path}: {why}")
-
-
-def _all_finite(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.logical_and.reduce([np.isfinite(part) for part in parts])
 
 
 def _corners(window: Window) -> tuple[int, ...]:

@@ -251,7 +251,7 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
             above_cut = True
             with np.errstate(over="ignore"):  # what is too bright is named below
                 np.square(np.divide(weight, noise.of(window), out=weight), out=weight)
-        flaws.mark(window, (image, apparent), weight)
+            flaws.mark(window, (image, apparent), weight)
         return image, weight
 
     numbers, shifts = (facets.of_pixels, facets.shifts) if facets else (None, NO_SHIFTS)

@@ -274,6 +274,11 @@ def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> f
     made = fits_header(source.files["mask"])
     keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
     header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
+    if "freq_mhz" not in source.row.colnames:
+        raise ConfigError(
+            f"the catalogues have no column freq_mhz, because an older version made them ({name}): run the "
+            "workflow again"
+        )
     frequency_mhz = float(np.ma.filled(source.row["freq_mhz"], np.nan))
     if np.isfinite(frequency_mhz):
         header["RESTFRQ"] = (1e6 * frequency_mhz, "Hz")

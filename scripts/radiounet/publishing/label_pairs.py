@@ -208,8 +208,8 @@ class Known:
         whichever mosaic these were given on.
     by_cluster : ndarray, ``[2, y, x]``
         Islands that are no diffuse emission, and those that are, by labels of clusters.
-    beside : ndarray, ``[y, x]``
-        Around islands that were labelled on other mosaics.
+    beside : ndarray, ``[3, y, x]``
+        Around islands that were labelled on other mosaics, by what these labels say.
     empty : ndarray, ``[y, x]``
         Where cut-outs of clusters show no island.
     seen : ndarray, ``[y, x]``
@@ -234,8 +234,8 @@ class Known:
     def of(cls, mosaic: Plane | StoredPlane, cutout: Plane) -> "Known":
         """Nothing yet, of a mosaic with the beam of a cut-out of it."""
         shape, beam_px = mosaic.data.shape, cutout.made_with.major_arcsec / cutout.pixel_arcsec
-        planes = np.zeros((3, *shape), bool), np.zeros((2, *shape), bool), *np.zeros((3, *shape), bool)
-        return cls(mosaic.wcs, round(WING_BEAMS * beam_px), *planes)
+        planes = (np.zeros((count, *shape), bool) for count in (3, 2, 3))
+        return cls(mosaic.wcs, round(WING_BEAMS * beam_px), *planes, *np.zeros((2, *shape), bool))
 
     def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool | None) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500.
@@ -277,14 +277,9 @@ class Known:
         covered = np.zeros(inside.shape, bool)
         covered[inside] = island[tuple(np.rint(there[:, inside]).astype(int))]
         self.by_island[_said(diffuse)][part] |= covered
-        self.beside[part] |= ndimage.binary_dilation(covered, disk(self.reach_px)) & ~covered
+        self.beside[_said(diffuse)][part] |= ndimage.binary_dilation(covered, disk(self.reach_px)) & ~covered
         self.seen[part] |= covered
         self.parts.append(part)
-
-    @property
-    def _of_clusters(self) -> np.ndarray:
-        """Where labels of clusters count, ``[y, x]``."""
-        return ~(self.by_island.any(axis=0) | self.beside)
 
     @property
     def decided(self) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +287,9 @@ class Known:
 
         The label of an island counts more than that of its cluster.
         """
-        other, diffuse = self.by_island[:2] | (self.by_cluster & self._of_clusters)
+        taken = self.by_island.any(axis=0) | self.beside[UNSURE_ISLAND]
+        by_cluster = self.by_cluster & ~(taken | self.beside[1::-1])  # beside one of the same label it counts
+        other, diffuse = self.by_island[:2] | by_cluster
         return other, diffuse
 
     @property
@@ -316,9 +313,8 @@ class Known:
     def _hidden(self) -> np.ndarray:
         """R500 of clusters with diffuse emission that no island shows, ``[y, x]``."""
         hidden = np.zeros(self.empty.shape, bool)
-        shown = self._of_clusters | self.by_island[1]
         for one in self.hosts:
-            if (one.own & shown[one.part]).any():
+            if self._shows(one):
                 continue
             hidden[one.part] |= one.inside
             logger.warning(
@@ -327,6 +323,13 @@ class Known:
                 "its islands have other labels" if one.own.any() else "has no island of its own",
             )
         return hidden
+
+    def _shows(self, host: _Host) -> bool:
+        """Whether one of the islands of a host is diffuse by its own label, or has none."""
+        islands, count = ndimage.label(host.own, np.ones((3, 3)))
+        labelled = self.by_island[:, *host.part]
+        of_their_own = np.unique(islands[labelled.any(axis=0) & host.own])
+        return bool((host.own & labelled[1]).any() or len(of_their_own) < count)
 
 
 UNSURE_ISLAND = 2

@@ -92,8 +92,8 @@ def outlines(islands: np.ndarray) -> list[np.ndarray]:
 
 def filled(islands: np.ndarray, number: int) -> np.ndarray:
     """Pixels of an island, with radio galaxies that were blanked inside it; bool ``[y, x]``."""
-    inside = islands == number
-    return inside | ((islands < 0) & ndimage.binary_fill_holes(inside))
+    inside, blanked = islands == number, islands < 0
+    return inside | (blanked & ndimage.binary_fill_holes(inside)) if blanked.any() else inside
 
 
 def draw_compass(axes: Axes, place: np.ndarray, north: np.ndarray, east: np.ndarray) -> None:

@@ -316,3 +316,18 @@ def test_an_area_must_lie_a_hundred_times_the_median_below_zero(number, found):
     image = noise() / 5
     image[20:30, 20:30] = number
     assert sentinels(image, image) == ([] if found is None else [found])
+
+
+def test_an_image_of_repeated_pixels_is_compared_with_itself_once():
+    """Each of its pixels fills a square of 5 x 5 px."""
+    image, looks = np.kron(noise(40), np.ones((5, 5), np.float32)), []
+
+    def whole():
+        looks.append(1)
+        return image
+
+    assert len(solid_values(image)) > 700
+    assert sentinels(image, image, whole) == []
+    image[:5, :5] = -9999
+    assert sentinels(image, image, whole) == [-9999]
+    assert looks == [1, 1]

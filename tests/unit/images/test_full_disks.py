@@ -56,7 +56,8 @@ def test_the_product_that_could_not_be_written_is_named(tmp_path, name):
     with largest_file(20_000), pytest.raises(OSError, match=rf"(?s)\[Errno \d+\] .+: '{path}'$") as caught:
         WRITERS[name](path)
     assert caught.value.filename == str(path)
-    assert caught.value.errno in (errno.EFBIG, errno.EIO)  # numpy says none
+    # numpy says none
+    assert caught.value.errno == (errno.EIO if "requested and" in str(caught.value) else errno.EFBIG)
     assert os.listdir(tmp_path) == []
 
 
@@ -67,9 +68,11 @@ def test_the_product_that_could_not_be_written_is_named(tmp_path, name):
         FileNotFoundError(errno.ENOENT, "No such file or directory", "other"),
         ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
         TimeoutError("timed out"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        OSError("No SIMPLE card found, this file does not appear to be a valid FITS file."),
     ],
 )
-def test_an_error_that_has_a_name_or_is_of_a_network_stays(tmp_path, error):
+def test_an_error_that_has_a_name_or_is_not_of_writing_stays(tmp_path, error):
     text = str(error)
     with pytest.raises(OSError, match=f"^{re.escape(text)}$"), atomic(tmp_path / "a.json"):
         raise error

@@ -77,3 +77,13 @@ def test_a_small_island_of_the_own_mosaic_on_other_sky_is_noted_beside_a_wide_on
     assert len(notes) == 1
     assert notes[0].endswith("sky that belongs to east, whose mask is empty there")
     assert differences(west=[wide, small], east=[wide, small], south=[wide])[0] == []
+
+
+@pytest.mark.parametrize("south", [False, True])
+def test_the_mask_that_owns_the_sky_decides_on_an_island_that_a_neighbour_shows_there(south):
+    """East shows a disc of which almost all lies on the sky of south."""
+    wide, disc = (150.03, 35.0, 3.0, 0), (149.91, 34.9913, 0.6, 0)
+    notes, owned = differences(west=[wide], east=[wide, disc], south=[wide, disc] if south else [wide])
+    alone = {name: share - differences(east=[wide])[1]["east"][name] for name, share in owned["east"].items()}
+    assert 0 < alone["east"] < 0.02 * alone["south"]
+    assert len(notes) == south

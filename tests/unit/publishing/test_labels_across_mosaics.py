@@ -154,3 +154,21 @@ def test_an_unsure_island_alone_says_nothing(root, tmp_path, of_cluster):
     with pytest.raises(ConfigError, match="only labels that are unsure"):
         planes_of(root, tmp_path, "", "unsure")
     assert (planes_of(root, tmp_path, of_cluster, "unsure")["west"] != 255).any()
+
+
+@pytest.mark.parametrize(("elsewhere", "value"), [(True, 1), (False, 255), (None, 255)])
+def test_an_island_beside_one_of_another_mosaic_is_unknown_where_labels_differ(elsewhere, value):
+    """It lies 3 px beside the other, within two beams, and is the only one of its host."""
+    cutout, table = two_discs()
+    cutout.islands[:] = 0
+    cutout.islands[118:123, 88:93] = 1
+    cutout.own[:] = cutout.islands == 1
+    beside = np.zeros_like(cutout.own)
+    beside[110:131, 95:110] = True
+    known = Known.of(cutout.residual, cutout.residual)
+    known.add(cutout, CatalogueObject("cluster", table[0], {}), True)
+    known.add_sky(beside, cutout.residual.wcs, elsewhere)
+    labels = known.labels()
+    assert (labels[cutout.own] == value).all()
+    # the host is seen, so the rest of its R500 is known to be empty
+    assert (labels[30:60, 100:140] == 0).all()
