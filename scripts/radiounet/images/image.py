@@ -201,8 +201,7 @@ class StoredImage(StoredPlane):
 
     def require_brightness(self, part: np.ndarray, rows: slice, columns: slice) -> None:
         """Raise `BrightnessError` if something of what `window` gave there cannot be brightness."""
-        is_whole = part.shape == self.data.shape
-        whole = None if is_whole else partial(sample, self.window, self.data.shape)
+        whole = None if part.shape == self.data.shape else partial(sample, self.window, self.data.shape)
         for _, why in self.flaws(part, rows, columns, whole):
             raise BrightnessError(f"{self.path}: {why}")
 
