@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/dev.lock
 MODEL ?= lotss-unet
+TESTS ?= not cluster
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # training of the class network (lotss-classes): length of a leg, cores, and what it goes on from
@@ -36,8 +37,9 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet progress host $(if $(CONFIG),--configfile $(CONFIG)) -- lists
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
+# TESTS="not cluster and not slow" leaves out those of more than half a minute
 test: env
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(TESTS)" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
 
 # a throw-away machine only: the browser of the tests marked browser (Debian, root)
 chromium:
