@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/dev.lock
 MODEL ?= lotss-unet
-TESTS ?= not cluster
+WITHOUT := $(if $(filter no,$(SLOW)), and not slow)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # training of the class network (lotss-classes): length of a leg, cores, and what it goes on from
@@ -37,9 +37,9 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet progress host $(if $(CONFIG),--configfile $(CONFIG)) -- lists
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
-# TESTS="not cluster and not slow" leaves out those of more than half a minute
+# SLOW=no leaves out tests of more than half a minute, here and for a cluster
 test: env
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(TESTS)" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster$(WITHOUT)" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
 
 # a throw-away machine only: the browser of the tests marked browser (Debian, root)
 chromium:
@@ -48,7 +48,7 @@ chromium:
 # a throw-away machine only: installs Slurm (Debian, root) and writes /etc/slurm
 cluster: env
 	$(BIN)/python -m tests.cluster.slurm install
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m cluster tests/cluster
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "cluster$(WITHOUT)" tests/cluster
 
 lint: env
 	$(BIN)/ruff check .

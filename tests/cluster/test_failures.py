@@ -103,7 +103,9 @@ def test_a_job_over_its_time_limit_is_tried_again(mosaics):
     mosaics.extra = ("--set-resources", "segment:runtime=1")
     process, _ = begin_and_hold(mosaics, mask("one"))
     assert process.wait(PATIENCE_S) == 0, mosaics.said()
-    assert [job.state for job in mosaics.submitted("segment")] == ["TIMEOUT", "COMPLETED"]
+    # on a slow machine the first may end before it infers, and what is held is the second
+    *late, last = [job.state for job in mosaics.submitted("segment")]
+    assert (set(late), last) == ({"TIMEOUT"}, "COMPLETED")
     check_masks(mosaics, "one")
 
 

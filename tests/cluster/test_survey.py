@@ -13,7 +13,7 @@ from tests.workflow.test_survey import hashes
 
 from .conftest import ClusterRun, sharing
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = pytest.mark.cluster
 
 CHAIN = ("find_islands", "measure_clusters")
 
