@@ -234,8 +234,9 @@ class Known:
     def of(cls, mosaic: Plane | StoredPlane, cutout: Plane) -> "Known":
         """Nothing yet, of a mosaic with the beam of a cut-out of it."""
         shape, beam_px = mosaic.data.shape, cutout.made_with.major_arcsec / cutout.pixel_arcsec
-        planes = (np.zeros((count, *shape), bool) for count in (3, 2, 3))
-        return cls(mosaic.wcs, round(WING_BEAMS * beam_px), *planes, *np.zeros((2, *shape), bool))
+        by_island, by_cluster, beside = (np.zeros((count, *shape), bool) for count in (3, 2, 3))
+        empty, seen = np.zeros((2, *shape), bool)
+        return cls(mosaic.wcs, round(WING_BEAMS * beam_px), by_island, by_cluster, beside, empty, seen)
 
     def add(self, cutout: StoredCutout, source: CatalogueObject, diffuse: bool | None) -> None:
         """Take in one candidate: its islands, and for a cluster what is empty inside R500.
