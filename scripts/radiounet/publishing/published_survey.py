@@ -57,7 +57,7 @@ def publish_survey(
             "ra_deg": widest.get("s_ra", 0.0),
             "dec_deg": widest.get("s_dec", 0.0),
             "fov_deg": widest.get("s_fov", 1.0),
-            "frequency_hz": middle_of_band(widest) if widest else None,
+            "frequency_hz": middle_of_band(widest) if widest else 1e6 * release.frequency_mhz,
             "progenitors": f"{release.title}, {len(rows)} mosaics",
         }
 

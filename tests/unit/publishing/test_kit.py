@@ -116,6 +116,14 @@ def test_the_mask_for_clean_has_the_frequency_of_the_catalogue(run, tmp_path, fr
     assert ("RESTFRQ" in fits.getheader(files["image"])) == np.isfinite(freq_mhz)
 
 
+def test_a_catalogue_of_an_older_version_has_no_frequency_and_is_told(run, tmp_path):
+    (source,) = find_sources(run.root, ["Abell {1}"])
+    table = Table(source.row)
+    table.remove_column("freq_mhz")
+    with pytest.raises(ConfigError, match="have no column freq_mhz, because an older version made them"):
+        write_kit(replace(source, row=table[0]), str(tmp_path))
+
+
 def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
     """WSClean: RA---SIN, one frequency, EQUINOX 2000 or none; DDFacet: one HDU, 4 axes, not empty."""
     _, files = kit
