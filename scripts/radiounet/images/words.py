@@ -27,14 +27,16 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.")
 """What begins markup in CommonMark or in GitHub's dialect, links from bare addresses included."""
@@ -200,23 +202,37 @@ def save_figure(figure: Figure, target: Path | BinaryIO, dpi: int) -> None:
     cannot parse. Only its own tick labels, such as powers of ten, stay what they are.
     """
     from matplotlib import rc_context
-    from matplotlib.axes import Axes
     from matplotlib.text import Annotation, Text
 
     from radiounet import __version__
     from radiounet.images.provenance import code_hash
 
-    ticks = {
-        label
-        for axes in figure.findobj(Axes)
-        for label in (*axes.get_xticklabels(which="both"), *axes.get_yticklabels(which="both"))
-    }
-    for text in figure.findobj(Text):
+    for text, of_tick in _texts(figure):
         text.set_usetex(False)
         # other kinds are tick labels too, those of axes on the sky
-        if type(text) in (Text, Annotation) and text not in ticks:
+        if type(text) in (Text, Annotation) and not of_tick:
             text.set_parse_math(False)
             text.set_text(visible(text.get_text().expandtabs(1)))
     with rc_context({"text.usetex": False}):
         made_with = {"Software": f"radiounet {__version__}, code {code_hash()}"}
         figure.savefig(target, dpi=dpi, format="png", metadata=made_with)
+
+
+def _texts(artist: Artist) -> Iterator[tuple[Text, bool]]:
+    """Texts of a figure, and whether they are what matplotlib writes at the ticks of an axis.
+
+    Ticks that do not exist yet are not made: the figure makes them again when it is drawn.
+    """
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    for child in artist.get_children():
+        if isinstance(child, Axis):
+            yield child.label, False
+            yield child.offsetText, True
+            ticks = (*child.majorTicks, *child.minorTicks)
+            yield from ((label, True) for tick in ticks for label in (tick.label1, tick.label2))
+        else:
+            if isinstance(child, Text):
+                yield child, False
+            yield from _texts(child)
