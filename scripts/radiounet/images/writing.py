@@ -15,7 +15,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 _OF_DISKS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "ESTALE")}
 _SHORT = re.compile(r"requested and \d+ written|enough space on disk")
 """What numpy and astropy say, without a number, where a file could not be written to its end."""
+
+
+_checks: list[Callable[[], None]] = []
+
+
+def check_before_renaming(check: Callable[[], None]) -> None:
+    """Have a function called whenever files of this process are whole: what it raises keeps them back."""
+    if check not in _checks:
+        _checks.append(check)
 
 
 @contextlib.contextmanager
@@ -66,6 +75,8 @@ def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[
             with open(temporary, "rb") as stream:
                 os.fsync(stream.fileno())
             temporary.chmod(0o600 if private else 0o666 & ~_umask())
+        for check in _checks:
+            check()
         for temporary, path in zip(temporaries, paths, strict=True):
             os.replace(temporary, path)
     except OSError as error:

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import time
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -27,7 +28,7 @@ from radiounet.publishing.records import earlier_record, touched
 from radiounet.running.access import require_open
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.locks import is_held
-from radiounet.running.run_notes import RUN_CODE, StoppedJobs, recorded
+from radiounet.running.run_notes import RUN_CODE, StoppedJobs, note_run, recorded
 from radiounet.running.snakemake_adapter import SnakemakeRun, is_output_folder
 from radiounet.running.stages import products_of_mosaic
 
@@ -112,7 +113,12 @@ class Freshness:
         self.fingerprints = Fingerprints(products.input_record())
         self.stopped = StoppedJobs(run, products)
         settings = str(Path(products.run_settings()).absolute())
-        self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
+        self._told: dict[str, Any] = {
+            "run": f"{os.uname().nodename} {os.getpid()} {time.time_ns()}",
+            "marks": products.edit_marks(),
+            "settings": settings,
+            "stages": {},
+        }
         self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
         self._warned: set[str] = set()
@@ -124,11 +130,8 @@ class Freshness:
         return found
 
     def keep_settings(self) -> None:
-        """Write the configuration that the run began with, for its jobs; see `settings_of_run`.
-
-        For nobody else to read, since its URLs may hold tokens.
-        """
-        write_json(self._told["settings"], self._config.model_dump(mode="json"), private=True)
+        """Note which run has begun, and with which configuration, for its jobs and those of earlier runs."""
+        note_run(self._told, self._config.model_dump(mode="json"))
 
     def forget_settings(self) -> None:
         """Remove them, when no job of the run is left."""

@@ -3,7 +3,8 @@
 Snakemake does not see that a job ran with code that was edited after the run had begun, when the edit
 is put back before the next one: jobs are told which code their run began with, and leave a mark where
 they find another, see `EditMark`. The settings of a run are kept for its jobs, which would read an edited
-configuration otherwise. Nor does it see what jobs wrote whose run was stopped, see `StoppedJobs`.
+configuration otherwise. Nor does it see what jobs wrote whose run was stopped, see `StoppedJobs`; such
+jobs may go on for hours, and write nothing once another run has begun, see `require_own_run`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radiounet.errors import TransientError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
@@ -44,10 +46,52 @@ def recorded(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def told_by_run() -> dict[str, Any]:
+    """What the run of this process told it; nothing where it is no job of a run."""
+    return dict(json.loads(os.environ.get(RUN_CODE, "{}")))
+
+
+def note_run(told: dict[str, Any], config: dict[str, Any]) -> None:
+    """Write which run works in a folder of results, and the configuration that it began with.
+
+    For nobody else to read, since URLs may hold tokens.
+    """
+    write_json(told["settings"], {"run": told["run"], "configuration": config}, private=True)
+
+
 def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
-    """Configuration that the run of this job began with; the given one where it is not on record."""
-    told = json.loads(os.environ.get(RUN_CODE, "{}")).get("settings")
-    return (recorded(told) if told else {}) or config
+    """Configuration that the run of this job began with; the given one where it is not on record.
+
+    Raises
+    ------
+    TransientError
+        As `require_own_run`.
+    """
+    return _noted_of_own_run().get("configuration") or config
+
+
+def require_own_run() -> None:
+    """Refuse to go on where the run of this job was stopped, and another has begun in its place.
+
+    That run makes the products of this job anew, perhaps with other settings.
+
+    Raises
+    ------
+    TransientError
+        A file server may show what an earlier run noted: the next try sees the present one.
+    """
+    _noted_of_own_run()
+
+
+def _noted_of_own_run() -> dict[str, Any]:
+    told = told_by_run()
+    noted = recorded(told["settings"]) if "settings" in told else {}
+    if noted and noted.get("run") != told.get("run"):
+        raise TransientError(
+            "the run of this job was stopped, and another one has begun in its place, which makes what this "
+            "job would write: nothing is written"
+        )
+    return noted
 
 
 class EditMark:
@@ -60,7 +104,7 @@ class EditMark:
     """
 
     def __init__(self, stage: str, name: str):
-        told = json.loads(os.environ.get(RUN_CODE, "{}"))
+        told = told_by_run()
         self._stage, self._expected = stage, told.get("stages", {}).get(stage)
         self._path = Path(told.get("marks", ""), f"{stage}.{name or 'all'}.json")
         self._differs = self._is_other()

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError, TransientError
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection, write_rejected
-from radiounet.images.writing import remove_leftovers
+from radiounet.images.writing import check_before_renaming, remove_leftovers
 from radiounet.network.architectures.registry import EXTRAS
 from radiounet.running.log import configure, open_streams
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.parsers import new_parser
-from radiounet.running.run_notes import EditMark
+from radiounet.running.run_notes import EditMark, require_own_run
 
 logger = logging.getLogger("radiounet.running.stage")
 
@@ -159,7 +159,9 @@ def run_stage(
         sys.exit(getattr(error, "exit_status", TransientError.exit_status))
     logger.info("%s, code %s", f"{args.stage} {name}".strip(), code_hash())
     mark = EditMark(args.stage, name)
+    check_before_renaming(require_own_run)
     try:
+        require_own_run()
         _work_or_reject(args, work, outputs, inputs, name)
         mark.settle([*named, *derived])
     except ValidationError as error:  # a section given as JSON

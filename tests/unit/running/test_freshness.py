@@ -9,6 +9,8 @@ import pytest
 
 import radiounet
 from programs import start
+from radiounet.errors import TransientError
+from radiounet.images import writing
 from radiounet.images.products import Products, Publication
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
@@ -16,7 +18,7 @@ from radiounet.publishing.records import all_records
 from radiounet.running import freshness
 from radiounet.running.freshness import Fingerprints, Freshness
 from radiounet.running.rules import Rules
-from radiounet.running.run_notes import RUN_CODE, EditMark, settings_of_run
+from radiounet.running.run_notes import RUN_CODE, EditMark, note_run, require_own_run, settings_of_run
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import read_yaml
 from skies import write_field
@@ -105,6 +107,37 @@ def test_code_that_is_edited_between_start_and_end_of_a_job_is_noticed(tmp_path,
     monkeypatch.setattr(freshness.code_hash, "__wrapped__", lambda stage: "edited")
     mark.settle(["tiles/a.h5"])
     assert json.loads((tmp_path / "tile.a.json").read_text()) == {"products": ["tiles/a.h5"]}
+
+
+@pytest.mark.parametrize("present", [1, 2, None])
+def test_a_job_whose_run_was_stopped_writes_nothing_once_another_has_begun(tmp_path, present):
+    write_image(tmp_path / "image.fits", n_px=40)
+    told = {"run": 1, "settings": str(tmp_path / "run.json")}
+    if present:
+        note_run(told | {"run": present}, {})
+    out = tmp_path / "list.csv"
+    command = ("list_images", "--settings", own_image("a", tmp_path / "image.fits"), "--out", out)
+    job = start(*command, env=os.environ | {RUN_CODE: json.dumps(told)})
+    assert job.returncode == (TransientError.exit_status if present == 2 else 0)
+    assert ("another one has begun" in job.stderr) == (present == 2)
+    assert out.exists() == (present != 2)
+
+
+def test_another_run_that_begins_while_a_job_works_is_noticed_before_its_products_are_renamed(
+    tmp_path, monkeypatch
+):
+    told = {"run": 1, "settings": str(tmp_path / "run.json")}
+    note_run(told, {})
+    monkeypatch.setenv(RUN_CODE, json.dumps(told))
+    monkeypatch.setattr(writing, "_checks", [])
+    writing.check_before_renaming(require_own_run)
+    write_json(tmp_path / "a.json", {"made by": 1})
+    with pytest.raises(TransientError, match="nothing is written"), writing.atomic(tmp_path / "b") as path:
+        path.write_text("of a stopped run")
+        (tmp_path / "run.json").write_text(json.dumps({"run": 2}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "run.json"]
+    with pytest.raises(TransientError):  # nor does a job that begins later take the settings of another run
+        settings_of_run({})
 
 
 def test_a_module_that_is_gone_is_an_edit(tmp_path, monkeypatch):
