@@ -1,6 +1,8 @@
 import gc
 import os
 
+import radiounet  # noqa: F401 (before TensorFlow, which then computes here as in every command)
+
 
 def pytest_configure():
     # syncing thousands of files takes long, and no test needs them after a power failure

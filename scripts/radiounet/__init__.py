@@ -14,7 +14,14 @@ Rooms, from the highest to the lowest; none imports from one above it or beside 
 `radiounet.errors` serves them all.
 """
 
+import os
+import platform
 from importlib.metadata import PackageNotFoundError, version
+
+if platform.machine() == "x86_64":
+    # TensorFlow reads this once, when it is imported. By itself it uses the faster convolutions of
+    # oneDNN only on processors with AVX512_VNNI, which many of AMD lack.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 try:
     __version__ = version("radiounet")

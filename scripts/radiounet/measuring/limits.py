@@ -232,11 +232,14 @@ def find_limits(
     """
     sites = [Site(cluster, scene, options, cosmology) for cluster in clusters]
     all_series = [site.series() for site in sites]
+    done = 0
     for count in (len(one) for one in np.array_split(np.arange(options.trials), ROUNDS)):
         drawn = [(series, series.next_trials(count)) for one in all_series for series in one.values()]
         found = iter(scene.look([trial for _, trials in drawn for trial in trials]))
         for series, trials in drawn:
             series.add(trials, [next(found) for _ in trials])
+        done += count
+        logger.info("%d of %d trials of each kind and cluster are done", done, options.trials)
     return [_row(*one) for one in zip(clusters, sites, all_series, strict=True)]
 
 

@@ -15,7 +15,10 @@ CPU = Path("/proc/cpuinfo")
 
 
 def use_threads(count: int) -> None:
-    """Bound the CPU threads of the TensorFlow backend; call before any computation."""
+    """Bound the CPU threads of the TensorFlow backend; call before any computation.
+
+    Its convolutions are those of oneDNN on every x86 processor, see ``radiounet/__init__.py``.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

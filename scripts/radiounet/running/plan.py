@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from radiounet.errors import ModelError
 from radiounet.images.regional_products import products_at
+from radiounet.images.words import enumerated
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import Stage, are_done, stages_of
 from radiounet.running.status import duration
@@ -263,6 +264,8 @@ class Plan:
         total, done = sum(s.jobs for s in self.stages), sum(s.done for s in self.stages)
         hours = sum(s.core_hours for s in self.stages)
         lines += [f"| all | {total:,} | {done:,} | | {hours:.2f} | |", ""]
+        if unknown := [s.stage.rule for s in self.stages if s.jobs and not s.seconds]:
+            lines += [f"Sums and wall times leave out {enumerated(unknown)}, whose cost is not known.", ""]
         lines += [*self._cluster_lines(), *self._data_lines(), *self._time_lines(jobs, cores, overhead)]
         return "\n".join(lines) + "\n"
 

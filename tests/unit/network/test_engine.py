@@ -1,5 +1,8 @@
 """Networks for inference: every identity, and the same result as Keras."""
 
+import os
+import platform
+import subprocess
 import sys
 import weakref
 from functools import cache
@@ -25,6 +28,15 @@ RNG = np.random.default_rng(5)
 PLANE = RNG.standard_normal((2, 12, 12, 3)).astype(np.float32)
 KERNEL = RNG.standard_normal((3, 3, 3, 4)).astype(np.float32)
 BIAS = RNG.standard_normal(4).astype(np.float32)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="not asked for elsewhere")
+def test_convolutions_are_those_of_onednn_on_every_processor():
+    told = "from tensorflow.python.util import _pywrap_util_port; print(_pywrap_util_port.IsMklEnabled())"
+    program = f"import radiounet.network.devices; {told}"
+    own = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    run = subprocess.run([sys.executable, "-c", program], env=own, capture_output=True, text=True)
+    assert run.stdout.strip() == "True", run.stderr
 
 
 def norm_of(channels, gamma=None):

@@ -132,9 +132,14 @@ def test_another_run_that_begins_while_a_job_works_is_noticed_before_its_product
     monkeypatch.setattr(writing, "_checks", [])
     writing.check_before_renaming(require_own_run)
     write_json(tmp_path / "a.json", {"made by": 1})
-    with pytest.raises(TransientError, match="nothing is written"), writing.atomic(tmp_path / "b") as path:
-        path.write_text("of a stopped run")
-        (tmp_path / "run.json").write_text(json.dumps({"run": 2}))
+
+    def work():
+        with writing.atomic(tmp_path / "b") as path:
+            path.write_text("of a stopped run")
+            (tmp_path / "run.json").write_text(json.dumps({"run": 2}))
+
+    with pytest.raises(TransientError, match="nothing is written"):
+        work()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "run.json"]
     with pytest.raises(TransientError):  # nor does a job that begins later take the settings of another run
         settings_of_run({})

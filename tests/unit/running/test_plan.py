@@ -197,8 +197,14 @@ def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkey
     plan = make(tmp_path)
     assert stage(plan, "smooth").jobs == stage(plan, "segment").jobs
     assert stage(plan, "smooth").seconds == 0
-    (line,) = [line for line in plan.text(10, 2).splitlines() if line.startswith("| smooth |")]
+    text = plan.text(10, 2)
+    (line,) = [line for line in text.splitlines() if line.startswith("| smooth |")]
     assert line.endswith("| its cost is not measured |")
+    assert "leave out smooth, whose cost is not known" in text
+
+
+def test_a_plan_of_measured_costs_leaves_nothing_out(tmp_path):
+    assert "leave out" not in make(tmp_path).text(10, 2)
 
 
 def test_shipped_costs_cover_every_rule_of_the_walk():
