@@ -121,8 +121,8 @@ class SnakemakeRun:
         """Whether jobs only mark their products as new (``--touch``)."""
         return bool(self._workflow.touch)
 
-    def before_graph(self, look: Callable[[], None]) -> None:
-        """Call a function before the job graph is built, whatever its targets are.
+    def around_graph(self, look: Callable[[], None], tell: Callable[[], None]) -> None:
+        """Call one function before the job graph is built, whatever its targets are, and one after it.
 
         An error that it raises on purpose ends the run in one line, and so does a product that cannot be
         used. The same holds for the functions of rules, and for what the run does when jobs begin and end.
@@ -137,6 +137,8 @@ class SnakemakeRun:
                     self._guard_hooks()
                     look()
                 await known(graph, progress=progress)
+                if graph.workflow is self._workflow:
+                    tell()
 
         DAG.init = init
         self._guard_functions()

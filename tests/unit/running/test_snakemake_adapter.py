@@ -35,7 +35,7 @@ def look():
         raise PermissionError(13, "Permission denied", "one.txt")
 
 if RUN.is_main:
-    RUN.before_graph(look)
+    RUN.around_graph(look, lambda: Path("told.txt").write_text(str(len(list(workflow.dag.jobs)))))
 
 def first_file(wildcards):
     if config.get("refused"):
@@ -118,13 +118,16 @@ def test_products_are_made_again_when_told(run, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["two.txt", "one.txt", "all", "first_of_all"])
-def test_what_is_to_be_made_again_is_told_before_the_graph_is_built(run, tmp_path, target):
+def test_what_is_to_be_made_again_is_told_before_the_graph_is_built_and_the_rest_after_it(
+    run, tmp_path, target
+):
     """Of any target, by name or by rule, also of one without inputs."""
     with open(tmp_path / "Snakefile", "a") as stream:
         stream.write("rule first_of_all:\n    input: 'one.txt'\n")
     run()
     again = snakemake("-n", "--cores", "1", target, "--config", "before=one.txt", cwd=tmp_path)
     assert "first " in again
+    assert (tmp_path / "told.txt").read_text() == re.search(r"^total +(\d+)$", again, re.MULTILINE)[1]
     assert "Nothing to be done" in snakemake("-n", "--cores", "1", target, cwd=tmp_path)
     (tmp_path / "looked.txt").unlink()
     snakemake("--unlock", "--cores", "1", cwd=tmp_path)
