@@ -58,6 +58,7 @@ class Course:
             Path(self._products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if self._config.select.merges_regions or any(job.mosaic or job.field for job in jobs):
             progress = Progress(self._products, jobs, quiet=not self._run.prints_jobs)
+            self._run.tell_all_ends()
             self._progress = progress.start(snakemake_logger())
 
     def end(self, state: str) -> int:

@@ -177,6 +177,13 @@ class SnakemakeRun:
             vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, settings.requeue)
         tell_why_groups_fail()
 
+    def tell_all_ends(self) -> None:
+        """Have Snakemake's logger tell the end of every job, which ``--quiet`` leaves out, not only its print.
+
+        Call when jobs are about to run.
+        """
+        self._workflow.scheduler.print_progress = True
+
     def stop_at_failure(self) -> None:
         """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""
         self._workflow.scheduler.keepgoing = False

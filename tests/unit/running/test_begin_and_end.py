@@ -34,6 +34,10 @@ rule pair:
     group: "pairs"
     shell: "test ! -e bad{{wildcards.number}} && touch {{output}}"
 
+rule fetch:
+    output: "fields/{{field}}.txt"
+    shell: "test ! -e bad && touch {{output}}"
+
 onstart:
     RULES.course.begin()
     tell("begun.json")
@@ -93,3 +97,13 @@ def test_a_folder_that_cannot_be_locked_ends_the_run_in_one_line(tmp_path):
     assert [line for line in text.splitlines() if "rror" in line] == [told]
     assert "Traceback" not in text
     assert not Path(tmp_path, "pairs/0.txt").exists()
+
+
+@pytest.mark.parametrize("touches", [False, True])
+@pytest.mark.parametrize("quiet", [(), ("--quiet",), ("--quiet", "progress")])
+def test_a_job_that_ended_or_was_touched_is_done_however_little_is_printed(run, tmp_path, quiet, touches):
+    run("fields/a.txt")
+    run("--forceall", *["--touch"] * touches, *quiet, "--", "fields/a.txt")
+    status = json.loads((tmp_path / "results/dr2/status.json").read_text())
+    assert status["state"] == "finished"
+    assert status["jobs"] == {"waiting": 0, "running": 0, "done": 1, "failed": 0}
