@@ -178,11 +178,14 @@ class SnakemakeRun:
         tell_why_groups_fail()
 
     def tell_all_ends(self) -> None:
-        """Have Snakemake's logger tell the end of every job, which ``--quiet`` leaves out, not only its print.
-
-        Call when jobs are about to run.
-        """
+        """Have Snakemake's logger tell when a job ends, also with ``--quiet``; call when jobs are about to run."""
         self._workflow.scheduler.print_progress = True
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a job or what runs jobs has failed for good: a run may end early since it was stopped."""
+        scheduler = self._workflow.scheduler
+        return bool(scheduler.failed or scheduler._executor_error)
 
     def stop_at_failure(self) -> None:
         """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""

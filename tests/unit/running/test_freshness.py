@@ -266,34 +266,20 @@ def test_a_product_from_an_archive_has_the_whole_seconds_of_its_date(tmp_path, d
     assert again == [str(path)] * is_replaced
 
 
-@pytest.mark.parametrize(
-    ("changed", "told", "advises"),
-    [
-        (0, "", False),
-        (1, "1 product with another date than on record, made again where this run needs it: {0}", False),
-        (
-            2,
-            "2 products with another date than on record, made again where this run needs them: {0}, {1}",
-            False,
-        ),
-        (
-            5,
-            "5 products with another date than on record, made again where this run needs them: {0}, {1}, {2} "
-            "and 2 more",
-            True,
-        ),
-        (
-            8,
-            "8 products with another date than on record, made again where this run needs them: {0}, {1}, {2} "
-            "and 5 more",
-            True,
-        ),
-    ],
-)
+MANY = "made again where this run needs them: {0}, {1}, {2}"
+REPLACED = {
+    0: "",
+    1: "1 product with another date than on record, made again where this run needs it: {0}",
+    2: "2 products with another date than on record, made again where this run needs them: {0}, {1}",
+    5: "5 products with another date than on record, " + MANY + " and 2 more",
+    8: "8 products with another date than on record, " + MANY + " and 5 more",
+}
+"""What is said of so many replaced products of eight."""
+
+
+@pytest.mark.parametrize("changed", REPLACED)
 @pytest.mark.parametrize("touches", [False, True])
-def test_what_was_replaced_is_told_in_one_line_with_a_cure_for_lost_dates(
-    tmp_path, caplog, changed, told, advises, touches
-):
+def test_what_was_replaced_is_told_in_one_line_with_a_cure_for_lost_dates(tmp_path, caplog, changed, touches):
     products = Products(str(tmp_path))
     names = [f"P{number}" for number in range(8)]
     paths = [products.verification(name) for name in names]
@@ -308,8 +294,8 @@ def test_what_was_replaced_is_told_in_one_line_with_a_cure_for_lost_dates(
     for end in (4, 8):  # rules share some
         looks.check_verdict(names[:end])
     looks.tell_replaced()
-    advice = freshness.LOST_DATES if advises and not touches else ""
-    assert caplog.messages == [told.format(*paths) + advice] * bool(told)
+    advice = freshness.LOST_DATES if changed > 4 and not touches else ""
+    assert caplog.messages == [REPLACED[changed].format(*paths) + advice] * (changed > 0)
     assert "--touch" in freshness.LOST_DATES
 
 
