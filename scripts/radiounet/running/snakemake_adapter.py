@@ -178,7 +178,7 @@ class SnakemakeRun:
         tell_why_groups_fail()
 
     def tell_all_ends(self) -> None:
-        """Have Snakemake's logger tell when a job ends, also with ``--quiet``; call when jobs are about to run."""
+        """Have Snakemake tell when jobs end, also with ``--quiet``; call when jobs are about to run."""
         self._workflow.scheduler.print_progress = True
 
     @property
