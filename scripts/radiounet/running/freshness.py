@@ -24,7 +24,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import earlier_record, touched
-from radiounet.running.access import require_open
+from radiounet.running.access import require_open, require_readable
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.locks import is_held
 from radiounet.running.run_notes import RUN_CODE, StoppedJobs, recorded
@@ -290,6 +290,7 @@ class Freshness:
         _require_file(path)
         if not Path(path).is_file():
             return False
+        require_readable(path)  # Snakemake takes a checksum of small files, and blames its own folder
         ended = self._run.ended(path)
         if ended is None:
             if path not in self._stopped:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiounet.errors import ConfigError, RadioUNetError
 from radiounet.images.provenance import PACKAGE, code_hash, hash_of_package
-from radiounet.running.access import permitted
+from radiounet.running.access import permitted, refuse_protected
 from radiounet.running.slurm_query import SlurmQuery
 
 if TYPE_CHECKING:
@@ -142,6 +142,24 @@ class SnakemakeRun:
 
         DAG.init = init
         self._guard_functions()
+        self._guard_outputs()
+
+    def _guard_outputs(self) -> None:
+        """Have outputs that may not be overwritten end the run in one line, with all that it would write."""
+        from snakemake.dag import DAG
+        from snakemake.exceptions import ProtectedOutputException
+
+        known = DAG.check_jobs
+
+        async def check_jobs(graph: DAG) -> None:
+            with in_one_line():
+                try:
+                    await known(graph)
+                except ProtectedOutputException:
+                    refuse_protected(path for job in graph.needrun_jobs() for path in job.output)
+                    raise
+
+        DAG.check_jobs = check_jobs
 
     def _guard_functions(self) -> None:
         """Have errors of the functions of rules end the run, also where Snakemake would go on without.

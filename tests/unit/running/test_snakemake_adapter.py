@@ -14,6 +14,7 @@ from radiounet.images.provenance import PACKAGE
 ROOT = Path(__file__).resolve().parents[3]
 SNAKEFILE = """
 import json
+import os
 import sys
 from pathlib import Path
 from radiounet.errors import ConfigError
@@ -31,6 +32,8 @@ def look():
     RUN.make_again(config.get("before", "").split())
     if config.get("wrong"):
         raise ConfigError("nothing is there: write it")
+    if config.get("protected"):
+        os.access = lambda path, *options, may=os.access: str(path) != "two.txt" and may(path, *options)
     if config.get("closed"):
         raise PermissionError(13, "Permission denied", "one.txt")
 
@@ -197,3 +200,12 @@ def test_a_checkout_with_other_code_is_refused_and_a_copy_is_not(run, tmp_path):
         stream.write("# edited\n")
     (tmp_path / "said.json").unlink()
     assert f"this workflow is that of {tmp_path}: run `make env` there" in run(status=1)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_products_that_may_not_be_overwritten_end_the_run_in_one_line(run, tmp_path, dry):
+    run()
+    (tmp_path / "said.json").unlink()
+    text = run(*["-n"] * dry, "--forceall", "--config", "protected=1", status=1)
+    (said,) = text.split("Building DAG of jobs...\n")[1].splitlines()
+    assert said.startswith(f"Error: two.txt in {tmp_path}, to be made again, may not be overwritten by you")
