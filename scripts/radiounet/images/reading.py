@@ -30,7 +30,7 @@ PASSING = frozenset(
 )
 """What the machine, its limits or its file server say, whatever the file holds."""
 
-HDF5_ERRNO = re.compile(r"errno = (\d+)")
+_ERRNO = re.compile(r"(?:errno = |\[Errno )(\d+)")
 EXTENSIONS = "NEXTEND"
 """Card of the primary header that holds the number of extensions."""
 ADVICE = re.compile(r" If this is really a FITS file.*")
@@ -103,8 +103,8 @@ def _require_regular(path: str | Path, alien: type[BadDataError]) -> None:
 
 
 def error_number(error: OSError) -> int | None:
-    """Error number of the system; HDF5 has it in its text only."""
-    found = HDF5_ERRNO.search(str(error))
+    """Error number of the system; HDF5 and astropy have it in their text only."""
+    found = _ERRNO.search(str(error))
     return error.errno or (int(found[1]) if found else None)
 
 

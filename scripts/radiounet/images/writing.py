@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 
 _OF_DISKS = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "ESTALE")}
-_SHORT = re.compile(r"requested and \d+ written|enough space on disk")
-"""What numpy and astropy say, without a number, where a file could not be written to its end."""
+_SHORT = re.compile(r"(\d+) requested and (\d+) written")
+"""What numpy says of so many numbers, without saying why, where a file could not be written to its end."""
 
 
 _checks: list[Callable[[], None]] = []
@@ -80,15 +81,26 @@ def atomic_together(*paths: str | Path, private: bool = False) -> Iterator[list[
         for temporary, path in zip(temporaries, paths, strict=True):
             os.replace(temporary, path)
     except OSError as error:
-        number = error_number(error) or (errno.EIO if _SHORT.search(str(error)) else None)
-        if number in _OF_DISKS and error.filename is None:
+        if error.filename is None and (fault := _fault_of_disk(error, Path(paths[0]).parent)):
             # without a number its words would not be shown
-            error.errno, error.strerror = number, error.strerror or str(error)
+            error.errno, error.strerror = fault
             error.filename = ", ".join(map(str, paths))
         raise
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def _fault_of_disk(error: OSError, folder: Path) -> tuple[int, str] | None:
+    """Number and words of an error of the disk on which a folder lies; None for any other error."""
+    text, number = str(error), error_number(error)
+    if number is not None:
+        return (number, error.strerror or os.strerror(number)) if number in _OF_DISKS else None
+    short = _SHORT.search(text)
+    is_full = short and shutil.disk_usage(folder).free < int(short[1]) - int(short[2])
+    if is_full or "Not enough space on disk" in text:  # as astropy says
+        return errno.ENOSPC, os.strerror(errno.ENOSPC)
+    return (errno.EIO, text) if short else None
 
 
 def _beside(path: Path) -> Path:

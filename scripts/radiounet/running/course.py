@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from radiounet.errors import BadDataError
+from radiounet.errors import BadDataError, RadioUNetError
 from radiounet.images.regional_products import RECORD
 from radiounet.images.writing import remove_leftovers
 from radiounet.running.freshness import Freshness
@@ -58,16 +58,30 @@ class Course:
             Path(self._products.region_file(RECORD)).unlink(missing_ok=True)  # no merge before they are made
         if self._config.select.merges_regions or any(job.mosaic or job.field for job in jobs):
             progress = Progress(self._products, jobs, quiet=not self._run.prints_jobs)
+            self._run.tell_all_ends()
             self._progress = progress.start(snakemake_logger())
 
     def end(self, state: str) -> int:
-        """Say how the run ended; returns its exit status: bad data has one of its own."""
+        """Say how the run ended; returns its exit status: bad data has one of its own.
+
+        Parameters
+        ----------
+        state : {'finished', 'failed'}
+            As Snakemake says, which takes a run that was told to stop for failed.
+
+        Raises
+        ------
+        RadioUNetError
+            The run was told to stop, and no job had failed.
+        """
         progress = self._progress
+        if state == "failed" and not (self._run.has_failed or (progress and progress.has_failed)):
+            state = "stopped"
         try:
             if progress is not None:
                 progress.end(state)
             self._run.read_records_anew()
-            unseen = self._begun if state == "failed" else []
+            unseen = self._begun if state != "finished" else []
             self._freshness.stopped.note_ended(unseen if progress is None else progress.stopped)
         finally:
             try:
@@ -76,8 +90,13 @@ class Course:
             finally:  # also where nothing can be removed any more, as on a read-only disk
                 for folder in folders_of_run(self._graph):
                     let_go(folder)
-        if progress is None:
-            return 0
+        rejected = 0 if progress is None else self._tell_rejected(progress)
+        if state == "stopped":
+            raise RadioUNetError("the run was told to stop, and no job failed: the same command goes on")
+        return BadDataError.exit_status if rejected else 0
+
+    def _tell_rejected(self, progress: Progress) -> int:
+        """Say how many were rejected, and where to look."""
         rejected = len(progress.rejected)
         if progress.finished("merge_catalogue"):
             listed, text = summary(self._products)
@@ -87,7 +106,7 @@ class Course:
             stages = ", ".join(sorted({one.stage for one in progress.rejected}))
             logs = Path(self._products.log(stages)).parents[1]
             snakemake_logger().info(f"{rejected} rejected (in {stages}): see {logs}")
-        return BadDataError.exit_status if rejected else 0
+        return rejected
 
     def _clear_up(self) -> None:
         """Remove what killed jobs left half written, of this run or of one before."""

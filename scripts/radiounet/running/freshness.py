@@ -25,7 +25,7 @@ from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
 from radiounet.publishing.records import earlier_record, touched
-from radiounet.running.access import require_open
+from radiounet.running.access import require_open, require_readable
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.locks import is_held
 from radiounet.running.run_notes import RUN_CODE, StoppedJobs, note_run, recorded
@@ -42,6 +42,10 @@ DATE_TOLERANCE_S = 1e-3
 """Snakemake keeps dates as floating-point seconds."""
 MOST_NAMED = 3
 """So many products are named where more are made again for one reason."""
+LOST_DATES = (
+    ". Most products of this run have another date, as after a copy without dates (`cp -r`): "
+    "if nothing else changed, run once with --touch, and nothing is made again"
+)
 
 
 class Fingerprints:
@@ -121,7 +125,10 @@ class Freshness:
         }
         self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
-        self._warned: set[str] = set()
+        self._stopped: set[str] = set()
+        self._has_other_date: dict[str, bool] = {}  # of products with a record
+        self._replaced: list[str] = []
+        self._unpublished: list[str] = []
 
     def code(self, stage: str) -> str:
         """Hash of a stage's code as the run begins; its jobs are told."""
@@ -196,7 +203,7 @@ class Freshness:
         for record in records:
             if record not in self._seen_records:
                 self._seen_records.add(record)
-                if _is_spoiled(publication, Path(record)):
+                if self._is_spoiled(publication, Path(record)):
                     self._run.make_again([last] if whole else [record, last])
 
     def _check(self, paths: list[str], images: Sequence[str] = (), source: str = "") -> None:
@@ -207,10 +214,15 @@ class Freshness:
         downloaded = {*images, source}
         if downloaded & set(replaced) and _are_downloads(images, source):
             replaced = [path for path in replaced if path not in downloaded]
-        for path in [path for path in replaced if path not in self._warned]:  # mosaics share some
-            self._warned.add(path)
-            logger.warning("%s differs from what its job wrote: made again where this run needs it", path)
+        self._replaced += replaced
         self._run.make_again(replaced)
+
+    def tell_replaced(self) -> None:
+        """Say in few lines what the checks found, and how lost dates are mended; call after the job graph."""
+        differ = sum(self._has_other_date.values())
+        is_lost = 2 * differ > len(self._has_other_date) and not self._run.touches
+        _tell_made_again("with another date than on record", self._replaced, LOST_DATES if is_lost else "")
+        _tell_made_again("gone or changed since publication", self._unpublished)
 
     def check_notes(self) -> None:
         """Have made again what earlier runs noted of their products; call before the job graph is built.
@@ -256,35 +268,42 @@ class Freshness:
     def _check_stopped(self) -> None:
         """Have what jobs of stopped runs left made again, but not that of a run that still goes on."""
         left = self.stopped.left()
-        self._warned.update(path for products in left.values() for path in products)
+        self._stopped.update(path for products in left.values() for path in products)
         again = [path for root, products in left.items() if not is_held(root) for path in products]
         self._make_again_if_needed("whose run was stopped before it saw the job end", again)
 
     def _make_again_if_needed(self, why: str, noted: Iterable[str]) -> None:
-        """Say how many there are, in one line, and have those made again that the graph will have."""
-        products = list(dict.fromkeys(noted))
-        if products:
-            more = f" and {len(products) - MOST_NAMED} more" if len(products) > MOST_NAMED else ""
-            logger.warning(
-                "%d product%s %s, made again where this run needs %s: %s%s",
-                *(len(products), "s" * (len(products) > 1), why, "them" if len(products) > 1 else "it"),
-                *(", ".join(products[:MOST_NAMED]), more),
-            )
+        """Have those made again that the graph will have."""
+        products = list(noted)
+        _tell_made_again(why, products)
         self._run.make_again(products)
+
+    def _is_spoiled(self, publication: Publication, record: Path) -> bool:
+        _require_file(record)
+        known = earlier_record(record)
+        if not known:
+            return True
+        name = touched(publication, record, known["files"])
+        if name is not None:
+            self._unpublished.append(publication.at(name))
+        return name is not None
 
     def _was_replaced(self, path: str) -> bool:
         """Whether a product has another date than its job left; unknown without Snakemake's record."""
         _require_file(path)
         if not Path(path).is_file():
             return False
+        require_readable(path)  # Snakemake takes a checksum of small files, and blames its own folder
         ended = self._run.ended(path)
         if ended is None:
-            if path not in self._warned:
+            if path not in self._stopped:
                 self._warn_of_no_record(path)
             return False
         date = Path(path).stat().st_mtime
         # archives such as those of tar keep whole seconds
-        return date != math.floor(ended) and abs(date - ended) > DATE_TOLERANCE_S
+        differs = date != math.floor(ended) and abs(date - ended) > DATE_TOLERANCE_S
+        self._has_other_date[path] = differs
+        return differs
 
     def _warn_of_no_record(self, path: str) -> None:
         if self._is_record_missed:
@@ -318,15 +337,16 @@ def _require_file(path: str | Path) -> None:
         raise ConfigError(f"{path} is {kind}, but a product of this run: move it away")
 
 
-def _is_spoiled(publication: Publication, record: Path) -> bool:
-    _require_file(record)
-    known = earlier_record(record)
-    if not known:
-        return True
-    name = touched(publication, record, known["files"])
-    if name is not None:
-        logger.warning("%s is gone or was changed: it is made again", publication.at(name))
-    return name is not None
+def _tell_made_again(why: str, found: Iterable[str], advice: str = "") -> None:
+    """Say how many products there are of one kind, in one line."""
+    products = list(dict.fromkeys(found))
+    if products:
+        more = f" and {len(products) - MOST_NAMED} more" if len(products) > MOST_NAMED else ""
+        logger.warning(
+            "%d product%s %s, made again where this run needs %s: %s%s%s",
+            *(len(products), "s" * (len(products) > 1), why, "them" if len(products) > 1 else "it"),
+            *(", ".join(products[:MOST_NAMED]), more, advice),
+        )
 
 
 def _are_downloads(images: Iterable[str], source: str) -> bool:

@@ -193,6 +193,11 @@ class Progress(logging.Handler):
         """Whether a job of this rule has ended well in this run."""
         return bool(self._spent[rule])
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a job has failed that was not tried again since."""
+        return bool(self._failures)
+
     def status(self, state: str) -> Status:
         """Say how things stand."""
         self.acquire()

@@ -88,7 +88,7 @@ class Rules:
             if self.config.model_fields_set & {"train", "simulate"}:
                 check_training(self.config, self.graph.models)
             settle_status(self.products, is_held(self.products.root) is not False)
-            run.before_graph(self.freshness.check_notes)
+            run.around_graph(self.freshness.check_notes, self.freshness.tell_replaced)
             run.warn_without_profile()
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiounet.errors import ConfigError, RadioUNetError
 from radiounet.images.provenance import PACKAGE, code_hash, hash_of_package
-from radiounet.running.access import permitted
+from radiounet.running.access import permitted, refuse_protected
 from radiounet.running.slurm_query import SlurmQuery
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ class SnakemakeRun:
         """Whether jobs only mark their products as new (``--touch``)."""
         return bool(self._workflow.touch)
 
-    def before_graph(self, look: Callable[[], None]) -> None:
-        """Call a function before the job graph is built, whatever its targets are.
+    def around_graph(self, look: Callable[[], None], tell: Callable[[], None]) -> None:
+        """Call one function before the job graph is built, whatever its targets are, and one after it.
 
         An error that it raises on purpose ends the run in one line, and so does a product that cannot be
         used. The same holds for the functions of rules, and for what the run does when jobs begin and end.
@@ -137,9 +137,29 @@ class SnakemakeRun:
                     self._guard_hooks()
                     look()
                 await known(graph, progress=progress)
+                if graph.workflow is self._workflow:
+                    tell()
 
         DAG.init = init
         self._guard_functions()
+        self._guard_outputs()
+
+    def _guard_outputs(self) -> None:
+        """Have outputs that may not be overwritten end the run in one line, with all that it would write."""
+        from snakemake.dag import DAG
+        from snakemake.exceptions import ProtectedOutputException
+
+        known = DAG.check_jobs
+
+        async def check_jobs(graph: DAG) -> None:
+            with in_one_line():
+                try:
+                    await known(graph)
+                except ProtectedOutputException:
+                    refuse_protected(path for job in graph.needrun_jobs() for path in job.output)
+                    raise
+
+        DAG.check_jobs = check_jobs
 
     def _guard_functions(self) -> None:
         """Have errors of the functions of rules end the run, also where Snakemake would go on without.
@@ -174,6 +194,16 @@ class SnakemakeRun:
         if settings and (plugin := sys.modules.get("snakemake_executor_plugin_slurm")):
             vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, settings.requeue)
         tell_why_groups_fail()
+
+    def tell_all_ends(self) -> None:
+        """Have Snakemake tell when jobs end, also with ``--quiet``; call when jobs are about to run."""
+        self._workflow.scheduler.print_progress = True
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a job or what runs jobs has failed for good: a run may end early since it was stopped."""
+        scheduler = self._workflow.scheduler
+        return bool(scheduler.failed or scheduler._executor_error)
 
     def stop_at_failure(self) -> None:
         """Begin no job after one has failed, whatever a profile says; call when jobs are about to run."""

@@ -3,6 +3,8 @@
 import errno
 import os
 import re
+import shutil
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -59,6 +61,35 @@ def test_the_product_that_could_not_be_written_is_named(tmp_path, name):
     # numpy says none
     assert caught.value.errno == (errno.EIO if "requested and" in str(caught.value) else errno.EFBIG)
     assert os.listdir(tmp_path) == []
+
+
+GLUED = "Not enough space on disk: requested 7776412, available 0. "
+HDF5 = "Unable to write (file write failed: errno = {0}, error message = '{1}', buf = 0x1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (GLUED + "1110916 requested and 983344 written", errno.ENOSPC),
+        (GLUED, errno.ENOSPC),
+        (f"{GLUED}[Errno 27] File too large", errno.EFBIG),
+        ("[Errno 122] Disk quota exceeded", errno.EDQUOT),
+        (HDF5.format(28, "No space left on device"), errno.ENOSPC),
+    ],
+)
+def test_words_of_libraries_for_a_full_disk_become_one_sentence(tmp_path, text, number):
+    with pytest.raises(OSError, match="written") as caught, atomic(tmp_path / "written.fits"):
+        raise OSError(text)
+    assert caught.value.errno == number
+    assert str(caught.value) == f"[Errno {number}] {os.strerror(number)}: '{tmp_path}/written.fits'"
+
+
+@pytest.mark.parametrize(("free", "number"), [(0, errno.ENOSPC), (99, errno.ENOSPC), (100, errno.EIO)])
+def test_numpy_does_not_say_that_a_disk_is_full(tmp_path, monkeypatch, free, number):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    with pytest.raises(OSError, match="a.npy") as caught, atomic(tmp_path / "a.npy"):
+        raise OSError("300 requested and 200 written")
+    assert caught.value.errno == number
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from radiounet.errors import ConfigError
 from radiounet.images.products import Products, Publication
 from radiounet.images.writing import atomic
 from radiounet.running import stages
-from radiounet.running.access import permitted, require_open
+from radiounet.running.access import permitted, refuse_protected, require_open
 from radiounet.running.freshness import Freshness
 from radiounet.running.rules import Rules
 from radiounet.running.scratch import link_scratch
@@ -75,6 +76,73 @@ def test_while_the_job_graph_is_built(products, snakemake, close, closed):
     close(Path(products.root, closed))
     with pytest.raises(ConfigError, match=f"^{Path(products.root, closed)}.* may not be read"), permitted():
         freshness.check_mosaic("a")
+
+
+@pytest.fixture
+def allow(monkeypatch):
+    """What the user may do with paths: as above, no mode stops root."""
+    allowed = {}
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not mode & ~allowed.get(Path(path), mode) and real(path, mode)
+    )
+    return lambda mode, *paths: allowed.update(dict.fromkeys(map(Path, paths), mode))
+
+
+@pytest.mark.parametrize(
+    ("kind", "look"),
+    [
+        *((kind, "check_mosaic") for kind in ("image", "mask", "islands", "clusters", "probability")),
+        *((kind, "check_survey") for kind in ("report", "configuration")),
+        ("verification", "check_verdict"),
+        ("field_source", "check_field"),
+    ],
+)
+def test_a_product_of_another_person_that_may_not_be_read(products, snakemake, allow, kind, look):
+    """Though its folder can: the run would end with words on the folder of Snakemake."""
+    path = Path(getattr(products, kind)(*["a"] * (look != "check_survey")))
+    path.parent.mkdir(parents=True)
+    path.touch()
+    allow(os.F_OK, path)
+    freshness = Freshness(snakemake, load_config({}), products)
+    given = {"check_survey": [], "check_verdict": [["a"]]}.get(look, ["a"])
+    owner = pwd.getpwuid(path.stat().st_uid).pw_name
+    with pytest.raises(ConfigError, match=f"^{path} may not .* ask its owner, {owner}, for"), permitted():
+        getattr(freshness, look)(*given)
+
+
+PLACES = ["dr2/masks/a.fits", "dr2/masks/b.fits", "dr2/report.html"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("own", "by you, the owner: `chmod -R u+w {0}/dr2`"),
+        (
+            "other",
+            "by you: ask the owner, 12345, for `chmod -R g+rwX {0}/dr2`, or set `results` to a folder of",
+        ),
+        ("read-only", "by you: the file system is read-only; set `results` to a folder on another one"),
+    ],
+)
+def test_products_that_may_not_be_overwritten(allow, tmp_path, monkeypatch, kind, words):
+    paths = [tmp_path / place for place in PLACES]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    refuse_protected([*map(str, paths), "not there"])
+    allow(os.R_OK, *paths)
+    owner = os.stat(paths[0]).st_uid
+    if kind == "other":
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+        words = words.replace("12345", str(owner))
+    if kind == "read-only":
+        monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(ConfigError) as it:
+        refuse_protected(map(str, paths))
+    start = f"{paths[0]} and 2 more in {tmp_path}/dr2, to be made again, may not be overwritten "
+    assert str(it.value).startswith(start + words.format(tmp_path))
 
 
 CLOSED = [

@@ -1,12 +1,16 @@
 """What a run does at its begin and at its end, on the pinned Snakemake with jobs of no work."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from programs import ROOT, snakemake
+from waiting import wait_until
 
 SNAKEFILE = """
 import json
@@ -33,6 +37,10 @@ rule pair:
     output: "pairs/{{number}}.txt"
     group: "pairs"
     shell: "test ! -e bad{{wildcards.number}} && touch {{output}}"
+
+rule fetch:
+    output: "fields/{{field}}.txt"
+    shell: "touch begun; while test -e held; do sleep 0.1; done; test ! -e bad && touch {{output}}"
 
 onstart:
     RULES.course.begin()
@@ -93,3 +101,41 @@ def test_a_folder_that_cannot_be_locked_ends_the_run_in_one_line(tmp_path):
     assert [line for line in text.splitlines() if "rror" in line] == [told]
     assert "Traceback" not in text
     assert not Path(tmp_path, "pairs/0.txt").exists()
+
+
+@pytest.mark.parametrize("touches", [False, True])
+@pytest.mark.parametrize("quiet", [(), ("--quiet",), ("--quiet", "progress")])
+def test_a_job_that_ended_or_was_touched_is_done_however_little_is_printed(run, tmp_path, quiet, touches):
+    run("fields/a.txt")
+    run("--forceall", *["--touch"] * touches, *quiet, "--", "fields/a.txt")
+    status = json.loads((tmp_path / "results/dr2/status.json").read_text())
+    assert status["state"] == "finished"
+    assert status["jobs"] == {"waiting": 0, "running": 0, "done": 1, "failed": 0}
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, told, fails):
+    """Snakemake lets its jobs end, or at Ctrl-C ends them, and says in both cases that a job failed."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.format(root=ROOT))
+    for name in ("held", *["bad1"] * fails):
+        (tmp_path / name).touch()
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--keep-going", "--retries", "0"]
+    with subprocess.Popen(
+        [*command, "--", "fields/a.txt", "pairs/1.txt"],
+        **{"cwd": tmp_path, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL},
+    ) as process:
+        log = tmp_path / ".snakemake/log"
+        wait_until(lambda: (tmp_path / "begun").exists())
+        wait_until(lambda: not fails or "Error in rule" in next(log.glob("*")).read_text())
+        process.send_signal(told)
+        wait_until(lambda: "n user request" in next(log.glob("*")).read_text() or told == signal.SIGTERM)
+        (tmp_path / "held").unlink()
+        text = process.communicate()[1]
+    status = json.loads((tmp_path / "results/dr2/status.json").read_text())
+    assert process.returncode == 1
+    assert (status["state"], len(status["failed"])) == (("failed", 1) if fails else ("stopped", 0))
+    assert ("At least one job did not complete" in text) is fails
+    assert ("Error: the run was told to stop, and no job failed: the same command" in text) is not fails
+    page = (tmp_path / "results/dr2/status.html").read_text()
+    assert ("DR2: stopped" in page and "This run was told to stop." in page) is not fails

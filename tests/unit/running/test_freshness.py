@@ -191,6 +191,7 @@ def test_files_that_a_publication_lost_or_that_were_changed_are_made_again(tmp_p
         snakemake = SimpleNamespace(is_main=True, make_again=again.extend)
         run = Freshness(snakemake, load_config({}), Products(str(tmp_path)))
         run.check_publication(publication, records, whole)
+        run.tell_replaced()
         return again
 
     changed, last = Path(publication.at(publication.mask("a"))), publication.record("summary", "all")
@@ -199,7 +200,8 @@ def test_files_that_a_publication_lost_or_that_were_changed_are_made_again(tmp_p
     record = publication.record("mosaic", "a")
     os.utime(changed, (2e9, 2e9))
     assert made_again() == [record, last]
-    assert f"{changed} is gone or was changed" in caplog.text
+    told = "1 product gone or changed since publication, made again where this run needs it"
+    assert caplog.messages == [f"{told}: {changed}"]
     assert made_again(whole=True) == [last]
     os.utime(record, (2e9, 2e9))
     assert made_again() == []
@@ -300,6 +302,53 @@ def test_a_product_from_an_archive_has_the_whole_seconds_of_its_date(tmp_path, d
     os.utime(path, (date, date))
     again = checked(products, {str(path): 1.7e9 + 0.7}, lambda run: run.check_verdict(["P1"]))
     assert again == [str(path)] * is_replaced
+
+
+MANY = "made again where this run needs them: {0}, {1}, {2}"
+REPLACED = {
+    0: "",
+    1: "1 product with another date than on record, made again where this run needs it: {0}",
+    2: "2 products with another date than on record, made again where this run needs them: {0}, {1}",
+    5: "5 products with another date than on record, " + MANY + " and 2 more",
+    8: "8 products with another date than on record, " + MANY + " and 5 more",
+}
+"""What is said of so many replaced products of eight."""
+
+
+@pytest.mark.parametrize("changed", REPLACED)
+@pytest.mark.parametrize("touches", [False, True])
+def test_what_was_replaced_is_told_in_one_line_with_a_cure_for_lost_dates(tmp_path, caplog, changed, touches):
+    products = Products(str(tmp_path))
+    names = [f"P{number}" for number in range(8)]
+    paths = [products.verification(name) for name in names]
+    ended = {}
+    for path in paths:
+        write_json(path, {})
+        ended[path] = os.stat(path).st_mtime
+    for path in paths[:changed]:
+        os.utime(path, (2e9, 2e9))
+    run = SimpleNamespace(is_main=True, make_again=list, ended=ended.get, touches=touches)
+    looks = Freshness(run, load_config({}), products)
+    for end in (4, 8):  # rules share some
+        looks.check_verdict(names[:end])
+    looks.tell_replaced()
+    advice = freshness.LOST_DATES if changed > 4 and not touches else ""
+    assert caplog.messages == [REPLACED[changed].format(*paths) + advice] * (changed > 0)
+    assert "--touch" in freshness.LOST_DATES
+
+
+def test_a_publication_that_lost_many_files_is_told_in_one_line(tmp_path, caplog):
+    publication = Publication(str(tmp_path / "publication"))
+    names = [f"P{number}" for number in range(5)]
+    for name in names:
+        write_json(publication.record("mosaic", name), {"files": {publication.mask(name): "0"}})
+    run = Freshness(SimpleNamespace(is_main=True, make_again=list), load_config({}), Products(str(tmp_path)))
+    run.check_publication(publication, [publication.record("mosaic", name) for name in names], False)
+    run.tell_replaced()
+    gone = ", ".join(publication.at(publication.mask(name)) for name in names[:3])
+    (told,) = caplog.messages
+    assert told.startswith("5 products gone or changed since publication, made again")
+    assert told.endswith(f": {gone} and 2 more")
 
 
 def test_a_stage_outside_a_run_leaves_no_mark(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from radiounet.images.provenance import PACKAGE
 ROOT = Path(__file__).resolve().parents[3]
 SNAKEFILE = """
 import json
+import os
 import sys
 from pathlib import Path
 from radiounet.errors import ConfigError
@@ -31,11 +32,13 @@ def look():
     RUN.make_again(config.get("before", "").split())
     if config.get("wrong"):
         raise ConfigError("nothing is there: write it")
+    if config.get("protected"):
+        os.access = lambda path, *options, may=os.access: str(path) != "two.txt" and may(path, *options)
     if config.get("closed"):
         raise PermissionError(13, "Permission denied", "one.txt")
 
 if RUN.is_main:
-    RUN.before_graph(look)
+    RUN.around_graph(look, lambda: Path("told.txt").write_text(str(len(list(workflow.dag.jobs)))))
 
 def first_file(wildcards):
     if config.get("refused"):
@@ -118,13 +121,16 @@ def test_products_are_made_again_when_told(run, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["two.txt", "one.txt", "all", "first_of_all"])
-def test_what_is_to_be_made_again_is_told_before_the_graph_is_built(run, tmp_path, target):
+def test_what_is_to_be_made_again_is_told_before_the_graph_is_built_and_the_rest_after_it(
+    run, tmp_path, target
+):
     """Of any target, by name or by rule, also of one without inputs."""
     with open(tmp_path / "Snakefile", "a") as stream:
         stream.write("rule first_of_all:\n    input: 'one.txt'\n")
     run()
     again = snakemake("-n", "--cores", "1", target, "--config", "before=one.txt", cwd=tmp_path)
     assert "first " in again
+    assert (tmp_path / "told.txt").read_text() == re.search(r"^total +(\d+)$", again, re.MULTILINE)[1]
     assert "Nothing to be done" in snakemake("-n", "--cores", "1", target, cwd=tmp_path)
     (tmp_path / "looked.txt").unlink()
     snakemake("--unlock", "--cores", "1", cwd=tmp_path)
@@ -194,3 +200,12 @@ def test_a_checkout_with_other_code_is_refused_and_a_copy_is_not(run, tmp_path):
         stream.write("# edited\n")
     (tmp_path / "said.json").unlink()
     assert f"this workflow is that of {tmp_path}: run `make env` there" in run(status=1)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_products_that_may_not_be_overwritten_end_the_run_in_one_line(run, tmp_path, dry):
+    run()
+    (tmp_path / "said.json").unlink()
+    text = run(*["-n"] * dry, "--forceall", "--config", "protected=1", status=1)
+    (said,) = text.split("Building DAG of jobs...\n")[1].splitlines()
+    assert said.startswith(f"Error: two.txt in {tmp_path}, to be made again, may not be overwritten by you")
