@@ -37,7 +37,7 @@ def main() -> None:
             regions = SurveyRegions(graph)
             claim_outputs([*files, graph.products.region_index()], [*graph.cluster_table, *regions.files()])
             run = join_regions(map(regions.products, regions.mosaics))
-            write_catalogues(graph.products, run, graph.clusters, graph.survey, table)
+            write_catalogues(graph.products, run, graph.clusters, graph.survey, table, used)
             write_index(graph.products, regions.folders())
             write_configuration(used, graph.products.configuration())
             return
@@ -47,7 +47,7 @@ def main() -> None:
         Path(graph.products.region_index()).unlink(missing_ok=True)
         made = graph.products.root, graph.selected, graph.fields_used, graph.neighbours
         listed = graph.clusters, graph.survey
-        run = merge_catalogues(*made, *listed, limits, graph.listed_if_rejected, table)
+        run = merge_catalogues(*made, *listed, limits, graph.listed_if_rejected, table, used)
         if args.made_with:
             write_region_tables(graph.products, run, args.made_with)
         write_configuration(used, graph.products.configuration())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 import yaml
@@ -191,6 +192,26 @@ def test_another_cluster_table_with_an_older_date(run):
 def test_a_changed_value_redoes_what_depends_on_it_and_nothing_else(run, section, jobs):
     run.config.write_text(run.config.read_text() + section + "\n")
     assert run.counts() == (counted(**jobs) if jobs else {})
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("segmentation: {threshold: 0.7}", "segmentation.threshold (thresh) 0.16, but"),
+        ("measure: {calibration_error: 0.2}", "measure.calibration_error 0.1, but"),
+    ],
+)
+def test_tables_without_a_record_that_contradict_the_settings_are_not_merged(run, section, said):
+    """As in results that were copied without .snakemake: a changed value redoes nothing there."""
+    for name in (run.folder / ".snakemake", product(run, "catalogue")):
+        shutil.rmtree(name)
+    before = run.config.read_text()
+    run.config.write_text(before + section + "\n")
+    text = run("--retries", "0", status=1)
+    assert said in text
+    assert not product(run, "catalogue/configuration.yaml").exists()
+    run.config.write_text(before)
+    run()
 
 
 def test_another_program_of_aladin_with_an_older_date_is_published(run):

@@ -132,7 +132,10 @@ rule merge_catalogue:
         mem_mb=doubling(4000),
         runtime=doubling(30),
     params:
-        settings=RULES.settings(*CONFIG.keys_of_tables),
+        settings=RULES.settings(
+            *(*CONFIG.keys_of_tables, "measure", "limits", "segmentation.model"),
+            *("segmentation.mode", "segmentation.threshold", "segmentation.min_island_beams"),
+        ),
         made_with=RULES.made_with,
         added=lambda wildcards: options_of_added(PRODUCTS),
         rows=lambda wildcards: FRESHNESS.fingerprints.of_all(GRAPH.cluster_table),

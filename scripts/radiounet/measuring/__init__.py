@@ -37,5 +37,6 @@ __all__ = [
     "scores",
     "separation",
     "shapes",
+    "table_settings",
     "unmeasured",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 from astropy.table import Table
 
 from radiounet import __version__
-from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.rejections import Rejection
@@ -18,14 +17,13 @@ from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.columns import PAGE, make_table
 from radiounet.measuring.duplicates import Names, drop_duplicates
 from radiounet.measuring.mosaic_tables import MosaicTable, RunTables, read_run_tables
+from radiounet.measuring.table_settings import require_one_of_each, require_settings_of_run
 from radiounet.measuring.unmeasured import unmeasured_cluster
+from radiounet.settings.config import Config
 from radiounet.survey.cluster_tables import list_provenance, log_notes
 from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
-
-ONE_OF_A_RUN = ("modelsha", "segmode", "thresh", "maskpeak", "minbeams")
-"""What a catalogue may not mix."""
 
 PER_MOSAIC = (
     "footprints",
@@ -129,12 +127,6 @@ def _common_meta(tables: Sequence[MosaicTable]) -> dict[str, object]:
     """Metadata of all tables: one value, or all that occur; per-mosaic entries are left out."""
     keys = dict.fromkeys(key for table in tables for key in table.meta if key not in PER_MOSAIC)
     values = {key: sorted({str(table.meta[key]) for table in tables if key in table.meta}) for key in keys}
-    for key in ONE_OF_A_RUN:
-        found = values.get(key, [])
-        if found and not all(key in table.meta for table in tables):
-            found = [*found, "none"]  # of an older version
-        if len(found) > 1:
-            raise ConfigError(f"the tables of this run differ in {key} ({', '.join(found)}): make them anew")
     return {key: ", ".join(found) for key, found in values.items()}
 
 
@@ -282,6 +274,7 @@ def merge_catalogues(
     limits: bool = False,
     others: Sequence[str] = (),
     table: str | None = None,
+    config: Config | None = None,
 ) -> RunTables:
     """Merge the tables of a run into its catalogues, in every format.
 
@@ -305,15 +298,22 @@ def merge_catalogues(
         Further products, whose rejections are listed: files of compact sources, what other stages made.
     table : str, optional
         The input table, for the metadata.
+    config : Config, optional
+        Settings of the run, which those of the tables must not contradict.
 
     Returns
     -------
     RunTables
         What was merged.
+
+    Raises
+    ------
+    ConfigError
+        See `write_catalogues`.
     """
     products = Products(root)
     run = read_run_tables(products, mosaics, fields, neighbours, limits, others)
-    write_catalogues(products, run, clusters, survey, table)
+    write_catalogues(products, run, clusters, survey, table, config)
     return run
 
 
@@ -323,6 +323,7 @@ def write_catalogues(
     clusters: Sequence[Cluster] = (),
     survey: Survey | None = None,
     table: str | None = None,
+    config: Config | None = None,
 ) -> None:
     """Write the catalogues of a run from its tables, or of a survey from those of its regions.
 
@@ -331,9 +332,17 @@ def write_catalogues(
     products : Products
         Name the catalogues.
     run : RunTables
-    clusters, survey, table
+    clusters, survey, table, config
         See `merge_catalogues`.
+
+    Raises
+    ------
+    ConfigError
+        The tables were made in different ways, or not with the settings of the run.
     """
+    require_one_of_each(run)
+    if config:
+        require_settings_of_run(run, config)
     merged, rejections = merge_run(run.tables)
     measured = merged["clusters"]
     measured.meta |= list_provenance(table)

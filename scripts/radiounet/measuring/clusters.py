@@ -21,6 +21,7 @@ from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
 from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
 from radiounet.measuring.fluxes import frequency_of
 from radiounet.measuring.rows import image_columns
+from radiounet.measuring.table_settings import OPTIONS, settings_text
 from radiounet.measuring.unmeasured import galactic_latitude_deg, unmeasured_cluster
 from radiounet.network.cluster_probability import HostCalibration, beam_average, measure_aperture
 from radiounet.network.model_cards import model_folder, read_card
@@ -322,10 +323,7 @@ def measure_clusters(
         **(list_provenance(table) if unplaced else {}),
         **({"clusters_rows": len(listed), "clusters_outside": len(outside)} if unplaced else {}),
         **({} if unplaced else {"island_footprints": footprints}),
-        "cosmology": f"flat, H0 {options.h0} km/s/Mpc, Omega_m {options.omega_m}",
-        "calibration_error": options.calibration_error,
-        "spectral_index": f"{options.spectral_index} +- {options.spectral_index_error}",
-        "host_share": options.host_share,
+        "measure": settings_text(options, *OPTIONS["clusters"]),
         "background_arcmin": background_arcmin(survey.release.pixel_arcsec),
         **(compact.provenance() if compact else {}),
     }

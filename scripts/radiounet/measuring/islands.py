@@ -26,6 +26,7 @@ from radiounet.measuring.rows import (
     image_columns,
     notes_of,
 )
+from radiounet.measuring.table_settings import OPTIONS, settings_text
 from radiounet.settings.measure import MeasureOptions
 from radiounet.survey.survey import Survey
 
@@ -214,7 +215,7 @@ def find_islands(
         for one, part in zip(islands, owned, strict=True)
     ]
     meta = maps_provenance(probability, mask) | {
-        "calibration_error": options.calibration_error,
+        "measure": settings_text(options, *OPTIONS["islands"]),
         "background_arcmin": background_arcmin(plane.pixel_arcsec),
         **(compact.provenance() if compact else {}),
     }

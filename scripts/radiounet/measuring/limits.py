@@ -21,6 +21,7 @@ from radiounet.measuring.columns import LIMITS, make_table
 from radiounet.measuring.completeness import brightest, fluxes_found, is_rising, next_fluxes
 from radiounet.measuring.injection import MockedImage, Trial
 from radiounet.measuring.mocks import Mock, halo, is_free, relic
+from radiounet.measuring.table_settings import OPTIONS, settings_text
 from radiounet.network.model_cards import ModelCard
 from radiounet.settings.limits import LimitOptions
 from radiounet.settings.measure import MeasureOptions
@@ -317,7 +318,7 @@ def measure_limits(
     logger.info("limits of %d clusters, %d more cannot be measured", len(chosen), len(mine) - len(chosen))
     meta = mask_provenance(products.mask) | {
         **how,
-        "cosmology": f"flat, H0 {measure.h0} km/s/Mpc, Omega_m {measure.omega_m}",
-        "limits": options.model_dump_json(exclude={"enabled"}),
+        "measure": settings_text(measure, *OPTIONS["limits"]),
+        "limits": settings_text(options),
     }
     write_ecsv(target, make_table("limits", rows, meta))

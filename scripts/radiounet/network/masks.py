@@ -127,14 +127,12 @@ def finish_maps(
         probability[np.isnan(plane.data)] = np.nan
     for one in classes:
         one[np.isnan(probability)] = 0
-    threshold, peak = options.threshold, None
-    if threshold is None:
-        threshold, peak = card.threshold, card.peak
-    elif card.host_calibration and {threshold} != {card.threshold, card.peak or card.threshold}:
+    threshold, peak = card.thresholds(options.threshold)
+    if card.host_calibration and options.threshold and (threshold, peak) != card.thresholds(None):
         logger.warning(
             "p_diffuse is calibrated for masks of %s with threshold %g and peak %g; "
             "with threshold %g alone it may be off",
-            *(card.name, card.threshold, card.peak or card.threshold, threshold),
+            *(card.name, *card.thresholds(None), threshold),
         )
     min_area_px = options.min_island_beams * plane.beam_area_px
     mask = make_mask(probability, threshold, min_area_px, peak)
@@ -148,7 +146,7 @@ def finish_maps(
         "threads": made_from.get("threads"),
         "bkgscale": card.background_arcmin,
     }
-    cleaned = {"thresh": threshold, "maskpeak": peak or threshold, "minbeams": options.min_island_beams}
+    cleaned = {"thresh": threshold, "maskpeak": peak, "minbeams": options.min_island_beams}
     planes = dict(zip(card.classes, classes, strict=True))
     write_maps(plane, image, probability, mask, made, cleaned, probability_path, mask_path, planes)
 

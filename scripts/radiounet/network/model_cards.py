@@ -171,6 +171,10 @@ class ModelCard(Section):
         """What the network tells apart from diffuse emission, in the order of its further outputs."""
         return ARCHITECTURES[self.architecture].other_classes
 
+    def thresholds(self, chosen: float | None) -> tuple[float, float]:
+        """Probability where a mask begins and that its islands must reach: the card's, or one for both."""
+        return (chosen, chosen) if chosen is not None else (self.threshold, self.peak or self.threshold)
+
     @property
     def background_arcmin(self) -> float | None:
         """Scale of the background that is taken away from its input; None for the published network."""

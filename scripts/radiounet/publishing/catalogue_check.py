@@ -21,6 +21,7 @@ from radiounet.measuring.catalogue import merge_run
 from radiounet.measuring.catalogue_files import comment_lines, history_of
 from radiounet.measuring.columns import REJECTED, number_formats
 from radiounet.measuring.mosaic_tables import read_run_tables
+from radiounet.measuring.table_settings import require_one_of_each
 
 OF_MOSAICS = (
     "fetch_mosaic",
@@ -159,7 +160,9 @@ def check_merged(products: Products, mosaics: Sequence[str], tables: Mapping[str
     """
     listed = [Rejection(*(str(row[name]).strip() for name in REJECTED)) for row in tables["rejected"]]
     has_limits = "limits" in tables["clusters"].meta or any(one.stage == "measure_limits" for one in listed)
-    merged, rejections = merge_run(read_run_tables(products, mosaics, [], [], has_limits, []).tables)
+    run = read_run_tables(products, mosaics, [], [], has_limits, [])
+    require_one_of_each(run)
+    merged, rejections = merge_run(run.tables)
     for kind, table in merged.items():
         path = products.catalogue(kind, "vot")
         _check_metadata(path, table, tables[kind])

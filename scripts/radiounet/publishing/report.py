@@ -26,6 +26,7 @@ from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import read_cutout
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.measuring.island_cutouts import cut_out_island
+from radiounet.measuring.table_settings import require_settings_of_catalogue
 from radiounet.publishing.panels import Subject, draw_panels
 from radiounet.settings.config import Config
 from radiounet.settings.urls import public_text
@@ -57,6 +58,11 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
         Mosaics of this run.
     target : path
         HTML file; needs no other file.
+
+    Raises
+    ------
+    ConfigError
+        The catalogues were made with other settings.
     """
     products = products_at(root)
     clusters, islands, rejected = (
@@ -64,6 +70,7 @@ def write_report(root: str, config: Config, survey: Survey, mosaics: Sequence[st
     )
     infos = parse_single_table(products.catalogue("clusters", "vot")).infos
     counts = {info.name: info.value for info in infos}
+    require_settings_of_catalogue(counts, config, products.catalogue("clusters", "vot"))
     bad = {name for name in mosaics if read_rejection(products.mask(name))}
     # a purged scratch has no mosaics; a run that needs none does not fetch them again for the page
     limit = config.report.max_pictures

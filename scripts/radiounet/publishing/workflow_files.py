@@ -1,7 +1,6 @@
 """The workflow as a publication carries it: its files, the package, and the configuration of the run."""
 
 import io
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from radiounet import __version__
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.provenance import PACKAGE, code_hash, package_files
+from radiounet.measuring.table_settings import require_settings_of_catalogue
 from radiounet.publishing.records import require_files
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import load_config
@@ -64,7 +64,7 @@ def check_configuration(products: Products, release: Release, made: Mapping[str,
     ------
     ConfigError
         It is missing, was changed, is no configuration, or is of a run over another release or with other
-        masks.
+        settings.
     """
     path = products.configuration()
     require_files([path])
@@ -77,24 +77,7 @@ def check_configuration(products: Products, release: Release, made: Mapping[str,
             f"{path} is of a run over {config.survey}, not {release.name}: publish it as {config.survey}"
         )
     require_unchanged(path)
-    used = config.segmentation
-    wanted = {"segmode": used.mode, "thresh": used.threshold, "minbeams": used.min_island_beams}
-    for key, value in wanted.items():
-        if value is not None and not _agree(made.get(key, value), value):
-            raise ConfigError(
-                f"{path} is not what the masks were made with: their {key} is {made[key]}, not {value}; "
-                "run the workflow again"
-            )
-
-
-def _agree(made: object, wanted: object) -> bool:
-    """Whether a value of the metadata is that of a setting; a FITS card holds 20 characters of a number."""
-    if not isinstance(wanted, float):
-        return str(made) == wanted
-    try:
-        return math.isclose(float(str(made)), wanted, rel_tol=1e-9)
-    except ValueError:
-        return False
+    require_settings_of_catalogue(made, config, products.catalogue("clusters", "vot"))
 
 
 def _package() -> bytes:

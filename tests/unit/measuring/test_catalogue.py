@@ -10,7 +10,6 @@ from astropy.io import fits
 from astropy.table import Table
 from pyarrow import parquet
 
-from radiounet.errors import ConfigError
 from radiounet.images.products import CATALOGUE_SUFFIXES, Products
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.images.writing import write_ecsv, write_json
@@ -469,28 +468,3 @@ def test_any_text_comes_back_from_every_format(tmp_path, kind, suffix):
         expected[0] = expected[0].replace("é", "?")
     names = ["" if name is np.ma.masked else str(name) for name in found["name"]]
     assert [name.strip() for name in names] == [name.strip() for name in expected]
-
-
-@pytest.mark.parametrize("key", ["modelsha", "thresh", "segmode", "maskpeak"])
-def test_tables_of_different_runs_are_not_merged(tmp_path, key):
-    paths = []
-    for number in range(2):
-        meta = {name: value for name, value in MADE["islands"].meta.items() if name != "footprints"}
-        meta |= {"inputsha": str(number), key: f"{key} {number}"}
-        paths.append(tmp_path / f"{number}.ecsv")
-        write_ecsv(paths[-1], make_table("islands", [], meta))
-    with pytest.raises(ConfigError, match=f"differ in {key} "):
-        merge_islands(read_tables("islands", paths))
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_a_table_of_an_older_version_is_told_in_any_order(tmp_path, order):
-    paths = []
-    for number, more in enumerate(({}, {"maskpeak": 0.5})):
-        meta = {
-            key: one for key, one in MADE["islands"].meta.items() if key not in ("footprints", "maskpeak")
-        }
-        paths.append(tmp_path / f"{number}.ecsv")
-        write_ecsv(paths[-1], make_table("islands", [], meta | more))
-    with pytest.raises(ConfigError, match=r"differ in maskpeak \(0.5, none\)"):
-        merge_islands(read_tables("islands", paths[::order]))

@@ -15,6 +15,8 @@ from radiounet.measuring.limits import measure_limits
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder, read_card
 from radiounet.publishing.coverage import covered_cells
+from radiounet.settings.config import load_config
+from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.limits import LimitOptions
 from stages import DEC, MEASURE, RA, SEGMENTATION
 
@@ -35,7 +37,9 @@ def measure_with_limits(products, folder):
         measure_clusters(table, SURVEY, name, [plane], SEGMENTATION.model, MEASURE, *made)
         measure_limits(table, SURVEY, plane, card, lambda: network, options, MEASURE, products.limits(name))
     write_rejected(products.limits("c"), read_rejection(products.mask("c")))
-    merge_catalogues(products.root, [*NAMES, "c"], limits=True)
+    config = load_config({"release": "dr2", "clusters": "own.ecsv", "limits": options.model_dump()})
+    merge_catalogues(products.root, [*NAMES, "c"], limits=True, config=config)
+    write_configuration(config, products.configuration())
 
 
 def test_measured_limits_are_published_as_a_map(run, tmp_path):

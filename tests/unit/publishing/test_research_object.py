@@ -14,6 +14,7 @@ from programs import ROOT
 from radiounet.errors import ConfigError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash, hash_of_package
+from radiounet.measuring.table_settings import card_of, settings_text
 from radiounet.publishing import workflow_files as carried
 from radiounet.publishing.research_object import research_files
 from radiounet.publishing.workflow_files import (
@@ -26,6 +27,8 @@ from radiounet.publishing.workflow_files import (
 from radiounet.settings.checkout import CHECKOUT
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
+from radiounet.settings.limits import LimitOptions
+from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.publish import PublishOptions
 from radiounet.settings.releases import DR2, OWN_IMAGES
 from radiounet.settings.yaml_file import read_yaml
@@ -247,20 +250,38 @@ def test_a_configuration_that_is_not_that_of_the_run_is_refused_by_name(tmp_path
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"threshold": 0.9}, "their thresh is 0.16, not 0.9"),
-        ({"mode": "reference"}, "their segmode is exact, not reference"),
-        ({"min_island_beams": 3.0}, "their minbeams is 1.0, not 3.0"),
-        ({"threshold": 0.16}, None),
+        ({"segmentation": {"threshold": 0.9}}, "(thresh) 0.16, but the configuration of the run says 0.9"),
+        (
+            {"segmentation": {"mode": "reference"}},
+            "(segmode) exact, but the configuration of the run says ref",
+        ),
+        (
+            {"segmentation": {"min_island_beams": 3.0}},
+            "(minbeams) 1.0, but the configuration of the run says 3.0",
+        ),
+        ({"segmentation": {"threshold": 0.16}}, None),
+        ({"segmentation": {"model": "not-at-hand"}}, None),
+        ({}, "segmentation.threshold (thresh) 0.9, but the configuration of the run says 0.16"),
+        ({"measure": {"calibration_error": 0.2}}, "measure.calibration_error 0.1, but"),
+        (
+            {"measure": {"host_share": 0.5}},
+            "measure.host_share 0.33, but the configuration of the run says 0.5",
+        ),
+        ({"limits": {"seed": 2}}, "limits.seed 1, but the configuration of the run says 2"),
     ],
 )
-def test_a_configuration_of_other_masks_is_refused(tmp_path, settings, said):
+def test_a_configuration_of_other_settings_is_refused(tmp_path, settings, said):
     products = Products(str(tmp_path / "dr2"))
     Path(products.configuration()).parent.mkdir(parents=True)
-    write_configuration(load_config({"segmentation": settings}), products.configuration())
+    config = load_config(settings)
+    write_configuration(config, products.configuration())
     made = {"segmode": "exact", "thresh": "0.16", "minbeams": "1.0"}
+    made |= {"measure": settings_text(MeasureOptions()), "limits": settings_text(LimitOptions())}
+    if not settings:  # the threshold is that of the card
+        made |= {"modelsha": card_of(config).weights.sha256, "thresh": "0.9"}
     with pytest.raises(ConfigError, match=re.escape(said)) if said else nullcontext():
         check_configuration(products, DR2, made)
-    with pytest.raises(ConfigError, match=r"their minbeams is 1.0, 2.0, not"):
+    with pytest.raises(ConfigError, match=r"\(minbeams\) 1.0, 2.0, but the configuration of the run says"):
         check_configuration(products, DR2, {"minbeams": "1.0, 2.0"})
 
 
