@@ -17,7 +17,7 @@ from radiounet.images.reading import fits_header
 if TYPE_CHECKING:
     from astropy.io import fits
 
-SHARED_CARDS = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS")
+SHARED_CARDS = ("MODEL", "MODELSHA", "CARDSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS")
 """What a mask and the probability map that it was made from have in common."""
 
 
@@ -59,8 +59,8 @@ def mask_provenance(mask: str) -> dict[str, object]:
         "MINBEAMS",
     )
     made = {key.lower(): header[key] for key in keys}
-    if "THREADS" in header:  # not of a GPU
-        made["threads"] = header["THREADS"]
+    # maps of a GPU have no threads, and those of an older version no card
+    made |= {key.lower(): header[key] for key in ("CARDSHA", "THREADS") if key in header}
     return {"version": __version__, "codehash": code_hash(), **made, "maskpeak": mask_peak(header)}
 
 

@@ -124,6 +124,7 @@ def provenance(**entries: str | float | int | None) -> list[tuple[str, object, s
 PROVENANCE_COMMENTS = {
     "MODEL": None,  # a long name and 64 digits leave no room for a comment
     "MODELSHA": None,
+    "CARDSHA": None,
     "IMAGESHA": None,
     "INPUTSHA": None,
     "SEGMODE": "tiling mode",

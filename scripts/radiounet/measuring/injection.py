@@ -81,8 +81,8 @@ class MockedImage:
     def __init__(self, image: str, probability: str, mask: str, card: ModelCard, predictor: Predictor):
         check_maps(image, probability, mask)
         header = fits_header(mask)
-        if header["MODELSHA"] != card.weights.sha256:
-            raise origin_error(mask, f"{mask} was made with other weights than those of {card.name}")
+        if (header["MODELSHA"], header.get("CARDSHA")) != (card.weights.sha256, card.sha256):
+            raise origin_error(mask, f"{mask} was made with another model or card than {card.name}")
         self._card, self._predictor, self.precision = card, predictor, predictor.precision
         self._decision = header["THRESH"], header["MINBEAMS"], mask_peak(header)
         self.plane = read_plane(image)

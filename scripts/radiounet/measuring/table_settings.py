@@ -15,6 +15,7 @@ from radiounet.settings.section import Section
 
 ONE_OF_A_RUN = {
     "modelsha": "segmentation.model",
+    "cardsha": "segmentation.model",
     "segmode": "segmentation.mode",
     "thresh": "segmentation.threshold",
     "maskpeak": "segmentation.threshold",
@@ -160,7 +161,7 @@ def _settings_of(config: Config, card: ModelCard | None) -> dict[str, object]:
     used = config.segmentation
     wanted: dict[str, object] = {"segmode": used.mode, "minbeams": used.min_island_beams}
     if card is not None:
-        wanted["modelsha"] = card.weights.sha256
+        wanted |= {"modelsha": card.weights.sha256, "cardsha": card.sha256}
         wanted["thresh"], wanted["maskpeak"] = card.thresholds(used.threshold)
     elif used.threshold is not None:
         wanted |= {"thresh": used.threshold, "maskpeak": used.threshold}

@@ -139,6 +139,7 @@ def finish_maps(
     made = {
         "model": card.name,
         "modelsha": card.weights.sha256,
+        "cardsha": card.sha256,
         "imagesha": made_from["image_sha256"],
         "inputsha": made_from["input_sha256"],
         "segmode": made_from["mode"],

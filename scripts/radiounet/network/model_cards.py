@@ -4,6 +4,7 @@ The normalisation belongs to the model, so it lives here beside the card and
 needs no Keras: the tiling stage imports this module, not the network.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -165,6 +166,12 @@ class ModelCard(Section):
     weights: Weights
     licence: str
     citation: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what results depend on: not of its name, licence, citation, training and metrics."""
+        described = {"name", "licence", "citation", "training", "metrics"}
+        return hashlib.sha256(self.model_dump_json(exclude=described).encode()).hexdigest()
 
     @property
     def classes(self) -> tuple[str, ...]:

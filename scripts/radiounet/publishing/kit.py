@@ -272,7 +272,7 @@ def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> f
     header = cutout.header()
     header["OBJECT"] = printable(name)
     made = fits_header(source.files["mask"])
-    keys = ("MODEL", "MODELSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
+    keys = ("MODEL", "MODELSHA", "CARDSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
     header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
     if "freq_mhz" not in source.row.colnames:
         raise ConfigError(

@@ -55,6 +55,7 @@ SIDE_POINTS = 3
 MADE_WITH = {
     "MODEL": "Network",
     "MODELSHA": "SHA-256 of its weights",
+    "CARDSHA": "SHA-256 of the settings in its card",
     "SEGMODE": "Tiling mode",
     "PRECIS": "Arithmetic",
     "THREADS": "CPU threads of the inference",

@@ -345,9 +345,10 @@ def test_no_network_is_loaded_where_there_is_no_cluster(walk):
 
 
 def test_maps_of_another_model_are_refused(walk):
-    one, other = walk.products, tiny_card()
-    with pytest.raises(OriginError, match="other weights"):
-        MockedImage(one.image, one.probability, one.mask, other, walk.network)
+    one = walk.products
+    for other in (tiny_card(), walk.card.model_copy(update={"peak": 0.7})):
+        with pytest.raises(OriginError, match="another model or card"):
+            MockedImage(one.image, one.probability, one.mask, other, walk.network)
 
 
 def test_the_shipped_network_finds_mocks_in_noise(tmp_path):

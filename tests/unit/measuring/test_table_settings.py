@@ -52,6 +52,7 @@ def run_of(kind="clusters", first=None, **second):
     ("kind", "settings", "said"),
     [
         ("islands", {"modelsha": "a1"}, "segmentation.model (modelsha): a1 for the islands of b"),
+        ("islands", {"cardsha": "a1"}, "segmentation.model (cardsha): "),
         (
             "islands",
             {"segmode": "reference"},

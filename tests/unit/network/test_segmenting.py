@@ -77,6 +77,20 @@ def test_maps_say_how_many_threads_predicted_them(tmp_path, threads):
             assert fits.getheader(tmp_path / name)["THREADS"] == threads
 
 
+def test_maps_tell_which_card_made_them(tmp_path):
+    write_tiny_model(tmp_path / "model", architecture="published_unet")
+    image = str(write_image(tmp_path / "image.fits"))
+    in_memory(image, str(tmp_path / "model"), Segmentation(), f"{tmp_path}/a")
+    card = read_card(tmp_path / "model")
+    for kind in ("probability", "mask"):
+        assert fits.getval(f"{tmp_path}/a.{kind}.fits", "CARDSHA") == card.sha256
+    described = {"name": "mine", "licence": "none", "citation": "me", "training": {}, "metrics": {}}
+    assert card.model_copy(update=described).sha256 == card.sha256
+    log10 = read_card(model_folder("published-unet")).normalisation
+    for other in ({"threshold": 0.51}, {"normalisation": log10}, {"tile_px": 2 * card.tile_px}):
+        assert card.model_copy(update=other).sha256 != card.sha256
+
+
 def test_the_threads_of_a_gpu_are_not_told(monkeypatch):
     assert devices.cpu_threads() >= 1
     monkeypatch.setattr(devices, "gpus", lambda: ["a GPU"])
