@@ -64,7 +64,9 @@ def test_a_line_of_units_stands_above_numbers_of_any_form(tmp_path, value):
 @pytest.mark.parametrize("sign", "\u2010\u2011\u2012\u2013\u2014\u2212")
 def test_a_dash_for_a_minus_sign_is_one_in_positions_units_and_where_there_is_nothing(tmp_path, sign):
     units = f"{sign},deg,deg,{sign},10+14 Msun"
-    one, two = read_text(tmp_path, units, f"A,150,{sign}5.5,0.2,3", f"B,10:00:00,{sign}5:30:00,{sign},{sign}1")
+    one, two = read_text(
+        tmp_path, units, f"A,150,{sign}5.5,0.2,3", f"B,10:00:00,{sign}5:30:00,{sign},{sign}1"
+    )
     assert [(found.ra_deg, found.dec_deg) for found in (one, two)] == [(150, -5.5), (10, -5.5)]
     assert (one.redshift, one.note) == (0.2, "")
     assert np.isnan(two.redshift)
