@@ -132,7 +132,9 @@ def _require_products(source: CatalogueObject, *kinds: str) -> None:
         )
     for kind in kinds:
         if not Path(source.files[kind]).is_file():
-            raise ConfigError(f"{source.files[kind]} is not there any more: run the workflow again for {name}")
+            raise ConfigError(
+                f"{source.files[kind]} is not there any more: run the workflow again for {name}"
+            )
 
 
 def places_of(rows: Iterable[tuple[str, Table.Row]]) -> list[tuple[float, float]]:
