@@ -31,6 +31,7 @@ from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.mosaics import MosaicOptions
 from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
+from radiounet.survey.cluster_tables import clusters_to_measure
 from radiounet.survey.survey import Survey
 from skies import BEAM_PX, add_halo, draw_noise, write_field
 
@@ -158,8 +159,9 @@ def run_to_catalogue(folder: Path, image: Path, clusters: Table) -> Products:
     clusters["R500"].unit = "arcmin"
     clusters.write(folder / "clusters.ecsv")
     products = Products(str(folder / "images"))
-    run_stages(products, {"a": image}, folder / "clusters.ecsv")
-    merge_catalogues(products.root, ["a"])
+    survey = run_stages(products, {"a": image}, folder / "clusters.ecsv")
+    listed = clusters_to_measure(folder / "clusters.ecsv", MEASURE)
+    merge_catalogues(products.root, ["a"], clusters=listed, survey=survey)
     own = {"source": "images", "images": [{"name": "a", "path": str(image)}]}
     config = load_config({"mosaics": own, "clusters": str(folder / "clusters.ecsv")})
     write_configuration(config, products.configuration())

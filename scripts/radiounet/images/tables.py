@@ -33,6 +33,8 @@ QUANTITY = re.compile(
 )
 """A number, also a sexagesimal one."""
 MISSING = {"", "-", "--", "---", "...", "nan", "null", "none", "n/a", "na", "masked"}
+MINUS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
+"""Hyphens and dashes that papers print for a minus sign, as ``-``."""
 NO_QUANTITY = {"text", "string", "str", "char"}
 """What stands for a unit above texts."""
 MAX_BYTES = 1 << 30  # of a packed table
@@ -275,7 +277,7 @@ def _units_of(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
         if _has_number(line, delimiter):
             break
     units = _line_of_units(lines[0], delimiter) if len(lines) > 1 else []
-    values = [field.strip().replace("\u2212", "-") for field in _fields(lines[1], delimiter)] if units else []
+    values = [field.strip() for field in _fields(lines[1].translate(MINUS), delimiter)] if units else []
     below = [
         value for unit, value in zip(units, values, strict=False) if unit and value.lower() not in MISSING
     ]
@@ -286,7 +288,7 @@ def _units_of(lines: list[str], delimiter: str) -> tuple[list[str], list[str]]:
 
 def _line_of_units(line: str, delimiter: str) -> list[str]:
     """Units in a line, or comment, that has them in some fields and nothing in the others; else []."""
-    fields = [field.strip() for field in _fields(line.lstrip("# "), delimiter)]
+    fields = [field.strip() for field in _fields(line.lstrip("# ").translate(MINUS), delimiter)]
     units = [field[1:-1].strip() if field[:1] + field[-1:] in ("[]", "()") else field for field in fields]
     units = ["" if unit.lower() in (*MISSING, *NO_QUANTITY) else unit for unit in units]
     return units if any(units) and all(not unit or _is_unit(unit) for unit in units) else []

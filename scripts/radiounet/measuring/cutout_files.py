@@ -19,9 +19,9 @@ from radiounet.images.words import printable
 from radiounet.images.writing import write_extensions
 from radiounet.measuring.cutouts import Cutout
 
-PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN")
+PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "LEVEL")
 """Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked; 1 where an
-island, or this part of it, is the cluster's."""
+island, or this part of it, is the cluster's, 2 where it is blanked; what blanked pixels count with, Jy/beam."""
 COMPONENTS = "COMPONENTS"
 """Extension of each cluster: its compact sources as a table."""
 
@@ -40,13 +40,18 @@ class StoredCutout:
         Islands of the mosaic from 1, 0 outside, -1 where a resolved radio galaxy was blanked.
     own : ndarray of bool or None
         Where `islands` has an island of this cluster, or the part of one that is its own; the island, where
-        the cut-out is of one. None in a file of an older version, which does not tell.
+        the cut-out is of one; False where blanked. None in a file of an older version, which does not tell.
     components : Table
         Compact sources: ``ra_deg``, ``dec_deg`` (ICRS), ``peak_jy``, ``error_jy`` (per beam).
     rms_jy : float
         Median of the local noise, Jy/beam.
     part : (slice, slice)
         Rows and columns of the mosaic.
+    own_blanked : ndarray of bool or None
+        Blanked pixels of these islands. None as of `own`.
+    level : ndarray of float32 or None
+        What blanked pixels count with in flux densities, Jy/beam; NaN elsewhere. None in a file of an older
+        version.
     """
 
     residual: Plane
@@ -56,10 +61,12 @@ class StoredCutout:
     components: Table
     rms_jy: float
     part: tuple[slice, slice]
+    own_blanked: np.ndarray | None = None
+    level: np.ndarray | None = None
 
     @classmethod
     def of(cls, cutout: Cutout, own: np.ndarray) -> "StoredCutout":
-        """Keep of a cut-out what its file holds; `own` may reach over what was blanked."""
+        """Keep of a cut-out what its file holds; `own` reaches over what was blanked."""
         plane, rows, columns = cutout.mosaic.plane, *cutout.part
         residual = Plane(cutout.residual, plane.wcs[rows, columns], plane.beam, plane.resolution)
         islands = np.where(cutout.blanked, -1, cutout.labels).astype(np.int32)
@@ -70,8 +77,9 @@ class StoredCutout:
             units={"ra_deg": "deg", "dec_deg": "deg", "peak_jy": "Jy/beam", "error_jy": "Jy/beam"},
         )
         rms = float(np.median(cutout.rms[cutout.known])) if cutout.known.any() else np.nan
-        own = own & (islands > 0)
-        return cls(residual, cutout.compact, islands, own, components, rms, cutout.part)
+        parts = own & (islands > 0), components, rms, cutout.part, own & cutout.blanked
+        level = np.where(cutout.blanked, cutout.filled, np.float32(np.nan))
+        return cls(residual, cutout.compact, islands, *parts, level)
 
     @property
     def image(self) -> np.ndarray:
@@ -91,11 +99,16 @@ class StoredCutout:
         """Extensions of one cluster (`PLANES` and `COMPONENTS`), numbered as ``EXTVER``."""
         header = self.header()
         header["CLUSTER"] = printable(name)
-        assert self.own is not None  # only those of other versions have none, and are not written
-        planes = (self.residual.data, self.compact, self.islands, self.own.astype(np.uint8))
+        # only those of other versions have none, and are not written
+        assert self.own is not None and self.own_blanked is not None
+        own = self.own + 2 * self.own_blanked.astype(np.uint8)
+        planes = (self.residual.data, self.compact, self.islands, own)
         hdus: list[fits.hdu.base.ExtensionHDU] = [
-            fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES, planes, strict=True)
+            fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES[:-1], planes, strict=True)
         ]
+        # nearly all of it is NaN, which takes no place
+        packed = {"compression_type": "GZIP_2", "quantize_level": 0, "tile_shape": self.islands.shape}
+        hdus.append(fits.CompImageHDU(self.level, header, name=PLANES[-1], **packed))
         for kind in ("ISLANDS", "OWN"):
             del hdus[PLANES.index(kind)].header["BUNIT"]
         hdus.append(fits.table_to_hdu(self.components))
@@ -111,9 +124,9 @@ def write_cutouts(
 ) -> None:
     """Write the cut-outs of the clusters of a mosaic as one FITS file.
 
-    Each cluster has four image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
+    Each cluster has five image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
     its name in ``CLUSTER`` and their WCS; residual and compact sources add up to the image without its
-    background.
+    background. Flux densities are sums over the residual, or the level where it is blanked.
 
     Parameters
     ----------
@@ -160,7 +173,8 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
         ]
         first = found[int(np.argmin(offsets))]
         compact, islands, components = (hdus[kind, first.ver] for kind in ("COMPACT", "ISLANDS", COMPONENTS))
-        own = hdus["OWN", first.ver].data == 1 if ("OWN", first.ver) in hdus else None
+        own = hdus["OWN", first.ver].data if ("OWN", first.ver) in hdus else None
+        level = _native(hdus["LEVEL", first.ver].data) if ("LEVEL", first.ver) in hdus else None
         header = legible(first.header)
         wcs, data = celestial_plane(first.data, header, path)
         beam = read_beam(header, None, path)
@@ -171,10 +185,12 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
             residual,
             _native(compact.data),
             _native(islands.data),
-            own,
+            None if own is None else own == 1,
             Table.read(components),
             float(header.get("RMS", np.nan)),
             (rows, columns),
+            None if own is None else own == 2,
+            level,
         )
 
 

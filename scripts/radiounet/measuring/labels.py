@@ -16,9 +16,9 @@ import numpy as np
 from astropy.table import Table
 
 from radiounet.errors import ConfigError
-from radiounet.images.tables import MISSING, ServiceError, TableError, read_table
+from radiounet.images.tables import MINUS, MISSING, ServiceError, TableError, read_table
 from radiounet.images.words import one_line, outside_text
-from radiounet.survey.cluster_columns import SIGNS, Rows, column_numbers, column_texts
+from radiounet.survey.cluster_columns import Rows, column_numbers, column_texts
 from radiounet.survey.cluster_tables import POSITION_COLUMNS, check_frame
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def parse_classes(text: str, meanings: Mapping[str, str] | None = None) -> tuple
     whole = " ".join(text.lower().split())
     if whole in meanings:
         return parse_classes(meanings[whole])
-    if whole in NO_CLASS:
+    if whole.translate(MINUS) in NO_CLASS:
         return ()
     found: set[str] = set()
     for part in BETWEEN_WORDS.split(whole.replace("n/a", "na")):
@@ -269,7 +269,7 @@ def read_catalogue(path: str | Path) -> Table:
 
 def plain_name(name: str) -> str:
     """Return a name without blanks, in lower case, with plain minus signs, for comparison."""
-    return "".join(name.translate(SIGNS).casefold().split())
+    return "".join(name.translate(MINUS).casefold().split())
 
 
 def _read(path: str | Path, what: str) -> Table:

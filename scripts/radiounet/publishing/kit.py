@@ -36,6 +36,8 @@ COMPACT_RMS = 5.0
 """Where compact sources are in the mask for CLEAN, rms."""
 NEAR_NAMES = 5
 SAME_PLACE_DEG = 1 / 60
+MADE_OF = {"cluster": ("cutouts", "probability", "mask"), "island": ("image", "probability", "mask")}
+"""Products that a kit is made of."""
 REGION_LABEL = str.maketrans({letter: " " for letter in "{}\"'"})
 
 
@@ -66,7 +68,7 @@ class CatalogueObject:
 
 
 def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
-    """Find clusters and islands by their names.
+    """Find clusters and islands by their names, all of which can have a kit.
 
     Parameters
     ----------
@@ -77,36 +79,62 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     Raises
     ------
     ConfigError
-        There are no catalogues, or none has such a name; those nearest to it are named. Or several
-        places have one name.
+        There are no catalogues. Or one or more names have no kit, and each is told why: no catalogue has it
+        (those nearest to it are named), several places have it, it was not measured, a product is not
+        there any more.
     """
     tables = read_catalogues(results)
     known = {kind: [one_line(name) for name in table["name"]] for kind, table in tables.items()}
     every = list(dict.fromkeys(name for all_names in known.values() for name in all_names))
     stems = dict(zip(every, file_stems(every), strict=True))
-    found = []
-    for name in names:
-        # several own images may show one cluster: the one that has most of it counts
-        rows = [
-            (kind, tables[kind][index])
-            for kind, all_names in known.items()
-            for index, other in enumerate(all_names)
-            if other == one_line(name)
-        ]
-        if not rows:
-            near = difflib.get_close_matches(one_line(name), sorted(every), NEAR_NAMES, 0.5)
-            said = f"; did you mean {', '.join(near)}?" if near else ""
-            raise ConfigError(f"no cluster or island of {results} is called {one_line(name)}{said}")
-        places = places_of(rows)
-        if len(places) > 1:
-            raise ConfigError(
-                f"{results} has {len(places)} clusters or islands called {one_line(name)}, "
-                f"at {places_text(places)}: give each a name of its own in your table, and measure again"
-            )
-        kind, row = max(rows, key=_coverage)
-        files = files_of(results, str(row["mosaic"]))
-        found.append(CatalogueObject(kind, row, files, stems[one_line(name)]))
+    found, faults = [], []
+    for name in map(one_line, names):
+        try:
+            if name not in stems:
+                near = difflib.get_close_matches(name, sorted(every), NEAR_NAMES, 0.5)
+                said = f"; did you mean {', '.join(near)}?" if near else ""
+                raise ConfigError(f"no cluster or island of {results} is called {name}{said}")
+            rows = [
+                (kind, tables[kind][index])
+                for kind, all_names in known.items()
+                for index, other in enumerate(all_names)
+                if other == name
+            ]
+            kind, row = _one_place(results, name, rows)
+            source = CatalogueObject(kind, row, files_of(results, str(row["mosaic"])), stems[name])
+            _require_products(source, *MADE_OF[kind])
+            found.append(source)
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError(f"no kit is written: {'; '.join(faults)}")
     return found
+
+
+def _one_place(results: str, name: str, rows: list[tuple[str, Table.Row]]) -> tuple[str, Table.Row]:
+    """Of several own images that show one cluster, the row of that which has most of it."""
+    places = places_of(rows)
+    if len(places) > 1:
+        raise ConfigError(
+            f"{results} has {len(places)} clusters or islands called {name}, "
+            f"at {places_text(places)}: give each a name of its own in your table, and measure again"
+        )
+    return max(rows, key=_coverage)
+
+
+def _require_products(source: CatalogueObject, *kinds: str) -> None:
+    """Raise `ConfigError` if a source was not measured, or products of its mosaic are not there any more."""
+    name = one_line(source.row["name"])
+    if source.kind == "cluster" and source.row["class"] == "N/A":
+        raise ConfigError(
+            f"{name} was not measured ({one_line(source.row['note'])}): correct its row in your table of "
+            "clusters and measure again, or leave it out here"
+        )
+    for kind in kinds:
+        if not Path(source.files[kind]).is_file():
+            raise ConfigError(
+                f"{source.files[kind]} is not there any more: run the workflow again for {name}"
+            )
 
 
 def places_of(rows: Iterable[tuple[str, Table.Row]]) -> list[tuple[float, float]]:
@@ -141,11 +169,11 @@ def places_text(places: Sequence[tuple[float, float]]) -> str:
 
 def _coverage(found: tuple[str, Table.Row]) -> float:
     kind, row = found
-    return float(np.nan_to_num(np.ma.filled(row["coverage"], 0.0))) if kind == "cluster" else 0.0
+    return float(np.nan_to_num(row["coverage"])) if kind == "cluster" else 0.0
 
 
 def read_catalogues(results: str) -> dict[str, Table]:
-    """Tables of the clusters (``cluster``) and the islands (``island``) of a run.
+    """Tables of the clusters (``cluster``) and the islands (``island``) of a run; no number is masked.
 
     Raises
     ------
@@ -160,15 +188,23 @@ def read_catalogues(results: str) -> dict[str, Table]:
         merged = Products(results).catalogue(f"{kind}s", "vot")
         if Path(merged).is_file():
             with reading(merged):
-                tables[kind] = Table.read(merged)
+                tables[kind] = _without_gaps(Table.read(merged))
         elif Path(own[f"{kind}s"]).is_file():
-            tables[kind] = ecsv_table(own[f"{kind}s"])
+            tables[kind] = _without_gaps(ecsv_table(own[f"{kind}s"]))
     if not tables:
         raise ConfigError(
             f"{results} has no catalogues: give the folder of a release, such as results/dr2, "
             "or one of radiounet segment"
         )
     return tables
+
+
+def _without_gaps(table: Table) -> Table:
+    """The same table with NaN where a number is masked, as `float` of such a cell warns."""
+    for name in table.colnames:
+        if table[name].dtype.kind == "f" and np.ma.isMaskedArray(table[name]):
+            table[name] = table[name].filled(np.nan)
+    return table
 
 
 def files_of(results: str, mosaic: str) -> dict[str, str]:
@@ -241,14 +277,13 @@ def cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
     """
     name, files = one_line(source.row["name"]), source.files
     maps = files["probability"], files["mask"]
+    _require_products(source, MADE_OF[source.kind][0])
     if source.kind == "cluster":
         path = files["cutouts"]
-        cutout = read_cutout(path, str(source.row["name"]), *source.place) if Path(path).is_file() else None
+        cutout = read_cutout(path, str(source.row["name"]), *source.place)
         if cutout is None:
-            raise ConfigError(f"{path} has no cut-out of {name}: it was not measured ({source.row['note']})")
+            raise ConfigError(f"{path} has no cut-out of {name}: it belongs to another catalogue")
         return cutout, [path, *maps]
-    if not Path(files["image"]).is_file():
-        raise ConfigError(f"{files['image']} is not there any more: run the workflow again for {name}")
     extent = float(source.row["extent_arcmin"])
     origin = str(source.row["compact_origin"])
     if origin != IMAGE:

@@ -132,7 +132,8 @@ def write_site(
             write_script(files.data(kind), kind, content)
             written.add(files.data(kind))
     by_mosaic = [
-        (name, {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")}) for name in names
+        (name, {kind: rows[f"{kind}s"].get(name, []) for kind in ("cluster", "island")})
+        for name in (*names, NOWHERE)
     ]
     sources = SiteSources(results, files.root, catalogues, stems, hosts_of(clusters, stems["clusters"]))
     jobs = [(name, mine) for name, mine in by_mosaic if any(mine.values())]
@@ -203,13 +204,13 @@ def _mosaics(
     results: str, release: Release | None, tables: Iterable[Table], mosaics: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     """Mosaics of the run: name, state, outline."""
-    named = {name for table in tables for name in rows_by_mosaic(table)}
+    named = {name for table in tables for name in rows_by_mosaic(table)} - {NOWHERE}
     named |= set(_with_tables(results) if mosaics is None else mosaics)
     found = []
     for name in sorted(named):
         mask = files_of(results, name)["mask"]
         rejection = read_rejection(mask) if Path(mask).is_file() else None
-        state = "rejected" if rejection else "none" if name == NOWHERE else "done"
+        state = "rejected" if rejection else "done"
         found.append({"name": name, "state": state, "outline": _outline(release, name, mask)})
     return found
 
@@ -233,7 +234,7 @@ def _with_tables(results: str) -> list[str]:
 
 def _outline(release: Release | None, name: str, mask: str) -> list[float]:
     """Outline of a mosaic's cell or, where that is not known, its square: RA, Dec, RA, ... in deg."""
-    if name != NOWHERE and release and release.nside:
+    if release and release.nside:
         vectors = healpy.boundaries(release.nside, cell_pixel(name), SIDE_POINTS)
         ra, dec = healpy.vec2ang(vectors.T, lonlat=True)
     elif not Path(mask).is_file() or read_rejection(mask):

@@ -105,7 +105,7 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
     stems : sequence of str
         From `stems_of`.
     mosaics : sequence of str
-        Names of all mosaics, to which ``mosaic`` counts.
+        Names of all mosaics, to which ``mosaic`` counts; it is null without one.
 
     Returns
     -------
@@ -119,7 +119,8 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
     classes = sorted({one or "" for one in columns["class"]})
     columns["class"] = [classes.index(one or "") for one in columns["class"]]
     number = {name: index for index, name in enumerate(mosaics)}
-    columns["mosaic"] = [number[value_of(one) or NOWHERE] for one in table["mosaic"].tolist()]
+    mosaics_of = map(value_of, table["mosaic"].tolist())
+    columns["mosaic"] = [number[one] if one is not None else None for one in mosaics_of]
     names = [str(one) for one in table["name"]]
     columns["stem"] = [
         None if stem == name.replace(" ", "_") else stem for stem, name in zip(stems, names, strict=True)

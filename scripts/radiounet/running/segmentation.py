@@ -24,7 +24,7 @@ from radiounet.running.outputs import claim_outputs
 from radiounet.settings.measure import MeasureOptions
 from radiounet.settings.releases import OWN_IMAGES
 from radiounet.settings.segmentation import Segmentation
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure
 from radiounet.survey.survey import Survey
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def segment_image(
     """
     card = read_card(model_folder(model))
     if clusters is not None:
-        read_clusters(clusters, measure)  # a mistake in it is found before the work
+        clusters_to_measure(clusters, measure)  # a mistake in it is found before the work
     compact = CompactFiles.of_image(measure)
     out = Path(folder)
     files = segment_files(folder)

@@ -15,7 +15,7 @@ import numpy as np
 from astropy.coordinates import Angle
 
 from radiounet.errors import ConfigError
-from radiounet.images.tables import MISSING, NUMBER
+from radiounet.images.tables import MINUS, MISSING, NUMBER
 from radiounet.images.unit_words import unit_of
 from radiounet.images.words import outside_text
 
@@ -58,7 +58,7 @@ LIMITS = {
     # less than a pixel; twice the Virgo cluster, the largest on the sky
     "angle": Limit("R500", 0.05, 320, u.arcmin),
 }
-"""Physical limits. A row outside is not measured, and says why; another list may still have the cluster."""
+"""Physical limits. What lies outside counts as not known, and a note says so."""
 
 LOGARITHMS = 12.0, 16.0
 """Of cluster masses in solMass. In 1e14 solMass no three clusters have as much."""
@@ -68,7 +68,7 @@ TEXT = "SUO"  # kinds of columns that hold texts
 DEFAULT_UNITS = {"ra": u.deg, "dec": u.deg, "z": u.dimensionless_unscaled, "M500": u.Unit("1e14 solMass")}
 """Units of columns that name none. That of M500 holds for text tables, which cannot name one."""
 
-SIGNS = str.maketrans("\u2212\u00b0\u2032\u2033", "-dms")  # minus, degree, minute and second of arc
+SIGNS = MINUS | str.maketrans("\u00b0\u2032\u2033", "dms")  # degree, minute and second of arc
 NO_UNIT = {"redshift", "none", "dimensionless", "unitless"}
 
 
@@ -225,9 +225,9 @@ def column_numbers(
         return np.where(mask, np.nan, np.asarray(getattr(plain, "value", plain), float)), {}
     values, wrong = np.full(column.shape, np.nan), {}
     for row, text in enumerate(column_texts(column)):
+        text = text.translate(SIGNS)
         if text.lower() in MISSING:
             continue
-        text = text.translate(SIGNS)
         number = _number(text)
         if number is None and sexagesimal is not None:
             number = _sexagesimal(text, sexagesimal, unit)

@@ -112,8 +112,16 @@ def clusters_to_measure(path: str | Path, options: MeasureOptions) -> list[Clust
 
     Where a size, mass or redshift is impossible, none is assumed, unless another list shows the cluster
     without such a value.
+
+    Raises
+    ------
+    ConfigError, TransientError
+        As by `read_clusters`; or the table has no rows, as only one of several lists may.
     """
-    return [_with_size(one, options) for one in read_clusters(path, options)]
+    clusters = read_clusters(path, options)
+    if not clusters:
+        raise ConfigError(f"{path} has no rows: give a table that holds clusters")
+    return [_with_size(one, options) for one in clusters]
 
 
 def _with_size(cluster: Cluster, options: MeasureOptions) -> Cluster:

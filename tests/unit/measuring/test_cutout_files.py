@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from radiounet.errors import TruncatedError
 from radiounet.images.geometry import to_sky
@@ -47,6 +49,7 @@ def test_a_cutout_comes_back_as_it_was_measured(run, number):
     np.testing.assert_array_equal(found.compact, made.compact)
     np.testing.assert_array_equal(found.islands, np.where(made.blanked, -1, made.labels))
     np.testing.assert_array_equal(found.image, made.residual + made.compact)
+    np.testing.assert_array_equal(found.level, np.where(made.blanked, made.filled, np.nan))
     row = next(
         one
         for one in ecsv_table(products.clusters("a"))
@@ -64,20 +67,90 @@ def test_a_cutout_comes_back_as_it_was_measured(run, number):
     assert abs(middle[0] - RA - OFFSETS[number]) < 0.01
 
 
-@pytest.mark.parametrize("number", [1, 5, 14])
+@pytest.mark.parametrize("number", [1, 6, 17])
 def test_a_file_that_lacks_the_last_of_its_planes_is_refused(run, tmp_path, number):
-    """Also where the cluster that is asked for is still there; three clusters have five planes each."""
+    """Also where the cluster that is asked for is still there; three clusters have six extensions each."""
     products, _ = run
     path = shutil.copy(products.cutouts("a"), tmp_path / "c.fits")
     with fits.open(path) as hdus:
-        assert len(hdus) == 1 + 15
+        assert len(hdus) == 1 + 18
         start = hdus[1 + number]._header_offset
     os.truncate(path, start)
-    with pytest.raises(TruncatedError, match=f"has {number} of 15 extensions: have it made again"):
+    with pytest.raises(TruncatedError, match=f"has {number} of 18 extensions: have it made again"):
         read_cutout(path, NAMES[0], RA, DEC)
     os.truncate(path, start - 2880)
     with pytest.raises(TruncatedError):
         read_cutout(path, NAMES[0], RA, DEC)
+
+
+@pytest.fixture(scope="module")
+def with_a_galaxy(tmp_path_factory):
+    """Products of a halo with a resolved radio galaxy in it, and of another beside it."""
+    folder = tmp_path_factory.mktemp("galaxy")
+    image = write_image(folder / "a.fits", n_px=300, peak_snr=30.0)
+    with fits.open(image, mode="update") as hdus:
+        y, x = np.indices(hdus[0].data.shape)
+        for row, column in (HALO, (HALO[0] + 60, HALO[1] + 60)):
+            hdus[0].data[np.hypot((y - row) / 2, x - column) < 4] += 3e-2
+    table = Table({"name": ["A"], "ra": [RA], "dec": [DEC], "z": [0.2], "R500": [9.0]})
+    table["R500"].unit = "arcmin"
+    table.write(folder / "clusters.ecsv")
+    products = Products(str(folder / "images"))
+    run_stages(products, {"a": image}, folder / "clusters.ecsv")
+    return products
+
+
+def test_flux_densities_follow_from_the_file_with_blanked_pixels_at_their_level(with_a_galaxy):
+    """As a reader computes them with astropy and numpy alone, see ``docs/reference/products.md``."""
+    (row,) = ecsv_table(with_a_galaxy.clusters("a"))
+    with fits.open(with_a_galaxy.cutouts("a")) as hdus:
+        residual, islands, own, level = (
+            hdus[kind, 1].data for kind in ("RESIDUAL", "ISLANDS", "OWN", "LEVEL")
+        )
+        header = hdus["RESIDUAL", 1].header
+    summed = np.where(islands == -1, level, residual).astype(float)
+    wcs = WCS(header)
+    y, x = np.indices(summed.shape)
+    cosines = 1 - np.sum(((np.stack([x, y], -1) + 1 - wcs.wcs.crpix) * np.radians(wcs.wcs.cdelt)) ** 2, -1)
+    beams = (
+        abs(np.prod(wcs.wcs.cdelt))
+        / np.sqrt(cosines)
+        / (np.pi / (4 * np.log(2)) * header["BMAJ"] * header["BMIN"])
+    )
+    centre = SkyCoord(row["ra_deg"], row["dec_deg"], unit="deg")
+    inside = wcs.pixel_to_world(x, y).separation(centre).arcmin <= row["r500_arcmin"]
+
+    def flux_mjy(image, region):
+        return 1e3 * np.nansum((image * beams)[region & inside])
+
+    everywhere = np.full(inside.shape, True)
+    assert flux_mjy(summed, own > 0) == pytest.approx(row["flux_mjy"], rel=1e-4)
+    assert flux_mjy(summed, everywhere) == pytest.approx(row["flux_r500_mjy"], rel=1e-4)
+    # and not without the level
+    assert row["blanked_fraction"] > 0.005
+    assert (own == 2).any() and ((islands == -1) & (own == 0)).any()
+    assert abs(flux_mjy(summed, own == 1) / row["flux_mjy"] - 1) > 0.01
+    assert abs(flux_mjy(residual, everywhere) / row["flux_r500_mjy"] - 1) > 0.01
+
+
+def test_files_of_older_versions_are_read(with_a_galaxy, tmp_path):
+    with fits.open(with_a_galaxy.cutouts("a")) as hdus:
+        hdus["OWN", 1].data[hdus["OWN", 1].data == 2] = 0
+        del hdus["LEVEL", 1]
+        hdus[0].header["NEXTEND"] = len(hdus) - 1
+        hdus.writeto(tmp_path / "older.fits")
+    older, newer = (
+        read_cutout(path, "A", RA, DEC) for path in (tmp_path / "older.fits", with_a_galaxy.cutouts("a"))
+    )
+    np.testing.assert_array_equal(older.own, newer.own)
+    np.testing.assert_array_equal(older.residual.data, newer.residual.data)
+    assert older.level is None
+
+
+def test_the_level_of_blanked_pixels_takes_little_place(with_a_galaxy):
+    with fits.open(with_a_galaxy.cutouts("a")) as hdus:
+        sizes = {hdu.name: hdu.filebytes() for hdu in hdus[1:]}
+    assert sizes["LEVEL"] < 0.05 * sum(sizes.values())
 
 
 def test_compact_sources_are_listed_where_they_are(tmp_path):

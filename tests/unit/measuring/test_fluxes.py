@@ -218,7 +218,7 @@ def test_cutouts_add_up_to_the_image(tmp_path):
         assert [(hdu.name, hdu.ver) for hdu in hdus[1:]] == [
             (kind, number)
             for number in (1, 2)
-            for kind in ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "COMPONENTS")
+            for kind in ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "LEVEL", "COMPONENTS")
         ]
         residual, compact, islands = (hdus[kind, 1].data for kind in ("RESIDUAL", "COMPACT", "ISLANDS"))
         whole = image.mosaic.plane.data[image.part]

@@ -332,6 +332,15 @@ def test_labels_are_matched_by_name_then_other_name_then_position():
     assert by_position.separation_arcmin == pytest.approx(1.5, rel=1e-4)
 
 
+@pytest.mark.parametrize("sign", "\u2010\u2011\u2012\u2013\u2014\u2212")
+def test_kinds_of_minus_signs_do_not_matter(sign):
+    given = f"PSZ2 G1{sign}3"
+    entries = [entry("PSZ2 G1-3"), entry("X", f"RUN J10{sign}20")]
+    labels = [label(given), label("RUN J10-20")]
+    assert found(labels, entries) == {given: ("PSZ2 G1-3", "name"), "RUN J10-20": ("X", "other name")}
+    assert parse_classes(sign) == ()
+
+
 def test_the_closest_pairs_are_matched_first_and_each_row_once():
     entries = [entry("X", ra=150.0, dec=0.0), entry("Y", ra=150.0, dec=0.02)]
     near, nearer = label("near", ra=150.0, dec=0.012), label("nearer", ra=150.0, dec=0.019)

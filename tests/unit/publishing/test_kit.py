@@ -56,8 +56,9 @@ def run(tmp_path_factory):
         sigma = 20 / 4.5 / 2.3548
         hdus[0].data += 5e-3 * np.exp(-((y - SOURCE[0]) ** 2 + (x - SOURCE[1]) ** 2) / (2 * sigma**2))
     place = halo_place()
-    table = Table({"name": ["Abell {1}", "z 9"], "ra": [place.ra.deg, RA], "dec": [place.dec.deg, DEC]})
-    table["z"], table["R500"] = [0.2, 9.0], [4.0, np.nan]
+    table = Table({"name": ["Abell {1}", "z 9", "nowhere"], "ra": [place.ra.deg, RA, RA]})
+    table["dec"] = [place.dec.deg, DEC, 95.0]
+    table["z"], table["R500"] = [0.2, 9.0, 0.2], [4.0, np.nan, 4.0]
     return run_to_catalogue(folder, image, table)
 
 
@@ -260,19 +261,31 @@ def test_two_places_of_one_name_are_told_apart_by_nobody(run, monkeypatch, caplo
         candidates(run.root, "cluster", "catalogue")
 
 
-def test_what_was_not_measured_has_no_kit(run, tmp_path):
-    (source,) = find_sources(run.root, ["z 9"])
-    with pytest.raises(ConfigError, match=r"no cut-out of z 9: it was not measured \(redshift 9 is outside"):
-        write_kit(source, str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.filterwarnings("error:.*masked element")
+def test_all_names_without_a_kit_are_told_with_their_reasons_before_one_is_written(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)
+    island, out = island_name(run), tmp_path / "kits"
+    names = ["Abell {1}", "nowhere", "z 9", "Abel 1", island]
+    with pytest.raises(SystemExit, match="78"):
+        main(["kit", run.root, *names, "--out", str(out)])
+    assert not out.exists()
+    with pytest.raises(ConfigError) as caught:
+        find_sources(run.root, names)
+    advice = "correct its row in your table of clusters and measure again, or leave it out here"
+    assert str(caught.value) == (
+        f"no kit is written: nowhere was not measured (declination 95 deg is outside -90..90 deg): {advice}; "
+        f"z 9 was not measured (redshift 9 is outside 0.001..5; neither M500 nor R500): {advice}; "
+        f"no cluster or island of {run.root} is called Abel 1; did you mean Abell {{1}}?"
+    )
 
 
 def test_an_island_of_a_purged_mosaic_says_so(run, tmp_path):
     shutil.copytree(run.root, tmp_path / "images")
     Path(Products(str(tmp_path / "images")).image("a")).unlink()
-    (source,) = find_sources(str(tmp_path / "images"), [island_name(run)])
     with pytest.raises(ConfigError, match="is not there any more"):
-        write_kit(source, str(tmp_path / "kit"))
+        find_sources(str(tmp_path / "images"), [island_name(run)])
 
 
 def test_the_verb_writes_a_folder_for_each_name_and_nothing_over_files_of_others(run, tmp_path, monkeypatch):
@@ -339,10 +352,10 @@ def test_the_image_that_has_most_of_a_cluster_counts(run, monkeypatch):
     clusters = tables["cluster"][tables["cluster"]["name"] == "Abell {1}"]
     tables["cluster"] = vstack([clusters] * 3)
     tables["cluster"]["coverage"] = [0.2, 0.9, np.nan]
-    tables["cluster"]["mosaic"] = ["little", "most", "nothing"]
+    tables["cluster"]["mosaic"] = ["little", "a", "nothing"]
     monkeypatch.setattr(kit_module, "read_catalogues", lambda _: tables)
     (source,) = find_sources(run.root, ["Abell {1}"])
-    assert source.row["mosaic"] == "most"
+    assert source.row["mosaic"] == "a"
 
 
 def test_the_mask_for_clean_holds_blanked_radio_galaxies(run, tmp_path, monkeypatch):

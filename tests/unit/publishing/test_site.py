@@ -66,6 +66,22 @@ def test_tables_of_an_earlier_run_are_shown_with_a_warning(products, tmp_path, c
     assert "has tables of 4 mosaics, its catalogue is of 3" in caplog.text
 
 
+def test_what_has_no_position_is_on_no_mosaic_and_has_a_page(products, tmp_path, caplog):
+    caplog.set_level("INFO", "radiounet")
+    expected = said_of(products, tmp_path / "alone")["mosaics"]
+    path = products.catalogue("clusters", "vot")
+    table = Table.read(path)
+    empty = {name: "" if table[name].dtype.kind in "OU" else 0 for name in table.colnames}
+    table.add_row(empty | {"name": "nowhere", "class": "N/A", "ra_deg": np.nan, "dec_deg": np.nan})
+    table.write(path, format="votable", overwrite=True)
+    assert said_of(products, tmp_path / "site")["mosaics"] == expected
+    assert f"islands on {len(expected)} mosaics" in caplog.messages[-1]
+    files = SiteFiles(str(tmp_path / "site"))
+    clusters = json.loads(re.search(r"\{.*\}", Path(files.data("clusters")).read_text(), re.DOTALL)[0])
+    assert clusters["columns"]["mosaic"] == [0, None]
+    assert '"nowhere"' in Path(files.mosaic("_")).read_text()
+
+
 def test_a_cluster_called_like_an_island_has_files_of_its_own(run):
     """A list of clusters may be made of islands; both lie on one mosaic."""
     tables = read_catalogues(run.root)

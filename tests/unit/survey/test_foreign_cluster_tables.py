@@ -1,10 +1,12 @@
 """Tables of clusters as services and papers write them."""
 
+import numpy as np
 import pytest
+from astropy.table import Table
 
 from radiounet.errors import ConfigError
 from radiounet.settings.measure import MeasureOptions
-from radiounet.survey.cluster_tables import read_clusters
+from radiounet.survey.cluster_tables import clusters_to_measure, read_clusters
 
 # of 5e14 Msun at z = 0.2: worked out in test_cluster_tables.py
 R500_MPC, R500_ARCMIN = 1.12945, 5.705
@@ -69,6 +71,17 @@ def test_a_row_without_anything_is_a_row(tmp_path):
     found = read_text(tmp_path, ROW, "---,---,---,---,---", "--,--,--,--,--", ROW.replace("A", "B"))
     assert [one.name for one in found] == ["A", "---", "--", "B"]
     assert [one.measurable for one in found] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "ecsv", "fits", "vot"])
+def test_a_table_without_rows_is_refused(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    table = Table({name: np.empty(0) for name in ("name", "ra", "dec", "z", "M500")})
+    table["M500"].unit = "solMass"
+    kinds = {"tsv": "ascii.tab", "ecsv": "ascii.ecsv", "vot": "votable"}
+    table.write(path, format=kinds.get(suffix, suffix))
+    with pytest.raises(ConfigError, match=f"a.{suffix} has no rows: give a table that holds clusters"):
+        clusters_to_measure(path, OPTIONS)
 
 
 MASSES = [14.69897, 13.9, 14.2]

@@ -1,5 +1,6 @@
 """What stands above the rows of a text table: names of columns, units, comments."""
 
+import numpy as np
 import pytest
 
 from radiounet.errors import ConfigError
@@ -58,6 +59,18 @@ def test_a_line_of_units_stands_above_numbers_of_any_form(tmp_path, value):
     if value != "nan":
         assert (found[0].ra_deg, found[0].dec_deg) == pytest.approx((150, -40))
         assert found[0].r500_arcmin == pytest.approx(R500_ARCMIN, rel=0.01)
+
+
+@pytest.mark.parametrize("sign", "\u2010\u2011\u2012\u2013\u2014\u2212")
+def test_a_dash_for_a_minus_sign_is_one_in_positions_units_and_where_there_is_nothing(tmp_path, sign):
+    units = f"{sign},deg,deg,{sign},10+14 Msun"
+    one, two = read_text(
+        tmp_path, units, f"A,150,{sign}5.5,0.2,3", f"B,10:00:00,{sign}5:30:00,{sign},{sign}1"
+    )
+    assert [(found.ra_deg, found.dec_deg) for found in (one, two)] == [(150, -5.5), (10, -5.5)]
+    assert (one.redshift, one.note) == (0.2, "")
+    assert np.isnan(two.redshift)
+    assert two.note == "M500 -1e+14 solMass is outside 1e+12..1e+16 solMass; no redshift"
 
 
 @pytest.mark.parametrize("masses", [(14.6,), (14.6, 13.2)])

@@ -113,7 +113,10 @@ const Site = (() => {
     }
     at(column, row) { return this.columns[column][row]; }
     className(row) { return this.classes[this.columns.class[row]]; }
-    mosaic(row) { return this.mosaics[this.columns.mosaic[row]].name; }
+    mosaic(row) {
+      const number = this.columns.mosaic[row];
+      return number === null ? "_" : this.mosaics[number].name;
+    }
     stem(row) { return this.columns.stem[row] || this.columns.name[row].replace(/ /g, "_"); }
     link(row) { return `#/${this.singular}/${encodeURIComponent(this.mosaic(row))}/${encodeURIComponent(this.stem(row))}`; }
     file(row, folder, suffix) {
