@@ -21,7 +21,7 @@ from radiounet.measuring.cutouts import Cutout
 
 PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "LEVEL")
 """Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked; 1 where an
-island, or this part of it, is the cluster's, 2 where it is blanked; what blanked pixels count with, Jy/beam."""
+island, or this part of it, is the cluster's, 2 where blanked; what blanked pixels count with, Jy/beam."""
 COMPONENTS = "COMPONENTS"
 """Extension of each cluster: its compact sources as a table."""
 
@@ -100,15 +100,23 @@ class StoredCutout:
         header = self.header()
         header["CLUSTER"] = printable(name)
         # only those of other versions have none, and are not written
-        assert self.own is not None and self.own_blanked is not None
+        assert self.own is not None
+        assert self.own_blanked is not None
         own = self.own + 2 * self.own_blanked.astype(np.uint8)
         planes = (self.residual.data, self.compact, self.islands, own)
         hdus: list[fits.hdu.base.ExtensionHDU] = [
             fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES[:-1], planes, strict=True)
         ]
         # nearly all of it is NaN, which takes no place
-        packed = {"compression_type": "GZIP_2", "quantize_level": 0, "tile_shape": self.islands.shape}
-        hdus.append(fits.CompImageHDU(self.level, header, name=PLANES[-1], **packed))
+        packed = fits.CompImageHDU(
+            self.level,
+            header,
+            name=PLANES[-1],
+            compression_type="GZIP_2",
+            tile_shape=self.islands.shape,
+            quantize_level=0,
+        )
+        hdus.append(packed)
         for kind in ("ISLANDS", "OWN"):
             del hdus[PLANES.index(kind)].header["BUNIT"]
         hdus.append(fits.table_to_hdu(self.components))
