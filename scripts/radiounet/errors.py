@@ -32,6 +32,15 @@ class TransientError(RadioUNetError):
     exit_status = 75  # EX_TEMPFAIL
 
 
+class SupersededError(RadioUNetError):
+    """A job whose run was stopped, when another run has begun in its place.
+
+    Not a failure: after one, Snakemake removes the products of a job, which are those of the other run.
+    """
+
+    exit_status = 0
+
+
 class BadDataError(RadioUNetError):
     """Input that no retry can mend; leads to a row in ``rejected``.
 

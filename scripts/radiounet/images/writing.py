@@ -44,6 +44,11 @@ def check_before_renaming(check: Callable[[], None]) -> None:
         _checks.append(check)
 
 
+def checks_before_renaming() -> tuple[Callable[[], None], ...]:
+    """Those functions, for a process that writes files for this one."""
+    return tuple(_checks)
+
+
 @contextlib.contextmanager
 def atomic(path: str | Path, private: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path`; sync and rename on success, remove on failure.

@@ -81,7 +81,9 @@ class MockedImage:
     def __init__(self, image: str, probability: str, mask: str, card: ModelCard, predictor: Predictor):
         check_maps(image, probability, mask)
         header = fits_header(mask)
-        if (header["MODELSHA"], header.get("CARDSHA")) != (card.weights.sha256, card.sha256):
+        # maps of an older version do not name the card
+        made_by = header["MODELSHA"], header.get("CARDSHA", card.sha256)
+        if made_by != (card.weights.sha256, card.sha256):
             raise origin_error(mask, f"{mask} was made with another model or card than {card.name}")
         self._card, self._predictor, self.precision = card, predictor, predictor.precision
         self._decision = header["THRESH"], header["MINBEAMS"], mask_peak(header)

@@ -137,7 +137,8 @@ def require_settings_of_catalogue(meta: Mapping[str, object], config: Config, pa
     """Make sure that a catalogue of clusters was made with these settings, see `require_settings`."""
     made = settings_in(meta)
     card = card_of(config)
-    if card and card.weights.sha256 != made.get("modelsha"):
+    made_by = made.get("modelsha"), made.get("cardsha", card.sha256 if card else None)
+    if card and made_by != (card.weights.sha256, card.sha256):
         card = None  # a newer model of this name
     kinds = ["islands", "clusters", *["limits"] * ("limits" in meta)]
     require_settings(made, config, card, path, kinds)

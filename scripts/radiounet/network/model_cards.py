@@ -171,7 +171,9 @@ class ModelCard(Section):
     def sha256(self) -> str:
         """SHA-256 of what results depend on: not of its name, licence, citation, training and metrics."""
         described = {"name", "licence", "citation", "training", "metrics"}
-        return hashlib.sha256(self.model_dump_json(exclude=described).encode()).hexdigest()
+        # without defaults, so that a new option with one changes no hash
+        text = self.model_dump_json(exclude=described, exclude_defaults=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -127,8 +127,8 @@ def _require_products(source: CatalogueObject, *kinds: str) -> None:
     name = one_line(source.row["name"])
     if source.kind == "cluster" and source.row["class"] == "N/A":
         raise ConfigError(
-            f"{name} was not measured ({one_line(source.row['note'])}): correct its row in your table of "
-            "clusters and measure again, or leave it out here"
+            f"{name} was not measured ({one_line(source.row['note'])}): leave it out here; or, if its row in "
+            "your table of clusters is wrong, correct it and measure again"
         )
     for kind in kinds:
         if not Path(source.files[kind]).is_file():

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from radiounet.images.processes import end_with_parent
 from radiounet.images.progress_bar import with_bar
+from radiounet.images.writing import check_before_renaming, checks_before_renaming
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -48,15 +49,18 @@ def side_by_side(
     if count < 2:
         return list(with_bar(map(work, waiting), what, len(waiting)))
     start_server()
-    with ProcessPoolExecutor(count, get_context("forkserver"), _remember, (work,)) as pool:
+    started = work, checks_before_renaming()
+    with ProcessPoolExecutor(count, get_context("forkserver"), _remember, started) as pool:
         return list(with_bar(pool.map(_work_on, waiting), what, len(waiting)))
 
 
 _WORK: list[Callable[[Any], Any]] = []
 
 
-def _remember(work: Callable) -> None:
+def _remember(work: Callable, checks: Iterable[Callable[[], None]]) -> None:
     end_with_parent()
+    for check in checks:
+        check_before_renaming(check)
     _WORK.append(work)
 
 

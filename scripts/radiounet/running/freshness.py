@@ -117,12 +117,7 @@ class Freshness:
         self.fingerprints = Fingerprints(products.input_record())
         self.stopped = StoppedJobs(run, products)
         settings = str(Path(products.run_settings()).absolute())
-        self._told: dict[str, Any] = {
-            "run": f"{os.uname().nodename} {os.getpid()} {time.time_ns()}",
-            "marks": products.edit_marks(),
-            "settings": settings,
-            "stages": {},
-        }
+        self._told: dict[str, Any] = {"marks": products.edit_marks(), "settings": settings, "stages": {}}
         self._is_model_checked = self._is_record_missed = False
         self._seen_records: set[str] = set()
         self._stopped: set[str] = set()
@@ -138,11 +133,17 @@ class Freshness:
 
     def keep_settings(self) -> None:
         """Note which run has begun, and with which configuration, for its jobs and those of earlier runs."""
+        self._told["run"] = f"{os.uname().nodename} {os.getpid()} {time.time_ns()}"
+        self._tell()
         note_run(self._told, self._config.model_dump(mode="json"))
 
     def forget_settings(self) -> None:
-        """Remove them, when no job of the run is left."""
-        Path(self._told["settings"]).unlink(missing_ok=True)
+        """Forget them, when no job of the run is left; jobs of earlier runs may be."""
+        if "run" in self._told:
+            try:
+                note_run(self._told, {})
+            except OSError:  # a full disk stops jobs, never the run that reports them
+                Path(self._told["settings"]).unlink(missing_ok=True)
 
     def _tell(self) -> None:
         if self._run.is_main:

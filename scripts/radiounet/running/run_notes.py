@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiounet.errors import TransientError
+from radiounet.errors import SupersededError
 from radiounet.images.products import Products
 from radiounet.images.provenance import code_hash
 from radiounet.images.writing import write_json
@@ -54,9 +54,10 @@ def told_by_run() -> dict[str, Any]:
 def note_run(told: dict[str, Any], config: dict[str, Any]) -> None:
     """Write which run works in a folder of results, and the configuration that it began with.
 
-    For nobody else to read, since URLs may hold tokens.
+    The run stays on record when its configuration is forgotten, see `require_own_run`. The configuration is
+    for nobody else to read, since URLs may hold tokens.
     """
-    write_json(told["settings"], {"run": told["run"], "configuration": config}, private=True)
+    write_json(told["settings"], {"run": told["run"], "configuration": config}, private=bool(config))
 
 
 def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def settings_of_run(config: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    TransientError
+    SupersededError
         As `require_own_run`.
     """
     return _noted_of_own_run().get("configuration") or config
@@ -75,21 +76,25 @@ def require_own_run() -> None:
 
     That run makes the products of this job anew, perhaps with other settings.
 
+    A file server may show a job what an earlier run noted. It writes nothing then, and is tried again.
+
     Raises
     ------
-    TransientError
-        A file server may show what an earlier run noted: the next try sees the present one.
+    SupersededError
     """
     _noted_of_own_run()
 
 
 def _noted_of_own_run() -> dict[str, Any]:
     told = told_by_run()
-    noted = recorded(told["settings"]) if "settings" in told else {}
-    if noted and noted.get("run") != told.get("run"):
-        raise TransientError(
-            "the run of this job was stopped, and another one has begun in its place, which makes what this "
-            "job would write: nothing is written"
+    try:
+        noted = recorded(told["settings"]) if "settings" in told else {}
+    except PermissionError:  # a run of another person goes on
+        noted = {"run": None}
+    if "run" in told and noted and noted.get("run") != told["run"]:
+        raise SupersededError(
+            f"the run of this job was stopped, and another one has begun in its place (by {told['settings']})"
+            ", which makes what this job would write: nothing is written"
         )
     return noted
 
