@@ -273,7 +273,8 @@ def test_all_names_without_a_kit_are_told_with_their_reasons_before_one_is_writt
     assert not out.exists()
     with pytest.raises(ConfigError) as caught:
         find_sources(run.root, names)
-    advice = "leave it out here; or, if its row in your table of clusters is wrong, correct it and measure"
+    cure = "if its row in your table of clusters is wrong, correct it and measure again"
+    advice = f"leave it out here; or, {cure}"
     assert str(caught.value) == (
         f"no kit is written: nowhere was not measured (declination 95 deg is outside -90..90 deg): {advice}; "
         f"z 9 was not measured (redshift 9 is outside 0.001..5; neither M500 nor R500): {advice}; "
