@@ -19,9 +19,11 @@ from radiounet.images.words import printable
 from radiounet.images.writing import write_extensions
 from radiounet.measuring.cutouts import Cutout
 
-PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN", "LEVEL")
+PLANES = ("RESIDUAL", "COMPACT", "ISLANDS", "OWN")
 """Extensions of each cluster: residual and compact sources, Jy/beam; islands, 0 none, -1 blanked; 1 where an
-island, or this part of it, is the cluster's, 2 where blanked; what blanked pixels count with, Jy/beam."""
+island, or this part of it, is the cluster's, 2 where it is blanked."""
+LEVEL = "LEVEL"
+"""Extension of each cluster: row and column (from 0) of blanked pixels, and what they count with, Jy/beam."""
 COMPONENTS = "COMPONENTS"
 """Extension of each cluster: its compact sources as a table."""
 
@@ -96,7 +98,7 @@ class StoredCutout:
         return header
 
     def hdus(self, name: str, number: int) -> list[fits.hdu.base.ExtensionHDU]:
-        """Extensions of one cluster (`PLANES` and `COMPONENTS`), numbered as ``EXTVER``."""
+        """Extensions of one cluster (`PLANES`, `LEVEL` and `COMPONENTS`), numbered as ``EXTVER``."""
         header = self.header()
         header["CLUSTER"] = printable(name)
         # only those of other versions have none, and are not written
@@ -105,26 +107,24 @@ class StoredCutout:
         own = self.own + 2 * self.own_blanked.astype(np.uint8)
         planes = (self.residual.data, self.compact, self.islands, own)
         hdus: list[fits.hdu.base.ExtensionHDU] = [
-            fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES[:-1], planes, strict=True)
+            fits.ImageHDU(plane, header, name=kind) for kind, plane in zip(PLANES, planes, strict=True)
         ]
-        # nearly all of it is NaN, which takes no place
-        packed = fits.CompImageHDU(
-            self.level,
-            header,
-            name=PLANES[-1],
-            compression_type="GZIP_2",
-            tile_shape=self.islands.shape,
-            quantize_level=0,
-        )
-        hdus.append(packed)
         for kind in ("ISLANDS", "OWN"):
             del hdus[PLANES.index(kind)].header["BUNIT"]
-        hdus.append(fits.table_to_hdu(self.components))
-        hdus[-1].header["CLUSTER"] = header["CLUSTER"]
-        hdus[-1].name = COMPONENTS
+        for kind, table in ((LEVEL, self._levels()), (COMPONENTS, self.components)):
+            hdus.append(fits.table_to_hdu(table))
+            hdus[-1].header["CLUSTER"] = header["CLUSTER"]
+            hdus[-1].name = kind
         for hdu in hdus:
             hdu.ver = number
         return hdus
+
+    def _levels(self) -> Table:
+        """Blanked pixels with what they count with."""
+        assert self.level is not None
+        y, x = np.nonzero(np.isfinite(self.level))
+        places = {"y": y.astype(np.int32), "x": x.astype(np.int32)}
+        return Table(places | {"level": self.level[y, x]}, units={"level": "Jy/beam"})
 
 
 def write_cutouts(
@@ -132,9 +132,9 @@ def write_cutouts(
 ) -> None:
     """Write the cut-outs of the clusters of a mosaic as one FITS file.
 
-    Each cluster has five image extensions (`PLANES`) and a table (`COMPONENTS`) of one ``EXTVER``, with
-    its name in ``CLUSTER`` and their WCS; residual and compact sources add up to the image without its
-    background. Flux densities are sums over the residual, or the level where it is blanked.
+    Each cluster has four image extensions (`PLANES`) and two tables (`LEVEL`, `COMPONENTS`) of one
+    ``EXTVER``, with its name in ``CLUSTER`` and their WCS; residual and compact sources add up to the image
+    without its background. Flux densities are sums over the residual, or the level where it is blanked.
 
     Parameters
     ----------
@@ -182,7 +182,10 @@ def read_cutout(path: str | Path, name: str, ra_deg: float, dec_deg: float) -> S
         first = found[int(np.argmin(offsets))]
         compact, islands, components = (hdus[kind, first.ver] for kind in ("COMPACT", "ISLANDS", COMPONENTS))
         own = hdus["OWN", first.ver].data if ("OWN", first.ver) in hdus else None
-        level = _native(hdus["LEVEL", first.ver].data) if ("LEVEL", first.ver) in hdus else None
+        level = None
+        if (LEVEL, first.ver) in hdus:
+            level, blanked = np.full(compact.shape, np.nan, np.float32), hdus[LEVEL, first.ver].data
+            level[blanked["y"], blanked["x"]] = blanked["level"]
         header = legible(first.header)
         wcs, data = celestial_plane(first.data, header, path)
         beam = read_beam(header, None, path)

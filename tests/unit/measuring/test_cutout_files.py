@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -108,7 +109,8 @@ def test_flux_densities_follow_from_the_file_with_blanked_pixels_at_their_level(
             hdus[kind, 1].data for kind in ("RESIDUAL", "ISLANDS", "OWN", "LEVEL")
         )
         header = hdus["RESIDUAL", 1].header
-    summed = np.where(islands == -1, level, residual).astype(float)
+    summed = residual.astype(float)
+    summed[level["y"], level["x"]] = level["level"]
     wcs = WCS(header)
     y, x = np.indices(summed.shape)
     cosines = 1 - np.sum(((np.stack([x, y], -1) + 1 - wcs.wcs.crpix) * np.radians(wcs.wcs.cdelt)) ** 2, -1)
@@ -146,6 +148,15 @@ def test_files_of_older_versions_are_read(with_a_galaxy, tmp_path):
     np.testing.assert_array_equal(older.own, newer.own)
     np.testing.assert_array_equal(older.residual.data, newer.residual.data)
     assert older.level is None
+
+
+def test_the_same_cut_outs_are_the_same_bytes_at_any_time(with_a_galaxy, tmp_path, monkeypatch):
+    cutout = read_cutout(with_a_galaxy.cutouts("a"), "A", RA, DEC)
+    for now in (1e9, 2e9):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        write_cutouts(tmp_path / f"{now:.0f}.fits", [("A", cutout)], {})
+    one, other = (path.read_bytes() for path in tmp_path.glob("*.fits"))
+    assert one == other
 
 
 def test_the_level_of_blanked_pixels_takes_little_place(with_a_galaxy):
