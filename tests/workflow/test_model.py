@@ -41,6 +41,7 @@ def make(run, name, **training):
     return folder, yaml.safe_load((folder / "card.yaml").read_text())
 
 
+@pytest.mark.slow
 def test_two_trainings_one_after_the_other(run):
     first, card = make(run, "first")
     assert {path.name for path in first.iterdir()} == {
