@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 import yaml
 
 from .conftest import counted, note_stopped
