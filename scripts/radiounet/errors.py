@@ -1,10 +1,9 @@
 """Named errors, and what each means for a run.
 
-Two kinds of failure exist. `BadDataError`: the input
-itself is unusable, the mosaic is rejected and the survey goes on.
-`TransientError`: the same call may succeed later, the job exits non-zero and
-the profile tries again. Everything else is a mistake in the configuration or
-in the program and stops the run.
+Two kinds of failure exist. `BadDataError`: the input itself is unusable, the mosaic is rejected and the
+survey goes on. `TransientError`: the same call may succeed later, the job exits non-zero and the profile
+tries again. `SupersededError` is no failure: another run does the work of the job. Everything else is a
+mistake in the configuration or in the program and stops the run.
 """
 
 

@@ -93,8 +93,8 @@ def _noted_of_own_run() -> dict[str, Any]:
         noted = {"run": None}
     if "run" in told and noted and noted.get("run") != told["run"]:
         raise SupersededError(
-            f"the run of this job was stopped, and another one has begun in its place (by {told['settings']})"
-            ", which makes what this job would write: nothing is written"
+            "the run of this job was stopped, and another one has begun in its place, as "
+            f"{told['settings']} says; it makes what this job would write: nothing is written"
         )
     return noted
 
