@@ -1,5 +1,6 @@
 """What a run does at its begin and at its end, apart from its jobs."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from radiounet.errors import BadDataError, RadioUNetError
@@ -36,16 +37,27 @@ class Course:
         self._begun: list[str] = []
 
     def begin(self) -> None:
-        """Have the products for this run alone, clear up after one that was killed, and show progress."""
-        for folder in folders_of_run(self._graph):
-            hold(folder)
-        for folder in folders_at_rest(self._graph):
-            require_free(folder)
-        self._freshness.fingerprints.keep()
-        self._freshness.keep_settings()
-        if self._config.scratch:
-            link_scratch(self._products, self._config.scratch)
-        self._clear_up()
+        """Have the products for this run alone, clear up after one that was killed, and show progress.
+
+        What fails leaves nothing of this run on record: Snakemake calls no hook for its end then.
+        """
+        with ExitStack() as undone:
+            undone.callback(self._let_go)
+            for folder in folders_of_run(self._graph):
+                hold(folder)
+            for folder in folders_at_rest(self._graph):
+                require_free(folder)
+            if self._config.scratch:
+                link_scratch(self._products, self._config.scratch)
+            self._freshness.fingerprints.keep()
+            self._freshness.keep_settings()  # from here on, jobs of the run before write nothing
+            undone.callback(self._freshness.forget_settings)
+            self._clear_up()
+            self._make_ready()
+            undone.pop_all()
+
+    def _make_ready(self) -> None:
+        """Note what jobs will write, and show progress."""
         if self._config.on_reject == "stop":
             self._run.stop_at_failure()
         self._run.watch_cluster()
@@ -88,12 +100,15 @@ class Course:
                 self._freshness.forget_settings()
                 self._clear_up()
             finally:  # also where nothing can be removed any more, as on a read-only disk
-                for folder in folders_of_run(self._graph):
-                    let_go(folder)
+                self._let_go()
         rejected = 0 if progress is None else self._tell_rejected(progress)
         if state == "stopped":
             raise RadioUNetError("the run was told to stop, and no job failed: the same command goes on")
         return BadDataError.exit_status if rejected else 0
+
+    def _let_go(self) -> None:
+        for folder in folders_of_run(self._graph):
+            let_go(folder)
 
     def _tell_rejected(self, progress: Progress) -> int:
         """Say how many were rejected, and where to look."""

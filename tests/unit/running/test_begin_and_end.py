@@ -139,3 +139,45 @@ def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, to
     assert ("Error: the run was told to stop, and no job failed: the same command" in text) is not fails
     page = (tmp_path / "results/dr2/status.html").read_text()
     assert ("DR2: stopped" in page and "This run was told to stop." in page) is not fails
+
+
+def block(path):
+    path.mkdir(parents=True)
+    (path / "kept").touch()
+
+
+def block_scratch(folder):
+    """A folder lies where the link to scratch is to be."""
+    block(folder / "results/dr2/mosaics")
+
+
+def block_notes(folder):
+    """What is begun cannot be noted, which shows when this run is on record."""
+    (folder / ".snakemake").mkdir()
+    (folder / ".snakemake/radiounet").touch()
+
+
+def block_regions(folder):
+    """The same of what is about to be made anew."""
+    block(folder / "results/dr2/catalogue/region/region.json")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "run_on_record"), [(block_scratch, "earlier"), (block_notes, None), (block_regions, None)]
+)
+def test_a_run_that_cannot_begin_leaves_nothing_of_itself(tmp_path, spoil, run_on_record):
+    """Jobs of the run before go on, unless products may have been touched; tokens stay nowhere."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.format(root=ROOT).replace("rule pair", "rule segment"))
+    noted = tmp_path / "results/dr2/sources/run.json"
+    noted.parent.mkdir(parents=True)
+    noted.write_text(json.dumps({"run": "earlier", "configuration": {"release": "dr2"}}))
+    spoil(tmp_path)
+    snakemake("--cores", "1", "--config", f"scratch={tmp_path}/scratch", cwd=tmp_path, status=1)
+    found = json.loads(noted.read_text())
+    if run_on_record:
+        assert found == {"run": run_on_record, "configuration": {"release": "dr2"}}
+    else:
+        assert found["run"] != "earlier"
+        assert found["configuration"] == {}
+    assert not (tmp_path / "results/dr2/.radiounet.lock").exists()
+    assert not (tmp_path / "pairs").exists()
