@@ -274,13 +274,17 @@ class Progress(logging.Handler):
             try:
                 write_status(status, self._products)
             except OSError as error:  # a full disk stops jobs, never the run that reports them
-                self._stream.write(f"status not written: {one_line(error)}\n")
+                self._say(f"status not written: {one_line(error)}\n")
 
     def _write_line(self, text: str, in_place: bool) -> None:
         padded = text.ljust(self._width)
         self._width = len(text) if in_place else 0
-        self._stream.write(f"\r{padded}" if in_place else f"{padded}\n")
-        self._stream.flush()
+        self._say(f"\r{padded}" if in_place else f"{padded}\n")
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):  # a terminal that is lost costs its line, never the run or its page
+            self._stream.write(text)
+            self._stream.flush()
 
     def end(self, state: str) -> None:
         """Write the last word of a run."""

@@ -2,8 +2,10 @@ import inspect
 import io
 import json
 import logging
+import os
 import pickle
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -407,6 +409,36 @@ def test_a_status_that_can_not_be_written_stops_nothing(products, monkeypatch):
     progress = follow(products, JOBS, stream=stream).start(logging.Logger("snakemake"))
     progress.end("finished")
     assert "status not written: [Errno 28] No space left on device" in stream.getvalue()
+
+
+@pytest.fixture
+def lost():
+    """A terminal that is gone: a pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    with suppress(BrokenPipeError), open(write, "w", buffering=1) as stream:
+        yield stream
+
+
+def test_a_lost_terminal_costs_only_the_line(products, lost):
+    progress = follow(products, JOBS, stream=lost).start(logging.Logger("snakemake"))
+    page = Path(products.status_page())
+    for _ in range(2):  # again after the line was lost
+        progress.write("running", at_once=True)
+        assert "DR3: running" in page.read_text()
+        page.unlink()
+    progress.end("finished")
+    assert "DR3: finished" in page.read_text()
+
+
+def test_neither_terminal_nor_disk_stops_a_run(products, lost, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("radiounet.running.progress.write_status", full)
+    progress = follow(products, JOBS, stream=lost).start(logging.Logger("snakemake"))
+    progress.write("running", at_once=True)
+    progress.end("finished")
 
 
 def test_the_log_of_a_stage_that_stopped_at_bad_data_says_why(tell, progress, tmp_path):
