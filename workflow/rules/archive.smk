@@ -174,7 +174,7 @@ if CONFIG.mosaics.high_resolution:
             " --out {output.cutouts:q} --on-reject $ON_REJECT --log {log:q}"
 
 
-if CONFIG.measure.components and CONFIG.measure.components.is_fetched:
+if CONFIG.measure.fetches_components:
 
     rule fetch_components:
         output:

@@ -256,6 +256,14 @@ class JobGraph:
         further = [getattr(products, kind)(name) for name in self.selected for kind in kinds]
         return [*self.config.fetched_compact(products, *self.selected), *further]
 
+    @property
+    def component_tables(self) -> list[str]:
+        """Names of the tables of components that are fetched: mosaics, or one name for a table of all."""
+        components = self.config.measure.components
+        if components is None or not components.is_fetched:
+            return []
+        return list(dict.fromkeys(components.table_of(mosaic) for mosaic in self.selected))
+
     @cached_property
     def _measurable(self) -> list[Cluster]:
         return [cluster for cluster in self.clusters if cluster.measurable]

@@ -20,6 +20,7 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.running.stages import Stage, are_done, stages_of
 from radiounet.running.status import duration
 from radiounet.settings.checkout import CHECKOUT
+from radiounet.settings.components import ALL
 from radiounet.settings.config import Config
 
 if TYPE_CHECKING:
@@ -115,7 +116,12 @@ class Plan:
         self.stages = [self._planned(stage) for stage in stages_of(config)]
 
     def _names(self, stage: Stage) -> list[str]:
-        names = {"field": self._graph.fields_used, "mosaic": self._mosaics, "selected": self._graph.selected}
+        names = {
+            "field": self._graph.fields_used,
+            "mosaic": self._mosaics,
+            "selected": self._graph.selected,
+            "table": self._graph.component_tables,
+        }
         return names.get(stage.each, [self._config.survey])
 
     def _units(self, stage: Stage, name: str) -> float:
@@ -128,7 +134,7 @@ class Plan:
             most = self._config.report.max_pictures
             return min(self._graph.cluster_count, most) + most
         if stage.unit == "mosaic":
-            return len(self._graph.selected)
+            return len(self._graph.selected) if name in (self._config.survey, ALL) else 1
         if stage.unit == "cluster":
             return self._graph.clusters_of(name)
         sizes = {"Mpx": self.mpx, "Mpx of fields": self._field_mpx, "Mpx of apertures": self._aperture_mpx}

@@ -31,9 +31,10 @@ class Stage:
         Name of its rule and of its script.
     each : str
         What one of its jobs works on: a ``field``, a ``mosaic`` that is made, a ``selected`` one
-        (not a neighbour that is made only to measure clusters), or the whole ``survey``.
+        (not a neighbour that is made only to measure clusters), a ``table`` of components, of a selected
+        mosaic or of all, or the whole ``survey``.
     shows : str
-        Product that shows that a job is done: a method of `Products`, of the field or mosaic.
+        Product that shows that a job is done: a method of `Products`, of the field, mosaic or table.
     unit : str
         What its cost in ``resources/costs.csv`` counts.
     sources : tuple of str
@@ -50,7 +51,7 @@ class Stage:
     """
 
     rule: str
-    each: Literal["field", "mosaic", "selected", "survey"]
+    each: Literal["field", "mosaic", "selected", "table", "survey"]
     shows: str
     unit: Literal["GB", "Mpx", "Mpx of fields", "Mpx of apertures", "cluster", "mosaic", "picture"]
     sources: tuple[Source, ...] = EVERY
@@ -58,7 +59,7 @@ class Stage:
     lasting: tuple[str, ...] = ()
     bulky: tuple[str, ...] = ()
     on_gpu: bool = False
-    switch: Literal["limits.enabled", "mosaics.high_resolution"] | None = None
+    switch: Literal["limits.enabled", "mosaics.high_resolution", "measure.fetches_components"] | None = None
 
     @property
     def fetches(self) -> bool:
@@ -87,6 +88,7 @@ STAGES = [
         bulky=("high_resolution",),
         switch="mosaics.high_resolution",
     ),
+    Stage("fetch_components", "table", "components", "mosaic", switch="measure.fetches_components"),
     Stage("segment", "mosaic", "mask", "Mpx", lasting=("probability", "mask"), on_gpu=True),
     Stage("find_islands", "selected", "islands", "Mpx", lasting=("islands",)),
     Stage("measure_clusters", "selected", "clusters", "Mpx of apertures", lasting=("clusters", "cutouts")),

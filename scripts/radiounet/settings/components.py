@@ -41,7 +41,11 @@ class ComponentTable(Section):
     def file(self, mosaic: str, products: Products) -> str:
         """The table of a mosaic as a file: that of the user, or that which the run fetches."""
         path = local_path(self.url.format(mosaic=mosaic))
-        return path or products.components(mosaic if self.is_of_mosaic else ALL)
+        return path or products.components(self.table_of(mosaic))
+
+    def table_of(self, mosaic: str) -> str:
+        """Name of the table of a mosaic."""
+        return mosaic if self.is_of_mosaic else ALL
 
     @property
     def is_of_mosaic(self) -> bool:

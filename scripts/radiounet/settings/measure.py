@@ -44,6 +44,11 @@ class MeasureOptions(Section):
         "taken away: url, columns, units, or a path or URL alone; null: they are found on the image",
     )
 
+    @property
+    def fetches_components(self) -> bool:
+        """Whether tables of components are fetched."""
+        return self.components is not None and self.components.is_fetched
+
 
 class ReportOptions(Section):
     """The report page."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from radiounet.images.squares import Mosaic
 from radiounet.running import stages
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.outputs import made_here
-from radiounet.running.plan import CLASS_BYTES, CONNECTIONS, JOBS, Cost, Plan, read_costs
+from radiounet.running.plan import CLASS_BYTES, CONNECTIONS, JOBS, Cost, Plan, options_of_run, read_costs
 from radiounet.running.stages import Stage
 from radiounet.settings.config import load_config
 from radiounet.survey.lists import CHECKSUM_COLUMNS, FIELD_COLUMNS, write_list, write_mosaic_list
@@ -201,6 +202,30 @@ def test_a_stage_without_a_measured_cost_is_counted_and_says_so(tmp_path, monkey
     (line,) = [line for line in text.splitlines() if line.startswith("| smooth |")]
     assert line.endswith("| its cost is not measured |")
     assert "leave out smooth, whose cost is not known" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "jobs"),
+    [("https://there/{mosaic}.fits", 2), ("https://there/all.fits", 1), ("{folder}/{mosaic}.fits", 0)],
+)
+def test_tables_of_components_are_jobs_of_their_own_where_they_are_fetched(tmp_path, url, jobs):
+    components = url.replace("{folder}", str(tmp_path))
+    options = {"source": "published", "measure": {"components": components}}
+    plan, before = make(tmp_path, downloads=(4, ["fetch_components"]), **options), make(tmp_path, "published")
+    rules = [one.stage.rule for one in plan.stages]
+    assert rules.count("fetch_components") == min(jobs, 1)
+    assert sum(one.jobs for one in plan.stages) == sum(one.jobs for one in before.stages) + jobs
+    run = SimpleNamespace(jobs_at_once=9, connections=None, has_partition=lambda rule: "comp" in rule)
+    given = ["--jobs", "9", *["--submitted", "fetch_components"] * min(jobs, 1)]
+    assert options_of_run(run, plan._config) == given
+    if jobs:
+        found = stage(plan, "fetch_components")
+        assert (found.jobs, found.submissions, found.done) == (jobs, jobs, 0)
+        assert "leave out fetch_components, whose cost is not known" in plan.text(10, 2)
+        place = Path(Products(f"{tmp_path}/dr2").components("A" if jobs == 2 else "all"))
+        place.parent.mkdir(parents=True)
+        place.touch()
+        assert stage(make(tmp_path, **options), "fetch_components").done == 1
 
 
 def test_a_plan_of_measured_costs_leaves_nothing_out(tmp_path):

@@ -1,16 +1,18 @@
 """Stages that another workflow adds, and how jobs, which are processes of their own, are told of them."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from astropy.table import Table
 
-from programs import start
+from programs import ROOT, start
 from radiounet.images.products import Products
 from radiounet.images.regional_products import ProductsOfRegions
 from radiounet.images.rejections import Rejection, write_rejected
 from radiounet.running import stages
+from radiounet.running.progress import COMPARES, PUBLISHES
 from radiounet.running.stages import STAGES, Stage, add_stages, options_of_added
 from stages import own_image, run_stages, write_image
 
@@ -44,6 +46,21 @@ def added(monkeypatch):
         monkeypatch.delattr(Products, kind)
     monkeypatch.setattr(stages, "STAGES", list(STAGES))
     return json.loads(text)
+
+
+def test_every_rule_that_makes_a_product_of_a_field_or_mosaic_has_a_row():
+    """Those that compare or publish finished mosaics have none."""
+    rules = {}
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        rules |= dict(re.findall(r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S))
+    makes = {
+        name
+        for name, text in rules.items()
+        if re.search(r'\{(mosaic|field)\}"', text.partition("output:")[2].partition(" log:")[0])
+    }
+    others = {name for name in makes if name.startswith(COMPARES + PUBLISHES)}
+    assert others == {"compare_mosaic", "verify_mosaic", "publish_mosaic"}
+    assert makes - others == {stage.rule for stage in STAGES if stage.each != "survey"}
 
 
 def test_without_added_stages_a_job_is_told_of_none():
