@@ -1,7 +1,7 @@
 # Diffuse radio emission in LoTSS with Radio U-Net. See README.md; settings in config/config.yaml.
 from snakemake.utils import min_version
 
-min_version("9.21")
+min_version("9.27.1")
 
 
 configfile: "config/config.yaml"

@@ -1,12 +1,10 @@
 """Fetch a published cluster catalogue and bring it to the columns name, ra, dec, z, M500 or R500."""
 
-from pathlib import Path
-
 from radiounet.images.writing import write_ecsv
 from radiounet.running.list_sources import record_source
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
-from radiounet.survey.archive import fetch
+from radiounet.survey.archive import fetched
 from radiounet.survey.catalogues import convert_catalogue
 
 
@@ -24,12 +22,8 @@ def main() -> None:
     catalogue = archive.clusters[args.name]
 
     def work() -> None:
-        raw = Path(args.out).with_suffix(".download")
-        fetch(catalogue.url, raw, archive.download, check=lambda _: None)
-        try:
+        with fetched(catalogue.url, args.out, archive.download, check=lambda _: None) as raw:
             write_ecsv(args.out, convert_catalogue(raw, args.name, catalogue))
-        finally:
-            raw.unlink()
         record_source(args.out, args.source)
 
     run_stage(args, work, outputs=[], reads=[catalogue.url], name=args.name)

@@ -1,11 +1,9 @@
 """Fetch a table of components and bring it to our columns."""
 
-from pathlib import Path
-
 from radiounet.running.stage import run_stage, stage_parser
 from radiounet.settings.command_line import add_settings
 from radiounet.settings.urls import public_text
-from radiounet.survey.archive import MAX_BYTES, fetch, fill_template
+from radiounet.survey.archive import MAX_BYTES, fetched, fill_template
 from radiounet.survey.component_tables import read_components, write_components
 
 
@@ -22,12 +20,8 @@ def main() -> None:
 
     def work() -> None:
         url = fill_template(options.url, mosaic=args.mosaic)
-        raw = Path(f"{args.out}.download")
-        fetch(url, raw, download, check=lambda _: None, max_bytes=MAX_BYTES)
-        try:
+        with fetched(url, args.out, download, check=lambda _: None, max_bytes=MAX_BYTES) as raw:
             write_components(args.out, read_components(raw, options), public_text(url))
-        finally:
-            raw.unlink()
 
     run_stage(args, work, outputs=[args.out], name=args.mosaic)
 

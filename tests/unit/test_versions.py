@@ -30,3 +30,9 @@ def test_the_newest_version_of_the_changelog_stands_in(file, version):
 
 def test_the_date_of_the_citation_is_that_of_the_version():
     assert str(CITATION["date-released"]) == DATE
+
+
+def test_the_workflow_needs_the_snakemake_that_its_environment_has():
+    """What the adapter uses of its inside is tested on that version alone."""
+    (needed,) = re.findall(r'^min_version\("(.+)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    assert f"snakemake=={needed}" in PYPROJECT["project"]["optional-dependencies"]["workflow"]

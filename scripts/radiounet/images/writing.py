@@ -108,6 +108,16 @@ def _fault_of_disk(error: OSError, folder: Path) -> tuple[int, str] | None:
     return (errno.EIO, text) if short else None
 
 
+@contextlib.contextmanager
+def temporary_beside(path: str | Path) -> Iterator[Path]:
+    """Give an empty file beside `path`, and remove it after use; of a killed job, `remove_leftovers` does."""
+    temporary = _beside(Path(path))
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     """Make an empty file of a temporary name beside a path, whose folder is made, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +167,7 @@ def _umask() -> int:
 
 
 LEFTOVER = re.compile(r"^\..+\.(?P<host>\w+)-(?P<pid>\d+)\.\w{8}(\.\w+)?(\.weights\.h5)?$")
-"""Temporary names of `atomic`, and what weights are called before."""
+"""Temporary names of `atomic` and `temporary_beside`, and what weights are called before."""
 LEFTOVER_S = 3600.0
 """Without a change for so long, a temporary file of another machine is nobody's."""
 

@@ -24,7 +24,7 @@ from radiounet.network.masks import NO_DATA
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.segmentation import VerifyOptions
 from radiounet.settings.urls import public_text
-from radiounet.survey.archive import fetch, fill_template
+from radiounet.survey.archive import fetched, fill_template
 
 logger = logging.getLogger(__name__)
 
@@ -228,23 +228,20 @@ def _open_pairs(
     ):
         if template is None:
             continue
-        reference = out.with_name(f".{name}.{kind}.fits")
         address = fill_template(template, mosaic=name)
-        fetch(address, reference, download)
         try:
-            if rejection := read_rejection(reference):
-                raise NotInArchiveError(f"the reference of {name} is itself rejected: {rejection.reason}")
-            identical[kind] = sha256_of(own) == sha256_of(reference)
-            ours, theirs = (open_plane(path, brightness=False) for path in (own, reference))
-            require_same_grid(ours, theirs, f"{kind} of {name} and its reference")
-            planes[kind] = ours, theirs
-            # the file is mapped: what is open stays readable
+            with fetched(address, out.with_name(f".{name}.{kind}.fits"), download) as reference:
+                if rejection := read_rejection(reference):
+                    raise NotInArchiveError(f"the reference of {name} is itself rejected: {rejection.reason}")
+                identical[kind] = sha256_of(own) == sha256_of(reference)
+                ours, theirs = (open_plane(path, brightness=False) for path in (own, reference))
+                require_same_grid(ours, theirs, f"{kind} of {name} and its reference")
+                planes[kind] = ours, theirs
+                # the file is mapped: what is open stays readable
         except BadDataError as error:
             if getattr(error, "file", None) != str(own):
                 error.file = public_text(address)
             raise
-        finally:
-            reference.unlink(missing_ok=True)
     return identical, planes
 
 

@@ -21,11 +21,13 @@ from radiounet.errors import (
     ConfigError,
     NotFitsError,
     NotInArchiveError,
+    RadioUNetError,
     TransientError,
     TruncatedError,
 )
 from radiounet.images.fits_check import check_fits, check_fits_so_far
 from radiounet.images.provenance import sha256_of
+from radiounet.images.writing import temporary_beside
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.urls import local_path, public_text, refuse_credentials, url_scheme
 from radiounet.survey.transfer import AccessError, Transfer, discard, discard_others, part_path
@@ -122,18 +124,78 @@ def fetch(
         Credentials in the URL, or refused by the server; no URL; no place for the file.
     """
     path = Path(path)
-    part = part_path(path, url)
+    part = _gather(url, path, options, checksum, check, max_bytes)
+    with _writing(path):
+        _put(part, path)
+
+
+@contextlib.contextmanager
+def fetched(
+    url: str,
+    place: str | Path,
+    options: DownloadOptions,
+    *,
+    check: Callable[[Path], None] = check_fits,
+    max_bytes: int | None = None,
+) -> Iterator[Path]:
+    """Fetch a file that is used once, as `fetch` does, and remove it.
+
+    Parameters
+    ----------
+    url, options, check, max_bytes
+        See `fetch`.
+    place : path
+        Parts are called after it, for the next attempt.
+
+    Yields
+    ------
+    path
+        Of a temporary name beside `place`, which `radiounet.images.writing.remove_leftovers` knows. In the
+        words of an error that comes from its use, the URL stands for it.
+    """
+    part = _gather(url, Path(place), options, None, check, max_bytes)
+    with temporary_beside(place) as path:
+        with _writing(path):
+            _put(part, path)
+        try:
+            yield path
+        except RadioUNetError as error:
+            error.args = tuple(str(words).replace(str(path), public_text(url)) for words in error.args)
+            if isinstance(error, BadDataError) and getattr(error, "file", None) == str(path):
+                error.file = public_text(url)
+            raise
+
+
+def _gather(
+    url: str,
+    place: Path,
+    options: DownloadOptions,
+    checksum: str | None,
+    check: Callable[[Path], None],
+    max_bytes: int | None,
+) -> Path:
+    """Fetch a file as a part beside its place."""
+    part = part_path(place, url)
     if max_bytes is None:
         max_bytes = MAX_BYTES if check is check_fits else MAX_LIST_BYTES
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        discard_others(path, keep=frozenset([part]))
-        _fetch(url, path, options, checksum, check, max_bytes)
+    with _writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        discard_others(place, keep=frozenset([part]))
+        _fetch(url, part, options, checksum, check, max_bytes)
+    return part
+
+
+def _put(part: Path, path: Path) -> None:
+    """Give a part that is complete its name."""
+    with open(part, "rb") as stream:
+        os.fsync(stream.fileno())
+    part.replace(path)
+    discard(part)  # the record of its version is left of it
 
 
 def _fetch(
     url: str,
-    path: Path,
+    part: Path,
     options: DownloadOptions,
     checksum: str | None,
     check: Callable[[Path], None],
@@ -141,7 +203,6 @@ def _fetch(
 ) -> None:
     if checksum:
         _parse_checksum(checksum)  # a mistake in it is found before the download
-    part = part_path(path, url)
     look = check_fits_so_far if check is check_fits else _wait_and_see
     for fresh in (False, True):
         try:
@@ -160,10 +221,6 @@ def _fetch(
             error.file = public_text(url)
             discard(part)
             raise
-    with open(part, "rb") as stream:
-        os.fsync(stream.fileno())
-    part.replace(path)
-    discard_others(path)
 
 
 def _wait_and_see(part: Path) -> None:
@@ -216,7 +273,10 @@ def fetch_candidates(
         for name, url in zip(names, urls, strict=True):
             tried.append(public_text(url))
             try:
-                _fetch(url, path, options, checksums.get(name), check_fits, MAX_BYTES)
+                part = part_path(path, url)
+                _fetch(url, part, options, checksums.get(name), check_fits, MAX_BYTES)
+                _put(part, path)
+                discard_others(path)
             except NotInArchiveError as error:
                 logger.info("%s", error)
                 continue

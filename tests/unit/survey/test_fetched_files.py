@@ -2,19 +2,25 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import random
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from radiounet.errors import ChecksumError, ConfigError, NotFitsError, TruncatedError
+from programs import SCRIPTS
+from radiounet.errors import ChecksumError, ConfigError, NotFitsError, TruncatedError, UnreadableError
 from radiounet.images import fits_check
 from radiounet.images.fits_check import check_fits, check_fits_so_far, fits_size
+from radiounet.images.writing import remove_leftovers
+from radiounet.settings.archive import DownloadOptions
 from radiounet.survey import archive
-from radiounet.survey.archive import check_checksum
+from radiounet.survey.archive import check_checksum, fetched
 
 
 # The Adler-32 of "Wikipedia" is Wikipedia's own example, the SHA-256 of "abc" that of FIPS 180-2;
@@ -257,3 +263,64 @@ def test_a_packed_file_is_told_from_what_is_no_fits(tmp_path, pack):
     (tmp_path / "packed.fits").write_bytes(pack((tmp_path / "a.fits").read_bytes()))
     with pytest.raises(NotFitsError, match="is packed: give it unpacked"):
         check_fits(tmp_path / "packed.fits")
+
+
+KILLED = """
+import os, runpy, sys
+sys.argv.pop(0)
+from {module} import {function}
+sys.modules["{module}"].{function} = lambda *args, **options: os._exit(9)
+{call}
+"""
+SCRIPT = "runpy.run_path(sys.argv[0], run_name='__main__')"
+VERIFY = """
+from radiounet.publishing.verification import _open_pairs, DownloadOptions, VerifyOptions
+from radiounet.images.products import Products
+from pathlib import Path
+options = VerifyOptions(masks="{mosaic}.fits")
+_open_pairs("P1", Products("own"), options, DownloadOptions(), Path("made/P1.json"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "read", "call"),
+    [
+        ("fetch_components --mosaic P1", "radiounet.survey.component_tables read_components", SCRIPT),
+        ("fetch_clusters --name own --source {}", "radiounet.survey.catalogues convert_catalogue", SCRIPT),
+        ("verify_mosaic", "radiounet.publishing.verification read_rejection", VERIFY),
+    ],
+)
+def test_a_killed_job_leaves_no_download_that_a_run_does_not_remove(tmp_path, script, read, call):
+    """It is killed when the file is whole, and read."""
+    module, function = read.split()
+    there = tmp_path / "P1.fits"
+    image(4, 4).writeto(there)
+    catalogue = {"url": str(there), "columns": {"name": "n", "ra": "r", "dec": "d", "z": "z"}}
+    settings = {"measure": {"components": str(there)}, "archive": {"clusters": {"own": catalogue}}}
+    name, *words = script.split()
+    words += ["--out", "made/P1.fits", "--settings", json.dumps(settings)]
+    program = KILLED.format(module=module, function=function, call=call)
+    done = subprocess.run(
+        [sys.executable, "-c", program, SCRIPTS / f"{name}.py", *words],
+        **{"cwd": tmp_path, "capture_output": True, "text": True},
+    )
+    assert done.returncode == 9, done.stderr
+    (left,) = (tmp_path / "made").iterdir()
+    assert left.read_bytes() == there.read_bytes()
+    assert remove_leftovers(tmp_path / "made") == [left]
+
+
+def test_a_file_that_is_used_once_is_named_by_its_url(tmp_path):
+    (tmp_path / "there.csv").write_text("a")
+    source = f"file://{tmp_path}/there.csv"
+
+    def use():
+        with fetched(source, tmp_path / "made/P1.fits", DownloadOptions(), check=lambda _: None) as path:
+            error = UnreadableError(f"{path} is cut short")
+            error.file = str(path)
+            raise error
+
+    with pytest.raises(UnreadableError, match=f"^{source} is cut short$") as caught:
+        use()
+    assert caught.value.file == source
+    assert list((tmp_path / "made").iterdir()) == []
