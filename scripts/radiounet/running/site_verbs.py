@@ -84,7 +84,13 @@ def label(arguments: Sequence[str]) -> None:
 
         sources = candidates(args.results, args.of.removesuffix("s"), args.order)
         table = LabelTable(args.out, args.who or _login())
-        server = LabelServer(Labelling(sources, table), args.port)
+        try:
+            server = LabelServer(Labelling(sources, table), args.port)
+        except OSError as error:  # another program has the port, or this user may not
+            raise ConfigError(
+                f"port {args.port} cannot be used: {error.strerror}; give another one with --port, "
+                "or leave it out for one that is free"
+            ) from None
         logger.info("open %s in a browser; Ctrl-C ends", server.url)
         try:
             server.serve_forever()
