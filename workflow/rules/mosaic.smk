@@ -29,11 +29,11 @@ if CONFIG.mosaics.source == "fields":
             mem_mb=doubling(2500),
             runtime=doubling(20),
         params:
-            # noise maps and facet files are no inputs: a field without them is left out and reported,
-            # where a missing input would stop the survey
             root=fixed(PRODUCTS.root),
             list=fixed(GRAPH.list_options),
             cells=lambda wildcards: GRAPH.cells_of_mosaicking(wildcards.mosaic),
+            # noise maps and facet files are no inputs: a field without them is left out and reported,
+            # where a missing input would stop the survey
             files=lambda wildcards: FRESHNESS.fingerprints.of_all(
                 GRAPH.files_beside_fields(wildcards.mosaic)
             ),

@@ -167,7 +167,7 @@ class Freshness:
         Raises
         ------
         ConfigError
-            As `JobGraph.check_model`.
+            As `radiounet.running.inputs.check_model`.
         """
         if not self._run.is_main or self._is_model_checked:
             return

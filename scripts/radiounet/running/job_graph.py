@@ -8,14 +8,14 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from radiounet.errors import ConfigError
 from radiounet.images.model_files import MODEL_CARD, MODEL_WEIGHTS
 from radiounet.images.provenance import sha256_of
 from radiounet.running.inputs import check_inputs, check_model
-from radiounet.running.list_sources import make_lists, require_catalogue, require_lists
+from radiounet.running.list_sources import how_to_make_lists, require_catalogue, require_lists
 from radiounet.running.stages import further_kinds
 from radiounet.settings.checkout import MODELS_VARIABLE
 from radiounet.settings.config import Config
@@ -45,15 +45,18 @@ class JobGraph:
         Other mosaics that the apertures of a mosaic's clusters touch, needed to measure them.
     fields_of : callable
         Fields that make a mosaic.
+    check_model : callable
+        Looks at the model that segments, see `radiounet.running.inputs.check_model`.
     """
 
     def __init__(self, config: Config, base: str | Path, is_main: bool = False):
         self.config, self._is_main = config, is_main
         self.models = Path(os.environ.get(MODELS_VARIABLE) or Path(base) / "resources" / "models")
         self.products = config.products
-        # inputs, params and targets ask for the same mosaic; work it out once
+        # inputs, params and targets ask for the same mosaic or model; work it out once
         self.touched_by_clusters_of: Callable[[str], list[str]] = cache(self._touched_by_clusters_of)
         self.fields_of: Callable[[str], list[str]] = cache(self._fields_of)
+        self.check_model: Callable[[], None] = cache(partial(check_model, config, self.models))
 
     @cached_property
     def release(self) -> Release:
@@ -82,16 +85,6 @@ class JobGraph:
         check_inputs(self.config, self.products.root)
         if "train" not in self.config.model_fields_set:
             self.check_model()
-
-    def check_model(self) -> None:
-        """Look at the model that segments.
-
-        Raises
-        ------
-        ConfigError
-            It is not there and cannot be fetched, or its card or weights cannot be used.
-        """
-        check_model(self.config, self.models)
 
     @property
     def model_card(self) -> str:
@@ -146,7 +139,7 @@ class JobGraph:
         return ["--list", self.mosaic_list] if self.release.is_listed else []
 
     def cells(self, *mosaics: str) -> str:
-        """What tells the cells of some mosaics from others of the same names: a hash of what decides them."""
+        """SHA-256 of positions and sizes of these mosaics and their neighbours, which decide their cells."""
         around = {place for name in mosaics for place in self.survey.around(self.known(name))}
         return hashlib.sha256(repr(sorted(around, key=lambda place: place.name)).encode()).hexdigest()
 
@@ -215,7 +208,7 @@ class JobGraph:
         paths = self._lists
         absent = [path for path in paths.values() if not Path(path).is_file()]
         if absent:
-            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {make_lists()}")
+            raise ConfigError(f"{absent[0]} is not there: fetch the lists once, {how_to_make_lists()}")
         if self._is_main:
             require_lists(self.release, paths["mosaics"])
         fields = paths["fields"] if self.config.mosaics.source == "fields" else None
@@ -239,9 +232,9 @@ class JobGraph:
             require_catalogue(self.config.archive.clusters[name], self._cluster_path(name))
         for made in self.lists_made_first:
             if made in (*lists, path) and not Path(made).is_file():
-                raise ConfigError(f"{made} is not there: make it once, {make_lists()}")
+                raise ConfigError(f"{made} is not there: make it once, {how_to_make_lists()}")
         if path not in lists and not merged_from(path, lists):
-            raise ConfigError(f"{path} was merged from other lists: make it again, {make_lists()}")
+            raise ConfigError(f"{path} was merged from other lists: make it again, {how_to_make_lists()}")
         return clusters_to_measure(path, self.config.measure)
 
     @cached_property
@@ -334,7 +327,7 @@ class JobGraph:
         return mosaic
 
     def cells_of_mosaicking(self, mosaic: str) -> str:
-        """What mosaicking needs of these: only where a mosaic is cut to its cell, those around it."""
+        """The same of a mosaic that is cut to its cell; of any other, its own position and size."""
         if self.config.mosaics.options.blank == "cell":
             return self.cells(mosaic)
         return repr(self.survey.mosaics[self.known(mosaic)])

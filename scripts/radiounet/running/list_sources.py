@@ -54,7 +54,7 @@ def require_catalogue(catalogue: ClusterCatalogue, path: str) -> None:
 def _require(path: str, source: str) -> None:
     if _read(path) not in ("", source):
         raise ConfigError(
-            f"{path} was made from other sources or settings than now: make it anew, {make_lists()}"
+            f"{path} was made from other sources or settings than now: make it anew, {how_to_make_lists()}"
         )
 
 
@@ -67,7 +67,7 @@ def _record(path: str) -> Path:
     return Path(f"{path}.source")
 
 
-def make_lists() -> str:
+def how_to_make_lists() -> str:
     """How to make the lists, for messages."""
     return (
         "with the same configuration (a --configfile goes before the --):\n    snakemake --cores 1 -- lists"

@@ -1,4 +1,4 @@
-"""Logging: one file per job, and the reason of death always in it."""
+"""Logging: one file per job, which always says why a job failed."""
 
 import logging
 import os

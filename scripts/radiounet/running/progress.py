@@ -39,7 +39,7 @@ REASONS = (
     re.compile(r" WARNING radiounet\.running\.stage: rejected "),  # by a run that is to stop there
     re.compile(r"^\w*Error\b"),
 )
-"""Where a log says why a job died, best first: Slurm, a stage's log, a traceback."""
+"""Where a log says why a job failed, best first: Slurm, a stage's log, a traceback."""
 REFUSED = "SLURM sbatch failed"
 """How the executor begins to speak of a job that never began."""
 
@@ -302,7 +302,7 @@ def _is_no_chatter(record: logging.LogRecord) -> bool:
 
 
 def last_words(logs: Iterable[str]) -> str:
-    """Why a job died: Slurm's own words where it was killed, or the last error of its log."""
+    """Why a job failed: Slurm's own words where it was killed, or the last error of its log."""
     lines = [
         line
         for log in map(Path, logs)

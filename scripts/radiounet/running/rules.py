@@ -188,7 +188,7 @@ class Rules:
 
     def masks(self, wildcards: object) -> list[str]:
         """Masks of the run."""
-        self.graph.check_model()
+        self.freshness.check_model(self.graph)
         return [self.products.mask(mosaic) for mosaic in self._mosaics]
 
     def lasting(self, wildcards: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""Maps that a job made of mosaics whose own programs are still to take them.
+"""Maps that one job of several mosaics made ahead. The job of each mosaic takes its own from here.
 
 When a job of several mosaics is killed, Snakemake removes the products of all of them. What lies on
 the shelf stays, and is taken when the job is tried again.

@@ -3,14 +3,18 @@
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from models import write_tiny_model
 from radiounet.errors import ConfigError, ModelError
+from radiounet.images.provenance import sha256_of
 from radiounet.network.model_cards import read_card
+from radiounet.running.freshness import Freshness
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.rules import Rules
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.config import load_config
 from radiounet.settings.yaml_file import MOST_ALIASES, MOST_BYTES, read_yaml, require_single_keys
@@ -162,6 +166,32 @@ def test_a_fetched_model_that_is_not_whole_is_fetched_again(place, how):
     files = [os.path.relpath(one) for one in (card, weights)]
     assert graph.spoiled_model == (files if how.startswith("other") else [])
     assert JobGraph(load_config({"segmentation": {"model": "tiny"}}), place / "workflow").spoiled_model == []
+
+
+@pytest.mark.parametrize("is_main", [True, False])
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_a_run_reads_the_weights_once_and_its_jobs_never(place, monkeypatch, is_main, is_fetched):
+    """Each rule with the model or the masks among its inputs asks for the check."""
+    card = place / "workflow/resources/models/tiny/card.yaml"
+    card.write_text(yaml.safe_dump(read_yaml(card) | {"training": {"imported_from": "a zip"}}))
+    raw = {"segmentation": {"model": "tiny"}, "release": "dr2"}
+    raw |= {"archive": {"models": {"tiny": {"url": "https://there"}}}} if is_fetched else {}
+    config = load_config(raw)
+    rules, run = Rules.__new__(Rules), SimpleNamespace(is_main=is_main, make_again=lambda paths: None)
+    rules.config, rules.products, rules.graph = config, config.products, JobGraph(config, place / "workflow")
+    rules.graph.selected = ["a"]
+    rules.freshness = Freshness(run, config, config.products)
+    read = []
+    for module in ("inputs", "job_graph"):
+        monkeypatch.setattr(
+            f"radiounet.running.{module}.sha256_of", lambda path: read.append(path) or sha256_of(path)
+        )
+    if is_main:
+        rules.graph.check()
+    for _ in range(2):
+        rules.model(None)
+        assert rules.masks(None) == [config.products.mask("a")]
+    assert len([path for path in read if str(path).endswith(".h5")]) == is_main
 
 
 @pytest.mark.parametrize("content", ["[]", "a: 1", "training: 3", "{"])

@@ -1,4 +1,4 @@
-"""What a run notes of jobs that it could not see to their end, or that died as a group."""
+"""What a run notes of jobs that it could not see to their end, or that failed as a group."""
 
 import errno
 import fcntl
