@@ -26,7 +26,7 @@ def main() -> None:
         run_evaluation(*images, args.settings.train, *made, args.threads)
 
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
-    run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))
+    run_stage(args, work, reads=pairs, writes=model_files(args.out))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
             write_ecsv(args.out, convert_catalogue(raw, args.name, catalogue))
         record_source(args.out, args.source)
 
-    run_stage(args, work, outputs=[], reads=[catalogue.url], name=args.name)
+    run_stage(args, work, reads=[catalogue.url], name=args.name)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main() -> None:
         fetch_lists(archive, release)
         record_source(paths["mosaics"], args.source)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
 
         fetch_model(args.name, archive.models[args.name], archive.download, out)
 
-    run_stage(args, work, outputs=[], writes=imported_model_files(str(out)), name=args.name)
+    run_stage(args, work, writes=imported_model_files(str(out)), name=args.name)
 
 
 if __name__ == "__main__":

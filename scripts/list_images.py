@@ -19,7 +19,7 @@ def main() -> None:
     def work() -> None:
         write_mosaic_list(args.out, list(survey_of_images(images).mosaics.values()))
 
-    run_stage(args, work, outputs=[], reads=[image.path for image in images])
+    run_stage(args, work, reads=[image.path for image in images])
 
 
 if __name__ == "__main__":

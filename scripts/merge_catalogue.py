@@ -52,7 +52,7 @@ def main() -> None:
             write_region_tables(graph.products, run, args.made_with)
         write_configuration(used, graph.products.configuration())
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

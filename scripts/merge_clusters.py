@@ -18,7 +18,7 @@ def main() -> None:
     def work() -> None:
         merge_cluster_tables(lists, args.out)
 
-    run_stage(args, work, outputs=[], reads=list(lists))
+    run_stage(args, work, reads=list(lists))
 
 
 if __name__ == "__main__":

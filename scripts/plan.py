@@ -48,7 +48,7 @@ def main() -> None:
             temporary.write_text(text, encoding="utf-8")
         sys.stdout.write(text)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

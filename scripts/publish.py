@@ -29,7 +29,7 @@ def main() -> None:
         regions = sorted(regions_of(graph.survey, graph.selected))
         finish(graph.products, publication, graph.release, graph.selected, regions, options, args.threads)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

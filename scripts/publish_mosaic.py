@@ -21,7 +21,7 @@ def main() -> None:
         publication = Publication(graph.products.publication())
         publish_mosaic(graph.products, publication, graph.survey, args.mosaic)
 
-    run_stage(args, work, outputs=[], name=args.mosaic)
+    run_stage(args, work, name=args.mosaic)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main() -> None:
         publication = Publication(graph.products.publication())
         publish_survey(graph.products, publication, graph.release, graph.selected, args.settings.publish)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main() -> None:
         publication = Publication(graph.products.publication())
         publish_region(graph.products, publication, graph.survey, graph.selected, args.part)
 
-    run_stage(args, work, outputs=[], name=str(args.part))
+    run_stage(args, work, name=str(args.part))
 
 
 if __name__ == "__main__":

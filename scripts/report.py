@@ -18,7 +18,7 @@ def main() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         write_report(graph.products.root, graph.config, graph.survey, graph.selected, args.out)
 
-    run_stage(args, work, outputs=[])
+    run_stage(args, work)
 
 
 if __name__ == "__main__":

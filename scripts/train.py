@@ -20,7 +20,7 @@ def main() -> None:
         run_training(args.pairs, args.validation, options, args.weights, args.curve, args.threads)
 
     pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
-    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
+    run_stage(args, work, reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
 
 
 if __name__ == "__main__":

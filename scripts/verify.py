@@ -21,7 +21,7 @@ def main() -> None:
         graph = JobGraph(args.settings, CHECKOUT)
         merge_verifications([graph.products.verification(name) for name in graph.selected], args.out)
 
-    run_stage(args, work, outputs=[], writes=[str(Path(args.out).with_suffix(".md"))])
+    run_stage(args, work, writes=[str(Path(args.out).with_suffix(".md"))])
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_a_crash_leaves_its_reason_in_the_log(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text(
         "from radiounet.running.stage import run_stage, stage_parser\n"
-        "run_stage(stage_parser('Broken.').parse_args(), lambda: {}['ra_deg'], outputs=[])\n"
+        "run_stage(stage_parser('Broken.').parse_args(), lambda: {}['ra_deg'])\n"
     )
     done = run_program(script, "--log", tmp_path / "log")
     assert done.returncode == 1

@@ -1,6 +1,7 @@
 # From the archive to the disk; beside Snakemake, since compute nodes often have no network, or on the
 # partition that a profile names.
-# Images and fields have no code hash among their params: newer code does not change verified bytes.
+# Images, fields and models have no code hash among their params: newer code does not change verified
+# bytes, nor the weights that are taken from them. All else is computed from what is fetched.
 
 
 rule lists:
@@ -168,6 +169,7 @@ if CONFIG.mosaics.high_resolution:
             settings=RULES.settings_of_mosaic(
                 *("mosaics.high_resolution", "measure.h0", "measure.omega_m", "measure.unit")
             ),
+            code=FRESHNESS.code("fetch_high_resolution"),
         shell:
             "stage fetch_high_resolution --mosaic {wildcards.mosaic:q} --clusters {params.clusters:q}"
             ' {params.list:q} --settings {params.settings:q} --settings "$DOWNLOAD"'
@@ -193,6 +195,7 @@ if CONFIG.measure.fetches_components:
             connections=1,
         params:
             settings=RULES.settings("measure.components"),
+            code=FRESHNESS.code("fetch_components"),
         shell:
             "stage fetch_components --mosaic {wildcards.mosaic:q} --settings {params.settings:q}"
             ' --settings "$DOWNLOAD" --out {output.table:q} --on-reject $ON_REJECT --log {log:q}'

@@ -41,7 +41,7 @@ def kit(arguments: Sequence[str]) -> None:
             remove_leftovers(folder, below=False)
             write_kit(source, folder)
 
-    run_stage(args, work, outputs=[], name=", ".join(args.names))
+    run_stage(args, work, name=", ".join(args.names))
 
 
 EVALUATE_CATALOGUE = """Compare a catalogue of clusters with classes that people gave to the same clusters.
@@ -90,4 +90,4 @@ def evaluate_catalogue(arguments: Sequence[str]) -> None:
         evaluate(args.catalogue, args.labels, args.out, args.column, args.meanings, args.recalibrate)
 
     writes = list(catalogue_evaluation_files(args.out).values())
-    run_stage(args, work, outputs=[], writes=writes, name=Path(args.catalogue).name)
+    run_stage(args, work, writes=writes, name=Path(args.catalogue).name)

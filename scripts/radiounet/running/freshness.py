@@ -242,11 +242,18 @@ class Freshness:
         config, products = self._config, self._products
         paths = [
             *products_of_mosaic(config, products, "*"),
-            *(products.field_image("*", "int"), products.field_source("*")),
-            *(products.high_resolution("*"), products.verification("*"), f"{products.comparison('*')}/*"),
-            *(products.configuration(), Publication(products.publication()).record("*", "*")),
-            *(products.region_file("*"), Products(f"{products.root}/{REGIONS}/*").region_file("*")),
-            *(f"{config.archive.list_folder}/*", f"{CLUSTER_FOLDER}/*", str(self.stopped.folder / "*")),
+            products.field_image("*", "int"),
+            products.field_source("*"),
+            products.high_resolution("*"),
+            products.verification("*"),
+            f"{products.comparison('*')}/*",
+            products.configuration(),
+            Publication(products.publication()).record("*", "*"),
+            products.region_file("*"),
+            Products(f"{products.root}/{REGIONS}/*").region_file("*"),
+            f"{config.archive.list_folder}/*",
+            f"{CLUSTER_FOLDER}/*",
+            str(self.stopped.folder / "*"),
         ]
         patterns = {folder for path in paths for folder in _folders_of(path, products.root)}
         return [
@@ -314,7 +321,8 @@ class Freshness:
             "%s is there, but %s has no record of how it was made. Such products are not made anew when a "
             "setting changes. Run in the folder in which they were made (--directory), with the same "
             "spelling of results; or, if they are what the configuration says, once with --touch --forceall",
-            *(path, Path(".snakemake").resolve()),
+            path,
+            Path(".snakemake").resolve(),
         )
 
 
@@ -342,12 +350,10 @@ def _tell_made_again(why: str, found: Iterable[str], advice: str = "") -> None:
     """Say how many products there are of one kind, in one line."""
     products = list(dict.fromkeys(found))
     if products:
+        count, them = ("1 product", "it") if len(products) == 1 else (f"{len(products)} products", "them")
         more = f" and {len(products) - MOST_NAMED} more" if len(products) > MOST_NAMED else ""
-        logger.warning(
-            "%d product%s %s, made again where this run needs %s: %s%s%s",
-            *(len(products), "s" * (len(products) > 1), why, "them" if len(products) > 1 else "it"),
-            *(", ".join(products[:MOST_NAMED]), more, advice),
-        )
+        named = ", ".join(products[:MOST_NAMED]) + more + advice
+        logger.warning("%s %s, made again where this run needs %s: %s", count, why, them, named)
 
 
 def _are_downloads(images: Iterable[str], source: str) -> bool:

@@ -56,7 +56,7 @@ def segment(arguments: Sequence[str]) -> None:
     from radiounet.network.model_cards import model_folder
 
     products = list(segment_files(args.out).values())
-    run_stage(args, work, outputs=[], writes=products, reads=[str(model_folder(args.model))], name=args.image)
+    run_stage(args, work, writes=products, reads=[str(model_folder(args.model))], name=args.image)
 
 
 MOSAIC = """Join images with given weights on one grid: the weighted mean of each pixel.
@@ -95,7 +95,7 @@ def mosaic(arguments: Sequence[str]) -> None:
         pairs = list(zip(args.image, args.weight, strict=True))
         coadd_files(pairs, args.like, args.out, args.out_weight, threads)
 
-    run_stage(args, work, outputs=[], name=args.out)
+    run_stage(args, work, name=args.out)
 
 
 COMPARE = """Compare an image with another of the same sky: flux densities, positions, noise, pixels.

@@ -50,7 +50,7 @@ def fetch_model(arguments: Sequence[str]) -> None:
 
         fetch_and_import(args.name, options_from(args, PublishedModel), DownloadOptions(), out)
 
-    run_stage(args, work, outputs=[], writes=imported_model_files(str(out)), name=args.name)
+    run_stage(args, work, writes=imported_model_files(str(out)), name=args.name)
 
 
 SIMULATE = """Simulate one pair: an image as LoTSS would make it, and the diffuse emission in it.
@@ -103,7 +103,7 @@ def train(arguments: Sequence[str]) -> None:
         run_training(args.pairs, args.validation, options, args.weights, args.curve, args.threads)
 
     pairs = [file for pair in (*args.pairs, *args.validation) for file in pair_files(pair)]
-    run_stage(args, work, outputs=[], reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
+    run_stage(args, work, reads=pairs, writes=[f"{args.weights}.checkpoint.npz"])
 
 
 EVALUATE = """Evaluate trained weights on held-out images beside other methods, and write the model's folder.
@@ -131,7 +131,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         run_evaluation(*images, options, args.weights, args.curve, args.name, args.out, args.threads)
 
     pairs = [file for pair in (*args.held_out_pairs, *args.calibration_pairs) for file in pair_files(pair)]
-    run_stage(args, work, outputs=[], reads=pairs, writes=model_files(args.out))
+    run_stage(args, work, reads=pairs, writes=model_files(args.out))
 
 
 SCORE = """Score models, and two methods without learning, on the same images.
@@ -186,4 +186,4 @@ def score(arguments: Sequence[str]) -> None:
 
     writes = [path for folder in sets.values() for path in score_files(folder)]
     reads = [*(one for one in args.on if Path(one).is_dir()), *([args.labels] if args.labels else [])]
-    run_stage(args, work, outputs=[], reads=reads, writes=writes, name=", ".join(models))
+    run_stage(args, work, reads=reads, writes=writes, name=", ".join(models))

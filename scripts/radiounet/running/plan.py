@@ -277,12 +277,14 @@ class Plan:
 
     def _cluster_lines(self) -> list[str]:
         clusters, here = self._graph.clusters, self._graph.cluster_count
+        if not clusters:
+            return []
         can = sum(cluster.measurable for cluster in clusters)
         line = f"Clusters: {len(clusters):,} in the table, {can:,} of them can be measured"
         # own images measure those that they show, which is not known before the run
         if self._graph.survey.cells.disjoint:
             line += f", {here:,} of these on the mosaics of this run"
-        return [f"{line}.", ""] * bool(clusters)
+        return [f"{line}.", ""]
 
     def _data_lines(self) -> list[str]:
         size = self.gigabytes()

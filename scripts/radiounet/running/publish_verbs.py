@@ -57,7 +57,7 @@ def publish(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     args.out = os.path.normpath(args.out)
     record = Publication(args.out).record("summary", "all")
-    run_stage(args, lambda: _publish(args, Path(record).parents[1]), outputs=[], writes=[record])
+    run_stage(args, lambda: _publish(args, Path(record).parents[1]), writes=[record])
 
 
 def _publish(args: argparse.Namespace, records: Path) -> None:

@@ -255,8 +255,10 @@ class Rules:
         """What the last job of a publication follows; that of regions is one job."""
         merges, publication = self.config.select.merges_regions, Publication(self.products.publication())
         if self.run.is_main:
-            own = [self.publication_record(job) for job in ("summary", "site")]
-            self.freshness.check_publication(publication, own + all_records(publication) * merges, True)
+            records = [self.publication_record(job) for job in ("summary", "site")]
+            if merges:
+                records += all_records(publication)
+            self.freshness.check_publication(publication, records, True)
         if merges:
             return {"catalogues": [*self.merged.values()]}
         return {

@@ -196,7 +196,9 @@ class StoppedJobs:
         except OSError as error:  # a full disk stops jobs, never the run that reports them
             logger.warning(
                 "%s cannot be written (%s): name these in --forcerun of the next run: %s",
-                *(self._path, error, ", ".join(left)),
+                self._path,
+                error,
+                ", ".join(left),
             )
 
     def _note(self, left: list[str]) -> None:

@@ -92,10 +92,15 @@ def segment_image(
         planes = prepared, probability, mask
         islands = find_islands(*planes, survey, "image", measure, files["islands"], compact)
         if clusters is not None:
-            products = [MosaicProducts("image", *planes)]
-            table, shown = files["clusters"], files["cutouts"]
             measure_clusters(
-                *(clusters, survey, "image", products, model, measure, table, shown),
+                clusters,
+                survey,
+                "image",
+                [MosaicProducts("image", *planes)],
+                model,
+                measure,
+                target=files["clusters"],
+                cutouts=files["cutouts"],
                 unplaced=True,
                 compact=compact,
             )

@@ -41,7 +41,7 @@ def site(arguments: Sequence[str]) -> None:
 
         write_site(args.results, args.out, args.aladin, args.threads)
 
-    run_stage(args, work, outputs=[], writes=[SiteFiles(args.out).data("run")], name=Path(args.results).name)
+    run_stage(args, work, writes=[SiteFiles(args.out).data("run")], name=Path(args.results).name)
 
 
 LABEL = """Give classes to clusters or islands by eye, in a browser on this machine.
@@ -100,7 +100,7 @@ def label(arguments: Sequence[str]) -> None:
         finally:
             server.server_close()
 
-    run_stage(args, work, outputs=[], name=Path(args.results).name)
+    run_stage(args, work, name=Path(args.results).name)
 
 
 def _login() -> str:
@@ -133,4 +133,4 @@ def label_pairs(arguments: Sequence[str]) -> None:
 
         write_label_pairs(args.results, args.labels, args.out)
 
-    run_stage(args, work, outputs=[], writes=[f"{args.out}/pairs.txt"], name=Path(args.results).name)
+    run_stage(args, work, writes=[f"{args.out}/pairs.txt"], name=Path(args.results).name)

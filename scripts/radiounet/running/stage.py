@@ -121,7 +121,7 @@ def run_stage(
     args: argparse.Namespace,
     work: Callable[[], object],
     *,
-    outputs: Sequence[str],
+    outputs: Sequence[str] = (),
     inputs: Sequence[str] = (),
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
@@ -155,8 +155,7 @@ def run_stage(
                 remove_leftovers(folder, below=False)
     except (ConfigError, OSError) as error:
         configure(None)
-        logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(getattr(error, "exit_status", TransientError.exit_status))
+        sys.exit(_status_of(error))
     logger.info("%s, code %s", f"{args.stage} {name}".strip(), code_hash())
     mark = EditMark(args.stage, name)
     check_before_renaming(require_own_run)
@@ -164,17 +163,20 @@ def run_stage(
         require_own_run()
         _work_or_reject(args, work, outputs, inputs, name)
         mark.settle([*named, *derived])
-    except ValidationError as error:  # a section given as JSON
+    except (RadioUNetError, ValidationError, ModuleNotFoundError, OSError) as error:
+        sys.exit(_status_of(error))
+
+
+def _status_of(error: Exception) -> int:
+    """Exit status for what stopped a stage, whose words are logged."""
+    if isinstance(error, ValidationError):  # a section given as JSON
         faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         logger.error("%s cannot be used: %s", error.title, "; ".join(faults))
-        sys.exit(ConfigError.exit_status)
-    except RadioUNetError as error:
-        logger.error("%s: %s", type(error).__name__, error)
-        sys.exit(error.exit_status)
-    except ModuleNotFoundError as error:
+        return ConfigError.exit_status
+    if isinstance(error, ModuleNotFoundError):
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
-            raise
+            raise error
         extras = [f"radiounet[{one}]" for one in EXTRAS[missing]]
         logger.error(
             "the networks need %s, which is not installed: install %s, for instance with: pip install '%s'",
@@ -182,11 +184,13 @@ def run_stage(
             " or ".join(extras),
             extras[0],
         )
-        sys.exit(ConfigError.exit_status)
-    except OSError as error:  # a full disk, rights, a file server: of writing, since readers name theirs
-        logger.error("%s: %s", type(error).__name__, error)
-        too_long = error.errno == errno.ENAMETOOLONG
-        sys.exit(ConfigError.exit_status if too_long else TransientError.exit_status)
+        return ConfigError.exit_status
+    logger.error("%s: %s", type(error).__name__, error)
+    if isinstance(error, RadioUNetError):
+        return error.exit_status
+    # a full disk, rights, a file server: of writing, since readers name theirs
+    too_long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    return ConfigError.exit_status if too_long else TransientError.exit_status
 
 
 def _work_or_reject(

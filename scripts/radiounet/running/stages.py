@@ -66,6 +66,11 @@ class Stage:
         """Whether it downloads."""
         return self.rule.startswith("fetch")
 
+    @property
+    def keeps_bytes(self) -> bool:
+        """Whether its products are what was downloaded, byte for byte, which newer code does not change."""
+        return self.rule in ("fetch_field", "fetch_mosaic")
+
 
 STAGES = [
     Stage("fetch_field", "field", "field_source", "GB", ("fields",), bulky=("fields",)),
@@ -117,7 +122,8 @@ def options_of_added(products: Products) -> list[str]:
     added = []
     for place, stage in enumerate(STAGES):
         if stage not in OF_PACKAGE:
-            kinds, name = (stage.shows, *stage.beside, *stage.lasting), ["{name}"] * (stage.each != "survey")
+            kinds = (stage.shows, *stage.beside, *stage.lasting)
+            name = () if stage.each == "survey" else ("{name}",)
             paths = {kind: getattr(named, kind)(*name) for kind in kinds}
             added.append({"place": place, "stage": asdict(stage), "paths": paths})
     return ["--added-stages", json.dumps(added)] if added else []

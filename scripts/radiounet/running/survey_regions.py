@@ -73,11 +73,11 @@ class SurveyRegions:
             sections.pop("limits")
         sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *PUBLISHED})
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
-        # newer code does not change what was downloaded; a rule of another workflow has no script here
+        # a rule of another workflow has no script here
         rules = [
             stage.rule
             for stage in stages_of(config)
-            if stage in OF_PACKAGE and stage.each != "survey" and not stage.fetches
+            if stage in OF_PACKAGE and stage.each != "survey" and not stage.keeps_bytes
         ]
         return {
             "settings": {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()},

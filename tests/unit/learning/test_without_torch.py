@@ -29,6 +29,6 @@ def test_a_stage_that_needs_it_ends_with_the_extra_named(monkeypatch, caplog):
     args = argparse.Namespace(reads=(), writes=(), log=None, stage="infer", on_reject="stop")
     monkeypatch.setattr("radiounet.running.stage.configure", lambda _: None)  # pytest has a log of its own
     with pytest.raises(SystemExit) as end:
-        run_stage(args, work, outputs=[])
+        run_stage(args, work)
     assert end.value.code == 78
     assert "the networks need torch, which is not installed: install radiounet[torch]" in caplog.text

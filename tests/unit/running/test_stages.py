@@ -48,14 +48,24 @@ def added(monkeypatch):
     return json.loads(text)
 
 
+def rules():
+    """Text of each rule of the workflow, by its name."""
+    found = {}
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        found |= dict(re.findall(r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S))
+    return found
+
+
+def test_every_rule_is_told_its_code_but_those_that_take_bytes_as_they_are():
+    without = {name for name, text in rules().items() if '"stage ' in text and "code=" not in text}
+    assert without == {stage.rule for stage in STAGES if stage.keeps_bytes} | {"fetch_model"}
+
+
 def test_every_rule_that_makes_a_product_of_a_field_or_mosaic_has_a_row():
     """Those that compare or publish finished mosaics have none."""
-    rules = {}
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        rules |= dict(re.findall(r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S))
     makes = {
         name
-        for name, text in rules.items()
+        for name, text in rules().items()
         if re.search(r'\{(mosaic|field)\}"', text.partition("output:")[2].partition(" log:")[0])
     }
     others = {name for name in makes if name.startswith(COMPARES + PUBLISHES)}
