@@ -137,7 +137,10 @@ ISLANDS = {
         float, "arcmin", "phys.angSize", "Largest angular size above 3 rms of the image smoothed to two beams"
     ),
     "width_arcmin": Column(
-        float, "arcmin", "phys.angSize", "FWHM across the long axis, from second moments of the whole, without the beam"
+        float,
+        "arcmin",
+        "phys.angSize",
+        "FWHM across the long axis, from second moments of the whole, without the beam",
     ),
     "axis_ratio": Column(
         float,

@@ -297,7 +297,7 @@ def _stable_names(names: list[str], ra: np.ndarray, dec: np.ndarray, rows: Rows)
 def _note_doubles(
     rows: Rows, names: list[str], ra: np.ndarray, dec: np.ndarray, redshift: np.ndarray, size: np.ndarray
 ) -> None:
-    """Note rows that look like one cluster, but lie so far apart that its islands are shared out between them."""
+    """Note rows that look like one cluster, whose islands would be shared out between them."""
     placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(size) & np.isfinite(redshift))
     if not placed.size:
         return
@@ -310,7 +310,8 @@ def _note_doubles(
     twins = dict(zip([*one[same], *other[same]], [*other[same], *one[same]], strict=True))
     found = np.isin(np.arange(len(names)), list(twins))
     rows.note(
-        found, lambda row: f"{names[twins[row]]} lies close, at the same redshift: is this cluster listed twice?"
+        found,
+        lambda row: f"{names[twins[row]]} has about this place and redshift: is this cluster listed twice?",
     )
 
 

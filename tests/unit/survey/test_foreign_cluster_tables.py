@@ -159,6 +159,6 @@ def test_units_that_are_not_one_for_each_column_are_refused(tmp_path, header):
 def test_rows_that_look_like_one_cluster_are_noted(tmp_path, row, noted):
     found = read_text(tmp_path, ROW, "C,10,35,0.2,3", row, "D,,,0.2,3")
     notes = {one.name: one.note for one in found}
-    asked = "{} lies close, at the same redshift: is this cluster listed twice?"
+    asked = "{} has about this place and redshift: is this cluster listed twice?"
     assert (asked.format("B") in notes["A"], asked.format("A") in notes["B"]) == (noted, noted)
     assert notes["C"] == ""
