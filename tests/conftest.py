@@ -1,5 +1,6 @@
 import gc
 import os
+import signal
 
 import radiounet  # noqa: F401 (before TensorFlow, which then computes here as in every command)
 
@@ -7,6 +8,8 @@ import radiounet  # noqa: F401 (before TensorFlow, which then computes here as i
 def pytest_configure():
     # syncing thousands of files takes long, and no test needs them after a power failure
     os.fsync = lambda descriptor: None
+    # a shell lets what it starts in the background ignore Ctrl-C, which programs of tests must not inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

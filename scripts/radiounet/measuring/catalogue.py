@@ -149,7 +149,7 @@ def join_limits(
 
     The upper limit of a cluster is the flux density at which nine of ten mock halos are found, where
     no mask holds anything inside R500, be it that of the mosaics that own the sky or of the cluster's
-    own mosaic, and no halo was measured.
+    own mosaic, no halo was measured, and enough of R500 has data (``flag_coverage``).
     """
     return [
         one if isinstance(one, Rejection) or isinstance(limit, Rejection) else _with_limits(one, limit)
@@ -167,7 +167,8 @@ def _with_limits(table: MosaicTable, limits: MosaicTable) -> MosaicTable:
         limit = found.popleft() if found else {}
         joined = row | {name: value for name, value in limit.items() if name in row}
         is_empty = joined["mask_fraction"] == 0 and not limit.get("detected")
-        if is_empty and np.isnan(joined["halo_flux_mjy"]) and np.isfinite(joined["flux_90_mjy"]):
+        is_empty &= bool(np.isnan(joined["halo_flux_mjy"])) and not joined["flag_coverage"]
+        if is_empty and np.isfinite(joined["flux_90_mjy"]):
             joined |= {"upper_limit_mjy": joined["flux_90_mjy"], "flag_upper_limit": True}
         rows.append(joined)
     return MosaicTable(rows, table.meta)

@@ -31,13 +31,12 @@ from radiounet.measuring.objects import MeasuredObject, measure_object
 from radiounet.measuring.rows import class_means, fit_row, notes_of, origin_columns
 from radiounet.measuring.separation import MIN_PIECE_BEAMS
 from radiounet.settings.measure import MeasureOptions
+from radiounet.survey.cluster_tables import SAME_PLACE_ARCSEC
 from radiounet.survey.cosmology import arcmin_per_kpc, flat_cosmology
 from radiounet.survey.survey import Cluster, join_notes
 
 LEAST_PART = 0.25
 """Least part of an island's pixels that makes a cluster one of its owners."""
-SAME_PLACE_ARCSEC = 10.0
-"""Rows that lie nearer to each other are of one cluster: half of the survey's beam."""
 
 
 @dataclass(frozen=True)

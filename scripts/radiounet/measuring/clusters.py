@@ -18,7 +18,7 @@ from radiounet.measuring.columns import make_table
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.cutout_files import StoredCutout, write_cutouts
 from radiounet.measuring.cutouts import MeasuredMosaic, cut_out
-from radiounet.measuring.diffuse_classes import RELIC_R500, classify_cluster
+from radiounet.measuring.diffuse_classes import LEAST_COVERAGE, RELIC_R500, classify_cluster
 from radiounet.measuring.fluxes import frequency_of
 from radiounet.measuring.rows import image_columns
 from radiounet.measuring.table_settings import OPTIONS, settings_text
@@ -37,7 +37,6 @@ from radiounet.survey.survey import Cluster, Survey, join_notes
 
 logger = logging.getLogger(__name__)
 
-LEAST_COVERAGE = 0.8
 COVERAGE_SEEN = 0.02
 """Part of R500 that other mosaics show beyond its own without a note: pixels at the border of R500."""
 

@@ -137,7 +137,10 @@ ISLANDS = {
         float, "arcmin", "phys.angSize", "Largest angular size above 3 rms of the image smoothed to two beams"
     ),
     "width_arcmin": Column(
-        float, "arcmin", "phys.angSize", "FWHM across the long axis, from second moments, without the beam"
+        float,
+        "arcmin",
+        "phys.angSize",
+        "FWHM across the long axis, from second moments of the whole, without the beam",
     ),
     "axis_ratio": Column(
         float,
@@ -320,7 +323,8 @@ CLUSTERS = {
         float,
         "mJy",
         f"{_FLUX};stat.max",
-        "Upper limit on a halo's flux density: flux_90_mjy where no mask holds anything inside R500",
+        "Upper limit on a halo's flux density: flux_90_mjy where R500 has data (flag_coverage) and no mask "
+        "holds anything inside it",
     ),
     "flag_upper_limit": _flag("There is an upper limit"),
     "note": Column(str, None, "meta.note", "Why not measured, what was not used, or how mosaics differ"),

@@ -32,6 +32,8 @@ PROBABLE_HOST = 0.3
 """Least `p_diffuse` of a cluster whose islands have a class."""
 SECOND_SHARE = 0.3
 """Least flux density of a candidate that counts for its cluster, over that of the brightest one."""
+LEAST_COVERAGE = 0.8
+"""Part of the aperture with data below which it is flagged, and a reason names it."""
 GALACTIC, GALACTIC_AROUND = 0.15, 0.25
 """Mean probability of Galactic emission in an island, and in its surroundings: such emission is seldom
 alone. An island that is more Galactic than diffuse needs no such surroundings. `benchmarks/catalogue.py`
@@ -288,7 +290,8 @@ def classify_cluster(
         return Decision("U", f"the emission inside R500 belongs to {enumerated(others)}")
     if not decisions:
         where = f"within R500, or centred within {RELIC_R500:g} R500"
-        return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}")
+        part = f"; only {100 * coverage:.0f} % of R500 has data" if coverage < LEAST_COVERAGE else ""
+        return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}{part}")
     counted = counted_candidates(decisions, fluxes)
     labels = sorted({one.label for one, counts in zip(decisions, counted, strict=True) if counts})
     faint = f"; below {SECOND_SHARE:g} of the brightest candidate, not counted"

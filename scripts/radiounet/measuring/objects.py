@@ -7,18 +7,15 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import gammainc
-from skimage.morphology import disk
 
 from radiounet.images.gaussian import FWHM_TO_SIGMA
 from radiounet.measuring.cutouts import Cutout
 from radiounet.measuring.fluxes import Flux, lie_inside, region_flux
 from radiounet.measuring.profiles import AT_BOUND, NOT_CONVERGED, POOR, ExponentialFit, fit_exponential
-from radiounet.measuring.shapes import Shape, island_shape
+from radiounet.measuring.shapes import Shape, edge_level, island_shape
 
 GROWN_BEAMS = 1.0
 """How far an object reaches beyond its island, beams."""
-EDGE_BEAMS = 0.5
-"""Width of the edge of an island, beams."""
 LEAST_FRACTION = 0.7
 """Least part of its flux density that an island is taken to hold."""
 OUTSHONE, OUTSHONE_FRACTION = 2.0, 0.78
@@ -110,12 +107,7 @@ class MeasuredObject:
             return 1.0
         if self.flux.compact_jy > OUTSHONE * self.flux.flux_jy:
             return OUTSHONE_FRACTION
-        width = max(round(EDGE_BEAMS * cutout.mosaic.beam_px), 1)
-        solid = self.island | cutout.others(self.island)  # a border with another island is no isophote
-        edge = self.island & ~ndimage.binary_erosion(solid, iterations=width) & ~cutout.blanked
-        mean = cutout.filled[self.island & cutout.known].mean()
-        level = cutout.filled[edge & cutout.known].mean() if (edge & cutout.known).any() else 0.0
-        return max(exponential_fraction(float(level / mean)), LEAST_FRACTION)
+        return max(exponential_fraction(edge_level(cutout, self.island)), LEAST_FRACTION)
 
     @property
     def fit_jy(self) -> tuple[float, float]:
@@ -176,8 +168,10 @@ def measure_object(cutout: Cutout, island: np.ndarray, calibration_error: float)
         Of the flux scale, fraction.
     """
     others = cutout.others(island)
-    reach = disk(round(GROWN_BEAMS * cutout.mosaic.beam_px))
-    grown = island | (ndimage.binary_dilation(island, reach) & ~others & ~cutout.blanked)
+    # what lies between islands belongs to the nearest, so that no flux density counts twice
+    distance, nearest = ndimage.distance_transform_edt(~(island | others), return_indices=True)
+    near = (distance <= round(GROWN_BEAMS * cutout.mosaic.beam_px)) & island[tuple(nearest)]
+    grown = island | (near & ~cutout.blanked)
     shape = island_shape(cutout, island)
     inside, around = (region_flux(cutout, region, calibration_error) for region in (island, grown))
     return MeasuredObject(cutout, island, shape, inside, around, _fit(cutout, island, others, shape))

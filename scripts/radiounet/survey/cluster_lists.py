@@ -31,6 +31,8 @@ from radiounet.survey.cluster_tables import (
     MAX_NAMED,
     MERGED_COLUMNS,
     MERGED_LISTS,
+    REDSHIFT_TOLERANCE,
+    SIZE_PART,
     list_name,
     list_states,
     read_clusters,
@@ -42,12 +44,6 @@ logger = logging.getLogger(__name__)
 RADIUS_ARCMIN = 5.0
 """Positions of Planck are off by minutes of arc. Of PSZ2 and MCXC, 401 pairs of one redshift lie within
 2 arcmin and 519 within 5; with PSZ2 moved by 2 deg, none lies within 10."""
-
-SIZE_PART = 0.5
-"""Of R500: nearby clusters are larger than `RADIUS_ARCMIN`, and lists differ in what their centre is."""
-
-REDSHIFT_TOLERANCE = 0.01
-"""Of ``1 + z``: twice the scatter of eRASS1's photometric redshifts (Kluge et al. 2024, A&A 688, A210)."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from astropy.table.meta import get_header_from_yaml
+from scipy.spatial import KDTree
 
 from radiounet.errors import ConfigError
 from radiounet.images.provenance import sha256_of
+from radiounet.images.squares import separation_deg, unit_vectors
 from radiounet.images.tables import NUMBER, ServiceError, TableError, read_table
 from radiounet.images.words import enumerated, writable
 from radiounet.settings.catalogues import CLUSTER_COLUMNS
@@ -43,6 +45,15 @@ POSITION_COLUMNS = {
 }
 """What columns of positions are called, in lower case; VizieR's names included. The first that is there is
 taken."""
+
+SAME_PLACE_ARCSEC = 10.0
+"""Rows that lie nearer to each other are of one cluster: half of the survey's beam."""
+
+SIZE_PART = 0.5
+"""Of R500: nearby clusters are large, and lists differ in what their centre is."""
+
+REDSHIFT_TOLERANCE = 0.01
+"""Of ``1 + z``: twice the scatter of eRASS1's photometric redshifts (Kluge et al. 2024, A&A 688, A210)."""
 
 MERGED_LISTS = "merged_lists"
 """Key of the metadata that tells the table of merged lists from others."""
@@ -102,6 +113,7 @@ def read_clusters(path: str | Path, options: MeasureOptions, asked: bool = True)
     refused = rows.impossible & np.isnan(size)
     ra, dec, size = (np.where(lost, np.nan, one) for one in (ra % 360 % 360, dec, size))
     names = _stable_names(column_texts(columns["name"]), ra, dec, rows)
+    _note_doubles(rows, names, ra, dec, redshift, size)
     texts = rows.notes(), [""] * len(names), refused.tolist()
     cells = zip(names, ra.tolist(), dec.tolist(), redshift.tolist(), size.tolist(), *texts, strict=True)
     return [Cluster(*cell) for cell in cells]
@@ -280,6 +292,27 @@ def _stable_names(names: list[str], ra: np.ndarray, dec: np.ndarray, rows: Rows)
         lambda row: f"{count[names[row]]} rows have this name",
     )
     return [name or position_name(ra[row], dec[row]) or f"row {row + 1}" for row, name in enumerate(names)]
+
+
+def _note_doubles(
+    rows: Rows, names: list[str], ra: np.ndarray, dec: np.ndarray, redshift: np.ndarray, size: np.ndarray
+) -> None:
+    """Note rows that look like one cluster, whose islands would be shared out between them."""
+    placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(size) & np.isfinite(redshift))
+    if not placed.size:
+        return
+    reach = np.radians(SIZE_PART * size[placed].max() / 60)
+    tree = KDTree(unit_vectors(ra[placed], dec[placed]))
+    one, other = placed[tree.query_pairs(2 * np.sin(reach / 2), output_type="ndarray")].T
+    distance = 60 * separation_deg(unit_vectors(ra[one], dec[one]), unit_vectors(ra[other], dec[other]))
+    same = np.abs(redshift[one] - redshift[other]) < REDSHIFT_TOLERANCE * (1 + redshift[one])
+    same &= (distance > SAME_PLACE_ARCSEC / 60) & (distance <= SIZE_PART * np.minimum(size[one], size[other]))
+    twins = dict(zip([*one[same], *other[same]], [*other[same], *one[same]], strict=True))
+    found = np.isin(np.arange(len(names)), list(twins))
+    rows.note(
+        found,
+        lambda row: f"{names[twins[row]]} has about this place and redshift: is this cluster listed twice?",
+    )
 
 
 def position_name(ra_deg: float, dec_deg: float) -> str:

@@ -60,6 +60,20 @@ def test_lengths_in_beams_are_of_the_beam_that_the_image_was_made_with(resolutio
     assert found.grown.flux_jy * BEAM_PX == pytest.approx(np.pi * (30 + fwhm / 4.5) ** 2, rel=0.06)
 
 
+@pytest.mark.parametrize("gap_px", [0, 1, 3, 6, 20])
+def test_the_surroundings_of_two_islands_count_once(gap_px):
+    one = cutout(mask=disc(30))
+    left, right = (np.zeros(one.labels.shape, bool) for _ in range(2))
+    left[60:100, 50:80], right[60:100, 80 + gap_px : 120] = True, True
+    solid = left | right
+    one = replace(
+        one, filled=np.ones_like(one.filled), blanked=~np.ones_like(solid), labels=solid.astype(int)
+    )
+    grown = [measure_object(one, island, 0.1).grown.flux_jy for island in (left, right)]
+    alone = measure_object(one, solid, 0.1).grown.flux_jy
+    assert sum(grown) == pytest.approx(alone)
+
+
 def test_the_background_of_a_coarser_image_is_corrected_for_its_own_beams():
     """A low percentile of boxes lies below blank sky by the noise of a box, which grows with the beam."""
     fine, coarse = (cutout(resolution=beam).mosaic for beam in (None, Beam(60, 60)))
@@ -278,6 +292,18 @@ def test_there_is_no_upper_limit_beside_what_the_own_mosaic_shows(detected, halo
     assert row["upper_limit_mjy"] == pytest.approx(limit_mjy, nan_ok=True)
     assert row["flag_upper_limit"] is bool(np.isfinite(limit_mjy))
     assert row["flux_90_mjy"] == 9.0
+
+
+@pytest.mark.parametrize(("flag_coverage", "limit_mjy"), [(False, 9.0), (True, np.nan)])
+def test_there_is_no_upper_limit_where_little_of_the_cluster_was_observed(flag_coverage, limit_mjy):
+    place = {"name": "A", "ra_deg": 10.0, "dec_deg": 20.0}
+    cluster = blank_row(CLUSTERS, mask_fraction=0.0, flag_coverage=flag_coverage, **place)
+    (table,) = join_limits(
+        [MosaicTable([cluster], {})], [MosaicTable([blank_row(LIMITS, flux_90_mjy=9.0, **place)], {})]
+    )
+    (row,) = table.rows
+    assert row["upper_limit_mjy"] == pytest.approx(limit_mjy, nan_ok=True)
+    assert row["flag_upper_limit"] is not flag_coverage
 
 
 def test_each_image_of_a_cluster_has_its_own_limits_and_each_row_of_a_list_too():

@@ -57,16 +57,16 @@ def test_an_image_is_smoothed_to_a_beam_of_both_axes_twice_as_long():
     np.testing.assert_allclose(found, 0.5 * gaussian(161, 4 * covariance), atol=1e-4)
 
 
-def shape_of(light, level=0.0):
+def shape_of(light, level=0.0, size=61):
     """Shape of the pixels that have light, in the middle of an empty image; `level` is that of the others."""
     light = np.asarray(light, float)
-    image, mask = np.full((61, 61), level), np.zeros((61, 61), np.uint8)
-    part = tuple(slice(30 - side // 2, 30 - side // 2 + side) for side in light.shape)
+    image, mask = np.full((size, size), level), np.zeros((size, size), np.uint8)
+    part = tuple(slice(size // 2 - side // 2, size // 2 - side // 2 + side) for side in light.shape)
     image[part], mask[part] = light, light != 0
-    plane = Plane(np.zeros((61, 61), np.float32), grid_wcs(150.0, 40.0, 61, 4.5), Beam(20, 20))
+    plane = Plane(np.zeros((size, size), np.float32), grid_wcs(150.0, 40.0, size, 4.5), Beam(20, 20))
     plane.data[...] = 1e-4 * np.random.default_rng(1).standard_normal(image.shape)
     mosaic = MeasuredMosaic.of(plane, 0.9 * mask.astype(np.float32), mask)
-    return island_shape(replace(cut_out(mosaic, np.s_[0:61, 0:61]), filled=image), mask == 1)
+    return island_shape(replace(cut_out(mosaic, np.s_[0:size, 0:size]), filled=image), mask == 1)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,16 @@ def test_the_width_is_without_the_variance_of_a_pixel():
     light = gaussian(61, np.diag(sigma_px**2))
     shape = shape_of(np.where(light > 1e-5, light, 0))
     assert shape.width_arcmin == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("width_arcsec", [60, 120])
+def test_the_width_is_that_of_the_whole_where_an_island_ends_at_an_isophote(width_arcsec, level):
+    """The edge has a width: the level is that of half a beam inside."""
+    width = np.hypot(width_arcsec, 20) / np.sqrt(8 * np.log(2)) / 4.5
+    light = gaussian(121, np.diag(np.array([2.0, 1.0]) ** 2 * width**2))
+    shape = shape_of(np.where(light > level, light, 0), size=121)
+    assert 60 * shape.width_arcmin == pytest.approx(width_arcsec, rel=0.16)
 
 
 def test_the_extent_is_that_of_the_pixels():

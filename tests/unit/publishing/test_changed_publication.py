@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,8 +73,6 @@ def test_a_verb_stopped_by_ctrl_c_says_so(run, tmp_path):
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell that runs the tests in the background has it ignored
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: process.poll() is not None or [*(out / "masks").glob("*.fz")])
     os.killpg(process.pid, signal.SIGINT)

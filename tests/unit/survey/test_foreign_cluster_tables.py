@@ -144,3 +144,21 @@ def test_units_that_are_not_one_for_each_column_are_refused(tmp_path, header):
     (tmp_path / "a.txt").write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="line of units below its header has 3 entries for 5 columns"):
         read_clusters(tmp_path / "a.txt", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("row", "noted"),
+    [
+        ("B,150.02,35,0.2,3", True),  # 1 arcmin away; R500 is 4.8
+        ("B,150.02,35,0.209,3", True),
+        ("B,150.02,35,0.22,3", False),  # another redshift
+        ("B,150.06,35,0.2,3", False),  # 2.9 arcmin away
+        ("B,150.02,35,,3", False),
+    ],
+)
+def test_rows_that_look_like_one_cluster_are_noted(tmp_path, row, noted):
+    found = read_text(tmp_path, ROW, "C,10,35,0.2,3", row, "D,,,0.2,3")
+    notes = {one.name: one.note for one in found}
+    asked = "{} has about this place and redshift: is this cluster listed twice?"
+    assert (asked.format("B") in notes["A"], asked.format("A") in notes["B"]) == (noted, noted)
+    assert notes["C"] == ""
