@@ -20,7 +20,7 @@ from radiounet.measuring.components import COMPACT_BEAMS
 from radiounet.measuring.diffuse_classes import RELIC_R500
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.urls import local_path, public_text
-from radiounet.survey.archive import fetch, fill_template
+from radiounet.survey.archive import fetched, fill_template
 from radiounet.survey.survey import Cluster
 
 logger = logging.getLogger(__name__)
@@ -102,15 +102,8 @@ def _opened(url: str, target: str | Path, download: DownloadOptions) -> Iterator
     if local is not None:
         yield open_plane(local)
         return
-    raw = Path(f"{target}.download")
-    fetch(url, raw, download)
-    try:
+    with fetched(url, target, download) as raw:
         yield open_plane(raw)
-    except BadDataError as error:
-        error.file = public_text(url)
-        raise
-    finally:
-        raw.unlink()
 
 
 def _cut(stored: StoredImage, cluster: Cluster, url: str, beam_arcsec: float) -> Plane | BadDataError:
