@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def place(module):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+@cache
 def defined(path):
     """Names that a module of the package defines at its top level, those that it imports left out."""
     names, waiting = set(), list(ast.parse(path.read_text()).body)
@@ -36,11 +38,15 @@ def defined(path):
     return names
 
 
+@cache
 def imported(path):
     """Pairs of a module of the package and a name that a program imports from it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "radiounet":
-            yield from ((node.module, one.name) for one in node.names)
+    return [
+        (node.module, one.name)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "radiounet"
+        for one in node.names
+    ]
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -113,7 +113,7 @@ class ClusterMeter:
             self._assumed = f"no frequency in the image: {survey.release.frequency_mhz:g} MHz assumed"
             logger.warning(
                 "%s: %s for powers and flux densities at 150 MHz; write its frequency in Hz into RESTFRQ of "
-                "the header",
+                "the header of the image that it was made from",
                 *(products[0].image, self._assumed),
             )
         self._sources = ClusterSources(self._own, options, frequency, clusters)

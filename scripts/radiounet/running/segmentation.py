@@ -18,6 +18,7 @@ from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.components import CompactFiles
 from radiounet.measuring.islands import find_islands
 from radiounet.network.model_cards import model_folder, read_card
+from radiounet.network.segmenting import read_for, write_segmentation
 from radiounet.publishing.overview import write_overview
 from radiounet.running.locks import hold, let_go
 from radiounet.running.outputs import claim_outputs
@@ -61,10 +62,6 @@ def segment_image(
     claim_outputs(made, [image, model_folder(model), *([clusters] if clusters else [])])
     if not Path(image).exists():
         raise ConfigError(f"{image} is not there")
-    # takes seconds, so after all mistakes
-    from radiounet.network.inference import open_model
-    from radiounet.network.segmenting import read_for, write_segmentation
-
     new = [one for one in (out, *out.parents) if not one.exists()]
     hold(out)
     try:
@@ -82,6 +79,9 @@ def segment_image(
                 laid = replace(read_for(str(temporary), card, segmentation.mode), path=prepared)
             except BadDataError as error:  # of the image: its copy is gone by then
                 raise type(error)(str(error).replace(str(temporary), image)) from error
+            # takes seconds, so after all mistakes
+            from radiounet.network.inference import open_model
+
             predictor, _ = open_model(model_folder(model), segmentation.batch, segmentation.precision)
             if clusters is None and (gone := [str(path) for path in measured if path.exists()]):
                 logger.warning("removed, since no clusters are given: %s", ", ".join(gone))
