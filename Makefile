@@ -37,7 +37,7 @@ plan: env
 	$(BIN)/snakemake --cores 1 --quiet progress host $(if $(CONFIG),--configfile $(CONFIG)) -- lists
 	$(BIN)/snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- plan
 
-# SLOW=no leaves out tests of more than half a minute, here and for a cluster
+# SLOW=no leaves out the longest tests, here and for a cluster
 test: env
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster$(WITHOUT)" $(if $(COVERAGE),--cov --cov-report=xml --cov-report=term)
 

@@ -37,6 +37,7 @@ def nap(*_):
     time.sleep(PATIENCE_S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", POOLS)
 def test_workers_end_with_the_program_that_is_killed(tmp_path, pool):
     """The system kills only the first process, such as that with the most memory."""

@@ -303,6 +303,7 @@ def test_a_coarse_beam_keeps_its_direction(tmp_path, grid, angle):
     np.testing.assert_allclose(found, expected, atol=0.03 * np.trace(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam", [Beam(60, 25, 45), Beam(19, 8, 30)])
 def test_a_wide_image_whose_pixels_differ_keeps_the_direction_of_its_beam(beam):
     """Such an image is regridded before it is convolved."""

@@ -59,6 +59,7 @@ def read_scores(folder):
     return json.loads((folder / "scores.json").read_text())
 
 
+@pytest.mark.slow
 def test_scores_on_a_simulated_sky_and_a_folder(tmp_path, monkeypatch, no_threads):
     model = str(tmp_path / "tiny")
     write_tiny_model(tmp_path / "tiny")

@@ -167,6 +167,7 @@ def run_python(program, folder):
     return subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=folder, env=environment)
 
 
+@pytest.mark.slow
 def test_two_replicas_share_each_batch(pairs, tmp_path):
     options = OPTIONS.model_copy(update={"steps": 6, "loss": "cross_entropy"})
     program = f"""
@@ -191,6 +192,7 @@ def test_two_replicas_share_each_batch(pairs, tmp_path):
     assert courses[0] == pytest.approx(courses[1], rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     model, _ = whole
     program = f"""
@@ -212,6 +214,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(whole, pairs, tmp_path):
     same_weights(train(pairs, OPTIONS, tmp_path / "c.npz", tmp_path / "curve.csv"), model)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_written_by_time_and_resumes_to_the_same_bytes(pairs, tmp_path, monkeypatch, caplog):
     """Steps of 100 s each, checkpoints after 300 s or 5 steps; then a kill after the sixth step."""
     options = OPTIONS.model_copy(update={"steps": 9, "checkpoint_steps": 5})

@@ -79,6 +79,7 @@ def test_a_small_island_of_the_own_mosaic_on_other_sky_is_noted_beside_a_wide_on
     assert differences(west=[wide, small], east=[wide, small], south=[wide])[0] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("south", [False, True])
 def test_the_mask_that_owns_the_sky_decides_on_an_island_that_a_neighbour_shows_there(south):
     """East shows a disc of which almost all lies on the sky of south."""

@@ -30,6 +30,7 @@ def run_trials(rng, place, width):
     return fit_completeness(*trials_of(rng, place, width), EXPECTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "width", "tolerance"),
     [(2.0, 0.5, 0.1), (10.0, 0.5, 0.1), (40.0, 0.5, 0.1), (10.0, 0.4, 0.15), (10.0, 0.6, 0.15)],
@@ -45,6 +46,7 @@ def test_fluxes_of_a_known_function_are_found_again(place, width, tolerance):
     assert expit(np.log(most / place) / width).mean() == pytest.approx(0.9, abs=0.03)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_repetitions():
     rng = np.random.default_rng(2)
     fits = [run_trials(rng, 10.0, 0.5) for _ in range(120)]
@@ -52,6 +54,7 @@ def test_errors_are_those_of_repetitions():
     assert np.median([fit.error(0.5) / fit.flux(0.5) for fit in fits]) == pytest.approx(spread, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.5, 0.9])
 def test_errors_of_local_fits_are_those_of_repetitions(part):
     """Over functions as likely as the priors say."""

@@ -188,6 +188,7 @@ def test_a_cluster_that_was_not_measured_has_none(run):
     assert read_cutout(products.cutouts("a"), "A 2", RA, DEC) is None
 
 
+@pytest.mark.slow
 def test_an_island_is_cut_out_of_a_window_as_of_the_whole_mosaic(tmp_path):
     products = Products(str(tmp_path))
     image = write_image(tmp_path / "a.fits", n_px=1100)

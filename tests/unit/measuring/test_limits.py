@@ -351,6 +351,7 @@ def test_maps_of_another_model_are_refused(walk):
             MockedImage(one.image, one.probability, one.mask, other, walk.network)
 
 
+@pytest.mark.slow
 def test_the_shipped_network_finds_mocks_in_noise(tmp_path):
     products = Products(str(tmp_path / "images"))
     run_stages(products, {"a": write_image(tmp_path / "a.fits", n_px=400, peak_snr=0.0)})

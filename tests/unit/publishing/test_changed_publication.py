@@ -45,6 +45,7 @@ def test_a_publication_that_lost_files_is_made_whole(run, published, tmp_path):
     assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 
+@pytest.mark.slow
 def test_a_publication_killed_half_way_is_made_whole(run, published, tmp_path):
     """Killed by the system at its first tiles, with the process that works for it."""
     program = f"""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
 from published import NAMES, SECOND_RA, SURVEY, bytes_of, copy_of, publish_to
@@ -42,6 +43,7 @@ def measure_with_limits(products, folder):
     write_configuration(config, products.configuration())
 
 
+@pytest.mark.slow
 def test_measured_limits_are_published_as_a_map(run, tmp_path):
     products = copy_of(run, tmp_path)
     measure_with_limits(products, tmp_path)

@@ -271,6 +271,7 @@ def test_a_cluster_without_a_position_is_on_no_mosaic(tmp_path, measure):
     }
 
 
+@pytest.mark.slow
 def test_mutated_tables_end_in_a_catalogue_or_a_named_error(tmp_path, measure):
     path = tmp_path / "a table"
     ends, found = {"catalogue": 0, "error": 0}, []
