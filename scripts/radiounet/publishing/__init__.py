@@ -12,7 +12,7 @@ __all__ = [
     "compressed_maps",
     "coverage",
     "hips",
-    "hips_regions",
+    "hips_parts",
     "hips_summary",
     "kit",
     "label_pairs",

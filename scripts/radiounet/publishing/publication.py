@@ -28,12 +28,12 @@ from radiounet.images.words import write_if_changed
 from radiounet.images.writing import remove_leftovers, write_json
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.hips import tile_order
-from radiounet.publishing.hips_regions import regions_of
+from radiounet.publishing.hips_parts import parts_of
 from radiounet.publishing.hips_summary import write_summary
 from radiounet.publishing.published_maps import publish_mosaic
 from radiounet.publishing.published_survey import publish_survey
 from radiounet.publishing.published_tables import publish_catalogues
-from radiounet.publishing.published_tiles import publish_region
+from radiounet.publishing.published_tiles import publish_part
 from radiounet.publishing.records import (
     JobFiles,
     all_records,
@@ -85,10 +85,10 @@ def publish(
     side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes, "mosaics")
     publish_catalogues(products, publication, survey.release, mosaics, options)
     publish_survey(products, publication, survey.release, mosaics, options)
-    regions = regions_of(survey, mosaics)
-    make = partial(publish_region, products, publication, survey, mosaics)
-    side_by_side(make, sorted(regions), processes, "parts of the sky")
-    finish(products, publication, survey.release, mosaics, sorted(regions), options, processes)
+    parts = sorted(parts_of(survey, mosaics))
+    make = partial(publish_part, products, publication, survey, mosaics)
+    side_by_side(make, parts, processes, "parts of the sky")
+    finish(products, publication, survey.release, mosaics, parts, options, processes)
 
 
 def run_mosaics(products: Products) -> list[str]:
@@ -146,7 +146,7 @@ def finish(
     publication: Publication,
     release: Release,
     mosaics: Sequence[str],
-    regions: Sequence[int],
+    parts: Sequence[int],
     options: PublishOptions,
     processes: int,
 ) -> None:
@@ -162,7 +162,7 @@ def finish(
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
-    jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
+    jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{part:03d}") for part in parts]
     jobs += [("catalogues", "all"), ("survey", "all")]
     files: dict[str, str] = {}
     for job, name in jobs:
