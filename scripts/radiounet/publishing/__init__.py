@@ -8,6 +8,7 @@ Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 __all__ = [
     "between_pixels",
     "catalogue_check",
+    "catalogue_objects",
     "cds_readme",
     "compressed_maps",
     "coverage",

@@ -21,7 +21,7 @@ from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import Part
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
-from radiounet.publishing.kit import CatalogueObject, cut
+from radiounet.publishing.catalogue_objects import CatalogueObject, cut
 from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates_by_name
 
 logger = logging.getLogger(__name__)

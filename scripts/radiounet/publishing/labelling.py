@@ -19,7 +19,13 @@ from radiounet.images.reading import ecsv_table
 from radiounet.images.words import one_line
 from radiounet.images.writing import open_lock, write_ecsv
 from radiounet.measuring.labels import plain_name
-from radiounet.publishing.kit import CatalogueObject, files_of, places_of, places_text, read_catalogues
+from radiounet.publishing.catalogue_objects import (
+    CatalogueObject,
+    files_of,
+    places_of,
+    places_text,
+    read_catalogues,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +52,7 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     Parameters
     ----------
     results : str
-        See `radiounet.publishing.kit.find_sources`.
+        See `radiounet.publishing.catalogue_objects.read_catalogues`.
     kind : {'cluster', 'island'}
     order : {'uncertain', 'catalogue'}
         The probability nearest to 0.5 first, or the order of the catalogue.

@@ -23,7 +23,7 @@ from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import write_if_changed, write_script
 from radiounet.publishing.catalogue_check import read_votable
-from radiounet.publishing.kit import files_of, read_catalogues
+from radiounet.publishing.catalogue_objects import files_of, read_catalogues
 from radiounet.publishing.research_object import CRATE, NO_LIMITS
 from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site_sources import SiteSources, write_mosaic

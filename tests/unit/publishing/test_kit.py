@@ -23,15 +23,10 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
+from radiounet.publishing import catalogue_objects, labelling
 from radiounet.publishing import kit as kit_module
-from radiounet.publishing import labelling
-from radiounet.publishing.kit import (
-    CatalogueObject,
-    find_sources,
-    read_catalogues,
-    write_kit,
-    write_regions,
-)
+from radiounet.publishing.catalogue_objects import CatalogueObject, read_catalogues, write_regions
+from radiounet.publishing.kit import find_sources, write_kit
 from radiounet.publishing.labelling import candidates
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
@@ -366,7 +361,7 @@ def test_the_mask_for_clean_holds_blanked_radio_galaxies(run, tmp_path, monkeypa
         cutout.islands[2, 3] = -1
         return cutout
 
-    monkeypatch.setattr(kit_module, "read_cutout", with_a_galaxy)
+    monkeypatch.setattr(catalogue_objects, "read_cutout", with_a_galaxy)
     (source,) = find_sources(run.root, ["Abell {1}"])
     write_kit(source, str(tmp_path))
     files = kit_files(str(tmp_path))
