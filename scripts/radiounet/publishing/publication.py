@@ -39,13 +39,13 @@ from radiounet.publishing.records import (
     all_records,
     do_once,
     earlier_record,
+    file_changed_since_record,
+    files_not_as_recorded,
     found_by,
     published_mosaics,
     read_record,
     remove_file,
     require_files,
-    spoiled,
-    touched,
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
 from radiounet.publishing.side_by_side import side_by_side
@@ -167,7 +167,7 @@ def finish(
     files: dict[str, str] = {}
     for job, name in jobs:
         record = read_record(publication.record(job, name))
-        if changed := spoiled(publication, record):
+        if changed := files_not_as_recorded(publication, record):
             raise ConfigError(
                 f"{publication.at(changed[0])} is missing or was changed since it was published: "
                 f"remove {publication.record(job, name)} and publish again"
@@ -242,7 +242,7 @@ def _finish_site(
     record = Path(publication.record("site", "all"))
     earlier = earlier_record(record)
     before, made_at = earlier.get("files", {}), os.stat(record).st_mtime if earlier else 0
-    for name in spoiled(publication, {"files": before}):
+    for name in files_not_as_recorded(publication, {"files": before}):
         Path(publication.at(name)).unlink(missing_ok=True)
     for name in set(earlier.get("others", [])) - files.keys():  # Snakemake removes the record that lists them
         remove_file(publication, name)
@@ -264,7 +264,7 @@ def _finish_site(
     found = {"files": made, "others": sorted(files)}
     if found != earlier:
         write_json(record, found)
-    elif touched(publication, record, made):
+    elif file_changed_since_record(publication, record, made):
         os.utime(record)
     _warn_of_others(publication, known)
 
