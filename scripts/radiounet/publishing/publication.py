@@ -10,7 +10,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,17 @@ def finish(
         logger.warning("publish.creators names nobody: the research object and the citation say so")
     jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{part:03d}") for part in parts]
     jobs += [("catalogues", "all"), ("survey", "all")]
+    files = _recorded_files(publication, jobs)
+    if Publication.completeness() not in files:
+        logger.info(NO_LIMITS)
+    _remove_others(publication, jobs, files)
+    _finish_summary(products, publication, release, mosaics, options, about, files)
+    files |= read_record(publication.record("summary", "all"))["files"]
+    _finish_site(products, publication, mosaics, options, processes, files)
+
+
+def _recorded_files(publication: Publication, jobs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """SHA-256 of the files of some jobs, by name; raise `ConfigError` where one is not as published."""
     files: dict[str, str] = {}
     for job, name in jobs:
         record = read_record(publication.record(job, name))
@@ -173,30 +184,31 @@ def finish(
                 f"remove {publication.record(job, name)} and publish again"
             )
         files |= record["files"]
-    if Publication.completeness() not in files:
-        logger.info(NO_LIMITS)
-    _remove_others(publication, jobs, files)
-    meta = _metadata(products)
-    if meta.get("codehash") != code_hash():
-        logger.warning(
-            "the run was made with code %s, its publication carries the workflow of this code, %s",
-            meta.get("codehash"),
-            code_hash(),
-        )
-    check_configuration(products, release, meta)
+    return files
+
+
+def _finish_summary(
+    products: Products,
+    publication: Publication,
+    release: Release,
+    mosaics: Sequence[str],
+    options: PublishOptions,
+    about: Mapping[str, Any],
+    files: Mapping[str, str],
+) -> None:
+    """Write what stands beside the tiles, the workflow, the research object and citation texts."""
+    meta = _checked_metadata(products, release)
     workflow = workflow_files(products.configuration())
 
     def make(job_files: JobFiles) -> dict:
-        moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
-        if len(published_mosaics(publication, mosaics)):
-            write_summary(
-                publication, release, moc, about, tile_order(release.pixel_arcsec), files, job_files
-            )
+        if published_mosaics(publication, mosaics):
+            moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
+            order = tile_order(release.pixel_arcsec)
+            write_summary(publication, release, moc, about, order, files, job_files)
         for name, content in workflow.items():
             job_files.put(name, content)
-        for name, content in research_files(
-            release, meta, {**files, **job_files.files}, about["date"], options
-        ).items():
+        known = {**files, **job_files.files}
+        for name, content in research_files(release, meta, known, about["date"], options).items():
             job_files.put(name, content)
         return {}
 
@@ -209,8 +221,19 @@ def finish(
         "release": release.model_dump(mode="json", exclude={*SOURCES}),
     }
     do_once(publication, "summary", "all", made_of, make)
-    files |= read_record(publication.record("summary", "all"))["files"]
-    _finish_site(products, publication, mosaics, options, processes, files)
+
+
+def _checked_metadata(products: Products, release: Release) -> dict[str, Any]:
+    """Metadata of the catalogue of clusters, with which the configuration agrees."""
+    meta = _metadata(products)
+    if meta.get("codehash") != code_hash():
+        logger.warning(
+            "the run was made with code %s, its publication carries the workflow of this code, %s",
+            meta.get("codehash"),
+            code_hash(),
+        )
+    check_configuration(products, release, meta)
+    return meta
 
 
 def _metadata(products: Products) -> dict[str, Any]:
