@@ -1,4 +1,4 @@
-"""What people read at the end of a run: report, results site, overview of one image, comparison of mosaics.
+"""What people read after a run: report, results site, overview of one image, comparison with reference masks.
 
 Here are also the publication with its HiPS, MOCs and research object, its checks, kits and labels by eye.
 
