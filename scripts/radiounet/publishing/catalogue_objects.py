@@ -225,7 +225,9 @@ def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name
     first = shapes[0][1] if shapes else []
     shared = [word for word in first if all(word in words for _, words in shapes)]
     lines = ["# Region file format: DS9", f"# radiounet {__version__}, code {code_hash()}"]
-    lines += [f"global {' '.join(shared)}"] * bool(shared) + ["icrs"]
+    if shared:
+        lines.append(f"global {' '.join(shared)}")
+    lines.append("icrs")
     for shape, words in shapes:
         own = [word for word in words if word not in shared]
         lines.append(f"{shape} # {' '.join(own)}" if own else shape)

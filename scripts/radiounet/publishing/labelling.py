@@ -87,7 +87,10 @@ def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[Ca
             continue
         logger.warning(
             "left out: %d of %s are called %s, at %s: give each a name of its own",
-            *(len(places), results, one_line(same[0]["name"]), places_text(places)),
+            len(places),
+            results,
+            one_line(same[0]["name"]),
+            places_text(places),
         )
     if not found:
         own_name = " and has a name of its own" if by_name else ""
@@ -108,7 +111,7 @@ def _opened(lock: Path) -> int:
         raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
 
 
-def _known(column: Column, is_number: bool) -> np.ndarray:
+def _known(column: Column, *, is_number: bool) -> np.ndarray:
     """Values of a column; an empty number is NaN, an empty text is empty."""
     if is_number:
         return np.ma.filled(np.ma.asarray(column, float), np.nan)
@@ -160,7 +163,7 @@ class LabelTable:
                 f"{self.path} is no table of radiounet label: it has no {', '.join(sorted(missing))}"
             )
         try:
-            columns = {name: _known(table[name], name in NUMBERS) for name in COLUMNS}
+            columns = {name: _known(table[name], is_number=name in NUMBERS) for name in COLUMNS}
         except ValueError as error:
             raise ConfigError(f"{self.path}: {', '.join(NUMBERS)} must be numbers: {error}") from None
         self.rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

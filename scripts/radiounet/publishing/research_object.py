@@ -127,7 +127,9 @@ def _zenodo(title: str, used: Mapping[str, str], release: Release, options: Publ
         "access_right": "open",
         **({"publication_date": options.date} if options.date else {}),
         "keywords": [
-            *("radio astronomy", "galaxy clusters", "diffuse radio emission"),
+            "radio astronomy",
+            "galaxy clusters",
+            "diffuse radio emission",
             *filter(None, (release.facility, release.survey)),
         ],
         "references": [text for text, _ in _papers(release)],

@@ -76,6 +76,7 @@ def write_site(
     processes: int,
     mosaics: Sequence[str] | None = None,
     published: Collection[str] | None = None,
+    *,
     with_status: bool = True,
 ) -> list[str]:
     """Write the results site of a run; files that would not change are left alone.
@@ -324,5 +325,5 @@ def _downloads(files: SiteFiles, published: Collection[str] | None) -> list[list
             inside = [one for one in inside if one.relative_to(root).as_posix() in published]
         if inside:
             size = sum(one.stat().st_size for one in inside)
-            found.append([path.name + "/" * path.is_dir(), len(inside), size])
+            found.append([f"{path.name}/" if path.is_dir() else path.name, len(inside), size])
     return found
