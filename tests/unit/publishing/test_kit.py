@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from astropy.table import Table, vstack
 from astropy.wcs import WCS
 from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
 
+from programs import ROOT
 from radiounet.errors import ConfigError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
@@ -138,6 +141,24 @@ def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
     image, residual = fits.getdata(files["image"]), fits.getdata(files["residual"])
     assert mask[0, 0][image - residual > 2e-3].all()
     assert mask.mean() < 0.5
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # a script ends with its files
+@pytest.mark.parametrize("mask", ["clean_mask", "mask"])
+def test_the_snippet_of_the_guide_brings_either_mask_to_another_grid(kit, mask, tmp_path, monkeypatch):
+    _, files = kit
+    guide = (ROOT / "docs/howto/follow_up.md").read_text()
+    snippet = textwrap.dedent(re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1])
+    if mask == "mask":
+        instead, of = re.search(r"write `(.*?)` in place of `(.*?)`", guide).groups()
+        snippet = snippet.replace(of, instead).replace("clean_mask.fits", "mask.fits")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(files[mask], ".")
+    shutil.copy(files["clean_mask"], "mine-image.fits")
+    exec(snippet, {})
+    found = fits.getdata("mine-mask.fits")
+    expected = fits.getdata(files[mask]) == 1
+    np.testing.assert_array_equal(found == 1, expected if mask == "clean_mask" else expected[None, None])
 
 
 def test_the_regions_show_r500_the_island_and_the_compact_source(run, kit):
