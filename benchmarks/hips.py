@@ -34,9 +34,9 @@ import sys
 from radiounet.images.image import open_plane
 from radiounet.images.products import Products, Publication
 from radiounet.images.squares import Mosaic
-from radiounet.publishing.coverage import REACHED_ORDER, covered_cells
+from radiounet.publishing.coverage import REACHED_ORDER, covered_healpix_pixels
 from radiounet.publishing.hips import TileMaker, tile_order
-from radiounet.publishing.hips_regions import TOP_ORDER
+from radiounet.publishing.hips_parts import TOP_ORDER
 from radiounet.publishing.records import JobFiles
 from radiounet.settings.releases import DR3, OWN_IMAGES
 from radiounet.survey.survey import Survey
@@ -44,11 +44,11 @@ root, out, ra, dec, side, rms = sys.argv[1:]
 survey = Survey(OWN_IMAGES, [Mosaic("a", float(ra), float(dec), int(side))])
 products = Products(root)
 plane = open_plane(products.probability("a"), brightness=False)
-_, reached = covered_cells(plane.wcs, plane.window(), survey, "a")
+_, reached = covered_healpix_pixels(plane.wcs, plane.window(), survey, "a")
 maker = TileMaker(survey, products, {"a": reached}, float(rms), tile_order(DR3.pixel_arcsec))
 files = JobFiles(Publication(out))
-tops = {cell >> 2 * (REACHED_ORDER - TOP_ORDER) for cell in reached}
-print(sum(maker.write(top, files) for top in sorted(tops)))
+parts = {pixel >> 2 * (REACHED_ORDER - TOP_ORDER) for pixel in reached}
+print(sum(maker.write(part, files) for part in sorted(parts)))
 """
 THEIRS = """
 import sys

@@ -2,7 +2,7 @@
 
 from radiounet.images.products import Publication
 from radiounet.images.regional_products import products_at
-from radiounet.publishing.hips_regions import regions_of
+from radiounet.publishing.hips_parts import parts_of
 from radiounet.publishing.publication import finish, publish
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.stage import run_stage, stage_parser, whole
@@ -26,8 +26,8 @@ def main() -> None:
             products = products_at(graph.products.root)
             publish(products, publication, graph.survey, graph.selected, args.threads, options)
             return
-        regions = sorted(regions_of(graph.survey, graph.selected))
-        finish(graph.products, publication, graph.release, graph.selected, regions, options, args.threads)
+        parts = sorted(parts_of(graph.survey, graph.selected))
+        finish(graph.products, publication, graph.release, graph.selected, parts, options, args.threads)
 
     run_stage(args, work)
 

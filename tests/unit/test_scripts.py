@@ -43,6 +43,10 @@ def test_every_rule_has_a_script_of_its_name():
             assert (ROOT / "scripts" / f"{rule}.py").is_file()
             for directive in ("log:", "threads:", "mem_mb=", "runtime=", "params:"):
                 assert directive in body, (rule, directive)
+            for inside, files in re.findall(r"^( +)(?:input|output):\n((?:\1 .*\n)+)", body, re.MULTILINE):
+                entries = re.findall(rf"^{inside}    ([^\s)\]].*)$", files, re.MULTILINE)
+                assert entries
+                assert [one for one in entries if not re.match(r"\w+=|\*\*|unpack\(", one)] == [], rule
 
 
 def test_modules_stay_below_400_lines():

@@ -1,4 +1,4 @@
-# What a person reads at the end of a run.
+# Report, publication, and comparison with reference masks.
 rule report:
     input:
         catalogue=[PRODUCTS.catalogue(kind, "vot") for kind in CATALOGUE_KINDS],
@@ -165,7 +165,7 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             clusters=PRODUCTS.clusters("{mosaic}"),
             islands=PRODUCTS.islands("{mosaic}"),
         output:
-            PRODUCTS.verification("{mosaic}"),
+            comparison=PRODUCTS.verification("{mosaic}"),
         log:
             PRODUCTS.log("verify_mosaic", "{mosaic}"),
         benchmark:
@@ -187,11 +187,11 @@ if CONFIG.verify.masks or CONFIG.verify.probabilities:
             code=FRESHNESS.code("verify_mosaic"),
         shell:
             "stage verify_mosaic --root {params.root:q} --mosaic {wildcards.mosaic:q} --settings {params.settings:q}"
-            ' --settings "$DOWNLOAD" --out {output:q} --on-reject $ON_REJECT --log {log:q}'
+            ' --settings "$DOWNLOAD" --out {output.comparison:q} --on-reject $ON_REJECT --log {log:q}'
 
     rule verify:
         input:
-            RULES.verifications,
+            comparisons=RULES.verifications,
         output:
             verdict=PRODUCTS.verdict(),
             page=PRODUCTS.verdict_page(),

@@ -1,4 +1,4 @@
-"""What people read at the end of a run: report, results site, overview of one image, comparison of mosaics.
+"""What people read after a run: report, results site, overview of one image, comparison with reference masks.
 
 Here are also the publication with its HiPS, MOCs and research object, its checks, kits and labels by eye.
 
@@ -8,11 +8,12 @@ Uses `radiounet.measuring` and the rooms below it, not `radiounet.learning`.
 __all__ = [
     "between_pixels",
     "catalogue_check",
+    "catalogue_objects",
     "cds_readme",
     "compressed_maps",
     "coverage",
     "hips",
-    "hips_regions",
+    "hips_parts",
     "hips_summary",
     "kit",
     "label_pairs",

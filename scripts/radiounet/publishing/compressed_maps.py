@@ -1,6 +1,7 @@
 """Tile-compressed planes of whole numbers (Rice): the same plane has the same bytes.
 
-Astropy's own rounding of floats falls back to gzip for parts that it cannot round, and that holds the clock.
+Astropy's own rounding of floats falls back to gzip for parts that it cannot round, and gzip stores the time
+of writing.
 """
 
 import io

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from mocpy import MOC
 
 COVERAGE_ORDER = 12
-"""HEALPix order of the coverage: cells of 52 arcsec."""
+"""HEALPix order of the coverage: pixels of 52 arcsec."""
 REACHED_ORDER = 8
-"""Of the cells in which a HiPS may have something to show: 14 arcmin."""
-MARGIN_CELLS = 1.75
-"""More than the diagonal of a cell of the coverage."""
+"""Of the HEALPix pixels in which a HiPS may have something to show: 14 arcmin."""
+MARGIN_HEALPIX_PIXELS = 1.75
+"""More than the diagonal of a HEALPix pixel of the coverage, whose side is 1."""
 MASK_ORDER = 14
 """Of the masks: 13 arcsec."""
 COMPLETENESS_NSIDE = 64
 """Of the map of completeness: pixels of 55 arcmin."""
 
 
-def covered_cells(
+def covered_healpix_pixels(
     wcs: WCS, probability: np.ndarray, survey: Survey, mosaic: str
 ) -> tuple[list[int], list[int]]:
-    """HEALPix cells that a mosaic owns and has data in, and tiles that may show anything of it.
+    """HEALPix pixels that a mosaic owns and has data in, and those that may show anything of it.
 
     Parameters
     ----------
@@ -48,29 +48,30 @@ def covered_cells(
     Returns
     -------
     covered : list of int
-        Cells of `COVERAGE_ORDER`, NESTED, whose centre is owned and has data.
+        HEALPix pixels of `COVERAGE_ORDER`, NESTED, whose centre is owned and has data.
     reached : list of int
-        Cells of `REACHED_ORDER` that hold sky which the mosaic owns, within its square or a cell beside.
+        HEALPix pixels of `REACHED_ORDER` that hold sky which the mosaic owns, within its square or up to
+        `MARGIN_HEALPIX_PIXELS` of `COVERAGE_ORDER` beside it.
     """
     nside, shape = 2**COVERAGE_ORDER, probability.shape
     centre = unit_vectors(*to_sky(wcs, *middle(shape)))
     corners = unit_vectors(*to_sky(wcs, *outline(shape)))
     reach = np.radians(np.nanmax(separation_deg(centre, corners)))
-    cells = np.sort(healpy.query_disc(nside, centre, reach, inclusive=True, fact=1, nest=True))
-    ra, dec = healpy.pix2ang(nside, cells, nest=True, lonlat=True)
+    pixels = np.sort(healpy.query_disc(nside, centre, reach, inclusive=True, fact=1, nest=True))
+    ra, dec = healpy.pix2ang(nside, pixels, nest=True, lonlat=True)
     mine = survey.owned(mosaic, ra, dec)
-    near = np.unique(np.append(cells[mine], healpy.get_all_neighbours(nside, cells[mine], nest=True)))
+    near = np.unique(np.append(pixels[mine], healpy.get_all_neighbours(nside, pixels[mine], nest=True)))
     near = near[near >= 0]
     x, y = to_pixels(wcs, *healpy.pix2ang(nside, near, nest=True, lonlat=True))
-    cell_arcsec = 60 * healpy.nside2resol(nside, arcmin=True)
-    margin_px = MARGIN_CELLS * cell_arcsec / pixel_scales_arcsec(wcs, *middle(shape))[1]
+    healpix_arcsec = 60 * healpy.nside2resol(nside, arcmin=True)
+    margin_px = MARGIN_HEALPIX_PIXELS * healpix_arcsec / pixel_scales_arcsec(wcs, *middle(shape))[1]
     beside = _within(x, y, shape, margin_px)
     reached = np.unique(near[beside] >> 2 * (COVERAGE_ORDER - REACHED_ORDER))
-    cells, ra, dec = cells[mine], ra[mine], dec[mine]
+    pixels, ra, dec = pixels[mine], ra[mine], dec[mine]
     x, y = to_pixels(wcs, ra, dec)
     inside = _within(x, y, shape, 0)
-    cells, x, y = cells[inside], np.rint(x[inside]).astype(int), np.rint(y[inside]).astype(int)
-    return cells[np.isfinite(probability[y, x])].tolist(), reached.tolist()
+    pixels, x, y = pixels[inside], np.rint(x[inside]).astype(int), np.rint(y[inside]).astype(int)
+    return pixels[np.isfinite(probability[y, x])].tolist(), reached.tolist()
 
 
 def _within(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], margin: float) -> np.ndarray:
@@ -79,8 +80,8 @@ def _within(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], margin: float)
     return (x > least) & (y > least) & (x < nx - 0.5 + margin) & (y < ny - 0.5 + margin)
 
 
-def diffuse_cells(wcs: WCS, mask: np.ndarray, survey: Survey, mosaic: str) -> list[int]:
-    """HEALPix cells (`MASK_ORDER`, NESTED) that hold the centre of a masked pixel that a mosaic owns."""
+def diffuse_healpix_pixels(wcs: WCS, mask: np.ndarray, survey: Survey, mosaic: str) -> list[int]:
+    """HEALPix pixels (`MASK_ORDER`, NESTED) with the centre of a masked image pixel that a mosaic owns."""
     y, x = np.nonzero(mask == 1)
     if not y.size:
         return []
@@ -89,11 +90,11 @@ def diffuse_cells(wcs: WCS, mask: np.ndarray, survey: Survey, mosaic: str) -> li
     return np.unique(healpy.ang2pix(2**MASK_ORDER, ra[mine], dec[mine], nest=True, lonlat=True)).tolist()
 
 
-def moc_of(cells: Iterable[int], order: int) -> MOC:
-    """MOC of some cells of one order, which need not be sorted."""
+def moc_of(pixels: Iterable[int], order: int) -> MOC:
+    """MOC of some HEALPix pixels of one order, NESTED, which need not be sorted."""
     from mocpy import MOC
 
-    numbers = np.fromiter(cells, np.uint64)
+    numbers = np.fromiter(pixels, np.uint64)
     return MOC.from_healpix_cells(numbers, np.full(numbers.shape, order, np.uint8), order)
 
 
@@ -164,8 +165,8 @@ def completeness_map(clusters: Table, covered: MOC) -> bytes | None:
 def _covered_parts(moc: MOC, count: int) -> np.ndarray:
     """Part of each pixel of a HEALPix map that a MOC of `COVERAGE_ORDER` covers, NESTED.
 
-    The number of covered cells below a given one is linear along each range and constant between two:
-    the cells themselves, a hundred million of DR3, are never listed.
+    The number of covered HEALPix pixels below a given one is linear along each range and constant between
+    two: they themselves, a hundred million of DR3, are never listed.
     """
     ranges = (moc.to_depth29_ranges >> np.uint64(2 * (29 - COVERAGE_ORDER))).astype(np.int64)
     if not len(ranges):

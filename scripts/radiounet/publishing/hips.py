@@ -26,7 +26,7 @@ from radiounet.images.provenance import code_hash
 from radiounet.network.masks import NO_DATA
 from radiounet.publishing.between_pixels import between_pixels
 from radiounet.publishing.coverage import REACHED_ORDER
-from radiounet.publishing.hips_regions import TOP_ORDER
+from radiounet.publishing.hips_parts import TOP_ORDER
 from radiounet.publishing.records import JobFiles
 from radiounet.survey.survey import Survey
 
@@ -56,14 +56,14 @@ def tile_order(pixel_arcsec: float) -> int:
 
 @dataclass(frozen=True)
 class TileMaker:
-    """Makes all tiles below one of `TOP_ORDER`.
+    """Makes all tiles of one part, see `radiounet.publishing.hips_parts`.
 
     Attributes
     ----------
     survey : Survey
     products : Products
     reached : mapping of str to sequence of int
-        Cells of `radiounet.publishing.coverage.REACHED_ORDER` that may show something of a mosaic.
+        HEALPix pixels of `radiounet.publishing.coverage.REACHED_ORDER` that may show something of a mosaic.
     rms_jy : float
         Of the survey, for the grey scale of PNG tiles.
     order : int
@@ -76,8 +76,8 @@ class TileMaker:
     rms_jy: float
     order: int
 
-    def write(self, region: int, job_files: JobFiles) -> int:
-        """Write the tiles of one tile of `TOP_ORDER`, itself included; returns their number."""
+    def write(self, part: int, job_files: JobFiles) -> int:
+        """Write the tiles of one part, given by its tile of `TOP_ORDER`; returns their number."""
         owners: dict[int, list[str]] = {}
         for mosaic in sorted(self.reached):
             numbers = np.asarray(self.reached[mosaic], np.int64) >> 2 * (REACHED_ORDER - self.order)
@@ -102,7 +102,7 @@ class TileMaker:
                     job_files.put(f"{name}.png", png_bytes(layer, plane, self.rms_jy))
             return tile
 
-        make(TOP_ORDER, region)
+        make(TOP_ORDER, part)
         return written
 
     def _sample(self, number: int, mosaics: Sequence[str]) -> Tile | None:

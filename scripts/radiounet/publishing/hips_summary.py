@@ -22,7 +22,7 @@ from radiounet.publishing.hips import (
     png_bytes,
     tile_name,
 )
-from radiounet.publishing.hips_regions import TOP_ORDER
+from radiounet.publishing.hips_parts import TOP_ORDER
 from radiounet.publishing.obscore import wavelengths
 from radiounet.publishing.records import JobFiles
 from radiounet.settings.releases import Release

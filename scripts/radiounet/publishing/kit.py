@@ -1,33 +1,35 @@
-"""What is needed to look at a cluster or an island again: cut-outs, regions, a mask for CLEAN."""
+"""Kits: what is needed to look at a cluster or an island again, such as cut-outs and a mask for CLEAN."""
 
 import difflib
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
-from scipy.sparse.csgraph import connected_components
 
 from radiounet import __version__
 from radiounet.errors import ConfigError
-from radiounet.images.geometry import to_sky
-from radiounet.images.image import open_plane
-from radiounet.images.products import Products, file_stems, kit_files, segment_files
-from radiounet.images.provenance import code_hash, provenance, sha256_of
-from radiounet.images.reading import ecsv_table, fits_header, reading
-from radiounet.images.regional_products import products_at
-from radiounet.images.squares import separation_deg, unit_vectors
-from radiounet.images.words import one_line, printable
-from radiounet.images.writing import atomic, write_fits, write_json
-from radiounet.measuring.compact import IMAGE
-from radiounet.measuring.cutout_files import StoredCutout, read_cutout
-from radiounet.measuring.island_cutouts import cut_out_island
-from radiounet.publishing.pictures import outlines
+from radiounet.images.products import file_stems, kit_files
+from radiounet.images.provenance import code_hash, sha256_of
+from radiounet.images.words import one_line
+from radiounet.images.writing import write_fits, write_json
+from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.publishing.catalogue_objects import (
+    MADE_OF,
+    CatalogueObject,
+    cut,
+    cutout_header,
+    files_of,
+    part_of,
+    places_of,
+    places_text,
+    read_catalogues,
+    require_products,
+    write_regions,
+)
 from radiounet.settings.releases import OWN_IMAGES
 
 logger = logging.getLogger(__name__)
@@ -35,36 +37,6 @@ logger = logging.getLogger(__name__)
 COMPACT_RMS = 5.0
 """Where compact sources are in the mask for CLEAN, rms."""
 NEAR_NAMES = 5
-SAME_PLACE_DEG = 1 / 60
-MADE_OF = {"cluster": ("cutouts", "probability", "mask"), "island": ("image", "probability", "mask")}
-"""Products that a kit is made of."""
-REGION_LABEL = str.maketrans({letter: " " for letter in "{}\"'"})
-
-
-@dataclass(frozen=True)
-class CatalogueObject:
-    """A row of a catalogue, and the files of its mosaic.
-
-    Attributes
-    ----------
-    kind : str
-        ``cluster`` or ``island``.
-    row : Table.Row
-    files : dict of str to str
-        ``image``, ``probability``, ``mask``, ``cutouts``.
-    stem : str
-        Name of its folder, which no other row of the catalogues has; empty where none was asked for.
-    """
-
-    kind: str
-    row: Table.Row
-    files: dict[str, str]
-    stem: str = ""
-
-    @property
-    def place(self) -> tuple[float, float]:
-        """Right ascension and declination, ICRS, deg."""
-        return float(self.row["ra_deg"]), float(self.row["dec_deg"])
 
 
 def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
@@ -73,7 +45,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
     Parameters
     ----------
     results : path
-        Products of a survey, such as ``results/dr2``, or a folder of ``radiounet segment``.
+        See `radiounet.publishing.catalogue_objects.read_catalogues`.
     names : sequence of str
 
     Raises
@@ -102,7 +74,7 @@ def find_sources(results: str, names: Sequence[str]) -> list[CatalogueObject]:
             ]
             kind, row = _one_place(results, name, rows)
             source = CatalogueObject(kind, row, files_of(results, str(row["mosaic"])), stems[name])
-            _require_products(source, *MADE_OF[kind])
+            require_products(source, *MADE_OF[kind])
             found.append(source)
         except ConfigError as error:
             faults.append(str(error))
@@ -122,97 +94,9 @@ def _one_place(results: str, name: str, rows: list[tuple[str, Table.Row]]) -> tu
     return max(rows, key=_coverage)
 
 
-def _require_products(source: CatalogueObject, *kinds: str) -> None:
-    """Raise `ConfigError` if a source was not measured, or products of its mosaic are not there any more."""
-    name = one_line(source.row["name"])
-    if source.kind == "cluster" and source.row["class"] == "N/A":
-        raise ConfigError(
-            f"{name} was not measured ({one_line(source.row['note'])}): leave it out here; or, if its row in "
-            "your table of clusters is wrong, correct it and measure again"
-        )
-    for kind in kinds:
-        if not Path(source.files[kind]).is_file():
-            raise ConfigError(
-                f"{source.files[kind]} is not there any more: run the workflow again for {name}"
-            )
-
-
-def places_of(rows: Iterable[tuple[str, Table.Row]]) -> list[tuple[float, float]]:
-    """Different positions of some rows, ICRS deg; none of a row without a position.
-
-    Several own images may show one cluster, whose position is that of its list on each; or one island,
-    whose centroid is not quite the same: those that steps of less than `SAME_PLACE_DEG` join are one, and
-    that of a cluster if they reach one.
-
-    Parameters
-    ----------
-    rows : iterable of (str, Row)
-        Each with its kind, ``cluster`` or ``island``.
-    """
-    found = [(kind, (float(row["ra_deg"]), float(row["dec_deg"]))) for kind, row in rows]
-    found = [(kind, place) for kind, place in found if np.isfinite(place).all()]
-    clusters = list(dict.fromkeys(place for kind, place in found if kind == "cluster"))
-    places = list(dict.fromkeys([*clusters, *(place for _, place in found)]))
-    if len(places) < 2:
-        return places
-    vectors = unit_vectors(*np.transpose(places))
-    near = [separation_deg(one, vectors) < SAME_PLACE_DEG for one in vectors]
-    _, group = connected_components(np.array(near), directed=False)
-    firsts = np.sort(np.unique(group, return_index=True)[1])
-    return [*clusters, *(places[first] for first in firsts if first >= len(clusters))]
-
-
-def places_text(places: Sequence[tuple[float, float]]) -> str:
-    """Positions in words, ICRS deg."""
-    return " and ".join(f"RA {ra:.4f}, Dec {dec:+.4f}" for ra, dec in places)
-
-
 def _coverage(found: tuple[str, Table.Row]) -> float:
     kind, row = found
     return float(np.nan_to_num(row["coverage"])) if kind == "cluster" else 0.0
-
-
-def read_catalogues(results: str) -> dict[str, Table]:
-    """Tables of the clusters (``cluster``) and the islands (``island``) of a run; no number is masked.
-
-    Raises
-    ------
-    ConfigError
-        There are none.
-    """
-    if not Path(results).is_dir():
-        raise ConfigError(f"there is no folder {results}: give that of a run, or of `radiounet segment`")
-    own = segment_files(results)
-    tables = {}
-    for kind in ("cluster", "island"):
-        merged = Products(results).catalogue(f"{kind}s", "vot")
-        if Path(merged).is_file():
-            with reading(merged):
-                tables[kind] = _without_gaps(Table.read(merged))
-        elif Path(own[f"{kind}s"]).is_file():
-            tables[kind] = _without_gaps(ecsv_table(own[f"{kind}s"]))
-    if not tables:
-        raise ConfigError(
-            f"{results} has no catalogues: give the folder of a release, such as results/dr2, "
-            "or one of radiounet segment"
-        )
-    return tables
-
-
-def _without_gaps(table: Table) -> Table:
-    """The same table with NaN where a number is masked, as `float` of such a cell warns."""
-    for name in table.colnames:
-        if table[name].dtype.kind == "f" and np.ma.isMaskedArray(table[name]):
-            table[name] = table[name].filled(np.nan)
-    return table
-
-
-def files_of(results: str, mosaic: str) -> dict[str, str]:
-    """Files of a mosaic that a `CatalogueObject` names."""
-    products, own = products_at(results), segment_files(results)
-    if Path(own["mask"]).is_file():
-        return {"image": own["prepared"], **{kind: own[kind] for kind in ("probability", "mask", "cutouts")}}
-    return {kind: getattr(products, kind)(mosaic) for kind in ("image", "probability", "mask", "cutouts")}
 
 
 def require_no_other_kit(source: CatalogueObject, folder: str) -> None:
@@ -267,59 +151,6 @@ def write_kit(source: CatalogueObject, folder: str) -> None:
     logger.info("%s: %s", name, folder)
 
 
-def cut(source: CatalogueObject) -> tuple[StoredCutout, list[str]]:
-    """Cut-out of a source, and the products that it was made from.
-
-    Raises
-    ------
-    ConfigError
-        The source was not measured, or its mosaic is not there any more.
-    """
-    name, files = one_line(source.row["name"]), source.files
-    maps = files["probability"], files["mask"]
-    _require_products(source, MADE_OF[source.kind][0])
-    if source.kind == "cluster":
-        path = files["cutouts"]
-        cutout = read_cutout(path, str(source.row["name"]), *source.place)
-        if cutout is None:
-            raise ConfigError(f"{path} has no cut-out of {name}: it belongs to another catalogue")
-        return cutout, [path, *maps]
-    extent = float(source.row["extent_arcmin"])
-    origin = str(source.row["compact_origin"])
-    if origin != IMAGE:
-        logger.warning(
-            "%s: compact sources are those of the image here, in the catalogue of: %s", name, origin
-        )
-    found = cut_out_island(files["image"], *maps, *source.place, extent)
-    if found is None:
-        raise ConfigError(f"{files['mask']} has no island where {name} is: it belongs to another catalogue")
-    return found, [files["image"], *maps]
-
-
-def part_of(path: str, cutout: StoredCutout) -> np.ndarray:
-    """Part of a map that a cut-out shows, ``[y, x]``."""
-    stored = open_plane(path, brightness=False)
-    return stored.window(*cutout.part)
-
-
-def cutout_header(cutout: StoredCutout, source: CatalogueObject, name: str) -> fits.Header:
-    """Grid, beam and unit of a cut-out, its name, and how its mask was made."""
-    header = cutout.header()
-    header["OBJECT"] = printable(name)
-    made = fits_header(source.files["mask"])
-    keys = ("MODEL", "MODELSHA", "CARDSHA", "IMAGESHA", "INPUTSHA", "SEGMODE", "PRECIS", "THREADS", "THRESH")
-    header.update(provenance(**{key.lower(): made.get(key) for key in keys}))
-    if "freq_mhz" not in source.row.colnames:
-        raise ConfigError(
-            f"the catalogues have no column freq_mhz, because an older version made them ({name}): run the "
-            "workflow again"
-        )
-    frequency_mhz = float(np.ma.filled(source.row["freq_mhz"], np.nan))
-    if np.isfinite(frequency_mhz):
-        header["RESTFRQ"] = (1e6 * frequency_mhz, "Hz")
-    return header
-
-
 def _emission(cutout: StoredCutout, diffuse: np.ndarray) -> np.ndarray:
     """Where CLEAN has something to do: diffuse emission, compact sources and radio galaxies."""
     return diffuse | (cutout.compact > COMPACT_RMS * cutout.rms_jy) | (cutout.islands < 0)
@@ -337,32 +168,3 @@ def _write_clean_mask(path: str, emission: np.ndarray, header: fits.Header) -> N
         full[f"CTYPE{axis}"], full[f"CRPIX{axis}"], full[f"CRVAL{axis}"] = kind, 1.0, value
         full[f"CDELT{axis}"], full[f"CUNIT{axis}"] = step, unit
     write_fits(path, emission[None, None].astype(np.float32), full)
-
-
-def write_regions(path: str, cutout: StoredCutout, source: CatalogueObject, name: str) -> None:
-    """Write DS9 regions in ICRS: R500, outlines of islands, compact sources."""
-    wcs, shapes = cutout.residual.wcs, []
-    if source.kind == "cluster":
-        label = printable(f"R500 of {name}").translate(REGION_LABEL)
-        circle = f"circle({_places(*source.place)},{float(source.row['r500_arcmin']) / 60:.7f})"
-        shapes.append((circle, [f"text={{{label}}}", "color=green", "dash=1"]))
-    for line in outlines(cutout.islands):
-        vertices = _places(*to_sky(wcs, line[:-1, 1], line[:-1, 0]))
-        shapes.append((f"polygon({vertices})", ["color=cyan"]))
-    for place in zip(cutout.components["ra_deg"], cutout.components["dec_deg"], strict=True):
-        shapes.append((f"point({_places(*place)})", ["color=red", "point=x"]))
-    first = shapes[0][1] if shapes else []
-    shared = [word for word in first if all(word in words for _, words in shapes)]
-    lines = ["# Region file format: DS9", f"# radiounet {__version__}, code {code_hash()}"]
-    lines += [f"global {' '.join(shared)}"] * bool(shared) + ["icrs"]
-    for shape, words in shapes:
-        own = [word for word in words if word not in shared]
-        lines.append(f"{shape} # {' '.join(own)}" if own else shape)
-    with atomic(path) as temporary:
-        temporary.write_text("\n".join([*lines, ""]), encoding="ascii")
-
-
-def _places(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> str:
-    """Positions as DS9 reads them: RA, Dec, RA, ..."""
-    places = np.column_stack([np.ravel(ra_deg) % 360, np.ravel(dec_deg)])
-    return ",".join(f"{one:.7f}" for one in places.ravel().tolist())

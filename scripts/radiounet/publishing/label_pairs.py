@@ -21,7 +21,7 @@ from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import Part
 from radiounet.measuring.labels import plain_name
 from radiounet.network.masks import NO_DATA
-from radiounet.publishing.kit import CatalogueObject, cut
+from radiounet.publishing.catalogue_objects import CatalogueObject, cut
 from radiounet.publishing.labelling import CHANCE, LABELS, LabelTable, candidates_by_name
 
 logger = logging.getLogger(__name__)
@@ -35,17 +35,25 @@ WING_BEAMS = 2.0
 
 
 def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
-    """Write images of labels, 0 no, 1 diffuse, 255 not known, of all mosaics with labelled candidates.
+    """Write images of labels, 0 no, 1 diffuse, 255 unknown, of all mosaics with labelled candidates.
 
-    A label tells of the islands of its candidate: those that the catalogue gives to a cluster, or the one.
-    That of an island counts more than that of its cluster, for its sky on every mosaic; what another mosaic
-    shows beyond that sky, but within `WING_BEAMS` of it, no label of a cluster decides. An island that is
-    `UNSURE` is not known. Where no island is inside R500 of a labelled
-    cluster, there is no diffuse emission, but for the wings of islands that are diffuse or have no label. A
-    label of diffuse emission of a cluster without an island of its own, or whose islands all have other
-    labels of their own, does not say where that is: inside R500 only islands that other labels decide are
-    known. All else is not known, and does not count in a training; nor do islands that one label calls
-    diffuse and another one of the same kind not.
+    ============================================================  =======  ==============  ========
+    pixels                                                        diffuse  something else  `UNSURE`
+    ============================================================  =======  ==============  ========
+    a labelled island, on every mosaic                            1        0               255
+    islands of a labelled cluster, without a label of their own   1        0               255
+    R500 of a labelled cluster, where no island is                0        0               255
+    ============================================================  =======  ==============  ========
+
+    All other pixels are 255. So are, whatever the table says:
+
+    - R500 of a diffuse cluster, where no island is, if the label does not say where the emission is: the
+      cluster has no island of its own, or each has a label of its own and none is diffuse
+    - where no island of the table is, what is within `WING_BEAMS` of one that is diffuse, unsure or without
+      a label
+    - what the label of a cluster says of pixels within `WING_BEAMS` of an island that was labelled on
+      another mosaic, if the label of that island says something else
+    - islands that two labels of clusters, or two of islands, call differently
 
     Parameters
     ----------
@@ -70,24 +78,15 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     """
     rows = _rows_that_count(labels)
     known, images = _known(_labelled(results, labels, rows))
-    planes = {mask: one.labels() for mask, one in known.items()}
-    for mask in [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]:
-        logger.warning("%s is left out: its labels apply to none of its pixels", images[mask])
-        del known[mask]
-    if not known:
-        raise ConfigError(f"{labels}: no label applies to a pixel: nothing can be trained with it")
-    paths = {mask: str(Path(folder, f"{Path(mask).stem}{SUFFIX}")) for mask in sorted(known)}
+    planes = _planes(known, images, labels)
+    paths = {mask: str(Path(folder, f"{Path(mask).stem}{SUFFIX}")) for mask in planes}
     pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
-    inputs = {Path(one).resolve() for one in (labels, *known, *images.values())}
+    inputs = {Path(one).resolve() for one in (labels, *images, *images.values())}
     if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
         raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
     list_of_pairs = Path(folder, "pairs.txt")
-    left_out = _listed(list_of_pairs).keys() - {Path(path).absolute() for path in paths.values()}
     _require_same_results(list_of_pairs, results, paths.values())
-    for old in left_out:
-        if old.parent == Path(folder).absolute() and old.name.endswith(SUFFIX) and old.is_file():
-            logger.warning("%s is removed: its image has no labels any more", old)
-            old.unlink()
+    _remove_left_out(list_of_pairs, paths.values())
     # before the labels: a run that is killed among them can be repeated
     with atomic(list_of_pairs) as temporary:
         temporary.write_text("\n".join(pairs) + "\n", encoding="utf-8")
@@ -98,10 +97,6 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
         write_fits(path, planes[mask], header)
     counts = Counter(str(row["label"]) for row in rows)
     logger.info("%d images with %s", len(pairs), ", ".join(f"{n} {label}" for label, n in counts.items()))
-    if contradicted := sum(one.contradicted for one in known.values()):
-        logger.warning(
-            "%d pixels have labels that contradict each other; they count as unknown", contradicted
-        )
     return pairs
 
 
@@ -137,6 +132,22 @@ def _known(labelled: Iterable[tuple[CatalogueObject, str]]) -> tuple[dict[str, "
     return known, images
 
 
+def _planes(known: Mapping[str, "Known"], images: Mapping[str, str], labels: str) -> dict[str, np.ndarray]:
+    """Labels of each mosaic of which any pixel is known, ``[y, x]``, sorted by the path of its mask."""
+    planes = {mask: known[mask].labels() for mask in sorted(known)}
+    unknown = [mask for mask, plane in planes.items() if (plane == NO_DATA).all()]
+    for mask in unknown:
+        logger.warning("%s is left out: its labels apply to none of its pixels", images[mask])
+        del planes[mask]
+    if not planes:
+        raise ConfigError(f"{labels}: no label applies to a pixel: nothing can be trained with it")
+    if contradicted := sum(known[mask].contradicted for mask in planes):
+        logger.warning(
+            "%d pixels have labels that contradict each other; they count as unknown", contradicted
+        )
+    return planes
+
+
 def _listed(list_of_pairs: Path) -> dict[Path, str]:
     """Images by their labels, of the list of an earlier run."""
     if not list_of_pairs.is_file():
@@ -154,6 +165,15 @@ def _require_same_results(list_of_pairs: Path, results: str, paths: Iterable[str
     for image in listed.values():
         if not Path(image).absolute().is_relative_to(Path(results).absolute()):
             raise ConfigError(f"{list_of_pairs} lists {image}, which is not of {results}: {advice}")
+
+
+def _remove_left_out(list_of_pairs: Path, paths: Iterable[str]) -> None:
+    """Remove images of labels that an earlier run wrote, and this one does not."""
+    folder = list_of_pairs.parent.absolute()
+    for old in _listed(list_of_pairs).keys() - {Path(path).absolute() for path in paths}:
+        if old.parent == folder and old.name.endswith(SUFFIX) and old.is_file():
+            logger.warning("%s is removed: its image has no labels any more", old)
+            old.unlink()
 
 
 def _labelled(results: str, path: str, rows: list[dict[str, object]]) -> list[tuple[CatalogueObject, str]]:

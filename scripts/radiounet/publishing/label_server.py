@@ -12,7 +12,7 @@ from typing import Any
 from radiounet.errors import BadDataError, ConfigError, RadioUNetError
 from radiounet.images.words import one_line
 from radiounet.measuring.labels import plain_name
-from radiounet.publishing.kit import CatalogueObject, cut, part_of
+from radiounet.publishing.catalogue_objects import CatalogueObject, cut, part_of
 from radiounet.publishing.labelling import LABELS, LabelTable
 from radiounet.publishing.site import ASSETS, STYLE
 from radiounet.publishing.site_pictures import draw_pictures

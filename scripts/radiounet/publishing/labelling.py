@@ -19,7 +19,13 @@ from radiounet.images.reading import ecsv_table
 from radiounet.images.words import one_line
 from radiounet.images.writing import open_lock, write_ecsv
 from radiounet.measuring.labels import plain_name
-from radiounet.publishing.kit import CatalogueObject, files_of, places_of, places_text, read_catalogues
+from radiounet.publishing.catalogue_objects import (
+    CatalogueObject,
+    files_of,
+    places_of,
+    places_text,
+    read_catalogues,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +52,7 @@ def candidates(results: str, kind: str, order: str) -> list[CatalogueObject]:
     Parameters
     ----------
     results : str
-        See `radiounet.publishing.kit.find_sources`.
+        See `radiounet.publishing.catalogue_objects.read_catalogues`.
     kind : {'cluster', 'island'}
     order : {'uncertain', 'catalogue'}
         The probability nearest to 0.5 first, or the order of the catalogue.
@@ -81,7 +87,10 @@ def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[Ca
             continue
         logger.warning(
             "left out: %d of %s are called %s, at %s: give each a name of its own",
-            *(len(places), results, one_line(same[0]["name"]), places_text(places)),
+            len(places),
+            results,
+            one_line(same[0]["name"]),
+            places_text(places),
         )
     if not found:
         own_name = " and has a name of its own" if by_name else ""
@@ -102,7 +111,7 @@ def _opened(lock: Path) -> int:
         raise ConfigError(f"{lock} cannot be opened to lock the table: {error.strerror}") from None
 
 
-def _known(column: Column, is_number: bool) -> np.ndarray:
+def _known(column: Column, *, is_number: bool) -> np.ndarray:
     """Values of a column; an empty number is NaN, an empty text is empty."""
     if is_number:
         return np.ma.filled(np.ma.asarray(column, float), np.nan)
@@ -154,7 +163,7 @@ class LabelTable:
                 f"{self.path} is no table of radiounet label: it has no {', '.join(sorted(missing))}"
             )
         try:
-            columns = {name: _known(table[name], name in NUMBERS) for name in COLUMNS}
+            columns = {name: _known(table[name], is_number=name in NUMBERS) for name in COLUMNS}
         except ValueError as error:
             raise ConfigError(f"{self.path}: {', '.join(NUMBERS)} must be numbers: {error}") from None
         self.rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -76,7 +76,7 @@ def obscore_row(
     sizes : mapping of str to int
         Bytes of the published files, by name.
     covered : sequence of int
-        HEALPix cells of `radiounet.publishing.coverage.covered_cells`.
+        HEALPix pixels of `radiounet.publishing.coverage.covered_healpix_pixels`.
     """
     shape = image.data.shape
     ra, dec = (float(one) for one in to_sky(image.wcs, *middle(shape)))

@@ -10,7 +10,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,24 +28,24 @@ from radiounet.images.words import write_if_changed
 from radiounet.images.writing import remove_leftovers, write_json
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.hips import tile_order
-from radiounet.publishing.hips_regions import regions_of
+from radiounet.publishing.hips_parts import parts_of
 from radiounet.publishing.hips_summary import write_summary
 from radiounet.publishing.published_maps import publish_mosaic
 from radiounet.publishing.published_survey import publish_survey
 from radiounet.publishing.published_tables import publish_catalogues
-from radiounet.publishing.published_tiles import publish_region
+from radiounet.publishing.published_tiles import publish_part
 from radiounet.publishing.records import (
     JobFiles,
     all_records,
     do_once,
     earlier_record,
+    file_changed_since_record,
+    files_not_as_recorded,
     found_by,
     published_mosaics,
     read_record,
     remove_file,
     require_files,
-    spoiled,
-    touched,
 )
 from radiounet.publishing.research_object import NO_LIMITS, research_files
 from radiounet.publishing.side_by_side import side_by_side
@@ -85,10 +85,10 @@ def publish(
     side_by_side(partial(publish_mosaic, products, publication, survey), mosaics, processes, "mosaics")
     publish_catalogues(products, publication, survey.release, mosaics, options)
     publish_survey(products, publication, survey.release, mosaics, options)
-    regions = regions_of(survey, mosaics)
-    make = partial(publish_region, products, publication, survey, mosaics)
-    side_by_side(make, sorted(regions), processes, "parts of the sky")
-    finish(products, publication, survey.release, mosaics, sorted(regions), options, processes)
+    parts = sorted(parts_of(survey, mosaics))
+    make = partial(publish_part, products, publication, survey, mosaics)
+    side_by_side(make, parts, processes, "parts of the sky")
+    finish(products, publication, survey.release, mosaics, parts, options, processes)
 
 
 def run_mosaics(products: Products) -> list[str]:
@@ -146,7 +146,7 @@ def finish(
     publication: Publication,
     release: Release,
     mosaics: Sequence[str],
-    regions: Sequence[int],
+    parts: Sequence[int],
     options: PublishOptions,
     processes: int,
 ) -> None:
@@ -162,41 +162,53 @@ def finish(
         logger.warning("no image has a date: the HiPS and the research object are dated 1970")
     if not options.creators:
         logger.warning("publish.creators names nobody: the research object and the citation say so")
-    jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{region:03d}") for region in regions]
+    jobs = [("mosaic", name) for name in mosaics] + [("tiles", f"{part:03d}") for part in parts]
     jobs += [("catalogues", "all"), ("survey", "all")]
+    files = _recorded_files(publication, jobs)
+    if Publication.completeness() not in files:
+        logger.info(NO_LIMITS)
+    _remove_others(publication, jobs, files)
+    _finish_summary(products, publication, release, mosaics, options, about, files)
+    files |= read_record(publication.record("summary", "all"))["files"]
+    _finish_site(products, publication, mosaics, options, processes, files)
+
+
+def _recorded_files(publication: Publication, jobs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """SHA-256 of the files of some jobs, by name; raise `ConfigError` where one is not as published."""
     files: dict[str, str] = {}
     for job, name in jobs:
         record = read_record(publication.record(job, name))
-        if changed := spoiled(publication, record):
+        if changed := files_not_as_recorded(publication, record):
             raise ConfigError(
                 f"{publication.at(changed[0])} is missing or was changed since it was published: "
                 f"remove {publication.record(job, name)} and publish again"
             )
         files |= record["files"]
-    if Publication.completeness() not in files:
-        logger.info(NO_LIMITS)
-    _remove_others(publication, jobs, files)
-    meta = _metadata(products)
-    if meta.get("codehash") != code_hash():
-        logger.warning(
-            "the run was made with code %s, its publication carries the workflow of this code, %s",
-            meta.get("codehash"),
-            code_hash(),
-        )
-    check_configuration(products, release, meta)
+    return files
+
+
+def _finish_summary(
+    products: Products,
+    publication: Publication,
+    release: Release,
+    mosaics: Sequence[str],
+    options: PublishOptions,
+    about: Mapping[str, Any],
+    files: Mapping[str, str],
+) -> None:
+    """Write what stands beside the tiles, the workflow, the research object and citation texts."""
+    meta = _checked_metadata(products, release)
     workflow = workflow_files(products.configuration())
 
     def make(job_files: JobFiles) -> dict:
-        moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
-        if len(published_mosaics(publication, mosaics)):
-            write_summary(
-                publication, release, moc, about, tile_order(release.pixel_arcsec), files, job_files
-            )
+        if published_mosaics(publication, mosaics):
+            moc = MOC.from_fits(publication.at(Publication.moc("coverage", "fits")))
+            order = tile_order(release.pixel_arcsec)
+            write_summary(publication, release, moc, about, order, files, job_files)
         for name, content in workflow.items():
             job_files.put(name, content)
-        for name, content in research_files(
-            release, meta, {**files, **job_files.files}, about["date"], options
-        ).items():
+        known = {**files, **job_files.files}
+        for name, content in research_files(release, meta, known, about["date"], options).items():
             job_files.put(name, content)
         return {}
 
@@ -209,8 +221,19 @@ def finish(
         "release": release.model_dump(mode="json", exclude={*SOURCES}),
     }
     do_once(publication, "summary", "all", made_of, make)
-    files |= read_record(publication.record("summary", "all"))["files"]
-    _finish_site(products, publication, mosaics, options, processes, files)
+
+
+def _checked_metadata(products: Products, release: Release) -> dict[str, Any]:
+    """Metadata of the catalogue of clusters, with which the configuration agrees."""
+    meta = _metadata(products)
+    if meta.get("codehash") != code_hash():
+        logger.warning(
+            "the run was made with code %s, its publication carries the workflow of this code, %s",
+            meta.get("codehash"),
+            code_hash(),
+        )
+    check_configuration(products, release, meta)
+    return meta
 
 
 def _metadata(products: Products) -> dict[str, Any]:
@@ -242,7 +265,7 @@ def _finish_site(
     record = Path(publication.record("site", "all"))
     earlier = earlier_record(record)
     before, made_at = earlier.get("files", {}), os.stat(record).st_mtime if earlier else 0
-    for name in spoiled(publication, {"files": before}):
+    for name in files_not_as_recorded(publication, {"files": before}):
         Path(publication.at(name)).unlink(missing_ok=True)
     for name in set(earlier.get("others", [])) - files.keys():  # Snakemake removes the record that lists them
         remove_file(publication, name)
@@ -264,7 +287,7 @@ def _finish_site(
     found = {"files": made, "others": sorted(files)}
     if found != earlier:
         write_json(record, found)
-    elif touched(publication, record, made):
+    elif file_changed_since_record(publication, record, made):
         os.utime(record)
     _warn_of_others(publication, known)
 

@@ -18,7 +18,13 @@ from radiounet.images.reading import ecsv_table, fits_header
 from radiounet.images.rejections import read_rejection
 from radiounet.network.masks import make_mask
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
-from radiounet.publishing.coverage import COVERAGE_ORDER, MASK_ORDER, covered_cells, diffuse_cells, moc_of
+from radiounet.publishing.coverage import (
+    COVERAGE_ORDER,
+    MASK_ORDER,
+    covered_healpix_pixels,
+    diffuse_healpix_pixels,
+    moc_of,
+)
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.records import JobFiles, digest_of, do_once, require_files
 from radiounet.settings.releases import CITED, SOURCES
@@ -42,7 +48,7 @@ def publish_mosaic(products: Products, publication: Publication, survey: Survey,
     -------
     dict
         ``rejected``; or ``sources`` (SHA-256 of image, probability and mask),
-        ``coverage`` and ``mask`` (MOCs as text), ``reached`` (HEALPix cells, see
+        ``coverage`` and ``mask`` (MOCs as text), ``reached`` (HEALPix pixels, see
         `radiounet.publishing.coverage`),
         ``row`` (see `radiounet.publishing.obscore`), ``date``, ``rms_jy``, and ``sky`` (SHA-256 of the
         mosaics around, which decide what it owns).
@@ -89,11 +95,11 @@ def _publish(
     job_files.put(Publication.probability(mosaic), compressed_file(chances))
     if not read_rejection(paths["cutouts"]):
         job_files.put(Publication.cutouts(mosaic), Path(paths["cutouts"]).read_bytes())
-    coverage, reached = covered_cells(stored.wcs, probability, survey, mosaic)
-    marked = diffuse_cells(stored.wcs, mask, survey, mosaic)
+    coverage, reached = covered_healpix_pixels(stored.wcs, probability, survey, mosaic)
+    marked = diffuse_healpix_pixels(stored.wcs, mask, survey, mosaic)
     return {
         "sources": {kind: sources[kind] for kind in ("image", "probability", "mask")},
-        # as text: the cells alone, as numbers, would take gigabytes for all mosaics of a survey
+        # as text: the HEALPix pixels alone, as numbers, would take gigabytes for all mosaics of a survey
         "coverage": moc_of(coverage, COVERAGE_ORDER).to_string(),
         "mask": moc_of(marked, MASK_ORDER).to_string(),
         "reached": reached,

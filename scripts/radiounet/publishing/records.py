@@ -1,4 +1,4 @@
-"""What jobs of a publication made, and of what: so that a second one does nothing again."""
+"""Records of publication jobs: what each read and wrote, so that finished jobs are skipped."""
 
 import hashlib
 import json
@@ -75,8 +75,9 @@ def do_once(
     path = Path(publication.record(job, name))
     made = {"code": code_hash(), **made_of}
     before = earlier_record(path)
-    if before.get("made_of") == json.loads(json.dumps(made)) and not spoiled(publication, before):
-        if touched(publication, path, before["files"]):  # with the same bytes
+    is_same = before.get("made_of") == json.loads(json.dumps(made))
+    if is_same and not files_not_as_recorded(publication, before):
+        if file_changed_since_record(publication, path, before["files"]):  # with the same bytes
             os.utime(path)
         return before["found"]
     job_files = JobFiles(publication)
@@ -126,12 +127,12 @@ def all_records(publication: Publication) -> list[str]:
     return sorted(str(path) for path in Path(publication.at(".made")).glob("*/[!.]*.json"))
 
 
-def spoiled(publication: Publication, record: Mapping) -> list[str]:
+def files_not_as_recorded(publication: Publication, record: Mapping) -> list[str]:
     """Files of a record that are absent, or do not have their checksum."""
     return [name for name, checksum in record["files"].items() if not _has(publication.at(name), checksum)]
 
 
-def touched(publication: Publication, path: str | Path, files: Iterable[str]) -> str | None:
+def file_changed_since_record(publication: Publication, path: str | Path, files: Iterable[str]) -> str | None:
     """Name of a file of a record that is gone, or newer than the record; None if all are as they were.
 
     Parameters

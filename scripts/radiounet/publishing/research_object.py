@@ -5,7 +5,7 @@ publication has the same bytes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from radiounet import __version__
@@ -127,7 +127,9 @@ def _zenodo(title: str, used: Mapping[str, str], release: Release, options: Publ
         "access_right": "open",
         **({"publication_date": options.date} if options.date else {}),
         "keywords": [
-            *("radio astronomy", "galaxy clusters", "diffuse radio emission"),
+            "radio astronomy",
+            "galaxy clusters",
+            "diffuse radio emission",
             *filter(None, (release.facility, release.survey)),
         ],
         "references": [text for text, _ in _papers(release)],
@@ -170,57 +172,75 @@ def _crate(
     single = sorted(name for name in files if "/" not in name or name.startswith(SINGLE))
     folders = sorted({f"{name.split('/', 1)[0]}/" for name in files} - {*SINGLE, "workflow/"})
     folders = [name for name in folders if name.rstrip("/") not in files]
-    parts = [{"@id": name} for name in (*single, *folders)]
+    parts = _links([*single, *folders])
+    entities = [
+        _descriptor(),
+        _dataset(title, used, release, date, options) | {"hasPart": [*_links(workflow), *parts]},
+        *_cited(release, options),
+        *_run(used, [name for name in workflow if name == CONFIGURATION], parts),
+        *_workflow(files, workflow, used),
+        *(_file(name, files[name]) for name in single),
+        *(
+            {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
+            for name in folders
+        ),
+    ]
+    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in _joined(entities)]}
+
+
+def _links(names: Iterable[str]) -> list[dict[str, str]]:
+    """References to entities."""
+    return [{"@id": name} for name in names]
+
+
+def _descriptor() -> dict:
+    """The file of metadata itself."""
+    profiles = ("https://w3id.org/ro/crate/1.1", "https://w3id.org/workflowhub/workflow-ro-crate/1.0")
+    about = {"about": {"@id": "./"}, "conformsTo": _links(profiles)}
+    return {"@id": CRATE, "@type": "CreativeWork", **about}
+
+
+def _dataset(
+    title: str, used: Mapping[str, str], release: Release, date: str, options: PublishOptions
+) -> dict:
+    """The publication as a whole, but for its parts."""
+    creators = _links(_persons(options))
+    return {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": title,
+        "description": _described(used),
+        "datePublished": date,
+        "license": {"@id": f"{SPDX}/{options.license}"},
+        **({"author": creators} if creators else {}),
+        "conformsTo": _links(one for one, _, _ in PROFILES),
+        "mainEntity": {"@id": SNAKEFILE},
+        "mentions": [{"@id": "#run"}],
+        "citation": _links(f"https://doi.org/{doi}" for _, doi in _papers(release)),
+    }
+
+
+def _persons(options: PublishOptions) -> dict[str, str]:
+    """Names of the creators, by identifier."""
+    return {f"#creator-{number}": one_line(name) for number, name in enumerate(options.creators)}
+
+
+def _cited(release: Release, options: PublishOptions) -> list[dict]:
+    """Profiles, licence, people and papers that the publication refers to."""
     licence = f"{SPDX}/{options.license}"
-    creators = [{"@id": f"#creator-{number}"} for number, _ in enumerate(options.creators)]
-    papers = [{"@id": f"https://doi.org/{doi}"} for _, doi in _papers(release)]
-    entities: list[dict] = [
-        {
-            "@id": CRATE,
-            "@type": "CreativeWork",
-            "about": {"@id": "./"},
-            "conformsTo": [
-                {"@id": "https://w3id.org/ro/crate/1.1"},
-                {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"},
-            ],
-        },
-        {
-            "@id": "./",
-            "@type": "Dataset",
-            "name": title,
-            "description": _described(used),
-            "datePublished": date,
-            "license": {"@id": licence},
-            **({"author": creators} if creators else {}),
-            "conformsTo": [{"@id": one} for one, _, _ in PROFILES],
-            "mainEntity": {"@id": SNAKEFILE},
-            "mentions": [{"@id": "#run"}],
-            "citation": papers,
-            "hasPart": [*({"@id": name} for name in workflow), *parts],
-        },
+    return [
         *(
             {"@id": one, "@type": "CreativeWork", "name": name, "version": version}
             for one, name, version in PROFILES
         ),
         {"@id": licence, "@type": "CreativeWork", "name": options.license, "identifier": licence},
-        *(
-            {**one, "@type": "Person", "name": one_line(name)}
-            for one, name in zip(creators, options.creators, strict=True)
-        ),
+        *({"@id": one, "@type": "Person", "name": name} for one, name in _persons(options).items()),
         {"@id": "#developers", "@type": "Organization", "name": DEVELOPERS},
         *(
             {"@id": f"https://doi.org/{doi}", "@type": "ScholarlyArticle", "name": text}
             for text, doi in _papers(release)
         ),
     ]
-    entities += _run(used, [name for name in workflow if name == CONFIGURATION], parts)
-    entities += _workflow(files, workflow, used)
-    entities += [_file(name, files[name]) for name in single]
-    entities += [
-        {"@id": name, "@type": "Dataset", "name": name.rstrip("/"), "description": FOLDERS.get(name, "")}
-        for name in folders
-    ]
-    return {"@context": CONTEXT, "@graph": [_unlisted(one) for one in _joined(entities)]}
 
 
 def _run(used: Mapping[str, str], given: Sequence[str], parts: Sequence[Mapping[str, str]]) -> list[dict]:
@@ -232,7 +252,7 @@ def _run(used: Mapping[str, str], given: Sequence[str], parts: Sequence[Mapping[
             "name": f"Run of radiounet {used['version']} over {used['survey']}",
             "description": _described(used) + _of_other_code(used),
             "instrument": {"@id": SNAKEFILE},
-            "object": [{"@id": one} for one in ("#used-weights", "#used-clusters", *given)],
+            "object": _links(["#used-weights", "#used-clusters", *given]),
             "result": parts,
         },
         *(
@@ -273,8 +293,8 @@ def _workflow(files: Mapping[str, str], names: Sequence[str], used: Mapping[str,
             "programmingLanguage": {"@id": "#snakemake"},
             "author": {"@id": "#developers"},
             "license": {"@id": f"{SPDX}/BSD-3-Clause"},
-            "hasPart": [{"@id": name} for name in parts],
-            "input": [{"@id": f"#{name}"} for name in inputs],
+            "hasPart": _links(parts),
+            "input": _links(f"#{name}" for name in inputs),
             "output": [{"@id": "#masks"}],
         },
         *entities,

@@ -23,7 +23,7 @@ from radiounet.images.regional_products import products_at
 from radiounet.images.rejections import read_rejection
 from radiounet.images.words import write_if_changed, write_script
 from radiounet.publishing.catalogue_check import read_votable
-from radiounet.publishing.kit import files_of, read_catalogues
+from radiounet.publishing.catalogue_objects import files_of, read_catalogues
 from radiounet.publishing.research_object import CRATE, NO_LIMITS
 from radiounet.publishing.side_by_side import side_by_side
 from radiounet.publishing.site_sources import SiteSources, write_mosaic
@@ -76,6 +76,7 @@ def write_site(
     processes: int,
     mosaics: Sequence[str] | None = None,
     published: Collection[str] | None = None,
+    *,
     with_status: bool = True,
 ) -> list[str]:
     """Write the results site of a run; files that would not change are left alone.
@@ -324,5 +325,5 @@ def _downloads(files: SiteFiles, published: Collection[str] | None) -> list[list
             inside = [one for one in inside if one.relative_to(root).as_posix() in published]
         if inside:
             size = sum(one.stat().st_size for one in inside)
-            found.append([path.name + "/" * path.is_dir(), len(inside), size])
+            found.append([f"{path.name}/" if path.is_dir() else path.name, len(inside), size])
     return found

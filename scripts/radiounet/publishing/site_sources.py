@@ -20,8 +20,14 @@ from radiounet.images.provenance import code_hash
 from radiounet.images.reading import fits_header
 from radiounet.images.words import one_line, write_if_changed, write_script
 from radiounet.measuring.cutout_files import StoredCutout
+from radiounet.publishing.catalogue_objects import (
+    CatalogueObject,
+    cut,
+    cutout_header,
+    files_of,
+    write_regions,
+)
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP, compressed, compressed_file, rounded
-from radiounet.publishing.kit import CatalogueObject, cut, cutout_header, files_of, write_regions
 from radiounet.publishing.site_pictures import draw_pictures
 from radiounet.publishing.site_tables import row_of, shown_hosts
 

@@ -11,13 +11,36 @@ from radiounet.measuring.columns import COLUMNS
 
 LISTED = {
     "clusters": (
-        *("name", "ra_deg", "dec_deg", "redshift", "r500_arcmin", "class", "p_diffuse"),
-        *("flux_mjy", "flux_err_mjy", "flux_r500_mjy", "flux_r500_err_mjy", "halo_flux_mjy"),
-        *("halo_flux_err_mjy", "relic_flux_mjy", "relic_flux_err_mjy", "upper_limit_mjy", "coverage"),
+        "name",
+        "ra_deg",
+        "dec_deg",
+        "redshift",
+        "r500_arcmin",
+        "class",
+        "p_diffuse",
+        "flux_mjy",
+        "flux_err_mjy",
+        "flux_r500_mjy",
+        "flux_r500_err_mjy",
+        "halo_flux_mjy",
+        "halo_flux_err_mjy",
+        "relic_flux_mjy",
+        "relic_flux_err_mjy",
+        "upper_limit_mjy",
+        "coverage",
     ),
     "islands": (
-        *("name", "ra_deg", "dec_deg", "class", "total_flux_mjy", "total_flux_err_mjy"),
-        *("las_arcmin", "area_arcmin2", "p_mean", "p_max", "peak_snr"),
+        "name",
+        "ra_deg",
+        "dec_deg",
+        "class",
+        "total_flux_mjy",
+        "total_flux_err_mjy",
+        "las_arcmin",
+        "area_arcmin2",
+        "p_mean",
+        "p_max",
+        "peak_snr",
     ),
 }
 """Columns of lists; all others are shown on the page of a cluster or island."""
@@ -127,7 +150,7 @@ def list_of(kind: str, table: Table, stems: Sequence[str], mosaics: Sequence[str
     ]
     bits = np.zeros(len(table), int)
     for bit, name in enumerate(flag_names(table)):
-        bits |= np.asarray(np.ma.filled(table[name], False), bool).astype(int) << bit
+        bits |= np.asarray(np.ma.filled(table[name], fill_value=False), bool).astype(int) << bit
     columns["flags"] = bits.tolist()
     return {"count": len(table), "classes": classes, "columns": columns}
 

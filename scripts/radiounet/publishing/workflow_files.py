@@ -22,8 +22,13 @@ CONFIGURATION = "workflow/config/config.yaml"
 """Where the Snakefile looks for its configuration."""
 PACKAGE_FILE = "workflow/scripts/radiounet.zip"
 PARTS = (
-    *("Snakefile", "LICENSE", "workflow/rules/*.smk", "workflow/report/*.rst"),
-    *("envs/*.yaml", "profiles/default/*.yaml", "scripts/*.py"),
+    "Snakefile",
+    "LICENSE",
+    "workflow/rules/*.smk",
+    "workflow/report/*.rst",
+    "envs/*.yaml",
+    "profiles/default/*.yaml",
+    "scripts/*.py",
 )
 """Files of a checkout, which keep their places below ``workflow/``."""
 WITHOUT_CHECKOUT = """# Made with radiounet {version}, code {code}, which was installed without its workflow.

@@ -24,7 +24,7 @@ from radiounet.images.products import REGIONS, Products, Publication
 from radiounet.images.provenance import code_hash, sha256_of
 from radiounet.images.regional_products import region_files
 from radiounet.images.writing import write_json
-from radiounet.publishing.records import earlier_record, touched
+from radiounet.publishing.records import earlier_record, file_changed_since_record
 from radiounet.running.access import require_open, require_readable
 from radiounet.running.job_graph import CLUSTER_FOLDER
 from radiounet.running.locks import is_held
@@ -291,7 +291,7 @@ class Freshness:
         known = earlier_record(record)
         if not known:
             return True
-        name = touched(publication, record, known["files"])
+        name = file_changed_since_record(publication, record, known["files"])
         if name is not None:
             self._unpublished.append(publication.at(name))
         return name is not None

@@ -283,16 +283,16 @@ class Rules:
 
     def published_tiles(self, wildcards: object) -> list[str]:
         """Records of all parts of the sky that have tiles."""
-        from radiounet.publishing.hips_regions import regions_of
+        from radiounet.publishing.hips_parts import parts_of
 
-        regions = regions_of(self.graph.survey, self.graph.selected)
-        return self._records("tiles", [f"{region:03d}" for region in sorted(regions)])
+        parts = parts_of(self.graph.survey, self.graph.selected)
+        return self._records("tiles", [f"{part:03d}" for part in sorted(parts)])
 
     def mosaics_of_tiles(self, wildcards: Any) -> dict[str, list[str]]:
         """What the tiles of one part of the sky are made from."""
-        from radiounet.publishing.hips_regions import regions_of
+        from radiounet.publishing.hips_parts import parts_of
 
-        names = regions_of(self.graph.survey, self.graph.selected)[int(wildcards.part)]
+        names = parts_of(self.graph.survey, self.graph.selected)[int(wildcards.part)]
         kinds = ("image", "probability", "mask")
         return {
             "records": self._records("mosaic", names),

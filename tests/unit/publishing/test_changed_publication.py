@@ -28,7 +28,7 @@ from radiounet.images.writing import atomic, write_ecsv, write_json
 from radiounet.publishing import site, site_sources
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
-from radiounet.publishing.records import all_records, read_record, touched
+from radiounet.publishing.records import all_records, file_changed_since_record, read_record
 from radiounet.running.cli import main
 from radiounet.running.locks import hold, let_go
 from radiounet.settings.releases import DR2
@@ -221,10 +221,10 @@ def test_a_lost_table_of_a_mosaic_is_named(run, tmp_path):
         run_mosaics(products)
 
 
-def touched_files(folder):
+def changed_file(folder):
     publication = Publication(str(folder))
     record = publication.record("site", "all")
-    return touched(publication, record, read_record(record)["files"])
+    return file_changed_since_record(publication, record, read_record(record)["files"])
 
 
 def damage(path, how):
@@ -248,12 +248,12 @@ def test_what_the_site_lost_or_was_changed_in_it_is_made_again(run, published, t
     path = next(folder.glob(name))
     os.utime(folder / ".made/site/all.json")  # a copy has other dates
     record = Publication(str(folder)).record("site", "all")
-    assert touched_files(folder) is None
+    assert changed_file(folder) is None
     damage(path, how)
     os.utime(record, (1, 1))
-    assert touched_files(folder) is not None
+    assert changed_file(folder) is not None
     assert bytes_of(publish_to(folder, run)) == bytes_of(published)
-    assert touched_files(folder) is None
+    assert changed_file(folder) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 9])

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from astropy.table import Table, vstack
 from astropy.wcs import WCS
 from regions import CircleSkyRegion, PointSkyRegion, PolygonSkyRegion, Regions
 
+from programs import ROOT
 from radiounet.errors import ConfigError
 from radiounet.images.beams import Beam
 from radiounet.images.image import Plane, grid_wcs
@@ -23,15 +26,10 @@ from radiounet.images.provenance import sha256_of
 from radiounet.images.reading import ecsv_table
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
+from radiounet.publishing import catalogue_objects, labelling
 from radiounet.publishing import kit as kit_module
-from radiounet.publishing import labelling
-from radiounet.publishing.kit import (
-    CatalogueObject,
-    find_sources,
-    read_catalogues,
-    write_kit,
-    write_regions,
-)
+from radiounet.publishing.catalogue_objects import CatalogueObject, read_catalogues, write_regions
+from radiounet.publishing.kit import find_sources, write_kit
 from radiounet.publishing.labelling import candidates
 from radiounet.running.cli import main
 from radiounet.running.outputs import made_here
@@ -143,6 +141,24 @@ def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
     image, residual = fits.getdata(files["image"]), fits.getdata(files["residual"])
     assert mask[0, 0][image - residual > 2e-3].all()
     assert mask.mean() < 0.5
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # a script ends with its files
+@pytest.mark.parametrize("mask", ["clean_mask", "mask"])
+def test_the_snippet_of_the_guide_brings_either_mask_to_another_grid(kit, mask, tmp_path, monkeypatch):
+    _, files = kit
+    guide = (ROOT / "docs/howto/follow_up.md").read_text()
+    snippet = textwrap.dedent(re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1])
+    if mask == "mask":
+        instead, of = re.search(r"write `(.*?)` in place of `(.*?)`", guide).groups()
+        snippet = snippet.replace(of, instead).replace("clean_mask.fits", "mask.fits")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(files[mask], ".")
+    shutil.copy(files["clean_mask"], "mine-image.fits")
+    exec(snippet, {})
+    found = fits.getdata("mine-mask.fits")
+    expected = fits.getdata(files[mask]) == 1
+    np.testing.assert_array_equal(found == 1, expected if mask == "clean_mask" else expected[None, None])
 
 
 def test_the_regions_show_r500_the_island_and_the_compact_source(run, kit):
@@ -366,7 +382,7 @@ def test_the_mask_for_clean_holds_blanked_radio_galaxies(run, tmp_path, monkeypa
         cutout.islands[2, 3] = -1
         return cutout
 
-    monkeypatch.setattr(kit_module, "read_cutout", with_a_galaxy)
+    monkeypatch.setattr(catalogue_objects, "read_cutout", with_a_galaxy)
     (source,) = find_sources(run.root, ["Abell {1}"])
     write_kit(source, str(tmp_path))
     files = kit_files(str(tmp_path))

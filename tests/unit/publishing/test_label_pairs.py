@@ -17,7 +17,7 @@ from radiounet.learning.pairs import read_pair
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing import label_pairs, labelling
-from radiounet.publishing.kit import CatalogueObject, read_catalogues
+from radiounet.publishing.catalogue_objects import CatalogueObject, read_catalogues
 from radiounet.publishing.label_pairs import Known, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.running.arguments import add_training_arguments

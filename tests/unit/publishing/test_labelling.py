@@ -19,7 +19,7 @@ from labelled import catalogue_table
 from radiounet.errors import BadDataError, ConfigError
 from radiounet.images.writing import write_ecsv
 from radiounet.measuring.labels import read_labels
-from radiounet.publishing.kit import CatalogueObject
+from radiounet.publishing.catalogue_objects import CatalogueObject
 from radiounet.publishing.label_server import Labelling, LabelServer
 from radiounet.publishing.labelling import LabelTable
 from radiounet.publishing.side_by_side import start_server

@@ -20,7 +20,7 @@ from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
 from radiounet.measuring.mosaic_tables import read_mosaic_table
-from radiounet.publishing.kit import CatalogueObject
+from radiounet.publishing.catalogue_objects import CatalogueObject
 from radiounet.publishing.label_pairs import Known, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.settings.releases import DR2

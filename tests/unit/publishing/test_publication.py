@@ -28,7 +28,7 @@ from radiounet.measuring.catalogue import merge_catalogues
 from radiounet.publishing.catalogue_check import read_votable
 from radiounet.publishing.cds_readme import cds_files
 from radiounet.publishing.compressed_maps import PROBABILITY_STEP
-from radiounet.publishing.coverage import covered_cells
+from radiounet.publishing.coverage import covered_healpix_pixels
 from radiounet.publishing.hips import TileMaker, sample, tile_pixels, tile_places
 from radiounet.publishing.obscore import obscore_row
 from radiounet.publishing.publication import publish, run_mosaics, survey_of_run
@@ -240,23 +240,23 @@ def test_mocs_hold_what_is_covered_and_marked(run, published):
         y, x = np.nonzero(plane.data == 1)
         ra, dec = plane.wcs.all_pix2world(x, y, 0)
         mine = SURVEY.owned(name, ra, dec)
-        cells = healpy.ang2pix(2**14, ra[mine], dec[mine], nest=True, lonlat=True)
-        assert set(cells.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
+        pixels = healpy.ang2pix(2**14, ra[mine], dec[mine], nest=True, lonlat=True)
+        assert set(pixels.tolist()) <= set(np.asarray(marked.flatten()).astype(int).tolist())
 
 
 def test_records_hold_the_sky_of_a_mosaic_as_mocs_and_others_are_made_again(run, published, tmp_path):
-    """Earlier versions listed the cells, as numbers: gigabytes for all mosaics of a survey."""
+    """Earlier versions listed the HEALPix pixels, as numbers: gigabytes for all mosaics of a survey."""
     folder = shutil.copytree(published.root, tmp_path / "again")
     for name in NAMES:
         record = Path(Publication(str(folder)).record("mosaic", name))
         content = read_record(record)
         found, plane = content["found"], open_plane(run.probability(name), brightness=False)
-        covered, _ = covered_cells(plane.wcs, plane.window(), SURVEY, name)
-        cells = {kind: MOC.from_string(found[kind]).flatten().tolist() for kind in ("coverage", "mask")}
-        assert cells["coverage"] == covered
+        covered, _ = covered_healpix_pixels(plane.wcs, plane.window(), SURVEY, name)
+        pixels = {kind: MOC.from_string(found[kind]).flatten().tolist() for kind in ("coverage", "mask")}
+        assert pixels["coverage"] == covered
         assert len(found["coverage"]) < 3 * len(covered)
         content["made_of"]["code"] = "earlier"
-        write_json(record, content | {"found": found | cells})
+        write_json(record, content | {"found": found | pixels})
     assert bytes_of(publish_to(folder, run)) == bytes_of(published)
 
 

@@ -15,7 +15,7 @@ from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.limits import measure_limits
 from radiounet.network.inference import open_model
 from radiounet.network.model_cards import model_folder, read_card
-from radiounet.publishing.coverage import covered_cells
+from radiounet.publishing.coverage import covered_healpix_pixels
 from radiounet.settings.config import load_config
 from radiounet.settings.configuration_file import write_configuration
 from radiounet.settings.limits import LimitOptions
@@ -49,11 +49,11 @@ def test_measured_limits_are_published_as_a_map(run, tmp_path):
     measure_with_limits(products, tmp_path)
     out = publish_to(tmp_path / "out", products)
     found = Table.read(out.at(Publication.completeness()), hdu=1)
-    cells: list[int] = []
+    fine: list[int] = []
     for name in NAMES:
         plane = open_plane(products.probability(name), brightness=False)
-        cells += covered_cells(plane.wcs, plane.window(), SURVEY, name)[0]
-    pixels, counts = np.unique(np.array(cells) >> 12, return_counts=True)
+        fine += covered_healpix_pixels(plane.wcs, plane.window(), SURVEY, name)[0]
+    pixels, counts = np.unique(np.array(fine) >> 12, return_counts=True)
     assert found["PIXEL"].tolist() == pixels.tolist()
     np.testing.assert_array_equal(found["COVERAGE"], np.float32(counts / 4096))
     limits = [Table.read(products.limits(name), format="ascii.ecsv")["flux_90_mjy"] for name in NAMES]

@@ -15,7 +15,7 @@ from published import copy_of
 from radiounet.errors import ConfigError
 from radiounet.images.products import SiteFiles
 from radiounet.images.words import one_line
-from radiounet.publishing.kit import read_catalogues
+from radiounet.publishing.catalogue_objects import read_catalogues
 from radiounet.publishing.site import write_site
 from radiounet.publishing.site_pictures import _islands
 from radiounet.publishing.site_tables import hosts_of, shown_hosts, stems_of, value_of

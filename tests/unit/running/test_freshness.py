@@ -236,7 +236,7 @@ KINDS = {
 
 @pytest.mark.parametrize("lost", [*KINDS])
 def test_the_publication_misses_a_file_of_any_job(tmp_path, lost, monkeypatch):
-    monkeypatch.setattr("radiounet.publishing.hips_regions.regions_of", lambda survey, names: {5: names})
+    monkeypatch.setattr("radiounet.publishing.hips_parts.parts_of", lambda survey, names: {5: names})
     products = Products(str(tmp_path))
     publication = Publication(products.publication())
     for job, (name, file) in KINDS.items():
