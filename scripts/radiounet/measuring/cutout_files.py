@@ -88,6 +88,16 @@ class StoredCutout:
         """Jy/beam above the background, ``[y, x]``."""
         return self.residual.data + self.compact
 
+    @property
+    def measured(self) -> np.ndarray:
+        """What flux densities are sums of: the residual, or `level` where it is blanked; Jy/beam, ``[y, x]``.
+
+        Of a file of an older version the residual.
+        """
+        if self.level is None:
+            return self.residual.data
+        return np.where(np.isfinite(self.level), self.level, self.residual.data)
+
     def header(self) -> fits.Header:
         """Header with the grid, beam and unit, and where in the mosaic this is."""
         header = self.residual.header()

@@ -128,7 +128,7 @@ def write_kit(source: CatalogueObject, folder: str) -> None:
     chance, marked = (part_of(source.files[kind], cutout) for kind in ("probability", "mask"))
     header = cutout_header(cutout, source, name)
     write_fits(files["image"], cutout.image, header)
-    write_fits(files["residual"], cutout.residual.data, header)
+    write_fits(files["residual"], cutout.measured, header)
     del header["BUNIT"]
     write_fits(files["probability"], chance, header)
     write_fits(files["mask"], marked.astype(np.uint8), header)

@@ -139,7 +139,7 @@ def _cutout_file(cutout: StoredCutout, maps: dict[str, np.ndarray], header: fits
     step = (cutout.rms_jy if cutout.rms_jy > 0 else 1.0) / NOISE_STEPS
     return compressed_file(
         rounded(cutout.image, header, step, np.int32, "IMAGE"),
-        rounded(cutout.residual.data, header, step, np.int32, "RESIDUAL"),
+        rounded(cutout.measured, header, step, np.int32, "RESIDUAL"),
         rounded(maps["probability"], plain, PROBABILITY_STEP, name="PROBABILITY"),
         compressed(maps["mask"].astype(np.uint8), plain, "MASK"),
         about=[header.cards[key] for key in ("OBJECT", "RUNETVER", "CODEHASH")],

@@ -125,6 +125,7 @@ def test_flux_densities_follow_from_the_file_with_blanked_pixels_at_their_level(
     def flux_mjy(image, region):
         return 1e3 * np.nansum((image * beams)[region & inside])
 
+    np.testing.assert_array_equal(read_cutout(with_a_galaxy.cutouts("a"), "A", RA, DEC).measured, summed)
     everywhere = np.full(inside.shape, True)
     assert flux_mjy(summed, own > 0) == pytest.approx(row["flux_mjy"], rel=1e-4)
     assert flux_mjy(summed, everywhere) == pytest.approx(row["flux_r500_mjy"], rel=1e-4)
@@ -148,6 +149,7 @@ def test_files_of_older_versions_are_read(with_a_galaxy, tmp_path):
     np.testing.assert_array_equal(older.own, newer.own)
     np.testing.assert_array_equal(older.residual.data, newer.residual.data)
     assert older.level is None
+    np.testing.assert_array_equal(older.measured, older.residual.data)
 
 
 def test_the_same_cut_outs_are_the_same_bytes_at_any_time(with_a_galaxy, tmp_path, monkeypatch):

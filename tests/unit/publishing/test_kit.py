@@ -123,6 +123,17 @@ def test_a_catalogue_of_an_older_version_has_no_frequency_and_is_told(run, tmp_p
         write_kit(replace(source, row=table[0]), str(tmp_path))
 
 
+def test_the_residual_has_the_level_that_blanked_pixels_count_with(run, tmp_path, monkeypatch):
+    (source,) = find_sources(run.root, ["Abell {1}"])
+    found, read = catalogue_objects.cut(source)
+    level = np.full_like(found.residual.data, np.nan)
+    level[20:23, 30:34] = 2.5e-4
+    monkeypatch.setattr(kit_module, "cut", lambda _: (replace(found, level=level), read))
+    write_kit(source, str(tmp_path))
+    residual = fits.getdata(kit_files(str(tmp_path))["residual"])
+    np.testing.assert_array_equal(residual, np.where(np.isnan(level), found.residual.data, level))
+
+
 def test_the_mask_is_one_that_wsclean_and_ddfacet_read(kit):
     """WSClean: RA---SIN, one frequency, EQUINOX 2000 or none; DDFacet: one HDU, 4 axes, not empty."""
     _, files = kit
