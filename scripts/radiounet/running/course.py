@@ -1,7 +1,12 @@
 """What a run does at its begin and at its end, apart from its jobs."""
 
+import signal
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from radiounet.errors import BadDataError, RadioUNetError
 from radiounet.images.regional_products import RECORD
@@ -35,6 +40,8 @@ class Course:
         self._products = graph.products
         self._progress: Progress | None = None
         self._begun: list[str] = []
+        self._had_failed: bool | None = None
+        """When the run was told to stop; None before."""
 
     def begin(self) -> None:
         """Have the products for this run alone, clear up after one that was killed, and show progress.
@@ -60,6 +67,7 @@ class Course:
         """Note what jobs will write, and show progress."""
         if self._config.on_reject == "stop":
             self._run.stop_at_failure()
+        self._note_stop()
         self._run.watch_cluster()
         jobs = list(self._run.jobs())
         self._begun = [path for job in jobs if job.needed for path in job.outputs]
@@ -73,6 +81,31 @@ class Course:
             self._run.tell_all_ends()
             self._progress = progress.start(snakemake_logger())
 
+    def _note_stop(self) -> None:
+        """Note when the run is told to stop, and do then what Snakemake does.
+
+        A terminal, ``timeout`` and Slurm tell the jobs as well, which then end as if they had failed.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            known = signal.getsignal(number)
+            if callable(known):
+                signal.signal(number, partial(self._stop, known))
+
+    def _stop(
+        self, known: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None
+    ) -> None:
+        self._had_failed = self._has_failed
+        if self._progress is not None:
+            self._progress.told_to_stop = True
+        known(number, frame)
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether a job or what runs jobs has failed, before the run was told to stop."""
+        if self._had_failed is not None:
+            return self._had_failed
+        return self._run.has_failed or (self._progress is not None and self._progress.has_failed)
+
     def end(self, state: str) -> int:
         """Say how the run ended; returns its exit status: bad data has one of its own.
 
@@ -84,10 +117,10 @@ class Course:
         Raises
         ------
         RadioUNetError
-            The run was told to stop, and no job had failed.
+            The run was told to stop, and no job had failed before.
         """
         progress = self._progress
-        if state == "failed" and not (self._run.has_failed or (progress and progress.has_failed)):
+        if state == "failed" and not self._has_failed:
             state = "stopped"
         try:
             if progress is not None:
@@ -103,7 +136,9 @@ class Course:
                 self._let_go()
         rejected = 0 if progress is None else self._tell_rejected(progress)
         if state == "stopped":
-            raise RadioUNetError("the run was told to stop, and no job failed: the same command goes on")
+            raise RadioUNetError(
+                "the run was told to stop, and no job had failed before: the same command goes on"
+            )
         return BadDataError.exit_status if rejected else 0
 
     def _let_go(self) -> None:

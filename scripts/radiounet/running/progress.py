@@ -77,6 +77,8 @@ class Progress(logging.Handler):
         What jobs of this run rejected, or passed on as rejected, each once.
     stopped : list of str
         Products of jobs that were running when the run ended.
+    told_to_stop : bool
+        Whether the run was: a job that ends as failed after that counts as one that was running.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Progress(logging.Handler):
         self._rejections: dict[Rejection, None] = {}  # each once: stages pass them on
         self.rejected: dict[Rejection, None] = {}
         self.stopped: list[str] = []
+        self.told_to_stop = False
         self._rejected: set[str] = set()
         self._before = {job.mosaic for job in all_jobs if job.mosaic} - set(self._of_mosaic)
         for made in all_jobs:
@@ -136,7 +139,7 @@ class Progress(logging.Handler):
                 self._job_started(number)
             elif told.kind == "finished":
                 self._job_finished(self._jobs[number])
-            else:
+            elif not self.told_to_stop:
                 self._job_failed(number, told)
 
     def _job_started(self, number: int) -> None:

@@ -1,6 +1,7 @@
 """What a run does at its begin and at its end, on the pinned Snakemake with jobs of no work."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -113,10 +114,14 @@ def test_a_job_that_ended_or_was_touched_is_done_however_little_is_printed(run, 
     assert status["jobs"] == {"waiting": 0, "running": 0, "done": 1, "failed": 0}
 
 
+@pytest.mark.parametrize("tell", [os.kill, os.killpg])
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, told, fails):
-    """Snakemake lets its jobs end, or at Ctrl-C ends them, and says in both cases that a job failed."""
+def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, tell, told, fails):
+    """Snakemake lets its jobs end, or at Ctrl-C ends them, and says in both cases that a job failed.
+
+    A terminal and ``timeout`` tell the jobs, too.
+    """
     (tmp_path / "Snakefile").write_text(SNAKEFILE.format(root=ROOT))
     for name in ("held", *["bad1"] * fails):
         (tmp_path / name).touch()
@@ -124,11 +129,12 @@ def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, to
     with subprocess.Popen(
         [*command, "--", "fields/a.txt", "pairs/1.txt"],
         **{"cwd": tmp_path, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL},
+        start_new_session=True,
     ) as process:
         log = tmp_path / ".snakemake/log"
         wait_until(lambda: (tmp_path / "begun").exists())
         wait_until(lambda: not fails or "Error in rule" in next(log.glob("*")).read_text())
-        process.send_signal(told)
+        tell(process.pid, told)
         wait_until(lambda: "n user request" in next(log.glob("*")).read_text() or told == signal.SIGTERM)
         (tmp_path / "held").unlink()
         text = process.communicate()[1]
@@ -136,7 +142,9 @@ def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, to
     assert process.returncode == 1
     assert (status["state"], len(status["failed"])) == (("failed", 1) if fails else ("stopped", 0))
     assert ("At least one job did not complete" in text) is fails
-    assert ("Error: the run was told to stop, and no job failed: the same command" in text) is not fails
+    assert (
+        "Error: the run was told to stop, and no job had failed before: the same command" in text
+    ) is not fails
     page = (tmp_path / "results/dr2/status.html").read_text()
     assert ("DR2: stopped" in page and "This run was told to stop." in page) is not fails
 
