@@ -1,7 +1,8 @@
 # From the archive to the disk; beside Snakemake, since compute nodes often have no network, or on the
 # partition that a profile names.
 # Images, fields and models have no code hash among their params: newer code does not change verified
-# bytes, nor the weights that are taken from them. All else is computed from what is fetched.
+# bytes, nor the weights that are taken from them. Nor have 6" cut-outs, which nearly all code of measuring
+# is imported for: each change would download images of a gigabyte again.
 
 
 rule lists:
@@ -169,7 +170,6 @@ if CONFIG.mosaics.high_resolution:
             settings=RULES.settings_of_mosaic(
                 *("mosaics.high_resolution", "measure.h0", "measure.omega_m", "measure.unit")
             ),
-            code=FRESHNESS.code("fetch_high_resolution"),
         shell:
             "stage fetch_high_resolution --mosaic {wildcards.mosaic:q} --clusters {params.clusters:q}"
             ' {params.list:q} --settings {params.settings:q} --settings "$DOWNLOAD"'

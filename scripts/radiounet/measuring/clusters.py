@@ -164,11 +164,17 @@ class ClusterMeter:
         box = box_around(self._plane, cluster, RELIC_R500)
         if box is None or not own > 0:
             why = "its own mosaic has no data inside R500"
-            row |= {"class": "N/A", "reason": why, "note": join_notes(cluster.note, why)}
+            row |= {
+                "class": "N/A",
+                "reason": why,
+                "note": join_notes(cluster.note, why),
+                "flag_coverage": True,
+            }
             return row, None
         cutout = cut_out(self._own, box)
-        columns, pixels = self._sources.measure(cluster, cutout, p_diffuse, coverage)
-        row |= columns
+        measured = min(coverage, own)
+        columns, pixels = self._sources.measure(cluster, cutout, p_diffuse, measured)
+        row |= columns | {"flag_coverage": measured < LEAST_COVERAGE}
         row["note"] = join_notes(cluster.note, str(row["note"]), self._assumed)
         if own < coverage - COVERAGE_SEEN:
             why = f"flux densities and islands cover only the {100 * own:.0f} % of R500 on its own mosaic"

@@ -315,7 +315,7 @@ CLUSTERS = {
     "coverage": Column(float, None, "stat.filling", "Part of the aperture with data"),
     **_LATITUDE,
     **_FLAGS,
-    "flag_coverage": _flag("Less than 80 % of the aperture has data"),
+    "flag_coverage": _flag("Less than 80 % of the aperture has data, on all mosaics or on its own"),
     "flag_shared": _flag("An island reaches into R500 of this cluster and of another one"),
     "flag_r500": _flag("No table gives R500; it is assumed, see r500_arcmin"),
     **_LIMITS,

@@ -41,7 +41,7 @@ class Shape:
         Largest size above 3 rms of the image smoothed to two beams; NaN where nothing is.
     width_arcmin : float
         FWHM across the long axis, from second moments, without the beam. Those of a Gaussian that ends at an
-        isophote are ``1 - level`` of the whole, with its `edge_level`.
+        isophote are ``1 - level`` of the whole, with its `edge_level`. 0 if they are less than the beam's.
     axis_ratio : float
         Long over short axis, from second moments of square pixels, with the beam; 1 at least.
     angle_deg : float
@@ -86,7 +86,7 @@ def island_shape(cutout: Cutout, island: np.ndarray) -> Shape:
         float(centre[1]),
         largest_size(cutout, inside, centre),
         largest_size(cutout, inside & (smoothed_snr(cutout) > LEVEL_SNR), centre),
-        float(np.sqrt(max(small / shown - blur, 0)) / FWHM_TO_SIGMA),
+        float(np.sqrt(small / shown - blur) / FWHM_TO_SIGMA) if small > blur else 0.0,
         ratio,
         float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180) if ratio > LONG else np.nan,
     )

@@ -14,7 +14,7 @@ NOT_MEASURED = (
     "measurement, such as flag_r500. Two kinds of them have more. Where the mosaics have data, but none "
     "inside R500, flag_coverage is True, and the frequency and the beam of the image are given. Where only "
     "the cluster's own mosaic has no data there, what the others show inside R500 is given, such as "
-    "p_diffuse, mask_fraction and rms_ujy."
+    "p_diffuse, mask_fraction and rms_ujy, and flag_coverage is True."
 )
 """What the columns hold where nothing was measured, in a few sentences for people."""
 

@@ -57,7 +57,7 @@ def draw_pictures(cutout: StoredCutout, probability: np.ndarray, ra_deg: float, 
     """
     plane = cutout.residual
     step = -(-max(plane.data.shape) // LARGEST_PX)
-    image, residual, chance = (coarser(one, step) for one in (cutout.image, plane.data, probability))
+    image, residual, chance = (coarser(one, step) for one in (cutout.image, cutout.measured, probability))
     ny, nx = image.shape
     norm = stretch(image)
     files = {"image": _jpeg(norm(1e3 * image), "inferno"), "residual": _jpeg(norm(1e3 * residual), "inferno")}

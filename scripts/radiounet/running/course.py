@@ -71,7 +71,6 @@ class Course:
         self._run.watch_cluster()
         jobs = list(self._run.jobs())
         self._begun = [path for job in jobs if job.needed for path in job.outputs]
-        self._freshness.stopped.note_begun(self._begun)
         rules = {job.rule for job in jobs if job.needed}
         makes = any(stage.lasting and stage.rule in rules for stage in stages_of(self._config))
         if makes and not self._run.touches:
@@ -80,6 +79,7 @@ class Course:
             progress = Progress(self._products, jobs, quiet=not self._run.prints_jobs)
             self._run.tell_all_ends()
             self._progress = progress.start(snakemake_logger())
+        self._freshness.stopped.note_begun(self._begun)  # at last, since nothing takes it back
 
     def _note_stop(self) -> None:
         """Note when the run is told to stop, and do then what Snakemake does.

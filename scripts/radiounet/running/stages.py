@@ -68,8 +68,8 @@ class Stage:
 
     @property
     def keeps_bytes(self) -> bool:
-        """Whether its products are what was downloaded, byte for byte, which newer code does not change."""
-        return self.rule in ("fetch_field", "fetch_mosaic")
+        """Whether newer code leaves its products: large downloads, or what was cut from them."""
+        return self.rule in ("fetch_field", "fetch_mosaic", "fetch_high_resolution")
 
 
 STAGES = [

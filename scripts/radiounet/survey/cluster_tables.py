@@ -301,13 +301,14 @@ def _note_doubles(
     placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(size) & np.isfinite(redshift))
     if not placed.size:
         return
-    reach = np.radians(SIZE_PART * size[placed].max() / 60)
-    tree = KDTree(unit_vectors(ra[placed], dec[placed]))
-    one, other = placed[tree.query_pairs(2 * np.sin(reach / 2), output_type="ndarray")].T
+    places = unit_vectors(ra[placed], dec[placed])
+    reach = 2 * np.sin(np.radians(SIZE_PART * size[placed] / 60) / 2)
+    hits = KDTree(places).query_ball_point(places, reach)
+    one, other = np.repeat(placed, [len(hit) for hit in hits]), placed[np.concatenate(hits).astype(int)]
     distance = 60 * separation_deg(unit_vectors(ra[one], dec[one]), unit_vectors(ra[other], dec[other]))
     same = np.abs(redshift[one] - redshift[other]) < REDSHIFT_TOLERANCE * (1 + redshift[one])
     same &= (distance > SAME_PLACE_ARCSEC / 60) & (distance <= SIZE_PART * np.minimum(size[one], size[other]))
-    twins = dict(zip([*one[same], *other[same]], [*other[same], *one[same]], strict=True))
+    twins = dict(zip(one[same].tolist(), other[same].tolist(), strict=True))
     found = np.isin(np.arange(len(names)), list(twins))
     rows.note(
         found,

@@ -321,6 +321,7 @@ def test_what_only_a_neighbour_shows_is_not_in_the_flux_density_and_said(mosaics
     row = mosaics.measure(dec=MIDDLE)
     assert row["coverage"] == pytest.approx(1, abs=0.01)
     assert row["note"] == note
+    assert row["flag_coverage"] is (part < 0.8)
     assert row["flux_r500_mjy"] == pytest.approx(1e3 * FAINT * APERTURE_PX * part / BEAM_PX, rel=0.06)
 
 
@@ -333,6 +334,7 @@ def test_a_cluster_that_its_own_mosaic_does_not_show(mosaics, first):
     row = mosaics.measure(dec=MIDDLE)
     assert mosaics.cutout is None
     assert (row["class"], row["reason"]) == ("N/A", "its own mosaic has no data inside R500")
+    assert row["flag_coverage"] is True
     assert row["note"] == "its own mosaic has no data inside R500"
     assert row["coverage"] == pytest.approx(0.5, abs=0.01)
 

@@ -113,5 +113,11 @@ def test_the_width_is_that_of_the_whole_where_an_island_ends_at_an_isophote(widt
     assert 60 * shape.width_arcmin == pytest.approx(width_arcsec, rel=0.16)
 
 
+@pytest.mark.parametrize("level", [0.05, 0.1, 0.3, 0.5])
+def test_what_is_not_resolved_has_no_width_wherever_its_island_ends(level):
+    light = gaussian(61, np.diag(np.array([60.0, 20.0]) / np.sqrt(8 * np.log(2)) / 4.5) ** 2)
+    assert shape_of(np.where(light > level, light, 0)).width_arcmin == 0
+
+
 def test_the_extent_is_that_of_the_pixels():
     assert shape_of(np.ones((4, 5))).extent_arcmin == pytest.approx((1 + 5) * 4.5 / 60, rel=1e-5)

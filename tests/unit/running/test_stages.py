@@ -56,7 +56,7 @@ def rules():
     return found
 
 
-def test_every_rule_is_told_its_code_but_those_that_take_bytes_as_they_are():
+def test_every_rule_is_told_its_code_but_those_whose_downloads_are_large():
     without = {name for name, text in rules().items() if '"stage ' in text and "code=" not in text}
     assert without == {stage.rule for stage in STAGES if stage.keeps_bytes} | {"fetch_model"}
 
