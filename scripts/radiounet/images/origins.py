@@ -72,7 +72,8 @@ def mask_peak(header: fits.Header) -> float:
 def origin_error(path: str, text: str) -> OriginError:
     """Return the error of a product that does not belong to the others; it says what to do."""
     error = OriginError(
-        f"{text}; `snakemake` makes it anew, `snakemake rerun --config only=rejected` if it was rejected"
+        f"{text}; `snakemake` makes it anew, `snakemake rerun --config only=rejected` if it was rejected, "
+        f"and `snakemake --forcerun {path}` if it was damaged and kept its date"
     )
     error.file = path
     return error

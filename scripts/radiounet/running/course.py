@@ -148,7 +148,7 @@ class Course:
     def _tell_rejected(self, progress: Progress) -> int:
         """Say how many were rejected, and where to look."""
         rejected = len(progress.rejected)
-        if progress.finished("merge_catalogue"):
+        if progress.finished("merge_catalogue") and not self._run.touches:
             listed, text = summary(self._products)
             snakemake_logger().info(text)
             rejected = rejected or listed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +32,7 @@ from radiounet.running.survey_regions import SurveyRegions
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.command_line import settings_to, shell_word
 from radiounet.settings.config import Config, load_config
-from radiounet.settings.yaml_file import require_single_keys
+from radiounet.settings.yaml_file import require_one_configfile, require_single_keys
 from radiounet.survey.survey import list_paths
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Rules:
         open_streams()
         self.run = run = SnakemakeRun(workflow, levels=2)  # of workflow/rules
         if run.is_main:  # not again in every job
+            require_one_configfile(sys.argv)
             require_single_keys(run.config_files)
         self.config: Config = load_config(raw if run.is_main else settings_of_run(raw))
         self.products = self.config.products

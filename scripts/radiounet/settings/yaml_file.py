@@ -1,6 +1,6 @@
 """Reading YAML that somebody else may have written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,20 @@ def read_yaml(path: str | Path) -> Any:
         raise ValueError(f"{path} is not YAML: {error}") from error
     except RecursionError:
         raise ValueError(f"{path} is nested too deep") from None
+
+
+def require_one_configfile(words: Sequence[str]) -> None:
+    """Refuse a command line of Snakemake that gives ``--configfile`` twice: the files of the first are lost.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if sum(word.partition("=")[0] in ("--configfile", "--configfiles") for word in words) > 1:
+        raise ConfigError(
+            "--configfile is given twice, and Snakemake reads the files of the last one only: "
+            "name all files after one, as in --configfile mine.yaml more.yaml"
+        )
 
 
 def require_single_keys(paths: Iterable[str | Path]) -> None:

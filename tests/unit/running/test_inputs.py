@@ -17,7 +17,13 @@ from radiounet.running.job_graph import JobGraph
 from radiounet.running.rules import Rules
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.config import load_config
-from radiounet.settings.yaml_file import MOST_ALIASES, MOST_BYTES, read_yaml, require_single_keys
+from radiounet.settings.yaml_file import (
+    MOST_ALIASES,
+    MOST_BYTES,
+    read_yaml,
+    require_one_configfile,
+    require_single_keys,
+)
 
 
 @pytest.fixture
@@ -317,3 +323,14 @@ def test_a_model_for_another_release_is_refused_before_the_run(place, changes):
             release(place, model, **sources)
     write_tiny_model(place / "workflow/resources/models/right", pixel_arcsec=6.0, beam_arcsec=25.0)
     release(place, "right", **sources)
+
+
+@pytest.mark.parametrize(
+    "second", [["--configfile", "b.yaml"], ["--configfiles=b.yaml"], ["--configfile=b.yaml"]]
+)
+def test_a_second_configfile_option_is_refused_since_it_hides_the_first(second):
+    with pytest.raises(
+        ConfigError, match="^--configfile is given twice, and Snakemake reads the files of the"
+    ):
+        require_one_configfile(["snakemake", "--configfile", "a.yaml", "-n", *second])
+    require_one_configfile(["snakemake", "--configfile", "a.yaml", "b.yaml", "--config", "clusters=mcxc"])
