@@ -22,7 +22,7 @@ def main() -> None:
     catalogue = archive.clusters[args.name]
 
     def work() -> None:
-        with fetched(catalogue.url, args.out, archive.download, check=lambda _: None) as raw:
+        with fetched(catalogue.url, f"{args.out}.download", archive.download, check=lambda _: None) as raw:
             write_ecsv(args.out, convert_catalogue(raw, args.name, catalogue))
         record_source(args.out, args.source)
 

@@ -20,7 +20,7 @@ def main() -> None:
 
     def work() -> None:
         url = fill_template(options.url, mosaic=args.mosaic)
-        with fetched(url, args.out, download, check=lambda _: None, max_bytes=MAX_BYTES) as raw:
+        with fetched(url, f"{args.out}.download", download, check=lambda _: None, max_bytes=MAX_BYTES) as raw:
             write_components(args.out, read_components(raw, options), public_text(url))
 
     run_stage(args, work, outputs=[args.out], name=args.mosaic)

@@ -290,7 +290,7 @@ def classify_cluster(
         return Decision("U", f"the emission inside R500 belongs to {enumerated(others)}")
     if not decisions:
         where = f"within R500, or centred within {RELIC_R500:g} R500"
-        part = f"; only {int(100 * coverage)} % of R500 has data" if coverage < LEAST_COVERAGE else ""
+        part = f"; only {100 * coverage:.0f} % of R500 was measured" if coverage < LEAST_COVERAGE else ""
         return Decision("NDE", f"no island of its own {where}; p_diffuse {p_diffuse:.2f}{part}")
     counted = counted_candidates(decisions, fluxes)
     labels = sorted({one.label for one, counts in zip(decisions, counted, strict=True) if counts})

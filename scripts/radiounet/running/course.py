@@ -1,6 +1,7 @@
 """What a run does at its begin and at its end, apart from its jobs."""
 
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -42,6 +43,7 @@ class Course:
         self._begun: list[str] = []
         self._had_failed: bool | None = None
         """When the run was told to stop; None before."""
+        self._handlers: dict[int, Any] = {}
 
     def begin(self) -> None:
         """Have the products for this run alone, clear up after one that was killed, and show progress.
@@ -86,10 +88,13 @@ class Course:
 
         A terminal, ``timeout`` and Slurm tell the jobs as well, which then end as if they had failed.
         """
+        if threading.current_thread() is not threading.main_thread():  # no signal reaches it
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             known = signal.getsignal(number)
             if callable(known):
                 signal.signal(number, partial(self._stop, known))
+                self._handlers[number] = known
 
     def _stop(
         self, known: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None
@@ -101,10 +106,9 @@ class Course:
 
     @property
     def _has_failed(self) -> bool:
-        """Whether a job or what runs jobs has failed, before the run was told to stop."""
-        if self._had_failed is not None:
-            return self._had_failed
-        return self._run.has_failed or (self._progress is not None and self._progress.has_failed)
+        """Whether a job or what runs jobs has failed, and not only since the run was told to stop."""
+        of_jobs = self._progress is not None and self._progress.has_failed
+        return of_jobs or (self._run.has_failed if self._had_failed is None else self._had_failed)
 
     def end(self, state: str) -> int:
         """Say how the run ended; returns its exit status: bad data has one of its own.
@@ -142,6 +146,9 @@ class Course:
         return BadDataError.exit_status if rejected else 0
 
     def _let_go(self) -> None:
+        for number, known in self._handlers.items():
+            signal.signal(number, known)
+        self._handlers.clear()
         for folder in folders_of_run(self._graph):
             let_go(folder)
 

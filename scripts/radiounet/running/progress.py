@@ -78,7 +78,8 @@ class Progress(logging.Handler):
     stopped : list of str
         Products of jobs that were running when the run ended.
     told_to_stop : bool
-        Whether the run was: a job that ends as failed after that counts as one that was running.
+        Whether the run was: a job that ends as failed after that, without an error in its log, was told as
+        well, and counts as one that was running.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class Progress(logging.Handler):
                 self._job_started(number)
             elif told.kind == "finished":
                 self._job_finished(self._jobs[number])
-            elif not self.told_to_stop:
+            elif not self.told_to_stop or last_words(told.logs):
                 self._job_failed(number, told)
 
     def _job_started(self, number: int) -> None:

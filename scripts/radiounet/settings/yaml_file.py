@@ -72,7 +72,10 @@ def require_one_configfile(words: Sequence[str]) -> None:
     ------
     ConfigError
     """
-    if sum(word.partition("=")[0] in ("--configfile", "--configfiles") for word in words) > 1:
+    if (
+        "snakemake" in words[0]
+        and sum(word.partition("=")[0] in ("--configfile", "--configfiles") for word in words) > 1
+    ):
         raise ConfigError(
             "--configfile is given twice, and Snakemake reads the files of the last one only: "
             "name all files after one, as in --configfile mine.yaml more.yaml"

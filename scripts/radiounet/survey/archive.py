@@ -27,7 +27,7 @@ from radiounet.errors import (
 )
 from radiounet.images.fits_check import check_fits, check_fits_so_far
 from radiounet.images.provenance import sha256_of
-from radiounet.images.writing import remove_leftovers, temporary_beside
+from radiounet.images.writing import temporary_beside
 from radiounet.settings.archive import DownloadOptions
 from radiounet.settings.urls import local_path, public_text, refuse_credentials, url_scheme
 from radiounet.survey.transfer import AccessError, Transfer, discard, discard_others, part_path
@@ -145,7 +145,7 @@ def fetched(
     url, options, check, max_bytes
         See `fetch`.
     place : path
-        Parts are called after it, for the next attempt.
+        Parts are called after it, for the next attempt. The file has its suffix.
 
     Yields
     ------
@@ -153,10 +153,8 @@ def fetched(
         Of a temporary name beside `place`, which `radiounet.images.writing.remove_leftovers` knows. In the
         words of an error that comes from its use, the URL stands for it.
     """
-    remove_leftovers(Path(place).parent, below=False)  # of an attempt that was killed
     part = _gather(url, Path(place), options, None, check, max_bytes)
-    # a suffix would tell astropy a format
-    with temporary_beside(f"{place}.download") as path:
+    with temporary_beside(place) as path:
         with _writing(path):
             _put(part, path)
         try:

@@ -416,10 +416,10 @@ def test_class_of_a_cluster(labels, p_diffuse, coverage, expected):
     assert classify_cluster(decisions, fluxes, p_diffuse, coverage).label == expected
 
 
-@pytest.mark.parametrize(("coverage", "told"), [(1.0, False), (0.8, False), (0.797, True), (0.055, True)])
+@pytest.mark.parametrize(("coverage", "told"), [(1.0, False), (0.8, False), (0.79, True), (0.05, True)])
 def test_a_reason_tells_that_little_of_a_cluster_was_observed(coverage, told):
     reason = classify_cluster([], [], 0.1, coverage).reason
-    assert reason.endswith(f"; only {coverage // 0.01:.0f} % of R500 has data") is told
+    assert reason.endswith(f"; only {100 * coverage:.0f} % of R500 was measured") is told
 
 
 def test_a_much_fainter_candidate_does_not_count():

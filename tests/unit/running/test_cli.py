@@ -262,7 +262,8 @@ def test_a_table_of_components_that_cannot_be_used_deletes_nothing(tmp_path):
 
 
 def test_a_keras_without_a_backend_is_explained(tmp_path):
-    image = write_image(tmp_path / "a.fits", 1.0, BUNIT="JY/BEAM", BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0)
+    noise = np.random.default_rng(1).normal(0.0, 1e-4, (100, 100))
+    image = write_image(tmp_path / "a.fits", noise, BUNIT="JY/BEAM", BMAJ=20 / 3600, BMIN=20 / 3600, BPA=0.0)
     done = subprocess.run(
         [sys.executable, "-c", NO_BACKEND, "segment", str(image), "--out", str(tmp_path / "out")],
         capture_output=True,

@@ -105,6 +105,18 @@ def tell(events):
     return emit
 
 
+@pytest.mark.parametrize(("word", "failed"), [("INFO", []), ("ERROR", ["one"])])
+def test_after_a_stop_a_job_fails_only_with_an_error_of_its_own(products, tell, tmp_path, word, failed):
+    log = tmp_path / "a.log"
+    log.write_text(f"2026-12-01 10:00:00,000 {word} radiounet.running.stage: what happened\n")
+    progress = follow(products, {1: ("segment", "one")})
+    tell(progress, "job_started", jobs=[1])
+    progress.told_to_stop = True
+    tell(progress, "job_error", jobid=1, log=[str(log)])
+    assert [one["name"] for one in progress.status("running").failed] == failed
+    assert progress.has_failed is bool(failed)
+
+
 def test_nothing_has_begun(progress):
     status = progress.status("running")
     assert status.mosaics == {"waiting": 2, "running": 0, "done": 1, "failed": 0, "rejected": 0}
