@@ -14,6 +14,17 @@ from radiounet.survey.catalogues import convert_catalogue
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
+PSZ2_DOUBLES = [("PSZ2 G302.41+21.60", "PSZ2 G302.49+21.53")]
+MCXC_DOUBLES = [
+    ("J0123.2+3327", "J0123.6+3315"),
+    ("J0125.4+0144", "J0125.4+0145"),
+    ("J1010.2+5430", "J1010.2+5429"),
+    ("J1058.1+0135", "J1058.2+0136"),
+    ("J1329.4+1143", "J1329.5+1147"),
+    ("J2318.4+1843", "J2318.5+1842"),
+]
+"""Pairs of one redshift, to 0.01 of 1 + z, whose distance is less than half of the smaller R500."""
+
 
 def test_a_published_catalogue_without_rows_or_with_words_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("Name,RAdeg,DEdeg,z,MSZ\n")
@@ -53,14 +64,18 @@ def test_a_catalogue_with_our_columns_needs_no_names_of_them(tmp_path):
 @pytest.mark.realdata
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
 @pytest.mark.parametrize(
-    ("catalogue", "file", "rows", "measurable"),
-    [("psz2", "psz2.ecsv", 1653, 1094), ("mcxc", "mcxc.csv.gz", 1743, 1743)],
+    ("catalogue", "file", "rows", "measurable", "doubles"),
+    [("psz2", "psz2.ecsv", 1653, 1094, PSZ2_DOUBLES), ("mcxc", "mcxc.csv.gz", 1743, 1743, MCXC_DOUBLES)],
 )
-def test_no_cluster_of_the_published_catalogues_is_refused(tmp_path, catalogue, file, rows, measurable):
-    """PSZ2 has redshift -1 and mass 0 where it knows none."""
+def test_no_cluster_of_the_published_catalogues_is_refused(
+    tmp_path, catalogue, file, rows, measurable, doubles
+):
+    """PSZ2 has redshift -1 and mass 0 where it knows none; both list some clusters twice."""
     found = read_back(tmp_path, convert_catalogue(SHARED / "tables" / file, catalogue, entry_of(catalogue)))
     assert len(found) == rows
     assert sum(one.measurable for one in found) == measurable
     notes = {one.note for one in found if not one.measurable}
     assert notes <= {"redshift -1 is outside 0.001..5; M500 0 solMass is outside 1e+12..1e+16 solMass"}
-    assert not any(one.note for one in found if one.measurable)
+    asked = " has about this place and redshift: is this cluster listed twice?"
+    noted = {one.name: one.note for one in found if one.measurable and one.note}
+    assert noted == {one: other + asked for pair in doubles for one, other in (pair, pair[::-1])}
