@@ -253,6 +253,8 @@ def test_a_single_pointing_is_redone_with_exactly_what_depends_on_it(survey):
     assert (survey.folder / "results/dr2/masks/two.fits").stat().st_mtime_ns == times["two"]
     assert survey.counts() == {}
     assert "no such pointing" in survey("--config", "pointing=P999+99", "--", "rerun", status=1)
+    assert "pointing is for the target rerun" in survey("--config", "pointing=one", status=1)
+    assert "only is for the target rerun" in survey("--config", "only=rejected", status=1)
     assert "say what to rerun:" in survey("rerun", status=1)
     # nothing is rejected, so that nothing is to do
     assert survey.counts("rerun", "--config", "only=rejected") in ({}, {"rerun": 1, "total": 1})

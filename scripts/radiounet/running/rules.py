@@ -85,12 +85,13 @@ class Rules:
         self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
         self.course = Course(run, self.config, self.graph, self.freshness)
+        self._reruns = False
         if run.is_main:
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
                 check_training(self.config, self.graph.models)
             settle_status(self.products, is_held(self.products.root) is not False)
-            run.around_graph(self.freshness.check_notes, self.freshness.tell_replaced)
+            run.around_graph(self.freshness.check_notes, self._graph_is_built)
             run.warn_without_profile()
 
     @property
@@ -204,6 +205,15 @@ class Rules:
         """Mosaics that the run works on: none where it merges regions."""
         return [] if self.config.select.merges_regions else self.graph.selected
 
+    def _graph_is_built(self) -> None:
+        asked = [name for name in ("pointing", "only") if getattr(self.config, name)]
+        if asked and not self._reruns:
+            raise ConfigError(
+                f"{asked[0]} is for the target rerun, which was not asked for: "
+                f"snakemake rerun --config {asked[0]}=...; select.* says which mosaics are part of the run"
+            )
+        self.freshness.tell_replaced()
+
     def _require_mosaics(self, target: str) -> None:
         if self.config.select.merges_regions:
             raise ConfigError(
@@ -316,6 +326,7 @@ class Rules:
     def rerun_targets(self, wildcards: object) -> list[str]:
         """What depends on the pointings asked for, which Snakemake makes anew even where they are."""
         self._require_mosaics("rerun")
+        self._reruns = True
         rerun = Rerun(self.config, self.graph, self.products)
         self.run.make_again(rerun.starts())
         return rerun.targets()
