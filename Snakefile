@@ -55,13 +55,13 @@ rule plan:
 
 
 onstart:
-    RULES.course.begin()
+    RULES.hooks.begin()
 
 
 onsuccess:
-    if status := RULES.course.end("finished"):
+    if status := RULES.hooks.end("finished"):
         sys.exit(status)
 
 
 onerror:
-    RULES.course.end("failed")
+    RULES.hooks.end("failed")

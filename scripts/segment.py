@@ -4,7 +4,7 @@ In a run, with --root and --beside, also those of the other mosaics of its job: 
 shelf, where the programs of these mosaics take them.
 """
 
-from radiounet.running.batch import segment_mosaics
+from radiounet.running.shared_job import segment_mosaics
 from radiounet.running.stage import stage_parser, whole
 from radiounet.settings.command_line import add_settings
 

@@ -27,7 +27,7 @@ IMPORTED = (
     *("radiounet.measuring.clusters", "radiounet.measuring.limits", "radiounet.measuring.region_tables"),
     *("radiounet.mosaicking.mosaic_products", "radiounet.network.architectures.lotss_unet"),
     *("radiounet.network.segmenting", "radiounet.publishing.publication", "radiounet.publishing.report"),
-    *("radiounet.running.arguments", "radiounet.running.batch", "radiounet.running.publish_verbs"),
+    *("radiounet.running.arguments", "radiounet.running.shared_job", "radiounet.running.publish_verbs"),
     *("radiounet.running.rules", "radiounet.running.stage", "radiounet.settings.configuration_file"),
     *("radiounet.simulation.simulate", "radiounet.survey.archive", "radiounet.survey.lists"),
     *("contourpy", "healpy", "jinja2", "matplotlib.backends.backend_agg", "pyarrow.parquet"),

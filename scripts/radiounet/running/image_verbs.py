@@ -44,7 +44,7 @@ def segment(arguments: Sequence[str]) -> None:
         args.out = f"{Path(args.image).name.partition('.fits')[0]}-segmented"
 
     def work() -> None:
-        from radiounet.running.segmentation import segment_image
+        from radiounet.running.single_image import segment_image
 
         measure = options_from(args, MeasureOptions)
         segmentation = options_from(args, Segmentation, *others)

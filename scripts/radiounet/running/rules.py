@@ -18,12 +18,12 @@ from radiounet.images.products import Publication
 from radiounet.images.regional_products import region_files
 from radiounet.publishing.records import all_records
 from radiounet.running.access import permitted
-from radiounet.running.course import Course
 from radiounet.running.freshness import Freshness
 from radiounet.running.job_graph import JobGraph
 from radiounet.running.locks import is_held
 from radiounet.running.log import open_streams
 from radiounet.running.rerun import Rerun
+from radiounet.running.run_hooks import RunHooks
 from radiounet.running.run_notes import settings_of_run
 from radiounet.running.snakemake_adapter import SnakemakeRun
 from radiounet.running.stages import lasting_products
@@ -65,7 +65,7 @@ class Rules:
 
     Attributes
     ----------
-    course : Course
+    hooks : RunHooks
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Rules:
         self.products = self.config.products
         self.graph = JobGraph(self.config, run.folder, run.is_main)
         self.freshness = Freshness(run, self.config, self.products)
-        self.course = Course(run, self.config, self.graph, self.freshness)
+        self.hooks = RunHooks(run, self.config, self.graph, self.freshness)
         self._reruns = False
         if run.is_main:
             self.graph.check()

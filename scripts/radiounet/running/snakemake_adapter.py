@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from radiounet.errors import ConfigError, RadioUNetError
@@ -198,6 +199,15 @@ class SnakemakeRun:
     def tell_all_ends(self) -> None:
         """Have Snakemake tell when jobs end, also with ``--quiet``; call when jobs are about to run."""
         self._workflow.scheduler.print_progress = True
+
+    def without_deadlock(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler of signals that does not wait for a lock of the thread that it interrupts.
+
+        That of Snakemake's scheduler does, and then the run never ends. It waits in a thread of its own here.
+        """
+        if handler != self._workflow.scheduler.exit_gracefully:
+            return handler
+        return lambda *told: Thread(target=handler, args=told, daemon=True).start()
 
     @property
     def has_failed(self) -> bool:

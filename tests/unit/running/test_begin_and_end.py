@@ -44,15 +44,15 @@ rule fetch:
     shell: "touch begun; while test -e held; do sleep 0.1; done; test ! -e bad && touch {{output}}"
 
 onstart:
-    RULES.course.begin()
+    RULES.hooks.begin()
     tell("begun.json")
 
 onsuccess:
-    RULES.course.end("finished")
+    RULES.hooks.end("finished")
     tell("ended.json")
 
 onerror:
-    RULES.course.end("failed")
+    RULES.hooks.end("failed")
     tell("ended.json")
 """
 PAIRS = [f"pairs/{number}.txt" for number in range(3)]
@@ -147,6 +147,22 @@ def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, te
     ) is not fails
     page = (tmp_path / "results/dr2/status.html").read_text()
     assert ("DR2: stopped" in page and "This run was told to stop." in page) is not fails
+
+
+def test_a_run_that_is_told_to_stop_while_it_notes_that_a_job_ended_stops(tmp_path):
+    """Snakemake's handler waits for a lock that its main thread has then, for ever."""
+    stops = """
+def stop(record):
+    if "Finished jobid" in record.getMessage():
+        os.kill(os.getpid(), signal.SIGTERM)
+    return True
+
+snakemake_logger().addFilter(stop)
+"""
+    imports = "import os, signal\nfrom radiounet.running.snakemake_adapter import snakemake_logger\n"
+    (tmp_path / "Snakefile").write_text(imports + SNAKEFILE.format(root=ROOT) + stops)
+    text = snakemake("--cores", "1", cwd=tmp_path, status=1)
+    assert "Error: the run was told to stop, and no job had failed before" in text
 
 
 def block(path):

@@ -25,8 +25,8 @@ from radiounet.running.survey_regions import folders_at_rest, folders_of_run
 from radiounet.settings.config import Config
 
 
-class Course:
-    """The course of one run.
+class RunHooks:
+    """Hooks of one run of Snakemake.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Course:
         for number in (signal.SIGINT, signal.SIGTERM):
             known = signal.getsignal(number)
             if callable(known):
-                signal.signal(number, partial(self._stop, known))
+                signal.signal(number, partial(self._stop, self._run.without_deadlock(known)))
                 self._handlers[number] = known
 
     def _stop(
