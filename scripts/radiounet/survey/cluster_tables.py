@@ -227,9 +227,11 @@ def _columns(table: Table, path: str | Path) -> dict[str, object]:
     if not {"M500", "R500"} & set(columns):
         missing.append("M500 or R500")
     if missing:
+        may_be_empty = not {"name", "ra", "dec"} & set(missing)
+        unknown = ", or add an empty one if the values are unknown" if may_be_empty else ""
         raise ConfigError(
             f"{path} lacks {', '.join(missing)}: it needs the columns name, ra, dec, z, and M500 or R500 "
-            f"with units; it has {', '.join(table.colnames)}: rename those that are meant"
+            f"with units; it has {', '.join(table.colnames)}: rename those that are meant{unknown}"
         )
     for name, column in columns.items():
         if not hasattr(column, "dtype") or column.ndim != 1 or column.dtype.kind not in f"fiu{TEXT}":

@@ -363,11 +363,10 @@ def test_positions_may_have_the_names_of_vizier(tmp_path, ra, dec):
     assert both == one
 
 
-@pytest.mark.parametrize("head", ["name,alpha,delta,z,M500", "name,RAB1950,DEB1950,z,M500"])
+@pytest.mark.parametrize("head", ["name,alpha,delta,z,M500", "name,ra,dec,red,M500", "name,ra,dec,z,mass"])
 def test_other_columns_are_listed_with_what_is_needed(tmp_path, head):
-    needed = (
-        f"needs the columns name, ra, dec.* it has {head.replace(',', ', ')}: rename those that are meant"
-    )
+    needed = f"needs the columns name.* it has {head.replace(',', ', ')}: rename those that are meant"
+    needed += "$" if "alpha" in head else ", or add an empty one if the values are unknown$"
     with pytest.raises(ConfigError, match=needed):
         read_text(tmp_path, ROW, head=head)
 
