@@ -177,6 +177,10 @@ def _status_of(error: Exception) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
             raise error
+        if os.environ.get("KERAS_BACKEND") == missing:
+            words = "KERAS_BACKEND has Keras compute with %s, which is not installed: unset it, or install %s"
+            logger.error(words, missing, missing)
+            return ConfigError.exit_status
         extras = [f"radiounet[{one}]" for one in EXTRAS[missing]]
         logger.error(
             "the networks need %s, which is not installed: install %s, for instance with: pip install '%s'",

@@ -20,8 +20,17 @@ def test_training_names_the_extra(monkeypatch):
         import radiounet.learning.torch_training  # noqa: F401
 
 
-def test_a_stage_that_needs_it_ends_with_the_extra_named(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        (None, "the networks need torch, which is not installed: install radiounet[torch]"),
+        ("torch", "KERAS_BACKEND has Keras compute with torch, which is not installed: unset it"),
+    ],
+)
+def test_a_stage_that_needs_it_ends_with_what_to_do(monkeypatch, caplog, backend, told):
     no_torch(monkeypatch)
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
 
     def work():
         import radiounet.network.architectures.class_unet_torch  # noqa: F401
@@ -31,4 +40,4 @@ def test_a_stage_that_needs_it_ends_with_the_extra_named(monkeypatch, caplog):
     with pytest.raises(SystemExit) as end:
         run_stage(args, work)
     assert end.value.code == 78
-    assert "the networks need torch, which is not installed: install radiounet[torch]" in caplog.text
+    assert told in caplog.text
