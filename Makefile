@@ -26,7 +26,7 @@ $(VENV)/.installed: $(LOCK) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib scripts  # else PYTHONDONTWRITEBYTECODE has each process compile its imports
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib scripts  # else PYTHONDONTWRITEBYTECODE has each process compile its imports
 	touch $@
 
 demo: env
