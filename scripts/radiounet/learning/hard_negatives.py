@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from radiounet.images.gaussian import beam_area_px
+from radiounet.images.provenance import code_hash
 from radiounet.images.writing import atomic
 from radiounet.learning.pairs import check_pairs, read_pair
 from radiounet.network.engine import load_model
@@ -75,10 +76,10 @@ def hard_negatives(
     """Return the false islands of a model folder's network, mined once.
 
     They are kept in ``BESIDE.hard-HASH.csv`` (index of the pair, y, x), whose name
-    tells model and pairs, and read from there the next time.
+    tells code, model and pairs, and read from there the next time.
     """
     model, card = load_model(folder)
-    made_from = f"{card.weights.sha256} {check_pairs(paths, crop_px)} {truth_snr}"
+    made_from = f"{code_hash('train')} {card.sha256} {check_pairs(paths, crop_px)} {truth_snr}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
         found = mine_hard_negatives(model, card, paths, truth_snr, grid)

@@ -16,6 +16,7 @@ from keras import ops
 
 from radiounet.errors import ConfigError, ModelError
 from radiounet.images.progress_bar import with_bar
+from radiounet.images.provenance import code_hash
 from radiounet.images.writing import atomic
 from radiounet.learning.crops import NORMALISATIONS, Crops, fixed_crops
 from radiounet.learning.learning_curve import origin_of, write_curve
@@ -331,6 +332,7 @@ def _identity(
     """Hash of all that the weights after a given step depend on."""
     keeps = initial and small_crops(options.architecture, options.widths, options.crop_px)
     content = {
+        "code": code_hash("train"),
         "options": options.model_dump(include=OF_WEIGHTS),
         "pairs": check_pairs(paths, options.crop_px),
         "initial": read_card(initial).weights.sha256 if initial else None,
@@ -370,7 +372,7 @@ def _resume(path: str | Path, identity: str, model: keras.Model) -> _Progress:
     aside = path.with_name(f"{path.name}.other")
     path.replace(aside)
     logger.warning(
-        "%s is of another training (options, pairs or weights): now %s; this one begins with its first step",
+        "%s is of another training (options, pairs, weights, code): now %s; this one begins anew",
         path,
         aside,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from radiounet.images.image import open_plane, read_part
 from radiounet.images.noise import BOX_PX, whole_boxes
 from radiounet.measuring.cutout_files import StoredCutout
 from radiounet.measuring.cutouts import MARGIN_BEAMS, MeasuredMosaic, cut_out
+from radiounet.measuring.islands import island_centre
 from radiounet.network.class_maps import read_classes
 
 if TYPE_CHECKING:
@@ -60,13 +62,9 @@ def cut_out_island(
     chance, marked = (one.window(*window) for one in maps)
     classes = read_classes(str(probability), *window)
     mosaic = MeasuredMosaic.of(read_part(image, *window), chance, marked.astype(np.uint8), classes, compact)
-    labels = mosaic.islands[0]
-    rows, columns = np.nonzero(labels)
-    if not len(rows):
+    if not mosaic.boxes:
         return None
-    corner = [one.start for one in window]
-    nearest = np.argmin(np.hypot(rows + corner[0] - y, columns + corner[1] - x))
-    number = int(labels[rows[nearest], columns[nearest]])
+    number = _nearest(mosaic, float(y) - window[0].start, float(x) - window[1].start)
     cutout = cut_out(mosaic, mosaic.around(mosaic.boxes[number - 1], MARGIN_BEAMS * mosaic.beam_px))
     stored = StoredCutout.of(cutout, cutout.labels == number)
     rows_there, columns_there = (
@@ -74,6 +72,16 @@ def cut_out_island(
         for inner, outer in zip(stored.part, window, strict=True)
     )
     return replace(stored, part=(rows_there, columns_there))
+
+
+def _nearest(mosaic: MeasuredMosaic, y: float, x: float) -> int:
+    """Number of the island whose centre lies nearest: that of an arc may lie on another island."""
+    distances = []
+    for number, (rows, columns) in enumerate(mosaic.boxes, start=1):
+        inside_y, inside_x = np.nonzero(mosaic.islands[0][rows, columns] == number)
+        centre_y, centre_x, _ = island_centre(mosaic, inside_y + rows.start, inside_x + columns.start)
+        distances.append(math.hypot(centre_y - y, centre_x - x))
+    return int(np.argmin(distances)) + 1
 
 
 def _span(centre: float, half: float, side: int) -> slice:

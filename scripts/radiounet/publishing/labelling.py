@@ -72,7 +72,8 @@ def candidates_by_name(results: str, kind: str, order: str) -> dict[str, list[Ca
     chance: np.ndarray = (
         np.ma.filled(np.ma.asarray(table[CHANCE[kind]], float), np.nan) if len(table) else np.array([])
     )
-    rows = np.flatnonzero(np.isfinite(chance))
+    measured = np.asarray(table["class"]) != "N/A" if len(table) else True
+    rows = np.flatnonzero(np.isfinite(chance) & measured)
     if order == "uncertain":
         rows = rows[np.argsort(np.abs(chance[rows] - UNDECIDED), kind="stable")]
     # several own images may show one cluster, and a table of labels has each name once

@@ -111,7 +111,8 @@ def _links(tables: dict[str, Table], mosaics: set[str], url: str | None) -> dict
     for kind, stems in stems_of({kind: tables[kind] for kind in ("clusters", "islands")}).items():
         links[kind] = []
         for row, stem in zip(tables[kind], stems, strict=True):
-            is_shown = str(row["mosaic"]) in mosaics and (kind == "islands" or row["coverage"] > 0)
+            is_measured = kind == "islands" or (row["coverage"] > 0 and row["class"] != "N/A")
+            is_shown = str(row["mosaic"]) in mosaics and is_measured
             links[kind].append(files.cutout(str(row["mosaic"]), stem) if is_shown else "")
     return links
 

@@ -154,7 +154,17 @@ def _fingerprint(
 ) -> str:
     """What the files of a mosaic depend on: code, rows, and how and from what its products were made."""
     header = fits_header(paths["mask"]) if Path(paths["mask"]).is_file() else {}
-    keys = ("MODELSHA", "CARDSHA", "INPUTSHA", "IMAGESHA", "SEGMODE", "THRESH")
+    keys = (
+        "MODELSHA",
+        "CARDSHA",
+        "INPUTSHA",
+        "IMAGESHA",
+        "SEGMODE",
+        "THRESH",
+        "MASKPEAK",
+        "MINBEAMS",
+        "PRECIS",
+    )
     made = {key: str(header.get(key)) for key in keys}
     sizes = {kind: Path(path).stat().st_size if Path(path).is_file() else -1 for kind, path in paths.items()}
     rows = {kind: [row_of(row) for row in table] for kind, table in tables.items()}

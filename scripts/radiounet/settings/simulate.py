@@ -33,7 +33,10 @@ class SimulateOptions(Section):
         description="Briggs weighting; with more, emission too faint to deconvolve appears too bright",
     )
     ideal_fraction: float = Field(
-        0.25, ge=0, le=1, description="images of an ideal instrument: dirty beam = restoring beam"
+        0.25,
+        ge=0,
+        le=1,
+        description="images of an ideal instrument: dirty beam = restoring beam but for short baselines",
     )
     taper: PositiveRange = Field(
         (0.55, 0.55), description="taper of the visibilities, over that which gives the restoring beam"

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 
 import simulated
@@ -291,6 +292,18 @@ def test_a_checkpoint_of_another_training_is_set_aside(whole, pairs, tmp_path, c
         assert [row["step"] for row in csv.DictReader(stream)] == ["2"]
 
 
+def test_a_checkpoint_of_other_code_is_set_aside(whole, pairs, tmp_path, caplog, monkeypatch):
+    _, folder = whole
+    checkpoint = tmp_path / "c.npz"
+    checkpoint.write_bytes((folder / "c.npz").read_bytes())
+    claim_outputs([checkpoint])
+    claim_outputs([folder / "c.npz", folder / "curve.csv"])
+    monkeypatch.setattr(training, "code_hash", lambda script: "mended")
+    train(pairs, OPTIONS, checkpoint, tmp_path / "curve.csv")
+    assert "is of another training" in caplog.text
+    assert (tmp_path / "c.npz.other").read_bytes() == (folder / "c.npz").read_bytes()
+
+
 def test_fine_tuning_keeps_frozen_layers_their_statistics_and_the_input(pairs, tmp_path, monkeypatch):
     first = graphs_of("published_unet").build(32, PUBLISHED.widths)
     # a range of its own, as the second published model may have
@@ -429,6 +442,10 @@ def test_hard_negatives_are_the_islands_without_truth(tmp_path, monkeypatch):
     assert len(calls) == 1
     hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
     assert len(calls) == 2
+    card = folder / "card.yaml"
+    card.write_text(yaml.safe_dump(yaml.safe_load(card.read_text()) | {"threshold": 0.3}))
+    hard_negatives(folder, [path], 32, 1.0, tmp_path / "w.weights.h5")
+    assert len(calls) == 3
 
 
 def test_an_island_where_nothing_is_known_is_no_hard_negative(tmp_path, monkeypatch):

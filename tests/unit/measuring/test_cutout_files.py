@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 
 from radiounet.errors import TruncatedError
 from radiounet.images.geometry import to_sky
-from radiounet.images.image import read_plane
+from radiounet.images.image import open_plane, read_plane
 from radiounet.images.products import Products
 from radiounet.images.reading import ecsv_table
 from radiounet.measuring.cutout_files import StoredCutout, read_cutout, write_cutouts
@@ -217,3 +217,22 @@ def test_where_the_mask_has_no_island_there_is_no_cutout(tmp_path):
     run_stages(products, {"a": write_image(tmp_path / "a.fits", peak_snr=0.0)})
     paths = products.image("a"), products.probability("a"), products.mask("a")
     assert cut_out_island(*paths, RA, DEC, 2.0) is None
+
+
+def test_an_arc_around_another_island_is_found_by_its_centre(tmp_path):
+    """Its centre lies on the other one."""
+    products = Products(str(tmp_path))
+    image = write_image(tmp_path / "a.fits", peak_snr=0.0, n_px=300)
+    run_stages(products, {"a": image}, segmentation=Segmentation(model="lotss-unet"))
+    paths = products.image("a"), products.probability("a"), products.mask("a")
+    y, x = np.indices(open_plane(image).data.shape) - 150
+    arc = (np.abs(np.hypot(y, x) - 60) < 8) & (y < 20)
+    centre_y, centre_x = (np.mean(one[arc]) for one in (y, x))
+    blob = np.hypot(y - centre_y - 1, x - centre_x) < 6
+    for path, value in zip(paths[1:], (np.float32(0.9), np.uint8(1)), strict=True):
+        with fits.open(path, mode="update") as planes:
+            planes[0].data[:] = 0
+            planes[0].data[arc | blob] = value
+    ra, dec = to_sky(open_plane(image).wcs, 150 + centre_x, 150 + centre_y)
+    found = cut_out_island(*paths, float(ra), float(dec), 10.0)
+    assert found.own.sum() == arc.sum()

@@ -20,6 +20,7 @@ from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.catalogue_objects import CatalogueObject, read_catalogues
 from radiounet.publishing.label_pairs import Known, write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
+from radiounet.publishing.published_tables import _links
 from radiounet.running.arguments import add_training_arguments
 from radiounet.running.cli import main
 from radiounet.settings.train import pair_files
@@ -43,6 +44,19 @@ def labelled(run, folder, kind, label):
     table = LabelTable(folder / "labels.ecsv", "me")
     table.add(candidates(run.root, kind, "catalogue")[0], label)
     return str(table.path)
+
+
+def test_a_cluster_that_its_own_mosaic_does_not_show_is_no_candidate(run, monkeypatch):
+    """It may have a probability, from other mosaics, but no cut-out."""
+    tables = read_catalogues(run.root)
+    beside = Table(tables["cluster"], copy=True)
+    beside["name"], beside["class"] = ["B"], ["N/A"]
+    both = vstack([beside, tables["cluster"]])
+    monkeypatch.setattr(labelling, "read_catalogues", lambda results: tables | {"cluster": both})
+    assert [one.row["name"] for one in candidates(run.root, "cluster", "catalogue")] == ["A 1"]
+    links = _links({"clusters": both, "islands": tables["island"]}, {"a"}, None)
+    assert links["clusters"][0] == ""
+    assert links["clusters"][1].endswith("A_1.fits")
 
 
 @pytest.mark.parametrize(("kind", "label"), [("cluster", "halo"), ("island", "relic")])
