@@ -2,9 +2,11 @@
 
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 import yte
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from programs import snakemake
 
@@ -83,7 +85,8 @@ def test_leonardo_has_a_partition_for_each_kind_of_work(asked):
     )
     segment = found["segment"]
     assert (segment["gpu"], segment["mem_mb"], segment["slurm_account"]) == ("1", "120000", "BOOST_0")
-    assert "tmpfs:10g" in segment["slurm_extra"]
+    given = SimpleNamespace(resources=SimpleNamespace(**segment, get=segment.get))
+    assert "--gres=tmpfs:10g --gpus=1" in set_gres_string(given)
     assert (segment["qos"], found["find_islands"]["qos"], found["fetch_mosaic"]["qos"]) == (
         "normal", "dcgp_qos_dbg", "normal",
     )  # fmt: skip

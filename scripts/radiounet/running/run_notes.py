@@ -91,6 +91,8 @@ def _noted_of_own_run() -> dict[str, Any]:
         noted = recorded(told["settings"]) if "settings" in told else {}
     except PermissionError:  # a run of another person goes on
         noted = {"run": None}
+    if "run" not in told:  # of a run without hooks, which notes nothing: these are another one's
+        return {}
     if "run" in told and noted and noted.get("run") != told["run"]:
         raise SupersededError(
             "the run of this job was stopped, and another one has begun in its place, as "

@@ -6,9 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"}
-"""States of a job that does not go on. After ``PREEMPTED`` Slurm queues it again."""
+"""States of a job that does not go on. After ``PREEMPTED`` Slurm may queue it again."""
 NODE_FAIL = "NODE_FAIL"
 """State of a job whose node was lost: the plug-in gives it up, unless Slurm may queue it again."""
+PREEMPTED = "PREEMPTED"
+"""State of a job that had to make room, of which the plug-in waits for what Slurm does next."""
 LOST_S = 180.0
 """A job that ``squeue`` does not show for so long, after it was queued or ran, has ended unseen, s."""
 QUERY_TRIES, QUERY_PAUSE_S = 3, 5.0
@@ -29,15 +31,19 @@ class SlurmQuery:
         Of the plug-in, whose place this takes.
     queues_again : bool
         Whether Slurm queues a job again whose node was lost (``--slurm-requeue``).
+    never_again : bool
+        Whether Slurm queues no job again (``--slurm-no-requeue``): one that was preempted has failed.
     """
 
     def __init__(
         self,
         ask: Callable[[str, logging.Logger], Awaitable[tuple[dict[str, str] | None, float | None]]],
         queues_again: bool = False,
+        never_again: bool = False,
     ):
         self._ask = ask
         self._ended = ENDED if queues_again else {*ENDED, NODE_FAIL}
+        self._never_again = never_again
         self._is_silent = False
         self._going: set[str] = set()
         self._missing: dict[str, float] = {}
@@ -57,6 +63,8 @@ class SlurmQuery:
         self._is_silent = is_silent
         if table is None:
             return {}, 0.0
+        if self._never_again:
+            table = {number: "CANCELLED" if is_ == PREEMPTED else is_ for number, is_ in table.items()}
         self._going -= {number for number, state in table.items() if state in self._ended}
         if program == "squeue":
             lost = self._lost(table)

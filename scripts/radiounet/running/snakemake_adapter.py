@@ -192,8 +192,10 @@ class SnakemakeRun:
         if self.jobs_at_once is None:
             return
         settings = self._workflow.executor_settings  # none for --touch, which submits nothing
-        if settings and (plugin := sys.modules.get("snakemake_executor_plugin_slurm")):
-            vars(plugin)["query_job_status"] = SlurmQuery(plugin.query_job_status, settings.requeue)
+        plugin = sys.modules.get("snakemake_executor_plugin_slurm")  # imported whatever the executor is
+        if plugin and isinstance(settings, plugin.ExecutorSettings):
+            query = SlurmQuery(plugin.query_job_status, settings.requeue, settings.no_requeue)
+            vars(plugin)["query_job_status"] = query
         tell_why_groups_fail()
 
     def tell_all_ends(self) -> None:

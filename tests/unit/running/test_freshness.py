@@ -145,6 +145,16 @@ def test_another_run_that_begins_while_a_job_works_is_noticed_before_its_product
         settings_of_run({})
 
 
+def test_a_job_of_a_run_without_hooks_has_its_own_settings(tmp_path, monkeypatch):
+    """A run that was killed left its own on record."""
+    notes = str(tmp_path / "run.json")
+    note_run({"settings": notes, "run": "killed"}, {"segmentation": {"threshold": 0.3}})
+    monkeypatch.setenv(RUN_CODE, json.dumps({"settings": notes}))
+    monkeypatch.setattr(writing, "_checks", [])  # of stages that ran in this process
+    given = {"segmentation": {"threshold": 0.5}}
+    assert settings_of_run(given) is given
+
+
 def test_a_module_that_is_gone_is_an_edit(tmp_path, monkeypatch):
     told = {"marks": str(tmp_path), "stages": {"tile": code_hash("tile")}}
     monkeypatch.setenv(RUN_CODE, json.dumps(told))

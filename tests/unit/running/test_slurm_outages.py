@@ -170,6 +170,16 @@ def test_a_job_that_slurm_may_queue_again_is_missed(later, state, queues_again):
     assert answer(query, "squeue") == {}
 
 
+@pytest.mark.parametrize("program", ["squeue", "sacct"])
+def test_a_job_that_was_preempted_has_failed_where_slurm_queues_none_again(later, caplog, program):
+    query = SlurmQuery(None, never_again=True)
+    answer(query, program, _7="RUNNING")
+    assert answer(query, program, _7="PREEMPTED") == {"7": "CANCELLED"}
+    later(LOST_S)
+    assert answer(query, "squeue") == {}
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("executor", ["squeue"], indirect=True)
 def test_a_job_that_squeue_shows_no_more_fails_after_a_while(mended, tmp_path, later, caplog):
     assert mended.poll() == ["7", "8"]
@@ -244,10 +254,11 @@ def test_a_run_knows_whether_slurm_queues_jobs_again(monkeypatch, requeue):
     assert (NODE_FAIL in plugin.query_job_status._ended) != requeue
 
 
-def test_a_run_that_only_touches_has_no_executor(monkeypatch):
-    """Snakemake gives it no settings, and asks Slurm nothing."""
+@pytest.mark.parametrize("settings", [None, SimpleNamespace(submit_cmd="qsub")])
+def test_a_run_that_only_touches_or_has_another_executor_asks_slurm_nothing(monkeypatch, settings):
+    """Snakemake gives the first no settings."""
     monkeypatch.setattr(GroupJob, "log_error", GroupJob.log_error)  # put back at the end
     run, known = SnakemakeRun.__new__(SnakemakeRun), plugin.query_job_status
-    run._workflow = SimpleNamespace(resource_settings=SimpleNamespace(nodes=2), executor_settings=None)
+    run._workflow = SimpleNamespace(resource_settings=SimpleNamespace(nodes=2), executor_settings=settings)
     run.watch_cluster()
     assert plugin.query_job_status is known
