@@ -41,7 +41,7 @@ arcmin, which 14 mosaics of DR3 show."""
 
 POSITION_COLUMNS = {
     "ra": ("ra", "ra_deg", "radeg", "ra_icrs", "raj2000", "_raj2000", "_ra.icrs"),
-    "dec": ("dec", "dec_deg", "dedeg", "de_icrs", "dej2000", "_dej2000", "_de.icrs"),
+    "dec": ("dec", "dec_deg", "dedeg", "decdeg", "de_icrs", "dej2000", "_dej2000", "_de.icrs"),
 }
 """What columns of positions are called, in lower case; VizieR's names included. The first that is there is
 taken."""

@@ -241,7 +241,8 @@ class Survey:
             names &= set(self.cells.names[inside].tolist())
         if selection.with_clusters:
             ra, dec = np.array([(c.ra_deg, c.dec_deg) for c in clusters]).reshape(-1, 2).T
-            names = {name for name in names if self.owned(name, ra, dec).any()}
+            owned = self.members(sorted(names), ra, dec)
+            names = {name for name in names if owned[name]}
         if not names:
             raise ConfigError(f"select: no mosaic of {self.release.name} fits {selection.model_dump()}")
         return sorted(names)
