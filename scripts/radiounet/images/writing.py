@@ -213,11 +213,20 @@ def _is_being_written(path: Path, host: str, pid: int) -> bool:
             return False
         except PermissionError:  # it runs, by somebody else
             return True
-        return True
+        return not _has_ended(pid)
     try:
         return time.time() - path.stat().st_mtime < LEFTOVER_S
     except FileNotFoundError:  # renamed in the meantime
         return True
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process only waits for its parent to notice its end: a container may have nobody who does."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):  # another system, or gone meanwhile
+        return False
+    return state.split()[0] in ("Z", "X")
 
 
 def write_json(path: str | Path, content: dict, private: bool = False) -> None:

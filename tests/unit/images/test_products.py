@@ -285,6 +285,15 @@ def test_what_a_killed_job_left_is_removed_and_what_a_running_one_writes_stays(t
     assert list((tmp_path / "masks").iterdir()) == []
 
 
+def test_a_process_that_nobody_reaped_writes_no_more(tmp_path, writer):
+    """A container may have no first process that does."""
+    process, temporary = writer
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(process.pid, 0)  # the system still knows it
+    assert remove_leftovers(tmp_path) == [temporary]
+
+
 @pytest.mark.parametrize(("answer", "goes"), [(PermissionError, False), (ProcessLookupError, True)])
 def test_what_a_process_of_another_person_writes_stays(tmp_path, monkeypatch, answer, goes):
     """The system refuses to signal a process of somebody else that runs, and knows none that has ended."""
