@@ -42,8 +42,7 @@ def merge_islands(found: Iterable[MosaicTable | Rejection]) -> tuple[Table, list
     """Put the islands of all mosaics together, each once; see `merge_tables` and `drop_duplicates`."""
     tables, rejections = _apart(found)
     kept, names = drop_duplicates(tables)
-    _name_lost_parents([row for table in kept for row in table.rows])
-    return _merged("islands", kept, len(rejections)), rejections, names
+    return _merged("islands", _with_lost_parents(kept), len(rejections)), rejections, names
 
 
 def merge_tables(kind: str, found: Iterable[MosaicTable | Rejection]) -> tuple[Table, list[Rejection]]:
@@ -130,16 +129,23 @@ def _common_meta(tables: Sequence[MosaicTable]) -> dict[str, object]:
     return {key: ", ".join(found) for key, found in values.items()}
 
 
-def _name_lost_parents(rows: Sequence[dict]) -> None:
+def _with_lost_parents(tables: Sequence[MosaicTable]) -> list[MosaicTable]:
     """Where the island that names a region was dropped, let the most probable of those left name it."""
     regions = defaultdict(list)
-    for row in rows:
+    for row in (row for table in tables for row in table.rows):
         regions[row["mosaic"], row["parent"]].append(row)
-    for (_, parent), islands in regions.items():
+    names = {}
+    for (mosaic, parent), islands in regions.items():
         if parent not in (row["name"] for row in islands):
             best = max(islands, key=lambda row: (row["p_max"], row["area_arcmin2"]))
-            for row in islands:
-                row["parent"] = best["name"]
+            names[mosaic, parent] = best["name"]
+    return [
+        MosaicTable(
+            [row | {"parent": names.get((row["mosaic"], row["parent"]), row["parent"])} for row in one.rows],
+            one.meta,
+        )
+        for one in tables
+    ]
 
 
 def join_limits(

@@ -217,8 +217,12 @@ def test_a_region_is_named_after_an_island_of_its_own_that_stays(tmp_path, name)
     other = [island(name, range(7), 1.0, 9.0, mosaic="P2")]
     for stem, islands in (("P1", one), ("P2", other)):
         write_ecsv(tmp_path / f"{stem}.ecsv", mosaic(*islands))
-    table, _, _ = merge_islands(read_tables("islands", sorted(tmp_path.iterdir())))
+    tables = [*read_tables("islands", sorted(tmp_path.iterdir()))]
+    before = [dict(row) for one in tables for row in one.rows]
+    table, _, _ = merge_islands(tables)
     assert dict(zip(table["name"], table["parent"], strict=True)) == {name: name, "b": "c", "c": "c"}
+    # a region leaves its tables for the survey, which asks again what is dropped
+    assert [row for one in tables for row in one.rows] == before
 
 
 def test_clusters_name_islands_as_the_catalogue_does():

@@ -35,6 +35,7 @@ def survey(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text('{"left_out": []}')
         run = read_run_tables(region, mosaics, ["P10+20"], ["P4"], False, [])
+        write_catalogues(region, run, MADE["input"], SURVEY)  # as the stage does before
         write_region_tables(region, run, {"settings": {}})
     return survey
 
