@@ -101,7 +101,7 @@ class Crops:
         with self._lock:
             if path not in self._held:
                 self._held = {one: self._held[one] for one in window if one in self._held}
-                self._held[path] = read_pair(path, self._options.truth_snr, self._options.grid)
+                self._held[path] = _pair_to_train_on(path, self._options, self._normalisation)
             return self._held[path]
 
     def stream(self, first: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -132,10 +132,16 @@ def fixed_crops(
     rng = np.random.default_rng([options.seed, 3])
     crops = []
     for path in paths:
-        pair = read_pair(path, options.truth_snr, options.grid)
+        pair = _pair_to_train_on(path, options, normalisation)
         number = -(-count // len(paths))
         crops += [draw_crop(pair, plain, rng, normalisation=normalisation) for _ in range(number)]
     return [_stack(crops[first : first + options.batch]) for first in range(0, len(crops), options.batch)]
+
+
+def _pair_to_train_on(path: str, options: TrainOptions, normalisation: Normalisation | None) -> Pair:
+    pair = read_pair(path, options.truth_snr, options.grid)
+    wanted = normalisation or NORMALISATIONS[options.normalisation]
+    return pair.to_train_on(wanted, options.beam_arcsec / options.pixel_arcsec)
 
 
 def _stack(crops: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

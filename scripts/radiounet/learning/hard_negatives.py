@@ -51,7 +51,7 @@ def _false_islands(
     predictor: Predictor, card: ModelCard, path: str, truth_snr: float, grid: ImageGrid
 ) -> np.ndarray:
     pair = read_pair(path, truth_snr, grid)
-    plane = pair.normalised(pair.image, pair.rms, card.normalisation)
+    plane = pair.network_input(card.normalisation, grid.beam_arcsec / grid.pixel_arcsec)
     probability = predictor.plane(plane, card.tile_px, card.core_px)
     classes = pair.classes()
     area_px = beam_area_px(card.beam_arcsec, card.pixel_arcsec)

@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import astropy.units as u
@@ -30,7 +30,13 @@ from radiounet.images.reading import reading
 from radiounet.images.squares import SCALE_TOLERANCE
 from radiounet.images.units import factor_to
 from radiounet.network.masks import EIGHT_NEIGHBOURS, NO_DATA
-from radiounet.network.model_cards import LogNormalisation, Normalisation
+from radiounet.network.model_cards import (
+    AsinhNormalisation,
+    LogNormalisation,
+    Normalisation,
+    network_input,
+    without_level,
+)
 from radiounet.settings.train import LOTSS_GRID, ImageGrid, pair_files
 
 Numbers = StoredPlane | BarePlane
@@ -98,6 +104,20 @@ class Pair:
         own = self.normalisation
         normalise = own if own is not None and own.kind == wanted.kind else wanted
         return normalise(image, rms)
+
+    def network_input(self, wanted: Normalisation, beam_px: float) -> np.ndarray:
+        """What inference would show the network of the whole image; `beam_px` is the FWHM of its beam."""
+        own = self.normalisation
+        if own is not None and own.kind == wanted.kind:
+            return own(self.image)
+        return network_input(wanted, self.image, beam_px)
+
+    def to_train_on(self, wanted: Normalisation, beam_px: float) -> "Pair":
+        """The pair without the background that inference takes away, which only real images have."""
+        is_real = not self.scalable and self.normalisation is None
+        if not is_real or not isinstance(wanted, AsinhNormalisation):
+            return self
+        return replace(self, image=without_level(self.image, self.rms, beam_px))
 
 
 def pixel_classes(image: np.ndarray, truth: np.ndarray, level: np.ndarray | np.float32) -> np.ndarray:

@@ -121,15 +121,19 @@ def network_input(normalisation: Normalisation, image: np.ndarray, beam_px: floa
     if isinstance(normalisation, FlatNormalisation):
         return normalisation(image, beam_px=beam_px)
     rms = local_rms(image)  # of an image without noise it refuses the input of any network
-    if isinstance(normalisation, AsinhNormalisation):
-        flat = subtract_background(image, rms, beam_px)
-        for start in range(0, len(image), BOX_PX):  # so that little memory is used
-            rows = slice(start, start + BOX_PX)
-            level = image[rows] - flat[rows]
-            square = level * level
-            flat[rows] = image[rows] - level * square / (square + (LEVEL_ERROR * rms[rows]) ** 2)
-        return normalisation(flat, rms, beam_px)
-    return normalisation(image, rms, beam_px)
+    seen = without_level(image, rms, beam_px) if isinstance(normalisation, AsinhNormalisation) else image
+    return normalisation(seen, rms, beam_px)
+
+
+def without_level(image: np.ndarray, rms: np.ndarray, beam_px: float) -> np.ndarray:
+    """Image without its background, as a network on ``asinh(I / rms)`` sees it, see `network_input`."""
+    flat = subtract_background(image, rms, beam_px)
+    for start in range(0, len(image), BOX_PX):  # so that little memory is used
+        rows = slice(start, start + BOX_PX)
+        level = image[rows] - flat[rows]
+        square = level * level
+        flat[rows] = image[rows] - level * square / (square + (LEVEL_ERROR * rms[rows]) ** 2)
+    return flat
 
 
 class Weights(Section):

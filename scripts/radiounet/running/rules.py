@@ -87,6 +87,7 @@ class Rules:
         self.hooks = RunHooks(run, self.config, self.graph, self.freshness)
         self._reruns = False
         if run.is_main:
+            settings_to(self.config)  # not longer than a command line
             self.graph.check()
             if self.config.model_fields_set & {"train", "simulate"}:
                 check_training(self.config, self.graph.models)

@@ -1,11 +1,13 @@
 """The configuration as command-line options, as a JSON schema and as a page of reference."""
 
 import argparse
+import base64
 import json
 import re
 import shlex
 import types
 import typing
+import zlib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +19,11 @@ from radiounet.settings.config_faults import explain, model_in
 from radiounet.settings.section import Section, merged
 
 UNIONS = (types.UnionType, typing.Union)
+PACKED = "zlib:"
+"""Start of settings that were packed."""
+READABLE_BYTES, MOST_BYTES = 60_000, 110_000
+"""Settings are packed from the first number on, and refused beyond the second: Linux allows a command of
+131,072 bytes, in which other options stand, too."""
 
 
 def schema_text() -> str:
@@ -148,12 +155,17 @@ def options_from(args: argparse.Namespace, section: type[Section], *only: str) -
 
 
 def settings_to(config: Config, *keys: str | tuple[str, ...]) -> str:
-    """Settings for a stage: JSON of some keys, or of the whole configuration.
+    """Settings for a stage: JSON of some keys, or of the whole configuration; packed where it is long.
 
     Parameters
     ----------
     keys : str or tuple of str
         Such as ``measure.h0``, or ``("archive", "models", name)`` where a name may hold dots.
+
+    Raises
+    ------
+    ConfigError
+        They are too long for a command line.
     """
     wanted: dict[str, Any] = {}
     for key in keys:
@@ -162,7 +174,17 @@ def settings_to(config: Config, *keys: str | tuple[str, ...]) -> str:
         for section in sections:
             place = place.setdefault(section, {})
         place[last] = True
-    return config.model_dump_json(include=wanted if keys else None)
+    text = config.model_dump_json(include=wanted if keys else None)
+    if len(text.encode()) < READABLE_BYTES:
+        return text
+    packed = PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    if len(packed) > MOST_BYTES:
+        raise ConfigError(
+            f"the configuration is too long for the command line of a job: {len(packed)} bytes packed, "
+            f"{MOST_BYTES} can be used; make several runs with fewer own images (mosaics.images) or names "
+            "(select.mosaics) in each, and a folder (results) for each"
+        )
+    return packed
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -187,12 +209,13 @@ class _MergeSettings(argparse.Action):
     ) -> None:
         before = getattr(namespace, "given_settings", {})
         try:
-            given = json.loads(text)
+            packed = text.removeprefix(PACKED)
+            given = json.loads(text if packed == text else zlib.decompress(base64.b64decode(packed)))
             if not isinstance(given, dict):
                 raise ValueError("give keys of the configuration in braces")
             namespace.given_settings = merged(before, given)
             namespace.settings = load_config(namespace.given_settings)
-        except (ValueError, ConfigError) as error:
+        except (ValueError, zlib.error, ConfigError) as error:
             raise argparse.ArgumentError(self, str(error)) from None
 
 
