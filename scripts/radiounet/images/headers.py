@@ -45,6 +45,8 @@ HERTZ = re.compile(r"([kMG]?)(?:Hz|Hertz)", re.IGNORECASE)
 HERTZ_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 MATRIX_TOLERANCE = 1e-3
 """How far two matrices of the same pixels may differ, relative to the largest term."""
+FREQUENCY_AXES = re.compile(r"FREQ.*|SPECLNMF")
+"""Kinds of an axis of frequency; the second is Obit's, of a plane per coefficient or channel (MGCLS)."""
 FREQUENCIES_HZ = 1e6, 1e13
 FREQUENCY_TOLERANCE = 0.01
 
@@ -355,7 +357,9 @@ def frequency_hz(header: fits.Header) -> float | None:
     """
     # an axis that was taken out of the data leaves its cards behind
     axes = [
-        found[1] for key in header if (found := AXIS_KIND.fullmatch(key)) and str(header[key])[:4] == "FREQ"
+        found[1]
+        for key in header
+        if (found := AXIS_KIND.fullmatch(key)) and FREQUENCY_AXES.fullmatch(str(header[key]).strip())
     ]
     given = {f"CRVAL{n}": value for n in axes if (value := _axis_hz(header, n)) is not None}
     given |= {key: header[key] for key in ("RESTFRQ", "RESTFREQ") if key in header}

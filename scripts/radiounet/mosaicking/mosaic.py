@@ -268,6 +268,7 @@ def _add_field(field: FieldImages, coadd: Coadd, options: MosaicOptions, beam_ar
         raise BeamCutError(f"{field.int_path}: primary beam below {options.beam_cut} all over this mosaic")
     if unusable:
         flaws.require_unused(add)
+        logger.warning("%s: its weight is infinite at %d pixels: left out", field.int_path, unusable)
     noise.require_brightness()
     if not added:
         raise AllBlankError(f"{field.int_path}: blank, without noise or in bad facets all over this mosaic")

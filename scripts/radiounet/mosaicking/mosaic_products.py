@@ -18,7 +18,7 @@ from radiounet.images.products import Products
 from radiounet.images.provenance import provenance, sha256_of
 from radiounet.images.rejections import RejectedInputError, Rejection, read_rejection
 from radiounet.images.repeats import require_unique
-from radiounet.images.words import printable
+from radiounet.images.words import enumerated, printable
 from radiounet.images.writing import write_fits, write_json
 from radiounet.mosaicking.joined_headers import frequency_card, require_one_frequency
 from radiounet.mosaicking.mosaic import (
@@ -110,6 +110,12 @@ def _usable(
         if more[3] and not Path(more[3]).exists():  # the survey lists bad facets where there are any
             more[3] = None
         usable.append(FieldImages(name, *paths, scales.get(name, 1.0), *more))
+    names = [one.name for one in usable]
+    if options.flux_scale and (without := [one for one in names if one not in scales]):
+        logger.warning("%s has no factor for %s: 1 is used", options.flux_scale, enumerated(without))
+    if options.bad_facets:
+        listed = [one.name for one in usable if one.bad_path]
+        logger.info("fields with a list of bad facets: %s", enumerated(listed) if listed else "none")
     return usable, rejected
 
 
@@ -207,7 +213,7 @@ def _header(name: str, result: Mosaicked, table: Table, options: MosaicOptions) 
     require_one_frequency(headers)
     header.update(frequency_card(headers))
     if latest := latest_date(map(image_date, headers.values())):
-        header["DATE-END"] = (latest, "latest date of the fields")
+        header["DATE-MAP"] = (latest, "latest date of the fields")
     ratio = result.noise_ratio()
     logger.info("noise of the image is %.3f times its rms map", ratio)
     header.extend(

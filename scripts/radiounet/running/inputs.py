@@ -95,6 +95,10 @@ def _templates(config: Config) -> Iterator[tuple[str, str]]:
         "verify.masks": config.verify.masks,
         "verify.probabilities": config.verify.probabilities,
     }
+    if config.mosaics.source == "fields":
+        options = config.mosaics.options
+        for name in ("noise_map", "facets", "facet_offsets", "bad_facets"):
+            named[f"mosaics.options.{name}"] = getattr(options, name)
     for key, template in named.items():
         if template is not None and (path := local_path(template)) is not None:
             yield key, path
@@ -163,7 +167,7 @@ def _program_fault(key: str, path: str) -> str | None:
 
 def _folder_fault(key: str, template: str) -> str | None:
     """Whether the part of a path before its first name in braces is there."""
-    folder = os.path.dirname(template.format(mosaic="\0").partition("\0")[0]) or "."
+    folder = os.path.dirname(template.format(mosaic="\0", field="\0").partition("\0")[0]) or "."
     return None if os.path.isdir(folder) else f"{key}: there is no folder {folder} (from {Path.cwd()})"
 
 

@@ -177,6 +177,8 @@ class Rows:
             raise ConfigError(
                 f"{self._path}: {limit.words} must be a number; {name} has texts such as {wrong[0]!r}"
             )
+        if name == "ra" and sexagesimal == u.deg:
+            self._doubt_degrees(column, plain)
         known = plain[np.isfinite(plain)]
         as_logarithms = (known >= LOGARITHMS[0]) & (known <= LOGARITHMS[1])
         doubtful = name == "M500" and self._stated(name, column) is None and as_logarithms.all()
@@ -213,6 +215,20 @@ class Rows:
         if sexagesimal is None:
             self.impossible |= refused & ~(values <= 0) & ~(plain <= 0)
         return np.where(outside, np.nan, values), refused
+
+    def _doubt_degrees(self, column: Any, plain: np.ndarray) -> None:
+        """Say of right ascensions such as ``12:34:56`` whose unit is degrees that they may be hours."""
+        if column.dtype.kind not in TEXT:
+            return
+        texts = column_texts(column)
+        doubtful = [np.isfinite(value) and ":" in text for text, value in zip(texts, plain, strict=True)]
+        self.note(
+            np.array(doubtful),
+            lambda row: (
+                f"the right ascension {texts[row]} was read in degrees, as its unit says; "
+                f"if it is in hours, {self._advice('ra', 'hourangle')}"
+            ),
+        )
 
 
 def column_numbers(

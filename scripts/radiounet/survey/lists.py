@@ -65,7 +65,7 @@ def fetch_lists(archive: Archive, release: Release) -> None:
     folder = Path(archive.list_folder)
     if release.fields is None or (release.footprint is None and release.mosaics is None):
         raise ConfigError(f"release {release.name} has no source of its fields, or of its mosaics")
-    grid = read_grid(_bring(archive, release.fields, folder / "grid.download"))
+    grid = read_grid(_bring(archive, release.fields, folder / f"{release.name}_grid.download"))
     found = _of_footprint(archive, release, grid) if release.footprint else _of_table(archive, release, grid)
     members = zip(grid, found.members, strict=True)
     rows = [(field.name, field.ra_deg, field.dec_deg, int(is_member)) for field, is_member in members]

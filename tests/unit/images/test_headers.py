@@ -370,6 +370,7 @@ CUT = AXIS | {"NAXIS": 2, "NAXIS1": 40, "NAXIS2": 40, "CRPIX1": 20.5, "CRPIX2": 
         (AXIS | {"CRPIX3": -1.0, "PC3_3": 3.0}, 1.5e8),
         (AXIS | {"CRPIX3": -1.0, "CD1_1": -1.0, "CD2_2": 1.0}, 1.46e8),
         (AXIS | {"CTYPE3": "FREQ-LSR"}, 1.44e8),
+        (AXIS | {"CTYPE3": "SPECLNMF", "CRVAL3": 1.28e9}, 1.28e9),
         # one that differs over the image by more than 1 % is none: here by 39 px of 5e4 Hz, or of 0.1 MHz
         (CUT | {"CD3_3": 1e6, "CD3_1": 5e4, "RESTFRQ": 1.5e8}, 1.5e8),
         (CUT | {"PC3_2": 0.1, "RESTFRQ": 1.5e8}, 1.5e8),

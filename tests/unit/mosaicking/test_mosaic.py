@@ -286,6 +286,17 @@ def test_noise_map_weighs_pixel_by_pixel(tmp_path):
     assert sigmas(result)["a"] == pytest.approx(1.5e-4, rel=0.4)
 
 
+def test_pixels_of_a_noise_map_that_are_too_small_are_told(tmp_path, caplog):
+    field = write_field(tmp_path, "a", sky=1e-2)
+    noise = np.full((160, 160), 1e-4, np.float32)
+    noise[70:80, 70:80] = 1e-30
+    path = str(tmp_path / "noise.fits")
+    fits.PrimaryHDU(noise, fits.getheader(field.int_path)).writeto(path)
+    result = make_mosaic([replace(field, noise_path=path)], GRID, OPTIONS)
+    assert not result.weights[41:49, 41:49].any()
+    assert f"{field.int_path}: its weight is infinite at 100 pixels: left out" in caplog.text
+
+
 def test_a_noise_map_in_another_unit(tmp_path):
     field = write_field(tmp_path, "a", sky=1e-2)
     header = fits.getheader(field.int_path)

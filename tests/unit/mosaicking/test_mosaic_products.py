@@ -113,11 +113,14 @@ def test_blanking(products):
     assert not fits.getdata(products.weights("m"))[59, 49]
 
 
-def test_flux_scales_come_from_a_table(products, tmp_path):
+def test_flux_scales_come_from_a_table(products, tmp_path, caplog):
     (tmp_path / "scales.csv").write_text("field,flux_scale\na ,2.0\n")
     scaled = OPTIONS.model_copy(update={"flux_scale": str(tmp_path / "scales.csv")})
     plain = make(products, fields=["a"])
     np.testing.assert_allclose(make(products, scaled, fields=["a"]), 2 * plain, rtol=1e-6)
+    assert "has no factor" not in caplog.text
+    make(products, scaled, fields=["a", "b"])
+    assert f"{tmp_path}/scales.csv has no factor for b: 1 is used" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,8 @@ def test_a_flux_scale_left_empty_is_one(products, tmp_path):
     np.testing.assert_array_equal(make(products, scaled, fields=["a"]), plain)
 
 
-def test_fields_by_facet_are_told_facet_by_facet(products, tmp_path):
+def test_fields_by_facet_are_told_facet_by_facet(products, tmp_path, caplog):
+    caplog.set_level("INFO")
     regions, offsets = tmp_path / "a.reg", tmp_path / "a.offsets.fits"
     write_regions(regions)
     write_offsets(offsets, ra=[4.5, -9.0], dec=[0.0, 4.5])
@@ -172,6 +176,7 @@ def test_fields_by_facet_are_told_facet_by_facet(products, tmp_path):
     assert row["offsets_sha256"] == sha256_of(offsets)
     assert row["facets_sha256"] == sha256_of(regions)
     assert row["bad_sha256"] == sha256_of(tmp_path / "a.bad")
+    assert "fields with a list of bad facets: a" in caplog.messages
 
 
 def test_a_path_that_fits_can_not_write(tmp_path):

@@ -125,6 +125,20 @@ def test_flux_scale_is_an_input_of_mosaics_made_here(place):
                 graph.check()
 
 
+@pytest.mark.parametrize("name", ["noise_map", "facets", "facet_offsets", "bad_facets"])
+@pytest.mark.parametrize("folder", ["reference", "referenze"])
+def test_the_folders_of_what_belongs_to_fields_are_there(place, name, folder):
+    options = {"facets": "reference/{field}/facets.reg", name: folder + "/{field}/{field}.txt"}
+    raw = {"segmentation": {"model": "tiny"}, "archive": {"dr2": {"field": "/x/{field}/{file}"}}}
+    raw["mosaics"] = {"source": "fields", "options": options}
+    graph = JobGraph(load_config(raw), place / "workflow")
+    if folder == "reference":
+        graph.check()
+    else:
+        with pytest.raises(ConfigError, match=f"mosaics.options.{name}: there is no folder referenze"):
+            graph.check()
+
+
 def test_every_fault_is_named_at_once(place):
     message = refused(place, image="none.fits", clusters="none.csv", results="scales.csv")
     assert [line.split(":")[0] for line in message.splitlines()[1:]] == [

@@ -65,7 +65,7 @@ def test_a_line_of_units_stands_above_numbers_of_any_form(tmp_path, value):
 def test_a_dash_for_a_minus_sign_is_one_in_positions_units_and_where_there_is_nothing(tmp_path, sign):
     units = f"{sign},deg,deg,{sign},10+14 Msun"
     one, two = read_text(
-        tmp_path, units, f"A,150,{sign}5.5,0.2,3", f"B,10:00:00,{sign}5:30:00,{sign},{sign}1"
+        tmp_path, units, f"A,150,{sign}5.5,0.2,3", f"B,10d00m00s,{sign}5:30:00,{sign},{sign}1"
     )
     assert [(found.ra_deg, found.dec_deg) for found in (one, two)] == [(150, -5.5), (10, -5.5)]
     assert (one.redshift, one.note) == (0.2, "")
@@ -81,6 +81,16 @@ def test_masses_of_one_or_two_clusters_that_may_be_logarithms_are_noted(tmp_path
         assert one.measurable
     for one in read_text(tmp_path, *rows, unit=["M500=1e14 solMass"]):
         assert one.note == ""
+
+
+@pytest.mark.parametrize(
+    ("ra", "unit", "is_doubted"),
+    [("10:00:00", "deg", True), ("10d00m00s", "deg", False), ("10", "deg", False), ("10:00:00", "h", False)],
+)
+def test_right_ascensions_of_hours_in_a_column_of_degrees_are_told(tmp_path, ra, unit, is_doubted):
+    (one,) = read_text(tmp_path, f"A,{ra},35,0.2,3", unit=[f"ra={unit}"])
+    told = f"the right ascension {ra} was read in degrees, as its unit says; if it is in hours, give ra=hourangle"
+    assert (told in one.note) is is_doubted
 
 
 @pytest.mark.parametrize("name", ["RAJ2000", "ra", "raj2000"])
