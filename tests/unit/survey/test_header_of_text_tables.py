@@ -89,7 +89,7 @@ def test_masses_of_one_or_two_clusters_that_may_be_logarithms_are_noted(tmp_path
 )
 def test_right_ascensions_of_hours_in_a_column_of_degrees_are_told(tmp_path, ra, unit, is_doubted):
     (one,) = read_text(tmp_path, f"A,{ra},35,0.2,3", unit=[f"ra={unit}"])
-    told = f"the right ascension {ra} was read in degrees, as its unit says; if it is in hours, give ra=hourangle"
+    told = f"the right ascension {ra} was read in degrees, as its unit says; if it is in hours, "
     assert (told in one.note) is is_doubted
 
 
