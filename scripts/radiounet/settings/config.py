@@ -313,7 +313,7 @@ def load_config(raw: dict[str, Any]) -> Config:
     Parameters
     ----------
     raw : dict
-        As read from YAML by Snakemake.
+        As read from YAML by Snakemake. The text ``null`` is no value, as ``--config KEY=null`` gives it.
 
     Raises
     ------
@@ -322,6 +322,14 @@ def load_config(raw: dict[str, Any]) -> Config:
     """
     require_moderate(raw)
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(_with_nulls(raw))
     except ValidationError as error:
         raise ConfigError(f"the configuration cannot be used:\n{explain(error, Config)}") from None
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nulls(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(one) for one in value]
+    return None if value == "null" else value

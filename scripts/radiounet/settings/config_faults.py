@@ -4,6 +4,7 @@ import difflib
 import reprlib
 import types
 import typing
+from datetime import date
 from typing import Any
 
 import yaml
@@ -123,6 +124,8 @@ def _explain(fault: Any, section: type[BaseModel]) -> str:
         return f"- {key}: {shown(fault['input'])} is not allowed; {message}"
     if fault["type"] == "string_pattern_mismatch" and NAME_PATTERN in fault["ctx"]["pattern"]:
         message = "a name begins with a letter or digit and holds letters, digits of ASCII and + _ . -"
+    if fault["type"] in ("string_type", "list_type") and isinstance(fault["input"], int | float | date):
+        message = "a text is needed; what YAML takes for a number or a date stands in quotes"
     if fault["type"] == "value_error" and (key == "" or isinstance(fault["input"], dict | BaseModel)):
         correction = next((text for start, text in CORRECTIONS.items() if message.startswith(start)), None)
         right = f"\n  write for example:\n{_indent(correction)}" if correction else ""

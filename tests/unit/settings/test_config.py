@@ -110,6 +110,18 @@ def test_value_that_is_not_allowed_is_named(raw, key):
     assert f"- {key}" in refusal(raw)
 
 
+@pytest.mark.parametrize("key", ["pointing", "results"])
+@pytest.mark.parametrize("value", [1234, 1e3])
+def test_a_text_that_yaml_takes_for_something_else_stands_in_quotes(key, value):
+    assert f"- {key}: {value!r} is not allowed; a text is needed; what YAML takes" in refusal({key: value})
+
+
+def test_null_of_the_command_line_is_no_value():
+    """Snakemake gives it as a text."""
+    raw = {"clusters": "null", "segmentation": {"threshold": "null"}}
+    assert load_config(raw) == load_config({})
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
