@@ -46,6 +46,7 @@ rule train:
         runtime=doubling(240),
     params:
         settings=RULES.settings("train"),
+        shipped=lambda wildcards: FRESHNESS.fingerprints.of_all(TRAINING.shipped),
         code=code_hash("train"),
     shell:
         "stage train --pairs {input.pairs:q} --validation {input.validation:q}"

@@ -293,6 +293,7 @@ class Leg:
                 variable.assign(store[f"v{number}"])
             self.average = [store[f"a{number}"] for number in range(len(self.average))]
         self.step, self.seconds, self.rows = about["step"], about["seconds"], about["rows"]
+        self._continued = about.get("continued", self._continued)  # older checkpoints do not say it
         logger.info("going on from step %d of %s", self.step, self._checkpoint)
 
     def _identity(self) -> dict:
@@ -305,6 +306,7 @@ class Leg:
     def save(self) -> None:
         """Write checkpoint, learning curve and averaged weights."""
         about = {"options": self._identity(), "step": self.step, "seconds": self.seconds, "rows": self.rows}
+        about["continued"] = self._continued
         arrays = {f"v{n}": ops.convert_to_numpy(v) for n, v in enumerate(self._variables())}
         arrays |= {f"a{n}": one for n, one in enumerate(self.average)}
         with atomic(self._checkpoint) as temporary, open(temporary, "wb") as stream:

@@ -1,5 +1,6 @@
 """The files of a training, for the rules that make it."""
 
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class TrainingFiles:
         Of the model that is trained.
     starts : list of str
         Cards of models that it starts from.
+    shipped : list of str
+        Cards and weights of those given by name, whose dates are those of a checkout and say nothing.
     compared : list of str
         Cards and weights of models that it is compared with; of one that is not there, its card.
     """
@@ -34,10 +37,8 @@ class TrainingFiles:
         options, files = config.train, ("pairs/{pair}.fits", config.segmentation.model)
         self.pair, self.folder = (f"{config.results}/training/{name}" for name in files)
         self.starts = [f"{model}/{MODEL_CARD}" for model in options.model_folders]
-        named = (models / one if (models / one).is_dir() else Path(one) for one in options.compare)
-        self.compared = [
-            str(file) for one in named for file in (one / MODEL_CARD, *sorted(one.glob("[!.]*weights*")))
-        ]
+        by_name = [one for one in (options.initial, options.hard_from) if one and "/" not in one]
+        self.shipped, self.compared = _files_of(models, by_name), _files_of(models, options.compare)
         ends = list(accumulate((options.fields, options.calibrate, options.held_out), initial=0))
         self.train, self.calibration, self.held_out = (
             [self.pair.format(pair=number) for number in range(*limits)] for limits in pairwise(ends)
@@ -47,3 +48,9 @@ class TrainingFiles:
     def validation(self) -> list[str]:
         """Pairs of the validation loss."""
         return self.calibration[:8]
+
+
+def _files_of(models: Path, names: Iterable[str]) -> list[str]:
+    """Cards and weights of models, names in a folder or folders."""
+    folders = (models / one if (models / one).is_dir() else Path(one) for one in names)
+    return [str(file) for one in folders for file in (one / MODEL_CARD, *sorted(one.glob("[!.]*weights*")))]

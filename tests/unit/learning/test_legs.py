@@ -345,6 +345,21 @@ def test_a_checkpoint_goes_before_weights_to_begin_with(saved):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_training_that_began_with_weights_is_averaged_so_in_each_leg(saved, tmp_path):
+    """Whether or not a later leg is told of them."""
+    weights = saved[0] / "weights.npz"
+    averages = []
+    for name, initial in (("told", weights), ("untold", None)):
+        Leg(build, OPTIONS, tmp_path / name, initial=weights).save()
+        leg = Leg(build, OPTIONS, tmp_path / name, initial=initial)
+        leg.step = 1
+        leg.model.set_weights([one + 1 for one in leg.model.get_weights()])
+        leg._fold(1)
+        averages.append(leg.average)
+    for one, other in zip(*averages, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 class Broken(Numbered):
     """Samples of infinite brightness."""
 

@@ -6,6 +6,7 @@ from models import write_tiny_model
 from radiounet.errors import ConfigError
 from radiounet.learning.learning_curve import origin_of
 from radiounet.running.job_graph import JobGraph
+from radiounet.running.training_files import TrainingFiles
 from radiounet.running.training_inputs import check_training
 from radiounet.settings.config import load_config
 from radiounet.settings.simulate import SimulateOptions
@@ -108,3 +109,14 @@ def test_a_card_of_another_form_is_named(place, training):
     card.write_text(f"training: {training}\n")
     message = refused(place, train=NUMBERS | {"compare": ["tiny"]}, segmentation={"model": "next"})
     assert f"train.compare: tiny: {card} does not say in a known form how the model was trained" in message
+
+
+@pytest.mark.parametrize("key", ["initial", "hard_from"])
+@pytest.mark.parametrize(("name", "is_shipped"), [("tiny", True), ("made/model", False)])
+def test_a_training_depends_on_the_models_it_starts_from(place, key, name, is_shipped):
+    """On the content of a shipped one, whose dates are those of a checkout."""
+    models = place / "workflow/resources/models"
+    files = TrainingFiles(load_config({"train": {key: name}}), models)
+    shipped = [str(path) for path in sorted((models / "tiny").iterdir())]
+    assert files.shipped == (shipped if is_shipped else [])
+    assert files.starts == ([] if is_shipped else ["made/model/card.yaml"])
