@@ -22,7 +22,7 @@ from torch.nn import functional as tf
 import common  # noqa: F401
 from radiounet.images.writing import atomic
 from radiounet.learning.samples import KNOWN, Sample, be_nice, cached_sample, make_sample
-from radiounet.learning.torch_training import Course, GpuPool
+from radiounet.learning.torch_training import GpuPool, GpuTraining
 from radiounet.network.architectures.class_unet_torch import CLIP
 from radiounet.running.parsers import new_parser
 from radiounet.settings.named_skies import read_sky
@@ -176,8 +176,8 @@ def _activated_twice(kind: type[nn.Module], before: int, width: int) -> nn.Seque
     return nn.Sequential(*parts)
 
 
-class DiceCourse(Course):
-    """A course with the Dice loss of the diffuse class beside the cross-entropy, at equal weight."""
+class DiceTraining(GpuTraining):
+    """A training with the Dice loss of the diffuse class beside the cross-entropy, at equal weight."""
 
     def loss(self, logits: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
         """Return the sum of both."""
@@ -194,20 +194,20 @@ class Design:
 
     Attributes
     ----------
-    network, course : dict
-        Arguments of the network, and of `radiounet.learning.torch_training.Course`.
+    network, options : dict
+        Arguments of the network, and of `radiounet.learning.torch_training.GpuTraining`.
     crop : float
         Side of its crops over that of the others; the batch has as many pixels.
-    training : type
-        Its course.
+    kind : type
+        Of its training.
     """
 
     name: str
     network: dict = field(default_factory=dict)
-    course: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
     crop: float = 1.0
     build: Callable[..., nn.Module] = DesignUnet
-    training: type[Course] = Course
+    kind: type[GpuTraining] = GpuTraining
 
 
 DESIGNS = (
@@ -220,31 +220,31 @@ DESIGNS = (
     Design("bottom at 1/64", {"widths": (32, 64, 128, 192, 256, 256)}),
     Design("bottom dilated 1, 2, 4", {"dilations": (1, 2, 4)}),
     Design("no faint-light pyramid", {"faint": False}),
-    Design("Dice loss added", training=DiceCourse),
-    Design("other classes at full weight", course={"other_classes": 1.0}),
-    Design("crops anywhere", course={"target_fraction": 0.0}),
+    Design("Dice loss added", kind=DiceTraining),
+    Design("other classes at full weight", options={"other_classes": 1.0}),
+    Design("crops anywhere", options={"target_fraction": 0.0}),
     Design("crops of twice the side", crop=2.0),
-    Design("float32", course={"half": False}),
+    Design("float32", options={"half": False}),
     Design("twice the widths, two blocks", {"widths": (64, 128, 256, 384, 512), "blocks": 2}),
     Design("published architecture, full widths", build=Published),
 )
 
 
-def _save(path: Path, course: Course, spent: float) -> None:
+def _save(path: Path, training: GpuTraining, spent: float) -> None:
     """Write all that a training needs to go on, and the seconds that it took."""
-    parts = {"model": course.model.state_dict(), "optimizer": course.optimizer.state_dict()}
-    parts |= {"generator": course.generator.get_state(), "average": course.average}
+    parts = {"model": training.model.state_dict(), "optimizer": training.optimizer.state_dict()}
+    parts |= {"generator": training.generator.get_state(), "average": training.average}
     with atomic(path) as temporary:
-        torch.save(parts | {"step": course.step, "spent": spent}, temporary)
+        torch.save(parts | {"step": training.step, "spent": spent}, temporary)
 
 
-def _restore(path: Path, course: Course) -> float:
+def _restore(path: Path, training: GpuTraining) -> float:
     """Continue a training that was stopped; returns the seconds that it took."""
-    parts = torch.load(path, map_location=course.device, weights_only=True)
-    course.model.load_state_dict(parts["model"])
-    course.optimizer.load_state_dict(parts["optimizer"])
-    course.generator.set_state(parts["generator"].cpu())
-    course.average, course.step = parts["average"], parts["step"]
+    parts = torch.load(path, map_location=training.device, weights_only=True)
+    training.model.load_state_dict(parts["model"])
+    training.optimizer.load_state_dict(parts["optimizer"])
+    training.generator.set_state(parts["generator"].cpu())
+    training.average, training.step = parts["average"], parts["step"]
     return parts["spent"]
 
 
@@ -253,11 +253,11 @@ def run_design(
 ) -> dict:
     """Train one design for the wall time and measure it on own and shifted skies."""
 
-    def begin() -> Course:
+    def begin() -> GpuTraining:
         torch.manual_seed(seed)
         side, batch = round(design.crop * args.crop), max(1, round(args.batch / design.crop**2))
         network = design.build(**design.network)
-        return design.training(network, pool, args.device, batch, side, seed=seed, **design.course)
+        return design.kind(network, pool, args.device, batch, side, seed=seed, **design.options)
 
     # kernels are chosen and memory is taken before the clock starts
     trial = begin()
@@ -266,26 +266,26 @@ def run_design(
     del trial
     # on a CPU that others use too, the time of the processor is what two designs can have alike
     clock = time.monotonic if args.device.type == "cuda" else time.process_time
-    course = begin()
+    training = begin()
     state = args.state / f"{DESIGNS.index(design)}-{seed}.pt" if args.state else None
-    before = _restore(state, course) if state and state.is_file() else 0.0
+    before = _restore(state, training) if state and state.is_file() else 0.0
     began = saved = clock()
     while (spent := before + clock() - began) < args.seconds:
         # waiting for the loss keeps the clock honest
-        float(course.learn(spent / args.seconds))
+        float(training.learn(spent / args.seconds))
         if state and clock() - saved > SAVE_S:
-            _save(state, course, spent)
+            _save(state, training, spent)
             saved = clock()
     if state and spent > before:
-        _save(state, course, spent)
+        _save(state, training, spent)
     return {
         "name": design.name,
         "seed": seed,
-        "parameters": sum(one.numel() for one in course.model.parameters()),
+        "parameters": sum(one.numel() for one in training.model.parameters()),
         "train_s": round(spent),
-        "steps": course.step,
-        "crops": course.step * course.batch,
-        **course.measure(skies),
+        "steps": training.step,
+        "crops": training.step * training.batch,
+        **training.measure(skies),
     }
 
 

@@ -25,7 +25,7 @@ import torch
 import common  # noqa: F401
 from radiounet.learning.deepening import deepened
 from radiounet.learning.samples import Sample, be_nice, make_sample
-from radiounet.learning.torch_training import Course, GpuPool, loop
+from radiounet.learning.torch_training import GpuPool, GpuTraining, loop
 from radiounet.network.architectures.class_unet_torch import ClassUnet
 from radiounet.network.model_cards import read_named_weights
 from radiounet.running.parsers import new_parser
@@ -108,7 +108,7 @@ def main() -> None:
         model = ClassUnet(args.widths, len(CLASSES))
         if args.initial:
             model.set_named_weights(deepened(read_named_weights(args.initial), model.named_weights()))
-        course = Course(
+        training = GpuTraining(
             model,
             GpuPool(args.pool, n_px, device),
             device,
@@ -121,7 +121,7 @@ def main() -> None:
         logging.info("%s, held-out skies after %.0f s, first seed %d", device, spent, args.first_seed)
         left = 60 * args.minutes - (time.monotonic() - started)
         source = ready(executor, "wide", args.first_seed, 6 * args.workers)
-        loop(course, source, skies, args.first, left, args.out)
+        loop(training, source, skies, args.first, left, args.out)
         # samples under way are waited for: no process is left behind
         executor.shutdown(cancel_futures=True)
         logging.info("done after %.0f s", time.monotonic() - started)

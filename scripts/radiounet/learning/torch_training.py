@@ -104,7 +104,7 @@ def _state(model: nn.Module) -> list[torch.Tensor]:
 
 
 @dataclass
-class Course:
+class GpuTraining:
     """A training on a device for a given time.
 
     Attributes
@@ -228,7 +228,7 @@ class Course:
 
 
 def loop(
-    course: Course, source, skies: dict[str, list[Sample]], first: int, seconds: float, folder: Path
+    training: GpuTraining, source, skies: dict[str, list[Sample]], first: int, seconds: float, folder: Path
 ) -> None:
     """Train for a time while samples come in.
 
@@ -240,32 +240,32 @@ def loop(
         Samples to wait for before the first step.
     """
     started = time.monotonic()
-    while course.pool.count < first:
+    while training.pool.count < first:
         sample = next(source)
         if sample is None:
             time.sleep(0.05)
         else:
-            course.pool.put(sample)
+            training.pool.put(sample)
     begun = lined = marked = time.monotonic()
     total = seconds - (begun - started)
-    logger.info("%d samples after %.0f s", course.pool.count, begun - started)
-    losses, steps = torch.zeros(1, device=course.device), 0
+    logger.info("%d samples after %.0f s", training.pool.count, begun - started)
+    losses, steps = torch.zeros(1, device=training.device), 0
     while (spent := time.monotonic() - begun) < total:
         for _ in range(8):
             sample = next(source)
             if sample is None:
                 break
-            course.pool.put(sample)
-        losses += course.learn(spent / total)
+            training.pool.put(sample)
+        losses += training.learn(spent / total)
         steps += 1
         if time.monotonic() - lined > SECONDS_BETWEEN_LINES:
             mean, speed = float(losses) / steps, steps / (time.monotonic() - lined)
             text = "%.0f s, step %d, loss %.4f, %.2f steps/s, %d samples"
-            logger.info(text, spent, course.step, mean, speed, course.pool.count)
+            logger.info(text, spent, training.step, mean, speed, training.pool.count)
             if time.monotonic() - marked > total / 6:
-                course.mark(skies, mean, spent, folder)
+                training.mark(skies, mean, spent, folder)
                 marked = time.monotonic()
             losses.zero_()
             steps, lined = 0, time.monotonic()
     if steps:
-        course.mark(skies, float(losses) / steps, time.monotonic() - begun, folder)
+        training.mark(skies, float(losses) / steps, time.monotonic() - begun, folder)

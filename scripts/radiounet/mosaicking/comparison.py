@@ -211,7 +211,7 @@ def compare_mosaics(ours: str, published: str, folder: str, min_snr: float = 10.
         "rms_ratio": rms[0] / rms[1],
         "difference_rms_jy": _scatter(difference[both]),
     }
-    logger.info("%s", found)
+    logger.info("compared: %s", ", ".join(f"{name} {value}" for name, value in found.items()))
     files = comparison_files(folder)
     header = first.header()
     copy_frequency(header, ours)

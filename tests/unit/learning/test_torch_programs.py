@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from radiounet.images.provenance import PACKAGE
 from radiounet.learning.samples import KNOWN, TARGETS, Sample
-from radiounet.learning.torch_training import Course, GpuPool
+from radiounet.learning.torch_training import GpuPool, GpuTraining
 from radiounet.settings.simulate import HELD_OUT
 
 sys.path.append(str(PACKAGE.parents[1] / "benchmarks"))
@@ -64,23 +64,23 @@ def test_dice_loss_by_hand(pool, small):
     chance = torch.full((1, 1, 10, 20), 0.2)
     chance[:, :, :2, :10] = 0.8
     plain, added = (
-        one.training(one.build(**one.network), pool, CPU).loss(torch.logit(chance), bits) for one in small
+        one.kind(one.build(**one.network), pool, CPU).loss(torch.logit(chance), bits) for one in small
     )
     both, sizes = 20 * 0.8 + 10 * 0.2, 20 * 0.8 + 80 * 0.2 + 30
     assert float(added - plain) == pytest.approx(1 - (2 * both + 100) / (sizes + 100), rel=1e-5)
 
 
 def test_dice_loss_of_blank_crops_is_nothing(pool, small):
-    course = designs.DiceCourse(small[1].build(**SMALL), pool, CPU)
+    training = designs.DiceTraining(small[1].build(**SMALL), pool, CPU)
     blank = torch.full((2, 8, 8), 15, dtype=torch.uint8)
-    assert float(course.loss(torch.full((2, 4, 8, 8), 5.0), blank)) == 0
+    assert float(training.loss(torch.full((2, 4, 8, 8), 5.0), blank)) == 0
 
 
 def test_every_design_learns(pool):
     for design in designs.DESIGNS:
         network = {**design.network, "widths": (4,) * len(design.network.get("widths", (4, 4)))}
-        course = design.training(design.build(**network), pool, CPU, 2, N_PX, **design.course)
-        assert np.isfinite(float(course.learn(0.5)))
+        training = design.kind(design.build(**network), pool, CPU, 2, N_PX, **design.options)
+        assert np.isfinite(float(training.learn(0.5)))
 
 
 def test_a_run_that_was_finished_is_only_measured_again(tmp_path, pool, small, monkeypatch):
@@ -88,7 +88,7 @@ def test_a_run_that_was_finished_is_only_measured_again(tmp_path, pool, small, m
     first = designs.run_design(small[1], args, pool, skies, 3)
     assert first["steps"] > 0
     taught = []
-    monkeypatch.setattr(designs.DiceCourse, "learn", lambda course, part: taught.append(part) or 0.0)
+    monkeypatch.setattr(designs.DiceTraining, "learn", lambda training, part: taught.append(part) or 0.0)
     assert designs.run_design(small[1], args, pool, skies, 3) == first
     # what is warmed up is thrown away
     assert taught == [0.0] * designs.WARM_UP_STEPS
@@ -96,10 +96,10 @@ def test_a_run_that_was_finished_is_only_measured_again(tmp_path, pool, small, m
 
 def test_a_state_of_an_unfinished_run_is_gone_on_from(tmp_path, pool, small):
     args = arguments(tmp_path, seconds=1e9)
-    course = Course(small[0].build(**SMALL), pool, CPU, 2, 32, seed=3)
+    training = GpuTraining(small[0].build(**SMALL), pool, CPU, 2, 32, seed=3)
     for _ in range(4):
-        course.learn(0.1)
-    designs._save(tmp_path / "0-3.pt", course, 1e9 + 1)
+        training.learn(0.1)
+    designs._save(tmp_path / "0-3.pt", training, 1e9 + 1)
     row = designs.run_design(small[0], args, pool, {"sky": [sample_of(5)]}, 3)
     assert (row["steps"], row["train_s"]) == (4, 1_000_000_001)
 
@@ -159,10 +159,10 @@ def test_fields_beyond_those_held_out_are_submitted():
 def test_seeds_go_on_where_the_weights_ended(tmp_path, pool):
     weights = tmp_path / "weights.npz"
     assert gpu.seed_after(weights) is None
-    course = Course(gpu.ClassUnet((4, 4), 4), pool, CPU, 2, 32, first_seed=500)
-    course.mark({"sky": [sample_of(5)]}, 0.5, 1.0, tmp_path)
+    training = GpuTraining(gpu.ClassUnet((4, 4), 4), pool, CPU, 2, 32, first_seed=500)
+    training.mark({"sky": [sample_of(5)]}, 0.5, 1.0, tmp_path)
     pool.put(sample_of(2))
-    course.mark({"sky": [sample_of(5)]}, 0.5, 2.0, tmp_path)
+    training.mark({"sky": [sample_of(5)]}, 0.5, 2.0, tmp_path)
     assert weights.is_file()
     assert gpu.seed_after(weights) == 503
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from radiounet.errors import ModelError
 from radiounet.learning import legs
 from radiounet.learning.samples import KNOWN, TARGETS, Sample
-from radiounet.learning.torch_training import Course, GpuPool, class_loss, loop
+from radiounet.learning.torch_training import GpuPool, GpuTraining, class_loss, loop
 from radiounet.network.architectures.class_unet import class_unet
 from radiounet.network.architectures.class_unet_torch import ClassUnet
 from radiounet.network.architectures.keras_network import named_weights, set_named_weights
@@ -192,18 +192,18 @@ def test_noise_factor_is_one_per_crop_within_its_range():
     assert np.log(factors).mean() == pytest.approx(0, abs=0.06)
 
 
-# courses
+# trainings
 
 
-def course(**changes):
+def training(**changes):
     torch.manual_seed(1)
     pool, _ = pool_of(3)
     options = {"batch": 4, "crop_px": 32, "learning_rate": 1e-3} | changes
-    return Course(ClassUnet((8, 16), 4), pool, CPU, **options)
+    return GpuTraining(ClassUnet((8, 16), 4), pool, CPU, **options)
 
 
 def test_rate_rises_stays_and_falls():
-    one = course(learning_rate=0.01, warmup=0.1, plateau=0.5)
+    one = training(learning_rate=0.01, warmup=0.1, plateau=0.5)
     assert [one.rate(part) for part in (0.0, 0.05, 0.1, 0.4, 0.5)] == pytest.approx(
         [1e-4, 5.1e-3, 0.01, 0.01, 0.01]
     )
@@ -211,7 +211,7 @@ def test_rate_rises_stays_and_falls():
 
 
 def test_learning_lowers_the_loss_and_average_follows():
-    one = course()
+    one = training()
     before = one.averaged().named_weights()
     losses = [float(one.learn(0.3)) for _ in range(25)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
@@ -223,7 +223,7 @@ def test_learning_lowers_the_loss_and_average_follows():
 
 
 def test_loop_leaves_weights_that_keras_takes(tmp_path):
-    one = course()
+    one = training()
     one.pool = GpuPool(3, N_PX, CPU)
     ready = [numbered(0), None, numbered(1), numbered(2)]
     source = iter(ready + [None] * 10**6)
@@ -242,7 +242,7 @@ def test_loop_leaves_weights_that_keras_takes(tmp_path):
 
 
 def test_scores_are_those_of_the_leg():
-    one, samples = course(), {"sky": [numbered(5), numbered(6)]}
+    one, samples = training(), {"sky": [numbered(5), numbered(6)]}
     board = legs.Scoreboard(lambda side: class_unet(side, (8, 16)), samples, 1)
     weights = one.averaged().named_weights()
     keras_model = class_unet(N_PX, (8, 16))
@@ -250,6 +250,6 @@ def test_scores_are_those_of_the_leg():
     expected = board.measure(keras_model.get_weights())
     found = one.measure(samples)
     assert set(found) == set(expected)
-    # the course computes in half precision
+    # the training computes in half precision
     for key, value in expected.items():
         assert found[key] == pytest.approx(value, abs=0.02)
