@@ -16,6 +16,7 @@ __all__ = [
     "hips_parts",
     "hips_summary",
     "kit",
+    "known_labels",
     "label_pairs",
     "label_server",
     "labelling",

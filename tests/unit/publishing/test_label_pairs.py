@@ -18,7 +18,8 @@ from radiounet.measuring.cutout_files import StoredCutout, read_cutout
 from radiounet.measuring.labels import read_labels
 from radiounet.publishing import label_pairs, labelling
 from radiounet.publishing.catalogue_objects import CatalogueObject, read_catalogues
-from radiounet.publishing.label_pairs import Known, write_label_pairs
+from radiounet.publishing.known_labels import Known
+from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.publishing.published_tables import _links
 from radiounet.running.arguments import add_training_arguments

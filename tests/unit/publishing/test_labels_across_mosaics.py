@@ -12,16 +12,19 @@ from test_label_pairs import two_discs
 from maps import arcmin_from, write_products
 from radiounet.errors import ConfigError
 from radiounet.images.beams import Beam
+from radiounet.images.geometry import to_sky
 from radiounet.images.image import Plane, grid_wcs
 from radiounet.images.products import Products
-from radiounet.images.squares import Mosaic
+from radiounet.images.squares import Mosaic, separation_deg, unit_vectors
 from radiounet.measuring.catalogue import merge_run
 from radiounet.measuring.catalogue_files import write_catalogue
 from radiounet.measuring.clusters import MosaicProducts, measure_clusters
 from radiounet.measuring.islands import find_islands
 from radiounet.measuring.mosaic_tables import read_mosaic_table
+from radiounet.publishing import label_pairs
 from radiounet.publishing.catalogue_objects import CatalogueObject
-from radiounet.publishing.label_pairs import Known, write_label_pairs
+from radiounet.publishing.known_labels import Known
+from radiounet.publishing.label_pairs import write_label_pairs
 from radiounet.publishing.labelling import LabelTable, candidates
 from radiounet.settings.releases import DR2
 from radiounet.survey.survey import Survey
@@ -140,6 +143,22 @@ def test_a_mosaic_that_does_not_show_the_island_is_left_as_it_is():
         known = Known.of(plane, plane)
         known.add_sky(cutout.own, cutout.residual.wcs, True)
         assert (known.labels() == 255).all()
+
+
+def test_the_circle_around_a_mosaic_holds_it():
+    plane = Plane(np.zeros((400, 400), np.float32), grid_wcs(150.0, 75.0, 400, 4.5), Beam(20, 20))
+    centre, radius_deg = label_pairs._circle(plane)
+    y, x = np.random.default_rng(0).uniform(-0.5, 399.5, (2, 1000))
+    distances = separation_deg(centre, unit_vectors(*to_sky(plane.wcs, x, y)))
+    assert distances.max() <= radius_deg
+    assert radius_deg == pytest.approx(np.hypot(200, 200) * 4.5 / 3600, rel=0.01)
+
+
+def test_the_circle_around_a_mosaic_off_its_projection_is_all_sky():
+    plane = Plane(np.zeros((240, 240), np.float32), grid_wcs(150.0, 35.0, 240, 7200.0), Beam(20, 20))
+    centre, radius_deg = label_pairs._circle(plane)
+    places = unit_vectors([0.0, 330.0, 12.0], [90.0, -35.0, -90.0])
+    assert (separation_deg(centre, places) <= radius_deg).all()
 
 
 def test_the_wings_of_an_island_are_those_of_the_beam_of_its_image():
