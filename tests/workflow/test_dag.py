@@ -136,7 +136,7 @@ def test_fields_are_fetched_once_however_many_mosaics_use_them(run):
 
 def test_mosaics_by_facet_and_their_comparison_with_published_ones(run):
     write_lists(run)
-    facets = "/data/{field}/image_full_low_m.tessel.reg"
+    facets = f"{run.folder}/published/{{field}}/image_full_low_m.tessel.reg"
     run.write_config(
         mosaics={
             "source": "fields",
