@@ -38,6 +38,9 @@ from radiounet.images.writing import write_fits
 
 logger = logging.getLogger(__name__)
 
+WARNING = "WARNING "
+"""Start of notes that were logged as warnings."""
+
 TURNED_DEG = 20.0
 """How far north may be from up. On a cut-out of a mosaic at high declination it is not
 where it was at the mosaic's centre, and pixels that need no interpolation are worth more."""
@@ -93,7 +96,7 @@ def to_model_grid(
             "flux densities of small sources will be wrong; take an image of finer pixels"
         )
         logger.warning("%s: %s", path, note)
-        plane = replace(plane, notes=[*plane.notes, "WARNING " + note])
+        plane = replace(plane, notes=[*plane.notes, WARNING + note])
     fits_grid = (
         is_equatorial_j2000(plane.wcs)
         and not plane.wcs.has_distortion  # which no product has
@@ -152,7 +155,7 @@ def _to_beam(plane: Plane, beam_arcsec: float) -> Plane:
         )
         logger.warning("%s", note)
         data = plane.data * np.float32(ratio)
-        notes = [*plane.notes, "WARNING " + note]
+        notes = [*plane.notes, WARNING + note]
         return Plane(data, plane.wcs, Beam(beam_arcsec, beam_arcsec), native, notes)
     kernel = _kernel(native, beam_arcsec, beam_jacobian(plane.wcs, native, *middle(plane.data.shape)))
     blank = np.isnan(plane.data)
@@ -310,7 +313,8 @@ def prepare_image(
     """
     plane = to_model_grid(read_plane(source, beam=beam), pixel_arcsec, beam_arcsec, source)
     for note in plane.notes:
-        logger.info("%s: %s", source, note)
+        if not note.startswith(WARNING):  # those are in the log already
+            logger.info("%s: %s", source, note)
     header = plane.header()
     copy_frequency(header, source)
     if date := image_date(open_image(source)[1]):
