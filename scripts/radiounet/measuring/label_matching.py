@@ -48,7 +48,8 @@ def match_labels(labels: Sequence[Label], entries: Sequence[Entry]) -> list[Matc
     """Find the entry of each label: by name, then by any other name, then by position.
 
     Blanks and case of names do not matter. By position the closest pairs within
-    `MAX_SEPARATION` are matched first, among what no name has matched.
+    `MAX_SEPARATION` are matched first, among what no name has matched; a label that lies nearest to an
+    entry which a name has matched is left without one.
 
     Returns
     -------
@@ -70,10 +71,10 @@ def match_labels(labels: Sequence[Label], entries: Sequence[Entry]) -> list[Matc
         rows = defaultdict(list)
         for row, of_it in enumerate(names):
             for name in set(map(plain_name, of_it)) - {""}:
-                if row not in taken:
-                    rows[name].append(row)
+                rows[name].append(row)
         for number, label in enumerate(labels):
-            found = rows.get(plain_name(label.name), [])
+            known = rows.get(plain_name(label.name), [])
+            found = [row for row in known if row not in taken] or known
             if number in matched or not found:
                 continue
             matched[number] = _one_of(label, found, entries, how), how
@@ -123,9 +124,9 @@ def _require_one_label(
 def _by_position(
     labels: Sequence[Label], entries: Sequence[Entry], matched: Mapping[int, tuple[int, str]]
 ) -> dict[int, tuple[int, str]]:
-    taken = {row for row, _ in matched.values()}
+    by_name = {row for row, _ in matched.values()}
     numbers = [number for number, one in enumerate(labels) if number not in matched and _is_placed(one)]
-    rows = [row for row, one in enumerate(entries) if row not in taken and _is_placed(one)]
+    rows = [row for row, one in enumerate(entries) if _is_placed(one)]
     if not numbers or not rows:
         return {}
     places, others = (
@@ -134,9 +135,13 @@ def _by_position(
     )
     first, second, separation, _ = others.search_around_sky(places, MAX_SEPARATION)
     found: dict[int, tuple[int, str]] = {}
+    settled, taken = set(), set()
     for pair in np.argsort(separation, kind="stable"):
         number, row = numbers[first[pair]], rows[second[pair]]
-        if number not in found and row not in taken:
+        if number in settled or row in taken:
+            continue
+        settled.add(number)
+        if row not in by_name:
             found[number] = row, "position"
             taken.add(row)
     return found

@@ -92,8 +92,8 @@ class _Series:
         limit = 1e3 * (brightest(self.expected_jy) if kept.all() else self.flux_jy[kept].max())
         if not kept.all():
             note = join_notes(note, f"fewer were found above {limit:.3g} mJy, which do not count")
-        if self.found.all():
-            return {}, join_notes(note, "all were found")
+        if self.found[kept].all():
+            return {}, join_notes(note, "all were found" if kept.all() else "all fainter ones were found")
         if not self.found.any():
             return {}, join_notes(note, f"none was found up to {limit:.3g} mJy")
         trials = 1e3 * self.flux_jy[kept], self.found[kept], 1e3 * self.expected_jy

@@ -1,6 +1,7 @@
 """Labels that people gave to candidates, as images of labels that a network can be trained with."""
 
 import logging
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +64,7 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     Returns
     -------
     list of str
-        The pairs, ``IMAGE:LABELS``.
+        The pairs, ``IMAGE:LABELS``, whole paths.
 
     Raises
     ------
@@ -77,7 +78,8 @@ def write_label_pairs(results: str, labels: str, folder: str) -> list[str]:
     images = {mask: some[0].source.files["image"] for mask, some in candidates.items()}
     planes = _planes(candidates, images, labels)
     paths = {mask: str(Path(folder, f"{Path(mask).stem}{SUFFIX}")) for mask in planes}
-    pairs = [f"{images[mask]}:{path}" for mask, path in paths.items()]
+    # whole paths, since a training may begin in another folder
+    pairs = [f"{os.path.abspath(images[mask])}:{os.path.abspath(path)}" for mask, path in paths.items()]
     inputs = {Path(one).resolve() for one in (labels, *images, *images.values())}
     if taken := [path for path in paths.values() if Path(path).resolve() in inputs]:
         raise ConfigError(f"{taken[0]} is read and would be overwritten: give --out another folder")
@@ -195,28 +197,34 @@ def _planes(
 
 
 def _listed(list_of_pairs: Path) -> dict[Path, str]:
-    """Images by their labels, of the list of an earlier run."""
+    """Images by their labels, links in whose paths are resolved, of the list of an earlier run."""
     if not list_of_pairs.is_file():
         return {}
     pairs = list_of_pairs.read_text(encoding="utf-8").splitlines()
-    return {Path(labels).absolute(): image for image, _, labels in (pair.rpartition(":") for pair in pairs)}
+    return {Path(labels).resolve(): image for image, _, labels in (pair.rpartition(":") for pair in pairs)}
 
 
 def _require_same_results(list_of_pairs: Path, results: str, paths: Iterable[str]) -> None:
     """Raise `ConfigError` if a folder holds labels that other results gave, or that nobody knows of."""
     advice = "give --out another folder"
     listed = _listed(list_of_pairs)
-    if there := [path for path in paths if Path(path).exists() and Path(path).absolute() not in listed]:
+    if there := [path for path in paths if Path(path).exists() and Path(path).resolve() not in listed]:
         raise ConfigError(f"{there[0]} is there, and no {list_of_pairs.name} that lists it: {advice}")
-    for image in listed.values():
-        if not Path(image).absolute().is_relative_to(Path(results).absolute()):
+    roots, images = _both(results), listed.values()
+    for image in images:
+        if not any(one.is_relative_to(root) for one in _both(image) for root in roots):
             raise ConfigError(f"{list_of_pairs} lists {image}, which is not of {results}: {advice}")
+
+
+def _both(path: str) -> tuple[Path, Path]:
+    """A path as it is written, and without links, which either part of it may be."""
+    return Path(os.path.abspath(path)), Path(path).resolve()
 
 
 def _remove_left_out(list_of_pairs: Path, paths: Iterable[str]) -> None:
     """Remove images of labels that an earlier run wrote, and this one does not."""
-    folder = list_of_pairs.parent.absolute()
-    for old in _listed(list_of_pairs).keys() - {Path(path).absolute() for path in paths}:
+    folder = list_of_pairs.parent.resolve()
+    for old in _listed(list_of_pairs).keys() - {Path(path).resolve() for path in paths}:
         if old.parent == folder and old.name.endswith(SUFFIX) and old.is_file():
             logger.warning("%s is removed: its image has no labels any more", old)
             old.unlink()

@@ -92,4 +92,4 @@ def _page(verdict: str, counts: dict[str, int], mosaics: list[dict]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -70,7 +70,7 @@ class SurveyRegions:
         sections = config.model_dump(mode="json", exclude=CHANGES_NO_PRODUCT)
         sections["segmentation"].pop("mosaics_per_job")
         if not config.limits.enabled:
-            sections.pop("limits")
+            sections["limits"] = None
         sections["release"] = config.published_release.model_dump(mode="json", exclude={*SOURCES, *PUBLISHED})
         texts = {key: json.dumps(section, sort_keys=True) for key, section in sections.items()}
         # a rule of another workflow has no script here
@@ -155,7 +155,8 @@ def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     for kind in ("settings", "code"):
         known = then.get(kind)
         known = known if isinstance(known, dict) else {}
-        others += [f"{kind} of {key}" for key, value in now[kind].items() if known.get(key) != value]
+        keys = sorted({*known, *now[kind]})  # what is switched off now may be among the products
+        others += [f"{kind} of {key}" for key in keys if known.get(key) != now[kind].get(key)]
     return others
 
 

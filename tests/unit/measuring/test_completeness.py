@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from radiounet.measuring import limits
 from radiounet.measuring.completeness import (
     WIDTH,
     WIDTH_SPREAD,
@@ -185,3 +186,13 @@ def test_a_part_that_is_found_at_last_only_does_not_move_the_half():
     whole, local = np.mean(at, axis=0)
     assert abs(local - 0.5) < abs(whole - 0.5)
     assert local == pytest.approx(0.5, abs=0.1)
+
+
+def test_where_all_that_count_were_found_nothing_is_measured():
+    """Bright mocks that the network takes for something else say nothing of faint ones."""
+    trials = limits._Series(0.01, np.random.default_rng(0), lambda *_: None)
+    flux_jy = np.append(np.geomspace(1e-3, 60e-3, 12), np.geomspace(0.5, 8.0, 12))
+    trials.flux_jy, trials.found = flux_jy, flux_jy < 0.1
+    values, note = trials.fluxes_mjy()
+    assert values == {}
+    assert note == "fewer were found above 60 mJy, which do not count; all fainter ones were found"

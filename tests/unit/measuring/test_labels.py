@@ -394,7 +394,19 @@ def test_a_cluster_that_several_images_show_is_one(tmp_path):
     assert [one.p_diffuse for one in read_entries(table, path)] == [0.4]
     for one in (label("A"), label("B"), label("near", ra=150.001, dec=2.0), label("A", ra=10.0, dec=0.0)):
         assert len(match_labels([one], entries)) == 1
-    assert found([label("A"), label("B")], entries) == {"A": ("A", "name")}
+    with pytest.raises(ConfigError, match="A and B are labels of one cluster, A: keep one"):
+        match_labels([label("A"), label("B")], entries)
+
+
+def test_a_second_label_of_a_cluster_does_not_go_to_its_neighbour():
+    entries = [entry("PSZ2 G1", "Coma", ra=150.0, dec=0.0), entry("SUB", ra=150.0, dec=0.02)]
+    same = [label("PSZ2 G1", ra=150.0, dec=0.0), label("Coma", ra=150.0, dec=0.0)]
+    with pytest.raises(ConfigError, match="PSZ2 G1 and Coma are labels of one cluster, PSZ2 G1: keep one"):
+        match_labels(same, entries)
+    # by another name that the catalogue does not know
+    assert found([same[0], label("A1656", ra=150.0, dec=0.001)], entries) == {"PSZ2 G1": ("PSZ2 G1", "name")}
+    expected = {"PSZ2 G1": ("PSZ2 G1", "name"), "A1656": ("SUB", "position")}
+    assert found([same[0], label("A1656", ra=150.0, dec=0.015)], entries) == expected
 
 
 def test_a_label_far_from_all_of_its_name_is_told_how_far():

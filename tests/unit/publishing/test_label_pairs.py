@@ -1,6 +1,8 @@
 """Labels given by eye become images of labels, which a training reads."""
 
 import argparse
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -390,6 +392,22 @@ def test_a_run_killed_among_its_labels_can_be_repeated(run, tmp_path, monkeypatc
     (out / "a.labels.fits").write_bytes(b"written last")
     (pair,) = write_label_pairs(run.root, path, str(out))
     assert fits.getdata(pair.rpartition(":")[2]).any()
+
+
+@pytest.mark.parametrize("results", ["../results/dr2", "../link/results/dr2", "../elsewhere/../results/dr2"])
+def test_a_second_run_may_spell_its_folders_otherwise_and_begin_elsewhere(
+    run, tmp_path, monkeypatch, results
+):
+    labels = labelled(run, tmp_path, "cluster", "halo")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(run.root, tmp_path / "results/dr2")
+    monkeypatch.chdir(tmp_path)
+    (made,) = write_label_pairs("results/dr2", labels, "out")
+    monkeypatch.chdir("elsewhere")
+    (again,) = write_label_pairs(results, labels, "../out")
+    assert [os.path.realpath(one) for one in again.split(":")] == made.split(":")
+    read_pair(made, 0.25)  # from any folder
 
 
 def test_labels_that_the_list_does_not_name_are_not_overwritten(run, tmp_path):

@@ -181,6 +181,14 @@ def test_what_changes_no_product_makes_nothing_stale(graph, changes):
     SurveyRegions(graph(**changes)).require_all()
 
 
+@pytest.mark.parametrize("then", [True, False])
+def test_regions_with_limits_and_a_survey_without_do_not_go_together(graph, then):
+    """Nor the other way round: the tables of all regions are joined kind by kind."""
+    run_all(SurveyRegions(graph(limits={"enabled": then})))
+    said = refusal(graph(limits={"enabled": not then}))
+    assert "stale, made with other settings of limits, code of measure_limits" in said
+
+
 FIELDS = {"mosaics": {"source": "fields", "options": {"flux_scale": "scales.csv"}}}
 
 
