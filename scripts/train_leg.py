@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from radiounet.errors import ConfigError
+from radiounet.images.provenance import code_hash
 from radiounet.running.outputs import claim_outputs
 from radiounet.running.parsers import new_parser
 from radiounet.running.stage import positive, whole
@@ -44,7 +45,8 @@ def main() -> None:
         return class_unet(side, options.widths)
 
     try:
-        leg = Leg(build, options, args.folder, args.initial)
+        made_with = f"{code_hash('train_leg')} {sky.model_dump_json()}"
+        leg = Leg(build, options, args.folder, args.initial, made_with)
         board = Scoreboard(build, held_out(args.folder / "samples", options.held_out), 1)
         leg.run(supply, sky.n_px, args.minutes, board)
     finally:

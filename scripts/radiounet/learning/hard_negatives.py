@@ -79,7 +79,7 @@ def hard_negatives(
     tells code, model and pairs, and read from there the next time.
     """
     model, card = load_model(folder)
-    made_from = f"{code_hash('train')} {card.sha256} {check_pairs(paths, crop_px)} {truth_snr}"
+    made_from = f"{code_hash('train')} {card.sha256} {check_pairs(paths, crop_px)} {truth_snr} {tuple(grid)}"
     table = Path(f"{beside}.hard-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.csv")
     if not table.exists():
         found = mine_hard_negatives(model, card, paths, truth_snr, grid)

@@ -233,6 +233,8 @@ class Leg:
     initial : path, optional
         Averaged weights to begin with where there is no checkpoint; those of a network of
         fewer levels get further ones, see `radiounet.learning.deepening.deepened`.
+    made_with : str
+        What tells code and sky; a warning says where a checkpoint has another.
     """
 
     def __init__(
@@ -241,6 +243,7 @@ class Leg:
         options: LegOptions,
         folder: str | Path,
         initial: str | Path | None = None,
+        made_with: str = "",
     ):
         if small := small_crops("class_unet", options.widths, options.crop_px):
             logger.warning("%s: the network may fail on whole images", small)
@@ -255,7 +258,7 @@ class Leg:
             self.model.optimizer.build(self.model.trainable_variables)
         finally:
             keras.config.set_dtype_policy(before)
-        self.options, self._folder = options, Path(folder)
+        self.options, self._folder, self._made_with = options, Path(folder), made_with
         self._folder.mkdir(parents=True, exist_ok=True)
         self.step, self.seconds = 0, 0.0
         self._continued = initial is not None
@@ -293,6 +296,8 @@ class Leg:
                 variable.assign(store[f"v{number}"])
             self.average = [store[f"a{number}"] for number in range(len(self.average))]
         self.step, self.seconds, self.rows = about["step"], about["seconds"], about["rows"]
+        if about.get("made_with", self._made_with) != self._made_with:
+            logger.warning("%s was begun with other code or on another sky", self._checkpoint)
         self._continued = about.get("continued", self._continued)  # older checkpoints do not say it
         logger.info("going on from step %d of %s", self.step, self._checkpoint)
 
@@ -306,7 +311,7 @@ class Leg:
     def save(self) -> None:
         """Write checkpoint, learning curve and averaged weights."""
         about = {"options": self._identity(), "step": self.step, "seconds": self.seconds, "rows": self.rows}
-        about["continued"] = self._continued
+        about |= {"continued": self._continued, "made_with": self._made_with}
         arrays = {f"v{n}": ops.convert_to_numpy(v) for n, v in enumerate(self._variables())}
         arrays |= {f"a{n}": one for n, one in enumerate(self.average)}
         with atomic(self._checkpoint) as temporary, open(temporary, "wb") as stream:

@@ -182,6 +182,8 @@ def _simulated(path: str, truth_snr: float, grid: ImageGrid) -> Pair:
         unit, scale = _unit(header), header.get("PIXARCS", grid.pixel_arcsec)
         if factor_to(JY_PER_BEAM, unit, path) != 1:
             raise UnitError(f"{path} has BUNIT {unit!r}; a simulated image must be in Jy/beam")
+        if "BMAJ" not in header:
+            raise BadDataError(f"{path} has no BMAJ in its header, the FWHM of its beam in degrees")
         if abs(scale - grid.pixel_arcsec) > SCALE_TOLERANCE * grid.pixel_arcsec:
             raise GridError(f"{path}: pixels of {scale} arcsec, the training needs {grid.pixel_arcsec}")
         fine = abs(3600 * header["BMAJ"] - grid.beam_arcsec) < 0.1

@@ -12,6 +12,8 @@ from radiounet.images.constants import LIGHT_M_S
 from radiounet.settings.releases import DR2
 from radiounet.settings.section import FractionRange, NumberRange, PositiveRange, Range, Section
 
+OBSERVABLE = {"declination_deg": (-90.0, 90.0), "hours": (0.0, 24.0), "robust": (-5.0, 5.0)}
+"""Within which ranges must lie."""
 LONGEST_CUT_M = 60_000.0
 """Half of the longest baseline between Dutch stations of LOFAR."""
 
@@ -59,7 +61,8 @@ class SimulateOptions(Section):
     zoom_fraction: float = Field(0.0, ge=0, le=1, description="images with another beam and pixel scale")
     pedestal_snr: Range = Field((0.0, 0.0), description="constant added to an image, rms")
     gradient_snr: NumberRange = Field(
-        (0.0, 0.0), description="linear background added to an image, from side to side, rms"
+        (0.0, 0.0),
+        description="linear background, from side to side of a plane a quarter wider than the image, rms",
     )
     cutout_fraction: float = Field(
         0.0, ge=0, le=1, description="images of which only a rectangle is known, as in a small cut-out"
@@ -74,7 +77,11 @@ class SimulateOptions(Section):
     missed_fraction: FractionRange = Field(
         (0.02, 0.25), description="flux left undeconvolved inside the clean mask"
     )
-    error_flux_jy: float = Field(0.03, gt=0, description="sources above this leave calibration errors, Jy")
+    error_flux_jy: float = Field(
+        0.03,
+        gt=0,
+        description="sources above this leave calibration errors, but for compact ones in clusters, Jy",
+    )
     phase_error_deg: PositiveRange = Field((0.05, 0.5), description="residual phase error of a station, deg")
     gain_error: PositiveRange = Field(
         (0.0003, 0.004), description="residual amplitude error of a station, fraction"
@@ -141,8 +148,15 @@ class SimulateOptions(Section):
 
     clusters_per_deg2: NumberRange = Field((2.0, 8.0), description="clusters, 1/deg2")
     diffuse_fraction: FractionRange = Field((0.3, 0.9), description="clusters with diffuse emission")
-    empty_fraction: float = Field(0.12, ge=0, le=1, description="images without any diffuse emission")
-    cluster_galaxies: NumberRange = Field((0.0, 6.0), description="extended radio galaxies in a cluster")
+    empty_fraction: float = Field(
+        0.12,
+        ge=0,
+        le=1,
+        description="images without any diffuse emission; of the others, some have no host by chance",
+    )
+    cluster_galaxies: NumberRange = Field(
+        (0.0, 6.0), description="extended radio galaxies in a cluster: none to a number from this range"
+    )
     cluster_galaxy_kpc: PositiveRange = Field((60.0, 700.0), description="their largest size, kpc")
     central_fraction: float = Field(
         0.7, ge=0, le=1, description="clusters with a compact source at their centre"
@@ -170,13 +184,13 @@ class SimulateOptions(Section):
         20.0, gt=0, description="no object larger than about this, however near: a field must hold it"
     )
     smallest_arcmin: float = Field(
-        1.5, gt=0, description="no object smaller than about this, however far: the beam must resolve it"
+        1.5, gt=0, description="no object smaller than about this, however far, whatever the beam"
     )
     halo_radius_kpc: PositiveRange = Field((60.0, 350.0), description="e-folding radius of halos, kpc")
     mini_halo_radius_kpc: PositiveRange = Field(
         (25.0, 90.0), description="e-folding radius of mini-halos, kpc"
     )
-    mega_halo_radius_kpc: PositiveRange = Field((700.0, 1600.0), description="extent of megahalos, kpc")
+    mega_halo_radius_kpc: PositiveRange = Field((700.0, 1600.0), description="radius of megahalos, kpc")
     mega_halo_snr: PositiveRange = Field((0.3, 3.0), description="megahalos are no brighter, rms")
     relic_length_kpc: PositiveRange = Field((300.0, 2500.0), description="length of relics, kpc")
     relic_width_kpc: PositiveRange = Field((40.0, 300.0), description="width of relics, kpc")
@@ -205,6 +219,10 @@ class SimulateOptions(Section):
 
     @model_validator(mode="after")
     def _sizes_are_in_order(self) -> "SimulateOptions":
+        for name, (low, high) in OBSERVABLE.items():
+            given = getattr(self, name)
+            if given[0] < low or given[1] > high:
+                raise ValueError(f"{name} is {list(given)}, outside {low:g} to {high:g}")
         if self.smallest_arcmin > self.largest_arcmin:
             raise ValueError(
                 f"smallest_arcmin is {self.smallest_arcmin:g}, more than largest_arcmin, "

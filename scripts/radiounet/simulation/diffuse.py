@@ -20,7 +20,7 @@ NEGLIGIBLE = 0.05  # of the noise: fainter pixels belong to no object
 
 @dataclass
 class SimulatedObject:
-    """One diffuse source as kept in the list of a pair.
+    """One diffuse source as kept in the list of a pair; it may lie outside the image, or in part.
 
     Attributes
     ----------

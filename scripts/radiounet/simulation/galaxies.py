@@ -59,7 +59,8 @@ def draw_fluxes(
 ) -> np.ndarray:
     """Flux densities of the sources in a solid angle, Jy, after the differential counts times `scale`.
 
-    What `add_field_galaxies` puts there is part of the counts, and left out here.
+    What `add_field_galaxies` puts there in the mean is part of the counts, and left out here. Where radio
+    galaxies are dense, those of more than 0.3 Jy may alone exceed the counts.
     """
     edges = np.geomspace(1e-3 * options.flux_min_mjy, options.flux_max_jy, 400)
     middle = np.sqrt(edges[1:] * edges[:-1])

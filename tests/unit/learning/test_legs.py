@@ -360,6 +360,13 @@ def test_a_training_that_began_with_weights_is_averaged_so_in_each_leg(saved, tm
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("made_with", ["this code and sky", "another"])
+def test_a_leg_of_other_code_or_another_sky_is_told(tmp_path, caplog, made_with):
+    Leg(build, OPTIONS, tmp_path, made_with="this code and sky").save()
+    Leg(build, OPTIONS, tmp_path, made_with=made_with)
+    assert ("was begun with other code or on another sky" in caplog.text) is (made_with == "another")
+
+
 class Broken(Numbered):
     """Samples of infinite brightness."""
 

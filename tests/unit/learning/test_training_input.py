@@ -8,6 +8,7 @@ from astropy.io import fits
 
 import simulated
 from labelled_images import N_PX, write_image
+from radiounet.errors import BadDataError
 from radiounet.images.image import read_plane
 from radiounet.learning import hard_negatives
 from radiounet.learning.crops import NORMALISATIONS, Crops, fixed_crops
@@ -88,3 +89,11 @@ def test_false_islands_are_those_of_inference(pair, wanted):
     assert len(found) == 0
     image = read_plane(pair.split(":")[0]).data
     np.testing.assert_array_equal(shown[0], network_input(wanted, image, BEAM_PX))
+
+
+def test_a_simulated_image_without_a_beam_is_named(tmp_path):
+    path = simulated.write_simulated(tmp_path / "a.fits", SimulateOptions(n_px=N_PX))
+    with fits.open(path, mode="update") as hdus:
+        del hdus[0].header["BMAJ"]
+    with pytest.raises(BadDataError, match="a.fits has no BMAJ in its header, the FWHM of its beam"):
+        read_pair(path, 0.25)

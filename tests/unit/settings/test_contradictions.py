@@ -34,6 +34,9 @@ from radiounet.simulation.instrument import Instrument, Observation, read_statio
         ),
         ("simulate", {"flux_min_mjy": 8000.0}, "flux_min_mjy is 8000 mJy"),
         ("simulate", {"flux_max_jy": 1e-4}, "below flux_max_jy, 0.0001 Jy"),
+        ("simulate", {"declination_deg": [-99, 0]}, "declination_deg is [-99.0, 0.0], outside -90 to 90"),
+        ("simulate", {"hours": [8, 30]}, "hours is [8.0, 30.0], outside 0 to 24"),
+        ("simulate", {"robust": [-400, -390]}, "robust is [-400.0, -390.0], outside -5 to 5"),
         ("simulate", {"smallest_arcmin": 21.0}, "smallest_arcmin is 21, more than largest_arcmin, 20"),
         ("simulate", {"largest_arcmin": 1.0}, "smallest_arcmin is 1.5, more than largest_arcmin, 1"),
         # 70" at 168 MHz: 1.7845 m / 3.3937e-4
