@@ -232,7 +232,8 @@ class JobGraph:
             require_catalogue(self.config.archive.clusters[name], self._cluster_path(name))
         for made in self.lists_made_first:
             if made in (*lists, path) and not Path(made).is_file():
-                raise ConfigError(f"{made} is not there: make it once, {how_to_make_lists()}")
+                without = "\n(or write clusters: null, for a run without clusters)" if made == path else ""
+                raise ConfigError(f"{made} is not there: make it once, {how_to_make_lists()}{without}")
         if path not in lists and not merged_from(path, lists):
             raise ConfigError(f"{path} was merged from other lists: make it again, {how_to_make_lists()}")
         return clusters_to_measure(path, self.config.measure)
