@@ -63,7 +63,10 @@ def test_several_lists_are_merged_before_the_graph_is_made(graph, tmp_path):
     run = graph(clusters=[str(tmp_path / "clusters.csv"), str(second)])
     (merged,) = run.cluster_table
     assert run.lists_made_first[-1] == merged
-    with pytest.raises(ConfigError, match=r"cluster_list.ecsv is not there: make it once[\s\S]* lists\n\(or write clusters: null"):
+    with pytest.raises(
+        ConfigError,
+        match=r"cluster_list.ecsv is not there: make it once[\s\S]* lists\n\(or write clusters: null",
+    ):
         _ = run.clusters
     merge_cluster_tables(run.cluster_lists, merged)
     names = {one.name: one.other_names for one in run.clusters}
