@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +116,17 @@ def test_a_job_that_ended_or_was_touched_is_done_however_little_is_printed(run, 
     assert status["jobs"] == {"waiting": 0, "running": 0, "done": 1, "failed": 0}
 
 
-@pytest.mark.parametrize("tell", [os.kill, os.killpg])
+def tell_all(group, number):
+    """Tell a run and its jobs: itself first, since it cannot know why a job ends that was told before it."""
+    os.kill(group, number)
+    time.sleep(0.5)
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if process.name != str(group) and os.getpgid(int(process.name)) == group:
+                os.kill(int(process.name), number)
+
+
+@pytest.mark.parametrize("tell", [os.kill, tell_all])
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_run_that_was_told_to_stop_is_stopped_unless_a_job_failed(tmp_path, tell, told, fails):
