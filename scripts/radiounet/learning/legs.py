@@ -234,7 +234,7 @@ class Leg:
         Averaged weights to begin with where there is no checkpoint; those of a network of
         fewer levels get further ones, see `radiounet.learning.deepening.deepened`.
     made_with : str
-        What tells code and sky; a warning says where a checkpoint has another.
+        Code and sky as a text. A warning is logged if a checkpoint was begun with another one.
     """
 
     def __init__(

@@ -101,16 +101,15 @@ class Pair:
 
     def normalised(self, image: np.ndarray, rms: np.ndarray, wanted: Normalisation) -> np.ndarray:
         """Input of a network that wants images in Jy/beam so; a pair in Jy/pixel has its own log10 range."""
+        return self._in_own_range(wanted)(image, rms)
+
+    def _in_own_range(self, wanted: Normalisation) -> Normalisation:
         own = self.normalisation
-        normalise = own if own is not None and own.kind == wanted.kind else wanted
-        return normalise(image, rms)
+        return own if own is not None and own.kind == wanted.kind else wanted
 
     def network_input(self, wanted: Normalisation, beam_px: float) -> np.ndarray:
         """What inference would show the network of the whole image; `beam_px` is the FWHM of its beam."""
-        own = self.normalisation
-        if own is not None and own.kind == wanted.kind:
-            return own(self.image)
-        return network_input(wanted, self.image, beam_px)
+        return network_input(self._in_own_range(wanted), self.image, beam_px)
 
     def to_train_on(self, wanted: Normalisation, beam_px: float) -> "Pair":
         """The pair without the background that inference takes away, which only real images have."""

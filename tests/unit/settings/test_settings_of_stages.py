@@ -2,8 +2,8 @@
 
 import argparse
 import json
-import random
 
+import numpy as np
 import pytest
 
 from radiounet.errors import ConfigError
@@ -39,10 +39,9 @@ def given_to(text):
 
 
 def own_images(count):
-    rng = random.Random(count)
+    numbers = np.random.default_rng(count).integers(0, 10**6, (count, 2)).tolist()
     images = [
-        {"name": f"A{n}", "path": f"/data/{rng.randrange(10**6)}/A{n}.{rng.randrange(10**6)}.fits"}
-        for n in range(count)
+        {"name": f"A{n}", "path": f"/data/{one}/A{n}.{other}.fits"} for n, (one, other) in enumerate(numbers)
     ]
     return load_config({"mosaics": {"source": "images", "images": images}})
 
